@@ -1,0 +1,74 @@
+"""A node as data: what the rest of the host sees of a node file.
+
+Frozen, plain, and complete: units are converted (nanoseconds, bytes), defaults filled in, `count` expanded, paths absolute.
+Family parameters and initial states stay builtins here, because neither supervisor nor command line imports a family;
+the worker converts them with the family's own types.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from transport.port import LANE_BYTES
+
+MAILBOX_CAPACITY = 10_000
+"""Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
+
+STORED_MAX = 10_000
+"""Messages a mailbox stores (taken by no rule) before `stored_overflow`."""
+
+
+class MailboxSpec(msgspec.Struct, frozen=True):
+    """Bound of one mailbox. `wait` is soft: senders are told to stop, what is under way is still taken."""
+
+    capacity: int = MAILBOX_CAPACITY
+    policy: Literal["wait", "reject", "drop-oldest"] = "wait"
+    stored_max: int = STORED_MAX
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where an engine lives: a process of its own, a named group, a process pinned to a core, or all in one."""
+
+    kind: Literal["process", "group", "core", "one"] = "process"
+    group: str = ""
+    core: int | None = None
+
+    def __str__(self) -> str:
+        """As the node file writes it: `process`, `group NAME`, `core N`, `one`."""
+        return {"group": f"group {self.group}", "core": f"core {self.core}"}.get(self.kind, self.kind)
+
+
+class EngineSpec(msgspec.Struct, frozen=True):
+    """One engine instance. `family` is `package.module:NAME`; `params` and `state` are builtins."""
+
+    name: str
+    family: str
+    params: dict[str, Any] = {}
+    state: Any = None
+    acquaintances: tuple[str, ...] = ()
+    mailboxes: dict[int, MailboxSpec] = {}
+    placement: Placement = Placement()
+
+
+class TransportSpec(msgspec.Struct, frozen=True):
+    """Links between processes. `auto`: lanes where the native core is there, else ZeroMQ."""
+
+    local: Literal["auto", "lane", "zmq"] = "auto"
+    wait: Literal["adaptive", "block"] = "adaptive"
+    lane_bytes: int = LANE_BYTES
+
+
+class NodeSpec(msgspec.Struct, frozen=True):
+    """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs."""
+
+    node: str
+    path: str
+    digest: str
+    engines: tuple[EngineSpec, ...]
+    placement: Placement = Placement()
+    spawned: Literal["parent", "process"] = "parent"
+    transport: TransportSpec = TransportSpec()
+    roots: tuple[str, ...] = ()
+    data: str = ""

@@ -1,0 +1,1 @@
+"""Processes, sockets, clocks: the driver that runs a node for real."""

@@ -1,0 +1,276 @@
+"""What supervisor and worker say to each other over a slot's SEQPACKET socket pair.
+
+One packet is one MessagePack-encoded struct of the unions below, with the descriptors its docstring names (SCM_RIGHTS).
+The end of file is the lifeline: a worker that reads it exits at once; a supervisor that reads it waits for the pidfd.
+A payload that may exceed a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file whose descriptor goes along.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from host.config.spec import EngineSpec
+
+PACKET_BYTES_MAX: Final = 64 * 1024
+"""Stays below the default socket buffer (208 KiB) with room for several packets."""
+
+
+class Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of everything on the socket pair."""
+
+
+class Peer(msgspec.Struct, frozen=True, array_like=True):
+    """How a slot reaches another one. Lanes bring descriptors [out, in, doorbell]; ZeroMQ brings an address."""
+
+    slot: int
+    address: str = ""
+
+
+class Birth(msgspec.Struct, frozen=True, array_like=True):
+    """An engine to start: its spec, its parent, and what birth its descendants' names carry (1 is not written)."""
+
+    spec: EngineSpec
+    parent: str | None = None
+    birth: int = 1
+
+
+class InFlight(msgspec.Struct, frozen=True, array_like=True):
+    """The message a dead process was handling; its successor makes it a dead letter `crashed`. `n` as in a frame."""
+
+    engine: str
+    sender: str
+    mailbox: int
+    epoch: int
+    n: int
+
+
+# --- supervisor to worker ---------------------------------------------------------------------------------------------
+
+
+class Boot(Packet):
+    """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [control page].
+
+    `snapshot`: the worker is a candidate for a reload and waits for `Adopt` instead of giving birth at once.
+    """
+
+    node: str
+    slot: int
+    epoch: int
+    native: bool
+    wait: str
+    lane_bytes: int
+    address: str
+    roots: tuple[str, ...]
+    births: tuple[Birth, ...]
+    core: int | None = None
+    device: bool = False
+    crashed: InFlight | None = None
+    candidate: bool = False
+    now_ns: int = 0
+
+
+class Attach(Packet):
+    """A peer to link with, as `Peer` says."""
+
+    peer: Peer
+
+
+class Detach(Packet):
+    """A peer slot is gone for good."""
+
+    slot: int
+
+
+class Restarted(Packet):
+    """A peer slot has a new process: forget what its engines told us to stop."""
+
+    slot: int
+
+
+class Route(Packet):
+    """Answer to `Resolve`, or news about a name: its slot, or why there is none (`unknown`, `ended`)."""
+
+    name: str
+    slot: int | None
+    reason: str = ""
+
+
+class Deliver(Packet):
+    """Give birth to engines that were spawned at run time."""
+
+    births: tuple[Birth, ...]
+
+
+class End(Packet):
+    """End these engines: an ancestor was restarted from its initial state, or the node says so."""
+
+    names: tuple[str, ...]
+
+
+class Query(Packet):
+    """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("" for all); answered by `Reply` with `id`."""
+
+    id: int
+    kind: str
+    engine: str = ""
+
+
+class Answer(Packet):
+    """A user's choice for a suspended engine; answered by `Reply` with `id`."""
+
+    id: int
+    engine: str
+    choice: str
+
+
+class Freeze(Packet):
+    """Stop at the next boundary, outputs released, and hand out the engines: answered by `Frozen`."""
+
+
+class Thaw(Packet):
+    """The reload is off: go on as if nothing had been."""
+
+
+class Adopt(Packet):
+    """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answered by `Adopted` or `Failed`."""
+
+
+class Go(Packet):
+    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`."""
+
+
+class Exit(Packet):
+    """Leave. With `drain_ns` > 0: handle what is there first, for at most that long."""
+
+    drain_ns: int = 0
+
+
+ToWorker = Boot | Attach | Detach | Restarted | Route | Deliver | End | Query | Answer | Freeze | Thaw | Adopt | Go | Exit
+
+
+# --- worker to supervisor ---------------------------------------------------------------------------------------------
+
+
+class Hello(Packet):
+    """First packet of a worker. Descriptor: [its own pidfd]."""
+
+    pid: int
+
+
+class Running(msgspec.Struct, frozen=True, array_like=True):
+    """An engine that is ready: family reference, family name, version digest, interface as plain data."""
+
+    name: str
+    family: str
+    family_name: str
+    version: str
+    interface: Any = None
+
+
+class Ready(Packet):
+    """These engines take messages now (in a candidate: would)."""
+
+    engines: tuple[Running, ...]
+
+
+class Failed(Packet):
+    """An engine could not start, import, migrate or adopt: where and why."""
+
+    engine: str
+    reason: str
+    detail: str = ""
+
+
+class Resolve(Packet):
+    """Which slot has this name? Also asks for the link."""
+
+    name: str
+
+
+class Spawn(Packet):
+    """A transition spawned a child; `placed_here` when it already runs beside its parent."""
+
+    birth: Birth
+    placed_here: bool
+
+
+class Stopped(Packet):
+    """An engine ended."""
+
+    name: str
+
+
+class Letter(msgspec.Struct, frozen=True, array_like=True):
+    """A dead letter: who sent what to whom, why it died, when (engine time), and a rendering of the message."""
+
+    reason: str
+    sender: str
+    target: str
+    mailbox: int
+    now_ns: int
+    message: Any
+    detail: str = ""
+
+
+class Letters(Packet):
+    """Dead letters since the last packet: counts by reason (complete), the letters themselves (the newest)."""
+
+    counts: dict[str, int]
+    letters: tuple[Letter, ...]
+
+
+class Noted(msgspec.Struct, frozen=True, array_like=True):
+    """A `Note` effect or a line of a driver's log."""
+
+    engine: str
+    now_ns: int
+    text: str
+    fields: dict[str, Any] = {}
+
+
+class Notes(Packet):
+    """Log lines, in order; `dropped` counts those a full queue cost."""
+
+    notes: tuple[Noted, ...]
+    dropped: int = 0
+
+
+class Waits(Packet):
+    """An engine stands at a choice (options and deadline, engine time), or no longer does (no options)."""
+
+    engine: str
+    options: tuple[str, ...] = ()
+    deadline_ns: int | None = None
+
+
+class Reply(Packet):
+    """Answer to `Query` or `Answer`. A large payload lies in the memory file of the descriptor [payload]."""
+
+    id: int
+    payload: Any = None
+    error: str = ""
+
+
+class Frozen(Packet):
+    """Answer to `Freeze`: stopped at a boundary. Descriptor: [snapshot]."""
+
+    queued: int
+
+
+class Adopted(Packet):
+    """Answer to `Adopt`: state migrated, ready to go."""
+
+
+class Event(Packet):
+    """Something an operator should know: a kind, the engine, and fields."""
+
+    kind: str
+    engine: str
+    fields: dict[str, Any] = {}
+
+
+ToSupervisor = (
+    Hello | Ready | Failed | Resolve | Spawn | Stopped | Letters | Notes | Waits | Reply | Frozen | Adopted | Event
+)

@@ -1,16 +1,16 @@
 """The control protocol between the command line and the supervisor: MessagePack over a ZeroMQ ipc socket.
 
 A request is `Request`; the answer is one `Response`, or for `follow` operations a sequence of them that ends with
-`last=True`. The command line's `--json` prints a `Response` body as the versioned envelope `{"v":1,"kind":…,"items":[…]}`.
-Exit codes are decided here, once, by the name of the error.
+`last=True`. The command line's `--json` prints a `Response` body as the versioned envelope
+`{"v":1,"kind":…,"items":[…]}`. Exit codes are decided here, once, by the name of the error.
 
-Start. The command line runs `python -m host.live.supervisor SPEC_FD READY_FD [--attached]`. SPEC_FD is a memory file that
-holds the node as MessagePack (`NodeSpec`), read to its end. READY_FD is a SEQPACKET socket; each packet is one `Response`:
-`ready` (items [{engine, pid}]) for each engine as it gets ready, `failed` (items [{engine, reason, detail}], `last=False`)
-for each that cannot, and a final one with `last=True`: `node` (the item of `status`) when all are ready, else an error by
-name (`not_ready`, `conflict`, …). Detached, the supervisor is a session of its own and its standard streams are
-`supervisor.log`. Attached, it shares the terminal's foreground group with the command, keeps READY_FD open, and takes
-its end of file for "the command is gone": it drains and leaves.
+Start. The command line runs `python -m host.live.supervisor SPEC_FD READY_FD [--attached]`. SPEC_FD is a memory file
+that holds the node as MessagePack (`NodeSpec`). READY_FD is a SEQPACKET socket; each packet is one
+`Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed` (items [{engine, reason, detail}],
+`last=False`) for each that cannot, and a final one with `last=True`: `node` (the item of `status`) when all are ready,
+else an error by name (`not_ready`, `conflict`, …). Detached, the supervisor is a session of its own and its standard
+streams are `supervisor.log`. Attached, it shares the terminal's foreground group with the command, keeps READY_FD open,
+and takes its end of file for "the command is gone": it drains and leaves.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ EXIT_CODES: Final = {
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True):
-    """A field of `send` as the user wrote it; `Request.args["fields"]` is {name: [how, value]}. The supervisor converts.
+    """A field of `send` as the user wrote it: `args["fields"]` is {name: [how, value]}; the supervisor converts.
 
-    `text`: the argument itself, to be read by the field's type (str, int, float, bool, a reference, null for optional).
+    `text`: the argument itself, read by the field's type (str, int, float, bool, a reference, null for optional).
     `hex`: text that begins with 0x: bytes, or an integer, or the text for a text field. `bytes`: the bytes (a str field
     takes UTF-8). `json`: parsed JSON; bytes inside are "0x…" strings, as `view` shows them.
     """

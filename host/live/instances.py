@@ -1,0 +1,101 @@
+"""Which nodes run on this machine, seen from outside: read-only, and without the locks that belong to the supervisors.
+
+An instance belongs to its node file: its folder is `<root>/<hash of the file's real path>`, where the root is
+`$XDG_RUNTIME_DIR/enginehost`, else `<temporary folder>/enginehost-<uid>`. Both roots are searched, so that a node
+started from a login shell is found from a cron job.
+
+A node runs when something listens on its control socket. Trying the supervisor's lock instead would, for an instant,
+hold it, and a node that starts in that instant would find its own folder taken. A socket file that nobody listens on is
+what a kill leaves behind; it counts as not running, and the next supervisor replaces it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+CONTROL: Final = "control"
+"""Name of the control socket in an instance's folder."""
+
+PROBE_S: Final = 1.0
+"""A listener with a full backlog makes `connect` block; longer than this, and the node counts as running but deaf."""
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """A folder that a supervisor wrote its `node.json` into. `started` in nanoseconds since the epoch."""
+
+    node: str
+    config: str
+    digest: str
+    pid: int
+    started: int
+    folder: str = ""
+
+    @property
+    def control(self) -> str:
+        """Path of the control socket."""
+        return os.path.join(self.folder, CONTROL)
+
+
+def instance_folders(config: str) -> list[str]:
+    """The folders an instance of this node file can have, the likelier one first."""
+    name = blake2b(os.path.realpath(config).encode(), digest_size=8).hexdigest()
+    return [os.path.join(root, name) for root in runtime_roots()]
+
+
+def runtime_roots() -> list[str]:
+    """Where instances of this user lie, the place for new ones first."""
+    temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"enginehost-{os.getuid()}")
+    run = os.environ.get("XDG_RUNTIME_DIR")
+    return [os.path.join(run, "enginehost"), temporary] if run else [temporary]
+
+
+def running_instances() -> list[Instance]:
+    """Every node of this user that runs, by the path of its node file."""
+    found = (read_instance(str(folder)) for root in runtime_roots() for folder in _subfolders(root))
+    return sorted((i for i in found if i and listening_pid(i.control) is not None), key=lambda i: i.config)
+
+
+def running_instance(config: str) -> Instance | None:
+    """The running node of this node file."""
+    found = (read_instance(folder) for folder in instance_folders(config))
+    return next((i for i in found if i and listening_pid(i.control) is not None), None)
+
+
+def read_instance(folder: str) -> Instance | None:
+    """What `node.json` in `folder` says; None when there is none, or one cut short by a full disk."""
+    try:
+        instance = msgspec.json.decode(Path(folder, "node.json").read_bytes(), type=Instance)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return msgspec.structs.replace(instance, folder=folder)
+
+
+def listening_pid(path: str) -> int | None:
+    """Process that listens on the socket at `path` (0: outside our process namespace); None: nobody does.
+
+    Connects and hangs up, which a ZeroMQ listener takes for a peer that went away before its handshake.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_S)
+        try:
+            probe.connect(path)
+        except TimeoutError:
+            return 0
+        except OSError:
+            return None
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0])
+
+
+def _subfolders(root: str) -> list[Path]:
+    try:
+        return sorted(p for p in Path(root).iterdir() if p.is_dir())
+    except OSError:
+        return []

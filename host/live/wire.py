@@ -7,7 +7,7 @@ A payload that may exceed a packet (`PACKET_BYTES_MAX`) travels in an unnamed me
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, dataclass_transform
 
 import msgspec
 
@@ -17,6 +17,7 @@ PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
 
 
+@dataclass_transform(frozen_default=True)
 class Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base of everything on the socket pair."""
 
@@ -110,7 +111,7 @@ class End(Packet):
 
 
 class Query(Packet):
-    """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("" for all); answered by `Reply` with `id`."""
+    """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("": all); answered by `Reply` with `id`."""
 
     id: int
     kind: str
@@ -147,7 +148,9 @@ class Exit(Packet):
     drain_ns: int = 0
 
 
-ToWorker = Boot | Attach | Detach | Restarted | Route | Deliver | End | Query | Answer | Freeze | Thaw | Adopt | Go | Exit
+ToWorker = (
+    Boot | Attach | Detach | Restarted | Route | Deliver | End | Query | Answer | Freeze | Thaw | Adopt | Go | Exit
+)
 
 
 # --- worker to supervisor ---------------------------------------------------------------------------------------------

@@ -1,0 +1,190 @@
+"""Packets with descriptors over a slot's SEQPACKET socket pair: one `Channel` at each end.
+
+Nothing here blocks. `send` hands the packet to the kernel, or queues it when the socket's buffer is full; `flush`,
+called when the socket is writable again, sends the rest in order. While a packet waits, the channel holds duplicates of
+its descriptors, so the caller may close its own right after `send`. The queue is bounded: at `QUEUE_PACKETS_MAX` `send`
+raises `Full`, because a peer that reads nothing for that long is not going to. The end of file raises `Closed`; what
+the peer sent before it died is still received first, in order.
+
+A payload that may exceed `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: `memory_file`,
+`read_memory_file`.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import socket
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from host.live import wire
+from transport.port import Broken, Closed
+
+QUEUE_PACKETS_MAX: Final = 4_096
+"""Packets waiting for a peer that does not read: 64 workers that each boot, attach and resolve stay far below it."""
+
+DESCRIPTORS_MAX: Final = 253
+"""The kernel's own bound for one SCM_RIGHTS message (SCM_MAX_FD)."""
+
+MEMORY_FILE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
+_encode = msgspec.msgpack.Encoder().encode
+
+Received = TypeVar("Received")
+
+
+class Full(Exception):
+    """The peer has not read for `QUEUE_PACKETS_MAX` packets; nothing was queued."""
+
+
+class Channel(Generic[Received]):
+    """One end. Owns the socket; every descriptor received belongs to the caller."""
+
+    def __init__(self, sock: socket.socket, decoder: msgspec.msgpack.Decoder[Received]) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._decode = decoder.decode
+        self._queue: deque[tuple[bytes, list[int]]] = deque()
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 once closed."""
+        return self._sock.fileno()
+
+    @property
+    def waiting(self) -> int:
+        """Packets queued; above 0, call `flush` when the socket is writable."""
+        return len(self._queue)
+
+    def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
+        """Send now, or queue behind what waits. Never blocks.
+
+        Raises `ValueError` for over `PACKET_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`.
+        """
+        data = _encode(packet)
+        if len(data) > wire.PACKET_BYTES_MAX or len(descriptors) > DESCRIPTORS_MAX:
+            raise ValueError(f"{type(packet).__name__}: {len(data)} bytes, {len(descriptors)} descriptors are too many")
+        if not self.flush() or not self._try_send(data, descriptors):
+            self._enqueue(data, descriptors)
+
+    def flush(self) -> bool:
+        """Send what waits, as far as the kernel takes it; True once nothing waits. Raises `Closed`."""
+        while self._queue:
+            data, duplicates = self._queue[0]
+            if not self._try_send(data, duplicates):
+                return False
+            self._queue.popleft()
+            close_all(duplicates)
+        return True
+
+    def receive(self) -> tuple[Received, list[int]] | None:
+        """The next packet with its descriptors (close-on-exec), or None when nothing is there now.
+
+        Raises `Closed` at the end of file, `Broken` for a packet that is cut or of no known kind; the latter's
+        descriptors are closed.
+        """
+        try:
+            data, ancillary, flags, _ = self._sock.recvmsg(
+                wire.PACKET_BYTES_MAX, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return None
+        except (ConnectionError, OSError) as error:
+            raise Closed(f"socket pair: {error}") from error
+        descriptors = _descriptors(ancillary)
+        if not data:
+            close_all(descriptors)
+            raise Closed("socket pair: end of file")
+        return self._checked(data, flags, descriptors), descriptors
+
+    def close(self) -> None:
+        """Close the socket and what waits. Idempotent."""
+        for _, duplicates in self._queue:
+            close_all(duplicates)
+        self._queue.clear()
+        self._sock.close()
+
+    def _checked(self, data: bytes, flags: int, descriptors: list[int]) -> Received:
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise Broken(f"socket pair: packet cut to {len(data)} bytes, {len(descriptors)} descriptors")
+            return self._decode(data)
+        except msgspec.DecodeError as error:
+            close_all(descriptors)
+            raise Broken(f"socket pair: {error}") from error
+        except Broken:
+            close_all(descriptors)
+            raise
+
+    def _enqueue(self, data: bytes, descriptors: Sequence[int]) -> None:
+        if len(self._queue) >= QUEUE_PACKETS_MAX:
+            raise Full(f"socket pair: {QUEUE_PACKETS_MAX} packets wait")
+        self._queue.append((data, [os.dup(descriptor) for descriptor in descriptors]))
+
+    def _try_send(self, data: bytes, descriptors: Sequence[int]) -> bool:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        try:
+            self._sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except (ConnectionError, OSError) as error:
+            raise Closed(f"socket pair: {error}") from error
+        return True
+
+
+def worker_end(sock: socket.socket) -> Channel[wire.ToWorker]:
+    """The end that receives what a supervisor says."""
+    return Channel(sock, msgspec.msgpack.Decoder(wire.ToWorker))
+
+
+def supervisor_end(sock: socket.socket) -> Channel[wire.ToSupervisor]:
+    """The end that receives what a worker says."""
+    return Channel(sock, msgspec.msgpack.Decoder(wire.ToSupervisor))
+
+
+def channel_pair() -> tuple[socket.socket, socket.socket]:
+    """A connected SEQPACKET pair, close-on-exec."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def memory_file(content: bytes, name: str = "enginehost-payload") -> int:
+    """A descriptor of an unnamed memory file that holds `content` and cannot change any more. The caller closes it."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, MEMORY_FILE_SEALS)
+    return descriptor
+
+
+def read_memory_file(descriptor: int) -> bytes:
+    """All of a memory file, from its start, whatever the descriptor's position. Does not close it."""
+    size = os.fstat(descriptor).st_size
+    parts: list[bytes] = []
+    offset = 0
+    while offset < size:
+        part = os.pread(descriptor, size - offset, offset)
+        if not part:
+            raise Broken(f"memory file: {offset} of {size} bytes")
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close each."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _descriptors(ancillary: list[Any]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return found.tolist()

@@ -1,0 +1,137 @@
+"""A slot's socket pair: packets in order, descriptors with them, bounded, and a clear end."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+import pytest
+
+from host.live import wire
+from host.live.packets import (
+    DESCRIPTORS_MAX,
+    QUEUE_PACKETS_MAX,
+    Channel,
+    Full,
+    channel_pair,
+    close_all,
+    memory_file,
+    read_memory_file,
+    supervisor_end,
+    worker_end,
+)
+from transport.port import Broken, Closed
+
+
+def ends() -> tuple[Channel[wire.ToWorker], Channel[wire.ToSupervisor], socket.socket]:
+    left, right = channel_pair()
+    return worker_end(left), supervisor_end(right), right
+
+
+def test_packets_arrive_whole_and_in_order() -> None:
+    """False if packets were merged, lost or reordered."""
+    worker, supervisor, _ = ends()
+    for number in range(20):
+        worker.send(wire.Hello(pid=number))
+    received = [supervisor.receive() for _ in range(20)]
+    assert [packet[0] for packet in received if packet] == [wire.Hello(pid=number) for number in range(20)]
+    assert supervisor.receive() is None
+
+
+def test_most_descriptors_the_kernel_takes_arrive_and_close_on_exec() -> None:
+    """False if descriptors were lost, or leaked into a program started later."""
+    worker, supervisor, _ = ends()
+    payload = memory_file(b"state")
+    supervisor.send(wire.Go(), [payload] * DESCRIPTORS_MAX)
+    os.close(payload)
+    received = worker.receive()
+    assert received is not None
+    packet, descriptors = received
+    assert packet == wire.Go()
+    assert len(descriptors) == DESCRIPTORS_MAX
+    assert all(read_memory_file(descriptor) == b"state" for descriptor in descriptors)
+    assert not any(os.get_inheritable(descriptor) for descriptor in descriptors)
+    close_all(descriptors)
+
+
+def test_what_the_kernel_does_not_take_waits_with_its_descriptors() -> None:
+    """False if a full socket lost packets, or a queued packet lost a descriptor its sender has closed."""
+    worker, supervisor, _ = ends()
+    sent = 0
+    while not supervisor.waiting:
+        supervisor.send(wire.Query(id=sent, kind="x" * 1_000))
+        sent += 1
+    payload = memory_file(b"late")
+    supervisor.send(wire.Adopt(), [payload])
+    os.close(payload)
+    got: list[wire.ToWorker] = []
+    descriptors: list[int] = []
+    while len(got) < sent + 1:
+        received = worker.receive()
+        if received is None:
+            supervisor.flush()
+            continue
+        got.append(received[0])
+        descriptors += received[1]
+    assert [packet.id for packet in got if isinstance(packet, wire.Query)] == list(range(sent))
+    assert got[-1] == wire.Adopt()
+    assert [read_memory_file(descriptor) for descriptor in descriptors] == [b"late"]
+    assert supervisor.waiting == 0
+    close_all(descriptors)
+
+
+def test_a_peer_that_never_reads_makes_the_queue_full() -> None:
+    """False if a dead-slow peer could fill the sender's memory."""
+    worker, supervisor, _ = ends()
+    while supervisor.waiting < QUEUE_PACKETS_MAX:
+        supervisor.send(wire.Thaw())
+    with pytest.raises(Full):
+        supervisor.send(wire.Thaw())
+    assert worker.receive() == (wire.Thaw(), [])
+
+
+def test_what_a_dead_peer_said_is_received_before_its_end() -> None:
+    """False if the last words of a worker were lost with it."""
+    worker, supervisor, _ = ends()
+    worker.send(wire.Stopped(name="a"))
+    worker.close()
+    assert select.select([supervisor], [], [], 5)[0] == [supervisor]
+    received = supervisor.receive()
+    assert received == (wire.Stopped(name="a"), [])
+    with pytest.raises(Closed):
+        supervisor.receive()
+    with pytest.raises(Closed):
+        supervisor.send(wire.Thaw())
+
+
+def test_a_packet_of_no_known_kind_is_broken_and_its_descriptors_closed() -> None:
+    """False if garbage were taken, or leaked descriptors."""
+    worker, _, raw = ends()
+    payload = memory_file(b"")
+    before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(raw, [b"\x91\xa4Nope"], [payload])
+    with pytest.raises(Broken):
+        worker.receive()
+    socket.send_fds(raw, [b"x" * (wire.PACKET_BYTES_MAX + 1)], [])
+    with pytest.raises(Broken):
+        worker.receive()
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(payload)
+
+
+def test_too_large_a_packet_is_refused_before_anything_is_sent() -> None:
+    """False if a large payload could go anywhere but into a memory file."""
+    worker, supervisor, _ = ends()
+    with pytest.raises(ValueError, match="too many"):
+        supervisor.send(wire.Query(id=1, kind="x" * wire.PACKET_BYTES_MAX))
+    assert worker.receive() is None
+
+
+def test_a_memory_file_cannot_be_changed() -> None:
+    """False if the receiver could see a snapshot change under it."""
+    descriptor = memory_file(b"x" * 100_000)
+    with pytest.raises(OSError, match="not permitted"):
+        os.pwrite(descriptor, b"y", 0)
+    assert read_memory_file(descriptor) == b"x" * 100_000
+    os.close(descriptor)

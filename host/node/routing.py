@@ -1,0 +1,145 @@
+"""Names and slots: who lives where, who descends from whom, and who will never answer again.
+
+A full name is `parent/word`; it carries the birth of each ancestor that was restarted from its initial state:
+`server` reborn once has children `server~2/worker.1`, and `server` itself always reaches the living birth. A name that
+ended leaves a tombstone, so that late mail learns `ended`, not `unknown`, and so that a spawn repeated by a restarted
+parent cannot revive it. The directory is the supervisor's; workers keep copies of the routes they asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from host.config.spec import EngineSpec
+
+TOMBSTONES_MAX: Final = 100_000
+"""Names remembered after their end; beyond it the oldest becomes `unknown`."""
+
+
+class Resident(msgspec.Struct, frozen=True):
+    """An engine that has a slot. `birth` counts its lives from the initial state, from 1."""
+
+    spec: EngineSpec
+    slot: int
+    parent: str | None = None
+    birth: int = 1
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return self.spec.name
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Why a name has no slot."""
+
+    reason: Literal["unknown", "ended"]
+
+
+class Succession(msgspec.Struct, frozen=True):
+    """What the end of a process means for engines: these are born again in its slot, those end, wherever they live."""
+
+    reborn: tuple[Resident, ...]
+    ended: tuple[Resident, ...]
+
+
+class Directory:
+    """All engines of a node by name. Mutable, owned by one thread; every method leaves it consistent.
+
+    Descent is kept among the living only: who ends leaves its children to its own nearest living ancestor, so what is
+    remembered of a chain of successors does not grow with its length.
+    """
+
+    def __init__(self) -> None:
+        self._residents: dict[str, Resident] = {}
+        self._above: dict[str, str] = {}
+        self._below: dict[str, dict[str, None]] = {}
+        self._tombstones: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Resident]:
+        """Residents in the order in which they came."""
+        return iter(tuple(self._residents.values()))
+
+    def __len__(self) -> int:
+        return len(self._residents)
+
+    def enter(self, resident: Resident) -> bool:
+        """Give a new engine its place. False: the name is in use or was, nothing changed."""
+        name = resident.name
+        if name in self._residents or name in self._tombstones:
+            return False
+        self._residents[name] = resident
+        if resident.parent is not None and resident.parent in self._residents:
+            self._put_below(resident.parent, name)
+        return True
+
+    def find(self, name: str) -> Resident | Missing:
+        """Where an engine lives, or why nowhere."""
+        resident = self._residents.get(name)
+        if resident is not None:
+            return resident
+        return Missing("ended" if name in self._tombstones else "unknown")
+
+    def in_slot(self, slot: int) -> tuple[Resident, ...]:
+        """The engines of a slot, in the order in which they came."""
+        return tuple(resident for resident in self._residents.values() if resident.slot == slot)
+
+    def end(self, name: str) -> Resident | None:
+        """Lay a tombstone for `name`; its descendants live on. None: it was not there."""
+        resident = self._residents.pop(name, None)
+        if resident is None:
+            return None
+        above = self._above.pop(name, None)
+        if above is not None:
+            del self._below[above][name]
+        for child in self._below.pop(name, {}):
+            del self._above[child]
+            if above is not None:
+                self._put_below(above, child)
+        self._bury(name)
+        return resident
+
+    def descendants(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The living engines that `names` spawned, directly or not; a parent comes before its children."""
+        found: dict[str, None] = {}
+        ahead = [child for name in names for child in self._below.get(name, ())]
+        while ahead:
+            name = ahead.pop()
+            if name not in found:
+                found[name] = None
+                ahead.extend(self._below.get(name, ()))
+        return tuple(found)
+
+    def succeed(self, slot: int) -> Succession:
+        """The process of `slot` is dead and nothing of its state survives: decide for each engine, and carry it out.
+
+        An engine of the slot without an ancestor there is born again, with its birth raised; everything that descends
+        from one that is born again ends, in whichever slot it lives.
+        """
+        there = [resident.name for resident in self.in_slot(slot)]
+        doomed = self.descendants(there)
+        ended = tuple(gone for name in doomed if (gone := self.end(name)) is not None)
+        return Succession(tuple(self._raise_birth(name) for name in there if name in self._residents), ended)
+
+    def change_family(self, name: str, family: str) -> None:
+        """From now on `name` is born with `family`."""
+        resident = self._residents[name]
+        spec = msgspec.structs.replace(resident.spec, family=family)
+        self._residents[name] = msgspec.structs.replace(resident, spec=spec)
+
+    def _raise_birth(self, name: str) -> Resident:
+        resident = self._residents[name]
+        self._residents[name] = raised = msgspec.structs.replace(resident, birth=resident.birth + 1)
+        return raised
+
+    def _put_below(self, above: str, name: str) -> None:
+        self._above[name] = above
+        self._below.setdefault(above, {})[name] = None
+
+    def _bury(self, name: str) -> None:
+        self._tombstones[name] = None
+        if len(self._tombstones) > TOMBSTONES_MAX:
+            del self._tombstones[next(iter(self._tombstones))]

@@ -1,0 +1,1 @@
+"""The command `enginehost`: one file a command, imported only when it runs."""

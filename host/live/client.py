@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 import zmq
 
-from host.live.control import PROTOCOL, Request, Response
+from host.live.control import PROTOCOL, ControlError, Request, Response
 from host.live.instances import listening_pid
 
 REQUEST_NS: Final = 5_000_000_000
@@ -26,17 +26,10 @@ REQUEST_NS: Final = 5_000_000_000
 RESPONSE_BYTES_MAX: Final = 256 << 20
 """Bounds what a broken peer makes us allocate; above any state a worker hands out."""
 
+LAST_WORDS_MS: Final = 50
+"""What a node said just before its end may still be on its way through ZeroMQ's own thread."""
+
 _DECODER: Final = msgspec.msgpack.Decoder(Response)
-
-
-class ControlError(Exception):
-    """An operation that did not succeed: `error` is a key of `EXIT_CODES`, `items` whatever the supervisor added."""
-
-    def __init__(self, error: str, message: str, items: list[Any] | None = None) -> None:
-        super().__init__(message)
-        self.error = error
-        self.message = message
-        self.items = items or []
 
 
 class Client:
@@ -117,7 +110,7 @@ class Client:
         while True:
             left_ms = None if deadline is None else max(0, -(-(deadline - time.monotonic_ns()) // 1_000_000))
             ready = dict(self._poller.poll(left_ms))
-            if self._socket in ready or self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+            if self._socket in ready or (ready and self._socket.poll(LAST_WORDS_MS)):
                 return _checked(self._socket.recv_multipart()[-1])
             if ready:
                 raise ControlError("not_running", "the node ended before it answered")

@@ -66,3 +66,13 @@ class Response(msgspec.Struct, frozen=True):
     message: str = ""
     last: bool = True
     v: int = PROTOCOL
+
+
+class ControlError(Exception):
+    """An operation that did not succeed: `error` is a key of `EXIT_CODES`, `items` whatever the supervisor added."""
+
+    def __init__(self, error: str, message: str, items: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.message = message
+        self.items = items or []

@@ -1,0 +1,36 @@
+"""`enginehost logs`: what engines noted."""
+
+from __future__ import annotations
+
+import click
+
+from host.cli.engines import complete_engine
+from host.cli.output import Items
+from host.cli.session import show_stream
+from host.cli.settings import common_following
+from host.cli.table import leaf
+from host.cli.units import show_time
+
+
+@click.command("logs")
+@click.argument("engine", required=False, shell_complete=complete_engine)
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C or the node's end.")
+@click.option(
+    "--limit", type=click.IntRange(0, 100_000), default=100, show_default=True, help="The newest so many first."
+)
+@common_following
+def command(engine: str | None, follow: bool, limit: int) -> None:
+    """Show what engines noted, of ENGINE or of all. With --json and --follow, one envelope for each batch of lines."""
+    show_stream("logs", {"engine": engine, "follow": follow, "limit": limit}, "log", render_lines)
+
+
+def render_lines(items: Items) -> str:
+    """Time, engine, text, fields; one line a note."""
+    return "\n".join(_line(i) for i in items)
+
+
+def _line(item: dict[str, object]) -> str:
+    time, fields = item.get("time"), item.get("fields")
+    shown = [f"{k}={leaf(v)}" for k, v in fields.items()] if isinstance(fields, dict) else []
+    moment = show_time(time) if isinstance(time, int) else "-"
+    return "  ".join([moment, f"{item.get('engine') or 'node'}:", str(item.get("text", "")), *shown])

@@ -1,0 +1,80 @@
+"""`enginehost ps`: the engines of the running node, in under 100 ms."""
+
+from __future__ import annotations
+
+import click
+
+from host.cli.output import Items
+from host.cli.session import ask, show
+from host.cli.settings import common
+from host.cli.table import Column, render_table
+from host.cli.units import show_count, show_rate
+
+COLUMNS = (
+    Column("ENGINE"),
+    Column("FAMILY"),
+    Column("STATE"),
+    Column("PID", number=True),
+    Column("PLACEMENT"),
+    Column("MAIL", number=True),
+    Column("IN/S", number=True),
+    Column("OUT/S", number=True),
+    Column("HANDLED", number=True),
+    Column("RESTARTS", number=True),
+    Column("VERSION"),
+)
+
+VERSION_SHOWN = 8
+"""Digits of the version digest; enough to see that it changed."""
+
+
+@click.command("ps")
+@common
+def command() -> None:
+    """List the engines of the running node: process, mail that waits, rates, restarts, code version.
+
+    Under the table: which engine waits for an answer, with its options, and a note where links are not native.
+    """
+    show(ask("ps"), render_engines)
+
+
+def render_engines(items: Items) -> str:
+    """The table, then what deserves attention."""
+    table = render_table(COLUMNS, [_row(i) for i in items])
+    return "\n".join([table, *_waiting(items), *_slow_links(items)])
+
+
+def _row(item: dict[str, object]) -> list[str]:
+    return [
+        str(item.get("engine", "")),
+        str(item.get("family", "")),
+        str(item.get("state", "")),
+        str(item.get("pid") or "-"),
+        str(item.get("placement", "")),
+        show_count(_number(item, "mailbox_depth")),
+        show_rate(_number(item, "in_rate")),
+        show_rate(_number(item, "out_rate")),
+        show_count(_number(item, "handled")),
+        show_count(_number(item, "restarts")),
+        str(item.get("version") or "-")[:VERSION_SHOWN],
+    ]
+
+
+def _number(item: dict[str, object], key: str) -> float:
+    value = item.get(key)
+    return value if isinstance(value, int | float) else 0
+
+
+def _waiting(items: Items) -> list[str]:
+    return [
+        f"{i['engine']} waits for a choice: {', '.join(map(str, i['waits_for']))}"
+        f"  (enginehost answer {i['engine']} CHOICE)"
+        for i in items
+        if i.get("waits_for")
+    ]
+
+
+def _slow_links(items: Items) -> list[str]:
+    if all(i.get("native", True) for i in items):
+        return []
+    return ["links are ZeroMQ, not shared memory (enginehost doctor says why)"]

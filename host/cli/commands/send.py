@@ -1,0 +1,100 @@
+"""`enginehost send`: a message to an engine, as if another engine had sent it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from host.cli.engines import complete_engine
+from host.cli.fields import FieldError, parse_fields, parse_message, parse_target
+from host.cli.output import Items
+from host.cli.session import MARGIN_NS, ask, show
+from host.cli.settings import common
+from host.cli.table import render_tree
+from host.cli.units import duration
+from host.live.control import Written
+
+TIMEOUT_NS = 10_000_000_000
+"""How long an answer may take unless told; an engine that answers at all does so within milliseconds."""
+
+
+class SendCommand(click.Command):
+    """Takes `--json -` for "the message comes from standard input"; a plain `--json` keeps its meaning."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Split the pair in two: a click option with an optional value would swallow the argument behind it."""
+        before = ["", *args]
+        return super().parse_args(
+            ctx, ["--stdin" if (b, a) == ("--json", "-") else a for b, a in zip(before, args, strict=False)]
+        )
+
+
+@click.command("send", cls=SendCommand)
+@click.argument("target", metavar="ENGINE[#MAILBOX]", shell_complete=complete_engine)
+@click.argument("tag", metavar="TAG", required=False)
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--wait", metavar="TAG", help="Wait for an answer of this type and print it.")
+@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the wait (10s).")
+@click.option(
+    "--id", "message_id", metavar="TEXT", help="Deliver at most once under this id, however often it is sent."
+)
+@click.option("--stdin", is_flag=True, hidden=True)
+@common
+def command(
+    target: str,
+    tag: str | None,
+    fields: tuple[str, ...],
+    wait: str | None,
+    timeout: int,
+    message_id: str | None,
+    stdin: bool,
+) -> None:
+    """Send message TAG to an engine; return when it has arrived, or with the answer to --wait.
+
+    \b
+    hash=0x1337         bytes in hex, or an integer
+    key=b64:AAEC        bytes in base 64
+    body=@page.html     the content of a file, as bytes
+    at={"x":1} a=[1,2]  JSON, also "quoted text"
+    count=7 ok=true     by the type of the field
+    to=text:@home       text as it stands
+
+    A reference that is left out is this command itself, so an answer sent to it comes back with --wait.
+
+    `--json -` reads the fields from standard input as one JSON object; its "type" can stand for TAG.
+    """
+    try:
+        engine, mailbox = parse_target(target)
+        found, message = _message(tag, fields, stdin)
+    except FieldError as e:
+        raise click.UsageError(str(e)) from e
+    args = {"engine": engine, "mailbox": mailbox, "tag": found, "fields": message, "id": message_id}
+    args |= {"wait": wait, "timeout_ns": timeout}
+    show(ask("send", args, timeout_ns=timeout + MARGIN_NS), render_answer)
+
+
+def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[str, dict[str, Written]]:
+    if tag is not None and "=" in tag:
+        raise FieldError(f"the message type is missing before {tag!r}")
+    fields = parse_fields(arguments)
+    if stdin:
+        given, read = parse_message(sys.stdin.buffer.read())
+        if tag and given and tag != given:
+            raise FieldError(f"standard input has a {given}, the command line says {tag}")
+        if twice := fields.keys() & read.keys():
+            raise FieldError(f"field {min(twice)} is given twice")
+        tag, fields = tag or given, {**read, **fields}
+    if tag is None:
+        raise FieldError("the message type is missing: ENGINE TAG field=value")
+    return tag, fields
+
+
+def render_answer(items: Items) -> str:
+    """Nothing for a message that was only sent; the answer as its type and its fields."""
+    return "\n".join(_answer(i) for i in items if "type" in i)
+
+
+def _answer(item: dict[str, object]) -> str:
+    fields = {k: v for k, v in item.items() if k != "type"}
+    return f"{item['type']}" + (f"\n{render_tree(fields, '  ')}" if fields else "")

@@ -1,0 +1,22 @@
+"""Names of running engines, for the shell's completion."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+COMPLETION_NS = 500_000_000
+"""A person waits for the completion of a word; a node that takes longer gets none."""
+
+
+def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Engines of the node the command would speak to, that begin like `incomplete`; nothing when there is no node."""
+    from host.cli.problem import CliError
+    from host.cli.session import ask
+    from host.live.control import ControlError
+
+    with contextlib.suppress(CliError, ControlError), ctx.scope(cleanup=False):
+        items = ask("ps", timeout_ns=COMPLETION_NS).items
+        return [i["engine"] for i in items if i["engine"].startswith(incomplete)]
+    return []

@@ -1,0 +1,115 @@
+"""The syntax of `send`: `ENGINE[#MAILBOX]` and `field=value`.
+
+How a value is written says how it travels; the node, which knows the message's types, converts it:
+
+    hash=0x1337          bytes in hex, or an integer, or the text itself for a text field
+    key=b64:AAEC         bytes in base 64
+    body=@page.html      the content of a file, as bytes
+    at={"x": 1}  a=[1,2] JSON; also "quoted text"
+    count=7  ok=true     by the field's type
+    to=text:@home        text as it stands, for values that look like one of the above
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from host.live.control import Written
+
+FILE_BYTES_MAX: Final = 64 << 20
+"""The largest message a link carries; a larger file could not be sent anyway."""
+
+NAME: Final = re.compile(r"[^\W\d]\w*", re.ASCII)
+HEX: Final = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
+
+
+class FieldError(ValueError):
+    """A field is not written as it must be; the text says what was expected."""
+
+
+def parse_target(text: str) -> tuple[str, int]:
+    """Engine and mailbox number of `ENGINE[#MAILBOX]`; mailbox 0 when left out. Raises `FieldError`."""
+    engine, hash_sign, number = text.partition("#")
+    if not engine:
+        raise FieldError(f"{text!r} names no engine: write ENGINE or ENGINE#MAILBOX")
+    if hash_sign and not (number.isascii() and number.isdigit()):
+        raise FieldError(f"{text!r}: a mailbox is a number, as in {engine}#1")
+    return engine, int(number or 0)
+
+
+def parse_fields(arguments: Iterable[str]) -> dict[str, Written]:
+    """All `field=value` arguments of a command line. Raises `FieldError`, also for a field given twice."""
+    fields: dict[str, Written] = {}
+    for argument in arguments:
+        name, value = parse_field(argument)
+        if name in fields:
+            raise FieldError(f"field {name} is given twice")
+        fields[name] = value
+    return fields
+
+
+def parse_field(argument: str) -> tuple[str, Written]:
+    """Name and value of one `field=value`. Reads the file of `@file`. Raises `FieldError`."""
+    name, equals, text = argument.partition("=")
+    if not equals or not NAME.fullmatch(name):
+        raise FieldError(f"{argument!r} is not field=value")
+    return name, parse_value(name, text)
+
+
+def parse_value(name: str, text: str) -> Written:
+    """How `text` was written, and what it carries. `name` is for the error."""
+    if text.startswith("text:"):
+        return Written("text", text[len("text:") :])
+    if text.startswith("b64:"):
+        return Written("bytes", _from_base64(name, text[len("b64:") :]))
+    if text.startswith("@"):
+        return Written("bytes", _from_file(name, text[1:]))
+    if text.startswith(("{", "[", '"')):
+        return Written("json", _from_json(name, text))
+    return Written("hex" if HEX.fullmatch(text) else "text", text)
+
+
+def parse_message(text: bytes) -> tuple[str | None, dict[str, Written]]:
+    """A message as a JSON object: its tag when it has a `type`, and its fields. Raises `FieldError`."""
+    try:
+        body = msgspec.json.decode(text)
+    except msgspec.MsgspecError as e:
+        raise FieldError(f"standard input is not JSON: {e}") from e
+    if not isinstance(body, dict):
+        raise FieldError("standard input is not a JSON object of fields")
+    tag = body.pop("type", None)
+    if tag is not None and not isinstance(tag, str):
+        raise FieldError("standard input: `type` is the name of a message, in quotes")
+    return tag, {name: Written("json", value) for name, value in body.items()}
+
+
+def _from_base64(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, UnicodeEncodeError) as e:
+        raise FieldError(f"{name}: not base 64 after b64: ({e})") from e
+
+
+def _from_file(name: str, path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as e:
+        raise FieldError(f"{name}: {path or 'no file named after @'}: {e.strerror}") from e
+    if len(content) > FILE_BYTES_MAX:
+        raise FieldError(f"{name}: {path} is larger than {FILE_BYTES_MAX >> 20} MiB")
+    return content
+
+
+def _from_json(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError) as e:
+        raise FieldError(f"{name}: not JSON: {e} (text that begins like JSON: {name}=text:…)") from e

@@ -1,0 +1,151 @@
+"""The entry point: which commands there are, and what becomes of their exceptions.
+
+A command's module is imported when the command runs, or when its own help is asked for; the list below carries the
+short texts, so that `enginehost --help` and completion import none. That keeps `ps` within its 100 ms: Python, click,
+msgspec and pyzmq take 75 of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from textwrap import indent
+from typing import Final, NoReturn
+
+import click
+
+from host.cli.output import diagnose, envelope, write
+from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
+from host.cli.settings import common
+
+COMMANDS: Final = {
+    "validate": "Check a node file and the families it names; start nothing.",
+    "up": "Start a node; returns (-d) or stays attached once every engine is ready.",
+    "down": "Stop the node; nothing of it is left.",
+    "ps": "List the engines of the running node.",
+    "send": "Send a message to an engine, and wait for an answer if asked to.",
+    "state": "Look at the state of an engine.",
+    "timers": "List timers that are set.",
+    "mailbox": "Show what waits in the mailboxes of an engine.",
+    "dead-letters": "List messages that reached nobody, and why.",
+    "logs": "Show what engines noted.",
+    "events": "Show what happened to engines and processes.",
+    "reload": "Replace the code of an engine while it works.",
+    "answer": "Answer the choice that an engine waits for.",
+    "bench": "Measure this machine: engines, and peers beside them.",
+    "doctor": "Check what this machine offers, and say what is missing.",
+    "version": "Show versions.",
+}
+"""Commands with their short help, in the order of `--help`."""
+
+COMPLETE: Final = "_ENGINEHOST_COMPLETE"
+"""Set by the shell's completion; then click answers instead of a command."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules: `ps` is `command` in `host.cli.commands.ps`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; while completing names, a stand-in with its short help does."""
+        if cmd_name not in COMMANDS:
+            return None
+        if ctx.resilient_parsing and not ctx.args:
+            return click.Command(cmd_name, short_help=COMMANDS[cmd_name])
+        module = importlib.import_module(f"host.cli.commands.{cmd_name.replace('-', '_')}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and suggest a name that is close to an unknown one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from host.cli.suggest import did_you_mean
+
+            raise click.UsageError(f"no command {name!r}{did_you_mean(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list, without importing what is in it."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The exit codes."""
+        formatter.write_paragraph()
+        formatter.write("Exit codes:\n" + indent(exit_table(), "  ") + "\n")
+
+
+@click.group(
+    cls=LazyGroup,
+    name="enginehost",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+@common
+def root() -> None:
+    """Run a node of engines described by a YAML file, and talk to it.
+
+    A command speaks to the node of --file CONFIG, else to the only running node
+    whose file lies at or below this folder.
+    """
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; the exit code. Prints the error, if there is one, in the way the user asked for."""
+    try:
+        with root.make_context("enginehost", list(argv)) as context:
+            if not argv:
+                diagnose(root.get_help(context))
+            root.invoke(context)
+        return 0
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except BrokenPipeError:
+        _abandon_stdout()
+        return STDOUT_CLOSED
+    except (Exception, KeyboardInterrupt) as e:
+        if "--debug" in argv:
+            _show_traceback(e)
+        return _report(find_problem(e), as_json="--json" in argv)
+
+
+def main() -> NoReturn:
+    """The command `enginehost`, and `python -m host`."""
+    if COMPLETE in os.environ:
+        root.main(prog_name="enginehost", complete_var=COMPLETE)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon_stdout()
+        code = STDOUT_CLOSED
+    sys.exit(code)
+
+
+def _report(problem: Problem, *, as_json: bool) -> int:
+    if problem.text:
+        diagnose(problem.text)
+    diagnose(f"enginehost: {problem.message}")
+    if as_json and problem.error != "interrupted":
+        write(envelope("error", problem.error_items()))
+    return problem.exit_code
+
+
+def _show_traceback(error: BaseException) -> None:
+    import traceback
+
+    diagnose("".join(traceback.format_exception(error)))
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads: what is still buffered goes nowhere, or Python complains about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

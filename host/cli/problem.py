@@ -1,0 +1,95 @@
+"""What went wrong, as data: the one place where exceptions become a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+import msgspec
+
+from host.live.control import EXIT_CODES, ControlError
+
+INTERRUPTED: Final = 130
+"""Ctrl-C, as the shell counts it: 128 + SIGINT."""
+
+STDOUT_CLOSED: Final = 141
+"""The reader of our output went away (`| head`): 128 + SIGPIPE, and no word about it."""
+
+EXIT_TEXTS: Final = {
+    "ok": "done",
+    "failed": "failed, for a reason the message gives",
+    "usage": "the command line is wrong",
+    "configuration": "the node file is wrong",
+    "not_found": "no such engine, mailbox, message type or file",
+    "not_running": "no running node",
+    "timeout": "not within the time given",
+    "not_ready": "an engine did not get ready",
+    "violated": "a property is violated, or a gate missed",
+    "conflict": "several nodes fit, or another configuration runs",
+    "refused": "the node refused, and is unchanged",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error by name, its sentence, and the items that `--json` prints (filled in when empty)."""
+
+    error: str
+    message: str
+    items: tuple[dict[str, Any], ...] = ()
+    text: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the process. Names outside the table come from newer supervisors, and count as `failed`."""
+        if self.error == "interrupted":
+            return INTERRUPTED
+        return EXIT_CODES.get(self.error, EXIT_CODES["failed"])
+
+    def error_items(self) -> list[dict[str, Any]]:
+        """One item for each thing that is wrong, each with `error`, `message`, `exit_code`."""
+        base = {"error": self.error, "message": self.message, "exit_code": self.exit_code}
+        return [{**base, **item} for item in self.items] or [base]
+
+
+class CliError(Exception):
+    """Raised by commands: a `Problem` on its way up."""
+
+    def __init__(self, error: str, message: str, items: tuple[dict[str, Any], ...] = (), text: str = "") -> None:
+        super().__init__(message)
+        self.problem = Problem(error, message, items, text)
+
+
+def find_problem(error: BaseException) -> Problem:
+    """The problem behind any exception that leaves a command."""
+    match error:
+        case CliError():
+            return error.problem
+        case ControlError():
+            return Problem(error.error, error.message, tuple(i for i in error.items if isinstance(i, dict)))
+        case click.UsageError():
+            return Problem("usage", _usage(error))
+        case click.ClickException():
+            return Problem("failed", error.format_message())
+        case KeyboardInterrupt() | click.Abort():
+            return Problem("interrupted", "interrupted")
+        case OSError():
+            return Problem("failed", _os_error(error))
+        case _:
+            return Problem("failed", f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+
+
+def exit_table() -> str:
+    """The exit codes, one a line, for `enginehost --help`."""
+    codes = {code: EXIT_TEXTS[name] for name, code in EXIT_CODES.items()}
+    codes |= {INTERRUPTED: "interrupted by Ctrl-C", STDOUT_CLOSED: "the reader of the output went away"}
+    return "\n".join(f"{code:>3}  {text}" for code, text in codes.items())
+
+
+def _usage(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "enginehost"
+    return f"{error.format_message().rstrip('.')} (see: {path} --help)"
+
+
+def _os_error(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"

@@ -1,0 +1,66 @@
+"""What every command takes: `--file`, `--json`, `--debug`, before the command's name or after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The common options of one invocation."""
+
+    file: str | None = None
+    json: bool = False
+    debug: bool = False
+
+
+def common(command: F) -> F:
+    """Add the common options to a command that takes no `-f` of its own."""
+    return _options(command, "-f")
+
+
+def common_following(command: F) -> F:
+    """The same for commands where `-f` means follow, as it does in `tail`."""
+    return _options(command)
+
+
+def settings() -> Settings:
+    """The common options of the command that runs."""
+    found = click.get_current_context().find_object(Settings)
+    return found or Settings()
+
+
+def _options(command: F, *file_letter: str) -> F:
+    for names, help_text, is_flag in reversed(
+        [
+            (("--file", *file_letter), "The node file; else the running node at or below this folder.", False),
+            (("--json",), 'Print {"v":1,"kind":…,"items":[…]} with machine units.', True),
+            (("--debug",), "Show the traceback of an error.", True),
+        ]
+    ):
+        command = click.option(
+            *names,
+            help=help_text,
+            is_flag=is_flag,
+            type=bool if is_flag else click.Path(),
+            metavar=None if is_flag else "CONFIG",
+            expose_value=False,
+            is_eager=True,
+            default=False if is_flag else None,
+            callback=_note,
+        )(command)
+    return command
+
+
+def _note(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Options given on a deeper level win; those left out inherit."""
+    assert parameter.name
+    if value:
+        given = context.find_object(Settings) or Settings()
+        context.obj = msgspec.structs.replace(given, **{parameter.name: value})
+    return value

@@ -1,0 +1,69 @@
+"""Column tables as plain text: aligned, no borders, the same in a terminal and in a pipe.
+
+Widths count characters, one cell each: true of ASCII and Latin letters, which is what engine names are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+GAP: Final = "  "
+
+
+class Column(NamedTuple):
+    """A heading, and whether its cells are numbers, which stand at the right."""
+
+    title: str
+    number: bool = False
+
+
+def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """One line a row below the headings; no line ends in blanks."""
+    cells = [[c.title for c in columns], *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    return "\n".join(_line(row, columns, widths) for row in cells)
+
+
+def render_tree(value: Any, indent: str = "") -> str:
+    """A nested value as indented `key: value` lines, close to how the node file would write it."""
+    match value:
+        case dict() if value:
+            return "\n".join(_branch(f"{indent}{k}:", v, indent) for k, v in value.items())
+        case list() | tuple() if _nested(value):
+            return "\n".join(_branch(f"{indent}-", v, indent) for v in value)
+        case _:
+            return indent + leaf(value)
+
+
+def leaf(value: Any) -> str:
+    """A value on one line: text bare, bytes as 0x…, collections in brackets."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case bytes():
+            return "0x" + value.hex()
+        case dict():
+            return "{" + ", ".join(f"{k}: {leaf(v)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(leaf(v) for v in value) + "]"
+        case _:
+            return str(value)
+
+
+def _line(row: Sequence[str], columns: Sequence[Column], widths: list[int]) -> str:
+    padded = (c.rjust(w) if k.number else c.ljust(w) for c, k, w in zip(row, columns, widths, strict=True))
+    return GAP.join(padded).rstrip()
+
+
+def _branch(head: str, value: Any, indent: str) -> str:
+    return f"{head}\n{render_tree(value, indent + '  ')}" if _nested(value) else f"{head} {leaf(value)}"
+
+
+def _nested(value: Any) -> bool:
+    """Whether a value takes lines of its own: an object, or a list with collections in it."""
+    if isinstance(value, dict):
+        return bool(value)
+    return isinstance(value, list | tuple) and any(isinstance(v, dict | list | tuple) and v for v in value)

@@ -1,0 +1,94 @@
+"""Quantities for people: sizes, rates, ages, times; and durations as people type them."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import click
+
+NS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+
+
+def show_duration(ns: int) -> str:
+    """Three digits and the unit that fits: 870 ns, 12.3 us, 1.50 s, 5 min 2 s, 3 h 4 min, 2 d 5 h."""
+    if ns < 0:
+        return "-" + show_duration(-ns)
+    if ns >= NS["min"]:
+        return _show_long(ns)
+    for unit in ("s", "ms", "us"):
+        if ns >= NS[unit]:
+            return f"{_digits(ns / NS[unit])} {unit}"
+    return f"{ns} ns"
+
+
+def show_count(n: float) -> str:
+    """Exact to 9,999, then 12.3 k, 4.56 M, 7.89 G."""
+    if n < 10_000:
+        return f"{n:,.0f}"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= size:
+            return f"{_digits(n / size)} {unit}"
+    raise AssertionError(n)
+
+
+def show_rate(per_s: float) -> str:
+    """Events a second: nothing at rest, one decimal below ten, then as `show_count`."""
+    if per_s < 0.05:
+        return "0"
+    return f"{per_s:.1f}" if per_s < 10 else show_count(per_s)
+
+
+def show_bytes(n: int) -> str:
+    """Bytes in powers of 1,024: 512 B, 1.50 KiB, 64.0 MiB."""
+    if n < 1024:
+        return f"{n} B"
+    scaled = float(n)
+    for unit in ("KiB", "MiB", "GiB"):
+        scaled /= 1024
+        if scaled < 1024:
+            return f"{_digits(scaled)} {unit}"
+    return f"{_digits(scaled / 1024)} TiB"
+
+
+def show_time(ns: int) -> str:
+    """Local time of day with milliseconds; with the date when it is another day."""
+    moment = time.localtime(ns // 10**9)
+    clock = time.strftime("%H:%M:%S", moment) + f".{ns // 10**6 % 1000:03d}"
+    today = moment[:3] == time.localtime()[:3]
+    return clock if today else time.strftime("%Y-%m-%d ", moment) + clock
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of `500ms`, `1.5s`, `2min`; a bare number is seconds. Raises `ValueError`."""
+    number = text.strip().rstrip("nusmihd")
+    unit = text.strip()[len(number) :] or "s"
+    if unit not in NS:
+        raise ValueError(f"unit {unit!r} is none of {', '.join(NS)}")
+    ns = float(number) * NS[unit]
+    if not 0 <= ns < 2**63:
+        raise ValueError("a duration lies between 0 and 292 years")
+    return round(ns)
+
+
+def duration(value: str | int) -> int:
+    """Type of a click option such as `500ms` or `2s`, in nanoseconds; defaults are nanoseconds already."""
+    if isinstance(value, int):
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError as e:
+        raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 2s, 1min") from e
+
+
+def _show_long(ns: int) -> str:
+    seconds = ns // NS["s"]
+    for big, big_s, small, small_s in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= big_s:
+            rest = seconds % big_s // small_s
+            return f"{seconds // big_s} {big}" + (f" {rest} {small}" if rest else "")
+    raise AssertionError(ns)
+
+
+def _digits(x: float) -> str:
+    return f"{x:.2f}" if x < 9.995 else f"{x:.1f}" if x < 99.95 else f"{x:.0f}"

@@ -5,7 +5,8 @@ It holds `lock` (flock'd, the only thing that counts), `node.json` (who runs her
 leaves the other files; the next holder removes them before it does anything else, so nothing stale can be mistaken for
 alive. The lock is not inherited by workers: its descriptor closes at exec, and nobody else opens it.
 
-A name below is at most 10 bytes, so that socket paths fit into the 108 bytes of a `sockaddr_un`; a longer root is refused.
+A name below is at most 10 bytes, so that socket paths fit into the 108 bytes of a `sockaddr_un`; a root that
+is too long for that is refused.
 """
 
 from __future__ import annotations

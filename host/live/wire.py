@@ -7,7 +7,7 @@ A payload that may exceed a packet (`PACKET_BYTES_MAX`) travels in an unnamed me
 
 from __future__ import annotations
 
-from typing import Any, Final, dataclass_transform
+from typing import Any, Final, Literal, dataclass_transform
 
 import msgspec
 
@@ -53,7 +53,9 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 class Boot(Packet):
     """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [control page].
 
-    `snapshot`: the worker is a candidate for a reload and waits for `Adopt` instead of giving birth at once.
+    `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead of
+    giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent, or the
+    worker says `Spawn` with `placed_here=False` and the supervisor places them (it does so with devices anyway).
     """
 
     node: str
@@ -70,6 +72,7 @@ class Boot(Packet):
     crashed: InFlight | None = None
     candidate: bool = False
     now_ns: int = 0
+    spawned: Literal["parent", "process"] = "parent"
 
 
 class Attach(Packet):
@@ -139,7 +142,7 @@ class Adopt(Packet):
 
 
 class Go(Packet):
-    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`."""
+    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`. Answered by `Ready` once it runs."""
 
 
 class Exit(Packet):

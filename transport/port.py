@@ -115,7 +115,10 @@ class Link(Protocol):
         """Undo `watch`."""
 
     def arm(self) -> bool:
-        """For callers with an event loop of their own: ask to be rung at `fileno`. False: mail is there, drain first."""
+        """For callers with an event loop of their own: ask to be rung at `fileno`.
+
+        False: mail is there, or room that a refused message waits for; see to that first.
+        """
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when the armed doorbell is rung."""
@@ -128,6 +131,9 @@ class Link(Protocol):
 
     def detach(self, peer: int) -> None:
         """Forget a peer; its outlets raise `Closed`."""
+
+    def counters(self) -> dict[str, int]:
+        """Since the link was made: frames_in, messages_in, frames_out, messages_out, rings, yields, blocks."""
 
     def close(self) -> None:
         """Unmap, close every descriptor. Idempotent."""

@@ -1,0 +1,129 @@
+"""The layout of a frame in pure Python: `frame.h` is the same in C, where its table stands; change both together.
+
+ZeroMQ links send these bytes. They are written with zlib's CRC-32, which Python computes fast, and read with either
+checksum. Nothing that came in is trusted: every length is held against what is left, and what is wrong raises `Broken`.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from transport.port import FRAME_MESSAGES_MAX, KIND_GO, KIND_MESSAGES, Broken, Frame
+
+HEADER: Final = struct.Struct("<IIBBHIQQQIHH")
+"""length, checksum, checksum kind, kind, 0, count, position, first_n, epoch, mailbox, sender bytes, target bytes."""
+
+CHECKED_FROM: Final = 8
+"""The checksum covers the bytes from here to the frame's end."""
+
+NAME_BYTES_MAX: Final = 1024
+CHECKSUM_CRC32C: Final = 1
+CHECKSUM_CRC32: Final = 2
+_LENGTH: Final = struct.Struct("<I")
+_CRC32C_POLYNOMIAL: Final = 0x82F63B78
+
+
+def message_bytes(payload_bytes: int) -> int:
+    """What a message takes in a frame."""
+    return 4 + (payload_bytes + 3 & ~3)
+
+
+def head_bytes(sender: bytes, target: bytes) -> int:
+    """What a frame takes before its first message."""
+    return HEADER.size + (len(sender) + len(target) + 7 & ~7)
+
+
+def encode_frame(frame: Frame, position: int) -> bytes:
+    """The bytes of a frame. `frame.peer` is not part of them."""
+    sender, target = frame.sender.encode(), frame.target.encode()
+    names = sender + target
+    parts = [names, bytes(-len(names) % 8)]
+    for payload in frame.payloads:
+        parts += (_LENGTH.pack(len(payload)), payload, bytes(-len(payload) % 4))
+    body = b"".join(parts)
+    fields = (CHECKSUM_CRC32, frame.kind, 0, len(frame.payloads), position, frame.first_n, frame.epoch, frame.mailbox)
+    head = HEADER.pack(HEADER.size + len(body), 0, *fields, len(sender), len(target))
+    checksum = zlib.crc32(body, zlib.crc32(head[CHECKED_FROM:]))
+    return head[:4] + _LENGTH.pack(checksum) + head[CHECKED_FROM:] + body
+
+
+def decode_frame(data: bytes, peer: int, position: int) -> Frame:
+    """The frame in `data`, which came from `peer` and should be at `position`. Raises Broken with the finding."""
+    if len(data) < HEADER.size:
+        raise Broken(f"{len(data)} bytes are less than a header")
+    length, checksum, checksum_kind, kind, zero, count, at, first_n, epoch, mailbox, *names = HEADER.unpack_from(data)
+    if length != len(data):
+        raise Broken(f"a frame of {length} bytes in {len(data)}")
+    _check_sum(data, checksum_kind, checksum)
+    if at != position:
+        raise Broken(f"frame says it is at position {at}, not {position}")
+    if kind > KIND_GO or zero != 0:
+        raise Broken(f"kind {kind} with {zero} is not known")
+    if count > FRAME_MESSAGES_MAX or (kind != KIND_MESSAGES and count != 0):
+        raise Broken(f"count {count} is too large for kind {kind}")
+    sender, target, start = _decode_names(data, *names)
+    return Frame(peer, kind, sender, target, mailbox, epoch, first_n, _decode_messages(data, start, count))
+
+
+def _check_sum(data: bytes, checksum_kind: int, checksum: int) -> None:
+    summing = _SUMS.get(checksum_kind)
+    if summing is None:
+        raise Broken(f"checksum kind {checksum_kind} is not known")
+    computed = summing(memoryview(data)[CHECKED_FROM:])
+    if computed != checksum:
+        raise Broken(f"checksum is {checksum:08x}, the bytes give {computed:08x}")
+
+
+def _decode_names(data: bytes, sender_bytes: int, target_bytes: int) -> tuple[str, str, int]:
+    """Sender, target, and where the first message begins."""
+    middle = HEADER.size + sender_bytes
+    end = middle + target_bytes
+    start = HEADER.size + (sender_bytes + target_bytes + 7 & ~7)
+    if max(sender_bytes, target_bytes) > NAME_BYTES_MAX or start > len(data):
+        raise Broken(f"names of {sender_bytes} and {target_bytes} bytes are too long")
+    try:
+        return data[HEADER.size : middle].decode(), data[middle:end].decode(), start
+    except UnicodeDecodeError:
+        raise Broken("a name is not UTF-8") from None
+
+
+def _decode_messages(data: bytes, start: int, count: int) -> list[bytes]:
+    payloads = []
+    for _ in range(count):
+        if len(data) - start < _LENGTH.size:
+            raise Broken("a message begins behind the frame's end")
+        (size,) = _LENGTH.unpack_from(data, start)
+        if message_bytes(size) > len(data) - start:
+            raise Broken(f"a message of {size} bytes reaches beyond the frame's end")
+        payloads.append(data[start + 4 : start + 4 + size])
+        start += message_bytes(size)
+    if start != len(data):
+        raise Broken(f"{len(data) - start} bytes behind the last message")
+    return payloads
+
+
+def _make_table() -> Sequence[int]:
+    table = []
+    for byte in range(256):
+        rest = byte
+        for _ in range(8):
+            rest = rest >> 1 ^ (_CRC32C_POLYNOMIAL if rest & 1 else 0)
+        table.append(rest)
+    return table
+
+
+_TABLE: Final = _make_table()
+
+
+def crc32c(data: bytes | memoryview) -> int:
+    """CRC-32C by table: slow, for frames that a native build wrote."""
+    rest = 0xFFFFFFFF
+    for byte in data:
+        rest = rest >> 8 ^ _TABLE[(rest ^ byte) & 0xFF]
+    return rest ^ 0xFFFFFFFF
+
+
+_SUMS: Final[dict[int, Callable[[memoryview], int]]] = {CHECKSUM_CRC32C: crc32c, CHECKSUM_CRC32: zlib.crc32}

@@ -1,0 +1,164 @@
+"""The producer's end of a lane in Python, shared by the links that are not native: ZeroMQ and the in-process twin.
+
+The same rules as in `lane.h`: messages of one outlet gather in an open frame; another outlet, a full frame or a flush
+seals it; a flush publishes what is sealed, and so do a soft limit and a refusal. What was published is kept until the
+consumer releases it, and all of it together stays below `capacity` bytes, counted as the frames' bytes. A refused
+message is remembered, so that its sender is woken once half the capacity is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from transport.frames import NAME_BYTES_MAX, head_bytes, message_bytes
+from transport.port import FRAME_MESSAGES_MAX, KIND_MESSAGES, MESSAGE_SHARE, Closed, Frame, TooLarge
+
+FRAME_SOFT_BYTES_MAX: Final = 32768
+"""An open frame is sealed beyond this, as in `lane.h`."""
+
+
+class Sealed(NamedTuple):
+    """A complete frame and what it takes of the lane's capacity."""
+
+    frame: Frame
+    size: int
+
+
+class OpenFrame:
+    """Messages that gather: whose they are, and what the frame takes so far."""
+
+    __slots__ = ("first_n", "outlet", "payloads", "size")
+
+    def __init__(self, outlet: PythonOutlet, first_n: int, size: int) -> None:
+        self.outlet = outlet
+        self.first_n = first_n
+        self.size = size
+        self.payloads: list[bytes] = []
+
+
+class SendingLane:
+    """From one slot to one peer. `kept_bytes` (published, not released) is the link's to count."""
+
+    def __init__(self, slot: int, capacity: int, publish: Callable[[], None], kept_bytes: int = 0) -> None:
+        self.slot = slot
+        self.capacity = capacity
+        self.publish = publish
+        self.soft_bytes = min(FRAME_SOFT_BYTES_MAX, capacity // 8)
+        self.kept_bytes = kept_bytes
+        self.sealed_bytes = 0
+        self.sealed: list[Sealed] = []
+        self.open: OpenFrame | None = None
+        self.attached = True
+        self.wanted = 0
+
+    def free_bytes(self) -> int:
+        """What more the lane takes."""
+        return self.capacity - self.kept_bytes - self.sealed_bytes - (self.open.size if self.open else 0)
+
+    def claim(self, size: int) -> bool:
+        """Whether `size` bytes more fit; a refusal is remembered until there is room."""
+        if size <= self.free_bytes():
+            return True
+        self.wanted = size
+        self.publish()
+        return False
+
+    def room(self) -> bool:
+        """Whether half the capacity is free, and what the last refused message needs."""
+        if self.free_bytes() < max(self.capacity // 2, self.wanted):
+            return False
+        self.wanted = 0
+        return True
+
+    def seal(self) -> None:
+        """Complete the open frame, if any."""
+        gathered = self.open
+        if gathered is None:
+            return
+        self.open = None
+        out = gathered.outlet
+        stream = (out.sender, out.target, out.mailbox, out.epoch)
+        self.append(
+            Sealed(Frame(self.slot, KIND_MESSAGES, *stream, gathered.first_n, gathered.payloads), gathered.size)
+        )
+
+    def append(self, sealed: Sealed) -> None:
+        """Queue a complete frame for the next flush."""
+        self.sealed.append(sealed)
+        self.sealed_bytes += sealed.size
+
+    def signal(self, kind: int, target: str) -> bool:
+        """Queue an empty frame; False for want of room."""
+        size = head_bytes(b"", check_name(target))
+        self.seal()
+        if not self.claim(size):
+            return False
+        self.append(Sealed(Frame(self.slot, kind, "", target, 0, 0, 0, []), size))
+        return True
+
+    def take(self) -> list[Sealed]:
+        """All sealed frames, the open one among them; from now on they are kept."""
+        self.seal()
+        taken, self.sealed = self.sealed, []
+        self.kept_bytes += self.sealed_bytes
+        self.sealed_bytes = 0
+        return taken
+
+
+class PythonOutlet:
+    """An outlet over a `SendingLane`."""
+
+    __slots__ = ("_head_bytes", "_lane", "_payload_bytes_max", "epoch", "mailbox", "next_n", "sender", "target")
+
+    def __init__(self, lane: SendingLane, sender: str, target: str, mailbox: int, epoch: int, next_n: int) -> None:
+        self._lane = lane
+        self._head_bytes = head_bytes(check_name(sender), check_name(target))
+        self._payload_bytes_max = lane.capacity // MESSAGE_SHARE
+        self.sender = sender
+        self.target = target
+        self.mailbox = mailbox
+        self.epoch = epoch
+        self.next_n = next_n
+
+    def send(self, payload: bytes) -> bool:
+        """See `transport.port.Outlet`."""
+        lane = self._lane
+        if not isinstance(payload, bytes):
+            raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
+        if not lane.attached:
+            raise Closed("the peer is not attached any more")
+        if len(payload) > self._payload_bytes_max:
+            raise TooLarge(f"{len(payload)} bytes, the most is {self._payload_bytes_max}")
+        size = message_bytes(len(payload))
+        gathered = lane.open
+        if gathered is None or not self._takes(gathered, size):
+            gathered = self._open(size)
+        if gathered is None or not lane.claim(size):
+            return False
+        gathered.payloads.append(payload)
+        gathered.size += size
+        self.next_n += 1
+        return True
+
+    def _takes(self, gathered: OpenFrame, size: int) -> bool:
+        roomy = gathered.size + size <= self._lane.soft_bytes and len(gathered.payloads) < FRAME_MESSAGES_MAX
+        return gathered.outlet is self and roomy
+
+    def _open(self, size: int) -> OpenFrame | None:
+        lane = self._lane
+        lane.seal()
+        if lane.sealed_bytes >= lane.soft_bytes:
+            lane.publish()
+        if not lane.claim(self._head_bytes + size):
+            return None
+        lane.open = OpenFrame(self, self.next_n, self._head_bytes)
+        return lane.open
+
+
+def check_name(name: str) -> bytes:
+    """The name's bytes. Raises ValueError beyond the most a frame takes."""
+    encoded = name.encode()
+    if len(encoded) > NAME_BYTES_MAX:
+        raise ValueError(f"names have at most {NAME_BYTES_MAX} bytes")
+    return encoded

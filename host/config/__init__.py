@@ -1,1 +1,32 @@
-"""YAML to validated data: what a node file says, with defaults filled in and every mistake located."""
+"""YAML to validated data: what a node file says, with defaults filled in and every mistake located.
+
+A worker imports `host.config.spec` and `host.config.convert`, so nothing is imported here before it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .load import NodeFile, load_node, read_node_file
+    from .problems import ConfigErrors, Problem, render
+    from .spec import NodeSpec
+
+__all__ = ["ConfigErrors", "NodeFile", "NodeSpec", "Problem", "load_node", "read_node_file", "render"]
+
+_HOMES = {
+    "ConfigErrors": "problems",
+    "NodeFile": "load",
+    "NodeSpec": "spec",
+    "Problem": "problems",
+    "load_node": "load",
+    "read_node_file": "load",
+    "render": "problems",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

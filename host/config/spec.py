@@ -1,8 +1,8 @@
 """A node as data: what the rest of the host sees of a node file.
 
-Frozen, plain, and complete: units are converted (nanoseconds, bytes), defaults filled in, `count` expanded, paths absolute.
-Family parameters and initial states stay builtins here, because neither supervisor nor command line imports a family;
-the worker converts them with the family's own types.
+Frozen, plain, and complete: units are converted (nanoseconds, bytes), defaults filled in, `count` expanded, paths
+absolute. Family parameters and initial states stay builtins here, because neither supervisor nor command
+line imports a family; the worker converts them with the family's own types (`convert`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""What a node file means and cannot mean: names without an engine, cores and folders that are not there, too much.
+
+Each check takes the node as written and yields findings. Its shape was right before, or what was wrong is cut away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from host.node.placement import NoSlot, lay_out
+
+from .findings import Finding
+from .schema import EngineEntry, NodeEntry
+from .spec import NodeSpec
+from .suggest import did_you_mean
+from .yaml_text import Path
+
+ENGINES_MAX: Final = 200_000
+ACQUAINTANCES_MAX: Final = 1_000_000
+"""Of all engines together, groups counted at their full number."""
+
+
+def check_meaning(node: NodeEntry, names: Iterable[str], folder: str, cores: frozenset[int]) -> Iterator[Finding]:
+    """What is wrong with a node of the right shape. `names`: the engine keys of the file, also those misspelt."""
+    known = {name: node.engines.get(name) for name in names}
+    for name, engine in node.engines.items():
+        yield from _check_acquaintances(name, engine, known)
+        if engine.placement:
+            yield from _check_core(("engines", name, "placement"), engine.placement, cores)
+    yield from _check_core(("placement", "default"), node.placement.default, cores)
+    yield from _check_roots(node.roots, folder)
+    yield from _check_lane_bytes(node.transport.lane_bytes)
+    yield from _check_numbers(node)
+
+
+def check_slots(spec: NodeSpec) -> Iterator[Finding]:
+    """Whether there is a slot for every process the engines want, as far as known without their families."""
+    try:
+        lay_out(spec.engines, frozenset())
+    except NoSlot as error:
+        yield Finding(("engines",), str(error), "`placement: group NAME`, or `{default: one}` for all", at_key=True)
+
+
+def _check_acquaintances(name: str, engine: EngineEntry, known: dict[str, EngineEntry | None]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for at, other in enumerate(engine.acquaintances):
+        path = ("engines", name, "acquaintances", at)
+        if other in seen:
+            yield Finding(path, f"`{other}` a second time")
+        else:
+            yield from _check_reference(path, other, known)
+        seen.add(other)
+
+
+def _check_reference(
+    path: tuple[str | int, ...], other: str, known: dict[str, EngineEntry | None]
+) -> Iterator[Finding]:
+    """`other` is an engine, one or all of a counted entry's, or a descendant of one engine."""
+    root, slash, _ = other.partition("/")
+    word, dot, number = root.partition("~")[0].partition(".")
+    if word not in known:
+        yield Finding(path, f"no engine `{word}` in this node", did_you_mean(word, known))
+        return
+    entry = known[word]
+    if entry is None:
+        return
+    count = entry.count or 0
+    if dot and not count:
+        yield Finding(path, f"engine `{word}` has no count, so there is no `{root}`", f"did you mean `{word}`?")
+    elif dot and int(number) > count:
+        yield Finding(path, f"no engine `{root}`: `{word}` has count {count}", f"did you mean `{word}.{count}`?")
+    elif slash and count and not dot:
+        yield Finding(
+            path, f"which of `{word}.1` to `{word}.{count}` is meant?", f"did you mean `{word}.1{other[len(word) :]}`?"
+        )
+
+
+def _check_core(path: Path, placement: str, cores: frozenset[int]) -> Iterator[Finding]:
+    kind, _, core = placement.partition(" ")
+    if kind == "core" and int(core) not in cores:
+        there = ", ".join(map(str, sorted(cores)[:16]))
+        yield Finding(path, f"core {core} is not there for this process; there are {there}")
+
+
+def _check_roots(roots: tuple[str, ...], folder: str) -> Iterator[Finding]:
+    for at, root in enumerate(roots):
+        path = os.path.join(folder, root)
+        if not os.path.isdir(path):
+            what = "not a folder" if os.path.exists(path) else "no such folder"
+            yield Finding(("roots", at), f"{what}: {os.path.normpath(path)}", "roots are relative to this file")
+
+
+def _check_lane_bytes(size: int) -> Iterator[Finding]:
+    if size & (size - 1):
+        text = f"expected a power of two for `lane_bytes`, found {size}"
+        yield Finding(("transport", "lane_bytes"), text, f"did you mean `{1 << size.bit_length()}`?")
+
+
+def _check_numbers(node: NodeEntry) -> Iterator[Finding]:
+    counts = {name: engine.count or 1 for name, engine in node.engines.items()}
+    if (total := sum(counts.values())) > ENGINES_MAX:
+        yield Finding(("engines",), f"{total} engines, at most {ENGINES_MAX} in a node", at_key=True)
+    links = sum(
+        counts[name] * sum(counts.get(other, 1) for other in engine.acquaintances)
+        for name, engine in node.engines.items()
+    )
+    if links > ACQUAINTANCES_MAX:
+        yield Finding(("engines",), f"{links} acquaintances in all, at most {ACQUAINTANCES_MAX}", at_key=True)

@@ -1,0 +1,219 @@
+"""A node file to a `NodeSpec`, or all of its mistakes.
+
+The usual case is short: YAML, units, `msgspec.convert`, checks of meaning. Once something is wrong, the slow and
+thorough way explains the shape, and the checks run on what is left, so that every mistake of a file is reported at once
+and in the order of the file. Families are not imported here; `host.live.inspect` does that in a process of its own, and
+brings its findings back to their places with `NodeFile.problem`.
+
+An entry with `count: n` stands for engines NAME.1 to NAME.n, the form in which the model numbers children: a dot cannot
+be in a written name, so the names never collide, and the count can grow without renaming anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import msgspec
+
+from .checks import check_meaning, check_slots
+from .findings import Finding
+from .problems import ConfigErrors, Place, Problem
+from .schema import EngineEntry, MailboxEntry, NodeEntry
+from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
+from .units import UnitError, parse_quantity, unit_suffix
+from .yaml_text import Document, Path, read_document, to_builtins
+
+_FAMILY_KEYS = ("config", "state")
+"""Below these keys of an engine, fields belong to the family; their units are read with its types."""
+
+
+class NodeFile(msgspec.Struct, frozen=True):
+    """A node file as far as it could be read. With problems, `spec` is what was left without them (or None)."""
+
+    document: Document
+    spec: NodeSpec | None
+    problems: tuple[Problem, ...]
+
+    def locate(self, path: Path, *, at_key: bool = False) -> Place:
+        """Where the value at `path` (or its key) is written, or the nearest thing above it. Engines by their entry."""
+        find = self.document.key_place if at_key else self.document.place
+        return find(path)
+
+    def problem(self, path: Path, text: str, suggestion: str = "", *, at_key: bool = False) -> Problem:
+        """A problem at the place of `path`."""
+        return self.document.problem(self.locate(path, at_key=at_key), text, suggestion)
+
+
+def load_node(path: str | os.PathLike[str]) -> NodeSpec:
+    """The node that the file at `path` describes. Imports no family.
+
+    Raises `ConfigErrors` with every mistake found, also when the file cannot be read.
+    """
+    file = read_node_file(path)
+    if file.problems or file.spec is None:
+        raise ConfigErrors(file.problems)
+    return file.spec
+
+
+def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None = None) -> NodeFile:
+    """The file with its places and problems. `cores`: those an engine may be pinned to; by default this process's.
+
+    Raises `ConfigErrors` when the file cannot be read at all.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as source:
+            data = source.read()
+    except OSError as error:
+        raise ConfigErrors([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from error
+    cores = frozenset(os.sched_getaffinity(0)) if cores is None else cores
+    return _read(read_document(data, name), os.path.realpath(name), cores)
+
+
+def entry_name(engine: str) -> str:
+    """The key in the node file that an engine's name comes from."""
+    return engine.partition("/")[0].partition("~")[0].partition(".")[0]
+
+
+def digest(spec: NodeSpec) -> str:
+    """32 hex digits that change with everything that decides what runs, and with nothing else."""
+    decides = msgspec.structs.replace(spec, digest="", path="")
+    canonical = msgspec.json.encode(msgspec.to_builtins(decides, str_keys=True, order="sorted"))
+    return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def _read(document: Document, path: str, cores: frozenset[int]) -> NodeFile:
+    problems = list(document.refused)
+    if document.root is None:
+        return NodeFile(document, None, tuple(problems))
+    written = to_builtins(document.root)
+    problems += _read_units(document, written, ())
+    entry = _convert(document, written, problems)
+    spec = None
+    if entry is not None:
+        spec = _checked(document, written, entry, path, cores, problems)
+    return NodeFile(document, spec, _by_place(problems))
+
+
+def _convert(document: Document, written: Any, problems: list[Problem]) -> NodeEntry | None:
+    try:
+        return msgspec.convert(written, NodeEntry)
+    except msgspec.ValidationError as error:
+        from .explain import find_mistakes
+        from .findings import salvage
+
+        findings = find_mistakes(written)
+        if not findings:
+            raise AssertionError(f"refused, and no mistake found: {error}") from error
+        problems += [_problem(document, finding) for finding in findings]
+        return salvage(written, findings)
+
+
+def _checked(
+    document: Document, written: Any, entry: NodeEntry, path: str, cores: frozenset[int], problems: list[Problem]
+) -> NodeSpec | None:
+    """The node, with what is wrong with its meaning put to `problems`; None when there is too much of it."""
+    findings = list(check_meaning(entry, written["engines"], os.path.dirname(path), cores))
+    problems += [_problem(document, finding) for finding in findings]
+    if any(finding.path == ("engines",) for finding in findings):
+        return None
+    spec = _node(entry, path)
+    problems += [_problem(document, finding) for finding in check_slots(spec)]
+    return spec
+
+
+def _read_units(document: Document, value: Any, path: Path) -> list[Problem]:
+    """Put numbers where texts with units stand, in place; a text that is no quantity is taken out and reported."""
+    if isinstance(value, list):
+        return [p for at, item in enumerate(value) for p in _read_units(document, item, (*path, at))]
+    if not isinstance(value, dict):
+        return []
+    problems = []
+    for key, item in list(value.items()):
+        below = (*path, key)
+        if len(path) == 2 and path[0] == "engines" and key in _FAMILY_KEYS:
+            continue
+        if isinstance(item, str) and (suffix := unit_suffix(key)):
+            try:
+                value[key] = parse_quantity(item, suffix)
+            except UnitError as error:
+                del value[key]
+                problems.append(document.problem(document.place(below), str(error), error.suggestion))
+        else:
+            problems += _read_units(document, item, below)
+    return problems
+
+
+def _problem(document: Document, finding: Finding) -> Problem:
+    place = document.key_place(finding.path) if finding.at_key else document.place(finding.path)
+    return document.problem(place, finding.text, finding.suggestion)
+
+
+def _by_place(problems: list[Problem]) -> tuple[Problem, ...]:
+    """In the order of the file; of several at one place the first found, since the others follow from it."""
+    first: dict[tuple[int, int], Problem] = {}
+    for problem in problems:
+        first.setdefault((problem.line, problem.column), problem)
+    return tuple(first[place] for place in sorted(first))
+
+
+def _node(entry: NodeEntry, path: str) -> NodeSpec:
+    folder = os.path.dirname(path)
+    data = entry.data or os.path.join(".enginehost", entry.node)
+    spec = NodeSpec(
+        node=entry.node,
+        path=path,
+        digest="",
+        engines=tuple(spec for name, engine in entry.engines.items() for spec in _engines(name, engine, entry)),
+        placement=_placement(entry.placement.default),
+        spawned=entry.placement.spawned,
+        transport=TransportSpec(entry.transport.local, entry.transport.wait, entry.transport.lane_bytes),
+        roots=tuple(os.path.realpath(os.path.join(folder, root)) for root in entry.roots),
+        data=os.path.normpath(os.path.join(folder, data)),
+    )
+    return msgspec.structs.replace(spec, digest=digest(spec))
+
+
+def _engines(name: str, engine: EngineEntry, node: NodeEntry) -> list[EngineSpec]:
+    """The engines of one entry."""
+    knows = tuple(dict.fromkeys(n for other in engine.acquaintances for n in _names(other, node)))
+    first = EngineSpec(
+        name=name,
+        family=engine.family,
+        params=engine.config,
+        state=engine.state,
+        acquaintances=knows,
+        mailboxes={int(number): _mailbox(box) for number, box in engine.mailboxes.items()},
+        placement=_placement(engine.placement or node.placement.default),
+    )
+    if not engine.count:
+        return [first]
+    return [
+        msgspec.structs.replace(first, name=each, acquaintances=tuple(n for n in knows if n != each))
+        for each in _names(name, node)
+    ]
+
+
+def _names(name: str, node: NodeEntry) -> list[str]:
+    """The engines that a name stands for: itself, or all of a counted entry."""
+    count = node.engines[name].count if name in node.engines else None
+    return [f"{name}.{n}" for n in range(1, count + 1)] if count else [name]
+
+
+def _mailbox(entry: MailboxEntry) -> MailboxSpec:
+    return MailboxSpec(entry.capacity, entry.policy, entry.stored_max)
+
+
+def _placement(text: str) -> Placement:
+    kind, _, name = text.partition(" ")
+    match kind:
+        case "group":
+            return Placement("group", group=name)
+        case "core":
+            return Placement("core", core=int(name))
+        case "one":
+            return Placement("one")
+        case _:
+            return Placement()

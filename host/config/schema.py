@@ -1,0 +1,140 @@
+"""The node file as it is written: the shape that `load` converts to, and its JSON Schema for editors.
+
+Structs here follow the file, key by key; `spec` is what they become. One declaration serves both ways of reading: the
+fast one (`msgspec.convert`) and the one that finds every mistake (JSON Schema). `description` of a pattern is the end
+of the sentence "expected …".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from transport.port import LANE_BYTES
+
+from .spec import MAILBOX_CAPACITY, STORED_MAX
+from .units import unit_suffix
+
+COUNT_MAX: Final = 100_000
+"""Engines one entry may stand for; what one process holds idle."""
+WORD_CHARS_MAX: Final = 64
+MAILBOX_NUMBER_MAX: Final = 255
+LANE_BYTES_MIN: Final = 4096
+LANE_BYTES_MAX: Final = 1 << 30
+
+_WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
+_NUMBER: Final = "(0|[1-9][0-9]*)"
+_MODULE: Final = "[A-Za-z_][A-Za-z0-9_]*"
+_END: Final = r"$(?!\n)"
+"""The end of the text; alone, `$` also matches before a last line end."""
+
+Word = Annotated[
+    str,
+    Meta(
+        pattern=f"^{_WORD}{_END}",
+        max_length=WORD_CHARS_MAX,
+        description="a letter, then letters, digits, `_` or `-`",
+    ),
+]
+FamilyRef = Annotated[
+    str,
+    Meta(pattern=rf"^{_MODULE}(\.{_MODULE})*:{_MODULE}{_END}", description="a family as `package.module:NAME`"),
+]
+EngineName = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_WORD}(\.[1-9][0-9]*)?(~[1-9][0-9]*)?(/[A-Za-z0-9_-]+(\.[1-9][0-9]*)?(~[1-9][0-9]*)?)*{_END}",
+        description="the name of an engine",
+    ),
+]
+PlacementText = Annotated[
+    str,
+    Meta(
+        pattern=f"^(process|one|group {_WORD}|core {_NUMBER}){_END}",
+        description="`process`, `group NAME`, `core N` or `one`",
+    ),
+]
+MailboxNumber = Annotated[
+    str,
+    Meta(
+        pattern=f"^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]){_END}",
+        description=f"the number of a mailbox, 0 to {MAILBOX_NUMBER_MAX}",
+    ),
+]
+Items = Annotated[int, Meta(ge=1, le=2**31)]
+
+
+class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base: a mapping of the file; unknown keys are mistakes."""
+
+
+class MailboxEntry(Written, frozen=True):
+    """Bounds of one mailbox; policy `wait` stops senders, the others make dead letters."""
+
+    capacity: Items = MAILBOX_CAPACITY
+    policy: Literal["wait", "reject", "drop-oldest"] = "wait"
+    stored_max: Annotated[int, Meta(ge=0, le=2**31)] = STORED_MAX
+
+
+class EngineEntry(Written, frozen=True):
+    """One engine, or `count` of them, named NAME.1 to NAME.count; NAME then stands for all of them in acquaintances."""
+
+    family: FamilyRef
+    config: dict[str, Any] = {}
+    state: Any = None
+    acquaintances: tuple[EngineName, ...] = ()
+    mailboxes: dict[MailboxNumber, MailboxEntry] = {}
+    placement: PlacementText | msgspec.UnsetType = msgspec.UNSET
+    count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PlacementEntry(Written, frozen=True):
+    """Where engines live unless their entry says otherwise, and where spawned ones go."""
+
+    default: PlacementText = "process"
+    spawned: Literal["parent", "process"] = "parent"
+
+
+class TransportEntry(Written, frozen=True):
+    """Links between processes of this node."""
+
+    local: Literal["auto", "lane", "zmq"] = "auto"
+    wait: Literal["adaptive", "block"] = "adaptive"
+    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = LANE_BYTES
+
+
+class NodeEntry(Written, frozen=True):
+    """A node file. `roots` and `data` are folders, relative to the file."""
+
+    node: Word
+    engines: Annotated[dict[Word, EngineEntry], Meta(min_length=1)]
+    placement: PlacementEntry = PlacementEntry()
+    transport: TransportEntry = TransportEntry()
+    roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+
+
+def node_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a node file after units are read; what mistakes are found with."""
+    return msgspec.json.schema(NodeEntry)
+
+
+def editor_schema() -> dict[str, Any]:
+    """The JSON Schema of a node file as it is typed, with units; for editors that know YAML."""
+    schema = node_schema()
+    for definition in schema["$defs"].values():
+        for name, field in definition.get("properties", {}).items():
+            if suffix := unit_suffix(name):
+                definition["properties"][name] = _with_unit(field, suffix)
+    title = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "enginehost node file"}
+    return title | schema
+
+
+def _with_unit(field: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """An integer field that also takes a text with a unit."""
+    default = {"default": field.pop("default")} if "default" in field else {}
+    example = "500ms" if suffix == "_ns" else "64KiB"
+    text = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?[A-Za-zµ]+$", "examples": [example]}
+    return {"anyOf": [field, text]} | default

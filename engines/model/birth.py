@@ -1,0 +1,55 @@
+"""Birth: the first environment of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .acquaintance import learn, references_in
+from .box import Mailbox
+from .environment import Environment
+from .map import Map
+from .trigger import Configuration
+
+if TYPE_CHECKING:
+    from .family import Family
+
+S = TypeVar("S")
+
+
+class BirthError(ValueError):
+    """A configuration or first state that is none of the family's."""
+
+
+def birth(
+    family: Family[Any, Any, S, Any],
+    configuration: Configuration[Any],
+    *,
+    now_ns: int,
+    state: S | None = None,
+    acquaintances: Iterable[str] = (),
+) -> Environment[S]:
+    """The environment an engine starts with: the family's state unless another is given, empty mailboxes, no timers.
+
+    It is acquainted with its parent, the references in its parameters, and `acquaintances`. `now_ns` is its clock at
+    birth (a child's is its parent's); the environment of a family without timers at birth does not depend on it.
+
+    Raises:
+        BirthError: parameters or state of another type.
+    """
+    wanted = family.config or type(None)
+    if type(configuration.params) is not wanted:
+        found = type(configuration.params).__name__
+        raise BirthError(f"{family.name} takes {wanted.__name__} as its parameters, not {found}")
+    if state is not None and type(state) not in family.state_types:
+        raise BirthError(f"{family.name} has no state of type {type(state).__name__}")
+    first = () if configuration.parent is None else (configuration.parent,)
+    known = learn(Map(), (*first, *references_in(configuration.params), *acquaintances))
+    return Environment(family.state if state is None else state, mailboxes(family), acquaintances=known)
+
+
+def mailboxes(family: Family[Any, Any, Any, Any]) -> tuple[Mailbox[Any, Any] | None, ...]:
+    """The mailbox cluster of a newborn, by number."""
+    last = max(family.boxes, default=-1)
+    boxes = [family.boxes.get(number) for number in range(last + 1)]
+    return tuple(None if box is None else Mailbox(box.start) for box in boxes)

@@ -1,0 +1,118 @@
+"""Mailboxes: declared by a family with `Box`, held by the environment as `Mailbox`.
+
+Mail that has arrived and was not triggered yet is *waiting* and not here; a mailbox holds its state and the messages that
+rules left (stored), until an action consumes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic
+
+import msgspec
+
+from .forms import members
+from .place import Place, caller
+from .ref import Ref
+from .values import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import TypeForm, TypeVar
+
+    M_co = TypeVar("M_co", covariant=True)
+    B = TypeVar("B", default=None)
+    B_co = TypeVar("B_co", covariant=True)
+else:
+    from typing import TypeVar
+
+    M_co, B, B_co = TypeVar("M_co"), TypeVar("B"), TypeVar("B_co")
+
+NUMBER_MAX: Final = 255
+"""Mailbox numbers index a tuple of the environment, gaps included."""
+
+STORED_MAX: Final = 1024
+"""Messages a mailbox keeps, unless the box says otherwise; one more is a dead letter `stored_overflow`."""
+
+
+class StoredMessage(msgspec.Struct, Generic[M_co], frozen=True):
+    """A message no rule took, or one stored by an action. `number` counts the mailbox's stored messages for ever."""
+
+    number: int
+    sender: str
+    mailbox: int
+    message: M_co
+    now_ns: int
+
+
+class Mailbox(msgspec.Struct, Generic[M_co, B_co], frozen=True):
+    """A mailbox's state, its stored messages in order of arrival, and how many it ever stored."""
+
+    state: B_co
+    stored: tuple[StoredMessage[M_co], ...] = ()
+    count: int = 0
+
+
+class Box(Generic[M_co, B]):
+    """The declaration of a mailbox.
+
+    Args:
+        number: its place in addresses (name#number); 0 is the default mailbox. At most 255.
+        accepts: the message types it takes; none may be taken by another mailbox of the family.
+        start: its initial state, a value.
+        states: the type of its state when that is wider than the start value's class: a union, or a `Map[K, V]`.
+        lossy: its mail may be dropped, oldest first, when the node file asks for that policy.
+        stored_max: bound of its stored messages.
+    """
+
+    __slots__ = ("_decode", "accepts", "accepts_types", "lossy", "number", "place", "start", "states", "stored_max")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            number: int,
+            *,
+            accepts: TypeForm[M_co],
+            start: B = ...,
+            states: TypeForm[B] = ...,
+            lossy: bool = False,
+            stored_max: int = STORED_MAX,
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, number, *, accepts, start=None, states=None, lossy=False, stored_max=STORED_MAX):
+            self.number = number
+            self.accepts = accepts
+            self.accepts_types = frozenset(members(accepts))
+            self.start = start
+            self.states = type(start) if states is None else states
+            self.lossy = lossy
+            self.stored_max = stored_max
+            self.place = caller(1)
+            self._decode = None
+
+    number: int
+    accepts: Any
+    accepts_types: frozenset[type[Any]]
+    start: B
+    states: Any
+    lossy: bool
+    stored_max: int
+    place: Place
+    _decode: Callable[[bytes], M_co] | None
+
+    @property
+    def decode(self) -> Callable[[bytes], M_co]:
+        """Reads a message off the wire. It raises msgspec.ValidationError for anything this mailbox does not accept."""
+        if self._decode is None:
+            self._decode = Decoder[M_co](self.accepts).decode
+        return self._decode
+
+    def at(self, name: str) -> Ref[M_co]:
+        """The reference to this mailbox of the engine `name`."""
+        return Ref(name if self.number == 0 else f"{name}#{self.number}")
+
+    def __repr__(self) -> str:
+        return f"Box({self.number})"

@@ -1,0 +1,114 @@
+"""Device engines: the only ones with I/O. Same identity, mailboxes and message types as any engine; a driver, no rules.
+
+A driver is an asynchronous task of its own that receives, does what it must with the world outside, and sends. Whatever comes
+from outside enters the system through it and bears its engine's name. For simulation a device has a deterministic twin: a
+family with the same mailboxes and types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .box import Box
+from .declaration import Declaration
+from .definition import check_device
+from .interface import interface_of
+from .place import caller
+from .ref import Ref
+from .trigger import Configuration, Delivery
+
+if TYPE_CHECKING:
+    from typing import Never
+
+    from typing_extensions import TypeForm, TypeVar
+
+    from .family import Family
+
+    A_co = TypeVar("A_co", covariant=True)
+    C = TypeVar("C", default=None)
+    E = TypeVar("E", default=Never)
+    M = TypeVar("M")
+else:
+    from typing import TypeVar
+
+    A_co, C, E, M = TypeVar("A_co"), TypeVar("C"), TypeVar("E"), TypeVar("M")
+
+
+class DeviceHost(Protocol):
+    """What a driver sees of its host. All calls belong to the driver's own task."""
+
+    @property
+    def me(self) -> Configuration[Any]:
+        """Who this engine is."""
+        ...
+
+    @property
+    def config(self) -> Any:
+        """The device's parameters."""
+        ...
+
+    def now_ns(self) -> int:
+        """The engine's clock: nanoseconds since the epoch, never going back."""
+        ...
+
+    async def receive(self) -> Delivery[Any]:
+        """The next message, in order of arrival; waits for one."""
+        ...
+
+    def send(self, target: Ref[M], message: M) -> bool:
+        """Send at once. False: the way is full and nothing was sent; `writable` waits until it is worth trying again."""
+        ...
+
+    async def writable(self, target: Ref[Any]) -> None:
+        """Wait until a send to `target` may succeed."""
+        ...
+
+
+class Driver(Protocol):
+    """The behaviour of a device engine. Made anew for each engine; its end is the engine's, an exception a crash."""
+
+    async def run(self, host: DeviceHost) -> None:
+        """Live until cancelled."""
+        ...
+
+
+class Device(Declaration[A_co, C, E]):
+    """The declaration of a device engine: as `Family`, with a driver instead of rules.
+
+    Args:
+        driver: makes a driver; a class without parameters will do.
+        twin: its deterministic twin, with the same mailboxes and message types.
+
+    Raises:
+        DefinitionError: everything that is wrong with it, each with file and line.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            name: str,
+            *,
+            accepts: TypeForm[A_co],
+            emits: TypeForm[E] = ...,
+            config: type[C] = ...,
+            boxes: Sequence[Box[Any, Any]] = (),
+            driver: Callable[[], Driver],
+            twin: Family[Any, C, Any, E] | None = None,
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, name, *, accepts, emits=None, config=None, boxes=(), driver, twin=None):
+            self._declare(name, config, accepts, emits, boxes, caller(1))
+            self.driver = driver
+            self.twin = twin
+            check_device(self)
+
+    driver: Callable[[], Driver]
+    twin: Family[Any, C, Any, E] | None
+
+    def interface(self) -> dict[str, Any]:
+        """The outside of the device as plain data; see `interface`."""
+        return interface_of(self)

@@ -1,0 +1,162 @@
+"""Effects: deltas an action returns. What they do not mention stays; all of them happen, in order, or none.
+
+An action returns one effect, a list or tuple of effects, or just the new state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+
+import msgspec
+
+from .box import Box, StoredMessage
+from .map import Map
+from .ref import Ref
+
+if TYPE_CHECKING:
+    from .family import Family
+
+B = TypeVar("B")
+C = TypeVar("C")
+M_co = TypeVar("M_co", covariant=True)
+M = TypeVar("M")
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """The declaration of a timer by name. Setting a pending name supersedes it."""
+
+    name: str
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """A child word that gets a number from the parent's counter: `worker.1`, `worker.2`."""
+
+    word: str
+
+
+class Become(msgspec.Struct, Generic[S_co], frozen=True):
+    """The engine's new state."""
+
+    state: S_co
+
+
+class Put(msgspec.Struct, frozen=True):
+    """A mailbox's new state."""
+
+    box: Box[Any, Any]
+    state: Any
+
+    if TYPE_CHECKING:
+
+        def __init__(self, box: Box[Any, B], state: B) -> None: ...
+
+
+class Send(msgspec.Struct, Generic[M_co], frozen=True):
+    """A message to an address; it leaves once the transition is committed."""
+
+    target: Ref[M_co]
+    message: M_co
+
+
+class Store(msgspec.Struct, frozen=True):
+    """Keep the message that arrived in its mailbox, for a later action to consume."""
+
+
+class Consume(msgspec.Struct, frozen=True):
+    """Take a stored message out of its mailbox. Consuming what is not stored fails the transition."""
+
+    stored: StoredMessage[Any]
+
+
+class SetTimer(msgspec.Struct, frozen=True):
+    """Set a timer, at an instant or after a while (nanoseconds of the engine's clock). Exactly one of the two."""
+
+    timer: Timer
+    at_ns: int | None = None
+    after_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_ns is None) == (self.after_ns is None):
+            raise ValueError("SetTimer takes exactly one of at_ns and after_ns")
+
+
+class CancelTimer(msgspec.Struct, frozen=True):
+    """Cancel a timer; nothing happens when it is not pending."""
+
+    timer: Timer
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Create a child engine: its family (or "package.module:NAME"), its word, its parameters, maybe its first state."""
+
+    family: Family[Any, Any, Any, Any] | str
+    child: str | Numbered
+    config: Any = None
+    state: Any = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            family: Family[Any, C, S, Any] | str,
+            child: str | Numbered,
+            config: C | None = None,
+            state: S | None = None,
+        ) -> None: ...
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Forget an acquaintance; a strict family can then no longer send to it."""
+
+    name: str
+
+
+class Note:
+    """A line for the log, with fields of plain values; silent in replay."""
+
+    __slots__ = ("fields", "text")
+
+    text: str
+    fields: Map[str, Any]
+
+    def __init__(self, text: str, /, **fields: Any) -> None:
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "fields", Map(fields))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"Note is immutable: cannot set {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Note) and (self.text, self.fields) == (other.text, other.fields)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.fields))
+
+    def __repr__(self) -> str:
+        return f"Note({self.text!r}, {self.fields!r})"
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """End the engine: its timers are dropped, its later mail becomes dead letters."""
+
+
+EFFECTS: Final = (
+    Become,
+    Put,
+    Send,
+    Store,
+    Consume,
+    SetTimer,
+    CancelTimer,
+    Spawn,
+    Forget,
+    Note,
+    Stop,
+)
+
+Effect: TypeAlias = Become[S] | Send[M] | Put | Store | Consume | SetTimer | CancelTimer | Spawn | Forget | Note | Stop
+Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
+"""What an action returns in a family with state S that emits M (`Never` for nothing)."""

@@ -1,0 +1,79 @@
+"""The environment of an engine: an immutable snapshot, replaced as a whole by each transition.
+
+It holds local state, the mailbox cluster, pending timers, acquaintances and the counters that keep names and timer handles
+unique for ever. The engine's clock is not part of it: time comes with the trigger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import msgspec
+
+from .map import Map
+
+if TYPE_CHECKING:
+    from .box import Box, Mailbox
+    from .effects import Numbered
+
+S_co = TypeVar("S_co", covariant=True)
+B = TypeVar("B")
+M = TypeVar("M")
+
+
+class Handle(msgspec.Struct, frozen=True, order=True):
+    """A timer that was set: its name, and a number from the engine's own counter that is never used again."""
+
+    name: str
+    number: int
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A timer that has not elapsed: its handle's number and its deadline on the engine's clock."""
+
+    number: int
+    deadline_ns: int
+
+
+class Environment(msgspec.Struct, Generic[S_co], frozen=True):
+    """One engine's state, mailboxes (by number, None for a gap), timers (by name), acquaintances, and counters.
+
+    `children` keeps every child word ever used: `word` for a plain one, `word.` with the last number given out below it.
+    """
+
+    state: S_co
+    mailboxes: tuple[Mailbox[Any, Any] | None, ...] = ()
+    timers: Map[str, Pending] = Map()
+    acquaintances: Map[str, None] = Map()
+    children: Map[str, int] = Map()
+    timer_count: int = 0
+
+    def __getitem__(self, box: Box[M, B]) -> Mailbox[M, B]:
+        """The mailbox a box declares. Raises KeyError when the family does not have it."""
+        number = box.number
+        mailbox = self.mailboxes[number] if number < len(self.mailboxes) else None
+        if mailbox is None:
+            raise KeyError(f"this family declares no mailbox {number}")
+        return mailbox
+
+    def child_word(self, word: str | Numbered, after: int = 0) -> str:
+        """The word of a child: itself, or for a numbered one what its spawn will get after `after` others before it."""
+        if isinstance(word, str):
+            return word
+        return f"{word.word}.{self.children.get(word.word + '.', 0) + 1 + after}"
+
+
+NO_TIMERS: Final[Map[str, Pending]] = Map()
+
+
+def due_timers(env: Environment[Any], now_ns: int) -> tuple[Handle, ...]:
+    """The handles of all timers whose deadline has come, the earliest deadline first, then by number; maybe none."""
+    due = [(timer.deadline_ns, timer.number, name) for name, timer in env.timers.items() if timer.deadline_ns <= now_ns]
+    return tuple(Handle(name, number) for _, number, name in sorted(due))
+
+
+def next_deadline(env: Environment[Any]) -> int | None:
+    """The least deadline of an engine, in nanoseconds of its clock; None without a pending timer."""
+    if not env.timers:
+        return None
+    return min(timer.deadline_ns for timer in env.timers.values())

@@ -1,0 +1,143 @@
+"""Engine families: a behaviour with its types, named and versioned. The last statement of a family's module.
+
+`Family(...)` fixes the types, `.rules(...)` completes it: the rules are checked against the types, all mistakes are reported
+at once, and the dispatch tables of `step` are made. In one call the checker would silently widen the types to fit the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self
+
+from .box import Box
+from .declaration import Declaration
+from .definition import check_family
+from .dump import dump_environment, load_environment
+from .effects import Effects, Timer
+from .environment import Environment
+from .forms import classes
+from .interface import interface_of
+from .place import caller
+from .plan import Plan, plan_messages, plan_timers
+from .rule import Rule
+
+if TYPE_CHECKING:
+    from typing import Never
+
+    from typing_extensions import TypeForm, TypeVar
+
+    A_co = TypeVar("A_co", covariant=True)
+    C = TypeVar("C", default=None)
+    S = TypeVar("S", default=None)
+    E = TypeVar("E", default=Never)
+else:
+    from typing import TypeVar
+
+    A_co, C, S, E = TypeVar("A_co"), TypeVar("C"), TypeVar("S"), TypeVar("E")
+
+Strategy = Literal["first", "last", "all", "one", "unique"]
+"""Which rules run when several of the lowest priority number hold; see `step`."""
+
+
+class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
+    """A behaviour for messages A, with parameters C, state S, and emitted messages E.
+
+    Args:
+        name: what people call it.
+        accepts, emits: messages in and out, as unions.
+        config: the class of its parameters.
+        state: what an engine starts with; not a tuple or a list, since an action may return a bare state.
+        states: the type of the state when that is wider than the start value's class: a union, or a `Map[K, V]`.
+        boxes: mailboxes other than a plain mailbox 0.
+        timers: every timer its rules set or take.
+        strategy: which rules run when several hold.
+        strict: it learns acquaintances and may send to nobody else.
+        spawns: the families (or references) of its children; its own needs no mention.
+        migrate: an older version's state, as builtins, to a state of this one.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            name: str,
+            *,
+            accepts: TypeForm[A_co],
+            emits: TypeForm[E] = ...,
+            config: type[C] = ...,
+            state: S = ...,
+            states: TypeForm[S] = ...,
+            boxes: Sequence[Box[Any, Any]] = (),
+            timers: Sequence[Timer] = (),
+            strategy: Strategy = "first",
+            strict: bool = False,
+            spawns: Sequence[Declaration[Any, Any, Any] | str] = (),
+            migrate: Callable[[Any], S] | None = None,
+        ) -> None: ...
+
+    else:
+
+        def __init__(
+            self,
+            name,
+            *,
+            accepts,
+            emits=None,
+            config=None,
+            state=None,
+            states=None,
+            boxes=(),
+            timers=(),
+            strategy="first",
+            strict=False,
+            spawns=(),
+            migrate=None,
+        ):
+            self._declare(name, config, accepts, emits, boxes, caller(1))
+            self.state = state
+            self.states = type(state) if states is None else states
+            self.state_types = classes(self.states)
+            self.timers = tuple(timers)
+            self.strategy = strategy
+            self.strict = strict
+            self.spawns = tuple(spawns)
+            self.migrate = migrate
+            self.rule_list = ()
+            self.plan = {}
+            self.timer_plan = ()
+
+    state: S
+    states: Any
+    state_types: frozenset[type[Any]]
+    timers: tuple[Timer, ...]
+    strategy: Strategy
+    strict: bool
+    spawns: tuple[Declaration[Any, Any, Any] | str, ...]
+    migrate: Callable[[Any], S] | None
+    rule_list: tuple[Rule[Any, Any, Any, Any], ...]
+    plan: Mapping[type[Any], Plan]
+    timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
+
+    def rules(self, *rules: Rule[A_co, C, S, Effects[S, E]]) -> Self:
+        """Complete the family with its rules, in order.
+
+        Raises:
+            DefinitionError: everything that is wrong with it, each with file and line.
+        """
+        self.rule_list = rules
+        check_family(self)
+        self.plan = plan_messages(self)
+        self.timer_plan = plan_timers(self)
+        return self
+
+    def dump(self, env: Environment[S]) -> bytes:
+        """An environment as MessagePack; equal environments have equal bytes."""
+        return dump_environment(env)
+
+    def load(self, dump: bytes) -> Environment[S]:
+        """The environment of a dump by this very family. Raises msgspec.ValidationError."""
+        return load_environment(self, dump)
+
+    def interface(self) -> dict[str, Any]:
+        """The outside of the family as plain data; see `interface`."""
+        return interface_of(self)

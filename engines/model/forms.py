@@ -1,0 +1,41 @@
+"""Reading type forms at run time: unions flattened, aliases resolved, generic structs told apart."""
+
+from __future__ import annotations
+
+import types
+from typing import Annotated, Any, Final, Never, NoReturn, Union, get_args, get_origin
+
+NOTHING: Final = (None, type(None), Never, NoReturn)
+
+
+def members(form: Any) -> tuple[Any, ...]:
+    """The classes of a union, in order, each once; none for None and Never."""
+    if form in NOTHING:
+        return ()
+    if is_union(form):
+        found = [member for part in get_args(form) for member in members(part)]
+        return tuple(dict.fromkeys(found))
+    return (form,)
+
+
+def is_union(form: Any) -> bool:
+    """Whether `form` is A | B, Union[A, B] or Optional[A]."""
+    return get_origin(form) in (Union, types.UnionType)
+
+
+def may_be_none(form: Any) -> bool:
+    """Whether None is among the values of `form`."""
+    return form in (None, type(None)) or (is_union(form) and any(map(may_be_none, get_args(form))))
+
+
+def bare(form: Any) -> Any:
+    """`form` without `Annotated` marks around it."""
+    return get_args(form)[0] if get_origin(form) is Annotated else form
+
+
+def classes(form: Any) -> frozenset[type[Any]]:
+    """The classes values of `form` have; NoneType for None, `Map` for `Map[K, V]`."""
+    if is_union(form):
+        return frozenset[type[Any]]().union(*map(classes, get_args(form)))
+    form = bare(form)
+    return frozenset({type(None) if form is None else get_origin(form) or form})

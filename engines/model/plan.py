@@ -1,0 +1,54 @@
+"""Dispatch tables: for each message type, and each timer, the rules that may take it, in order of priority and list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .rule import Rule
+from .signature import rule_messages
+
+if TYPE_CHECKING:
+    from .box import Box
+    from .family import Family
+
+AnyRule: TypeAlias = Rule[Any, Any, Any, Any]
+Candidate: TypeAlias = tuple[Callable[..., Any] | None, Callable[..., Any], tuple[str, ...]]
+
+
+class Plan:
+    """What to do with a message of one type: its mailbox, its rules, and these as (guard, action, labels).
+
+    `plain`: strategy `first`, nothing interactive, not strict; then the first candidate that holds is the transition.
+    """
+
+    __slots__ = ("box", "candidates", "mailbox", "plain", "rules")
+
+    def __init__(self, box: Box[Any, Any], rules: tuple[AnyRule, ...], plain: bool) -> None:
+        self.box = box
+        self.mailbox = box.number
+        self.rules = rules
+        self.plain = plain
+        self.candidates: tuple[Candidate, ...] = tuple((rule.guard, rule.action, (rule.name,)) for rule in rules)
+
+
+def in_order(rules: list[AnyRule]) -> tuple[AnyRule, ...]:
+    """By priority number; rules of one number stay in the order they are listed."""
+    return tuple(sorted(rules, key=lambda rule: rule.priority))
+
+
+def plan_messages(family: Family[Any, Any, Any, Any]) -> dict[type[Any], Plan]:
+    """The plan for each message type a mailbox accepts."""
+    messages = [(rule, rule_messages(rule)) for rule in family.rule_list]
+    plans = {}
+    for box in family.boxes.values():
+        for kind in box.accepts_types:
+            rules = in_order([rule for rule, kinds in messages if kind in kinds])
+            asks = any(rule.interactive for rule in rules)
+            plans[kind] = Plan(box, rules, family.strategy == "first" and not family.strict and not asks)
+    return plans
+
+
+def plan_timers(family: Family[Any, Any, Any, Any]) -> tuple[AnyRule, ...]:
+    """The rules about timers, in order of priority and list."""
+    return in_order([rule for rule in family.rule_list if rule.timer is not None])

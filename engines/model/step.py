@@ -1,0 +1,297 @@
+"""`step`: the one definition of a transition, used by every driver.
+
+Pure: the same family, configuration, environment, input, time and answers give the same outcome. What runs:
+
+* A message. Only rules of the lowest priority number with one that holds take part; among them the family's strategy
+  decides: `first` and `last` in the order listed; `all`, each seeing the environment the previous one left, until one ends
+  the engine; `one`, by a roll before the action; `unique`, where two that hold fail the transition. When none holds, the
+  message is stored.
+* Elapsed timers, one input with all their handles, which leave the environment first. For each timer the lowest priority
+  number that holds takes part, whatever the strategy; all these rules run, in order of priority and list, each on what
+  the previous one left. Timers no rule takes are counted.
+
+Effects take place together or not at all (`commit`). An interactive action that lacks an answer suspends: nothing of it
+is kept, and the same call with one answer more goes on (`interaction`).
+
+The plain case (strategy `first`, nothing interactive, not strict) runs in line, since it is nearly every message; a law
+in the tests holds it equal to the general path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .acquaintance import learn_from_message
+from .commit import Draft, StoredOverflow, commit, store_message
+from .environment import Environment, Handle
+from .interaction import Answer, AnswerError, Answers, Roll, Unanswered, follow
+from .outcome import Committed, Failed, Outcome, Output, Overflow, Refused, Stopped, Stored, Suspended
+from .plan import AnyRule, Plan
+from .trigger import Arrived, Cause, Configuration, Delivery, Due, Elapsed
+
+if TYPE_CHECKING:
+    from .family import Family
+
+S = TypeVar("S")
+
+
+class Ambiguous(Exception):
+    """Strategy `unique`: two rules hold."""
+
+
+def step(
+    family: Family[Any, Any, S, Any],
+    configuration: Configuration[Any],
+    env: Environment[S],
+    cause: Cause,
+    now_ns: int,
+    answers: Sequence[Answer] = (),
+) -> Outcome[S]:
+    """One transition of one engine.
+
+    Args:
+        cause: a `Delivery`, or the `Due` timers (a non-empty set whose deadlines have come).
+        now_ns: the engine's clock, as rules will see it.
+        answers: those recorded so far, for a transition that was suspended.
+
+    Raises:
+        AnswerError: an answer the question does not allow; nothing happened.
+    """
+    if not isinstance(cause, Delivery):
+        return _elapse(family, configuration, env, cause, now_ns, answers)
+    message = cause.message
+    plan = family.plan.get(type(message))
+    if plan is None or plan.mailbox != cause.mailbox:
+        return Refused(f"mailbox {cause.mailbox} of {family.name} takes no {type(message).__name__}")
+    if not plan.plain or answers:
+        return _arrive(family, configuration, env, cause, now_ns, answers, plan)
+    trigger = Arrived(message, cause.sender, cause.mailbox, now_ns, configuration.params, env, configuration)
+    try:
+        for guard, action, labels in plan.candidates:
+            if guard is None:
+                match = message
+            else:
+                match = guard(trigger)
+                if match is None:
+                    continue
+            effects = action(match, trigger)
+            if type(effects) in family.state_types:
+                return Committed(
+                    Environment(effects, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count),
+                    (),
+                    labels,
+                )
+            after, outputs = commit(family, configuration, env, cause, now_ns, effects)
+            return Committed(after, outputs, labels)
+    except StoredOverflow as full:
+        return Overflow(full.mailbox, full.stored_max)
+    except Exception as error:
+        return _failed(error)
+    return _store(family, configuration, env, cause, now_ns)
+
+
+def _failed(error: Exception) -> Failed:
+    from traceback import format_exception
+
+    return Failed(f"{type(error).__name__}: {error}", "".join(format_exception(error)))
+
+
+def _store(
+    family: Family[Any, Any, Any, Any],
+    configuration: Configuration[Any],
+    env: Environment[Any],
+    cause: Delivery[Any],
+    now_ns: int,
+) -> Stored[Any] | Overflow:
+    draft = Draft(family, configuration, env, cause, now_ns)
+    try:
+        store_message(draft, cause)
+    except StoredOverflow as full:
+        return Overflow(full.mailbox, full.stored_max)
+    return Stored(draft.environment())
+
+
+class _Transition:
+    """A transition by the general path: the environment as the rules so far left it, their outputs and labels."""
+
+    __slots__ = ("answers", "cause", "configuration", "env", "family", "labels", "now_ns", "outputs")
+
+    def __init__(
+        self,
+        family: Family[Any, Any, Any, Any],
+        configuration: Configuration[Any],
+        env: Environment[Any],
+        cause: Cause,
+        now_ns: int,
+        answers: Sequence[Answer],
+    ) -> None:
+        self.family = family
+        self.configuration = configuration
+        self.env = env
+        self.cause = cause
+        self.now_ns = now_ns
+        self.answers = Answers(answers)
+        self.outputs: list[Output] = []
+        self.labels: list[str] = []
+
+    def arrived(self) -> Arrived[Any, Any, Any]:
+        """The trigger of a message, with the environment as it is now."""
+        cause = self.cause
+        assert isinstance(cause, Delivery)
+        return Arrived(
+            cause.message,
+            cause.sender,
+            cause.mailbox,
+            self.now_ns,
+            self.configuration.params,
+            self.env,
+            self.configuration,
+        )
+
+    def elapsed(self, handle: Handle) -> Elapsed[Any, Any]:
+        """The trigger of the timers, for the rule that takes `handle`."""
+        assert isinstance(self.cause, Due)
+        return Elapsed(handle, self.cause.handles, self.now_ns, self.configuration.params, self.env, self.configuration)
+
+    def run(self, rule: AnyRule, match: object, trigger: Any) -> bool:
+        """Run a rule's action and commit its effects; whether the engine goes on."""
+        self.labels.append(rule.name)
+        effects = rule.action(match, trigger)
+        if rule.interactive:
+            effects = follow(effects, self.answers)
+        self.env, outputs = commit(self.family, self.configuration, self.env, self.cause, self.now_ns, effects)
+        self.outputs.extend(outputs)
+        return not (outputs and type(outputs[-1]) is Stopped)
+
+    def committed(self, ignored: int = 0) -> Committed[Any]:
+        """The outcome of what ran. Raises AnswerError when there are answers nobody asked for."""
+        if self.answers.taken < len(self.answers.given):
+            raise AnswerError(f"{len(self.answers.given)} answers for {self.answers.taken} questions")
+        return Committed(self.env, tuple(self.outputs), tuple(self.labels), ignored)
+
+
+def _arrive(
+    family: Family[Any, Any, Any, Any],
+    configuration: Configuration[Any],
+    env: Environment[Any],
+    cause: Delivery[Any],
+    now_ns: int,
+    answers: Sequence[Answer],
+    plan: Plan,
+) -> Outcome[Any]:
+    """A message, by any strategy."""
+    if family.strict:
+        env = learn_from_message(env, cause)
+    transition = _Transition(family, configuration, env, cause, now_ns, answers)
+    try:
+        taken = _run_all(transition, plan) if family.strategy == "all" else _run_one(transition, plan)
+        if not taken:
+            return _store(family, configuration, env, cause, now_ns)
+        return transition.committed()
+    except Unanswered as asked:
+        return Suspended(asked.question, tuple(transition.labels))
+    except StoredOverflow as full:
+        return Overflow(full.mailbox, full.stored_max)
+    except AnswerError:
+        raise
+    except Exception as error:
+        return _failed(error)
+
+
+def _matches(rule: AnyRule, trigger: Arrived[Any, Any, Any]) -> Any:
+    return trigger.message if rule.guard is None else rule.guard(trigger)
+
+
+def _run_all(transition: _Transition, plan: Plan) -> bool:
+    """Strategy `all`; whether any rule held."""
+    level: int | None = None
+    for rule in plan.rules:
+        if level is not None and rule.priority > level:
+            break
+        trigger = transition.arrived()
+        match = _matches(rule, trigger)
+        if match is None:
+            continue
+        level = rule.priority
+        if not transition.run(rule, match, trigger):
+            break
+    return level is not None
+
+
+def _run_one(transition: _Transition, plan: Plan) -> bool:
+    """Strategies that run a single rule; whether any rule held."""
+    trigger = transition.arrived()
+    strategy = transition.family.strategy
+    holding: list[tuple[AnyRule, Any]] = []
+    for rule in plan.rules:
+        if holding and (strategy == "first" or rule.priority > holding[0][0].priority):
+            break
+        match = _matches(rule, trigger)
+        if match is not None:
+            holding.append((rule, match))
+    if not holding:
+        return False
+    rule, match = holding[_choice(transition, holding)]
+    transition.run(rule, match, trigger)
+    return True
+
+
+def _choice(transition: _Transition, holding: list[tuple[AnyRule, Any]]) -> int:
+    """Which of the rules that hold is run. Raises Ambiguous, Unanswered."""
+    strategy = transition.family.strategy
+    if strategy == "last":
+        return len(holding) - 1
+    if len(holding) > 1 and strategy == "unique":
+        raise Ambiguous(f"{transition.family.name} is unique, and these hold: {[rule.name for rule, _ in holding]}")
+    if len(holding) > 1 and strategy == "one":
+        side = transition.answers.take(Roll(len(holding)))
+        assert isinstance(side, int)
+        return side - 1
+    return 0
+
+
+def _elapse(
+    family: Family[Any, Any, Any, Any],
+    configuration: Configuration[Any],
+    env: Environment[Any],
+    cause: Due,
+    now_ns: int,
+    answers: Sequence[Answer],
+) -> Outcome[Any]:
+    """Elapsed timers: they leave the environment, then every rule that takes one of them runs."""
+    timers = env.timers
+    for handle in cause.handles:
+        pending = timers.get(handle.name)
+        if pending is None or pending.number != handle.number:
+            return Refused(f"timer {handle.name!r} number {handle.number} is not pending")
+        timers = timers.without(handle.name)
+    env = Environment(env.state, env.mailboxes, timers, env.acquaintances, env.children, env.timer_count)
+    transition = _Transition(family, configuration, env, cause, now_ns, answers)
+    try:
+        levels = _run_timers(transition, cause.handles)
+        return transition.committed(ignored=len(cause.handles) - len(levels))
+    except Unanswered as asked:
+        return Suspended(asked.question, tuple(transition.labels))
+    except AnswerError:
+        raise
+    except Exception as error:
+        return _failed(error)
+
+
+def _run_timers(transition: _Transition, handles: tuple[Handle, ...]) -> dict[Handle, int]:
+    """Run every rule that takes part; the timers that were taken, with the priority number that took them."""
+    levels: dict[Handle, int] = {}
+    by_name = {handle.name: handle for handle in handles}
+    for rule in transition.family.timer_plan:
+        handle = by_name.get(rule.timer.name) if rule.timer is not None else None
+        if handle is None or rule.priority > levels.get(handle, rule.priority):
+            continue
+        trigger = transition.elapsed(handle)
+        match = handle if rule.guard is None else rule.guard(trigger)
+        if match is None:
+            continue
+        levels[handle] = rule.priority
+        if not transition.run(rule, match, trigger):
+            break
+    return levels

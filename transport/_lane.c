@@ -785,6 +785,16 @@ static PyObject *link_unwatch(Link *self, PyObject *descriptor)
     return watch_with(self, descriptor, core_unwatch);
 }
 
+/* What is published lies in shared memory: nothing to wait for. */
+static PyObject *link_settle(Link *self, PyObject *timeout)
+{
+    if (parse_timeout(timeout) == -2)
+        return NULL;
+    PyObject *done = link_flush(self, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? NULL : Py_NewRef(Py_True);
+}
+
 static PyObject *link_counters(Link *self, PyObject *unused)
 {
     (void)unused;
@@ -818,6 +828,7 @@ static PyMethodDef link_methods[] = {
     {"arm", (PyCFunction)link_arm, METH_NOARGS, "See transport.port.Link."},
     {"hush", (PyCFunction)link_hush, METH_NOARGS, "See transport.port.Link."},
     {"fileno", (PyCFunction)link_fileno, METH_NOARGS, "See transport.port.Link."},
+    {"settle", (PyCFunction)link_settle, METH_O, "See transport.port.Link."},
     {"counters", (PyCFunction)link_counters, METH_NOARGS, "See transport.port.Link."},
     {"close", (PyCFunction)link_close, METH_NOARGS, "See transport.port.Link."},
     {NULL, NULL, 0, NULL},

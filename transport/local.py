@@ -1,8 +1,8 @@
 """The in-process twin: links whose lanes are queues in a `Hub`. It keeps the promises of `port.py`, not their speed.
 
 The hub stands for what outlives a process: the frames published and not released, and which link occupies a slot. A
-link that is dropped without `release` leaves its frames to the next one in its slot. `wait` sleeps on a real descriptor,
-so that event loops and watched descriptors work as with the other links.
+link that is dropped without `release` leaves its frames to the next one in its slot. `wait` sleeps on a descriptor, so
+that event loops and watched descriptors work as with the other links.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ class LocalLink:
         lane = self._hub.lane(peer, self.slot)
         begin, taken = self._drained[peer], 0
         while taken < left and self._drained[peer] < len(lane):
-            frames.append(lane[self._drained[peer]].frame)
+            frame = lane[self._drained[peer]].frame
+            frames.append(frame._replace(payloads=frame.payloads.copy()))
             taken += len(frames[-1].payloads) or 1
             self._drained[peer] += 1
         self._count("in", [lane[i] for i in range(begin, self._drained[peer])])
@@ -217,6 +218,11 @@ class LocalLink:
         """See `transport.port.Link`."""
         names = ("frames_in", "messages_in", "frames_out", "messages_out", "rings", "yields", "blocks")
         return {name: self._counters[name] for name in names}
+
+    def settle(self, timeout_ns: int | None) -> bool:
+        """See `transport.port.Link`: what is published lies in the hub."""
+        self.flush()
+        return True
 
     def close(self) -> None:
         """See `transport.port.Link`."""

@@ -8,7 +8,7 @@ its slot. Three implementations pass one conformance list: shared-memory lanes (
   (sender, target, mailbox); what is sent between two flushes to one target travels as one frame (smart batching).
 * `drain` hands out frames; the space they occupy, and the duty of the sender to keep them, end with `release`, which
   covers everything drained so far. A process that dies between the two leaves its frames to the slot's next process.
-* Nothing here blocks except `wait`. A lane without room answers False, and the caller keeps the message.
+* Nothing here blocks except `wait` and `settle`. A lane without room answers False, and the caller keeps the message.
 """
 
 from __future__ import annotations
@@ -131,6 +131,13 @@ class Link(Protocol):
 
     def detach(self, peer: int) -> None:
         """Forget a peer; its outlets raise `Closed`."""
+
+    def settle(self, timeout_ns: int | None) -> bool:
+        """Flush, and sleep until what was published survives the death of this process; False: time ran out.
+
+        A lane's frames always do. Over ZeroMQ the receivers must have released them; what arrives meanwhile is kept for
+        `drain`. To be called before a process gives up its slot in peace.
+        """
 
     def counters(self) -> dict[str, int]:
         """Since the link was made: frames_in, messages_in, frames_out, messages_out, rings, yields, blocks."""

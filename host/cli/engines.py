@@ -16,7 +16,7 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
     from host.cli.session import ask
     from host.live.control import ControlError
 
-    with contextlib.suppress(CliError, ControlError), ctx.scope(cleanup=False):
+    with contextlib.suppress(CliError, ControlError, OSError), ctx.scope(cleanup=False):
         items = ask("ps", timeout_ns=COMPLETION_NS).items
         return [i["engine"] for i in items if i["engine"].startswith(incomplete)]
     return []

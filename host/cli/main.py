@@ -12,13 +12,16 @@ import os
 import sys
 from collections.abc import Sequence
 from textwrap import indent
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from host.cli.output import diagnose, envelope, write
 from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
 from host.cli.settings import common
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
@@ -52,11 +55,9 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; while completing names, a stand-in with its short help does."""
+        """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        if ctx.resilient_parsing and not ctx.args:
-            return click.Command(cmd_name, short_help=COMMANDS[cmd_name])
         module = importlib.import_module(f"host.cli.commands.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)
@@ -67,11 +68,19 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and suggest a name that is close to an unknown one."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            from host.cli.suggest import did_you_mean
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            from host.config.suggest import did_you_mean
 
-            raise click.UsageError(f"no command {name!r}{did_you_mean(name, COMMANDS)}", ctx)
+            guess = did_you_mean(name, COMMANDS)
+            raise click.UsageError(f"no command `{name}`" + (f": {guess}" if guess else ""), ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands and options, without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        commands = [CompletionItem(n, help=text) for n, text in COMMANDS.items() if n.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list, without importing what is in it."""
@@ -119,7 +128,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """The command `enginehost`, and `python -m host`."""
+    """The command `enginehost`, and `python -m host`.
+
+    Leaves without taking the interpreter apart, which takes 13 ms of the 80 of `ps`: commands close what they open.
+    """
     if COMPLETE in os.environ:
         root.main(prog_name="enginehost", complete_var=COMPLETE)
     code = run(sys.argv[1:])
@@ -128,7 +140,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         _abandon_stdout()
         code = STDOUT_CLOSED
-    sys.exit(code)
+    if sys.gettrace() or sys.getprofile():
+        sys.exit(code)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _report(problem: Problem, *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""Quantities for people: sizes, rates, ages, times; and durations as people type them."""
+"""Quantities for people: sizes, rates, ages, times; and the type of an option that takes a duration."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Final
 
 import click
 
-NS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+NS: Final = {"us": 10**3, "ms": 10**6, "s": 10**9}
+MINUTE_NS: Final = 60 * 10**9
 
 
 def show_duration(ns: int) -> str:
     """Three digits and the unit that fits: 870 ns, 12.3 us, 1.50 s, 5 min 2 s, 3 h 4 min, 2 d 5 h."""
     if ns < 0:
         return "-" + show_duration(-ns)
-    if ns >= NS["min"]:
+    if ns >= MINUTE_NS:
         return _show_long(ns)
     for unit in ("s", "ms", "us"):
         if ns >= NS[unit]:
@@ -59,25 +60,15 @@ def show_time(ns: int) -> str:
     return clock if today else time.strftime("%Y-%m-%d ", moment) + clock
 
 
-def parse_duration(text: str) -> int:
-    """Nanoseconds of `500ms`, `1.5s`, `2min`; a bare number is seconds. Raises `ValueError`."""
-    number = text.strip().rstrip("nusmihd")
-    unit = text.strip()[len(number) :] or "s"
-    if unit not in NS:
-        raise ValueError(f"unit {unit!r} is none of {', '.join(NS)}")
-    ns = float(number) * NS[unit]
-    if not 0 <= ns < 2**63:
-        raise ValueError("a duration lies between 0 and 292 years")
-    return round(ns)
-
-
 def duration(value: str | int) -> int:
     """Type of a click option such as `500ms` or `2s`, in nanoseconds; defaults are nanoseconds already."""
     if isinstance(value, int):
         return value
+    from host.config.units import UnitError, parse_duration
+
     try:
         return parse_duration(value)
-    except ValueError as e:
+    except UnitError as e:
         raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 2s, 1min") from e
 
 

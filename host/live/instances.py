@@ -14,8 +14,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from hashlib import blake2b
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -45,6 +43,8 @@ class Instance(msgspec.Struct, frozen=True):
 
 def instance_folders(config: str) -> list[str]:
     """The folders an instance of this node file can have, the likelier one first."""
+    from hashlib import blake2b  # brings OpenSSL with it: 3 ms that most commands need not spend
+
     name = blake2b(os.path.realpath(config).encode(), digest_size=8).hexdigest()
     return [os.path.join(root, name) for root in runtime_roots()]
 
@@ -58,7 +58,7 @@ def runtime_roots() -> list[str]:
 
 def running_instances() -> list[Instance]:
     """Every node of this user that runs, by the path of its node file."""
-    found = (read_instance(str(folder)) for root in runtime_roots() for folder in _subfolders(root))
+    found = (read_instance(folder) for root in runtime_roots() for folder in _subfolders(root))
     return sorted((i for i in found if i and listening_pid(i.control) is not None), key=lambda i: i.config)
 
 
@@ -71,7 +71,8 @@ def running_instance(config: str) -> Instance | None:
 def read_instance(folder: str) -> Instance | None:
     """What `node.json` in `folder` says; None when there is none, or one cut short by a full disk."""
     try:
-        instance = msgspec.json.decode(Path(folder, "node.json").read_bytes(), type=Instance)
+        with open(os.path.join(folder, "node.json"), "rb") as file:
+            instance = msgspec.json.decode(file.read(), type=Instance)
     except (OSError, msgspec.MsgspecError):
         return None
     return msgspec.structs.replace(instance, folder=folder)
@@ -94,8 +95,8 @@ def listening_pid(path: str) -> int | None:
         return int(struct.unpack("3i", credentials)[0])
 
 
-def _subfolders(root: str) -> list[Path]:
+def _subfolders(root: str) -> list[str]:
     try:
-        return sorted(p for p in Path(root).iterdir() if p.is_dir())
+        return sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
     except OSError:
         return []

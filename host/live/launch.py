@@ -7,8 +7,10 @@ in `host.live.control`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +26,9 @@ from host.live.control import ControlError, Response
 
 PROGRESS_BYTES_MAX: Final = 256 * 1024
 """One packet of progress; SEQPACKET sockets refuse larger ones by default."""
+
+STOP_S: Final = 5.0
+"""A supervisor that was told to go has ended its workers, or killed them, by then."""
 
 SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
 
@@ -63,10 +68,16 @@ class Launch:
             if response.last:
                 return
 
-    def kill(self) -> None:
-        """End the supervisor now; its workers follow by themselves."""
-        self.process.kill()
-        self.process.wait()
+    def stop(self, *numbers: signal.Signals) -> int:
+        """Send these signals, each only when the one before had no effect in time; the code the supervisor ends with.
+
+        Its workers end with it by themselves. No signals: it is leaving already, and only waited for.
+        """
+        for number in numbers:
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(STOP_S)
+        return self.process.wait()
 
     def close(self) -> None:
         """Hang up. An attached supervisor takes this for "drain and leave"."""
@@ -112,5 +123,4 @@ def _memory_file(content: bytes) -> int:
 
 
 def _log_path(spec: NodeSpec) -> Path:
-    data = Path(spec.data) if spec.data else Path(spec.path).parent / ".enginehost" / spec.node
-    return data / "supervisor.log"
+    return Path(spec.data) / "supervisor.log"

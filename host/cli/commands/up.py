@@ -1,0 +1,187 @@
+"""`enginehost up`: a node from a file, ready or not at all.
+
+Detached (`-d`), the command ends as soon as every engine said it is ready. In the foreground it then shows what engines
+note, until Ctrl-C or the node's end; the supervisor takes the command's end for the signal to drain. A node that does
+not get ready is stopped before the command returns, so a failed `up` leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from host.cli.commands.logs import render_lines
+from host.cli.node_file import load_node_file, node_file
+from host.cli.output import Items, diagnose, emit
+from host.cli.problem import CliError
+from host.cli.settings import common
+from host.cli.table import Column, render_table
+from host.cli.units import duration, show_duration
+from host.live.control import ControlError
+from host.live.instances import Instance, running_instance
+
+if TYPE_CHECKING:
+    from host.config.spec import NodeSpec
+    from host.live.launch import Launch
+
+READY_NS = 30_000_000_000
+"""How long engines may take to get ready, their imports included, unless told."""
+
+COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
+
+
+@click.command("up")
+@click.argument("config", required=False, type=click.Path())
+@click.option("-d", "--detach", is_flag=True, help="Return once every engine is ready; the node goes on.")
+@click.option("--inline", is_flag=True, help="Run everything in this process, deadlines off, for a debugger.")
+@click.option("--timeout", type=duration, default=READY_NS, metavar="DURATION", help="Bounds the start (30s).")
+@common
+def command(config: str | None, detach: bool, inline: bool, timeout: int) -> None:
+    """Start the node that CONFIG describes, or say that it runs already.
+
+    In the foreground the first Ctrl-C drains and ends the node, the second kills it.
+    """
+    if detach and inline:
+        raise click.UsageError("--inline is this process itself; it cannot be detached")
+    spec = load_node_file(node_file(config))
+    if running := running_instance(spec.path):
+        _show_running(running, spec)
+    elif inline:
+        _run_inline(spec)
+    else:
+        _start(spec, detach, timeout)
+
+
+def _show_running(running: Instance, spec: NodeSpec) -> None:
+    if running.digest != spec.digest:
+        where = f"pid {running.pid}"
+        advice = "enginehost down, then up; or reload ENGINE if only code changed"
+        raise CliError("conflict", f"node {running.node} runs with another configuration ({where}): {advice}")
+    item = {"node": running.node, "config": running.config, "pid": running.pid, "already": True}
+    emit("node", [item], lambda _: f"node {running.node} runs already, unchanged (pid {running.pid})")
+
+
+def _run_inline(spec: NodeSpec) -> None:
+    importlib.import_module("host.live.inline").run(spec)
+
+
+def _start(spec: NodeSpec, detach: bool, timeout: int) -> None:
+    from host.live.launch import Launch
+
+    begun = time.monotonic_ns()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with Launch(spec, attached=not detach) as launch:
+        try:
+            node = wait_ready(launch, spec, timeout)
+        except BaseException:
+            launch.stop(signal.SIGTERM, signal.SIGKILL)
+            raise
+        node["took_ns"] = time.monotonic_ns() - begun
+        emit("node", [node], render_node)
+        if not detach:
+            _stay(launch, spec)
+
+
+def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
+    """The item of the node. Raises `CliError` with an item for each engine that is not ready."""
+    pids: dict[str, Any] = {}
+    failures: dict[str, dict[str, Any]] = {}
+    try:
+        for response in launch.progress(timeout):
+            if response.kind == "ready":
+                pids |= {i["engine"]: i.get("pid") for i in response.items}
+            elif response.kind == "failed" and not response.last:
+                failures |= {i["engine"]: i for i in response.items}
+            elif response.error:
+                failures |= {i["engine"]: i for i in response.items if "engine" in i}
+                _fail(response.error, response.message, spec, pids, failures)
+            else:
+                first: dict[str, Any] = response.items[0] if response.items else {}
+                engines = [{"engine": name, "pid": pid} for name, pid in pids.items()]
+                return {"node": spec.node, "config": spec.path, **first, "already": False, "engines": engines}
+    except ControlError as e:
+        _fail("not_ready", e.message, spec, pids, failures)
+    raise AssertionError("progress ends with a last packet or an error")
+
+
+def _fail(
+    error: str, message: str, spec: NodeSpec, pids: dict[str, Any], failures: dict[str, dict[str, Any]]
+) -> NoReturn:
+    if error != "not_ready":
+        raise CliError(error, message)
+    waiting = {e.name: "gave no sign of life" for e in spec.engines if e.name not in pids}
+    reasons = {**waiting, **{name: str(f.get("reason", "")) for name, f in failures.items()}}
+    items = tuple(
+        {"engine": name, "message": f"{name}: {why}", "detail": failures.get(name, {}).get("detail", "")}
+        for name, why in reasons.items()
+    )
+    raise CliError(error, message, items, render_readiness([e.name for e in spec.engines], pids, reasons, failures))
+
+
+def render_readiness(
+    names: list[str], pids: dict[str, Any], reasons: dict[str, str], failures: dict[str, dict[str, Any]]
+) -> str:
+    """A line for each engine of the file, ready or why not; below them what was printed where it failed."""
+    width = max(map(len, names), default=0)
+    lines = [
+        f"{n.ljust(width)}  {f'not ready: {reasons[n]}' if n in reasons else f'ready, pid {pids[n]}'}" for n in names
+    ]
+    details = [f"\n{n}:\n{str(f['detail']).rstrip()}" for n, f in failures.items() if f.get("detail")]
+    return "\n".join([*lines, *details])
+
+
+def render_node(items: Items) -> str:
+    """The engines with their processes, and a last line for the node."""
+    (node,) = items
+    engines = node["engines"]
+    rows = [[e["engine"], "yes", str(e.get("pid") or "-")] for e in engines]
+    count = f"{len(engines)} engine{'' if len(engines) == 1 else 's'}"
+    return f"{render_table(COLUMNS, rows)}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"
+
+
+def _stay(launch: Launch, spec: NodeSpec) -> None:
+    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed."""
+    try:
+        _show_logs(spec)
+        code = launch.stop()
+    except KeyboardInterrupt:
+        code = _drain(launch)
+    except BrokenPipeError:
+        launch.close()
+        launch.stop()
+        raise
+    if code != 0:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise CliError("failed", f"the supervisor {how}")
+
+
+def _show_logs(spec: NodeSpec) -> None:
+    from host.live.client import Client
+
+    instance = running_instance(spec.path)
+    if instance is None:
+        return
+    with Client(instance.control) as client:
+        for response in client.follow("logs", {"engine": None, "follow": True, "limit": 0}):
+            if response.items:
+                emit("log", response.items, render_lines)
+
+
+def _drain(launch: Launch) -> int:
+    """Let the node handle what it has. The terminal told the supervisor too; for others, hanging up does."""
+    diagnose("draining; Ctrl-C again kills")
+    launch.close()
+    try:
+        return launch.stop()
+    except KeyboardInterrupt:
+        launch.stop(signal.SIGINT, signal.SIGKILL)
+        raise
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM is a polite Ctrl-C."""
+    raise KeyboardInterrupt

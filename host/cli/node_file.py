@@ -1,0 +1,46 @@
+"""The node file that a command names, loaded and checked."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from host.cli.problem import CliError
+from host.cli.settings import settings
+from host.config.problems import ConfigErrors
+from host.config.spec import NodeSpec
+
+
+def node_file(argument: str | None) -> str:
+    """The path given as CONFIG or with `--file`. Raises usage errors."""
+    option = settings().file
+    if argument and option and os.path.realpath(argument) != os.path.realpath(option):
+        raise click.UsageError(f"two node files: {argument} and {option}")
+    path = argument or option
+    if path is None:
+        raise click.UsageError("name a node file: CONFIG")
+    if not os.path.isfile(path):
+        raise CliError("not_found", f"{path}: no such file")
+    return path
+
+
+def load_node_file(path: str) -> NodeSpec:
+    """The node, its families found and checked. Raises `CliError` with an item for each mistake."""
+    from host.config.load import load_node
+
+    try:
+        return load_node(path)
+    except ConfigErrors as e:
+        raise configuration_error(path, e) from e
+
+
+def configuration_error(path: str, errors: ConfigErrors) -> CliError:
+    """All mistakes: as text with their lines and carets, and as items with file, line, column, suggestion."""
+    problems = errors.problems
+    items = tuple(
+        {"message": p.text, "file": p.file, "line": p.line, "column": p.column, "suggestion": p.suggestion}
+        for p in problems
+    )
+    count = f"{len(problems)} mistake{'' if len(problems) == 1 else 's'}"
+    return CliError("configuration", f"{path}: {count}", items, str(errors))

@@ -1,0 +1,230 @@
+"""What this machine offers to a node, tried rather than looked up: kernel calls are made, folders are checked.
+
+A sandbox can refuse a call that the kernel's version promises, so each call is made in a way that does nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import stat
+import sys
+import sysconfig
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+import zmq
+
+from host.live.instances import running_instances, runtime_roots
+
+PYTHON: Final = (3, 11)
+
+LIBZMQ: Final = (4, 3, 5)
+"""The oldest that the links were tried with."""
+
+KERNEL: Final = (5, 11)
+"""Brought epoll_pwait2, the youngest call in use."""
+
+DESCRIPTORS: Final = 1024
+"""The supervisor holds about a dozen a slot, and there are at most 64 slots."""
+
+LIBRARIES: Final = (
+    "click",
+    "immutables",
+    "jsonschema",
+    "msgpack",
+    "msgspec",
+    "psutil",
+    "PyNaCl",
+    "PyYAML",
+    "pyzmq",
+    "rich",
+    "uvloop",
+)
+
+CLOSE_RANGE: Final = 436
+EPOLL_PWAIT2: Final = 441
+"""System call numbers; the same on every architecture, as for all calls of these years."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `warn`: slower or smaller than it could be; `bad`: a node will not run."""
+
+    check: str
+    level: Literal["ok", "warn", "bad"]
+    value: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order of the report. Leaves nothing open and nothing behind."""
+    return [
+        _python(),
+        _kernel(),
+        *(_call(name, attempt) for name, attempt in CALLS.items()),
+        _native(),
+        _compiler(),
+        _libzmq(),
+        *map(_library, LIBRARIES),
+        _cores(),
+        _descriptors(),
+        _folder(runtime_roots()[0]),
+        _running(),
+    ]
+
+
+def native_lane() -> tuple[bool, str]:
+    """Whether links can be native lanes here; the extension's file, or why not."""
+    if os.environ.get("ENGINEHOST_NATIVE") == "off":
+        return False, "switched off by ENGINEHOST_NATIVE=off"
+    try:
+        lane = importlib.import_module("transport._lane")
+    except ImportError as e:
+        return False, f"{e} (the extension was not built, or for another Python)"
+    return True, str(lane.__file__)
+
+
+def _python() -> Finding:
+    found = f"{platform.python_implementation()} {platform.python_version()}"
+    if sys.version_info < PYTHON:
+        return Finding("python", "bad", found, f"install Python {_dotted(PYTHON)} or newer")
+    return Finding("python", "ok", f"{found} at {sys.executable}")
+
+
+def _kernel() -> Finding:
+    found = platform.release()
+    if sys.platform != "linux":
+        return Finding("kernel", "bad", sys.platform, "a node runs on Linux only")
+    numbers = found.split("-")[0].split(".")[:2]
+    if tuple(int(n) for n in numbers if n.isdigit()) < KERNEL:
+        return Finding("kernel", "bad", found, f"Linux {_dotted(KERNEL)} or newer is needed")
+    return Finding("kernel", "ok", f"Linux {found}")
+
+
+def _call(name: str, attempt: Callable[[], None]) -> Finding:
+    try:
+        attempt()
+    except (OSError, AttributeError) as e:
+        return Finding(name, "bad", str(e), "the kernel is too old, or a sandbox (seccomp) refuses the call")
+    return Finding(name, "ok", "works")
+
+
+def _try_pidfd() -> None:
+    os.close(os.pidfd_open(os.getpid()))
+
+
+def _try_memfd() -> None:
+    os.close(os.memfd_create("doctor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+
+
+def _try_close_range() -> None:
+    """Closes the last possible descriptor, which nobody has."""
+    last = ctypes.c_uint(0xFFFFFFFF)
+    _expect(0, CLOSE_RANGE, last, last, ctypes.c_uint(0))
+
+
+def _try_epoll_pwait2() -> None:
+    """Waits on no descriptor at all, which a kernel that has the call refuses as such."""
+    _expect(errno.EBADF, EPOLL_PWAIT2, ctypes.c_int(-1), None, ctypes.c_int(1), None, None, ctypes.c_size_t(0))
+
+
+CALLS: Final[dict[str, Callable[[], None]]] = {
+    "pidfd": _try_pidfd,
+    "memfd": _try_memfd,
+    "close_range": _try_close_range,
+    "epoll_pwait2": _try_epoll_pwait2,
+}
+
+
+def _expect(error: int, number: int, *arguments: object) -> None:
+    """Make a system call. Raises `OSError` when it ends with another error (0: none)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ctypes.set_errno(0)
+    failed = libc.syscall(ctypes.c_long(number), *arguments) < 0
+    found = ctypes.get_errno() if failed else 0
+    if found not in (error, errno.EINVAL if error else 0):
+        raise OSError(found, os.strerror(found))
+
+
+def _native() -> Finding:
+    native, why = native_lane()
+    if native:
+        return Finding("native lane", "ok", why)
+    return Finding("native lane", "warn", why, "links are ZeroMQ; reinstall with a C compiler for shared memory")
+
+
+def _compiler() -> Finding:
+    name = os.environ.get("CC") or "cc"
+    path = shutil.which(name.split()[0])
+    header = os.path.join(sysconfig.get_path("include"), "Python.h")
+    if path is None:
+        return Finding("compiler", "warn", f"no {name}", "install gcc to build the native lane")
+    if not os.path.exists(header):
+        return Finding("compiler", "warn", f"{path}, but no {header}", "install the Python headers (python3-dev)")
+    return Finding("compiler", "ok", path)
+
+
+def _libzmq() -> Finding:
+    found = zmq.zmq_version()
+    if zmq.zmq_version_info() < LIBZMQ:
+        return Finding("libzmq", "bad", found, f"install a pyzmq with libzmq {_dotted(LIBZMQ)} or newer")
+    return Finding("libzmq", "ok", found)
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "bad", "not installed", "install enginehost again")
+
+
+def _cores() -> Finding:
+    usable = len(os.sched_getaffinity(0))
+    value = f"{usable} usable of {os.cpu_count()}"
+    if usable < 2:
+        return Finding("cores", "warn", value, "engines in several processes share one core")
+    return Finding("cores", "ok", value)
+
+
+def _descriptors() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    value = f"{soft} (hard limit {hard})"
+    if soft < DESCRIPTORS:
+        return Finding("descriptors", "warn", value, f"large nodes need ulimit -n {DESCRIPTORS}")
+    return Finding("descriptors", "ok", value)
+
+
+def _folder(root: str) -> Finding:
+    try:
+        found = os.lstat(root)
+    except FileNotFoundError:
+        return _future_folder(root)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return Finding("runtime folder", "bad", root, "it is not a folder of this user; remove it")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        return Finding("runtime folder", "warn", f"{root}, mode {mode:o}", f"chmod 700 {root}")
+    return Finding("runtime folder", "ok", f"{root}, mode {mode:o}")
+
+
+def _future_folder(root: str) -> Finding:
+    parent = os.path.dirname(root)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return Finding("runtime folder", "bad", f"{parent} takes no files", "set XDG_RUNTIME_DIR to a folder that does")
+    return Finding("runtime folder", "ok", f"{root}, made by the first node")
+
+
+def _running() -> Finding:
+    nodes = [f"{i.node} ({i.config}, pid {i.pid})" for i in running_instances()]
+    return Finding("running nodes", "ok", ", ".join(nodes) or "none")
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

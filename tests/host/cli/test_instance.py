@@ -1,0 +1,113 @@
+"""Which node a command speaks to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.cli.problem import CliError
+from host.cli.session import choose_instance
+from host.live.control import Request, Response
+from host.live.instances import Instance, instance_folders, runtime_roots
+
+from .conftest import Cli, StartNode
+
+ENGINE = {"engine": "server", "family": "a:B", "state": "running", "pid": 7, "placement": "process"}
+
+
+def answers(_: Request) -> list[Response]:
+    return [Response("engine", [ENGINE])]
+
+
+def instance(config: str) -> Instance:
+    return Instance(Path(config).stem, config, "d", 1, 1)
+
+
+def test_the_only_node_below_the_folder_is_meant(start_node: StartNode, cli: Cli) -> None:
+    """If false, the tour's `enginehost ps` would not find the node just started."""
+    start_node("configs/clock.yaml", answers)
+    assert cli("ps", "--json").envelope["items"] == [ENGINE]
+
+
+def test_a_node_beside_the_folder_is_not_meant(
+    start_node: StartNode, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If false, `down` in one project would end the node of another."""
+    neighbour = start_node("one/clock.yaml", answers)
+    (project / "on").mkdir()
+    monkeypatch.chdir(project / "on")
+    result = cli("down")
+    assert result.code == 5
+    assert "1 elsewhere" in result.err
+    assert neighbour.seen == []
+
+
+def test_several_nodes_are_listed_and_none_is_taken(start_node: StartNode, cli: Cli) -> None:
+    """If false, a command would reach one of several nodes by chance."""
+    nodes = [start_node(name, answers) for name in ("a.yaml", "b/c.yaml")]
+    result = cli("ps", "--json")
+    assert result.code == 9
+    assert [(i["node"], i["error"], i["exit_code"]) for i in result.envelope["items"]] == [
+        ("a", "conflict", 9),
+        ("c", "conflict", 9),
+    ]
+    assert "a (a.yaml), c (b/c.yaml)" in result.err
+    assert all(node.seen == [] for node in nodes)
+
+
+@pytest.mark.parametrize("argv", [("ps", "-f", "b.yaml"), ("-f", "b.yaml", "ps"), ("ps", "--file=b.yaml")])
+def test_a_named_file_decides(start_node: StartNode, cli: Cli, argv: tuple[str, ...]) -> None:
+    """If false, `-f` would not choose among several nodes."""
+    other, named = start_node("a.yaml", answers), start_node("b.yaml", answers)
+    assert cli(*argv).code == 0
+    assert (len(other.seen), len(named.seen)) == (0, 1)
+
+
+def test_no_node_is_exit_code_5(project: Path, cli: Cli) -> None:
+    """If false, a script could not tell "not running" from other failures."""
+    (project / "a.yaml").touch()
+    assert cli("ps").code == 5
+    assert cli("ps", "-f", "a.yaml").code == 5
+    assert cli("ps", "-f", "b.yaml").code == 4
+
+
+def test_what_a_kill_leaves_behind_does_not_count(start_node: StartNode, cli: Cli) -> None:
+    """If false, a stale socket file would make commands wait for a node that is gone."""
+    node = start_node("a.yaml", answers)
+    folder = Path(instance_folders(node.config)[0])
+    node.close()
+    assert (folder / "control").exists()
+    assert (folder / "node.json").exists()
+    assert cli("ps").code == 5
+    (folder / "node.json").write_text("{")
+    assert cli("ps").code == 5
+
+
+def test_a_node_from_a_shell_without_a_runtime_folder_is_found(
+    start_node: StartNode, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If false, a node would be invisible to a login shell, or started a second time from it."""
+    value = runtime_roots()[0]
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    start_node("a.yaml", answers)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(Path(value).parent))
+    assert cli("ps").code == 0
+
+
+paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
+
+
+@given(st.sets(paths.map(lambda p: p + ".yaml")), paths)
+def test_only_what_lies_below_is_chosen(configs: set[str], folder: str) -> None:
+    """If false, some arrangement of folders would make a command reach a neighbour."""
+    below = [c for c in sorted(configs) if c.startswith(folder + "/")]
+    found = [instance(c) for c in sorted(configs)]
+    if len(below) == 1:
+        assert choose_instance(found, folder).config == below[0]
+        return
+    with pytest.raises(CliError) as caught:
+        choose_instance(found, folder)
+    assert caught.value.problem.error == ("conflict" if below else "not_running")

@@ -1,0 +1,218 @@
+"""Starting a node, with a supervisor that is a few lines: what `up` hears, shows, and leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host.cli.commands import up
+from host.cli.problem import CliError
+from host.config.problems import ConfigErrors, Problem
+from host.config.spec import EngineSpec, NodeSpec
+from host.live.control import ControlError
+from host.live.launch import Launch
+
+from .conftest import Cli, StartNode
+
+SECOND_NS = 1_000_000_000
+LATE_NS = 20 * SECOND_NS
+
+SUPERVISOR = """
+import os, signal, socket, sys
+import msgspec
+from host.config.spec import NodeSpec
+from host.live.control import Response
+spec_fd, ready_fd = map(int, sys.argv[2:4])
+with open(spec_fd, "rb") as file:
+    spec = msgspec.msgpack.decode(file.read(), type=NodeSpec)
+ready = socket.socket(fileno=ready_fd)
+say = lambda *a, **k: ready.send(msgspec.msgpack.encode(Response(*a, **k)))
+script = sys.argv[1]
+print("started", spec.node, flush=True)
+for engine in spec.engines:
+    if script == "fails" and engine.name == "bob":
+        say("failed", [{"engine": "bob", "reason": "no module x", "detail": "File a.py, line 1"}], last=False)
+    elif script != "hangs" or engine.name != "bob":
+        say("ready", [{"engine": engine.name, "pid": os.getpid()}], last=False)
+if script == "dies":
+    sys.exit(3)
+if script == "fails":
+    say("error", error="not_ready", message="1 of 2 engines is not ready")
+elif script == "ready":
+    say("node", [{"node": spec.node, "pid": os.getpid()}])
+elif script == "taken":
+    say("error", error="conflict", message="another supervisor has this node")
+if "--attached" in sys.argv:
+    ready.recv(1)
+    sys.exit(0)
+signal.pause()
+"""
+"""`hangs` at the second engine, `fails` there, `dies`, is `ready`, or finds its place `taken`."""
+
+
+@pytest.fixture
+def spec(project: Path) -> NodeSpec:
+    """A node of two engines."""
+    (project / "clock.yaml").touch()
+    engines = tuple(EngineSpec(name, f"a:{name.upper()}") for name in ("server", "bob"))
+    return NodeSpec("clock", str((project / "clock.yaml").resolve()), "d1", engines, data=str(project / "data"))
+
+
+class Started:
+    """Launches of this test, so that none outlives it."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self._spec = spec
+        self._launches: list[Launch] = []
+
+    def __call__(self, script: str, *, attached: bool = False) -> Launch:
+        launch = Launch(self._spec, attached=attached, program=(sys.executable, "-c", SUPERVISOR, script))
+        self._launches.append(launch)
+        return launch
+
+    def end(self) -> None:
+        for launch in self._launches:
+            launch.close()
+            launch.stop(signal.SIGTERM, signal.SIGKILL)
+
+
+@pytest.fixture
+def start(spec: NodeSpec) -> Iterator[Started]:
+    """Start a supervisor that follows one of the scripts."""
+    started = Started(spec)
+    yield started
+    started.end()
+
+
+def test_progress_is_heard_until_the_node_is_ready(start: Started, spec: NodeSpec) -> None:
+    """If false, `up -d` would return too early, or never."""
+    launch = start("ready")
+    assert [(r.kind, r.last) for r in launch.progress(LATE_NS)] == [("ready", False), ("ready", False), ("node", True)]
+    assert launch.log == Path(spec.data) / "supervisor.log"
+    assert launch.log.read_text() == "started clock\n"
+
+
+def test_a_detached_supervisor_has_its_own_session_and_an_attached_one_has_not(start: Started) -> None:
+    """If false, Ctrl-C in the shell would end a detached node, or not reach an attached one."""
+    detached, attached = start("ready"), start("ready", attached=True)
+    for launch in (detached, attached):
+        list(launch.progress(LATE_NS))
+    assert os.getsid(detached.process.pid) == detached.process.pid
+    assert os.getpgid(attached.process.pid) == os.getpgid(0)
+
+
+def test_hanging_up_ends_an_attached_supervisor(start: Started) -> None:
+    """If false, a killed `up` would leave a node behind that nobody watches."""
+    launch = start("ready", attached=True)
+    list(launch.progress(LATE_NS))
+    launch.close()
+    assert launch.stop() == 0
+
+
+def test_a_supervisor_that_dies_is_not_ready(start: Started) -> None:
+    """If false, `up` would wait out its time for a process that is gone."""
+    with pytest.raises(ControlError) as caught:
+        list(start("dies").progress(LATE_NS))
+    assert caught.value.error == "not_ready"
+    assert "ended with code 3 before the node was ready; see " in caught.value.message
+
+
+def fail(launch: Launch, spec: NodeSpec, timeout_ns: int = LATE_NS) -> CliError:
+    with pytest.raises(CliError) as caught:
+        up.wait_ready(launch, spec, timeout_ns)
+    return caught.value
+
+
+def test_an_engine_that_fails_is_named_with_its_reason(start: Started, spec: NodeSpec) -> None:
+    """If false, the user would not see which engine is not ready, and why."""
+    launch = start("fails")
+    problem = fail(launch, spec).problem
+    assert (problem.error, problem.exit_code) == ("not_ready", 7)
+    assert problem.text == (
+        f"server  ready, pid {launch.process.pid}\nbob     not ready: no module x\n\nbob:\nFile a.py, line 1"
+    )
+    assert problem.error_items() == [
+        {"error": "not_ready", "message": "bob: no module x", "exit_code": 7, "engine": "bob"}
+        | {"detail": "File a.py, line 1"}
+    ]
+
+
+def test_an_engine_that_hangs_is_named(start: Started, spec: NodeSpec) -> None:
+    """If false, a time-out would not say whom it waited for."""
+    problem = fail(start("hangs"), spec, 2 * SECOND_NS).problem
+    assert problem.error == "not_ready"
+    assert [i["engine"] for i in problem.items if i["engine"] != "server"] == ["bob"]
+
+
+def test_a_place_that_is_taken_is_a_conflict(start: Started, spec: NodeSpec) -> None:
+    """If false, two commands at the same moment would look like a failed engine."""
+    assert fail(start("taken"), spec).problem.exit_code == 9
+
+
+def test_a_node_that_is_ready_is_shown(start: Started, spec: NodeSpec) -> None:
+    """If false, the user would not see what was started."""
+    launch = start("ready")
+    node = up.wait_ready(launch, spec, LATE_NS)
+    pid = launch.process.pid
+    engines = [{"engine": "server", "pid": pid}, {"engine": "bob", "pid": pid}]
+    assert node == {"node": "clock", "config": spec.path, "pid": pid, "already": False, "engines": engines}
+    text = up.render_node([{**node, "engines": [{"engine": "server", "pid": 5}], "took_ns": 210_000_000}])
+    assert text == "ENGINE  READY  PID\nserver  yes      5\nnode clock is up: 1 engine in 210 ms"
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, spec: NodeSpec) -> NodeSpec:
+    """`up` finds this node in the file, whatever the file says."""
+    monkeypatch.setattr(up, "load_node_file", lambda _: spec)
+    return spec
+
+
+def test_up_of_a_running_unchanged_node_says_so(start_node: StartNode, loaded: NodeSpec, cli: Cli) -> None:
+    """If false, the README's set-up command would fail the second time."""
+    node = start_node("clock.yaml", digest="d1")
+    result = cli("up", "clock.yaml", "-d")
+    assert (result.code, result.out) == (0, f"node clock runs already, unchanged (pid {os.getpid()})\n")
+    assert cli("up", "-f", "clock.yaml", "--json").envelope["items"][0]["already"] is True
+    assert node.seen == []
+
+
+def test_up_of_a_running_changed_node_is_a_conflict(start_node: StartNode, loaded: NodeSpec, cli: Cli) -> None:
+    """If false, a changed file would seem to be in force."""
+    start_node("clock.yaml", digest="another")
+    result = cli("up", "clock.yaml", "-d")
+    assert result.code == 9
+    assert "enginehost down" in result.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [(("up",), 2), (("up", "no.yaml"), 4), (("up", "clock.yaml", "-f", "b.yaml"), 2)]
+)
+def test_a_node_file_has_to_be_named(project: Path, cli: Cli, argv: tuple[str, ...], code: int) -> None:
+    """If false, `up` would start something the user did not name."""
+    (project / "clock.yaml").touch()
+    assert cli(*argv).code == code
+
+
+def test_mistakes_in_a_node_file_come_all_at_once(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If false, a user would mend one mistake a run, and a program could not place them."""
+    from host.cli.commands import validate
+    from host.cli.node_file import configuration_error
+
+    (project / "clock.yaml").touch()
+    problems = [Problem("clock.yaml", n, 3, "unknown key `x`", "did you mean `y`?", "  x: 1") for n in (1, 2)]
+
+    def load(path: str) -> Any:
+        raise configuration_error(path, ConfigErrors(problems))
+
+    monkeypatch.setattr(validate, "load_node_file", load)
+    result = cli("validate", "clock.yaml", "--json")
+    assert result.code == 3
+    assert [(i["line"], i["column"], i["exit_code"]) for i in result.envelope["items"]] == [(1, 3, 3), (2, 3, 3)]
+    assert result.err.count("did you mean `y`?") == 2
+    assert result.err.endswith("enginehost: clock.yaml: 2 mistakes\n")

@@ -111,20 +111,10 @@ def root() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line; the exit code. Prints the error, if there is one, in the way the user asked for."""
     try:
-        with root.make_context("enginehost", list(argv)) as context:
-            if not argv:
-                diagnose(root.get_help(context))
-            root.invoke(context)
-        return 0
-    except click.exceptions.Exit as e:
-        return e.exit_code
+        return _run(argv)
     except BrokenPipeError:
         _abandon_stdout()
         return STDOUT_CLOSED
-    except (Exception, KeyboardInterrupt) as e:
-        if "--debug" in argv:
-            _show_traceback(e)
-        return _report(find_problem(e), as_json="--json" in argv)
 
 
 def main() -> NoReturn:
@@ -144,6 +134,23 @@ def main() -> NoReturn:
         sys.exit(code)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        with root.make_context("enginehost", list(argv)) as context:
+            if not argv:
+                diagnose(root.get_help(context))
+            root.invoke(context)
+        return 0
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as e:
+        if "--debug" in argv:
+            _show_traceback(e)
+        return _report(find_problem(e), as_json="--json" in argv)
 
 
 def _report(problem: Problem, *, as_json: bool) -> int:

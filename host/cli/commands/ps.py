@@ -8,7 +8,7 @@ from host.cli.output import Items
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.table import Column, render_table
-from host.cli.units import show_count, show_rate
+from host.cli.units import show_bytes, show_count, show_rate
 
 COLUMNS = (
     Column("ENGINE"),
@@ -21,6 +21,7 @@ COLUMNS = (
     Column("OUT/S", number=True),
     Column("HANDLED", number=True),
     Column("RESTARTS", number=True),
+    Column("MEMORY", number=True),
     Column("VERSION"),
 )
 
@@ -33,7 +34,7 @@ VERSION_SHOWN = 8
 def command() -> None:
     """List the engines of the running node: process, mail that waits, rates, restarts, code version.
 
-    Under the table: which engine waits for an answer, with its options, and a note where links are not native.
+    Under the table: why an engine failed, which one waits for an answer, and a note where links are not native.
     """
     show(ask("ps"), render_engines)
 
@@ -41,10 +42,11 @@ def command() -> None:
 def render_engines(items: Items) -> str:
     """The table, then what deserves attention."""
     table = render_table(COLUMNS, [_row(i) for i in items])
-    return "\n".join([table, *_waiting(items), *_slow_links(items)])
+    return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items)])
 
 
 def _row(item: dict[str, object]) -> list[str]:
+    memory = item.get("memory_bytes")
     return [
         str(item.get("engine", "")),
         str(item.get("family", "")),
@@ -56,6 +58,7 @@ def _row(item: dict[str, object]) -> list[str]:
         show_rate(_number(item, "out_rate")),
         show_count(_number(item, "handled")),
         show_count(_number(item, "restarts")),
+        show_bytes(memory) if isinstance(memory, int) and memory else "-",
         str(item.get("version") or "-")[:VERSION_SHOWN],
     ]
 
@@ -63,6 +66,12 @@ def _row(item: dict[str, object]) -> list[str]:
 def _number(item: dict[str, object], key: str) -> float:
     value = item.get(key)
     return value if isinstance(value, int | float) else 0
+
+
+def _faults(items: Items) -> list[str]:
+    return [
+        f"{i['engine']}: {str(i['fault']).strip().splitlines()[0]}" for i in items if str(i.get("fault", "")).strip()
+    ]
 
 
 def _waiting(items: Items) -> list[str]:

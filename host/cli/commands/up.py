@@ -102,7 +102,7 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
             else:
                 first: dict[str, Any] = response.items[0] if response.items else {}
                 engines = [{"engine": name, "pid": pid} for name, pid in pids.items()]
-                return {"node": spec.node, "config": spec.path, **first, "already": False, "engines": engines}
+                return {"node": spec.node, "config": spec.path, **first, "already": False, "ready": engines}
     except ControlError as e:
         _fail("not_ready", e.message, spec, pids, failures)
     raise AssertionError("progress ends with a last packet or an error")
@@ -137,7 +137,7 @@ def render_readiness(
 def render_node(items: Items) -> str:
     """The engines with their processes, and a last line for the node."""
     (node,) = items
-    engines = node["engines"]
+    engines = node["ready"]
     rows = [[e["engine"], "yes", str(e.get("pid") or "-")] for e in engines]
     count = f"{len(engines)} engine{'' if len(engines) == 1 else 's'}"
     return f"{render_table(COLUMNS, rows)}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"

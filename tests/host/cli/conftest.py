@@ -27,6 +27,7 @@ def engine_item(name: str, **fields: Any) -> dict[str, Any]:
     item = {"engine": name, "family": f"engines.examples.{name}:{name.upper()}", "state": "running", "pid": 4711}
     item |= {"placement": "process", "mailbox_depth": 0, "in_rate": 0.0, "out_rate": 0.0, "handled": 0, "restarts": 0}
     item |= {"version": "0123456789abcdef", "slot": 1, "waits_for": [], "wait": "adaptive", "native": True}
+    item |= {"memory_bytes": 9 << 20, "fault": ""}
     return item | fields
 
 

@@ -45,11 +45,11 @@ def test_ps_is_an_aligned_table(start_node: StartNode, cli: Cli) -> None:
     """If false, the first thing a user looks at would be hard to read."""
     start_node("a.yaml", answer_ps)
     assert cli("ps").out == (
-        "ENGINE  FAMILY                          STATE     PID  PLACEMENT    MAIL    IN/S  OUT/S  HANDLED  RESTARTS"
+        "ENGINE  FAMILY                          STATE     PID  PLACEMENT    MAIL    IN/S  OUT/S  HANDLED  RESTARTS    MEMORY"
         "  VERSION\n"
-        "server  engines.examples.server:SERVER  running  4711  process    12.3 k  1.23 M    7.2   98.8 M         2"
+        "server  engines.examples.server:SERVER  running  4711  process    12.3 k  1.23 M    7.2   98.8 M         2  9.00 MiB"
         "  01234567\n"
-        "bob     engines.examples.bob:BOB        running     5  core 1          0       0      0        0         0"
+        "bob     engines.examples.bob:BOB        running     5  core 1          0       0      0        0         0  9.00 MiB"
         "  01234567\n"
     )
 
@@ -57,7 +57,9 @@ def test_ps_is_an_aligned_table(start_node: StartNode, cli: Cli) -> None:
 def test_ps_says_who_waits_and_where_links_are_slow() -> None:
     """If false, a user would not see why an engine does not go on, or why messages are slow."""
     waiting = engine_item("voter", state="suspended", waits_for=["yes", "no"], native=False)
-    assert render_engines([waiting]).splitlines()[2:] == [
+    failed = engine_item("bob", state="failed", fault="no module x\nTraceback …", native=False, pid=None)
+    assert render_engines([waiting, failed]).splitlines()[3:] == [
+        "bob: no module x",
         "voter waits for a choice: yes, no  (enginehost answer voter CHOICE)",
         "links are ZeroMQ, not shared memory (enginehost doctor says why)",
     ]

@@ -161,8 +161,8 @@ def test_a_node_that_is_ready_is_shown(start: Started, spec: NodeSpec) -> None:
     node = up.wait_ready(launch, spec, LATE_NS)
     pid = launch.process.pid
     engines = [{"engine": "server", "pid": pid}, {"engine": "bob", "pid": pid}]
-    assert node == {"node": "clock", "config": spec.path, "pid": pid, "already": False, "engines": engines}
-    text = up.render_node([{**node, "engines": [{"engine": "server", "pid": 5}], "took_ns": 210_000_000}])
+    assert node == {"node": "clock", "config": spec.path, "pid": pid, "already": False, "ready": engines}
+    text = up.render_node([{**node, "ready": [{"engine": "server", "pid": 5}], "took_ns": 210_000_000}])
     assert text == "ENGINE  READY  PID\nserver  yes      5\nnode clock is up: 1 engine in 210 ms"
 
 

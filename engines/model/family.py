@@ -117,6 +117,8 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     rule_list: tuple[Rule[Any, Any, Any, Any], ...]
     plan: Mapping[type[Any], Plan]
     timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
+    hidden: frozenset[type[Any]] = frozenset()
+    """Messages taken from the engine itself alone; see `compose`."""
 
     def rules(self, *rules: Rule[A_co, C, S, Effects[S, E]]) -> Self:
         """Complete the family with its rules, in order.

@@ -1,16 +1,16 @@
 """One part of a composition: what it sees of the whole, and what its effects do to the whole.
 
 The whole's state, parameters, and the state of a mailbox both parts have, are pairs. A part's rules run unchanged on a
-projected trigger: its half of each pair, the stored messages of its types, and the timers and child words under its prefix,
-without the prefix. Its effects are lifted back, prefix and other half added. Acquaintances and the counters of timers and
-stored messages are shared: one engine has one of each, so a part sees gaps in numbers and nothing else of the other.
+projected trigger: its half of each pair, the stored messages of its types, and the timers and child words under its
+prefix, without the prefix. Its effects are lifted back, prefix and other half added. Acquaintances and the counters of
+timers and stored messages are shared: one engine has one of each, so a part sees gaps in numbers and nothing else of
+the other.
 
 Projecting costs time linear in the pending timers, stored messages and child words of the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -21,7 +21,6 @@ from .environment import Environment, Handle
 from .family import Family
 from .interaction import Interaction
 from .map import Map
-from .ref import Ref
 from .rule import Rule
 from .trigger import Arrived, Configuration, Elapsed
 
@@ -83,8 +82,8 @@ class Part:
             rule.priority,
             None if rule.timer is None else self.timer(rule.timer),
             f"{self.family.name}.{rule.name}",
-            rule.interactive,
-            messages,
+            interactive=rule.interactive,
+            messages=messages,
         )
         lifted.place = rule.place
         return lifted
@@ -151,6 +150,7 @@ class Part:
     def _lift(self, effect: Any, t: AnyTrigger) -> Any:
         match effect:
             case Become():
+                self._check(effect.state, self.family.state_types, "has no state of type")
                 return Become(self._replaced(t.env.state, effect.state))
             case Put():
                 return self._put(effect, t)
@@ -170,8 +170,14 @@ class Part:
         return Put(box, self._replaced(t.env[box].state, effect.state) if number in self.paired else effect.state)
 
     def _send(self, effect: Send[Any], t: AnyTrigger) -> Send[Any]:
+        self._check(effect.message, self.family.emits_types, "emits no")
         number = self.hidden.get(type(effect.message))
         return effect if number is None else Send(self.boxes[number].at(t.me.name), effect.message)
+
+    def _check(self, value: object, kinds: frozenset[type[Any]], what: str) -> None:
+        """The whole would take what either part may do; raise TypeError for what this one may not."""
+        if type(value) not in kinds:
+            raise TypeError(f"{self.family.name} {what} {type(value).__name__}")
 
     def _child(self, child: str | Numbered) -> str | Numbered:
         return self.child_prefix + child if isinstance(child, str) else Numbered(self.child_prefix + child.word)

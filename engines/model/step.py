@@ -181,6 +181,8 @@ def _arrive(
     plan: Plan,
 ) -> Outcome[Any]:
     """A message, by any strategy."""
+    if type(cause.message) in family.hidden and cause.sender != configuration.name:
+        return Refused(f"{type(cause.message).__name__} is hidden in {family.name}: only the engine itself sends it")
     if family.strict:
         env = learn_from_message(env, cause)
     transition = _Transition(family, configuration, env, cause, now_ns, answers)

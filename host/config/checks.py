@@ -11,11 +11,10 @@ from typing import Final
 
 from host.node.placement import NoSlot, lay_out
 
-from .findings import Finding
+from .finding import Finding, Path
 from .schema import EngineEntry, NodeEntry
 from .spec import NodeSpec
 from .suggest import did_you_mean
-from .yaml_text import Path
 
 ENGINES_MAX: Final = 200_000
 ACQUAINTANCES_MAX: Final = 1_000_000

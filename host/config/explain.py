@@ -13,11 +13,10 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from .findings import Finding
+from .finding import Finding, Path, describe
 from .scalars import spelling
 from .schema import node_schema
-from .suggest import did_you_mean
-from .yaml_text import Path
+from .suggest import closest, did_you_mean
 
 _TYPES: Final = {
     "object": "a mapping (`key: value`)",
@@ -61,7 +60,7 @@ def _missing_key(error: Any) -> Iterator[Finding]:
     """A missing key; not when an unknown one beside it is reported as its misspelling."""
     path, known = _path(error), error.schema["properties"]
     missing = next(key for key in error.validator_value if f"'{key}'" in error.message.split(" is a required")[0])
-    if not any(did_you_mean(key, known) == f"did you mean `{missing}`?" for key in error.instance if key not in known):
+    if not any(closest(key, known) == missing for key in error.instance if key not in known):
         yield Finding(path, f"`{missing}` is missing in {_what(path)}", at_key=True, removes=False)
 
 
@@ -147,23 +146,6 @@ _EXPLAIN: Final[dict[str, Callable[[Any], Iterator[Finding]]]] = {
     "maximum": _wrong_size,
     "minProperties": _too_few,
 }
-
-
-def describe(found: Any) -> str:
-    """A value of a file as a sentence names it."""
-    match found:
-        case None:
-            return "nothing"
-        case bool():
-            return f"`{str(found).lower()}`"
-        case str():
-            return f"the text `{found if len(found) <= 40 else found[:40] + '…'}`".replace("\n", "⏎")
-        case int() | float():
-            return f"`{found}`"
-        case dict():
-            return "a mapping"
-        case _:
-            return "a list"
 
 
 def _what(path: Path) -> str:

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 
 from .checks import check_meaning, check_slots
-from .findings import Finding
+from .finding import Finding, Path
 from .problems import ConfigErrors, Place, Problem
 from .schema import EngineEntry, MailboxEntry, NodeEntry
 from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
 from .units import UnitError, parse_quantity, unit_suffix
-from .yaml_text import Document, Path, read_document, to_builtins
+from .yaml_text import Document, read_document, to_builtins
 
 _FAMILY_KEYS = ("config", "state")
 """Below these keys of an engine, fields belong to the family; their units are read with its types."""
@@ -72,11 +72,6 @@ def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None
     return _read(read_document(data, name), os.path.realpath(name), cores)
 
 
-def entry_name(engine: str) -> str:
-    """The key in the node file that an engine's name comes from."""
-    return engine.partition("/")[0].partition("~")[0].partition(".")[0]
-
-
 def digest(spec: NodeSpec) -> str:
     """32 hex digits that change with everything that decides what runs, and with nothing else."""
     decides = msgspec.structs.replace(spec, digest="", path="")
@@ -102,7 +97,7 @@ def _convert(document: Document, written: Any, problems: list[Problem]) -> NodeE
         return msgspec.convert(written, NodeEntry)
     except msgspec.ValidationError as error:
         from .explain import find_mistakes
-        from .findings import salvage
+        from .salvage import salvage
 
         findings = find_mistakes(written)
         if not findings:

@@ -71,7 +71,7 @@ def parse_quantity(text: str, suffix: str) -> int:
     whole, fraction, unit = match.group(1), match.group(2) or "", match.group(3)
     if unit not in units:
         shown = ", ".join(each for each in units if each not in _SYNONYMS)
-        raise UnitError(f"no unit `{unit}` for a {what}; there are {shown}", _other_unit(unit, units))
+        raise UnitError(f"no unit `{unit}` for a {what}; there are {shown}", _other_unit(text, unit, units))
     scale: int = 10 ** len(fraction)
     value, rest = divmod(int(whole + fraction) * units[unit], scale)
     if rest:
@@ -99,10 +99,10 @@ def _missing_unit(text: str, suffix: str) -> str:
     return f"did you mean `{number}{unit}`?"
 
 
-def _other_unit(unit: str, units: Mapping[str, int]) -> str:
-    """The unit that differs in case only, or the usual long name's short one."""
+def _other_unit(text: str, unit: str, units: Mapping[str, int]) -> str:
+    """With the unit that differs in case only, or the short name of what was written out."""
     words = {"sec": "s", "second": "s", "minute": "min", "m": "min", "hour": "h", "hr": "h", "day": "d", "byte": "B"}
     folded = {known.lower(): known for known in units} | {"k": "KiB", "g": "GiB"}
     lower = unit.lower().rstrip("s") if len(unit) > 2 else unit.lower()
     known = folded.get(unit.lower()) or words.get(lower) or folded.get(lower)
-    return f"did you mean `{known}`?" if known in units else ""
+    return f"did you mean `{text.strip().removesuffix(unit)}{known}`?" if known in units else ""

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from .finding import Path
 from .problems import Place, Problem
 from .scalars import Plain, ScalarError, read_plain
 
@@ -28,8 +29,6 @@ VALUES_MAX: Final = 100_000
 """Values in a file, those behind an alias counted at each use."""
 REFUSALS_MAX: Final = 100
 """After so many refusals reading stops: nobody fixes more in one go."""
-
-Path = tuple[str | int, ...]
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")

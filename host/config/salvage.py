@@ -1,34 +1,20 @@
-"""A mistake by its path in the data, before its place in the text is known; and what is left without mistakes."""
+"""What is left of a node file without its mistakes of shape, so that its meaning can be checked all the same."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from .finding import Finding, Path
+from .names import UNREADABLE, UNREADABLE_FAMILY
 from .schema import NodeEntry
-from .yaml_text import Path
-
-UNREADABLE: Final = "unreadable"
-"""Stands in a salvaged node for a node's name that is missing or misspelt."""
-UNREADABLE_FAMILY: Final = "unreadable:FAMILY"
-"""The same for a family; never looked up."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """A mistake at `path`; `at_key`: it is the key that is wrong. `removes`: `salvage` cuts it out."""
-
-    path: Path
-    text: str
-    suggestion: str = ""
-    at_key: bool = False
-    removes: bool = True
 
 
 def salvage(node: Any, findings: Iterable[Finding]) -> NodeEntry | None:
-    """What is left of a node file without the mistakes of shape, or None when that is no node."""
+    """What is left when the findings are cut out, or None when that is no node."""
     rest = copy.deepcopy(node)
     for finding in sorted(findings, key=_order, reverse=True):
         if finding.removes:

@@ -1,0 +1,111 @@
+"""Single values of a node file as a family's scalar types want them. A reader takes the value and its field's unit."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, Final
+
+from engines.model.blob import Blob
+
+from .finding import describe
+from .scalars import spelling
+from .units import parse_quantity
+
+
+class LeafError(ValueError):
+    """A value that is not of the type: what was expected and found, and perhaps what was meant."""
+
+    def __init__(self, text: str, suggestion: str = "") -> None:
+        super().__init__(text)
+        self.suggestion = suggestion
+
+
+NAMES: Final[dict[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "`true` or `false`",
+    bytes: "bytes (`0x…` or text)",
+    Blob: "bytes (`0x…` or text)",
+    None: "nothing",
+    types.NoneType: "nothing",
+}
+"""The scalar types, as sentences name them."""
+
+
+def _read_text(value: Any, _unit: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise _wrong(str, value, _quotes(value))
+
+
+def _read_boolean(value: Any, _unit: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _wrong(bool, value, _spelt(value, "boolean"))
+
+
+def _read_integer(value: Any, unit: str) -> int:
+    """Also hex digits; with a unit's name around it also `500ms` and the like. Raises `UnitError` too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.startswith("0x") and (number := spelling(value, "integer")):
+        return int(number)
+    if isinstance(value, str) and unit:
+        return parse_quantity(value, unit)
+    raise _wrong(int, value, _spelt(value, "integer"))
+
+
+def _read_number(value: Any, _unit: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise _wrong(float, value)
+
+
+def _read_bytes(value: Any, _unit: str) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise _wrong(bytes, value, _quotes(value))
+    if not value.startswith("0x"):
+        return value.encode()
+    try:
+        return bytes.fromhex(value[2:])
+    except ValueError:
+        raise LeafError(f"expected pairs of hex digits after `0x`, found {describe(value)}") from None
+
+
+def _read_blob(value: Any, unit: str) -> Blob:
+    return value if isinstance(value, Blob) else Blob(_read_bytes(value, unit))
+
+
+def _read_nothing(value: Any, _unit: str) -> None:
+    if value is not None:
+        raise _wrong(None, value)
+
+
+LEAVES: Final[dict[Any, Callable[[Any, str], Any]]] = {
+    str: _read_text,
+    bool: _read_boolean,
+    int: _read_integer,
+    float: _read_number,
+    bytes: _read_bytes,
+    Blob: _read_blob,
+    None: _read_nothing,
+    types.NoneType: _read_nothing,
+}
+"""Readers by type. They raise `LeafError` or `UnitError`; both have a `suggestion`."""
+
+
+def _wrong(kind: Any, value: Any, suggestion: str = "") -> LeafError:
+    return LeafError(f"expected {NAMES[kind]}, found {describe(value)}", suggestion)
+
+
+def _quotes(value: Any) -> str:
+    return "in quotes it is text" if isinstance(value, int | float) else ""
+
+
+def _spelt(value: Any, wanted: str) -> str:
+    guess = spelling(value, wanted) if isinstance(value, str) else ""
+    return f"did you mean `{guess}`?" if guess else ""

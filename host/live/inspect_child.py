@@ -1,0 +1,186 @@
+"""The throw-away process that imports families, its side: requests in, records out, nothing else.
+
+What a family's module prints goes nowhere, what it raises becomes a report, and if it hangs or kills the process, the
+records sent before it say which one it was. Records are MessagePack behind a 4-byte length, in pieces that also fit a
+packet socket; the last one is `Done`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from engines.model.declaration import Declaration
+from engines.model.load import LoadError, load_family
+from host.config.convert import ConversionError
+from host.config.engine_values import convert_engine
+from host.config.finding import Finding
+
+PIECE_BYTES_MAX: Final = 32 * 1024
+"""One write: below what a packet socket takes."""
+
+LENGTH_BYTES: Final = 4
+
+PROBLEMS_MAX: Final = 100
+"""Problems of one family that are passed on."""
+
+
+class EngineValues(msgspec.Struct, frozen=True, array_like=True):
+    """What a node file gives the engines of one entry."""
+
+    entry: str
+    family: str
+    params: Any = None
+    state: Any = None
+
+
+class Inquiry(msgspec.Struct, frozen=True, array_like=True):
+    """What to look at: families, and engines with their values. After `deadline_ns` the child ends itself."""
+
+    families: tuple[str, ...]
+    roots: tuple[str, ...]
+    engines: tuple[EngineValues, ...] = ()
+    deadline_ns: int = 0
+
+
+class SourceProblem(msgspec.Struct, frozen=True, array_like=True):
+    """Something wrong in a family's source; `line` is 0 where it is not known."""
+
+    text: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        """`file:line: text`, as far as known."""
+        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return where + self.text
+
+
+class FamilyReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A family as plain data, or why there is none. `interface` is that of `engines.model.interface`."""
+
+    ref: str
+    name: str = ""
+    version: str = ""
+    device: bool = False
+    interface: dict[str, Any] = {}
+    problems: tuple[SourceProblem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the family can be used."""
+        return not self.problems
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """This family is imported next."""
+
+    ref: str
+
+
+class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """What is wrong with parameters and states, by path in the node file."""
+
+    findings: tuple[Finding, ...]
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Everything was looked at."""
+
+
+Record = Begin | FamilyReport | ValueFindings | Done
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def main(fd: int) -> None:
+    """Serve the one inquiry that is read from `fd`, a connected socket. For a child of the zygote."""
+    answer(read_inquiry(fd), fd)
+
+
+def read_inquiry(fd: int) -> Inquiry:
+    """The inquiry written by `frame`. Raises `EOFError`."""
+    data = bytearray()
+    while len(data) < LENGTH_BYTES or len(data) < LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little"):
+        piece = os.read(fd, 2 * PIECE_BYTES_MAX)
+        if not piece:
+            raise EOFError("no inquiry")
+        data += piece
+    return msgspec.msgpack.decode(memoryview(data)[LENGTH_BYTES:], type=Inquiry)
+
+
+def send(fd: int, record: msgspec.Struct) -> None:
+    """Write a record, blocking."""
+    body = _encode(record)
+    data = memoryview(len(body).to_bytes(LENGTH_BYTES, "little") + body)
+    while data:
+        data = data[os.write(fd, data[:PIECE_BYTES_MAX]) :]
+
+
+def answer(inquiry: Inquiry, fd: int) -> None:
+    """Import, look, convert, report to `fd`. Changes this process for good."""
+    _isolate(inquiry.deadline_ns)
+    families: dict[str, Declaration[Any, Any, Any]] = {}
+    for ref in dict.fromkeys(inquiry.families):
+        send(fd, Begin(ref))
+        report, declared = inspect_family(ref, inquiry.roots)
+        if declared is not None:
+            families[ref] = declared
+        send(fd, report)
+    send(fd, ValueFindings(tuple(f for values in inquiry.engines for f in _find_in(values, families))))
+    send(fd, Done())
+
+
+def inspect_family(ref: str, roots: tuple[str, ...]) -> tuple[FamilyReport, Declaration[Any, Any, Any] | None]:
+    """Load a family and describe it; whatever its module raises becomes the report's problems."""
+    try:
+        declared = load_family(ref, roots)
+        interface = declared.interface()  # type: ignore[attr-defined]
+    except BaseException as error:
+        return FamilyReport(ref, problems=_problems_of(error)), None
+    device = bool(interface["device"])
+    return FamilyReport(ref, declared.name, declared.version, device, interface), declared
+
+
+def _find_in(values: EngineValues, families: dict[str, Declaration[Any, Any, Any]]) -> tuple[Finding, ...]:
+    if values.family not in families:
+        return ()
+    path = ("engines", values.entry)
+    try:
+        convert_engine(families[values.family], values.params, values.state, path)
+    except ConversionError as error:
+        return error.findings
+    except Exception as error:
+        return (Finding((*path, "config"), f"refused by the family: {_sentence(error)}", at_key=True),)
+    return ()
+
+
+def _isolate(deadline_ns: int) -> None:
+    """No output, no bytecode files, no signal handlers of the parent's, and an end even if nobody waits any more."""
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    sys.dont_write_bytecode = True
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    if deadline_ns:
+        signal.setitimer(signal.ITIMER_REAL, deadline_ns / 1e9)
+
+
+def _problems_of(error: BaseException) -> tuple[SourceProblem, ...]:
+    """An exception as problems with file and line: those of a definition each, else where it was raised."""
+    if not isinstance(error, LoadError):
+        return (SourceProblem(_sentence(error)),)
+    if error.problems:
+        return tuple(SourceProblem(p.text, p.file, p.line) for p in error.problems[:PROBLEMS_MAX])
+    return (SourceProblem(" ".join(error.reason.split()), error.file, error.line),)
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from host.cli.problem import CliError
 from host.cli.settings import settings
 from host.config.problems import ConfigErrors
 from host.config.spec import NodeSpec
+
+if TYPE_CHECKING:
+    from host.live.inspect import FamilyReport
 
 
 def node_file(argument: str | None) -> str:
@@ -26,16 +30,26 @@ def node_file(argument: str | None) -> str:
 
 
 def load_node_file(path: str) -> NodeSpec:
-    """The node, its families found and checked. Raises `CliError` with an item for each mistake."""
+    """The node that the file describes; its families are not looked at. Raises `CliError`, an item for each mistake."""
     from host.config.load import load_node
 
     try:
         return load_node(path)
     except ConfigErrors as e:
-        raise configuration_error(path, e) from e
+        raise _configuration_error(path, e) from e
 
 
-def configuration_error(path: str, errors: ConfigErrors) -> CliError:
+def check_node_file(path: str, timeout_ns: int) -> tuple[NodeSpec, dict[str, FamilyReport]]:
+    """The node and what its families are, found out in a process that imports them. Raises as `load_node_file`."""
+    from host.live.inspect import validate_node
+
+    try:
+        return validate_node(path, deadline_ns=timeout_ns)
+    except ConfigErrors as e:
+        raise _configuration_error(path, e) from e
+
+
+def _configuration_error(path: str, errors: ConfigErrors) -> CliError:
     """All mistakes: as text with their lines and carets, and as items with file, line, column, suggestion."""
     problems = errors.problems
     items = tuple(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from host.cli.commands.logs import render_lines
-from host.cli.node_file import load_node_file, node_file
+from host.cli.node_file import check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
+
+EXPLAIN_NS = 5_000_000_000
+"""The families were imported a moment ago; what takes longer now is not worth waiting for."""
 
 COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 
@@ -77,6 +80,10 @@ def _start(spec: NodeSpec, detach: bool, timeout: int) -> None:
     with Launch(spec, attached=not detach) as launch:
         try:
             node = wait_ready(launch, spec, timeout)
+        except CliError as e:
+            launch.stop(signal.SIGTERM, signal.SIGKILL)
+            _explain(e, spec)
+            raise
         except BaseException:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
             raise
@@ -84,6 +91,15 @@ def _start(spec: NodeSpec, detach: bool, timeout: int) -> None:
         emit("node", [node], render_node)
         if not detach:
             _stay(launch, spec)
+
+
+def _explain(error: CliError, spec: NodeSpec) -> None:
+    """When engines failed because of what the file says, say so with the place in the file (exit 3).
+
+    The good case does without: the supervisor looks at the families while it makes their slots, and this again.
+    """
+    if any(item.get("failed") for item in error.problem.items):
+        check_node_file(spec.path, EXPLAIN_NS)
 
 
 def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
@@ -116,7 +132,8 @@ def _fail(
     waiting = {e.name: "gave no sign of life" for e in spec.engines if e.name not in pids}
     reasons = {**waiting, **{name: str(f.get("reason", "")) for name, f in failures.items()}}
     items = tuple(
-        {"engine": name, "message": f"{name}: {why}", "detail": failures.get(name, {}).get("detail", "")}
+        {"engine": name, "message": f"{name}: {why}", "failed": name in failures}
+        | {"detail": failures.get(name, {}).get("detail", "")}
         for name, why in reasons.items()
     )
     raise CliError(error, message, items, render_readiness([e.name for e in spec.engines], pids, reasons, failures))

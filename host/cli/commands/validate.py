@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from host.cli.node_file import load_node_file, node_file
+from host.cli.node_file import check_node_file, node_file
 from host.cli.output import Items, emit
 from host.cli.settings import common
 from host.cli.table import Column, render_table
+from host.cli.units import duration
 
-COLUMNS = (Column("ENGINE"), Column("FAMILY"), Column("PLACEMENT"))
+TIMEOUT_NS = 20_000_000_000
+"""For the imports of all families together, unless told."""
+
+COLUMNS = (Column("ENGINE"), Column("FAMILY"), Column("PLACEMENT"), Column("ACCEPTS"))
 
 
 @click.command("validate")
 @click.argument("config", required=False, type=click.Path())
+@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the imports (20s).")
 @common
-def command(config: str | None) -> None:
-    """Check CONFIG and the families it names; list the engines it makes. Starts nothing."""
-    spec = load_node_file(node_file(config))
+def command(config: str | None, timeout: int) -> None:
+    """Check CONFIG and the families it names; list the engines it makes, and what can be sent to them.
+
+    Starts nothing: families are imported by a process that is thrown away.
+    """
+    spec, families = check_node_file(node_file(config), timeout)
     items = [
-        {"node": spec.node, "engine": e.name, "family": e.family, "placement": str(e.placement)} for e in spec.engines
+        {"node": spec.node, "engine": e.name, "family": e.family, "placement": str(e.placement)}
+        | {"device": families[e.family].device, "accepts": _accepts(families[e.family].interface)}
+        for e in spec.engines
     ]
     emit("engine", items, render_valid)
 
 
 def render_valid(items: Items) -> str:
     """The engines, and that all is well."""
-    table = render_table(COLUMNS, [[i["engine"], i["family"], i["placement"]] for i in items])
+    table = render_table(COLUMNS, [[i["engine"], i["family"], i["placement"], _tags(i["accepts"])] for i in items])
     return f"{table}\nvalid: {len(items)} engine{'' if len(items) == 1 else 's'}"
+
+
+def _accepts(interface: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"mailbox": box["number"], "tags": list(box["accepts"])} for box in interface.get("boxes", ())]
+
+
+def _tags(accepts: list[dict[str, Any]]) -> str:
+    """Tags as one sends them: those of mailbox 0 bare, the others with their number."""
+    shown = [(f"#{box['mailbox']} " if box["mailbox"] else "") + ", ".join(box["tags"]) for box in accepts]
+    return "; ".join(shown)

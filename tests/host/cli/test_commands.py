@@ -45,12 +45,12 @@ def test_ps_is_an_aligned_table(start_node: StartNode, cli: Cli) -> None:
     """If false, the first thing a user looks at would be hard to read."""
     start_node("a.yaml", answer_ps)
     assert cli("ps").out == (
-        "ENGINE  FAMILY                          STATE     PID  PLACEMENT    MAIL    IN/S  OUT/S  HANDLED  RESTARTS    MEMORY"
-        "  VERSION\n"
-        "server  engines.examples.server:SERVER  running  4711  process    12.3 k  1.23 M    7.2   98.8 M         2  9.00 MiB"
-        "  01234567\n"
-        "bob     engines.examples.bob:BOB        running     5  core 1          0       0      0        0         0  9.00 MiB"
-        "  01234567\n"
+        "ENGINE  FAMILY                          STATE     PID  PLACEMENT    MAIL    IN/S  OUT/S  HANDLED  RESTARTS"
+        "    MEMORY  VERSION\n"
+        "server  engines.examples.server:SERVER  running  4711  process    12.3 k  1.23 M    7.2   98.8 M         2"
+        "  9.00 MiB  01234567\n"
+        "bob     engines.examples.bob:BOB        running     5  core 1          0       0      0        0         0"
+        "  9.00 MiB  01234567\n"
     )
 
 

@@ -7,13 +7,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from host.cli.commands import up
 from host.cli.problem import CliError
-from host.config.problems import ConfigErrors, Problem
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.control import ControlError
 from host.live.launch import Launch
@@ -139,7 +137,7 @@ def test_an_engine_that_fails_is_named_with_its_reason(start: Started, spec: Nod
     )
     assert problem.error_items() == [
         {"error": "not_ready", "message": "bob: no module x", "exit_code": 7, "engine": "bob"}
-        | {"detail": "File a.py, line 1"}
+        | {"failed": True, "detail": "File a.py, line 1"}
     ]
 
 
@@ -199,20 +197,22 @@ def test_a_node_file_has_to_be_named(project: Path, cli: Cli, argv: tuple[str, .
     assert cli(*argv).code == code
 
 
-def test_mistakes_in_a_node_file_come_all_at_once(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+BAD = """node: clock
+engines:
+  server: {famly: "engines.examples.timestamping:SERVER"}
+placement: {default: proces}
+"""
+
+
+@pytest.mark.parametrize("command", ["validate", "up"])
+def test_mistakes_in_a_node_file_come_all_at_once(project: Path, cli: Cli, command: str) -> None:
     """If false, a user would mend one mistake a run, and a program could not place them."""
-    from host.cli.commands import validate
-    from host.cli.node_file import configuration_error
-
-    (project / "clock.yaml").touch()
-    problems = [Problem("clock.yaml", n, 3, "unknown key `x`", "did you mean `y`?", "  x: 1") for n in (1, 2)]
-
-    def load(path: str) -> Any:
-        raise configuration_error(path, ConfigErrors(problems))
-
-    monkeypatch.setattr(validate, "load_node_file", load)
-    result = cli("validate", "clock.yaml", "--json")
+    (project / "clock.yaml").write_text(BAD)
+    result = cli(command, "clock.yaml", "--json")
     assert result.code == 3
-    assert [(i["line"], i["column"], i["exit_code"]) for i in result.envelope["items"]] == [(1, 3, 3), (2, 3, 3)]
-    assert result.err.count("did you mean `y`?") == 2
-    assert result.err.endswith("enginehost: clock.yaml: 2 mistakes\n")
+    places = [(i["line"], i["error"], i["exit_code"]) for i in result.envelope["items"]]
+    assert {line for line, _, _ in places} == {3, 4}
+    assert {(error, code) for _, error, code in places} == {("configuration", 3)}
+    assert "did you mean `family`?" in result.err
+    assert result.err.endswith(f"enginehost: clock.yaml: {len(places)} mistakes\n")
+    assert not (project / ".enginehost").exists()

@@ -111,7 +111,7 @@ class Launch:
     def _last_words(self) -> str:
         code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"the supervisor {how} before the node was ready" + (f"; see {self.log}" if self.log else "")
+        return f"the supervisor {how} before the node was ready" + (_last_line(self.log) if self.log else "")
 
 
 def _memory_file(content: bytes) -> int:
@@ -120,6 +120,11 @@ def _memory_file(content: bytes) -> int:
         file.write(content)
     os.lseek(memory, 0, os.SEEK_SET)
     return memory
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+    return f": {lines[-1]} (in {log})"
 
 
 def _log_path(spec: NodeSpec) -> Path:

@@ -118,7 +118,7 @@ def test_a_supervisor_that_dies_is_not_ready(start: Started) -> None:
     with pytest.raises(ControlError) as caught:
         list(start("dies").progress(LATE_NS))
     assert caught.value.error == "not_ready"
-    assert "ended with code 3 before the node was ready; see " in caught.value.message
+    assert "ended with code 3 before the node was ready: started clock (in " in caught.value.message
 
 
 def fail(launch: Launch, spec: NodeSpec, timeout_ns: int = LATE_NS) -> CliError:

@@ -81,8 +81,13 @@ class Outlet(Protocol):
 class Link(Protocol):
     """One process's end of its slot. Used from one thread."""
 
-    slot: int
-    message_bytes_max: int
+    @property
+    def slot(self) -> int:
+        """The slot whose end this is."""
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The largest message an outlet takes."""
 
     def outlet(self, peer: int, sender: str, target: str, mailbox: int, epoch: int, next_n: int) -> Outlet:
         """The outlet for a stream, to an attached peer. Names are UTF-8, at most 1,024 bytes each."""

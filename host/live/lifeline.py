@@ -1,0 +1,52 @@
+"""Ties between the lives of processes that the standard library has no call for: prctl, through ctypes.
+
+PR_SET_PDEATHSIG belongs to the *thread* that forked: supervisor and zygote fork from their main threads only. Between a
+fork and the call the parent may die unseen, so the parent is compared again after it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class Orphaned(Exception):
+    """The process that should be our parent is gone."""
+
+
+def become_subreaper() -> None:
+    """From now on, descendants whose parent dies become children of this process, and it can read how they end."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Be killed when `parent`, our parent now, dies. Raises `Orphaned` when it died before."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise Orphaned(f"{parent} is gone")
+
+
+def await_parent(parent: int, timeout_ns: int) -> None:
+    """Wait until `parent` has adopted us, which takes as long as the process between us needs to exit.
+
+    Raises `Orphaned` when it has not within `timeout_ns`.
+    """
+    deadline = time.monotonic_ns() + timeout_ns
+    while os.getppid() != parent:
+        if time.monotonic_ns() > deadline:
+            raise Orphaned(f"{parent} has not adopted us")
+        os.sched_yield()
+
+
+def _prctl(option: int, argument: int) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

@@ -1,0 +1,271 @@
+"""A node from its first process to its last.
+
+Start: the zygote is asked to look at the families while slots are made (`inspection`); a family that does not import
+ends the start, with every reason at once, before any worker exists. Then all workers are born at once. The node is
+ready when every engine said so; one that cannot, and the whole node goes again.
+
+End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal
+kills. Workers are told to leave, whoever is still there after the deadline is killed, and the folder is removed last,
+so that "nothing listens" means that nothing is left. If this process dies instead, everything else dies with it by
+itself: each worker and the zygote hang on our life twice, by a signal of the kernel and by the end of file on their
+sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+from host.config.spec import NodeSpec
+from host.live import clock, population
+from host.live.control import EXIT_CODES, Response
+from host.live.control_server import ControlServer
+from host.live.desk import PacketDesk
+from host.live.inspection import Inspector, Look
+from host.live.instances import Instance
+from host.live.lifeline import become_subreaper
+from host.live.memory import SlotTransport
+from host.live.node import SLOT_SUPERVISOR, Node
+from host.live.nursery import Nursery
+from host.live.operations import Operations
+from host.live.overview import node_item
+from host.live.processes import Process, Reaper
+from host.live.records import Record
+from host.live.runtime_dir import RuntimeDir
+from host.live.sessions import Sessions
+from host.live.supervisor import SIGNALS, Progress
+from host.live.wire import Exit, Letter
+from host.node.placement import NoSlot, lay_out
+from transport.native import NativeMissing
+from transport.port import Frame
+
+DRAIN_NS: Final = 5_000_000_000
+"""How long engines may work on what they have after a signal."""
+
+KILL_NS: Final = 1_000_000_000
+"""After the drain, and for a killed process to be gone."""
+
+T = TypeVar("T")
+
+TEND_S: Final = 1.0
+"""Orphans are cleared away that often."""
+
+
+def serve(
+    spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress, *, is_attached: bool
+) -> int:
+    """Run a node in this process; the exit code."""
+    become_subreaper()
+    return uvloop.run(_Service(spec, data, runtime, nursery, progress).run(is_attached))
+
+
+class _Service:
+    """One node, from `run` to its return."""
+
+    def __init__(self, spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress) -> None:
+        self._spec = spec
+        self._data = data
+        self._runtime = runtime
+        self._nursery = nursery
+        self._progress = progress
+        self._stop = asyncio.Event()
+        self._kill = asyncio.Event()
+        self._drain_ns = DRAIN_NS
+        self._faults: list[dict[str, str]] = []
+
+    async def run(self, is_attached: bool) -> int:
+        self._take_signals()
+        if is_attached:
+            self._watch_command()
+        try:
+            self._node = node = self._make_node()
+        except NativeMissing as error:
+            return self._fail("failed", str(error))
+        self._inspector = Inspector(self._nursery, self._spec.roots)
+        node.desk = PacketDesk(node, self._inspector)
+        control = ControlServer(self._runtime.control, Operations(node, self._begin_stop).handle)
+        self._announce()
+        tending = asyncio.create_task(self._tend())
+        try:
+            return await self._live()
+        finally:
+            tending.cancel()
+            await self._shut_down()
+            control.close()
+
+    async def _live(self) -> int:
+        """Start, stay, return the exit code when it is time to go."""
+        failed = await self._start()
+        if failed is not None or self._stop.is_set():
+            self._drain_ns = 0
+            return EXIT_CODES["ok"] if failed is None else failed
+        self._node.phase = "running"
+        self._node.event("up", "", pid=os.getpid())
+        self._progress.tell(Response("node", [node_item(self._node)]))
+        asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
+        await self._stop.wait()
+        return EXIT_CODES["ok"]
+
+    async def _start(self) -> int | None:
+        """Inspect, place, start all workers, wait until each has spoken. An exit code when that did not succeed."""
+        node = self._node
+        look = await self._or_stop(self._inspector.look_at_node(self._spec))
+        if look is None:
+            return None
+        self._note_findings(look)
+        if self._faults:
+            return self._fail_start()
+        devices = frozenset(e.name for e in self._spec.engines if look.is_device(e.family))
+        try:
+            population.populate(node, lay_out(self._spec.engines, devices))
+        except (NoSlot, population.TooBig) as error:
+            return self._fail("configuration", str(error))
+        await self._or_stop(node.settled.wait())
+        return self._fail_start() if self._faults else None
+
+    def _make_node(self) -> Node:
+        offset_ns = clock.offset_now()
+        now_ns = clock.engine_clock(offset_ns)
+        transport = SlotTransport(self._spec.transport, self._runtime)
+        node = Node(
+            spec=self._spec,
+            nursery=self._nursery,
+            reaper=Reaper(),
+            transport=transport,
+            events=Record(os.path.join(self._data, "events.jsonl")),
+            logs=Record(os.path.join(self._data, "logs.jsonl")),
+            offset_ns=offset_ns,
+            now_ns=now_ns,
+            started_ns=now_ns(),
+            data=self._data,
+            on_ready=self._tell_ready,
+            on_fault=self._note_fault,
+        )
+        memory = transport.memory(SLOT_SUPERVISOR)
+        link, attach = transport.link(memory, self._spec.transport.wait)
+        node.sessions = Sessions(memory, link, attach, self._bury)
+        return node
+
+    async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None once the node is told to stop."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
+
+    def _note_findings(self, look: Look) -> None:
+        for engine in self._spec.engines:
+            for problem in look.families[engine.family].problems:
+                self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
+        for finding in look.findings:
+            self._note_fault(str(finding.path[1]), "configuration", finding.text)
+
+    async def _shut_down(self) -> None:
+        """End all processes: with a drain, or at once when the second signal came."""
+        node = self._node
+        node.phase = "stopping"
+        for reload in tuple(node.reloads.values()):
+            reload.abort("the node stops")
+        processes = [slot.process for slot in node.slots.values() if slot.process is not None]
+        for slot in node.slots.values():
+            if slot.state != "failed":
+                slot.move("stop")
+        for process in processes:
+            process.send(Exit(self._drain_ns))
+        await self._wait_all(processes, self._drain_ns + KILL_NS)
+        for process in processes:
+            if process.is_alive:
+                process.kill()
+        self._kill.clear()
+        await self._wait_all(processes, KILL_NS)
+        node.event("down", "", pid=os.getpid())
+        self._nursery.close()
+        for memory in (slot.memory for slot in node.slots.values()):
+            memory.close()
+        node.sessions.close()
+        node.events.close()
+        node.logs.close()
+
+    async def _wait_all(self, processes: list[Process], timeout_ns: int) -> None:
+        """Until all have ended, the time is up, or the second signal came."""
+        if not processes:
+            return
+        ends = asyncio.gather(*(process.wait(timeout_ns) for process in processes))
+        kill = asyncio.ensure_future(self._kill.wait())
+        await asyncio.wait((ends, kill), return_when=asyncio.FIRST_COMPLETED)
+        for task in (ends, kill):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            self._kill.set()
+        self._stop.set()
+
+    def _begin_stop(self, drain_ns: int) -> None:
+        self._drain_ns = drain_ns
+        self._stop.set()
+
+    def _watch_command(self) -> None:
+        """Attached: the end of file on the progress socket means that the command is gone."""
+        loop, fd = asyncio.get_running_loop(), self._progress.socket.fileno()
+
+        def gone() -> None:
+            loop.remove_reader(fd)
+            self._stop.set()
+
+        loop.add_reader(fd, gone)
+
+    def _announce(self) -> None:
+        spec = self._spec
+        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_S)
+            self._node.reaper.collect()
+
+    def _tell_ready(self, engine: str, pid: int) -> None:
+        if self._node.phase == "starting":
+            self._progress.tell(Response("ready", [{"engine": engine, "pid": pid}], last=False))
+
+    def _note_fault(self, engine: str, reason: str, detail: str) -> None:
+        item = {"engine": engine, "reason": reason, "detail": detail}
+        self._faults.append(item)
+        self._progress.tell(Response("failed", [item], last=False))
+
+    def _bury(self, frame: Frame) -> None:
+        """Mail for a session that is over."""
+        now_ns = self._node.now_ns()
+        letters = [Letter("ended", frame.sender, frame.target, frame.mailbox, now_ns, None) for _ in frame.payloads]
+        self._node.letters.add({"ended": len(letters)}, letters)
+
+    def _fail_start(self) -> int:
+        names = ", ".join(dict.fromkeys(fault["engine"] for fault in self._faults))
+        return self._fail("not_ready", f"node {self._spec.node} did not start: {names}")
+
+    def _fail(self, error: str, message: str) -> int:
+        self._progress.tell(Response("failed", list(self._faults), error=error, message=message))
+        return EXIT_CODES[error]
+
+
+def _import_late() -> None:
+    """What `ps` needs, after the start and before somebody asks."""
+    import psutil  # noqa: F401

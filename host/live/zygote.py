@@ -1,0 +1,129 @@
+"""The process that workers are forked from: warm, single-threaded, and ignorant of every family.
+
+`python -m host.live.zygote FD` is exec'd by the supervisor. It imports what all workers need, freezes the heap
+(`gc.freeze`: a collection in a worker then leaves shared pages alone) and serves `Fork` packets from FD, one after the
+other, each with the descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on
+its own socket.
+
+A fork is double. The supervisor must be the worker's parent, to read how it ends, and a worker must outlive the zygote;
+so the child in between exits at once and the supervisor, a subreaper, adopts the grandchild. The worker
+
+1. closes every descriptor but its streams and its socket (else it would hold other workers' lifelines open),
+2. takes a session of its own, so a terminal's signals never reach it,
+3. waits until the supervisor is its parent, asks to die with it, looks again,
+
+and only then runs. Crash points: the zygote dies with requests unread: their sockets close, and the supervisor takes
+that end of file for the end of a process that never was. The zygote's own life ends with the supervisor's.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from importlib import import_module
+from typing import Final, Literal, Never
+
+import msgspec
+
+from host.live.lifeline import Orphaned, await_parent, die_with
+from host.live.packets import Channel, close_all
+from host.live.wire import Packet
+from transport.port import Closed
+
+ADOPTION_NS_MAX: Final = 5_000_000_000
+"""The process in between exits at once; only a starved machine makes that a while."""
+
+SOCKET_FD: Final = 3
+"""Where a child finds its socket: right after the standard streams, so that all above can be closed in one call."""
+
+ENTRIES: Final = {"worker": "host.live.worker", "inspect": "host.live.inspect"}
+"""Modules whose `main(socket_fd)` a child may run."""
+
+
+class Fork(Packet):
+    """A child that runs `entry`. Descriptor: [its socket]. `name` is what `ps` of the system shows, 15 bytes of it."""
+
+    entry: Literal["worker", "inspect"]
+    name: str
+
+
+def main() -> None:
+    """Serve until the supervisor hangs up."""
+    channel = _supervisor_channel(int(sys.argv[1]))
+    supervisor = os.getppid()
+    os.setsid()
+    die_with(supervisor)
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for module in ("engines.model", *ENTRIES.values()):
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+    _serve(channel, supervisor)
+
+
+def _supervisor_channel(fd: int) -> Channel[Fork]:
+    os.set_inheritable(fd, False)
+    return Channel(socket.socket(fileno=fd), msgspec.msgpack.Decoder(Fork))
+
+
+def _serve(channel: Channel[Fork], supervisor: int) -> None:
+    while True:
+        select.select([channel], [], [])
+        try:
+            received = channel.receive()
+        except Closed:
+            return
+        if received is not None:
+            request, descriptors = received
+            _fork_twice(request, descriptors, supervisor)
+            close_all(descriptors)
+
+
+def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
+    between = os.fork()
+    if between == 0:
+        try:
+            if os.fork() == 0:
+                _become(request, descriptors[0], supervisor)
+        finally:
+            os._exit(0)
+    os.waitpid(between, 0)
+
+
+def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
+    """The life of a child, from the fork to the exit. Nothing of it returns into the zygote's stack."""
+    code = 1
+    try:
+        os.dup2(socket_fd, SOCKET_FD, inheritable=False)
+        os.closerange(SOCKET_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        os.setsid()
+        await_parent(supervisor, ADOPTION_NS_MAX)
+        die_with(supervisor)
+        _show_name(request.name)
+        import_module(ENTRIES[request.entry]).main(SOCKET_FD)
+        code = 0
+    except Orphaned:
+        pass
+    except SystemExit as leave:
+        code = leave.code if isinstance(leave.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _show_name(name: str) -> None:
+    with open("/proc/self/comm", "w", encoding="utf-8", errors="ignore") as comm:
+        comm.write(name)
+
+
+if __name__ == "__main__":
+    main()

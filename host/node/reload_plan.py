@@ -1,0 +1,183 @@
+"""Replacing the process of a slot: what each thing that can happen leads to, apart from the deeds.
+
+Two processes take part: `old`, which owns the slot, and `new`, the candidate with the other code. Exactly one of them
+may touch the lanes, so the slot passes from one to the other over the death of the first:
+
+| stage     | runs | holds the state | then                                                |
+|-----------|------|-----------------|-----------------------------------------------------|
+| importing | old  | old             | new says what it would run; interfaces are compared |
+| freezing  | old  | old             | old stops at a boundary and hands out a snapshot    |
+| adopting  | none | old, snapshot   | new migrates and loads                              |
+| retiring  | none | new             | old leaves; the new version is in force from here   |
+| going     | new  | new             | new has the slot and says so                        |
+
+Crash points. Up to `freezing` the death of old is an ordinary crash, the candidate is killed. In `adopting` the
+snapshot outlives old, so new carries on, and only if it fails too the slot starts again from the initial state. Up to
+`adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had been. In `retiring` old
+has been told to leave and cannot be asked back: if new dies, the slot starts again with the new version once old is
+gone. Whoever is late in leaving is killed. The supervisor's own death ends both.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Stage = Literal["importing", "freezing", "adopting", "retiring", "going", "over"]
+Command = Literal["freeze", "thaw", "adopt", "retire", "kill_old", "go", "kill_new", "restart", "restart_with_new"]
+Verdict = Literal["switched", "refused", "crashed"]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """The candidate imported everything; `problems` are what its interfaces break."""
+
+    problems: tuple[str, ...] = ()
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """Old stopped at a boundary, the snapshot is in our hands."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """New has migrated and loaded the snapshot."""
+
+
+class Went(msgspec.Struct, frozen=True):
+    """New owns the slot and runs."""
+
+
+class NewFailed(msgspec.Struct, frozen=True):
+    """New said why it cannot, or ended."""
+
+    reason: str
+    ended: bool = False
+
+
+class OldEnded(msgspec.Struct, frozen=True):
+    """Old's pidfd is readable: nothing of it can touch the slot any more."""
+
+
+class Late(msgspec.Struct, frozen=True):
+    """The deadline of the stage has passed."""
+
+
+Happening = Checked | Stopped | Loaded | Went | NewFailed | OldEnded | Late
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Where a reload stands."""
+
+    stage: Stage = "importing"
+    old_gone: bool = False
+    new_gone: bool = False
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What follows: the plan from now on, the deeds in their order, and how it ended if it did."""
+
+    plan: Plan
+    commands: tuple[Command, ...] = ()
+    verdict: Verdict | None = None
+    reason: str = ""
+
+
+OVER: Final = Plan("over")
+
+
+def advance(plan: Plan, happening: Happening) -> Step:
+    """The step that `happening` leads to. What does not belong to the stage (a late answer) changes nothing."""
+    match plan.stage:
+        case "importing":
+            return _while_importing(plan, happening)
+        case "freezing":
+            return _while_freezing(plan, happening)
+        case "adopting":
+            return _while_adopting(plan, happening)
+        case "retiring":
+            return _while_retiring(plan, happening)
+        case "going":
+            return _while_going(plan, happening)
+        case "over":
+            return Step(plan)
+
+
+def _while_importing(plan: Plan, happening: Happening) -> Step:
+    match happening:
+        case Checked(()):
+            return Step(Plan("freezing"), ("freeze",))
+        case Checked(problems):
+            return _refuse("; ".join(problems), "kill_new")
+        case NewFailed(reason):
+            return _refuse(reason, "kill_new")
+        case Late():
+            return _refuse("the new code was not imported in time", "kill_new")
+        case OldEnded():
+            return _crash("the old process ended", "kill_new", "restart")
+        case _:
+            return Step(plan)
+
+
+def _while_freezing(plan: Plan, happening: Happening) -> Step:
+    match happening:
+        case Stopped():
+            return Step(Plan("adopting"), ("adopt",))
+        case NewFailed(reason):
+            return _refuse(reason, "kill_new", "thaw")
+        case Late():
+            return _refuse("the engine did not reach a boundary in time", "kill_new", "thaw")
+        case OldEnded():
+            return _crash("the old process ended", "kill_new", "restart")
+        case _:
+            return Step(plan)
+
+
+def _while_adopting(plan: Plan, happening: Happening) -> Step:
+    match happening:
+        case Loaded() if plan.old_gone:
+            return Step(Plan("going", old_gone=True), ("go",))
+        case Loaded():
+            return Step(Plan("retiring"), ("retire",))
+        case OldEnded():
+            return Step(Plan("adopting", old_gone=True))
+        case NewFailed() | Late():
+            reason = happening.reason if isinstance(happening, NewFailed) else "the state was not migrated in time"
+            if plan.old_gone:
+                return _crash(reason, "kill_new", "restart")
+            return _refuse(reason, "kill_new", "thaw")
+        case _:
+            return Step(plan)
+
+
+def _while_retiring(plan: Plan, happening: Happening) -> Step:
+    match happening:
+        case OldEnded() if plan.new_gone:
+            return _crash("the new process ended before it had the slot", "restart_with_new")
+        case OldEnded():
+            return Step(Plan("going", old_gone=True), ("go",))
+        case NewFailed():
+            return Step(Plan("retiring", new_gone=True), ("kill_new",))
+        case Late():
+            return Step(plan, ("kill_old",))
+        case _:
+            return Step(plan)
+
+
+def _while_going(plan: Plan, happening: Happening) -> Step:
+    match happening:
+        case Went():
+            return Step(OVER, (), "switched")
+        case NewFailed(reason, ended):
+            return _crash(reason, "restart_with_new") if ended else Step(plan, ("kill_new",))
+        case Late():
+            return Step(plan, ("kill_new",))
+        case _:
+            return Step(plan)
+
+
+def _refuse(reason: str, *commands: Command) -> Step:
+    return Step(OVER, commands, "refused", reason)
+
+
+def _crash(reason: str, *commands: Command) -> Step:
+    return Step(OVER, commands, "crashed", reason)

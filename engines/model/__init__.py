@@ -1,11 +1,12 @@
 """The engine model: what an engine is, and `step`, the one definition of a transition. Pure."""
 
+from .adopt import AdoptError
 from .birth import BirthError, birth
 from .blob import Blob
 from .box import Box, Mailbox, StoredMessage
 from .commit import EffectError
 from .declaration import Declaration
-from .definition import DefinitionError, Problem
+from .definition import DefinitionError, Problem, unchecked
 from .device import Device, DeviceHost, Driver
 from .effects import (
     Become,
@@ -28,7 +29,7 @@ from .environment import Environment, Handle, Pending, due_timers, next_deadline
 from .family import Family
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
 from .interface import compatible, interface_of, json_schema
-from .load import LoadError, load_family
+from .load import LoadError, load_family, use_roots
 from .map import Map
 from .names import is_descendant, parent_name, parse_address
 from .outcome import (
@@ -53,13 +54,13 @@ from .values import Config, Message, Value, convert, encode
 from .view import view
 
 __all__ = [
-    "Answer", "AnswerError", "Arrived", "Become", "BirthError", "Blob", "Box", "CancelTimer", "Choose", "Committed",
-    "Config", "Configuration", "Consume", "Declaration", "DefinitionError", "Delivery", "Device", "DeviceHost", "Driver",
-    "Due", "Effect", "EffectError", "Effects", "Elapsed", "Environment", "Failed", "Family", "Forget", "Handle",
-    "Identity", "Interaction", "InteractiveRule", "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered",
-    "Outcome", "Outgoing", "Output", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused",
-    "Roll", "Rule", "Send", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
-    "Suspended", "Timer", "Value", "birth", "compatible", "convert", "due_timers", "encode", "interactive_rule",
-    "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline", "parent_name", "parse_address",
-    "rule", "step", "view",
+    "AdoptError", "Answer", "AnswerError", "Arrived", "Become", "BirthError", "Blob", "Box", "CancelTimer", "Choose",
+    "Committed", "Config", "Configuration", "Consume", "Declaration", "DefinitionError", "Delivery", "Device",
+    "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects", "Elapsed", "Environment", "Failed", "Family",
+    "Forget", "Handle", "Identity", "Interaction", "InteractiveRule", "LoadError", "Mailbox", "Map", "Message",
+    "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output", "Overflow", "Pending", "Problem", "Put", "Question",
+    "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store",
+    "Stored", "StoredMessage", "Suspended", "Timer", "Value", "birth", "compatible", "convert", "due_timers",
+    "encode", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
+    "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """Acquaintances: the names an engine may know. The model learns them; actions can only forget.
 
-Names come with creation (parent, configuration, the node file), with messages (the sender, every reference inside, however
-deep) and from spawning. Only strict families keep learning, since only they are bound to their acquaintances; every engine
-keeps those it was born with.
+Names come with creation (parent, configuration, the node file), with messages (the sender, every reference inside,
+however deep) and from spawning. Only strict families keep learning, since only they are bound to their acquaintances;
+every engine keeps those it was born with.
 
-References are text at run time, so they are found by type: `references_of` compiles, once for each type, what to look at.
+References are text at run time, so they are found by type: `references_of` compiles, once for each type, what to look
+at.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ ACQUAINTANCES_MAX: Final = 1_000_000
 def learn_from_message(env: Environment[S], cause: Delivery[Any]) -> Environment[S]:
     """The environment with the sender and the references inside the message among the acquaintances."""
     known = learn(env.acquaintances, (cause.sender, *references_in(cause.message)))
-    if known is env.acquaintances:
-        return env
-    return Environment(env.state, env.mailboxes, env.timers, known, env.children, env.timer_count)
+    return env if known is env.acquaintances else env.with_acquaintances(known)
 
 
 def learn(known: Map[str, None], addresses: Iterable[str]) -> Map[str, None]:

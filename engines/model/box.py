@@ -1,7 +1,7 @@
 """Mailboxes: declared by a family with `Box`, held by the environment as `Mailbox`.
 
-Mail that has arrived and was not triggered yet is *waiting* and not here; a mailbox holds its state and the messages that
-rules left (stored), until an action consumes them.
+Mail that has arrived and was not triggered yet is *waiting* and not here; a mailbox holds its state and the messages
+that rules left (stored), until an action consumes them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 import msgspec
 
-from .forms import members
+from .forms import classes, members
 from .place import Place, caller
 from .ref import Ref
 from .values import Decoder
@@ -35,7 +35,7 @@ STORED_MAX: Final = 1024
 """Messages a mailbox keeps, unless the box says otherwise; one more is a dead letter `stored_overflow`."""
 
 
-class StoredMessage(msgspec.Struct, Generic[M_co], frozen=True):
+class StoredMessage(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
     """A message no rule took, or one stored by an action. `number` counts the mailbox's stored messages for ever."""
 
     number: int
@@ -45,7 +45,7 @@ class StoredMessage(msgspec.Struct, Generic[M_co], frozen=True):
     now_ns: int
 
 
-class Mailbox(msgspec.Struct, Generic[M_co, B_co], frozen=True):
+class Mailbox(msgspec.Struct, Generic[M_co, B_co], frozen=True, gc=False):
     """A mailbox's state, its stored messages in order of arrival, and how many it ever stored."""
 
     state: B_co
@@ -65,7 +65,18 @@ class Box(Generic[M_co, B]):
         stored_max: bound of its stored messages.
     """
 
-    __slots__ = ("_decode", "accepts", "accepts_types", "lossy", "number", "place", "start", "states", "stored_max")
+    __slots__ = (
+        "_decode",
+        "accepts",
+        "accepts_types",
+        "lossy",
+        "number",
+        "place",
+        "start",
+        "state_types",
+        "states",
+        "stored_max",
+    )
 
     if TYPE_CHECKING:
 
@@ -82,12 +93,22 @@ class Box(Generic[M_co, B]):
 
     else:
 
-        def __init__(self, number, *, accepts, start=None, states=None, lossy=False, stored_max=STORED_MAX):
+        def __init__(
+            self,
+            number: Any,
+            *,
+            accepts: Any,
+            start: Any = None,
+            states: Any = None,
+            lossy: Any = False,
+            stored_max: Any = STORED_MAX,
+        ) -> None:
             self.number = number
             self.accepts = accepts
             self.accepts_types = frozenset(members(accepts))
             self.start = start
             self.states = type(start) if states is None else states
+            self.state_types = classes(self.states)
             self.lossy = lossy
             self.stored_max = stored_max
             self.place = caller(1)
@@ -98,6 +119,7 @@ class Box(Generic[M_co, B]):
     accepts_types: frozenset[type[Any]]
     start: B
     states: Any
+    state_types: frozenset[type[Any]]
     lossy: bool
     stored_max: int
     place: Place

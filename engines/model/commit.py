@@ -1,8 +1,8 @@
 """The commit: a transition's effects become a new environment and outputs, all of them or none.
 
-Effects happen in order on a draft; the environment they started from is never touched, so a failure needs no undoing: the
-draft is dropped. What an effect refers to is checked here (an emitted type, a declared mailbox or timer, a fresh child
-word, a stored message), since these are the mistakes types cannot see.
+Effects happen in order on a draft; the environment they started from is never touched, so a failure needs no undoing:
+the draft is dropped. What an effect refers to is checked here (an emitted type, a declared mailbox or timer, a fresh
+child word, a stored message), since these are the mistakes types cannot see.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from .acquaintance import learn
 from .box import Mailbox, StoredMessage
 from .declaration import Declaration
 from .effects import (
@@ -27,6 +28,7 @@ from .effects import (
     Store,
 )
 from .environment import NO_TIMERS, Environment, Pending
+from .immutable import owned
 from .names import check_word, parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
 from .trigger import Cause, Configuration, Delivery
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
 
 CHILD_WORDS_MAX: Final = 1_000_000
 """Child words an engine remembers for ever; a spawn under one more fails. Numbered children share one word."""
-
-ACQUAINTANCES_MAX: Final = 1_000_000
-"""Acquaintances of a strict engine; beyond, it learns no more."""
 
 
 class EffectError(Exception):
@@ -55,22 +54,9 @@ class StoredOverflow(Exception):
 
 
 class Draft:
-    """The environment under change, and the outputs so far."""
+    """A commit under way: the environment as the effects so far left it, and their outputs."""
 
-    __slots__ = (
-        "acquaintances",
-        "cause",
-        "children",
-        "configuration",
-        "family",
-        "mailboxes",
-        "now_ns",
-        "outputs",
-        "state",
-        "stopped",
-        "timer_count",
-        "timers",
-    )
+    __slots__ = ("cause", "configuration", "env", "family", "now_ns", "outputs", "stopped")
 
     def __init__(
         self,
@@ -82,32 +68,27 @@ class Draft:
     ) -> None:
         self.family = family
         self.configuration = configuration
+        self.env = env
         self.cause = cause
         self.now_ns = now_ns
-        self.state = env.state
-        self.mailboxes = env.mailboxes
-        self.timers = env.timers
-        self.acquaintances = env.acquaintances
-        self.children = env.children
-        self.timer_count = env.timer_count
         self.outputs: list[Output] = []
         self.stopped = False
 
-    def environment(self) -> Environment[Any]:
-        """The draft as it stands, frozen."""
-        timers = NO_TIMERS if self.stopped else self.timers
-        return Environment(self.state, self.mailboxes, timers, self.acquaintances, self.children, self.timer_count)
-
     def mailbox(self, number: int) -> Mailbox[Any, Any]:
-        """A mailbox of the draft."""
-        found = self.mailboxes[number] if number < len(self.mailboxes) else None
+        """A mailbox as it stands. Raises EffectError when the family does not declare it."""
+        mailboxes = self.env.mailboxes
+        found = mailboxes[number] if number < len(mailboxes) else None
         if found is None:
             raise EffectError(f"{self.family.name} declares no mailbox {number}")
         return found
 
     def put_mailbox(self, number: int, mailbox: Mailbox[Any, Any]) -> None:
         """Replace a mailbox."""
-        self.mailboxes = (*self.mailboxes[:number], mailbox, *self.mailboxes[number + 1 :])
+        mailboxes = self.env.mailboxes
+        if len(mailboxes) == 1:
+            self.env = self.env.with_mailboxes((mailbox,))
+        else:
+            self.env = self.env.with_mailboxes((*mailboxes[:number], mailbox, *mailboxes[number + 1 :]))
 
 
 def commit(
@@ -118,17 +99,20 @@ def commit(
     now_ns: int,
     effects: Any,
 ) -> tuple[Environment[Any], tuple[Output, ...]]:
-    """The environment and outputs after `effects`; `Stopped` is the last output of an engine that ends.
+    """The environment and outputs after what an action returned; `Stopped` is the last output of an engine that ends.
 
     Raises:
         EffectError: an effect that cannot happen.
         StoredOverflow: a message is to be stored in a full mailbox.
     """
     kind = type(effects)
-    if kind is not list and kind is not tuple:
-        effects = [effects] if kind in PERFORM else [Become(effects)]
-    elif not effects:
-        return env, ()
+    if kind is list or kind is tuple:
+        if not effects:
+            return env, ()
+    elif kind is Send and not family.strict:
+        return env, (outgoing(family, effects),)
+    else:
+        effects = (effects,) if kind in PERFORM else (Become(effects),)
     draft = Draft(family, configuration, env, cause, now_ns)
     for effect in effects:
         perform = PERFORM.get(type(effect))
@@ -136,8 +120,9 @@ def commit(
             raise EffectError(f"an action returns effects or a state, not {type(effect).__name__}")
         perform(draft, effect)
     if draft.stopped:
+        draft.env = draft.env.with_timers(NO_TIMERS)
         draft.outputs.append(Stopped())
-    return draft.environment(), tuple(draft.outputs)
+    return draft.env, tuple(draft.outputs)
 
 
 def outgoing(family: Family[Any, Any, Any, Any], effect: Send[Any]) -> Outgoing:
@@ -155,21 +140,31 @@ def outgoing(family: Family[Any, Any, Any, Any], effect: Send[Any]) -> Outgoing:
 def _become(draft: Draft, effect: Become[Any]) -> None:
     if type(effect.state) not in draft.family.state_types:
         raise EffectError(f"{draft.family.name} has no state of type {type(effect.state).__name__}")
-    draft.state = effect.state
+    state = owned(effect.state) if draft.family.holds_blobs else effect.state
+    draft.env = draft.env.with_state(state)
 
 
 def _put(draft: Draft, effect: Put) -> None:
     number = effect.box.number
     before = draft.mailbox(number)
-    draft.put_mailbox(number, Mailbox(effect.state, before.stored, before.count))
+    family = draft.family
+    box = family.boxes[number]
+    if type(effect.state) not in box.state_types:
+        raise EffectError(f"mailbox {number} of {family.name} has no state of type {type(effect.state).__name__}")
+    state = owned(effect.state) if family.holds_blobs else effect.state
+    draft.put_mailbox(number, Mailbox(state, before.stored, before.count))
 
 
 def _send(draft: Draft, effect: Send[Any]) -> None:
     output = outgoing(draft.family, effect)
-    if draft.family.strict and output.target not in draft.acquaintances:
-        if output.target != draft.configuration.name:
-            raise EffectError(f"{draft.family.name} is strict and not acquainted with {output.target!r}")
+    if draft.family.strict and not _may_send(draft, output.target):
+        raise EffectError(f"{draft.family.name} is strict and not acquainted with {output.target!r}")
     draft.outputs.append(output)
+
+
+def _may_send(draft: Draft, name: str) -> bool:
+    """Whether a strict engine knows this name; itself it always knows."""
+    return name in draft.env.acquaintances or name == draft.configuration.name
 
 
 def _store(draft: Draft, effect: Store) -> None:
@@ -186,7 +181,8 @@ def store_message(draft: Draft, cause: Delivery[Any]) -> None:
     if len(before.stored) >= bound:
         raise StoredOverflow(number, bound)
     count = before.count + 1
-    stored = StoredMessage(count, cause.sender, number, cause.message, draft.now_ns)
+    message = owned(cause.message) if draft.family.holds_blobs else cause.message
+    stored = StoredMessage(count, cause.sender, number, message, draft.now_ns)
     draft.put_mailbox(number, Mailbox(before.state, (*before.stored, stored), count))
 
 
@@ -203,14 +199,14 @@ def _set_timer(draft: Draft, effect: SetTimer) -> None:
     if effect.timer not in draft.family.timers:
         raise EffectError(f"{draft.family.name} declares no timer {effect.timer.name!r}")
     deadline_ns = draft.now_ns + effect.after_ns if effect.at_ns is None else effect.at_ns  # type: ignore[operator]
-    draft.timer_count += 1
-    draft.timers = draft.timers.set(effect.timer.name, Pending(draft.timer_count, deadline_ns))
+    number = draft.env.timer_count + 1
+    draft.env = draft.env.with_timers(draft.env.timers.set(effect.timer.name, Pending(number, deadline_ns)), number)
 
 
 def _cancel_timer(draft: Draft, effect: CancelTimer) -> None:
     if effect.timer not in draft.family.timers:
         raise EffectError(f"{draft.family.name} declares no timer {effect.timer.name!r}")
-    draft.timers = draft.timers.without(effect.timer.name)
+    draft.env = draft.env.with_timers(draft.env.timers.without(effect.timer.name))
 
 
 def _spawn(draft: Draft, effect: Spawn) -> None:
@@ -218,14 +214,15 @@ def _spawn(draft: Draft, effect: Spawn) -> None:
     _check_child(family, effect)
     name = draft.configuration.child(_child_word(draft, effect.child))
     if draft.family.strict:
-        draft.acquaintances = draft.acquaintances.set(name, None)
+        draft.env = draft.env.with_acquaintances(learn(draft.env.acquaintances, (name,)))
     draft.outputs.append(Spawned(name, ref, effect.config, effect.state, family))
 
 
 def _child_family(
     parent: Family[Any, Any, Any, Any], named: Declaration[Any, Any, Any] | str
 ) -> tuple[Declaration[Any, Any, Any] | None, str]:
-    """The child's family, None when it is only named, and its reference. Raises EffectError when it is not in spawns."""
+    """The child's family, None when it is only named, and its reference. Raises EffectError when it is not in
+    spawns."""
     if isinstance(named, str):
         allowed = [other if isinstance(other, str) else other.ref for other in (parent, *parent.spawns)]
         if named not in allowed:
@@ -254,17 +251,18 @@ def _child_word(draft: Draft, child: str | Numbered) -> str:
     numbered = isinstance(child, Numbered)
     word = check_word(child.word if isinstance(child, Numbered) else child)
     key = word + "." if numbered else word
-    used = draft.children.get(key, 0)
+    children = draft.env.children
+    used = children.get(key, 0)
     if used and not numbered:
         raise EffectError(f"the child word {word!r} was used before; names are never reused")
-    if not used and len(draft.children) >= CHILD_WORDS_MAX:
+    if not used and len(children) >= CHILD_WORDS_MAX:
         raise EffectError(f"an engine uses at most {CHILD_WORDS_MAX} child words; number the children instead")
-    draft.children = draft.children.set(key, used + 1)
+    draft.env = draft.env.with_children(children.set(key, used + 1))
     return f"{key}{used + 1}" if numbered else word
 
 
 def _forget(draft: Draft, effect: Forget) -> None:
-    draft.acquaintances = draft.acquaintances.without(effect.name)
+    draft.env = draft.env.with_acquaintances(draft.env.acquaintances.without(effect.name))
 
 
 def _note(draft: Draft, effect: Note) -> None:

@@ -1,4 +1,5 @@
-"""What families and device engines have in common: a name, parameters, mailboxes with their message types, what is emitted."""
+"""What families and device engines have in common: a name, parameters, mailboxes with their message types, what is
+emitted."""
 
 from __future__ import annotations
 

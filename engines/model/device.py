@@ -1,8 +1,8 @@
 """Device engines: the only ones with I/O. Same identity, mailboxes and message types as any engine; a driver, no rules.
 
-A driver is an asynchronous task of its own that receives, does what it must with the world outside, and sends. Whatever comes
-from outside enters the system through it and bears its engine's name. For simulation a device has a deterministic twin: a
-family with the same mailboxes and types.
+A driver is an asynchronous task of its own that receives, does what it must with the world outside, and sends.
+Whatever comes from outside enters the system through it and bears its engine's name. For simulation a device has a
+deterministic twin: a family with the same mailboxes and types.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class DeviceHost(Protocol):
         ...
 
     def send(self, target: Ref[M], message: M) -> bool:
-        """Send at once. False: the way is full and nothing was sent; `writable` waits until it is worth trying again."""
+        """Send at once. False: the way is full and nothing was sent; `writable` waits until it is worth trying
+        again."""
         ...
 
     async def writable(self, target: Ref[Any]) -> None:
@@ -100,7 +101,17 @@ class Device(Declaration[A_co, C, E]):
 
     else:
 
-        def __init__(self, name, *, accepts, emits=None, config=None, boxes=(), driver, twin=None):
+        def __init__(
+            self,
+            name: str,
+            *,
+            accepts: Any,
+            emits: Any = None,
+            config: Any = None,
+            boxes: Any = (),
+            driver: Any,
+            twin: Any = None,
+        ) -> None:
             self._declare(name, config, accepts, emits, boxes, caller(1))
             self.driver = driver
             self.twin = twin

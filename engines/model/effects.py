@@ -37,13 +37,13 @@ class Numbered(msgspec.Struct, frozen=True):
     word: str
 
 
-class Become(msgspec.Struct, Generic[S_co], frozen=True):
+class Become(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
     """The engine's new state."""
 
     state: S_co
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """A mailbox's new state."""
 
     box: Box[Any, Any]
@@ -54,7 +54,7 @@ class Put(msgspec.Struct, frozen=True):
         def __init__(self, box: Box[Any, B], state: B) -> None: ...
 
 
-class Send(msgspec.Struct, Generic[M_co], frozen=True):
+class Send(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
     """A message to an address; it leaves once the transition is committed."""
 
     target: Ref[M_co]

@@ -1,7 +1,7 @@
 """The environment of an engine: an immutable snapshot, replaced as a whole by each transition.
 
-It holds local state, the mailbox cluster, pending timers, acquaintances and the counters that keep names and timer handles
-unique for ever. The engine's clock is not part of it: time comes with the trigger.
+It holds local state, the mailbox cluster, pending timers, acquaintances and the counters that keep names and timer
+handles unique for ever. The engine's clock is not part of it: time comes with the trigger.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ class Pending(msgspec.Struct, frozen=True):
     deadline_ns: int
 
 
-class Environment(msgspec.Struct, Generic[S_co], frozen=True):
+class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
     """One engine's state, mailboxes (by number, None for a gap), timers (by name), acquaintances, and counters.
 
-    `children` keeps every child word ever used: `word` for a plain one, `word.` with the last number given out below it.
+    `children` keeps every child word ever used: `word` for a plain one, `word.` with the last number given out below
+    it.
     """
 
     state: S_co
@@ -55,6 +56,27 @@ class Environment(msgspec.Struct, Generic[S_co], frozen=True):
         if mailbox is None:
             raise KeyError(f"this family declares no mailbox {number}")
         return mailbox
+
+    def with_state(self, state: Any) -> Environment[Any]:
+        """This environment with another state."""
+        return Environment(state, self.mailboxes, self.timers, self.acquaintances, self.children, self.timer_count)
+
+    def with_mailboxes(self, mailboxes: tuple[Mailbox[Any, Any] | None, ...]) -> Environment[S_co]:
+        """This environment with another mailbox cluster."""
+        return Environment(self.state, mailboxes, self.timers, self.acquaintances, self.children, self.timer_count)
+
+    def with_timers(self, timers: Map[str, Pending], count: int | None = None) -> Environment[S_co]:
+        """This environment with other timers, and the number given out last."""
+        last = self.timer_count if count is None else count
+        return Environment(self.state, self.mailboxes, timers, self.acquaintances, self.children, last)
+
+    def with_acquaintances(self, known: Map[str, None]) -> Environment[S_co]:
+        """This environment with other acquaintances."""
+        return Environment(self.state, self.mailboxes, self.timers, known, self.children, self.timer_count)
+
+    def with_children(self, children: Map[str, int]) -> Environment[S_co]:
+        """This environment with other child words."""
+        return Environment(self.state, self.mailboxes, self.timers, self.acquaintances, children, self.timer_count)
 
     def child_word(self, word: str | Numbered, after: int = 0) -> str:
         """The word of a child: itself, or for a numbered one what its spawn will get after `after` others before it."""

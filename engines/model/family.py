@@ -1,7 +1,8 @@
 """Engine families: a behaviour with its types, named and versioned. The last statement of a family's module.
 
-`Family(...)` fixes the types, `.rules(...)` completes it: the rules are checked against the types, all mistakes are reported
-at once, and the dispatch tables of `step` are made. In one call the checker would silently widen the types to fit the rules.
+`Family(...)` fixes the types, `.rules(...)` completes it: the rules are checked against the types, all mistakes are
+reported at once, and the dispatch tables of `step` are made. In one call the checker would silently widen the types
+to fit the rules.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
+from .adopt import adopt_environment
+from .blob import Blob
 from .box import Box
 from .declaration import Declaration
 from .definition import check_family
@@ -16,6 +19,7 @@ from .dump import dump_environment, load_environment
 from .effects import Effects, Timer
 from .environment import Environment
 from .forms import classes
+from .immutable import mentions
 from .interface import interface_of
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
@@ -79,20 +83,20 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
 
         def __init__(
             self,
-            name,
+            name: str,
             *,
-            accepts,
-            emits=None,
-            config=None,
-            state=None,
-            states=None,
-            boxes=(),
-            timers=(),
-            strategy="first",
-            strict=False,
-            spawns=(),
-            migrate=None,
-        ):
+            accepts: Any,
+            emits: Any = None,
+            config: Any = None,
+            state: Any = None,
+            states: Any = None,
+            boxes: Any = (),
+            timers: Any = (),
+            strategy: str = "first",
+            strict: bool = False,
+            spawns: Any = (),
+            migrate: Any = None,
+        ) -> None:
             self._declare(name, config, accepts, emits, boxes, caller(1))
             self.state = state
             self.states = type(state) if states is None else states
@@ -102,6 +106,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
             self.strict = strict
             self.spawns = tuple(spawns)
             self.migrate = migrate
+            self.holds_blobs = False
             self.rule_list = ()
             self.plan = {}
             self.timer_plan = ()
@@ -114,6 +119,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     strict: bool
     spawns: tuple[Declaration[Any, Any, Any] | str, ...]
     migrate: Callable[[Any], S] | None
+    holds_blobs: bool
     rule_list: tuple[Rule[Any, Any, Any, Any], ...]
     plan: Mapping[type[Any], Plan]
     timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
@@ -128,6 +134,8 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         """
         self.rule_list = rules
         check_family(self)
+        held = [self.states, *(box.states for box in self.boxes.values()), *self.accepts_types]
+        self.holds_blobs = any(mentions(form, Blob) for form in held)
         self.plan = plan_messages(self)
         self.timer_plan = plan_timers(self)
         return self
@@ -139,6 +147,11 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     def load(self, dump: bytes) -> Environment[S]:
         """The environment of a dump by this very family. Raises msgspec.ValidationError."""
         return load_environment(self, dump)
+
+    def adopt(self, dump: bytes, old_interface: dict[str, Any]) -> Environment[S]:
+        """The environment of a dump by an earlier version, for this one. Raises AdoptError, with every reason it
+        finds."""
+        return adopt_environment(self, dump, old_interface)
 
     def interface(self) -> dict[str, Any]:
         """The outside of the family as plain data; see `interface`."""

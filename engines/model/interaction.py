@@ -1,9 +1,10 @@
-"""Interaction: an action that asks. A choice by a user among finitely many, or the roll of a die, each maybe with a time-out.
+"""Interaction: an action that asks. A choice by a user among finitely many, or the roll of a die, each maybe with a
+time-out.
 
-An interactive rule is a generator that yields questions, gets answers, and returns effects. Nothing of a suspended engine is
-kept but its trigger and the answers so far: to go on, the action runs again from the start and takes the recorded answers
-in order. That is why an answer is recorded before it is used, and why such an action must be as pure as any other.
-The strategy `one` asks too: which of the rules that hold, by a roll before the action.
+An interactive rule is a generator that yields questions, gets answers, and returns effects. Nothing of a suspended
+engine is kept but its trigger and the answers so far: to go on, the action runs again from the start and takes the
+recorded answers in order. That is why an answer is recorded before it is used, and why such an action must be as pure
+as any other. The strategy `one` asks too: which of the rules that hold, by a roll before the action.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class Answers:
         self.taken = 0
 
     def take(self, question: Question) -> Answer:
-        """The next recorded answer. Raises Unanswered beyond the last, AnswerError for one the question does not allow."""
+        """The next recorded answer. Raises Unanswered beyond the last, AnswerError for one the question does not
+        allow."""
         if self.taken >= QUESTIONS_MAX:
             raise RuntimeError(f"an action asked more than {QUESTIONS_MAX} questions")
         if self.taken == len(self.given):

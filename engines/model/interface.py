@@ -1,8 +1,8 @@
 """The interface of a family as plain data: what may be sent to it, what it sends, its parameters and state.
 
-The supervisor and the command line never import a family; this is what they know of it. Also the test of a reload: fields
-go by place on the wire, so a later version may only append fields, each with a default, or a message queued in the old
-layout would be read as another one, in silence.
+The supervisor and the command line never import a family; this is what they know of it. Also the test of a reload:
+fields go by place on the wire, so a later version may only append fields, each with a default, or a message queued in
+the old layout would be read as another one, in silence.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Interface = dict[str, Any]
 def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
     """The interface, made of dict, list, str, int, bool and None only.
 
-    Keys: `name`, `version`, `device`, `config` and `state` (JSON schemas or None), `boxes` [{number, accepts, lossy,
-    stored_max}] and `emits`, both {tag: [[field, type, has default], …]}, `types` {name: {layout, fields}} for the structs
-    named in types, `timers`, `rules`, `strategy`, `strict`, `spawns`.
+    Keys: `name`, `version`, `device`, `config` and `state` (JSON schemas or None), `state_layout` {type, types},
+    `boxes` [{number, accepts, lossy, stored_max}] and `emits`, both {tag: [[field, type, has default], …]}, `types`
+    {name: {layout, fields}} for the structs named in types, `timers`, `rules`, `strategy`, `strict`, `spawns`.
     """
     types: dict[str, Any] = {}
     return {
@@ -36,6 +36,7 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
         "device": not hasattr(declared, "rule_list"),
         "config": None if declared.config is None else json_schema(declared.config),
         "state": json_schema(declared.states) if hasattr(declared, "states") else None,
+        "state_layout": _layout(getattr(declared, "states", None)),
         "boxes": [
             {
                 "number": box.number,
@@ -85,8 +86,8 @@ def type_text(form: Any, types: dict[str, Any] | None = None) -> str:
 def compatible(old: Interface, new: Interface) -> list[str]:
     """Why `new` cannot take over from `old`, a sentence each; empty when it can.
 
-    Everything the old one accepted is accepted in the same mailbox, in the same layout; so is what both emit. Fields may
-    be appended, with a default.
+    Everything the old one accepted is accepted in the same mailbox, in the same layout; so is what both emit. Fields
+    may be appended, with a default.
     """
     problems = []
     boxes = {box["number"]: box["accepts"] for box in new["boxes"]}
@@ -138,6 +139,12 @@ def _type_problems(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[
             problems.append(f"{name}.{field} was {before[field][0]} and is {kind}")
     names = {field for field, _, _ in new["fields"]}
     return problems + [f"{name}.{field} is gone" for field in before if field not in names]
+
+
+def _layout(form: Any) -> dict[str, Any]:
+    """A type as text, with every struct it is made of; equal layouts are read alike."""
+    types: dict[str, Any] = {}
+    return {"type": type_text(form, types), "types": dict(sorted(types.items()))}
 
 
 def _messages(kinds: frozenset[type[Any]], types: dict[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,224 @@
-"""Loading families by name, always from source."""
+"""Loading a family by name, "package.module:NAME", always from source.
+
+Code roots are folders of packages; `engines` is one without being named. Modules below them are compiled from their
+text each time a process imports them and leave no bytecode: a cached file is trusted by size and second, so an edit
+of the same size within a second would run the old module. The version of a family is a digest over the source of its
+module and of every module below the roots that it imports, directly or not; the model itself, which a running process
+cannot exchange, does not count.
+
+The awkward case: what a module imports is read from its text, not observed, because a module that is already there is
+not imported again and another family would then get a smaller digest.
+"""
 
 from __future__ import annotations
 
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from hashlib import blake2b
 from importlib import import_module
-from typing import Any
+from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any, Final
 
 from .declaration import Declaration
+from .definition import DefinitionError, Problem, unchecked
+
+VERSION_BYTES: Final = 6
+IMPLICIT: Final = "engines"
+MODEL: Final = __name__.rpartition(".")[0]
 
 
 class LoadError(Exception):
-    """A family that cannot be loaded: what, where, and what to do."""
+    """A family that cannot be loaded. `file` and `line` say where (line 0: nowhere in particular), `reason` why and
+    what to do; `problems` are the mistakes of a family that is not well defined, else empty."""
+
+    def __init__(self, ref: str, reason: str, file: str = "", line: int = 0, problems: Sequence[Problem] = ()) -> None:
+        self.ref, self.reason, self.file, self.line = ref, reason, file, line
+        self.problems = tuple(problems)
+        place = f"{file}:{line}: " if file else ""
+        super().__init__(f"cannot load {ref}: {place}{reason}")
 
 
-def load_family(ref: str, roots: tuple[str, ...] = ()) -> Declaration[Any, Any, Any]:
-    """The family or device "package.module:NAME"."""
-    module, _, name = ref.partition(":")
-    found: Declaration[Any, Any, Any] = getattr(import_module(module), name)
-    found.loaded(ref, "0", ())
+class SourceOnly(SourceFileLoader):
+    """Compiles a module from its text, reading no bytecode and writing none; remembers text and imports."""
+
+    source: bytes
+    imports: tuple[str, ...]
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Read, parse and compile. Raises SyntaxError, OSError."""
+        path = self.get_filename(fullname)
+        self.source = self.get_data(path)
+        tree = ast.parse(self.source, path)
+        package = fullname if self.is_package(fullname) else fullname.rpartition(".")[0]
+        self.imports = tuple(dict.fromkeys(_imports(tree, package)))
+        code: CodeType = compile(tree, path, "exec", dont_inherit=True)
+        return code
+
+
+class RootFinder:
+    """Finds the modules below the code roots for the import system, ahead of everything else."""
+
+    def __init__(self) -> None:
+        self.roots: tuple[str, ...] = ()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module below a root, with a loader that compiles from source; None for any other."""
+        if fullname == MODEL or fullname.startswith(MODEL + "."):
+            return None
+        if path is None and fullname in sys.stdlib_module_names:
+            return None
+        folders: list[str] = []
+        for place in self.roots if path is None else filter(self.covers, path):
+            spec = FileFinder(place, (SourceOnly, [".py"])).find_spec(fullname)
+            if spec is not None and spec.loader is not None:
+                return spec
+            folders += spec.submodule_search_locations or () if spec is not None else ()
+        return self._namespace(fullname, path, folders)
+
+    def _namespace(self, fullname: str, path: Sequence[str] | None, folders: list[str]) -> ModuleSpec | None:
+        """A folder without `__init__`, unless there is a real package of its name elsewhere."""
+        if not folders or (path is None and PathFinder.find_spec(fullname) is not None):
+            return None
+        spec = ModuleSpec(fullname, None, is_package=True)
+        spec.submodule_search_locations = folders
+        return spec
+
+    def covers(self, path: str) -> bool:
+        """Whether a file or folder lies below a root."""
+        return any(
+            path == root or path.startswith(root.rstrip("/") + "/") for root in (*self.roots, *_engines_folders())
+        )
+
+
+def _engines_folders() -> tuple[str, ...]:
+    return tuple(import_module(IMPLICIT).__path__)
+
+
+_finder: Final = RootFinder()
+
+
+def use_roots(roots: Iterable[str]) -> None:
+    """Import the modules below these folders (absolute paths), and below `engines`, from source from now on."""
+    _finder.roots = tuple(dict.fromkeys((*_finder.roots, *(root.rstrip("/") or "/" for root in roots))))
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> Declaration[Any, Any, Any]:
+    """The family or device "package.module:NAME", with its `ref`, `version` and `files` set.
+
+    Args:
+        roots: code roots besides `engines`, absolute paths.
+        check: False skips the definition check, for a worker whose families were inspected from the same sources.
+
+    Raises:
+        LoadError: the name is malformed, lies outside the roots, does not import, or is no family.
+    """
+    module_name, colon, name = ref.partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise LoadError(ref, "a family is named package.module:NAME")
+    use_roots(roots)
+    module = _import(ref, module_name, check)
+    found = getattr(module, name, None)
+    if not isinstance(found, Declaration):
+        known = ", ".join(key for key, value in vars(module).items() if isinstance(value, Declaration)) or "none"
+        what = "has no" if found is None else "has something else under"
+        raise LoadError(ref, f"{module_name} {what} {name}; its families: {known}", module.__file__ or "", 0)
+    version, files = _digest(module_name)
+    found.loaded(ref, version, files)
     return found
+
+
+def _import(ref: str, module_name: str, check: bool) -> ModuleType:
+    """The module, which must lie below a root."""
+    with _quiet_bytecode(), nullcontext() if check else unchecked():
+        try:
+            module = import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                roots = ", ".join((*_finder.roots, *_engines_folders()))
+                raise LoadError(ref, f"there is no module {error.name} below the code roots ({roots})") from error
+            raise _import_error(ref, error) from error
+        except Exception as error:
+            raise _import_error(ref, error) from error
+    if not _finder.covers(module.__file__ or ""):
+        raise LoadError(
+            ref, f"{module_name} lies outside the code roots, at {module.__file__}; add its folder to roots"
+        )
+    return module
+
+
+@contextmanager
+def _quiet_bytecode() -> Iterator[None]:
+    """No bytecode is written meanwhile, whichever loader imports."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _import_error(ref: str, error: Exception) -> LoadError:
+    """What went wrong while importing, at the innermost place below the roots."""
+    if isinstance(error, DefinitionError):
+        first = error.problems[0]
+        return LoadError(ref, str(error), first.file, first.line, error.problems)
+    if isinstance(error, SyntaxError):
+        return LoadError(ref, f"{type(error).__name__}: {error.msg}", error.filename or "", error.lineno or 0)
+    file, line = "", 0
+    trace = error.__traceback__
+    while trace is not None:
+        if _finder.covers(trace.tb_frame.f_code.co_filename):
+            file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return LoadError(ref, f"{type(error).__name__}: {error}", file, line)
+
+
+def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
+    """The version, and the files it covers: the module's and what it imports below the roots, in order of module
+    names."""
+    found: dict[str, tuple[str, bytes]] = {}
+    todo = [module_name]
+    while todo:
+        name = todo.pop()
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if name in found or name == MODEL or name.startswith(MODEL + ".") or not file or not _finder.covers(file):
+            continue
+        source, imports = _source(name, file)
+        found[name] = (file, source)
+        todo += imports
+        todo += [name.rpartition(".")[0]] if "." in name else []
+    digest = blake2b(digest_size=VERSION_BYTES)
+    for name, (_, source) in sorted(found.items()):
+        digest.update(f"{name} {len(source)}\n".encode())
+        digest.update(source)
+    return digest.hexdigest(), tuple(found[name][0] for name in sorted(found))
+
+
+def _source(name: str, file: str) -> tuple[bytes, tuple[str, ...]]:
+    """The text a module was compiled from and the names it may import."""
+    loader = getattr(sys.modules[name], "__loader__", None)
+    if not isinstance(loader, SourceOnly) or not hasattr(loader, "source"):
+        # Imported before the roots were known (a test, an interpreter): the text as it is now.
+        loader = SourceOnly(name, file)
+        loader.get_code(name)
+    return loader.source, loader.imports
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """The modules a text names in import statements; for `from a import b` both a and a.b, which may be no module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
+            source = ".".join(part for part in (base, node.module or "") if part)
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 S_co = TypeVar("S_co", covariant=True)
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message to `mailbox` of `target`; the host stamps the sender."""
 
     target: str
@@ -51,7 +51,7 @@ class Stopped(msgspec.Struct, frozen=True):
 Output: TypeAlias = Outgoing | Spawned | Noted | Stopped
 
 
-class Committed(msgspec.Struct, Generic[S_co], frozen=True):
+class Committed(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
     """The transition happened: the environment after it, its outputs, the names of the rules that ran.
 
     `ignored` counts elapsed timers no rule took.

@@ -30,7 +30,8 @@ def of_function(function: Callable[..., Any]) -> Place:
 
 
 def of_class(kind: type[Any]) -> Place:
-    """Where a class is defined, found by its `class` line in its module's file; for messages only, so it may be slow."""
+    """Where a class is defined, found by its `class` line in its module's file; for messages only, so it may be
+    slow."""
     return _search(kind, rf"\s*class\s+{kind.__name__}\b")
 
 

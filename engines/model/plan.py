@@ -19,8 +19,8 @@ Candidate: TypeAlias = tuple[Callable[..., Any] | None, Callable[..., Any], tupl
 class Plan:
     """What to do with a message of one type: its mailbox, its rules, and these as (guard, action, labels).
 
-    `plain`: strategy `first`, nothing interactive or hidden, not strict; then the first candidate that holds is the
-    transition.
+    `plain`: strategy `first`, nothing interactive or hidden, no blobs, not strict; then the first candidate that
+    holds is the transition.
     """
 
     __slots__ = ("box", "candidates", "mailbox", "plain", "rules")
@@ -46,7 +46,8 @@ def plan_messages(family: Family[Any, Any, Any, Any]) -> dict[type[Any], Plan]:
         for kind in box.accepts_types:
             rules = in_order([rule for rule, kinds in messages if kind in kinds])
             asks = any(rule.interactive for rule in rules)
-            plain = family.strategy == "first" and not family.strict and not asks and kind not in family.hidden
+            special = family.strict or family.holds_blobs or asks or kind in family.hidden
+            plain = family.strategy == "first" and not special
             plans[kind] = Plan(box, rules, plain)
     return plans
 

@@ -1,8 +1,8 @@
 """References: typed addresses. Who wants an answer sends one; it says which messages the far side may send back.
 
-At run time a reference is a `str`, "name" or "name#mailbox", so it costs nothing and travels as text. For the checker it
-is a class of its own, contravariant: who takes A and B may stand where only A is sent. The message type lives on in field
-annotations as `Annotated[str, RefTo(M)]`, which is how the model finds the references inside a message.
+At run time a reference is a `str`, "name" or "name#mailbox", so it costs nothing and travels as text. For the checker
+it is a class of its own, contravariant: who takes A and B may stand where only A is sent. The message type lives on
+in field annotations as `Annotated[str, RefTo(M)]`, which is how the model finds the references inside a message.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ else:
         def __class_getitem__(cls, message: Any) -> Any:
             return Annotated[str, RefTo(message)]
 
-        def __new__(cls, address: str, /) -> str:
+        def __new__(cls, address: str, /) -> str:  # noqa: D102
             return str(address)
 
 

@@ -1,8 +1,8 @@
 """Rules: guarded actions. `@rule` turns an action into one; its name is its label.
 
 The guard gets the trigger and returns a match, or None to say no; without a guard the message itself (or the timer's
-handle) is the match. The action gets match and trigger and returns effects. Types are read from the action's annotations:
-`Arrived[M, C, S]` says which messages, `Elapsed[C, S]` goes with `timer=`.
+handle) is the match. The action gets match and trigger and returns effects. Types are read from the action's
+annotations: `Arrived[M, C, S]` says which messages, `Elapsed[C, S]` goes with `timer=`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ X_co = TypeVar("X_co", covariant=True)
 class Rule(Generic[M_co, C, S, X_co]):
     """A guarded action on messages M (or on a timer), in a family with parameters C and state S; X is what it returns.
 
-    Calling the rule calls its action, so a test needs no host. `messages` is given for rules made by other code; otherwise
-    the action's annotations say which they are.
+    Calling the rule calls its action, so a test needs no host. `messages` is given for rules made by other code;
+    otherwise the action's annotations say which they are.
     """
 
     __slots__ = ("__wrapped__", "action", "guard", "interactive", "messages", "name", "place", "priority", "timer")

@@ -1,4 +1,5 @@
-"""What a rule's annotations say: which trigger, which match, what is returned. Read once, when a family is completed."""
+"""What a rule's annotations say: which trigger, which match, what is returned. Read once, when a family is
+completed."""
 
 from __future__ import annotations
 

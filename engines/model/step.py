@@ -3,12 +3,12 @@
 Pure: the same family, configuration, environment, input, time and answers give the same outcome. What runs:
 
 * A message. Only rules of the lowest priority number with one that holds take part; among them the family's strategy
-  decides: `first` and `last` in the order listed; `all`, each seeing the environment the previous one left, until one ends
-  the engine; `one`, by a roll before the action; `unique`, where two that hold fail the transition. When none holds, the
-  message is stored.
-* Elapsed timers, one input with all their handles, which leave the environment first. For each timer the lowest priority
-  number that holds takes part, whatever the strategy; all these rules run, in order of priority and list, each on what
-  the previous one left. Timers no rule takes are counted.
+  decides: `first` and `last` in the order listed; `all`, each seeing the environment the previous one left, until one
+  ends the engine; `one`, by a roll before the action; `unique`, where two that hold fail the transition. When none
+  holds, the message is stored.
+* Elapsed timers, one input with all their handles, which leave the environment first. For each timer the lowest
+  priority number that holds takes part, whatever the strategy; all these rules run, in order of priority and list,
+  each on what the previous one left. Timers no rule takes are counted.
 
 Effects take place together or not at all (`commit`). An interactive action that lacks an answer suspends: nothing of it
 is kept, and the same call with one answer more goes on (`interaction`).
@@ -20,7 +20,7 @@ in the tests holds it equal to the general path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
 from .commit import Draft, StoredOverflow, commit, store_message
@@ -58,8 +58,8 @@ def step(
     Raises:
         AnswerError: an answer the question does not allow; nothing happened.
     """
-    if not isinstance(cause, Delivery):
-        return _elapse(family, configuration, env, cause, now_ns, answers)
+    if type(cause) is not Delivery:
+        return _elapse(family, configuration, env, cast(Due, cause), now_ns, answers)
     message = cause.message
     plan = family.plan.get(type(message))
     if plan is None or plan.mailbox != cause.mailbox:
@@ -109,7 +109,7 @@ def _store(
         store_message(draft, cause)
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
-    return Stored(draft.environment())
+    return Stored(draft.env)
 
 
 class _Transition:
@@ -268,7 +268,7 @@ def _elapse(
         if pending is None or pending.number != handle.number:
             return Refused(f"timer {handle.name!r} number {handle.number} is not pending")
         timers = timers.without(handle.name)
-    env = Environment(env.state, env.mailboxes, timers, env.acquaintances, env.children, env.timer_count)
+    env = env.with_timers(timers)
     transition = _Transition(family, configuration, env, cause, now_ns, answers)
     try:
         levels = _run_timers(transition, cause.handles)

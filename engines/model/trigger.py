@@ -40,7 +40,7 @@ Identity: TypeAlias = Configuration[Any]
 """Who an engine is: the configuration itself, read for `.node`, `.name` and `.parent`."""
 
 
-class Arrived(msgspec.Struct, Generic[M_co, C_co, S_co], frozen=True):
+class Arrived(msgspec.Struct, Generic[M_co, C_co, S_co], frozen=True, gc=False):
     """A message arrived. `config` holds the family's parameters, `me` the engine's identity, `now_ns` its clock."""
 
     message: M_co
@@ -71,7 +71,7 @@ class Elapsed(msgspec.Struct, Generic[C_co, S_co], frozen=True):
         return Ref(self.me.child(self.env.child_word(word, after)))
 
 
-class Delivery(msgspec.Struct, Generic[M_co], frozen=True):
+class Delivery(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
     """Input of `step`: a message for a mailbox, with the sender the host stamped on it."""
 
     sender: str

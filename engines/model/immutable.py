@@ -1,0 +1,138 @@
+"""Which types values may have: deeply immutable ones, checked field by field when a family is defined.
+
+Allowed are None, bool, int, float, str, bytes, `Blob`, enumerations, literals, references, tuples, unions and `Map`s
+of such, and frozen structs whose fields are such. Everything else is refused by name; for what is mutable the text
+says what to use instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from .blob import Blob
+from .forms import is_union
+from .map import Map
+from .place import Place, of_class, of_field
+
+PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, Blob})
+KEYS: Final = frozenset({type(None), int, str, bytes})
+
+INSTEAD: Final[dict[Any, str]] = {
+    list: "use tuple[T, ...]",
+    dict: "use Map[K, V]",
+    set: "use Map[T, None] or a tuple",
+    frozenset: "its order follows the hash seed; use Map[T, None] or a tuple",
+    bytearray: "use bytes or Blob",
+    memoryview: "use bytes or Blob",
+    Any: "name the type",
+    object: "name the type",
+    tuple: "say of what: tuple[T, ...]",
+    Map: "say of what: Map[K, V]",
+}
+
+
+class Fault(NamedTuple):
+    """A type that no value may have, and where it is declared."""
+
+    place: Place
+    text: str
+
+
+def faults(form: Any, where: str, place: Place, seen: set[Any] | None = None) -> Iterator[Fault]:
+    """Every type within `form`, however deep, that is not immutable. `where` says what is of that type."""
+    seen = set() if seen is None else seen
+    origin, parts = get_origin(form), get_args(form)
+    if origin is Annotated:
+        yield from faults(parts[0], where, place, seen)
+    elif is_union(form) or origin is tuple:
+        for part in parts:
+            if part is not Ellipsis:
+                yield from faults(part, where, place, seen)
+    elif origin is Map:
+        yield from _key_faults(parts[0], where, place)
+        for part in parts:
+            yield from faults(part, where, place, seen)
+    elif _is_struct(origin or form):
+        for part in parts:
+            yield from faults(part, where, place, seen)
+        yield from _struct_faults(origin or form, where, place, seen)
+    elif hasattr(form, "__supertype__"):
+        yield from faults(form.__supertype__, where, place, seen)
+    elif not _is_plain(form):
+        yield Fault(place, f"{where}: {_name(form)} is {_reason(origin or form)}")
+
+
+def _struct_faults(kind: type[msgspec.Struct], where: str, place: Place, seen: set[Any]) -> Iterator[Fault]:
+    if kind in seen:
+        return
+    seen.add(kind)
+    if not kind.__struct_config__.frozen:
+        yield Fault(of_class(kind), f"{where}: {kind.__name__} is not frozen; derive it from Value, Message or Config")
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except Exception as error:
+        yield Fault(of_class(kind), f"{kind.__name__}: a field's annotation cannot be read at run time: {error}")
+        return
+    for name in kind.__struct_fields__:
+        if not isinstance(hints[name], TypeVar):
+            yield from faults(hints[name], f"{kind.__name__}.{name}", of_field(kind, name), seen)
+
+
+def _key_faults(form: Any, where: str, place: Place) -> Iterator[Fault]:
+    """What may not be a key of a `Map`: values of different types must differ there, and 1 == True == 1.0."""
+    for part in get_args(form) if is_union(form) else (form,):
+        if part in (bool, float, Blob) or get_origin(part) is Map:
+            yield Fault(place, f"{where}: {_name(part)} is no key of a Map; use int, str, bytes, a tuple or a Value")
+
+
+def _is_plain(form: Any) -> bool:
+    if form is None or form in PLAIN or get_origin(form) is Literal:
+        return True
+    return isinstance(form, type) and issubclass(form, Enum)
+
+
+def _is_struct(form: Any) -> bool:
+    return isinstance(form, type) and issubclass(form, msgspec.Struct)
+
+
+def _reason(form: Any) -> str:
+    if form in INSTEAD:
+        kind = "not a type of values" if form in (Any, object, tuple, Map, frozenset) else "mutable"
+        return f"{kind}; {INSTEAD[form]}"
+    return "not a type of values; make it a Value"
+
+
+def _name(form: Any) -> str:
+    return str(getattr(form, "__name__", form))
+
+
+def mentions(form: Any, wanted: Any, seen: set[Any] | None = None) -> bool:
+    """Whether `wanted` occurs in `form`, however deep."""
+    seen = set() if seen is None else seen
+    kind = get_origin(form) or form
+    if kind is wanted:
+        return True
+    if any(mentions(part, wanted, seen) for part in get_args(form) if part is not Ellipsis):
+        return True
+    if not _is_struct(kind) or kind in seen:
+        return False
+    seen.add(kind)
+    return any(mentions(hint, wanted, seen) for hint in get_type_hints(kind).values())
+
+
+def owned(value: Any) -> Any:
+    """`value` with every blob in it owning its bytes, as state must: a view is good for one transition only."""
+    match value:
+        case Blob():
+            return value.copy()
+        case tuple():
+            return tuple(map(owned, value))
+        case Map():
+            return Map((owned(key), owned(held)) for key, held in value.items())
+        case msgspec.Struct():
+            return type(value)(*(owned(getattr(value, name)) for name in value.__struct_fields__))
+    return value

@@ -123,9 +123,10 @@ class Ask(Generic[R]):
         self.timeout_ns = timeout_ns
         self.open_max = open_max
         self.timer = Timer(name)
+        self.answered = _answered(self, answers)
         self.box: Box[R, Asking] = Box(mailbox, accepts=answers, start=Asking())
         self.late: Rule[R, Any, Any, tuple[Never, ...]] = Rule(
-            _late(answers), priority=1, name=f"{name}_late", messages=members(answers)
+            _late, priority=1, name=f"{name}_late", messages=members(answers)
         )
 
     def open(self, t: Clocked, questions: int = 1) -> Opened:
@@ -141,14 +142,6 @@ class Ask(Generic[R]):
         """The reference to send along with a question."""
         return self.box.at(t.me.name)
 
-    def answered(self, t: Arrived[R, Any, Any]) -> Answered[R] | None:
-        """Guard: the message answers an open question."""
-        asking = t.env[self.box].state
-        number = t.message.question
-        if number not in asking.deadlines_ns:
-            return None
-        return Answered(t.message, self._become(asking.without((number,))))
-
     def overdue(self, t: Elapsed[Any, Any]) -> Overdue | None:
         """Guard: the deadline of open questions has come."""
         asking = t.env[self.box].state
@@ -162,12 +155,23 @@ class Ask(Generic[R]):
         return (Put(self.box, asking), SetTimer(self.timer, at_ns=min(asking.deadlines_ns.values())))
 
 
-def _late(answers: Any) -> Callable[..., tuple[Never, ...]]:
-    """The action of the rule that takes answers to closed questions, annotated for these messages."""
+def _answered(ask: Ask[R], answers: Any) -> Callable[[Arrived[R, Any, Any]], Answered[R] | None]:
+    """The guard of the rule that takes an answer, annotated for these messages."""
 
-    def late(answer: Any, t: Any) -> tuple[Never, ...]:
-        """An answer nobody waits for. State, messages, timers, engines: none."""
-        return ()
+    def answered(t: Arrived[R, Any, Any]) -> Answered[R] | None:
+        """The message answers an open question."""
+        asking = t.env[ask.box].state
+        number = t.message.question
+        if number not in asking.deadlines_ns:
+            return None
+        return Answered(t.message, ask._become(asking.without((number,))))
 
-    late.__annotations__ = {"answer": answers, "t": Arrived[answers, Any, Any], "return": tuple[Never, ...]}
-    return late
+    trigger: Any = Arrived
+    match: Any = Answered
+    answered.__annotations__ = {"t": trigger[answers, Any, Any], "return": match[answers] | None}
+    return answered
+
+
+def _late(answer: Correlated, t: Clocked) -> tuple[Never, ...]:
+    """An answer nobody waits for. State, messages, timers, engines: none."""
+    return ()

@@ -28,7 +28,6 @@ from .definition import DefinitionError, Problem
 from .family import Family
 from .part import AnyFamily, Part
 from .place import caller
-from .plan import plan_messages, plan_timers
 from .signature import rule_messages
 from .values import Config, Value, convert
 
@@ -106,7 +105,7 @@ class _Whole:
         self.right = Part("right", right, self.boxes, paired, redirected)
 
     def family(self) -> AnyFamily:
-        """The family, complete. Its rules are not checked again: their annotations speak of the parts."""
+        """The family, complete."""
         left, right = self.families
         whole = Family[Any, Any, Any, Any](
             self.name,
@@ -122,12 +121,8 @@ class _Whole:
             migrate=self._migration(),
         )
         whole.hidden = self.hidden
-        whole.rule_list = tuple(
-            part.rule(rule, rule_messages(rule)) for part in (self.left, self.right) for rule in part.family.rule_list
-        )
-        whole.plan = plan_messages(whole)
-        whole.timer_plan = plan_timers(whole)
-        return whole
+        parts = (self.left, self.right)
+        return whole.rules(*(part.rule(rule, rule_messages(rule)) for part in parts for rule in part.family.rule_list))
 
     def _is_paired(self, number: int) -> bool:
         return all(number in family.boxes for family in self.families)

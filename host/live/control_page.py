@@ -1,0 +1,120 @@
+"""A slot's control page: what a worker is doing, readable at any moment and after its death.
+
+It lies in a memory file that the supervisor makes and keeps; the worker of the slot is the only writer, through a
+memoryview of aligned 8-byte words (one store each, so a reader never sees half of one). It has no locks and needs none:
+numbers may be a message old, and the names are read when they are meant, that is when the writer is dead, or as a hint.
+
+| offset | size | type        | meaning                                                                      |
+|--------|------|-------------|------------------------------------------------------------------------------|
+| 0      | 8    | u64         | MAGIC, checked by both sides                                                 |
+| 8      | 8    | u64         | reserved, 0                                                                  |
+| 16     | 64   | u64[8]      | the words of `host.node.progress`, in its order                              |
+| 80     | 8    | u64         | bytes of the engine's name                                                   |
+| 88     | 8    | u64         | bytes of the sender's name                                                   |
+| 96     | 1024 | UTF-8       | name of the engine in flight                                                 |
+| 1120   | 1024 | UTF-8       | name of the sender of the message in flight                                  |
+| 2144   | 1952 |             | reserved                                                                     |
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Final
+
+import msgspec
+
+from host.live.wire import InFlight
+from host.node import progress
+from host.node.progress import Words
+from transport.port import Broken
+
+PAGE_BYTES: Final = 4_096
+MAGIC: Final = 0x31_45_47_41_50_48_45  # "EHPAGE1", little-endian
+NAME_BYTES_MAX: Final = 1_024
+
+_WORDS_AT: Final = 16
+_LENGTHS_AT: Final = 80
+_ENGINE_AT: Final = 96
+_SENDER_AT: Final = 1_120
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One look at a page. `in_flight` is a message; with timers in flight only `engine` and `started_ns` say so."""
+
+    engine: str
+    in_flight: InFlight | None
+    started_ns: int
+    handled: int
+    received: int
+    sent: int
+    parked: int
+
+
+class ControlPage:
+    """The writer's side: `Progress` in shared memory."""
+
+    words: Words
+
+    def __init__(self, descriptor: int) -> None:
+        """Map the page; the descriptor stays the caller's. A predecessor's words are gone from here on."""
+        self._map = _mapped(descriptor, mmap.PROT_READ | mmap.PROT_WRITE)
+        view = memoryview(self._map)
+        self._bytes = view
+        self._lengths = view[_LENGTHS_AT : _LENGTHS_AT + 16].cast("Q")
+        self.words = view[_WORDS_AT : _WORDS_AT + 8 * progress.WORDS].cast("Q")
+        for index in range(progress.WORDS):
+            self.words[index] = 0
+
+    def show(self, engine: str, sender: str) -> None:
+        """As `Progress.show`. A name beyond its field is cut."""
+        _put_name(self._bytes, self._lengths, 0, _ENGINE_AT, engine)
+        _put_name(self._bytes, self._lengths, 1, _SENDER_AT, sender)
+
+
+def new_control_page() -> int:
+    """A descriptor of a fresh page."""
+    descriptor = os.memfd_create("enginehost-page", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, PAGE_BYTES)
+    os.pwrite(descriptor, MAGIC.to_bytes(8, "little"), 0)
+    return descriptor
+
+
+def read_control_page(descriptor: int) -> Reading:
+    """What the page says now. Raises `Broken` when it is no control page."""
+    page = os.pread(descriptor, PAGE_BYTES, 0)
+    if len(page) != PAGE_BYTES or int.from_bytes(page[:8], "little") != MAGIC:
+        raise Broken(f"control page: {len(page)} bytes that begin with {page[:8].hex()}")
+    words = memoryview(page)[_WORDS_AT : _WORDS_AT + 8 * progress.WORDS].cast("Q")
+    engine, sender = _name(page, 0, _ENGINE_AT), _name(page, 1, _SENDER_AT)
+    is_busy = words[progress.N] != 0
+    is_message = is_busy and words[progress.MAILBOX] != progress.TIMERS
+    position = (words[progress.MAILBOX], words[progress.EPOCH], words[progress.N])
+    return Reading(
+        engine if is_busy else "",
+        InFlight(engine, sender, *position) if is_message else None,
+        words[progress.STARTED_NS],
+        words[progress.HANDLED],
+        words[progress.RECEIVED],
+        words[progress.SENT],
+        words[progress.PARKED],
+    )
+
+
+def _mapped(descriptor: int, protection: int) -> mmap.mmap:
+    page = mmap.mmap(descriptor, PAGE_BYTES, mmap.MAP_SHARED, protection)
+    if int.from_bytes(page[:8], "little") != MAGIC:
+        raise Broken(f"control page: begins with {page[:8].hex()}")
+    return page
+
+
+def _put_name(page: memoryview, lengths: memoryview, index: int, offset: int, name: str) -> None:
+    encoded = name.encode()[:NAME_BYTES_MAX]
+    page[offset : offset + len(encoded)] = encoded
+    lengths[index] = len(encoded)
+
+
+def _name(page: bytes, index: int, offset: int) -> str:
+    at = _LENGTHS_AT + 8 * index
+    length = min(int.from_bytes(page[at : at + 8], "little"), NAME_BYTES_MAX)
+    return page[offset : offset + length].decode(errors="replace")

@@ -1,0 +1,166 @@
+"""Where arriving mail goes: into a mailbox, into the dead letters, or aside until a child is born.
+
+Mail of one stream (sender, target, mailbox) carries an epoch and a number. A higher epoch begins anew, a lower one is
+of a life that is over; what was seen before is dropped, what is missing is reported. A receiver that does not know the
+stream, because it was restarted, takes the first number it sees.
+
+The awkward case is mail for a name nobody has. Its parent may live here and spawn it at any moment: such mail waits,
+for a while and up to a bound, then it is a dead letter like any other to a name `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engines.model import parent_name
+from host.node.cell import Cell
+from host.node.early import EarlyMail, Letterbox
+from host.node.mailbox import Batch, Inbox
+from host.node.progress import HANDLED, RECEIVED, Words
+from host.node.report import Happening, Report
+
+if TYPE_CHECKING:
+    from host.node.scheduler import Scheduler
+
+
+class Position(NamedTuple):
+    """A message by its stream and number."""
+
+    engine: str
+    sender: str
+    mailbox: int
+    epoch: int
+    n: int
+
+
+class Arrivals:
+    """Mutable, one a scheduler. `crashed`: what a dead predecessor was handling, until it comes again."""
+
+    def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, words: Words) -> None:
+        self.early = EarlyMail()
+        self.crashed: Position | None = None
+        self._scheduler = scheduler
+        self._clock = clock
+        self._report = report
+        self._words = words
+        self._count = 0
+
+    def deliver(
+        self, peer: int, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
+    ) -> None:
+        """Take what a frame from slot `peer` brought: encoded messages `first_n`, `first_n + 1`, …"""
+        cell = self._scheduler.cells.get(target)
+        if cell is None:
+            self._deliver_nowhere(Letterbox(peer, sender, target, mailbox, epoch, first_n, payloads))
+            return
+        inbox = cell.inboxes.get(mailbox)
+        if inbox is None:
+            self._bury("undeclared_mailbox", sender, target, mailbox, payloads)
+            return
+        mark = cell.marks.get((sender, mailbox))
+        if mark is not None and mark.epoch == epoch and mark.next_n == first_n:
+            mark.next_n += len(payloads)
+        else:
+            payloads, first_n = self._align(cell, sender, mailbox, epoch, first_n, payloads)
+        self._count_received(cell, len(payloads))
+        if self.crashed is not None:
+            payloads, first_n = self._without_crashed(cell, sender, mailbox, epoch, first_n, payloads)
+        if payloads:
+            self._count += 1
+            inbox.add(Batch(self._count, sender, epoch, first_n, payloads, True))
+            self._scheduler.arrived(cell, inbox, peer)
+
+    def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
+        """Take a message object of a neighbour in this slot; its class is one of the mailbox's."""
+        self._count += 1
+        self._count_received(cell, 1)
+        inbox.add_message(self._count, sender, epoch, n, message)
+        self._scheduler.arrived(cell, inbox, None)
+
+    def expect_no_crashed(self) -> None:
+        """Everything the predecessor left was drained: its message in flight was off the lane, and is lost."""
+        if self.crashed is not None:
+            lost, self.crashed = self.crashed, None
+            detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
+            now_ns = self._clock()
+            self._report.bury(
+                "crashed", lost.sender, lost.engine, lost.mailbox, now_ns, None, is_encoded=False, detail=detail
+            )
+
+    def born(self, name: str) -> None:
+        """Deliver what waited for a birth."""
+        for letter in self.early.take(name):
+            self.deliver(*letter)
+
+    def expire(self, now_ns: int) -> None:
+        """Bury what waited too long for a birth."""
+        for letter in self.early.expired(now_ns):
+            self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
+
+    def count_handled(self, cell: Cell, messages: int) -> None:
+        """Messages left a mailbox otherwise than through a transition."""
+        cell.handled += messages
+        self._words[HANDLED] = self._words[HANDLED] + messages
+
+    def _align(
+        self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
+    ) -> tuple[list[Any], int]:
+        """A stream that is new, or not where it was left: drop what was seen, report what is missing."""
+        mark = cell.marks.get((sender, mailbox))
+        known = mark is not None and mark.epoch >= epoch
+        if known and mark is not None:
+            if epoch < mark.epoch:
+                self._happened("old_epoch", cell, sender=sender, epoch=epoch, messages=len(payloads))
+                return [], first_n
+            if first_n > mark.next_n:
+                self._happened("gap", cell, sender=sender, expected=mark.next_n, found=first_n)
+            repeats = min(len(payloads), max(0, mark.next_n - first_n))
+            payloads, first_n = payloads[repeats:], first_n + repeats
+            if not payloads:
+                return payloads, first_n
+        cell.mark(sender, mailbox, epoch, first_n + len(payloads))
+        return payloads, first_n
+
+    def _without_crashed(
+        self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
+    ) -> tuple[list[Any], int]:
+        """What a dead predecessor was handling is not tried again: it becomes a dead letter, its neighbours run."""
+        crashed = self.crashed
+        assert crashed is not None
+        index = crashed.n - first_n
+        if (cell.name, sender, mailbox, epoch) != crashed[:4] or not 0 <= index < len(payloads):
+            return payloads, first_n
+        self.crashed = None
+        if index > 0:
+            self._count += 1
+            inbox = cell.inboxes[mailbox]
+            inbox.add(Batch(self._count, sender, epoch, first_n, payloads[:index], True))
+            self._scheduler.arrived(cell, inbox, None)
+        self._bury("crashed", sender, cell.name, mailbox, [payloads[index]])
+        self.count_handled(cell, 1)
+        return payloads[index + 1 :], crashed.n + 1
+
+    def _deliver_nowhere(self, letter: Letterbox) -> None:
+        name = letter.target
+        if name not in self._scheduler.ended and self._may_be_born(name) and self.early.keep(letter, self._clock()):
+            return
+        reason = "ended" if name in self._scheduler.ended else "unknown"
+        self._bury(reason, letter.sender, name, letter.mailbox, letter.payloads)
+
+    def _may_be_born(self, name: str) -> bool:
+        """Whether an engine that lives here could be the parent of `name`."""
+        parent = parent_name(name)
+        return parent is not None and parent in self._scheduler.cells
+
+    def _bury(self, reason: str, sender: str, target: str, mailbox: int, payloads: list[Any]) -> None:
+        now_ns = self._clock()
+        for payload in payloads:
+            self._report.bury(reason, sender, target, mailbox, now_ns, payload, is_encoded=True)
+
+    def _count_received(self, cell: Cell, messages: int) -> None:
+        cell.received += messages
+        self._words[RECEIVED] = self._words[RECEIVED] + messages
+
+    def _happened(self, kind: str, cell: Cell, **fields: Any) -> None:
+        self._report.happenings.append(Happening(kind, cell.name, fields))

@@ -1,0 +1,112 @@
+"""Births in a slot: of engines a node file names, and of children that engines here spawn.
+
+A family is found by a callable, since finding one means importing it. What a spawn means depends on the policy: a child
+lives beside its parent, or the node is asked to place it; devices are always placed by the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engines.model import Configuration, Declaration, Family, Spawned, birth, encode
+from host.config.convert import ConversionError, to_typed
+from host.config.spec import EngineSpec
+from host.node.cell import Cell
+from host.node.report import Child, Happening
+
+if TYPE_CHECKING:
+    from host.node.scheduler import Scheduler
+
+
+class BirthError(Exception):
+    """An engine cannot be born: its parameters, state or mailboxes are not those of its family."""
+
+
+class Births:
+    """How engines of one node are born in one slot."""
+
+    def __init__(self, node: str, load: Callable[[str], Declaration[Any, Any, Any]], are_here: bool) -> None:
+        self.node = node
+        self.load = load
+        self._are_here = are_here
+
+    def bear(self, scheduler: Scheduler, spec: EngineSpec, parent: str | None, number: int) -> Cell | None:
+        """An engine by its spec; None when the name is or was in use. Raises `BirthError`, and what loading raises."""
+        family = self.load(spec.family)
+        if not isinstance(family, Family):
+            raise BirthError(f"{spec.name}: {spec.family} is a device, and this process has no event loop")
+        configuration = self.configuration(family, spec, parent, number)
+        state = self.state(family, spec)
+        env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=spec.acquaintances)
+        return scheduler.give_birth(family, configuration, env, spec.mailboxes)
+
+    def configuration(
+        self, family: Declaration[Any, Any, Any], spec: EngineSpec, parent: str | None, number: int
+    ) -> Configuration[Any]:
+        """The identity and parameters a spec gives. Raises `BirthError`."""
+        unknown = sorted(set(spec.mailboxes) - set(family.boxes))
+        if unknown:
+            raise BirthError(f"{spec.name}: {family.name} has no mailbox {unknown[0]}")
+        params = None
+        if family.config is not None:
+            params = _converted(spec.params, family.config, f"{spec.name}: config")
+        elif spec.params:
+            raise BirthError(f"{spec.name}: {family.name} takes no config")
+        return Configuration(self.node, spec.name, parent, params, number)
+
+    def state(self, family: Family[Any, Any, Any, Any], spec: EngineSpec) -> Any:
+        """The first state a spec gives; None: the family's. Raises `BirthError`."""
+        return None if spec.state is None else _converted(spec.state, family.states, f"{spec.name}: state")
+
+    def spawn(self, scheduler: Scheduler, cell: Cell, spawned: Spawned) -> None:
+        """Perform a spawn of `cell`. Repeated by name it does nothing."""
+        if spawned.name in scheduler.cells or spawned.name in scheduler.ended:
+            return
+        child = self._child_spec(cell, spawned)
+        family = spawned.declared
+        is_here = self._are_here and (family is None or isinstance(family, Family))
+        if is_here:
+            is_here = self._spawn_here(scheduler, cell, spawned, child)
+        scheduler.report.spawned.append(Child(child, cell.name, is_here))
+
+    def _spawn_here(self, scheduler: Scheduler, cell: Cell, spawned: Spawned, child: EngineSpec) -> bool:
+        family = spawned.declared
+        try:
+            if family is None:
+                family = self.load(spawned.family)
+            if not isinstance(family, Family):
+                return False
+            configuration = Configuration(self.node, spawned.name, cell.name, spawned.params)
+            env = birth(
+                family, configuration, now_ns=scheduler.clock(), state=spawned.state, acquaintances=(cell.name,)
+            )
+        except Exception as error:
+            fields = {"child": spawned.name, "family": spawned.family, "error": f"{type(error).__name__}: {error}"}
+            scheduler.report.happenings.append(Happening("spawn_failed", cell.name, fields))
+            return True
+        scheduler.give_birth(family, configuration, env, child.mailboxes)
+        return True
+
+    def _child_spec(self, cell: Cell, spawned: Spawned) -> EngineSpec:
+        return EngineSpec(
+            name=spawned.name,
+            family=spawned.family,
+            params=_plain(spawned.params) or {},
+            state=_plain(spawned.state),
+            acquaintances=(cell.name,),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Builtins of a value, as the node file or the wire would have them."""
+    return None if value is None else msgspec.msgpack.decode(encode(value))
+
+
+def _converted(plain: Any, kind: Any, what: str) -> Any:
+    try:
+        return to_typed(plain, kind)
+    except ConversionError as error:
+        raise BirthError(f"{what}: {error}") from error

@@ -1,0 +1,140 @@
+"""One engine of a slot: what the model says it is, and what the host keeps beside it.
+
+States. An engine is *runnable* unless it is *suspended* (it stands at a choice, and is its cause and the answers so
+far) or *held* (outputs it committed cannot leave, because a target said stop, a lane is full, or a name is being looked
+up). A suspended or held engine gets no trigger; its mail waits, its neighbours go on. An engine with `notify` has a
+driver instead of rules: it is never given triggers but takes its mail itself, and is told when there is some or when
+what held it is gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from engines.model import Configuration, Delivery, Due, Environment, Family
+from host.config.spec import MailboxSpec
+from host.node.deadlines import NEVER
+from host.node.mailbox import Inbox
+
+if TYPE_CHECKING:
+    from host.node.way import Way
+
+MARKS_MAX: Final = 10_000
+"""Streams an engine remembers the position of; beyond it the one that is idle longest is forgotten."""
+
+STRIDE_MAX: Final = 256
+"""Messages run between two looks at the clock while no timer is pending."""
+
+
+class Mark:
+    """How far a stream has come: the next number expected in `epoch`."""
+
+    __slots__ = ("epoch", "next_n")
+
+    def __init__(self, epoch: int, next_n: int) -> None:
+        self.epoch = epoch
+        self.next_n = next_n
+
+
+class Suspension(msgspec.Struct, frozen=True):
+    """A transition that stands at a choice. `deadline_ns`: when the time-out answers; `NEVER` without one."""
+
+    cause: Delivery[Any] | Due
+    at_ns: int
+    answers: tuple[Any, ...]
+    question: Any
+    deadline_ns: int
+
+
+class Cell:
+    """Mutable, owned by one scheduler."""
+
+    __slots__ = (
+        "configuration",
+        "deadline_ns",
+        "env",
+        "failed",
+        "family",
+        "handled",
+        "heaped_ns",
+        "held",
+        "ignored",
+        "inboxes",
+        "is_ended",
+        "is_queued",
+        "is_stopping",
+        "marks",
+        "name",
+        "notify",
+        "received",
+        "sent",
+        "stride",
+        "suspension",
+        "told",
+        "ways",
+        "ways_from_n",
+    )
+
+    def __init__(
+        self,
+        family: Family[Any, Any, Any, Any],
+        configuration: Configuration[Any],
+        env: Environment[Any],
+        mailboxes: Mapping[int, MailboxSpec],
+    ) -> None:
+        self.name = configuration.name
+        self.family = family
+        self.configuration = configuration
+        self.env = env
+        self.inboxes = {
+            number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in family.boxes.items()
+        }
+        self.marks: dict[tuple[str, int], Mark] = {}
+        self.suspension: Suspension | None = None
+        self.held: dict[str, deque[tuple[int, Any]]] = {}
+        self.ways: dict[tuple[str, int], Way] = {}
+        self.ways_from_n = 1
+        self.told: set[int] = set()
+        self.notify: Callable[[], None] | None = None
+        self.is_ended = False
+        self.is_queued = False
+        self.is_stopping = False
+        self.stride = 16
+        self.deadline_ns = NEVER
+        self.heaped_ns = NEVER
+        self.handled = 0
+        self.received = 0
+        self.sent = 0
+        self.failed = 0
+        self.ignored = 0
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether the engine may be given a trigger."""
+        return self.suspension is None and not self.held and self.notify is None
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting in all mailboxes."""
+        return sum(inbox.depth for inbox in self.inboxes.values())
+
+    def next_inbox(self) -> Inbox | None:
+        """The mailbox whose mail came first; None when none waits."""
+        found: Inbox | None = None
+        for inbox in self.inboxes.values():
+            if inbox.depth and (found is None or inbox.batches[0].arrival < found.batches[0].arrival):
+                found = inbox
+        return found
+
+    def mark(self, sender: str, mailbox: int, epoch: int, next_n: int) -> None:
+        """Remember how far a stream has come."""
+        key = (sender, mailbox)
+        known = self.marks.pop(key, None)
+        self.marks[key] = known = known or Mark(epoch, next_n)
+        known.epoch, known.next_n = epoch, next_n
+        if len(self.marks) > MARKS_MAX:
+            del self.marks[next(iter(self.marks))]

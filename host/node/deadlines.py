@@ -1,0 +1,53 @@
+"""When each engine of a slot wants to be woken, the earliest first.
+
+A heap with lazy corrections: an engine that moves its deadline later, as one does that restarts a timer at each
+message, costs nothing until the old time is reached; only an earlier deadline is pushed. So the heap holds about one
+entry for each engine.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from host.node.cell import Cell
+
+NEVER: Final = (1 << 63) - 1
+"""Later than any deadline; that of an engine without one."""
+
+
+class Deadlines:
+    """The deadlines of a slot. `earliest` may be too early by what was moved later since, never too late."""
+
+    def __init__(self) -> None:
+        self.earliest = NEVER
+        self._heap: list[tuple[int, int, Cell]] = []
+        self._pushes = 0
+
+    def set(self, cell: Cell, deadline_ns: int) -> None:
+        """From now on `cell` wants to be woken then (`NEVER`: not at all)."""
+        cell.deadline_ns = deadline_ns
+        if deadline_ns < cell.heaped_ns:
+            self._push(cell)
+
+    def due(self, now_ns: int) -> list[Cell]:
+        """The cells whose deadline has come, the earliest first, each once. They are to be `set` again."""
+        found: list[Cell] = []
+        heap = self._heap
+        while heap and heap[0][0] <= now_ns:
+            at, _, cell = heappop(heap)
+            if at == cell.heaped_ns:
+                cell.heaped_ns = NEVER
+                if cell.deadline_ns <= now_ns:
+                    found.append(cell)
+                elif cell.deadline_ns < NEVER:
+                    self._push(cell)
+        self.earliest = heap[0][0] if heap else NEVER
+        return found
+
+    def _push(self, cell: Cell) -> None:
+        self._pushes += 1
+        cell.heaped_ns = cell.deadline_ns
+        heappush(self._heap, (cell.deadline_ns, self._pushes, cell))
+        self.earliest = self._heap[0][0]

@@ -1,0 +1,65 @@
+"""Mail for children that are not born yet: kept for a while, bounded, in order."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from host.node.deadlines import NEVER
+
+EARLY_NS_MAX: Final = 2_000_000_000
+"""How long mail waits for a birth; a spawn is under way for milliseconds."""
+
+EARLY_MESSAGES_MAX: Final = 10_000
+"""Messages that wait in all; more are dead letters at once."""
+
+
+class Letterbox(NamedTuple):
+    """What a frame brought, as `Scheduler.deliver` takes it."""
+
+    peer: int
+    sender: str
+    target: str
+    mailbox: int
+    epoch: int
+    first_n: int
+    payloads: list[Any]
+
+
+class EarlyMail:
+    """Mutable, one a scheduler. `deadline_ns`: when the first of it has waited long enough."""
+
+    def __init__(self) -> None:
+        self.deadline_ns = NEVER
+        self._letters: dict[str, list[Letterbox]] = {}
+        self._since: dict[str, int] = {}
+        self._messages = 0
+
+    def keep(self, letter: Letterbox, now_ns: int) -> bool:
+        """Keep it until its target is born; False when too much waits already."""
+        if self._messages + len(letter.payloads) > EARLY_MESSAGES_MAX:
+            return False
+        self._messages += len(letter.payloads)
+        self._letters.setdefault(letter.target, []).append(letter)
+        self._since.setdefault(letter.target, now_ns)
+        self._set_deadline()
+        return True
+
+    def take(self, name: str) -> list[Letterbox]:
+        """`name` is born: what waits for it, in order of arrival."""
+        letters = self._letters.pop(name, [])
+        self._since.pop(name, None)
+        self._messages -= sum(len(letter.payloads) for letter in letters)
+        self._set_deadline()
+        return letters
+
+    def expired(self, now_ns: int) -> list[Letterbox]:
+        """What has waited too long, taken out."""
+        late = [name for name, since in self._since.items() if now_ns - since >= EARLY_NS_MAX]
+        return [letter for name in late for letter in self.take(name)]
+
+    def waiting(self) -> list[Letterbox]:
+        """All of it, left where it is."""
+        return [letter for letters in self._letters.values() for letter in letters]
+
+    def _set_deadline(self) -> None:
+        self.deadline_ns = min(self._since.values(), default=NEVER - EARLY_NS_MAX) + EARLY_NS_MAX

@@ -1,0 +1,135 @@
+"""A whole node in one process, driven step by step: for tests, debuggers, and whoever brings a clock of his own.
+
+The scheduler is the one every worker runs; only the neighbours differ. There is one slot, time moves when it is told
+to, and the world outside is a set of names that listen. Families may be given directly or found by reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from engines.model import Configuration, Declaration, Environment, Family, birth, encode
+from host.config.spec import EngineSpec, MailboxSpec
+from host.node.answers import MemoryAnswers
+from host.node.births import Births
+from host.node.cell import Cell
+from host.node.outbox import Outbox
+from host.node.progress import Unseen
+from host.node.report import Report
+from host.node.scheduler import Scheduler
+
+CYCLES_MAX: Final = 1_000_000
+"""Cycles of one `run_until_idle`; engines that still have work then probably never rest."""
+
+
+class Restless(Exception):
+    """Engines still had work after `CYCLES_MAX` cycles."""
+
+
+class InlineNode:
+    """Deterministic: the same calls give the same node. `now_ns` is the engine clock; `clock`, given, replaces it."""
+
+    def __init__(
+        self,
+        load: Callable[[str], Declaration[Any, Any, Any]],
+        *,
+        node: str = "inline",
+        now_ns: int = 0,
+        clock: Callable[[], int] | None = None,
+        chance: Callable[[int], int] = lambda sides: 0,
+    ) -> None:
+        self.now_ns = now_ns
+        self.answers = MemoryAnswers()
+        self.report = Report()
+        self.progress = Unseen()
+        self.received: dict[str, list[Any]] = {}
+        self.ended: list[str] = []
+        self._births = Births(node, load, are_here=True)
+        self._numbers: dict[tuple[str, str, int], int] = {}
+        read = clock or (lambda: self.now_ns)
+        self.outbox = Outbox(1, 1, self._births, self.progress.words)
+        self.scheduler = Scheduler(read, chance, self.answers, self.progress, self.report, self.outbox)
+
+    def bear(self, specs: Iterable[EngineSpec]) -> None:
+        """Give birth to the engines of a node file. Raises `BirthError`, and what loading raises."""
+        for spec in specs:
+            self._births.bear(self.scheduler, spec, None, 1)
+
+    def add(
+        self,
+        name: str,
+        family: Family[Any, Any, Any, Any],
+        params: Any = None,
+        *,
+        state: Any = None,
+        acquaintances: Iterable[str] = (),
+        mailboxes: Mapping[int, MailboxSpec] | None = None,
+    ) -> Cell:
+        """Give birth to one engine of a family at hand."""
+        configuration = Configuration(self._births.node, name, None, params)
+        now_ns = self.scheduler.clock()
+        env = birth(family, configuration, now_ns=now_ns, state=state, acquaintances=acquaintances)
+        cell = self.scheduler.give_birth(family, configuration, env, mailboxes or {})
+        assert cell is not None, f"{name} is or was in use"
+        return cell
+
+    def listen(self, name: str) -> list[Any]:
+        """From now on messages to `name`, which is no engine, are kept; returns the list they go to, as it grows."""
+        return self.received.setdefault(name, [])
+
+    def send(self, target: str, *messages: Any, mailbox: int = 0, sender: str = "outside") -> None:
+        """Messages from outside, encoded as a link would bring them."""
+        key = (sender, target, mailbox)
+        first_n = self._numbers.get(key, 1)
+        self._numbers[key] = first_n + len(messages)
+        self.scheduler.deliver(0, sender, target, mailbox, 1, first_n, [encode(message) for message in messages])
+
+    def cycle(self) -> None:
+        """One cycle as a worker does it: run, park, let the outputs leave."""
+        self.scheduler.run()
+        self.scheduler.park()
+        self.outbox.release()
+        asked, self.report.resolve = self.report.resolve, []
+        for name in asked:
+            self._resolve(name)
+        self.ended += self.report.stopped
+        self.report.stopped.clear()
+
+    def run_until_idle(self) -> None:
+        """Run until nothing is left to do at this time. Raises `Restless`."""
+        for _ in range(CYCLES_MAX):
+            if self.scheduler.is_idle:
+                return
+            self.cycle()
+        raise Restless(f"still busy after {CYCLES_MAX} cycles")
+
+    def advance(self, ns: int) -> None:
+        """Let time pass, from one deadline to the next, and run what each brings."""
+        until_ns = self.now_ns + ns
+        self.run_until_idle()
+        while (wakes_ns := self.scheduler.wakes_ns) is not None and wakes_ns <= until_ns:
+            self.now_ns = max(self.now_ns, wakes_ns)
+            self.cycle()
+            self.run_until_idle()
+        self.now_ns = until_ns
+
+    def answer(self, engine: str, choice: str) -> str:
+        """Answer an engine that stands at a choice; "" when it was taken, else why not."""
+        error = self.scheduler.answer(engine, choice)
+        self.run_until_idle()
+        return error
+
+    def env(self, engine: str) -> Environment[Any]:
+        """The environment of an engine now."""
+        return self.scheduler.cells[engine].env
+
+    def state(self, engine: str) -> Any:
+        """The state of an engine now."""
+        return self.env(engine).state
+
+    def _resolve(self, name: str) -> None:
+        if name in self.received:
+            self.received[name] += [message for _, _, message in self.outbox.withdraw(name)]
+        else:
+            self.outbox.route(name, None, "ended" if name in self.scheduler.ended else "unknown")

@@ -1,0 +1,129 @@
+"""The waiting side of a mailbox: mail that has arrived and was not triggered yet, bounded.
+
+Mail waits as it came, in batches of one stream, so that a batch can be run straight through. What a mailbox *stores* is
+part of the environment and not here. Bounds act when mail is parked, that is when its engine cannot or did not run, not
+while a batch passes through an engine that keeps up:
+
+    wait         at three quarters of the capacity senders are told to stop, at one half to go on; all mail is taken
+    reject       beyond the capacity the newest is refused
+    drop-oldest  beyond the capacity the oldest is dropped; only for a box declared lossy, else it is `wait`
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from engines.model import Box
+from host.config.spec import MailboxSpec
+
+
+class Batch:
+    """Messages of one stream that wait together; `position` moves over them. `payloads[i]` has number `first_n + i`.
+
+    Encoded payloads are bytes from a link; others are message objects from a neighbour in the same process.
+    """
+
+    __slots__ = ("arrival", "epoch", "first_n", "is_encoded", "payloads", "position", "sender")
+
+    def __init__(
+        self, arrival: int, sender: str, epoch: int, first_n: int, payloads: list[Any], is_encoded: bool
+    ) -> None:
+        self.arrival = arrival
+        self.sender = sender
+        self.epoch = epoch
+        self.first_n = first_n
+        self.payloads = payloads
+        self.is_encoded = is_encoded
+        self.position = 0
+
+    @property
+    def next_n(self) -> int:
+        """The number of the message that would continue the batch."""
+        return self.first_n + len(self.payloads)
+
+    @property
+    def left(self) -> int:
+        """Messages ahead of the cursor."""
+        return len(self.payloads) - self.position
+
+
+class Dropped(NamedTuple):
+    """A message a bound cost."""
+
+    sender: str
+    item: Any
+    is_encoded: bool
+
+
+class Inbox:
+    """Mail waiting for one mailbox. `depth` is the number of messages in `batches`."""
+
+    __slots__ = ("batches", "box", "capacity", "depth", "go_at", "number", "policy", "stop_at", "stored_max")
+
+    def __init__(self, box: Box[Any, Any], spec: MailboxSpec) -> None:
+        self.box = box
+        self.number: int = box.number
+        self.capacity = spec.capacity
+        self.policy = "wait" if spec.policy == "drop-oldest" and not box.lossy else spec.policy
+        self.stored_max = min(spec.stored_max, box.stored_max)
+        self.stop_at = max(1, spec.capacity * 3 // 4)
+        self.go_at = spec.capacity // 2
+        self.batches: deque[Batch] = deque()
+        self.depth = 0
+
+    @property
+    def says_stop(self) -> bool:
+        """Whether senders should stop."""
+        return self.depth >= self.stop_at and self.policy == "wait"
+
+    def add(self, batch: Batch) -> None:
+        """Put a batch behind what waits; a bound that it breaks is the business of `over_bound`."""
+        self.batches.append(batch)
+        self.depth += len(batch.payloads)
+
+    def add_message(self, arrival: int, sender: str, epoch: int, n: int, message: Any) -> None:
+        """Put a neighbour's message object behind what waits, into the last batch where that is the same stream."""
+        self.depth += 1
+        last = self.batches[-1] if self.batches else None
+        if last is not None and last.sender == sender and last.next_n == n and not last.is_encoded:
+            last.payloads.append(message)
+        else:
+            self.batches.append(Batch(arrival, sender, epoch, n, [message], False))
+
+    def over_bound(self) -> list[Dropped]:
+        """Take out what the policy does not let wait, in order of arrival."""
+        if self.depth <= self.capacity or self.policy == "wait":
+            return []
+        surplus = self.depth - self.capacity
+        return self._drop_oldest(surplus) if self.policy == "drop-oldest" else self._drop_newest(surplus)
+
+    def take_all(self) -> list[Dropped]:
+        """Empty the inbox."""
+        return self._drop_oldest(self.depth)
+
+    def _drop_oldest(self, count: int) -> list[Dropped]:
+        dropped: list[Dropped] = []
+        while len(dropped) < count:
+            batch = self.batches[0]
+            until = min(len(batch.payloads), batch.position + count - len(dropped))
+            dropped += [
+                Dropped(batch.sender, item, batch.is_encoded) for item in batch.payloads[batch.position : until]
+            ]
+            batch.position = until
+            if not batch.left:
+                self.batches.popleft()
+        self.depth -= len(dropped)
+        return dropped
+
+    def _drop_newest(self, count: int) -> list[Dropped]:
+        dropped: list[Dropped] = []
+        while len(dropped) < count:
+            batch = self.batches[-1]
+            cut = max(batch.position, len(batch.payloads) - (count - len(dropped)))
+            dropped[:0] = [Dropped(batch.sender, item, batch.is_encoded) for item in batch.payloads[cut:]]
+            batch.payloads = batch.payloads[:cut]
+            if not batch.left:
+                self.batches.pop()
+        self.depth -= len(dropped)
+        return dropped

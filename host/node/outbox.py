@@ -1,0 +1,304 @@
+"""The way out: outputs of committed transitions, to neighbours in the slot or over a link, in order, never lost in
+between.
+
+What cannot leave now is *held* in the engine that sent it, under its target, in order; such an engine gets no trigger
+until all of it left. Causes, and what ends them:
+
+    route  the target's slot is being looked up        `route`
+    stop   the target's mailbox is filling             `go` (or `restarted`, since a new process has said nothing)
+    room   the lane to the target's slot is full       `poll_room`
+
+A stopped engine that sends to itself, or whose stop closes a circle of such engines in this slot, would wait for ever.
+There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`.
+
+Numbers. Each stream (sender, target, mailbox) counts its messages from 1; its `Way` keeps the count while no outlet
+does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, view
+from host.node.cell import Cell
+from host.node.circles import closes_circle
+from host.node.mailbox import Inbox
+from host.node.progress import SENT, Words
+from host.node.report import NoteLine
+from host.node.signals import Signals
+from host.node.way import Way
+from transport.port import Closed, Link, Outlet, TooLarge
+
+if TYPE_CHECKING:
+    from host.node.births import Births
+    from host.node.scheduler import Scheduler
+
+Cause = tuple[Literal["route", "stop", "room"], str | int]
+
+ROUTES_MAX: Final = 100_000
+"""Names whose slot is remembered; the oldest is asked for again."""
+
+WAYS_MAX: Final = 10_000
+"""Streams an engine keeps open; the oldest is closed when one more begins. Later streams of this engine begin above the
+numbers of those closed, so that one that is opened again is never taken for a repeat; its receiver reports a gap."""
+
+
+class Outbox:
+    """Mutable, one a slot. `link` None: there is nothing outside this slot."""
+
+    _scheduler: Scheduler
+
+    def __init__(self, slot: int, epoch: int, births: Births, words: Words, link: Link | None = None) -> None:
+        self.slot = slot
+        self.epoch = epoch
+        self.link = link
+        self.stops: dict[str, int] = {}
+        self.signals = Signals()
+        self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
+        self._births = births
+        self._words = words
+        self._routes: dict[str, int] = {}
+        self._asked: set[str] = set()
+
+    def attach(self, scheduler: Scheduler) -> None:
+        """Know whose outputs these are. Called once, by the scheduler."""
+        self._scheduler = scheduler
+
+    # --- releasing ----------------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Let the outputs of the last run leave. Children are born first: they may be written to beside their birth."""
+        turns = self._scheduler.turns
+        if turns.outputs:
+            released, turns.outputs[:] = turns.outputs[:], []
+            for cell, outputs in released:
+                self._perform(cell, outputs)
+        if self.waiting:
+            self.poll_room()
+        if self.link is not None:
+            self.signals.send(self.link)
+
+    def _perform(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
+        report = self._scheduler.report
+        for output in outputs:
+            if output.__class__ is Spawned:
+                self._births.spawn(self._scheduler, cell, output)
+        for output in outputs:
+            if isinstance(output, Outgoing):
+                self.post(cell, output.target, output.mailbox, output.message)
+            elif isinstance(output, Noted):
+                fields = {name: view(value) for name, value in output.fields.items()}
+                report.note(NoteLine(cell.name, self._scheduler.clock(), output.text, fields))
+            elif isinstance(output, Stopped):
+                report.stopped.append(cell.name)
+
+    def post(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
+        """Send, or hold behind what is held for this target already."""
+        queue = cell.held.get(target)
+        if queue is not None:
+            queue.append((mailbox, message))
+            return
+        cause = self.try_post(cell, target, mailbox, message)
+        if cause is not None:
+            self.hold(cell, target, [(mailbox, message)], cause)
+
+    def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Cause) -> None:
+        """Keep messages (there may be none) until `cause` is gone; then `cell` is woken."""
+        cell.held[target] = deque(messages)
+        self._wait_for(cause, cell, target)
+        self._scheduler.turns.rearm(cell)
+
+    def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
+        """Take out what is held because nobody knows `target`: (sender, mailbox, message), in order for each sender."""
+        self._asked.discard(target)
+        taken: list[tuple[str, int, Any]] = []
+        for cell in self.waiting.pop(("route", target), {}).values():
+            taken += [(cell.name, mailbox, message) for mailbox, message in cell.held.pop(target)]
+            self._scheduler.wake(cell)
+        return taken
+
+    def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
+        """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
+        way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
+        here = way.cell
+        if here is None or here.is_ended:
+            here = way.cell = self._scheduler.cells.get(target)
+        if here is not None:
+            return self._post_here(cell, way, here, mailbox, message)
+        if target in self.stops:
+            return ("stop", target)
+        outlet = way.outlet or self._open(cell, way, target, mailbox)
+        if outlet is None:
+            return self._nowhere(cell, target, mailbox, message)
+        try:
+            if not outlet.send(encode(message)):
+                return ("room", way.peer)
+        except TooLarge as error:
+            self._bury("too_large", cell, target, mailbox, message, str(error))
+            return None
+        except Closed:
+            self.detached(way.peer)
+            return self._nowhere(cell, target, mailbox, message)
+        self._count(cell)
+        return None
+
+    # --- neighbours in this slot --------------------------------------------------------------------------------------
+
+    def _post_here(self, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any) -> Cause | None:
+        inbox = way.inbox
+        if inbox is None or here.inboxes.get(mailbox) is not inbox:
+            inbox = way.inbox = here.inboxes.get(mailbox)
+        if inbox is None:
+            self._bury("undeclared_mailbox", cell, here.name, mailbox, message, "")
+            return None
+        if here.is_stopping and inbox.policy == "wait":
+            if not closes_circle(self._scheduler.cells, cell, here):
+                return ("stop", here.name)
+            if inbox.depth >= 2 * inbox.capacity:
+                self._bury("deadlock", cell, here.name, mailbox, message, "")
+                return None
+        try:
+            shared = _for_neighbour(inbox, message)
+        except msgspec.DecodeError as error:
+            self._bury("type", cell, here.name, mailbox, message, str(error))
+            return None
+        self._scheduler.arrivals.deliver_here(here, inbox, cell.name, self.epoch, way.next_n, shared)
+        way.next_n += 1
+        self._count(cell)
+        return None
+
+    # --- other slots --------------------------------------------------------------------------------------------------
+
+    def _new_way(self, cell: Cell, target: str, mailbox: int) -> Way:
+        if len(cell.ways) >= WAYS_MAX:
+            closed = cell.ways.pop(next(iter(cell.ways)))
+            cell.ways_from_n = max(cell.ways_from_n, closed.number)
+        way = cell.ways[target, mailbox] = Way(cell.ways_from_n)
+        return way
+
+    def _open(self, cell: Cell, way: Way, target: str, mailbox: int) -> Outlet | None:
+        slot = self._routes.get(target)
+        if slot is None or self.link is None or slot == self.slot:
+            return None
+        try:
+            way.outlet = self.link.outlet(slot, cell.name, target, mailbox, self.epoch, way.next_n)
+        except Closed:
+            del self._routes[target]
+            return None
+        way.peer = slot
+        return way.outlet
+
+    def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
+        """The target has no place that is known here: it ended, or the node has to be asked."""
+        if target in self._scheduler.ended:
+            self._bury("ended", cell, target, mailbox, message, "")
+            return None
+        if target not in self._asked:
+            self._asked.add(target)
+            self._scheduler.report.resolve.append(target)
+        return ("route", target)
+
+    def route(self, name: str, slot: int | None, reason: str = "") -> None:
+        """What the node knows of a name: its slot, or why it has none; then what is held for it dies of that."""
+        self._asked.discard(name)
+        if self._routes.get(name) != slot:
+            self._close_ways(lambda target, way: target == name)
+        if slot is None:
+            self._routes.pop(name, None)
+            self.stops.pop(name, None)
+            for cause in (("route", name), ("stop", name)):
+                self._give_up(cause, name, reason or "unknown")
+            return
+        self._routes[name] = slot
+        if len(self._routes) > ROUTES_MAX:
+            del self._routes[next(iter(self._routes))]
+        self._retry(("route", name))
+
+    def stop(self, target: str, peer: int) -> None:
+        """`target`, in slot `peer`, wants nothing for now."""
+        self.stops[target] = peer
+
+    def go(self, target: str) -> None:
+        """`target` takes messages again."""
+        self.stops.pop(target, None)
+        self._retry(("stop", target))
+
+    def restarted(self, peer: int) -> None:
+        """The slot has a new process: it has stopped nobody, and was stopped by nobody."""
+        for target in [target for target, slot in self.stops.items() if slot == peer]:
+            self.go(target)
+        for cell in self._scheduler.cells.values():
+            cell.told.discard(peer)
+
+    def detached(self, peer: int) -> None:
+        """The slot is not linked any more; names that were there are looked up again."""
+        self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
+        for name in [name for name, slot in self._routes.items() if slot == peer]:
+            del self._routes[name]
+        self._retry(("room", peer))
+
+    def poll_room(self) -> None:
+        """Send again where a full lane has room."""
+        for cause in [cause for cause in self.waiting if cause[0] == "room"]:
+            peer = cause[1]
+            assert self.link is not None
+            assert isinstance(peer, int)
+            if self.link.has_room(peer):
+                self._retry(cause)
+
+    # --- held ---------------------------------------------------------------------------------------------------------
+
+    def _wait_for(self, cause: Cause, cell: Cell, target: str) -> None:
+        self.waiting.setdefault(cause, {})[cell.name, target] = cell
+
+    def _retry(self, cause: Cause) -> None:
+        for (_, target), cell in self.waiting.pop(cause, {}).items():
+            self._post_held(cell, target)
+
+    def _post_held(self, cell: Cell, target: str) -> None:
+        queue = cell.held[target]
+        while queue:
+            cause = self.try_post(cell, target, *queue[0])
+            if cause is not None:
+                self._wait_for(cause, cell, target)
+                return
+            queue.popleft()
+        del cell.held[target]
+        self._scheduler.wake(cell)
+
+    def _give_up(self, cause: Cause, target: str, reason: str) -> None:
+        for cell in self.waiting.pop(cause, {}).values():
+            for mailbox, message in cell.held.pop(target):
+                self._bury(reason, cell, target, mailbox, message, "")
+            self._scheduler.wake(cell)
+
+    def _close_ways(self, concerns: Any) -> None:
+        for cell in self.senders():
+            for (target, _), way in cell.ways.items():
+                if concerns(target, way):
+                    way.close()
+
+    def senders(self) -> list[Cell]:
+        """All cells, and those that ended while outputs of theirs are held."""
+        ended = {id(cell): cell for held in self.waiting.values() for cell in held.values() if cell.is_ended}
+        return [*self._scheduler.cells.values(), *ended.values()]
+
+    def _count(self, cell: Cell) -> None:
+        cell.sent += 1
+        self._words[SENT] = self._words[SENT] + 1
+
+    def _bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
+        now_ns = self._scheduler.clock()
+        self._scheduler.report.bury(
+            reason, cell.name, target, mailbox, now_ns, message, is_encoded=False, detail=detail
+        )
+
+
+def _for_neighbour(inbox: Inbox, message: Any) -> Any:
+    """The message itself where the classes are the same, else by the codec. Raises msgspec.DecodeError."""
+    if type(message) in inbox.box.accepts_types:
+        return message
+    return inbox.box.decode(encode(message))

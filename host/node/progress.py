@@ -1,0 +1,64 @@
+"""What a scheduler keeps current while it runs, so that others see it without its co-operation, even after a kill.
+
+A row of words with one writer, and the names of the stream whose message is in flight. Live, both lie in a slot's
+control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is 0 while
+the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The numbers of a
+stream start at 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+N: Final = 0
+"""Number of the message in flight in the stream shown; 0: none."""
+STARTED_NS: Final = 1
+"""Engine time at which the present batch or timer was begun."""
+HANDLED: Final = 2
+"""Messages that left their mailbox: handled, stored, or made dead letters by a transition."""
+RECEIVED: Final = 3
+"""Messages delivered to a mailbox here."""
+SENT: Final = 4
+"""Messages that left an engine here."""
+PARKED: Final = 5
+"""Messages that wait in mailboxes although their space in the lane is given back: they die with the process."""
+MAILBOX: Final = 6
+"""Mailbox of the stream in flight; `TIMERS` while timers are handled."""
+EPOCH: Final = 7
+"""Epoch of the stream in flight."""
+WORDS: Final = 8
+"""Words in a row."""
+
+TIMERS: Final = (1 << 32) - 1
+"""No mailbox has this number: what is in flight are elapsed timers."""
+
+
+class Words(Protocol):
+    """A row of unsigned 64-bit words."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+
+
+class Progress(Protocol):
+    """Implemented by the control page of a slot, and by `Unseen`."""
+
+    words: Words
+
+    def show(self, engine: str, sender: str) -> None:
+        """The names of the stream that comes next. Called while `N` is 0."""
+
+
+class Unseen:
+    """Progress that only this process can read: for in-line nodes, simulation and tests."""
+
+    def __init__(self) -> None:
+        self.words: Words = [0] * WORDS
+        self.engine = ""
+        self.sender = ""
+
+    def show(self, engine: str, sender: str) -> None:
+        """As `Progress.show`."""
+        self.engine = engine
+        self.sender = sender

@@ -1,0 +1,176 @@
+"""What a slot has to tell, as data: collected while it runs, taken by whoever drives it.
+
+The driver's obligations. `spawned` must be told to the node before the outputs of the same turn become visible
+elsewhere, or a message could overtake the name it goes to. `resolve` wants an answer, through `Outbox.route`.
+Everything else may wait; letters and notes are bounded here, so a flood costs memory nowhere: counts stay complete, the
+oldest items go.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import view
+from host.config.spec import EngineSpec
+from host.node.mailbox import Dropped
+
+LETTERS_MAX: Final = 1_000
+"""Letters kept between two reports; also what a node keeps in all."""
+
+NOTES_MAX: Final = 10_000
+"""Notes kept between two reports."""
+
+RENDERED_BYTES_MAX: Final = 4_096
+"""A larger message is shown by its size and its first bytes."""
+
+SHOWN_BYTES: Final = 64
+"""How many first bytes."""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A dead letter: `message` is its rendering as plain data."""
+
+    reason: str
+    sender: str
+    target: str
+    mailbox: int
+    now_ns: int
+    message: Any
+    detail: str = ""
+
+
+class NoteLine(msgspec.Struct, frozen=True):
+    """A `Note` effect, or a line of a driver's log."""
+
+    engine: str
+    now_ns: int
+    text: str
+    fields: dict[str, Any] = {}
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A spawned engine; `is_here` when it already runs beside its parent, else the node is to place it."""
+
+    spec: EngineSpec
+    parent: str
+    is_here: bool
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """An engine stands at a choice among `options`, until `deadline_ns`; without options it no longer does."""
+
+    engine: str
+    options: tuple[str, ...] = ()
+    deadline_ns: int | None = None
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something an operator should know."""
+
+    kind: str
+    engine: str
+    fields: dict[str, Any] = {}
+
+
+class Unrendered(msgspec.Struct, frozen=True):
+    """A letter as it was buried: rendering waits until somebody takes it, so a flood of them stays cheap."""
+
+    reason: str
+    sender: str
+    target: str
+    mailbox: int
+    now_ns: int
+    item: Any
+    is_encoded: bool
+    detail: str
+
+
+class Report:
+    """Mutable, one a slot."""
+
+    def __init__(self) -> None:
+        self.resolve: list[str] = []
+        self.spawned: list[Child] = []
+        self.stopped: list[str] = []
+        self.standing: list[Standing] = []
+        self.happenings: deque[Happening] = deque(maxlen=LETTERS_MAX)
+        self.notes: deque[NoteLine] = deque()
+        self.notes_dropped = 0
+        self.letter_counts: Counter[str] = Counter()
+        self._letters: deque[Unrendered] = deque(maxlen=LETTERS_MAX)
+
+    def bury(
+        self,
+        reason: str,
+        sender: str,
+        target: str,
+        mailbox: int,
+        now_ns: int,
+        item: Any,
+        *,
+        is_encoded: bool,
+        detail: str = "",
+    ) -> None:
+        """Make a dead letter of `item`: bytes as they came, a message object, or None when the message is not known."""
+        self.letter_counts[reason] += 1
+        self._letters.append(Unrendered(reason, sender, target, mailbox, now_ns, item, is_encoded, detail))
+
+    def bury_all(self, reason: str, target: str, mailbox: int, now_ns: int, dropped: list[Dropped]) -> None:
+        """Make dead letters of what a bound or an end cost."""
+        for sender, item, is_encoded in dropped:
+            self.bury(reason, sender, target, mailbox, now_ns, item, is_encoded=is_encoded)
+
+    def note(self, line: NoteLine) -> None:
+        """Keep a line for the log; beyond `NOTES_MAX` the oldest goes and is counted."""
+        if len(self.notes) >= NOTES_MAX:
+            self.notes.popleft()
+            self.notes_dropped += 1
+        self.notes.append(line)
+
+    def take_letters(self) -> tuple[dict[str, int], list[Letter]]:
+        """Counts by reason (complete) and the newest letters since the last time."""
+        counts, self.letter_counts = dict(self.letter_counts), Counter()
+        letters = [_rendered(letter) for letter in self._letters]
+        self._letters.clear()
+        return counts, letters
+
+    def take_notes(self) -> tuple[list[NoteLine], int]:
+        """Log lines since the last time, in order, and how many were dropped."""
+        notes, self.notes = list(self.notes), deque()
+        dropped, self.notes_dropped = self.notes_dropped, 0
+        return notes, dropped
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether `take_letters` has something to give."""
+        return bool(self.letter_counts)
+
+
+def render(item: Any, is_encoded: bool) -> Any:
+    """A message as plain data for people: whatever it is, never an error, and never large."""
+    if not is_encoded:
+        return _bounded(view(item))
+    if len(item) > RENDERED_BYTES_MAX:
+        return _cut(item)
+    try:
+        plain = msgspec.msgpack.decode(item)
+    except msgspec.DecodeError:
+        return _cut(item)
+    return view(plain)
+
+
+def _rendered(letter: Unrendered) -> Letter:
+    message = None if letter.item is None else render(letter.item, letter.is_encoded)
+    return Letter(letter.reason, letter.sender, letter.target, letter.mailbox, letter.now_ns, message, letter.detail)
+
+
+def _bounded(plain: Any) -> Any:
+    encoded = msgspec.msgpack.encode(plain)
+    return plain if len(encoded) <= RENDERED_BYTES_MAX else _cut(encoded)
+
+
+def _cut(payload: bytes) -> dict[str, Any]:
+    return {"bytes": len(payload), "begins": "0x" + bytes(payload[:SHOWN_BYTES]).hex()}

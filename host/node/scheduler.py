@@ -1,0 +1,215 @@
+"""The engines of one slot: who gets the next trigger, and where arriving mail goes.
+
+A cycle, driven from outside, in this order: `deliver` everything drained; `run`; `park`; then the heads of the lanes
+move; then the outputs leave (`outbox.release`). So nothing leaves an engine before the mail that caused it is off the
+lanes, and what did not get its turn within the budget waits in mailboxes, bounded, and is counted as parked.
+
+A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
+reaches an engine in the order of its numbers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from engines.model import Configuration, Environment, Family
+from host.config.spec import MailboxSpec
+from host.node.answers import AnswerLog
+from host.node.arrivals import Arrivals
+from host.node.cell import STRIDE_MAX, Cell
+from host.node.deadlines import NEVER, Deadlines
+from host.node.mailbox import Inbox
+from host.node.outbox import Outbox
+from host.node.progress import HANDLED, PARKED, RECEIVED, Progress
+from host.node.report import Report
+from host.node.turns import Turns
+
+RUN_NS_MAX: Final = 5_000_000
+"""Budget of one `run`: how long a slow engine may keep its neighbours' outputs back."""
+
+OUTPUTS_MAX: Final = 10_000
+"""Transitions with outputs in one `run`: bounds what a burst of sends holds in memory before it can leave."""
+
+STRIDE_SLOW_NS: Final = 1_000_000
+"""A stride that takes longer is shortened, so that engine time and turns stay that fine."""
+
+TOMBSTONES_MAX: Final = 100_000
+"""Names remembered after their end."""
+
+
+class Scheduler:
+    """Mutable, one thread. Time and chance are arguments; `clock` never goes back."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        chance: Callable[[int], int],
+        answers: AnswerLog,
+        progress: Progress,
+        report: Report,
+        outbox: Outbox,
+    ) -> None:
+        self.cells: dict[str, Cell] = {}
+        self.ended: dict[str, None] = {}
+        self.report = report
+        self.outbox = outbox
+        self.deadlines = Deadlines()
+        self.turns = Turns(clock, chance, answers, progress, report, self.deadlines)
+        self.clock = clock
+        self.arrivals = Arrivals(self, clock, report, progress.words)
+        self.deliver = self.arrivals.deliver
+        self._ready: deque[Cell] = deque()
+        self._stopping: dict[Cell, None] = {}
+        self._words = progress.words
+        outbox.attach(self)
+
+    # --- births and ends ----------------------------------------------------------------------------------------------
+
+    def give_birth(
+        self,
+        family: Family[Any, Any, Any, Any],
+        configuration: Configuration[Any],
+        env: Environment[Any],
+        mailboxes: Mapping[int, MailboxSpec],
+    ) -> Cell | None:
+        """A new engine; mail that waited for it is delivered. None when the name is or was in use."""
+        name = configuration.name
+        if name in self.cells or name in self.ended:
+            return None
+        cell = Cell(family, configuration, env, mailboxes)
+        self.cells[name] = cell
+        self.turns.rearm(cell)
+        self.arrivals.born(name)
+        return cell
+
+    def end(self, cell: Cell) -> None:
+        """The cell is over: a tombstone, and its waiting mail becomes dead letters. What it sent still leaves."""
+        cell.is_ended = True
+        del self.cells[cell.name]
+        self.ended[cell.name] = None
+        if len(self.ended) > TOMBSTONES_MAX:
+            del self.ended[next(iter(self.ended))]
+        self.turns.rearm(cell)
+        for inbox in cell.inboxes.values():
+            dropped = inbox.take_all()
+            self.arrivals.count_handled(cell, len(dropped))
+            self.report.bury_all("ended", cell.name, inbox.number, self.clock(), dropped)
+        if cell.is_stopping:
+            self._go(cell)
+
+    def answer(self, engine: str, choice: str) -> str:
+        """A user's choice for an engine; "" when it was taken, else why not."""
+        cell = self.cells.get(engine)
+        if cell is None:
+            return f"there is no engine {engine}"
+        error = self.turns.answer(cell, choice)
+        if cell.is_ended:
+            self.end(cell)
+        else:
+            self.wake(cell)
+        return error
+
+    def wake(self, cell: Cell) -> None:
+        """The cell may be runnable again: its deadline counts, and it takes its turn if it has mail."""
+        self.turns.rearm(cell)
+        if cell.notify is not None:
+            cell.notify()
+        elif not cell.is_queued and cell.is_runnable and cell.depth and not cell.is_ended:
+            cell.is_queued = True
+            self._ready.append(cell)
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing can run before new mail, an answer, room, or `wakes_ns`."""
+        return not self._ready and not self.turns.outputs and self.deadlines.earliest > self.clock()
+
+    @property
+    def wakes_ns(self) -> int | None:
+        """When to run again if nothing else happens, at the latest; None: no timer is pending."""
+        earliest = min(self.deadlines.earliest, self.arrivals.early.deadline_ns)
+        return None if earliest == NEVER else earliest
+
+    def run(self, budget_ns: int = RUN_NS_MAX) -> None:
+        """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` wait to leave."""
+        ready, turns, clock = self._ready, self.turns, self.clock
+        now_ns = clock()
+        until_ns = now_ns + budget_ns
+        while True:
+            if self.deadlines.earliest <= now_ns:
+                self._fire_due(now_ns)
+            if ready:
+                self._run_next(ready.popleft(), now_ns)
+                now_ns = clock()
+            elif self.deadlines.earliest > now_ns:
+                break
+            if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
+                break
+        if self.arrivals.early.deadline_ns <= now_ns:
+            self.arrivals.expire(now_ns)
+
+    def park(self) -> None:
+        """What waits now waits beyond the lanes: apply the bounds, say go where there is room again, count."""
+        for cell in self._ready:
+            self._apply_bounds(cell)
+        for cell in tuple(self._stopping):
+            if all(inbox.depth <= inbox.go_at for inbox in cell.inboxes.values()):
+                self._go(cell)
+        words = self._words
+        words[PARKED] = words[RECEIVED] - words[HANDLED]
+
+    def _go(self, cell: Cell) -> None:
+        del self._stopping[cell]
+        cell.is_stopping = False
+        self.outbox.signals.go(cell)
+        self.outbox.go(cell.name)
+
+    def _run_next(self, cell: Cell, now_ns: int) -> None:
+        cell.is_queued = False
+        inbox = cell.next_inbox()
+        if inbox is None or not cell.is_runnable or cell.is_ended:
+            return
+        stride, before = cell.stride, inbox.depth
+        self.turns.run_mail(cell, inbox, now_ns)
+        if before - inbox.depth == stride:
+            taken_ns = self.clock() - now_ns
+            cell.stride = max(1, stride // 4) if taken_ns > STRIDE_SLOW_NS else min(STRIDE_MAX, stride * 2)
+        if cell.is_ended:
+            self.end(cell)
+        elif cell.is_runnable and (inbox.depth or cell.depth):
+            cell.is_queued = True
+            self._ready.append(cell)
+
+    def _fire_due(self, now_ns: int) -> None:
+        for cell in self.deadlines.due(now_ns):
+            self.turns.fire_timers(cell, now_ns)
+            if cell.is_ended:
+                self.end(cell)
+            else:
+                self.wake(cell)
+
+    def arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
+        """Mail was put into an inbox of `cell`, by slot `peer` (None: from here)."""
+        if not cell.is_queued:
+            if cell.is_runnable:
+                cell.is_queued = True
+                self._ready.append(cell)
+            else:
+                self._apply_bounds(cell)
+                if cell.notify is not None:
+                    cell.notify()
+        if inbox.depth >= inbox.stop_at and inbox.policy == "wait":
+            cell.is_stopping = True
+            self._stopping[cell] = None
+            if peer is not None:
+                self.outbox.signals.stop(cell, peer)
+
+    def _apply_bounds(self, cell: Cell) -> None:
+        for inbox in cell.inboxes.values():
+            dropped = inbox.over_bound()
+            if dropped:
+                self.arrivals.count_handled(cell, len(dropped))
+                self.report.bury_all("mailbox_full", cell.name, inbox.number, self.clock(), dropped)

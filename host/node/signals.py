@@ -1,0 +1,38 @@
+"""Stop and go for those in other slots who send to engines here: what still has to be told.
+
+Only the last word counts: a stop that has not left yet is forgotten when go follows.
+"""
+
+from __future__ import annotations
+
+from host.node.cell import Cell
+from transport.port import KIND_GO, KIND_STOP, Closed, Link
+
+
+class Signals:
+    """Mutable, one a slot."""
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[int, str], int] = {}
+
+    def stop(self, cell: Cell, peer: int) -> None:
+        """Tell slot `peer`, once, that `cell` wants nothing for now."""
+        if peer not in cell.told:
+            cell.told.add(peer)
+            self._pending[peer, cell.name] = KIND_STOP
+
+    def go(self, cell: Cell) -> None:
+        """Tell every slot that was told to stop."""
+        for peer in cell.told:
+            if self._pending.pop((peer, cell.name), None) != KIND_STOP:
+                self._pending[peer, cell.name] = KIND_GO
+        cell.told.clear()
+
+    def send(self, link: Link) -> None:
+        """Say what can be said; a lane without room is tried again at the next call, a lane that is gone never."""
+        for (peer, target), kind in tuple(self._pending.items()):
+            try:
+                if link.signal(peer, kind, target):
+                    del self._pending[peer, target]
+            except Closed:
+                del self._pending[peer, target]

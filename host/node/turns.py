@@ -1,0 +1,254 @@
+"""Transitions, one after the other: the loop over a batch of mail, elapsed timers, and questions that wait for answers.
+
+What may live here: calls of `step`, and what its outcomes mean for a cell. Nothing leaves an engine here; outputs are
+appended to `outputs`, in order, for whoever releases them. `run_mail` is the path of nearly every message and is
+written for that: plain names for what a message needs, one look at the clock for a whole run while no timer is pending
+in the slot, one before each message otherwise, so that a due timer waits for one transition at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engines.model import (
+    Choose,
+    Committed,
+    Delivery,
+    Due,
+    Failed,
+    Outcome,
+    Output,
+    Overflow,
+    Refused,
+    Stopped,
+    Stored,
+    Suspended,
+    due_timers,
+    next_deadline,
+    step,
+)
+from host.node.answers import AnswerLog, Recorded
+from host.node.cell import Cell, Suspension
+from host.node.deadlines import NEVER, Deadlines
+from host.node.mailbox import Inbox
+from host.node.progress import EPOCH, HANDLED, MAILBOX, STARTED_NS, TIMERS, N, Progress
+from host.node.report import Report, Standing
+
+Cause = Delivery[Any] | Due
+
+
+class Turns:
+    """Runs transitions of the cells of one scheduler."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        chance: Callable[[int], int],
+        answers: AnswerLog,
+        progress: Progress,
+        report: Report,
+        deadlines: Deadlines,
+    ) -> None:
+        self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
+        self._clock = clock
+        self._chance = chance
+        self._answers = answers
+        self._progress = progress
+        self._report = report
+        self._deadlines = deadlines
+        self._shown: tuple[Cell | None, str] = (None, "")
+
+    def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> None:
+        """Give a runnable cell the first batch of `inbox`, at most a stride of it; stop early for a due timer.
+
+        At least one message is run unless the cell's own timer is due: a neighbour's timers cannot starve it.
+        """
+        deadlines, clock, outputs = self._deadlines, self._clock, self.outputs
+        if cell.deadline_ns <= now_ns:
+            return
+        batch = inbox.batches[0]
+        sender, mailbox = batch.sender, inbox.number
+        decode = inbox.box.decode if batch.is_encoded else _as_it_is
+        family, configuration, env = cell.family, cell.configuration, cell.env
+        timers = env.timers
+        earliest = deadlines.earliest
+        words = self._show(cell, sender, mailbox, batch.epoch, now_ns)
+        start = batch.position
+        number = first = batch.first_n + start
+        for payload in batch.payloads[start : start + cell.stride]:
+            words[N] = number
+            number += 1
+            try:
+                message = decode(payload)
+            except msgspec.DecodeError as error:
+                self._bury(cell, "type", sender, mailbox, payload, True, str(error))
+                continue
+            outcome = step(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
+            if outcome.__class__ is Committed:
+                env = outcome.env
+                if outcome.outputs:
+                    outputs.append((cell, outcome.outputs))
+                    if outcome.outputs[-1].__class__ is Stopped:
+                        cell.is_ended = True
+                        break
+                if env.timers is not timers:
+                    timers, cell.env = env.timers, env
+                    self.rearm(cell)
+                    earliest = deadlines.earliest
+            else:
+                cell.env = env
+                self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome)
+                if cell.suspension is not None or cell.is_ended:
+                    env = cell.env
+                    break
+                env, timers, earliest = cell.env, cell.env.timers, deadlines.earliest
+            if earliest != NEVER:
+                now_ns = clock()
+                if now_ns >= earliest:
+                    break
+        words[N] = 0
+        cell.env = env
+        taken = number - first
+        cell.handled += taken
+        words[HANDLED] = words[HANDLED] + taken
+        inbox.depth -= taken
+        batch.position = start + taken
+        if batch.position == len(batch.payloads):
+            inbox.batches.popleft()
+
+    def fire_timers(self, cell: Cell, now_ns: int) -> None:
+        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question."""
+        if cell.suspension is not None:
+            if cell.suspension.deadline_ns <= now_ns:
+                self._answer(cell, cell.suspension, None)
+            self.rearm(cell)
+            return
+        handles = due_timers(cell.env, now_ns)
+        if handles:
+            cause = Due(handles)
+            words = self._show(cell, "", TIMERS, 0, now_ns)
+            words[N] = 1
+            outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
+            self._settle(cell, cause, now_ns, (), outcome)
+            words[N] = 0
+        self.rearm(cell)
+
+    def answer(self, cell: Cell, choice: str) -> str:
+        """Answer the question a cell stands at; "" when it was taken, else why not."""
+        suspension = cell.suspension
+        if suspension is None:
+            return f"{cell.name} stands at no choice"
+        if choice not in suspension.question.options:
+            return f"{choice!r} is no option of {cell.name}: {', '.join(suspension.question.options)}"
+        self._answer(cell, suspension, choice)
+        self.rearm(cell)
+        return ""
+
+    def rearm(self, cell: Cell) -> None:
+        """Set the cell's deadline by its state: a held or ended one has none, a suspended one that of its question."""
+        if cell.held or cell.is_ended or cell.notify is not None:
+            deadline: int | None = NEVER
+        elif cell.suspension is not None:
+            deadline = cell.suspension.deadline_ns
+        else:
+            deadline = next_deadline(cell.env)
+        self._deadlines.set(cell, NEVER if deadline is None else deadline)
+
+    def _show(self, cell: Cell, sender: str, mailbox: int, epoch: int, now_ns: int) -> Any:
+        words = self._progress.words
+        shown_cell, shown_sender = self._shown
+        if shown_cell is not cell or shown_sender != sender:
+            self._progress.show(cell.name, sender)
+            self._shown = (cell, sender)
+        words[MAILBOX] = mailbox
+        words[EPOCH] = epoch
+        words[STARTED_NS] = now_ns
+        return words
+
+    def _answer(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
+        cell.suspension = None
+        self._report.standing.append(Standing(cell.name))
+        answers = self._record(cell, suspension.at_ns, suspension.answers, answer)
+        self._resume(cell, suspension.cause, suspension.at_ns, answers)
+
+    def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
+        outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+        self._settle(cell, cause, at_ns, answers, outcome)
+
+    def _record(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
+        self._answers.record(Recorded(cell.name, at_ns, len(answers), answer))
+        return (*answers, answer)
+
+    def _settle(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], outcome: Outcome[Any]) -> None:
+        """What any outcome means for the cell; a question of chance is answered at once."""
+        while isinstance(outcome, Suspended):
+            question = outcome.question
+            if isinstance(question, Choose):
+                self._suspend(cell, cause, at_ns, answers, question)
+                return
+            answers = self._record(cell, at_ns, answers, 1 + self._chance(question.sides))
+            outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+        if answers:
+            self._answers.forget(cell.name)
+        self._conclude(cell, cause, outcome)
+        self.rearm(cell)
+
+    def _conclude(self, cell: Cell, cause: Cause, outcome: Outcome[Any]) -> None:
+        match outcome:
+            case Committed(env, outputs, _, ignored):
+                cell.env = env
+                cell.ignored += ignored
+                if outputs:
+                    self.outputs.append((cell, outputs))
+                    cell.is_ended = isinstance(outputs[-1], Stopped)
+            case Stored(env):
+                self._store(cell, cause, env)
+            case Overflow(mailbox, stored_max):
+                self._bury_cause(cell, "stored_overflow", cause, f"mailbox {mailbox} stores {stored_max}")
+            case Refused(reason):
+                self._bury_cause(cell, "hidden" if reason == "hidden" else "type", cause, reason)
+            case Failed(_, traceback):
+                cell.failed += 1
+                self._bury_cause(cell, "failed", cause, traceback)
+            case _:
+                raise AssertionError(f"{cell.name}: {outcome!r}")
+
+    def _store(self, cell: Cell, cause: Cause, env: Any) -> None:
+        assert isinstance(cause, Delivery)
+        inbox = cell.inboxes[cause.mailbox]
+        if len(env[inbox.box].stored) > inbox.stored_max:
+            detail = f"mailbox {cause.mailbox} stores {inbox.stored_max}"
+            self._bury_cause(cell, "stored_overflow", cause, detail)
+        else:
+            cell.env = env
+
+    def _suspend(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], question: Choose[Any]) -> None:
+        timeout_ns = question.timeout_ns
+        deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
+        cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
+        shown_deadline = None if timeout_ns is None else deadline_ns
+        self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline))
+        self.rearm(cell)
+
+    def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:
+        """Timers that failed are over, like any elapsed timer; a message becomes a dead letter as it is."""
+        if isinstance(cause, Due):
+            timers = cell.env.timers
+            for handle in cause.handles:
+                timers = timers.without(handle.name)
+            cell.env = msgspec.structs.replace(cell.env, timers=timers)
+            self._bury(cell, reason, "", 0, cause, False, detail)
+        else:
+            self._bury(cell, reason, cause.sender, cause.mailbox, cause.message, False, detail)
+
+    def _bury(
+        self, cell: Cell, reason: str, sender: str, mailbox: int, item: Any, is_encoded: bool, detail: str
+    ) -> None:
+        self._report.bury(reason, sender, cell.name, mailbox, self._clock(), item, is_encoded=is_encoded, detail=detail)
+
+
+def _as_it_is(message: Any) -> Any:
+    return message

@@ -1,0 +1,422 @@
+"""The engines of one slot: order, atomicity, bounds, and that nothing is lost without a trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from engines_for_tests import (
+    ASKER,
+    COUNTER,
+    FORWARDER,
+    LOSSY,
+    PARENT,
+    RECORDER,
+    SLEEPER,
+    SPLITTER,
+    Add,
+    Ask,
+    Breed,
+    BreedThen,
+    End,
+    Fail,
+    Keep,
+    Pass,
+    Said,
+    Seen,
+    Split,
+    Throw,
+    Total,
+    Wake,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.model import Message, Ref, encode
+from host.config.spec import MailboxSpec
+from host.node.arrivals import Position
+from host.node.inline import InlineNode
+from host.node.progress import HANDLED, PARKED, RECEIVED, N
+from host.node.report import Letter
+
+SECOND = 1_000_000_000
+
+
+class Unheard(Message):
+    """A message no family here accepts."""
+
+    text: str
+
+
+def node() -> InlineNode:
+    def load(ref: str) -> Any:
+        raise AssertionError(f"nothing is loaded here, not {ref}")
+
+    return InlineNode(load)
+
+
+def letters(inline: InlineNode) -> list[Letter]:
+    counts, found = inline.report.take_letters()
+    assert sum(counts.values()) == len(found)
+    return found
+
+
+def test_a_thousand_senders_count_to_a_thousand() -> None:
+    """False if an engine ever ran two transitions on one environment."""
+    inline = node()
+    inline.add("counter", COUNTER)
+    for sender in range(1_000):
+        inline.send("counter", Add(sender), sender=f"s{sender}")
+    inline.run_until_idle()
+    assert inline.state("counter") == Total(1_000)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5)), max_size=30), st.data())
+def test_mail_of_one_sender_keeps_its_order(bursts: list[tuple[str, int]], data: st.DataObject) -> None:
+    """False if strides, turns or batches reordered one sender's mail."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.cells["recorder"].stride = data.draw(st.integers(1, 4))
+    sent: dict[str, list[int]] = {"a": [], "b": [], "c": []}
+    number = 0
+    for sender, size in bursts:
+        numbers = range(number, number + size)
+        number += size
+        sent[sender] += numbers
+        inline.send("recorder", *map(Add, numbers), sender=sender)
+        if data.draw(st.booleans()):
+            inline.cycle()
+    inline.run_until_idle()
+    got = inline.state("recorder").numbers
+    assert sorted(got) == list(range(number))
+    assert all([n for n in got if n in set(numbers)] == numbers for numbers in sent.values())
+
+
+@given(st.lists(st.sampled_from([Add(1), Fail("x"), Keep(1), Unheard("?"), End()]), max_size=40))
+def test_nothing_is_lost_without_a_trace(messages: list[Message]) -> None:
+    """False if a message were neither handled, stored, waiting, nor a dead letter."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.send("recorder", *messages)
+    inline.run_until_idle()
+    before_end = messages[: messages.index(End())] if End() in messages else messages
+    dead = letters(inline)
+    reasons = [letter.reason for letter in dead]
+    assert reasons.count("failed") == before_end.count(Fail("x"))
+    assert reasons.count("type") == before_end.count(Unheard("?"))
+    ended = len(messages) - len(before_end) - 1 if End() in messages else 0
+    assert reasons.count("ended") == ended
+    if End() not in messages:
+        env = inline.env("recorder")
+        assert len(env.mailboxes[0].stored) == messages.count(Keep(1))  # type: ignore[union-attr]
+        assert len(env.state.numbers) == messages.count(Add(1))
+    words = inline.progress.words
+    assert (words[RECEIVED], words[HANDLED], words[PARKED]) == (len(messages), len(messages), 0)
+    assert words[N] == 0
+
+
+def test_a_failed_transition_leaves_no_trace_but_its_letter() -> None:
+    """False if an exception cost more than its own message."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.send("recorder", Add(1), Fail("no such thing"), Add(2), sender="bob")
+    inline.run_until_idle()
+    assert inline.state("recorder") == Seen((1, 2))
+    (letter,) = letters(inline)
+    assert (letter.reason, letter.sender, letter.target) == ("failed", "bob", "recorder")
+    assert letter.message == {"type": "Fail", "text": "no such thing"}
+    assert "ValueError: no such thing" in letter.detail
+
+
+def test_a_message_of_the_wrong_type_is_rendered_with_the_reason() -> None:
+    """False if a mistake of a sender were silent, or took the engine down."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.deliver(0, "x", "recorder", 0, 1, 1, [b"\xc1torn", encode(Unheard("hi"))])
+    inline.run_until_idle()
+    torn, unheard = letters(inline)
+    assert (torn.reason, torn.message) == ("type", {"bytes": 5, "begins": "0xc1746f726e"})
+    assert (unheard.reason, unheard.message) == ("type", ["Unheard", "hi"])
+    assert "Unheard" in unheard.detail
+
+
+def test_unknown_ended_and_undeclared() -> None:
+    """False if a dead letter named the wrong reason."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.add("forwarder", FORWARDER)
+    inline.send("nobody", Add(1))
+    inline.send("recorder", Add(1), mailbox=7)
+    inline.send("recorder", End())
+    inline.run_until_idle()
+    inline.send("recorder", Add(2))
+    inline.send("forwarder", Pass(Ref("recorder"), 3), Pass(Ref("nowhere"), 4), Pass(Ref("forwarder#9"), 5))
+    inline.run_until_idle()
+    assert [(letter.reason, letter.target) for letter in letters(inline)] == [
+        ("unknown", "nobody"),
+        ("undeclared_mailbox", "recorder"),
+        ("ended", "recorder"),
+        ("ended", "recorder"),
+        ("undeclared_mailbox", "forwarder"),
+        ("unknown", "nowhere"),
+    ]
+    assert inline.ended == ["recorder"]
+
+
+def test_a_due_timer_waits_for_one_transition_at_most() -> None:
+    """False if ten thousand queued messages could delay a timer."""
+    now = [0]
+
+    def clock() -> int:
+        now[0] += 1_000
+        return now[0]
+
+    inline = InlineNode(lambda ref: RECORDER, clock=clock)
+    inline.add("sleeper", SLEEPER)
+    inline.send("sleeper", Wake(1_000_000), *[Add(n) for n in range(10_000)])
+    inline.run_until_idle()
+    numbers = inline.state("sleeper").numbers
+    assert len(numbers) == 10_001
+    (rang,) = [n for n in numbers if n > 0]
+    assert 0 <= rang - 1_000_000 < 20_000
+
+
+def test_a_neighbours_timers_do_not_starve_an_engine() -> None:
+    """False if an engine that sets a timer for now, again and again, kept others from their mail."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.add("sleeper", SLEEPER)
+    inline.send("recorder", *[Add(n) for n in range(50)])
+    inline.send("sleeper", *[Wake(0)] * 50)
+    inline.run_until_idle()
+    assert len(inline.state("recorder").numbers) == 50
+    assert len(inline.state("sleeper").numbers) == 50
+
+
+def test_timers_fire_in_order_and_once() -> None:
+    """False if a superseded timer fired, or one fired early."""
+    inline = node()
+    inline.add("sleeper", SLEEPER)
+    inline.send("sleeper", Wake(5 * SECOND), Wake(3 * SECOND))
+    inline.advance(2 * SECOND)
+    assert inline.state("sleeper") == Seen()
+    inline.advance(10 * SECOND)
+    assert inline.state("sleeper") == Seen((3 * SECOND,))
+
+
+def test_an_engine_at_a_choice_gets_no_mail_until_it_is_answered() -> None:
+    """False if a suspended engine were given triggers, or its answer used before it was recorded."""
+    inline = node()
+    inline.add("asker", ASKER)
+    inline.send("asker", Ask(SECOND), Add(1))
+    inline.run_until_idle()
+    assert inline.state("asker") == Said()
+    assert [(s.engine, s.options) for s in inline.report.standing] == [("asker", ("yes", "no"))]
+    assert "no option" in inline.answer("asker", "maybe")
+    assert inline.answer("asker", "yes") == ""
+    assert inline.state("asker") == Said(("yes", "#1"))
+    assert "no choice" in inline.answer("asker", "yes")
+    assert inline.report.standing[-1].options == ()
+
+
+def test_a_choice_nobody_makes_takes_its_time_out() -> None:
+    """False if a time-out were early, late, or taken twice."""
+    inline = node()
+    inline.add("asker", ASKER)
+    inline.send("asker", Ask(SECOND), Add(1))
+    inline.advance(SECOND - 1)
+    assert inline.state("asker") == Said()
+    inline.advance(1)
+    assert inline.state("asker") == Said(("time", "#1"))
+
+
+def test_a_roll_takes_its_side_from_chance() -> None:
+    """False if chance came from elsewhere, or a side were out of range."""
+    asked: list[int] = []
+
+    def chance(sides: int) -> int:
+        asked.append(sides)
+        return sides - 1
+
+    inline = InlineNode(lambda ref: RECORDER, chance=chance)
+    inline.add("asker", ASKER)
+    inline.send("asker", Throw(6), Throw(20))
+    inline.run_until_idle()
+    assert asked == [6, 20]
+    assert inline.state("asker") == Said(("6", "20"))
+
+
+def test_children_are_born_before_their_mail_whatever_the_order_of_effects() -> None:
+    """False if a parent could not write to a child it is just spawning."""
+    inline = node()
+    inline.add("parent", PARENT)
+    inline.send("parent", Breed(1), Breed(2), BreedThen(3))
+    inline.run_until_idle()
+    assert inline.state("parent/kid.1") == Seen((1,))
+    assert inline.state("parent/kid.2") == Seen((2,))
+    assert inline.state("parent/late") == Seen((3,))
+    notes, dropped = inline.report.take_notes()
+    assert ([note.fields for note in notes], dropped) == ([{"number": 1}, {"number": 2}], 0)
+    assert [child.spec.name for child in inline.report.spawned] == ["parent/kid.1", "parent/kid.2", "parent/late"]
+
+
+def test_mail_before_birth_waits_for_a_while() -> None:
+    """False if early mail were lost, or waited for ever."""
+    inline = node()
+    inline.add("parent", PARENT)
+    inline.send("parent/kid.1", Add(7))
+    inline.send("parent/kid.9", Add(9))
+    inline.send("parent", Breed(1))
+    inline.run_until_idle()
+    assert inline.state("parent/kid.1") == Seen((7, 1))
+    inline.advance(10 * SECOND)
+    assert [(letter.reason, letter.target) for letter in letters(inline)] == [("unknown", "parent/kid.9")]
+
+
+def test_repeats_are_dropped_and_gaps_reported() -> None:
+    """False if a message ran twice, or a missing one went unnoticed."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    frame = [encode(Add(n)) for n in (1, 2, 3)]
+    deliver = inline.scheduler.deliver
+    deliver(2, "a", "recorder", 0, 1, 1, frame)
+    deliver(2, "a", "recorder", 0, 1, 2, [*frame[1:], encode(Add(4))])
+    deliver(2, "a", "recorder", 0, 1, 9, [encode(Add(9))])
+    deliver(2, "a", "recorder", 0, 2, 1, [encode(Add(20))])
+    deliver(2, "a", "recorder", 0, 1, 10, [encode(Add(10))])
+    inline.run_until_idle()
+    assert inline.state("recorder") == Seen((1, 2, 3, 4, 9, 20))
+    assert [(h.kind, h.fields) for h in inline.report.happenings] == [
+        ("gap", {"sender": "a", "expected": 5, "found": 9}),
+        ("old_epoch", {"sender": "a", "epoch": 1, "messages": 1}),
+    ]
+
+
+@given(st.integers(1, 6))
+def test_the_message_that_killed_a_process_is_not_tried_again(n: int) -> None:
+    """False if the message in flight ran twice, or took its neighbours in the frame with it."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.arrivals.crashed = Position("recorder", "a", 0, 1, n)
+    inline.scheduler.deliver(2, "a", "recorder", 0, 1, 1, [encode(Add(i)) for i in range(1, 7)])
+    inline.run_until_idle()
+    inline.scheduler.arrivals.expect_no_crashed()
+    assert inline.state("recorder").numbers == tuple(i for i in range(1, 7) if i != n)
+    (letter,) = letters(inline)
+    assert (letter.reason, letter.message) == ("crashed", ["Add", n])
+
+
+def test_a_message_that_died_with_its_process_is_still_a_letter() -> None:
+    """False if a message that was off the lane when its engine crashed vanished in silence."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.arrivals.crashed = Position("recorder", "a", 0, 1, 5)
+    inline.scheduler.arrivals.expect_no_crashed()
+    (letter,) = letters(inline)
+    assert (letter.reason, letter.sender, letter.message) == ("crashed", "a", None)
+
+
+def suspended(spec: MailboxSpec, family: Any = ASKER) -> InlineNode:
+    """An asker that stands at a choice."""
+    inline = node()
+    inline.add("asker", family, mailboxes={0: spec})
+    inline.send("asker", Ask(SECOND))
+    inline.run_until_idle()
+    return inline
+
+
+def test_reject_refuses_the_newest() -> None:
+    """False if a bounded mailbox grew, or rejected mail were silent."""
+    inline = suspended(MailboxSpec(capacity=3, policy="reject"))
+    inline.send("asker", *[Add(n) for n in range(5)])
+    inline.answer("asker", "no")
+    assert inline.state("asker") == Said(("no", "#0", "#1", "#2"))
+    assert [(letter.reason, letter.message) for letter in letters(inline)] == [
+        ("mailbox_full", ["Add", 3]),
+        ("mailbox_full", ["Add", 4]),
+    ]
+
+
+def test_a_burst_through_an_engine_that_keeps_up_breaks_no_bound() -> None:
+    """False if a bound acted on mail that never had to wait."""
+    inline = node()
+    inline.add("recorder", RECORDER, mailboxes={0: MailboxSpec(capacity=3, policy="reject")})
+    inline.send("recorder", *[Add(n) for n in range(50)])
+    inline.run_until_idle()
+    assert len(inline.state("recorder").numbers) == 50
+    assert letters(inline) == []
+
+
+def test_drop_oldest_only_where_the_box_is_lossy() -> None:
+    """False if mail were dropped from a mailbox that never agreed to it."""
+    for family, kept in ((RECORDER, 5), (LOSSY, 3)):
+        inline = node()
+        cell = inline.add("e", family, mailboxes={0: MailboxSpec(capacity=3, policy="drop-oldest")})
+        cell.notify = lambda: None
+        inline.send("e", *[Add(n) for n in range(5)])
+        assert cell.depth == kept
+        assert [letter.message for letter in letters(inline)] == [["Add", n] for n in range(5 - kept)]
+
+
+def test_a_filling_mailbox_stops_its_senders_and_only_them() -> None:
+    """False if a sender ran on against a full mailbox, a neighbour stood still, or mail was lost or reordered."""
+    inline = suspended(MailboxSpec(capacity=8))
+    inline.add("forwarder", FORWARDER)
+    inline.add("recorder", RECORDER)
+    inline.add("bystander", FORWARDER)
+    inline.send("forwarder", *[Pass(Ref("asker"), n) for n in range(300)])
+    inline.scheduler.cells["forwarder"].stride = 1
+    inline.run_until_idle()
+    asker, forwarder = inline.scheduler.cells["asker"], inline.scheduler.cells["forwarder"]
+    assert asker.depth >= 6
+    assert asker.depth + len(forwarder.held["asker"]) + forwarder.depth == 300
+    assert not forwarder.is_runnable
+    inline.send("bystander", Pass(Ref("recorder"), 1))
+    inline.run_until_idle()
+    assert inline.state("recorder") == Seen((1,))
+    inline.answer("asker", "yes")
+    assert inline.state("asker").words == ("yes", *(f"#{n}" for n in range(300)))
+    assert not asker.is_stopping
+    assert forwarder.is_runnable
+    assert letters(inline) == []
+
+
+@given(st.sampled_from([("a", "a"), ("a", "b")]))
+def test_a_circle_of_full_mailboxes_ends_in_letters_not_in_silence(circle: tuple[str, str]) -> None:
+    """False if engines that stop each other stood still for ever, or a mailbox grew without bound."""
+    inline = node()
+    for name in dict.fromkeys(circle):
+        inline.add(name, SPLITTER, mailboxes={0: MailboxSpec(capacity=16)})
+    inline.send(circle[0], Split(Ref(circle[1]), 12))
+    inline.run_until_idle()
+    cells = inline.scheduler.cells.values()
+    assert all(cell.depth == 0 and cell.is_runnable for cell in cells)
+    counts, _ = inline.report.take_letters()
+    assert set(counts) == {"deadlock"}
+    assert sum(cell.sent for cell in cells) + 1 == sum(inline.state(cell.name).count for cell in cells)
+
+
+def test_what_a_neighbour_gets_is_the_object_itself() -> None:
+    """False if neighbours in one process paid for the codec, or a foreign class slipped past a mailbox's types."""
+    inline = node()
+    cell = inline.add("recorder", RECORDER)
+    cell.notify = lambda: None
+    sender = inline.add("forwarder", FORWARDER)
+    message = Add(5)
+    assert inline.outbox.try_post(sender, "recorder", 0, message) is None
+    assert cell.inboxes[0].batches[0].payloads[0] is message
+    twin = msgspec.defstruct("Add", [("number", int)], bases=(Message,), tag="Add")
+    assert inline.outbox.try_post(sender, "recorder", 0, twin(6)) is None
+    assert cell.inboxes[0].batches[0].payloads[1] == Add(6)
+    assert inline.outbox.try_post(sender, "recorder", 0, Unheard("x")) is None
+    assert [letter.reason for letter in letters(inline)] == ["type"]
+
+
+def test_a_listener_outside_gets_what_is_sent_to_its_name() -> None:
+    """False if an in-line node had no outside."""
+    inline = node()
+    heard = inline.listen("out")
+    inline.add("forwarder", FORWARDER)
+    inline.send("forwarder", Pass(Ref("out"), 1, copies=3))
+    inline.run_until_idle()
+    assert heard == [Add(1), Add(2), Add(3)]

@@ -183,7 +183,7 @@ def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
         case "|":
             return _first(kind.parts, lambda part: _from_json(part, value, types))
         case "bytes" | "Blob":
-            if not value.startswith("0x"):
+            if not isinstance(value, str) or not value.startswith("0x"):
                 raise ValueError("bytes in JSON are 0x…")
             return bytes.fromhex(value[2:])
         case "int" | "float" | "bool" | "str" | "Ref" | "None":

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.model import Message, Ref, Value
+from engines.model.device import Device, DeviceHost
+from host.live.control import Written
+from host.live.fields import FieldProblem, encode_message, parse_kind, show_kind, show_message
+
+
+class Point(Value):
+    x: int
+    y: int = 0
+
+
+class Reply(Message):
+    text: str
+
+
+class Ask(Message):
+    hash: bytes
+    to: Ref[Reply]
+    count: int = 1
+    ratio: float = 0.5
+    flag: bool = False
+    note: str | None = None
+    at: Point | None = None
+    points: tuple[Point, ...] = ()
+    pair: tuple[int, str] = (0, "")
+
+
+class Silence:
+    async def run(self, host: DeviceHost) -> None:
+        return
+
+
+ASKER: Device[Ask | Reply, None, Ask] = Device("asker", accepts=Ask | Reply, emits=Ask, driver=Silence)
+
+
+def interface() -> dict[str, Any]:
+    return ASKER.interface()
+
+
+def encoded(tag: str = "Ask", mailbox: int = 0, **fields: tuple[str, Any]) -> bytes:
+    written = {name: Written(how, value) for name, (how, value) in fields.items()}  # type: ignore[arg-type]
+    return encode_message(interface(), mailbox, tag, written, "cli.1")
+
+
+def sent(**fields: tuple[str, Any]) -> Ask:
+    return msgspec.msgpack.decode(encoded(**fields), type=Ask)
+
+
+def test_what_is_written_is_what_the_engine_reads() -> None:
+    """A field arrives as another type, in another place, or not at all."""
+    found = sent(
+        hash=("hex", "0x1337"),
+        to=("text", "bob"),
+        count=("text", "7"),
+        ratio=("text", "1e3"),
+        flag=("text", "true"),
+        note=("text", "null"),
+        at=("json", {"x": 1}),
+        points=("json", [{"x": 1, "y": 2}, {"x": 3}]),
+        pair=("json", [1, "one"]),
+    )
+    assert found == Ask(b"\x13\x37", "bob", 7, 1000.0, True, None, Point(1), (Point(1, 2), Point(3)), (1, "one"))
+
+
+def test_a_reference_left_out_is_the_session() -> None:
+    """An answer goes nowhere because nobody was named."""
+    assert sent(hash=("bytes", b"x")) == Ask(b"x", "cli.1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, r"Ask.hash \(bytes\) is missing"),
+        ({"hash": ("text", "zz")}, r"Ask.hash: bytes expected, 'zz' found"),
+        ({"hash": ("hex", "0x1")}, r"Ask.hash: bytes expected, '0x1' found"),
+        ({"hash": ("hex", "0x"), "count": ("text", "many")}, r"Ask.count: int expected, 'many' found"),
+        ({"hash": ("hex", "0x"), "to": ("text", "b"), "ratio": ("text", "1")}, r"count must be given too.*ratio"),
+        ({"hash": ("hex", "0x"), "cuont": ("text", "1")}, r"Ask has no field cuont; its fields: hash, to"),
+        ({"hash": ("json", "1337")}, r"Ask.hash: bytes expected"),
+        ({"hash": ("json", None)}, r"Ask.hash: bytes expected"),
+    ],
+)
+def test_mistakes_say_which_field_and_what_was_expected(fields: dict[str, Any], problem: str) -> None:
+    """A mistake reaches the engine, or is reported without its field."""
+    with pytest.raises(FieldProblem, match=problem):
+        encoded(**fields)
+
+
+def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
+    """Who mistypes a message has to look up the family."""
+    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Reply"):
+        encoded(tag="Aks")
+    with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
+        encoded(mailbox=3)
+
+
+def test_answers_are_shown_by_name() -> None:
+    """An answer is a list of values whose meaning the reader must know."""
+    payload = msgspec.msgpack.encode(["Ask", b"\x01", "bob", 2])
+    assert show_message(interface(), payload) == {"type": "Ask", "hash": "0x01", "to": "bob", "count": 2}
+    assert show_message(None, payload) == {"type": "Ask", "field0": "0x01", "field1": "bob", "field2": 2}
+
+
+KINDS = ["int", "tuple[int, ...]", "Map[str, tuple[int | None, Ref[A | B]]] | None", "package.Name", "Literal[a, b]"]
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_types_read_back(text: str) -> None:
+    """A type is parsed as another one."""
+    assert show_kind(parse_kind(text)) == text
+
+
+@given(st.text(alphabet="ab[],| .", max_size=20))
+def test_no_text_of_a_type_crashes_the_parser(text: str) -> None:
+    """An interface of a later version takes the supervisor down."""
+    try:
+        parse_kind(text)
+    except FieldProblem:
+        return

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.node.reload_plan import (
+    Checked,
+    Happening,
+    Late,
+    Loaded,
+    NewFailed,
+    OldEnded,
+    Plan,
+    Step,
+    Stopped,
+    Went,
+    advance,
+)
+
+SIGNS: dict[str, Happening] = {
+    "checked": Checked(),
+    "incompatible": Checked(("mailbox 0 no longer accepts Ping",)),
+    "stopped": Stopped(),
+    "loaded": Loaded(),
+    "went": Went(),
+    "new fails": NewFailed("import"),
+    "new ends": NewFailed("ended", ended=True),
+    "old ends": OldEnded(),
+    "late": Late(),
+}
+
+
+def run(script: str) -> str:
+    """What a script of happenings does, as text: commands in order, then the verdict."""
+    plan, trace = Plan(), []
+    for word in filter(None, script.split(", ")):
+        step = advance(plan, SIGNS[word])
+        trace += step.commands
+        plan = step.plan
+        if step.verdict:
+            trace.append(step.verdict.upper())
+    return " ".join(trace)
+
+
+SCRIPTS = {
+    "checked, stopped, loaded, old ends, went": "freeze adopt retire go SWITCHED",
+    "incompatible": "kill_new REFUSED",
+    "new fails": "kill_new REFUSED",
+    "new ends": "kill_new REFUSED",
+    "late": "kill_new REFUSED",
+    "old ends": "kill_new restart CRASHED",
+    "checked, late": "freeze kill_new thaw REFUSED",
+    "checked, new ends": "freeze kill_new thaw REFUSED",
+    "checked, old ends": "freeze kill_new restart CRASHED",
+    "checked, stopped, new fails": "freeze adopt kill_new thaw REFUSED",
+    "checked, stopped, new ends": "freeze adopt kill_new thaw REFUSED",
+    "checked, stopped, late": "freeze adopt kill_new thaw REFUSED",
+    "checked, stopped, old ends, loaded, went": "freeze adopt go SWITCHED",
+    "checked, stopped, old ends, new fails": "freeze adopt kill_new restart CRASHED",
+    "checked, stopped, loaded, late, old ends, went": "freeze adopt retire kill_old go SWITCHED",
+    "checked, stopped, loaded, new ends, old ends": "freeze adopt retire kill_new restart_with_new CRASHED",
+    "checked, stopped, loaded, old ends, new ends": "freeze adopt retire go restart_with_new CRASHED",
+    "checked, stopped, loaded, old ends, late, new ends": "freeze adopt retire go kill_new restart_with_new CRASHED",
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), SCRIPTS.items())
+def test_scripts(script: str, expected: str) -> None:
+    """A reload does something else than its table says."""
+    assert run(script) == expected
+
+
+@given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30))
+def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list[str]) -> None:
+    """Some order of ends, failures and delays leaves a slot with two processes, with none, or with a wrong verdict."""
+    plan = Plan()
+    old_is_alive, new_is_alive, owner, verdicts = True, True, "old", []
+    for word in script:
+        if (word == "old ends" and not old_is_alive) or (word.startswith("new ends") and not new_is_alive):
+            continue
+        old_is_alive &= word != "old ends"
+        new_is_alive &= word != "new ends"
+        step: Step = advance(plan, SIGNS[word])
+        plan = step.plan
+        for command in step.commands:
+            if command == "go":
+                assert not old_is_alive, "two processes on one lane"
+                owner = "new"
+            if command == "restart":
+                assert not old_is_alive
+                owner = "fresh"
+            if command == "restart_with_new":
+                assert not old_is_alive
+                owner = "fresh"
+            if command == "kill_old":
+                assert plan.stage == "retiring", "an old process is killed that might be needed"
+        verdicts += [step.verdict] if step.verdict else []
+    assert len(verdicts) <= 1
+    if verdicts == ["refused"]:
+        assert owner == "old"
+    if verdicts == ["switched"]:
+        assert owner == "new"
+    if verdicts == ["crashed"]:
+        assert owner == "fresh"

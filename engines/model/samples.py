@@ -5,9 +5,9 @@ Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Scalars c
 often hold the same value, and the constants of the code under search are among them, so that `== 4711` is met.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from types import CodeType, NoneType, UnionType
+from types import CodeType, FunctionType, MethodType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -21,6 +21,9 @@ ITEMS_MAX: Final = 3  # elements of a tuple, keys of a map
 DEPTH_MAX: Final = 6  # below this depth optional parts are left out and collections are empty
 TRIES_MAX: Final = 50  # values drawn until one keeps a declared bound (msgspec.Meta)
 
+FOLLOWED_MAX: Final = 4  # how deep functions are followed from a guard, in the search for constants
+
+_SCALARS: Final = (int, str, bytes, float)
 _WORD: Final = 2**64 - 1
 _INTS: Final = (0, 1, -1, 2, 3, 10, 100, 10**9, 2**31, 2**63 - 1)
 _STRS: Final = ("", "a", "b", "engine", "engine#1", "é")
@@ -71,6 +74,10 @@ class Samples:
     def pick(self, options: Sequence[T]) -> T:
         """One of the options."""
         return self._dice.pick(options)
+
+    def below(self, bound: int) -> int:
+        """A number from 0 to bound - 1."""
+        return self._dice.below(bound)
 
     def of(self, declared: Any, depth: int = 0) -> Any:
         """A value of the declared type.
@@ -142,12 +149,26 @@ def _bind(declared: Any, bound: dict[Any, Any]) -> Any:
     return declared[tuple(bound[variable] for variable in free)] if bound and free else declared
 
 
-def constants_of(code: CodeType) -> tuple[int | str | bytes | float, ...]:
-    """The scalars written in a function, and in those nested in it; its docstring is among them and does no harm."""
-    found: list[int | str | bytes | float] = []
+def constants_of(function: object, depth: int = 0) -> Iterator[int | str | bytes | float]:
+    """The scalars a function mentions: written in it, or under a global or closed-over name; in functions it names too.
+
+    Its docstring is among them and does no harm. Functions are followed FOLLOWED_MAX deep.
+    """
+    if isinstance(function, _SCALARS):
+        yield function
+    code = getattr(function, "__code__", None)
+    if isinstance(function, FunctionType | MethodType) and code is not None and depth < FOLLOWED_MAX:
+        yield from _written(code)
+        plain = function.__func__ if isinstance(function, MethodType) else function
+        cells = (cell.cell_contents for cell in getattr(plain, "__closure__", None) or ())
+        named = (plain.__globals__.get(name) for name in code.co_names)
+        for found in (*cells, *named):
+            yield from constants_of(found, depth + 1)
+
+
+def _written(code: CodeType) -> Iterator[int | str | bytes | float]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found.extend(constants_of(constant))
-        elif type(constant) in (int, str, bytes, float):
-            found.append(constant)
-    return tuple(found)
+            yield from _written(constant)
+        elif isinstance(constant, _SCALARS):
+            yield constant

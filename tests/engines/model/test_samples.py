@@ -64,14 +64,23 @@ def test_maps_and_blobs_have_samples() -> None:
     assert isinstance(samples.of(Blob), Blob)
 
 
+LIMIT = 815
+
+
+def helper(n: int) -> bool:
+    return n < LIMIT and str(n) != "needle"
+
+
 def test_constants_of_the_code_are_tried() -> None:
     """`== 4711` in a guard would never be met."""
 
-    def guard(n: int) -> bool:
-        return (lambda m: m == 4711)(n) and str(n) != "needle"
+    closed_over = 31337
 
-    assert set(constants_of(guard.__code__)) >= {4711, "needle"}
-    samples = Samples(seed=1, constants=constants_of(guard.__code__))
+    def guard(n: int) -> bool:
+        return ((lambda m: m == 4711)(n) and helper(n)) or n == closed_over
+
+    assert set(constants_of(guard)) >= {4711, 31337, "needle", LIMIT}
+    samples = Samples(seed=1, constants=constants_of(guard))
     assert {4710, 4711, 4712} <= {samples.of(int) for _ in range(300)}
     assert "needle" in {samples.of(str) for _ in range(300)}
 

@@ -33,7 +33,8 @@ SIGNS: dict[str, Happening] = {
 
 def run(script: str) -> str:
     """What a script of happenings does, as text: commands in order, then the verdict."""
-    plan, trace = Plan(), []
+    plan = Plan()
+    trace: list[str] = []
     for word in filter(None, script.split(", ")):
         step = advance(plan, SIGNS[word])
         trace += step.commands

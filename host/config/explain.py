@@ -114,9 +114,14 @@ def _text_suggestion(found: str, path: Path) -> str:
 
 
 def _spaced_placement(found: str) -> str:
+    """`group x` for `group: x` and the like."""
     kind, _, name = found.replace(":", " ").replace("=", " ").partition(" ")
-    name = name.strip() or ("NAME" if kind == "group" else "N")
-    return f"did you mean `{kind} {name}`?" if kind in ("group", "core") else ""
+    name = name.strip()
+    if kind == "core":
+        return f"did you mean `core {name if name.isdecimal() else 'N'}`?"
+    if kind == "group":
+        return f"did you mean `group {name if name.isalnum() else 'NAME'}`?"
+    return ""
 
 
 def _wrong_size(error: Any) -> Iterator[Finding]:

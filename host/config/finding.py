@@ -31,6 +31,8 @@ def describe(found: object) -> str:
             return "nothing"
         case bool():
             return f"`{str(found).lower()}`"
+        case "":
+            return "an empty text"
         case str():
             return f"the text `{found if len(found) <= 40 else found[:40] + '…'}`".replace("\n", "⏎")
         case bytes():

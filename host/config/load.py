@@ -80,16 +80,15 @@ def digest(spec: NodeSpec) -> str:
 
 
 def _read(document: Document, path: str, cores: frozenset[int]) -> NodeFile:
-    problems = list(document.refused)
+    refused = list(document.refused)
     if document.root is None:
-        return NodeFile(document, None, tuple(problems))
+        return NodeFile(document, None, _in_order(refused, []))
     written = to_builtins(document.root)
-    problems += _read_units(document, written, ())
+    refused += _read_units(document, written, ())
+    problems: list[Problem] = []
     entry = _convert(document, written, problems)
-    spec = None
-    if entry is not None:
-        spec = _checked(document, written, entry, path, cores, problems)
-    return NodeFile(document, spec, _by_place(problems))
+    spec = None if entry is None else _checked(document, written, entry, path, cores, problems)
+    return NodeFile(document, spec, _in_order(refused, problems))
 
 
 def _convert(document: Document, written: Any, problems: list[Problem]) -> NodeEntry | None:
@@ -146,12 +145,11 @@ def _problem(document: Document, finding: Finding) -> Problem:
     return document.problem(place, finding.text, finding.suggestion)
 
 
-def _by_place(problems: list[Problem]) -> tuple[Problem, ...]:
-    """In the order of the file; of several at one place the first found, since the others follow from it."""
-    first: dict[tuple[int, int], Problem] = {}
-    for problem in problems:
-        first.setdefault((problem.line, problem.column), problem)
-    return tuple(first[place] for place in sorted(first))
+def _in_order(refused: list[Problem], found: list[Problem]) -> tuple[Problem, ...]:
+    """In the order of the file. What is found where the text itself was refused follows from that, and is left out."""
+    places = {(problem.line, problem.column) for problem in refused}
+    new = [problem for problem in found if (problem.line, problem.column) not in places]
+    return tuple(sorted(dict.fromkeys([*refused, *new]), key=lambda problem: (problem.line, problem.column)))
 
 
 def _node(entry: NodeEntry, path: str) -> NodeSpec:

@@ -35,7 +35,7 @@ Word = Annotated[
     Meta(
         pattern=f"^{_WORD}{_END}",
         max_length=WORD_CHARS_MAX,
-        description="a letter, then letters, digits, `_` or `-`",
+        description="a name: a letter, then letters, digits, `_` or `-`",
     ),
 ]
 FamilyRef = Annotated[

@@ -16,13 +16,14 @@ _OPENED: Final = {
     "while parsing a flow sequence": "this `[` is not closed, or a comma is missing after an item",
     "while parsing a flow mapping": "this `{` is not closed, or a comma is missing after an item",
     "while scanning a quoted scalar": "this quote is not closed",
+    "while scanning a directive": "a line that begins with `%` is not read here",
 }
 _FOUND: Final = {
     "mapping values are not allowed": "a colon cannot stand here: wrong indentation, or a text that needs quotes?",
     "did not find expected key": "a key of the mapping belongs here: wrong indentation?",
     "did not find expected '-' indicator": "an item of the list (`- …`) belongs here: wrong indentation?",
+    "did not find expected node content": "a key, a value or a closing bracket belongs here",
     "could not find expected ':'": "a key without its colon",
-    "unknown directive": "a line that begins with `%` is not read here",
     "unknown escape": "in double quotes `\\` begins an escape, and this one does not exist; single quotes have none",
 }
 

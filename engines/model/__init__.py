@@ -19,6 +19,7 @@ from .effects import (
     Numbered,
     Put,
     Send,
+    Sent,
     SetTimer,
     Spawn,
     Stop,
@@ -59,8 +60,8 @@ __all__ = [
     "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects", "Elapsed", "Environment", "Failed", "Family",
     "Forget", "Handle", "Identity", "Interaction", "InteractiveRule", "LoadError", "Mailbox", "Map", "Message",
     "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output", "Overflow", "Pending", "Problem", "Put", "Question",
-    "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store",
-    "Stored", "StoredMessage", "Suspended", "Timer", "Value", "birth", "compatible", "convert", "due_timers",
+    "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped",
+    "Store", "Stored", "StoredMessage", "Suspended", "Timer", "Value", "birth", "compatible", "convert", "due_timers",
     "encode", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
     "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from .effects import (
     Note,
     Numbered,
     Put,
-    Send,
+    Sent,
     SetTimer,
     Spawn,
     Stop,
@@ -109,7 +109,7 @@ def commit(
     if kind is list or kind is tuple:
         if not effects:
             return env, ()
-    elif kind is Send and not family.strict:
+    elif kind is Sent and not family.strict:
         return env, (outgoing(family, effects),)
     else:
         effects = (effects,) if kind in PERFORM else (Become(effects),)
@@ -125,7 +125,7 @@ def commit(
     return draft.env, tuple(draft.outputs)
 
 
-def outgoing(family: Family[Any, Any, Any, Any], effect: Send[Any]) -> Outgoing:
+def outgoing(family: Family[Any, Any, Any, Any], effect: Sent[Any]) -> Outgoing:
     """The output of a send, its type and address checked."""
     message = effect.message
     if type(message) not in family.emits_types:
@@ -155,7 +155,7 @@ def _put(draft: Draft, effect: Put) -> None:
     draft.put_mailbox(number, Mailbox(state, before.stored, before.count))
 
 
-def _send(draft: Draft, effect: Send[Any]) -> None:
+def _send(draft: Draft, effect: Sent[Any]) -> None:
     output = outgoing(draft.family, effect)
     if draft.family.strict and not _may_send(draft, output.target):
         raise EffectError(f"{draft.family.name} is strict and not acquainted with {output.target!r}")
@@ -276,7 +276,7 @@ def _stop(draft: Draft, effect: Stop) -> None:
 PERFORM: Final[dict[type[Any], Callable[[Draft, Any], None]]] = {
     Become: _become,
     Put: _put,
-    Send: _send,
+    Sent: _send,
     Store: _store,
     Consume: _consume,
     SetTimer: _set_timer,

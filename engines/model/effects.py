@@ -6,7 +6,7 @@ An action returns one effect, a list or tuple of effects, or just the new state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -23,6 +23,10 @@ M_co = TypeVar("M_co", covariant=True)
 M = TypeVar("M")
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
+N = TypeVar("N")
+N_co = TypeVar("N_co", covariant=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -54,11 +58,34 @@ class Put(msgspec.Struct, frozen=True, gc=False):
         def __init__(self, box: Box[Any, B], state: B) -> None: ...
 
 
-class Send(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
-    """A message to an address; it leaves once the transition is committed."""
+if TYPE_CHECKING:
 
-    target: Ref[M_co]
-    message: M_co
+    class Sent(Generic[M_co]):
+        """What `Send` makes. The checker sees a function and this class, because it would infer a constructor's type
+        from what the action may return: the union of all it emits, which no single reference takes.
+        """
+
+        target: Ref[Any]
+        message: M_co
+
+        def __init__(self, target: Ref[Any], message: M_co) -> None: ...
+
+    class _Sendable(Protocol[N_co, T_co]):
+        def _sent(self) -> tuple[N_co, T_co]: ...
+
+    def Send(target: Ref[N], message: _Sendable[N, T]) -> T:
+        """A message to an address that takes it; it leaves once the transition is committed."""
+        ...
+
+else:
+
+    class Send(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
+        """A message to an address that takes it; it leaves once the transition is committed."""
+
+        target: Ref[M_co]
+        message: M_co
+
+    Sent = Send
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -146,7 +173,7 @@ class Stop(msgspec.Struct, frozen=True):
 EFFECTS: Final = (
     Become,
     Put,
-    Send,
+    Sent,
     Store,
     Consume,
     SetTimer,
@@ -157,6 +184,6 @@ EFFECTS: Final = (
     Stop,
 )
 
-Effect: TypeAlias = Become[S] | Send[M] | Put | Store | Consume | SetTimer | CancelTimer | Spawn | Forget | Note | Stop
+Effect: TypeAlias = Become[S] | Sent[M] | Put | Store | Consume | SetTimer | CancelTimer | Spawn | Forget | Note | Stop
 Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
 """What an action returns in a family with state S that emits M (`Never` for nothing)."""

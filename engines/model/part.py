@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from .box import Box, Mailbox
-from .effects import Become, CancelTimer, Numbered, Put, Send, SetTimer, Spawn, Timer
+from .effects import Become, CancelTimer, Numbered, Put, Send, Sent, SetTimer, Spawn, Timer
 from .environment import Environment, Handle
 from .family import Family
 from .interaction import Interaction
@@ -29,7 +29,7 @@ AnyFamily = Family[Any, Any, Any, Any]
 AnyRule = Rule[Any, Any, Any, Any]
 AnyTrigger = Arrived[Any, Any, Any] | Elapsed[Any, Any]
 
-LIFTED: Final = frozenset({Become, Put, Send, SetTimer, CancelTimer, Spawn})
+LIFTED: Final = frozenset({Become, Put, Sent, SetTimer, CancelTimer, Spawn})
 """Effects that read differently in the whole; the others mean the same there."""
 
 
@@ -154,7 +154,7 @@ class Part:
                 return Become(self._replaced(t.env.state, effect.state))
             case Put():
                 return self._put(effect, t)
-            case Send():
+            case Sent():
                 return self._send(effect, t)
             case SetTimer():
                 return SetTimer(self.timer(effect.timer), effect.at_ns, effect.after_ns)
@@ -169,7 +169,7 @@ class Part:
         box = self.boxes[number]
         return Put(box, self._replaced(t.env[box].state, effect.state) if number in self.paired else effect.state)
 
-    def _send(self, effect: Send[Any], t: AnyTrigger) -> Send[Any]:
+    def _send(self, effect: Sent[Any], t: AnyTrigger) -> Sent[Any]:
         self._check(effect.message, self.family.emits_types, "emits no")
         number = self.hidden.get(type(effect.message))
         return effect if number is None else Send(self.boxes[number].at(t.me.name), effect.message)

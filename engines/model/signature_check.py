@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Never, get_args, get_origin
 
-from .effects import EFFECTS, Become, Send
+from .effects import EFFECTS, Become, Sent
 from .environment import Handle
 from .forms import bare, is_union, may_be_none, members
 from .place import Place, of_function
@@ -105,20 +105,20 @@ def _result_problems(
     """What an action says it returns: its messages among the emitted ones, its state the family's."""
     for part in _alternatives(returns):
         origin, parts = get_origin(part), get_args(part)
-        if origin is Send:
+        if origin is Sent:
             for kind in members(parts[0]):
                 if kind not in family.emits_types and kind is not Any:
                     yield rule.place, f"{rule.name} sends {_name(kind)}, which is missing from emits="
         elif origin is Become and parts[0] is not Never and _differs(parts[0], family.states):
             yield rule.place, f"{rule.name} leaves a state {_name(parts[0])}; {family.name} has {_name(family.states)}"
-        elif origin is None and isinstance(part, type) and part not in EFFECTS and part not in family.state_types:
+        elif origin is None and part is not Any and part not in (*EFFECTS, *family.state_types, Never):
             yield rule.place, f"{rule.name} returns {_name(part)}, which is neither an effect nor the state"
 
 
 def _alternatives(returns: Any) -> Iterator[Any]:
     """The effects inside a result's annotation, those of a sequence too."""
     for part in members(returns):
-        if get_origin(part) is not None and get_origin(part) not in (Send, Become) and get_args(part):
+        if get_origin(part) is not None and get_origin(part) not in (Sent, Become) and get_args(part):
             for inner in get_args(part):
                 yield from _alternatives(inner)
         else:
@@ -136,7 +136,7 @@ def _covers(match: Any, returns: Any) -> bool:
     """Whether a guard's result, None apart, is surely not wrong for the action's match."""
     given = [bare(part) for part in members(returns)]
     taken = [bare(part) for part in members(match)]
-    if not all(isinstance(part, type) for part in (*given, *taken)):
+    if not all(isinstance(part, type) and part is not Any for part in (*given, *taken)):
         return True
     return all(issubclass(part, tuple(taken)) or (part is int and float in taken) for part in given)
 

@@ -8,12 +8,15 @@ declared types, or the structs inside would come back as lists.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, dataclass_transform, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, dataclass_transform, get_args, get_origin
 
 import msgspec
 
 from .blob import Blob
 from .map import Map
+
+if TYPE_CHECKING:
+    from .effects import Sent
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -29,6 +32,10 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
     Because fields go by place, a later version may only append fields, each with a default.
     """
+
+    if TYPE_CHECKING:
+
+        def _sent(self) -> tuple[Self, Sent[Self]]: ...
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))

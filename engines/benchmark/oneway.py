@@ -1,8 +1,8 @@
 """A stream of records into one engine: what `bench oneway` measures.
 
 The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed
-with, by its own clock, so that neither start-up nor the command line is in the figure. The source is a device, because
-a driver may send without being asked each time.
+with, by its own clock, so that neither start-up nor the command line is in the figure. The records come from a device
+(`engines.benchmark.source`), because a driver may send without being asked each time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,20 @@ class Seen(Message):
     took_ns: int
 
 
-class Reset(Message):
-    """Begin again, and tell `listener` once `count` records came."""
+class Emit(Message):
+    """To the source: send `record` to `target` `count` times."""
 
     count: int
+    record: Record
+    target: Ref[Record]
+
+
+class Reset(Message):
+    """Begin again: order `count` records from `source`, and tell `listener` once they came."""
+
+    count: int
+    source: Ref[Emit]
+    record: Record
     listener: Ref[Seen]
 
 
@@ -53,13 +63,13 @@ def expected(t: Recorded) -> Tally | None:
 
 
 @rule(when=expected)
-def counted(tally: Tally, _t: Recorded) -> Effects[Tally, Seen]:
+def counted(tally: Tally, _t: Recorded) -> Effects[Tally, Seen | Emit]:
     """State: one less to come. Messages, timers, engines: none."""
     return tally
 
 
 @rule(priority=1)
-def last(_record: Record, t: Recorded) -> Effects[Tally, Seen]:
+def last(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
     """State: the empty tally. Messages: what was seen, to the listener, if this was the last one. Others: none."""
     tally = t.env.state
     if tally.left != 1 or tally.listener is None:
@@ -68,9 +78,10 @@ def last(_record: Record, t: Recorded) -> Effects[Tally, Seen]:
 
 
 @rule
-def reset(order: Reset, _t: Arrived[Reset, None, Tally]) -> Effects[Tally, Seen]:
-    """State: a new tally. Messages, timers, engines: none."""
-    return Tally(order.count, order.count, 0, order.listener)
+def reset(order: Reset, t: Arrived[Reset, None, Tally]) -> Effects[Tally, Seen | Emit]:
+    """State: a new tally. Messages: the order, to the source. Timers, engines: none."""
+    tally = Tally(order.count, order.count, 0, order.listener)
+    return [Become(tally), Send(order.source, Emit(order.count, order.record, Ref(t.me.name)))]
 
 
-SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen).rules(counted, last, reset)
+SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen | Emit).rules(counted, last, reset)

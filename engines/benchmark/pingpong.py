@@ -57,7 +57,7 @@ class Game(Value):
 @rule
 def serve(order: Serve, t: Arrived[Serve, None, Game | None]) -> Effects[Game | None, Ball | Rally]:
     """State: a new game. Messages: the first ball. Timers, engines: none."""
-    return [Become(Game(order.rounds, order.wall, order.listener, t.now_ns)), Send(order.wall, Ball(t.me.name))]
+    return [Become(Game(order.rounds, order.wall, order.listener, t.now_ns)), Send(order.wall, Ball(Ref(t.me.name)))]
 
 
 @rule
@@ -68,7 +68,7 @@ def strike(_ball: Return, t: Arrived[Return, None, Game | None]) -> Effects[Game
         return []
     after = game.with_time(t.now_ns - game.struck_ns, t.now_ns)
     if after.left:
-        return [Become(after), Send(game.wall, Ball(t.me.name))]
+        return [Become(after), Send(game.wall, Ball(Ref(t.me.name)))]
     return [Become(None), Send(game.listener, Rally((*after.chunks, after.chunk)))]
 
 

@@ -5,15 +5,8 @@ A device and not an engine, because an engine sends only from a transition: it w
 
 from __future__ import annotations
 
-from engines.benchmark.oneway import Record
-from engines.model import Device, DeviceHost, Message, Ref
-
-class Emit(Message):
-    """Send `record` to `target` `count` times."""
-
-    count: int
-    record: Record
-    target: Ref[Record]
+from engines.benchmark.oneway import Emit, Record
+from engines.model import Device, DeviceHost
 
 
 class Stream:

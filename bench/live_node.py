@@ -1,0 +1,47 @@
+"""A node for the length of a benchmark: written as YAML, started as `up -d` starts it, ended without a trace."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from host.config.load import load_node
+from host.live.client import Client
+from host.live.control import ControlError, Written
+from host.live.instances import running_instance
+from host.live.launch import Launch
+
+READY_NS: Final = 20_000_000_000
+ROUND_NS: Final = 120_000_000_000
+"""Bound of one exchange with the node; a round takes about a second."""
+STOP_NS: Final = 10_000_000_000
+
+
+@contextmanager
+def live_node(text: str) -> Iterator[Client]:
+    """The node that `text` describes, ready; ended when the block is left, also by an error."""
+    with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
+        config = Path(folder, "node.yaml")
+        config.write_text(text)
+        with Launch(load_node(config), attached=False) as launch:
+            try:
+                for progress in launch.progress(READY_NS):
+                    if progress.error:
+                        raise ControlError(progress.error, progress.message, progress.items)
+                instance = running_instance(str(config))
+                assert instance is not None, "a node that said it is ready listens"
+                with Client(instance.control) as client:
+                    yield client
+            finally:
+                launch.process.terminate()
+                launch.stop()
+
+
+def exchange(client: Client, engine: str, tag: str, fields: dict[str, Any], wait: str = "") -> dict[str, Any]:
+    """Send a message to an engine; with `wait`, the fields of the first message of that type that comes back."""
+    written = {name: Written("json", value) for name, value in fields.items()}
+    args = {"engine": engine, "tag": tag, "fields": written, "wait": wait or None, "timeout_ns": ROUND_NS}
+    return dict(client.request("send", args, timeout_ns=ROUND_NS).items[0])

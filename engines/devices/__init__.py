@@ -1,0 +1,1 @@
+"""Device engines: the only ones with input and output. Each stands beside its deterministic twin."""

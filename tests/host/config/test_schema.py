@@ -42,7 +42,25 @@ def test_refuses_a_bad_file(name: str) -> None:
 
 
 GOOD: dict[str, Any] = {"node": "a", "engines": {"b": {"family": "p:B", "count": 2, "mailboxes": {"0": {}}}}}
-VALUES: list[Any] = [None, True, 0, -1, 1.0, 2**40, "", "a", "a\n", "p:B", "core 1", "one\n", [], ["b"], [1], {}, {"x": 1}]
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.0,
+    2**40,
+    "",
+    "a",
+    "a\n",
+    "p:B",
+    "core 1",
+    "one\n",
+    [],
+    ["b"],
+    [1],
+    {},
+    {"x": 1},
+]
 PATHS: list[tuple[str, ...]] = [
     (), ("node",), ("engines",), ("engines", "b"), ("engines", "b\n"), ("engines", "b", "family"),
     ("engines", "b", "config"), ("engines", "b", "state"), ("engines", "b", "acquaintances"),

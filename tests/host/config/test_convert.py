@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.model import Blob, Config, Map, Message, Ref, Value
+from engines.model.values import encode
 from host.config.convert import ConversionError, to_typed
 
 
@@ -212,3 +213,28 @@ def test_any_values_convert_or_are_refused(written: dict[str, Any]) -> None:
     assert isinstance(found, Everything)
     assert 0 <= found.number <= 99
     assert len(found.few) <= 2
+
+
+everything = st.builds(
+    Everything,
+    text=st.text(max_size=8),
+    number=st.integers(0, 99),
+    fraction=st.floats(allow_nan=False),
+    maybe_ns=st.none() | st.integers(0, 2**40),
+    either_ns=st.integers(0, 2**40) | st.text(max_size=8),
+    name_bytes=st.binary(max_size=8),
+    key=st.builds(Key, st.binary(max_size=8)),
+    blob=st.builds(Blob, st.binary(max_size=8)),
+    colour=st.sampled_from(Colour),
+    pair=st.tuples(st.integers(0, 9), st.text(max_size=8)),
+    by_number=st.builds(Map, st.dictionaries(st.integers(-9, 9), st.text(max_size=3), max_size=3)),
+    by_key=st.builds(Map, st.dictionaries(st.tuples(st.integers(0, 9), st.just("a")), st.just(Key(b"k")), max_size=3)),
+    shape=st.none() | st.builds(Circle, st.integers(0, 9)) | st.just(Square((1, 2))),
+    last=st.none() | st.builds(Ping, st.binary(max_size=4), st.just(Ref("bob"))),
+)
+
+
+@given(everything)
+def test_what_was_encoded_converts_back(value: Everything) -> None:
+    """Parameters that travelled as bytes without their type, as a spawned child's do, are what they were."""
+    assert to_typed(msgspec.msgpack.decode(encode(value)), Everything) == value

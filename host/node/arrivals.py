@@ -88,6 +88,11 @@ class Arrivals:
                 "crashed", lost.sender, lost.engine, lost.mailbox, now_ns, None, is_encoded=False, detail=detail
             )
 
+    def continue_after(self, cell: Cell) -> None:
+        """Mail that comes from now on came after what `cell` brings with it."""
+        for inbox in cell.inboxes.values():
+            self._count = max(self._count, *(batch.arrival for batch in inbox.batches), 0)
+
     def born(self, name: str) -> None:
         """Deliver what waited for a birth."""
         for letter in self.early.take(name):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engines.model import Configuration, Declaration, Family, Spawned, birth, encode
-from host.config.convert import ConversionError, to_typed
+from host.config.convert import ConversionError
+from host.config.engine_values import convert_engine
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.report import Child, Happening
@@ -37,29 +38,23 @@ class Births:
         """An engine by its spec; None when the name is or was in use. Raises `BirthError`, and what loading raises."""
         family = self.load(spec.family)
         if not isinstance(family, Family):
-            raise BirthError(f"{spec.name}: {spec.family} is a device, and this process has no event loop")
-        configuration = self.configuration(family, spec, parent, number)
-        state = self.state(family, spec)
+            raise BirthError(f"{spec.family} is a device, and this process has no event loop")
+        configuration, state = self.configure(family, spec, parent, number)
         env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=spec.acquaintances)
         return scheduler.give_birth(family, configuration, env, spec.mailboxes)
 
-    def configuration(
+    def configure(
         self, family: Declaration[Any, Any, Any], spec: EngineSpec, parent: str | None, number: int
-    ) -> Configuration[Any]:
-        """The identity and parameters a spec gives. Raises `BirthError`."""
+    ) -> tuple[Configuration[Any], Any]:
+        """Identity with parameters, and the first state, as a spec gives them. Raises `BirthError`."""
         unknown = sorted(set(spec.mailboxes) - set(family.boxes))
         if unknown:
-            raise BirthError(f"{spec.name}: {family.name} has no mailbox {unknown[0]}")
-        params = None
-        if family.config is not None:
-            params = _converted(spec.params, family.config, f"{spec.name}: config")
-        elif spec.params:
-            raise BirthError(f"{spec.name}: {family.name} takes no config")
-        return Configuration(self.node, spec.name, parent, params, number)
-
-    def state(self, family: Family[Any, Any, Any, Any], spec: EngineSpec) -> Any:
-        """The first state a spec gives; None: the family's. Raises `BirthError`."""
-        return None if spec.state is None else _converted(spec.state, family.states, f"{spec.name}: state")
+            raise BirthError(f"{family.name} has no mailbox {unknown[0]}")
+        try:
+            params, state = convert_engine(family, spec.params, spec.state)
+        except ConversionError as error:
+            raise BirthError(str(error)) from error
+        return Configuration(self.node, spec.name, parent, params, number), state
 
     def spawn(self, scheduler: Scheduler, cell: Cell, spawned: Spawned) -> None:
         """Perform a spawn of `cell`. Repeated by name it does nothing."""
@@ -70,7 +65,7 @@ class Births:
         is_here = self._are_here and (family is None or isinstance(family, Family))
         if is_here:
             is_here = self._spawn_here(scheduler, cell, spawned, child)
-        scheduler.report.spawned.append(Child(child, cell.name, is_here))
+        scheduler.report.spawned.append(Child(child, cell.name, is_here, scheduler.cells.get(spawned.name)))
 
     def _spawn_here(self, scheduler: Scheduler, cell: Cell, spawned: Spawned, child: EngineSpec) -> bool:
         family = spawned.declared
@@ -94,19 +89,12 @@ class Births:
         return EngineSpec(
             name=spawned.name,
             family=spawned.family,
-            params=_plain(spawned.params) or {},
-            state=_plain(spawned.state),
+            params=plain(spawned.params) or {},
+            state=plain(spawned.state),
             acquaintances=(cell.name,),
         )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Builtins of a value, as the node file or the wire would have them."""
     return None if value is None else msgspec.msgpack.decode(encode(value))
-
-
-def _converted(plain: Any, kind: Any, what: str) -> Any:
-    try:
-        return to_typed(plain, kind)
-    except ConversionError as error:
-        raise BirthError(f"{what}: {error}") from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from engines.model import Configuration, Delivery, Due, Environment, Family
+from engines.model import Configuration, Declaration, Delivery, Due, Environment
 from host.config.spec import MailboxSpec
 from host.node.deadlines import NEVER
 from host.node.mailbox import Inbox
@@ -51,7 +51,7 @@ class Suspension(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """Mutable, owned by one scheduler."""
+    """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None."""
 
     __slots__ = (
         "configuration",
@@ -81,15 +81,15 @@ class Cell:
 
     def __init__(
         self,
-        family: Family[Any, Any, Any, Any],
+        family: Declaration[Any, Any, Any],
         configuration: Configuration[Any],
-        env: Environment[Any],
+        env: Environment[Any] | None,
         mailboxes: Mapping[int, MailboxSpec],
     ) -> None:
         self.name = configuration.name
-        self.family = family
+        self.family: Any = family
         self.configuration = configuration
-        self.env = env
+        self.env: Any = env
         self.inboxes = {
             number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in family.boxes.items()
         }

@@ -89,6 +89,7 @@ class InlineNode:
         """One cycle as a worker does it: run, park, let the outputs leave."""
         self.scheduler.run()
         self.scheduler.park()
+        self.outbox.bear()
         self.outbox.release()
         asked, self.report.resolve = self.report.resolve, []
         for name in asked:
@@ -122,7 +123,8 @@ class InlineNode:
 
     def env(self, engine: str) -> Environment[Any]:
         """The environment of an engine now."""
-        return self.scheduler.cells[engine].env
+        env: Environment[Any] = self.scheduler.cells[engine].env
+        return env
 
     def state(self, engine: str) -> Any:
         """The state of an engine now."""

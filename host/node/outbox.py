@@ -69,8 +69,15 @@ class Outbox:
 
     # --- releasing ----------------------------------------------------------------------------------------------------
 
+    def bear(self) -> None:
+        """Let the children of the last run be born, ahead of `release`: they may be written to beside their birth."""
+        for cell, outputs in self._scheduler.turns.outputs:
+            for output in outputs:
+                if isinstance(output, Spawned):
+                    self._births.spawn(self._scheduler, cell, output)
+
     def release(self) -> None:
-        """Let the outputs of the last run leave. Children are born first: they may be written to beside their birth."""
+        """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._scheduler.turns
         if turns.outputs:
             released, turns.outputs[:] = turns.outputs[:], []
@@ -83,9 +90,6 @@ class Outbox:
 
     def _perform(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
         report = self._scheduler.report
-        for output in outputs:
-            if output.__class__ is Spawned:
-                self._births.spawn(self._scheduler, cell, output)
         for output in outputs:
             if isinstance(output, Outgoing):
                 self.post(cell, output.target, output.mailbox, output.message)
@@ -110,6 +114,11 @@ class Outbox:
         cell.held[target] = deque(messages)
         self._wait_for(cause, cell, target)
         self._scheduler.turns.rearm(cell)
+
+    def take_in(self, cell: Cell) -> None:
+        """What a cell brings along unsent waits until the node says where it goes."""
+        for target in cell.held:
+            self._wait_for(self._ask(target), cell, target)
 
     def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
         """Take out what is held because nobody knows `target`: (sender, mailbox, message), in order for each sender."""
@@ -196,6 +205,9 @@ class Outbox:
         if target in self._scheduler.ended:
             self._bury("ended", cell, target, mailbox, message, "")
             return None
+        return self._ask(target)
+
+    def _ask(self, target: str) -> Cause:
         if target not in self._asked:
             self._asked.add(target)
             self._scheduler.report.resolve.append(target)

@@ -15,6 +15,7 @@ import msgspec
 
 from engines.model import view
 from host.config.spec import EngineSpec
+from host.node.cell import Cell
 from host.node.mailbox import Dropped
 
 LETTERS_MAX: Final = 1_000
@@ -52,11 +53,12 @@ class NoteLine(msgspec.Struct, frozen=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A spawned engine; `is_here` when it already runs beside its parent, else the node is to place it."""
+    """A spawned engine. `is_here`: beside its parent, with its cell if it lives; else the node places it."""
 
     spec: EngineSpec
     parent: str
     is_here: bool
+    cell: Cell | None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -151,6 +153,8 @@ class Report:
 
 def render(item: Any, is_encoded: bool) -> Any:
     """A message as plain data for people: whatever it is, never an error, and never large."""
+    if isinstance(item, msgspec.Raw):
+        return render(bytes(item), True)
     if not is_encoded:
         return _bounded(view(item))
     if len(item) > RENDERED_BYTES_MAX:

@@ -84,6 +84,17 @@ class Scheduler:
         self.arrivals.born(name)
         return cell
 
+    def take_in(self, cell: Cell) -> None:
+        """An engine that was in another process before, with its mail; one that ended only has outputs left."""
+        if not cell.is_ended:
+            self.cells[cell.name] = cell
+            self._words[RECEIVED] = self._words[RECEIVED] + cell.depth
+            if cell.is_stopping:
+                self._stopping[cell] = None
+        self.arrivals.continue_after(cell)
+        self.outbox.take_in(cell)
+        self.wake(cell)
+
     def end(self, cell: Cell) -> None:
         """The cell is over: a tombstone, and its waiting mail becomes dead letters. What it sent still leaves."""
         cell.is_ended = True

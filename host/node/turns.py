@@ -9,11 +9,13 @@ in the slot, one before each message otherwise, so that a due timer waits for on
 from __future__ import annotations
 
 from collections.abc import Callable
+from traceback import format_exception
 from typing import Any
 
 import msgspec
 
 from engines.model import (
+    AnswerError,
     Choose,
     Committed,
     Delivery,
@@ -175,7 +177,12 @@ class Turns:
         self._resume(cell, suspension.cause, suspension.at_ns, answers)
 
     def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
-        outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+        """Run the transition again with one answer more. Code that was reloaded meanwhile may not ask the same."""
+        outcome: Outcome[Any]
+        try:
+            outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+        except AnswerError as error:
+            outcome = Failed(str(error), "".join(format_exception(error)))
         self._settle(cell, cause, at_ns, answers, outcome)
 
     def _record(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:

@@ -1,0 +1,46 @@
+"""Families for a worker: each imported once, always from source, and what to say when one cannot be.
+
+The definition checks of a family ran in the child that inspected it, on the same sources; they are not repeated here.
+A candidate of a reload runs code that nobody inspected, so it checks.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from engines.model import BirthError as ModelBirthError
+from engines.model import Declaration, LoadError, load_family
+from host.live.wire import Failed
+from host.node.births import BirthError
+
+DETAIL_CHARS_MAX: Final = 8_000
+"""Of a traceback; a packet stays far below its bound."""
+
+
+def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaration[Any, Any, Any]]:
+    """Finds a family by its reference. Raises `LoadError`."""
+    known: dict[str, Declaration[Any, Any, Any]] = {}
+
+    def load(ref: str) -> Declaration[Any, Any, Any]:
+        family = known.get(ref)
+        if family is None:
+            family = known[ref] = load_family(ref, roots, check=check)
+        return family
+
+    return load
+
+
+def failure(engine: str, error: Exception) -> Failed:
+    """Why an engine cannot start, in a word, and where."""
+    match error:
+        case LoadError() if error.problems:
+            problems = "\n".join(map(str, error.problems))
+            return Failed(engine, "definition", problems[:DETAIL_CHARS_MAX])
+        case LoadError():
+            return Failed(engine, "import", str(error)[:DETAIL_CHARS_MAX])
+        case BirthError() | ModelBirthError():
+            return Failed(engine, "config", str(error)[:DETAIL_CHARS_MAX])
+        case _:
+            return Failed(engine, "start", "".join(traceback.format_exception(error))[-DETAIL_CHARS_MAX:])

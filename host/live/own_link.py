@@ -1,0 +1,64 @@
+"""A worker's own end of its slot: lanes or ZeroMQ, as its first packet says, and the control page beside it.
+
+Only the implementation in use is imported: pyzmq costs threads and memory that a worker with lanes does not have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from host.live.control_page import ControlPage
+from host.live.packets import close_all
+from host.live.wire import Boot, Peer
+from transport.port import Broken, Link
+
+LANE_DESCRIPTORS: Final = 3
+"""out, in, doorbell."""
+
+Attach = Callable[[Peer, list[int]], None]
+
+
+class OwnLink(NamedTuple):
+    """An open slot. `attach` takes over the descriptors it is given."""
+
+    link: Link
+    attach: Attach
+    page: ControlPage
+
+
+def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
+    """Open the slot a packet describes; the descriptors are taken over, also by a failure. Raises `Broken`, OSError."""
+    wanted = LANE_DESCRIPTORS + 1 if boot.native else 1
+    if len(descriptors) != wanted:
+        close_all(descriptors)
+        raise Broken(f"slot {boot.slot}: {wanted} descriptors expected, {len(descriptors)} came")
+    page = ControlPage(descriptors[-1])
+    os.close(descriptors[-1])
+    if boot.native:
+        return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page)
+    return OwnLink(*_zmq_link(boot), page)
+
+
+def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, Attach]:
+    from transport.lanes import LaneLink
+
+    link = LaneLink(boot.slot, out, into, doorbell, boot.wait)
+
+    def attach(peer: Peer, descriptors: list[int]) -> None:
+        link.attach(peer.slot, *descriptors)
+
+    return link, attach
+
+
+def _zmq_link(boot: Boot) -> tuple[Link, Attach]:
+    from transport.zmq_link import ZmqLink
+
+    link = ZmqLink(boot.slot, boot.address, boot.lane_bytes, boot.wait)
+
+    def attach(peer: Peer, descriptors: list[int]) -> None:
+        close_all(descriptors)
+        link.attach(peer.slot, peer.address)
+
+    return link, attach

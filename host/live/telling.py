@@ -1,0 +1,139 @@
+"""What a worker tells its supervisor: the report of its scheduler as packets.
+
+Spawns are told at once, before the outputs of the same turn are published: the supervisor must know a name before
+anybody can ask for it. So are questions for names, ends, and choices. Letters and notes go at most every `PAUSE_NS`
+while work goes on, and always before the worker sleeps or answers a query.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import Declaration
+from host.live import wire
+from host.live.packets import Channel
+from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing
+
+PAUSE_NS: Final = 20_000_000
+"""Between two packets of letters or notes from a busy worker."""
+
+ITEMS_BYTES: Final = wire.PACKET_BYTES_MAX - 4 * 1024
+"""Letters or notes of one packet, encoded; the rest is room for counts."""
+
+ITEM_BYTES_MAX: Final = 16 * 1024
+"""A longer letter or note loses its detail and fields."""
+
+
+class Telling:
+    """Mutable, one a worker. `now_ns` in calls is engine time."""
+
+    def __init__(self, channel: Channel[wire.ToWorker], report: Report) -> None:
+        self._channel = channel
+        self._report = report
+        self._told_ns = 0
+
+    def at_once(self) -> None:
+        """Tell what others may depend on."""
+        report, send = self._report, self._channel.send
+        if report.spawned:
+            for child in report.spawned:
+                self._tell_spawn(child)
+            report.spawned.clear()
+        if report.resolve:
+            for name in report.resolve:
+                send(wire.Resolve(name))
+            report.resolve.clear()
+        if report.standing:
+            for standing in report.standing:
+                send(_waits(standing))
+            report.standing.clear()
+        if report.stopped:
+            for name in report.stopped:
+                send(wire.Stopped(name))
+            report.stopped.clear()
+
+    def in_time(self, now_ns: int) -> None:
+        """Tell letters, notes and happenings, unless it was done a moment ago."""
+        if now_ns - self._told_ns >= PAUSE_NS:
+            self.everything(now_ns)
+
+    def everything(self, now_ns: int) -> None:
+        """Tell letters, notes and happenings."""
+        self._told_ns = now_ns
+        report = self._report
+        while report.happenings:
+            self._tell_happening(report.happenings.popleft())
+        if report.has_letters:
+            counts, letters = report.take_letters()
+            packed = _packed([_letter(letter) for letter in letters])
+            for index, chunk in enumerate(packed or [()]):
+                self._channel.send(wire.Letters(counts if index == 0 else {}, chunk))
+        if report.notes or report.notes_dropped:
+            notes, dropped = report.take_notes()
+            for chunk in _packed([_noted(note) for note in notes]):
+                self._channel.send(wire.Notes(chunk, dropped))
+                dropped = 0
+
+    def ready(self, name: str, family: Declaration[Any, Any, Any]) -> None:
+        """Tell that an engine takes messages."""
+        interface = family.interface()  # type: ignore[attr-defined]
+        running = wire.Running(name, family.ref, family.name, family.version, interface)
+        self._channel.send(wire.Ready((running,)))
+
+    def _tell_spawn(self, child: Child) -> None:
+        try:
+            self._channel.send(wire.Spawn(wire.Birth(child.spec, child.parent, 1), child.is_here))
+        except ValueError as error:
+            fields = {"child": child.spec.name, "error": str(error)}
+            self._channel.send(wire.Event("spawn_failed", child.parent, fields))
+            return
+        if child.cell is not None:
+            self.ready(child.spec.name, child.cell.family)
+
+    def _tell_happening(self, happening: Happening) -> None:
+        self._channel.send(wire.Event(happening.kind, happening.engine, happening.fields))
+
+
+def _waits(standing: Standing) -> wire.Waits:
+    return wire.Waits(standing.engine, standing.options, standing.deadline_ns)
+
+
+def _letter(letter: Letter) -> wire.Letter:
+    return wire.Letter(
+        letter.reason,
+        letter.sender,
+        letter.target,
+        letter.mailbox,
+        letter.now_ns,
+        letter.message,
+        letter.detail[-ITEM_BYTES_MAX // 2 :],
+    )
+
+
+def _noted(note: NoteLine) -> wire.Noted:
+    return wire.Noted(note.engine, note.now_ns, note.text[: ITEM_BYTES_MAX // 2], note.fields)
+
+
+def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
+    """Items in order, cut to what fits into packets; one that is too long is shortened."""
+    chunks: list[tuple[Any, ...]] = []
+    chunk: list[Any] = []
+    size = 0
+    for item in items:
+        length = len(msgspec.msgpack.encode(item))
+        if length > ITEM_BYTES_MAX:
+            item, length = _shortened(item), ITEM_BYTES_MAX
+        if size + length > ITEMS_BYTES:
+            chunks.append(tuple(chunk))
+            chunk, size = [], 0
+        chunk.append(item)
+        size += length
+    return [*chunks, tuple(chunk)] if chunk else chunks
+
+
+def _shortened(item: Any) -> Any:
+    if isinstance(item, wire.Noted):
+        return msgspec.structs.replace(item, fields={"shortened": True})
+    return msgspec.structs.replace(item, message=None, detail=item.detail[-ITEM_BYTES_MAX // 4 :])

@@ -1,0 +1,222 @@
+"""Everything the engines of a slot are, as bytes: what a reload hands from one process to the next.
+
+A snapshot is taken between two cycles, when every output of a transition has left or is held and every drained message
+has run or is parked. Messages are encoded, so the process that reads it needs none of the writer's classes. Reading is
+in two steps, because the reader may not touch the slot before the writer is gone: `read` converts and migrates, and
+can fail; `revive` puts the result into a scheduler, and cannot.
+
+What is not in it: routes (asked for again; what is held waits for them) and what the report still had to tell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import (
+    Choose,
+    Configuration,
+    Declaration,
+    Delivery,
+    Due,
+    Environment,
+    Family,
+    Handle,
+    encode,
+)
+from host.config.engine_values import convert_engine
+from host.config.spec import MailboxSpec
+from host.node.births import plain
+from host.node.cell import Cell, Suspension
+from host.node.early import Letterbox
+from host.node.mailbox import Batch
+from host.node.scheduler import Scheduler
+from host.node.way import Way
+
+FORMAT: Final = 1
+
+
+class BatchImage(msgspec.Struct, frozen=True, array_like=True):
+    """Mail that waits, of one stream."""
+
+    arrival: int
+    mailbox: int
+    sender: str
+    epoch: int
+    first_n: int
+    payloads: list[bytes]
+
+
+class QuestionImage(msgspec.Struct, frozen=True, array_like=True):
+    """A transition that stands at a choice: a message, or timers as (name, number)."""
+
+    sender: str
+    mailbox: int
+    message: bytes
+    handles: tuple[tuple[str, int], ...]
+    at_ns: int
+    answers: tuple[Any, ...]
+    options: tuple[str, ...]
+    timeout_ns: int | None
+    deadline_ns: int
+
+
+class CellImage(msgspec.Struct, frozen=True, array_like=True):
+    """An engine. `held` are its outputs that could not leave, `ways` its streams with their next numbers."""
+
+    name: str
+    parent: str | None
+    birth: int
+    family: str
+    interface: dict[str, Any]
+    params: Any
+    env: bytes
+    mailboxes: dict[int, MailboxSpec]
+    waiting: list[BatchImage]
+    marks: list[tuple[str, int, int, int]]
+    ways: list[tuple[str, int, int]]
+    ways_from_n: int
+    held: dict[str, list[tuple[int, bytes]]]
+    told: tuple[int, ...]
+    question: QuestionImage | None
+    counters: tuple[int, int, int, int, int]
+    is_ended: bool
+
+
+class SlotImage(msgspec.Struct, frozen=True, array_like=True):
+    """A slot. `stops` are the names that want nothing for now, with their slots."""
+
+    format: int
+    cells: list[CellImage]
+    ended: list[str]
+    stops: dict[str, int]
+    early: list[Letterbox]
+
+
+class Revived(msgspec.Struct, frozen=True):
+    """An engine of a snapshot in the types of its (maybe new) family, not in any scheduler yet."""
+
+    family: Family[Any, Any, Any, Any]
+    configuration: Configuration[Any]
+    env: Environment[Any]
+    image: CellImage
+
+
+class SnapshotError(Exception):
+    """The engines of a snapshot cannot go on with these families: which, and why."""
+
+
+def take_snapshot(scheduler: Scheduler) -> bytes:
+    """All engines of the slot, between two cycles."""
+    image = SlotImage(
+        FORMAT,
+        [_cell_image(cell) for cell in scheduler.outbox.senders()],
+        list(scheduler.ended),
+        dict(scheduler.outbox.stops),
+        scheduler.arrivals.early.waiting(),
+    )
+    return msgspec.msgpack.encode(image)
+
+
+def read_snapshot(
+    snapshot: bytes, node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Mapping[str, str]
+) -> tuple[SlotImage, list[Revived]]:
+    """The engines of a snapshot, each under the reference `families` names for it, or its own.
+
+    Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. Nothing is changed by a failure.
+    """
+    image = msgspec.msgpack.decode(snapshot, type=SlotImage)
+    if image.format != FORMAT:
+        raise SnapshotError(f"snapshot of format {image.format}; this reads format {FORMAT}")
+    return image, [_revived(cell, node, load(families.get(cell.name, cell.family))) for cell in image.cells]
+
+
+def revive(scheduler: Scheduler, image: SlotImage, revived: list[Revived]) -> None:
+    """Put the engines of a snapshot into an empty scheduler. They go on where they stood."""
+    scheduler.ended.update(dict.fromkeys(image.ended))
+    scheduler.outbox.stops.update(image.stops)
+    for one in revived:
+        cell = Cell(one.family, one.configuration, one.env, one.image.mailboxes)
+        _fill(cell, one.image)
+        scheduler.take_in(cell)
+    for letter in image.early:
+        scheduler.arrivals.early.keep(letter, scheduler.clock())
+
+
+def _cell_image(cell: Cell) -> CellImage:
+    configuration = cell.configuration
+    return CellImage(
+        cell.name,
+        configuration.parent,
+        configuration.birth,
+        cell.family.ref,
+        cell.family.interface(),
+        plain(configuration.params),
+        cell.family.dump(cell.env),
+        {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
+        [_batch_image(number, batch) for number, inbox in cell.inboxes.items() for batch in inbox.batches],
+        [(sender, mailbox, mark.epoch, mark.next_n) for (sender, mailbox), mark in cell.marks.items()],
+        [(target, mailbox, way.number) for (target, mailbox), way in cell.ways.items()],
+        cell.ways_from_n,
+        {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()},
+        tuple(cell.told),
+        None if cell.suspension is None else _question_image(cell.suspension),
+        (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
+        cell.is_ended,
+    )
+
+
+def _batch_image(mailbox: int, batch: Batch) -> BatchImage:
+    left = batch.payloads[batch.position :]
+    payloads = left if batch.is_encoded else [encode(message) for message in left]
+    return BatchImage(batch.arrival, mailbox, batch.sender, batch.epoch, batch.first_n + batch.position, payloads)
+
+
+def _question_image(suspension: Suspension) -> QuestionImage:
+    cause, question = suspension.cause, suspension.question
+    rest = (suspension.at_ns, suspension.answers, question.options, question.timeout_ns, suspension.deadline_ns)
+    if isinstance(cause, Delivery):
+        return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
+    return QuestionImage("", 0, b"", tuple((handle.name, handle.number) for handle in cause.handles), *rest)
+
+
+def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any]) -> Revived:
+    if not isinstance(family, Family):
+        raise SnapshotError(f"{image.name}: {family.name} is a device; an engine with rules cannot become one")
+    params, _ = convert_engine(family, image.params, None)
+    configuration = Configuration(node, image.name, image.parent, params, image.birth)
+    return Revived(family, configuration, family.adopt(image.env, image.interface), image)
+
+
+def _fill(cell: Cell, image: CellImage) -> None:
+    for waiting in image.waiting:
+        batch = Batch(waiting.arrival, waiting.sender, waiting.epoch, waiting.first_n, waiting.payloads, True)
+        cell.inboxes[waiting.mailbox].add(batch)
+    for sender, mailbox, epoch, next_n in image.marks:
+        cell.mark(sender, mailbox, epoch, next_n)
+    for target, mailbox, next_n in image.ways:
+        cell.ways[target, mailbox] = Way(next_n)
+    cell.ways_from_n = image.ways_from_n
+    for target, queue in image.held.items():
+        cell.held[target] = deque((mailbox, msgspec.Raw(payload)) for mailbox, payload in queue)
+    cell.told.update(image.told)
+    cell.is_stopping = bool(image.told) or any(inbox.says_stop for inbox in cell.inboxes.values())
+    cell.handled, cell.received, cell.sent, cell.failed, cell.ignored = image.counters
+    cell.is_ended = image.is_ended
+    if image.question is not None:
+        cell.suspension = _suspension(cell, image.question)
+
+
+def _suspension(cell: Cell, image: QuestionImage) -> Suspension:
+    cause: Delivery[Any] | Due
+    if image.handles:
+        cause = Due(tuple(Handle(name, number) for name, number in image.handles))
+    else:
+        cause = Delivery(image.sender, image.mailbox, cell.inboxes[image.mailbox].box.decode(image.message))
+    question: Choose[Any]
+    timeout_ns = image.timeout_ns
+    question = Choose(image.options) if timeout_ns is None else Choose(image.options, timeout_ns)
+    return Suspension(cause, image.at_ns, image.answers, question, image.deadline_ns)

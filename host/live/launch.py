@@ -42,7 +42,8 @@ class Launch:
         memory = _memory_file(msgspec.msgpack.encode(spec))
         fds = (memory, theirs.fileno())
         try:
-            self.process = self._start([*program, *map(str, fds)], fds, attached)
+            with _blocked_signals():
+                self.process = self._start([*program, *map(str, fds)], fds, attached)
         except BaseException:
             ours.close()
             raise
@@ -112,6 +113,16 @@ class Launch:
         code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"the supervisor {how} before the node was ready" + (_last_line(self.log) if self.log else "")
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _memory_file(content: bytes) -> int:

@@ -29,7 +29,7 @@ from .effects import (
 from .environment import Environment, Handle, Pending, due_timers, next_deadline
 from .family import Family
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
-from .interface import compatible, interface_of, json_schema
+from .interface import compatible, interface_of
 from .load import LoadError, load_family, use_roots
 from .map import Map
 from .names import is_descendant, parent_name, parse_address
@@ -49,6 +49,7 @@ from .outcome import (
 )
 from .ref import Ref, RefTo
 from .rule import InteractiveRule, Rule, interactive_rule, rule
+from .schema import json_schema
 from .step import step
 from .trigger import Arrived, Configuration, Delivery, Due, Elapsed, Identity
 from .values import Config, Message, Value, convert, encode

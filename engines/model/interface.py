@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from .blob import Blob
 from .forms import is_union
-from .map import Map
 from .ref import ref_to
+from .schema import json_schema
 
 if TYPE_CHECKING:
     from .declaration import Declaration
@@ -54,11 +53,6 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
         "strict": getattr(declared, "strict", False),
         "spawns": [one if isinstance(one, str) else one.ref or one.name for one in getattr(declared, "spawns", ())],
     }
-
-
-def json_schema(form: Any) -> dict[str, Any]:
-    """The JSON schema of a type; a `Map` is an array of pairs, a `Blob` a string."""
-    return msgspec.json.schema(form, schema_hook=_schema_of)
 
 
 def type_text(form: Any, types: dict[str, Any] | None = None) -> str:
@@ -171,11 +165,3 @@ def _describe(kind: type[Any], types: dict[str, Any]) -> None:
 
 def _text_of_target(message: Any) -> str:
     return message if isinstance(message, str) else type_text(message)
-
-
-def _schema_of(kind: Any) -> dict[str, Any]:
-    if get_origin(kind) is Map or kind is Map:
-        return {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}}
-    if kind is Blob:
-        return {"type": "string", "contentEncoding": "base64"}
-    raise NotImplementedError(f"{kind} has no JSON schema")

@@ -103,8 +103,11 @@ _finder: Final = RootFinder()
 
 
 def use_roots(roots: Iterable[str]) -> None:
-    """Import the modules below these folders (absolute paths), and below `engines`, from source from now on."""
-    _finder.roots = tuple(dict.fromkeys((*_finder.roots, *(root.rstrip("/") or "/" for root in roots))))
+    """From now on modules below these folders (absolute paths), and below `engines`, are imported from source.
+
+    Folders named before stay roots, behind these.
+    """
+    _finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *_finder.roots)))
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 

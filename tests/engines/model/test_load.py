@@ -1,0 +1,177 @@
+"""Loading: always from source, only from the roots, with a version that covers what was read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.model import LoadError, load_family, unchecked
+
+MODULE = """
+from engines.model import *
+from typing import Any
+{extra}
+
+class Hello(Message):
+    text: str
+
+class Count(Value):
+    number: int = {start}
+
+@rule
+def hear(hello: Hello, t: Arrived[Hello, None, Count]) -> Count:
+    return Count(t.env.state.number + 1)
+
+HEARER = Family("hearer", accepts=Hello, state=Count()).rules(hear)
+{after}
+"""
+
+
+class Root:
+    """A code root with packages of its own, and a clean import system afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: set[str] = set()
+
+    def write(self, module: str, extra: str = "", after: str = "", start: int = 0, text: str | None = None) -> Path:
+        """A module's file; every folder on the way is a package."""
+        *packages, name = module.split(".")
+        folder = self.folder
+        for package in packages:
+            folder = folder / package
+            folder.mkdir(exist_ok=True)
+            (folder / "__init__.py").touch()
+        path = folder / f"{name}.py"
+        path.write_text(MODULE.format(extra=extra, after=after, start=start) if text is None else text)
+        self.names.add(packages[0] if packages else name)
+        return path
+
+    def forget(self) -> None:
+        """As if no module of it had been imported, like in a new process."""
+        for name in list(sys.modules):
+            if name.partition(".")[0] in self.names:
+                del sys.modules[name]
+
+    def load(self, ref: str, **options: Any) -> Any:
+        self.forget()
+        return load_family(ref, [str(self.folder)], **options)
+
+
+@pytest.fixture
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    made = Root(tmp_path)
+    yield made
+    made.forget()
+
+
+def test_an_edit_of_the_same_size_within_the_same_second_is_the_one_that_runs(root: Root) -> None:
+    """If false, a reload runs the old code."""
+    path = root.write("swift.fam", start=1)
+    stamp = path.stat()
+    for start in (1, 2, 3, 4, 5):
+        root.write("swift.fam", start=start)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        assert root.load("swift.fam:HEARER").state.number == start
+    assert not list(root.folder.rglob("*.pyc"))
+
+
+def test_the_version_covers_what_is_imported_below_the_roots(root: Root) -> None:
+    """If false, an edit of a part leaves the version as it was, or a comment elsewhere changes it."""
+    root.write("cover.parts", text="X = 1\n")
+    root.write("cover.more", text="from . import parts\n")
+    root.write("cover.apart", text="Y = 1\n")
+    path = root.write("cover.fam", extra="import json\nfrom . import more")
+    first = root.load("cover.fam:HEARER")
+    assert first.ref == "cover.fam:HEARER"
+    assert sorted(map(os.path.basename, first.files)) == ["__init__.py", "fam.py", "more.py", "parts.py"]
+    assert root.load("cover.fam:HEARER").version == first.version
+    root.write("cover.apart", text="Y = 2\n")
+    assert root.load("cover.fam:HEARER").version == first.version
+    root.write("cover.parts", text="X = 2\n")
+    assert root.load("cover.fam:HEARER").version != first.version
+    root.write("cover.parts", text="X = 1\n")
+    path.write_text(path.read_text() + "# a comment\n")
+    assert root.load("cover.fam:HEARER").version != first.version
+
+
+def test_the_version_does_not_depend_on_what_was_loaded_before(root: Root) -> None:
+    """If false, two processes disagree about the version of the same code."""
+    root.write("twice.parts", text="X = 1\n")
+    root.write("twice.one", extra="from .parts import X")
+    root.write("twice.two", extra="from twice import parts")
+    alone = root.load("twice.two:HEARER").version
+    root.load("twice.one:HEARER")
+    assert load_family("twice.two:HEARER", [str(root.folder)]).version == alone
+
+
+def test_a_family_in_the_implicit_root_has_a_version() -> None:
+    """If false, the families that come with the program cannot be reloaded."""
+    from engines.model.load import MODEL, _finder, use_roots
+
+    use_roots(())
+    assert MODEL == "engines.model"
+    assert _finder.covers(str(Path(sys.modules["engines.model"].__file__ or "").parent.parent / "examples" / "x.py"))
+
+
+@pytest.mark.parametrize(
+    ("after", "line", "reason"),
+    [
+        ("import nowhere_at_all", 17, "No module named 'nowhere_at_all'"),
+        ("1 / 0", 17, "ZeroDivisionError: division by zero"),
+        ("def", 17, "SyntaxError: invalid syntax"),
+        ("Family('empty', accepts=Hello).rules()", 17, "no rule takes Hello"),
+    ],
+)
+def test_a_module_that_does_not_import_says_where(root: Root, after: str, line: int, reason: str) -> None:
+    """If false, whoever wrote the family must search for the mistake."""
+    path = root.write("broken", after=after)
+    with pytest.raises(LoadError) as caught:
+        root.load("broken:HEARER")
+    assert (caught.value.file, caught.value.line) == (str(path), line)
+    assert reason in str(caught.value)
+    assert bool(caught.value.problems) == ("no rule" in reason)
+
+
+@pytest.mark.parametrize(
+    ("ref", "reason"),
+    [
+        ("json:JSONDecoder", "outside the code roots"),
+        ("named:NOBODY", "named has no NOBODY; its families: HEARER"),
+        ("named:Hello", "named has something else under Hello"),
+        ("named.deeper:X", "no module named.deeper"),
+        ("nowhere.at.all:X", "no module nowhere below the code roots"),
+        ("named", "package.module:NAME"),
+        ("../named:X", "package.module:NAME"),
+        ("", "package.module:NAME"),
+    ],
+)
+def test_a_name_that_is_no_family_of_the_roots_is_refused(root: Root, ref: str, reason: str) -> None:
+    """If false, a node file can run any code, or leaves its writer without a hint."""
+    root.write("named")
+    with pytest.raises(LoadError, match=reason):
+        root.load(ref)
+
+
+def test_a_worker_need_not_check_again(root: Root) -> None:
+    """If false, each process pays for a check another one made."""
+    root.write("lax", after="Family('empty', accepts=Hello).rules()")
+    assert root.load("lax:HEARER", check=False).name == "hearer"
+    with unchecked():
+        assert root.load("lax:HEARER").name == "hearer"
+    with pytest.raises(LoadError, match="no rule takes Hello"):
+        root.load("lax:HEARER")
+
+
+def test_a_root_may_hold_folders_without_init_and_never_shadows_the_standard_library(root: Root) -> None:
+    """If false, `json.py` in a user's folder breaks the host, or a plain folder is no package."""
+    root.write("json", text="raise SystemExit\n")
+    root.names.clear()
+    (root.folder / "bare").mkdir()
+    (root.folder / "bare" / "fam.py").write_text(MODULE.format(extra="import json", after="", start=0))
+    root.names.add("bare")
+    assert root.load("bare.fam:HEARER").name == "hearer"

@@ -1,0 +1,232 @@
+"""What a reload rests on: dumps that come back equal, interfaces that may only grow, states that lose nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import FAMILY, STRICT, messages, newborn, tell
+
+from engines.model import (
+    AdoptError,
+    Box,
+    Committed,
+    Config,
+    Family,
+    Map,
+    Message,
+    Ref,
+    Rule,
+    Stored,
+    Timer,
+    Value,
+    compatible,
+)
+
+
+@given(st.lists(messages, max_size=10))
+def test_an_environment_survives_its_dump(script: list[Any]) -> None:
+    """If false, a reload or a snapshot changes an engine."""
+    env = newborn(STRICT, "z", "y")
+    for now_ns, message in enumerate(script):
+        outcome = tell(env, message, now_ns, STRICT)
+        env = outcome.env if isinstance(outcome, Committed | Stored) else env
+    dump = STRICT.dump(env)
+    assert STRICT.load(dump) == env
+    assert STRICT.dump(STRICT.load(dump)) == dump
+    assert STRICT.adopt(dump, STRICT.interface()) == env
+
+
+def test_a_torn_or_foreign_dump_is_an_error() -> None:
+    """If false, an engine starts from half a state."""
+    dump = FAMILY.dump(newborn())
+    with pytest.raises(msgspec.DecodeError):
+        FAMILY.load(dump[:-1])
+    with pytest.raises(msgspec.ValidationError, match="format 9"):
+        FAMILY.load(bytes([dump[0], 9]) + dump[2:])
+
+
+def test_an_interface_is_plain_data() -> None:
+    """If false, the supervisor would have to import a family to know it."""
+    interface = STRICT.interface()
+    assert json.loads(json.dumps(interface)) == interface
+    assert interface["boxes"][0]["accepts"]["Later"] == [["number", "int", False], ["reply", "Ref[Told]", False]]
+    assert interface["types"]["Tell"] == {
+        "layout": "name",
+        "fields": [["target", "str", False], ["number", "int", False]],
+    }
+
+
+def family(
+    fields: list[tuple[Any, ...]],
+    state: Any = None,
+    emits: Any = None,
+    box: Any = None,
+    timers: tuple[Timer, ...] = (),
+    migrate: Any = None,
+) -> Any:
+    """A version of a family whose message `M` has these fields."""
+    message = msgspec.defstruct("M", fields, bases=(Message,), module=__name__)
+
+    def take(match: Any, t: Any) -> Any:
+        return []
+
+    rules: list[Any] = [Rule(take, messages=(message,))]
+    rules += [Rule(take, None, 0, timer, f"on_{timer.name}", messages=()) for timer in timers]
+    boxes = [Box(0, accepts=message, start=box)]
+    made: Any = Family
+    return made(
+        "versioned", accepts=message, state=state, emits=emits, boxes=boxes, timers=timers, migrate=migrate
+    ).rules(*rules)
+
+
+FIELDS = [("a", int), ("b", str)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ([*FIELDS, ("c", int, 0)], ""),
+        ([("a", int), ("b", str, "default")], ""),
+        ([*FIELDS, ("c", int)], "M.c was appended without a default"),
+        ([("b", str), ("a", int)], "M field 0 was a: int and is b: str"),
+        ([("c", int), *FIELDS], "M field 0 was a: int and is c: int"),
+        ([("a", int)], "M.b is gone"),
+        ([("a", str), ("b", str)], "M field 0 was a: int and is a: str"),
+        ([("a", int), ("renamed", str)], "M field 1 was b: str and is renamed: str"),
+    ],
+)
+def test_fields_may_only_be_appended_with_a_default(fields: Any, problem: str) -> None:
+    """If false, a queued message is decoded, in silence, into another one."""
+    problems = compatible(family(FIELDS).interface(), family(fields).interface())
+    assert problems[:1] == ([problem] if problem else [])
+    old, new = family(FIELDS), family(fields)
+    if not problem:
+        assert new.adopt(old.dump(empty(old)), old.interface()) == empty(new)
+    else:
+        with pytest.raises(AdoptError, match=problem):
+            new.adopt(old.dump(empty(old)), old.interface())
+
+
+@given(st.permutations([("a", "int"), ("b", "int"), ("c", "int"), ("d", "int")]), st.integers(0, 4))
+def test_no_reordering_and_no_shortening_gets_through(order: Any, kept: int) -> None:
+    """If false, a field put somewhere else is a compatible change."""
+    straight = [["a", "int", False], ["b", "int", False], ["c", "int", False], ["d", "int", False]]
+    new = [[name, kind, False] for name, kind in order][:kept]
+    assert (compatible(plain(straight), plain(new)) == []) == (new == straight)
+
+
+def plain(fields: Any) -> dict[str, Any]:
+    return {"boxes": [{"number": 0, "accepts": {"M": fields}}], "emits": {}, "types": {}}
+
+
+def empty(made: Any) -> Any:
+    from engines.model import Configuration, birth
+
+    return birth(made, Configuration("node", "me"), now_ns=0)
+
+
+class Old(Value):
+    number: int
+    name: str = ""
+
+
+class Grown(Value):
+    number: int
+    name: str = ""
+    extra: int = 7
+
+
+class Shrunk(Value):
+    number: int
+
+
+class Other(Value):
+    text: str
+
+
+class Inner(Value):
+    kept: Map[str, Old] = Map()
+
+
+class InnerShrunk(Value):
+    kept: Map[str, Shrunk] = Map()
+
+
+def adopted(old: Any, new: Any, state: Any = None) -> Any:
+    env = empty(old) if state is None else empty(old).with_state(state)
+    return new.adopt(old.dump(env), old.interface())
+
+
+def test_a_state_that_grew_is_taken_over() -> None:
+    """If false, a field with a default needs a migration."""
+    assert adopted(family(FIELDS, Old(3, "x")), family(FIELDS, Grown(0))).state == Grown(3, "x", 7)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        (Old(3, "x"), Shrunk(0), "state.name"),
+        (Inner(Map({"k": Old(1)})), InnerShrunk(), r"state.kept\[0\]\[1\].name"),
+        (Old(3), Other(""), "missing required field `text`"),
+    ],
+)
+def test_a_state_that_would_lose_something_is_refused(before: Any, after: Any, lost: str) -> None:
+    """If false, a reload throws data away in silence."""
+    with pytest.raises(AdoptError, match=lost):
+        adopted(family(FIELDS, before), family(FIELDS, after))
+
+
+def test_migrate_gets_the_old_state_as_builtins() -> None:
+    """If false, a state of another shape cannot be carried over."""
+
+    def migrate(old: Any) -> Other:
+        assert old == {"number": 3, "name": "x"}
+        return Other(f"{old['number']}{old['name']}")
+
+    new = family(FIELDS, Other(""), migrate=migrate)
+    assert adopted(family(FIELDS, Old(3, "x")), new).state == Other("3x")
+    assert adopted(new, new, Other("as it is")).state == Other("as it is")
+
+
+@pytest.mark.parametrize(
+    ("migrate", "reason"),
+    [(lambda old: old["nothing"], "migrate raised KeyError"), (lambda old: 3, "migrate gave int, which is not")],
+)
+def test_a_migration_that_fails_refuses(migrate: Any, reason: str) -> None:
+    """If false, an engine goes on with a state its rules cannot read."""
+    with pytest.raises(AdoptError, match=reason):
+        adopted(family(FIELDS, Old(3)), family(FIELDS, Other(""), migrate=migrate))
+
+
+def test_mailbox_states_and_pending_timers_are_checked_too() -> None:
+    """If false, a reload loses what does not lie in the state."""
+    with pytest.raises(AdoptError, match=r"mailbox 0 has no place for mailbox 0\.name"):
+        adopted(family(FIELDS, box=Old(1)), family(FIELDS, box=Shrunk(1)))
+    from engines.model import Pending
+
+    old = family(FIELDS, timers=(Timer("t"),))
+    env = empty(old).with_timers(Map({"t": Pending(1, 5)}), 1)
+    with pytest.raises(AdoptError, match="timer 't' is pending and no longer declared"):
+        family(FIELDS).adopt(old.dump(env), old.interface())
+
+
+class Answer(Message):
+    to: Ref[Any]
+
+
+class Limit(Config):
+    window_ns: int
+
+
+def test_a_message_or_mailbox_that_is_gone_is_a_problem() -> None:
+    """If false, queued mail has nowhere to go after a reload."""
+    old = family(FIELDS).interface()
+    gone = {**old, "boxes": []}
+    assert compatible(old, gone) == ["mailbox 0 is gone"]
+    fewer = {**old, "boxes": [{**old["boxes"][0], "accepts": {}}]}
+    assert compatible(old, fewer) == ["mailbox 0 no longer accepts M"]

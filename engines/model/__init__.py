@@ -1,10 +1,15 @@
-"""The engine model: what an engine is, and `step`, the one definition of a transition. Pure."""
+"""The engine model: what an engine is, and `step`, the one definition of a transition. Pure.
+
+Tools that only tests and checks need are imported from their own modules: `overlap`, `determinism`.
+"""
 
 from .adopt import AdoptError
+from .ask import Answered, Ask, Asking, Overdue
 from .birth import BirthError, birth
 from .blob import Blob
 from .box import Box, Mailbox, StoredMessage
 from .commit import EffectError
+from .compose import compose
 from .declaration import Declaration
 from .definition import DefinitionError, Problem, unchecked
 from .device import Device, DeviceHost, Driver
@@ -56,13 +61,14 @@ from .values import Config, Message, Value, convert, encode
 from .view import view
 
 __all__ = [
-    "AdoptError", "Answer", "AnswerError", "Arrived", "Become", "BirthError", "Blob", "Box", "CancelTimer", "Choose",
-    "Committed", "Config", "Configuration", "Consume", "Declaration", "DefinitionError", "Delivery", "Device",
-    "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects", "Elapsed", "Environment", "Failed", "Family",
-    "Forget", "Handle", "Identity", "Interaction", "InteractiveRule", "LoadError", "Mailbox", "Map", "Message",
-    "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output", "Overflow", "Pending", "Problem", "Put", "Question",
-    "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped",
-    "Store", "Stored", "StoredMessage", "Suspended", "Timer", "Value", "birth", "compatible", "convert", "due_timers",
-    "encode", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
+    "AdoptError", "Answer", "AnswerError", "Answered", "Arrived", "Ask", "Asking", "Become", "BirthError", "Blob",
+    "Box", "CancelTimer", "Choose", "Committed", "Config", "Configuration", "Consume", "Declaration",
+    "DefinitionError", "Delivery", "Device", "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects",
+    "Elapsed", "Environment", "Failed", "Family", "Forget", "Handle", "Identity", "Interaction", "InteractiveRule",
+    "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output",
+    "Overdue", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule",
+    "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
+    "Suspended", "Timer", "Value", "birth", "compatible", "compose", "convert", "due_timers", "encode",
+    "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
     "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ import os
 import select
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import Final
 
 import zmq
@@ -78,13 +79,15 @@ class ZmqLink:
         self._life = 0
         self._counters: Counter[str] = Counter()
         self._open = True
-        self._marks = Marks(address.removeprefix("ipc://") + ".marks")
+        self._path = address.removeprefix("ipc://")
+        self._marks = Marks(self._path + ".marks")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._pull = self._context.socket(zmq.PULL)
         self._pull.set(zmq.RCVHWM, HWM_MESSAGES)
         self._pull.set(zmq.MAXMSGSIZE, _largest_message(lane_bytes))
         self._pull.set(zmq.LINGER, 0)
         self._pull.bind(address)
+        self._inode = os.stat(self._path).st_ino
         self._fileno = int(self._pull.get(zmq.FD))
         self._epoll = select.epoll()
         self._epoll.register(self._fileno, select.EPOLLIN)
@@ -297,10 +300,17 @@ class ZmqLink:
     def arm(self) -> bool:
         """See `transport.port.Link`. The descriptor only speaks again once the socket was found empty."""
         self._check_open()
+        while not self._has_news():
+            if not int(self._pull.get(zmq.EVENTS)) & zmq.POLLIN:
+                return True
+        return False
+
+    def _has_news(self) -> bool:
+        """Read until there is a frame or nothing; also whether there is room a refused message waits for, said once."""
         while not self._inbox and self._late is None and self._receive_some():
             pass
-        roomy = [link for link in self._peers.values() if link.lane.wanted and link.lane.room()]
-        return not (self._inbox or self._late or roomy or int(self._pull.get(zmq.EVENTS)) & zmq.POLLIN)
+        roomy = any(link.lane.room() for link in self._peers.values() if link.lane.wanted)
+        return bool(self._inbox) or self._late is not None or roomy
 
     def hush(self) -> None:
         """See `transport.port.Link`. ZeroMQ takes its ring itself when the socket is read."""
@@ -355,6 +365,9 @@ class ZmqLink:
         self._pull.close(0)
         self._context.term()
         self._marks.close()
+        with suppress(FileNotFoundError):
+            if os.stat(self._path).st_ino == self._inode:  # else a successor has bound it
+                os.unlink(self._path)
 
     def _attached(self, peer: int) -> _Peer:
         self._check_open()

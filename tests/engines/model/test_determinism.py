@@ -4,12 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
 import pytest
 
+import engines.examples
 from engines.model import (
     Answer,
     Blob,
@@ -26,6 +29,7 @@ from engines.model import (
     step,
 )
 from engines.model.determinism import DIFFERENCES_MAX, Difference, compare, record_case, record_outcome, run_case
+from engines.model.samples import Samples
 
 PLANTED = str(Path(__file__).with_name("planted"))
 OTHER_SEEDS = [seed for seed in range(1, 8) if str(seed) != os.environ.get("PYTHONHASHSEED")]
@@ -110,6 +114,26 @@ def test_a_clean_family_does_the_same_under_other_seeds() -> None:
     assert set(kinds) == {"Committed", "Stored", "Failed", "Suspended"}
     for seed in OTHER_SEEDS[:2]:
         assert run_elsewhere(history.cases, seed) == history.records
+
+
+def example_families() -> list[AnyFamily]:
+    modules = [import_module(f"engines.examples.{found.name}") for found in iter_modules(engines.examples.__path__)]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Family)]
+
+
+def test_the_examples_do_the_same_under_other_seeds() -> None:
+    """An example would teach a rule that follows the hash seed, the clock or what ran before."""
+    histories: list[History] = []
+    for family in example_families():
+        samples = Samples(seed=len(histories))
+        histories.append(History(family, samples.of(family.config)))
+        for kind in [kind for box in family.boxes.values() for kind in sorted(box.accepts_types, key=str)] * 10:
+            histories[-1].feed(Delivery("author", family.plan[kind].mailbox, samples.of(kind)))
+            histories[-1].wait(10**9)
+    cases = [case for history in histories for case in history.cases]
+    records = [record for history in histories for record in history.records]
+    assert len(cases) > 200
+    assert run_elsewhere(cases, OTHER_SEEDS[0]) == records
 
 
 def test_every_planted_fault_is_found() -> None:

@@ -17,10 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slot_memory import GENERATION, IDENTITY, LANE_BYTES, LAYOUT, MAGIC, PAGE, RINGS, SlotMemory
-from transport_worlds import DEADLINE_NS, LaneWorld, number, payloads, receive, send_all
+from transport_worlds import DEADLINE_NS, NEEDS_NATIVE, LaneWorld, number, payloads, receive, send_all
 
 from transport.frames import HEADER, decode_frame, encode_frame
 from transport.port import KIND_MESSAGES, Broken, Closed, Frame, TransportError
+
+pytestmark = NEEDS_NATIVE
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 FRAME = Frame(1, KIND_MESSAGES, "alice", "server", 3, 1, 1, [b"first", b"second message", b""])
@@ -124,7 +126,6 @@ def test_rings_take_memory_on_first_use(lanes: LaneWorld) -> None:
 
 def test_messages_wrap_around_many_times() -> None:
     """If false, a ring would fail after its first lap."""
-    pytest.importorskip("transport._lane")
     world = LaneWorld(1 << 14)
     one, two = world.two()
     outlet = one.outlet(2, "a", "b", 0, 1, 0)
@@ -290,7 +291,6 @@ def test_a_lie_with_the_right_checksum_is_read_as_in_python(lanes: LaneWorld) ->
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_any_bytes_are_survived(chance: random.Random, resigned: bool) -> None:
     """If false, a damaged ring could crash its reader. Frames before the damage arrive, nothing after it."""
-    pytest.importorskip("transport._lane")
     world = LaneWorld(1 << 14)
     _, two = world.two()
     memory = SlotMemory(world.slots[1][0], world.lane_bytes)

@@ -75,7 +75,7 @@ class Worker:
         self.telling = Telling(channel, report)
         self.desk = Desk(self, own.attach)
         if boot.crashed is not None:
-            self.scheduler.arrivals.crashed = Position(*_fields(boot.crashed))
+            self.scheduler.arrivals.expect(Position(*_fields(boot.crashed)))
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not."""
@@ -114,8 +114,6 @@ class Worker:
         frames = self._drain()
         if frames:
             self._deliver(frames)
-        elif scheduler.arrivals.crashed is not None:
-            scheduler.arrivals.expect_no_crashed()
         scheduler.run()
         scheduler.park()
         if frames:

@@ -11,10 +11,11 @@ for a while and up to a bound, then it is a dead letter like any other to a name
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engines.model import parent_name
 from host.node.cell import Cell
+from host.node.deadlines import NEVER
 from host.node.early import EarlyMail, Letterbox
 from host.node.mailbox import Batch, Inbox
 from host.node.progress import HANDLED, RECEIVED, Words
@@ -22,6 +23,10 @@ from host.node.report import Happening, Report
 
 if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
+
+
+CRASHED_NS_MAX: Final = 1_000_000_000
+"""How long the message that killed a predecessor may take to come again; lanes are attached within milliseconds."""
 
 
 class Position(NamedTuple):
@@ -35,11 +40,12 @@ class Position(NamedTuple):
 
 
 class Arrivals:
-    """Mutable, one a scheduler. `crashed`: what a dead predecessor was handling, until it comes again."""
+    """Mutable, one a scheduler."""
 
     def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, words: Words) -> None:
         self.early = EarlyMail()
-        self.crashed: Position | None = None
+        self._crashed: Position | None = None
+        self._crashed_until_ns = NEVER
         self._scheduler = scheduler
         self._clock = clock
         self._report = report
@@ -64,7 +70,7 @@ class Arrivals:
         else:
             payloads, first_n = self._align(cell, sender, mailbox, epoch, first_n, payloads)
         self._count_received(cell, len(payloads))
-        if self.crashed is not None:
+        if self._crashed is not None:
             payloads, first_n = self._without_crashed(cell, sender, mailbox, epoch, first_n, payloads)
         if payloads:
             self._count += 1
@@ -78,15 +84,19 @@ class Arrivals:
         inbox.add_message(self._count, sender, epoch, n, message)
         self._scheduler.arrived(cell, inbox, None)
 
-    def expect_no_crashed(self) -> None:
-        """Everything the predecessor left was drained: its message in flight was off the lane, and is lost."""
-        if self.crashed is not None:
-            lost, self.crashed = self.crashed, None
-            detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
-            now_ns = self._clock()
-            self._report.bury(
-                "crashed", lost.sender, lost.engine, lost.mailbox, now_ns, None, is_encoded=False, detail=detail
-            )
+    def expect(self, crashed: Position) -> None:
+        """A predecessor died handling this message: when it comes again, it is not tried again.
+
+        If it was off the lane already it never comes; that is known when a later one of its stream does, or after
+        `CRASHED_NS_MAX`.
+        """
+        self._crashed = crashed
+        self._crashed_until_ns = self._clock() + CRASHED_NS_MAX
+
+    @property
+    def deadline_ns(self) -> int:
+        """When `expire` has something to do."""
+        return min(self.early.deadline_ns, self._crashed_until_ns)
 
     def continue_after(self, cell: Cell) -> None:
         """Mail that comes from now on came after what `cell` brings with it."""
@@ -99,7 +109,9 @@ class Arrivals:
             self.deliver(*letter)
 
     def expire(self, now_ns: int) -> None:
-        """Bury what waited too long for a birth."""
+        """Bury what waited too long for a birth, and what a dead predecessor lost."""
+        if self._crashed_until_ns <= now_ns:
+            self._lose_crashed()
         for letter in self.early.expired(now_ns):
             self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
 
@@ -131,12 +143,15 @@ class Arrivals:
         self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> tuple[list[Any], int]:
         """What a dead predecessor was handling is not tried again: it becomes a dead letter, its neighbours run."""
-        crashed = self.crashed
+        crashed = self._crashed
         assert crashed is not None
         index = crashed.n - first_n
-        if (cell.name, sender, mailbox, epoch) != crashed[:4] or not 0 <= index < len(payloads):
+        if (cell.name, sender, mailbox, epoch) != crashed[:4] or index >= len(payloads):
             return payloads, first_n
-        self.crashed = None
+        if index < 0:
+            self._lose_crashed()
+            return payloads, first_n
+        self._crashed, self._crashed_until_ns = None, NEVER
         if index > 0:
             self._count += 1
             inbox = cell.inboxes[mailbox]
@@ -145,6 +160,16 @@ class Arrivals:
         self._bury("crashed", sender, cell.name, mailbox, [payloads[index]])
         self.count_handled(cell, 1)
         return payloads[index + 1 :], crashed.n + 1
+
+    def _lose_crashed(self) -> None:
+        """The message a predecessor was handling was off its lane: nothing of it is left but its address."""
+        lost, self._crashed, self._crashed_until_ns = self._crashed, None, NEVER
+        if lost is None:
+            return
+        detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
+        self._report.bury(
+            "crashed", lost.sender, lost.engine, lost.mailbox, self._clock(), None, is_encoded=False, detail=detail
+        )
 
     def _deliver_nowhere(self, letter: Letterbox) -> None:
         name = letter.target

@@ -141,7 +141,7 @@ class Scheduler:
     @property
     def wakes_ns(self) -> int | None:
         """When to run again if nothing else happens, at the latest; None: no timer is pending."""
-        earliest = min(self.deadlines.earliest, self.arrivals.early.deadline_ns)
+        earliest = min(self.deadlines.earliest, self.arrivals.deadline_ns)
         return None if earliest == NEVER else earliest
 
     def run(self, budget_ns: int = RUN_NS_MAX) -> None:
@@ -159,7 +159,7 @@ class Scheduler:
                 break
             if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
                 break
-        if self.arrivals.early.deadline_ns <= now_ns:
+        if self.arrivals.deadline_ns <= now_ns:
             self.arrivals.expire(now_ns)
 
     def park(self) -> None:

@@ -1,0 +1,139 @@
+"""Nodes of real processes for tests: started as the command line starts them, and searched for what they leave.
+
+Every process of a node carries the mark of its test in its environment, inherited over each fork, so what is left can be
+told from what other tests and other users run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from host.config.spec import EngineSpec, NodeSpec
+from host.live.client import Client
+from host.live.control import Response
+from host.live.instances import running_instance
+from host.live.launch import Launch
+
+MARK = "ENGINEHOST_TEST_MARK"
+DEADLINE_S = 10.0
+FAMILIES = Path(__file__).parent / "families"
+
+T = TypeVar("T")
+
+
+class LiveNode:
+    """A node that is up."""
+
+    def __init__(self, launch: Launch, spec: NodeSpec, client: Client) -> None:
+        self.launch = launch
+        self.spec = spec
+        self.client = client
+        self.pid = launch.process.pid
+
+    def ask(self, op: str, timeout_s: float = DEADLINE_S, **args: Any) -> list[Any]:
+        """The items of one operation."""
+        return self.client.request(op, args, timeout_ns=int(timeout_s * 1e9)).items
+
+    def ps(self) -> dict[str, Any]:
+        """Engines by name."""
+        return {item["engine"]: item for item in self.ask("ps")}
+
+    def send(self, engine: str, tag: str, wait: str | None = None, **fields: Any) -> Any:
+        """One message; the answer when waited for."""
+        written = {name: ["json", value] for name, value in fields.items()}
+        args = {
+            "engine": engine,
+            "mailbox": 0,
+            "tag": tag,
+            "fields": written,
+            "wait": wait,
+            "timeout_ns": 5_000_000_000,
+        }
+        return self.ask("send", **args)[0]
+
+    def total(self, engine: str) -> int:
+        """What a counter has counted."""
+        return int(self.send(engine, "Ask", wait="Total")["count"])
+
+    def events(self, kind: str, engine: str = "") -> list[Any]:
+        """Events of one kind."""
+        return [e for e in self.ask("events", limit=10_000) if e["kind"] == kind and engine in ("", e["engine"])]
+
+    def end(self) -> int:
+        """Take it down; the supervisor's exit code."""
+        self.ask("down", drain_ns=0)
+        return self.launch.process.wait(DEADLINE_S)
+
+
+class World:
+    """One test's nodes, below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.roots = folder / "roots"
+        shutil.copytree(FAMILIES, self.roots, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def spec(self, *engines: EngineSpec, node: str = "test", **rest: Any) -> NodeSpec:
+        """A node of this test's families."""
+        path = self.folder / f"{node}.yaml"
+        path.touch()
+        return NodeSpec(node, str(path), "digest", engines, roots=(str(self.roots),), **rest)
+
+    @contextmanager
+    def up(self, spec: NodeSpec) -> Iterator[LiveNode]:
+        """A node that is ready; at the end it goes, if it has not gone yet."""
+        with Launch(spec, attached=False) as launch:
+            try:
+                responses = self.responses(launch)
+                assert not responses[-1].error, responses
+                instance = running_instance(spec.path)
+                assert instance is not None
+                with Client(instance.control) as client:
+                    yield LiveNode(launch, spec, client)
+            finally:
+                launch.process.send_signal(signal.SIGTERM)
+                launch.process.send_signal(signal.SIGTERM)
+                launch.process.wait(DEADLINE_S)
+
+    def responses(self, launch: Launch) -> list[Response]:
+        """All that a start reports."""
+        return list(launch.progress(int(DEADLINE_S * 1e9)))
+
+    def processes(self) -> list[int]:
+        """Living processes of this test's nodes."""
+        mark = f"{MARK}={self.folder}".encode()
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, mark)]
+
+    def left(self) -> list[str]:
+        """What nodes have left: processes, shared memory, files of the runtime folder."""
+        runtime = self.folder / "run" / "enginehost"
+        folders = os.listdir(runtime) if runtime.exists() else []
+        return [*map(str, self.processes()), *folders, *(n for n in os.listdir("/dev/shm") if "enginehost" in n)]
+
+
+def counter(name: str, **rest: Any) -> EngineSpec:
+    """An engine that counts."""
+    return EngineSpec(name, "counting:COUNTER", **rest)
+
+
+def until(found: Callable[[], T], what: str) -> T:
+    """The first true value of `found`, asked again and again until the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_S:g} s"
+        time.sleep(0.005)
+    return value
+
+
+def _is_marked(pid: str, mark: bytes) -> bool:
+    try:
+        return mark in Path("/proc", pid, "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False

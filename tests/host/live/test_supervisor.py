@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from live_nodes import World, counter, until
+
+from host.config.spec import EngineSpec, Placement
+from host.live.client import Client
+from host.live.control import ControlError
+from host.live.launch import Launch
+
+
+def test_a_node_starts_works_and_leaves_nothing(world: World) -> None:
+    """A process, a shared-memory name or a socket file survives the node."""
+    with world.up(world.spec(counter("a"), counter("b"))) as node:
+        assert {name: item["state"] for name, item in node.ps().items()} == {"a": "running", "b": "running"}
+        node.send("a", "Add", amount=3)
+        node.send("a", "Add")
+        assert (node.total("a"), node.total("b")) == (4, 0)
+        assert len({item["pid"] for item in node.ps().values()}) == 2
+        assert node.end() == 0
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("kind", ["one", "group"])
+def test_engines_that_share_a_slot_share_a_process(world: World, kind: str) -> None:
+    """A placement is ignored, or changes what engines do."""
+    together = Placement(kind, group="g" if kind == "group" else "")  # type: ignore[arg-type]
+    spec = world.spec(*(counter(f"c{n}", placement=together) for n in range(5)))
+    with world.up(spec) as node:
+        for n in range(5):
+            node.send(f"c{n}", "Add", amount=n)
+        assert [node.total(f"c{n}") for n in range(5)] == [0, 1, 2, 3, 4]
+        assert len({item["pid"] for item in node.ps().values()}) == 1
+
+
+def test_a_killed_worker_is_restarted_and_said_so(world: World) -> None:
+    """A crash takes the node down, is not noticed, or is not told."""
+    with world.up(world.spec(counter("a"), counter("b"))) as node:
+        node.send("a", "Add", amount=7)
+        node.send("b", "Add", amount=7)
+        before = node.ps()["a"]["pid"]
+        os.kill(before, signal.SIGKILL)
+        (restarted,) = until(lambda: node.events("restarted", "a"), "the restart of a")
+        (crashed,) = node.events("crashed")
+        assert (crashed["engine"], crashed["signal"], crashed["pid"]) == ("a", "SIGKILL", before)
+        assert restarted["pid"] == node.ps()["a"]["pid"] != before
+        assert (node.total("a"), node.total("b")) == (0, 7)
+        assert node.ps()["a"]["restarts"] == 1
+
+
+def test_the_message_that_killed_is_a_dead_letter_and_its_sender_hears_of_it(world: World) -> None:
+    """A poison message kills again and again, or vanishes."""
+    with world.up(world.spec(counter("a"))) as node:
+        with pytest.raises(ControlError, match="crashed"):
+            node.send("a", "Die", wait="Total")
+        assert [letter["reason"] for letter in node.ask("dead_letters", limit=10)] == ["crashed"]
+        assert node.total("a") == 0
+        assert len(node.events("crashed")) == 1
+
+
+def test_an_action_that_raises_is_undone_and_reported(world: World) -> None:
+    """An exception in an action kills the engine, or nobody learns of it."""
+    with world.up(world.spec(counter("a"))) as node:
+        node.send("a", "Add")
+        with pytest.raises(ControlError, match="RuntimeError: as asked"):
+            node.send("a", "Raise", wait="Total")
+        assert node.total("a") == 1
+        (letter,) = node.ask("dead_letters", limit=10)
+        assert (letter["reason"], letter["target"]) == ("failed", "a")
+        assert "RuntimeError: as asked" in letter["detail"]
+
+
+def test_bad_messages_are_refused_with_the_reason(world: World) -> None:
+    """A message that nobody can take vanishes in silence."""
+    with world.up(world.spec(counter("a"))) as node:
+        for engine, tag, fields, error in [
+            ("a", "Nope", {}, "refused"),
+            ("a", "Add", {"amount": "x"}, "refused"),
+            ("a", "Add", {"amuont": 1}, "refused"),
+            ("aa", "Add", {}, "not_found"),
+        ]:
+            with pytest.raises(ControlError) as caught:
+                node.send(engine, tag, **fields)
+            assert caught.value.error == error
+
+
+def test_death_of_the_supervisor_is_death_of_all_and_the_next_start_works(world: World) -> None:
+    """Workers outlive their supervisor, or what it left blocks its successor."""
+    spec = world.spec(counter("a"), counter("b"))
+    with world.up(spec) as node:
+        assert len(world.processes()) == 4
+        os.kill(node.pid, signal.SIGKILL)
+        until(lambda: not world.processes(), "the end of all processes")
+    with world.up(spec) as node:
+        assert node.total("a") == 0
+        node.end()
+    assert world.left() == []
+
+
+def test_a_family_that_does_not_import_fails_the_start_within_a_second(world: World) -> None:
+    """A typing error costs a minute, or leaves half a node running."""
+    (world.roots / "broken.py").write_text("import counting\n\nundefined\n")
+    started = time.monotonic()
+    with Launch(world.spec(counter("a"), EngineSpec("b", "broken:B")), attached=False) as launch:
+        responses = world.responses(launch)
+        assert launch.process.wait(5) != 0
+    until(lambda: not world.processes(), "the end of all processes")
+    assert time.monotonic() - started < 1.5
+    assert responses[-1].error == "not_ready"
+    (failed,) = responses[-1].items
+    assert failed["engine"] == "b"
+    assert "broken.py:3: NameError" in failed["detail"]
+    assert world.left() == []
+
+
+def test_two_nodes_side_by_side_do_not_disturb_each_other(world: World) -> None:
+    """The end or the engines of one node reach the other."""
+    with world.up(world.spec(counter("a"), node="one")) as one, world.up(world.spec(counter("a"), node="two")) as two:
+        one.send("a", "Add", amount=1)
+        two.send("a", "Add", amount=2)
+        assert (one.total("a"), two.total("a")) == (1, 2)
+        one.end()
+        assert two.total("a") == 2
+        with Launch(two.spec, attached=False) as third:
+            assert [r.error for r in world.responses(third)] == ["conflict"]
+            third.process.wait(5)
+        assert two.total("a") == 2
+
+
+@pytest.mark.parametrize("packets", [0, 1, 2])
+def test_interrupt_at_start_leaves_nothing(world: World, packets: int) -> None:
+    """An early Ctrl-C leaves workers that nobody knows. It comes after so many words of the start."""
+    with Launch(world.spec(counter("a"), counter("b")), attached=True) as launch:
+        progress = launch.progress(10_000_000_000)
+        for _ in range(packets):
+            next(progress)
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.process.wait(10) == 0
+    until(lambda: not world.processes(), "the end of all processes")
+    assert world.left() == []
+
+
+def test_the_end_of_the_command_ends_an_attached_node(world: World) -> None:
+    """Closing the terminal leaves the node behind."""
+    with Launch(world.spec(counter("a")), attached=True) as launch:
+        assert not world.responses(launch)[-1].error
+    assert launch.process.wait(10) == 0
+    until(lambda: not world.processes(), "the end of all processes")
+
+
+def test_a_stopped_worker_holds_up_nobody(world: World) -> None:
+    """One stuck process makes `ps` slow, or is shown as healthy."""
+    with world.up(world.spec(counter("a"), counter("b"))) as node:
+        node.ps()
+        pid = node.ps()["a"]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        states = {name: item["state"] for name, item in node.ps().items()}
+        assert time.monotonic() - started < 0.1
+        assert states == {"a": "stopped", "b": "running"}
+        os.kill(pid, signal.SIGCONT)
+        assert node.total("a") == 0
+
+
+def test_workers_outlive_the_zygote(world: World) -> None:
+    """The death of the zygote ends workers, or makes restarts impossible."""
+    with world.up(world.spec(counter("a"), counter("b"))) as node:
+        node.send("b", "Add")
+        workers = {item["pid"] for item in node.ps().values()}
+        (zygote,) = set(world.processes()) - workers - {node.pid}
+        os.kill(zygote, signal.SIGKILL)
+        assert node.total("b") == 1
+        os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
+        until(lambda: node.events("restarted", "a"), "a restart without the old zygote")
+        assert (node.total("a"), node.total("b")) == (0, 1)
+
+
+def test_followers_hear_what_is_new(world: World) -> None:
+    """`events -f` and `logs -f` show the past only."""
+    with world.up(world.spec(counter("a"))) as node:
+        with Client(node.client.path) as other:
+            stream = other.follow("logs", {"follow": True, "limit": 0}, timeout_ns=10_000_000_000)
+            next(stream)
+            node.total("a")
+            told = next(items for items in (response.items for response in stream) if items)
+        assert (told[0]["engine"], told[0]["text"], told[0]["fields"]) == ("a", "told", {"total": 0})
+
+
+@pytest.mark.parametrize("policy", ["parent", "process"])
+def test_spawned_engines_live_where_the_policy_says(world: World, policy: str) -> None:
+    """A child is not reachable, lives in the wrong process, or outlives the restart of its parent."""
+    with world.up(world.spec(counter("a"), spawned=policy)) as node:
+        node.send("a", "Breed")
+        until(lambda: node.ps().get("a/child", {}).get("state") == "running", "the child")
+        node.send("a/child", "Add", amount=5)
+        assert node.total("a/child") == 5
+        engines = node.ps()
+        assert (engines["a"]["pid"] == engines["a/child"]["pid"]) == (policy == "parent")
+        os.kill(engines["a"]["pid"], signal.SIGKILL)
+        until(lambda: node.events("restarted", "a"), "the restart of the parent")
+        until(lambda: "a/child" not in node.ps(), "the end of the child")
+        node.send("a", "Breed")
+        until(lambda: node.ps().get("a~2/child", {}).get("state") == "running", "the child of the second birth")
+
+
+def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
+    """Who writes to an ended engine is not told."""
+    with world.up(world.spec(counter("a"), counter("b"))) as node:
+        node.send("a", "End")
+        until(lambda: node.events("ended", "a"), "the end of a")
+        with pytest.raises(ControlError, match="has ended"):
+            node.send("a", "Add")
+        assert set(node.ps()) == {"b"}

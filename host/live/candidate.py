@@ -13,7 +13,7 @@ from engines.model import AdoptError, Declaration
 from host.config.convert import ConversionError
 from host.live import wire
 from host.live.loading import DETAIL_CHARS_MAX, failure, loader
-from host.live.own_link import open_link
+from host.live.own_link import OwnLink, open_link
 from host.live.packets import Channel, close_all, read_memory_file
 from host.live.worker import Worker, next_packet
 from host.node.births import Births
@@ -81,12 +81,30 @@ class _Candidate:
     def go(self, descriptors: list[int]) -> None:
         """The slot is ours: be its worker."""
         assert self._snapshot is not None, "Go before Adopt"
-        worker = Worker(self._channel, self._boot, open_link(self._boot, descriptors), load=self._load)
-        image, revived = self._snapshot
-        revive(worker.scheduler, image, revived)
-        for cell in worker.scheduler.cells.values():
-            worker.telling.ready(cell.name, cell.family)
+        own = open_link(self._boot, descriptors)
+        if self._boot.device:
+            self._run_devices(own, *self._snapshot)
+            return
+        worker = Worker(self._channel, self._boot, own, self._load)
+        revive(worker.scheduler, *self._snapshot)
+        _tell_ready(worker)
         worker.run()
+
+    def _run_devices(self, own: OwnLink, image: SlotImage, revived: list[Revived]) -> None:
+        from host.live.device_worker import DeviceWorker, run_loop
+
+        async def live() -> None:
+            worker = DeviceWorker(self._channel, self._boot, own, self._load)
+            revive(worker.scheduler, image, revived, worker.prepare)
+            _tell_ready(worker)
+            await worker.live()
+
+        run_loop(live)
+
+
+def _tell_ready(worker: Worker) -> None:
+    for cell in worker.scheduler.cells.values():
+        worker.telling.ready(cell.name, cell.family)
 
 
 def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:

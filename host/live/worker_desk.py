@@ -125,10 +125,9 @@ class Desk:
         close_all([descriptor])
 
     def _freeze(self) -> None:
-        """Hand out the engines and stand still until `Thaw`. Called between cycles, which is a boundary."""
+        """Hand out the engines and stand still until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
-        while worker.scheduler.turns.outputs:
-            worker.cycle()
+        worker.cycle()
         worker.telling.everything(worker.clock())
         descriptor = memory_file(take_snapshot(worker.scheduler))
         queued = sum(cell.depth for cell in worker.scheduler.cells.values())

@@ -91,6 +91,14 @@ class Inbox:
         else:
             self.batches.append(Batch(arrival, sender, epoch, n, [message], False))
 
+    def advance(self, count: int) -> None:
+        """`count` messages of the first batch are taken."""
+        batch = self.batches[0]
+        batch.position += count
+        self.depth -= count
+        if batch.position == len(batch.payloads):
+            self.batches.popleft()
+
     def over_bound(self) -> list[Dropped]:
         """Take out what the policy does not let wait, in order of arrival."""
         if self.depth <= self.capacity or self.policy == "wait":

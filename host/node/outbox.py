@@ -18,6 +18,7 @@ does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -57,6 +58,7 @@ class Outbox:
         self.link = link
         self.stops: dict[str, int] = {}
         self.signals = Signals()
+        self.on_news: Callable[[], None] = lambda: None
         self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
         self._births = births
         self._words = words
@@ -231,6 +233,7 @@ class Outbox:
 
     def stop(self, target: str, peer: int) -> None:
         """`target`, in slot `peer`, wants nothing for now."""
+        self.on_news()
         self.stops[target] = peer
 
     def go(self, target: str) -> None:
@@ -287,7 +290,8 @@ class Outbox:
                 self._bury(reason, cell, target, mailbox, message, "")
             self._scheduler.wake(cell)
 
-    def _close_ways(self, concerns: Any) -> None:
+    def _close_ways(self, concerns: Callable[[str, Way], bool]) -> None:
+        self.on_news()
         for cell in self.senders():
             for (target, _), way in cell.ways.items():
                 if concerns(target, way):

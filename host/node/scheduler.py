@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from engines.model import Configuration, Environment, Family
+import msgspec
+
+from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
 from host.node.answers import AnswerLog
 from host.node.arrivals import Arrivals
@@ -75,14 +77,19 @@ class Scheduler:
         mailboxes: Mapping[int, MailboxSpec],
     ) -> Cell | None:
         """A new engine; mail that waited for it is delivered. None when the name is or was in use."""
-        name = configuration.name
-        if name in self.cells or name in self.ended:
-            return None
         cell = Cell(family, configuration, env, mailboxes)
-        self.cells[name] = cell
+        return cell if self.settle(cell) else None
+
+    def settle(self, cell: Cell, prepare: Callable[[Cell], None] | None = None) -> bool:
+        """Take a new cell in; False when its name is or was in use. `prepare` runs before it gets any mail."""
+        if cell.name in self.cells or cell.name in self.ended:
+            return False
+        if prepare is not None:
+            prepare(cell)
+        self.cells[cell.name] = cell
         self.turns.rearm(cell)
-        self.arrivals.born(name)
-        return cell
+        self.arrivals.born(cell.name)
+        return True
 
     def take_in(self, cell: Cell) -> None:
         """An engine that was in another process before, with its mail; one that ended only has outputs left."""
@@ -130,6 +137,21 @@ class Scheduler:
         elif not cell.is_queued and cell.is_runnable and cell.depth and not cell.is_ended:
             cell.is_queued = True
             self._ready.append(cell)
+
+    def take_mail(self, cell: Cell) -> Delivery[Any] | None:
+        """The next message of an engine with a driver; None when none waits. Mail of a wrong type is buried."""
+        while (inbox := cell.next_inbox()) is not None:
+            batch = inbox.batches[0]
+            item = batch.payloads[batch.position]
+            inbox.advance(1)
+            self.arrivals.count_handled(cell, 1)
+            try:
+                message = inbox.box.decode(item) if batch.is_encoded else item
+            except msgspec.DecodeError as error:
+                self.turns.bury(cell, "type", batch.sender, inbox.number, item, True, str(error))
+                continue
+            return Delivery(batch.sender, inbox.number, message)
+        return None
 
     # --- running ------------------------------------------------------------------------------------------------------
 

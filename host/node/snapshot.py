@@ -5,6 +5,7 @@ has run or is parked. Messages are encoded, so the process that reads it needs n
 in two steps, because the reader may not touch the slot before the writer is gone: `read` converts and migrates, and
 can fail; `revive` puts the result into a scheduler, and cannot.
 
+A driver's own state is its own business: a device begins anew, with the mail and the streams of the one before it.
 What is not in it: routes (asked for again; what is held waits for them) and what the report still had to tell.
 """
 
@@ -97,11 +98,11 @@ class SlotImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Revived(msgspec.Struct, frozen=True):
-    """An engine of a snapshot in the types of its (maybe new) family, not in any scheduler yet."""
+    """An engine of a snapshot in the types of its (maybe new) family, in no scheduler yet. A device has no `env`."""
 
-    family: Family[Any, Any, Any, Any]
+    family: Declaration[Any, Any, Any]
     configuration: Configuration[Any]
-    env: Environment[Any]
+    env: Environment[Any] | None
     image: CellImage
 
 
@@ -134,13 +135,19 @@ def read_snapshot(
     return image, [_revived(cell, node, load(families.get(cell.name, cell.family))) for cell in image.cells]
 
 
-def revive(scheduler: Scheduler, image: SlotImage, revived: list[Revived]) -> None:
-    """Put the engines of a snapshot into an empty scheduler. They go on where they stood."""
+def revive(
+    scheduler: Scheduler,
+    image: SlotImage,
+    revived: list[Revived],
+    prepare: Callable[[Cell], None] = lambda cell: None,
+) -> None:
+    """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` sees each before its mail."""
     scheduler.ended.update(dict.fromkeys(image.ended))
     scheduler.outbox.stops.update(image.stops)
     for one in revived:
         cell = Cell(one.family, one.configuration, one.env, one.image.mailboxes)
         _fill(cell, one.image)
+        prepare(cell)
         scheduler.take_in(cell)
     for letter in image.early:
         scheduler.arrivals.early.keep(letter, scheduler.clock())
@@ -155,7 +162,7 @@ def _cell_image(cell: Cell) -> CellImage:
         cell.family.ref,
         cell.family.interface(),
         plain(configuration.params),
-        cell.family.dump(cell.env),
+        b"" if cell.env is None else cell.family.dump(cell.env),
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
         [_batch_image(number, batch) for number, inbox in cell.inboxes.items() for batch in inbox.batches],
         [(sender, mailbox, mark.epoch, mark.next_n) for (sender, mailbox), mark in cell.marks.items()],
@@ -184,11 +191,12 @@ def _question_image(suspension: Suspension) -> QuestionImage:
 
 
 def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any]) -> Revived:
-    if not isinstance(family, Family):
-        raise SnapshotError(f"{image.name}: {family.name} is a device; an engine with rules cannot become one")
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
-    return Revived(family, configuration, family.adopt(image.env, image.interface), image)
+    if bool(image.env) != isinstance(family, Family):
+        raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
+    env = family.adopt(image.env, image.interface) if isinstance(family, Family) else None
+    return Revived(family, configuration, env, image)
 
 
 def _fill(cell: Cell, image: CellImage) -> None:

@@ -86,7 +86,7 @@ class Turns:
             try:
                 message = decode(payload)
             except msgspec.DecodeError as error:
-                self._bury(cell, "type", sender, mailbox, payload, True, str(error))
+                self.bury(cell, "type", sender, mailbox, payload, True, str(error))
                 continue
             outcome = step(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
             if outcome.__class__ is Committed:
@@ -116,10 +116,7 @@ class Turns:
         taken = number - first
         cell.handled += taken
         words[HANDLED] = words[HANDLED] + taken
-        inbox.depth -= taken
-        batch.position = start + taken
-        if batch.position == len(batch.payloads):
-            inbox.batches.popleft()
+        inbox.advance(taken)
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
         """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question."""
@@ -247,13 +244,14 @@ class Turns:
             for handle in cause.handles:
                 timers = timers.without(handle.name)
             cell.env = msgspec.structs.replace(cell.env, timers=timers)
-            self._bury(cell, reason, "", 0, cause, False, detail)
+            self.bury(cell, reason, "", 0, cause, False, detail)
         else:
-            self._bury(cell, reason, cause.sender, cause.mailbox, cause.message, False, detail)
+            self.bury(cell, reason, cause.sender, cause.mailbox, cause.message, False, detail)
 
-    def _bury(
+    def bury(
         self, cell: Cell, reason: str, sender: str, mailbox: int, item: Any, is_encoded: bool, detail: str
     ) -> None:
+        """Make a dead letter of something that came for `cell`."""
         self._report.bury(reason, sender, cell.name, mailbox, self._clock(), item, is_encoded=is_encoded, detail=detail)
 
 

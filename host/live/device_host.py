@@ -1,0 +1,139 @@
+"""What a driver sees of its process: mail to receive, ways to send.
+
+`send` runs for every message a device emits, so the usual case, a known target with room, is a dictionary look-up, the
+codec, and the outlet. Everything else (names being looked up, stops, full lanes, neighbours) goes through the outbox,
+which also knows what to wait for. The table of ready outlets is dropped whenever the outbox learns anything.
+
+Sends leave when the driver yields, or when a frame is full (smart batching).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from engines.model import Configuration, Delivery, Ref, encode, parse_address
+from host.node.cell import Cell
+from host.node.outbox import Outbox
+from host.node.scheduler import Scheduler
+from transport.port import FRAME_MESSAGES_MAX, Closed, TooLarge
+
+HELD_MAX: Final = 1_000
+"""Messages kept for a name that is being looked up; `send` says full beyond it."""
+
+
+class Pump(Protocol):
+    """The process around drivers."""
+
+    scheduler: Scheduler
+    outbox: Outbox
+    clock: Callable[[], int]
+
+    def soon(self) -> None:
+        """Run a cycle once the driver that runs now has yielded."""
+
+    def publish(self) -> None:
+        """Let what was sent leave now."""
+
+
+class DriverHost:
+    """The `DeviceHost` of one device engine. Used from its driver's task."""
+
+    def __init__(self, pump: Pump, cell: Cell) -> None:
+        self._pump = pump
+        self._cell = cell
+        self._ready: dict[str, Callable[[bytes], bool]] = {}
+        self._waiters: list[asyncio.Future[None]] = []
+        self._unpublished = 0
+        cell.notify = self._notified
+
+    @property
+    def me(self) -> Configuration[Any]:
+        """As `DeviceHost.me`."""
+        return self._cell.configuration
+
+    @property
+    def config(self) -> Any:
+        """As `DeviceHost.config`."""
+        return self._cell.configuration.params
+
+    def now_ns(self) -> int:
+        """As `DeviceHost.now_ns`."""
+        return self._pump.clock()
+
+    async def receive(self) -> Delivery[Any]:
+        """As `DeviceHost.receive`."""
+        while True:
+            delivery = self._pump.scheduler.take_mail(self._cell)
+            if self._cell.is_stopping:
+                self._pump.soon()
+            if delivery is not None:
+                return delivery
+            await self._news()
+
+    def send(self, target: Ref[Any], message: Any) -> bool:
+        """As `DeviceHost.send`."""
+        send = self._ready.get(target)  # type: ignore[call-overload]
+        if send is None:
+            return self._send_first(str(target), message)
+        try:
+            if not send(encode(message)):
+                return self._send_first(str(target), message)
+        except (TooLarge, Closed):
+            return self._send_first(str(target), message)
+        self._unpublished = unpublished = self._unpublished + 1
+        if unpublished == 1:
+            self._pump.soon()
+        elif unpublished >= FRAME_MESSAGES_MAX:
+            self.settle()
+            self._pump.publish()
+        return True
+
+    async def writable(self, target: Ref[Any]) -> None:
+        """As `DeviceHost.writable`."""
+        name, _ = parse_address(str(target))
+        while name in self._cell.held:
+            await self._news()
+
+    def settle(self) -> None:
+        """Count what was sent; called before and after the cycles."""
+        self._cell.sent += self._unpublished
+        self._unpublished = 0
+
+    def forget_ways(self) -> None:
+        """The outbox learnt something about a target: look again before the next send to each."""
+        self._ready.clear()
+
+    def _send_first(self, target: str, message: Any) -> bool:
+        """A send that is not the usual case, or the first of such."""
+        cell, outbox = self._cell, self._pump.outbox
+        name, mailbox = parse_address(target)
+        queue = cell.held.get(name)
+        if queue is not None:
+            if not queue or len(queue) >= HELD_MAX:
+                return False
+            queue.append((mailbox, message))
+            return True
+        cause = outbox.try_post(cell, name, mailbox, message)
+        self._pump.soon()
+        if cause is None:
+            way = cell.ways.get((name, mailbox))
+            if way is not None and way.outlet is not None:
+                self._ready[target] = way.outlet.send
+            return True
+        is_kept = cause[0] == "route"
+        outbox.hold(cell, name, [(mailbox, message)] if is_kept else [], cause)
+        return is_kept
+
+    async def _news(self) -> None:
+        """Until mail came or a way may be free; maybe for nothing."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _notified(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

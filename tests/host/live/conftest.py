@@ -8,7 +8,7 @@ import pytest
 from live_nodes import MARK, World, until
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A folder short enough for socket paths; whatever a test does, nothing of its nodes may be left."""
     with tempfile.TemporaryDirectory(prefix="eh", dir="/tmp") as name:

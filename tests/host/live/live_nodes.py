@@ -1,7 +1,7 @@
 """Nodes of real processes for tests: started as the command line starts them, and searched for what they leave.
 
-Every process of a node carries the mark of its test in its environment, inherited over each fork, so what is left can be
-told from what other tests and other users run.
+Every process of a node carries the mark of its test in its environment, inherited over each fork, so what is left can
+be told from what other tests and other users run.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LiveNode:
             "wait": wait,
             "timeout_ns": 5_000_000_000,
         }
-        return self.ask("send", **args)[0]
+        return self.client.request("send", args).items[0]
 
     def total(self, engine: str) -> int:
         """What a counter has counted."""
@@ -84,7 +84,8 @@ class World:
         """A node of this test's families."""
         path = self.folder / f"{node}.yaml"
         path.touch()
-        return NodeSpec(node, str(path), "digest", engines, roots=(str(self.roots),), **rest)
+        data = str(self.folder / node)
+        return NodeSpec(node, str(path), "digest", engines, roots=(str(self.roots),), data=data, **rest)
 
     @contextmanager
     def up(self, spec: NodeSpec) -> Iterator[LiveNode]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 from live_nodes import World, counter, until
@@ -77,12 +78,13 @@ def test_an_action_that_raises_is_undone_and_reported(world: World) -> None:
 def test_bad_messages_are_refused_with_the_reason(world: World) -> None:
     """A message that nobody can take vanishes in silence."""
     with world.up(world.spec(counter("a"))) as node:
-        for engine, tag, fields, error in [
+        cases: list[tuple[str, str, dict[str, Any], str]] = [
             ("a", "Nope", {}, "refused"),
             ("a", "Add", {"amount": "x"}, "refused"),
             ("a", "Add", {"amuont": 1}, "refused"),
             ("aa", "Add", {}, "not_found"),
-        ]:
+        ]
+        for engine, tag, fields, error in cases:
             with pytest.raises(ControlError) as caught:
                 node.send(engine, tag, **fields)
             assert caught.value.error == error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Never
 
 from engines.model import Arrived, Become, Effects, Family, Message, Note, Ref, Send, Spawn, Stop, Value, rule
 
@@ -46,7 +47,7 @@ VERSION = 1
 
 
 @rule
-def add(add: Add, t: Arrived[Add, None, Count]) -> Effects[Count, None]:
+def add(add: Add, t: Arrived[Add, None, Count]) -> Effects[Count, Never]:
     """State: the sum. Messages, timers, engines: none."""
     return [Become(Count(t.env.state.total + add.amount))]
 
@@ -58,26 +59,26 @@ def tell(ask: Ask, t: Asked) -> Effects[Count, Total]:
 
 
 @rule
-def die(message: Die, t: Arrived[Die, None, Count]) -> Effects[Count, None]:
+def die(message: Die, t: Arrived[Die, None, Count]) -> Effects[Count, Never]:
     """Nothing is left to have effects."""
     os.kill(os.getpid(), signal.SIGKILL)
     return []
 
 
 @rule
-def fail(message: Raise, t: Arrived[Raise, None, Count]) -> Effects[Count, None]:
+def fail(message: Raise, t: Arrived[Raise, None, Count]) -> Effects[Count, Never]:
     """None: it raises."""
     raise RuntimeError("as asked")
 
 
 @rule
-def breed(message: Breed, t: Arrived[Breed, None, Count]) -> Effects[Count, None]:
+def breed(message: Breed, t: Arrived[Breed, None, Count]) -> Effects[Count, Never]:
     """Engines: one child. State, messages, timers: none."""
     return [Spawn("counting:COUNTER", "child", None)]
 
 
 @rule
-def end(message: End, t: Arrived[End, None, Count]) -> Effects[Count, None]:
+def end(message: End, t: Arrived[End, None, Count]) -> Effects[Count, Never]:
     """The engine ends."""
     return [Stop()]
 

@@ -596,8 +596,12 @@ static PyObject *link_drain(Link *self, PyObject *messages_max)
     for (; lanes && left > 0 && self->late == NULL; lanes &= lanes - 1) {
         unsigned peer = (first + (unsigned)__builtin_ctzll(lanes)) % SLOTS_MAX;
         if (drain_lane(self, peer, frames, &left) < 0) {
-            Py_DECREF(frames);
-            return NULL;
+            if (PyList_GET_SIZE(frames) == 0) {
+                Py_DECREF(frames);
+                return NULL;
+            }
+            PyErr_Clear(); /* out of memory: what was taken counts as drained, so it is handed out */
+            return frames;
         }
     }
     if (self->late == NULL || PyList_GET_SIZE(frames) > 0)

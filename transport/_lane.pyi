@@ -18,6 +18,7 @@ class Outlet:
     def next_n(self) -> int: ...
     def send(self, payload: bytes, /) -> bool: ...
 
+@final
 class LaneLink:
     """One process's end of its slot. Takes the descriptors, also when it fails. Raises Broken, OSError."""
 

@@ -214,7 +214,7 @@ static int core_reserve(struct core *core, unsigned peer)
     struct lane *lane = &core->lanes[peer];
     if (lane->reserved)
         return 0;
-    int error = posix_fallocate(core->out_fd, ring_offset(core->lane_bytes, peer), (off_t)core->lane_bytes);
+    int error = allocate(core->out_fd, ring_offset(core->lane_bytes, peer), (off_t)core->lane_bytes);
     lane->reserved = error == 0;
     return error;
 }

@@ -71,7 +71,7 @@ class Outlet(Protocol):
     def next_n(self) -> int:
         """The number the next message gets."""
 
-    def send(self, payload: bytes) -> bool:
+    def send(self, payload: bytes, /) -> bool:
         """Append a message to the open frame. False: no room, nothing was sent, number unchanged. Never blocks.
 
         Raises `TooLarge`, `Closed`.
@@ -79,7 +79,10 @@ class Outlet(Protocol):
 
 
 class Link(Protocol):
-    """One process's end of its slot. Used from one thread."""
+    """One process's end of its slot. Used from one thread.
+
+    Its process comes back to `wait`, `drain` or `arm` all the time: over ZeroMQ acknowledgements are read there.
+    """
 
     @property
     def slot(self) -> int:
@@ -92,13 +95,13 @@ class Link(Protocol):
     def outlet(self, peer: int, sender: str, target: str, mailbox: int, epoch: int, next_n: int) -> Outlet:
         """The outlet for a stream, to an attached peer. Names are UTF-8, at most 1,024 bytes each."""
 
-    def signal(self, peer: int, kind: int, target: str) -> bool:
+    def signal(self, peer: int, kind: int, target: str, /) -> bool:
         """Send an empty frame of `kind` (stop or go) about `target`; False when there is no room."""
 
     def flush(self) -> None:
         """Publish all open frames and ring the doorbells of receivers that sleep."""
 
-    def drain(self, messages_max: int) -> list[Frame]:
+    def drain(self, messages_max: int, /) -> list[Frame]:
         """Frames that have arrived, in order for each peer, about `messages_max` messages in all. Never blocks.
 
         Raises `Broken` once for each finding; the lane that broke is then detached, the others go on.
@@ -107,16 +110,18 @@ class Link(Protocol):
     def release(self) -> None:
         """All drained frames are handled: their space is free and they will not come again."""
 
-    def wait(self, timeout_ns: int | None) -> list[int]:
+    def wait(self, timeout_ns: int | None, /) -> list[int]:
         """Sleep until mail, a watched descriptor or the time-out (None: for ever); returns watched descriptors ready.
 
-        Returns at once when mail is waiting. Gives up the interpreter lock.
+        Returns at once when mail is waiting, or room for a message that was refused; the latter is said once,
+        `has_room` says it again. While mail keeps coming, watched descriptors are looked at every few milliseconds, with
+        a time-out of 0 always. Gives up the interpreter lock.
         """
 
-    def watch(self, fd: int) -> None:
+    def watch(self, fd: int, /) -> None:
         """Let `wait` also return when `fd` is readable."""
 
-    def unwatch(self, fd: int) -> None:
+    def unwatch(self, fd: int, /) -> None:
         """Undo `watch`."""
 
     def arm(self) -> bool:
@@ -131,13 +136,13 @@ class Link(Protocol):
     def hush(self) -> None:
         """Take the ring from `fileno` again, after the event loop reported it."""
 
-    def has_room(self, peer: int) -> bool:
+    def has_room(self, peer: int, /) -> bool:
         """Whether a lane that answered False has at least half its capacity free again."""
 
-    def detach(self, peer: int) -> None:
+    def detach(self, peer: int, /) -> None:
         """Forget a peer; its outlets raise `Closed`."""
 
-    def settle(self, timeout_ns: int | None) -> bool:
+    def settle(self, timeout_ns: int | None, /) -> bool:
         """Flush, and sleep until what was published survives the death of this process; False: time ran out.
 
         A lane's frames always do. Over ZeroMQ the receivers must have released them; what arrives meanwhile is kept for

@@ -108,14 +108,24 @@ static uint64_t layout_hash(void)
     return hash;
 }
 
-/* Makes one of the two files: sized, its pages below `reserved` allocated, header written, sealed. Descriptor or -1. */
+/* Allocates pages of a file; a signal does not end it. 0 or an error number. */
+static int allocate(int fd, off_t offset, off_t bytes)
+{
+    int error;
+    do
+        error = posix_fallocate(fd, offset, bytes);
+    while (error == EINTR);
+    return error;
+}
+
+/* Makes one of the two files: sized, its front allocated, header written, sealed. Descriptor or -1. */
 static int slot_file_create(const char *name, uint64_t magic, uint64_t identity, uint64_t lane_bytes, off_t bytes)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -1;
     struct slot_header header = {.magic = magic, .layout = layout_hash(), .identity = identity, .lane_bytes = lane_bytes};
-    int error = ftruncate(fd, bytes) < 0 ? errno : posix_fallocate(fd, 0, RINGS_OFFSET);
+    int error = ftruncate(fd, bytes) < 0 ? errno : allocate(fd, 0, RINGS_OFFSET);
     if (error == 0 && pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
         error = EIO;
     if (error == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)

@@ -90,7 +90,7 @@ def check_device(device: Device[Any, Any, Any]) -> None:
         for what, mine, other in (
             ("accepts", _mailboxes(device), _mailboxes(twin)),
             ("emits", device.emits_types, twin.emits_types),
-            ("config", device.config, twin.config),
+            ("is configured with", device.config, twin.config),
         ):
             if mine != other:
                 problems.append(_problem(device.place, f"the twin {twin.name} differs in what it {what}"))

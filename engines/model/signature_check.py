@@ -103,15 +103,17 @@ def _result_problems(
     family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], returns: Any
 ) -> Iterator[Found]:
     """What an action says it returns: its messages among the emitted ones, its state the family's."""
-    for part in _alternatives(returns):
-        origin, parts = get_origin(part), get_args(part)
+    parts = list(_alternatives(returns))
+    declared = any(get_origin(part) is Become for part in parts)
+    for part in parts:
+        origin, inner = get_origin(part), get_args(part)
         if origin is Sent:
-            for kind in members(parts[0]):
+            for kind in members(inner[0]):
                 if kind not in family.emits_types and kind is not Any:
                     yield rule.place, f"{rule.name} sends {_name(kind)}, which is missing from emits="
-        elif origin is Become and parts[0] is not Never and _differs(parts[0], family.states):
-            yield rule.place, f"{rule.name} leaves a state {_name(parts[0])}; {family.name} has {_name(family.states)}"
-        elif origin is None and part is not Any and part not in (*EFFECTS, *family.state_types, Never):
+        elif origin is Become and inner[0] is not Never and _differs(inner[0], family.states):
+            yield rule.place, f"{rule.name} leaves a state {_name(inner[0])}; {family.name} has {_name(family.states)}"
+        elif not declared and origin is None and part not in (*EFFECTS, *family.state_types, Never, Any):
             yield rule.place, f"{rule.name} returns {_name(part)}, which is neither an effect nor the state"
 
 

@@ -127,6 +127,7 @@ def add(message: Add, t: Arrived[Add, Limit, Count]) -> Effects[Count, Overflowi
     effects: list[Any] = [Become(Count(number)), SetTimer(FADE, after_ns=50)]
     if number > t.config.number:
         effects += [Send(Ref[Overflowing]("nobody"), Overflowing(number)), Spawn(COUNTER, Numbered("spare"), t.config)]
+        effects.append(Send(t.child(Numbered("spare")), Total(len(t.env.children))))
     return effects
 
 
@@ -165,7 +166,7 @@ def fade(handle: Handle, t: Elapsed[Limit, Count]) -> Effects[Count, Total]:
 def ring(message: Overflowing, t: Arrived[Overflowing, None, Rings]) -> Effects[Rings, Reset]:
     rings = t.env[BELL_BOX].state
     return [
-        Put(BELL_BOX, Rings(rings.times + 1, t.now_ns)),
+        Put(BELL_BOX, Rings(rings.times + 1 + len(t.env[BELL_BOX].stored), t.now_ns)),
         SetTimer(BELL, after_ns=70),
         SetTimer(FADE_TOO, after_ns=50),
         Send(Ref[Reset]("nobody#3"), Reset()),
@@ -272,7 +273,10 @@ def sent_through(part: str, outputs: Sequence[Any]) -> list[Any]:
     for output in outputs:
         match output:
             case Outgoing() if type(output.message) in emitted:
-                found.append(output.message if isinstance(output.message, HIDDEN) else output)
+                assert not output.target.startswith("e/") or output.target.startswith(f"e/{part}-")
+                target = output.target.replace(f"/{part}-", "/")
+                hidden = isinstance(output.message, HIDDEN)
+                found.append(output.message if hidden else (target, output.mailbox, output.message))
             case Spawned() if output.family.endswith({"counter": "COUNTER", "bell": "BELL_TOWER"}[part]):
                 found.append((output.name.replace(f"/{part}-", "/"), output.params))
             case Noted() if part == "counter":

@@ -3,9 +3,6 @@
  * LaneLink owns a `struct core`; an Outlet holds its link alive and knows the attachment it was made for, so that it
  * raises Closed after a detach instead of touching memory that is gone. One thread uses a link; the interpreter lock is
  * given up only while it yields or sleeps, and what would unmap under a sleeper is refused then.
- *
- * Payloads become bytes and frames `transport.port.Frame`. Names repeat, so each lane keeps the last pairs it decoded:
- * equal bytes cost a comparison, not a decoding.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -13,18 +10,10 @@
 #include <structmember.h>
 
 #include "core.h"
-
-#define NAME_PAIRS 8u /* remembered a lane; a power of two */
+#include "frame_object.h"
 
 static PyObject *Broken, *TooLarge, *Closed;
-static PyTypeObject *Frame;
 static PyTypeObject LinkType, OutletType;
-
-struct name_pair {
-    uint8_t *key;
-    uint32_t key_bytes;
-    PyObject *sender, *target;
-};
 
 typedef struct {
     PyObject_HEAD
@@ -48,9 +37,11 @@ typedef struct {
 
 /* --- errors ------------------------------------------------------------------------------------------------------- */
 
-static PyObject *raise_broken(unsigned from, unsigned to, const struct finding *finding)
+/* Detaches a peer whose words are wrong, and says so. */
+static PyObject *break_lane(Link *self, unsigned peer, const struct finding *finding)
 {
-    return PyErr_Format(Broken, "lane %u>%u: %s", from, to, finding->text);
+    lane_close(&self->core, peer);
+    return PyErr_Format(Broken, "lane %u>%u: %s", self->core.slot, peer, finding->text);
 }
 
 /* What core_open and core_attach came to, as an exception. */
@@ -124,13 +115,6 @@ static void outlet_dealloc(Outlet *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *outlet_detach_broken(Outlet *self, const struct finding *finding)
-{
-    unsigned peer = self->peer;
-    lane_close(&self->link->core, peer);
-    return raise_broken(self->link->core.slot, peer, finding);
-}
-
 /* The message does not go into the open frame: seal what is open, open another one. */
 static PyObject *outlet_send_first(Outlet *self, const char *payload, size_t bytes)
 {
@@ -145,7 +129,7 @@ static PyObject *outlet_send_first(Outlet *self, const char *payload, size_t byt
     self->header.first_n = self->next_n;
     int verdict = lane_begin(lane, &self->header, self->names, self->names_bytes, bytes, &finding);
     if (verdict < 0)
-        return outlet_detach_broken(self, &finding);
+        return break_lane(self->link, self->peer, &finding);
     if (verdict == 0) {
         core->waiting |= bit(self->peer);
         Py_RETURN_FALSE;
@@ -275,10 +259,8 @@ static PyObject *link_signal(Link *self, PyObject *const *args, Py_ssize_t count
     struct frame_header header = {.kind = (uint8_t)kind, .target_bytes = (uint16_t)bytes};
     int verdict = lane_begin(lane, &header, names, ALIGN8((uint32_t)bytes), SIZE_MAX, &finding);
     PyMem_Free(names);
-    if (verdict < 0) {
-        lane_close(&self->core, peer);
-        return raise_broken(self->core.slot, peer, &finding);
-    }
+    if (verdict < 0)
+        return break_lane(self, peer, &finding);
     if (verdict > 0)
         lane_seal(lane);
     *(verdict > 0 ? &self->core.dirty : &self->core.waiting) |= bit(peer);
@@ -289,16 +271,8 @@ static PyObject *link_signal(Link *self, PyObject *const *args, Py_ssize_t count
 
 static void forget_pairs(Link *self, unsigned peer)
 {
-    struct name_pair *pairs = self->pairs[peer];
-    if (pairs == NULL)
-        return;
+    name_pairs_free(self->pairs[peer]);
     self->pairs[peer] = NULL;
-    for (unsigned i = 0; i < NAME_PAIRS; i++) {
-        PyMem_Free(pairs[i].key);
-        Py_XDECREF(pairs[i].sender);
-        Py_XDECREF(pairs[i].target);
-    }
-    PyMem_Free(pairs);
 }
 
 static PyObject *link_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -373,7 +347,7 @@ static PyObject *link_attach(Link *self, PyObject *args, PyObject *keywords)
         ok = 0;
     }
     if (ok && self->pairs[peer] == NULL) {
-        self->pairs[peer] = PyMem_Calloc(NAME_PAIRS, sizeof(struct name_pair));
+        self->pairs[peer] = name_pairs_new();
         if (self->pairs[peer] == NULL) {
             PyErr_NoMemory();
             ok = 0;
@@ -420,110 +394,6 @@ static PyObject *link_release(Link *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Decodes one name; a wrong one is a finding, not an exception. */
-static PyObject *decode_name(const uint8_t *bytes, uint32_t length, struct finding *finding)
-{
-    PyObject *name = PyUnicode_DecodeUTF8((const char *)bytes, length, NULL);
-    if (name == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-        PyErr_Clear();
-        find(finding, "a name is not UTF-8");
-        return NULL;
-    }
-    if (name != NULL)
-        PyUnicode_InternInPlace(&name);
-    return name;
-}
-
-/* The place of a frame's names among those remembered: by their bytes, eight at a time. */
-static struct name_pair *pair_place(Link *self, unsigned peer, const struct frame_view *view)
-{
-    uint64_t sum = view->header.sender_bytes, part;
-    for (uint32_t i = 0; i < view->names_bytes; i += 8) {
-        memcpy(&part, view->names + i, 8);
-        sum = (sum ^ part) * 0x9e3779b97f4a7c15ull;
-    }
-    return &self->pairs[peer][sum >> 61];
-}
-
-static int pair_matches(const struct name_pair *pair, const struct frame_view *view)
-{
-    const struct frame_header *h = &view->header;
-    uint32_t bytes = (uint32_t)h->sender_bytes + h->target_bytes;
-    return pair->sender != NULL && pair->key_bytes == ((bytes << 12) | h->sender_bytes) &&
-           memcmp(pair->key, view->names, bytes) == 0;
-}
-
-static int pair_replace(struct name_pair *pair, const struct frame_view *view, struct finding *finding)
-{
-    const struct frame_header *h = &view->header;
-    uint32_t bytes = (uint32_t)h->sender_bytes + h->target_bytes;
-    PyObject *sender = decode_name(view->names, h->sender_bytes, finding);
-    PyObject *target = sender == NULL ? NULL : decode_name(view->names + h->sender_bytes, h->target_bytes, finding);
-    uint8_t *key = target == NULL ? NULL : PyMem_Malloc(bytes + 1);
-    if (key == NULL) {
-        Py_XDECREF(sender);
-        Py_XDECREF(target);
-        return -1;
-    }
-    memcpy(key, view->names, bytes);
-    PyMem_Free(pair->key);
-    Py_XDECREF(pair->sender);
-    Py_XDECREF(pair->target);
-    *pair = (struct name_pair){.key = key, .key_bytes = (bytes << 12) | h->sender_bytes, .sender = sender,
-                               .target = target};
-    return 0;
-}
-
-/* The messages as a list of bytes. NULL: an exception, or none and a finding. */
-static PyObject *build_payloads(const struct frame_view *view, struct finding *finding)
-{
-    const uint8_t *cursor = view->messages, *payload = NULL;
-    uint32_t bytes = 0;
-    PyObject *list = PyList_New(view->header.count);
-    if (list == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < view->header.count; i++) {
-        PyObject *item = NULL;
-        if (frame_next(&cursor, view->end, &payload, &bytes, finding) == 0)
-            item = PyBytes_FromStringAndSize((const char *)payload, bytes);
-        if (item == NULL) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SET_ITEM(list, i, item);
-    }
-    if (cursor == view->end)
-        return list;
-    find(finding, "%td bytes behind the last message", view->end - cursor);
-    Py_DECREF(list);
-    return NULL;
-}
-
-/* A Frame of a checked view. NULL: an exception, or none and a finding. */
-static PyObject *build_frame(Link *self, unsigned peer, const struct frame_view *view, struct finding *finding)
-{
-    struct name_pair *pair = pair_place(self, peer, view);
-    if (!pair_matches(pair, view) && pair_replace(pair, view, finding) < 0)
-        return NULL;
-    PyObject *payloads = build_payloads(view, finding);
-    PyObject *frame = payloads == NULL ? NULL : Frame->tp_alloc(Frame, 8);
-    if (frame == NULL) {
-        Py_XDECREF(payloads);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(frame, 0, PyLong_FromUnsignedLong(peer));
-    PyTuple_SET_ITEM(frame, 1, PyLong_FromUnsignedLong(view->header.kind));
-    PyTuple_SET_ITEM(frame, 2, Py_NewRef(pair->sender));
-    PyTuple_SET_ITEM(frame, 3, Py_NewRef(pair->target));
-    PyTuple_SET_ITEM(frame, 4, PyLong_FromUnsignedLong(view->header.mailbox));
-    PyTuple_SET_ITEM(frame, 5, PyLong_FromUnsignedLongLong(view->header.epoch));
-    PyTuple_SET_ITEM(frame, 6, PyLong_FromUnsignedLongLong(view->header.first_n));
-    PyTuple_SET_ITEM(frame, 7, payloads);
-    if (PyErr_Occurred())
-        Py_CLEAR(frame);
-    return frame;
-}
-
 /* Detaches a broken lane and keeps the error for when the frames before it were handed out. */
 static void keep_broken(Link *self, unsigned peer, const struct finding *finding)
 {
@@ -552,7 +422,7 @@ static int drain_lane(Link *self, unsigned peer, PyObject *frames, Py_ssize_t *l
             PyErr_NoMemory();
             return -1;
         }
-        PyObject *frame = verdict == TAKE_FRAME ? build_frame(self, peer, &view, &finding) : NULL;
+        PyObject *frame = verdict == TAKE_FRAME ? build_frame(self->pairs[peer], peer, &view, &finding) : NULL;
         if (frame == NULL && PyErr_Occurred())
             return -1;
         if (frame == NULL) {
@@ -620,10 +490,8 @@ static PyObject *link_has_room(Link *self, PyObject *number)
     if (lane == NULL)
         return NULL;
     int verdict = lane_room(lane, &finding);
-    if (verdict < 0) {
-        lane_close(&self->core, peer);
-        return raise_broken(self->core.slot, peer, &finding);
-    }
+    if (verdict < 0)
+        return break_lane(self, peer, &finding);
     if (verdict > 0)
         self->core.waiting &= ~bit(peer);
     return PyBool_FromLong(verdict);

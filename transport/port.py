@@ -114,8 +114,8 @@ class Link(Protocol):
         """Sleep until mail, a watched descriptor or the time-out (None: for ever); returns watched descriptors ready.
 
         Returns at once when mail is waiting, or room for a message that was refused; the latter is said once,
-        `has_room` says it again. While mail keeps coming, watched descriptors are looked at every few milliseconds, with
-        a time-out of 0 always. Gives up the interpreter lock.
+        `has_room` says it again. While mail keeps coming, watched descriptors are looked at every few milliseconds,
+        with a time-out of 0 always. Gives up the interpreter lock.
         """
 
     def watch(self, fd: int, /) -> None:

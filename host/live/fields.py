@@ -38,9 +38,17 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 def encode_message(
-    interface: Mapping[str, Any], mailbox: int, tag: str, fields: Mapping[str, Written], me: str
+    interface: Mapping[str, Any],
+    mailbox: int,
+    tag: str,
+    fields: Mapping[str, Written],
+    me: str,
+    wait: str | None = None,
 ) -> bytes:
-    """The bytes of a message for `mailbox`. A reference that is left out is `me`. Raises `FieldProblem`."""
+    """The bytes of a message for `mailbox`. Raises `FieldProblem`.
+
+    A reference that is left out is `me`; one that may be None only when it takes the message `wait`.
+    """
     declared = _declared(interface, mailbox, tag)
     if unknown := [name for name in fields if name not in {field[0] for field in declared}]:
         known = ", ".join(field[0] for field in declared) or "none"
@@ -50,7 +58,7 @@ def encode_message(
         kind = parse_kind(text)
         if name in fields:
             values.append(_converted(f"{tag}.{name}", kind, fields[name], interface["types"]))
-        elif kind.name == "Ref":
+        elif kind.name == "Ref" or _may_answer(kind, wait):
             values.append(me)
         elif not has_default:
             raise FieldProblem(f"{tag}.{name} ({text}) is missing")
@@ -85,6 +93,13 @@ def parse_kind(text: str) -> Kind:
     if rest != len(tokens):
         raise FieldProblem(f"the type {text!r} is not understood")
     return kind
+
+
+def _may_answer(kind: Kind, wait: str | None) -> bool:
+    """Whether a field that may be left out is a reference to which `wait` could be sent."""
+    refs = [part for part in kind.parts if part.name == "Ref"] if kind.name == "|" else []
+    taken = [message for ref in refs for target in ref.parts for message in (target.parts or (target,))]
+    return any(message.name == wait for message in taken)
 
 
 def _declared(interface: Mapping[str, Any], mailbox: int, tag: str) -> list[tuple[str, str, bool]]:

@@ -72,7 +72,7 @@ async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
 
 async def _exchange(node: Node, session: Session, resident: Resident, args: dict[str, Any]) -> Response:
     mailbox, tag, wait = args.get("mailbox", 0), args["tag"], args.get("wait")
-    payload = _encoded(node, session, resident.name, mailbox, tag, args.get("fields", {}))
+    payload = _encoded(node, session, resident.name, mailbox, tag, args.get("fields", {}), wait)
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:
         await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
@@ -84,13 +84,15 @@ async def _exchange(node: Node, session: Session, resident: Resident, args: dict
     return Response("message", [await _await_answer(node, session, wait)])
 
 
-def _encoded(node: Node, session: Session, engine: str, mailbox: int, tag: str, fields: dict[str, Any]) -> bytes:
+def _encoded(
+    node: Node, session: Session, engine: str, mailbox: int, tag: str, fields: dict[str, Any], wait: str | None
+) -> bytes:
     running = node.running.get(engine)
     if running is None:
         raise ControlError("not_ready", f"{engine} is not running: {node.faults.get(engine, 'not ready yet')}")
     written = msgspec.convert(fields, dict[str, Written])
     try:
-        return encode_message(running.interface, mailbox, tag, written, session.name)
+        return encode_message(running.interface, mailbox, tag, written, session.name, wait)
     except FieldProblem as problem:
         raise ControlError("refused", f"{engine}: {problem}") from problem
 

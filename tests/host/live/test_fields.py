@@ -34,6 +34,11 @@ class Ask(Message):
     pair: tuple[int, str] = (0, "")
 
 
+class Tell(Message):
+    text: str
+    to: Ref[Reply] | None = None
+
+
 BOB: Ref[Reply] = cast("Ref[Reply]", "bob")
 ME: Ref[Reply] = cast("Ref[Reply]", "cli.1")
 
@@ -43,7 +48,7 @@ class Silence:
         return
 
 
-ASKER: Device[Ask | Reply, None, Ask] = Device("asker", accepts=Ask | Reply, emits=Ask, driver=Silence)
+ASKER: Device[Ask | Reply | Tell, None, Ask] = Device("asker", accepts=Ask | Reply | Tell, emits=Ask, driver=Silence)
 
 
 def interface() -> dict[str, Any]:
@@ -80,6 +85,13 @@ def test_a_reference_left_out_is_the_session() -> None:
     assert sent(hash=("bytes", b"x")) == Ask(b"x", ME)
 
 
+@pytest.mark.parametrize(("wait", "to"), [(None, None), ("Other", None), ("Reply", ME)])
+def test_a_reference_that_may_be_none_is_the_session_that_waits(wait: str | None, to: Ref[Reply] | None) -> None:
+    """Who waits for an answer has to say so twice, or who does not wait gets one all the same."""
+    payload = encode_message(interface(), 0, "Tell", {"text": Written("text", "hi")}, "cli.1", wait)
+    assert msgspec.msgpack.decode(payload, type=Tell if to else Any) == (Tell("hi", to) if to else ["Tell", "hi"])
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -101,7 +113,7 @@ def test_mistakes_say_which_field_and_what_was_expected(fields: dict[str, Any], 
 
 def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
     """Who mistypes a message has to look up the family."""
-    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Reply"):
+    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Reply, Tell"):
         encoded({}, tag="Aks")
     with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
         encoded({}, mailbox=3)

@@ -76,13 +76,12 @@ class Turns:
         decode = inbox.box.decode if batch.is_encoded else _as_it_is
         family, configuration, env = cell.family, cell.configuration, cell.env
         timers = env.timers
-        earliest = deadlines.earliest
+        is_timed = deadlines.earliest != NEVER
         words = self._show(cell, sender, mailbox, batch.epoch, now_ns)
         start = batch.position
-        number = first = batch.first_n + start
-        for payload in batch.payloads[start : start + cell.stride]:
+        first = number = batch.first_n + start
+        for number, payload in enumerate(batch.payloads[start : start + cell.stride], first):
             words[N] = number
-            number += 1
             try:
                 message = decode(payload)
             except msgspec.DecodeError as error:
@@ -91,29 +90,30 @@ class Turns:
             outcome = step(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
             if outcome.__class__ is Committed:
                 env = outcome.env
-                if outcome.outputs:
-                    outputs.append((cell, outcome.outputs))
-                    if outcome.outputs[-1].__class__ is Stopped:
-                        cell.is_ended = True
-                        break
-                if env.timers is not timers:
-                    timers, cell.env = env.timers, env
-                    self.rearm(cell)
-                    earliest = deadlines.earliest
+                if outcome.outputs or env.timers is not timers:
+                    if outcome.outputs:
+                        outputs.append((cell, outcome.outputs))
+                        if outcome.outputs[-1].__class__ is Stopped:
+                            cell.is_ended = True
+                            break
+                    if env.timers is not timers:
+                        timers, cell.env = env.timers, env
+                        self.rearm(cell)
+                        is_timed = deadlines.earliest != NEVER
             else:
                 cell.env = env
                 self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome)
+                env = cell.env
                 if cell.suspension is not None or cell.is_ended:
-                    env = cell.env
                     break
-                env, timers, earliest = cell.env, cell.env.timers, deadlines.earliest
-            if earliest != NEVER:
+                timers, is_timed = env.timers, deadlines.earliest != NEVER
+            if is_timed:
                 now_ns = clock()
-                if now_ns >= earliest:
+                if now_ns >= deadlines.earliest:
                     break
         words[N] = 0
         cell.env = env
-        taken = number - first
+        taken = number - first + 1
         cell.handled += taken
         words[HANDLED] = words[HANDLED] + taken
         inbox.advance(taken)

@@ -26,7 +26,7 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
 
     Keys: `name`, `version`, `device`, `config` and `state` (JSON schemas or None), `state_layout` {type, types},
     `boxes` [{number, accepts, lossy, stored_max}] and `emits`, both {tag: [[field, type, has default], …]}, `types`
-    {name: {layout, fields}} for the structs named in types, `timers`, `rules`, `strategy`, `strict`, `spawns`.
+    {name: {layout, tag, fields}} for the structs named in types, `timers`, `rules`, `strategy`, `strict`, `spawns`.
     """
     types: dict[str, Any] = {}
     return {
@@ -159,7 +159,8 @@ def _describe(kind: type[Any], types: dict[str, Any]) -> None:
     if kind.__name__ in types:
         return
     config = kind.__struct_config__
-    types[kind.__name__] = {"layout": "place" if config.array_like else "name", "fields": []}
+    layout = "place" if config.array_like else "name"
+    types[kind.__name__] = {"layout": layout, "tag": config.tag, "fields": []}
     types[kind.__name__]["fields"] = _fields(kind, types)
 
 

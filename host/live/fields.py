@@ -235,10 +235,11 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
         raise TypeError("an object is expected")
     kinds = {field: parse_kind(text) for field, text, _ in described["fields"]}
     given = {field: _from_json(kinds[field], item, types) for field, item in value.items() if field != "type"}
+    tag = described["tag"]
     if described["layout"] == "name":
-        return given
+        return given if tag is None else {"type": tag, **given}
     values = [given[field] for field in list(kinds)[: len(given)]]
-    return [value["type"], *values] if "type" in value else values
+    return values if tag is None else [tag, *values]
 
 
 def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:

@@ -39,6 +39,10 @@ class Tell(Message):
     to: Ref[Reply] | None = None
 
 
+class Forward(Message):
+    inner: Reply
+
+
 BOB: Ref[Reply] = cast("Ref[Reply]", "bob")
 ME: Ref[Reply] = cast("Ref[Reply]", "cli.1")
 
@@ -48,7 +52,9 @@ class Silence:
         return
 
 
-ASKER: Device[Ask | Reply | Tell, None, Ask] = Device("asker", accepts=Ask | Reply | Tell, emits=Ask, driver=Silence)
+ASKER: Device[Ask | Reply | Tell | Forward, None, Ask] = Device(
+    "asker", accepts=Ask | Reply | Tell | Forward, emits=Ask, driver=Silence
+)
 
 
 def interface() -> dict[str, Any]:
@@ -142,3 +148,9 @@ def test_no_text_of_a_type_crashes_the_parser(text: str) -> None:
         parse_kind(text)
     except FieldProblem:
         return
+
+
+def test_a_message_inside_a_message_carries_its_tag() -> None:
+    """If false, a nested message is refused by whoever decodes it."""
+    payload = encoded({"inner": ("json", {"text": "hello"})}, tag="Forward")
+    assert msgspec.msgpack.decode(payload, type=Forward) == Forward(Reply("hello"))

@@ -57,6 +57,7 @@ def test_an_interface_is_plain_data() -> None:
     assert interface["boxes"][0]["accepts"]["Later"] == [["number", "int", False], ["reply", "Ref[Told]", False]]
     assert interface["types"]["Tell"] == {
         "layout": "name",
+        "tag": "Tell",
         "fields": [["target", "str", False], ["number", "int", False]],
     }
 

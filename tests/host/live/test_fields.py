@@ -119,7 +119,7 @@ def test_mistakes_say_which_field_and_what_was_expected(fields: dict[str, Any], 
 
 def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
     """Who mistypes a message has to look up the family."""
-    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Reply, Tell"):
+    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Forward, Reply, Tell"):
         encoded({}, tag="Aks")
     with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
         encoded({}, mailbox=3)

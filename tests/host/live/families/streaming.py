@@ -18,7 +18,7 @@ from engines.model import (
     rule,
 )
 
-BURST = 50
+BURST = 100
 TICK_NS = 1_000_000
 
 

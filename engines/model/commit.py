@@ -65,13 +65,14 @@ class Draft:
         env: Environment[Any],
         cause: Cause,
         now_ns: int,
+        outputs: list[Output],
     ) -> None:
         self.family = family
         self.configuration = configuration
         self.env = env
         self.cause = cause
         self.now_ns = now_ns
-        self.outputs: list[Output] = []
+        self.outputs = outputs
         self.stopped = False
 
     def mailbox(self, number: int) -> Mailbox[Any, Any]:
@@ -113,16 +114,25 @@ def commit(
         return env, (outgoing(family, effects),)
     else:
         effects = (effects,) if kind in PERFORM else (Become(effects),)
-    draft = Draft(family, configuration, env, cause, now_ns)
+    outputs: list[Output] = []
+    draft = None  # made for what changes the environment: most transitions only send
     for effect in effects:
-        perform = PERFORM.get(type(effect))
+        kind = type(effect)
+        if kind is Sent and not family.strict:
+            outputs.append(outgoing(family, effect))
+            continue
+        perform = PERFORM.get(kind)
         if perform is None:
-            raise EffectError(f"an action returns effects or a state, not {type(effect).__name__}")
+            raise EffectError(f"an action returns effects or a state, not {kind.__name__}")
+        if draft is None:
+            draft = Draft(family, configuration, env, cause, now_ns, outputs)
         perform(draft, effect)
+    if draft is None:
+        return env, tuple(outputs)
     if draft.stopped:
         draft.env = draft.env.with_timers(NO_TIMERS)
-        draft.outputs.append(Stopped())
-    return draft.env, tuple(draft.outputs)
+        outputs.append(Stopped())
+    return draft.env, tuple(outputs)
 
 
 def outgoing(family: Family[Any, Any, Any, Any], effect: Sent[Any]) -> Outgoing:

@@ -23,13 +23,16 @@ class Plan:
     holds is the transition.
     """
 
-    __slots__ = ("box", "candidates", "mailbox", "plain", "rules")
+    __slots__ = ("box", "candidates", "mailbox", "plain", "rules", "state_types")
 
-    def __init__(self, box: Box[Any, Any], rules: tuple[AnyRule, ...], plain: bool) -> None:
+    def __init__(
+        self, box: Box[Any, Any], rules: tuple[AnyRule, ...], plain: bool, state_types: frozenset[type[Any]]
+    ) -> None:
         self.box = box
         self.mailbox = box.number
         self.rules = rules
         self.plain = plain
+        self.state_types = state_types
         self.candidates: tuple[Candidate, ...] = tuple((rule.guard, rule.action, (rule.name,)) for rule in rules)
 
 
@@ -48,7 +51,7 @@ def plan_messages(family: Family[Any, Any, Any, Any]) -> dict[type[Any], Plan]:
             asks = any(rule.interactive for rule in rules)
             special = family.strict or family.holds_blobs or asks or kind in family.hidden
             plain = family.strategy == "first" and not special
-            plans[kind] = Plan(box, rules, plain)
+            plans[kind] = Plan(box, rules, plain, family.state_types)
     return plans
 
 

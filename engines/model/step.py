@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
-from .commit import Draft, StoredOverflow, commit, store_message
+from .commit import Draft, StoredOverflow, commit, outgoing, store_message
+from .effects import Sent
 from .environment import Environment, Handle
 from .interaction import Answer, AnswerError, Answers, Roll, Unanswered, follow
 from .outcome import Committed, Failed, Outcome, Output, Overflow, Refused, Stopped, Stored, Suspended
@@ -71,19 +72,17 @@ def step(
         for guard, action, labels in plan.candidates:
             if guard is None:
                 match = message
-            else:
-                match = guard(trigger)
-                if match is None:
-                    continue
+            elif (match := guard(trigger)) is None:
+                continue
             effects = action(match, trigger)
-            if type(effects) in family.state_types:
-                return Committed(
-                    Environment(effects, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count),
-                    (),
-                    labels,
-                )
-            after, outputs = commit(family, configuration, env, cause, now_ns, effects)
-            return Committed(after, outputs, labels)
+            kind = type(effects)
+            if kind in plan.state_types:
+                env = Environment(effects, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count)
+                return Committed(env, (), labels)
+            if kind is Sent:
+                return Committed(env, (outgoing(family, effects),), labels)
+            env, outputs = commit(family, configuration, env, cause, now_ns, effects)
+            return Committed(env, outputs, labels)
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
     except Exception as error:
@@ -104,7 +103,7 @@ def _store(
     cause: Delivery[Any],
     now_ns: int,
 ) -> Stored[Any] | Overflow:
-    draft = Draft(family, configuration, env, cause, now_ns)
+    draft = Draft(family, configuration, env, cause, now_ns, [])
     try:
         store_message(draft, cause)
     except StoredOverflow as full:

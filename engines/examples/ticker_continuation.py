@@ -56,3 +56,19 @@ def tell(request: Count, t: Arrived[Count, Terms, Ticks]) -> Effects[Ticks, Coun
 TICKER = Family(
     "ticker-with-continuation", config=Terms, state=Ticks(), accepts=Increment | Count, emits=Counted | Continued
 ).rules(carry_on, increment, tell)
+
+
+class Beat(Message):
+    """To a drummer: so many increments, to `ticker`."""
+
+    times: int
+    ticker: Ref[Increment]
+
+
+@rule
+def beat(order: Beat, _t: Arrived[Beat, None, None]) -> Effects[None, Increment]:
+    """State: none. Messages: the increments. Timers, engines: none."""
+    return [Send(order.ticker, Increment())] * order.times
+
+
+DRUMMER = Family("drummer", accepts=Beat, emits=Increment).rules(beat)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.examples import ticker_continuation
-from engines.examples.ticker import TICKER, Count, Counted, Increment, Ticks
+from engines.examples.ticker import TICKER, Count, Increment, Ticks
 from engines.examples.ticker_continuation import DRUMMER, Beat, Continued, Terms
 from engines.model import Ref
 

@@ -70,7 +70,7 @@ class Worker:
         load = load or loader(boot.roots, check=False)
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
         report = Report()
-        self.outbox = Outbox(boot.slot, boot.epoch, self.births, own.page.words, own.link)
+        self.outbox = Outbox(boot.slot, boot.epoch, self.births, own.link)
         self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
         self.telling = Telling(channel, report)
         self.desk = Desk(self, own.attach)

@@ -18,7 +18,7 @@ from host.node.cell import Cell
 from host.node.deadlines import NEVER
 from host.node.early import EarlyMail, Letterbox
 from host.node.mailbox import Batch, Inbox
-from host.node.progress import HANDLED, RECEIVED, Words
+from host.node.progress import Tally
 from host.node.report import Happening, Report
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ class Position(NamedTuple):
 class Arrivals:
     """Mutable, one a scheduler."""
 
-    def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, words: Words) -> None:
+    def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, tally: Tally) -> None:
         self.early = EarlyMail()
         self._crashed: Position | None = None
         self._crashed_until_ns = NEVER
         self._scheduler = scheduler
         self._clock = clock
         self._report = report
-        self._words = words
+        self._tally = tally
         self._count = 0
 
     def deliver(
@@ -118,7 +118,7 @@ class Arrivals:
     def count_handled(self, cell: Cell, messages: int) -> None:
         """Messages left a mailbox otherwise than through a transition."""
         cell.handled += messages
-        self._words[HANDLED] = self._words[HANDLED] + messages
+        self._tally.handled += messages
 
     def _align(
         self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
@@ -190,7 +190,7 @@ class Arrivals:
 
     def _count_received(self, cell: Cell, messages: int) -> None:
         cell.received += messages
-        self._words[RECEIVED] = self._words[RECEIVED] + messages
+        self._tally.received += messages
 
     def _happened(self, kind: str, cell: Cell, **fields: Any) -> None:
         self._report.happenings.append(Happening(kind, cell.name, fields))

@@ -70,6 +70,7 @@ class Cell:
         "marks",
         "name",
         "notify",
+        "only_inbox",
         "received",
         "sent",
         "stride",
@@ -93,6 +94,7 @@ class Cell:
         self.inboxes = {
             number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in family.boxes.items()
         }
+        self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
         self.suspension: Suspension | None = None
         self.held: dict[str, deque[tuple[int, Any]]] = {}
@@ -120,10 +122,14 @@ class Cell:
     @property
     def depth(self) -> int:
         """Messages waiting in all mailboxes."""
+        if self.only_inbox is not None:
+            return self.only_inbox.depth
         return sum(inbox.depth for inbox in self.inboxes.values())
 
     def next_inbox(self) -> Inbox | None:
         """The mailbox whose mail came first; None when none waits."""
+        if self.only_inbox is not None:
+            return self.only_inbox if self.only_inbox.depth else None
         found: Inbox | None = None
         for inbox in self.inboxes.values():
             if inbox.depth and (found is None or inbox.batches[0].arrival < found.batches[0].arrival):

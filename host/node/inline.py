@@ -48,7 +48,7 @@ class InlineNode:
         self._births = Births(node, load, are_here=True)
         self._numbers: dict[tuple[str, str, int], int] = {}
         read = clock or (lambda: self.now_ns)
-        self.outbox = Outbox(1, 1, self._births, self.progress.words)
+        self.outbox = Outbox(1, 1, self._births)
         self.scheduler = Scheduler(read, chance, self.answers, self.progress, self.report, self.outbox)
 
     def bear(self, specs: Iterable[EngineSpec]) -> None:

@@ -27,7 +27,6 @@ from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, vie
 from host.node.cell import Cell
 from host.node.circles import closes_circle
 from host.node.mailbox import Inbox
-from host.node.progress import SENT, Words
 from host.node.report import NoteLine
 from host.node.signals import Signals
 from host.node.way import Way
@@ -52,7 +51,7 @@ class Outbox:
 
     _scheduler: Scheduler
 
-    def __init__(self, slot: int, epoch: int, births: Births, words: Words, link: Link | None = None) -> None:
+    def __init__(self, slot: int, epoch: int, births: Births, link: Link | None = None) -> None:
         self.slot = slot
         self.epoch = epoch
         self.link = link
@@ -61,7 +60,6 @@ class Outbox:
         self.on_news: Callable[[], None] = lambda: None
         self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
         self._births = births
-        self._words = words
         self._routes: dict[str, int] = {}
         self._asked: set[str] = set()
 
@@ -304,7 +302,7 @@ class Outbox:
 
     def _count(self, cell: Cell) -> None:
         cell.sent += 1
-        self._words[SENT] = self._words[SENT] + 1
+        self._scheduler.tally.sent += 1
 
     def _bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
         now_ns = self._scheduler.clock()

@@ -3,7 +3,7 @@
 A row of words with one writer, and the names of the stream whose message is in flight. Live, both lie in a slot's
 control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is 0 while
 the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The numbers of a
-stream start at 1.
+stream start at 1. The counters are brought up to date once a cycle.
 """
 
 from __future__ import annotations
@@ -31,6 +31,24 @@ WORDS: Final = 8
 
 TIMERS: Final = (1 << 32) - 1
 """No mailbox has this number: what is in flight are elapsed timers."""
+
+
+class Tally:
+    """The counters of a cycle under way, before they are shown."""
+
+    __slots__ = ("handled", "received", "sent")
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.received = 0
+        self.sent = 0
+
+    def show(self, words: Words) -> None:
+        """Bring the words up to date."""
+        words[HANDLED] = self.handled
+        words[RECEIVED] = self.received
+        words[SENT] = self.sent
+        words[PARKED] = self.received - self.handled
 
 
 class Words(Protocol):

@@ -24,7 +24,7 @@ from host.node.cell import STRIDE_MAX, Cell
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
-from host.node.progress import HANDLED, PARKED, RECEIVED, Progress
+from host.node.progress import Progress, Tally
 from host.node.report import Report
 from host.node.turns import Turns
 
@@ -58,9 +58,10 @@ class Scheduler:
         self.report = report
         self.outbox = outbox
         self.deadlines = Deadlines()
-        self.turns = Turns(clock, chance, answers, progress, report, self.deadlines)
+        self.tally = Tally()
+        self.turns = Turns(clock, chance, answers, progress, report, self.deadlines, self.tally)
         self.clock = clock
-        self.arrivals = Arrivals(self, clock, report, progress.words)
+        self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
         self._ready: deque[Cell] = deque()
         self._stopping: dict[Cell, None] = {}
@@ -95,7 +96,7 @@ class Scheduler:
         """An engine that was in another process before, with its mail; one that ended only has outputs left."""
         if not cell.is_ended:
             self.cells[cell.name] = cell
-            self._words[RECEIVED] = self._words[RECEIVED] + cell.depth
+            self.tally.received += cell.depth
             if cell.is_stopping:
                 self._stopping[cell] = None
         self.arrivals.continue_after(cell)
@@ -191,8 +192,7 @@ class Scheduler:
         for cell in tuple(self._stopping):
             if all(inbox.depth <= inbox.go_at for inbox in cell.inboxes.values()):
                 self._go(cell)
-        words = self._words
-        words[PARKED] = words[RECEIVED] - words[HANDLED]
+        self.tally.show(self._words)
 
     def _go(self, cell: Cell) -> None:
         del self._stopping[cell]
@@ -212,7 +212,7 @@ class Scheduler:
             cell.stride = max(1, stride // 4) if taken_ns > STRIDE_SLOW_NS else min(STRIDE_MAX, stride * 2)
         if cell.is_ended:
             self.end(cell)
-        elif cell.is_runnable and (inbox.depth or cell.depth):
+        elif (inbox.depth or cell.depth) and cell.is_runnable:
             cell.is_queued = True
             self._ready.append(cell)
 

@@ -36,7 +36,7 @@ from host.node.answers import AnswerLog, Recorded
 from host.node.cell import Cell, Suspension
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
-from host.node.progress import EPOCH, HANDLED, MAILBOX, STARTED_NS, TIMERS, N, Progress
+from host.node.progress import EPOCH, MAILBOX, STARTED_NS, TIMERS, N, Progress, Tally
 from host.node.report import Report, Standing
 
 Cause = Delivery[Any] | Due
@@ -53,6 +53,7 @@ class Turns:
         progress: Progress,
         report: Report,
         deadlines: Deadlines,
+        tally: Tally,
     ) -> None:
         self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
         self._clock = clock
@@ -61,6 +62,7 @@ class Turns:
         self._progress = progress
         self._report = report
         self._deadlines = deadlines
+        self._tally = tally
         self._shown: tuple[Cell | None, str] = (None, "")
 
     def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> None:
@@ -115,7 +117,7 @@ class Turns:
         cell.env = env
         taken = number - first + 1
         cell.handled += taken
-        words[HANDLED] = words[HANDLED] + taken
+        self._tally.handled += taken
         inbox.advance(taken)
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:

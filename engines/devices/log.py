@@ -7,6 +7,7 @@ A line is in the file once `Written` says so; it survives a crash of the node, n
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ LINES_MAX: Final = 1000
 
 
 class LogFile(Config):
-    """The file; a relative path begins at the folder in which the node was started. It is made when missing."""
+    """The file; a relative path begins at the folder in which the node was started. What is missing of it is made."""
 
     path: str
 
@@ -77,7 +78,9 @@ class Log:
 
     async def run(self, host: DeviceHost) -> None:
         """Live until cancelled; the file is closed then. Raises OSError: the disk does not let it."""
-        with open(host.config.path, "a", encoding="utf-8") as file:
+        path = Path(host.config.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
             while True:
                 mail = await host.receive()
                 match mail.message:
@@ -86,7 +89,7 @@ class Log:
                         if destination is not None:
                             await send(host, destination, Written(text))
                     case ReadLines(destination, count):
-                        await send(host, destination, Lines(last_lines(file.name, count)))
+                        await send(host, destination, Lines(last_lines(path, count)))
 
     def _write(self, file: TextIO, line: Line) -> None:
         file.write(msgspec.json.encode(line).decode() + "\n")
@@ -99,9 +102,9 @@ async def send(host: DeviceHost, target: Ref[M], message: M) -> None:
         await host.writable(target)
 
 
-def last_lines(path: str, count: int) -> tuple[Line, ...]:
+def last_lines(path: Path, count: int) -> tuple[Line, ...]:
     """The last lines of a log file. Raises OSError, and msgspec.DecodeError for a line that is none of ours."""
-    with open(path, encoding="utf-8") as file:
+    with path.open(encoding="utf-8") as file:
         return tuple(msgspec.json.decode(line, type=Line) for line in deque(file, _bounded(count)))
 
 

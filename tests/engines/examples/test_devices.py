@@ -104,8 +104,9 @@ def test_the_log_carries_on_in_a_file_that_is_there(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_is_a_crash(tmp_path: Path) -> None:
     """If false, lines vanish in silence."""
-    with pytest.raises(FileNotFoundError):
-        driven(log.LOG, LogFile(str(tmp_path / "missing" / "log")), WriteLine("lost"))
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        driven(log.LOG, LogFile(str(tmp_path / "file" / "log")), WriteLine("lost"))
 
 
 @pytest.mark.parametrize("answers", [driven, twinned])

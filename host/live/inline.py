@@ -1,0 +1,178 @@
+"""A whole node in one process, for a debugger: `enginehost up --inline`.
+
+No fork, no lanes, no deadlines, nothing restarted: a breakpoint may stay hit as long as it likes, and an error of the
+host itself stops the program where it happens. The scheduler is the one every worker runs, so rules, order and dead
+letters are the same; drivers of devices run beside it in one event loop. Notes go to standard output, dead letters and
+choices that wait to standard error. A line on standard input, `ENGINE CHOICE`, answers a choice. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import Device
+from host.config.spec import EngineSpec, NodeSpec
+from host.live.chance import uniform
+from host.live.clock import engine_clock, offset_now
+from host.live.device_host import DriverHost
+from host.live.loading import loader
+from host.node.births import Births
+from host.node.cell import Cell
+from host.node.inline import InlineNode
+
+LINE_BYTES_MAX: Final = 4_096
+"""Of standard input at once."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class InlineRun:
+    """A node that runs in this process. Also what a test drives that wants devices and real time."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        """Import every family. Raises `LoadError` for one that cannot be."""
+        self.clock = engine_clock(offset_now())
+        self._load = loader(spec.roots, check=True)
+        for engine in spec.engines:
+            self._load(engine.family)
+        self._spec = spec
+        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=uniform)
+        self.scheduler = self.node.scheduler
+        self.outbox = self.node.outbox
+        self._births = Births(spec.node, self._load, are_here=True)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Until cancelled, or until the host makes a mistake. Raises `BirthError`."""
+        self._failed = asyncio.get_running_loop().create_future()
+        for spec in self._spec.engines:
+            self._bear(spec)
+        self.soon()
+        try:
+            await self._failed
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    def soon(self) -> None:
+        """Run a cycle when the caller has yielded."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def publish(self) -> None:
+        """Nothing to publish: there is no lane."""
+
+    def answer(self, engine: str, choice: str) -> str:
+        """Answer an engine that stands at a choice; "" when it was taken, else why not."""
+        error = self.scheduler.answer(engine, choice)
+        self.soon()
+        return error
+
+    def _bear(self, spec: EngineSpec) -> None:
+        family = self._load(spec.family)
+        if not isinstance(family, Device):
+            self.node.bear([spec])
+            return
+        configuration, _ = self._births.configure(family, spec, None, 1)
+        self.scheduler.settle(Cell(family, configuration, None, spec.mailboxes), self._prepare)
+
+    def _prepare(self, cell: Cell) -> None:
+        host = DriverHost(self, cell)
+        self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, host))
+
+    async def _drive(self, cell: Cell, host: DriverHost) -> None:
+        try:
+            await cell.family.driver().run(host)
+        except Exception as error:
+            assert self._failed is not None
+            if not self._failed.done():
+                self._failed.set_exception(error)
+            return
+        self.scheduler.end(cell)
+        self.soon()
+
+    def _turn(self) -> None:
+        self._is_due = False
+        try:
+            self.node.cycle()
+            self._show()
+        except Exception as error:
+            assert self._failed is not None
+            if not self._failed.done():
+                self._failed.set_exception(error)
+            return
+        if not self.scheduler.is_idle:
+            self.soon()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wakes_ns = self.scheduler.wakes_ns
+        if wakes_ns is not None:
+            wait_s = max(0, wakes_ns - self.clock()) / 1e9
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.soon)
+
+    def _show(self) -> None:
+        report = self.node.report
+        report.spawned.clear()
+        for note in report.take_notes()[0]:
+            _print({"engine": note.engine, "time": note.now_ns, "text": note.text, "fields": note.fields})
+        for standing in report.standing:
+            _print({"waits": standing.engine, "options": standing.options}, sys.stderr)
+        report.standing.clear()
+        while report.happenings:
+            _print(msgspec.to_builtins(report.happenings.popleft()), sys.stderr)
+        if report.has_letters:
+            for letter in report.take_letters()[1]:
+                _print({"dead_letter": letter.reason, **msgspec.structs.asdict(letter)}, sys.stderr)
+
+
+def run(spec: NodeSpec) -> None:
+    """Run a node in this process until Ctrl-C. Raises what a driver or the host itself raises."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(InlineRun(spec)))
+
+
+async def _run(inline: InlineRun) -> None:
+    loop = asyncio.get_running_loop()
+    reading = _can_read(loop, inline)
+    try:
+        await inline.run()
+    finally:
+        if reading:
+            loop.remove_reader(sys.stdin)
+
+
+def _can_read(loop: asyncio.AbstractEventLoop, inline: InlineRun) -> bool:
+    """Have lines of standard input answered, where it is something an event loop can wait for."""
+
+    def read() -> None:
+        line = sys.stdin.readline(LINE_BYTES_MAX)
+        if not line:
+            loop.remove_reader(sys.stdin)
+            return
+        engine, _, choice = line.strip().partition(" ")
+        error = inline.answer(engine, choice.strip()) if engine else ""
+        if error:
+            _print({"error": error}, sys.stderr)
+
+    try:
+        loop.add_reader(sys.stdin, read)
+    except (OSError, ValueError, NotImplementedError):
+        return False
+    return True
+
+
+def _print(item: dict[str, Any], stream: Any = None) -> None:
+    print(_encode(item).decode(), file=stream or sys.stdout, flush=True)

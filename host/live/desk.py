@@ -8,10 +8,10 @@ dropped: it has been replaced and is about to end.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from host.live import links, population, restarts
-from host.live.inspection import Inspector
 from host.live.node import Node
 from host.live.processes import Process
 from host.live.slots import Slot
@@ -39,9 +39,9 @@ from host.node.supervision import Ending, History
 class PacketDesk:
     """The `Desk` of a live node."""
 
-    def __init__(self, node: Node, inspector: Inspector) -> None:
+    def __init__(self, node: Node, is_device: Callable[[str], Awaitable[bool]]) -> None:
         self._node = node
-        self._inspector = inspector
+        self._is_device = is_device
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
@@ -62,7 +62,9 @@ class PacketDesk:
         if process is not slot.process:
             return
         slot.process = None
-        if slot.state != "stopping":
+        if node.phase == "starting" and slot.state == "starting":
+            restarts.failed_to_start(node, slot, process.pid, ending)
+        elif slot.state != "stopping":
             restarts.crashed(node, slot, process.pid, ending)
         elif node.phase != "stopping":
             population.remove(node, slot)
@@ -104,6 +106,7 @@ class PacketDesk:
         for engine in engines:
             node.running[engine.name] = engine
             node.faults.pop(engine.name, None)
+            slot.device = bool(engine.interface["device"])
             if engine.name in slot.unready:
                 slot.unready.discard(engine.name)
                 kind = "restarted" if slot.restarts else "started"
@@ -130,8 +133,7 @@ class PacketDesk:
         if slot.state == "starting" and not slot.unready:
             slot.move("ready")
             slot.in_flight = None
-        if all(s.state != "starting" for s in node.slots.values()):
-            node.settled.set()
+        node.check_settled()
 
     def _take_spawn(self, slot: Slot, spawn: Spawn) -> None:
         spec = spawn.birth.spec
@@ -144,7 +146,7 @@ class PacketDesk:
 
     async def _start_child(self, slot: Slot, family: str) -> None:
         """A slot made for a child: mail for it may already be in the lanes, the process follows."""
-        slot.device = (await self._inspector.look_at(family)).device
+        slot.device = await self._is_device(family)
         if slot.state == "starting" and self._node.phase != "stopping":
             population.launch(self._node, slot, History(self._node.now_ns()))
 

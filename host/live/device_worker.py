@@ -161,11 +161,13 @@ class DeviceWorker(Worker):
             host.forget_ways()
 
 
-def run_devices(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) -> None:
+def run_devices(
+    channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink, load: Callable[[str], Declaration[Any, Any, Any]]
+) -> None:
     """The life of a worker for devices."""
 
     async def live() -> None:
-        worker = DeviceWorker(channel, boot, own)
+        worker = DeviceWorker(channel, boot, own, load)
         worker.bear(boot.births)
         await worker.live()
 

@@ -21,7 +21,7 @@ from host.live.records import Record
 from host.live.slots import Memory, Slot
 from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
-from host.node.routing import Directory, Missing
+from host.node.routing import Directory
 from host.node.supervision import Ending, Limits
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Node:
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
 
-    def slot_of(self, engine: str) -> Slot | None:
-        """Where an engine lives."""
-        resident = self.directory.find(engine)
-        return None if isinstance(resident, Missing) else self.slots.get(resident.slot)
+    def check_settled(self) -> None:
+        """Whether no slot waits for its first words any more; tells who starts the node."""
+        if all(slot.state != "starting" for slot in self.slots.values()):
+            self.settled.set()

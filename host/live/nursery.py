@@ -6,17 +6,15 @@ socket. A zygote that died is replaced at the next request; workers are not its 
 
 from __future__ import annotations
 
-import os
 import select
-import signal
-import sys
 from typing import Final
 
 import msgspec
 
-from host.live.packets import Channel, channel_pair
+from host.live.packets import Channel
 from host.live.wire import Packet
-from host.live.zygote import Fork
+from host.live.zygote import Fork, Log
+from host.live.zygote_start import StartedZygote, exec_zygote
 from transport.port import Closed
 
 ROOM_S: Final = 1.0
@@ -24,13 +22,12 @@ ROOM_S: Final = 1.0
 
 
 class Nursery:
-    """The zygote, and births through it. For the supervisor's main thread. `log_fd` becomes everybody's stderr."""
+    """The zygote, and births through it. For the supervisor's main thread. `log_fd` becomes everybody's output."""
 
-    def __init__(self, log_fd: int) -> None:
+    def __init__(self, zygote: StartedZygote, log_fd: int) -> None:
         self._log_fd = log_fd
-        self.pid = 0
         self._channel: Channel[Packet] | None = None
-        self._start()
+        self._adopt(zygote)
 
     def bear(self, request: Fork, socket_fd: int) -> None:
         """Have a child forked that owns `socket_fd`, which the caller closes. A dead zygote is replaced first.
@@ -38,7 +35,7 @@ class Nursery:
         Raises `Closed` when the new one is dead too.
         """
         for _ in range(2):
-            channel = self._channel or self._start()
+            channel = self._channel or self._adopt(exec_zygote())
             try:
                 channel.send(request, (socket_fd,))
                 while channel.waiting and select.select([], [channel], [], ROOM_S)[1]:
@@ -54,20 +51,8 @@ class Nursery:
             self._channel.close()
             self._channel = None
 
-    def _start(self) -> Channel[Packet]:
-        """Exec a zygote, with no signal blocked, whatever this process blocks while it starts."""
-        ours, theirs = channel_pair()
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        streams = [(null, 0), (self._log_fd, 1), (self._log_fd, 2), (theirs.fileno(), 3)]
-        self.pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "host.live.zygote", "3"],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in streams],
-            setsigmask=[],
-            setsigdef=[signal.SIGINT, signal.SIGTERM],
-        )
-        os.close(null)
-        theirs.close()
-        self._channel = Channel(ours, msgspec.msgpack.Decoder(Packet))
+    def _adopt(self, zygote: StartedZygote) -> Channel[Packet]:
+        self.pid = zygote.pid
+        self._channel = Channel(zygote.socket, msgspec.msgpack.Decoder(Packet))
+        self._channel.send(Log(), (self._log_fd,))
         return self._channel

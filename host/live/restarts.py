@@ -28,6 +28,17 @@ NAMED_MAX: Final = 100
 """Engines of a dead process that get an event each; a group of thousands says the rest in one number."""
 
 
+def failed_to_start(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
+    """A process ended before the node was up and its engines ready: nobody waits for a second try."""
+    slot.move("ended")
+    _report(node, slot, pid, ending)
+    how = f"killed by {_signal_name(ending)}" if ending.signal else f"exit code {ending.code}"
+    for name in sorted(slot.unready):
+        node.on_fault(name, "crashed", f"its process ended before it was ready: {how}")
+    slot.move("give_up")
+    node.check_settled()
+
+
 def crashed(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
     """The process of a slot is gone and nobody asked it to go."""
     slot.move("ended")

@@ -1,8 +1,8 @@
 """A node from its first process to its last.
 
-Start: the zygote is asked to look at the families while slots are made (`inspection`); a family that does not import
-ends the start, with every reason at once, before any worker exists. Then all workers are born at once. The node is
-ready when every engine said so; one that cannot, and the whole node goes again.
+Start: all workers are born at once; beside them a throw-away child checks the families (`inspection`), because workers
+skip that. The node is ready when every engine said so and the check found nothing; one that cannot, and the whole node
+goes again, with the reasons.
 
 End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal
 kills. Workers are told to leave, whoever is still there after the deadline is killed, and the folder is removed last,
@@ -18,32 +18,34 @@ import contextlib
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvloop
 
 from host.config.spec import NodeSpec
 from host.live import clock, population
 from host.live.control import EXIT_CODES, Response
-from host.live.control_server import ControlServer
 from host.live.desk import PacketDesk
-from host.live.inspection import Inspector, Look
 from host.live.instances import Instance
 from host.live.lifeline import become_subreaper
 from host.live.memory import SlotTransport
 from host.live.node import SLOT_SUPERVISOR, Node
 from host.live.nursery import Nursery
-from host.live.operations import Operations
 from host.live.overview import node_item
 from host.live.processes import Process, Reaper
 from host.live.records import Record
 from host.live.runtime_dir import RuntimeDir
 from host.live.sessions import Sessions
-from host.live.supervisor import SIGNALS, Progress
+from host.live.startup import Progress
+from host.live.supervisor import SIGNALS
 from host.live.wire import Exit, Letter
 from host.node.placement import NoSlot, lay_out
 from transport.native import NativeMissing
 from transport.port import Frame
+
+if TYPE_CHECKING:
+    from host.live.control_server import ControlServer
+    from host.live.inspection import Inspector, Look
 
 DRAIN_NS: Final = 5_000_000_000
 """How long engines may work on what they have after a signal."""
@@ -78,6 +80,8 @@ class _Service:
         self._kill = asyncio.Event()
         self._drain_ns = DRAIN_NS
         self._faults: list[dict[str, str]] = []
+        self._control: ControlServer | None = None
+        self._looking: Inspector | None = None
 
     async def run(self, is_attached: bool) -> int:
         self._take_signals()
@@ -87,17 +91,15 @@ class _Service:
             self._node = node = self._make_node()
         except NativeMissing as error:
             return self._fail("failed", str(error))
-        self._inspector = Inspector(self._nursery, self._spec.roots)
-        node.desk = PacketDesk(node, self._inspector)
-        control = ControlServer(self._runtime.control, Operations(node, self._begin_stop).handle)
-        self._announce()
+        node.desk = PacketDesk(node, self._is_device)
         tending = asyncio.create_task(self._tend())
         try:
             return await self._live()
         finally:
             tending.cancel()
             await self._shut_down()
-            control.close()
+            if self._control is not None:
+                self._control.close()
 
     async def _live(self) -> int:
         """Start, stay, return the exit code when it is time to go."""
@@ -113,21 +115,49 @@ class _Service:
         return EXIT_CODES["ok"]
 
     async def _start(self) -> int | None:
-        """Inspect, place, start all workers, wait until each has spoken. An exit code when that did not succeed."""
-        node = self._node
-        look = await self._or_stop(self._inspector.look_at_node(self._spec))
-        if look is None:
-            return None
-        self._note_findings(look)
-        if self._faults:
-            return self._fail_start()
-        devices = frozenset(e.name for e in self._spec.engines if look.is_device(e.family))
+        """Place, start all workers, wait until each has spoken. An exit code when that did not succeed.
+
+        Where engines share a slot, the families are looked at first: a device must not come between engines with rules.
+        Otherwise the look goes on beside the start; a worker with one engine sees for itself what it is.
+        """
+        engines = self._spec.engines
         try:
-            population.populate(node, lay_out(self._spec.engines, devices))
+            plans = lay_out(engines, frozenset())
+            is_shared = len(plans) < len(engines)
+            if not is_shared:
+                population.populate(self._node, plans)
+            self._open_control()
+            look = await self._or_stop(self._inspector().look_at_node(self._spec))
+            if look is not None:
+                self._note_findings(look)
+            if look is not None and is_shared and not self._faults:
+                devices = frozenset(e.name for e in engines if look.is_device(e.family))
+                population.populate(self._node, lay_out(engines, devices))
         except (NoSlot, population.TooBig) as error:
             return self._fail("configuration", str(error))
-        await self._or_stop(node.settled.wait())
+        if not self._faults:
+            await self._or_stop(self._node.settled.wait())
         return self._fail_start() if self._faults else None
+
+    def _open_control(self) -> None:
+        """Answer commands. Imported here, while workers start: they need the time, and nobody asks earlier."""
+        from host.live.control_server import ControlServer
+        from host.live.operations import Operations
+
+        self._control = ControlServer(self._runtime.control, Operations(self._node, self._begin_stop).handle)
+        spec = self._spec
+        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
+
+    def _inspector(self) -> Inspector:
+        from host.live.inspection import Inspector
+
+        if self._looking is None:
+            self._looking = Inspector(self._nursery, self._spec.roots)
+        return self._looking
+
+    async def _is_device(self, family: str) -> bool:
+        """Whether a family that was spawned is a device."""
+        return (await self._inspector().look_at(family)).device
 
     def _make_node(self) -> Node:
         offset_ns = clock.offset_now()
@@ -164,10 +194,14 @@ class _Service:
         return None
 
     def _note_findings(self, look: Look) -> None:
+        """Faults of families and of what engines are given; a worker may have said the same already."""
+        told = {fault["engine"] for fault in self._faults}
         for engine in self._spec.engines:
+            if engine.name in told:
+                continue
             for problem in look.families[engine.family].problems:
                 self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
-        for finding in look.findings:
+        for finding in look.findings if not told else ():
             self._note_fault(str(finding.path[1]), "configuration", finding.text)
 
     async def _shut_down(self) -> None:
@@ -232,10 +266,6 @@ class _Service:
             self._stop.set()
 
         loop.add_reader(fd, gone)
-
-    def _announce(self) -> None:
-        spec = self._spec
-        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
 
     async def _tend(self) -> None:
         while True:

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from engines.model import Declaration
+from engines.model import Declaration, Device
 from host.live import wire
 from host.live.chance import uniform
 from host.live.clock import engine_clock
@@ -179,14 +179,27 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
         from host.live.candidate import adopt_and_run
 
         adopt_and_run(channel, boot)
-    elif boot.device:
+        return
+    load = loader(boot.roots, check=False)
+    if boot.device or _is_device(boot.births, load):
         from host.live.device_worker import run_devices
 
-        run_devices(channel, boot, open_link(boot, descriptors))
+        run_devices(channel, boot, open_link(boot, descriptors), load)
     else:
-        worker = Worker(channel, boot, open_link(boot, descriptors))
+        worker = Worker(channel, boot, open_link(boot, descriptors), load)
         worker.bear(boot.births)
         worker.run()
+
+
+def _is_device(births: tuple[wire.Birth, ...], load: Callable[[str], Declaration[Any, Any, Any]]) -> bool:
+    """Whether the one engine of a slot is a device: the supervisor looks only where engines share a slot.
+
+    What cannot be loaded is reported when it is born.
+    """
+    try:
+        return len(births) == 1 and isinstance(load(births[0].spec.family), Device)
+    except Exception:
+        return False
 
 
 def introduce(channel: Channel[wire.ToWorker]) -> None:

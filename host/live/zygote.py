@@ -1,9 +1,9 @@
 """The process that workers are forked from: warm, single-threaded, and ignorant of every family.
 
-`python -m host.live.zygote FD` is exec'd by the supervisor. It imports what all workers need, freezes the heap
-(`gc.freeze`: a collection in a worker then leaves shared pages alone) and serves `Fork` packets from FD, one after the
-other, each with the descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on
-its own socket.
+`python -m host.live.zygote` is exec'd by the supervisor (`zygote_start`). It imports what all workers need, freezes
+the heap (`gc.freeze`: a collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after
+the other, each with the descriptor of the socket the child is to own. Nothing is answered: a child introduces itself,
+on its own socket.
 
 A fork is double. The supervisor must be the worker's parent, to read how it ends, and a worker must outlive the zygote;
 so the child in between exits at once and the supervisor, a subreaper, adopts the grandchild. The worker
@@ -33,16 +33,22 @@ import msgspec
 from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.packets import Channel, close_all
 from host.live.wire import Packet
+from host.live.zygote_start import SOCKET_FD
 from transport.port import Closed
 
 ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine makes that a while."""
 
-SOCKET_FD: Final = 3
-"""Where a child finds its socket: right after the standard streams, so that all above can be closed in one call."""
-
 ENTRIES: Final = {"worker": "host.live.worker", "inspect": "host.live.inspect"}
 """Modules whose `main(socket_fd)` a child may run."""
+
+
+PRELOADED: Final = ("engines.model", "host.live.worker", "host.live.candidate", "transport.native")
+"""What every child needs; an inspecting one imports the little that is missing by itself."""
+
+
+class Log(Packet):
+    """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
 
 
 class Fork(Packet):
@@ -54,25 +60,32 @@ class Fork(Packet):
 
 def main() -> None:
     """Serve until the supervisor hangs up."""
-    channel = _supervisor_channel(int(sys.argv[1]))
+    channel = _supervisor_channel()
     supervisor = os.getppid()
     os.setsid()
+    _detach_input()
     die_with(supervisor)
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for module in ("engines.model", *ENTRIES.values()):
+    for module in PRELOADED:
         import_module(module)
     gc.collect()
     gc.freeze()
     _serve(channel, supervisor)
 
 
-def _supervisor_channel(fd: int) -> Channel[Fork]:
-    os.set_inheritable(fd, False)
-    return Channel(socket.socket(fileno=fd), msgspec.msgpack.Decoder(Fork))
+def _supervisor_channel() -> Channel[Fork | Log]:
+    os.set_inheritable(SOCKET_FD, False)
+    return Channel(socket.socket(fileno=SOCKET_FD), msgspec.msgpack.Decoder(Fork | Log))
 
 
-def _serve(channel: Channel[Fork], supervisor: int) -> None:
+def _detach_input() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _serve(channel: Channel[Fork | Log], supervisor: int) -> None:
     while True:
         select.select([channel], [], [])
         try:
@@ -80,9 +93,16 @@ def _serve(channel: Channel[Fork], supervisor: int) -> None:
         except Closed:
             return
         if received is not None:
-            request, descriptors = received
-            _fork_twice(request, descriptors, supervisor)
-            close_all(descriptors)
+            _do(*received, supervisor)
+
+
+def _do(request: Fork | Log, descriptors: list[int], supervisor: int) -> None:
+    if isinstance(request, Fork):
+        _fork_twice(request, descriptors, supervisor)
+    else:
+        for stream in (1, 2):
+            os.dup2(descriptors[0], stream)
+    close_all(descriptors)
 
 
 def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:

@@ -133,5 +133,7 @@ class InlineNode:
     def _resolve(self, name: str) -> None:
         if name in self.received:
             self.received[name] += [message for _, _, message in self.outbox.withdraw(name)]
+        elif name in self.scheduler.cells:
+            self.outbox.route(name, self.outbox.slot)
         else:
             self.outbox.route(name, None, "ended" if name in self.scheduler.ended else "unknown")

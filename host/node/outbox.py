@@ -8,9 +8,6 @@ until all of it left. Causes, and what ends them:
     stop   the target's mailbox is filling             `go` (or `restarted`, since a new process has said nothing)
     room   the lane to the target's slot is full       `poll_room`
 
-A stopped engine that sends to itself, or whose stop closes a circle of such engines in this slot, would wait for ever.
-There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`.
-
 Numbers. Each stream (sender, target, mailbox) counts its messages from 1; its `Way` keeps the count while no outlet
 does.
 """
@@ -21,12 +18,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import msgspec
-
 from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, view
 from host.node.cell import Cell
-from host.node.circles import closes_circle
-from host.node.mailbox import Inbox
+from host.node.neighbours import post_here
 from host.node.report import NoteLine
 from host.node.signals import Signals
 from host.node.way import Way
@@ -136,7 +130,7 @@ class Outbox:
         if here is None or here.is_ended:
             here = way.cell = self._scheduler.cells.get(target)
         if here is not None:
-            return self._post_here(cell, way, here, mailbox, message)
+            return post_here(self, self._scheduler, cell, way, here, mailbox, message)
         if target in self.stops:
             return ("stop", target)
         outlet = way.outlet or self._open(cell, way, target, mailbox)
@@ -146,37 +140,12 @@ class Outbox:
             if not outlet.send(encode(message)):
                 return ("room", way.peer)
         except TooLarge as error:
-            self._bury("too_large", cell, target, mailbox, message, str(error))
+            self.bury("too_large", cell, target, mailbox, message, str(error))
             return None
         except Closed:
             self.detached(way.peer)
             return self._nowhere(cell, target, mailbox, message)
-        self._count(cell)
-        return None
-
-    # --- neighbours in this slot --------------------------------------------------------------------------------------
-
-    def _post_here(self, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any) -> Cause | None:
-        inbox = way.inbox
-        if inbox is None or here.inboxes.get(mailbox) is not inbox:
-            inbox = way.inbox = here.inboxes.get(mailbox)
-        if inbox is None:
-            self._bury("undeclared_mailbox", cell, here.name, mailbox, message, "")
-            return None
-        if here.is_stopping and inbox.policy == "wait":
-            if not closes_circle(self._scheduler.cells, cell, here):
-                return ("stop", here.name)
-            if inbox.depth >= 2 * inbox.capacity:
-                self._bury("deadlock", cell, here.name, mailbox, message, "")
-                return None
-        try:
-            shared = _for_neighbour(inbox, message)
-        except msgspec.DecodeError as error:
-            self._bury("type", cell, here.name, mailbox, message, str(error))
-            return None
-        self._scheduler.arrivals.deliver_here(here, inbox, cell.name, self.epoch, way.next_n, shared)
-        way.next_n += 1
-        self._count(cell)
+        self.count(cell)
         return None
 
     # --- other slots --------------------------------------------------------------------------------------------------
@@ -203,7 +172,7 @@ class Outbox:
     def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
         """The target has no place that is known here: it ended, or the node has to be asked."""
         if target in self._scheduler.ended:
-            self._bury("ended", cell, target, mailbox, message, "")
+            self.bury("ended", cell, target, mailbox, message, "")
             return None
         return self._ask(target)
 
@@ -285,7 +254,7 @@ class Outbox:
     def _give_up(self, cause: Cause, target: str, reason: str) -> None:
         for cell in self.waiting.pop(cause, {}).values():
             for mailbox, message in cell.held.pop(target):
-                self._bury(reason, cell, target, mailbox, message, "")
+                self.bury(reason, cell, target, mailbox, message, "")
             self._scheduler.wake(cell)
 
     def _close_ways(self, concerns: Callable[[str, Way], bool]) -> None:
@@ -300,19 +269,14 @@ class Outbox:
         ended = {id(cell): cell for held in self.waiting.values() for cell in held.values() if cell.is_ended}
         return [*self._scheduler.cells.values(), *ended.values()]
 
-    def _count(self, cell: Cell) -> None:
+    def count(self, cell: Cell) -> None:
+        """A message of `cell` left."""
         cell.sent += 1
         self._scheduler.tally.sent += 1
 
-    def _bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
+    def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
+        """Make a dead letter of something `cell` sent."""
         now_ns = self._scheduler.clock()
         self._scheduler.report.bury(
             reason, cell.name, target, mailbox, now_ns, message, is_encoded=False, detail=detail
         )
-
-
-def _for_neighbour(inbox: Inbox, message: Any) -> Any:
-    """The message itself where the classes are the same, else by the codec. Raises msgspec.DecodeError."""
-    if type(message) in inbox.box.accepts_types:
-        return message
-    return inbox.box.decode(encode(message))

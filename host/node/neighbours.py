@@ -1,0 +1,75 @@
+"""Sending to an engine in the same slot: no link, no codec, the same bounds.
+
+A message is immutable, so the receiver gets the object itself, if its class is one of the mailbox's; two families
+loaded from different versions of a module have different classes of one name, and there the codec translates.
+
+An engine that sends to itself, or whose stop closes a circle of stopped engines in this slot, would wait for ever.
+There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from engines.model import encode
+from host.node.cell import Cell
+from host.node.mailbox import Inbox
+from host.node.way import Way
+
+if TYPE_CHECKING:
+    from host.node.outbox import Cause, Outbox
+    from host.node.scheduler import Scheduler
+
+ALLOWANCE: Final = 2
+"""Times the capacity that a mailbox in a circle takes."""
+
+
+def post_here(
+    outbox: Outbox, scheduler: Scheduler, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any
+) -> Cause | None:
+    """Send to `here`, or say what that would have to wait for. None: it arrived, or became a dead letter."""
+    inbox = way.inbox
+    if inbox is None or here.inboxes.get(mailbox) is not inbox:
+        inbox = way.inbox = here.inboxes.get(mailbox)
+    if inbox is None:
+        outbox.bury("undeclared_mailbox", cell, here.name, mailbox, message, "")
+        return None
+    if here.is_stopping and inbox.policy == "wait":
+        if not closes_circle(scheduler.cells, cell, here):
+            return ("stop", here.name)
+        if inbox.depth >= ALLOWANCE * inbox.capacity:
+            outbox.bury("deadlock", cell, here.name, mailbox, message, "")
+            return None
+    try:
+        shared = _for_neighbour(inbox, message)
+    except msgspec.DecodeError as error:
+        outbox.bury("type", cell, here.name, mailbox, message, str(error))
+        return None
+    scheduler.arrivals.deliver_here(here, inbox, cell.name, outbox.epoch, way.next_n, shared)
+    way.next_n += 1
+    outbox.count(cell)
+    return None
+
+
+def closes_circle(cells: Mapping[str, Cell], cell: Cell, target: Cell) -> bool:
+    """Whether `target` waits, directly or not, for `cell` to take mail; also when it is `cell` itself."""
+    seen: set[str] = set()
+    ahead = [target]
+    while ahead:
+        found = ahead.pop()
+        if found is cell:
+            return True
+        if found.name not in seen:
+            seen.add(found.name)
+            ahead.extend(cells[name] for name in found.held if name in cells)
+    return False
+
+
+def _for_neighbour(inbox: Inbox, message: Any) -> Any:
+    """The message itself where the classes are the same, else by the codec. Raises msgspec.DecodeError."""
+    if type(message) in inbox.box.accepts_types:
+        return message
+    return inbox.box.decode(encode(message))

@@ -36,7 +36,7 @@ else:
 
 
 class DeviceHost(Protocol):
-    """What a driver sees of its host. All calls belong to the driver's own task."""
+    """What a driver sees of its host. Calls belong to the driver's event loop: its own task and those it starts."""
 
     @property
     def me(self) -> Configuration[Any]:

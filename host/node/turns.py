@@ -215,7 +215,8 @@ class Turns:
             case Overflow(mailbox, stored_max):
                 self._bury_cause(cell, "stored_overflow", cause, f"mailbox {mailbox} stores {stored_max}")
             case Refused(reason):
-                self._bury_cause(cell, "hidden" if reason == "hidden" else "type", cause, reason)
+                is_hidden = isinstance(cause, Delivery) and type(cause.message) in cell.family.hidden
+                self._bury_cause(cell, "hidden" if is_hidden else "type", cause, reason)
             case Failed(_, traceback):
                 cell.failed += 1
                 self._bury_cause(cell, "failed", cause, traceback)

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
+import msgspec
+
 from host.live import links, population, restarts
 from host.live.node import Node
 from host.live.processes import Process
@@ -103,7 +105,7 @@ class PacketDesk:
     def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
         node = self._node
         assert slot.process is not None
-        for engine in engines:
+        for engine in map(self._sharing_interface, engines):
             node.running[engine.name] = engine
             node.faults.pop(engine.name, None)
             slot.device = bool(engine.interface["device"])
@@ -113,6 +115,10 @@ class PacketDesk:
                 node.event(kind, engine.name, slot=slot.number, pid=slot.process.pid, version=engine.version)
                 node.on_ready(engine.name, slot.process.pid)
         self._settle(slot)
+
+    def _sharing_interface(self, engine: Running) -> Running:
+        interface = self._node.interfaces.setdefault((engine.family, engine.version), engine.interface)
+        return msgspec.structs.replace(engine, interface=interface)
 
     def _take_failed(self, slot: Slot, engine: str, reason: str, detail: str) -> None:
         node = self._node

@@ -74,6 +74,8 @@ class Node:
     directory: Directory = field(default_factory=Directory)
     slots: dict[int, Slot] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
+    interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """By family and version, so that thousands of engines of one family share one."""
     faults: dict[str, str] = field(default_factory=dict)
     waits: dict[str, Waits] = field(default_factory=dict)
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)

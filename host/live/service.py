@@ -36,7 +36,7 @@ from host.live.processes import Process, Reaper
 from host.live.records import Record
 from host.live.runtime_dir import RuntimeDir
 from host.live.sessions import Sessions
-from host.live.startup import Progress
+from host.live.startup import Progress, notify_system
 from host.live.supervisor import SIGNALS
 from host.live.wire import Exit, Letter
 from host.node.placement import NoSlot, lay_out
@@ -92,6 +92,7 @@ class _Service:
         except NativeMissing as error:
             return self._fail("failed", str(error))
         node.desk = PacketDesk(node, self._is_device)
+        asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
         try:
             return await self._live()
@@ -110,6 +111,7 @@ class _Service:
         self._node.phase = "running"
         self._node.event("up", "", pid=os.getpid())
         self._progress.tell(Response("node", [node_item(self._node)]))
+        notify_system("READY=1")
         asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
         await self._stop.wait()
         return EXIT_CODES["ok"]
@@ -208,6 +210,7 @@ class _Service:
         """End all processes: with a drain, or at once when the second signal came."""
         node = self._node
         node.phase = "stopping"
+        notify_system("STOPPING=1")
         for reload in tuple(node.reloads.values()):
             reload.abort("the node stops")
         processes = [slot.process for slot in node.slots.values() if slot.process is not None]
@@ -266,6 +269,11 @@ class _Service:
             self._stop.set()
 
         loop.add_reader(fd, gone)
+
+    def _take_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of ours in a callback: the node goes on, and says so where operators look."""
+        loop.default_exception_handler(context)
+        self._node.event("internal_error", "", error=repr(context.get("exception") or context["message"]))
 
     async def _tend(self) -> None:
         while True:

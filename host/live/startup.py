@@ -5,6 +5,7 @@ How the descriptors are used stands in `host.live.control`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -34,6 +35,15 @@ class Progress:
             self.socket.send(msgspec.msgpack.encode(response), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError:
             return
+
+
+def notify_system(text: str) -> None:
+    """Tell a service manager that waits for it (systemd's NOTIFY_SOCKET) how far we are."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
 def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:

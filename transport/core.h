@@ -23,7 +23,10 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-#define YIELDS_MAX 20 /* about the time a running peer takes to answer; see DESIGN of the lanes */
+/* Before it sleeps a process gives way at least so often, which on busy cores lets everybody else run, and for at least so
+ * long, which on idle ones is about what a running peer's engine takes to answer: a wake-up costs both sides more. */
+#define YIELDS_MIN 20
+#define YIELD_NS 30000
 #define WATCHED_MAX 64
 #define NS_PER_S 1000000000ll
 
@@ -336,16 +339,18 @@ static void core_disarm(struct core *core)
     atomic_store_explicit(&core->in->header.armed, (armed | 1) + 1, memory_order_relaxed);
 }
 
-/* Gives way until there is news, about twenty times at most. */
+/* Gives way until there is news, or it was done often and long enough. */
 static int core_yield(struct core *core)
 {
-    for (int i = 0; i < YIELDS_MAX; i++) {
+    int64_t until_ns = clock_ns(CLOCK_MONOTONIC) + YIELD_NS;
+    for (int given = 1;; given++) {
         core->yields++;
         sched_yield();
         if (core_news(core))
             return 1;
+        if (given >= YIELDS_MIN && clock_ns(CLOCK_MONOTONIC) >= until_ns)
+            return 0;
     }
-    return 0;
 }
 
 /* Events ready within `timeout_ns` (negative: for ever), or -1 with errno. */

@@ -102,7 +102,8 @@ class Worker:
                 self.telling.in_time(now_ns)
                 if not is_busy:
                     self.telling.everything(now_ns)
-                    self.link.wait(self._sleep_ns(now_ns))
+                    if not self.link.wait(self._sleep_ns(now_ns)) and now_ns - heard_ns < POLL_NS:
+                        continue
                 heard_ns = now_ns
                 self.desk.hear()
         except Leave:

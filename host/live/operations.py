@@ -120,14 +120,13 @@ class Operations:
     async def _answer(self, args: Args) -> Response:
         engine, choice = args["engine"], str(args["choice"])
         process = self._process(self._resident(engine))
-        waits = self._node.waits.get(engine)
-        if waits is None:
+        if engine not in self._node.waits:
             raise ControlError("conflict", f"{engine} does not wait for a choice")
         reply = await self._node.queries.answer(process, engine, choice, QUERY_NS)
         if reply is None:
             raise ControlError("timeout", f"{engine} did not answer")
         if reply.error:
-            raise ControlError("refused", f"{reply.error}; options: {', '.join(waits.options)}")
+            raise ControlError("refused", reply.error)
         return Response("answer", [{"engine": engine, "choice": choice}])
 
     async def _down(self, args: Args) -> Response:

@@ -45,6 +45,10 @@ class LiveNode:
         """Engines by name."""
         return {item["engine"]: item for item in self.ask("ps")}
 
+    def states(self) -> dict[str, str]:
+        """States by engine."""
+        return {name: item["state"] for name, item in self.ps().items()}
+
     def send(self, engine: str, tag: str, wait: str | None = None, **fields: Any) -> Any:
         """One message; the answer when waited for."""
         written = {name: ["json", value] for name, value in fields.items()}

@@ -1,5 +1,8 @@
 """A node of real processes, run from one of `configs` as a user would: by the command line, in a fresh folder.
 
+`up` and `down` are processes of their own; other commands run inside the test, by the same function, which saves the
+tenth of a second that an interpreter takes to start.
+
 Every process of the node carries a mark in its environment, inherited over each fork, so that what is left behind can
 be told from what other tests and users run. Whatever happens in a test, the node is taken down and searched for.
 """
@@ -14,11 +17,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 from uuid import uuid4
+
+import pytest
+
+from host.cli.main import run as run_command_line
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MARK = "ENGINEHOST_WORKED_MARK"
@@ -43,9 +51,13 @@ class LiveNode:
         self.environment = environment
 
     def run(self, *arguments: str) -> list[dict[str, Any]]:
-        """The items a command prints with `--json`. Raises CommandError."""
+        """The items a command prints with `--json`, without a process for it. Raises CommandError."""
+        return self._items(arguments, *_run_here(self._argv(arguments)))
+
+    def run_apart(self, *arguments: str) -> list[dict[str, Any]]:
+        """As `run`, in a process of its own, as a user does."""
         done = subprocess.run(
-            [sys.executable, "-m", "host", *arguments, "--json", "-f", str(self.config)],
+            [sys.executable, "-m", "host", *self._argv(arguments)],
             cwd=self.config.parent,
             env=self.environment,
             capture_output=True,
@@ -53,9 +65,15 @@ class LiveNode:
             timeout=COMMAND_S,
             check=False,
         )
-        if done.returncode:
-            raise CommandError(arguments, done.returncode, done.stdout + done.stderr)
-        envelope = json.loads(done.stdout)
+        return self._items(arguments, done.returncode, done.stdout, done.stderr)
+
+    def _argv(self, arguments: tuple[str, ...]) -> list[str]:
+        return [*arguments, "--json", "-f", str(self.config)]
+
+    def _items(self, arguments: tuple[str, ...], code: int, printed: str, said: str) -> list[dict[str, Any]]:
+        if code:
+            raise CommandError(arguments, code, printed + said)
+        envelope = json.loads(printed)
         assert envelope["v"] == 1
         items: list[dict[str, Any]] = envelope["items"]
         return items
@@ -102,6 +120,13 @@ class LiveNode:
         return found
 
 
+def _run_here(argv: list[str]) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    with redirect_stdout(StringIO()) as printed, redirect_stderr(StringIO()) as said:
+        code = run_command_line(argv)
+    return code, printed.getvalue(), said.getvalue()
+
+
 @contextmanager
 def live_node(config: Path, placement: str) -> Iterator[LiveNode]:
     """The node of a file, up, with its default placement replaced; afterwards down, with nothing left."""
@@ -109,11 +134,13 @@ def live_node(config: Path, placement: str) -> Iterator[LiveNode]:
     mark = uuid4().hex
     try:
         node = LiveNode(_fresh_copy(config, folder, placement), _environment(folder, mark))
-        node.run("up", "-d")
+        node.run_apart("up", "-d")
         try:
-            yield node
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("XDG_RUNTIME_DIR", node.environment["XDG_RUNTIME_DIR"])
+                yield node
         finally:
-            node.run("down")
+            node.run_apart("down")
         assert marked_processes(mark) == [], "processes are left"
         assert [path for path in (folder / "run").rglob("*") if path.is_socket()] == [], "sockets are left"
     finally:

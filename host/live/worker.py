@@ -123,8 +123,8 @@ class Worker:
             outbox.bear()
             self.telling.at_once()
         outbox.release()
-        self.telling.at_once()
         link.flush()
+        self.telling.at_once()
         if self.desk.has_queries:
             self.telling.everything(self.clock())
             self.desk.answer_queries()

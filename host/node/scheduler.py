@@ -177,6 +177,8 @@ class Scheduler:
                 self._fire_due(now_ns)
             if ready:
                 self._run_next(ready.popleft(), now_ns)
+                if not ready and self.deadlines.earliest == NEVER:
+                    break
                 now_ns = clock()
             elif self.deadlines.earliest > now_ns:
                 break

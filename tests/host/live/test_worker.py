@@ -330,6 +330,7 @@ def test_a_child_is_told_before_its_mail_can_be_asked_for(bench: Bench) -> None:
     peer.send("a/child", counting("Add", 3))
     assert state(worker, "a/child") == {"total": 3}
     worker.say(wire.End(("a/child",)))
+    assert [stats["engine"] for stats in worker.ask("stats", number=3)] == ["a"]
     peer.send("a/child", counting("Add", 3), next_n=2)
     (letter,) = worker.letters(1)
     assert (letter.reason, letter.target) == ("ended", "a/child")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from live_node import CONFIGS, LiveNode, live_node
-
-Start = Callable[[str], LiveNode]
+from live_node import CONFIGS, LiveNode, Start, live_node
 
 
 @pytest.fixture(params=["process", "one"])

@@ -127,6 +127,10 @@ def _run_here(argv: list[str]) -> tuple[int, str, str]:
     return code, printed.getvalue(), said.getvalue()
 
 
+Start = Callable[[str], LiveNode]
+"""Starts the node of a file by its name; a fixture."""
+
+
 @contextmanager
 def live_node(config: Path, placement: str) -> Iterator[LiveNode]:
     """The node of a file, up, with its default placement replaced; afterwards down, with nothing left."""

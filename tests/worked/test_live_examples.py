@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Start
-from live_node import CONFIGS, CommandError
+from live_node import CONFIGS, CommandError, Start
 from nacl.signing import SigningKey
 
 

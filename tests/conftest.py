@@ -1,4 +1,4 @@
-"""For all tests: no time limit for a Hypothesis example (a busy machine is no mistake); a failure says how to replay."""
+"""For all tests: Hypothesis has no time limit an example, a busy machine is no mistake; a failure says how to replay."""
 
 from __future__ import annotations
 

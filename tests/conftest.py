@@ -1,4 +1,4 @@
-"""For all tests: Hypothesis has no time limit an example, a busy machine is no mistake; a failure says how to replay."""
+"""For all tests: no time limit for an example of Hypothesis, since a busy machine is no mistake."""
 
 from __future__ import annotations
 

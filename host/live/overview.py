@@ -33,6 +33,7 @@ def node_item(node: Node) -> dict[str, Any]:
         "phase": node.phase,
         "engines": len(node.directory),
         "slots": len(node.slots),
+        "lines_lost": node.events.lost + node.logs.lost,
     }
 
 

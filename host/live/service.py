@@ -4,17 +4,15 @@ Start: all workers are born at once; beside them a throw-away child checks the f
 skip that. The node is ready when every engine said so and the check found nothing; one that cannot, and the whole node
 goes again, with the reasons.
 
-End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal
-kills. Workers are told to leave, whoever is still there after the deadline is killed, and the folder is removed last,
-so that "nothing listens" means that nothing is left. If this process dies instead, everything else dies with it by
-itself: each worker and the zygote hang on our life twice, by a signal of the kernel and by the end of file on their
-sockets.
+End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal kills
+(`shutdown`). The folder is removed last, so that "nothing listens" means that nothing is left. If this process dies
+instead, everything else dies with it by itself: each worker and the zygote hang on our life twice, by a signal of the
+kernel and by the end of file on their sockets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import Coroutine
@@ -32,13 +30,14 @@ from host.live.memory import SlotTransport
 from host.live.node import SLOT_SUPERVISOR, Node
 from host.live.nursery import Nursery
 from host.live.overview import node_item
-from host.live.processes import Process, Reaper
+from host.live.processes import Reaper
 from host.live.records import Record
 from host.live.runtime_dir import RuntimeDir
 from host.live.sessions import Sessions
+from host.live.shutdown import shut_down
 from host.live.startup import Progress, notify_system
 from host.live.supervisor import SIGNALS
-from host.live.wire import Exit, Letter
+from host.live.wire import Letter
 from host.node.placement import NoSlot, lay_out
 from transport.native import NativeMissing
 from transport.port import Frame
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
 
 DRAIN_NS: Final = 5_000_000_000
 """How long engines may work on what they have after a signal."""
-
-KILL_NS: Final = 1_000_000_000
-"""After the drain, and for a killed process to be gone."""
 
 T = TypeVar("T")
 
@@ -98,7 +94,8 @@ class _Service:
             return await self._live()
         finally:
             tending.cancel()
-            await self._shut_down()
+            notify_system("STOPPING=1")
+            await shut_down(self._node, self._drain_ns, self._kill)
             if self._control is not None:
                 self._control.close()
 
@@ -205,45 +202,6 @@ class _Service:
                 self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
         for finding in look.findings if not told else ():
             self._note_fault(str(finding.path[1]), "configuration", finding.text)
-
-    async def _shut_down(self) -> None:
-        """End all processes: with a drain, or at once when the second signal came."""
-        node = self._node
-        node.phase = "stopping"
-        notify_system("STOPPING=1")
-        for reload in tuple(node.reloads.values()):
-            reload.abort("the node stops")
-        processes = [slot.process for slot in node.slots.values() if slot.process is not None]
-        for slot in node.slots.values():
-            if slot.state != "failed":
-                slot.move("stop")
-        for process in processes:
-            process.send(Exit(self._drain_ns))
-        await self._wait_all(processes, self._drain_ns + KILL_NS)
-        for process in processes:
-            if process.is_alive:
-                process.kill()
-        self._kill.clear()
-        await self._wait_all(processes, KILL_NS)
-        node.event("down", "", pid=os.getpid())
-        self._nursery.close()
-        for memory in (slot.memory for slot in node.slots.values()):
-            memory.close()
-        node.sessions.close()
-        node.events.close()
-        node.logs.close()
-
-    async def _wait_all(self, processes: list[Process], timeout_ns: int) -> None:
-        """Until all have ended, the time is up, or the second signal came."""
-        if not processes:
-            return
-        ends = asyncio.gather(*(process.wait(timeout_ns) for process in processes))
-        kill = asyncio.ensure_future(self._kill.wait())
-        await asyncio.wait((ends, kill), return_when=asyncio.FIRST_COMPLETED)
-        for task in (ends, kill):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -223,3 +223,36 @@ def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
         with pytest.raises(ControlError, match="has ended"):
             node.send("a", "Add")
         assert set(node.ps()) == {"b"}
+
+
+def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:
+    """A stuck engine keeps the terminal until the drain is over."""
+    with world.up(world.spec(counter("a"))) as node:
+        os.kill(node.ps()["a"]["pid"], signal.SIGSTOP)
+        started = time.monotonic()
+        node.launch.process.send_signal(signal.SIGINT)
+        until(lambda: _has_begun_to_stop(node.launch.process.pid), "the first signal taken")
+        node.launch.process.send_signal(signal.SIGINT)
+        node.launch.process.wait(10)
+        assert time.monotonic() - started < FAIL_S
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("last_act", ["os._exit(3)", "os.kill(os.getpid(), 11)"])
+def test_a_process_that_dies_in_its_start_fails_the_start(world: World, last_act: str) -> None:
+    """A node whose engine dies at once is tried again and again while its user waits."""
+    (world.roots / "deadly.py").write_text(f"import os\n{last_act}\n")
+    with Launch(world.spec(counter("a"), EngineSpec("b", "deadly:B")), attached=False) as launch:
+        responses = world.responses(launch)
+        assert launch.process.wait(5) != 0
+    assert responses[-1].error == "not_ready"
+    assert {item["engine"] for item in responses[-1].items} == {"b"}
+    until(lambda: not world.processes(), "the end of all processes")
+    assert world.left() == []
+
+
+def _has_begun_to_stop(pid: int) -> bool:
+    """Whether no SIGINT is pending: a second one then is a second one."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        pending = [line.split()[1] for line in status if line.startswith(("SigPnd", "ShdPnd"))]
+    return not any(int(mask, 16) & 2 for mask in pending)

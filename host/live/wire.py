@@ -53,9 +53,9 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 class Boot(Packet):
     """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [control page].
 
-    `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead of
-    giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent, or the
-    worker says `Spawn` with `placed_here=False` and the supervisor places them (it does so with devices anyway).
+    `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
+    of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
+    or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     """
 
     node: str

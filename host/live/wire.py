@@ -56,6 +56,7 @@ class Boot(Packet):
     `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
     of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
+    `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former.
     """
 
     node: str

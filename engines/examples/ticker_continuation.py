@@ -6,6 +6,10 @@ comes under the old name is a dead letter, so the ticker tells who listens where
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from engines.examples.ticker import Count, Counted, Increment, Ticks
 from engines.model import Arrived, Become, Config, Effects, Family, Message, Ref, Send, Spawn, Stop, rule
 
@@ -61,7 +65,7 @@ TICKER = Family(
 class Beat(Message):
     """To a drummer: so many increments, to `ticker`."""
 
-    times: int
+    times: Annotated[int, Meta(ge=0, le=10_000)]
     ticker: Ref[Increment]
 
 

@@ -8,7 +8,6 @@ from .ask import Answered, Ask, Asking, Overdue
 from .birth import BirthError, birth
 from .blob import Blob
 from .box import Box, Mailbox, StoredMessage
-from .commit import EffectError
 from .compose import compose
 from .declaration import Declaration
 from .definition import DefinitionError, Problem, unchecked
@@ -18,6 +17,7 @@ from .effects import (
     CancelTimer,
     Consume,
     Effect,
+    EffectError,
     Effects,
     Forget,
     Note,

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .acquaintance import learn
 from .box import Mailbox, StoredMessage
-from .declaration import Declaration
 from .effects import (
     Become,
     CancelTimer,
     Consume,
+    EffectError,
     Forget,
     Note,
-    Numbered,
     Put,
     Sent,
     SetTimer,
@@ -29,19 +28,16 @@ from .effects import (
 )
 from .environment import NO_TIMERS, Environment, Pending
 from .immutable import owned
-from .names import check_word, parse_address
+from .names import parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
+from .spawning import child_family, child_word
 from .trigger import Cause, Configuration, Delivery
 
 if TYPE_CHECKING:
     from .family import Family
 
-CHILD_WORDS_MAX: Final = 1_000_000
-"""Child words an engine remembers for ever; a spawn under one more fails. Numbered children share one word."""
-
-
-class EffectError(Exception):
-    """An effect that cannot happen; the transition fails and nothing changes."""
+EFFECTS_MAX: Final = 65_536
+"""Effects of one transition; more fail it, since all of them happen before anything else can."""
 
 
 class StoredOverflow(Exception):
@@ -114,6 +110,8 @@ def commit(
         return env, (outgoing(family, effects),)
     else:
         effects = (effects,) if kind in PERFORM else (Become(effects),)
+    if len(effects) > EFFECTS_MAX:
+        raise EffectError(f"{len(effects)} effects are more than the {EFFECTS_MAX} of one transition")
     outputs: list[Output] = []
     draft = None  # made for what changes the environment: most transitions only send
     for effect in effects:
@@ -220,55 +218,13 @@ def _cancel_timer(draft: Draft, effect: CancelTimer) -> None:
 
 
 def _spawn(draft: Draft, effect: Spawn) -> None:
-    family, ref = _child_family(draft.family, effect.family)
-    _check_child(family, effect)
-    name = draft.configuration.child(_child_word(draft, effect.child))
+    family, ref = child_family(draft.family, effect)
+    word, children = child_word(draft.env.children, effect.child)
+    name = draft.configuration.child(word)
+    draft.env = draft.env.with_children(children)
     if draft.family.strict:
         draft.env = draft.env.with_acquaintances(learn(draft.env.acquaintances, (name,)))
     draft.outputs.append(Spawned(name, ref, effect.config, effect.state, family))
-
-
-def _child_family(
-    parent: Family[Any, Any, Any, Any], named: Declaration[Any, Any, Any] | str
-) -> tuple[Declaration[Any, Any, Any] | None, str]:
-    """The child's family, None when it is only named, and its reference. Raises EffectError when it is not in
-    spawns."""
-    if isinstance(named, str):
-        allowed = [other if isinstance(other, str) else other.ref for other in (parent, *parent.spawns)]
-        if named not in allowed:
-            raise EffectError(f"{parent.name} spawns no {named}: add it to spawns=")
-        return None, named
-    if named is not parent and named not in parent.spawns:
-        raise EffectError(f"{parent.name} spawns no {named.name}: add it to spawns=")
-    return named, named.ref
-
-
-def _check_child(family: Declaration[Any, Any, Any] | None, effect: Spawn) -> None:
-    if family is None:
-        return
-    wanted = family.config or type(None)
-    if type(effect.config) is not wanted:
-        raise EffectError(
-            f"{family.name} takes {wanted.__name__} as its parameters, not {type(effect.config).__name__}"
-        )
-    states: frozenset[type[Any]] = getattr(family, "state_types", frozenset())
-    if effect.state is not None and type(effect.state) not in states:
-        raise EffectError(f"{family.name} has no state of type {type(effect.state).__name__}")
-
-
-def _child_word(draft: Draft, child: str | Numbered) -> str:
-    """The child's word, remembered for ever. Raises EffectError when it was used or there are too many."""
-    numbered = isinstance(child, Numbered)
-    word = check_word(child.word if isinstance(child, Numbered) else child)
-    key = word + "." if numbered else word
-    children = draft.env.children
-    used = children.get(key, 0)
-    if used and not numbered:
-        raise EffectError(f"the child word {word!r} was used before; names are never reused")
-    if not used and len(children) >= CHILD_WORDS_MAX:
-        raise EffectError(f"an engine uses at most {CHILD_WORDS_MAX} child words; number the children instead")
-    draft.env = draft.env.with_children(children.set(key, used + 1))
-    return f"{key}{used + 1}" if numbered else word
 
 
 def _forget(draft: Draft, effect: Forget) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .box import NUMBER_MAX, Box
 from .forms import members
-from .immutable import faults
+from .immutable import Locate, faults
 from .place import Place, of_class
 from .reach import unreachable
 from .rule import Rule
@@ -118,7 +119,7 @@ def _declaration_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Prob
         if kind not in messages:
             yield _problem(declared.place, f"{getattr(kind, '__name__', kind)} is no message; derive it from Message")
         else:
-            yield from _type_problems(kind, kind.__name__, of_class(kind))
+            yield from _type_problems(kind, kind.__name__, partial(of_class, kind))
     tags = Counter(kind.__struct_config__.tag for kind in messages)
     for kind in messages:
         tag = kind.__struct_config__.tag
@@ -128,7 +129,7 @@ def _declaration_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Prob
             )
     yield from _box_problems(declared)
     if declared.config is not None:
-        yield from _type_problems(declared.config, declared.config.__name__, of_class(declared.config))
+        yield from _type_problems(declared.config, declared.config.__name__, partial(of_class, declared.config))
 
 
 def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
@@ -145,7 +146,7 @@ def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
             owners[kind] = box
             if kind not in declared.accepts_types:
                 yield _problem(box.place, f"{kind.__name__} is missing from accepts= of {declared.name}")
-        yield from _type_problems(box.states, f"the state of mailbox {box.number}", box.place)
+        yield from _type_problems(box.states, f"the state of mailbox {box.number}", partial(_itself, box.place))
     if any(box.number == 0 for box in declared.declared_boxes):
         for kind in declared.accepts_types - owners.keys():
             yield _problem(declared.place, f"{getattr(kind, '__name__', kind)} is accepted by no mailbox")
@@ -153,7 +154,7 @@ def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
 
 def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
     """The state, and choices from a list."""
-    yield from _type_problems(family.states, "the state", family.place)
+    yield from _type_problems(family.states, "the state", partial(_itself, family.place))
     if family.state_types & {tuple, list}:
         yield _problem(family.place, "a tuple cannot be a state, an action's effects are one; put it into a Value")
     if not isinstance(family.state, tuple(family.state_types)):
@@ -165,7 +166,11 @@ def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
             yield _problem(family.place, f"timer {name!r} is declared more than once")
 
 
-def _type_problems(form: Any, where: str, place: Place) -> Iterator[Problem]:
+def _itself(place: Place) -> Place:
+    return place
+
+
+def _type_problems(form: Any, where: str, place: Locate) -> Iterator[Problem]:
     """Mutable types within; and types the codec cannot tell apart."""
     found = [_problem(*fault) for fault in faults(form, where, place)]
     yield from found
@@ -174,7 +179,7 @@ def _type_problems(form: Any, where: str, place: Place) -> Iterator[Problem]:
             Decoder[Any](form)
         except TypeError as error:
             text = str(error).splitlines()[0]
-            yield _problem(place, f"{where} cannot be read back: {text} (members of a union of Values need tag=True)")
+            yield _problem(place(), f"{where} cannot be read back: {text} (members of a union of Values need tag=True)")
 
 
 def _rule_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:

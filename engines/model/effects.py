@@ -29,6 +29,10 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+class EffectError(Exception):
+    """An effect that cannot happen; the transition fails and nothing changes."""
+
+
 class Timer(msgspec.Struct, frozen=True):
     """The declaration of a timer by name. Setting a pending name supersedes it."""
 

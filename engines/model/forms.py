@@ -18,6 +18,20 @@ def members(form: Any) -> tuple[Any, ...]:
     return (form,)
 
 
+class ShortNames:
+    """Names for classes: each its own; the second of a name gets a number. The same order gives the same names."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+
+    def of(self, kind: Any) -> str:
+        """The name of a class here."""
+        if kind not in self._names:
+            same = sum(other.__name__ == kind.__name__ for other in self._names)
+            self._names[kind] = kind.__name__ if not same else f"{kind.__name__}_{same + 1}"
+        return self._names[kind]
+
+
 def is_union(form: Any) -> bool:
     """Whether `form` is A | B, Union[A, B] or Optional[A]."""
     return get_origin(form) in (Union, types.UnionType)

@@ -7,9 +7,10 @@ says what to use instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from functools import partial
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -35,6 +36,9 @@ INSTEAD: Final[dict[Any, str]] = {
 }
 
 
+Locate: TypeAlias = Callable[[], Place]
+
+
 class Fault(NamedTuple):
     """A type that no value may have, and where it is declared."""
 
@@ -42,8 +46,11 @@ class Fault(NamedTuple):
     text: str
 
 
-def faults(form: Any, where: str, place: Place, seen: set[Any] | None = None) -> Iterator[Fault]:
-    """Every type within `form`, however deep, that is not immutable. `where` says what is of that type."""
+def faults(form: Any, where: str, place: Locate, seen: set[Any] | None = None) -> Iterator[Fault]:
+    """Every type within `form`, however deep, that is not immutable. `where` says what is of that type.
+
+    `place` finds where it is declared; it is called only when something is wrong, since finding a line reads a file.
+    """
     seen = set() if seen is None else seen
     origin, parts = get_origin(form), get_args(form)
     if origin is Annotated:
@@ -63,10 +70,10 @@ def faults(form: Any, where: str, place: Place, seen: set[Any] | None = None) ->
     elif hasattr(form, "__supertype__"):
         yield from faults(form.__supertype__, where, place, seen)
     elif not _is_plain(form):
-        yield Fault(place, f"{where}: {_name(form)} is {_reason(origin or form)}")
+        yield Fault(place(), f"{where}: {_name(form)} is {_reason(origin or form)}")
 
 
-def _struct_faults(kind: type[msgspec.Struct], where: str, place: Place, seen: set[Any]) -> Iterator[Fault]:
+def _struct_faults(kind: type[msgspec.Struct], where: str, place: Locate, seen: set[Any]) -> Iterator[Fault]:
     if kind in seen:
         return
     seen.add(kind)
@@ -79,14 +86,14 @@ def _struct_faults(kind: type[msgspec.Struct], where: str, place: Place, seen: s
         return
     for name in kind.__struct_fields__:
         if not isinstance(hints[name], TypeVar):
-            yield from faults(hints[name], f"{kind.__name__}.{name}", of_field(kind, name), seen)
+            yield from faults(hints[name], f"{kind.__name__}.{name}", partial(of_field, kind, name), seen)
 
 
-def _key_faults(form: Any, where: str, place: Place) -> Iterator[Fault]:
+def _key_faults(form: Any, where: str, place: Locate) -> Iterator[Fault]:
     """What may not be a key of a `Map`: values of different types must differ there, and 1 == True == 1.0."""
     for part in get_args(form) if is_union(form) else (form,):
         if part in (bool, float, Blob) or get_origin(part) is Map:
-            yield Fault(place, f"{where}: {_name(part)} is no key of a Map; use int, str, bytes, a tuple or a Value")
+            yield Fault(place(), f"{where}: {_name(part)} is no key of a Map; use int, str, bytes, a tuple or a Value")
 
 
 def _is_plain(form: Any) -> bool:

@@ -7,13 +7,15 @@ the old layout would be read as another one, in silence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from .forms import is_union
+from .forms import ShortNames, is_union, members
 from .ref import ref_to
 from .schema import json_schema
+from .view import view
 
 if TYPE_CHECKING:
     from .declaration import Declaration
@@ -26,9 +28,10 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
 
     Keys: `name`, `version`, `device`, `config` and `state` (JSON schemas or None), `state_layout` {type, types},
     `boxes` [{number, accepts, lossy, stored_max}] and `emits`, both {tag: [[field, type, has default], …]}, `types`
-    {name: {layout, tag, fields}} for the structs named in types, `timers`, `rules`, `strategy`, `strict`, `spawns`.
+    {name: {layout, tag, fields}} for the structs named in types, `enumerations` {name: [value, …]}, `timers`,
+    `rules`, `strategy`, `strict`, `spawns`.
     """
-    types: dict[str, Any] = {}
+    types = Types()
     return {
         "name": declared.name,
         "version": declared.version,
@@ -46,7 +49,8 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
             for box in declared.boxes.values()
         ],
         "emits": _messages(declared.emits_types, types),
-        "types": dict(sorted(types.items())),
+        "types": types.structs(),
+        "enumerations": types.enumerations(),
         "timers": [timer.name for timer in getattr(declared, "timers", ())],
         "rules": [rule.name for rule in getattr(declared, "rule_list", ())],
         "strategy": getattr(declared, "strategy", ""),
@@ -55,8 +59,38 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
     }
 
 
-def type_text(form: Any, types: dict[str, Any] | None = None) -> str:
-    """A type as text ("bytes", "Ref[Pong]", "tuple[int, ...]"); structs it names are described in `types`."""
+class Types:
+    """Descriptions of the structs and enumerations that type texts name, by name."""
+
+    def __init__(self) -> None:
+        self.names = ShortNames()
+        self.described: dict[str, Any] = {}
+
+    def describe(self, kind: type[Any]) -> str:
+        """A class's name here; its description is made once, and may mention itself."""
+        name = self.names.of(kind)
+        if name not in self.described:
+            self.described[name] = found = {"layout": "value", "tag": None, "fields": list[Any]()}
+            if issubclass(kind, Enum):
+                found["fields"] = [view(member) for member in kind]
+            else:
+                config = kind.__struct_config__
+                found |= {"layout": "place" if config.array_like else "name", "tag": config.tag}
+                found["fields"] = _fields(kind, self)
+        return name
+
+    def structs(self) -> dict[str, Any]:
+        """The descriptions of structs, by name."""
+        return {name: found for name, found in sorted(self.described.items()) if found["layout"] != "value"}
+
+    def enumerations(self) -> dict[str, list[Any]]:
+        """The values of enumerations, by name."""
+        found = {name: found["fields"] for name, found in self.described.items() if found["layout"] == "value"}
+        return dict(sorted(found.items()))
+
+
+def type_text(form: Any, types: Types) -> str:
+    """A type as text ("bytes", "Ref[Pong]", "tuple[int, ...]"); the classes it names are described in `types`."""
     mark = ref_to(form)
     if mark is not None:
         return f"Ref[{_text_of_target(mark.message)}]"
@@ -65,16 +99,16 @@ def type_text(form: Any, types: dict[str, Any] | None = None) -> str:
         return " | ".join(type_text(part, types) for part in parts)
     if form in (None, type(None)):
         return "None"
-    if form is Ellipsis:
-        return "..."
-    if hasattr(form, "__metadata__"):
-        return type_text(parts[0], types)
+    if origin is Annotated or hasattr(form, "__supertype__"):
+        return type_text(parts[0] if parts else form.__supertype__, types)
+    if origin is Literal:
+        return " | ".join(dict.fromkeys(type(part).__name__ for part in parts))
+    kind = origin or form
+    described = isinstance(kind, type) and issubclass(kind, msgspec.Struct | Enum)
+    name = types.describe(kind) if described else str(getattr(kind, "__name__", kind))
     if origin is None:
-        if types is not None and isinstance(form, type) and issubclass(form, msgspec.Struct):
-            _describe(form, types)
-        return str(getattr(form, "__name__", form))
-    name = getattr(origin, "__name__", str(origin))
-    return f"{name}[{', '.join(part if isinstance(part, str) else type_text(part, types) for part in parts)}]"
+        return "..." if form is Ellipsis else name
+    return f"{name}[{', '.join(type_text(part, types) for part in parts)}]"
 
 
 def compatible(old: Interface, new: Interface) -> list[str]:
@@ -102,6 +136,9 @@ def compatible(old: Interface, new: Interface) -> list[str]:
     for name, described in old["types"].items():
         if name in new["types"]:
             problems += _type_problems(name, described, new["types"][name])
+    for name, values in old["enumerations"].items():
+        gone = [value for value in values if value not in new["enumerations"].get(name, values)]
+        problems += [f"{name} no longer has the value {value!r}" for value in gone]
     return list(dict.fromkeys(problems))
 
 
@@ -120,6 +157,8 @@ def _layout_problems(tag: str, old: list[Any], new: list[Any]) -> list[str]:
 
 
 def _type_problems(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    if old["tag"] != new["tag"]:
+        return [f"{name} had the tag {old['tag']!r} and has {new['tag']!r}"]
     if old["layout"] != new["layout"]:
         return [f"{name} was encoded by {old['layout']} and is by {new['layout']}"]
     if old["layout"] == "place":
@@ -136,17 +175,18 @@ def _type_problems(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[
 
 
 def _layout(form: Any) -> dict[str, Any]:
-    """A type as text, with every struct it is made of; equal layouts are read alike."""
-    types: dict[str, Any] = {}
-    return {"type": type_text(form, types), "types": dict(sorted(types.items()))}
+    """A type as text, with every class it is made of; equal layouts are read alike."""
+    types = Types()
+    text = type_text(form, types)
+    return {"type": text, "types": types.structs(), "enumerations": types.enumerations()}
 
 
-def _messages(kinds: frozenset[type[Any]], types: dict[str, Any]) -> dict[str, Any]:
+def _messages(kinds: frozenset[type[Any]], types: Types) -> dict[str, Any]:
     tags = {str(kind.__struct_config__.tag): kind for kind in kinds}
     return {tag: _fields(kind, types) for tag, kind in sorted(tags.items())}
 
 
-def _fields(kind: type[Any], types: dict[str, Any]) -> list[list[Any]]:
+def _fields(kind: type[Any], types: Types) -> list[list[Any]]:
     hints = get_type_hints(kind, include_extras=True)
     return [
         [field.encode_name, type_text(hints[field.name], types), not field.required]
@@ -154,15 +194,8 @@ def _fields(kind: type[Any], types: dict[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _describe(kind: type[Any], types: dict[str, Any]) -> None:
-    """Put a struct's description into `types`, once; itself may be among its own fields' types."""
-    if kind.__name__ in types:
-        return
-    config = kind.__struct_config__
-    layout = "place" if config.array_like else "name"
-    types[kind.__name__] = {"layout": layout, "tag": config.tag, "fields": []}
-    types[kind.__name__]["fields"] = _fields(kind, types)
-
-
 def _text_of_target(message: Any) -> str:
-    return message if isinstance(message, str) else type_text(message)
+    """What a reference takes: messages by name, or a name that is still text."""
+    if isinstance(message, str | ForwardRef):
+        return message if isinstance(message, str) else message.__forward_arg__
+    return " | ".join(sorted(getattr(kind, "__name__", str(kind)) for kind in members(message))) or "None"

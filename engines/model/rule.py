@@ -32,7 +32,18 @@ class Rule(Generic[M_co, C, S, X_co]):
     otherwise the action's annotations say which they are.
     """
 
-    __slots__ = ("__wrapped__", "action", "guard", "interactive", "messages", "name", "place", "priority", "timer")
+    __slots__ = (
+        "__wrapped__",
+        "action",
+        "guard",
+        "hints",
+        "interactive",
+        "messages",
+        "name",
+        "place",
+        "priority",
+        "timer",
+    )
 
     def __init__(
         self,
@@ -52,6 +63,7 @@ class Rule(Generic[M_co, C, S, X_co]):
         self.name = action.__name__ if name is None else name
         self.interactive = interactive
         self.messages = messages
+        self.hints: Any = None  # what `signature` has read off the action, once
         self.place: Place = of_function(action)
         self.__wrapped__ = action
 

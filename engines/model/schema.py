@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 
 from .blob import Blob
-from .forms import is_union
+from .forms import ShortNames, is_union
 from .map import Map
 from .ref import ref_to
 from .view import view
@@ -45,12 +45,20 @@ BOUNDS: Final = {
 
 def json_schema(form: Any) -> Schema:
     """The schema of a type of values; structs under `$defs`. A type no value has is any value to it."""
-    defs: dict[str, Schema] = {}
+    defs = Defs()
     schema = _schema(form, defs)
-    return {**schema, "$defs": dict(sorted(defs.items()))} if defs else schema
+    return {**schema, "$defs": dict(sorted(defs.found.items()))} if defs.found else schema
 
 
-def _schema(form: Any, defs: dict[str, Schema]) -> Schema:
+class Defs:
+    """The schemas of structs, by name."""
+
+    def __init__(self) -> None:
+        self.names = ShortNames()
+        self.found: dict[str, Schema] = {}
+
+
+def _schema(form: Any, defs: Defs) -> Schema:
     origin, parts = get_origin(form), get_args(form)
     mark = ref_to(form)
     if mark is not None:
@@ -70,18 +78,19 @@ def _schema(form: Any, defs: dict[str, Schema]) -> Schema:
     return _class_schema(origin or form, defs)
 
 
-def _class_schema(kind: Any, defs: dict[str, Schema]) -> Schema:
+def _class_schema(kind: Any, defs: Defs) -> Schema:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {"title": kind.__name__, "enum": [member.value for member in kind]}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        if kind.__name__ not in defs:
-            defs[kind.__name__] = {}
-            defs[kind.__name__] = _struct_schema(kind, defs)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
+        name = defs.names.of(kind)
+        if name not in defs.found:
+            defs.found[name] = {}  # it may mention itself
+            defs.found[name] = _struct_schema(kind, defs)
+        return {"$ref": f"#/$defs/{name}"}
     return {}
 
 
-def _struct_schema(kind: type[msgspec.Struct], defs: dict[str, Schema]) -> Schema:
+def _struct_schema(kind: type[msgspec.Struct], defs: Defs) -> Schema:
     """A struct as an object by name, or as an array by place."""
     config = kind.__struct_config__
     hints = get_type_hints(kind, include_extras=True)
@@ -108,14 +117,14 @@ def _field_schema(schema: Schema, field: msgspec.structs.FieldInfo) -> Schema:
     return {**schema, "default": view(field.default)}
 
 
-def _tuple_schema(parts: tuple[Any, ...], defs: dict[str, Schema]) -> Schema:
+def _tuple_schema(parts: tuple[Any, ...], defs: Defs) -> Schema:
     if len(parts) == 2 and parts[1] is Ellipsis:
         return {"type": "array", "items": _schema(parts[0], defs)}
     items = [_schema(part, defs) for part in parts if part != ()]
     return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
-def _map_schema(parts: tuple[Any, ...], defs: dict[str, Schema]) -> Schema:
+def _map_schema(parts: tuple[Any, ...], defs: Defs) -> Schema:
     return {"type": "array", "items": _tuple_schema(parts, defs)}
 
 
@@ -130,7 +139,7 @@ def _bounded(schema: Schema, marks: tuple[Any, ...]) -> Schema:
     return schema
 
 
-CONTAINERS: Final[dict[Any, Callable[[tuple[Any, ...], dict[str, Schema]], Schema]]] = {
+CONTAINERS: Final[dict[Any, Callable[[tuple[Any, ...], Defs], Schema]]] = {
     tuple: _tuple_schema,
     Map: _map_schema,
 }

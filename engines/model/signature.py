@@ -24,13 +24,17 @@ class Signature(NamedTuple):
 
 def action_signature(rule: Rule[Any, Any, Any, Any]) -> Signature:
     """The annotations of a rule's action; for an interactive one `returns` is what its generator returns."""
+    if rule.hints is not None:
+        known: Signature = rule.hints
+        return known
     match, trigger, returns = _annotations(rule.action, 2)
     if rule.interactive:
         parts = get_args(returns)
         if get_origin(returns) is not Generator or len(parts) != 3:
             raise SignatureError(f"{_name(rule.action)} is interactive: it returns Interaction[S, M]")
         returns = parts[2]
-    return Signature(match, trigger, returns)
+    found = rule.hints = Signature(match, trigger, returns)
+    return found
 
 
 def guard_signature(rule: Rule[Any, Any, Any, Any]) -> Signature:

@@ -31,6 +31,7 @@ from scripted import (
 )
 
 from engines.model import Committed, Failed, Noted, Outgoing, Overflow, Spawned, Stopped, Stored
+from engines.model.commit import EFFECTS_MAX
 
 
 class Impossible(Exception):
@@ -201,6 +202,14 @@ def test_a_full_mailbox_overflows_and_stays_as_it_is() -> None:
         env = outcome.env
     assert tell(env, Later(1, "x")) == Overflow(0, 3)  # type: ignore[arg-type]
     assert run(env, Keep()) == Overflow(0, 3)
+
+
+def test_a_transition_has_so_many_effects_and_no_more() -> None:
+    """If false, one action can hold up a whole process."""
+    assert isinstance(run(newborn(), *[Say("a")] * EFFECTS_MAX), Committed)
+    outcome = run(newborn(), *[Say("a")] * (EFFECTS_MAX + 1))
+    assert isinstance(outcome, Failed)
+    assert "65537 effects are more than" in outcome.error
 
 
 def test_state_of_another_type_fails() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -15,7 +16,6 @@ from engines.model import (
     AdoptError,
     Box,
     Committed,
-    Config,
     Family,
     Map,
     Message,
@@ -122,7 +122,7 @@ def test_no_reordering_and_no_shortening_gets_through(order: Any, kept: int) -> 
 
 
 def plain(fields: Any) -> dict[str, Any]:
-    return {"boxes": [{"number": 0, "accepts": {"M": fields}}], "emits": {}, "types": {}}
+    return {"boxes": [{"number": 0, "accepts": {"M": fields}}], "emits": {}, "types": {}, "enumerations": {}}
 
 
 def empty(made: Any) -> Any:
@@ -216,12 +216,61 @@ def test_mailbox_states_and_pending_timers_are_checked_too() -> None:
         family(FIELDS).adopt(old.dump(env), old.interface())
 
 
-class Answer(Message):
-    to: Ref[Any]
+class Small(Enum):
+    ONE = "one"
 
 
-class Limit(Config):
-    window_ns: int
+class Large(Enum):
+    ONE = "one"
+    TWO = "two"
+
+
+class Tagged(Value, tag="Old"):
+    number: int
+
+
+class Placed(Value, array_like=True):
+    number: int
+    name: str = ""
+
+
+def same_name(name: str, *kinds: Any) -> None:
+    """As if they were versions of one class."""
+    for kind in kinds:
+        kind.__name__ = name
+
+
+same_name("Size", Small, Large)
+same_name("Old", Old, Shrunk, Grown, Tagged, Placed)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        (Old, Grown, ""),
+        (Old, Shrunk, "Old.name is gone"),
+        (Grown, Old, "Old.extra is gone"),
+        (Shrunk, Tagged, "Old had the tag None and has 'Old'"),
+        (Old, Placed, "Old was encoded by name and is by place"),
+        (Small, Large, ""),
+        (Large, Small, "Size no longer has the value 'two'"),
+        (Literal["a"], str, ""),
+        (tuple[Old, ...], tuple[Shrunk, ...], "Old.name is gone"),
+        (Map[str, Old], Map[int, Old], "M field 0 was a: Map[str, Old] and is a: Map[int, Old]"),
+        (Ref["A"], Ref["B"], "M field 0 was a: Ref[A] and is a: Ref[B]"),
+    ],
+)
+def test_types_inside_messages_are_compared_too(before: Any, after: Any, problem: str) -> None:
+    """If false, a value inside a queued message is decoded into something else."""
+    found = compatible(family([("a", before)]).interface(), family([("a", after)]).interface())
+    assert found == ([problem] if problem else [])
+
+
+def test_two_types_of_one_name_are_told_apart() -> None:
+    """If false, one of them is compared with the other."""
+    interface = family([("a", Old), ("b", Grown)]).interface()
+    assert interface["boxes"][0]["accepts"]["M"] == [["a", "Old", False], ["b", "Old_2", False]]
+    assert [len(interface["types"][name]["fields"]) for name in ("Old", "Old_2")] == [2, 3]
 
 
 def test_a_message_or_mailbox_that_is_gone_is_a_problem() -> None:

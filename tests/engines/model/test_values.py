@@ -108,13 +108,13 @@ REFUSED = [
 @pytest.mark.parametrize("form", GRANTED, ids=str)
 def test_immutable_types_are_granted(form: Any) -> None:
     """If false, a state that could be kept is refused."""
-    assert list(faults(form, "it", HERE)) == []
+    assert list(faults(form, "it", lambda: HERE)) == []
 
 
 @pytest.mark.parametrize("form", REFUSED, ids=str)
 def test_mutable_types_are_refused_by_name(form: Any) -> None:
     """If false, two engines could share something one of them changes."""
-    found = list(faults(form, "it", HERE))
+    found = list(faults(form, "it", lambda: HERE))
     assert len(found) == 1
     assert found[0].place == HERE
     assert found[0].text.startswith("it: ")

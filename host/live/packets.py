@@ -37,7 +37,7 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _encode = msgspec.msgpack.Encoder().encode
 _TO_WORKER: Final = msgspec.msgpack.Decoder(wire.ToWorker)
 _TO_SUPERVISOR: Final = msgspec.msgpack.Decoder(wire.ToSupervisor)
-"""Made at import, that is before a fork: making one evaluates every annotation of the wire, 1.5 MiB and a millisecond."""
+"""Made at import, before a fork: making one evaluates every annotation of the wire, 1 MiB and a millisecond."""
 
 Received = TypeVar("Received")
 

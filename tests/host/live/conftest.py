@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from live_nodes import MARK, World, until
+from worker_harness import Bench
 
 
 @pytest.fixture
@@ -18,3 +19,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         made = World(folder)
         yield made
         until(lambda: not made.processes(), f"end of all processes, left: {made.left()}")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A slot with a worker whose supervisor and peers the test plays."""
+    made = Bench()
+    yield made
+    made.close()

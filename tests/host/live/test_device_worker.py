@@ -24,7 +24,7 @@ def sight(node: Any, engine: str, count: int) -> Any:
     return until(found, f"{count} items at {engine}")
 
 
-@pytest.mark.parametrize("local", ["lane", "zmq"])
+@pytest.mark.parametrize("local", ["auto", "zmq"])
 def test_a_stream_arrives_whole_and_in_order(world: World, local: Any) -> None:
     """False if a driver that sends as fast as it can lost an item, or two changed places."""
     spec = world.spec(

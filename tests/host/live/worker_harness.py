@@ -12,18 +12,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engines.model import encode, load_family
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.clock import offset_now
 from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
 from host.live.worker import main
-from transport.lanes import LaneLink, create_slot
 from transport.port import LANE_BYTES, Frame
 
 DEADLINE_S = 10.0
 FAMILIES = str(Path(__file__).parent / "families")
 SLOT = 1
+
+COUNTER = "counting:COUNTER"
+WATCHER = "blasting:WATCHER"
+ASKER = "asking:ASKER"
 
 P = TypeVar("P")
 
@@ -32,6 +36,8 @@ class Peer:
     """A slot of the test's own, attached to the worker's."""
 
     def __init__(self, number: int, worker_slot: tuple[int, int, int]) -> None:
+        from transport.lanes import LaneLink, create_slot
+
         self.number = number
         self.memory = create_slot(LANE_BYTES)
         out, into, bell = self.memory
@@ -65,6 +71,8 @@ class Bench:
     """A slot with at most one worker at a time."""
 
     def __init__(self) -> None:
+        from transport.lanes import create_slot
+
         self.slot = create_slot(LANE_BYTES)
         self.page = new_control_page()
         self.peers: list[Peer] = []
@@ -196,3 +204,36 @@ class Worker:
         self.channel.close()
         close_all(self.descriptors)
         self.descriptors.clear()
+
+
+def counting(tag: str, *values: Any) -> bytes:
+    """A message of the counting families."""
+    return _message(COUNTER, tag, *values)
+
+
+def asking(tag: str, *values: Any) -> bytes:
+    """A message of the asking families."""
+    return _message(ASKER, tag, *values)
+
+
+def item(number: int) -> bytes:
+    """A numbered item."""
+    return _message(WATCHER, "Item", number)
+
+
+def _message(ref: str, tag: str, *values: Any) -> bytes:
+    kinds = load_family(ref, (FAMILIES,)).accepts_types
+    kind = next(kind for kind in kinds if kind.__name__ == tag)
+    return encode(kind(*values))
+
+
+def state(worker: Worker, engine: str) -> Any:
+    """An engine's state, after everything that lies in its lanes was handled."""
+    worker.ask("stats", number=1)
+    (found,) = worker.ask("state", engine, number=2)
+    return found["state"]
+
+
+def encode_total(count: int) -> bytes:
+    total = next(kind for kind in load_family(COUNTER, (FAMILIES,)).emits_types)
+    return encode(total(count))

@@ -1,0 +1,135 @@
+"""Bounds of mailboxes, stop and go, and ways to neighbours and to the outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from engines_for_tests import (
+    ASKER,
+    FORWARDER,
+    LOSSY,
+    RECORDER,
+    SPLITTER,
+    Add,
+    Ask,
+    Pass,
+    Said,
+    Seen,
+    Split,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_nodes import Unheard, letters, node
+
+from engines.model import Message, Ref
+from host.config.spec import MailboxSpec
+from host.node.inline import InlineNode
+
+SECOND = 1_000_000_000
+
+
+def suspended(spec: MailboxSpec, family: Any = ASKER) -> InlineNode:
+    """An asker that stands at a choice."""
+    inline = node()
+    inline.add("asker", family, mailboxes={0: spec})
+    inline.send("asker", Ask(SECOND))
+    inline.run_until_idle()
+    return inline
+
+
+def test_reject_refuses_the_newest() -> None:
+    """False if a bounded mailbox grew, or rejected mail were silent."""
+    inline = suspended(MailboxSpec(capacity=3, policy="reject"))
+    inline.send("asker", *[Add(n) for n in range(5)])
+    inline.answer("asker", "no")
+    assert inline.state("asker") == Said(("no", "#0", "#1", "#2"))
+    assert [(letter.reason, letter.message) for letter in letters(inline)] == [
+        ("mailbox_full", ["Add", 3]),
+        ("mailbox_full", ["Add", 4]),
+    ]
+
+
+def test_a_burst_through_an_engine_that_keeps_up_breaks_no_bound() -> None:
+    """False if a bound acted on mail that never had to wait."""
+    inline = node()
+    inline.add("recorder", RECORDER, mailboxes={0: MailboxSpec(capacity=3, policy="reject")})
+    inline.send("recorder", *[Add(n) for n in range(50)])
+    inline.run_until_idle()
+    assert len(inline.state("recorder").numbers) == 50
+    assert letters(inline) == []
+
+
+def test_drop_oldest_only_where_the_box_is_lossy() -> None:
+    """False if mail were dropped from a mailbox that never agreed to it."""
+    for family, kept in ((RECORDER, 5), (LOSSY, 3)):
+        inline = node()
+        cell = inline.add("e", family, mailboxes={0: MailboxSpec(capacity=3, policy="drop-oldest")})
+        cell.notify = lambda: None
+        inline.send("e", *[Add(n) for n in range(5)])
+        assert cell.depth == kept
+        assert [letter.message for letter in letters(inline)] == [["Add", n] for n in range(5 - kept)]
+
+
+def test_a_filling_mailbox_stops_its_senders_and_only_them() -> None:
+    """False if a sender ran on against a full mailbox, a neighbour stood still, or mail was lost or reordered."""
+    inline = suspended(MailboxSpec(capacity=8))
+    inline.add("forwarder", FORWARDER)
+    inline.add("recorder", RECORDER)
+    inline.add("bystander", FORWARDER)
+    inline.send("forwarder", *[Pass(Ref("asker"), n) for n in range(300)])
+    inline.scheduler.cells["forwarder"].stride = 1
+    inline.run_until_idle()
+    asker, forwarder = inline.scheduler.cells["asker"], inline.scheduler.cells["forwarder"]
+    assert asker.depth >= 6
+    assert asker.depth + len(forwarder.held["asker"]) + forwarder.depth == 300
+    assert not forwarder.is_runnable
+    inline.send("bystander", Pass(Ref("recorder"), 1))
+    inline.run_until_idle()
+    assert inline.state("recorder") == Seen((1,))
+    inline.answer("asker", "yes")
+    assert inline.state("asker").words == ("yes", *(f"#{n}" for n in range(300)))
+    assert not asker.is_stopping
+    assert forwarder.is_runnable
+    assert letters(inline) == []
+
+
+@given(st.sampled_from([("a", "a"), ("a", "b")]))
+def test_a_circle_of_full_mailboxes_ends_in_letters_not_in_silence(circle: tuple[str, str]) -> None:
+    """False if engines that stop each other stood still for ever, or a mailbox grew without bound."""
+    inline = node()
+    for name in dict.fromkeys(circle):
+        inline.add(name, SPLITTER, mailboxes={0: MailboxSpec(capacity=16)})
+    inline.send(circle[0], Split(Ref(circle[1]), 12))
+    inline.run_until_idle()
+    cells = inline.scheduler.cells.values()
+    assert all(cell.depth == 0 and cell.is_runnable for cell in cells)
+    counts, _ = inline.report.take_letters()
+    assert set(counts) == {"deadlock"}
+    assert sum(cell.sent for cell in cells) + 1 == sum(inline.state(cell.name).count for cell in cells)
+
+
+def test_what_a_neighbour_gets_is_the_object_itself() -> None:
+    """False if neighbours in one process paid for the codec, or a foreign class slipped past a mailbox's types."""
+    inline = node()
+    cell = inline.add("recorder", RECORDER)
+    cell.notify = lambda: None
+    sender = inline.add("forwarder", FORWARDER)
+    message = Add(5)
+    assert inline.outbox.try_post(sender, "recorder", 0, message) is None
+    assert cell.inboxes[0].batches[0].payloads[0] is message
+    twin = msgspec.defstruct("Add", [("number", int)], bases=(Message,), tag="Add")
+    assert inline.outbox.try_post(sender, "recorder", 0, twin(6)) is None
+    assert cell.inboxes[0].batches[0].payloads[1] == Add(6)
+    assert inline.outbox.try_post(sender, "recorder", 0, Unheard("x")) is None
+    assert [letter.reason for letter in letters(inline)] == ["type"]
+
+
+def test_a_listener_outside_gets_what_is_sent_to_its_name() -> None:
+    """False if an in-line node had no outside."""
+    inline = node()
+    heard = inline.listen("out")
+    inline.add("forwarder", FORWARDER)
+    inline.send("forwarder", Pass(Ref("out"), 1, copies=3))
+    inline.run_until_idle()
+    assert heard == [Add(1), Add(2), Add(3)]

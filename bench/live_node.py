@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from host.config.load import load_node
-from host.live.client import Client
-from host.live.control import ControlError, Written
-from host.live.instances import running_instance
-from host.live.launch import Launch
+from host.live.control.client import Client
+from host.live.control.instances import running_instance
+from host.live.control.launch import Launch
+from host.live.control.protocol import ControlError, Written
 
 READY_NS: Final = 20_000_000_000
 ROUND_NS: Final = 120_000_000_000

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bench.peers import enginehost, eventfd, limit, pyzmq
 from bench.rounds import ROUNDS, Contestant, interleave
-from host.live.control import ControlError
+from host.live.control.protocol import ControlError
 
 RECORDS: Final = 500_000
 """Of a round of `oneway`: about half a second for the fastest contestant."""

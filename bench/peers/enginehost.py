@@ -11,7 +11,7 @@ from bench.live_node import exchange, live_node
 from bench.processes import cores
 from bench.record import RECORD
 from bench.rounds import Contestant, Unavailable
-from host.live.client import Client
+from host.live.control.client import Client
 from transport.native import native_available, native_reason
 
 NODE = """

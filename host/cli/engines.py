@@ -14,7 +14,7 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
     """Engines of the node the command would speak to, that begin like `incomplete`; nothing when there is no node."""
     from host.cli.problem import CliError
     from host.cli.session import ask
-    from host.live.control import ControlError
+    from host.live.control.protocol import ControlError
 
     with contextlib.suppress(CliError, ControlError, OSError), ctx.scope(cleanup=False):
         items = ask("ps", timeout_ns=COMPLETION_NS).items

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from host.live.control import Written
+from host.live.control.protocol import Written
 
 FILE_BYTES_MAX: Final = 64 << 20
 """The largest message a link carries; a larger file could not be sent anyway."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from host.live.control import EXIT_CODES, ControlError
+from host.live.control.protocol import EXIT_CODES, ControlError
 
 INTERRUPTED: Final = 130
 """Ctrl-C, as the shell counts it: 128 + SIGINT."""

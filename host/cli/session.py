@@ -9,9 +9,9 @@ from typing import Any
 from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.settings import settings
-from host.live.client import REQUEST_NS, Client
-from host.live.control import Response
-from host.live.instances import Instance, running_instance, running_instances
+from host.live.control.client import REQUEST_NS, Client
+from host.live.control.instances import Instance, running_instance, running_instances
+from host.live.control.protocol import Response
 
 Render = Callable[[Items], str]
 

@@ -17,10 +17,10 @@ import msgspec
 
 from engines.model import Device
 from host.config.spec import EngineSpec, NodeSpec
-from host.live.chance import uniform
 from host.live.clock import engine_clock, offset_now
-from host.live.device_host import DriverHost
-from host.live.loading import loader
+from host.live.worker.chance import uniform
+from host.live.worker.device_host import DriverHost
+from host.live.worker.loading import loader
 from host.node.births import Births
 from host.node.cell import Cell
 from host.node.inline import InlineNode

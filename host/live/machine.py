@@ -22,7 +22,7 @@ from typing import Final, Literal
 import msgspec
 import zmq
 
-from host.live.instances import running_instances, runtime_roots
+from host.live.control.instances import running_instances, runtime_roots
 
 PYTHON: Final = (3, 11)
 

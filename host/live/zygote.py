@@ -32,18 +32,18 @@ import msgspec
 
 from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.packets import Channel, close_all
+from host.live.supervisor.zygote_start import SOCKET_FD
 from host.live.wire import Packet
-from host.live.zygote_start import SOCKET_FD
 from transport.port import Closed
 
 ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine makes that a while."""
 
-ENTRIES: Final = {"worker": "host.live.worker", "inspect": "host.live.inspect"}
+ENTRIES: Final = {"worker": "host.live.worker.loop", "inspect": "host.live.inspect"}
 """Modules whose `main(socket_fd)` a child may run."""
 
 
-PRELOADED: Final = ("engines.model", "host.live.worker", "host.live.candidate", "transport.native")
+PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
 """What every child needs; an inspecting one imports the little that is missing by itself."""
 
 

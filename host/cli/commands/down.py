@@ -13,7 +13,7 @@ from host.cli.problem import CliError
 from host.cli.session import select_instance
 from host.cli.settings import common
 from host.cli.units import duration, show_duration
-from host.live.client import REQUEST_NS, Client
+from host.live.control.client import REQUEST_NS, Client
 
 DRAIN_NS = 5_000_000_000
 """How long engines may work on what they have, unless told."""

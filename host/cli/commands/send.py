@@ -13,7 +13,7 @@ from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
 from host.cli.table import render_tree
 from host.cli.units import duration
-from host.live.control import Written
+from host.live.control.protocol import Written
 
 TIMEOUT_NS = 10_000_000_000
 """How long an answer may take unless told; an engine that answers at all does so within milliseconds."""

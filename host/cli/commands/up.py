@@ -21,12 +21,12 @@ from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
-from host.live.control import ControlError
-from host.live.instances import Instance, running_instance
+from host.live.control.instances import Instance, running_instance
+from host.live.control.protocol import ControlError
 
 if TYPE_CHECKING:
     from host.config.spec import NodeSpec
-    from host.live.launch import Launch
+    from host.live.control.launch import Launch
 
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
@@ -73,7 +73,7 @@ def _run_inline(spec: NodeSpec) -> None:
 
 
 def _start(spec: NodeSpec, detach: bool, timeout: int) -> None:
-    from host.live.launch import Launch
+    from host.live.control.launch import Launch
 
     begun = time.monotonic_ns()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -177,7 +177,7 @@ def _stay(launch: Launch, spec: NodeSpec) -> None:
 
 
 def _show_logs(spec: NodeSpec) -> None:
-    from host.live.client import Client
+    from host.live.control.client import Client
 
     instance = running_instance(spec.path)
     if instance is None:

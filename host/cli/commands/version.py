@@ -9,7 +9,7 @@ import click
 
 from host.cli.output import Items, emit
 from host.cli.settings import common
-from host.live.control import PROTOCOL
+from host.live.control.protocol import PROTOCOL
 
 
 @click.command("version")

@@ -16,8 +16,8 @@ import pytest
 import zmq
 
 from host.cli.main import run
-from host.live.control import Request, Response
-from host.live.instances import Instance, instance_folders
+from host.live.control.instances import Instance, instance_folders
+from host.live.control.protocol import Request, Response
 
 Answers = Callable[[Request], list[Response]]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from host.live.client import Client
-from host.live.control import PROTOCOL, ControlError, Request, Response
-from host.live.instances import instance_folders, listening_pid
+from host.live.control.client import Client
+from host.live.control.instances import instance_folders, listening_pid
+from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
 
 from .conftest import FakeNode, StartNode
 

@@ -15,7 +15,7 @@ from host.cli.commands.logs import render_lines
 from host.cli.commands.ps import render_engines
 from host.cli.main import COMMANDS, root
 from host.cli.units import show_time
-from host.live.control import Request, Response
+from host.live.control.protocol import Request, Response
 
 from .conftest import Answers, Cli, StartNode, answer_ps, engine_item
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.cli.fields import FieldError, parse_field, parse_fields, parse_message, parse_target, parse_value
-from host.live.control import Written
+from host.live.control.protocol import Written
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 json_values = st.recursive(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from host.cli.problem import CliError
 from host.cli.session import choose_instance
-from host.live.control import Request, Response
-from host.live.instances import Instance, instance_folders, runtime_roots
+from host.live.control.instances import Instance, instance_folders, runtime_roots
+from host.live.control.protocol import Request, Response
 
 from .conftest import Cli, StartNode
 

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from host.cli.problem import EXIT_TEXTS, CliError, Problem, find_problem
-from host.live.control import EXIT_CODES, ControlError
+from host.live.control.protocol import EXIT_CODES, ControlError
 
 from .conftest import Cli
 

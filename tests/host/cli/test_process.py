@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from host.live.control import Request, Response
+from host.live.control.protocol import Request, Response
 
 from .conftest import StartNode, answer_ps
 

@@ -13,8 +13,8 @@ import pytest
 from host.cli.commands import up
 from host.cli.problem import CliError
 from host.config.spec import EngineSpec, NodeSpec
-from host.live.control import ControlError
-from host.live.launch import Launch
+from host.live.control.launch import Launch
+from host.live.control.protocol import ControlError
 
 from .conftest import Cli, StartNode
 
@@ -25,7 +25,7 @@ SUPERVISOR = """
 import os, signal, socket, sys
 import msgspec
 from host.config.spec import NodeSpec
-from host.live.control import Response
+from host.live.control.protocol import Response
 spec_fd, ready_fd = map(int, sys.argv[2:4])
 with open(spec_fd, "rb") as file:
     spec = msgspec.msgpack.decode(file.read(), type=NodeSpec)

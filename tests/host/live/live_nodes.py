@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from host.config.spec import EngineSpec, NodeSpec
-from host.live.client import Client
-from host.live.control import Response
-from host.live.instances import running_instance
-from host.live.launch import Launch
+from host.live.control.client import Client
+from host.live.control.instances import running_instance
+from host.live.control.launch import Launch
+from host.live.control.protocol import Response
 
 MARK = "ENGINEHOST_TEST_MARK"
 DEADLINE_S = 10.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from host.live.chance import uniform
 from host.live.clock import engine_clock, offset_now
+from host.live.worker.chance import uniform
 
 CHI_SQUARE_MAX = 20.52
 """Five degrees of freedom: exceeded by chance once in a thousand runs."""

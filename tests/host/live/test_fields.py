@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from engines.model import Message, Ref, Value
 from engines.model.device import Device, DeviceHost
-from host.live.control import Written
-from host.live.fields import FieldProblem, encode_message, parse_kind, show_kind, show_message
+from host.live.control.fields import FieldProblem, encode_message, parse_kind, show_kind, show_message
+from host.live.control.protocol import Written
 
 
 class Point(Value):

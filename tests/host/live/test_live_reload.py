@@ -12,8 +12,8 @@ import pytest
 from live_nodes import LiveNode, World, counter, until
 
 from host.config.spec import EngineSpec, Placement
-from host.live.client import Client
-from host.live.control import ControlError
+from host.live.control.client import Client
+from host.live.control.protocol import ControlError
 
 RELOADS = 20
 GATED = """

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from host.live import records
-from host.live.records import Record
+from host.live.supervisor import records
+from host.live.supervisor.records import Record
 
 
 def lines(path: Path) -> list[Any]:

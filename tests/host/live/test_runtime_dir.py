@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from host.live.instances import Instance, read_instance
-from host.live.runtime_dir import Refused, Taken, claim
+from host.live.control.instances import Instance, read_instance
+from host.live.supervisor.runtime_dir import Refused, Taken, claim
 
 
 @pytest.fixture(autouse=True)

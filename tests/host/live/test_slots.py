@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from host.live.slots import TABLE, Move, State
+from host.live.supervisor.slots import TABLE, Move, State
 
 
 def reachable(start: State) -> set[State]:

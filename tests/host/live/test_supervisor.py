@@ -9,9 +9,9 @@ import pytest
 from live_nodes import World, counter, until
 
 from host.config.spec import EngineSpec, Placement
-from host.live.client import Client
-from host.live.control import ControlError
-from host.live.launch import Launch
+from host.live.control.client import Client
+from host.live.control.launch import Launch
+from host.live.control.protocol import ControlError
 
 QUICK_S = 0.5
 """`ps` waits 40 ms for a worker; the rest is for a machine that does other things too."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from host.live import wire
 from host.live.packets import Channel, channel_pair, supervisor_end, worker_end
-from host.live.telling import Telling
+from host.live.worker.telling import Telling
 from host.node.report import LETTERS_MAX, NOTES_MAX, Happening, NoteLine, Report, Standing
 
 

@@ -18,7 +18,7 @@ from host.live import wire
 from host.live.clock import offset_now
 from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
-from host.live.worker import main
+from host.live.worker.loop import main
 from transport.port import LANE_BYTES, Frame
 
 DEADLINE_S = 10.0

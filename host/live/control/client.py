@@ -1,0 +1,137 @@
+"""The command line's end of the control socket: requests with a deadline, and streams to follow.
+
+A DEALER alone would wait for ever for a supervisor that has died, since ZeroMQ reconnects in silence. So each wait also
+watches the pidfd of the process that listens on the socket: its death ends the wait with `not_running`, not with a
+time-out. Used from one thread, with one request under way at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+import zmq
+
+from host.live.control.instances import listening_pid
+from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
+
+REQUEST_NS: Final = 5_000_000_000
+"""Deadline of an ordinary request; a supervisor answers within a millisecond, a stopped one never."""
+
+RESPONSE_BYTES_MAX: Final = 256 << 20
+"""Bounds what a broken peer makes us allocate; above any state a worker hands out."""
+
+LAST_WORDS_MS: Final = 50
+"""What a node said just before its end may still be on its way through ZeroMQ's own thread."""
+
+_DECODER: Final = msgspec.msgpack.Decoder(Response)
+
+
+class Client:
+    """A connection to one running node. Raises `ControlError` (`not_running`) when nobody listens at `path`."""
+
+    def __init__(self, path: str) -> None:
+        pid = listening_pid(path)
+        if pid is None:
+            raise ControlError("not_running", f"nothing listens on {path}")
+        self.path = path
+        self.pid = pid
+        self._pidfd = _open_pidfd(pid)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, RESPONSE_BYTES_MAX)
+        self._socket.connect(f"ipc://{path}")
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        if self._pidfd is not None:
+            self._poller.register(self._pidfd, zmq.POLLIN)
+
+    def request(self, op: str, args: dict[str, Any] | None = None, *, timeout_ns: int = REQUEST_NS) -> Response:
+        """The answer to one operation.
+
+        Raises `ControlError`: what the supervisor reported, `timeout`, or `not_running` when it ended meanwhile.
+        """
+        self._send(op, args)
+        return self._receive(timeout_ns)
+
+    def follow(self, op: str, args: dict[str, Any], *, timeout_ns: int | None = None) -> Iterator[Response]:
+        """Answers as they come, until the one marked `last` or the end of the node. `timeout_ns` bounds each gap.
+
+        Raises `ControlError` as `request` does, except that the node's end just ends the stream.
+        """
+        self._send(op, args)
+        while True:
+            try:
+                response = self._receive(timeout_ns)
+            except ControlError as e:
+                if e.error == "not_running":
+                    return
+                raise
+            yield response
+            if response.last:
+                return
+
+    def wait_ended(self, timeout_ns: int) -> bool:
+        """Whether the supervisor's process is gone, at the latest after `timeout_ns`.
+
+        One in another process namespace cannot be watched: what counts is then that nobody listens any more.
+        """
+        if self._pidfd is None:
+            return listening_pid(self.path) is None
+        poller = zmq.Poller()
+        poller.register(self._pidfd, zmq.POLLIN)
+        return bool(poller.poll(timeout_ns // 1_000_000))
+
+    def close(self) -> None:
+        """Give back the descriptors. What was not sent yet is dropped."""
+        self._socket.close()
+        self._context.term()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _send(self, op: str, args: dict[str, Any] | None) -> None:
+        self._socket.send_multipart([b"", msgspec.msgpack.encode(Request(op, args or {}))])
+
+    def _receive(self, timeout_ns: int | None) -> Response:
+        deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
+        while True:
+            left_ms = None if deadline is None else max(0, -(-(deadline - time.monotonic_ns()) // 1_000_000))
+            ready = dict(self._poller.poll(left_ms))
+            if self._socket in ready or (ready and self._socket.poll(LAST_WORDS_MS)):
+                return _checked(self._socket.recv_multipart()[-1])
+            if ready:
+                raise ControlError("not_running", "the node ended before it answered")
+            if left_ms is not None and time.monotonic_ns() >= (deadline or 0):
+                raise ControlError("timeout", f"no answer within {(timeout_ns or 0) / 1e9:g} s")
+
+
+def _open_pidfd(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.pidfd_open(pid) if pid > 0 else None
+    return None
+
+
+def _checked(body: bytes) -> Response:
+    try:
+        response = _DECODER.decode(body)
+    except msgspec.MsgspecError as e:
+        raise ControlError("failed", f"the node's answer is not understood: {e}") from e
+    if response.v != PROTOCOL:
+        found = f"the node speaks protocol {response.v}, this command {PROTOCOL}"
+        raise ControlError("refused", f"{found}: restart the node with this version")
+    if response.error:
+        raise ControlError(response.error, response.message, response.items)
+    return response

@@ -1,0 +1,252 @@
+"""Messages for people: what a user wrote to the bytes an engine reads, and bytes back to names.
+
+The supervisor knows a family by its interface only (`engines.model.interface`): for each message its fields with their
+types as text, and the structs these name. That text is all there is to go by, so it is parsed here:
+
+    type   = part { " | " part }
+    part   = name [ "[" type { ", " type } "]" ]
+
+Whoever reads the message checks it again with the real types; a value let through here becomes a dead letter there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import view
+from host.live.control.protocol import Written
+
+NESTED_MAX: Final = 32
+"""Depth of a type; the ones people write have three or four levels."""
+
+_TOKEN: Final = re.compile(r"\s*(\.\.\.|[\w.]+|[\[\],|])")
+
+
+class FieldProblem(ValueError):
+    """A message cannot be made of what was given; the text says which field and what was expected."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A parsed type: `|` has its parts as arguments, everything else is a name with arguments."""
+
+    name: str
+    parts: tuple[Kind, ...] = ()
+
+
+def encode_message(
+    interface: Mapping[str, Any],
+    mailbox: int,
+    tag: str,
+    fields: Mapping[str, Written],
+    me: str,
+    wait: str | None = None,
+) -> bytes:
+    """The bytes of a message for `mailbox`. Raises `FieldProblem`.
+
+    A reference that is left out is `me`; one that may be None only when it takes the message `wait`.
+    """
+    declared = _declared(interface, mailbox, tag)
+    if unknown := [name for name in fields if name not in {field[0] for field in declared}]:
+        known = ", ".join(field[0] for field in declared) or "none"
+        raise FieldProblem(f"{tag} has no field {unknown[0]}; its fields: {known}")
+    values = [tag]
+    for at, (name, text, has_default) in enumerate(declared):
+        kind = parse_kind(text)
+        if name in fields:
+            values.append(_converted(f"{tag}.{name}", kind, fields[name], interface["types"]))
+        elif kind.name == "Ref" or _may_answer(kind, wait):
+            values.append(me)
+        elif not has_default:
+            raise FieldProblem(f"{tag}.{name} ({text}) is missing")
+        elif later := [field[0] for field in declared[at + 1 :] if field[0] in fields]:
+            raise FieldProblem(f"{tag}.{name} must be given too, because {later[0]} comes after it")
+        else:
+            break
+    return msgspec.msgpack.encode(values)
+
+
+def show_message(interface: Mapping[str, Any] | None, payload: bytes) -> dict[str, Any]:
+    """A message as plain data: its type and its fields, by name as far as the sender's interface tells."""
+    tag, *values = msgspec.msgpack.decode(payload)
+    declared = (interface or {}).get("emits", {}).get(tag, [])
+    names = [field[0] for field in declared] + [f"field{n}" for n in range(len(declared), len(values))]
+    return {"type": tag, **{name: view(value) for name, value in zip(names, values, strict=False)}}
+
+
+def message_tag(payload: bytes) -> str:
+    """The type of an encoded message; empty when it is none."""
+    try:
+        found = msgspec.msgpack.decode(payload)
+    except msgspec.DecodeError:
+        return ""
+    return str(found[0]) if isinstance(found, list) and found else ""
+
+
+def parse_kind(text: str) -> Kind:
+    """A type's text as a tree. Raises `FieldProblem` for text that is none."""
+    tokens = _TOKEN.findall(text)
+    kind, rest = _union(tokens, 0, NESTED_MAX)
+    if rest != len(tokens):
+        raise FieldProblem(f"the type {text!r} is not understood")
+    return kind
+
+
+def _may_answer(kind: Kind, wait: str | None) -> bool:
+    """Whether a field that may be left out is a reference to which `wait` could be sent."""
+    refs = [part for part in kind.parts if part.name == "Ref"] if kind.name == "|" else []
+    taken = [message for ref in refs for target in ref.parts for message in (target.parts or (target,))]
+    return any(message.name == wait for message in taken)
+
+
+def _declared(interface: Mapping[str, Any], mailbox: int, tag: str) -> list[tuple[str, str, bool]]:
+    boxes = {box["number"]: box["accepts"] for box in interface["boxes"]}
+    if mailbox not in boxes:
+        raise FieldProblem(f"there is no mailbox {mailbox}; declared: {', '.join(map(str, sorted(boxes)))}")
+    if tag not in boxes[mailbox]:
+        accepted = ", ".join(sorted(boxes[mailbox])) or "nothing"
+        raise FieldProblem(f"mailbox {mailbox} does not accept {tag}; it accepts {accepted}")
+    return [(name, text, has_default) for name, text, has_default in boxes[mailbox][tag]]
+
+
+def _union(tokens: list[str], at: int, depth: int) -> tuple[Kind, int]:
+    parts = []
+    while True:
+        part, at = _part(tokens, at, depth)
+        parts.append(part)
+        if at >= len(tokens) or tokens[at] != "|":
+            return (parts[0] if len(parts) == 1 else Kind("|", tuple(parts))), at
+        at += 1
+
+
+def _part(tokens: list[str], at: int, depth: int) -> tuple[Kind, int]:
+    if at >= len(tokens) or depth == 0 or tokens[at] in "[],|":
+        raise FieldProblem(f"the type {' '.join(tokens)!r} is not understood")
+    name, at = tokens[at], at + 1
+    parts: list[Kind] = []
+    if at < len(tokens) and tokens[at] == "[":
+        while at < len(tokens) and tokens[at] in "[,":
+            part, at = _union(tokens, at + 1, depth - 1)
+            parts.append(part)
+        at += 1
+    return Kind(name, tuple(parts)), at
+
+
+def _converted(where: str, kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
+    """The value that `written` stands for, for the wire."""
+    try:
+        if written.how == "json":
+            return _from_json(kind, written.value, types)
+        return _from_text(kind, written)
+    except (ValueError, TypeError, KeyError) as error:
+        raise FieldProblem(f"{where}: {show_kind(kind)} expected, {_shown(written)} found") from error
+
+
+def show_kind(kind: Kind) -> str:
+    """A type as text again."""
+    if kind.name == "|":
+        return " | ".join(map(show_kind, kind.parts))
+    return f"{kind.name}[{', '.join(map(show_kind, kind.parts))}]" if kind.parts else kind.name
+
+
+def _shown(written: Written) -> str:
+    text = written.value if isinstance(written.value, str) else repr(written.value)
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _from_text(kind: Kind, written: Written) -> Any:
+    """A value from the argument itself: text, hex or bytes."""
+    if kind.name == "|":
+        return _first(kind.parts, lambda part: _from_text(part, written))
+    if isinstance(written.value, bytes):
+        return _from_bytes(kind, written.value)
+    text = str(written.value)
+    match kind.name:
+        case "bytes" | "Blob":
+            if written.how != "hex":
+                raise ValueError("bytes are written 0x…, b64:… or @file")
+            return bytes.fromhex(text[2:])
+        case "int":
+            return int(text, 0)
+        case "float":
+            return float(text)
+        case "bool":
+            return {"true": True, "false": False}[text.lower()]
+        case "None":
+            return {"null": None}[text]
+        case "tuple" | "Map":
+            raise ValueError("written as JSON")
+        case _:
+            return text
+
+
+def _from_bytes(kind: Kind, value: bytes) -> Any:
+    match kind.name:
+        case "bytes" | "Blob":
+            return value
+        case "str" | "Ref":
+            return value.decode()
+        case _:
+            raise ValueError("no bytes")
+
+
+def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+    match kind.name:
+        case "|":
+            return _first(kind.parts, lambda part: _from_json(part, value, types))
+        case "bytes" | "Blob":
+            if not isinstance(value, str) or not value.startswith("0x"):
+                raise ValueError("bytes in JSON are 0x…")
+            return bytes.fromhex(value[2:])
+        case "int" | "float" | "bool" | "str" | "Ref" | "None":
+            return _plain(kind.name, value)
+        case "tuple":
+            return _tuple_from_json(kind, value, types)
+        case "Map":
+            pairs = value.items() if isinstance(value, dict) else value
+            return [[_from_json(p, v, types) for p, v in zip(kind.parts, pair, strict=True)] for pair in pairs]
+        case name if name in types:
+            return _struct_from_json(name, types[name], value, types)
+        case _:
+            return value
+
+
+def _plain(name: str, value: Any) -> Any:
+    expected: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool}
+    is_right = value is None if name == "None" else isinstance(value, expected.get(name, str))
+    if not is_right or (isinstance(value, bool) and name != "bool"):
+        raise TypeError(name)
+    return float(value) if name == "float" else value
+
+
+def _tuple_from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list is expected")
+    if kind.parts and kind.parts[-1].name == "...":
+        return [_from_json(kind.parts[0], item, types) for item in value]
+    return [_from_json(part, item, types) for part, item in zip(kind.parts, value, strict=True)]
+
+
+def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError("an object is expected")
+    kinds = {field: parse_kind(text) for field, text, _ in described["fields"]}
+    given = {field: _from_json(kinds[field], item, types) for field, item in value.items() if field != "type"}
+    tag = described["tag"]
+    if described["layout"] == "name":
+        return given if tag is None else {"type": tag, **given}
+    values = [given[field] for field in list(kinds)[: len(given)]]
+    return values if tag is None else [tag, *values]
+
+
+def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:
+    """What the first part makes of it that can. Text comes last: it takes everything."""
+    for part in sorted(parts, key=lambda part: part.name in ("str", "Ref")):
+        try:
+            return convert(part)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    raise ValueError("no part takes it")

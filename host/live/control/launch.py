@@ -1,0 +1,142 @@
+"""Start a supervisor, and hear from it who is ready.
+
+The node goes over as data in a memory file, so the supervisor parses no YAML; what it reports comes back over a
+SEQPACKET socket. Both descriptors are inherited, everything else is closed in the child. The contract is written down
+in `host.live.control.protocol`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from host.config.spec import NodeSpec
+from host.live.control.protocol import ControlError, Response
+
+PROGRESS_BYTES_MAX: Final = 256 * 1024
+"""One packet of progress; SEQPACKET sockets refuse larger ones by default."""
+
+STOP_S: Final = 5.0
+"""A supervisor that was told to go has ended its workers, or killed them, by then."""
+
+SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
+
+
+class Launch:
+    """A supervisor that was started by us. `log` is its standard output and error when detached."""
+
+    def __init__(self, spec: NodeSpec, *, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> None:
+        self.log = None if attached else _log_path(spec)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        memory = _memory_file(msgspec.msgpack.encode(spec))
+        fds = (memory, theirs.fileno())
+        try:
+            with _blocked_signals():
+                self.process = self._start([*program, *map(str, fds)], fds, attached)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            os.close(memory)
+            theirs.close()
+        self._progress = ours
+
+    def progress(self, timeout_ns: int) -> Iterator[Response]:
+        """What the supervisor reports until the packet marked `last`, which may be an error.
+
+        Raises `ControlError`: `timeout` after `timeout_ns` in all, `not_ready` when the supervisor ends without a word.
+        """
+        deadline = time.monotonic_ns() + timeout_ns
+        while True:
+            body = self._receive(deadline)
+            if body is None:
+                raise ControlError("timeout", f"the node was not ready within {timeout_ns / 1e9:g} s")
+            if not body:
+                raise ControlError("not_ready", self._last_words())
+            response = msgspec.msgpack.decode(body, type=Response)
+            yield response
+            if response.last:
+                return
+
+    def stop(self, *numbers: signal.Signals) -> int:
+        """Send these signals, each only when the one before had no effect in time; the code the supervisor ends with.
+
+        Its workers end with it by themselves. No signals: it is leaving already, and only waited for.
+        """
+        for number in numbers:
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(STOP_S)
+        return self.process.wait()
+
+    def close(self) -> None:
+        """Hang up. An attached supervisor takes this for "drain and leave"."""
+        self._progress.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _start(self, command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
+        if attached:
+            return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
+        assert self.log is not None
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds, start_new_session=True
+            )
+
+    def _receive(self, deadline: int) -> bytes | None:
+        left_s = max(0.0, (deadline - time.monotonic_ns()) / 1e9)
+        if not select.select([self._progress], [], [], left_s)[0]:
+            return None
+        try:
+            return self._progress.recv(PROGRESS_BYTES_MAX)
+        except ConnectionResetError:
+            return b""
+
+    def _last_words(self) -> str:
+        code = self.process.wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        return f"the supervisor {how} before the node was ready" + (_last_line(self.log) if self.log else "")
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _memory_file(content: bytes) -> int:
+    memory = os.memfd_create("node", os.MFD_CLOEXEC)
+    with open(memory, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+    return f": {lines[-1]} (in {log})"
+
+
+def _log_path(spec: NodeSpec) -> Path:
+    return Path(spec.data) / "supervisor.log"

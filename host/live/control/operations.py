@@ -1,0 +1,214 @@
+"""The operations of the control protocol: each takes arguments and answers with one `Response`.
+
+Errors are raised as `ControlError` with a name from `EXIT_CODES` and a sentence that says what to do; the server turns
+them, and whatever goes wrong unforeseen, into responses. Nothing here waits without a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from host.live.control.overview import list_engines, node_item
+from host.live.control.protocol import ControlError, Request, Response
+from host.live.control.sending import Dispatch, send_message
+from host.live.control.server import Send
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.records import Item, Record
+from host.live.supervisor.reload import reload_engine
+from host.node.routing import Missing, Resident
+
+QUERY_NS: Final = 2_000_000_000
+"""For a worker to answer between two batches; one that does not is stuck in a transition, or stopped."""
+
+HEARTBEAT_S: Final = 5.0
+"""An empty batch after so long without news finds out whether a follower is still there."""
+
+BACKLOG_MAX: Final = 1_000
+"""Batches that wait for a follower; beyond it the oldest go."""
+
+Args = dict[str, Any]
+Stop = Callable[[int], None]
+
+
+class Operations:
+    """All operations on one node. `stop` begins its end, with a time for draining."""
+
+    def __init__(self, node: Node, stop: Stop) -> None:
+        self._node = node
+        self._stop = stop
+        self._dispatch = Dispatch()
+        self._plain: dict[str, Callable[[Args], Awaitable[Response]]] = {
+            "status": self._status,
+            "ps": self._ps,
+            "send": self._send,
+            "state": self._state,
+            "timers": self._timers,
+            "mailbox": self._mailbox,
+            "dead_letters": self._dead_letters,
+            "reload": self._reload,
+            "answer": self._answer,
+            "down": self._down,
+        }
+
+    async def handle(self, request: Request, send: Send) -> Response | None:
+        """Run one request; the `Handler` of the control server."""
+        try:
+            if request.op in ("logs", "events"):
+                return await self._follow(request, send)
+            operation = self._plain.get(request.op)
+            if operation is None:
+                raise ControlError("usage", f"this node knows no operation {request.op!r}")
+            return await operation(request.args)
+        except ControlError as error:
+            return Response("error", error.items, error=error.error, message=error.message)
+        except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+            message = f"{request.op}: arguments not understood: {type(error).__name__}: {error}"
+            return Response("error", error="usage", message=message)
+        except Exception as error:
+            detail = [{"detail": traceback.format_exc()}]
+            return Response("error", detail, error="failed", message=f"{request.op}: {type(error).__name__}: {error}")
+
+    async def _status(self, _: Args) -> Response:
+        return Response("node", [node_item(self._node)])
+
+    async def _ps(self, _: Args) -> Response:
+        return Response("engine", await list_engines(self._node))
+
+    async def _send(self, args: Args) -> Response:
+        resident = self._resident(args["engine"])
+        return await self._dispatch.once(args.get("id"), lambda: send_message(self._node, resident, args))
+
+    async def _state(self, args: Args) -> Response:
+        return Response("state", await self._query("state", args["engine"]))
+
+    async def _timers(self, args: Args) -> Response:
+        if args.get("engine"):
+            return Response("timer", await self._query("timers", args["engine"]))
+        processes = [slot.process for slot in self._node.slots.values() if slot.process is not None]
+        replies = await self._node.queries.ask_all(processes, "timers", QUERY_NS)
+        return Response("timer", [item for reply in replies if reply is not None for item in _items(reply.payload)])
+
+    async def _mailbox(self, args: Args) -> Response:
+        items = await self._query("mailbox", args["engine"])
+        number = args.get("mailbox")
+        found = [item for item in items if number is None or item["mailbox"] == number]
+        if not found:
+            declared = ", ".join(str(item["mailbox"]) for item in items) or "none"
+            raise ControlError("not_found", f"{args['engine']} has no mailbox {number}; declared: {declared}")
+        return Response("mailbox", found)
+
+    async def _dead_letters(self, args: Args) -> Response:
+        letters = self._node.letters
+        if args.get("counts"):
+            return Response("count", [{"reason": r, "count": n} for r, n in sorted(letters.counts.items())])
+        items = [_letter_item(letter) for letter in letters.newest(args.get("limit", 20), args.get("engine") or "")]
+        return Response("dead_letter", items)
+
+    async def _reload(self, args: Args) -> Response:
+        resident = self._resident(args["engine"])
+        item = await reload_engine(self._node, resident, args.get("to") or "", args["timeout_ns"])
+        return Response("reload", [item])
+
+    async def _answer(self, args: Args) -> Response:
+        engine, choice = args["engine"], str(args["choice"])
+        process = self._process(self._resident(engine))
+        if engine not in self._node.waits:
+            raise ControlError("conflict", f"{engine} does not wait for a choice")
+        reply = await self._node.queries.answer(process, engine, choice, QUERY_NS)
+        if reply is None:
+            raise ControlError("timeout", f"{engine} did not answer")
+        if reply.error:
+            raise ControlError("refused", reply.error)
+        return Response("answer", [{"engine": engine, "choice": choice}])
+
+    async def _down(self, args: Args) -> Response:
+        self._stop(int(args.get("drain_ns", 0)))
+        return Response("down", [{"node": self._node.spec.node}])
+
+    async def _follow(self, request: Request, send: Send) -> Response | None:
+        node, args = self._node, request.args
+        record, kind = (node.logs, "log") if request.op == "logs" else (node.events, "event")
+        engine, limit = args.get("engine") or "", int(args.get("limit", 100))
+        if engine and not args.get("follow") and not any(i.get("engine") == engine for i in record.newest(limit)):
+            self._known(engine)
+        newest = record.newest(limit, engine)
+        if not args.get("follow"):
+            return Response(kind, newest)
+        await _stream(record, engine, lambda items: send(Response(kind, items, last=False)), newest)
+        return Response(kind)
+
+    async def _query(self, kind: str, engine: str) -> list[Any]:
+        """What the worker of an engine says. Raises `ControlError`."""
+        resident = self._resident(engine)
+        reply = await self._node.queries.ask(self._process(resident), kind, engine, QUERY_NS)
+        if reply is None:
+            raise ControlError("timeout", f"{engine} did not answer: it is busy, stuck or stopped (enginehost ps)")
+        if reply.error:
+            raise ControlError("failed", reply.error)
+        return _items(reply.payload)
+
+    def _process(self, resident: Resident) -> Process:
+        slot = self._node.slots[resident.slot]
+        if slot.process is None or resident.name not in self._node.running:
+            why = self._node.faults.get(resident.name, slot.state)
+            raise ControlError("not_ready", f"{resident.name} is not running: {why}")
+        return slot.process
+
+    def _resident(self, name: str) -> Resident:
+        found = self._node.directory.find(name)
+        if isinstance(found, Missing):
+            raise ControlError("not_found", f"{name}: {self._why_missing(name, found)}")
+        return found
+
+    def _known(self, name: str) -> None:
+        """Raises `ControlError` for a name that never was."""
+        found = self._node.directory.find(name)
+        if isinstance(found, Missing) and found.reason == "unknown":
+            raise ControlError("not_found", f"{name}: {self._why_missing(name, found)}")
+
+    def _why_missing(self, name: str, found: Missing) -> str:
+        if found.reason == "ended":
+            return "the engine has ended"
+        near = difflib.get_close_matches(name, [resident.name for resident in self._node.directory], 1)
+        return "no such engine" + (f"; did you mean {near[0]}?" if near else "")
+
+
+async def _stream(record: Record, engine: str, send: Callable[[list[Item]], bool], newest: list[Item]) -> None:
+    """Hand out items as they come, until the follower is gone."""
+    queue: asyncio.Queue[list[Item]] = asyncio.Queue(BACKLOG_MAX)
+
+    def follower(items: list[Item]) -> None:
+        wanted = [item for item in items if not engine or item.get("engine") == engine]
+        if queue.full():
+            queue.get_nowait()
+        if wanted:
+            queue.put_nowait(wanted)
+
+    record.follow(follower)
+    try:
+        is_there = send(newest)
+        while is_there:
+            items: list[Item] = []
+            with contextlib.suppress(TimeoutError):
+                items = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
+            is_there = send(items)
+    finally:
+        record.leave(follower)
+
+
+def _items(payload: Any) -> list[Any]:
+    return payload if isinstance(payload, list) else [payload]
+
+
+def _letter_item(letter: Any) -> Item:
+    item: Item = msgspec.structs.asdict(letter)
+    item["time"] = item.pop("now_ns")
+    return item

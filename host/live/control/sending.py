@@ -1,0 +1,131 @@
+"""`send`: a message from outside, checked against the interface, delivered by a session, with what comes of it.
+
+Without `wait` it returns when the message has arrived, or with the dead letter it became. With `wait` it returns the
+first message of that type that comes to the session. With an `id` a repetition gets the first one's result and sends
+nothing; ids live as long as the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from host.live.control.fields import FieldProblem, encode_message, message_tag, show_message
+from host.live.control.protocol import ControlError, Response, Written
+from host.live.control.sessions import Arrived, Session
+from host.live.supervisor import links
+from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.wire import Letter
+from host.node.routing import Missing, Resident
+from transport.port import Closed, TooLarge
+
+IDS_MAX: Final = 10_000
+"""Results kept for `id`; the oldest go first."""
+
+ARRIVAL_NS: Final = 250_000_000
+"""How long to ask whether the message arrived; a worker in a long transition answers later, and the message waits."""
+
+ANY: Final = "*"
+"""As the tag to wait for: whatever comes."""
+
+ERRORS: Final = {"unknown": "not_found", "ended": "not_found", "failed": "failed", "crashed": "failed"}
+"""Exit by the reason of a dead letter; the others mean that the message was refused."""
+
+
+class Dispatch:
+    """Remembers what became of messages with an id."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, asyncio.Task[Response]] = {}
+
+    async def once(self, key: str | None, send: Callable[[], Awaitable[Response]]) -> Response:
+        """The result of `send`, which runs at most once for each key."""
+        if key is None:
+            return await send()
+        if key not in self._results:
+            self._results[key] = asyncio.ensure_future(_run(send))
+            if len(self._results) > IDS_MAX:
+                del self._results[next(iter(self._results))]
+        return await asyncio.shield(self._results[key])
+
+
+async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> Response:
+    """Run one `send`. Raises `ControlError`."""
+    session = node.sessions.open()
+    try:
+        async with asyncio.timeout(args["timeout_ns"] / 1e9):
+            return await _exchange(node, session, resident, args)
+    except TimeoutError:
+        wait = args.get("wait")
+        what = f"no {wait} came back" if wait else f"{resident.name} takes no messages now"
+        raise ControlError("timeout", f"{what} within {args['timeout_ns'] / 1e9:g} s") from None
+    finally:
+        node.sessions.end(session)
+
+
+async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
+    return await send()
+
+
+async def _exchange(node: Node, session: Session, resident: Resident, args: dict[str, Any]) -> Response:
+    mailbox, tag, wait = args.get("mailbox", 0), args["tag"], args.get("wait")
+    payload = _encoded(node, session, resident.name, mailbox, tag, args.get("fields", {}), wait)
+    links.link(node, resident.slot, SLOT_SUPERVISOR)
+    try:
+        await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
+    except (TooLarge, Closed) as error:
+        raise ControlError("refused", f"{resident.name}: {error}") from error
+    if wait is None:
+        await _await_arrival(node, session, resident)
+        return Response("sent", [{"engine": resident.name, "tag": tag}])
+    return Response("message", [await _await_answer(node, session, wait)])
+
+
+def _encoded(
+    node: Node, session: Session, engine: str, mailbox: int, tag: str, fields: dict[str, Any], wait: str | None
+) -> bytes:
+    running = node.running.get(engine)
+    if running is None:
+        raise ControlError("not_ready", f"{engine} is not running: {node.faults.get(engine, 'not ready yet')}")
+    written = msgspec.convert(fields, dict[str, Written])
+    try:
+        return encode_message(running.interface, mailbox, tag, written, session.name, wait)
+    except FieldProblem as problem:
+        raise ControlError("refused", f"{engine}: {problem}") from problem
+
+
+async def _await_arrival(node: Node, session: Session, resident: Resident) -> None:
+    """Until the worker has turned once around its loop; see `host.live.control.sessions`."""
+    for _ in range(2):
+        process = node.slots[resident.slot].process if resident.slot in node.slots else None
+        if process is None or await node.queries.ask(process, "stats", resident.name, ARRIVAL_NS) is None:
+            break
+    while not session.inbox.empty():
+        item = session.inbox.get_nowait()
+        if isinstance(item, Letter):
+            _raise(item)
+
+
+async def _await_answer(node: Node, session: Session, wait: str) -> dict[str, Any]:
+    while True:
+        item = await session.inbox.get()
+        if isinstance(item, Letter):
+            _raise(item)
+        if wait in (ANY, message_tag(item.payload)):
+            return _shown(node, item)
+
+
+def _shown(node: Node, arrived: Arrived) -> dict[str, Any]:
+    found = node.directory.find(arrived.sender)
+    running = None if isinstance(found, Missing) else node.running.get(arrived.sender)
+    return show_message(running.interface if running else None, arrived.payload)
+
+
+def _raise(letter: Letter) -> NoReturn:
+    last = letter.detail.strip().splitlines()[-1] if letter.detail.strip() else ""
+    message = f"{letter.target}: the message became a dead letter: {letter.reason}" + (f" ({last})" if last else "")
+    item = {"reason": letter.reason, "target": letter.target, "detail": letter.detail}
+    raise ControlError(ERRORS.get(letter.reason, "refused"), message, [item])

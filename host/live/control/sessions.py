@@ -1,0 +1,159 @@
+"""Messages from outside: each `send` of the command line is an engine for a moment, called `cli.N`, in slot 0.
+
+It has no state and no rules: it sends one message, may wait for one answer, and ends; what comes later is a dead letter
+`ended`. A name is never used twice in the life of a node. The sessions share the supervisor's own link, whose doorbell
+hangs in the event loop. A target that said stop is sent nothing until it says go or the time is up.
+
+What tells a session that its message arrived: nothing on the lane does, so its worker is asked a question twice through
+its socket. The second answer comes after a whole turn of its loop that began after our flush; mail was drained in it,
+and dead letters about it were reported before the answer. A worker that does not answer in time is busy or stopped: the
+message lies in its lane, and that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from host.live.supervisor.slots import Memory, Slot
+from host.live.wire import Letter
+from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Frame, Link, Outlet
+
+DRAIN_MESSAGES: Final = 256
+"""Answers handled before the loop gets its turn."""
+
+ROOM_S: Final = 0.005
+"""Between two looks at a lane without room; sessions are not a data path."""
+
+
+Attacher = Callable[[int, Memory], None]
+"""Links slot 0 with a slot; lanes and ZeroMQ differ in how."""
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A message that came for a session."""
+
+    sender: str
+    payload: bytes
+
+
+class Session:
+    """A temporary engine. `inbox` holds what came for it: messages, and dead letters of what it sent."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inbox: asyncio.Queue[Arrived | Letter] = asyncio.Queue()
+
+
+class Sessions:
+    """All sessions of a node, and the link of slot 0."""
+
+    def __init__(self, memory: Memory, link: Link, attach: Attacher, on_late: Callable[[Frame], None]) -> None:
+        self.memory = memory
+        self._link = link
+        self._attach = attach
+        self._on_late = on_late
+        self._numbers = itertools.count(1)
+        self._last = 0
+        self._open: dict[str, Session] = {}
+        self._go: dict[tuple[int, str], asyncio.Event] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(link.fileno(), self._rung)
+        self._take_mail()
+
+    def open(self) -> Session:
+        """A new session with a name of its own."""
+        self._last = next(self._numbers)
+        session = Session(f"cli.{self._last}")
+        self._open[session.name] = session
+        return session
+
+    def end(self, session: Session) -> None:
+        """Its name is not reachable any more."""
+        del self._open[session.name]
+
+    def has(self, name: str) -> bool:
+        """Whether a session of that name is open."""
+        return name in self._open
+
+    def had(self, name: str) -> bool:
+        """Whether there was such a session."""
+        prefix, _, number = name.partition(".")
+        return prefix == "cli" and number.isdecimal() and 0 < int(number) <= self._last and name not in self._open
+
+    async def send(self, session: Session, slot: int, target: str, mailbox: int, payload: bytes) -> None:
+        """Put a message into the lane. Waits while the target says stop or there is no room; the caller bounds that.
+
+        Raises `TooLarge`, `Closed`.
+        """
+        while (go := self._go.get((slot, target))) is not None:
+            await go.wait()
+        outlet = self._link.outlet(slot, session.name, target, mailbox, 1, 1)
+        while not self._try_send(outlet, payload):
+            await asyncio.sleep(ROOM_S)
+
+    def take_letters(self, letters: Iterable[Letter]) -> None:
+        """Dead letters that a worker reported: a session hears of its own."""
+        for letter in letters:
+            session = self._open.get(letter.sender)
+            if session is not None:
+                session.inbox.put_nowait(letter)
+
+    def attach(self, slot: Slot) -> None:
+        """Link with a slot; the slot's end is the caller's business."""
+        self._attach(slot.number, slot.memory)
+
+    def detach(self, slot: int) -> None:
+        """Forget a slot."""
+        self._link.detach(slot)
+        self.peer_restarted(slot)
+
+    def peer_restarted(self, slot: int) -> None:
+        """What the engines of a dead process told us to stop counts no more."""
+        for peer, target in tuple(self._go):
+            if peer == slot:
+                self._go.pop((peer, target)).set()
+
+    def close(self) -> None:
+        """Close the link and its memory."""
+        self._loop.remove_reader(self._link.fileno())
+        self._link.close()
+        self.memory.close()
+
+    def _try_send(self, outlet: Outlet, payload: bytes) -> bool:
+        sent = outlet.send(payload)
+        self._link.flush()
+        return sent
+
+    def _rung(self) -> None:
+        self._link.hush()
+        self._take_mail()
+
+    def _take_mail(self) -> None:
+        """Handle what came; come back at once if that was not all, else when the doorbell rings."""
+        for frame in self._link.drain(DRAIN_MESSAGES):
+            self._deliver(frame)
+        self._link.release()
+        if not self._link.arm():
+            self._loop.call_soon(self._take_mail)
+
+    def _deliver(self, frame: Frame) -> None:
+        match frame.kind:
+            case k if k == KIND_MESSAGES:
+                self._hand_out(frame)
+            case k if k == KIND_STOP:
+                self._go.setdefault((frame.peer, frame.target), asyncio.Event())
+            case k if k == KIND_GO and (frame.peer, frame.target) in self._go:
+                self._go.pop((frame.peer, frame.target)).set()
+
+    def _hand_out(self, frame: Frame) -> None:
+        session = self._open.get(frame.target)
+        if session is None:
+            self._on_late(frame)
+            return
+        for payload in frame.payloads:
+            session.inbox.put_nowait(Arrived(frame.sender, payload))

@@ -1,0 +1,29 @@
+"""`python -m host.live.supervisor SPEC_FD READY_FD [--attached]`: the process that a node is.
+
+The zygote is started before anything else is imported, so that it gets warm meanwhile. Signals are blocked until the
+loop can take them: an early Ctrl-C ends the node as a late one does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from host.live.supervisor.zygote_start import SIGNALS, exec_zygote
+
+
+def main() -> int:
+    """Run the node to its end; the exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    spec_fd, ready_fd = map(int, sys.argv[1:3])
+    for fd in (spec_fd, ready_fd):
+        os.set_inheritable(fd, False)
+    zygote = exec_zygote()
+    from host.live.supervisor.startup import start
+
+    return start(zygote, spec_fd, ready_fd, is_attached="--attached" in sys.argv[3:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Where packets of workers arrive: each goes to the module whose subject it is.
+
+A slot may have two processes, the one that owns it and a candidate of a reload; a reload under way is offered
+everything first, and what it does not want from the owner goes the ordinary way. What a process says that is neither is
+dropped: it has been replaced and is about to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+import msgspec
+
+from host.live.supervisor import links, population, restarts
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.live.wire import (
+    Adopted,
+    Event,
+    Failed,
+    Frozen,
+    Hello,
+    Letters,
+    Noted,
+    Notes,
+    Ready,
+    Reply,
+    Resolve,
+    Running,
+    Spawn,
+    Stopped,
+    ToSupervisor,
+    Waits,
+)
+from host.node.supervision import Ending, History
+
+
+class PacketDesk:
+    """The `Desk` of a live node."""
+
+    def __init__(self, node: Node, is_device: Callable[[str], Awaitable[bool]]) -> None:
+        self._node = node
+        self._is_device = is_device
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
+        """As `Desk.take`."""
+        reload = self._node.reloads.get(slot.number)
+        if reload is not None and reload.take(process, packet, descriptors):
+            return
+        if process is slot.process:
+            self._take_from_owner(slot, packet, descriptors)
+
+    def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
+        """As `Desk.ended`."""
+        node = self._node
+        node.queries.forget(process)
+        reload = node.reloads.get(slot.number)
+        if reload is not None and reload.ended(process, ending):
+            return
+        if process is not slot.process:
+            return
+        slot.process = None
+        if node.phase == "starting" and slot.state == "starting":
+            restarts.failed_to_start(node, slot, process.pid, ending)
+        elif slot.state != "stopping":
+            restarts.crashed(node, slot, process.pid, ending)
+        elif node.phase != "stopping":
+            population.remove(node, slot)
+
+    def _take_from_owner(self, slot: Slot, packet: ToSupervisor, descriptors: list[int]) -> None:
+        node = self._node
+        match packet:
+            case Ready(engines):
+                self._take_ready(slot, engines)
+            case Failed(engine, reason, detail):
+                self._take_failed(slot, engine, reason, detail)
+            case Resolve(name):
+                links.resolve(node, slot, name)
+            case Spawn():
+                self._take_spawn(slot, packet)
+            case Stopped(name):
+                population.end_engine(node, name)
+            case Letters(counts, letters):
+                node.letters.add(counts, letters)
+                node.sessions.take_letters(letters)
+            case Notes(notes, dropped):
+                self._take_notes(slot, notes, dropped)
+            case Waits(engine, options):
+                node.waits.pop(engine, None)
+                if options:
+                    node.waits[engine] = packet
+            case Reply():
+                node.queries.take(packet, descriptors)
+            case Event(kind, engine, fields):
+                node.event(kind, engine, **fields)
+            case Hello() | Frozen() | Adopted():
+                pass  # a second introduction, or the echo of a reload that was given up
+            case _:
+                assert_never(packet)
+
+    def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
+        node = self._node
+        assert slot.process is not None
+        for engine in map(self._sharing_interface, engines):
+            node.running[engine.name] = engine
+            node.faults.pop(engine.name, None)
+            slot.device = bool(engine.interface["device"])
+            if engine.name in slot.unready:
+                slot.unready.discard(engine.name)
+                kind = "restarted" if slot.restarts else "started"
+                node.event(kind, engine.name, slot=slot.number, pid=slot.process.pid, version=engine.version)
+                node.on_ready(engine.name, slot.process.pid)
+        self._settle(slot)
+
+    def _sharing_interface(self, engine: Running) -> Running:
+        interface = self._node.interfaces.setdefault((engine.family, engine.version), engine.interface)
+        return msgspec.structs.replace(engine, interface=interface)
+
+    def _take_failed(self, slot: Slot, engine: str, reason: str, detail: str) -> None:
+        node = self._node
+        node.faults[engine] = f"{reason}: {detail}" if detail else reason
+        node.event("failed", engine, slot=slot.number, reason=reason, detail=detail)
+        slot.unready.discard(engine)
+        if node.phase == "starting":
+            node.on_fault(engine, reason, detail)
+        elif not slot.unready and all(r.name in node.faults for r in node.directory.in_slot(slot.number)):
+            assert slot.process is not None
+            slot.process.kill()
+            return
+        self._settle(slot)
+
+    def _settle(self, slot: Slot) -> None:
+        """A slot whose engines have all spoken is up; once all are, so is the node."""
+        node = self._node
+        if slot.state == "starting" and not slot.unready:
+            slot.move("ready")
+            slot.in_flight = None
+        node.check_settled()
+
+    def _take_spawn(self, slot: Slot, spawn: Spawn) -> None:
+        spec = spawn.birth.spec
+        self._node.event("spawned", spec.name, parent=spawn.birth.parent, family=spec.family)
+        made = population.take_spawn(self._node, slot, spawn)
+        if made is not None:
+            task = asyncio.get_running_loop().create_task(self._start_child(made, spec.family))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _start_child(self, slot: Slot, family: str) -> None:
+        """A slot made for a child: mail for it may already be in the lanes, the process follows."""
+        slot.device = await self._is_device(family)
+        if slot.state == "starting" and self._node.phase != "stopping":
+            population.launch(self._node, slot, History(self._node.now_ns()))
+
+    def _take_notes(self, slot: Slot, notes: tuple[Noted, ...], dropped: int) -> None:
+        lines = [{"time": n.now_ns, "engine": n.engine, "text": n.text, "fields": n.fields} for n in notes]
+        self._node.logs.append(lines)
+        if dropped:
+            self._node.event("log_lines_dropped", "", slot=slot.number, count=dropped)

@@ -1,0 +1,84 @@
+"""Looking at families from the supervisor: a throw-away child of the zygote imports them and reports.
+
+What the child does and how it reports stands in `host.live.inspect`; it ends by itself, at the latest by its own
+alarm. A report is kept for as long as the node lives, because it only says whether a family is a device; a reload
+asks the candidate process itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+import msgspec
+
+from host.config.finding import Finding
+from host.config.spec import NodeSpec
+from host.live.inspect import ALARM_AFTER_NS, DEADLINE_NS, Collector, FamilyReport, Inquiry, frame, inquiry_of
+from host.live.supervisor.nursery import Nursery
+from host.live.zygote import Fork
+
+PIECE_BYTES: Final = 64 * 1024
+"""One read; pieces of an answer are half of it."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What was found: reports by family reference, and what is wrong with what engines are given."""
+
+    families: dict[str, FamilyReport]
+    findings: tuple[Finding, ...] = ()
+
+    def is_device(self, family: str) -> bool:
+        """Whether a family is a device; one that could not be imported is not."""
+        return family in self.families and self.families[family].device
+
+
+class Inspector:
+    """Looks, in the event loop."""
+
+    def __init__(self, nursery: Nursery, roots: tuple[str, ...]) -> None:
+        self._nursery = nursery
+        self._roots = roots
+        self._known: dict[str, FamilyReport] = {}
+
+    async def look_at_node(self, spec: NodeSpec) -> Look:
+        """The families of a node file, and what it gives to their engines."""
+        look = await self._ask(inquiry_of(spec))
+        self._known |= look.families
+        return look
+
+    async def look_at(self, family: str) -> FamilyReport:
+        """One family, at once if it was looked at before."""
+        if family not in self._known:
+            inquiry = Inquiry((family,), self._roots, deadline_ns=DEADLINE_NS + ALARM_AFTER_NS)
+            self._known |= (await self._ask(inquiry)).families
+        return self._known[family]
+
+    async def _ask(self, inquiry: Inquiry) -> Look:
+        collector = Collector(inquiry)
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._nursery.bear(Fork("inspect", "families"), theirs.fileno())
+            ours.setblocking(False)
+            try:
+                async with asyncio.timeout(DEADLINE_NS / 1e9):
+                    await self._exchange(ours, inquiry, collector)
+            except TimeoutError:
+                collector.give_up(f"took longer than {DEADLINE_NS / 1e9:g} s to import")
+        return Look(collector.families, collector.findings)
+
+    async def _exchange(self, ours: socket.socket, inquiry: Inquiry, collector: Collector) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.sock_sendall(ours, frame(inquiry))
+            while not collector.done:
+                data = await loop.sock_recv(ours, PIECE_BYTES)
+                if not data:
+                    break
+                collector.feed(data)
+        except ConnectionError:
+            pass
+        if not collector.done:
+            collector.give_up("ended the process that imported it")

@@ -1,0 +1,105 @@
+"""Names find slots, and slots find each other.
+
+A worker asks for a name it has not sent to before (`Resolve`). Both ends are attached to each other before it learns
+the route, each through its own socket, so the target may see the first doorbell before its `Attach`; it looks at
+every lane when it attaches one. Attachments are the slots', not the processes': whoever comes into a slot is attached
+to the same peers at its birth.
+
+The awkward case: a parent spawns a child and tells a third engine its name, and that one asks for the name before we
+have read the parent's `Spawn`. The parent's worker wrote the `Spawn` before any message left it, so it lies in its
+socket: a name that is unknown at first is looked up again after every worker was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.live.wire import Attach, Detach, Peer, Restarted, Route
+from host.node.routing import Missing
+
+NO_SLOT: Final = "no_slot"
+"""Why a spawned engine has no route: every slot was taken."""
+
+
+def resolve(node: Node, slot: Slot, name: str) -> None:
+    """Answer a worker's question for `name`, now or after the others were heard."""
+    if not _answer(node, slot, name, is_final=False):
+        asyncio.get_running_loop().call_soon(_look_again, node, slot, name)
+
+
+def link(node: Node, one: int, other: int) -> None:
+    """Attach two slots to each other, once."""
+    if one == other or other in node.slots[one].linked:
+        return
+    node.slots[one].linked.add(other)
+    _attach(node, node.slots[one].process, other)
+    if other == SLOT_SUPERVISOR:
+        node.sessions.attach(node.slots[one])
+    else:
+        node.slots[other].linked.add(one)
+        _attach(node, node.slots[other].process, one)
+
+
+def attach_all(node: Node, slot: Slot, process: Process) -> None:
+    """Give a process that is new in `slot` all peers of the slot."""
+    for peer in sorted(slot.linked):
+        _attach(node, process, peer)
+
+
+def tell_restarted(node: Node, slot: Slot) -> None:
+    """Peers forget what the engines of the dead process told them to stop."""
+    for peer in slot.linked - {SLOT_SUPERVISOR}:
+        node.tell(peer, Restarted(slot.number))
+    node.sessions.peer_restarted(slot.number)
+
+
+def tell_gone(node: Node, slot: Slot, name: str, reason: str) -> None:
+    """News to everyone who may have the route: `name` is not in `slot` any more."""
+    for peer in slot.linked - {SLOT_SUPERVISOR}:
+        node.tell(peer, Route(name, None, reason))
+
+
+def detach(node: Node, slot: Slot) -> None:
+    """A slot is dissolved: its peers forget it."""
+    for peer in slot.linked - {SLOT_SUPERVISOR}:
+        node.slots[peer].linked.discard(slot.number)
+        node.tell(peer, Detach(slot.number))
+    if SLOT_SUPERVISOR in slot.linked:
+        node.sessions.detach(slot.number)
+
+
+def _answer(node: Node, slot: Slot, name: str, *, is_final: bool) -> bool:
+    if node.sessions.has(name):
+        link(node, slot.number, SLOT_SUPERVISOR)
+        node.tell(slot.number, Route(name, SLOT_SUPERVISOR))
+        return True
+    found = node.directory.find(name)
+    if isinstance(found, Missing):
+        reason = "ended" if node.sessions.had(name) else found.reason
+        if reason == "unknown" and not is_final:
+            return False
+        node.tell(slot.number, Route(name, None, reason))
+    elif node.slots[found.slot].state == "failed":
+        node.tell(slot.number, Route(name, None, "failed"))
+    else:
+        link(node, slot.number, found.slot)
+        node.tell(slot.number, Route(name, found.slot))
+    return True
+
+
+def _look_again(node: Node, slot: Slot, name: str) -> None:
+    for other in tuple(node.slots.values()):
+        if other is not slot and other.process is not None:
+            other.process.hear()
+    _answer(node, slot, name, is_final=True)
+
+
+def _attach(node: Node, process: Process | None, peer: int) -> None:
+    if process is None:
+        return
+    memory = node.sessions.memory if peer == SLOT_SUPERVISOR else node.slots[peer].memory
+    process.send(Attach(Peer(peer, memory.address)), *memory.peer_descriptors())

@@ -1,0 +1,109 @@
+"""What slots are made of: shared memory with lanes, or a ZeroMQ address; and in both cases a control page.
+
+The supervisor holds the descriptors, so that memory outlives the process that uses it. Nothing has a name in
+/dev/shm: the last descriptor to close frees it, also when everything is killed at once. Peers get `out` and `in`
+reopened read-only.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from host.config.spec import TransportSpec
+from host.live.control.sessions import Attacher
+from host.live.control_page import new_control_page, read_control_page
+from host.live.packets import close_all
+from host.live.supervisor.runtime_dir import RuntimeDir
+from host.live.supervisor.slots import Memory
+from host.live.wire import InFlight
+from transport.native import NativeMissing, native_available
+from transport.port import Broken, Link
+
+
+class SlotMemory:
+    """The `Memory` of one slot. `lane` is [out, in, doorbell], or empty with ZeroMQ."""
+
+    def __init__(self, address: str, lane: tuple[int, ...]) -> None:
+        self.address = address
+        self._lane = lane
+        self._peer = (*(_read_only(fd) for fd in lane[:2]), *lane[2:])
+        self._page = new_control_page()
+
+    def own_descriptors(self) -> list[int]:
+        """As `Memory.own_descriptors`."""
+        return [*self._lane, self._page]
+
+    def peer_descriptors(self) -> list[int]:
+        """As `Memory.peer_descriptors`."""
+        return list(self._peer)
+
+    def in_flight(self) -> InFlight | None:
+        """As `Memory.in_flight`; None also for a page that its writer left unreadable."""
+        try:
+            return read_control_page(self._page).in_flight
+        except Broken:
+            return None
+
+    def close(self) -> None:
+        """As `Memory.close`."""
+        if self._page >= 0:
+            close_all((*self._lane, *self._peer[:2], self._page))
+            self._page = -1
+
+
+class SlotTransport:
+    """The `Transport` of a node: lanes where the node file and the machine allow, else ZeroMQ."""
+
+    def __init__(self, spec: TransportSpec, runtime: RuntimeDir) -> None:
+        """Raises `NativeMissing` when lanes are wanted, by the node file or the environment, and not there."""
+        self.native = _choose_lanes(spec)
+        self._lane_bytes: Final = spec.lane_bytes
+        self._runtime = runtime
+
+    def memory(self, slot: int) -> SlotMemory:
+        """As `Transport.memory`."""
+        if not self.native:
+            return SlotMemory(self._runtime.link(slot), ())
+        from transport.lanes import create_slot
+
+        return SlotMemory("", create_slot(self._lane_bytes))
+
+    def link(self, own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
+        """The supervisor's own end, in slot 0, and how it links with a slot."""
+        if not self.native:
+            return _zmq_link(own, self._lane_bytes, wait)
+        from transport.lanes import LaneLink
+
+        out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
+        link = LaneLink(0, out, into, bell, wait)
+
+        def attach(peer: int, memory: Memory) -> None:
+            out, into, bell = (os.dup(fd) for fd in memory.peer_descriptors())
+            link.attach(peer, out, into, bell)
+
+        return link, attach
+
+
+def _zmq_link(own: SlotMemory, lane_bytes: int, wait: str) -> tuple[Link, Attacher]:
+    from transport.zmq_link import ZmqLink
+
+    link = ZmqLink(0, own.address, lane_bytes, wait)
+
+    def attach(peer: int, memory: Memory) -> None:
+        link.attach(peer, memory.address)
+
+    return link, attach
+
+
+def _choose_lanes(spec: TransportSpec) -> bool:
+    if spec.local == "zmq":
+        return False
+    available = native_available()
+    if spec.local == "lane" and not available:
+        raise NativeMissing("transport: {local: lane} needs the native core, which is not there (enginehost doctor)")
+    return available
+
+
+def _read_only(fd: int) -> int:
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,104 @@
+"""The node as its supervisor holds it: all state in one place, and the smallest acts on it.
+
+What changes this state lives elsewhere, one file a subject: `population` (slots and processes begin), `links` (names
+find slots), `restarts` (a process died), `reload` (a process is replaced), `sessions` (messages from outside), `desk`
+(which packet goes to whom). All of it runs in one thread, in the event loop, and no step of it waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from host.config.spec import NodeSpec
+from host.live.control.rates import Rates
+from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.processes import Process, Reaper
+from host.live.supervisor.queries import Queries
+from host.live.supervisor.records import Record
+from host.live.supervisor.slots import Memory, Slot
+from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
+from host.node.dead_letters import DeadLetters
+from host.node.routing import Directory
+from host.node.supervision import Ending, Limits
+
+if TYPE_CHECKING:
+    from host.live.control.sessions import Sessions
+    from host.live.supervisor.reload import Reload
+
+SLOT_SUPERVISOR: Final = 0
+"""The slot that sessions send from."""
+
+Phase = Literal["starting", "running", "stopping"]
+
+
+class Transport(Protocol):
+    """What differs between lanes and ZeroMQ when slots are made; see `host.live.supervisor.memory`."""
+
+    native: bool
+    """Whether links are lanes."""
+
+    def memory(self, slot: int) -> Memory:
+        """Memory for a new slot."""
+
+
+class Desk(Protocol):
+    """Who takes what processes say and that they end."""
+
+    def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
+        """A packet came. The descriptors are closed after the call."""
+
+    def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
+        """A process ended."""
+
+
+@dataclass
+class Node:
+    """Everything the supervisor knows. Fields are written by the modules named above, in the loop's thread."""
+
+    spec: NodeSpec
+    nursery: Nursery
+    reaper: Reaper
+    transport: Transport
+    events: Record
+    logs: Record
+    offset_ns: int
+    """Added to CLOCK_BOOTTIME gives engine time."""
+    now_ns: Callable[[], int]
+    started_ns: int
+    data: str
+    limits: Limits = field(default_factory=Limits)
+    phase: Phase = "starting"
+    directory: Directory = field(default_factory=Directory)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
+    interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """By family and version, so that thousands of engines of one family share one."""
+    faults: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, Waits] = field(default_factory=dict)
+    letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
+    queries: Queries = field(default_factory=Queries)
+    rates: Rates = field(default_factory=Rates)
+    reloads: dict[int, Reload] = field(default_factory=dict)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    on_ready: Callable[[str, int], None] = lambda engine, pid: None
+    on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
+    desk: Desk = field(init=False)
+    sessions: Sessions = field(init=False)
+
+    def event(self, kind: str, engine: str = "", **fields: Any) -> None:
+        """Record an event, stamped now."""
+        self.events.append([{"time": self.now_ns(), "kind": kind, "engine": engine, **fields}])
+
+    def tell(self, slot: int, packet: Packet, *descriptors: int) -> None:
+        """Send to the process in a slot, if there is one; whoever comes next is told everything at its birth."""
+        there = self.slots.get(slot)
+        if there is not None and there.process is not None:
+            there.process.send(packet, *descriptors)
+
+    def check_settled(self) -> None:
+        """Whether no slot waits for its first words any more; tells who starts the node."""
+        if all(slot.state != "starting" for slot in self.slots.values()):
+            self.settled.set()

@@ -1,0 +1,195 @@
+"""Slots come to life: from the layout of the node file, for spawned engines, and again after a death.
+
+Boot and everything after it is sent at once; it waits in the worker's socket until the worker reads. Births that do not
+fit into the Boot packet follow in `Deliver` packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from host.config.spec import EngineSpec
+from host.live.supervisor import links
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Deliver, Exit, InFlight, Letter, Spawn
+from host.live.zygote import Fork
+from host.node.placement import SlotPlan, place_spawned
+from host.node.routing import Missing, Resident
+from host.node.supervision import History
+
+BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 16 * 1024
+"""Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB."""
+
+REST_S: Final = 0.5
+"""A slot whose last engine ended stays that long, so that peers hear of the end before the lane goes."""
+
+FAREWELL_NS: Final = 200_000_000
+"""For a process that leaves such a slot to make dead letters of what still came."""
+
+
+class TooBig(Exception):
+    """An engine's parameters and initial state do not fit into a packet."""
+
+
+def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
+    """Make the slots of the node file and start all their processes. Raises `TooBig`, before anything is started."""
+    specs = {spec.name: spec for spec in node.spec.engines}
+    list(_chunks([Birth(spec) for spec in node.spec.engines]))
+    for plan in plans:
+        _make_slot(node, plan, [Resident(specs[name], plan.slot) for name in plan.engines])
+    for slot in node.slots.values():
+        launch(node, slot, History(node.now_ns()))
+
+
+def launch(node: Node, slot: Slot, history: History, crashed: InFlight | None = None) -> None:
+    """A new process for all engines of a slot that has none."""
+    births = births_of(node, slot)
+    slot.epoch += 1
+    slot.history = history
+    slot.unready = {birth.spec.name for birth in births}
+    slot.process = bear(node, slot)
+    send_boot(node, slot, slot.process, births, crashed=crashed)
+    links.attach_all(node, slot, slot.process)
+    if not births:
+        slot.move("ready")
+
+
+def bear(node: Node, slot: Slot) -> Process:
+    """A process that belongs to `slot`, not booted yet."""
+    take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
+    return Process(node.nursery, node.reaper, Fork("worker", f"engines/{slot.number}"), take, ended)
+
+
+def births_of(node: Node, slot: Slot) -> list[Birth]:
+    """The engines of a slot, as they are to be born now."""
+    return [Birth(r.spec, r.parent, r.birth) for r in node.directory.in_slot(slot.number)]
+
+
+def send_boot(
+    node: Node,
+    slot: Slot,
+    process: Process,
+    births: list[Birth],
+    *,
+    crashed: InFlight | None = None,
+    candidate: bool = False,
+) -> None:
+    """Boot and deliver `births`. A candidate gets the slot's descriptors later, with `Go`."""
+    first, *others = _chunks(births) or [()]
+    transport = node.spec.transport
+    boot = Boot(
+        node=node.spec.node,
+        slot=slot.number,
+        epoch=slot.epoch,
+        native=node.transport.native,
+        wait=transport.wait,
+        lane_bytes=transport.lane_bytes,
+        address=slot.memory.address,
+        roots=node.spec.roots,
+        births=first,
+        core=slot.core,
+        device=slot.device,
+        crashed=crashed,
+        candidate=candidate,
+        now_ns=node.offset_ns,
+        spawned=node.spec.spawned,
+    )
+    process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
+    for births_more in others:
+        process.send(Deliver(births_more))
+
+
+def take_spawn(node: Node, slot: Slot, spawn: Spawn) -> Slot | None:
+    """A child was spawned in `slot`. One that its worker did not place gets a slot of its own, not launched yet.
+
+    A name that is or was in use is a spawn told twice, and nothing.
+    """
+    spec, parent = spawn.birth.spec, spawn.birth.parent
+    if node.directory.find(spec.name) != Missing("unknown"):
+        return None
+    if spawn.placed_here:
+        node.directory.enter(Resident(spec, slot.number, parent, spawn.birth.birth))
+        return None
+    number = place_spawned("process", slot.number, frozenset(node.slots))
+    if number is None:
+        _refuse_spawn(node, spec, parent or "")
+        return None
+    resident = Resident(spec, number, parent, spawn.birth.birth)
+    return _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+
+
+def end_engine(node: Node, name: str) -> None:
+    """A worker says that an engine stopped."""
+    resident = node.directory.end(name)
+    if resident is not None:
+        bury(node, resident)
+
+
+def bury(node: Node, resident: Resident) -> None:
+    """What follows when the directory has laid a tombstone."""
+    for kept in (node.running, node.faults, node.waits):
+        kept.pop(resident.name, None)
+    node.event("ended", resident.name)
+    slot = node.slots.get(resident.slot)
+    if slot is None:
+        return
+    slot.unready.discard(resident.name)
+    links.tell_gone(node, slot, resident.name, "ended")
+    if slot.spawned and not node.directory.in_slot(slot.number) and slot.state != "stopping":
+        _dissolve(node, slot)
+
+
+def remove(node: Node, slot: Slot) -> None:
+    """The process of a dissolved slot is gone: free its number and memory."""
+    del node.slots[slot.number]
+    links.detach(node, slot)
+    slot.memory.close()
+
+
+def _dissolve(node: Node, slot: Slot) -> None:
+    slot.move("stop")
+    process = slot.process
+    if process is None:
+        remove(node, slot)
+        return
+    asyncio.get_running_loop().call_later(REST_S, process.send, Exit(FAREWELL_NS))
+
+
+def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned: bool = False) -> Slot:
+    slot = Slot(plan, node.transport.memory(plan.slot), spawned=spawned)
+    node.slots[plan.slot] = slot
+    for resident in residents:
+        node.directory.enter(resident)
+    return slot
+
+
+def _refuse_spawn(node: Node, spec: EngineSpec, parent: str) -> None:
+    detail = f"{spec.name} cannot live: every slot is taken"
+    letter = Letter(links.NO_SLOT, parent, spec.name, 0, node.now_ns(), None, detail)
+    node.letters.add({links.NO_SLOT: 1}, [letter])
+    node.event("spawn_refused", spec.name, parent=parent, reason=links.NO_SLOT)
+
+
+def _chunks(births: list[Birth]) -> Iterator[tuple[Birth, ...]]:
+    """`births` in their order, cut to what fits into a packet. Raises `TooBig`."""
+    chunk: list[Birth] = []
+    size = 0
+    for birth in births:
+        length = len(msgspec.msgpack.encode(birth))
+        if length > BIRTHS_BYTES:
+            raise TooBig(
+                f"{birth.spec.name}: config and state take {length} bytes, at most {BIRTHS_BYTES} are possible"
+            )
+        if size + length > BIRTHS_BYTES:
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(birth)
+        size += length
+    yield tuple(chunk)

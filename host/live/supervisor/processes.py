@@ -1,0 +1,166 @@
+"""Worker processes as the supervisor sees them: born by the zygote, spoken to in packets, watched to their end.
+
+A `Process` is one incarnation. It begins as a socket pair whose far end goes to the zygote; whatever is sent before the
+worker reads waits in the kernel, so nobody waits for a birth. It says who it is with `Hello`; from then on its pidfd
+tells when it has ended, and how, the reaper reads. `on_end` is called exactly once, whatever happens:
+
+    no Hello, end of file    the zygote died first, or the fork failed: nothing ever ran, `Ending()` says neither
+    Hello, pidfd readable    the ordinary end, after every packet it sent was handled
+    end of file, no pidfd    a worker that closed its socket and lives on is killed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from host.live.packets import channel_pair, close_all, supervisor_end
+from host.live.supervisor.line import Line
+from host.live.supervisor.nursery import Nursery
+from host.live.wire import Hello, Packet, ToSupervisor
+from host.live.zygote import Fork
+from host.node.supervision import Ending
+from transport.port import Broken, Closed
+
+ENDINGS_MAX: Final = 256
+"""Endings kept of processes nobody has asked about: orphans that a family left, adopted by the supervisor."""
+
+PACKETS_PER_TURN: Final = 64
+"""Packets of one worker handled before the others get their turn."""
+
+
+class Reaper:
+    """Reads how children ended. Grandchildren that lost their parent come here too, and are only cleared away."""
+
+    def __init__(self) -> None:
+        self._endings: dict[int, Ending] = {}
+
+    def collect(self) -> None:
+        """Take all endings there are; the supervisor calls it at every end it sees and once in a while."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._endings[pid] = _ending(status)
+            if len(self._endings) > ENDINGS_MAX:
+                del self._endings[next(iter(self._endings))]
+
+    def ending(self, pid: int) -> Ending:
+        """How `pid` ended; neither code nor signal when that is not known."""
+        self.collect()
+        return self._endings.pop(pid, Ending())
+
+
+class Process:
+    """One incarnation of a worker. Callbacks run in the event loop; none is called after `on_end`."""
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        reaper: Reaper,
+        request: Fork,
+        on_packet: Callable[[Process, ToSupervisor, list[int]], None],
+        on_end: Callable[[Process, Ending], None],
+    ) -> None:
+        self.pid = 0
+        self._reaper = reaper
+        self._on_packet = on_packet
+        self._on_end = on_end
+        self._pidfd = -1
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        ours, theirs = channel_pair()
+        self._line = Line(supervisor_end(ours))
+        self._loop.add_reader(self._line.fd, self.hear)
+        with theirs:
+            nursery.bear(request, theirs.fileno())
+
+    @property
+    def is_alive(self) -> bool:
+        """False once it ended."""
+        return not self._ended.is_set()
+
+    def send(self, packet: Packet, *descriptors: int) -> None:
+        """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way."""
+        with contextlib.suppress(Closed):
+            self._line.send(packet, descriptors)
+
+    def kill(self) -> None:
+        """SIGKILL. The end is reported as any other; one that has not said who it is loses its socket, and dies."""
+        if self._pidfd < 0:
+            self._hang_up()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def wait(self, timeout_ns: int) -> bool:
+        """Whether it ended within the time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), timeout_ns / 1e9)
+        return not self.is_alive
+
+    def hear(self) -> None:
+        """Handle what came, at most `PACKETS_PER_TURN`; at the end of file, hang up."""
+        for _ in range(PACKETS_PER_TURN):
+            if not self._read_one():
+                return
+
+    def _read_one(self) -> bool:
+        if self._line.fd < 0:
+            return False
+        try:
+            received = self._line.receive()
+        except (Closed, Broken):
+            self._hang_up()
+            return False
+        if received is None:
+            return False
+        self._take(*received)
+        return True
+
+    def _take(self, packet: ToSupervisor, descriptors: list[int]) -> None:
+        if isinstance(packet, Hello) and self._pidfd < 0 and len(descriptors) == 1:
+            self.pid, self._pidfd = packet.pid, descriptors[0]
+            self._loop.add_reader(self._pidfd, self._finish)
+            return
+        try:
+            self._on_packet(self, packet, descriptors)
+        finally:
+            close_all(descriptors)
+
+    def _hang_up(self) -> None:
+        """Close our end. A worker that lives on is killed; of one that never said who it is, this is the end."""
+        if self._line.fd >= 0:
+            self._loop.remove_reader(self._line.fd)
+            self._line.close()
+        if self._pidfd >= 0:
+            self.kill()
+        elif self.is_alive:
+            self._ended.set()
+            self._loop.call_soon(self._on_end, self, Ending())
+
+    def _finish(self) -> None:
+        """The pidfd is readable: take the last words, then report."""
+        self._loop.remove_reader(self._pidfd)
+        while self._read_one():
+            pass
+        os.close(self._pidfd)
+        self._pidfd = -1
+        if self._line.fd >= 0:
+            self._loop.remove_reader(self._line.fd)
+            self._line.close()
+        self._ended.set()
+        self._on_end(self, self._reaper.ending(self.pid))
+
+
+def _ending(status: int) -> Ending:
+    if os.WIFSIGNALED(status):
+        return Ending(signal=os.WTERMSIG(status))
+    return Ending(code=os.WEXITSTATUS(status))

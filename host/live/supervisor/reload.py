@@ -1,0 +1,245 @@
+"""One reload under way: the deeds to the decisions of `host.node.reload_plan`, where stages and crash points stand.
+
+A `Reload` owns the candidate process until the slot is its own, the snapshot, and one timer, the deadline of the
+stage it is in. It is fed by the desk (packets and ends of both processes) and by the timer, and it ends exactly once,
+with a `Verdict`. The slot's memory is handed to the candidate with `Go`, after the old process's pidfd was readable,
+never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Final
+
+import msgspec
+
+from host.live.control.protocol import ControlError
+from host.live.supervisor import links, population, restarts
+from host.live.supervisor.interfaces import check_interfaces
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.live.wire import Adopt, Adopted, Birth, Exit, Failed, Freeze, Frozen, Go, Ready, Running, Thaw, ToSupervisor
+from host.node.reload_plan import (
+    Checked,
+    Command,
+    Happening,
+    Late,
+    Loaded,
+    NewFailed,
+    OldEnded,
+    Plan,
+    Stage,
+    Stopped,
+    Verdict,
+    Went,
+    advance,
+)
+from host.node.routing import Resident
+from host.node.supervision import Ending
+
+FREEZE_NS: Final = 5_000_000_000
+"""To reach a boundary: one batch. An engine that needs longer is stuck, and stays with the old code."""
+
+RETIRE_NS: Final = 1_000_000_000
+"""To leave after everything was handed over; then it is killed."""
+
+GO_NS: Final = 5_000_000_000
+"""To open lanes that are ready."""
+
+
+VERSION_SHOWN: Final = 12
+"""Digits of a version digest that people see."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a reload ended. `pause_ns`: from the order to freeze to the word that the new process runs."""
+
+    verdict: Verdict
+    reason: str = ""
+    pause_ns: int = 0
+    queued: int = 0
+
+
+class Reload:
+    """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs."""
+
+    def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
+        self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._node = node
+        self._slot = slot
+        self._old = slot.process
+        self._engine = engine
+        self._family = family
+        self._timeout_ns = timeout_ns
+        self._plan = Plan()
+        self._ready: dict[str, Running] = {}
+        self._snapshot = -1
+        self._queued = 0
+        self._frozen_at_ns = 0
+        self._old_ending = Ending()
+        self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
+        node.reloads[slot.number] = self
+        self._new = population.bear(node, slot)
+        population.send_boot(node, slot, self._new, self._births, candidate=True)
+        self._timer = self._set_deadline("importing")
+
+    def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
+        """Whether the packet was ours; else it goes the ordinary way."""
+        if process is self._new:
+            return self._take_from_new(packet)
+        if process is self._old and isinstance(packet, Frozen):
+            self._snapshot = os.dup(descriptors[0])
+            self._queued = packet.queued
+            self._feed(Stopped())
+            return True
+        return False
+
+    def ended(self, process: Process, ending: Ending) -> bool:
+        """Whether the end of `process` was ours to handle."""
+        if process is self._new:
+            self._feed(NewFailed("the new process ended before it ran", ended=True))
+            return True
+        if process is self._old:
+            self._slot.process = None
+            self._old_ending = ending
+            self._feed(OldEnded())
+            return True
+        return False
+
+    def abort(self, reason: str) -> None:
+        """The node stops: the candidate goes, whatever the stage; who owns the slot is ended with the others."""
+        if not self.done.done():
+            if self._slot.process is not self._new:
+                self._new.kill()
+            self._finish("refused", reason)
+
+    def _take_from_new(self, packet: ToSupervisor) -> bool:
+        match packet:
+            case Ready(engines) if self._plan.stage == "importing":
+                self._ready.update((engine.name, engine) for engine in engines)
+                if len(self._ready) == len(self._births):
+                    self._feed(Checked(tuple(check_interfaces(self._node, self._ready))))
+            case Ready() if self._plan.stage == "going":
+                self._feed(Went())
+                return False
+            case Failed(_, reason, detail):
+                self._feed(NewFailed(f"{reason}: {detail}" if detail else reason))
+            case Adopted():
+                self._feed(Loaded())
+            case _:
+                return self._slot.process is not self._new
+        return True
+
+    def _feed(self, happening: Happening) -> None:
+        step = advance(self._plan, happening)
+        is_new_stage = step.plan.stage != self._plan.stage
+        self._plan = step.plan
+        if is_new_stage:
+            self._timer.cancel()
+            if step.verdict is None:
+                self._timer = self._set_deadline(step.plan.stage)
+        if step.verdict is not None:
+            self._finish(step.verdict, step.reason)
+        for command in step.commands:
+            self._perform(command)
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case "freeze":
+                self._slot.move("freeze")
+                self._frozen_at_ns = self._node.now_ns()
+                self._tell_old(Freeze())
+            case "thaw":
+                self._slot.move("thaw")
+                self._tell_old(Thaw())
+            case "adopt":
+                self._new.send(Adopt(), self._snapshot)
+            case "retire":
+                self._tell_old(Exit())
+            case "go":
+                self._hand_over()
+            case "kill_old":
+                assert self._old is not None
+                self._old.kill()
+            case "kill_new":
+                self._new.kill()
+            case "restart":
+                self._crash(self._old)
+            case "restart_with_new":
+                self._change_directory()
+                self._slot.process = None
+                self._crash(self._new)
+
+    def _hand_over(self) -> None:
+        """Old is gone: the candidate becomes the slot's process, with everything a process of the slot has."""
+        slot = self._slot
+        slot.process = self._new
+        self._change_directory()
+        self._new.send(Go(), *slot.memory.own_descriptors())
+        links.attach_all(self._node, slot, self._new)
+
+    def _change_directory(self) -> None:
+        self._node.directory.change_family(self._engine, self._family)
+
+    def _crash(self, process: Process | None) -> None:
+        restarts.crashed(self._node, self._slot, process.pid if process else 0, self._old_ending)
+
+    def _finish(self, verdict: Verdict, reason: str) -> None:
+        node, slot = self._node, self._slot
+        del node.reloads[slot.number]
+        self._timer.cancel()
+        if self._snapshot >= 0:
+            os.close(self._snapshot)
+        pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
+        if verdict == "switched":
+            slot.move("took_over")
+        self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
+
+    def _set_deadline(self, stage: Stage) -> asyncio.TimerHandle:
+        limits: dict[Stage, int] = {"freezing": FREEZE_NS, "retiring": RETIRE_NS, "going": GO_NS}
+        wait_ns = min(limits.get(stage, self._timeout_ns), self._timeout_ns)
+        return asyncio.get_running_loop().call_later(wait_ns / 1e9, self._feed, Late())
+
+    def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
+        if self._old is not None:
+            self._old.send(packet)
+
+    def _changed(self, birth: Birth) -> Birth:
+        if birth.spec.name != self._engine:
+            return birth
+        return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))
+
+
+async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int) -> dict[str, Any]:
+    """Replace the code of an engine, and say what it cost. Raises `ControlError`; the old engine is then untouched."""
+    name, slot = resident.name, node.slots[resident.slot]
+    if slot.number in node.reloads:
+        raise ControlError("conflict", f"{name}: its process is being reloaded already")
+    if slot.state != "running" or name not in node.running:
+        raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
+    before = node.running[name]
+    family = to or resident.spec.family
+    shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
+    outcome = await Reload(node, slot, name, family, timeout_ns).done
+    if outcome.verdict != "switched":
+        node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
+        what = "refused" if outcome.verdict == "refused" else "failed"
+        untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
+        raise ControlError(what, f"{name} keeps its code: {outcome.reason}{untouched}")
+    item: dict[str, Any] = {
+        "engine": name,
+        "from": _label(before),
+        "to": _label(node.running[name]),
+        "pause_ns": outcome.pause_ns,
+        "queued": outcome.queued,
+        "shared_with": shared,
+    }
+    node.event("reloaded", **item)
+    return item
+
+
+def _label(running: Running) -> str:
+    """A version for people: the family and the beginning of its digest."""
+    return f"{running.family}@{running.version[:VERSION_SHOWN]}"

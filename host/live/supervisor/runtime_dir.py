@@ -1,0 +1,121 @@
+"""The folder that makes a node an instance: one for each node file, locked for as long as its supervisor lives.
+
+It holds `lock` (flock'd, the only thing that counts), `node.json` (who runs here, for commands that look from outside),
+`control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the lock and
+leaves the other files; the next holder removes them before it does anything else, so nothing stale can be mistaken for
+alive. The lock is not inherited by workers: its descriptor closes at exec, and nobody else opens it.
+
+A name below is at most 10 bytes, so that socket paths fit into the 108 bytes of a `sockaddr_un`; a root that
+is too long for that is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from host.live.control.instances import CONTROL, Instance, instance_folders
+
+SOCKET_PATH_BYTES: Final = 107
+"""Longest path of a Unix socket without its closing zero byte."""
+
+NAME_BYTES: Final = 10
+"""Longest file name used in the folder, `/` included."""
+
+
+class Refused(Exception):
+    """The folder cannot be used: not ours, open to others, or with a path too long for a socket."""
+
+
+class Taken(Exception):
+    """Another supervisor holds the folder."""
+
+
+class RuntimeDir:
+    """A locked folder. `close` removes it; the lock goes last."""
+
+    def __init__(self, folder: str, lock_fd: int) -> None:
+        self.folder = folder
+        self._lock_fd = lock_fd
+
+    @property
+    def control(self) -> str:
+        """Path of the control socket."""
+        return os.path.join(self.folder, CONTROL)
+
+    def link(self, slot: int) -> str:
+        """ZeroMQ address of a slot's link."""
+        return f"ipc://{self.folder}/s{slot}"
+
+    def announce(self, instance: Instance) -> None:
+        """Write `node.json`, whole or not at all."""
+        path = os.path.join(self.folder, "node.json")
+        Path(path + ".new").write_bytes(msgspec.json.encode(msgspec.structs.replace(instance, folder=self.folder)))
+        os.replace(path + ".new", path)
+
+    def close(self) -> None:
+        """Remove everything in the folder and the folder, then let go of the lock. Idempotent."""
+        if self._lock_fd < 0:
+            return
+        _empty(self.folder)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, "lock"))
+            os.rmdir(self.folder)
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+
+
+def claim(config: str) -> RuntimeDir:
+    """Create, check and lock the folder of a node file, and clear what a killed supervisor left.
+
+    Raises `Refused`, `Taken`.
+    """
+    folder = instance_folders(config)[0]
+    if len(os.fsencode(folder)) + NAME_BYTES > SOCKET_PATH_BYTES:
+        raise Refused(f"{folder} is too long for a socket path: set XDG_RUNTIME_DIR or TMPDIR to a shorter one")
+    for path in (os.path.dirname(folder), folder):
+        _make_private(path)
+    lock_fd = _lock(folder)
+    _empty(folder)
+    return RuntimeDir(folder, lock_fd)
+
+
+def _make_private(path: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(path, mode=0o700)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Refused(f"{path} is not a folder of this user")
+    if found.st_mode & 0o077:
+        os.chmod(path, 0o700)
+
+
+def _lock(folder: str) -> int:
+    """The lock's descriptor. Repeats when a closing supervisor removed the file between our open and our lock."""
+    path = os.path.join(folder, "lock")
+    for _ in range(100):
+        _make_private(folder)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise Taken(folder) from None
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                return fd
+        os.close(fd)
+    raise Refused(f"{path} is replaced again and again")
+
+
+def _empty(folder: str) -> None:
+    for name in os.listdir(folder):
+        if name != "lock":
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, name))

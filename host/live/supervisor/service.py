@@ -1,0 +1,268 @@
+"""A node from its first process to its last.
+
+Start: all workers are born at once; beside them a throw-away child checks the families (`inspection`), because workers
+skip that. The node is ready when every engine said so and the check found nothing; one that cannot, and the whole node
+goes again, with the reasons.
+
+End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal kills
+(`shutdown`). The folder is removed last, so that "nothing listens" means that nothing is left. If this process dies
+instead, everything else dies with it by itself: each worker and the zygote hang on our life twice, by a signal of the
+kernel and by the end of file on their sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import uvloop
+
+from host.config.spec import NodeSpec
+from host.live import clock
+from host.live.control.instances import Instance
+from host.live.control.overview import node_item
+from host.live.control.protocol import EXIT_CODES, Response
+from host.live.control.sessions import Sessions
+from host.live.lifeline import become_subreaper
+from host.live.supervisor import population
+from host.live.supervisor.desk import PacketDesk
+from host.live.supervisor.memory import SlotTransport
+from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.processes import Reaper
+from host.live.supervisor.records import Record
+from host.live.supervisor.runtime_dir import RuntimeDir
+from host.live.supervisor.shutdown import shut_down
+from host.live.supervisor.startup import Progress, notify_system
+from host.live.supervisor.zygote_start import SIGNALS
+from host.live.wire import Letter
+from host.node.placement import NoSlot, lay_out
+from transport.native import NativeMissing
+from transport.port import Frame
+
+if TYPE_CHECKING:
+    from host.live.control.server import ControlServer
+    from host.live.supervisor.inspection import Inspector, Look
+
+DRAIN_NS: Final = 5_000_000_000
+"""How long engines may work on what they have after a signal."""
+
+T = TypeVar("T")
+
+TEND_S: Final = 1.0
+"""Orphans are cleared away that often."""
+
+
+def serve(
+    spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress, *, is_attached: bool
+) -> int:
+    """Run a node in this process; the exit code."""
+    become_subreaper()
+    return uvloop.run(_Service(spec, data, runtime, nursery, progress).run(is_attached))
+
+
+class _Service:
+    """One node, from `run` to its return."""
+
+    def __init__(self, spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress) -> None:
+        self._spec = spec
+        self._data = data
+        self._runtime = runtime
+        self._nursery = nursery
+        self._progress = progress
+        self._stop = asyncio.Event()
+        self._kill = asyncio.Event()
+        self._drain_ns = DRAIN_NS
+        self._faults: list[dict[str, str]] = []
+        self._control: ControlServer | None = None
+        self._looking: Inspector | None = None
+
+    async def run(self, is_attached: bool) -> int:
+        self._take_signals()
+        if is_attached:
+            self._watch_command()
+        try:
+            self._node = node = self._make_node()
+        except NativeMissing as error:
+            return self._fail("failed", str(error))
+        node.desk = PacketDesk(node, self._is_device)
+        asyncio.get_running_loop().set_exception_handler(self._take_mistake)
+        tending = asyncio.create_task(self._tend())
+        try:
+            return await self._live()
+        finally:
+            tending.cancel()
+            notify_system("STOPPING=1")
+            await shut_down(self._node, self._drain_ns, self._kill)
+            if self._control is not None:
+                self._control.close()
+
+    async def _live(self) -> int:
+        """Start, stay, return the exit code when it is time to go."""
+        failed = await self._start()
+        if failed is not None or self._stop.is_set():
+            self._drain_ns = 0
+            return EXIT_CODES["ok"] if failed is None else failed
+        self._node.phase = "running"
+        self._node.event("up", "", pid=os.getpid())
+        self._progress.tell(Response("node", [node_item(self._node)]))
+        notify_system("READY=1")
+        asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
+        await self._stop.wait()
+        return EXIT_CODES["ok"]
+
+    async def _start(self) -> int | None:
+        """Place, start all workers, wait until each has spoken. An exit code when that did not succeed.
+
+        Where engines share a slot, the families are looked at first: a device must not come between engines with rules.
+        Otherwise the look goes on beside the start; a worker with one engine sees for itself what it is.
+        """
+        engines = self._spec.engines
+        try:
+            plans = lay_out(engines, frozenset())
+            is_shared = len(plans) < len(engines)
+            if not is_shared:
+                population.populate(self._node, plans)
+            self._open_control()
+            look = await self._or_stop(self._inspector().look_at_node(self._spec))
+            if look is not None:
+                self._note_findings(look)
+            if look is not None and is_shared and not self._faults:
+                devices = frozenset(e.name for e in engines if look.is_device(e.family))
+                population.populate(self._node, lay_out(engines, devices))
+        except (NoSlot, population.TooBig) as error:
+            return self._fail("configuration", str(error))
+        if not self._faults:
+            await self._or_stop(self._node.settled.wait())
+        return self._fail_start() if self._faults else None
+
+    def _open_control(self) -> None:
+        """Answer commands. Imported here, while workers start: they need the time, and nobody asks earlier."""
+        from host.live.control.operations import Operations
+        from host.live.control.server import ControlServer
+
+        self._control = ControlServer(self._runtime.control, Operations(self._node, self._begin_stop).handle)
+        spec = self._spec
+        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
+
+    def _inspector(self) -> Inspector:
+        from host.live.supervisor.inspection import Inspector
+
+        if self._looking is None:
+            self._looking = Inspector(self._nursery, self._spec.roots)
+        return self._looking
+
+    async def _is_device(self, family: str) -> bool:
+        """Whether a family that was spawned is a device."""
+        return (await self._inspector().look_at(family)).device
+
+    def _make_node(self) -> Node:
+        offset_ns = clock.offset_now()
+        now_ns = clock.engine_clock(offset_ns)
+        transport = SlotTransport(self._spec.transport, self._runtime)
+        node = Node(
+            spec=self._spec,
+            nursery=self._nursery,
+            reaper=Reaper(),
+            transport=transport,
+            events=Record(os.path.join(self._data, "events.jsonl")),
+            logs=Record(os.path.join(self._data, "logs.jsonl")),
+            offset_ns=offset_ns,
+            now_ns=now_ns,
+            started_ns=now_ns(),
+            data=self._data,
+            on_ready=self._tell_ready,
+            on_fault=self._note_fault,
+        )
+        memory = transport.memory(SLOT_SUPERVISOR)
+        link, attach = transport.link(memory, self._spec.transport.wait)
+        node.sessions = Sessions(memory, link, attach, self._bury)
+        return node
+
+    async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None once the node is told to stop."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
+
+    def _note_findings(self, look: Look) -> None:
+        """Faults of families and of what engines are given; a worker may have said the same already."""
+        told = {fault["engine"] for fault in self._faults}
+        for engine in self._spec.engines:
+            if engine.name in told:
+                continue
+            for problem in look.families[engine.family].problems:
+                self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
+        for finding in look.findings if not told else ():
+            self._note_fault(str(finding.path[1]), "configuration", finding.text)
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            self._kill.set()
+        self._stop.set()
+
+    def _begin_stop(self, drain_ns: int) -> None:
+        self._drain_ns = drain_ns
+        self._stop.set()
+
+    def _watch_command(self) -> None:
+        """Attached: the end of file on the progress socket means that the command is gone."""
+        loop, fd = asyncio.get_running_loop(), self._progress.socket.fileno()
+
+        def gone() -> None:
+            loop.remove_reader(fd)
+            self._stop.set()
+
+        loop.add_reader(fd, gone)
+
+    def _take_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of ours in a callback: the node goes on, and says so where operators look."""
+        loop.default_exception_handler(context)
+        self._node.event("internal_error", "", error=repr(context.get("exception") or context["message"]))
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_S)
+            self._node.reaper.collect()
+
+    def _tell_ready(self, engine: str, pid: int) -> None:
+        if self._node.phase == "starting":
+            self._progress.tell(Response("ready", [{"engine": engine, "pid": pid}], last=False))
+
+    def _note_fault(self, engine: str, reason: str, detail: str) -> None:
+        item = {"engine": engine, "reason": reason, "detail": detail}
+        self._faults.append(item)
+        self._progress.tell(Response("failed", [item], last=False))
+
+    def _bury(self, frame: Frame) -> None:
+        """Mail for a session that is over."""
+        now_ns = self._node.now_ns()
+        letters = [Letter("ended", frame.sender, frame.target, frame.mailbox, now_ns, None) for _ in frame.payloads]
+        self._node.letters.add({"ended": len(letters)}, letters)
+
+    def _fail_start(self) -> int:
+        names = ", ".join(dict.fromkeys(fault["engine"] for fault in self._faults))
+        return self._fail("not_ready", f"node {self._spec.node} did not start: {names}")
+
+    def _fail(self, error: str, message: str) -> int:
+        self._progress.tell(Response("failed", list(self._faults), error=error, message=message))
+        return EXIT_CODES[error]
+
+
+def _import_late() -> None:
+    """What `ps` needs, after the start and before somebody asks."""
+    import psutil  # noqa: F401

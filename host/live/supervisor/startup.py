@@ -1,0 +1,94 @@
+"""The start of a node before there is a loop: it is read, its folder claimed, its log opened.
+
+How the descriptors are used stands in `host.live.control.protocol`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from typing import Final
+
+import msgspec
+
+from host.config.spec import NodeSpec
+from host.live.control.protocol import EXIT_CODES, Response
+from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
+from host.live.supervisor.zygote_start import StartedZygote
+
+LOG_BYTES_MAX: Final = 8 << 20
+"""Size at which `supervisor.log` is set aside at the start of a node."""
+
+
+class Progress:
+    """Packets to whoever started us. It may have gone: then nobody is told, and nothing is wrong."""
+
+    def __init__(self, fd: int) -> None:
+        self.socket = socket.socket(fileno=fd)
+
+    def tell(self, response: Response) -> None:
+        """Send one packet, if somebody is there."""
+        try:
+            self.socket.send(msgspec.msgpack.encode(response), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:
+            return
+
+
+def notify_system(text: str) -> None:
+    """Tell a service manager that waits for it (systemd's NOTIFY_SOCKET) how far we are."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
+    """Run the node to its end; the exit code."""
+    spec = _read_spec(spec_fd)
+    progress = Progress(ready_fd)
+    data = spec.data or os.path.join(os.path.dirname(spec.path), ".enginehost", spec.node)
+    try:
+        runtime = claim(spec.path)
+    except Taken:
+        return _give_up(progress, "conflict", f"{spec.path} runs already, or is just starting")
+    except (Refused, OSError) as error:
+        return _give_up(progress, "failed", f"no folder for the node to run in: {error}")
+    try:
+        return _run(spec, data, runtime, zygote, progress, is_attached)
+    except OSError as error:
+        return _give_up(progress, "failed", f"the node cannot start: {error}")
+    finally:
+        runtime.close()
+
+
+def _run(
+    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: Progress, is_attached: bool
+) -> int:
+    os.makedirs(data, exist_ok=True)
+    nursery = Nursery(zygote, _open_log(data))
+    from host.live.supervisor.service import serve
+
+    return serve(spec, data, runtime, nursery, progress, is_attached=is_attached)
+
+
+def _read_spec(fd: int) -> NodeSpec:
+    with open(fd, "rb") as file:
+        return msgspec.msgpack.decode(file.read(), type=NodeSpec)
+
+
+def _open_log(data: str) -> int:
+    """Where the streams of zygote and workers go: output of engines, faults of the interpreter."""
+    path = os.path.join(data, "supervisor.log")
+    if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
+        os.replace(path, path + ".1")
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _give_up(progress: Progress, error: str, message: str) -> int:
+    progress.tell(Response("failed", error=error, message=message))
+    print(message, file=sys.stderr)
+    return EXIT_CODES[error]

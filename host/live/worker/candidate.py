@@ -1,0 +1,112 @@
+"""A candidate: the process that is to take over a slot in a reload.
+
+It imports the new code and says what it would run, migrates a snapshot of the engines, and then waits for the slot. It
+touches no lane before `Go`, when the process before it is gone. Whatever goes wrong until then is said as `Failed`, and
+ends only this process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engines.model import AdoptError, Declaration
+from host.config.convert import ConversionError
+from host.live import wire
+from host.live.packets import Channel, close_all, read_memory_file
+from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
+from host.live.worker.loop import Worker, next_packet
+from host.live.worker.own_link import OwnLink, open_link
+from host.node.births import Births
+from host.node.snapshot import Revived, SlotImage, SnapshotError, read_snapshot, revive
+
+
+def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+    """From the import to the end of the worker it becomes. Raises `Closed` when the supervisor is gone."""
+    candidate = _Candidate(channel, boot)
+    candidate.prepare(boot.births)
+    while True:
+        packet, descriptors = next_packet(channel)
+        match packet:
+            case wire.Deliver(births):
+                candidate.prepare(births)
+            case wire.Adopt():
+                candidate.adopt(descriptors)
+            case wire.Go():
+                candidate.go(descriptors)
+                return
+            case wire.Exit():
+                return
+            case _:
+                close_all(descriptors)
+
+
+class _Candidate:
+    """What is known of the slot before it is ours."""
+
+    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+        self._channel = channel
+        self._boot = boot
+        self._load = loader(boot.roots, check=True)
+        self._births = Births(boot.node, self._load, are_here=True)
+        self._families: dict[str, str] = {}
+        self._snapshot: tuple[SlotImage, list[Revived]] | None = None
+
+    def prepare(self, births: tuple[wire.Birth, ...]) -> None:
+        """Import what the engines run, and say `Ready` or `Failed` for each."""
+        for birth in births:
+            spec = birth.spec
+            self._families[spec.name] = spec.family
+            try:
+                family = self._load(spec.family)
+                self._births.configure(family, spec, birth.parent, birth.birth)
+            except Exception as error:
+                self._channel.send(failure(spec.name, error))
+            else:
+                self._channel.send(wire.Ready((_running(spec.name, family),)))
+
+    def adopt(self, descriptors: list[int]) -> None:
+        """Convert and migrate the engines of the snapshot."""
+        try:
+            content = read_memory_file(descriptors[0])
+            self._snapshot = read_snapshot(content, self._boot.node, self._load, self._families)
+        except (AdoptError, SnapshotError, ConversionError) as error:
+            self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
+        except Exception as error:
+            self._channel.send(failure("", error))
+        else:
+            self._channel.send(wire.Adopted())
+        finally:
+            close_all(descriptors)
+
+    def go(self, descriptors: list[int]) -> None:
+        """The slot is ours: be its worker."""
+        assert self._snapshot is not None, "Go before Adopt"
+        own = open_link(self._boot, descriptors)
+        if self._boot.device:
+            self._run_devices(own, *self._snapshot)
+            return
+        worker = Worker(self._channel, self._boot, own, self._load)
+        revive(worker.scheduler, *self._snapshot)
+        _tell_ready(worker)
+        worker.run()
+
+    def _run_devices(self, own: OwnLink, image: SlotImage, revived: list[Revived]) -> None:
+        from host.live.worker.device_loop import DeviceWorker, run_loop
+
+        async def live() -> None:
+            worker = DeviceWorker(self._channel, self._boot, own, self._load)
+            revive(worker.scheduler, image, revived, worker.prepare)
+            _tell_ready(worker)
+            await worker.live()
+
+        run_loop(live)
+
+
+def _tell_ready(worker: Worker) -> None:
+    for cell in worker.scheduler.cells.values():
+        worker.telling.ready(cell.name, cell.family)
+
+
+def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:
+    interface = family.interface()  # type: ignore[attr-defined]
+    return wire.Running(name, family.ref, family.name, family.version, interface)

@@ -1,0 +1,163 @@
+"""What the supervisor says to a worker, and what follows.
+
+Reading is separate from doing where the order matters: queries are answered at the end of a cycle, and a worker that is
+frozen reads on without running anything.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import msgspec
+
+from host.live import wire
+from host.live.packets import close_all, memory_file
+from host.live.worker.own_link import Attach
+from host.live.worker.views import show
+from host.node.snapshot import take_snapshot
+from transport.port import Broken, Closed
+
+if TYPE_CHECKING:
+    from host.live.worker.loop import Worker
+
+PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
+"""A larger answer goes in a memory file."""
+
+PACKETS_MAX: Final = 64
+"""Packets read between two cycles."""
+
+
+class Leave(Exception):
+    """The supervisor said so, or is gone."""
+
+
+class Desk:
+    """Mutable, one a worker."""
+
+    def __init__(self, worker: Worker, attach: Attach) -> None:
+        self._worker = worker
+        self._attach = attach
+        self._queries: list[wire.Query] = []
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return bool(self._queries)
+
+    def hear(self) -> None:
+        """Read what came, at most `PACKETS_MAX`, and do it. Raises `Leave`."""
+        channel = self._worker.channel
+        try:
+            channel.flush()
+            for _ in range(PACKETS_MAX):
+                received = channel.receive()
+                if received is None:
+                    return
+                self._do(*received)
+        except (Closed, Broken) as error:
+            raise Leave(str(error)) from error
+
+    def answer_queries(self) -> None:
+        """Answer what was asked."""
+        queries, self._queries = self._queries, []
+        for query in queries:
+            self._answer_query(query)
+
+    def _do(self, packet: wire.ToWorker, descriptors: list[int]) -> None:
+        worker = self._worker
+        match packet:
+            case wire.Attach(peer):
+                self._attach(peer, descriptors)
+                return
+            case wire.Detach(slot):
+                worker.link.detach(slot)
+                worker.outbox.detached(slot)
+            case wire.Restarted(slot):
+                worker.outbox.restarted(slot)
+            case wire.Route(name, slot, reason):
+                worker.outbox.route(name, slot, reason)
+            case wire.Deliver(births):
+                worker.bear(births)
+            case wire.End(names):
+                self._end(names)
+            case wire.Query():
+                self._queries.append(packet)
+            case wire.Answer(number, engine, choice):
+                worker.channel.send(wire.Reply(number, None, worker.scheduler.answer(engine, choice)))
+            case wire.Freeze():
+                self._freeze()
+            case wire.Exit(drain_ns):
+                self._exit(drain_ns)
+            case wire.Boot() | wire.Adopt() | wire.Go() | wire.Thaw():
+                pass  # not for a worker that runs: the echo of a reload that was given up
+            case _:
+                assert_never(packet)
+        close_all(descriptors)
+
+    def _end(self, names: tuple[str, ...]) -> None:
+        scheduler = self._worker.scheduler
+        for name in names:
+            cell = scheduler.cells.get(name)
+            if cell is not None:
+                scheduler.end(cell)
+
+    def _answer_query(self, query: wire.Query) -> None:
+        scheduler = self._worker.scheduler
+        cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
+        try:
+            items = show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock())
+        except KeyError:
+            self._worker.channel.send(wire.Reply(query.id, None, f"nobody can be asked for {query.kind}"))
+            return
+        if query.engine and not items and cells == [None]:
+            self._worker.channel.send(wire.Reply(query.id, None, f"{query.engine} does not live here"))
+            return
+        self._reply(query.id, items)
+
+    def _reply(self, number: int, payload: Any) -> None:
+        encoded = msgspec.msgpack.encode(payload)
+        if len(encoded) <= PAYLOAD_BYTES_MAX:
+            self._worker.channel.send(wire.Reply(number, payload))
+            return
+        descriptor = memory_file(encoded)
+        self._worker.channel.send(wire.Reply(number), [descriptor])
+        close_all([descriptor])
+
+    def _freeze(self) -> None:
+        """Hand out the engines and stand still until `Thaw`. The end of a cycle is a boundary."""
+        worker = self._worker
+        worker.cycle()
+        worker.telling.everything(worker.clock())
+        descriptor = memory_file(take_snapshot(worker.scheduler))
+        queued = sum(cell.depth for cell in worker.scheduler.cells.values())
+        worker.channel.send(wire.Frozen(queued), [descriptor])
+        close_all([descriptor])
+        self._stand_still()
+
+    def _stand_still(self) -> None:
+        """Do what the supervisor says but run nothing. Raises `Leave`."""
+        poll = select.poll()
+        poll.register(self._worker.channel.fileno(), select.POLLIN)
+        while True:
+            received = self._worker.channel.receive()
+            if received is None:
+                poll.poll()
+            elif isinstance(received[0], wire.Thaw):
+                return
+            else:
+                self._do(*received)
+
+    def _exit(self, drain_ns: int) -> None:
+        """Leave at once, or when nothing is left to handle, or when the time is up."""
+        worker = self._worker
+        until_ns = worker.clock() + drain_ns
+        while drain_ns and worker.clock() < until_ns:
+            is_busy = worker.cycle()
+            if not is_busy and worker.drained():
+                break
+            if not is_busy:
+                worker.link.wait(min(1_000_000, max(0, until_ns - worker.clock())))
+        worker.telling.everything(worker.clock())
+        worker.channel.flush()
+        raise Leave("asked to")

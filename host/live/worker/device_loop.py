@@ -1,0 +1,183 @@
+"""A worker for devices: engines with drivers instead of rules, on an event loop, because they do I/O.
+
+The cycle is that of any worker; what differs is who calls it. Here the loop does, when a doorbell rings, when a driver
+that sent something yields, or when a deadline comes. Between two cycles the receiver is armed, so an idle device costs
+nothing. Drivers are tasks; one that returns ends its engine, one that raises is reported as failed, and the supervisor
+decides about the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from engines.model import Configuration, Declaration, Device
+from host.live import wire
+from host.live.packets import Channel
+from host.live.worker.desk import Leave
+from host.live.worker.device_host import DriverHost
+from host.live.worker.loading import DETAIL_CHARS_MAX, failure
+from host.live.worker.loop import Worker, settle_memory
+from host.live.worker.own_link import OwnLink
+from host.node.births import BirthError
+from host.node.cell import Cell
+from transport.port import Closed
+
+NEXT_LOOK_S: Final = 0.002
+"""While packets wait that the supervisor's socket had no room for."""
+
+
+class DeviceWorker(Worker):
+    """The devices of a slot. Everything runs in the loop's thread."""
+
+    def __init__(
+        self,
+        channel: Channel[wire.ToWorker],
+        boot: wire.Boot,
+        own: OwnLink,
+        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+    ) -> None:
+        super().__init__(channel, boot, own, load)
+        self._hosts: dict[str, DriverHost] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._left: asyncio.Future[None] | None = None
+        self.outbox.on_news = self._forget_ways
+
+    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+        """Start the drivers of engines, and say for each that it is ready or why not."""
+        for birth in births:
+            try:
+                family = self.births.load(birth.spec.family)
+                configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
+                self._start(family, configuration, birth)
+            except Exception as error:
+                self.channel.send(failure(birth.spec.name, error))
+
+    def prepare(self, cell: Cell) -> None:
+        """Give a cell a driver, before it gets any mail."""
+        host = DriverHost(self, cell)
+        driver = cell.family.driver()
+        self._hosts[cell.name] = host
+        self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, driver.run(host)))
+
+    def soon(self) -> None:
+        """As `Pump.soon`."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def publish(self) -> None:
+        """As `Pump.publish`."""
+        self.link.flush()
+
+    async def live(self) -> None:
+        """Until the supervisor says so, or is gone."""
+        loop = asyncio.get_running_loop()
+        self._left = loop.create_future()
+        loop.add_reader(self.channel.fileno(), self._guarded, self._hear)
+        loop.add_reader(self.link.fileno(), self._guarded, self._rung)
+        self.soon()
+        try:
+            await self._left
+        finally:
+            loop.remove_reader(self.link.fileno())
+            loop.remove_reader(self.channel.fileno())
+            for task in self._tasks.values():
+                task.cancel()
+            self.link.close()
+
+    def _start(self, family: Declaration[Any, Any, Any], configuration: Configuration[Any], birth: wire.Birth) -> None:
+        if not isinstance(family, Device):
+            raise BirthError(f"{family.name} has rules; this process is for devices")
+        cell = Cell(family, configuration, None, birth.spec.mailboxes)
+        if self.scheduler.settle(cell, self.prepare):
+            self.telling.ready(cell.name, family)
+
+    async def _drive(self, cell: Cell, driver: Any) -> None:
+        try:
+            await driver
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            detail = "".join(traceback.format_exception(error))[-DETAIL_CHARS_MAX:]
+            self.channel.send(wire.Failed(cell.name, "driver", detail))
+        else:
+            self.scheduler.report.stopped.append(cell.name)
+        del self._hosts[cell.name], self._tasks[cell.name]
+        if not cell.is_ended:
+            self.scheduler.end(cell)
+        self.soon()
+
+    def _pump(self) -> None:
+        self._is_due = False
+        self._guarded(self._turn)
+
+    def _turn(self) -> None:
+        """A cycle, and then either the next one or the doorbell."""
+        for host in self._hosts.values():
+            host.settle()
+        is_busy = self.cycle()
+        self.telling.everything(self.clock())
+        if is_busy or not self.link.arm():
+            self.soon()
+        self._set_timer()
+
+    def _rung(self) -> None:
+        self.link.hush()
+        self.soon()
+
+    def _hear(self) -> None:
+        self.desk.hear()
+        self.soon()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do it; a reason to leave ends the worker, a mistake of ours the process."""
+        if self._left is None or self._left.done():
+            return
+        try:
+            act()
+        except (Leave, Closed):
+            self._left.set_result(None)
+        except Exception as error:
+            self._left.set_exception(error)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wakes_ns = self.scheduler.wakes_ns
+        loop = asyncio.get_running_loop()
+        if self.channel.waiting:
+            self._timer = loop.call_later(NEXT_LOOK_S, self._guarded, self._hear)
+        elif wakes_ns is not None:
+            self._timer = loop.call_later(max(0, wakes_ns - self.clock()) / 1e9, self.soon)
+
+    def _forget_ways(self) -> None:
+        for host in self._hosts.values():
+            host.forget_ways()
+
+
+def run_devices(
+    channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink, load: Callable[[str], Declaration[Any, Any, Any]]
+) -> None:
+    """The life of a worker for devices."""
+
+    async def live() -> None:
+        worker = DeviceWorker(channel, boot, own, load)
+        worker.bear(boot.births)
+        await worker.live()
+
+    run_loop(live)
+
+
+def run_loop(live: Callable[[], Any]) -> None:
+    """Run a coroutine on uvloop until it is done."""
+    import uvloop
+
+    settle_memory()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live())

@@ -1,0 +1,240 @@
+"""A worker: the process in a slot. It runs a scheduler between the slot's lanes and the supervisor's socket.
+
+One thread, no event loop library. A cycle: drain; deliver and run; heads move (`release`); the supervisor hears what
+others depend on; outputs leave; publish (`flush`). Heads move before outputs leave, so a kill between the two loses
+that cycle's outputs and repeats nothing; before the heads moved, the slot's next process drains the same mail again,
+and the control page says which message was in flight. Then, unless there is more to do, sleep until mail, a packet, or
+the next deadline.
+
+The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
+cycle, after the letters it made: who asks twice knows that what it sent before the first question was drained.
+Its end of file, or anything it says that is broken, ends the process at once.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from engines.model import Declaration, Device
+from host.live import wire
+from host.live.clock import engine_clock
+from host.live.packets import Channel, close_all, worker_end
+from host.live.worker.chance import uniform
+from host.live.worker.desk import Desk, Leave
+from host.live.worker.loading import failure, loader
+from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.telling import Telling
+from host.node.answers import MemoryAnswers
+from host.node.arrivals import Position
+from host.node.births import Births
+from host.node.outbox import Outbox
+from host.node.report import Report
+from host.node.scheduler import Scheduler
+from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame
+
+DRAIN_MESSAGES: Final = 2_048
+"""Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
+
+POLL_NS: Final = 1_000_000
+"""How long the supervisor may wait to be heard while there is work."""
+
+BACKLOG_NS: Final = 2_000_000
+"""Sleep at most that long while packets wait that the supervisor's socket had no room for."""
+
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
+
+
+class Worker:
+    """The engines of a slot, its link, and the supervisor's socket."""
+
+    def __init__(
+        self,
+        channel: Channel[wire.ToWorker],
+        boot: wire.Boot,
+        own: OwnLink,
+        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+    ) -> None:
+        """`load` finds families that a candidate imported before it became a worker."""
+        self.clock = engine_clock(boot.now_ns)
+        self.link = own.link
+        self.channel = channel
+        load = load or loader(boot.roots, check=False)
+        self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
+        report = Report()
+        self.outbox = Outbox(boot.slot, boot.epoch, self.births, own.link)
+        self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
+        self.telling = Telling(channel, report)
+        self.desk = Desk(self, own.attach)
+        if boot.crashed is not None:
+            self.scheduler.arrivals.expect(Position(*_fields(boot.crashed)))
+
+    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+        """Give birth, and say for each engine that it is ready or why not."""
+        for birth in births:
+            try:
+                cell = self.births.bear(self.scheduler, birth.spec, birth.parent, birth.birth)
+            except Exception as error:
+                self.channel.send(failure(birth.spec.name, error))
+                continue
+            if cell is not None:
+                self.telling.ready(cell.name, cell.family)
+
+    def run(self) -> None:
+        """Until the supervisor says so, or is gone."""
+        settle_memory()
+        self.link.watch(self.channel.fileno())
+        heard_ns = 0
+        try:
+            while True:
+                is_busy = self.cycle()
+                now_ns = self.clock()
+                if is_busy and now_ns - heard_ns < POLL_NS:
+                    continue
+                self.telling.in_time(now_ns)
+                if not is_busy:
+                    self.telling.everything(now_ns)
+                    if not self.link.wait(self._sleep_ns(now_ns)) and now_ns - heard_ns < POLL_NS:
+                        continue
+                heard_ns = now_ns
+                self.desk.hear()
+        except Leave:
+            self.link.close()
+
+    def cycle(self) -> bool:
+        """One cycle; whether there is more to do at once."""
+        link, scheduler, outbox = self.link, self.scheduler, self.outbox
+        frames = self._drain()
+        if frames:
+            self._deliver(frames)
+        scheduler.run()
+        scheduler.park()
+        if frames:
+            link.release()
+        if scheduler.turns.outputs:
+            outbox.bear()
+            self.telling.at_once()
+        outbox.release()
+        link.flush()
+        self.telling.at_once()
+        if self.desk.has_queries:
+            self.telling.everything(self.clock())
+            self.desk.answer_queries()
+        return bool(frames) or not scheduler.is_idle
+
+    def drained(self) -> bool:
+        """Whether nothing waits in the lanes, in mailboxes, or to leave."""
+        return not any(cell.depth or cell.held for cell in self.scheduler.cells.values())
+
+    def _drain(self) -> list[Frame]:
+        try:
+            return self.link.drain(DRAIN_MESSAGES)
+        except Broken as error:
+            self.channel.send(wire.Event("lane_broken", "", {"finding": str(error)}))
+            return []
+
+    def _deliver(self, frames: list[Frame]) -> None:
+        deliver = self.scheduler.deliver
+        for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
+            if kind == KIND_MESSAGES:
+                deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
+            elif kind == KIND_STOP:
+                self.outbox.stop(target, peer)
+            elif kind == KIND_GO:
+                self.outbox.go(target)
+
+    def _sleep_ns(self, now_ns: int) -> int | None:
+        wakes_ns = self.scheduler.wakes_ns
+        sleep_ns = None if wakes_ns is None else max(0, wakes_ns - now_ns)
+        if self.channel.waiting:
+            return BACKLOG_NS if sleep_ns is None else min(BACKLOG_NS, sleep_ns)
+        return sleep_ns
+
+
+def main(sock_fd: int) -> None:
+    """The life of a worker, from its fork to its exit; called by the zygote with the supervisor's socket."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    channel = worker_end(socket.socket(fileno=sock_fd))
+    try:
+        introduce(channel)
+        boot, descriptors = first_packet(channel)
+        if boot.core is not None:
+            os.sched_setaffinity(0, {boot.core})
+        live(channel, boot, descriptors)
+    except Closed:
+        sys.exit(0)
+
+
+def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
+    """Be what the first packet says: a worker, a worker for devices, or a candidate that becomes one of them."""
+    if boot.candidate:
+        from host.live.worker.candidate import adopt_and_run
+
+        adopt_and_run(channel, boot)
+        return
+    load = loader(boot.roots, check=False)
+    if boot.device or _is_device(boot.births, load):
+        from host.live.worker.device_loop import run_devices
+
+        run_devices(channel, boot, open_link(boot, descriptors), load)
+    else:
+        worker = Worker(channel, boot, open_link(boot, descriptors), load)
+        worker.bear(boot.births)
+        worker.run()
+
+
+def _is_device(births: tuple[wire.Birth, ...], load: Callable[[str], Declaration[Any, Any, Any]]) -> bool:
+    """Whether the one engine of a slot is a device: the supervisor looks only where engines share a slot.
+
+    What cannot be loaded is reported when it is born.
+    """
+    try:
+        return len(births) == 1 and isinstance(load(births[0].spec.family), Device)
+    except Exception:
+        return False
+
+
+def introduce(channel: Channel[wire.ToWorker]) -> None:
+    """Say who this is, with a descriptor that tells of its end."""
+    pidfd = os.pidfd_open(os.getpid())
+    channel.send(wire.Hello(os.getpid()), [pidfd])
+    close_all([pidfd])
+
+
+def first_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.Boot, list[int]]:
+    """Wait for `Boot`. Raises `Closed`, and `Broken` for anything else."""
+    packet, descriptors = next_packet(channel)
+    if not isinstance(packet, wire.Boot):
+        raise Broken(f"worker: {type(packet).__name__} before Boot")
+    return packet, descriptors
+
+
+def next_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.ToWorker, list[int]]:
+    """Wait for the supervisor, for as long as it lives. Raises `Closed`."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    while True:
+        received = channel.receive()
+        if received is not None:
+            return received
+        poll.poll()
+
+
+def settle_memory() -> None:
+    """What was imported stays: keep the collector off it, and call it seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _fields(crashed: wire.InFlight) -> tuple[str, str, int, int, int]:
+    return crashed.engine, crashed.sender, crashed.mailbox, crashed.epoch, crashed.n

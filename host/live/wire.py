@@ -245,11 +245,18 @@ class Notes(Packet):
 
 
 class Waits(Packet):
-    """An engine stands at a choice (options and deadline, engine time), or no longer does (no options)."""
+    """An engine stands at a choice (options and deadline, engine time), or no longer does (no options).
+
+    Sender, mailbox and a rendering of the message that it was given: if its process dies, the supervisor makes a dead
+    letter of them. After elapsed timers there is no sender.
+    """
 
     engine: str
     options: tuple[str, ...] = ()
     deadline_ns: int | None = None
+    sender: str = ""
+    mailbox: int = 0
+    message: Any = None
 
 
 class Reply(Packet):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import view
+from engines.model import Delivery, Due, view
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.mailbox import Dropped
@@ -62,11 +62,15 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """An engine stands at a choice among `options`, until `deadline_ns`; without options it no longer does."""
+    """An engine stands at a choice among `options`, until `deadline_ns`; without options it no longer does.
+
+    `cause` is the trigger it was given: taken from its mailbox, and handled by nobody if the process dies.
+    """
 
     engine: str
     options: tuple[str, ...] = ()
     deadline_ns: int | None = None
+    cause: Delivery[Any] | Due | None = None
 
 
 class Happening(msgspec.Struct, frozen=True):

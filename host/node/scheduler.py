@@ -104,7 +104,10 @@ class Scheduler:
         self.wake(cell)
 
     def end(self, cell: Cell) -> None:
-        """The cell is over: a tombstone, and its waiting mail becomes dead letters. What it sent still leaves."""
+        """The cell is over: a tombstone. What it sent still leaves.
+
+        Its waiting mail, and the message it stood at a choice for, become dead letters.
+        """
         cell.is_ended = True
         del self.cells[cell.name]
         self.ended[cell.name] = None
@@ -115,6 +118,7 @@ class Scheduler:
             dropped = inbox.take_all()
             self.arrivals.count_handled(cell, len(dropped))
             self.report.bury_all("ended", cell.name, inbox.number, self.clock(), dropped)
+        self.turns.bury_suspended(cell)
         if cell.is_stopping:
             self._go(cell)
 

@@ -237,7 +237,7 @@ class Turns:
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
         shown_deadline = None if timeout_ns is None else deadline_ns
-        self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline))
+        self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline, cause))
         self.rearm(cell)
 
     def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:
@@ -250,6 +250,11 @@ class Turns:
             self.bury(cell, reason, "", 0, cause, False, detail)
         else:
             self.bury(cell, reason, cause.sender, cause.mailbox, cause.message, False, detail)
+
+    def bury_suspended(self, cell: Cell) -> None:
+        """The cell is ended from outside: a message it stood at a choice for was taken and will not be handled."""
+        if cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
+            self._bury_cause(cell, "ended", cell.suspension.cause, "")
 
     def bury(
         self, cell: Cell, reason: str, sender: str, mailbox: int, item: Any, is_encoded: bool, detail: str

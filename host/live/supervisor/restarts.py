@@ -4,6 +4,7 @@ The order matters, because the supervisor may be asked to stop between any two s
 slot that nobody will come back to:
 
 1. the control page is read: it names the message that was in flight, and the next process makes it a dead letter;
+   messages whose engines stood at a choice are on no page and in no lane any more, and become dead letters here;
 2. engines that descend from one that begins again are ended, wherever they live, and the births are raised;
 3. the policy (`host.node.supervision`) says when to try again, or that it is enough;
 4. after the pause a new process is born with the initial states, and peers forget what the old one told them.
@@ -21,7 +22,7 @@ from typing import Final
 from host.live.supervisor import links, population
 from host.live.supervisor.node import Node
 from host.live.supervisor.slots import Slot
-from host.live.wire import End, InFlight
+from host.live.wire import End, InFlight, Letter
 from host.node.supervision import Ending, GiveUp, judge
 
 NAMED_MAX: Final = 100
@@ -44,6 +45,7 @@ def crashed(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
     slot.move("ended")
     slot.in_flight = slot.memory.in_flight() or slot.in_flight
     _report(node, slot, pid, ending)
+    _bury_suspended(node, slot)
     succession = node.directory.succeed(slot.number)
     for resident in (*succession.ended, *succession.reborn):
         node.waits.pop(resident.name, None)
@@ -54,6 +56,23 @@ def crashed(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
         population.bury(node, resident)
     if slot.state == "restarting":
         _decide(node, slot)
+
+
+def _bury_suspended(node: Node, slot: Slot) -> None:
+    """What engines of the slot were given and had not been answered for dies with the process: `crashed`.
+
+    It left the lane when it was given, so nobody drains it again. Crash points: a process killed before it moved the
+    heads of its lanes gets the message again; one killed after that and before it said `Waits`, some microseconds in a
+    cycle, takes it along.
+    """
+    standing = [waits for r in node.directory.in_slot(slot.number) if (waits := node.waits.pop(r.name, None))]
+    letters = [
+        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")
+        for w in standing
+    ]
+    if letters:
+        node.letters.add({"crashed": len(letters)}, letters)
+        node.sessions.take_letters(letters)
 
 
 def _decide(node: Node, slot: Slot) -> None:

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import Declaration
+from engines.model import Declaration, Due
 from host.live import wire
 from host.live.packets import Channel
-from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing
+from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing, render
 
 PAUSE_NS: Final = 20_000_000
 """Between two packets of letters or notes from a busy worker."""
@@ -97,7 +97,11 @@ class Telling:
 
 
 def _waits(standing: Standing) -> wire.Waits:
-    return wire.Waits(standing.engine, standing.options, standing.deadline_ns)
+    cause = standing.cause
+    if cause is None:
+        return wire.Waits(standing.engine, standing.options, standing.deadline_ns)
+    sender, mailbox, given = ("", 0, cause) if isinstance(cause, Due) else (cause.sender, cause.mailbox, cause.message)
+    return wire.Waits(standing.engine, standing.options, standing.deadline_ns, sender, mailbox, render(given, False))
 
 
 def _letter(letter: Letter) -> wire.Letter:

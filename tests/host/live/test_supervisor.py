@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -67,6 +68,24 @@ def test_the_message_that_killed_is_a_dead_letter_and_its_sender_hears_of_it(wor
         assert [letter["reason"] for letter in node.ask("dead_letters", limit=10)] == ["crashed"]
         assert node.total("a") == 0
         assert len(node.events("crashed")) == 1
+
+
+def test_a_message_whose_engine_stood_at_a_choice_in_a_crash_is_a_dead_letter(world: World) -> None:
+    """A question dies with its process, and neither an operator nor the sender learns of it."""
+    shared = Placement("group", group="g")
+    spec = world.spec(EngineSpec("q", "asking:ASKER", placement=shared), counter("a", placement=shared))
+    with world.up(spec) as node, Client(node.client.path) as other, ThreadPoolExecutor(1) as pool:
+        args = {"engine": "q", "tag": "Question", "fields": {}, "wait": "*", "timeout_ns": 10_000_000_000}
+        sent = pool.submit(other.request, "send", args, timeout_ns=10_000_000_000)
+        until(lambda: node.states()["q"] == "suspended", "the question")
+        os.kill(node.ps()["q"]["pid"], signal.SIGKILL)
+        with pytest.raises(ControlError, match=r"crashed \(stood at yes, no\)"):
+            sent.result(10)
+        until(lambda: node.states() == {"q": "running", "a": "running"}, "the restart")
+        (letter,) = node.ask("dead_letters", limit=10)
+        assert (letter["reason"], letter["target"], letter["mailbox"]) == ("crashed", "q", 0)
+        assert letter["message"] == {"type": "Question"}
+        assert node.ask("dead_letters", counts=True) == [{"reason": "crashed", "count": 1}]
 
 
 def test_an_action_that_raises_is_undone_and_reported(world: World) -> None:

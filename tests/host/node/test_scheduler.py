@@ -193,6 +193,18 @@ def test_an_engine_at_a_choice_gets_no_mail_until_it_is_answered() -> None:
     assert inline.report.standing[-1].options == ()
 
 
+def test_an_engine_ended_at_a_choice_leaves_its_message_as_a_dead_letter() -> None:
+    """False if a message that was taken and never handled vanished with its engine."""
+    inline = node()
+    inline.add("asker", ASKER)
+    inline.send("asker", Ask(SECOND), Add(1), sender="bob")
+    inline.run_until_idle()
+    inline.scheduler.end(inline.scheduler.cells["asker"])
+    waiting, standing = letters(inline)
+    assert (waiting.reason, waiting.sender, waiting.message) == ("ended", "bob", ["Add", 1])
+    assert (standing.reason, standing.sender, standing.message["type"]) == ("ended", "bob", "Ask")
+
+
 def test_a_choice_nobody_makes_takes_its_time_out() -> None:
     """False if a time-out were early, late, or taken twice."""
     inline = node()

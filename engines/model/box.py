@@ -6,6 +6,7 @@ that rules left (stored), until an action consumes them.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 import msgspec
@@ -62,7 +63,7 @@ class Box(Generic[M_co, B]):
         start: its initial state, a value.
         states: the type of its state when that is wider than the start value's class: a union, or a `Map[K, V]`.
         lossy: its mail may be dropped, oldest first, when the node file asks for that policy.
-        stored_max: bound of its stored messages.
+        stored_max: bound of its stored messages, unless the node file gives another.
     """
 
     __slots__ = (
@@ -135,6 +136,12 @@ class Box(Generic[M_co, B]):
     def at(self, name: str) -> Ref[M_co]:
         """The reference to this mailbox of the engine `name`."""
         return Ref(name if self.number == 0 else f"{name}#{self.number}")
+
+    def bounded(self, stored_max: int) -> Box[M_co, B]:
+        """The same mailbox with another bound of its stored messages."""
+        box = copy(self)
+        box.stored_max = stored_max
+        return box
 
     def __repr__(self) -> str:
         return f"Box({self.number})"

@@ -8,6 +8,7 @@ to fit the rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from .adopt import adopt_environment
@@ -139,6 +140,17 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         self.plan = plan_messages(self)
         self.timer_plan = plan_timers(self)
         return self
+
+    def bounded(self, stored_max: Mapping[int, int]) -> Self:
+        """The same family with other bounds of stored messages, by mailbox number; it keeps its reference and version.
+
+        Raises KeyError for a mailbox it does not declare.
+        """
+        boxes = {number: self.boxes[number].bounded(bound) for number, bound in stored_max.items()}
+        twin = copy(self)
+        twin.loaded(self.ref, self.version, self.files)
+        twin.boxes = self.boxes | boxes
+        return twin
 
     def dump(self, env: Environment[S]) -> bytes:
         """An environment as MessagePack; equal environments have equal bytes."""

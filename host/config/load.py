@@ -196,7 +196,8 @@ def _names(name: str, node: NodeEntry) -> list[str]:
 
 
 def _mailbox(entry: MailboxEntry) -> MailboxSpec:
-    return MailboxSpec(entry.capacity, entry.policy, entry.stored_max)
+    stored_max = None if entry.stored_max is msgspec.UNSET else entry.stored_max
+    return MailboxSpec(entry.capacity, entry.policy, stored_max)
 
 
 def _placement(text: str) -> Placement:

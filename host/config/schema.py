@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from transport.port import LANE_BYTES
 
-from .spec import MAILBOX_CAPACITY, STORED_MAX
+from .spec import MAILBOX_CAPACITY
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
@@ -71,11 +71,14 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MailboxEntry(Written, frozen=True):
-    """Bounds of one mailbox; policy `wait` stops senders, the others make dead letters."""
+    """Bounds of one mailbox; policy `wait` stops senders, the others make dead letters.
+
+    `capacity` bounds the mail that waits; `stored_max` what rules have left, in place of what the family's `Box` says.
+    """
 
     capacity: Items = MAILBOX_CAPACITY
     policy: Literal["wait", "reject", "drop-oldest"] = "wait"
-    stored_max: Annotated[int, Meta(ge=0, le=2**31)] = STORED_MAX
+    stored_max: Annotated[int, Meta(ge=0, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EngineEntry(Written, frozen=True):

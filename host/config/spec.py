@@ -16,16 +16,16 @@ from transport.port import LANE_BYTES
 MAILBOX_CAPACITY = 10_000
 """Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
 
-STORED_MAX = 10_000
-"""Messages a mailbox stores (taken by no rule) before `stored_overflow`."""
-
 
 class MailboxSpec(msgspec.Struct, frozen=True):
-    """Bound of one mailbox. `wait` is soft: senders are told to stop, what is under way is still taken."""
+    """Bounds of one mailbox. `wait` is soft: senders are told to stop, what is under way is still taken.
+
+    `stored_max`: messages it stores (taken by no rule) before `stored_overflow`; None: as the family's `Box` says.
+    """
 
     capacity: int = MAILBOX_CAPACITY
     policy: Literal["wait", "reject", "drop-oldest"] = "wait"
-    stored_max: int = STORED_MAX
+    stored_max: int | None = None
 
 
 class Placement(msgspec.Struct, frozen=True):

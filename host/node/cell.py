@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from engines.model import Configuration, Declaration, Delivery, Due, Environment
+from engines.model import Configuration, Declaration, Delivery, Due, Environment, Family
 from host.config.spec import MailboxSpec
 from host.node.deadlines import NEVER
 from host.node.mailbox import Inbox
@@ -88,11 +88,11 @@ class Cell:
         mailboxes: Mapping[int, MailboxSpec],
     ) -> None:
         self.name = configuration.name
-        self.family: Any = family
+        self.family: Any = _bounded(family, mailboxes)
         self.configuration = configuration
         self.env: Any = env
         self.inboxes = {
-            number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in family.boxes.items()
+            number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in self.family.boxes.items()
         }
         self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
@@ -144,3 +144,13 @@ class Cell:
         known.epoch, known.next_n = epoch, next_n
         if len(self.marks) > MARKS_MAX:
             del self.marks[next(iter(self.marks))]
+
+
+def _bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
+    """The family, with the bounds of stored messages that the node file gives: `step` knows one bound only."""
+    given = {
+        number: spec.stored_max
+        for number, spec in mailboxes.items()
+        if spec.stored_max is not None and number in family.boxes
+    }
+    return family.bounded(given) if given and isinstance(family, Family) else family

@@ -57,7 +57,10 @@ class Dropped(NamedTuple):
 
 
 class Inbox:
-    """Mail waiting for one mailbox. `depth` is the number of messages in `batches`."""
+    """Mail waiting for one mailbox. `depth` is the number of messages in `batches`.
+
+    `stored_max` is what the node file gives, None if it does not; the family's boxes hold the bound in force.
+    """
 
     __slots__ = ("batches", "box", "capacity", "depth", "go_at", "number", "policy", "stop_at", "stored_max")
 
@@ -66,7 +69,7 @@ class Inbox:
         self.number: int = box.number
         self.capacity = spec.capacity
         self.policy = "wait" if spec.policy == "drop-oldest" and not box.lossy else spec.policy
-        self.stored_max = min(spec.stored_max, box.stored_max)
+        self.stored_max = spec.stored_max
         self.stop_at = max(1, spec.capacity * 3 // 4)
         self.go_at = spec.capacity // 2
         self.batches: deque[Batch] = deque()

@@ -211,7 +211,7 @@ class Turns:
                     self.outputs.append((cell, outputs))
                     cell.is_ended = isinstance(outputs[-1], Stopped)
             case Stored(env):
-                self._store(cell, cause, env)
+                cell.env = env
             case Overflow(mailbox, stored_max):
                 self._bury_cause(cell, "stored_overflow", cause, f"mailbox {mailbox} stores {stored_max}")
             case Refused(reason):
@@ -222,15 +222,6 @@ class Turns:
                 self._bury_cause(cell, "failed", cause, traceback)
             case _:
                 raise AssertionError(f"{cell.name}: {outcome!r}")
-
-    def _store(self, cell: Cell, cause: Cause, env: Any) -> None:
-        assert isinstance(cause, Delivery)
-        inbox = cell.inboxes[cause.mailbox]
-        if len(env[inbox.box].stored) > inbox.stored_max:
-            detail = f"mailbox {cause.mailbox} stores {inbox.stored_max}"
-            self._bury_cause(cell, "stored_overflow", cause, detail)
-        else:
-            cell.env = env
 
     def _suspend(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], question: Choose[Any]) -> None:
         timeout_ns = question.timeout_ns

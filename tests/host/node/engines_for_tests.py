@@ -85,6 +85,14 @@ LOSSY = Family(
     boxes=[Box(0, accepts=Add | Fail | End | Keep, lossy=True)],
 ).rules(add, fail, end, keep)
 
+KEEPER = Family(
+    "keeper",
+    accepts=Add | Fail | End | Keep,
+    emits=Add,
+    state=Seen(),
+    boxes=[Box(0, accepts=Add | Fail | End | Keep, stored_max=3)],
+).rules(add, fail, end, keep)
+
 
 class Total(Value):
     count: int = 0

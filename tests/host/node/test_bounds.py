@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from engines_for_tests import (
     ASKER,
     FORWARDER,
+    KEEPER,
     LOSSY,
     RECORDER,
     SPLITTER,
     Add,
     Ask,
+    Keep,
     Pass,
     Said,
     Seen,
@@ -69,6 +72,27 @@ def test_drop_oldest_only_where_the_box_is_lossy() -> None:
         inline.send("e", *[Add(n) for n in range(5)])
         assert cell.depth == kept
         assert [letter.message for letter in letters(inline)] == [["Add", n] for n in range(5 - kept)]
+
+
+@pytest.mark.parametrize(("given", "bound"), [(None, 3), (0, 0), (2, 2), (5, 5)])
+def test_the_node_file_bounds_what_is_stored_else_the_box(given: int | None, bound: int) -> None:
+    """False if a node file could not raise or lower a family's bound, or a default of ours overruled the family."""
+    inline = node()
+    inline.add("keeper", KEEPER, mailboxes={0: MailboxSpec(stored_max=given)})
+    inline.send("keeper", *[Keep(n) for n in range(7)])
+    inline.run_until_idle()
+    env = inline.env("keeper")
+    assert [one.message for one in env.mailboxes[0].stored] == [Keep(n) for n in range(bound)]  # type: ignore[union-attr]
+    assert [letter.reason for letter in letters(inline)] == ["stored_overflow"] * (7 - bound)
+
+
+def test_a_bound_of_the_node_file_is_one_engine_s_alone() -> None:
+    """False if one engine's bound became that of its whole family, or cost the engine its version."""
+    given = node().add("e", KEEPER, mailboxes={0: MailboxSpec(stored_max=5)})
+    assert (given.family.ref, given.family.version) == (KEEPER.ref, KEEPER.version)
+    assert (given.family.boxes[0].stored_max, given.inboxes[0].stored_max) == (5, 5)
+    assert KEEPER.boxes[0].stored_max == 3
+    assert node().add("e", KEEPER).inboxes[0].stored_max is None
 
 
 def test_a_filling_mailbox_stops_its_senders_and_only_them() -> None:

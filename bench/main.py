@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bench.peers import enginehost, eventfd, limit, pyzmq
+from bench.progress import progress_line
 from bench.rounds import ROUNDS, Contestant, interleave
 from host.live.control.protocol import ControlError
 
@@ -60,13 +60,8 @@ def run(suites: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
         raise ControlError("usage", f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
     wanted = dict.fromkeys(name for suite in suites for name in (suite, *ALSO.get(suite, ())))
     rounds = options.get("rounds", ROUNDS)
-    figures = [figure for suite in wanted for figure in interleave(SUITES[suite](), rounds, _progress)]
+    from rich.console import Console
+
+    with progress_line(Console(stderr=True)) as say:
+        figures = [figure for suite in wanted for figure in interleave(SUITES[suite](), rounds, say)]
     return [figure.as_item() for figure in figures]
-
-
-def _progress(line: str) -> None:
-    """What is being measured, on the terminal alone."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-
-        Console(stderr=True).print(line, style="dim", end="\r" if line else "")

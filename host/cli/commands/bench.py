@@ -9,7 +9,7 @@ import click
 from host.cli.output import Items, emit
 from host.cli.settings import common
 from host.cli.table import Column, render_table
-from host.cli.units import duration, show_count, show_duration
+from host.cli.units import show_count, show_duration
 
 COLUMNS = (
     Column("SUITE"),
@@ -25,15 +25,14 @@ COLUMNS = (
 @click.command("bench")
 @click.argument("suites", nargs=-1, required=True, metavar="SUITE...")
 @click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Measure each peer so often.")
-@click.option("--time", "round_ns", type=duration, metavar="DURATION", help="Length of one round.")
 @common
-def command(suites: tuple[str, ...], rounds: int | None, round_ns: int | None) -> None:
+def command(suites: tuple[str, ...], rounds: int | None) -> None:
     """Measure SUITE (oneway, pingpong, …) here: engines, the raw limit below them and peers beside them, in turns.
 
     Starts processes of its own and disturbs no running node. Look at ratios, not at figures of different machines.
     """
-    options = {"rounds": rounds, "round_ns": round_ns}
-    items = importlib.import_module("bench.main").run(suites, {k: v for k, v in options.items() if v is not None})
+    options = {} if rounds is None else {"rounds": rounds}
+    items = importlib.import_module("bench.main").run(suites, options)
     emit("bench", items, render_results)
 
 

@@ -1,0 +1,37 @@
+"""The line a measurement shows while it runs."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+
+from rich.console import Console
+
+from bench.progress import progress_line
+
+ERASE = "\x1b[2K"
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_cleared() -> None:
+    """Lines pile up above the result, or the last one stays."""
+    shown = io.StringIO()
+    with progress_line(Console(file=shown, force_terminal=True, width=40)) as say:
+        before = threading.active_count()
+        say("oneway enginehost: warm-up")
+        say("oneway limit: round 1")
+        assert threading.active_count() == before, "a thread would be measured too"
+    text = shown.getvalue()
+    assert "oneway enginehost: warm-up" in text
+    assert "oneway limit: round 1" in text
+    after = text[text.rindex("round 1") :]
+    assert ERASE in after
+    assert not re.search(r"[A-Za-z]{2,}", after.removeprefix("round 1").replace(ERASE, ""))
+
+
+def test_elsewhere_nothing_is_written() -> None:
+    """A log file or a pipe is filled with progress."""
+    shown = io.StringIO()
+    with progress_line(Console(file=shown, force_terminal=False)) as say:
+        say("oneway enginehost: warm-up")
+    assert shown.getvalue() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from host.cli.node_file import check_node_file, node_file
 from host.cli.output import Items, emit
@@ -21,12 +22,16 @@ COLUMNS = (Column("ENGINE"), Column("FAMILY"), Column("PLACEMENT"), Column("ACCE
 @click.command("validate")
 @click.argument("config", required=False, type=click.Path())
 @click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the imports (20s).")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of node files instead, for editors; no CONFIG.")
 @common
-def command(config: str | None, timeout: int) -> None:
+def command(config: str | None, timeout: int, schema: bool) -> None:
     """Check CONFIG and the families it names; list the engines it makes, and what can be sent to them.
 
     Starts nothing: families are imported by a process that is thrown away.
     """
+    if schema:
+        _show_schema(config)
+        return
     spec, families = check_node_file(node_file(config), timeout)
     items = [
         {"node": spec.node, "engine": e.name, "family": e.family, "placement": str(e.placement)}
@@ -34,6 +39,17 @@ def command(config: str | None, timeout: int) -> None:
         for e in spec.engines
     ]
     emit("engine", items, render_valid)
+
+
+def _show_schema(config: str | None) -> None:
+    """The schema itself, as a file for an editor; with --json as the one item of the envelope."""
+    from host.config.schema import editor_schema
+
+    if config is not None:
+        raise click.UsageError("--schema is about every node file: leave CONFIG out")
+    emit(
+        "schema", [editor_schema()], lambda items: msgspec.json.format(msgspec.json.encode(items[0]), indent=2).decode()
+    )
 
 
 def render_valid(items: Items) -> str:

@@ -72,6 +72,14 @@ def test_a_mistyped_command_is_guessed(cli: Cli) -> None:
     assert result.err == "enginehost: no command `realod`: did you mean `reload`? (see: enginehost --help)\n"
 
 
+def test_validate_prints_the_schema_that_editors_read(cli: Cli) -> None:
+    """If false, an editor would have to be given a schema by hand, or one in an envelope it does not know."""
+    printed = msgspec.json.decode(cli("validate", "--schema").out)
+    assert printed["title"] == "enginehost node file"
+    assert cli("validate", "--schema", "--json").envelope == {"v": 1, "kind": "schema", "items": [printed]}
+    assert cli("validate", "--schema", "a.yaml").code == 2
+
+
 def test_json_is_the_items_in_the_envelope(start_node: StartNode, cli: Cli) -> None:
     """If false, programs would have to parse tables."""
     start_node("a.yaml", answer_ps)

@@ -1,0 +1,38 @@
+"""The page about the node file is complete: what the schema knows, it tells, with the same defaults."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from host.config.schema import EngineEntry, MailboxEntry, NodeEntry, PlacementEntry, TransportEntry
+from host.config.units import parse_quantity
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "node-file.md"
+ROW = re.compile(r"^\| `(\w+)` \| (.*?) \|", re.MULTILINE)
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "The top": NodeEntry,
+    "An engine": EngineEntry,
+    "Mailboxes": MailboxEntry,
+    "Placement": PlacementEntry,
+    "Transport": TransportEntry,
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_is_told_with_its_default(section: str) -> None:
+    """If false, a key can be found by reading the source alone, or its default has changed unsaid."""
+    text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    told = dict(ROW.findall(text))
+    fields = {field.encode_name: field for field in msgspec.structs.fields(SECTIONS[section])}
+    assert list(told) == list(fields)
+    for name, field in fields.items():
+        if field.required:
+            assert told[name] == "must be given", name
+        elif isinstance(field.default, int) and name.endswith("_bytes"):
+            assert parse_quantity(told[name].strip("`"), "_bytes") == field.default, name
+        elif isinstance(field.default, str | int):
+            assert told[name].strip("`") == str(field.default), name

@@ -49,9 +49,13 @@ elif script == "taken":
 if "--attached" in sys.argv:
     ready.recv(1)
     sys.exit(0)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 signal.pause()
 """
-"""`hangs` at the second engine, `fails` there, `dies`, is `ready`, or finds its place `taken`."""
+"""`hangs` at the second engine, `fails` there, `dies`, is `ready`, or finds its place `taken`.
+
+It inherits signals blocked, as `Launch` says, and like the real one takes them once it can end.
+"""
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ class Started:
     def end(self) -> None:
         for launch in self._launches:
             launch.close()
-            launch.stop(signal.SIGTERM, signal.SIGKILL)
+            assert launch.stop(signal.SIGTERM, signal.SIGKILL) != -signal.SIGKILL, "it had to be killed"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +29,7 @@ from engines.model import (
 )
 from engines.model.determinism import DIFFERENCES_MAX, Difference, compare, record_case, record_outcome, run_case
 from engines.model.samples import Samples
+from host.live.determinism import run_elsewhere
 
 PLANTED = str(Path(__file__).with_name("planted"))
 OTHER_SEEDS = [seed for seed in range(1, 8) if str(seed) != os.environ.get("PYTHONHASHSEED")]
@@ -38,29 +38,10 @@ AnyFamily = Family[Any, Any, Any, Any]
 CLEAN: Any = load_family("planted_faults:CLEAN", (PLANTED,))
 planted: Any = sys.modules["planted_faults"]
 
-# A child that runs cases: an array of them comes in, an array of records goes out.
-CHILD = """
-import sys
-import msgspec
-from engines.model.determinism import run_cases
-cases = msgspec.msgpack.decode(sys.stdin.buffer.read())
-sys.stdout.buffer.write(msgspec.msgpack.encode(run_cases(cases, sys.argv[1:])))
-"""
 
-
-def run_elsewhere(cases: list[bytes], seed: int) -> list[bytes]:
+def elsewhere(cases: list[bytes], seed: int) -> list[bytes]:
     """The records of the cases, run in one process with this hash seed."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, PLANTED],
-        input=msgspec.msgpack.encode(cases),
-        env={**os.environ, "PYTHONHASHSEED": str(seed)},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    records: list[bytes] = msgspec.msgpack.decode(done.stdout)
-    return records
+    return run_elsewhere(cases, (PLANTED,), seed=seed)
 
 
 class History:
@@ -113,7 +94,7 @@ def test_a_clean_family_does_the_same_under_other_seeds() -> None:
     kinds = [msgspec.msgpack.decode(record)["outcome"] for record in history.records]
     assert set(kinds) == {"Committed", "Stored", "Failed", "Suspended"}
     for seed in OTHER_SEEDS[:2]:
-        assert run_elsewhere(history.cases, seed) == history.records
+        assert elsewhere(history.cases, seed) == history.records
 
 
 def example_families() -> list[AnyFamily]:
@@ -133,7 +114,7 @@ def test_the_examples_do_the_same_under_other_seeds() -> None:
     cases = [case for history in histories for case in history.cases]
     records = [record for history in histories for record in history.records]
     assert len(cases) > 200
-    assert run_elsewhere(cases, OTHER_SEEDS[0]) == records
+    assert elsewhere(cases, OTHER_SEEDS[0]) == records
 
 
 def test_every_planted_fault_is_found() -> None:
@@ -145,7 +126,7 @@ def test_every_planted_fault_is_found() -> None:
             histories[name].say(*(f"word-{n}-{k}" for k in range(6)))
     cases = [case for history in histories.values() for case in history.cases]
     found = dict.fromkeys(histories, 0)
-    records = iter(run_elsewhere(cases, OTHER_SEEDS[0]))
+    records = iter(elsewhere(cases, OTHER_SEEDS[0]))
     for name, history in histories.items():
         found[name] = sum(bool(compare(record, next(records))) for record in history.records)
     assert {name for name, times in found.items() if times == 0} == set()
@@ -156,7 +137,7 @@ def test_a_difference_says_where() -> None:
     """The author would know that something differs, not what."""
     history = History(planted.SET_ORDER, planted.Limits())
     history.say("a", "b", "c", "d", "e")
-    records = [*history.records, *(run_elsewhere(history.cases, seed)[0] for seed in OTHER_SEEDS)]
+    records = [*history.records, *(elsewhere(history.cases, seed)[0] for seed in OTHER_SEEDS)]
     other = next(record for record in records if record != records[0])
     places = [difference.where for difference in compare(records[0], other)]
     assert all(re.fullmatch(r"outputs\[[0-4]\]\.(target|message\[1\])", place) for place in places)

@@ -1,4 +1,4 @@
-"""Messages for people: what a user wrote to the bytes an engine reads, and bytes back to names.
+"""Messages from people: what a user wrote, to the bytes an engine reads. The way back is `host.live.control.shown`.
 
 The supervisor knows a family by its interface only (`engines.model.interface`): for each message its fields with their
 types as text, and the structs these name. That text is all there is to go by, so it is parsed here:
@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import view
 from host.live.control.protocol import Written
 
 NESTED_MAX: Final = 32
@@ -67,14 +66,6 @@ def encode_message(
         else:
             break
     return msgspec.msgpack.encode(values)
-
-
-def show_message(interface: Mapping[str, Any] | None, payload: bytes) -> dict[str, Any]:
-    """A message as plain data: its type and its fields, by name as far as the sender's interface tells."""
-    tag, *values = msgspec.msgpack.decode(payload)
-    declared = (interface or {}).get("emits", {}).get(tag, [])
-    names = [field[0] for field in declared] + [f"field{n}" for n in range(len(declared), len(values))]
-    return {"type": tag, **{name: view(value) for name, value in zip(names, values, strict=False)}}
 
 
 def message_tag(payload: bytes) -> str:

@@ -13,9 +13,10 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from host.live.control.fields import FieldProblem, encode_message, message_tag, show_message
+from host.live.control.fields import FieldProblem, encode_message, message_tag
 from host.live.control.protocol import ControlError, Response, Written
 from host.live.control.sessions import Arrived, Session
+from host.live.control.shown import show_message
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.wire import Letter

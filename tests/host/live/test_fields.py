@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.model import Message, Ref, Value
 from engines.model.device import Device, DeviceHost
-from host.live.control.fields import FieldProblem, encode_message, parse_kind, show_kind, show_message
+from host.live.control.fields import FieldProblem, encode_message, parse_kind, show_kind
 from host.live.control.protocol import Written
 
 
@@ -123,13 +123,6 @@ def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
         encoded({}, tag="Aks")
     with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
         encoded({}, mailbox=3)
-
-
-def test_answers_are_shown_by_name() -> None:
-    """An answer is a list of values whose meaning the reader must know."""
-    payload = msgspec.msgpack.encode(["Ask", b"\x01", "bob", 2])
-    assert show_message(interface(), payload) == {"type": "Ask", "hash": "0x01", "to": "bob", "count": 2}
-    assert show_message(None, payload) == {"type": "Ask", "field0": "0x01", "field1": "bob", "field2": 2}
 
 
 KINDS = ["int", "tuple[int, ...]", "Map[str, tuple[int | None, Ref[A | B]]] | None", "package.Name", "Literal[a, b]"]

@@ -1,0 +1,104 @@
+"""Bytes of a message back to what people read: the same as `engines.model.view` makes of the message itself.
+
+The wire does not say all of it. A `Map` is a list of pairs there, a struct by place a list of values, a struct's type
+its first item; so the field's declared type is asked, as text from the sender's interface. What does not fit its type
+(an interface of another version, a message of nobody) is shown as it came, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engines.model import view
+from host.live.control.fields import FieldProblem, Kind, parse_kind
+
+
+class Unfit(Exception):
+    """A value is not of the type it was declared with."""
+
+
+def show_message(interface: Mapping[str, Any] | None, payload: bytes) -> dict[str, Any]:
+    """A message as plain data: its type and its fields, by name as far as the sender's interface tells."""
+    tag, *values = msgspec.msgpack.decode(payload)
+    declared = (interface or {}).get("emits", {}).get(tag, [])
+    types = (interface or {}).get("types", {})
+    fields = [*declared, *([f"field{n}", "", False] for n in range(len(declared), len(values)))]
+    pairs = zip(fields, values, strict=False)
+    return {"type": tag, **{name: _shown(text, value, types) for (name, text, _), value in pairs}}
+
+
+def _shown(text: str, value: Any, types: Mapping[str, Any]) -> Any:
+    try:
+        return _typed(parse_kind(text), value, types)
+    except (Unfit, FieldProblem):
+        return view(value)
+
+
+def _typed(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+    match kind.name:
+        case "|":
+            return _first(kind.parts, value, types)
+        case "Map":
+            return _map(kind, value, types)
+        case "tuple":
+            return _tuple(kind, value, types)
+        case name if name in types:
+            return _struct(types[name], value, types)
+        case "None" if value is not None:
+            raise Unfit
+        case _ if isinstance(value, list | dict):
+            raise Unfit
+        case _:
+            return view(value)
+
+
+def _first(parts: tuple[Kind, ...], value: Any, types: Mapping[str, Any]) -> Any:
+    """As the first part that fits has it; a union has one part at most that is a list on the wire, or tags."""
+    for part in parts:
+        try:
+            return _typed(part, value, types)
+        except Unfit:
+            continue
+    raise Unfit
+
+
+def _map(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+    """An object when all keys are text, else the pairs."""
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise Unfit
+    forms = kind.parts or (Kind("Any"), Kind("Any"))
+    pairs = [[_item(form, each, types) for form, each in zip(forms, pair, strict=True)] for pair in value]
+    return dict(pairs) if all(isinstance(key, str) for key, _ in value) else pairs
+
+
+def _tuple(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
+    if not isinstance(value, list):
+        raise Unfit
+    if kind.parts and kind.parts[-1].name == "...":
+        return [_item(kind.parts[0], each, types) for each in value]
+    if kind.parts and len(kind.parts) != len(value):
+        raise Unfit
+    return [
+        _item(form, each, types) for form, each in zip(kind.parts or [Kind("Any")] * len(value), value, strict=True)
+    ]
+
+
+def _struct(described: Mapping[str, Any], value: Any, types: Mapping[str, Any]) -> dict[str, Any]:
+    tag, declared = described["tag"], {name: parse_kind(text) for name, text, _ in described["fields"]}
+    head = {} if tag is None else {"type": tag}
+    if described["layout"] == "name":
+        if not isinstance(value, dict) or not value.keys() <= {*declared, *head} or value.get("type") != tag:
+            raise Unfit
+        given = value
+    else:
+        if not isinstance(value, list) or (tag is not None and value[:1] != [tag]):
+            raise Unfit
+        given = dict(zip(declared, value[len(head) :], strict=False))
+    return head | {name: _item(kind, given[name], types) for name, kind in declared.items() if name in given}
+
+
+def _item(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+    return view(value) if kind.name == "Any" else _typed(kind, value, types)

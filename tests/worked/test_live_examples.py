@@ -72,7 +72,7 @@ def test_voting(start: Start) -> None:
     for voter, candidate in (("voter.1", "tea"), ("voter.2", "coffee"), ("voter.1", "coffee"), ("voter.3", "tea")):
         node.send(voter, "Elect", candidate=candidate, poll="drinks")
     node.until_handled(drinks=4)
-    assert node.ask("drinks", "ResultRequest", "Result") == {"votes": [["coffee", 1], ["tea", 2]], "voters": 3}
+    assert node.ask("drinks", "ResultRequest", "Result") == {"votes": {"coffee": 1, "tea": 2}, "voters": 3}
     node.send("voter.1", "Elect", candidate="green", poll="colours")
     node.until_state("colours", {"by_voter": {"voter.1": "green"}})
 

@@ -17,7 +17,7 @@ import msgspec
 
 from host.live.control.overview import list_engines, node_item
 from host.live.control.protocol import ControlError, Request, Response
-from host.live.control.sending import Dispatch, send_message
+from host.live.control.sending import Dispatch, bury_ended, send_message
 from host.live.control.server import Send
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
@@ -83,8 +83,15 @@ class Operations:
         return Response("engine", await list_engines(self._node))
 
     async def _send(self, args: Args) -> Response:
+        node, key = self._node, args.get("id")
+        first = self._dispatch.first(key)
+        if first is not None:
+            return await first
+        found = node.directory.find(args["engine"])
+        if isinstance(found, Missing) and found.reason == "ended":
+            bury_ended(node, args)
         resident = self._resident(args["engine"])
-        return await self._dispatch.once(args.get("id"), lambda: send_message(self._node, resident, args))
+        return await self._dispatch.once(key, lambda: send_message(node, resident, args))
 
     async def _state(self, args: Args) -> Response:
         return Response("state", await self._query("state", args["engine"]))
@@ -165,20 +172,22 @@ class Operations:
     def _resident(self, name: str) -> Resident:
         found = self._node.directory.find(name)
         if isinstance(found, Missing):
-            raise ControlError("not_found", f"{name}: {self._why_missing(name, found)}")
+            raise self._missing(name, found)
         return found
 
     def _known(self, name: str) -> None:
         """Raises `ControlError` for a name that never was."""
         found = self._node.directory.find(name)
         if isinstance(found, Missing) and found.reason == "unknown":
-            raise ControlError("not_found", f"{name}: {self._why_missing(name, found)}")
+            raise self._missing(name, found)
 
-    def _why_missing(self, name: str, found: Missing) -> str:
+    def _missing(self, name: str, found: Missing) -> ControlError:
+        item = {"reason": found.reason, "target": name}
         if found.reason == "ended":
-            return "the engine has ended"
+            return ControlError("not_found", f"{name} ended and takes no more messages", [item])
         near = difflib.get_close_matches(name, [resident.name for resident in self._node.directory], 1)
-        return "no such engine" + (f"; did you mean {near[0]}?" if near else "")
+        guess = f"; did you mean {near[0]}?" if near else ""
+        return ControlError("not_found", f"{name}: no such engine{guess}", [item])
 
 
 async def _stream(record: Record, engine: str, send: Callable[[list[Item]], bool], newest: list[Item]) -> None:

@@ -20,6 +20,7 @@ from host.live.control.shown import show_message
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.wire import Letter
+from host.node.report import render
 from host.node.routing import Missing, Resident
 from transport.port import Closed, TooLarge
 
@@ -41,6 +42,11 @@ class Dispatch:
 
     def __init__(self) -> None:
         self._results: dict[str, asyncio.Task[Response]] = {}
+
+    def first(self, key: str | None) -> Awaitable[Response] | None:
+        """What becomes, or became, of the message sent first under `key`; None: there was none."""
+        task = None if key is None else self._results.get(key)
+        return None if task is None else asyncio.shield(task)
 
     async def once(self, key: str | None, send: Callable[[], Awaitable[Response]]) -> Response:
         """The result of `send`, which runs at most once for each key."""
@@ -67,13 +73,27 @@ async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> 
         node.sessions.end(session)
 
 
+def bury_ended(node: Node, args: dict[str, Any]) -> None:
+    """A message for an engine that ended is a dead letter like any other that comes late; its sender hears as well."""
+    session = node.sessions.open()
+    node.sessions.end(session)
+    fields = {name: written.value for name, written in _written(args).items()}
+    message = render({"type": args["tag"], **fields}, False)
+    mailbox = args.get("mailbox", 0)
+    node.letters.add({"ended": 1}, [Letter("ended", session.name, args["engine"], mailbox, node.now_ns(), message)])
+
+
+def _written(args: dict[str, Any]) -> dict[str, Written]:
+    return msgspec.convert(args.get("fields", {}), dict[str, Written])
+
+
 async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
     return await send()
 
 
 async def _exchange(node: Node, session: Session, resident: Resident, args: dict[str, Any]) -> Response:
     mailbox, tag, wait = args.get("mailbox", 0), args["tag"], args.get("wait")
-    payload = _encoded(node, session, resident.name, mailbox, tag, args.get("fields", {}), wait)
+    payload = _encoded(node, session, resident.name, mailbox, tag, _written(args), wait)
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:
         await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
@@ -86,12 +106,11 @@ async def _exchange(node: Node, session: Session, resident: Resident, args: dict
 
 
 def _encoded(
-    node: Node, session: Session, engine: str, mailbox: int, tag: str, fields: dict[str, Any], wait: str | None
+    node: Node, session: Session, engine: str, mailbox: int, tag: str, written: dict[str, Written], wait: str | None
 ) -> bytes:
     running = node.running.get(engine)
     if running is None:
         raise ControlError("not_ready", f"{engine} is not running: {node.faults.get(engine, 'not ready yet')}")
-    written = msgspec.convert(fields, dict[str, Written])
     try:
         return encode_message(running.interface, mailbox, tag, written, session.name, wait)
     except FieldProblem as problem:

@@ -12,7 +12,7 @@ from live_nodes import World, counter, until
 from host.config.spec import EngineSpec, Placement
 from host.live.control.client import Client
 from host.live.control.launch import Launch
-from host.live.control.protocol import ControlError
+from host.live.control.protocol import EXIT_CODES, ControlError
 
 QUICK_S = 0.5
 """`ps` waits 40 ms for a worker; the rest is for a machine that does other things too."""
@@ -239,9 +239,24 @@ def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
     with world.up(world.spec(counter("a"), counter("b"))) as node:
         node.send("a", "End")
         until(lambda: node.events("ended", "a"), "the end of a")
-        with pytest.raises(ControlError, match="has ended"):
-            node.send("a", "Add")
+        with pytest.raises(ControlError, match="a ended and takes no more messages") as caught:
+            node.send("a", "Add", amount=2)
+        assert (caught.value.error, caught.value.items) == ("not_found", [{"reason": "ended", "target": "a"}])
+        assert EXIT_CODES[caught.value.error] == 4
+        (letter,) = node.ask("dead_letters", limit=10)
+        assert (letter["reason"], letter["sender"][:4], letter["target"]) == ("ended", "cli.", "a")
+        assert letter["message"] == {"type": "Add", "amount": 2}
         assert set(node.ps()) == {"b"}
+
+
+def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(world: World) -> None:
+    """A script that repeats what may have arrived is told that it never did."""
+    with world.up(world.spec(counter("a"))) as node:
+        args: dict[str, Any] = {"engine": "a", "tag": "End", "fields": {}, "timeout_ns": 5_000_000_000, "id": "once"}
+        first = node.ask("send", **args)
+        until(lambda: node.events("ended", "a"), "the end of a")
+        assert node.ask("send", **args) == first
+        assert node.ask("dead_letters", limit=10) == []
 
 
 def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:

@@ -23,6 +23,7 @@ import msgspec
 import zmq
 
 from host.live.control.instances import running_instances, runtime_roots
+from transport.native import native_reason
 
 PYTHON: Final = (3, 11)
 
@@ -81,14 +82,12 @@ def examine() -> list[Finding]:
 
 
 def native_lane() -> tuple[bool, str]:
-    """Whether links can be native lanes here; the extension's file, or why not."""
-    if os.environ.get("ENGINEHOST_NATIVE") == "off":
-        return False, "switched off by ENGINEHOST_NATIVE=off"
+    """Whether links can be native lanes here; the extension's file, or why not, as `transport.native` has it."""
     try:
-        lane = importlib.import_module("transport._lane")
-    except ImportError as e:
-        return False, f"{e} (the extension was not built, or for another Python)"
-    return True, str(lane.__file__)
+        reason = native_reason()
+    except ValueError as e:
+        return False, str(e)
+    return not reason, reason or str(importlib.import_module("transport._lane").__file__)
 
 
 def _python() -> Finding:
@@ -157,6 +156,8 @@ def _native() -> Finding:
     native, why = native_lane()
     if native:
         return Finding("native lane", "ok", why)
+    if os.environ.get("ENGINEHOST_NATIVE") not in ("off", "auto", "", None):
+        return Finding("native lane", "bad", why, "ENGINEHOST_NATIVE=auto uses ZeroMQ where there is no native lane")
     return Finding("native lane", "warn", why, "links are ZeroMQ; reinstall with a C compiler for shared memory")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engines.model import Arrived, Become, Effects, Family, Message, Ref, Send, Value, rule
 
-CHUNK = 256
+CHUNK = 32
 """Times kept in one tuple; a longer one would make appending the larger part of the measurement."""
 
 

@@ -113,11 +113,14 @@ def commit(
     if len(effects) > EFFECTS_MAX:
         raise EffectError(f"{len(effects)} effects are more than the {EFFECTS_MAX} of one transition")
     outputs: list[Output] = []
-    draft = None  # made for what changes the environment: most transitions only send
+    draft = None  # most transitions change a state and send: what does more is done on a draft
     for effect in effects:
         kind = type(effect)
         if kind is Sent and not family.strict:
             outputs.append(outgoing(family, effect))
+            continue
+        if kind is Become and draft is None:
+            env = become(family, env, effect)
             continue
         perform = PERFORM.get(kind)
         if perform is None:
@@ -145,11 +148,18 @@ def outgoing(family: Family[Any, Any, Any, Any], effect: Sent[Any]) -> Outgoing:
     return Outgoing(target, 0, message)
 
 
+def become(family: Family[Any, Any, Any, Any], env: Environment[Any], effect: Become[Any]) -> Environment[Any]:
+    """The environment with another state, its type checked."""
+    state = effect.state
+    if type(state) not in family.state_types:
+        raise EffectError(f"{family.name} has no state of type {type(state).__name__}")
+    if family.holds_blobs:
+        state = owned(state)
+    return Environment(state, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count)
+
+
 def _become(draft: Draft, effect: Become[Any]) -> None:
-    if type(effect.state) not in draft.family.state_types:
-        raise EffectError(f"{draft.family.name} has no state of type {type(effect.state).__name__}")
-    state = owned(effect.state) if draft.family.holds_blobs else effect.state
-    draft.env = draft.env.with_state(state)
+    draft.env = become(draft.family, draft.env, effect)
 
 
 def _put(draft: Draft, effect: Put) -> None:

@@ -44,8 +44,8 @@ class Arrivals:
 
     def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, tally: Tally) -> None:
         self.early = EarlyMail()
+        self.crashed_until_ns = NEVER
         self._crashed: Position | None = None
-        self._crashed_until_ns = NEVER
         self._scheduler = scheduler
         self._clock = clock
         self._report = report
@@ -56,7 +56,8 @@ class Arrivals:
         self, peer: int, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> None:
         """Take what a frame from slot `peer` brought: encoded messages `first_n`, `first_n + 1`, …"""
-        cell = self._scheduler.cells.get(target)
+        scheduler = self._scheduler
+        cell = scheduler.cells.get(target)
         if cell is None:
             self._deliver_nowhere(Letterbox(peer, sender, target, mailbox, epoch, first_n, payloads))
             return
@@ -69,18 +70,21 @@ class Arrivals:
             mark.next_n += len(payloads)
         else:
             payloads, first_n = self._align(cell, sender, mailbox, epoch, first_n, payloads)
-        self._count_received(cell, len(payloads))
+        count = len(payloads)
+        cell.received += count
+        self._tally.received += count
         if self._crashed is not None:
             payloads, first_n = self._without_crashed(cell, sender, mailbox, epoch, first_n, payloads)
         if payloads:
             self._count += 1
             inbox.add(Batch(self._count, sender, epoch, first_n, payloads, True))
-            self._scheduler.arrived(cell, inbox, peer)
+            scheduler.arrived(cell, inbox, peer)
 
     def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
         """Take a message object of a neighbour in this slot; its class is one of the mailbox's."""
         self._count += 1
-        self._count_received(cell, 1)
+        cell.received += 1
+        self._tally.received += 1
         inbox.add_message(self._count, sender, epoch, n, message)
         self._scheduler.arrived(cell, inbox, None)
 
@@ -91,12 +95,12 @@ class Arrivals:
         `CRASHED_NS_MAX`.
         """
         self._crashed = crashed
-        self._crashed_until_ns = self._clock() + CRASHED_NS_MAX
+        self.crashed_until_ns = self._clock() + CRASHED_NS_MAX
 
     @property
     def deadline_ns(self) -> int:
         """When `expire` has something to do."""
-        return min(self.early.deadline_ns, self._crashed_until_ns)
+        return min(self.early.deadline_ns, self.crashed_until_ns)
 
     def continue_after(self, cell: Cell) -> None:
         """Mail that comes from now on came after what `cell` brings with it."""
@@ -110,7 +114,7 @@ class Arrivals:
 
     def expire(self, now_ns: int) -> None:
         """Bury what waited too long for a birth, and what a dead predecessor lost."""
-        if self._crashed_until_ns <= now_ns:
+        if self.crashed_until_ns <= now_ns:
             self._lose_crashed()
         for letter in self.early.expired(now_ns):
             self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
@@ -151,7 +155,7 @@ class Arrivals:
         if index < 0:
             self._lose_crashed()
             return payloads, first_n
-        self._crashed, self._crashed_until_ns = None, NEVER
+        self._crashed, self.crashed_until_ns = None, NEVER
         if index > 0:
             self._count += 1
             inbox = cell.inboxes[mailbox]
@@ -163,7 +167,7 @@ class Arrivals:
 
     def _lose_crashed(self) -> None:
         """The message a predecessor was handling was off its lane: nothing of it is left but its address."""
-        lost, self._crashed, self._crashed_until_ns = self._crashed, None, NEVER
+        lost, self._crashed, self.crashed_until_ns = self._crashed, None, NEVER
         if lost is None:
             return
         detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
@@ -187,10 +191,6 @@ class Arrivals:
         now_ns = self._clock()
         for payload in payloads:
             self._report.bury(reason, sender, target, mailbox, now_ns, payload, is_encoded=True)
-
-    def _count_received(self, cell: Cell, messages: int) -> None:
-        cell.received += messages
-        self._tally.received += messages
 
     def _happened(self, kind: str, cell: Cell, **fields: Any) -> None:
         self._report.happenings.append(Happening(kind, cell.name, fields))

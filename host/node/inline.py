@@ -91,6 +91,7 @@ class InlineNode:
         self.scheduler.park()
         self.outbox.bear()
         self.outbox.release()
+        self.scheduler.show()
         asked, self.report.resolve = self.report.resolve, []
         for name in asked:
             self._resolve(name)

@@ -12,30 +12,28 @@ while a batch passes through an engine that keeps up:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import msgspec
 
 from engines.model import Box
 from host.config.spec import MailboxSpec
 
 
-class Batch:
+class Batch(msgspec.Struct, eq=False):
     """Messages of one stream that wait together; `position` moves over them. `payloads[i]` has number `first_n + i`.
 
     Encoded payloads are bytes from a link; others are message objects from a neighbour in the same process.
     """
 
-    __slots__ = ("arrival", "epoch", "first_n", "is_encoded", "payloads", "position", "sender")
-
-    def __init__(
-        self, arrival: int, sender: str, epoch: int, first_n: int, payloads: list[Any], is_encoded: bool
-    ) -> None:
-        self.arrival = arrival
-        self.sender = sender
-        self.epoch = epoch
-        self.first_n = first_n
-        self.payloads = payloads
-        self.is_encoded = is_encoded
-        self.position = 0
+    arrival: int
+    sender: str
+    epoch: int
+    first_n: int
+    payloads: list[Any]
+    is_encoded: bool
+    position: int = 0
 
     @property
     def next_n(self) -> int:
@@ -62,10 +60,11 @@ class Inbox:
     `stored_max` is what the node file gives, None if it does not; the family's boxes hold the bound in force.
     """
 
-    __slots__ = ("batches", "box", "capacity", "depth", "go_at", "number", "policy", "stop_at", "stored_max")
+    __slots__ = ("batches", "box", "capacity", "decode", "depth", "go_at", "number", "policy", "stop_at", "stored_max")
 
     def __init__(self, box: Box[Any, Any], spec: MailboxSpec) -> None:
         self.box = box
+        self.decode: Callable[[bytes], Any] | None = None
         self.number: int = box.number
         self.capacity = spec.capacity
         self.policy = "wait" if spec.policy == "drop-oldest" and not box.lossy else spec.policy
@@ -74,6 +73,11 @@ class Inbox:
         self.go_at = spec.capacity // 2
         self.batches: deque[Batch] = deque()
         self.depth = 0
+
+    def find_decode(self) -> Callable[[bytes], Any]:
+        """The box's decoder, at hand as `decode` from now on: made with the first message, many never get one."""
+        self.decode = self.box.decode
+        return self.decode
 
     @property
     def says_stop(self) -> bool:

@@ -50,7 +50,8 @@ def post_here(
         return None
     scheduler.arrivals.deliver_here(here, inbox, cell.name, outbox.epoch, way.next_n, shared)
     way.next_n += 1
-    outbox.count(cell)
+    cell.sent += 1
+    scheduler.tally.sent += 1
     return None
 
 

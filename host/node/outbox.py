@@ -69,35 +69,36 @@ class Outbox:
             for output in outputs:
                 if isinstance(output, Spawned):
                     self._births.spawn(self._scheduler, cell, output)
+        self._scheduler.turns.has_spawned = False
 
     def release(self) -> None:
         """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._scheduler.turns
         if turns.outputs:
-            released, turns.outputs[:] = turns.outputs[:], []
+            released, turns.outputs = turns.outputs, []
             for cell, outputs in released:
-                self._perform(cell, outputs)
+                for output in outputs:
+                    if output.__class__ is Outgoing:
+                        self.post(cell, output.target, output.mailbox, output.message)
+                    else:
+                        self._perform(cell, output)
         if self.waiting:
             self.poll_room()
-        if self.link is not None:
+        if self.signals.pending and self.link is not None:
             self.signals.send(self.link)
 
-    def _perform(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
+    def _perform(self, cell: Cell, output: Output) -> None:
         report = self._scheduler.report
-        for output in outputs:
-            if isinstance(output, Outgoing):
-                self.post(cell, output.target, output.mailbox, output.message)
-            elif isinstance(output, Noted):
-                fields = {name: view(value) for name, value in output.fields.items()}
-                report.note(NoteLine(cell.name, self._scheduler.clock(), output.text, fields))
-            elif isinstance(output, Stopped):
-                report.stopped.append(cell.name)
+        if isinstance(output, Noted):
+            fields = {name: view(value) for name, value in output.fields.items()}
+            report.note(NoteLine(cell.name, self._scheduler.clock(), output.text, fields))
+        elif isinstance(output, Stopped):
+            report.stopped.append(cell.name)
 
     def post(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
         """Send, or hold behind what is held for this target already."""
-        queue = cell.held.get(target)
-        if queue is not None:
-            queue.append((mailbox, message))
+        if cell.held and target in cell.held:
+            cell.held[target].append((mailbox, message))
             return
         cause = self.try_post(cell, target, mailbox, message)
         if cause is not None:
@@ -145,7 +146,8 @@ class Outbox:
         except Closed:
             self.detached(way.peer)
             return self._nowhere(cell, target, mailbox, message)
-        self.count(cell)
+        cell.sent += 1
+        self._scheduler.tally.sent += 1
         return None
 
     # --- other slots --------------------------------------------------------------------------------------------------
@@ -268,11 +270,6 @@ class Outbox:
         """All cells, and those that ended while outputs of theirs are held."""
         ended = {id(cell): cell for held in self.waiting.values() for cell in held.values() if cell.is_ended}
         return [*self._scheduler.cells.values(), *ended.values()]
-
-    def count(self, cell: Cell) -> None:
-        """A message of `cell` left."""
-        cell.sent += 1
-        self._scheduler.tally.sent += 1
 
     def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
         """Make a dead letter of something `cell` sent."""

@@ -3,7 +3,7 @@
 A row of words with one writer, and the names of the stream whose message is in flight. Live, both lie in a slot's
 control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is 0 while
 the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The numbers of a
-stream start at 1. The counters are brought up to date once a cycle.
+stream start at 1. The counters are brought up to date at the end of a cycle, and before heads move when mail is parked.
 """
 
 from __future__ import annotations
@@ -36,19 +36,21 @@ TIMERS: Final = (1 << 32) - 1
 class Tally:
     """The counters of a cycle under way, before they are shown."""
 
-    __slots__ = ("handled", "received", "sent")
+    __slots__ = ("handled", "parked", "received", "sent")
 
     def __init__(self) -> None:
         self.handled = 0
+        self.parked = 0
         self.received = 0
         self.sent = 0
 
     def show(self, words: Words) -> None:
-        """Bring the words up to date."""
+        """Bring the words up to date; `parked` is what they say then."""
+        self.parked = self.received - self.handled
         words[HANDLED] = self.handled
         words[RECEIVED] = self.received
         words[SENT] = self.sent
-        words[PARKED] = self.received - self.handled
+        words[PARKED] = self.parked
 
 
 class Words(Protocol):

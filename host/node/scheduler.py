@@ -1,8 +1,9 @@
 """The engines of one slot: who gets the next trigger, and where arriving mail goes.
 
 A cycle, driven from outside, in this order: `deliver` everything drained; `run`; `park`; then the heads of the lanes
-move; then the outputs leave (`outbox.release`). So nothing leaves an engine before the mail that caused it is off the
-lanes, and what did not get its turn within the budget waits in mailboxes, bounded, and is counted as parked.
+move; then the outputs leave (`outbox.release`); then `show` the counters. So nothing leaves an engine before the mail
+that caused it is off the lanes, and what did not get its turn within the budget waits in mailboxes, bounded, and is
+counted as parked.
 
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
@@ -188,16 +189,27 @@ class Scheduler:
                 break
             if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
                 break
-        if self.arrivals.deadline_ns <= now_ns:
-            self.arrivals.expire(now_ns)
+        arrivals = self.arrivals
+        if arrivals.early.deadline_ns <= now_ns or arrivals.crashed_until_ns <= now_ns:
+            arrivals.expire(now_ns)
 
     def park(self) -> None:
-        """What waits now waits beyond the lanes: apply the bounds, say go where there is room again, count."""
+        """What waits now waits beyond the lanes: apply the bounds, say go where there is room again, count.
+
+        Most of the time nothing waits, nothing did, and nobody was told to stop.
+        """
+        tally = self.tally
+        if tally.received == tally.handled and not tally.parked and not self._stopping:
+            return
         for cell in self._ready:
             self._apply_bounds(cell)
         for cell in tuple(self._stopping):
             if all(inbox.depth <= inbox.go_at for inbox in cell.inboxes.values()):
                 self._go(cell)
+        tally.show(self._words)
+
+    def show(self) -> None:
+        """Bring the counters up to date."""
         self.tally.show(self._words)
 
     def _go(self, cell: Cell) -> None:
@@ -208,8 +220,8 @@ class Scheduler:
 
     def _run_next(self, cell: Cell, now_ns: int) -> None:
         cell.is_queued = False
-        inbox = cell.next_inbox()
-        if inbox is None or not cell.is_runnable or cell.is_ended:
+        inbox = cell.only_inbox or cell.next_inbox()
+        if inbox is None or not inbox.depth or cell.held or cell.suspension is not None or cell.is_ended:
             return
         stride, before = cell.stride, inbox.depth
         self.turns.run_mail(cell, inbox, now_ns)
@@ -218,7 +230,7 @@ class Scheduler:
             cell.stride = max(1, stride // 4) if taken_ns > STRIDE_SLOW_NS else min(STRIDE_MAX, stride * 2)
         if cell.is_ended:
             self.end(cell)
-        elif (inbox.depth or cell.depth) and cell.is_runnable:
+        elif (inbox.depth or (cell.only_inbox is None and cell.depth)) and cell.is_runnable:
             cell.is_queued = True
             self._ready.append(cell)
 
@@ -233,7 +245,7 @@ class Scheduler:
     def arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
         """Mail was put into an inbox of `cell`, by slot `peer` (None: from here)."""
         if not cell.is_queued:
-            if cell.is_runnable:
+            if cell.suspension is None and not cell.held and cell.notify is None:  # is_runnable, at hand
                 cell.is_queued = True
                 self._ready.append(cell)
             else:

@@ -13,26 +13,26 @@ class Signals:
     """Mutable, one a slot."""
 
     def __init__(self) -> None:
-        self._pending: dict[tuple[int, str], int] = {}
+        self.pending: dict[tuple[int, str], int] = {}
 
     def stop(self, cell: Cell, peer: int) -> None:
         """Tell slot `peer`, once, that `cell` wants nothing for now."""
         if peer not in cell.told:
             cell.told.add(peer)
-            self._pending[peer, cell.name] = KIND_STOP
+            self.pending[peer, cell.name] = KIND_STOP
 
     def go(self, cell: Cell) -> None:
         """Tell every slot that was told to stop."""
         for peer in cell.told:
-            if self._pending.pop((peer, cell.name), None) != KIND_STOP:
-                self._pending[peer, cell.name] = KIND_GO
+            if self.pending.pop((peer, cell.name), None) != KIND_STOP:
+                self.pending[peer, cell.name] = KIND_GO
         cell.told.clear()
 
     def send(self, link: Link) -> None:
         """Say what can be said; a lane without room is tried again at the next call, a lane that is gone never."""
-        for (peer, target), kind in tuple(self._pending.items()):
+        for (peer, target), kind in tuple(self.pending.items()):
             try:
                 if link.signal(peer, kind, target):
-                    del self._pending[peer, target]
+                    del self.pending[peer, target]
             except Closed:
-                del self._pending[peer, target]
+                del self.pending[peer, target]

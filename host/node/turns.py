@@ -22,12 +22,15 @@ from engines.model import (
     Due,
     Failed,
     Outcome,
+    Outgoing,
     Output,
     Overflow,
     Refused,
+    Spawned,
     Stopped,
     Stored,
     Suspended,
+    arrive,
     due_timers,
     next_deadline,
     step,
@@ -56,6 +59,7 @@ class Turns:
         tally: Tally,
     ) -> None:
         self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
+        self.has_spawned = False
         self._clock = clock
         self._chance = chance
         self._answers = answers
@@ -63,23 +67,25 @@ class Turns:
         self._report = report
         self._deadlines = deadlines
         self._tally = tally
-        self._shown: tuple[Cell | None, str] = (None, "")
+        self._words = progress.words
+        self._shown: tuple[Cell | None, str, int, int] = (None, "", 0, 0)
 
     def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> None:
         """Give a runnable cell the first batch of `inbox`, at most a stride of it; stop early for a due timer.
 
         At least one message is run unless the cell's own timer is due: a neighbour's timers cannot starve it.
         """
-        deadlines, clock, outputs = self._deadlines, self._clock, self.outputs
         if cell.deadline_ns <= now_ns:
             return
-        batch = inbox.batches[0]
+        deadlines, words, batch = self._deadlines, self._words, inbox.batches[0]
         sender, mailbox = batch.sender, inbox.number
-        decode = inbox.box.decode if batch.is_encoded else _as_it_is
+        decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
         family, configuration, env = cell.family, cell.configuration, cell.env
         timers = env.timers
         is_timed = deadlines.earliest != NEVER
-        words = self._show(cell, sender, mailbox, batch.epoch, now_ns)
+        if self._shown != (cell, sender, mailbox, batch.epoch):
+            self._show(cell, sender, mailbox, batch.epoch)
+        words[STARTED_NS] = now_ns
         start = batch.position
         first = number = batch.first_n + start
         for number, payload in enumerate(batch.payloads[start : start + cell.stride], first):
@@ -89,19 +95,17 @@ class Turns:
             except msgspec.DecodeError as error:
                 self.bury(cell, "type", sender, mailbox, payload, True, str(error))
                 continue
-            outcome = step(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
+            outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
             if outcome.__class__ is Committed:
                 env = outcome.env
-                if outcome.outputs or env.timers is not timers:
-                    if outcome.outputs:
-                        outputs.append((cell, outcome.outputs))
-                        if outcome.outputs[-1].__class__ is Stopped:
-                            cell.is_ended = True
-                            break
-                    if env.timers is not timers:
-                        timers, cell.env = env.timers, env
-                        self.rearm(cell)
-                        is_timed = deadlines.earliest != NEVER
+                if outcome.outputs:
+                    self._put_out(cell, outcome.outputs)
+                    if cell.is_ended:
+                        break
+                if env.timers is not timers:
+                    timers, cell.env = env.timers, env
+                    self.rearm(cell)
+                    is_timed = deadlines.earliest != NEVER
             else:
                 cell.env = env
                 self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome)
@@ -110,7 +114,7 @@ class Turns:
                     break
                 timers, is_timed = env.timers, deadlines.earliest != NEVER
             if is_timed:
-                now_ns = clock()
+                now_ns = self._clock()
                 if now_ns >= deadlines.earliest:
                     break
         words[N] = 0
@@ -130,7 +134,9 @@ class Turns:
         handles = due_timers(cell.env, now_ns)
         if handles:
             cause = Due(handles)
-            words = self._show(cell, "", TIMERS, 0, now_ns)
+            words = self._words
+            self._show(cell, "", TIMERS, 0)
+            words[STARTED_NS] = now_ns
             words[N] = 1
             outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
             self._settle(cell, cause, now_ns, (), outcome)
@@ -158,16 +164,19 @@ class Turns:
             deadline = next_deadline(cell.env)
         self._deadlines.set(cell, NEVER if deadline is None else deadline)
 
-    def _show(self, cell: Cell, sender: str, mailbox: int, epoch: int, now_ns: int) -> Any:
-        words = self._progress.words
-        shown_cell, shown_sender = self._shown
-        if shown_cell is not cell or shown_sender != sender:
-            self._progress.show(cell.name, sender)
-            self._shown = (cell, sender)
-        words[MAILBOX] = mailbox
-        words[EPOCH] = epoch
-        words[STARTED_NS] = now_ns
-        return words
+    def _put_out(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
+        """Keep the outputs of a transition, and what they mean before they leave: births come first, an end is one."""
+        self.outputs.append((cell, outputs))
+        if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
+            cell.is_ended = outputs[-1].__class__ is Stopped
+            self.has_spawned = self.has_spawned or any(output.__class__ is Spawned for output in outputs)
+
+    def _show(self, cell: Cell, sender: str, mailbox: int, epoch: int) -> None:
+        """Say what stream comes next."""
+        self._progress.show(cell.name, sender)
+        self._words[MAILBOX] = mailbox
+        self._words[EPOCH] = epoch
+        self._shown = (cell, sender, mailbox, epoch)
 
     def _answer(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
         cell.suspension = None
@@ -208,8 +217,7 @@ class Turns:
                 cell.env = env
                 cell.ignored += ignored
                 if outputs:
-                    self.outputs.append((cell, outputs))
-                    cell.is_ended = isinstance(outputs[-1], Stopped)
+                    self._put_out(cell, outputs)
             case Stored(env):
                 cell.env = env
             case Overflow(mailbox, stored_max):

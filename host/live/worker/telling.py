@@ -34,6 +34,12 @@ class Telling:
         self._report = report
         self._told_ns = 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether `everything` would tell something."""
+        report = self._report
+        return bool(report.happenings or report.notes or report.notes_dropped) or report.has_letters
+
     def at_once(self) -> None:
         """Tell what others may depend on."""
         report, send = self._report, self._channel.send

@@ -6,6 +6,9 @@ of the same size within a second would run the old module. The version of a fami
 module and of every module below the roots that it imports, directly or not; the model itself, which a running process
 cannot exchange, does not count.
 
+A process that others are forked from may compile modules before it knows which child wants them (`compile_ahead`): it
+runs none of them, and a child takes such a code object only for exactly the text that it has just read.
+
 The awkward case: what a module imports is read from its text, not observed, because a module that is already there is
 not imported again and another family would then get a smaller digest.
 """
@@ -15,12 +18,12 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import blake2b
 from importlib import import_module
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .declaration import Declaration
 from .definition import DefinitionError, Problem, unchecked
@@ -41,21 +44,40 @@ class LoadError(Exception):
         super().__init__(f"cannot load {ref}: {place}{reason}")
 
 
+class Compiled(NamedTuple):
+    """A module's text, what it became, and the modules it may import."""
+
+    path: str
+    source: bytes
+    code: CodeType
+    imports: tuple[str, ...]
+
+
+_ahead: Final[dict[str, Compiled]] = {}
+"""What this process, or the one it was forked from, compiled ahead; by module name."""
+
+
 class SourceOnly(SourceFileLoader):
     """Compiles a module from its text, reading no bytecode and writing none; remembers text and imports."""
 
-    source: bytes
-    imports: tuple[str, ...]
+    compiled: Compiled
 
     def get_code(self, fullname: str) -> CodeType:
-        """Read, parse and compile. Raises SyntaxError, OSError."""
+        """Read, parse and compile; the last two are spared if it was done ahead. Raises SyntaxError, OSError."""
         path = self.get_filename(fullname)
-        self.source = self.get_data(path)
-        tree = ast.parse(self.source, path)
+        source = self.get_data(path)
+        ahead = _ahead.get(fullname)
+        if ahead is not None and (ahead.path, ahead.source) == (path, source):
+            self.compiled = ahead
+        else:
+            self.compiled = self._compile(fullname, path, source)
+        return self.compiled.code
+
+    def _compile(self, fullname: str, path: str, source: bytes) -> Compiled:
+        tree = ast.parse(source, path)
         package = fullname if self.is_package(fullname) else fullname.rpartition(".")[0]
-        self.imports = tuple(dict.fromkeys(_imports(tree, package)))
-        code: CodeType = compile(tree, path, "exec", dont_inherit=True)
-        return code
+        imports = tuple(dict.fromkeys(_imports(tree, package)))
+        return Compiled(path, source, compile(tree, path, "exec", dont_inherit=True), imports)
 
 
 class RootFinder:
@@ -68,7 +90,7 @@ class RootFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module below a root, with a loader that compiles from source; None for any other."""
-        if fullname == MODEL or fullname.startswith(MODEL + "."):
+        if _is_model(fullname):
             return None
         if path is None and fullname in sys.stdlib_module_names:
             return None
@@ -95,6 +117,10 @@ class RootFinder:
         )
 
 
+def _is_model(name: str) -> bool:
+    return name == MODEL or name.startswith(MODEL + ".")
+
+
 def _engines_folders() -> tuple[str, ...]:
     return tuple(import_module(IMPLICIT).__path__)
 
@@ -110,6 +136,40 @@ def use_roots(roots: Iterable[str]) -> None:
     _finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *_finder.roots)))
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def compile_ahead(refs: Iterable[str], roots: Sequence[str] = ()) -> None:
+    """Compile the modules of families and what they import below the roots, for this process and those it forks.
+
+    No module is run. One that is missing or not well written is left to whoever imports it.
+    """
+    use_roots(roots)
+    todo, seen = [ref.partition(":")[0] for ref in refs], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen or _is_model(name):
+            continue
+        seen.add(name)
+        todo += [name.rpartition(".")[0]] if "." in name else []
+        with suppress(SyntaxError, ValueError, RecursionError, OSError, ImportError):
+            loader = _find_loader(name)
+            if loader is not None:
+                loader.get_code(name)
+                _ahead[name] = loader.compiled
+                todo += loader.compiled.imports
+
+
+def _find_loader(name: str) -> SourceOnly | None:
+    """The loader of a module below a root, found without importing the packages it lies in."""
+    first, *others = name.split(".")
+    package = import_module(IMPLICIT).__spec__ if first == IMPLICIT else _finder.find_spec(first)
+    for part in others:
+        if package is None:
+            return None
+        package = _finder.find_spec(f"{package.name}.{part}", package.submodule_search_locations or ())
+    if package is None or package.origin is None:
+        return None
+    return SourceOnly(name, package.origin)
 
 
 def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> Declaration[Any, Any, Any]:
@@ -191,11 +251,11 @@ def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
         name = todo.pop()
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
-        if name in found or name == MODEL or name.startswith(MODEL + ".") or not file or not _finder.covers(file):
+        if name in found or _is_model(name) or not file or not _finder.covers(file):
             continue
-        source, imports = _source(name, file)
-        found[name] = (file, source)
-        todo += imports
+        compiled = _compiled(name, file)
+        found[name] = (file, compiled.source)
+        todo += compiled.imports
         todo += [name.rpartition(".")[0]] if "." in name else []
     digest = blake2b(digest_size=VERSION_BYTES)
     for name, (_, source) in sorted(found.items()):
@@ -204,14 +264,14 @@ def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
     return digest.hexdigest(), tuple(found[name][0] for name in sorted(found))
 
 
-def _source(name: str, file: str) -> tuple[bytes, tuple[str, ...]]:
+def _compiled(name: str, file: str) -> Compiled:
     """The text a module was compiled from and the names it may import."""
     loader = getattr(sys.modules[name], "__loader__", None)
-    if not isinstance(loader, SourceOnly) or not hasattr(loader, "source"):
+    if not isinstance(loader, SourceOnly) or not hasattr(loader, "compiled"):
         # Imported before the roots were known (a test, an interpreter): the text as it is now.
         loader = SourceOnly(name, file)
         loader.get_code(name)
-    return loader.source, loader.imports
+    return loader.compiled
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """The process that workers are forked from: warm, single-threaded, and ignorant of every family.
 
-`python -m host.live.zygote` is exec'd by the supervisor (`zygote_start`). It imports what all workers need, freezes
-the heap (`gc.freeze`: a collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after
-the other, each with the descriptor of the socket the child is to own. Nothing is answered: a child introduces itself,
-on its own socket.
+`python -m host.live.zygote` is exec'd by the supervisor (`zygote_start`). It imports what all workers need, compiles
+the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
+collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after the other, each with the
+descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on its own socket.
 
 A fork is double. The supervisor must be the worker's parent, to read how it ends, and a worker must outlive the zygote;
 so the child in between exits at once and the supervisor, a subreaper, adopts the grandchild. The worker
@@ -51,6 +51,13 @@ class Log(Packet):
     """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
 
 
+class Ahead(Packet):
+    """Families to compile before they are asked for. A worker whose source differs by then compiles again."""
+
+    families: tuple[str, ...]
+    roots: tuple[str, ...]
+
+
 class Fork(Packet):
     """A child that runs `entry`. Descriptor: [its socket]. `name` is what `ps` of the system shows, 15 bytes of it."""
 
@@ -69,14 +76,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for module in PRELOADED:
         import_module(module)
-    gc.collect()
     gc.freeze()
     _serve(channel, supervisor)
 
 
-def _supervisor_channel() -> Channel[Fork | Log]:
+def _supervisor_channel() -> Channel[Fork | Ahead | Log]:
     os.set_inheritable(SOCKET_FD, False)
-    return Channel(socket.socket(fileno=SOCKET_FD), msgspec.msgpack.Decoder(Fork | Log))
+    return Channel(socket.socket(fileno=SOCKET_FD), msgspec.msgpack.Decoder(Fork | Ahead | Log))
 
 
 def _detach_input() -> None:
@@ -85,7 +91,7 @@ def _detach_input() -> None:
     os.close(null)
 
 
-def _serve(channel: Channel[Fork | Log], supervisor: int) -> None:
+def _serve(channel: Channel[Fork | Ahead | Log], supervisor: int) -> None:
     while True:
         select.select([channel], [], [])
         try:
@@ -96,12 +102,18 @@ def _serve(channel: Channel[Fork | Log], supervisor: int) -> None:
             _do(*received, supervisor)
 
 
-def _do(request: Fork | Log, descriptors: list[int], supervisor: int) -> None:
-    if isinstance(request, Fork):
-        _fork_twice(request, descriptors, supervisor)
-    else:
-        for stream in (1, 2):
-            os.dup2(descriptors[0], stream)
+def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) -> None:
+    match request:
+        case Fork():
+            _fork_twice(request, descriptors, supervisor)
+        case Ahead(families, roots):
+            from engines.model import compile_ahead
+
+            compile_ahead(families, roots)
+            gc.freeze()
+        case Log():
+            for stream in (1, 2):
+                os.dup2(descriptors[0], stream)
     close_all(descriptors)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from host.cli.commands.logs import render_lines
 from host.cli.node_file import check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
@@ -50,13 +49,13 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int) -> Non
     """
     if detach and inline:
         raise click.UsageError("--inline is this process itself; it cannot be detached")
-    spec = load_node_file(node_file(config))
-    if running := running_instance(spec.path):
-        _show_running(running, spec)
+    path = node_file(config)
+    if running := running_instance(path):
+        _show_running(running, load_node_file(path))
     elif inline:
-        _run_inline(spec)
+        _run_inline(load_node_file(path))
     else:
-        _start(spec, detach, timeout)
+        _start(path, detach, timeout)
 
 
 def _show_running(running: Instance, spec: NodeSpec) -> None:
@@ -72,12 +71,15 @@ def _run_inline(spec: NodeSpec) -> None:
     importlib.import_module("host.live.inline").run(spec)
 
 
-def _start(spec: NodeSpec, detach: bool, timeout: int) -> None:
+def _start(path: str, detach: bool, timeout: int) -> None:
+    """The supervisor's process begins first: it gets warm while the file is read."""
     from host.live.control.launch import Launch
 
     begun = time.monotonic_ns()
     signal.signal(signal.SIGTERM, _interrupt)
-    with Launch(spec, attached=not detach) as launch:
+    with Launch(attached=not detach) as launch:
+        spec = load_node_file(path)
+        launch.give(spec)
         try:
             node = wait_ready(launch, spec, timeout)
         except CliError as e:
@@ -177,6 +179,7 @@ def _stay(launch: Launch, spec: NodeSpec) -> None:
 
 
 def _show_logs(spec: NodeSpec) -> None:
+    from host.cli.commands.logs import render_lines
     from host.live.control.client import Client
 
     instance = running_instance(spec.path)

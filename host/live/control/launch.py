@@ -1,8 +1,8 @@
 """Start a supervisor, and hear from it who is ready.
 
-The node goes over as data in a memory file, so the supervisor parses no YAML; what it reports comes back over a
-SEQPACKET socket. Both descriptors are inherited, everything else is closed in the child. The contract is written down
-in `host.live.control.protocol`.
+The process may begin before the node file is read, so that it gets warm meanwhile. The node goes over as data through
+a pipe, so the supervisor parses no YAML; what it reports comes back over a SEQPACKET socket. Both descriptors are
+inherited, everything else is closed in the child. The contract is written down in `host.live.control.protocol`.
 """
 
 from __future__ import annotations
@@ -34,23 +34,38 @@ SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
 
 
 class Launch:
-    """A supervisor that was started by us. `log` is its standard output and error when detached."""
+    """A supervisor that was started by us. `log` is its standard output and error once it is detached and has a node.
 
-    def __init__(self, spec: NodeSpec, *, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> None:
-        self.log = None if attached else _log_path(spec)
+    Args:
+        spec: the node; without one, `give` follows, or the supervisor leaves as soon as this is closed.
+    """
+
+    def __init__(self, spec: NodeSpec | None = None, *, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> None:
+        self.log: Path | None = None
+        self._attached = attached
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = _memory_file(msgspec.msgpack.encode(spec))
-        fds = (memory, theirs.fileno())
+        node, self._node = os.pipe2(os.O_CLOEXEC)
+        fds = (node, theirs.fileno())
         try:
             with _blocked_signals():
-                self.process = self._start([*program, *map(str, fds)], fds, attached)
+                self.process = _start([*program, *map(str, fds)], fds, attached)
         except BaseException:
             ours.close()
+            os.close(self._node)
             raise
         finally:
-            os.close(memory)
+            os.close(node)
             theirs.close()
         self._progress = ours
+        if spec is not None:
+            self.give(spec)
+
+    def give(self, spec: NodeSpec) -> None:
+        """The node to be. Once only; a supervisor that is gone already is noticed by `progress`."""
+        self.log = None if self._attached else Path(spec.data) / "supervisor.log"
+        with contextlib.suppress(BrokenPipeError), open(self._node, "wb") as file:
+            self._node = -1
+            file.write(msgspec.msgpack.encode(spec))
 
     def progress(self, timeout_ns: int) -> Iterator[Response]:
         """What the supervisor reports until the packet marked `last`, which may be an error.
@@ -81,24 +96,17 @@ class Launch:
         return self.process.wait()
 
     def close(self) -> None:
-        """Hang up. An attached supervisor takes this for "drain and leave"."""
+        """Hang up. A supervisor without a node leaves; an attached one takes this for "drain and leave"."""
         self._progress.close()
+        if self._node >= 0:
+            os.close(self._node)
+            self._node = -1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-    def _start(self, command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
-        if attached:
-            return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
-        assert self.log is not None
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds, start_new_session=True
-            )
 
     def _receive(self, deadline: int) -> bytes | None:
         left_s = max(0.0, (deadline - time.monotonic_ns()) / 1e9)
@@ -115,6 +123,14 @@ class Launch:
         return f"the supervisor {how} before the node was ready" + (_last_line(self.log) if self.log else "")
 
 
+def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
+    """Errors before there is a log go where ours go."""
+    if attached:
+        return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=null, stdout=null, pass_fds=fds, start_new_session=True)
+
+
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
     """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
@@ -125,18 +141,8 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _memory_file(content: bytes) -> int:
-    memory = os.memfd_create("node", os.MFD_CLOEXEC)
-    with open(memory, "wb", closefd=False) as file:
-        file.write(content)
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory
-
-
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    return f": {lines[-1]} (in {log})"
-
-
-def _log_path(spec: NodeSpec) -> Path:
-    return Path(spec.data) / "supervisor.log"
+    with contextlib.suppress(FileNotFoundError):
+        lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        return f": {lines[-1]} (in {log})"
+    return ""

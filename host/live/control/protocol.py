@@ -4,13 +4,13 @@ A request is `Request`; the answer is one `Response`, or for `follow` operations
 `last=True`. The command line's `--json` prints a `Response` body as the versioned envelope
 `{"v":1,"kind":…,"items":[…]}`. Exit codes are decided here, once, by the name of the error.
 
-Start. The command line runs `python -m host.live.supervisor SPEC_FD READY_FD [--attached]`. SPEC_FD is a memory file
-that holds the node as MessagePack (`NodeSpec`). READY_FD is a SEQPACKET socket; each packet is one
-`Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed` (items [{engine, reason, detail}],
-`last=False`) for each that cannot, and a final one with `last=True`: `node` (the item of `status`) when all are ready,
-else an error by name (`not_ready`, `conflict`, …). Detached, the supervisor is a session of its own and its standard
-streams are `supervisor.log`. Attached, it shares the terminal's foreground group with the command, keeps READY_FD open,
-and takes its end of file for "the command is gone": it drains and leaves.
+Start. The command line runs `python -m host.live.supervisor SPEC_FD READY_FD [--attached]`. SPEC_FD is a pipe that
+brings the node as MessagePack (`NodeSpec`) and then ends; when nothing comes, the supervisor leaves. READY_FD is a
+SEQPACKET socket; each packet is one `Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed`
+(items [{engine, reason, detail}], `last=False`) for each that cannot, and a final one with `last=True`: `node` (the
+item of `status`) when all are ready, else an error by name (`not_ready`, `conflict`, …). Detached, the supervisor is a
+session of its own and makes `supervisor.log` its standard streams. Attached, it shares the terminal's foreground group
+with the command, keeps READY_FD open, and takes its end of file for "the command is gone": it drains and leaves.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import msgspec
 from host.live.packets import Channel
 from host.live.supervisor.zygote_start import StartedZygote, exec_zygote
 from host.live.wire import Packet
-from host.live.zygote import Fork, Log
+from host.live.zygote import Ahead, Fork, Log
 from transport.port import Closed
 
 ROOM_S: Final = 1.0
@@ -22,10 +22,16 @@ ROOM_S: Final = 1.0
 
 
 class Nursery:
-    """The zygote, and births through it. For the supervisor's main thread. `log_fd` becomes everybody's output."""
+    """The zygote, and births through it. For the supervisor's main thread.
 
-    def __init__(self, zygote: StartedZygote, log_fd: int) -> None:
+    Args:
+        log_fd: becomes everybody's output.
+        ahead: what workers will ask for.
+    """
+
+    def __init__(self, zygote: StartedZygote, log_fd: int, ahead: Ahead) -> None:
         self._log_fd = log_fd
+        self._ahead = ahead
         self._channel: Channel[Packet] | None = None
         self._adopt(zygote)
 
@@ -55,4 +61,5 @@ class Nursery:
         self.pid = zygote.pid
         self._channel = Channel(zygote.socket, msgspec.msgpack.Decoder(Packet))
         self._channel.send(Log(), (self._log_fd,))
+        self._channel.send(self._ahead)
         return self._channel

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 from typing import Final
 
 import msgspec
@@ -18,9 +17,13 @@ from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
 from host.live.supervisor.zygote_start import StartedZygote
+from host.live.zygote import Ahead
 
 LOG_BYTES_MAX: Final = 8 << 20
 """Size at which `supervisor.log` is set aside at the start of a node."""
+
+AHEAD_MAX: Final = 64
+"""Families that are compiled before workers ask for them: one packet, and no longer start for a node of very many."""
 
 
 class Progress:
@@ -47,8 +50,10 @@ def notify_system(text: str) -> None:
 
 
 def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
-    """Run the node to its end; the exit code."""
+    """Run the node to its end; the exit code. No node comes when the command found a mistake in its file."""
     spec = _read_spec(spec_fd)
+    if spec is None:
+        return EXIT_CODES["ok"]
     progress = Progress(ready_fd)
     data = spec.data or os.path.join(os.path.dirname(spec.path), ".enginehost", spec.node)
     try:
@@ -69,19 +74,28 @@ def _run(
     spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: Progress, is_attached: bool
 ) -> int:
     os.makedirs(data, exist_ok=True)
-    nursery = Nursery(zygote, _open_log(data))
+    log_fd = _open_log(data)
+    if not is_attached:
+        os.dup2(log_fd, 1)
+        os.dup2(log_fd, 2)
+    nursery = Nursery(zygote, log_fd, _ahead(spec))
     from host.live.supervisor.service import serve
 
     return serve(spec, data, runtime, nursery, progress, is_attached=is_attached)
 
 
-def _read_spec(fd: int) -> NodeSpec:
+def _ahead(spec: NodeSpec) -> Ahead:
+    return Ahead(tuple(dict.fromkeys(engine.family for engine in spec.engines))[:AHEAD_MAX], spec.roots)
+
+
+def _read_spec(fd: int) -> NodeSpec | None:
     with open(fd, "rb") as file:
-        return msgspec.msgpack.decode(file.read(), type=NodeSpec)
+        content = file.read()
+    return msgspec.msgpack.decode(content, type=NodeSpec) if content else None
 
 
 def _open_log(data: str) -> int:
-    """Where the streams of zygote and workers go: output of engines, faults of the interpreter."""
+    """Where the streams of zygote and workers go, and a detached supervisor's: output of engines, faults."""
     path = os.path.join(data, "supervisor.log")
     if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
         os.replace(path, path + ".1")
@@ -90,5 +104,4 @@ def _open_log(data: str) -> int:
 
 def _give_up(progress: Progress, error: str, message: str) -> int:
     progress.tell(Response("failed", error=error, message=message))
-    print(message, file=sys.stderr)
     return EXIT_CODES[error]

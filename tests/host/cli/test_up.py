@@ -32,6 +32,9 @@ with open(spec_fd, "rb") as file:
 ready = socket.socket(fileno=ready_fd)
 say = lambda *a, **k: ready.send(msgspec.msgpack.encode(Response(*a, **k)))
 script = sys.argv[1]
+if "--attached" not in sys.argv:
+    os.makedirs(spec.data, exist_ok=True)
+    os.dup2(os.open(os.path.join(spec.data, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
 print("started", spec.node, flush=True)
 for engine in spec.engines:
     if script == "fails" and engine.name == "bob":
@@ -114,6 +117,13 @@ def test_hanging_up_ends_an_attached_supervisor(start: Started) -> None:
     launch = start("ready", attached=True)
     list(launch.progress(LATE_NS))
     launch.close()
+    assert launch.stop() == 0
+
+
+def test_a_supervisor_that_gets_no_node_leaves_at_once(project: Path) -> None:
+    """If false, a mistake in the node file would leave processes behind."""
+    with Launch(attached=False) as launch:
+        pass
     assert launch.stop() == 0
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from engines.model import LoadError, load_family, unchecked
+from engines.model import LoadError, compile_ahead, load_family, unchecked
+from engines.model.load import _ahead
 
 MODULE = """
 from engines.model import *
@@ -78,6 +79,35 @@ def test_an_edit_of_the_same_size_within_the_same_second_is_the_one_that_runs(ro
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
         assert root.load("swift.fam:HEARER").state.number == start
     assert not list(root.folder.rglob("*.pyc"))
+
+
+def test_what_was_compiled_ahead_serves_only_the_text_it_came_from(root: Root) -> None:
+    """If false, a worker runs the code from before an edit, or one with a version of its own."""
+    path = root.write("early.fam", extra="from . import parts", start=1)
+    root.write("early.parts", text="X = 1\n")
+    stamp = path.stat()
+    late = root.load("early.fam:HEARER").version
+    compile_ahead(["early.fam:HEARER"], [str(root.folder)])
+    ahead = root.load("early.fam:HEARER")
+    assert (ahead.state.number, ahead.version) == (1, late)
+    root.write("early.fam", extra="from . import parts", start=2)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    edited = root.load("early.fam:HEARER")
+    assert edited.state.number == 2
+    assert edited.version != late
+
+
+def test_compiling_ahead_runs_nothing_and_leaves_mistakes_to_the_import(root: Root) -> None:
+    """If false, a family's module runs in the process that all workers come from, or a bad one ends it."""
+    root.write("still.fam", after="raise SystemExit")
+    root.write("still.bad", text="def")
+    compile_ahead(
+        ["still.fam:HEARER", "still.bad:A", "still.none:A", "none.at.all:A", "still.fam.deep:A"], [str(root.folder)]
+    )
+    assert not [name for name in sys.modules if name.startswith("still")]
+    assert set(_ahead) & {"still", "still.fam", "still.bad"} == {"still", "still.fam"}
+    with pytest.raises(LoadError, match="SyntaxError"):
+        root.load("still.bad:A")
 
 
 def test_the_version_covers_what_is_imported_below_the_roots(root: Root) -> None:

@@ -119,7 +119,9 @@ def test_death_of_the_supervisor_is_death_of_all_and_the_next_start_works(world:
     """Workers outlive their supervisor, or what it left blocks its successor."""
     spec = world.spec(counter("a"), counter("b"))
     with world.up(spec) as node:
-        assert len(world.processes()) == 4
+        until(
+            lambda: len(world.processes()) == 4, "two workers, zygote and supervisor, and nobody who looks at families"
+        )
         os.kill(node.pid, signal.SIGKILL)
         until(lambda: not world.processes(), "the end of all processes")
     with world.up(spec) as node:

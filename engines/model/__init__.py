@@ -55,7 +55,7 @@ from .outcome import (
 from .ref import Ref, RefTo
 from .rule import InteractiveRule, Rule, interactive_rule, rule
 from .schema import json_schema
-from .step import step
+from .step import arrive, step
 from .trigger import Arrived, Configuration, Delivery, Due, Elapsed, Identity
 from .values import Config, Message, Value, convert, encode
 from .view import view
@@ -68,7 +68,7 @@ __all__ = [
     "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output",
     "Overdue", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule",
     "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
-    "Suspended", "Timer", "Value", "birth", "compatible", "compile_ahead", "compose", "convert", "due_timers", "encode",
-    "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
+    "Suspended", "Timer", "Value", "arrive", "birth", "compatible", "compile_ahead", "compose", "convert", "due_timers",
+    "encode", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
     "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

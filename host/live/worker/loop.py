@@ -1,10 +1,11 @@
 """A worker: the process in a slot. It runs a scheduler between the slot's lanes and the supervisor's socket.
 
-One thread, no event loop library. A cycle: drain; deliver and run; heads move (`release`); the supervisor hears what
-others depend on; outputs leave; publish (`flush`). Heads move before outputs leave, so a kill between the two loses
-that cycle's outputs and repeats nothing; before the heads moved, the slot's next process drains the same mail again,
-and the control page says which message was in flight. Then, unless there is more to do, sleep until mail, a packet, or
-the next deadline.
+One thread, no event loop library. A cycle: drain; deliver and run; heads move (`release`); the supervisor hears of
+children; outputs leave; publish (`flush`); then what nobody waits for. A process that slept runs all of this cold,
+several times slower than in a loop, so what comes before `flush` is kept short. Heads move before outputs leave, so a
+kill between the two loses that cycle's outputs and repeats nothing; before the heads moved, the slot's next process
+drains the same mail again, and the control page says which message was in flight. Then, unless there is more to do,
+sleep until mail, a packet, or the next deadline.
 
 The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
 cycle, after the letters it made: who asks twice knows that what it sent before the first question was drained.
@@ -95,35 +96,41 @@ class Worker:
         heard_ns = 0
         try:
             while True:
-                is_busy = self.cycle()
+                is_busy = self.cycle() and (self.telling.is_due or not self.scheduler.is_idle)
                 now_ns = self.clock()
-                if is_busy and now_ns - heard_ns < POLL_NS:
-                    continue
-                self.telling.in_time(now_ns)
-                if not is_busy:
+                if now_ns - heard_ns >= POLL_NS:
+                    heard_ns = now_ns
+                    self.telling.in_time(now_ns)
+                    self.desk.hear()
+                elif not is_busy:
                     self.telling.everything(now_ns)
-                    if not self.link.wait(self._sleep_ns(now_ns)) and now_ns - heard_ns < POLL_NS:
-                        continue
-                heard_ns = now_ns
-                self.desk.hear()
+                    if self.link.wait(self._sleep_ns(now_ns)):
+                        self.desk.hear()
         except Leave:
             self.link.close()
 
     def cycle(self) -> bool:
-        """One cycle; whether there is more to do at once."""
+        """One cycle; whether mail came, or there is more to do at once."""
         link, scheduler, outbox = self.link, self.scheduler, self.outbox
-        frames = self._drain()
-        if frames:
-            self._deliver(frames)
+        try:
+            frames = link.drain(DRAIN_MESSAGES)
+        except Broken as error:
+            frames = self._lose_lane(error)
+        for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
+            if kind == KIND_MESSAGES:
+                scheduler.deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
+            else:
+                self._hear_signal(peer, kind, target)
         scheduler.run()
         scheduler.park()
         if frames:
             link.release()
-        if scheduler.turns.outputs:
+        if scheduler.turns.has_spawned:
             outbox.bear()
             self.telling.at_once()
         outbox.release()
         link.flush()
+        scheduler.show()
         self.telling.at_once()
         if self.desk.has_queries:
             self.telling.everything(self.clock())
@@ -134,22 +141,15 @@ class Worker:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""
         return not any(cell.depth or cell.held for cell in self.scheduler.cells.values())
 
-    def _drain(self) -> list[Frame]:
-        try:
-            return self.link.drain(DRAIN_MESSAGES)
-        except Broken as error:
-            self.channel.send(wire.Event("lane_broken", "", {"finding": str(error)}))
-            return []
+    def _lose_lane(self, error: Broken) -> list[Frame]:
+        self.channel.send(wire.Event("lane_broken", "", {"finding": str(error)}))
+        return []
 
-    def _deliver(self, frames: list[Frame]) -> None:
-        deliver = self.scheduler.deliver
-        for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
-            if kind == KIND_MESSAGES:
-                deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
-            elif kind == KIND_STOP:
-                self.outbox.stop(target, peer)
-            elif kind == KIND_GO:
-                self.outbox.go(target)
+    def _hear_signal(self, peer: int, kind: int, target: str) -> None:
+        if kind == KIND_STOP:
+            self.outbox.stop(target, peer)
+        elif kind == KIND_GO:
+            self.outbox.go(target)
 
     def _sleep_ns(self, now_ns: int) -> int | None:
         wakes_ns = self.scheduler.wakes_ns

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import Final, TextIO, TypeVar
+from typing import Final, TextIO
 
 import msgspec
 
@@ -26,8 +26,6 @@ from engines.model import (
     Value,
     rule,
 )
-
-M = TypeVar("M")
 
 LINES_MAX: Final = 1000
 """Lines a `ReadLines` gets at most, and lines the twin keeps."""
@@ -74,7 +72,7 @@ class Lines(Message):
 
 
 class Log:
-    """The driver: one JSON object a line, flushed."""
+    """The driver: one JSON object a line, flushed. While an answer finds no room, mail waits and its senders stop."""
 
     async def run(self, host: DeviceHost) -> None:
         """Live until cancelled; the file is closed then. Raises OSError: the disk does not let it."""
@@ -87,19 +85,13 @@ class Log:
                     case WriteLine(text, destination):
                         self._write(file, Line(host.now_ns(), mail.sender, text))
                         if destination is not None:
-                            await send(host, destination, Written(text))
+                            await host.send_when_writable(destination, Written(text))
                     case ReadLines(destination, count):
-                        await send(host, destination, Lines(last_lines(path, count)))
+                        await host.send_when_writable(destination, Lines(last_lines(path, count)))
 
     def _write(self, file: TextIO, line: Line) -> None:
         file.write(msgspec.json.encode(line).decode() + "\n")
         file.flush()
-
-
-async def send(host: DeviceHost, target: Ref[M], message: M) -> None:
-    """Send; wait while the way is full. Meanwhile mail for the device waits, and its senders are stopped in turn."""
-    while not host.send(target, message):
-        await host.writable(target)
 
 
 def last_lines(path: Path, count: int) -> tuple[Line, ...]:

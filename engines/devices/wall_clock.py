@@ -30,8 +30,7 @@ class WallClock:
         """Live until cancelled."""
         while True:
             request = (await host.receive()).message
-            while not host.send(request.destination, ClockReading(time.time_ns())):
-                await host.writable(request.destination)
+            await host.send_when_writable(request.destination, ClockReading(time.time_ns()))
 
 
 @rule

@@ -65,6 +65,11 @@ class DeviceHost(Protocol):
         """Wait until a send to `target` may succeed."""
         ...
 
+    async def send_when_writable(self, target: Ref[M], message: M) -> None:
+        """Send, now or as soon as the way has room. Meanwhile mail for the device waits, unless another task takes it,
+        and its senders are stopped in turn."""
+        ...
+
 
 class Driver(Protocol):
     """The behaviour of a device engine. Made anew for each engine; its end is the engine's, an exception a crash."""

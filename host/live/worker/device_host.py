@@ -96,6 +96,11 @@ class DriverHost:
         while name in self._cell.held:
             await self._news()
 
+    async def send_when_writable(self, target: Ref[Any], message: Any) -> None:
+        """As `DeviceHost.send_when_writable`."""
+        while not self.send(target, message):
+            await self.writable(target)
+
     def settle(self) -> None:
         """Count what was sent; called before and after the cycles."""
         self._cell.sent += self._unpublished

@@ -47,6 +47,10 @@ class Desk:
     async def writable(self, target: Ref[Any]) -> None:
         await asyncio.sleep(0)
 
+    async def send_when_writable(self, target: Ref[Any], message: Any) -> None:
+        while not self.send(target, message):
+            await self.writable(target)
+
 
 def driven(device: Device[Any, Any, Any], config: Any, *messages: Message) -> list[Any]:
     """What the driver sends for these messages, which all come from `ann`."""

@@ -37,9 +37,13 @@ class Blaster:
                     return
 
     async def _blast(self, host: DeviceHost, count: int, target: Ref[Item]) -> None:
+        """Every second item by the other call: what one task sends keeps its order across both."""
         send = host.send
         for number in range(count):
             item = Item(number)
+            if number % 2:
+                await host.send_when_writable(target, item)
+                continue
             while not send(target, item):
                 await host.writable(target)
 

@@ -157,7 +157,7 @@ def room(t: Submitted) -> Held | None:
 @rule(when=room)
 def submit(held: Held, t: Submitted) -> Effects[Held, TimeStampRequest]:
     """State: the new hashes are held. Messages, timers: as `request_next`, unless one left just now. Engines: none."""
-    return held if READY.name in t.env.timers else request_next(held, t.config)
+    return held if t.env.is_pending(READY) else request_next(held, t.config)
 
 
 @rule(priority=1)

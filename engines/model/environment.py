@@ -14,7 +14,7 @@ from .map import Map
 
 if TYPE_CHECKING:
     from .box import Box, Mailbox
-    from .effects import Numbered
+    from .effects import Numbered, Timer
 
 S_co = TypeVar("S_co", covariant=True)
 B = TypeVar("B")
@@ -56,6 +56,10 @@ class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
         if mailbox is None:
             raise KeyError(f"this family declares no mailbox {number}")
         return mailbox
+
+    def is_pending(self, timer: Timer) -> bool:
+        """Whether a timer was set and has neither elapsed nor been cancelled. One that triggers is not pending."""
+        return timer.name in self.timers
 
     def with_state(self, state: Any) -> Environment[Any]:
         """This environment with another state."""

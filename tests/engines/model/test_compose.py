@@ -159,7 +159,7 @@ def halt(message: Halt, t: Arrived[Halt, Limit, Count]) -> Effects[Count, Never]
 @rule(timer=FADE)
 def fade(handle: Handle, t: Elapsed[Limit, Count]) -> Effects[Count, Total]:
     number = t.env.state.number // 2
-    return [Become(Count(number)), Note("faded", number=number, timers=len(t.env.timers))]
+    return [Become(Count(number)), Note("faded", number=number, timers=len(t.env.timers), again=t.env.is_pending(FADE))]
 
 
 @rule
@@ -181,7 +181,7 @@ def rang(handle: Handle, t: Elapsed[None, Rings]) -> Effects[Rings, Rang]:
 
 @rule(timer=FADE_TOO)
 def hum(handle: Handle, t: Elapsed[None, Rings]) -> Effects[Rings, Never]:
-    return Rings(t.env.state.times + len(t.handles) + len(t.env.timers), t.now_ns)
+    return Rings(t.env.state.times + len(t.handles) + len(t.env.timers) + 10 * t.env.is_pending(BELL), t.now_ns)
 
 
 @rule

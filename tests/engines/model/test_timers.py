@@ -93,6 +93,15 @@ def test_a_superseded_or_cancelled_handle_is_refused() -> None:
     assert isinstance(ring(after(run(env, Cancel("a"))), stale, 1), Refused)
 
 
+def test_pending_is_what_was_set_and_has_neither_elapsed_nor_been_cancelled() -> None:
+    """If false, a rule sets a timer it has already, or waits for one that never comes."""
+    a, b = Timer("a"), Timer("b")
+    env = after(run(newborn(), Wake("a", 1)))
+    assert (env.is_pending(a), env.is_pending(b)) == (True, False)
+    assert not after(run(env, Cancel("a"))).is_pending(a)
+    assert not after(ring(env, due_timers(env, 1), 1)).is_pending(a)
+
+
 class Nudge(Message):
     pass
 

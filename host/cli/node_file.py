@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from host.live.inspect import FamilyReport
 
 
+EXPLAIN_NS: Final = 5_000_000_000
+"""For the imports of families where they only add to what is known to be wrong; longer is not worth waiting for."""
+
+
 def node_file(argument: str | None) -> str:
     """The path given as CONFIG or with `--file`. Raises usage errors."""
     option = settings().file
@@ -24,18 +28,24 @@ def node_file(argument: str | None) -> str:
     path = argument or option
     if path is None:
         raise click.UsageError("name a node file: CONFIG")
+    if os.path.isdir(path):
+        raise CliError("not_found", f"{path} is a folder: name the node file in it")
     if not os.path.isfile(path):
         raise CliError("not_found", f"{path}: no such file")
     return path
 
 
 def load_node_file(path: str) -> NodeSpec:
-    """The node that the file describes; its families are not looked at. Raises `CliError`, an item for each mistake."""
+    """The node that the file describes; its families are looked at only when the file is wrong without them.
+
+    Raises `CliError`, an item for each mistake, those that only the families show included.
+    """
     from host.config.load import load_node
 
     try:
         return load_node(path)
     except ConfigErrors as e:
+        check_node_file(path, EXPLAIN_NS)
         raise _configuration_error(path, e) from e
 
 

@@ -1,4 +1,4 @@
-"""Column tables as plain text: aligned, no borders, the same in a terminal and in a pipe.
+"""Column tables as plain text: aligned, no borders, the same in a pipe and in a terminal that is wide enough.
 
 Widths count characters, one cell each: true of ASCII and Latin letters, which is what engine names are made of.
 """
@@ -10,18 +10,27 @@ from typing import Any, Final, NamedTuple
 
 GAP: Final = "  "
 
+SHRUNK_MIN: Final = 16
+"""Characters a cell keeps however narrow the terminal is; below that lines wrap."""
+
 
 class Column(NamedTuple):
-    """A heading, and whether its cells are numbers, which stand at the right."""
+    """A heading; whether its cells are numbers, which stand at the right; whether they may lose their beginning."""
 
     title: str
     number: bool = False
+    shrinks: bool = False
 
 
-def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """One line a row below the headings; no line ends in blanks."""
+def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """One line a row below the headings; no line ends in blanks.
+
+    Lines longer than `width` are avoided by cutting cells that may shrink; what is cut is marked.
+    """
     cells = [[c.title for c in columns], *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    if width is not None:
+        widths = _fitted(columns, widths, width)
     return "\n".join(_line(row, columns, widths) for row in cells)
 
 
@@ -53,8 +62,20 @@ def leaf(value: Any) -> str:
             return str(value)
 
 
+def _fitted(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
+    """Column widths that make lines of `width`, as far as the columns that shrink allow."""
+    surplus = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    fitted = list(widths)
+    for i, column in enumerate(columns):
+        if column.shrinks and surplus > 0:
+            fitted[i] = max(min(widths[i], SHRUNK_MIN), widths[i] - surplus)
+            surplus -= widths[i] - fitted[i]
+    return fitted
+
+
 def _line(row: Sequence[str], columns: Sequence[Column], widths: list[int]) -> str:
-    padded = (c.rjust(w) if k.number else c.ljust(w) for c, k, w in zip(row, columns, widths, strict=True))
+    cut = (cell if len(cell) <= w else "…" + cell[1 - w :] for cell, w in zip(row, widths, strict=True))
+    padded = (c.rjust(w) if k.number else c.ljust(w) for c, k, w in zip(cut, columns, widths, strict=True))
     return GAP.join(padded).rstrip()
 
 

@@ -43,12 +43,12 @@ def render_mailboxes(items: Items) -> str:
 
 
 def _row(item: dict[str, object]) -> list[str]:
-    stored, waiting, capacity = item.get("stored"), item.get("waiting"), item.get("capacity")
+    stored, waiting, capacity = item.get("stored_count"), item.get("waiting"), item.get("capacity")
     return [
         str(item["engine"]),
         str(item["mailbox"]),
         show_count(waiting if isinstance(waiting, int) else 0),
-        show_count(len(stored) if isinstance(stored, list) else 0),
+        show_count(stored if isinstance(stored, int) else 0),
         show_count(capacity) if isinstance(capacity, int) else "-",
         str(item.get("policy") or "-"),
         leaf(item.get("state")),

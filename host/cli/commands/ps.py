@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from host.cli.output import Items
+from host.cli.output import Items, terminal_width
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.table import Column, render_table
@@ -12,7 +12,7 @@ from host.cli.units import show_bytes, show_count, show_rate
 
 COLUMNS = (
     Column("ENGINE"),
-    Column("FAMILY"),
+    Column("FAMILY", shrinks=True),
     Column("STATE"),
     Column("PID", number=True),
     Column("PLACEMENT"),
@@ -41,7 +41,7 @@ def command() -> None:
 
 def render_engines(items: Items) -> str:
     """The table, then what deserves attention."""
-    table = render_table(COLUMNS, [_row(i) for i in items])
+    table = render_table(COLUMNS, [_row(i) for i in items], terminal_width())
     return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items)])
 
 

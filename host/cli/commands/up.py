@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from host.cli.node_file import check_node_file, load_node_file, node_file
+from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
-
-EXPLAIN_NS = 5_000_000_000
-"""The families were imported a moment ago; what takes longer now is not worth waiting for."""
 
 COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 
@@ -119,7 +116,7 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
                 _fail(response.error, response.message, spec, pids, failures)
             else:
                 first: dict[str, Any] = response.items[0] if response.items else {}
-                engines = [{"engine": name, "pid": pid} for name, pid in pids.items()]
+                engines = [{"engine": e.name, "pid": pids[e.name]} for e in spec.engines if e.name in pids]
                 return {"node": spec.node, "config": spec.path, **first, "already": False, "ready": engines}
     except ControlError as e:
         _fail("not_ready", e.message, spec, pids, failures)

@@ -12,8 +12,10 @@ import pytest
 
 from host.cli.commands.events import render_events
 from host.cli.commands.logs import render_lines
+from host.cli.commands.mailbox import render_mailboxes
 from host.cli.commands.ps import render_engines
 from host.cli.main import COMMANDS, root
+from host.cli.table import Column, render_table
 from host.cli.units import show_time
 from host.live.control.protocol import Request, Response
 
@@ -52,6 +54,23 @@ def test_ps_is_an_aligned_table(start_node: StartNode, cli: Cli) -> None:
         "bob     engines.examples.bob:BOB        running     5  core 1          0       0      0        0         0"
         "  9.00 MiB  01234567\n"
     )
+
+
+def test_a_table_fits_a_terminal_by_cutting_what_may_be_cut() -> None:
+    """If false, lines of `ps` would wrap in a terminal of usual width, and columns could not be read."""
+    columns = (Column("A"), Column("FAMILY", shrinks=True), Column("N", number=True))
+    rows = [["a", "engines.examples.timestamping:SERVER", "7"]]
+    assert render_table(columns, rows, 30) == "\n".join(
+        ["A  FAMILY                    N", "a  …les.timestamping:SERVER  7"]
+    )
+    assert render_table(columns, rows, 5).splitlines()[1] == "a  …stamping:SERVER  7"
+    assert render_table(columns, rows, 80) == render_table(columns, rows)
+
+
+def test_a_mailbox_counts_all_that_is_stored() -> None:
+    """If false, a long store would look as short as the part of it that is shown."""
+    item = {"engine": "a", "mailbox": 0, "waiting": 1, "stored": [{"number": 1}], "stored_count": 5000}
+    assert render_mailboxes([item]).splitlines()[1].split()[:4] == ["a", "0", "1", "5,000"]
 
 
 def test_ps_says_who_waits_and_where_links_are_slow() -> None:
@@ -238,7 +257,7 @@ Render = Callable[[list[dict[str, Any]]], str]
             ("mailbox", "a"),
             [
                 {"engine": "a", "mailbox": 0, "waiting": 3, "capacity": 10_000, "policy": "wait", "state": None}
-                | {"stored": [{"type": "Vote", "n": 1}]}
+                | {"stored": [{"type": "Vote", "n": 1}], "stored_count": 1}
             ],
             "ENGINE  BOX  WAITING  STORED  CAPACITY  POLICY  STATE\n"
             "a         0        3       1    10.0 k  wait    null\n"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from host.cli.commands import up
@@ -176,6 +177,25 @@ def test_a_node_that_is_ready_is_shown(start: Started, spec: NodeSpec) -> None:
     assert node == {"node": "clock", "config": spec.path, "pid": pid, "already": False, "ready": engines}
     text = up.render_node([{**node, "ready": [{"engine": "server", "pid": 5}], "took_ns": 210_000_000}])
     assert text == "ENGINE  READY  PID\nserver  yes      5\nnode clock is up: 1 engine in 210 ms"
+
+
+def test_engines_are_shown_in_the_order_of_the_file(start: Started, spec: NodeSpec) -> None:
+    """If false, the order would be a matter of who got ready first, and another one each time."""
+    turned = msgspec.structs.replace(spec, engines=tuple(reversed(spec.engines)))
+    node = up.wait_ready(start("ready"), turned, LATE_NS)
+    assert [engine["engine"] for engine in node["ready"]] == ["bob", "server"]
+
+
+def test_up_shows_mistakes_of_the_file_and_of_its_families_together(project: Path, cli: Cli) -> None:
+    """If false, a user would correct a file, only to learn of the next mistakes."""
+    text = 'node: n\nengines:\n  a: {family: "engines.examples.dice:DICE", cuont: 2, config: {patience: 1s}}\n'
+    (project / "n.yaml").write_text(text)
+    result = cli("up", "n.yaml", "-d", "--json")
+    assert result.code == 3
+    assert {item["message"] for item in result.envelope["items"]} >= {
+        "unknown key `cuont` in engine `a`",
+        "unknown key `patience` in `Table`",
+    }
 
 
 @pytest.fixture

@@ -61,7 +61,10 @@ def show_time(ns: int) -> str:
 
 
 def duration(value: str | int) -> int:
-    """Type of a click option such as `500ms` or `2s`, in nanoseconds; defaults are nanoseconds already."""
+    """Type of a click option such as `500ms` or `2s`, in nanoseconds; defaults are nanoseconds already.
+
+    The syntax is that of the node file, and has its one home there; imported only when a duration is given.
+    """
     if isinstance(value, int):
         return value
     from host.config.units import UnitError, parse_duration
@@ -69,7 +72,8 @@ def duration(value: str | int) -> int:
     try:
         return parse_duration(value)
     except UnitError as e:
-        raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 2s, 1min") from e
+        guess = f"; {e.suggestion}" if e.suggestion else ""
+        raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 2s, 1min{guess}") from e
 
 
 def _show_long(ns: int) -> str:

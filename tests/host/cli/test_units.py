@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from host.cli.units import duration, show_bytes, show_count, show_duration, show_rate
+from host.config.units import UnitError, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,19 @@ def test_a_duration_without_a_unit_is_not_guessed_at(text: str) -> None:
     """If false, `--timeout 5` would mean five of something."""
     with pytest.raises(click.BadParameter, match="is not a duration such as 500ms"):
         duration(text)
+
+
+@given(st.from_regex(r"[0-9.]{1,4} ?[a-zµ]{0,3}", fullmatch=True))
+def test_an_option_reads_what_a_node_file_reads(text: str) -> None:
+    """If false, `--timeout 1.5min` and `window_ns: 1.5min` would be two languages."""
+    try:
+        meant = parse_duration(text)
+    except UnitError as error:
+        with pytest.raises(click.BadParameter) as caught:
+            duration(text)
+        assert caught.value.message.endswith(error.suggestion)
+    else:
+        assert duration(text) == meant
 
 
 def test_durations_of_options() -> None:

@@ -167,7 +167,10 @@ class Hello(Packet):
 
 
 class Running(msgspec.Struct, frozen=True, array_like=True):
-    """An engine that is ready: family reference, family name, version digest, interface as plain data."""
+    """An engine that is ready: family reference, family name, version digest, interface as plain data.
+
+    `interface` is None where the same process told that of the same family and version before.
+    """
 
     name: str
     family: str

@@ -117,7 +117,11 @@ class PacketDesk:
         self._settle(slot)
 
     def _sharing_interface(self, engine: Running) -> Running:
-        interface = self._node.interfaces.setdefault((engine.family, engine.version), engine.interface)
+        """One interface for all engines of a family and version; what its first one said."""
+        key = (engine.family, engine.version)
+        if engine.interface is not None:
+            self._node.interfaces.setdefault(key, engine.interface)
+        interface = self._node.interfaces[key]
         return msgspec.structs.replace(engine, interface=interface)
 
     def _take_failed(self, slot: Slot, engine: str, reason: str, detail: str) -> None:

@@ -33,6 +33,7 @@ class Telling:
         self._channel = channel
         self._report = report
         self._told_ns = 0
+        self._described: set[tuple[str, str]] = set()
 
     @property
     def is_due(self) -> bool:
@@ -83,8 +84,10 @@ class Telling:
                 dropped = 0
 
     def ready(self, name: str, family: Declaration[Any, Any, Any]) -> None:
-        """Tell that an engine takes messages."""
-        interface = family.interface()  # type: ignore[attr-defined]
+        """Tell that an engine takes messages; and once for each family how it looks, which takes milliseconds."""
+        key = (family.ref, family.version)
+        interface = None if key in self._described else family.interface()  # type: ignore[attr-defined]
+        self._described.add(key)
         running = wire.Running(name, family.ref, family.name, family.version, interface)
         self._channel.send(wire.Ready((running,)))
 

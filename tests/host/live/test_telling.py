@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.examples.dice import DICE
 from host.live import wire
 from host.live.packets import Channel, channel_pair, supervisor_end, worker_end
 from host.live.worker.telling import Telling
@@ -87,5 +88,19 @@ def test_what_others_depend_on_is_told_at_once_and_the_rest_in_time() -> None:
     assert heard(supervisor, worker) == []
     telling.in_time(2 * 10**9)
     assert len(heard(supervisor, worker)) == 1
+    worker.close()
+    supervisor.close()
+
+
+def test_how_a_family_looks_is_told_once() -> None:
+    """False if thousands of engines of one family each cost the milliseconds of describing it."""
+    _, telling, supervisor, worker = pair()
+    for name in ("a.1", "a.2", "a.3"):
+        telling.ready(name, DICE)
+    told = [
+        engine for packet in heard(supervisor, worker) if isinstance(packet, wire.Ready) for engine in packet.engines
+    ]
+    assert [engine.name for engine in told] == ["a.1", "a.2", "a.3"]
+    assert [engine.interface for engine in told] == [DICE.interface(), None, None]
     worker.close()
     supervisor.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from host.live.control.rates import Sample
 from host.live.supervisor.node import Node
 from host.live.supervisor.slots import Slot
 from host.node.routing import Resident
@@ -50,7 +51,7 @@ async def list_engines(node: Node) -> list[dict[str, Any]]:
 
 def _engine_item(node: Node, resident: Resident, stats: dict[str, Any], answered: set[int]) -> dict[str, Any]:
     slot, running, waits = node.slots[resident.slot], node.running.get(resident.name), node.waits.get(resident.name)
-    sample = node.rates.at(resident.name, node.now_ns(), stats.get("received", 0), stats.get("sent", 0))
+    sample = _sample(node, resident.name, stats)
     return {
         "engine": resident.name,
         "family": resident.spec.family,
@@ -70,6 +71,11 @@ def _engine_item(node: Node, resident: Resident, stats: dict[str, Any], answered
         "fault": node.faults.get(resident.name, ""),
         "memory_bytes": _memory_bytes(slot),
     }
+
+
+def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
+    """Rates as of now. An engine that did not answer has none: its counters are not known, and not zero."""
+    return node.rates.at(name, node.now_ns(), stats["received"], stats["sent"]) if stats else Sample()
 
 
 def _state(node: Node, resident: Resident, slot: Slot, stats: dict[str, Any], has_answered: bool) -> str:

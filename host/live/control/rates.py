@@ -1,4 +1,7 @@
-"""Rates of engines, from their counters: between the last two looks that were at least `RATE_NS_MIN` apart."""
+"""Rates of engines, from their counters: between the last two looks that were at least `RATE_NS_MIN` apart.
+
+The first look compares with the moment at which the engine's process got ready, when its counters were zero.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ class Rates:
 
     def __init__(self) -> None:
         self._samples: dict[str, Sample] = {}
+
+    def begin(self, name: str, now_ns: int) -> None:
+        """The engine got ready in a new process, which counts from zero."""
+        self._samples[name] = Sample(now_ns)
 
     def at(self, name: str, now_ns: int, received: int, sent: int) -> Sample:
         """A sample with the rates that follow from it. Counters that went back belong to a new process."""

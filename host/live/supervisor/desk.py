@@ -106,6 +106,8 @@ class PacketDesk:
         node = self._node
         assert slot.process is not None
         for engine in map(self._sharing_interface, engines):
+            if engine.name in slot.unready or engine.name not in node.running:
+                node.rates.begin(engine.name, node.now_ns())
             node.running[engine.name] = engine
             node.faults.pop(engine.name, None)
             slot.device = bool(engine.interface["device"])

@@ -56,7 +56,8 @@ class Boot(Packet):
     `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
     of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
-    `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former.
+    `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
+    references and versions whose interface the supervisor has.
     """
 
     node: str
@@ -74,6 +75,7 @@ class Boot(Packet):
     candidate: bool = False
     now_ns: int = 0
     spawned: Literal["parent", "process"] = "parent"
+    described: tuple[tuple[str, str], ...] = ()
 
 
 class Attach(Packet):
@@ -169,7 +171,7 @@ class Hello(Packet):
 class Running(msgspec.Struct, frozen=True, array_like=True):
     """An engine that is ready: family reference, family name, version digest, interface as plain data.
 
-    `interface` is None where the same process told that of the same family and version before.
+    `interface` is None where the same process told that of the same family and version before, or `Boot` names it.
     """
 
     name: str

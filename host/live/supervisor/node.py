@@ -8,7 +8,7 @@ find slots), `restarts` (a process died), `reload` (a process is replaced), `ses
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -87,6 +87,11 @@ class Node:
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
     desk: Desk = field(init=False)
     sessions: Sessions = field(init=False)
+
+    def described(self, families: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Those keys of `interfaces` that are of these families."""
+        wanted = frozenset(families)
+        return tuple(key for key in self.interfaces if key[0] in wanted)
 
     def event(self, kind: str, engine: str = "", **fields: Any) -> None:
         """Record an event, stamped now."""

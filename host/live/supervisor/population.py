@@ -100,6 +100,7 @@ def send_boot(
         candidate=candidate,
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
+        described=node.described(birth.spec.family for birth in births),
     )
     process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
     for births_more in others:

@@ -1,8 +1,8 @@
 """A node from its first process to its last.
 
-Start: all workers are born at once; beside them a throw-away child checks the families (`inspection`), because workers
-skip that. The node is ready when every engine said so and the check found nothing; one that cannot, and the whole node
-goes again, with the reasons.
+Start: a throw-away child checks the families (`inspection`), which workers skip, and says how they look; then all
+workers are born at once. The node is ready when every engine said so; one that cannot, and the whole node goes again,
+with the reasons.
 
 End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal kills
 (`shutdown`). The folder is removed last, so that "nothing listens" means that nothing is left. If this process dies
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvloop
@@ -115,22 +115,17 @@ class _Service:
         return EXIT_CODES["ok"]
 
     async def _start(self) -> int | None:
-        """Place, start all workers, wait until each has spoken. An exit code when that did not succeed.
-
-        Where engines share a slot, the families are looked at first: a device must not come between engines with rules.
-        Otherwise the look goes on beside the start; a worker with one engine sees for itself what it is.
-        """
+        """Look, place, start all workers, wait until each has spoken. An exit code when that did not succeed."""
         engines = self._spec.engines
         try:
-            plans = lay_out(engines, frozenset())
-            is_shared = len(plans) < len(engines)
-            if not is_shared:
-                population.populate(self._node, plans)
+            lay_out(engines, frozenset())
+            looking = asyncio.ensure_future(self._inspector().look_at_node(self._spec))
+            await asyncio.sleep(0)  # the child is on its way
             self._open_control()
-            look = await self._or_stop(self._inspector().look_at_node(self._spec))
+            look = await self._or_stop(looking)
             if look is not None:
-                self._note_findings(look)
-            if look is not None and is_shared and not self._faults:
+                self._take_look(look)
+            if look is not None and not self._faults:
                 devices = frozenset(e.name for e in engines if look.is_device(e.family))
                 population.populate(self._node, lay_out(engines, devices))
         except (NoSlot, population.TooBig) as error:
@@ -140,7 +135,7 @@ class _Service:
         return self._fail_start() if self._faults else None
 
     def _open_control(self) -> None:
-        """Answer commands. Imported here, while workers start: they need the time, and nobody asks earlier."""
+        """Answer commands. Imported here, while a child looks at families: nobody asks earlier."""
         from host.live.control.operations import Operations
         from host.live.control.server import ControlServer
 
@@ -182,7 +177,7 @@ class _Service:
         node.sessions = Sessions(memory, link, attach, self._bury)
         return node
 
-    async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T | None:
+    async def _or_stop(self, work: Awaitable[T]) -> T | None:
         """The result of `work`, or None once the node is told to stop."""
         task = asyncio.ensure_future(work)
         stop = asyncio.ensure_future(self._stop.wait())
@@ -193,15 +188,15 @@ class _Service:
         task.cancel()
         return None
 
-    def _note_findings(self, look: Look) -> None:
-        """Faults of families and of what engines are given; a worker may have said the same already."""
-        told = {fault["engine"] for fault in self._faults}
+    def _take_look(self, look: Look) -> None:
+        """How families look, and the faults of theirs and of what engines are given."""
+        for report in look.families.values():
+            if report.ok:
+                self._node.interfaces[report.ref, report.version] = report.interface
         for engine in self._spec.engines:
-            if engine.name in told:
-                continue
             for problem in look.families[engine.family].problems:
                 self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
-        for finding in look.findings if not told else ():
+        for finding in look.findings:
             self._note_fault(str(finding.path[1]), "configuration", finding.text)
 
     def _take_signals(self) -> None:

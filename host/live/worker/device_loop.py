@@ -161,13 +161,11 @@ class DeviceWorker(Worker):
             host.forget_ways()
 
 
-def run_devices(
-    channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink, load: Callable[[str], Declaration[Any, Any, Any]]
-) -> None:
+def run_devices(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) -> None:
     """The life of a worker for devices."""
 
     async def live() -> None:
-        worker = DeviceWorker(channel, boot, own, load)
+        worker = DeviceWorker(channel, boot, own)
         worker.bear(boot.births)
         await worker.live()
 

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from engines.model import Declaration, Device
+from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
 from host.live.packets import Channel, close_all, worker_end
@@ -73,7 +73,7 @@ class Worker:
         report = Report()
         self.outbox = Outbox(boot.slot, boot.epoch, self.births, own.link)
         self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
-        self.telling = Telling(channel, report)
+        self.telling = Telling(channel, report, boot.described)
         self.desk = Desk(self, own.attach)
         if boot.crashed is not None:
             self.scheduler.arrivals.expect(Position(*_fields(boot.crashed)))
@@ -163,6 +163,7 @@ def main(sock_fd: int) -> None:
     """The life of a worker, from its fork to its exit; called by the zygote with the supervisor's socket."""
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    gc.set_threshold(*GC_THRESHOLDS)
     channel = worker_end(socket.socket(fileno=sock_fd))
     try:
         introduce(channel)
@@ -181,26 +182,14 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
 
         adopt_and_run(channel, boot)
         return
-    load = loader(boot.roots, check=False)
-    if boot.device or _is_device(boot.births, load):
+    if boot.device:
         from host.live.worker.device_loop import run_devices
 
-        run_devices(channel, boot, open_link(boot, descriptors), load)
+        run_devices(channel, boot, open_link(boot, descriptors))
     else:
-        worker = Worker(channel, boot, open_link(boot, descriptors), load)
+        worker = Worker(channel, boot, open_link(boot, descriptors))
         worker.bear(boot.births)
         worker.run()
-
-
-def _is_device(births: tuple[wire.Birth, ...], load: Callable[[str], Declaration[Any, Any, Any]]) -> bool:
-    """Whether the one engine of a slot is a device: the supervisor looks only where engines share a slot.
-
-    What cannot be loaded is reported when it is born.
-    """
-    try:
-        return len(births) == 1 and isinstance(load(births[0].spec.family), Device)
-    except Exception:
-        return False
 
 
 def introduce(channel: Channel[wire.ToWorker]) -> None:
@@ -230,9 +219,8 @@ def next_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.ToWorker, list[in
 
 
 def settle_memory() -> None:
-    """What was imported stays: keep the collector off it, and call it seldom. To collect first would touch it all."""
+    """What was imported stays: keep the collector off it. To collect first would touch it all."""
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _fields(crashed: wire.InFlight) -> tuple[str, str, int, int, int]:

@@ -7,6 +7,7 @@ while work goes on, and always before the worker sleeps or answers a query.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -27,13 +28,15 @@ ITEM_BYTES_MAX: Final = 16 * 1024
 
 
 class Telling:
-    """Mutable, one a worker. `now_ns` in calls is engine time."""
+    """Mutable, one a worker. `now_ns` in calls is engine time; `described` is that of `Boot`."""
 
-    def __init__(self, channel: Channel[wire.ToWorker], report: Report) -> None:
+    def __init__(
+        self, channel: Channel[wire.ToWorker], report: Report, described: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self._channel = channel
         self._report = report
         self._told_ns = 0
-        self._described: set[tuple[str, str]] = set()
+        self._described = set(described)
 
     @property
     def is_due(self) -> bool:

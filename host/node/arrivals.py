@@ -65,12 +65,13 @@ class Arrivals:
         if inbox is None:
             self._bury("undeclared_mailbox", sender, target, mailbox, payloads)
             return
+        count = len(payloads)
         mark = cell.marks.get((sender, mailbox))
-        if mark is not None and mark.epoch == epoch and mark.next_n == first_n:
-            mark.next_n += len(payloads)
+        if mark is not None and mark.next_n == first_n and mark.epoch == epoch:
+            mark.next_n = first_n + count
         else:
             payloads, first_n = self._align(cell, sender, mailbox, epoch, first_n, payloads)
-        count = len(payloads)
+            count = len(payloads)
         cell.received += count
         self._tally.received += count
         if self._crashed is not None:

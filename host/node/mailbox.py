@@ -101,9 +101,9 @@ class Inbox:
     def advance(self, count: int) -> None:
         """`count` messages of the first batch are taken."""
         batch = self.batches[0]
-        batch.position += count
+        position = batch.position = batch.position + count
         self.depth -= count
-        if batch.position == len(batch.payloads):
+        if position == len(batch.payloads):
             self.batches.popleft()
 
     def over_bound(self) -> list[Dropped]:

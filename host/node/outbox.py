@@ -99,9 +99,7 @@ class Outbox:
         """Send, or hold behind what is held for this target already."""
         if cell.held and target in cell.held:
             cell.held[target].append((mailbox, message))
-            return
-        cause = self.try_post(cell, target, mailbox, message)
-        if cause is not None:
+        elif (cause := self.try_post(cell, target, mailbox, message)) is not None:
             self.hold(cell, target, [(mailbox, message)], cause)
 
     def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Cause) -> None:

@@ -181,7 +181,10 @@ class Scheduler:
             if self.deadlines.earliest <= now_ns:
                 self._fire_due(now_ns)
             if ready:
-                self._run_next(ready.popleft(), now_ns)
+                cell = ready.popleft()
+                cell.is_queued = False
+                if not cell.held and cell.suspension is None and not cell.is_ended:
+                    self._run_next(cell, now_ns)
                 if not ready and self.deadlines.earliest == NEVER:
                     break
                 now_ns = clock()
@@ -219,13 +222,12 @@ class Scheduler:
         self.outbox.go(cell.name)
 
     def _run_next(self, cell: Cell, now_ns: int) -> None:
-        cell.is_queued = False
+        """Give `cell`, which may run, a stride of its mail; then it is the others' turn."""
         inbox = cell.only_inbox or cell.next_inbox()
-        if inbox is None or not inbox.depth or cell.held or cell.suspension is not None or cell.is_ended:
+        if inbox is None or not inbox.depth:
             return
-        stride, before = cell.stride, inbox.depth
-        self.turns.run_mail(cell, inbox, now_ns)
-        if before - inbox.depth == stride:
+        stride = cell.stride
+        if self.turns.run_mail(cell, inbox, now_ns) == stride:
             taken_ns = self.clock() - now_ns
             cell.stride = max(1, stride // 4) if taken_ns > STRIDE_SLOW_NS else min(STRIDE_MAX, stride * 2)
         if cell.is_ended:

@@ -70,13 +70,15 @@ class Turns:
         self._words = progress.words
         self._shown: tuple[Cell | None, str, int, int] = (None, "", 0, 0)
 
-    def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> None:
+    def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> int:
         """Give a runnable cell the first batch of `inbox`, at most a stride of it; stop early for a due timer.
+
+        Returns how many messages were taken.
 
         At least one message is run unless the cell's own timer is due: a neighbour's timers cannot starve it.
         """
         if cell.deadline_ns <= now_ns:
-            return
+            return 0
         deadlines, words, batch = self._deadlines, self._words, inbox.batches[0]
         sender, mailbox = batch.sender, inbox.number
         decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
@@ -97,11 +99,13 @@ class Turns:
                 continue
             outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
             if outcome.__class__ is Committed:
-                env = outcome.env
-                if outcome.outputs:
-                    self._put_out(cell, outcome.outputs)
-                    if cell.is_ended:
-                        break
+                env, outputs = outcome.env, outcome.outputs
+                if outputs:
+                    self.outputs.append((cell, outputs))
+                    if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
+                        self._foresee(cell, outputs)
+                        if cell.is_ended:
+                            break
                 if env.timers is not timers:
                     timers, cell.env = env.timers, env
                     self.rearm(cell)
@@ -123,6 +127,7 @@ class Turns:
         cell.handled += taken
         self._tally.handled += taken
         inbox.advance(taken)
+        return taken
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
         """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question."""
@@ -164,12 +169,10 @@ class Turns:
             deadline = next_deadline(cell.env)
         self._deadlines.set(cell, NEVER if deadline is None else deadline)
 
-    def _put_out(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
-        """Keep the outputs of a transition, and what they mean before they leave: births come first, an end is one."""
-        self.outputs.append((cell, outputs))
-        if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
-            cell.is_ended = outputs[-1].__class__ is Stopped
-            self.has_spawned = self.has_spawned or any(output.__class__ is Spawned for output in outputs)
+    def _foresee(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
+        """What outputs mean before they leave: an end is one at once, births come first."""
+        cell.is_ended = outputs[-1].__class__ is Stopped
+        self.has_spawned = self.has_spawned or any(output.__class__ is Spawned for output in outputs)
 
     def _show(self, cell: Cell, sender: str, mailbox: int, epoch: int) -> None:
         """Say what stream comes next."""
@@ -217,7 +220,8 @@ class Turns:
                 cell.env = env
                 cell.ignored += ignored
                 if outputs:
-                    self._put_out(cell, outputs)
+                    self.outputs.append((cell, outputs))
+                    self._foresee(cell, outputs)
             case Stored(env):
                 cell.env = env
             case Overflow(mailbox, stored_max):

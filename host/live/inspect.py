@@ -4,7 +4,7 @@ The command line and the supervisor never import a family: its module may print,
 behind where a reload should find new code. A child is forked, imports, reports and is killed; it owns nothing but the
 write end of a pipe. It has a session of its own, so that whatever a module started dies with it.
 
-The caller is single-threaded, or forks through the zygote instead: there `main` runs in a child of its own, `frame`
+The caller is single-threaded, or forks through the zygote instead: there `inspect_child.main` runs in a child, `frame`
 makes the bytes of an inquiry, and a `Collector` reads the answers. Crash points: the child dies or hangs in an import:
 the family it had begun gets the blame, those after it are reported as not looked at. The parent dies: the child's own
 alarm ends it, soon after the deadline.
@@ -23,7 +23,7 @@ import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
-from host.live.inspect_child import (
+from host.live.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
     Begin,
@@ -34,8 +34,6 @@ from host.live.inspect_child import (
     Record,
     SourceProblem,
     ValueFindings,
-    answer,
-    main,
 )
 from host.node.placement import NoSlot, lay_out
 
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Collector", "FamilyReport", "Inquiry", "Inspection", "SourceProblem", "frame", "inquiry_of", "inspect_families",
-    "inspect_node", "main", "validate_node",
+    "inspect_node", "validate_node",
 ]  # fmt: skip
 
 DEADLINE_NS: Final = 20_000_000_000
@@ -177,6 +175,8 @@ def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
         os.setsid()
         os.dup2(writing, 3)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        from host.live.inspect_child import answer
+
         answer(inquiry, 3)
     finally:
         os._exit(0)

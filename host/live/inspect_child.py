@@ -19,80 +19,20 @@ from engines.model.load import LoadError, load_family
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.finding import Finding
-
-PIECE_BYTES_MAX: Final = 32 * 1024
-"""One write: below what a packet socket takes."""
-
-LENGTH_BYTES: Final = 4
+from host.live.inspect_records import (
+    LENGTH_BYTES,
+    PIECE_BYTES_MAX,
+    Begin,
+    Done,
+    EngineValues,
+    FamilyReport,
+    Inquiry,
+    SourceProblem,
+    ValueFindings,
+)
 
 PROBLEMS_MAX: Final = 100
 """Problems of one family that are passed on."""
-
-
-class EngineValues(msgspec.Struct, frozen=True, array_like=True):
-    """What a node file gives the engines of one entry."""
-
-    entry: str
-    family: str
-    params: Any = None
-    state: Any = None
-
-
-class Inquiry(msgspec.Struct, frozen=True, array_like=True):
-    """What to look at: families, and engines with their values. After `deadline_ns` the child ends itself."""
-
-    families: tuple[str, ...]
-    roots: tuple[str, ...]
-    engines: tuple[EngineValues, ...] = ()
-    deadline_ns: int = 0
-
-
-class SourceProblem(msgspec.Struct, frozen=True, array_like=True):
-    """Something wrong in a family's source; `line` is 0 where it is not known."""
-
-    text: str
-    file: str = ""
-    line: int = 0
-
-    def __str__(self) -> str:
-        """`file:line: text`, as far as known."""
-        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
-        return where + self.text
-
-
-class FamilyReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """A family as plain data, or why there is none. `interface` is that of `engines.model.interface`."""
-
-    ref: str
-    name: str = ""
-    version: str = ""
-    device: bool = False
-    interface: dict[str, Any] = {}
-    problems: tuple[SourceProblem, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether the family can be used."""
-        return not self.problems
-
-
-class Begin(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """This family is imported next."""
-
-    ref: str
-
-
-class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """What is wrong with parameters and states, by path in the node file."""
-
-    findings: tuple[Finding, ...]
-
-
-class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at."""
-
-
-Record = Begin | FamilyReport | ValueFindings | Done
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 

@@ -39,7 +39,7 @@ from transport.port import Closed
 ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine makes that a while."""
 
-ENTRIES: Final = {"worker": "host.live.worker.loop", "inspect": "host.live.inspect"}
+ENTRIES: Final = {"worker": "host.live.worker.loop", "inspect": "host.live.inspect_child"}
 """Modules whose `main(socket_fd)` a child may run."""
 
 

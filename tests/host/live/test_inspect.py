@@ -129,7 +129,7 @@ def test_answers_over_a_packet_socket(root: str) -> None:
     """The same inquiry through a socket, as a child of the zygote answers it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     inquiry = Inquiry(("pack.good:PLAIN", "pack.raises:PLAIN"), (root,), deadline_ns=20 * SECOND_NS)
-    program = f"from host.live.inspect import main; main({theirs.fileno()})"
+    program = f"from host.live.inspect_child import main; main({theirs.fileno()})"
     with ours, subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()]) as child:
         theirs.close()
         ours.settimeout(20)

@@ -1,0 +1,83 @@
+"""What a process that looks at families is asked, and what it reports: the records between `inspect` and its child.
+
+Apart from both, because the asking side imports nothing of the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from host.config.finding import Finding
+
+PIECE_BYTES_MAX: Final = 32 * 1024
+"""One write: below what a packet socket takes."""
+
+LENGTH_BYTES: Final = 4
+
+
+class EngineValues(msgspec.Struct, frozen=True, array_like=True):
+    """What a node file gives the engines of one entry."""
+
+    entry: str
+    family: str
+    params: Any = None
+    state: Any = None
+
+
+class Inquiry(msgspec.Struct, frozen=True, array_like=True):
+    """What to look at: families, and engines with their values. After `deadline_ns` the child ends itself."""
+
+    families: tuple[str, ...]
+    roots: tuple[str, ...]
+    engines: tuple[EngineValues, ...] = ()
+    deadline_ns: int = 0
+
+
+class SourceProblem(msgspec.Struct, frozen=True, array_like=True):
+    """Something wrong in a family's source; `line` is 0 where it is not known."""
+
+    text: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        """`file:line: text`, as far as known."""
+        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return where + self.text
+
+
+class FamilyReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A family as plain data, or why there is none. `interface` is that of `engines.model.interface`."""
+
+    ref: str
+    name: str = ""
+    version: str = ""
+    device: bool = False
+    interface: dict[str, Any] = {}
+    problems: tuple[SourceProblem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the family can be used."""
+        return not self.problems
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """This family is imported next."""
+
+    ref: str
+
+
+class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """What is wrong with parameters and states, by path in the node file."""
+
+    findings: tuple[Finding, ...]
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Everything was looked at."""
+
+
+Record = Begin | FamilyReport | ValueFindings | Done

@@ -29,6 +29,14 @@ class FieldProblem(ValueError):
     """A message cannot be made of what was given; the text says which field and what was expected."""
 
 
+class Undeclared(FieldProblem):
+    """The engine has no such mailbox, or the mailbox takes no such message."""
+
+
+class Misfit(ValueError):
+    """Why a value is not of its type, in words for whoever wrote it."""
+
+
 class Kind(msgspec.Struct, frozen=True):
     """A parsed type: `|` has its parts as arguments, everything else is a name with arguments."""
 
@@ -96,10 +104,10 @@ def _may_answer(kind: Kind, wait: str | None) -> bool:
 def _declared(interface: Mapping[str, Any], mailbox: int, tag: str) -> list[tuple[str, str, bool]]:
     boxes = {box["number"]: box["accepts"] for box in interface["boxes"]}
     if mailbox not in boxes:
-        raise FieldProblem(f"there is no mailbox {mailbox}; declared: {', '.join(map(str, sorted(boxes)))}")
+        raise Undeclared(f"there is no mailbox {mailbox}; declared: {', '.join(map(str, sorted(boxes)))}")
     if tag not in boxes[mailbox]:
         accepted = ", ".join(sorted(boxes[mailbox])) or "nothing"
-        raise FieldProblem(f"mailbox {mailbox} does not accept {tag}; it accepts {accepted}")
+        raise Undeclared(f"mailbox {mailbox} does not accept {tag}; it accepts {accepted}")
     return [(name, text, has_default) for name, text, has_default in boxes[mailbox][tag]]
 
 
@@ -133,7 +141,12 @@ def _converted(where: str, kind: Kind, written: Written, types: Mapping[str, Any
             return _from_json(kind, written.value, types)
         return _from_text(kind, written)
     except (ValueError, TypeError, KeyError) as error:
-        raise FieldProblem(f"{where}: {show_kind(kind)} expected, {_shown(written)} found") from error
+        raise FieldProblem(f"{where}: {_misfit(kind, _shown(written), error)}") from error
+
+
+def _misfit(kind: Kind, shown: str, error: Exception) -> str:
+    why = f" ({error})" if isinstance(error, Misfit) else ""
+    return f"{show_kind(kind)} expected, {shown} found{why}"
 
 
 def show_kind(kind: Kind) -> str:
@@ -144,7 +157,11 @@ def show_kind(kind: Kind) -> str:
 
 
 def _shown(written: Written) -> str:
-    text = written.value if isinstance(written.value, str) else repr(written.value)
+    return _short(written.value)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -158,10 +175,10 @@ def _from_text(kind: Kind, written: Written) -> Any:
     match kind.name:
         case "bytes" | "Blob":
             if written.how != "hex":
-                raise ValueError("bytes are written 0x…, b64:… or @file")
+                raise Misfit("bytes are written 0x…, b64:… or @file")
             return bytes.fromhex(text[2:])
         case "int":
-            return int(text, 0)
+            return _wire_int(int(text, 0))
         case "float":
             return float(text)
         case "bool":
@@ -169,7 +186,7 @@ def _from_text(kind: Kind, written: Written) -> Any:
         case "None":
             return {"null": None}[text]
         case "tuple" | "Map":
-            raise ValueError("written as JSON")
+            raise Misfit("it is written as JSON")
         case _:
             return text
 
@@ -190,7 +207,7 @@ def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
             return _first(kind.parts, lambda part: _from_json(part, value, types))
         case "bytes" | "Blob":
             if not isinstance(value, str) or not value.startswith("0x"):
-                raise ValueError("bytes in JSON are 0x…")
+                raise Misfit("bytes in JSON are 0x…")
             return bytes.fromhex(value[2:])
         case "int" | "float" | "bool" | "str" | "Ref" | "None":
             return _plain(kind.name, value)
@@ -210,7 +227,16 @@ def _plain(name: str, value: Any) -> Any:
     is_right = value is None if name == "None" else isinstance(value, expected.get(name, str))
     if not is_right or (isinstance(value, bool) and name != "bool"):
         raise TypeError(name)
+    if name == "int":
+        return _wire_int(value)
     return float(value) if name == "float" else value
+
+
+def _wire_int(value: int) -> int:
+    """An integer that MessagePack has a form for."""
+    if not -(2**63) <= value < 2**64:
+        raise Misfit("the least is -2**63, the most 2**64 - 1")
+    return value
 
 
 def _tuple_from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
@@ -225,12 +251,22 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
     if not isinstance(value, dict):
         raise TypeError("an object is expected")
     kinds = {field: parse_kind(text) for field, text, _ in described["fields"]}
-    given = {field: _from_json(kinds[field], item, types) for field, item in value.items() if field != "type"}
+    if unknown := [field for field in value if field not in kinds and field != "type"]:
+        raise Misfit(f"{name} has no field {unknown[0]}; its fields: {', '.join(kinds) or 'none'}")
+    given = {f: _nested(f"{name}.{f}", kinds[f], item, types) for f, item in value.items() if f in kinds}
     tag = described["tag"]
     if described["layout"] == "name":
         return given if tag is None else {"type": tag, **given}
     values = [given[field] for field in list(kinds)[: len(given)]]
     return values if tag is None else [tag, *values]
+
+
+def _nested(where: str, kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+    """A field inside a field: a mistake there is said with its own place."""
+    try:
+        return _from_json(kind, value, types)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Misfit(f"{where}: {_misfit(kind, _short(value), error)}") from error
 
 
 def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:

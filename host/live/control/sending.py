@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from host.live.control.fields import FieldProblem, encode_message, message_tag
+from host.live.control.fields import FieldProblem, Undeclared, encode_message, message_tag
 from host.live.control.protocol import ControlError, Response, Written
 from host.live.control.sessions import Arrived, Session
 from host.live.control.shown import show_message
@@ -114,7 +114,8 @@ def _encoded(
     try:
         return encode_message(running.interface, mailbox, tag, written, session.name, wait)
     except FieldProblem as problem:
-        raise ControlError("refused", f"{engine}: {problem}") from problem
+        error = "not_found" if isinstance(problem, Undeclared) else "refused"
+        raise ControlError(error, f"{engine}: {problem}") from problem
 
 
 async def _await_arrival(node: Node, session: Session, resident: Resident) -> None:

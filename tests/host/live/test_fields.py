@@ -109,12 +109,28 @@ def test_a_reference_that_may_be_none_is_the_session_that_waits(wait: str | None
         ({"hash": ("hex", "0x"), "cuont": ("text", "1")}, r"Ask has no field cuont; its fields: hash, to"),
         ({"hash": ("json", "1337")}, r"Ask.hash: bytes expected"),
         ({"hash": ("json", None)}, r"Ask.hash: bytes expected"),
+        ({"hash": ("text", "zz")}, r"'zz' found \(bytes are written 0x…, b64:… or @file\)"),
+        ({"hash": ("hex", "0x"), "count": ("text", "9" * 30)}, r"Ask.count: int expected, .* the most 2\*\*64 - 1"),
+        ({"hash": ("hex", "0x"), "count": ("json", -(2**63) - 1)}, r"Ask.count: int expected, .* -2\*\*63"),
     ],
 )
 def test_mistakes_say_which_field_and_what_was_expected(fields: dict[str, Any], problem: str) -> None:
     """A mistake reaches the engine, or is reported without its field."""
     with pytest.raises(FieldProblem, match=problem):
         encoded(fields)
+
+
+@pytest.mark.parametrize(
+    ("inner", "problem"),
+    [
+        ({"text": 1}, r"Forward.inner: Reply expected, .* \(Reply.text: str expected, '1' found\)"),
+        ({"txet": "a"}, r"Forward.inner: Reply expected, .* \(Reply has no field txet; its fields: text\)"),
+    ],
+)
+def test_mistakes_in_a_nested_value_say_where(inner: dict[str, Any], problem: str) -> None:
+    """Who writes a large message has to guess what is wrong in it."""
+    with pytest.raises(FieldProblem, match=problem):
+        encoded({"inner": ("json", inner)}, tag="Forward")
 
 
 def test_wrong_tag_and_mailbox_say_what_there_is() -> None:

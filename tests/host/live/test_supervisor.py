@@ -104,7 +104,7 @@ def test_bad_messages_are_refused_with_the_reason(world: World) -> None:
     """A message that nobody can take vanishes in silence."""
     with world.up(world.spec(counter("a"))) as node:
         cases: list[tuple[str, str, dict[str, Any], str]] = [
-            ("a", "Nope", {}, "refused"),
+            ("a", "Nope", {}, "not_found"),
             ("a", "Add", {"amount": "x"}, "refused"),
             ("a", "Add", {"amuont": 1}, "refused"),
             ("aa", "Add", {}, "not_found"),

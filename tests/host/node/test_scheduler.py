@@ -89,6 +89,20 @@ def test_nothing_is_lost_without_a_trace(messages: list[Message]) -> None:
     assert words[N] == 0
 
 
+def test_parked_mail_is_counted_before_heads_move_and_no_longer_than_it_waits() -> None:
+    """False if a kill in that moment cost mail nobody counted, or counted mail that was handled."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.cells["recorder"].stride = 1
+    inline.send("recorder", Add(1), Add(2))
+    shown = []
+    for _ in range(2):
+        inline.scheduler.run(budget_ns=0)
+        inline.scheduler.park()
+        shown.append(inline.progress.words[PARKED])
+    assert shown == [1, 0]
+
+
 def test_a_failed_transition_leaves_no_trace_but_its_letter() -> None:
     """False if an exception cost more than its own message."""
     inline = node()

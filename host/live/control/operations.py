@@ -99,8 +99,11 @@ class Operations:
     async def _timers(self, args: Args) -> Response:
         if args.get("engine"):
             return Response("timer", await self._query("timers", args["engine"]))
-        processes = [slot.process for slot in self._node.slots.values() if slot.process is not None]
-        replies = await self._node.queries.ask_all(processes, "timers", QUERY_NS)
+        slots = [slot for slot in self._node.slots.values() if slot.process is not None]
+        replies = await self._node.queries.ask_all((s.process for s in slots if s.process), "timers", QUERY_NS)
+        if silent := {slot.number for slot, reply in zip(slots, replies, strict=True) if reply is None}:
+            names = ", ".join(resident.name for resident in self._node.directory if resident.slot in silent)
+            raise ControlError("timeout", f"no answer from {names}; others can be asked one by one: timers ENGINE")
         return Response("timer", [item for reply in replies if reply is not None for item in _items(reply.payload)])
 
     async def _mailbox(self, args: Args) -> Response:

@@ -191,6 +191,8 @@ def test_a_stopped_worker_holds_up_nobody(world: World) -> None:
         assert node.states()["a"] == "stopped"
         assert time.monotonic() - started < QUICK_S
         until(lambda: node.states()["b"] == "running", "the other engine")
+        with pytest.raises(ControlError, match="no answer from a;"):
+            node.ask("timers")
         os.kill(pid, signal.SIGCONT)
         assert node.total("a") == 0
 

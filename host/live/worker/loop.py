@@ -14,11 +14,9 @@ Its end of file, or anything it says that is broken, ends the process at once.
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -49,9 +47,6 @@ POLL_NS: Final = 1_000_000
 
 BACKLOG_NS: Final = 2_000_000
 """Sleep at most that long while packets wait that the supervisor's socket had no room for."""
-
-GC_THRESHOLDS: Final = (50_000, 20, 100)
-"""Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
 
 
 class Worker:
@@ -161,9 +156,6 @@ class Worker:
 
 def main(sock_fd: int) -> None:
     """The life of a worker, from its fork to its exit; called by the zygote with the supervisor's socket."""
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    gc.set_threshold(*GC_THRESHOLDS)
     channel = worker_end(socket.socket(fileno=sock_fd))
     try:
         introduce(channel)

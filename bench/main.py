@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bench.peers import enginehost, eventfd, limit, pyzmq
+from bench.peers import enginehost, eventfd, limit, pyzmq, startup
 from bench.progress import progress_line
 from bench.rounds import ROUNDS, Contestant, interleave
 from host.live.control.protocol import ControlError
@@ -41,6 +41,7 @@ SUITES: Final[dict[str, Callable[[], list[Contestant]]]] = {
     "oneway": _oneway,
     "pingpong": _pingpong,
     "pingpong-awake": _pingpong_awake,
+    "startup": lambda: [startup.startup()],
 }
 ALSO: Final = {"pingpong": ["pingpong-awake"]}
 """Suites that are shown beside the one that was asked for."""

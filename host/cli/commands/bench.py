@@ -27,7 +27,7 @@ COLUMNS = (
 @click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Measure each peer so often.")
 @common
 def command(suites: tuple[str, ...], rounds: int | None) -> None:
-    """Measure SUITE (oneway, pingpong, …) here: engines, the raw limit below them and peers beside them, in turns.
+    """Measure SUITE (oneway, pingpong, startup, …) here: engines, the raw limit below them and peers, in turns.
 
     Starts processes of its own and disturbs no running node. Look at ratios, not at figures of different machines.
     """

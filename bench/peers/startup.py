@@ -1,0 +1,81 @@
+"""This project: how long a node of 20 engines in 20 processes takes from the command until each said it is ready.
+
+The command is the whole command line in a process of its own, so interpreter and imports count. What idle processes
+cost is a detail of the same round: memory of their own, and the time they ran while nothing happened.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bench.rounds import Contestant
+from host.live.control.protocol import ControlError
+
+ENGINES: Final = 20
+IDLE_S: Final = 1.0
+COMMAND_S: Final = 60.0
+"""Bound of each command; `up` bounds the start itself, earlier."""
+
+NODE: Final = f"""
+node: bench-startup
+engines:
+  player: {{family: "engines.examples.ping_pong:PLAYER", count: {ENGINES}}}
+placement: {{default: process}}
+"""
+
+
+def startup() -> Contestant:
+    """Nanoseconds from the command to its end, all engines ready; details of idle processes."""
+    return Contestant("startup", "enginehost", "ns", _round)
+
+
+def _round() -> tuple[float, dict[str, float]]:
+    with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
+        config = str(Path(folder, "node.yaml"))
+        Path(config).write_text(NODE)
+        begun_ns = time.monotonic_ns()
+        try:
+            (node,) = _command("up", config, "--detach")
+            taken_ns = time.monotonic_ns() - begun_ns
+            return taken_ns, _idle([engine["pid"] for engine in node["ready"]])
+        finally:
+            _command("down", "--file", config)
+
+
+def _command(*arguments: str) -> list[dict[str, Any]]:
+    """The items a command prints. Raises `ControlError` when it fails."""
+    command = [sys.executable, "-m", "host", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    if done.returncode:
+        raise ControlError("failed", done.stderr.strip())
+    items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
+    return items
+
+
+def _idle(pids: list[int]) -> dict[str, float]:
+    """Of one process: private memory at the median and at most, and the time it ran, in the mean, within a second."""
+    before_ns = sum(map(_ran_ns, pids))
+    time.sleep(IDLE_S)
+    ran_ns = sum(map(_ran_ns, pids)) - before_ns
+    private = [_private_kib(pid) for pid in pids]
+    return {
+        "private_kib": statistics.median(private),
+        "private_kib_max": max(private),
+        "idle_cpu_ns": ran_ns / len(pids),
+    }
+
+
+def _ran_ns(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+def _private_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))

@@ -1,0 +1,15 @@
+"""The suite `startup` runs: a node comes up through the command line, is looked at, and goes."""
+
+from __future__ import annotations
+
+from bench.peers.startup import startup
+from host.live.control.instances import running_instances
+
+
+def test_a_round_says_how_long_the_start_took_and_what_idling_costs() -> None:
+    """If false, `bench startup` measures nothing, or leaves its node behind."""
+    taken_ns, detail = startup().run()
+    assert taken_ns > 0
+    assert 0 < detail["private_kib"] <= detail["private_kib_max"]
+    assert detail["idle_cpu_ns"] >= 0
+    assert not [instance for instance in running_instances() if instance.node == "bench-startup"]

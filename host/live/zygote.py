@@ -74,7 +74,6 @@ def main() -> None:
     """
     channel = _supervisor_channel()
     supervisor = os.getppid()
-    os.setsid()
     _detach_input()
     die_with(supervisor)
     signal.signal(signal.SIGINT, signal.SIG_DFL)

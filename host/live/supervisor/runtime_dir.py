@@ -86,6 +86,21 @@ def claim(config: str) -> RuntimeDir:
     return RuntimeDir(folder, lock_fd)
 
 
+def lock_data(folder: str) -> int:
+    """Lock the folder of a node's data for as long as this process lives; the descriptor.
+
+    A node file has one runtime folder only while the environment that says where these are is the same, and two node
+    files may name one data folder. Raises `Taken`, OSError.
+    """
+    fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Taken(folder) from None
+    return fd
+
+
 def _make_private(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.makedirs(path, mode=0o700)

@@ -30,6 +30,7 @@ def exec_zygote() -> StartedZygote:
         [sys.executable, "-m", "host.live.zygote"],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD)],
+        setsid=True,  # a Ctrl-C at the terminal is the supervisor's alone
         setsigmask=[],
         setsigdef=[signal.SIGINT, signal.SIGTERM],
     )

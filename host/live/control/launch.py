@@ -42,6 +42,7 @@ class Launch:
 
     def __init__(self, spec: NodeSpec | None = None, *, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> None:
         self.log: Path | None = None
+        self._log_from = 0
         self._attached = attached
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         node, self._node = os.pipe2(os.O_CLOEXEC)
@@ -63,6 +64,7 @@ class Launch:
     def give(self, spec: NodeSpec) -> None:
         """The node to be. Once only; a supervisor that is gone already is noticed by `progress`."""
         self.log = None if self._attached else Path(spec.data) / "supervisor.log"
+        self._log_from = _size(self.log)
         with contextlib.suppress(BrokenPipeError), open(self._node, "wb") as file:
             self._node = -1
             file.write(msgspec.msgpack.encode(spec))
@@ -120,7 +122,7 @@ class Launch:
     def _last_words(self) -> str:
         code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"the supervisor {how} before the node was ready" + (_last_line(self.log) if self.log else "")
+        return f"the supervisor {how} before the node was ready" + _last_line(self.log, self._log_from)
 
 
 def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
@@ -141,8 +143,16 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _last_line(log: Path) -> str:
-    with contextlib.suppress(FileNotFoundError):
-        lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+def _size(log: Path | None) -> int:
+    return log.stat().st_size if log is not None and log.exists() else 0
+
+
+def _last_line(log: Path | None, start: int) -> str:
+    """The last line that was written to `log` from `start` on; what earlier runs said explains nothing."""
+    if log is None or _size(log) < start:
+        return ""
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
         return f": {lines[-1]} (in {log})"
     return ""

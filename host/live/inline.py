@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from typing import Any, Final
 
@@ -27,6 +28,9 @@ from host.node.inline import InlineNode
 
 LINE_BYTES_MAX: Final = 4_096
 """Of standard input at once."""
+
+SHOWN_MAX: Final = 20
+"""Engines named at the start."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -141,7 +145,15 @@ class InlineRun:
 def run(spec: NodeSpec) -> None:
     """Run a node in this process until Ctrl-C. Raises what a driver or the host itself raises."""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(InlineRun(spec)))
+        asyncio.run(_run(_greeted(InlineRun(spec), spec)))
+
+
+def _greeted(inline: InlineRun, spec: NodeSpec) -> InlineRun:
+    engines = ", ".join(engine.name for engine in spec.engines[:SHOWN_MAX])
+    more = f" and {len(spec.engines) - SHOWN_MAX} more" if len(spec.engines) > SHOWN_MAX else ""
+    print(f"node {spec.node} runs in this process (pid {os.getpid()}): {engines}{more}", file=sys.stderr)
+    print("no command reaches it; a line ENGINE CHOICE answers a choice, Ctrl-C ends it", file=sys.stderr, flush=True)
+    return inline
 
 
 async def _run(inline: InlineRun) -> None:

@@ -5,11 +5,13 @@ How the descriptors are used stands in `host.live.control.protocol`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import resource
 import socket
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -17,12 +19,16 @@ import msgspec
 from host.config.spec import NodeSpec
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.nursery import Nursery
-from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
+from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim, lock_data
 from host.live.supervisor.zygote_start import StartedZygote
 from host.live.zygote import Ahead
+from transport.port import Closed
 
 LOG_BYTES_MAX: Final = 8 << 20
 """Size at which `supervisor.log` is set aside at the start of a node."""
+
+LAST_WORDS_S: Final = 1.0
+"""For a reader of our progress that is behind when we leave; it reads as fast as it can, or is stopped."""
 
 AHEAD_MAX: Final = 64
 """Families that are compiled before workers ask for them: one packet, and no longer start for a node of very many."""
@@ -32,17 +38,44 @@ DESCRIPTORS: Final = 1024
 
 
 class Progress:
-    """Packets to whoever started us. It may have gone: then nobody is told, and nothing is wrong."""
+    """Packets to whoever started us, in order. It may have gone: then nobody is told, and nothing is wrong.
+
+    What the kernel has no room for waits here and leaves from the event loop; `finish` is for what is left at the end.
+    """
 
     def __init__(self, fd: int) -> None:
         self.socket = socket.socket(fileno=fd)
+        self.socket.setblocking(False)
+        self._waiting: deque[bytes] = deque()
 
     def tell(self, response: Response) -> None:
         """Send one packet, if somebody is there."""
-        try:
-            self.socket.send(msgspec.msgpack.encode(response), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except OSError:
-            return
+        self._waiting.append(msgspec.msgpack.encode(response))
+        if len(self._waiting) == 1 and not self._send_waiting():
+            with contextlib.suppress(RuntimeError):  # no loop runs yet: `finish` sends it
+                asyncio.get_running_loop().add_writer(self.socket, self._go_on)
+
+    def finish(self) -> None:
+        """Give a reader that is late `LAST_WORDS_S` for each packet that waits."""
+        self.socket.settimeout(LAST_WORDS_S)
+        self._send_waiting()
+
+    def _go_on(self) -> None:
+        if self._send_waiting():
+            asyncio.get_running_loop().remove_writer(self.socket)
+
+    def _send_waiting(self) -> bool:
+        """Whether nothing waits any more."""
+        while self._waiting:
+            try:
+                self.socket.send(self._waiting[0], socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._waiting.clear()
+                return True
+            self._waiting.popleft()
+        return True
 
 
 def notify_system(text: str) -> None:
@@ -69,9 +102,12 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
         return _give_up(progress, "failed", f"no folder for the node to run in: {error}")
     try:
         return _run(spec, data, runtime, zygote, progress, is_attached)
-    except OSError as error:
+    except Taken:
+        return _give_up(progress, "conflict", f"another running node keeps its data in {data}")
+    except (OSError, Closed) as error:
         return _give_up(progress, "failed", f"the node cannot start: {error}")
     finally:
+        progress.finish()
         runtime.close()
 
 
@@ -80,6 +116,7 @@ def _run(
 ) -> int:
     _make_room_for_descriptors()
     os.makedirs(data, exist_ok=True)
+    lock_data(data)
     log_fd = _open_log(data)
     if not is_attached:
         os.dup2(log_fd, 1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,13 +109,15 @@ def test_reloads_under_load_lose_and_double_nothing(world: World) -> None:
     sender, receiver = EngineSpec("s", "streaming:SENDER"), EngineSpec("r", "streaming:RECEIVER")
     with world.up(world.spec(sender, receiver)) as node:
         node.send("s", "Start", to="r")
+        begun = time.monotonic()
         for number in range(RELOADS):
             assert reload(node, "rs"[number % 2])["engine"] == "rs"[number % 2]
+        took_s = time.monotonic() - begun
         node.send("s", "Halt")
         count = node.send("s", "Report", wait="Sent")["count"]
         found = until(lambda: _caught_up(node, count), f"{count} messages")
         assert found["wrong"] == 0
-        assert count > 10_000
+        assert count > 45_000 * took_s, "the load was less than 50,000 messages a second"
         assert node.ask("dead_letters", limit=10) == []
 
 

@@ -18,8 +18,12 @@ from engines.model import (
     rule,
 )
 
-BURST = 100
+RATE = 50_000
+"""Messages a second; who was held up catches up, `BURST_MAX` at a tick."""
+
+BURST_MAX = 5_000
 TICK_NS = 1_000_000
+SECOND_NS = 1_000_000_000
 
 
 class Numbered(Message):
@@ -54,6 +58,7 @@ class Report(Message):
 
 class Sending(Value):
     to: Ref[Numbered] | None = None
+    began_ns: int = 0
     count: int = 0
 
 
@@ -68,23 +73,25 @@ NEXT = Timer("next")
 @rule
 def start(order: Start, t: Arrived[Start, None, Sending]) -> Effects[Sending, Numbered | Sent]:
     """State: whom to send to. Timers: the first tick. Messages, engines: none."""
-    return [Become(Sending(order.to, t.env.state.count)), SetTimer(NEXT, after_ns=TICK_NS)]
+    return [Become(Sending(order.to, t.now_ns)), SetTimer(NEXT, after_ns=TICK_NS)]
 
 
 @rule(timer=NEXT)
 def tick(handle: Handle, t: Elapsed[None, Sending]) -> Effects[Sending, Numbered | Sent]:
     """State: more sent. Messages: a burst. Timers: the next tick. Engines: none."""
-    to, count = t.env.state.to, t.env.state.count
-    if to is None:
+    sending = t.env.state
+    if sending.to is None:
         return []
-    burst = [Send(to, Numbered(n, b"x" * 80)) for n in range(count, count + BURST)]
-    return [Become(Sending(to, count + BURST)), *burst, SetTimer(NEXT, after_ns=TICK_NS)]
+    due = (t.now_ns - sending.began_ns) * RATE // SECOND_NS
+    count = min(due, sending.count + BURST_MAX)
+    burst = [Send(sending.to, Numbered(n, b"x" * 80)) for n in range(sending.count, count)]
+    return [Become(Sending(sending.to, sending.began_ns, count)), *burst, SetTimer(NEXT, after_ns=TICK_NS)]
 
 
 @rule
 def halt(order: Halt, t: Arrived[Halt, None, Sending]) -> Effects[Sending, Numbered | Sent]:
     """State: nobody to send to. Messages, timers, engines: none."""
-    return Sending(None, t.env.state.count)
+    return Sending(None, 0, t.env.state.count)
 
 
 @rule

@@ -72,11 +72,6 @@ class Rule(Generic[M_co, C, S, X_co]):
         effects: X_co = self.action(match, trigger)
         return effects
 
-    def renamed(self, name: str, timer: Timer | None = None) -> Rule[M_co, C, S, X_co]:
-        """The same rule under another label (and, on a timer, another timer)."""
-        made: dict[str, Any] = {"interactive": self.interactive, "messages": self.messages}
-        return Rule(self.action, self.guard, self.priority, timer or self.timer, name, **made)
-
     def __repr__(self) -> str:
         return f"Rule({self.name!r})"
 

@@ -448,6 +448,14 @@ static PyObject *raise_late(Link *self)
     return NULL;
 }
 
+/* The attached lanes, bits rotated so that lane `*first` comes first and each has its turn. */
+static uint64_t lanes_in_turn(struct core *core, unsigned *first)
+{
+    unsigned by = *first = core->turn;
+    core->turn = (by + 1) % SLOTS_MAX;
+    return by == 0 ? core->attached : (core->attached >> by) | (core->attached << (SLOTS_MAX - by));
+}
+
 static PyObject *link_drain(Link *self, PyObject *messages_max)
 {
     Py_ssize_t left = PyLong_AsSsize_t(messages_max);
@@ -458,11 +466,8 @@ static PyObject *link_drain(Link *self, PyObject *messages_max)
     PyObject *frames = PyList_New(0);
     if (frames == NULL)
         return NULL;
-    struct core *core = &self->core;
-    unsigned first = core->turn;
-    core->turn = (first + 1) % SLOTS_MAX;
-    /* Bits rotated so that lane `first` comes first and each lane has its turn. */
-    uint64_t lanes = first == 0 ? core->attached : (core->attached >> first) | (core->attached << (SLOTS_MAX - first));
+    unsigned first;
+    uint64_t lanes = lanes_in_turn(&self->core, &first);
     for (; lanes && left > 0 && self->late == NULL; lanes &= lanes - 1) {
         unsigned peer = (first + (unsigned)__builtin_ctzll(lanes)) % SLOTS_MAX;
         if (drain_lane(self, peer, frames, &left) < 0) {
@@ -563,31 +568,35 @@ static int sleep_once(Link *self, struct epoll_event *events, int64_t deadline_n
     return -1;
 }
 
-static PyObject *wait_asleep(Link *self, struct epoll_event *events, int64_t deadline_ns)
+static int watched_among(const Link *self, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (events[i].data.fd != self->core.doorbell)
+            return 1;
+    return 0;
+}
+
+static int wait_asleep(Link *self, struct epoll_event *events, int64_t deadline_ns)
 {
     for (;;) {
         int count = sleep_once(self, events, deadline_ns);
-        if (count < 0)
-            return NULL;
-        PyObject *ready = ready_list(self, events, count);
-        if (ready == NULL || PyList_GET_SIZE(ready) > 0 || core_news(&self->core))
-            return ready;
+        if (count < 0 || watched_among(self, events, count) || core_news(&self->core))
+            return count;
         if (deadline_ns >= 0 && clock_ns(CLOCK_MONOTONIC) >= deadline_ns)
-            return ready;
-        Py_DECREF(ready); /* a ring for mail that was drained since: sleep again */
+            return count;
+        /* a ring for mail that was drained since: sleep again */
     }
 }
 
-static PyObject *link_wait(Link *self, PyObject *timeout)
+/* Gives way, then sleeps; a negative time-out is none. Returns how many events are ready, or -1 with an exception. */
+static int wait_events(Link *self, struct epoll_event *events, int64_t timeout_ns)
 {
-    struct epoll_event events[WATCHED_MAX + 1];
-    int64_t timeout_ns = parse_timeout(timeout);
-    if (timeout_ns == -2 || check_open(self) < 0 || check_awake(self) < 0)
-        return NULL;
+    if (check_open(self) < 0 || check_awake(self) < 0)
+        return -1;
     struct core *core = &self->core;
     int news = core_news(core), count = look(self, events, timeout_ns);
     if (news || count > 0 || timeout_ns == 0 || self->late != NULL)
-        return ready_list(self, events, count);
+        return count;
     int64_t deadline_ns = -1;
     if (timeout_ns > 0) {
         int64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -601,10 +610,18 @@ static PyObject *link_wait(Link *self, PyObject *timeout)
         self->sleeping = 0;
     }
     if (news)
-        return PyList_New(0);
+        return 0;
     if (PyErr_CheckSignals() < 0 || check_open(self) < 0)
-        return NULL;
+        return -1;
     return wait_asleep(self, events, deadline_ns);
+}
+
+static PyObject *link_wait(Link *self, PyObject *timeout)
+{
+    struct epoll_event events[WATCHED_MAX + 1];
+    int64_t timeout_ns = parse_timeout(timeout);
+    int count = timeout_ns == -2 ? -1 : wait_events(self, events, timeout_ns);
+    return count < 0 ? NULL : ready_list(self, events, count);
 }
 
 static PyObject *link_arm(Link *self, PyObject *unused)
@@ -724,6 +741,8 @@ static PyTypeObject LinkType = {
     .tp_members = link_members,
 };
 
+#include "lane_calls.h"
+
 /* --- module ------------------------------------------------------------------------------------------------------- */
 
 static PyObject *create_slot(PyObject *module, PyObject *lane_bytes)
@@ -791,7 +810,7 @@ PyMODINIT_FUNC PyInit__lane(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddObjectRef(module, "LaneLink", (PyObject *)&LinkType) < 0 ||
-        PyModule_AddObjectRef(module, "Outlet", (PyObject *)&OutletType) < 0)
+        PyModule_AddObjectRef(module, "Outlet", (PyObject *)&OutletType) < 0 || add_api(module) < 0)
         Py_CLEAR(module);
     return module;
 }

@@ -1,0 +1,46 @@
+/* What `transport._lane` offers to the other extensions of this project, as the capsule `transport._lane.api`.
+ *
+ * The same promises as the methods of `LaneLink` (port.py), without a Python object for each frame: `begin` a drain,
+ * `take` its frames one by one, and of each frame the payloads one by one, or what is left of it as a
+ * `transport.port.Frame`. A frame is taken whole: its messages count as drained once it was handed out, and come again
+ * only if the process dies before `release`. Pointers and borrowed references in a `lane_frame` hold until the next
+ * `take`. All calls need the interpreter lock and the link's thread; `wait` gives the lock up while it yields or sleeps.
+ */
+#ifndef ENGINEHOST_LANE_API_H
+#define ENGINEHOST_LANE_API_H
+
+#include <Python.h>
+#include <stdint.h>
+
+#define LANE_API_NAME "transport._lane.api"
+
+struct lane_frame {
+    unsigned peer;
+    uint32_t kind, mailbox, count; /* `count` messages are left in it */
+    uint64_t epoch, first_n;       /* `first_n` is the number of the next one left */
+    PyObject *sender, *target;     /* borrowed */
+    const uint8_t *cursor, *end;
+    unsigned first;  /* the drain's own: whose lane came first, */
+    uint64_t lanes;  /* and whose are left */
+};
+
+struct lane_api {
+    PyTypeObject *link, *outlet;
+    /* 0, or -1 with Broken (also one found by the last drain) or Closed. */
+    int (*begin)(PyObject *link, struct lane_frame *frame);
+    /* 1: a frame; 0: no more; -1 with an exception. A lane found broken ends, and the next `begin` says so. */
+    int (*take)(PyObject *link, struct lane_frame *frame);
+    /* The next payload of a frame that has one left: a new reference, or NULL with an exception. */
+    PyObject *(*payload)(PyObject *link, struct lane_frame *frame);
+    /* What is left of a frame, as `transport.port.Frame`: a new reference, or NULL with an exception. */
+    PyObject *(*rest)(PyObject *link, struct lane_frame *frame);
+    /* 0, or -1 with an exception. */
+    int (*release)(PyObject *link);
+    int (*flush)(PyObject *link);
+    /* As `Outlet.send`: 1 sent, 0 no room, -1 with an exception. */
+    int (*send)(PyObject *outlet, PyObject *payload);
+    /* As `LaneLink.wait`; a negative time-out is none. 1: a watched descriptor is ready; 0; -1 with an exception. */
+    int (*wait)(PyObject *link, int64_t timeout_ns);
+};
+
+#endif

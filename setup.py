@@ -12,7 +12,8 @@ from setuptools.command.build_ext import build_ext
 
 NATIVE = os.environ.get("ENGINEHOST_NATIVE", "auto")
 ROOT = Path(__file__).parent
-EXTENSIONS = ("transport._lane", "bench._raw")
+EXTENSIONS = ("transport._lane", "host.live._cycle", "bench._raw")
+HEADERS = ("transport", "host/live")
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 
 
@@ -50,7 +51,7 @@ def extension(name: str) -> Extension:
     return Extension(
         name,
         [f"{path}.c"],
-        depends=[str(header.relative_to(ROOT)) for header in (ROOT / path).parent.glob("*.h")],
+        depends=[str(header.relative_to(ROOT)) for folder in HEADERS for header in (ROOT / folder).glob("*.h")],
         extra_compile_args=COMPILE_ARGS,
     )
 

@@ -61,6 +61,11 @@ class Outbox:
         """Know whose outputs these are. Called once, by the scheduler."""
         self._scheduler = scheduler
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is held and no signal waits."""
+        return not self.waiting and not self.signals.pending
+
     # --- releasing ----------------------------------------------------------------------------------------------------
 
     def bear(self) -> None:

@@ -167,6 +167,12 @@ class Scheduler:
         return not self._ready and not self.turns.outputs and self.deadlines.earliest > self.clock()
 
     @property
+    def is_calm(self) -> bool:
+        """Whether nothing waits for anything but mail or a deadline to come: no engine, no letter, no output."""
+        idle = not self._ready and not self._stopping and not self.turns.outputs
+        return idle and self.arrivals.deadline_ns == NEVER and self.deadlines.earliest > self.clock()
+
+    @property
     def wakes_ns(self) -> int | None:
         """When to run again if nothing else happens, at the latest; None: no timer is pending."""
         earliest = min(self.deadlines.earliest, self.arrivals.deadline_ns)

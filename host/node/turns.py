@@ -86,7 +86,7 @@ class Turns:
         timers = env.timers
         is_timed = deadlines.earliest != NEVER
         if self._shown != (cell, sender, mailbox, batch.epoch):
-            self._show(cell, sender, mailbox, batch.epoch)
+            self.show_stream(cell, sender, mailbox, batch.epoch)
         words[STARTED_NS] = now_ns
         start = batch.position
         first = number = batch.first_n + start
@@ -140,7 +140,7 @@ class Turns:
         if handles:
             cause = Due(handles)
             words = self._words
-            self._show(cell, "", TIMERS, 0)
+            self.show_stream(cell, "", TIMERS, 0)
             words[STARTED_NS] = now_ns
             words[N] = 1
             outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
@@ -174,8 +174,8 @@ class Turns:
         cell.is_ended = outputs[-1].__class__ is Stopped
         self.has_spawned = self.has_spawned or any(output.__class__ is Spawned for output in outputs)
 
-    def _show(self, cell: Cell, sender: str, mailbox: int, epoch: int) -> None:
-        """Say what stream comes next."""
+    def show_stream(self, cell: Cell, sender: str, mailbox: int, epoch: int) -> None:
+        """Say what stream comes next. Called while no message is in flight."""
         self._progress.show(cell.name, sender)
         self._words[MAILBOX] = mailbox
         self._words[EPOCH] = epoch

@@ -7,6 +7,9 @@ kill between the two loses that cycle's outputs and repeats nothing; before the 
 drains the same mail again, and the control page says which message was in flight. Then, unless there is more to do,
 sleep until mail, a packet, or the next deadline.
 
+Where links are lanes, cycles of the common kind run in C (`_cycle.c`), for as long as nothing but mail is about
+(`is_calm`); the first uncommon thing comes back here, in the middle of its cycle, and `turn` finishes it.
+
 The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
 cycle, after the letters it made: who asks twice knows that what it sent before the first question was drained.
 Its end of file, or anything it says that is broken, ends the process at once.
@@ -29,7 +32,7 @@ from host.live.packets import Channel, close_all, worker_end
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
 from host.live.worker.loading import failure, loader
-from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
 from host.node.answers import MemoryAnswers
 from host.node.arrivals import Position
@@ -70,6 +73,7 @@ class Worker:
         self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
         self.telling = Telling(channel, report, boot.described)
         self.desk = Desk(self, own.attach)
+        self._in_c = common_case(own, self.scheduler, boot.now_ns)
         if boot.crashed is not None:
             self.scheduler.arrivals.expect(Position(*_fields(boot.crashed)))
 
@@ -91,26 +95,37 @@ class Worker:
         heard_ns = 0
         try:
             while True:
-                is_busy = self.cycle() and (self.telling.is_due or not self.scheduler.is_idle)
+                frames = self._common() if self.is_calm else self._drain()
+                is_busy = frames is not None and self.turn(frames) and not self._is_settled
                 now_ns = self.clock()
-                if now_ns - heard_ns >= POLL_NS:
+                if frames is None or now_ns - heard_ns >= POLL_NS:
                     heard_ns = now_ns
                     self.telling.in_time(now_ns)
-                    self.desk.hear()
+                    self._hear()
                 elif not is_busy:
                     self.telling.everything(now_ns)
-                    if self.link.wait(self._sleep_ns(now_ns)):
-                        self.desk.hear()
+                    if not self.is_calm and self.link.wait(self._sleep_ns(now_ns)):
+                        self._hear()
         except Leave:
             self.link.close()
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing but mail, a deadline or the supervisor can want anything, so that C may go on alone."""
+        return (
+            self._in_c is not None
+            and self.scheduler.is_calm
+            and self.outbox.is_calm
+            and not (self.channel.waiting or self.desk.has_queries or self.telling.is_due)
+        )
+
     def cycle(self) -> bool:
         """One cycle; whether mail came, or there is more to do at once."""
+        return self.turn(self._drain())
+
+    def turn(self, frames: list[Frame]) -> bool:
+        """What follows `drain` in a cycle."""
         link, scheduler, outbox = self.link, self.scheduler, self.outbox
-        try:
-            frames = link.drain(DRAIN_MESSAGES)
-        except Broken as error:
-            frames = self._lose_lane(error)
         for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
             if kind == KIND_MESSAGES:
                 scheduler.deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
@@ -131,6 +146,29 @@ class Worker:
             self.telling.everything(self.clock())
             self.desk.answer_queries()
         return bool(frames) or not scheduler.is_idle
+
+    def _hear(self) -> None:
+        """What the supervisor says, and what that lets leave. An answer is about all that came before its question."""
+        self.desk.hear()
+        self.turn(self._drain() if self.desk.has_queries else [])
+
+    @property
+    def _is_settled(self) -> bool:
+        return self.scheduler.is_idle and not self.telling.is_due
+
+    def _drain(self) -> list[Frame]:
+        try:
+            return self.link.drain(DRAIN_MESSAGES)
+        except Broken as error:
+            return self._lose_lane(error)
+
+    def _common(self) -> list[Frame] | None:
+        """Whole cycles in C, asleep between them; None: something else wants to be seen to, else frames for `turn`."""
+        assert self._in_c is not None
+        try:
+            return self._in_c.run(POLL_NS)
+        except Broken as error:
+            return self._lose_lane(error)
 
     def drained(self) -> bool:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""

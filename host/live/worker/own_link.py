@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from host.live.control_page import ControlPage
 from host.live.packets import close_all
 from host.live.wire import Boot, Peer
 from transport.port import Broken, Link
+
+if TYPE_CHECKING:
+    from host.live._cycle import Cycle
+    from host.node.scheduler import Scheduler
 
 LANE_DESCRIPTORS: Final = 3
 """out, in, doorbell."""
@@ -26,6 +30,7 @@ class OwnLink(NamedTuple):
     link: Link
     attach: Attach
     page: ControlPage
+    is_native: bool
 
 
 def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
@@ -37,8 +42,17 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
     page = ControlPage(descriptors[-1])
     os.close(descriptors[-1])
     if boot.native:
-        return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page)
-    return OwnLink(*_zmq_link(boot), page)
+        return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page, True)
+    return OwnLink(*_zmq_link(boot), page, False)
+
+
+def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int) -> Cycle | None:
+    """The cycle in C over an open slot; None where the link is not lanes. `offset_ns` is that of the engine clock."""
+    if not own.is_native:
+        return None
+    from host.live._cycle import Cycle
+
+    return Cycle(own.link, scheduler, own.page.words, offset_ns)
 
 
 def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, Attach]:

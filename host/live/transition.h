@@ -1,0 +1,234 @@
+/* The common case of `engines.model.step.arrive`, in C: a plain plan, effects that are a state, sends, or nothing.
+ *
+ * `step` stays the definition. What is not exactly the common case is not done here at all: `transit` says HAND_OVER,
+ * nothing has happened, and the caller gives the same message to Python, which runs the same pure rules again. The tests
+ * hold both equal for every family.
+ *
+ * The objects a rule sees are the model's own. A trigger, and an environment, that nobody else holds once a transition is
+ * over is used again for the next one, which no rule can tell from a new one.
+ */
+#ifndef ENGINEHOST_TRANSITION_H
+#define ENGINEHOST_TRANSITION_H
+
+#include <Python.h>
+
+#include "object_slots.h"
+
+#define OUTPUTS_MAX 16u /* sends of one transition; more are Python's */
+
+enum { DONE = 0, HAND_OVER = 1, FAILED = -1 };
+
+static PyTypeObject *Arrived, *Become, *Delivery, *Environment, *Outgoing, *Sent;
+static PyObject *commit;
+
+/* What a transition is given, all borrowed; `env` is what the last one left. */
+struct setting {
+    PyObject *family, *plans, *emits, *configuration, *params;
+    PyObject *sender, *mailbox, *now;
+};
+
+struct output {
+    PyObject *target, *mailbox, *message; /* strong; mailbox NULL: 0 */
+};
+
+/* What a transition came to: references of its own. `state` or `env` or neither. */
+struct change {
+    PyObject *state, *env;
+    unsigned count;
+    struct output outputs[OUTPUTS_MAX];
+};
+
+static void change_clear(struct change *change)
+{
+    Py_CLEAR(change->state);
+    Py_CLEAR(change->env);
+    for (; change->count > 0; change->count--) {
+        struct output *output = &change->outputs[change->count - 1];
+        Py_DECREF(output->target);
+        Py_XDECREF(output->mailbox);
+        Py_DECREF(output->message);
+    }
+}
+
+/* An exception becomes HAND_OVER: `step` meets it again and makes it an outcome. What is no Exception goes through. */
+static int hand_over(void)
+{
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return FAILED;
+        PyErr_Clear();
+    }
+    return HAND_OVER;
+}
+
+/* A trigger for this message: the last one, where nobody kept it. NULL with an exception. */
+static PyObject *trigger_for(PyObject *last, const struct setting *at, PyObject *env, PyObject *message)
+{
+    if (last == NULL || Py_REFCNT(last) != 1) {
+        PyObject *fields[] = {message, at->sender, at->mailbox, at->now, at->params, env, at->configuration};
+        Py_XDECREF(last);
+        return PyObject_Vectorcall((PyObject *)Arrived, fields, 7, NULL);
+    }
+    put(last, Arrived_message, Py_NewRef(message));
+    if (get(last, Arrived_env) != env)
+        put(last, Arrived_env, Py_NewRef(env));
+    if (get(last, Arrived_sender) != at->sender)
+        put(last, Arrived_sender, Py_NewRef(at->sender));
+    if (get(last, Arrived_now_ns) != at->now)
+        put(last, Arrived_now_ns, Py_NewRef(at->now));
+    if (get(last, Arrived_me) != at->configuration) {
+        put(last, Arrived_config, Py_NewRef(at->params));
+        put(last, Arrived_me, Py_NewRef(at->configuration));
+    }
+    put(last, Arrived_mailbox, Py_NewRef(at->mailbox));
+    return last;
+}
+
+static int is_addressed_plainly(PyObject *target)
+{
+    return PyUnicode_CheckExact(target) &&
+           PyUnicode_FindChar(target, '#', 0, PyUnicode_GET_LENGTH(target), 1) == -1;
+}
+
+/* One send of an action. DONE or HAND_OVER. */
+static int take_sent(struct change *change, const struct setting *at, PyObject *effect)
+{
+    PyObject *target = get(effect, Sent_target), *message = get(effect, Sent_message);
+    if (target == NULL || message == NULL || change->count == OUTPUTS_MAX || !is_addressed_plainly(target))
+        return HAND_OVER;
+    if (PySet_Contains(at->emits, (PyObject *)Py_TYPE(message)) != 1)
+        return hand_over();
+    change->outputs[change->count++] = (struct output){Py_NewRef(target), NULL, Py_NewRef(message)};
+    return DONE;
+}
+
+/* One effect of a list that is a state or a send. DONE or HAND_OVER. */
+static int take_effect(struct change *change, const struct setting *at, PyObject *plan, PyObject *effect)
+{
+    if (Py_IS_TYPE(effect, Sent))
+        return take_sent(change, at, effect);
+    if (!Py_IS_TYPE(effect, Become))
+        return HAND_OVER;
+    PyObject *state = get(effect, Become_state);
+    if (state == NULL || PySet_Contains(get(plan, Plan_state_types), (PyObject *)Py_TYPE(state)) != 1)
+        return hand_over();
+    Py_XSETREF(change->state, Py_NewRef(state));
+    return DONE;
+}
+
+/* All other effects: the model's `commit` does them. Outputs that are not messages are Python's. */
+static int take_by_commit(struct change *change, const struct setting *at, PyObject *env, PyObject *message,
+                          PyObject *effects)
+{
+    PyObject *delivered[] = {at->sender, at->mailbox, message};
+    PyObject *cause = PyObject_Vectorcall((PyObject *)Delivery, delivered, 3, NULL);
+    if (cause == NULL)
+        return hand_over();
+    PyObject *given[] = {at->family, at->configuration, env, cause, at->now, effects};
+    PyObject *made = PyObject_Vectorcall(commit, given, 6, NULL);
+    Py_DECREF(cause);
+    if (made == NULL)
+        return hand_over();
+    PyObject *outputs = PyTuple_GET_ITEM(made, 1);
+    int verdict = PyTuple_GET_SIZE(outputs) > (Py_ssize_t)OUTPUTS_MAX ? HAND_OVER : DONE;
+    for (Py_ssize_t i = 0; verdict == DONE && i < PyTuple_GET_SIZE(outputs); i++) {
+        PyObject *output = PyTuple_GET_ITEM(outputs, i);
+        if (!Py_IS_TYPE(output, Outgoing)) {
+            verdict = HAND_OVER;
+            break;
+        }
+        change->outputs[change->count++] =
+            (struct output){Py_NewRef(get(output, Outgoing_target)), Py_NewRef(get(output, Outgoing_mailbox)),
+                            Py_NewRef(get(output, Outgoing_message))};
+    }
+    if (verdict == DONE)
+        change->env = Py_NewRef(PyTuple_GET_ITEM(made, 0));
+    Py_DECREF(made);
+    return verdict;
+}
+
+static int take_effects(struct change *change, const struct setting *at, PyObject *plan, PyObject *env,
+                        PyObject *message, PyObject *effects)
+{
+    PyObject *kind = (PyObject *)Py_TYPE(effects);
+    int verdict = PySet_Contains(get(plan, Plan_state_types), kind);
+    if (verdict < 0)
+        return hand_over();
+    if (verdict > 0) {
+        change->state = Py_NewRef(effects);
+        return DONE;
+    }
+    if (Py_IS_TYPE(effects, Sent))
+        verdict = take_sent(change, at, effects);
+    else if (PyList_CheckExact(effects) || PyTuple_CheckExact(effects)) {
+        verdict = DONE;
+        for (Py_ssize_t i = 0; verdict == DONE && i < PySequence_Fast_GET_SIZE(effects); i++)
+            verdict = take_effect(change, at, plan, PySequence_Fast_GET_ITEM(effects, i));
+    } else
+        verdict = HAND_OVER;
+    if (verdict == DONE)
+        return DONE;
+    change_clear(change);
+    return take_by_commit(change, at, env, message, effects);
+}
+
+/* The first rule that holds, and its effects. */
+static int run_rules(struct change *change, const struct setting *at, PyObject *plan, PyObject *env, PyObject *message,
+                     PyObject *trigger)
+{
+    PyObject *candidates = get(plan, Plan_candidates);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(candidates); i++) {
+        PyObject *candidate = PyTuple_GET_ITEM(candidates, i);
+        PyObject *guard = PyTuple_GET_ITEM(candidate, 0), *match;
+        if (guard == Py_None)
+            match = Py_NewRef(message);
+        else if ((match = PyObject_CallOneArg(guard, trigger)) == NULL)
+            return hand_over();
+        else if (match == Py_None) {
+            Py_DECREF(match);
+            continue;
+        }
+        PyObject *given[] = {NULL, match, trigger};
+        PyObject *effects =
+            PyObject_Vectorcall(PyTuple_GET_ITEM(candidate, 1), given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_DECREF(match);
+        if (effects == NULL)
+            return hand_over();
+        int verdict = take_effects(change, at, plan, env, message, effects);
+        Py_DECREF(effects);
+        return verdict;
+    }
+    return HAND_OVER; /* nobody takes it: it is stored */
+}
+
+/* One transition. `*trigger` is the last one's, kept for the next. The change is the caller's when DONE. */
+static int transit(struct change *change, const struct setting *at, PyObject *env, PyObject *message, PyObject **trigger)
+{
+    PyObject *plan = PyDict_GetItemWithError(at->plans, (PyObject *)Py_TYPE(message));
+    if (plan == NULL || get(plan, Plan_plain) != Py_True)
+        return hand_over();
+    if (PyLong_AsLong(get(plan, Plan_mailbox)) != PyLong_AsLong(at->mailbox))
+        return hand_over();
+    *trigger = trigger_for(*trigger, at, env, message);
+    if (*trigger == NULL)
+        return hand_over();
+    return run_rules(change, at, plan, env, message, *trigger);
+}
+
+/* The environment with the change's state. `env` is a reference of the caller's, `held` how many there are in all if
+ * nobody but the caller knows it. NULL with an exception; takes over `env`. */
+static PyObject *with_state(PyObject *env, PyObject *state, Py_ssize_t held)
+{
+    if (Py_REFCNT(env) == held) {
+        put(env, Environment_state, Py_NewRef(state));
+        return env;
+    }
+    PyObject *fields[] = {state, get(env, Environment_mailboxes), get(env, Environment_timers),
+                          get(env, Environment_acquaintances), get(env, Environment_children),
+                          get(env, Environment_timer_count)};
+    PyObject *next = PyObject_Vectorcall((PyObject *)Environment, fields, 6, NULL);
+    Py_DECREF(env);
+    return next;
+}
+
+#endif

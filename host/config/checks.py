@@ -15,6 +15,7 @@ from .finding import Finding, Path
 from .schema import EngineEntry, NodeEntry
 from .spec import NodeSpec
 from .suggest import did_you_mean
+from .supervised import check_supervision
 
 ENGINES_MAX: Final = 200_000
 ACQUAINTANCES_MAX: Final = 1_000_000
@@ -31,6 +32,7 @@ def check_meaning(node: NodeEntry, names: Iterable[str], folder: str, cores: fro
     yield from _check_core(("placement", "default"), node.placement.default, cores)
     yield from _check_roots(node.roots, folder)
     yield from _check_lane_bytes(node.transport.lane_bytes)
+    yield from check_supervision(node, known)
     yield from _check_numbers(node)
 
 

@@ -130,6 +130,13 @@ def _wrong_size(error: Any) -> Iterator[Finding]:
     yield Finding(path, f"expected {word} {error.validator_value}{_subject(path)}, found {describe(error.instance)}")
 
 
+def _wrong_alternative(error: Any) -> Iterator[Finding]:
+    """A value that is neither of what a field takes; its description lists that."""
+    path = _path(error)
+    expected = error.schema.get("description") or "another value"
+    yield Finding(path, f"expected {expected}{_subject(path)}, found {describe(error.instance)}")
+
+
 def _too_few(error: Any) -> Iterator[Finding]:
     path = _path(error)
     yield Finding(path, f"expected at least one entry in {_what(path)}", at_key=True)
@@ -150,6 +157,8 @@ _EXPLAIN: Final[dict[str, Callable[[Any], Iterator[Finding]]]] = {
     "minimum": _wrong_size,
     "maximum": _wrong_size,
     "minProperties": _too_few,
+    "minItems": _too_few,
+    "anyOf": _wrong_alternative,
 }
 
 

@@ -22,6 +22,7 @@ from .finding import Finding, Path
 from .problems import ConfigErrors, Place, Problem
 from .schema import EngineEntry, MailboxEntry, NodeEntry
 from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
+from .supervised import child_of, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
 
@@ -163,6 +164,7 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         placement=_placement(entry.placement.default),
         spawned=entry.placement.spawned,
         transport=TransportSpec(entry.transport.local, entry.transport.wait, entry.transport.lane_bytes),
+        supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
         roots=tuple(os.path.realpath(os.path.join(folder, root)) for root in entry.roots),
         data=os.path.normpath(os.path.join(folder, data)),
     )
@@ -180,6 +182,7 @@ def _engines(name: str, engine: EngineEntry, node: NodeEntry) -> list[EngineSpec
         acquaintances=knows,
         mailboxes={int(number): _mailbox(box) for number, box in engine.mailboxes.items()},
         placement=_placement(engine.placement or node.placement.default),
+        child=child_of(engine),
     )
     if not engine.count:
         return [first]

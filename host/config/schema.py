@@ -14,13 +14,19 @@ from msgspec import Meta
 
 from transport.port import LANE_BYTES
 
-from .spec import MAILBOX_CAPACITY
+from .spec import MAILBOX_CAPACITY, SECOND, SHUTDOWN_NS
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
 """Engines one entry may stand for; what one process holds idle."""
 WORD_CHARS_MAX: Final = 64
 MAILBOX_NUMBER_MAX: Final = 255
+RESTARTS_MAX: Final = 10_000
+"""Restarts that are remembered within a period."""
+MEMORY_BYTES_MIN: Final = 32 << 20
+"""Below that not even the interpreter gets going."""
+CPU_NS_MIN: Final = SECOND
+"""The kernel counts this limit in whole seconds."""
 LANE_BYTES_MIN: Final = 4096
 LANE_BYTES_MAX: Final = 1 << 30
 
@@ -64,6 +70,13 @@ MailboxNumber = Annotated[
     ),
 ]
 Items = Annotated[int, Meta(ge=1, le=2**31)]
+Duration = Annotated[int, Meta(ge=0, le=2**53)]
+"""Up to a hundred days, in nanoseconds."""
+Period = Annotated[int, Meta(ge=1, le=2**53)]
+Restarts = Annotated[
+    Annotated[int, Meta(ge=0, le=RESTARTS_MAX)] | Literal["off"],
+    Meta(description=f"a whole number from 0 to {RESTARTS_MAX}, or `off`"),
+]
 
 
 class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +94,13 @@ class MailboxEntry(Written, frozen=True):
     stored_max: Annotated[int, Meta(ge=0, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
 
 
+class LimitsEntry(Written, frozen=True):
+    """What the engine's process may take: data in memory, and time of a processor over its whole life."""
+
+    memory_bytes: Annotated[int, Meta(ge=MEMORY_BYTES_MIN, le=2**53)] | msgspec.UnsetType = msgspec.UNSET
+    cpu_ns: Annotated[int, Meta(ge=CPU_NS_MIN, le=2**62)] | msgspec.UnsetType = msgspec.UNSET
+
+
 class EngineEntry(Written, frozen=True):
     """One engine, or `count` of them, named NAME.1 to NAME.count; NAME then stands for all of them in acquaintances."""
 
@@ -91,6 +111,34 @@ class EngineEntry(Written, frozen=True):
     mailboxes: dict[MailboxNumber, MailboxEntry] = {}
     placement: PlacementText | msgspec.UnsetType = msgspec.UNSET
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    shutdown_ns: Duration = SHUTDOWN_NS
+    limits: LimitsEntry = LimitsEntry()
+    poison: Literal["skip", "stop", "park"] = "skip"
+
+
+class GroupEntry(Written, frozen=True):
+    """Engines supervised together: a supervisor of OTP, its children in their order. Left out: as the node says."""
+
+    engines: Annotated[tuple[Word, ...], Meta(min_length=1)]
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
+    intensity: Restarts | msgspec.UnsetType = msgspec.UNSET
+    period_ns: Period | msgspec.UnsetType = msgspec.UNSET
+
+
+class SupervisionEntry(Written, frozen=True):
+    """When processes are started again, and when they count as stuck. A deadline of 0 is none."""
+
+    intensity: Restarts = 10
+    period_ns: Period = 120 * SECOND
+    backoff_ns: Duration = SECOND // 10
+    backoff_max_ns: Duration = 30 * SECOND
+    healthy_ns: Duration = 60 * SECOND
+    budget: Restarts = 100
+    soft_ns: Duration = 5 * SECOND
+    hard_ns: Duration = 30 * SECOND
+    start_ns: Duration = 30 * SECOND
+    groups: dict[Word, GroupEntry] = {}
 
 
 class PlacementEntry(Written, frozen=True):
@@ -115,6 +163,7 @@ class NodeEntry(Written, frozen=True):
     engines: Annotated[dict[Word, EngineEntry], Meta(min_length=1)]
     placement: PlacementEntry = PlacementEntry()
     transport: TransportEntry = TransportEntry()
+    supervision: SupervisionEntry = SupervisionEntry()
     roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 

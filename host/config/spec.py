@@ -7,11 +7,16 @@ line imports a family; the worker converts them with the family's own types (`co
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from transport.port import LANE_BYTES
+
+SECOND: Final = 1_000_000_000
+
+SHUTDOWN_NS: Final = 5 * SECOND
+"""OTP's default for a worker."""
 
 MAILBOX_CAPACITY = 10_000
 """Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
@@ -40,6 +45,20 @@ class Placement(msgspec.Struct, frozen=True):
         return {"group": f"group {self.group}", "core": f"core {self.core}"}.get(self.kind, self.kind)
 
 
+class ChildSpec(msgspec.Struct, frozen=True):
+    """How an engine's process is supervised. The words are OTP's; limits are those of the process, None: none.
+
+    `shutdown_ns`: time to leave when told to, then it is killed. `poison`: what the engine does once a message of its
+    is in quarantine.
+    """
+
+    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    shutdown_ns: int = SHUTDOWN_NS
+    memory_bytes: int | None = None
+    cpu_ns: int | None = None
+    poison: Literal["skip", "stop", "park"] = "skip"
+
+
 class EngineSpec(msgspec.Struct, frozen=True):
     """One engine instance. `family` is `package.module:NAME`; `params` and `state` are builtins."""
 
@@ -50,6 +69,33 @@ class EngineSpec(msgspec.Struct, frozen=True):
     acquaintances: tuple[str, ...] = ()
     mailboxes: dict[int, MailboxSpec] = {}
     placement: Placement = Placement()
+    child: ChildSpec = ChildSpec()
+    durability: Literal["volatile", "crash", "durable"] = "volatile"
+
+
+class GroupSpec(msgspec.Struct, frozen=True):
+    """Engines that are supervised together, in their order; `engines` has the names of a counted entry one by one."""
+
+    name: str
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
+    engines: tuple[str, ...]
+    intensity: int | None
+    period_ns: int
+
+
+class SupervisionSpec(msgspec.Struct, frozen=True):
+    """Restarts and deadlines of a node. None: no bound; deadlines of 0: none."""
+
+    intensity: int | None = 10
+    period_ns: int = 120 * SECOND
+    backoff_ns: int = SECOND // 10
+    backoff_max_ns: int = 30 * SECOND
+    healthy_ns: int = 60 * SECOND
+    budget: int | None = 100
+    soft_ns: int = 5 * SECOND
+    hard_ns: int = 30 * SECOND
+    start_ns: int = 30 * SECOND
+    groups: tuple[GroupSpec, ...] = ()
 
 
 class TransportSpec(msgspec.Struct, frozen=True):
@@ -70,5 +116,6 @@ class NodeSpec(msgspec.Struct, frozen=True):
     placement: Placement = Placement()
     spawned: Literal["parent", "process"] = "parent"
     transport: TransportSpec = TransportSpec()
+    supervision: SupervisionSpec = SupervisionSpec()
     roots: tuple[str, ...] = ()
     data: str = ""

@@ -8,8 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from host.config.schema import EngineEntry, MailboxEntry, NodeEntry, PlacementEntry, TransportEntry
-from host.config.units import parse_quantity
+from host.config.schema import (
+    EngineEntry,
+    GroupEntry,
+    LimitsEntry,
+    MailboxEntry,
+    NodeEntry,
+    PlacementEntry,
+    SupervisionEntry,
+    TransportEntry,
+)
+from host.config.units import parse_quantity, unit_suffix
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "node-file.md"
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \|", re.MULTILINE)
@@ -17,6 +26,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "The top": NodeEntry,
     "An engine": EngineEntry,
     "Mailboxes": MailboxEntry,
+    "Limits": LimitsEntry,
+    "Supervision": SupervisionEntry,
+    "Groups": GroupEntry,
     "Placement": PlacementEntry,
     "Transport": TransportEntry,
 }
@@ -32,7 +44,7 @@ def test_every_key_is_told_with_its_default(section: str) -> None:
     for name, field in fields.items():
         if field.required:
             assert told[name] == "must be given", name
-        elif isinstance(field.default, int) and name.endswith("_bytes"):
-            assert parse_quantity(told[name].strip("`"), "_bytes") == field.default, name
+        elif isinstance(field.default, int) and (suffix := unit_suffix(name)):
+            assert parse_quantity(told[name].strip("`"), suffix) == field.default, name
         elif isinstance(field.default, str | int):
             assert told[name].strip("`") == str(field.default), name

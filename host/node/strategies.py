@@ -1,0 +1,58 @@
+"""Who is stopped and started when a child of a group died: OTP's strategies, as a plan over an ordered list of children.
+
+The order is that of the node file: started from first to last, each once the one before is ready, stopped from last to
+first (`supervisor.erl`, `restart/3`, `terminate_children`, `start_children`). What a plan leaves out is not touched. A
+temporary child that is stopped with its group is not started again; a transient one that had ended well is.
+
+A failure while a plan is carried out makes a new plan, which covers what the old one had left to do: a child that fails
+later in the order has had all before it started, one that fails earlier takes all after it along.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from host.node.endings import Kind
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A process of a group by the number of its slot."""
+
+    slot: int
+    kind: Kind = "permanent"
+    is_running: bool = True
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Slots to stop, in that order; then, after the pause, slots to start, in that order; and those that are over."""
+
+    stop: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
+    over: tuple[int, ...] = ()
+
+
+def plan_restart(strategy: Strategy, children: tuple[Child, ...], failed: int) -> Plan:
+    """The plan for the death of `failed`, which asked for a restart. `children` in their order, `failed` among them."""
+    at = next(index for index, child in enumerate(children) if child.slot == failed)
+    match strategy:
+        case "one_for_one":
+            touched = children[at : at + 1]
+        case "rest_for_one":
+            touched = children[at:]
+        case "one_for_all":
+            touched = children
+    others = [child for child in touched if child.slot != failed]
+    return Plan(
+        stop=tuple(child.slot for child in reversed(others) if child.is_running),
+        start=tuple(child.slot for child in touched if child.slot == failed or child.kind != "temporary"),
+        over=tuple(child.slot for child in others if child.kind == "temporary"),
+    )
+
+
+def plan_stop(children: tuple[Child, ...]) -> tuple[int, ...]:
+    """Slots to stop when the group gives up, or the node ends: the last one first."""
+    return tuple(child.slot for child in reversed(children) if child.is_running)

@@ -1,0 +1,60 @@
+"""Whether a process is stuck, seen from outside: looks at its control page, and how long nothing has moved there.
+
+A process is stuck while its counters stand still and it does not just wait for mail: it is in a transition, it is
+stopped by a signal, it computes without handling anything, or it does not answer. Only time that passed between two
+looks counts, and at most `LOOK_NS_MAX` for each, so a machine that slept, or a supervisor that was held up itself,
+blames nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+LOOK_NS_MAX: Final = 1_000_000_000
+"""What one look may add, however long ago the last one was."""
+
+Condition = Literal["waiting", "handling", "stopped", "computing", "deaf"]
+Alarm = Literal["", "soft", "hard"]
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """Nanoseconds a process may be stuck before its stack is dumped, and before it is killed; 0: never."""
+
+    soft_ns: int
+    hard_ns: int
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look saw. `moves` changes whenever the process gets anything done."""
+
+    moves: tuple[int, ...]
+    condition: Condition
+
+
+class Watch:
+    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks can tell."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.stuck_ns = 0
+        self._deadlines = deadlines
+        self._last: Look | None = None
+        self._said: Alarm = ""
+
+    def look(self, look: Look, passed_ns: int) -> Alarm:
+        """The alarm that is due now; each comes once until the process moves again."""
+        last, self._last = self._last, look
+        if last is None or last.moves != look.moves or "waiting" in (look.condition, last.condition):
+            self.stuck_ns = 0
+            self._said = ""
+            return ""
+        self.stuck_ns += min(passed_ns, LOOK_NS_MAX)
+        hard_ns, soft_ns = self._deadlines.hard_ns, self._deadlines.soft_ns
+        if hard_ns and self.stuck_ns >= hard_ns and self._said != "hard":
+            self._said = "hard"
+            return "hard"
+        if soft_ns and self.stuck_ns >= soft_ns and not self._said:
+            self._said = "soft"
+            return "soft"
+        return ""

@@ -1,7 +1,8 @@
 """The bases of what engines are made of, and the one codec: frozen structs, plain MessagePack.
 
 A struct here is frozen, but that is shallow; that every field type is immutable too is checked when a family is defined
-(`definition`). A `Map` travels as an array of [key, value] pairs in its order, a `Blob` as bytes; both decode by their
+(`definition`). What is deeply immutable can close no circle, so the garbage collector need not look at it (`gc=False`),
+which makes these structs a good deal cheaper to make and to drop. A `Map` travels as an array of [key, value] pairs in its order, a `Blob` as bytes; both decode by their
 declared types, or the structs inside would come back as lists.
 """
 
@@ -22,12 +23,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """A piece of state or of a message; encoded by field name. Members of a union of values need `tag=True`."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """What engines send: encoded as [tag, fields in order], the tag being the class's name.
 
     Because fields go by place, a later version may only append fields, each with a default.
@@ -39,7 +40,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The parameters of a family, set at an engine's creation; unknown names are refused."""
 
 

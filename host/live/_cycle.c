@@ -310,7 +310,8 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
         return HAND_OVER; /* a due timer comes before mail */
     run->env = Py_NewRef(get(cell, Cell_env));
     run->at = (struct setting){get(cell, Cell_family), run->known->plans, run->known->emits,
-                               get(cell, Cell_configuration), run->known->params, frame->sender, run->mailbox, NULL};
+                               get(cell, Cell_configuration), run->known->params, frame->sender, run->mailbox, NULL,
+                               NULL, NULL, NULL};
     return show_stream(self, cell, run->mailbox, frame) < 0 ? FAILED : DONE;
 }
 
@@ -350,7 +351,8 @@ static int run_commit(Cycle *self, struct run *run, struct change *change)
 static int run_message(Cycle *self, struct run *run, struct lane_frame *frame)
 {
     struct lane_frame before = *frame;
-    struct change change = {0};
+    struct change change;
+    change_start(&change);
     run->at.now = self->now;
     self->words[WORD_N] = frame->first_n;
     PyObject *payload = self->api->payload(self->link, frame);

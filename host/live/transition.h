@@ -21,10 +21,13 @@ enum { DONE = 0, HAND_OVER = 1, FAILED = -1 };
 static PyTypeObject *Arrived, *Become, *Delivery, *Environment, *Outgoing, *Sent;
 static PyObject *commit;
 
-/* What a transition is given, all borrowed; `env` is what the last one left. */
+/* What a transition is given, all borrowed. `kind` is the last message's type, and `plan` its plan, which is plain and of
+ * this mailbox; `state_kind` is the last state's type. The family keeps all three. */
 struct setting {
     PyObject *family, *plans, *emits, *configuration, *params;
     PyObject *sender, *mailbox, *now;
+    PyTypeObject *kind, *state_kind;
+    PyObject *plan;
 };
 
 struct output {
@@ -37,6 +40,12 @@ struct change {
     unsigned count;
     struct output outputs[OUTPUTS_MAX];
 };
+
+static inline void change_start(struct change *change)
+{
+    change->state = change->env = NULL;
+    change->count = 0;
+}
 
 static void change_clear(struct change *change)
 {
@@ -91,7 +100,7 @@ static int is_addressed_plainly(PyObject *target)
 }
 
 /* One send of an action. DONE or HAND_OVER. */
-static int take_sent(struct change *change, const struct setting *at, PyObject *effect)
+static int take_sent(struct change *change, struct setting *at, PyObject *effect)
 {
     PyObject *target = get(effect, Sent_target), *message = get(effect, Sent_message);
     if (target == NULL || message == NULL || change->count == OUTPUTS_MAX || !is_addressed_plainly(target))
@@ -102,22 +111,33 @@ static int take_sent(struct change *change, const struct setting *at, PyObject *
     return DONE;
 }
 
+/* Whether the family has states of this type. 1, 0, or -1 with an exception. */
+static int is_state(struct setting *at, PyTypeObject *kind)
+{
+    if (kind == at->state_kind)
+        return 1;
+    int found = PySet_Contains(get(at->plan, Plan_state_types), (PyObject *)kind);
+    if (found == 1)
+        at->state_kind = kind;
+    return found;
+}
+
 /* One effect of a list that is a state or a send. DONE or HAND_OVER. */
-static int take_effect(struct change *change, const struct setting *at, PyObject *plan, PyObject *effect)
+static int take_effect(struct change *change, struct setting *at, PyObject *effect)
 {
     if (Py_IS_TYPE(effect, Sent))
         return take_sent(change, at, effect);
     if (!Py_IS_TYPE(effect, Become))
         return HAND_OVER;
     PyObject *state = get(effect, Become_state);
-    if (state == NULL || PySet_Contains(get(plan, Plan_state_types), (PyObject *)Py_TYPE(state)) != 1)
+    if (state == NULL || is_state(at, Py_TYPE(state)) != 1)
         return hand_over();
     Py_XSETREF(change->state, Py_NewRef(state));
     return DONE;
 }
 
 /* All other effects: the model's `commit` does them. Outputs that are not messages are Python's. */
-static int take_by_commit(struct change *change, const struct setting *at, PyObject *env, PyObject *message,
+static int take_by_commit(struct change *change, struct setting *at, PyObject *env, PyObject *message,
                           PyObject *effects)
 {
     PyObject *delivered[] = {at->sender, at->mailbox, message};
@@ -147,11 +167,10 @@ static int take_by_commit(struct change *change, const struct setting *at, PyObj
     return verdict;
 }
 
-static int take_effects(struct change *change, const struct setting *at, PyObject *plan, PyObject *env,
-                        PyObject *message, PyObject *effects)
+static int take_effects(struct change *change, struct setting *at, PyObject *env, PyObject *message,
+                        PyObject *effects)
 {
-    PyObject *kind = (PyObject *)Py_TYPE(effects);
-    int verdict = PySet_Contains(get(plan, Plan_state_types), kind);
+    int verdict = is_state(at, Py_TYPE(effects));
     if (verdict < 0)
         return hand_over();
     if (verdict > 0) {
@@ -163,7 +182,7 @@ static int take_effects(struct change *change, const struct setting *at, PyObjec
     else if (PyList_CheckExact(effects) || PyTuple_CheckExact(effects)) {
         verdict = DONE;
         for (Py_ssize_t i = 0; verdict == DONE && i < PySequence_Fast_GET_SIZE(effects); i++)
-            verdict = take_effect(change, at, plan, PySequence_Fast_GET_ITEM(effects, i));
+            verdict = take_effect(change, at, PySequence_Fast_GET_ITEM(effects, i));
     } else
         verdict = HAND_OVER;
     if (verdict == DONE)
@@ -173,10 +192,9 @@ static int take_effects(struct change *change, const struct setting *at, PyObjec
 }
 
 /* The first rule that holds, and its effects. */
-static int run_rules(struct change *change, const struct setting *at, PyObject *plan, PyObject *env, PyObject *message,
-                     PyObject *trigger)
+static int run_rules(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject *trigger)
 {
-    PyObject *candidates = get(plan, Plan_candidates);
+    PyObject *candidates = get(at->plan, Plan_candidates);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(candidates); i++) {
         PyObject *candidate = PyTuple_GET_ITEM(candidates, i);
         PyObject *guard = PyTuple_GET_ITEM(candidate, 0), *match;
@@ -194,25 +212,36 @@ static int run_rules(struct change *change, const struct setting *at, PyObject *
         Py_DECREF(match);
         if (effects == NULL)
             return hand_over();
-        int verdict = take_effects(change, at, plan, env, message, effects);
+        int verdict = take_effects(change, at, env, message, effects);
         Py_DECREF(effects);
         return verdict;
     }
     return HAND_OVER; /* nobody takes it: it is stored */
 }
 
-/* One transition. `*trigger` is the last one's, kept for the next. The change is the caller's when DONE. */
-static int transit(struct change *change, const struct setting *at, PyObject *env, PyObject *message, PyObject **trigger)
+/* The plan of this type of message, when it is plain and of this mailbox. DONE or HAND_OVER. */
+static int find_plan(struct setting *at, PyTypeObject *kind)
 {
-    PyObject *plan = PyDict_GetItemWithError(at->plans, (PyObject *)Py_TYPE(message));
+    PyObject *plan = PyDict_GetItemWithError(at->plans, (PyObject *)kind);
     if (plan == NULL || get(plan, Plan_plain) != Py_True)
         return hand_over();
     if (PyLong_AsLong(get(plan, Plan_mailbox)) != PyLong_AsLong(at->mailbox))
         return hand_over();
+    at->kind = kind;
+    at->plan = plan;
+    return DONE;
+}
+
+/* One transition. `*trigger` is the last one's, kept for the next. The change is the caller's when DONE. */
+static int transit(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject **trigger)
+{
+    int verdict = Py_TYPE(message) == at->kind ? DONE : find_plan(at, Py_TYPE(message));
+    if (verdict != DONE)
+        return verdict;
     *trigger = trigger_for(*trigger, at, env, message);
     if (*trigger == NULL)
         return hand_over();
-    return run_rules(change, at, plan, env, message, *trigger);
+    return run_rules(change, at, env, message, *trigger);
 }
 
 /* The environment with the change's state. `env` is a reference of the caller's, `held` how many there are in all if

@@ -52,6 +52,7 @@ typedef struct {
     PyObject_HEAD
     const struct lane_api *api;
     PyObject *link, *turns, *cells, *stops, *tally, *deadlines, *encode;
+    PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, which is the same without a call */
     Py_buffer words_view;
     volatile uint64_t *words;
     int64_t offset_ns, cycle_ns, now_ns, busy_ns;
@@ -68,13 +69,19 @@ typedef struct {
 static int read_clock(Cycle *self)
 {
     struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    self->now_ns = t.tv_sec * NS_PER_S + t.tv_nsec + self->offset_ns;
-    PyObject *now = PyLong_FromLongLong(self->now_ns);
+    PyObject *now;
+    if (self->clock != NULL) {
+        now = PyObject_CallNoArgs(self->clock);
+        self->now_ns = now == NULL ? -1 : PyLong_AsLongLong(now);
+    } else {
+        clock_gettime(CLOCK_BOOTTIME, &t);
+        self->now_ns = t.tv_sec * NS_PER_S + t.tv_nsec + self->offset_ns;
+        now = PyLong_FromLongLong(self->now_ns);
+    }
     if (now == NULL)
         return -1;
     Py_XSETREF(self->now, now);
-    return 0;
+    return self->now_ns == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 /* The earliest deadline of the slot, or NEVER; -1 with an exception. */
@@ -539,6 +546,7 @@ static int cycle_traverse(Cycle *self, visitproc visit, void *arg)
     Py_VISIT(self->tally);
     Py_VISIT(self->deadlines);
     Py_VISIT(self->encode);
+    Py_VISIT(self->clock);
     Py_VISIT(self->shown_cell);
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
         Py_VISIT(self->known[i].cell);
@@ -554,6 +562,7 @@ static int cycle_clear(Cycle *self)
     Py_CLEAR(self->tally);
     Py_CLEAR(self->deadlines);
     Py_CLEAR(self->encode);
+    Py_CLEAR(self->clock);
     Py_CLEAR(self->shown_cell);
     Py_CLEAR(self->shown_sender);
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
@@ -601,8 +610,11 @@ static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keyword
 {
     static char *names[] = {"link", "scheduler", "words", "offset_ns", NULL};
     PyObject *link, *scheduler, *words;
-    long long offset_ns;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOL:Cycle", names, &link, &scheduler, &words, &offset_ns))
+    PyObject *offset;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO:Cycle", names, &link, &scheduler, &words, &offset))
+        return NULL;
+    long long offset_ns = offset == Py_None ? 0 : PyLong_AsLongLong(offset);
+    if (offset_ns == -1 && PyErr_Occurred())
         return NULL;
     const struct lane_api *api = PyCapsule_Import(LANE_API_NAME, 0);
     if (api == NULL)
@@ -615,7 +627,8 @@ static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->api = api;
     self->link = Py_NewRef(link);
     self->offset_ns = offset_ns;
-    if (cycle_hold(self, scheduler, words) < 0)
+    if (cycle_hold(self, scheduler, words) < 0 ||
+        (offset == Py_None && (self->clock = PyObject_GetAttrString(scheduler, "clock")) == NULL))
         Py_CLEAR(self);
     return (PyObject *)self;
 }

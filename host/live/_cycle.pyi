@@ -8,9 +8,15 @@ from transport.port import Frame
 
 @final
 class Cycle:
-    """Cycles over the lanes of one slot. `link` is a `LaneLink`, `words` the row of a control page."""
+    """Cycles over the lanes of one slot.
 
-    def __init__(self, link: Any, scheduler: Scheduler, words: Words, offset_ns: int) -> None: ...
+    Args:
+        link: a `LaneLink`.
+        words: the row of a control page.
+        offset_ns: of the engine clock (`host.live.clock`), which is then read without a call; None: `scheduler.clock`.
+    """
+
+    def __init__(self, link: Any, scheduler: Scheduler, words: Words, offset_ns: int | None) -> None: ...
     def run(self, poll_ns: int, /) -> list[Frame] | None:
         """Run cycles while they are of the common kind, asleep between them. Only while `Worker.is_calm`.
 

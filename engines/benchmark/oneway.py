@@ -1,8 +1,8 @@
 """A stream of records into one engine: what `bench oneway` measures.
 
-The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed
-with, by its own clock, so that neither start-up nor the command line is in the figure. The records come from a device
-(`engines.benchmark.source`), because a driver may send without being asked each time.
+The sink's action runs for each record and counts it. It tells a listener when it has seen the count it was armed with,
+by its own clock from the order on, so that neither start-up nor the command line is in the figure. The records come
+from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Record(Message):
 
 
 class Seen(Message):
-    """`count` records came in `took_ns`, from the first to the last."""
+    """`count` records came in `took_ns`, from the order for them to the last."""
 
     count: int
     took_ns: int
@@ -42,46 +42,41 @@ class Reset(Message):
     listener: Ref[Seen]
 
 
+class Armed(Value):
+    """What was ordered, when, and who wants to know."""
+
+    count: int
+    began_ns: int
+    listener: Ref[Seen]
+
+
 class Tally(Value):
-    """Records still to come, of how many, and when the first one came."""
+    """Records still to come of those ordered."""
 
     left: int = 0
-    count: int = 0
-    first_ns: int = 0
-    listener: Ref[Seen] | None = None
+    armed: Armed | None = None
 
 
 Recorded = Arrived[Record, None, Tally]
 
 
-def expected(t: Recorded) -> Tally | None:
-    """The tally after this record, while records are expected and the last one is not due."""
+@rule
+def counted(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
+    """State: one less to come. Messages: after the last one, to the listener. Timers, engines: none."""
     tally = t.env.state
-    if tally.left < 2:
-        return None
-    return Tally(tally.left - 1, tally.count, tally.first_ns or t.now_ns, tally.listener)
-
-
-@rule(when=expected)
-def counted(tally: Tally, _t: Recorded) -> Effects[Tally, Seen | Emit]:
-    """State: one less to come. Messages, timers, engines: none."""
-    return tally
-
-
-@rule(priority=1)
-def last(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
-    """State: the empty tally. Messages: what was seen, to the listener, if this was the last one. Others: none."""
-    tally = t.env.state
-    if tally.left != 1 or tally.listener is None:
-        return []
-    return [Become(Tally()), Send(tally.listener, Seen(tally.count, t.now_ns - tally.first_ns))]
+    if tally.left > 1:
+        return Tally(tally.left - 1, tally.armed)
+    armed = tally.armed
+    return (
+        [] if armed is None else [Become(Tally()), Send(armed.listener, Seen(armed.count, t.now_ns - armed.began_ns))]
+    )
 
 
 @rule
 def reset(order: Reset, t: Arrived[Reset, None, Tally]) -> Effects[Tally, Seen | Emit]:
     """State: a new tally. Messages: the order, to the source. Timers, engines: none."""
-    tally = Tally(order.count, order.count, 0, order.listener)
+    tally = Tally(order.count, Armed(order.count, t.now_ns, order.listener))
     return [Become(tally), Send(order.source, Emit(order.count, order.record, Ref(t.me.name)))]
 
 
-SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen | Emit).rules(counted, last, reset)
+SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen | Emit).rules(counted, reset)

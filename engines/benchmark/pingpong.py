@@ -36,40 +36,47 @@ class Serve(Message):
     listener: Ref[Rally]
 
 
+class Terms(Value):
+    """What stays the same in a game: the ball as it is struck, against whom, and who hears of it."""
+
+    ball: Ball
+    wall: Ref[Ball]
+    listener: Ref[Rally]
+
+
 class Game(Value):
     """Round trips left, when the ball left, and the times so far."""
 
+    terms: Terms
     left: int
-    wall: Ref[Ball]
-    listener: Ref[Rally]
     struck_ns: int
     chunk: tuple[int, ...] = ()
     chunks: tuple[tuple[int, ...], ...] = ()
 
-    def with_time(self, taken_ns: int, now_ns: int) -> Game:
-        """The game one round trip later."""
-        chunk, chunks = (*self.chunk, taken_ns), self.chunks
-        if len(chunk) == CHUNK:
-            chunk, chunks = (), (*chunks, chunk)
-        return Game(self.left - 1, self.wall, self.listener, now_ns, chunk, chunks)
+
+Returned = Arrived[Return, None, Game | None]
 
 
 @rule
 def serve(order: Serve, t: Arrived[Serve, None, Game | None]) -> Effects[Game | None, Ball | Rally]:
     """State: a new game. Messages: the first ball. Timers, engines: none."""
-    return [Become(Game(order.rounds, order.wall, order.listener, t.now_ns)), Send(order.wall, Ball(Ref(t.me.name)))]
+    terms = Terms(Ball(Ref(t.me.name)), order.wall, order.listener)
+    return [Become(Game(terms, order.rounds, t.now_ns)), Send(order.wall, terms.ball)]
 
 
 @rule
-def strike(_ball: Return, t: Arrived[Return, None, Game | None]) -> Effects[Game | None, Ball | Rally]:
+def strike(_ball: Return, t: Returned) -> Effects[Game | None, Ball | Rally]:
     """State: one round trip more. Messages: the next ball, or all times to the listener. Timers, engines: none."""
-    game = t.env.state
+    game, now_ns = t.env.state, t.now_ns
     if game is None:
         return []
-    after = game.with_time(t.now_ns - game.struck_ns, t.now_ns)
-    if after.left:
-        return [Become(after), Send(game.wall, Ball(Ref(t.me.name)))]
-    return [Become(None), Send(game.listener, Rally((*after.chunks, after.chunk)))]
+    chunk, chunks = (*game.chunk, now_ns - game.struck_ns), game.chunks
+    if game.left == 1:
+        return [Become(None), Send(game.terms.listener, Rally((*chunks, chunk)))]
+    if len(chunk) == CHUNK:
+        chunk, chunks = (), (*chunks, chunk)
+    terms = game.terms
+    return [Become(Game(terms, game.left - 1, now_ns, chunk, chunks)), Send(terms.wall, terms.ball)]
 
 
 @rule

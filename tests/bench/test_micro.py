@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bench.record import RECORD
-from engines.benchmark.oneway import SINK, Reset, Tally, expected
+from engines.benchmark.oneway import SINK, Reset, Tally
+from engines.examples.timestamping import SERVER, Issued, Limit, Recent, TimeStampRequest, within_limit
 from engines.model import Arrived, Committed, Configuration, Delivery, Environment, Ref, birth, encode, step
 from transport.frames import decode_frame, encode_frame
 from transport.native import native_available
@@ -26,6 +27,8 @@ Benchmark = Callable[..., Any]
 PAYLOAD = encode(RECORD)
 ME = Configuration("node", "sink", None, None)
 ARRIVED = Delivery("source", 0, RECORD)
+LIMITED = Configuration("node", "server", None, Limit(requests=0, window_ns=1, key=b"k" * 32))
+REQUEST = TimeStampRequest(b"hash", Ref("cli"))
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +55,19 @@ def test_decode(benchmark: Benchmark) -> None:
 
 
 @pytest.mark.benchmark(group="transition")
-def test_guard(benchmark: Benchmark, counting: Environment[Tally]) -> None:
+def test_guard(benchmark: Benchmark) -> None:
     """A guard, called as `step` calls it, with the trigger made for it."""
+    params, born = Limit(requests=1, window_ns=1, key=b"k" * 32), birth(SERVER, LIMITED, now_ns=0)
 
-    def guard() -> Tally | None:
-        return expected(Arrived(RECORD, "source", 0, 5, None, counting, ME))
+    def guard() -> Recent | None:
+        return within_limit(Arrived(REQUEST, "cli", 0, 5, params, born, LIMITED))
 
-    assert benchmark(guard) == Tally(999_999, 1_000_000, 5, Ref("cli"))
+    assert benchmark(guard) == Recent((5,))
 
 
 @pytest.mark.benchmark(group="transition")
 def test_step(benchmark: Benchmark, counting: Environment[Tally]) -> None:
-    """A whole transition whose first guard holds: trigger, guard, action, new environment."""
+    """A whole transition of a rule without a guard: trigger, action, new environment."""
     outcome = benchmark(step, SINK, ME, counting, ARRIVED, 5)
     assert (outcome.env.state.left, outcome.outputs, outcome.labels) == (999_999, (), ("counted",))
 
@@ -71,9 +75,9 @@ def test_step(benchmark: Benchmark, counting: Environment[Tally]) -> None:
 @pytest.mark.benchmark(group="transition")
 def test_step_to_the_second_rule(benchmark: Benchmark) -> None:
     """A transition whose first guard says no: what one more candidate costs."""
-    idle = birth(SINK, ME, now_ns=0)
-    outcome = benchmark(step, SINK, ME, idle, ARRIVED, 5)
-    assert (outcome.env.state, outcome.labels) == (Tally(), ("last",))
+    born = birth(SERVER, LIMITED, now_ns=0)
+    outcome = benchmark(step, SERVER, LIMITED, born, Delivery("cli", 0, REQUEST), 5)
+    assert (outcome.env.state, outcome.labels) == (Issued(), ("refuse",))
 
 
 @pytest.mark.benchmark(group="frames of 64")

@@ -1,68 +1,56 @@
-"""`enginehost bench`: which contestants meet in which suite, and the items the command prints."""
+"""What `enginehost bench` calls: measure suites, and the items of its envelope."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from bench.peers import enginehost, eventfd, limit, pyzmq, startup
+import msgspec
+
+from bench.machine import this_run
 from bench.progress import progress_line
-from bench.rounds import ROUNDS, Contestant, interleave
+from bench.rounds import ROUNDS, Suite, interleave
+from bench.suites import NAMES, load_suite
 from host.live.control.protocol import ControlError
 
-RECORDS: Final = 500_000
-"""Of a round of `oneway`: about half a second for the fastest contestant."""
-ROUND_TRIPS: Final = 10_000
-"""Of a round of `pingpong`: its times still fit into one message."""
+Items = list[dict[str, Any]]
 
 
-def _oneway() -> list[Contestant]:
-    return [
-        enginehost.oneway(RECORDS, "lane"),
-        limit.oneway(RECORDS),
-        enginehost.oneway(RECORDS // 2, "zmq"),
-        pyzmq.oneway(RECORDS // 2),
-    ]
+class Effort(msgspec.Struct, frozen=True):
+    """How much is done: counted rounds (None: as the suite says) and the size of each, as a share of the suite's."""
+
+    rounds: int | None = None
+    share: float = 1.0
+
+    def of(self, suite: Suite) -> tuple[int, int]:
+        """Size and rounds for a suite."""
+        return max(round(suite.size * self.share), suite.least), self.rounds or min(ROUNDS, suite.rounds)
 
 
-def _pingpong() -> list[Contestant]:
-    return [
-        enginehost.pingpong("pingpong", ROUND_TRIPS, "lane", "block"),
-        eventfd.pingpong(ROUND_TRIPS),
-        enginehost.pingpong("pingpong", ROUND_TRIPS, "zmq", "block"),
-    ]
+FULL: Final = Effort()
+QUICK: Final = Effort(rounds=3, share=0.2)
+"""For a look; its figures are rough."""
 
 
-def _pingpong_awake() -> list[Contestant]:
-    return [enginehost.pingpong("pingpong-awake", ROUND_TRIPS, "lane", "adaptive")]
-
-
-SUITES: Final[dict[str, Callable[[], list[Contestant]]]] = {
-    "oneway": _oneway,
-    "pingpong": _pingpong,
-    "pingpong-awake": _pingpong_awake,
-    "startup": lambda: [startup.startup()],
-}
-ALSO: Final = {"pingpong": ["pingpong-awake"]}
-"""Suites that are shown beside the one that was asked for."""
-
-
-def run(suites: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Measure suites, one after the other; one item a suite and peer.
-
-    Args:
-        suites: keys of `SUITES`.
-        options: `rounds`, the counted rounds of each contestant.
+def run(suites: Sequence[str], effort: Effort) -> Items:
+    """Measure suites, one after the other; one item a suite and peer. No suites: all of them.
 
     Raises:
         ControlError: `usage` for a suite there is none of.
     """
-    if unknown := [suite for suite in suites if suite not in SUITES]:
-        raise ControlError("usage", f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
-    wanted = dict.fromkeys(name for suite in suites for name in (suite, *ALSO.get(suite, ())))
-    rounds = options.get("rounds", ROUNDS)
+    if unknown := [name for name in suites if name not in NAMES]:
+        raise ControlError("usage", f"no suite {unknown[0]!r}; there are {', '.join(NAMES)}")
+    wanted = [load_suite(name) for name in dict.fromkeys(suites or NAMES)]
+    known = {"run": this_run()}
+    with _progress() as say:
+        figures = [figure for suite in wanted for figure in interleave(suite, *effort.of(suite), say)]
+    return [figure.as_item() | known for figure in figures]
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
     from rich.console import Console
 
     with progress_line(Console(stderr=True)) as say:
-        figures = [figure for suite in wanted for figure in interleave(SUITES[suite](), rounds, say)]
-    return [figure.as_item() for figure in figures]
+        yield say

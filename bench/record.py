@@ -6,17 +6,27 @@ into the same struct.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from engines.benchmark.batch import Batch, Fetch
 from engines.benchmark.oneway import Record, Reset
 
 RECORD: Final = Record(key=b"k" * 64, sequence=1_000_000, source="node/sender/outlet.1")
 """Encodes to 100 bytes."""
 
+BATCH_RECORDS: Final = 64
+BATCH: Final = Batch((RECORD,) * BATCH_RECORDS)
+
 encoder: Final = msgspec.msgpack.Encoder()
 decoder: Final = msgspec.msgpack.Decoder(Record | Reset)
+batch_decoder: Final = msgspec.msgpack.Decoder(Batch | Fetch)
+
+
+def written_record() -> dict[str, Any]:
+    """The record as the command line would write it."""
+    return {"key": "0x" + RECORD.key.hex(), "sequence": RECORD.sequence, "source": RECORD.source}
 
 
 class Counter:
@@ -29,5 +39,12 @@ class Counter:
         """Count a record; begin again at a reset."""
         if isinstance(message, Record):
             self.count += 1
+        else:
+            self.count = 0
+
+    def handle_batch(self, message: Batch | Fetch) -> None:
+        """Count the records of a batch; begin again at an order."""
+        if isinstance(message, Batch):
+            self.count += len(message.records)
         else:
             self.count = 0

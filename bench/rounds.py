@@ -1,79 +1,177 @@
 """Interleaved rounds: how a figure is taken on a noisy machine.
 
 Every contestant of a suite runs once a round, in turn, so that a slow minute hurts all of them alike; the first round
-warms up and is thrown away. What is reported is the median with its extremes, never the best.
+warms up and is thrown away. What is reported is the median with its extremes, never the best. Contestants take turns in
+who goes first, so that none always follows the same one.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterable
-from typing import Final
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
+from bench.spread import LATENCY_QUANTILES, median, quantile
+
 ROUNDS: Final = 5
 """Counted rounds, unless the command says otherwise. Odd, so that the median is a figure that was measured."""
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """One contestant's results in one suite. `values` are in `unit`; `note` says why there are none."""
-
-    suite: str
-    peer: str
-    unit: str
-    values: tuple[float, ...] = ()
-    note: str = ""
-    detail: dict[str, float] = {}
-
-    def as_item(self) -> dict[str, object]:
-        """The item of `bench --json`: suite, peer, unit, median, min, max, rounds, and what else is known."""
-        item: dict[str, object] = {"suite": self.suite, "peer": self.peer, "unit": self.unit}
-        if self.values:
-            item |= {"median": statistics.median(self.values), "min": min(self.values), "max": max(self.values)}
-        return item | {"rounds": len(self.values), "note": self.note, "detail": self.detail}
 
 
 class Unavailable(Exception):
     """This contestant cannot run here; the text says why."""
 
 
+class Round(msgspec.Struct, frozen=True):
+    """What one round gave: its value in the suite's unit, how many it handled, single times, what else is known."""
+
+    value: float
+    handled: int
+    taken_ns: Sequence[int] = ()
+    detail: dict[str, float] = {}
+
+
 class Contestant(msgspec.Struct, frozen=True):
-    """Something that can be measured: `run` makes one round and returns its value, with details by name."""
+    """Something that can be measured: `run` makes one round. `wait` is how its receivers wait, where that is ours."""
+
+    peer: str
+    run: Callable[[], Round]
+    close: Callable[[], None] = lambda: None
+    wait: str = ""
+
+
+class Suite(msgspec.Struct, frozen=True):
+    """A question that is put to several contestants.
+
+    Args:
+        name: what the command calls it.
+        title: what is measured, in a line.
+        unit: of all values: `records/s`, `hops/s`, `engines/s`, `ns`, `bytes`, `bytes/s`.
+        size: how much a contestant does in a round, in what the suite counts.
+        contestants: makes them, for rounds of a given size.
+        rounds: counted rounds at most, where one takes long.
+        least: the smallest size that still means something; `--quick` goes no further down.
+    """
+
+    name: str
+    title: str
+    unit: str
+    size: int
+    contestants: Callable[[int], list[Contestant]]
+    rounds: int = ROUNDS
+    least: int = 1
+
+    @property
+    def more_is_better(self) -> bool:
+        """Rates should be high, times and sizes low."""
+        return self.unit.endswith("/s")
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One contestant's results in one suite. `values` are in `unit`, one a counted round; `note` says why there are
+    none, and `failed` that this was an error and no lack. `taken_ns` are percentiles of single times of all rounds.
+    """
 
     suite: str
     peer: str
     unit: str
-    run: Callable[[], tuple[float, dict[str, float]]]
-    close: Callable[[], None] = lambda: None
+    values: tuple[float, ...] = ()
+    note: str = ""
+    failed: bool = False
+    wait: str = ""
+    handled: int = 0
+    taken_ns: dict[str, float] = {}
+    detail: dict[str, float] = {}
+
+    def as_item(self) -> dict[str, Any]:
+        """The item of `bench --json`: this, and median, smallest and largest value where there are any."""
+        item: dict[str, Any] = msgspec.to_builtins(self) | {"rounds": len(self.values)}
+        if not self.values:
+            return item
+        return item | {"median": median(self.values), "min": min(self.values), "max": max(self.values)}
+
+
+def figure_from(item: dict[str, Any]) -> Figure:
+    """The figure behind an item, as it was stored. Raises `msgspec.ValidationError` for what is none."""
+    return msgspec.convert(item, Figure)
+
+
+class Course(msgspec.Struct):
+    """What has become of one contestant so far."""
+
+    contestant: Contestant
+    rounds: list[Round] = []
+    note: str = ""
+    failed: bool = False
 
 
 def interleave(
-    contestants: Iterable[Contestant], rounds: int, progress: Callable[[str], None] = lambda _line: None
+    suite: Suite, size: int, rounds: int, progress: Callable[[str], None] = lambda _line: None
 ) -> list[Figure]:
     """Run all contestants `rounds` times in turn after one warm-up; those that cannot run say so in their figure."""
-    running = list(contestants)
-    values: dict[str, list[float]] = {c.peer: [] for c in running}
-    details: dict[str, dict[str, float]] = {}
-    notes: dict[str, str] = {}
+    courses = [Course(contestant, []) for contestant in suite.contestants(size)]
+    began_s = time.monotonic()
     try:
         for number in range(rounds + 1):
-            for contestant in running:
-                if contestant.peer in notes:
-                    continue
-                progress(f"{contestant.suite} {contestant.peer}: " + (f"round {number}" if number else "warm-up"))
-                try:
-                    value, detail = contestant.run()
-                except Unavailable as reason:
-                    notes[contestant.peer] = str(reason)
-                    continue
-                if number:
-                    values[contestant.peer].append(value)
-                    details[contestant.peer] = detail
+            for course in _turned(courses, number):
+                if not course.note:
+                    name = f"{suite.name}: {course.contestant.peer}"
+                    when = f"round {number} of {rounds}" if number else "warm-up"
+                    progress(f"{name}, {when} ({time.monotonic() - began_s:.0f} s)")
+                    _take(course, counted=number > 0)
     finally:
-        for contestant in running:
-            contestant.close()
-    return [
-        Figure(c.suite, c.peer, c.unit, tuple(values[c.peer]), notes.get(c.peer, ""), details.get(c.peer, {}))
-        for c in running
-    ]
+        _close(courses)
+    return [_figure(suite, course) for course in courses]
+
+
+def _turned(courses: list[Course], by: int) -> Iterable[Course]:
+    first = by % len(courses)
+    return [*courses[first:], *courses[:first]]
+
+
+def _take(course: Course, counted: bool) -> None:
+    """One round. What goes wrong for one contestant is its note, and the others go on."""
+    try:
+        taken = course.contestant.run()
+    except Unavailable as reason:
+        course.note = str(reason)
+    except Exception as error:
+        course.note, course.failed = f"failed: {type(error).__name__}: {error}", True
+    else:
+        if counted:
+            course.rounds.append(taken)
+
+
+def _close(courses: list[Course]) -> None:
+    """Close all, whatever one of them says; the first error goes on."""
+    errors = []
+    for course in courses:
+        try:
+            course.contestant.close()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _figure(suite: Suite, course: Course) -> Figure:
+    rounds, contestant = course.rounds, course.contestant
+    taken_ns = sorted(taken for each in rounds for taken in each.taken_ns)
+    return Figure(
+        suite.name,
+        contestant.peer,
+        suite.unit,
+        tuple(each.value for each in rounds),
+        course.note,
+        course.failed,
+        contestant.wait,
+        sum(each.handled for each in rounds),
+        {name: quantile(taken_ns, share) for name, share in LATENCY_QUANTILES.items()} if taken_ns else {},
+        _middle([each.detail for each in rounds]),
+    )
+
+
+def _middle(details: list[dict[str, float]]) -> dict[str, float]:
+    """The median over the rounds, name by name."""
+    return {name: median([detail[name] for detail in details]) for name in (details[0] if details else ())}

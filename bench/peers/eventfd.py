@@ -5,19 +5,19 @@ from __future__ import annotations
 import array
 import statistics
 
-from bench.processes import cores
-from bench.rounds import Contestant, Unavailable
+from bench.places import cores
+from bench.rounds import Contestant, Round, Unavailable
 
 
 def pingpong(round_trips: int) -> Contestant:
     """Median nanoseconds of a round trip, each side asleep on a core of its own."""
-    return Contestant("pingpong", "eventfd", "ns", lambda: _round(round_trips))
+    return Contestant("eventfd", lambda: _round(round_trips), wait="block")
 
 
-def _round(round_trips: int) -> tuple[float, dict[str, float]]:
+def _round(round_trips: int) -> Round:
     try:
         from bench._raw import eventfd_round_trips
     except ImportError as error:
         raise Unavailable(f"not compiled: {error}") from None
-    taken_ns = sorted(array.array("Q", eventfd_round_trips(round_trips, *cores())))
-    return statistics.median(taken_ns), {"p99": taken_ns[len(taken_ns) * 99 // 100]}
+    taken_ns = array.array("Q", eventfd_round_trips(round_trips, *cores()))
+    return Round(statistics.median(taken_ns), len(taken_ns), taken_ns)

@@ -1,90 +1,91 @@
 """The raw limit: this project's lane core with nothing on top.
 
 One push a record into the lane, pop to bytes, decode of the union, a bare handler. No engine, no mailbox, no `step`:
-what remains between this and `oneway` of the engine host is the price of the model.
+what remains between this and the engine host is the price of the model.
 """
 
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from bench.processes import cores, forked, pinned
-from bench.record import RECORD, Counter, decoder, encoder
-from bench.rounds import Contestant, Unavailable
+from bench.rounds import Contestant, Round, Unavailable
+from bench.topologies import End, Send, Weave
 from transport.native import native_available, native_reason
 from transport.port import LANE_BYTES
 
 if TYPE_CHECKING:
     from transport.lanes import LaneLink
 
-CONSUMER: Final = 1
-PRODUCER: Final = 2
 DRAIN_MAX: Final = 1024
-PAYLOADS: Final = 7
-"""Index of the payloads in a frame."""
 RETRY_NS: Final = 100_000_000
-"""Bound of a producer's wait for room; the consumer rings much earlier."""
+"""Bound of a sender's wait for room; the receiver rings much earlier."""
 
 Fds = tuple[int, int, int]
 
 
-def oneway(records: int) -> Contestant:
-    """Records a second through one lane to a bare handler."""
-    return Contestant("oneway", "limit", "records/s", lambda: (_round(records), {}))
+def contestant(run: Callable[[Weave], Round], peer: str = "limit") -> Contestant:
+    """The limit in a topology; without the native core it says why it cannot run."""
+
+    def checked() -> Round:
+        if not native_available():
+            raise Unavailable(f"no native lane: {native_reason()}")
+        return run(weave)
+
+    return Contestant(peer, checked, wait="adaptive")
 
 
-def _round(records: int) -> float:
-    if not native_available():
-        raise Unavailable(f"no native lane: {native_reason()}")
+@contextmanager
+def weave(ways: Sequence[tuple[int, int]]) -> Iterator[Lanes]:
+    """A slot for each place; slot n + 1 is place n."""
     from transport.lanes import create_slot
 
-    consumer_core, producer_core = cores()
-    consumer, producer = create_slot(LANE_BYTES), create_slot(LANE_BYTES)
+    slots = [create_slot(LANE_BYTES) for _ in range(1 + max(max(way) for way in ways))]
     try:
-        with (
-            pinned(consumer_core),
-            forked(lambda: _produce(_linked(PRODUCER, producer, CONSUMER, consumer), records), producer_core),
-        ):
-            return _consume(_linked(CONSUMER, consumer, PRODUCER, producer), records)
+        yield Lanes(slots, ways)
     finally:
-        for fd in (*consumer, *producer):
-            os.close(fd)
+        for fds in slots:
+            for fd in fds:
+                os.close(fd)
 
 
-def _linked(slot: int, own: Fds, peer: int, other: Fds) -> LaneLink:
-    from transport.lanes import LaneLink
+class Lanes:
+    """The slots of one round."""
 
-    out_fd, in_fd, doorbell_fd = map(os.dup, own)
-    link = LaneLink(slot, out_fd, in_fd, doorbell_fd)
-    out_fd, in_fd, doorbell_fd = map(os.dup, other)
-    link.attach(peer, out_fd, in_fd, doorbell_fd)
-    return link
+    def __init__(self, slots: list[Fds], ways: Sequence[tuple[int, int]]) -> None:
+        self._slots, self._ways = slots, ways
 
+    def join(self, place: int) -> End:
+        """The link of a place, attached to those it has ways from or to."""
+        from transport.lanes import LaneLink
 
-def _produce(link: LaneLink, records: int) -> None:
-    outlet = link.outlet(CONSUMER, "source", "sink", 0, 1, 1)
-    encode, send = encoder.encode, outlet.send
-    for _ in range(records):
-        payload = encode(RECORD)
-        while not send(payload):
-            link.flush()
-            link.wait(RETRY_NS)
-    link.flush()
-    while True:
-        link.wait(None)
+        out_fd, in_fd, doorbell_fd = map(os.dup, self._slots[place])
+        link = LaneLink(place + 1, out_fd, in_fd, doorbell_fd)
+        for peer in sorted({there for way in self._ways if place in way for there in way if there != place}):
+            link.attach(peer + 1, *map(os.dup, self._slots[peer]))
+        return LaneEnd(link)
 
 
-def _consume(link: LaneLink, records: int) -> float:
-    counter = Counter()
-    handle, decode, start_ns = counter.handle, decoder.decode, 0
-    while counter.count < records:
-        for frame in link.drain(DRAIN_MAX):
-            start_ns = start_ns or time.monotonic_ns()
-            for payload in frame[PAYLOADS]:
-                handle(decode(payload))
-        link.release()
-        if counter.count < records:
-            link.wait(None)
-    return records * 1e9 / (time.monotonic_ns() - start_ns)
+class LaneEnd:
+    """A place's link."""
+
+    def __init__(self, link: LaneLink) -> None:
+        self._link = link
+        self.flush, self.release, self.close = link.flush, link.release, link.close
+
+    def outlet(self, place: int) -> Send:
+        """Pushes into the lane to a place."""
+        send: Send = self._link.outlet(place + 1, "source", "sink", 0, 1, 1).send
+        return send
+
+    def wait_for_room(self) -> None:
+        """Until the lane is half free."""
+        self._link.wait(RETRY_NS)
+
+    def drain(self) -> list[list[bytes]]:
+        """The payloads of all frames that are there; gives way and then sleeps until there are any."""
+        while not (frames := self._link.drain(DRAIN_MAX)):
+            self._link.wait(None)
+        return [frame.payloads for frame in frames]

@@ -1,62 +1,103 @@
-"""pyzmq PUSH/PULL over ipc with msgspec and a bare handler: the usual way to do this in Python, done well.
+"""pyzmq over ipc with msgspec and a bare handler: the usual way to do this in Python, done well.
 
-Plain sockets, drained without waiting; one message a record, as an application would send it.
+Plain sockets, drained without waiting; one message a record, as an application would send it. PUSH/PULL and
+DEALER/ROUTER, where the ROUTER receives and so sees who sent.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
-import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import zmq
 
-from bench.processes import cores, forked, pinned
-from bench.record import RECORD, Counter, decoder, encoder
-from bench.rounds import Contestant
+from bench.rounds import Contestant, Round
+from bench.topologies import End, Send, Weave
 
 HIGH_WATER: Final = 100_000
 """Records queued on either side; enough that neither waits for the other's time slice."""
+DRAIN_MAX: Final = 1023
+"""Parts taken after the first one: an even number in all, so that no message of two parts is torn."""
 
 
-def oneway(records: int) -> Contestant:
-    """Records a second from a process to a bare handler in another one."""
-    return Contestant("oneway", "pyzmq", "records/s", lambda: (_round(records), {}))
+def push_pull(run: Callable[[Weave], Round]) -> Contestant:
+    """PUSH to PULL."""
+    return Contestant("pyzmq", lambda: run(lambda ways: weave(ways, zmq.PUSH, zmq.PULL)))
 
 
-def _round(records: int) -> float:
-    consumer_core, producer_core = cores()
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"ipc://{folder}/peer"
-        with zmq.Context() as context, context.socket(zmq.PULL) as pull, pinned(consumer_core):
-            pull.setsockopt(zmq.RCVHWM, HIGH_WATER)
-            pull.bind(address)
-            with forked(lambda: _produce(address, records), producer_core):
-                return _consume(pull, records)
+def dealer_router(run: Callable[[Weave], Round]) -> Contestant:
+    """DEALER to ROUTER: every message arrives with its sender's identity before it."""
+    return Contestant("pyzmq-router", lambda: run(lambda ways: weave(ways, zmq.DEALER, zmq.ROUTER)))
 
 
-def _produce(address: str, records: int) -> None:
-    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.setsockopt(zmq.SNDHWM, HIGH_WATER)
-        push.connect(address)
-        encode, send = encoder.encode, push.send
-        for _ in range(records):
-            send(encode(RECORD), copy=True)
-        push.close(linger=-1)
-        context.term()
-        os._exit(0)
+@contextmanager
+def weave(ways: Sequence[tuple[int, int]], sender: int, receiver: int) -> Iterator[Addresses]:
+    """A folder for the sockets of one round; each receiving place binds one."""
+    with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
+        yield Addresses(folder, frozenset(there for _, there in ways), sender, receiver)
 
 
-def _consume(pull: zmq.Socket[bytes], records: int) -> float:
-    counter = Counter()
-    handle, decode, receive = counter.handle, decoder.decode, pull.recv
-    handle(decode(receive()))
-    start_ns = time.monotonic_ns()
-    while counter.count < records:
+class Addresses:
+    """Where the places of a round listen."""
+
+    def __init__(self, folder: str, receiving: frozenset[int], sender: int, receiver: int) -> None:
+        self._folder, self._receiving, self._sender, self._receiver = folder, receiving, sender, receiver
+
+    def join(self, place: int) -> End:
+        """A context of its own, with a socket to receive where the place receives."""
+        end = SocketEnd(self._folder, self._sender)
+        if place in self._receiving:
+            end.listen(place, self._receiver)
+        return end
+
+
+class SocketEnd:
+    """A place's sockets."""
+
+    def __init__(self, folder: str, kind: int) -> None:
+        self._folder, self._kind = folder, kind
+        self._context = zmq.Context()
+        self._sending: list[zmq.Socket[bytes]] = []
+        self._receiving: zmq.Socket[bytes] | None = None
+        self._framed = False
+
+    def listen(self, place: int, kind: int) -> None:
+        """Bind the socket of a place."""
+        self._receiving, self._framed = self._context.socket(kind), kind == zmq.ROUTER
+        self._receiving.setsockopt(zmq.RCVHWM, HIGH_WATER)
+        self._receiving.bind(f"ipc://{self._folder}/{place}")
+
+    def outlet(self, place: int) -> Send:
+        """Sends to a place, and waits where its queue is full."""
+        socket = self._context.socket(self._kind)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
+        socket.connect(f"ipc://{self._folder}/{place}")
+        self._sending.append(socket)
+        return socket.send
+
+    def wait_for_room(self) -> None:
+        """A send waits by itself."""
+
+    def flush(self) -> None:
+        """ZeroMQ's own thread sends at once."""
+
+    def drain(self) -> Sequence[Sequence[bytes]]:
+        """What is there, received without waiting, after a part that was waited for."""
+        assert self._receiving is not None, "this place receives"
+        receive = self._receiving.recv
+        taken = [receive()]
         try:
-            while counter.count < records:
-                handle(decode(receive(zmq.NOBLOCK)))
+            for _ in range(DRAIN_MAX):
+                taken.append(receive(zmq.NOBLOCK))
         except zmq.Again:
-            pull.poll()
-    return (records - 1) * 1e9 / (time.monotonic_ns() - start_ns)
+            pass
+        return [taken[1::2]] if self._framed else [taken]
+
+    def release(self) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Close all; what was not sent by now nobody waits for."""
+        self._context.destroy(linger=0)

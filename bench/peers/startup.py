@@ -1,4 +1,4 @@
-"""This project: how long a node of 20 engines in 20 processes takes from the command until each said it is ready.
+"""This project: how long a node of engines in as many processes takes from the command until each said it is ready.
 
 The command is the whole command line in a process of its own, so interpreter and imports count. What idle processes
 cost is a detail of the same round: memory of their own, and the time they ran while nothing happened.
@@ -15,48 +15,53 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.rounds import Contestant
+from bench.memory import private_bytes
+from bench.rounds import Contestant, Round
 from host.live.control.protocol import ControlError
 
-ENGINES: Final = 20
 IDLE_S: Final = 1.0
 COMMAND_S: Final = 60.0
 """Bound of each command; `up` bounds the start itself, earlier."""
 
-NODE: Final = f"""
+NODE: Final = """
 node: bench-startup
 engines:
-  player: {{family: "engines.examples.ping_pong:PLAYER", count: {ENGINES}}}
+  player: {{family: "engines.examples.ping_pong:PLAYER", count: {engines}}}
 placement: {{default: process}}
 """
 
 
-def startup() -> Contestant:
+def startup(engines: int) -> Contestant:
     """Nanoseconds from the command to its end, all engines ready; details of idle processes."""
-    return Contestant("startup", "enginehost", "ns", _round)
+    return Contestant("enginehost", lambda: _round(engines))
 
 
-def _round() -> tuple[float, dict[str, float]]:
+def _round(engines: int) -> Round:
     with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
         config = str(Path(folder, "node.yaml"))
-        Path(config).write_text(NODE)
+        Path(config).write_text(NODE.format(engines=engines))
         begun_ns = time.monotonic_ns()
         try:
             (node,) = _command("up", config, "--detach")
             taken_ns = time.monotonic_ns() - begun_ns
-            return taken_ns, _idle([engine["pid"] for engine in node["ready"]])
+            ready = node["ready"]
+            return Round(taken_ns, len(ready), (), _idle([engine["pid"] for engine in ready]))
         finally:
-            _command("down", "--file", config)
+            _run("down", "--file", config)
 
 
 def _command(*arguments: str) -> list[dict[str, Any]]:
     """The items a command prints. Raises `ControlError` when it fails."""
-    command = [sys.executable, "-m", "host", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    done = _run(*arguments)
     if done.returncode:
         raise ControlError("failed", done.stderr.strip())
     items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
     return items
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "host", *arguments, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
 def _idle(pids: list[int]) -> dict[str, float]:
@@ -64,7 +69,7 @@ def _idle(pids: list[int]) -> dict[str, float]:
     before_ns = sum(map(_ran_ns, pids))
     time.sleep(IDLE_S)
     ran_ns = sum(map(_ran_ns, pids)) - before_ns
-    private = [_private_kib(pid) for pid in pids]
+    private = [private_bytes(pid) / 1024 for pid in pids]
     return {
         "private_kib": statistics.median(private),
         "private_kib_max": max(private),
@@ -74,8 +79,3 @@ def _idle(pids: list[int]) -> dict[str, float]:
 
 def _ran_ns(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
-def _private_kib(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))

@@ -3,51 +3,79 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any, Final
 
 import click
 
-from host.cli.output import Items, emit
+from host.cli.output import Items, diagnose, emit, terminal_width
+from host.cli.problem import CliError
 from host.cli.settings import common
-from host.cli.table import Column, render_table
-from host.cli.units import show_count, show_duration
+from host.live.control.protocol import EXIT_CODES
 
-COLUMNS = (
-    Column("SUITE"),
-    Column("PEER"),
-    Column("UNIT"),
-    Column("MEDIAN", number=True),
-    Column("MIN", number=True),
-    Column("MAX", number=True),
-    Column("ROUNDS", number=True),
-)
+MISSED: Final = EXIT_CODES["violated"]
 
 
 @click.command("bench")
-@click.argument("suites", nargs=-1, required=True, metavar="SUITE...")
+@click.argument("suites", nargs=-1, metavar="SUITE...")
+@click.option("--all", "everything", is_flag=True, help="Run every suite.")
+@click.option("--quick", is_flag=True, help="A fifth of the work in three rounds, for a look.")
 @click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Measure each peer so often.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a report, complete in one file.")
+@click.option("--from", "kept", type=click.Path(), metavar="FILE", help="Measure nothing: show a run kept by --json.")
+@click.option("--compare", type=click.Path(), metavar="FILE", help="Ratios to a run kept by --json, with intervals.")
+@click.option("--gate", type=click.Path(), metavar="FILE", help="Exit with code 8 when a figure misses its bound.")
 @common
-def command(suites: tuple[str, ...], rounds: int | None) -> None:
+def command(
+    suites: tuple[str, ...],
+    everything: bool,
+    quick: bool,
+    rounds: int | None,
+    html: str | None,
+    kept: str | None,
+    compare: str | None,
+    gate: str | None,
+) -> None:
     """Measure SUITE (oneway, pingpong, startup, …) here: engines, the raw limit below them and peers, in turns.
 
     Starts processes of its own and disturbs no running node. Look at ratios, not at figures of different machines.
     """
-    options = {} if rounds is None else {"rounds": rounds}
-    items = importlib.import_module("bench.main").run(suites, options)
+    if bool(suites) + everything + (kept is not None) != 1:
+        raise click.UsageError(f"name suites, or --all, or --from FILE; suites: {', '.join(_bench('suites').NAMES)}")
+    gates = _bench("gate").load_gates(gate) if gate else []
+    earlier = _bench("stored").load_run(compare) if compare else None
+    items = _bench("stored").load_run(kept) if kept else _measured(suites, quick, rounds)
+    if earlier is not None:
+        items = _bench("compare").compared(items, earlier)
+    if html:
+        _bench("report").write_report(html, items)
     emit("bench", items, render_results)
+    _finish(items, _bench("gate").judge(gates, items) if gates else [])
 
 
 def render_results(items: Items) -> str:
     """One line a suite and peer."""
-    return render_table(COLUMNS, [_row(i) for i in items])
+    table: str = _bench("show").render_table(list(items), terminal_width())
+    return table
 
 
-def _row(item: dict[str, object]) -> list[str]:
-    unit = str(item["unit"])
-    figures = [_figure(item[k], unit) for k in ("median", "min", "max")]
-    return [str(item["suite"]), str(item["peer"]), unit, *figures, str(item["rounds"])]
+def _measured(suites: tuple[str, ...], quick: bool, rounds: int | None) -> list[dict[str, Any]]:
+    main = _bench("main")
+    effort = main.QUICK if quick else main.FULL
+    items: list[dict[str, Any]] = main.run(suites, main.Effort(rounds or effort.rounds, effort.share))
+    return items
 
 
-def _figure(value: object, unit: str) -> str:
-    if not isinstance(value, int | float):
-        return "-"
-    return show_duration(round(value)) if unit == "ns" else show_count(value)
+def _finish(items: list[dict[str, Any]], judged: list[Any]) -> None:
+    """Say how gates stand, and that measurements failed; both have their exit codes."""
+    for each in judged:
+        diagnose(each.sentence())
+    if not all(each.held for each in judged):
+        raise click.exceptions.Exit(MISSED)
+    failed = [f"{item['suite']} {item['peer']}" for item in items if item["failed"]]
+    if failed:
+        raise CliError("failed", f"not all could be measured, see their notes: {', '.join(failed)}")
+
+
+def _bench(module: str) -> Any:
+    """A module of `bench`, imported when it is needed: the command line starts without any of it."""
+    return importlib.import_module(f"bench.{module}")

@@ -1,0 +1,153 @@
+"""Actor frameworks: each in an interpreter of its own that lives through all rounds of a suite.
+
+They start threads, servers and processes, which a process that forks for other peers must not have. One line of JSON
+in asks for a round, one line out is the result; end of input is the order to leave. Run as `python -m
+bench.peers.resident MODULE`, where MODULE has a `PEER`.
+
+Nothing may stay behind, whatever the framework thinks: everything below the resident is noted before it is told to
+leave, and killed when it is still there afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from importlib import import_module
+from typing import Any, Final, Protocol
+
+from bench.peers.installed import require
+from bench.rounds import Contestant, Round
+
+ROUND_S: Final = 120.0
+LEAVE_S: Final = 10.0
+ACTORS: Final = {"Ray": "ray", "xoscar": "xoscar", "Thespian": "thespian"}
+"""Names in reports, and the modules: of the framework, and below `bench.peers` of what uses it."""
+
+
+class Peer(Protocol):
+    """What a framework's module offers as `PEER`."""
+
+    def start(self) -> None:
+        """Start the framework, with an actor in a process of its own."""
+
+    def oneway(self, size: int) -> Round:
+        """Send so many records to the actor, one by one."""
+
+    def pingpong(self, size: int) -> Round:
+        """So many round trips with the actor."""
+
+    def stop(self) -> None:
+        """End the framework."""
+
+
+def actors(suite: str, size: int) -> list[Contestant]:
+    """All frameworks, in a suite that is a method of `Peer`."""
+    return [_contestant(name, module, suite, size) for name, module in ACTORS.items()]
+
+
+def _contestant(name: str, module: str, suite: str, size: int) -> Contestant:
+    residents: list[Resident] = []
+
+    def run() -> Round:
+        require(module)
+        if not residents:
+            residents.append(Resident(f"bench.peers.{module}"))
+        return residents[0].round(suite, size)
+
+    def close() -> None:
+        for resident in residents:
+            resident.close()
+
+    return Contestant(name, run, close)
+
+
+class Resident:
+    """The interpreter of a framework, started."""
+
+    def __init__(self, module: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.peers.resident", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def round(self, suite: str, size: int) -> Round:
+        """One round. Raises `RuntimeError` with the last words of a resident that failed, `TimeoutError`."""
+        line = json.dumps({"suite": suite, "size": size}).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(self._process.stdin).write(line)
+            _pipe(self._process.stdin).flush()
+        output = _pipe(self._process.stdout)
+        if not select.select([output], [], [], ROUND_S)[0]:
+            raise TimeoutError(f"no result within {ROUND_S:g} s")
+        answer = output.readline()
+        if not answer:
+            words = _pipe(self._process.stderr).read().decode(errors="replace").strip().splitlines()
+            raise RuntimeError(words[-1] if words else "it ended without a word")
+        taken: dict[str, Any] = json.loads(answer)
+        return Round(taken["value"], taken["handled"], taken["taken_ns"])
+
+    def close(self) -> None:
+        """Tell it to leave, wait, and end what is left of it."""
+        import psutil
+
+        left: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left = psutil.Process(self._process.pid).children(recursive=True)
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(self._process.stdin).close()
+        try:
+            self._process.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for process in psutil.wait_procs(left, timeout=1.0)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=LEAVE_S)
+        _pipe(self._process.stdout).close()
+        _pipe(self._process.stderr).close()
+
+
+def _pipe(file: Any) -> Any:
+    assert file is not None, "all three are pipes"
+    return file
+
+
+def serve(peer: Peer) -> None:
+    """Rounds for each line of input, until it ends. Results go to what was standard output; frameworks print."""
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    peer.start()
+    try:
+        for line in sys.stdin:
+            order = json.loads(line)
+            taken: Round = getattr(peer, order["suite"])(order["size"])
+            result = {"value": taken.value, "handled": taken.handled, "taken_ns": list(taken.taken_ns)}
+            results.write(json.dumps(result) + "\n")
+            results.flush()
+    finally:
+        peer.stop()
+
+
+def timed(trip: Any, size: int) -> Round:
+    """`size` round trips made by calling `trip`."""
+    taken_ns = []
+    for _ in range(size):
+        sent_ns = time.monotonic_ns()
+        trip()
+        taken_ns.append(time.monotonic_ns() - sent_ns)
+    return Round(sorted(taken_ns)[size // 2], size, taken_ns)
+
+
+if __name__ == "__main__":
+    serve(import_module(sys.argv[1]).PEER)

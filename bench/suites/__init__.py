@@ -1,0 +1,34 @@
+"""One file a suite, each with its `SUITE`: what is measured, in which unit, and who takes part.
+
+To add one: a file here, and its name in `NAMES`, in the order in which reports show them. A suite that is not asked
+for is not imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from bench.rounds import Suite
+
+NAMES: Final = (
+    "oneway",
+    "batch",
+    "fanin",
+    "fanout",
+    "pipeline",
+    "pingpong",
+    "pingpong-awake",
+    "ring",
+    "mixed",
+    "spawn",
+    "spawn-process",
+    "density",
+    "startup",
+)
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name, which is one of `NAMES`; `-` stands for `_` in a file's name."""
+    suite: Suite = import_module(f"bench.suites.{name.replace('-', '_')}").SUITE
+    return suite

@@ -1,0 +1,59 @@
+"""Every suite, at a size of next to nothing: all who can run here do, and what they handled is what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.rounds import Contestant, Round, Suite, Unavailable
+from bench.suites import NAMES, load_suite
+from host.live.control.instances import running_instances
+
+SIZE = 240
+"""Divides by eight sources and three places; a batch is 64."""
+HANDLED = {"batch": 192, "mixed": 192, "startup": 3, "spawn-process": 5}
+SIZES = {"startup": 3, "spawn-process": 5}
+
+
+def made(name: str) -> list[Contestant]:
+    return load_suite(name).contestants(SIZES.get(name, SIZE))
+
+
+CONTESTANTS = [(name, index) for name in NAMES for index, _ in enumerate(made(name))]
+
+
+@pytest.mark.parametrize(("name", "index"), CONTESTANTS, ids=str)
+def test_a_round_handles_what_it_was_asked_to(name: str, index: int) -> None:
+    """If false, a rate is of fewer messages than it says, or a round leaves its node behind."""
+    contestant = made(name)[index]
+    try:
+        taken = contestant.run()
+        again = contestant.run()
+    except Unavailable as reason:
+        pytest.skip(f"{contestant.peer}: {reason}")
+    finally:
+        contestant.close()
+    for each in (taken, again):
+        assert each.value > 0 or name == "density", "memory may come from what the process has already"
+        assert_handled(name, contestant.peer, each)
+    assert not [instance for instance in running_instances() if instance.node.startswith("bench-")]
+
+
+def assert_handled(name: str, peer: str, taken: Round) -> None:
+    """Ours does all of it; a slower peer does a share, and never nothing."""
+    whole = HANDLED.get(name, SIZE)
+    if peer == "enginehost":
+        assert taken.handled == whole
+    else:
+        assert 0 < taken.handled <= whole
+    assert len(taken.taken_ns) in (0, taken.handled) or name == "mixed"
+
+
+def test_every_suite_is_one_of_a_kind_and_says_what_it_is() -> None:
+    """If false, a suite cannot be asked for, or a report has no title for it."""
+    suites: list[Suite] = [load_suite(name) for name in NAMES]
+    assert [suite.name for suite in suites] == list(NAMES)
+    assert all(suite.title and suite.unit and suite.size >= suite.least for suite in suites)
+    for suite in suites:
+        peers = [contestant.peer for contestant in suite.contestants(suite.size)]
+        assert len(set(peers)) == len(peers)
+        assert "enginehost" in peers

@@ -14,6 +14,9 @@
 
 #define LANE_API_NAME "transport._lane.api"
 
+/* Instead of a kind: one message in a block, which only `rest` gives. */
+#define LANE_FRAME_IN_BLOCK 255u
+
 struct lane_frame {
     unsigned peer;
     uint32_t kind, mailbox, count; /* `count` messages are left in it */
@@ -30,8 +33,8 @@ struct lane_api {
     int (*begin)(PyObject *link, struct lane_frame *frame);
     /* 1: a frame; 0: no more; -1 with an exception. A lane found broken ends, and the next `begin` says so. */
     int (*take)(PyObject *link, struct lane_frame *frame);
-    /* The next payload of a frame that has one left: a new reference, or NULL with an exception. */
-    PyObject *(*payload)(PyObject *link, struct lane_frame *frame);
+    /* The next payload of a frame that has one left, where it lies until the next `take`. 0, or -1 with an exception. */
+    int (*payload)(PyObject *link, struct lane_frame *frame, const uint8_t **bytes, Py_ssize_t *size);
     /* What is left of a frame, as `transport.port.Frame`: a new reference, or NULL with an exception. */
     PyObject *(*rest)(PyObject *link, struct lane_frame *frame);
     /* 0, or -1 with an exception. */

@@ -37,7 +37,7 @@ static int fill_frame(Link *self, unsigned peer, const struct frame_view *view, 
     if (check_messages(view, finding) < 0 || (!pair_matches(pair, view) && pair_replace(pair, view, finding) < 0))
         return -1;
     frame->peer = peer;
-    frame->kind = h->kind;
+    frame->kind = h->flags & FLAG_IN_BLOCK ? LANE_FRAME_IN_BLOCK : h->kind;
     frame->mailbox = h->mailbox;
     frame->count = h->count;
     frame->epoch = h->epoch;
@@ -77,25 +77,45 @@ static int api_take(PyObject *link, struct lane_frame *frame)
     return 0;
 }
 
-static PyObject *api_payload(PyObject *link, struct lane_frame *frame)
+static int api_payload(PyObject *link, struct lane_frame *frame, const uint8_t **payload, Py_ssize_t *size)
 {
-    const uint8_t *payload = NULL;
     uint32_t bytes = 0;
     struct finding finding;
     (void)link;
-    if (frame_next(&frame->cursor, frame->end, &payload, &bytes, &finding) < 0)
-        return PyErr_Format(Broken, "%s", finding.text); /* not reached: `fill_frame` looked */
+    if (frame_next(&frame->cursor, frame->end, payload, &bytes, &finding) < 0) {
+        PyErr_SetString(Broken, finding.text); /* not reached: `fill_frame` looked */
+        return -1;
+    }
     frame->count--;
     frame->first_n++;
-    return PyBytes_FromStringAndSize((const char *)payload, bytes);
+    *size = bytes;
+    return 0;
+}
+
+/* A frame whose message lies in a block: what its record says is still in the private copy. */
+static PyObject *rest_in_block(Link *self, const struct lane_frame *frame)
+{
+    struct block_record record;
+    memcpy(&record, frame->cursor + 4, sizeof record);
+    PyObject *payloads = build_block_payload(self->core.reaches[frame->peer], &record);
+    if (payloads == NULL)
+        return NULL;
+    return PyObject_CallFunction((PyObject *)Frame, "IIOOIKKN", frame->peer, 0u, frame->sender, frame->target,
+                                 (unsigned)frame->mailbox, (unsigned long long)frame->epoch,
+                                 (unsigned long long)frame->first_n, payloads);
 }
 
 static PyObject *api_rest(PyObject *link, struct lane_frame *frame)
 {
+    if (frame->kind == LANE_FRAME_IN_BLOCK)
+        return rest_in_block((Link *)link, frame);
     PyObject *payloads = PyList_New(0);
     unsigned long long first_n = frame->first_n;
     while (payloads != NULL && frame->count > 0) {
-        PyObject *payload = api_payload(link, frame);
+        const uint8_t *bytes = NULL;
+        Py_ssize_t size = 0;
+        PyObject *payload =
+            api_payload(link, frame, &bytes, &size) < 0 ? NULL : PyBytes_FromStringAndSize((const char *)bytes, size);
         if (payload == NULL || PyList_Append(payloads, payload) < 0)
             Py_CLEAR(payloads);
         Py_XDECREF(payload);

@@ -21,6 +21,7 @@
 
 #include "../../transport/lane_api.h"
 #include "transition.h"
+#include "window.h"
 
 #define MESSAGES_MAX 2048
 #define CYCLE_NS_MAX 5000000ll
@@ -57,6 +58,7 @@ typedef struct {
     volatile uint64_t *words;
     int64_t offset_ns, cycle_ns, now_ns, busy_ns;
     PyObject *now, *trigger;
+    Window *window;
     PyObject *shown_cell, *shown_sender; /* strong */
     uint64_t shown_mailbox, shown_epoch;
     struct pending *pending;
@@ -362,9 +364,10 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame)
     change_start(&change);
     run->at.now = self->now;
     self->words[WORD_N] = frame->first_n;
-    PyObject *payload = self->api->payload(self->link, frame);
-    PyObject *message = payload == NULL ? NULL : PyObject_CallOneArg(run->decode, payload);
-    Py_XDECREF(payload);
+    const uint8_t *bytes = NULL;
+    Py_ssize_t size = 0;
+    int found = self->api->payload(self->link, frame, &bytes, &size);
+    PyObject *message = found < 0 ? NULL : decode_at(run->decode, bytes, size, &self->window);
     int verdict = message == NULL ? hand_over() : transit(&change, &run->at, run->env, message, &self->trigger);
     Py_XDECREF(message);
     if (verdict == DONE)
@@ -579,6 +582,7 @@ static void cycle_dealloc(Cycle *self)
     PyMem_Free(self->pending);
     Py_XDECREF(self->now);
     Py_XDECREF(self->trigger);
+    Py_XDECREF(self->window);
     if (self->words_view.obj != NULL)
         PyBuffer_Release(&self->words_view);
     Py_TYPE(self)->tp_free(self);
@@ -678,7 +682,7 @@ static int find_names(void)
 
 PyMODINIT_FUNC PyInit__cycle(void)
 {
-    if (bind_slots() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&CycleType) < 0)
+    if (bind_slots() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module != NULL && PyModule_AddObjectRef(module, "Cycle", (PyObject *)&CycleType) < 0)

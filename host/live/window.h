@@ -1,0 +1,52 @@
+/* A window on bytes that lie elsewhere: an object to decode from, without a copy, used again for the next bytes.
+ *
+ * Codecs copy what they make out of a buffer. One that kept the buffer instead would keep the window too, which its
+ * reference count shows once the decoding is over: then the bytes are decoded again from an object of their own.
+ */
+#ifndef ENGINEHOST_WINDOW_H
+#define ENGINEHOST_WINDOW_H
+
+#include <Python.h>
+
+typedef struct {
+    PyObject_HEAD
+    const void *bytes;
+    Py_ssize_t size;
+} Window;
+
+static int window_getbuffer(Window *self, Py_buffer *view, int flags)
+{
+    return PyBuffer_FillInfo(view, (PyObject *)self, (void *)self->bytes, self->size, 1, flags);
+}
+
+static PyBufferProcs window_buffer = {(getbufferproc)window_getbuffer, NULL};
+
+static PyTypeObject WindowType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "host.live._cycle.Window",
+    .tp_basicsize = sizeof(Window),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_as_buffer = &window_buffer,
+    .tp_doc = "Bytes that lie elsewhere, for as long as a decoder reads them.",
+};
+
+/* What `decode` makes of these bytes. `*window` is kept for the next time. NULL with an exception. */
+static PyObject *decode_at(PyObject *decode, const void *bytes, Py_ssize_t size, Window **window)
+{
+    if (*window == NULL && (*window = PyObject_New(Window, &WindowType)) == NULL)
+        return NULL;
+    (*window)->bytes = bytes;
+    (*window)->size = size;
+    PyObject *made = PyObject_CallOneArg(decode, (PyObject *)*window);
+    if (Py_REFCNT(*window) == 1)
+        return made;
+    PyObject *copy = PyBytes_FromStringAndSize(bytes, size);
+    Py_XDECREF(made);
+    (*window)->bytes = "";
+    (*window)->size = 0;
+    Py_CLEAR(*window);
+    made = copy == NULL ? NULL : PyObject_CallOneArg(decode, copy);
+    Py_XDECREF(copy);
+    return made;
+}
+
+#endif

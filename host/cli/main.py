@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "timers": "List timers that are set.",
     "mailbox": "Show what waits in the mailboxes of an engine.",
     "dead-letters": "List messages that reached nobody, and why.",
+    "quarantine": "List, look at, replay or discard messages that were set aside.",
+    "restart": "Start an engine again that is degraded or finished.",
     "logs": "Show what engines noted.",
     "events": "Show what happened to engines and processes.",
     "reload": "Replace the code of an engine while it works.",

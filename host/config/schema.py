@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from transport.port import LANE_BYTES
 
-from .spec import MAILBOX_CAPACITY, SECOND, SHUTDOWN_NS
+from .spec import MAILBOX_CAPACITY, SECOND
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
@@ -112,7 +112,7 @@ class EngineEntry(Written, frozen=True):
     placement: PlacementText | msgspec.UnsetType = msgspec.UNSET
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] | msgspec.UnsetType = msgspec.UNSET
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
-    shutdown_ns: Duration = SHUTDOWN_NS
+    shutdown_ns: Duration | msgspec.UnsetType = msgspec.UNSET
     limits: LimitsEntry = LimitsEntry()
     poison: Literal["skip", "stop", "park"] = "skip"
 

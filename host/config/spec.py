@@ -48,12 +48,12 @@ class Placement(msgspec.Struct, frozen=True):
 class ChildSpec(msgspec.Struct, frozen=True):
     """How an engine's process is supervised. The words are OTP's; limits are those of the process, None: none.
 
-    `shutdown_ns`: time to leave when told to, then it is killed. `poison`: what the engine does once a message of its
-    is in quarantine.
+    `shutdown_ns`: time to leave when told to, then it is killed; None: `SHUTDOWN_NS`, and at the end of the node as
+    long as that drains. `poison`: what the engine does once a message of its is in quarantine.
     """
 
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
-    shutdown_ns: int = SHUTDOWN_NS
+    shutdown_ns: int | None = None
     memory_bytes: int | None = None
     cpu_ns: int | None = None
     poison: Literal["skip", "stop", "park"] = "skip"

@@ -17,7 +17,7 @@ def child_of(engine: EngineEntry) -> ChildSpec:
     """The child spec of an engine's entry."""
     limits = engine.limits
     return ChildSpec(
-        engine.restart, engine.shutdown_ns, _given(limits.memory_bytes), _given(limits.cpu_ns), engine.poison
+        engine.restart, _given(engine.shutdown_ns), _given(limits.memory_bytes), _given(limits.cpu_ns), engine.poison
     )
 
 

@@ -14,12 +14,19 @@ numbers may be a message old, and the names are read when they are meant, that i
 | 96     | 1024 | UTF-8       | name of the engine in flight                                                 |
 | 1120   | 1024 | UTF-8       | name of the sender of the message in flight                                  |
 | 2144   | 1952 |             | reserved                                                                     |
+| 4096   |      | UTF-8       | stacks of the worker's threads, as faulthandler writes them on SIGUSR1        |
+
+The stacks lie beyond what is mapped and are written with write(2), by a handler that needs neither the interpreter's
+lock nor a worker that gets anything else done. Reader and writer share the file's position, which only they use.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
+import signal
+import struct
 from typing import Final
 
 import msgspec
@@ -32,8 +39,11 @@ from transport.port import Broken
 PAGE_BYTES: Final = 4_096
 MAGIC: Final = 0x31_45_47_41_50_48_45  # "EHPAGE1", little-endian
 NAME_BYTES_MAX: Final = 1_024
+STACKS_BYTES_MAX: Final = 16 * 1024
+"""Of stacks that are read; faulthandler writes a hundred frames a thread."""
 
 _WORDS_AT: Final = 16
+_WORDS: Final = struct.Struct(f"={progress.WORDS}Q")
 _LENGTHS_AT: Final = 80
 _ENGINE_AT: Final = 96
 _SENDER_AT: Final = 1_120
@@ -78,6 +88,30 @@ def new_control_page() -> int:
     os.ftruncate(descriptor, PAGE_BYTES)
     os.pwrite(descriptor, MAGIC.to_bytes(8, "little"), 0)
     return descriptor
+
+
+def write_stacks_to(descriptor: int) -> None:
+    """From now on SIGUSR1 makes this process write its stacks behind the page.
+
+    Keeps a descriptor of its own, which the next call closes.
+    """
+    faulthandler.register(signal.SIGUSR1, file=os.fdopen(os.dup(descriptor), "wb", buffering=0), all_threads=True)
+
+
+def clear_stacks(descriptor: int) -> None:
+    """Forget stacks that were written before; the next ones begin behind the page."""
+    os.ftruncate(descriptor, PAGE_BYTES)
+    os.lseek(descriptor, PAGE_BYTES, os.SEEK_SET)
+
+
+def read_stacks(descriptor: int) -> str:
+    """What was written since `clear_stacks`, at most `STACKS_BYTES_MAX` of it."""
+    return os.pread(descriptor, STACKS_BYTES_MAX, PAGE_BYTES).decode(errors="replace")
+
+
+def read_words(descriptor: int) -> tuple[int, ...]:
+    """The words of `host.node.progress` as they are now."""
+    return _WORDS.unpack(os.pread(descriptor, _WORDS.size, _WORDS_AT))
 
 
 def read_control_page(descriptor: int) -> Reading:

@@ -30,21 +30,29 @@ class Peer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Birth(msgspec.Struct, frozen=True, array_like=True):
-    """An engine to start: its spec, its parent, and what birth its descendants' names carry (1 is not written)."""
+    """An engine to start: its spec, its parent, and what birth its descendants' names carry (1 is not written).
+
+    `parked`: it takes no trigger before `Unpark`.
+    """
 
     spec: EngineSpec
     parent: str | None = None
     birth: int = 1
+    parked: bool = False
 
 
 class InFlight(msgspec.Struct, frozen=True, array_like=True):
-    """The message a dead process was handling; its successor makes it a dead letter `crashed`. `n` as in a frame."""
+    """The message a dead process was handling; its successor makes it a dead letter `crashed`. `n` as in a frame.
+
+    `poison`: how it killed, more than once; then the successor says `Poisoned` instead.
+    """
 
     engine: str
     sender: str
     mailbox: int
     epoch: int
     n: int
+    poison: str = ""
 
 
 # --- supervisor to worker ---------------------------------------------------------------------------------------------
@@ -57,7 +65,7 @@ class Boot(Packet):
     of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
-    references and versions whose interface the supervisor has.
+    references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     """
 
     node: str
@@ -76,6 +84,8 @@ class Boot(Packet):
     now_ns: int = 0
     spawned: Literal["parent", "process"] = "parent"
     described: tuple[tuple[str, str], ...] = ()
+    memory_bytes: int | None = None
+    cpu_ns: int | None = None
 
 
 class Attach(Packet):
@@ -97,7 +107,10 @@ class Restarted(Packet):
 
 
 class Route(Packet):
-    """Answer to `Resolve`, or news about a name: its slot, or why there is none (`unknown`, `ended`)."""
+    """Answer to `Resolve`, or news about a name: its slot, or why there is none (`unknown`, `ended`).
+
+    A slot with the reason `degraded` takes what its lanes hold, and nobody waits for room there.
+    """
 
     name: str
     slot: int | None
@@ -132,6 +145,12 @@ class Answer(Packet):
     choice: str
 
 
+class Unpark(Packet):
+    """What an engine was parked for is dealt with: it takes triggers again."""
+
+    engine: str
+
+
 class Freeze(Packet):
     """Stop at the next boundary, outputs released, and hand out the engines: answered by `Frozen`."""
 
@@ -155,7 +174,21 @@ class Exit(Packet):
 
 
 ToWorker = (
-    Boot | Attach | Detach | Restarted | Route | Deliver | End | Query | Answer | Freeze | Thaw | Adopt | Go | Exit
+    Boot
+    | Attach
+    | Detach
+    | Restarted
+    | Route
+    | Deliver
+    | End
+    | Query
+    | Answer
+    | Unpark
+    | Freeze
+    | Thaw
+    | Adopt
+    | Go
+    | Exit
 )
 
 
@@ -272,6 +305,23 @@ class Reply(Packet):
     error: str = ""
 
 
+class Poisoned(Packet):
+    """A trigger for the quarantine: its address, digests of state and code, and what it raised or how it killed.
+
+    Descriptor: [payload], the message as it was encoded; none for timers.
+    """
+
+    engine: str
+    sender: str
+    mailbox: int
+    epoch: int
+    n: int
+    now_ns: int
+    state: str
+    code: str
+    detail: str
+
+
 class Frozen(Packet):
     """Answer to `Freeze`: stopped at a boundary. Descriptor: [snapshot]."""
 
@@ -291,5 +341,18 @@ class Event(Packet):
 
 
 ToSupervisor = (
-    Hello | Ready | Failed | Resolve | Spawn | Stopped | Letters | Notes | Waits | Reply | Frozen | Adopted | Event
+    Hello
+    | Ready
+    | Failed
+    | Resolve
+    | Spawn
+    | Stopped
+    | Letters
+    | Notes
+    | Waits
+    | Poisoned
+    | Reply
+    | Frozen
+    | Adopted
+    | Event
 )

@@ -34,6 +34,7 @@ from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.packets import Channel, close_all
 from host.live.supervisor.zygote_start import SOCKET_FD
 from host.live.wire import Packet
+from host.node.endings import CODE_MEMORY
 from transport.port import Closed
 
 ADOPTION_NS_MAX: Final = 5_000_000_000
@@ -124,7 +125,12 @@ def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) ->
 
 
 def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
-    between = os.fork()
+    """Or not at all: where there is no room for a process, the socket closes, and the supervisor tries again later."""
+    try:
+        between = os.fork()
+    except OSError as error:
+        sys.stderr.write(f"zygote: {request.name}: {error}\n")
+        return
     if between == 0:
         try:
             if os.fork() == 0:
@@ -148,6 +154,8 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         code = 0
     except Orphaned:
         pass
+    except MemoryError:
+        code = CODE_MEMORY
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
     except BaseException:

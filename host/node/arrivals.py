@@ -18,8 +18,10 @@ from host.node.cell import Cell
 from host.node.deadlines import NEVER
 from host.node.early import EarlyMail, Letterbox
 from host.node.mailbox import Batch, Inbox
+from host.node.poison import Trigger
 from host.node.progress import Tally
 from host.node.report import Happening, Report
+from host.node.set_aside import set_aside
 
 if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
@@ -30,13 +32,14 @@ CRASHED_NS_MAX: Final = 1_000_000_000
 
 
 class Position(NamedTuple):
-    """A message by its stream and number."""
+    """A message by its stream and number. `poison`: how it killed, more than once; "": it died with its process."""
 
     engine: str
     sender: str
     mailbox: int
     epoch: int
     n: int
+    poison: str = ""
 
 
 class Arrivals:
@@ -162,8 +165,16 @@ class Arrivals:
             inbox = cell.inboxes[mailbox]
             inbox.add(Batch(self._count, sender, epoch, first_n, payloads[:index], True))
             self._scheduler.arrived(cell, inbox, None)
-        self._bury("crashed", sender, cell.name, mailbox, [payloads[index]])
+        if crashed.poison and cell.poison:
+            trigger = Trigger(cell.name, sender, mailbox, epoch, crashed.n)
+            set_aside(self._report, cell, trigger, payloads[index], crashed.poison, self._clock())
+        else:
+            self._bury("crashed", sender, cell.name, mailbox, [payloads[index]])
         self.count_handled(cell, 1)
+        if cell.is_ended:
+            self._scheduler.end(cell)
+            self._bury("ended", sender, cell.name, mailbox, payloads[index + 1 :])
+            return [], first_n
         return payloads[index + 1 :], crashed.n + 1
 
     def _lose_crashed(self) -> None:

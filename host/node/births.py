@@ -41,7 +41,10 @@ class Births:
             raise BirthError(f"{spec.family} is a device, and this process has no event loop")
         configuration, state = self.configure(family, spec, parent, number)
         env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=spec.acquaintances)
-        return scheduler.give_birth(family, configuration, env, spec.mailboxes)
+        cell = scheduler.give_birth(family, configuration, env, spec.mailboxes)
+        if cell is not None and spec.durability != "volatile":
+            cell.poison = spec.child.poison
+        return cell
 
     def configure(
         self, family: Declaration[Any, Any, Any], spec: EngineSpec, parent: str | None, number: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -51,7 +51,10 @@ class Suspension(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None."""
+    """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None.
+
+    `poison`: what follows once a trigger of a journaled engine is set aside; "": nothing is, it is volatile.
+    """
 
     __slots__ = (
         "configuration",
@@ -71,6 +74,7 @@ class Cell:
         "name",
         "notify",
         "only_inbox",
+        "poison",
         "received",
         "sent",
         "stride",
@@ -102,6 +106,7 @@ class Cell:
         self.ways_from_n = 1
         self.told: set[int] = set()
         self.notify: Callable[[], None] | None = None
+        self.poison: Literal["", "skip", "stop", "park"] = ""
         self.is_ended = False
         self.is_queued = False
         self.is_stopping = False

@@ -6,7 +6,7 @@ until all of it left. Causes, and what ends them:
 
     route  the target's slot is being looked up        `route`
     stop   the target's mailbox is filling             `go` (or `restarted`, since a new process has said nothing)
-    room   the lane to the target's slot is full       `poll_room`
+    room   the lane to the target's slot is full       `poll_room`, or the news that nobody reads it for now
 
 Numbers. Each stream (sender, target, mailbox) counts its messages from 1; its `Way` keeps the count while no outlet
 does.
@@ -22,6 +22,7 @@ from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, vie
 from host.node.cell import Cell
 from host.node.neighbours import post_here
 from host.node.report import NoteLine
+from host.node.set_aside import PARKED
 from host.node.signals import Signals
 from host.node.way import Way
 from transport.port import Closed, Link, Outlet, TooLarge
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
 
 Cause = tuple[Literal["route", "stop", "room"], str | int]
+
+DEGRADED: Final = "degraded"
+"""Of a target whose process died too often: its lanes take what they hold, the rest are dead letters."""
 
 ROUTES_MAX: Final = 100_000
 """Names whose slot is remembered; the oldest is asked for again."""
@@ -56,6 +60,7 @@ class Outbox:
         self._births = births
         self._routes: dict[str, int] = {}
         self._asked: set[str] = set()
+        self._degraded: set[str] = set()
 
     def attach(self, scheduler: Scheduler) -> None:
         """Know whose outputs these are. Called once, by the scheduler."""
@@ -116,7 +121,8 @@ class Outbox:
     def take_in(self, cell: Cell) -> None:
         """What a cell brings along unsent waits until the node says where it goes."""
         for target in cell.held:
-            self._wait_for(self._ask(target), cell, target)
+            if target != PARKED:
+                self._wait_for(self._ask(target), cell, target)
 
     def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
         """Take out what is held because nobody knows `target`: (sender, mailbox, message), in order for each sender."""
@@ -142,7 +148,7 @@ class Outbox:
             return self._nowhere(cell, target, mailbox, message)
         try:
             if not outlet.send(encode(message)):
-                return ("room", way.peer)
+                return self._no_room(cell, target, mailbox, message, way.peer)
         except TooLarge as error:
             self.bury("too_large", cell, target, mailbox, message, str(error))
             return None
@@ -151,6 +157,13 @@ class Outbox:
             return self._nowhere(cell, target, mailbox, message)
         cell.sent += 1
         self._scheduler.tally.sent += 1
+        return None
+
+    def _no_room(self, cell: Cell, target: str, mailbox: int, message: Any, peer: int) -> Cause | None:
+        """The lane is full. Nobody waits for one that nobody reads for now."""
+        if target not in self._degraded:
+            return ("room", peer)
+        self.bury(DEGRADED, cell, target, mailbox, message, "")
         return None
 
     # --- other slots --------------------------------------------------------------------------------------------------
@@ -194,14 +207,21 @@ class Outbox:
             self._close_ways(lambda target, way: target == name)
         if slot is None:
             self._routes.pop(name, None)
+            self._degraded.discard(name)
             self.stops.pop(name, None)
             for cause in (("route", name), ("stop", name)):
                 self._give_up(cause, name, reason or "unknown")
             return
+        if reason == DEGRADED:
+            self._degraded.add(name)
+            self.go(name)
+        else:
+            self._degraded.discard(name)
         self._routes[name] = slot
         if len(self._routes) > ROUTES_MAX:
             del self._routes[next(iter(self._routes))]
         self._retry(("route", name))
+        self._retry(("room", slot))
 
     def stop(self, target: str, peer: int) -> None:
         """`target`, in slot `peer`, wants nothing for now."""

@@ -38,7 +38,7 @@ class Trigger(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AfterDeath(msgspec.Struct, frozen=True):
-    """`crashed`: a dead letter; `again`: try it once more; `quarantine`. `failure`: to be counted; "" when it is none."""
+    """`crashed`: a dead letter; `again`: try it once more; `quarantine`. `failure` is to be counted, if not ""."""
 
     fate: Literal["crashed", "again", "quarantine"]
     failure: str = ""

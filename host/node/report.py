@@ -9,7 +9,7 @@ oldest items go.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,9 @@ from engines.model import Delivery, Due, view
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.mailbox import Dropped
+
+if TYPE_CHECKING:
+    from host.node.set_aside import SetAside
 
 LETTERS_MAX: Final = 1_000
 """Letters kept between two reports; also what a node keeps in all."""
@@ -101,6 +104,7 @@ class Report:
         self.resolve: list[str] = []
         self.spawned: list[Child] = []
         self.stopped: list[str] = []
+        self.set_aside: list[SetAside] = []
         self.standing: list[Standing] = []
         self.happenings: deque[Happening] = deque(maxlen=LETTERS_MAX)
         self.notes: deque[NoteLine] = deque()

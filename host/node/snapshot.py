@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -85,6 +85,7 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
     question: QuestionImage | None
     counters: tuple[int, int, int, int, int]
     is_ended: bool
+    poison: Literal["", "skip", "stop", "park"] = ""
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):
@@ -173,6 +174,7 @@ def _cell_image(cell: Cell) -> CellImage:
         None if cell.suspension is None else _question_image(cell.suspension),
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
         cell.is_ended,
+        cell.poison,
     )
 
 
@@ -214,6 +216,7 @@ def _fill(cell: Cell, image: CellImage) -> None:
     cell.is_stopping = bool(image.told) or any(inbox.says_stop for inbox in cell.inboxes.values())
     cell.handled, cell.received, cell.sent, cell.failed, cell.ignored = image.counters
     cell.is_ended = image.is_ended
+    cell.poison = image.poison
     if image.question is not None:
         cell.suspension = _suspension(cell, image.question)
 

@@ -1,4 +1,4 @@
-"""Who is stopped and started when a child of a group died: OTP's strategies, as a plan over an ordered list of children.
+"""Who is stopped and started when a child of a group died: OTP's strategies, as a plan over children in order.
 
 The order is that of the node file: started from first to last, each once the one before is ready, stopped from last to
 first (`supervisor.erl`, `restart/3`, `terminate_children`, `start_children`). What a plan leaves out is not touched. A

@@ -1,11 +1,12 @@
 """What to do when a process ends that should not have: the decision, apart from the deed.
 
-The words are OTP's (`supervisor.erl`, `add_restart`): at most `intensity` restarts within `period`, then the supervisor
-gives up and says so. Here each slot has its own budget, and between restarts lies a growing pause, which OTP lacks: a
-process that dies in its start would otherwise burn its budget within milliseconds.
+The words are OTP's (`supervisor.erl`, `add_restart`): more than `intensity` restarts within `period`, and the
+supervisor gives up and says so. Who counts is a group of the node file, as a supervisor of OTP does, or a process that
+is in none. Two things OTP lacks: between restarts lies a growing pause, because a process that dies in its start would
+otherwise burn its budget within milliseconds; and all restarts of a node are counted once more, together.
 
-A `History` is replaced as a whole. Child specs (permanent, transient, temporary) become a further argument of `judge`;
-groups (one_for_all, rest_for_one) map one verdict to several slots. Neither changes what is here.
+A `History` and a `Budget` are replaced as a whole. Who is restarted with whom is decided in `strategies`, whether an
+end asks for a restart at all in `endings`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ SECOND: Final = 1_000_000_000
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of a slot's restarts, all in nanoseconds but `intensity`.
+    """Bounds of restarts, all in nanoseconds but `intensity`; None: no bound. `pause_first_ns` 0: never a pause.
 
     With the defaults the tenth restart in a row lies about 50 s after the first, so that a fault that passes within a
     minute is survived and one that stays is given up within the period.
     """
 
-    intensity: int = 10
+    intensity: int | None = 10
     period_ns: int = 120 * SECOND
     pause_first_ns: int = SECOND // 10
     pause_ns_max: int = 30 * SECOND
@@ -39,8 +40,16 @@ class History(msgspec.Struct, frozen=True):
     row: int = 0
 
 
+class Budget(msgspec.Struct, frozen=True):
+    """The restarts of a whole node: at most `restarts_max` (None: no bound) within `period_ns`, and those so far."""
+
+    restarts_max: int | None = 100
+    period_ns: int = 120 * SECOND
+    restarts_ns: tuple[int, ...] = ()
+
+
 class Ending(msgspec.Struct, frozen=True):
-    """How a process ended: its exit code, or the signal that killed it."""
+    """How a process ended: its exit code, or the signal that killed it; neither when that is not known."""
 
     code: int | None = None
     signal: int | None = None
@@ -51,29 +60,42 @@ class Restart(msgspec.Struct, frozen=True):
 
     pause_ns: int
     history: History
+    budget: Budget
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Too many restarts within the period: the slot has failed and stays down."""
+    """Too many restarts within the period: no new process comes by itself."""
 
     reason: str
     history: History
 
 
-def judge(history: History, limits: Limits, now_ns: int, chance: float) -> Restart | GiveUp:
-    """The verdict on an ending at `now_ns`. `chance` in [0, 1) spreads the pauses of slots that died together."""
-    recent = tuple(at for at in history.restarts_ns if now_ns - at < limits.period_ns)
-    if len(recent) >= limits.intensity:
-        reason = f"{len(recent)} restarts within {limits.period_ns // SECOND} s"
-        return GiveUp(reason, msgspec.structs.replace(history, restarts_ns=recent))
+def judge(history: History, limits: Limits, budget: Budget, now_ns: int, chance: float) -> Restart | GiveUp:
+    """The verdict on an ending at `now_ns`. `chance` in [0, 1) spreads the pauses of what died together."""
+    own = spend(history.restarts_ns, limits.intensity, limits.period_ns, now_ns)
+    if own is None:
+        return GiveUp(f"{limits.intensity} restarts within {limits.period_ns / SECOND:g} s", history)
+    all_of_node = spend(budget.restarts_ns, budget.restarts_max, budget.period_ns, now_ns)
+    if all_of_node is None:
+        reason = f"{budget.restarts_max} restarts of the whole node within {budget.period_ns / SECOND:g} s"
+        return GiveUp(reason, history)
     row = 0 if now_ns - history.started_ns >= limits.healthy_ns else history.row
     pause_ns = pause_before(row, limits, chance)
-    return Restart(pause_ns, History(now_ns + pause_ns, (*recent, now_ns), row + 1))
+    spent = msgspec.structs.replace(budget, restarts_ns=all_of_node)
+    return Restart(pause_ns, History(now_ns + pause_ns, own, row + 1), spent)
+
+
+def spend(restarts_ns: tuple[int, ...], intensity: int | None, period_ns: int, now_ns: int) -> tuple[int, ...] | None:
+    """The restarts that count from now on, this one included; None when it is one too many. No bound: none counts."""
+    if intensity is None:
+        return ()
+    recent = tuple(at for at in restarts_ns if now_ns - at <= period_ns)
+    return (*recent, now_ns) if len(recent) < intensity else None
 
 
 def pause_before(row: int, limits: Limits, chance: float) -> int:
-    """Nanoseconds before the restart that follows `row` others: none at first, then doubling, halved by chance."""
+    """Nanoseconds before the restart that follows `row` others: none at first, then all of a doubling by chance."""
     if row == 0:
         return 0
     full = min(limits.pause_ns_max, limits.pause_first_ns << min(row - 1, 32))
-    return full // 2 + int(full / 2 * chance)
+    return int(full * chance)

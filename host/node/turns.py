@@ -41,6 +41,7 @@ from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.progress import EPOCH, MAILBOX, STARTED_NS, TIMERS, N, Progress, Tally
 from host.node.report import Report, Standing
+from host.node.set_aside import set_aside, trigger_of
 
 Cause = Delivery[Any] | Due
 
@@ -114,7 +115,7 @@ class Turns:
                 cell.env = env
                 self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome)
                 env = cell.env
-                if cell.suspension is not None or cell.is_ended:
+                if cell.suspension is not None or cell.is_ended or cell.held:
                     break
                 timers, is_timed = env.timers, deadlines.earliest != NEVER
             if is_timed:
@@ -231,9 +232,20 @@ class Turns:
                 self._bury_cause(cell, "hidden" if is_hidden else "type", cause, reason)
             case Failed(_, traceback):
                 cell.failed += 1
-                self._bury_cause(cell, "failed", cause, traceback)
+                self._fail(cell, cause, traceback)
             case _:
                 raise AssertionError(f"{cell.name}: {outcome!r}")
+
+    def _fail(self, cell: Cell, cause: Cause, traceback: str) -> None:
+        """An action raised: a second try would raise again. A journaled engine's trigger goes to quarantine."""
+        if not cell.poison:
+            self._bury_cause(cell, "failed", cause, traceback)
+            return
+        item = cause if isinstance(cause, Due) else cause.message
+        trigger = trigger_of(cell, cause, self._words[EPOCH], self._words[N])
+        set_aside(self._report, cell, trigger, item, traceback, self._clock())
+        if isinstance(cause, Due):
+            self._end_timers(cell, cause)
 
     def _suspend(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], question: Choose[Any]) -> None:
         timeout_ns = question.timeout_ns
@@ -246,13 +258,16 @@ class Turns:
     def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:
         """Timers that failed are over, like any elapsed timer; a message becomes a dead letter as it is."""
         if isinstance(cause, Due):
-            timers = cell.env.timers
-            for handle in cause.handles:
-                timers = timers.without(handle.name)
-            cell.env = msgspec.structs.replace(cell.env, timers=timers)
+            self._end_timers(cell, cause)
             self.bury(cell, reason, "", 0, cause, False, detail)
         else:
             self.bury(cell, reason, cause.sender, cause.mailbox, cause.message, False, detail)
+
+    def _end_timers(self, cell: Cell, due: Due) -> None:
+        timers = cell.env.timers
+        for handle in due.handles:
+            timers = timers.without(handle.name)
+        cell.env = msgspec.structs.replace(cell.env, timers=timers)
 
     def bury_suspended(self, cell: Cell) -> None:
         """The cell is ended from outside: a message it stood at a choice for was taken and will not be handled."""

@@ -19,10 +19,13 @@ from host.live.control.overview import list_engines, node_item
 from host.live.control.protocol import ControlError, Request, Response
 from host.live.control.sending import Dispatch, bury_ended, send_message
 from host.live.control.server import Send
+from host.live.supervisor import quarantined
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
+from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
 from host.live.supervisor.reload import reload_engine
+from host.live.supervisor.restarts import restart_degraded
 from host.node.routing import Missing, Resident
 
 QUERY_NS: Final = 2_000_000_000
@@ -54,6 +57,8 @@ class Operations:
             "mailbox": self._mailbox,
             "dead_letters": self._dead_letters,
             "reload": self._reload,
+            "restart": self._restart,
+            "quarantine": self._quarantine,
             "answer": self._answer,
             "down": self._down,
         }
@@ -126,6 +131,39 @@ class Operations:
         resident = self._resident(args["engine"])
         item = await reload_engine(self._node, resident, args.get("to") or "", args["timeout_ns"])
         return Response("reload", [item])
+
+    async def _restart(self, args: Args) -> Response:
+        resident = self._resident(args["engine"])
+        slot = self._node.slots[resident.slot]
+        if slot.state not in ("degraded", "finished"):
+            raise ControlError(
+                "conflict", f"{resident.name} is {slot.state}; what is degraded or finished can be restarted"
+            )
+        restart_degraded(self._node, slot)
+        return Response("restart", [{"engine": resident.name}])
+
+    async def _quarantine(self, args: Args) -> Response:
+        node = self._node
+        match args["do"]:
+            case "ls":
+                if args.get("engine"):
+                    self._known(args["engine"])
+                entries = node.quarantine.entries(args.get("engine") or "")
+                return Response("quarantined", [shown(held, whole=False) for held in entries])
+            case "show":
+                return Response("quarantined", [quarantined.show(node, args["id"])])
+            case "replay":
+                return Response("quarantined", [await self._in_time(quarantined.replay(node, args["id"]))])
+            case "discard":
+                return Response("quarantined", [quarantined.release(node, args["id"])])
+            case other:
+                raise ControlError("usage", f"a quarantine can be asked to ls, show, replay or discard, not {other!r}")
+
+    async def _in_time(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await asyncio.wait_for(work, QUERY_NS / 1e9)
+        except TimeoutError:
+            raise ControlError("timeout", "the engine takes no messages now; the entry stays") from None
 
     async def _answer(self, args: Args) -> Response:
         engine, choice = args["engine"], str(args["choice"])

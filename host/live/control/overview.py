@@ -79,10 +79,14 @@ def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
 
 
 def _state(node: Node, resident: Resident, slot: Slot, stats: dict[str, Any], has_answered: bool) -> str:
-    if resident.name in node.faults or slot.state == "failed":
+    if slot.state in ("degraded", "finished"):
+        return slot.state
+    if resident.name in node.faults:
         return "failed"
-    if slot.state in ("starting", "restarting", "stopping") or resident.name not in node.running:
+    if slot.state in ("starting", "restarting", "recalled", "stopping") or resident.name not in node.running:
         return slot.state if slot.state != "running" else "starting"
+    if resident.name in node.quarantine.parked():
+        return "parked"
     if resident.name in node.waits:
         return "suspended"
     if not has_answered:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from host.live.supervisor import links, population, restarts
+from host.live.supervisor import links, population, quarantined, restarts
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
@@ -26,6 +26,7 @@ from host.live.wire import (
     Letters,
     Noted,
     Notes,
+    Poisoned,
     Ready,
     Reply,
     Resolve,
@@ -35,7 +36,7 @@ from host.live.wire import (
     ToSupervisor,
     Waits,
 )
-from host.node.supervision import Ending, History
+from host.node.supervision import Ending
 
 
 class PacketDesk:
@@ -66,6 +67,8 @@ class PacketDesk:
         slot.process = None
         if node.phase == "starting" and slot.state == "starting":
             restarts.failed_to_start(node, slot, process.pid, ending)
+        elif slot.state == "recalled":
+            restarts.recalled(node, slot, process.pid, ending)
         elif slot.state != "stopping":
             restarts.crashed(node, slot, process.pid, ending)
         elif node.phase != "stopping":
@@ -93,6 +96,8 @@ class PacketDesk:
                 node.waits.pop(engine, None)
                 if options:
                     node.waits[engine] = packet
+            case Poisoned():
+                quarantined.take(node, packet, descriptors)
             case Reply():
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
@@ -135,6 +140,7 @@ class PacketDesk:
             node.on_fault(engine, reason, detail)
         elif not slot.unready and all(r.name in node.faults for r in node.directory.in_slot(slot.number)):
             assert slot.process is not None
+            slot.killing = "start_failed"
             slot.process.kill()
             return
         self._settle(slot)
@@ -145,6 +151,7 @@ class PacketDesk:
         if slot.state == "starting" and not slot.unready:
             slot.move("ready")
             slot.in_flight = None
+            slot.settled.set()
         node.check_settled()
 
     def _take_spawn(self, slot: Slot, spawn: Spawn) -> None:
@@ -160,7 +167,7 @@ class PacketDesk:
         """A slot made for a child: mail for it may already be in the lanes, the process follows."""
         slot.device = await self._is_device(family)
         if slot.state == "starting" and self._node.phase != "stopping":
-            population.launch(self._node, slot, History(self._node.now_ns()))
+            population.launch(self._node, slot)
 
     def _take_notes(self, slot: Slot, notes: tuple[Noted, ...], dropped: int) -> None:
         lines = [{"time": n.now_ns, "engine": n.engine, "text": n.text, "fields": n.fields} for n in notes]

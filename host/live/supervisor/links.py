@@ -19,6 +19,7 @@ from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import Attach, Detach, Peer, Restarted, Route
+from host.node.outbox import DEGRADED
 from host.node.routing import Missing
 
 NO_SLOT: Final = "no_slot"
@@ -63,6 +64,23 @@ def tell_gone(node: Node, slot: Slot, name: str, reason: str) -> None:
         node.tell(peer, Route(name, None, reason))
 
 
+def tell_degraded(node: Node, slot: Slot) -> None:
+    """Nobody reads this slot's lanes for now: they take what they hold, and nobody waits for room in them."""
+    tell_restarted(node, slot)
+    _tell_all(node, slot, DEGRADED)
+
+
+def tell_back(node: Node, slot: Slot) -> None:
+    """A slot that was degraded is not any more."""
+    _tell_all(node, slot, "")
+
+
+def _tell_all(node: Node, slot: Slot, reason: str) -> None:
+    for resident in node.directory.in_slot(slot.number):
+        for peer in slot.linked - {SLOT_SUPERVISOR}:
+            node.tell(peer, Route(resident.name, slot.number, reason))
+
+
 def detach(node: Node, slot: Slot) -> None:
     """A slot is dissolved: its peers forget it."""
     for peer in slot.linked - {SLOT_SUPERVISOR}:
@@ -83,11 +101,12 @@ def _answer(node: Node, slot: Slot, name: str, *, is_final: bool) -> bool:
         if reason == "unknown" and not is_final:
             return False
         node.tell(slot.number, Route(name, None, reason))
-    elif node.slots[found.slot].state == "failed":
-        node.tell(slot.number, Route(name, None, "failed"))
+    elif node.slots[found.slot].state == "finished":
+        node.tell(slot.number, Route(name, None, "ended"))
     else:
         link(node, slot.number, found.slot)
-        node.tell(slot.number, Route(name, found.slot))
+        is_degraded = node.slots[found.slot].state == "degraded"
+        node.tell(slot.number, Route(name, found.slot, DEGRADED if is_degraded else ""))
     return True
 
 

@@ -7,15 +7,17 @@ reopened read-only.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from typing import Final
 
 from host.config.spec import TransportSpec
 from host.live.control.sessions import Attacher
-from host.live.control_page import new_control_page, read_control_page
+from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
-from host.live.supervisor.slots import Memory
+from host.live.supervisor.slots import Memory, Stuck
 from host.live.wire import InFlight
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
@@ -44,6 +46,25 @@ class SlotMemory:
             return read_control_page(self._page).in_flight
         except Broken:
             return None
+
+    def moves(self) -> tuple[int, ...]:
+        """As `Memory.moves`."""
+        return read_words(self._page)
+
+    def stuck_at(self) -> Stuck:
+        """As `Memory.stuck_at`; what is in flight is left out when the page is unreadable."""
+        stack = read_stacks(self._page)
+        try:
+            reading = read_control_page(self._page)
+        except Broken:
+            return Stuck(stack=stack)
+        return Stuck(reading.engine, reading.in_flight, stack)
+
+    def dump_stack(self, pid: int) -> None:
+        """As `Memory.dump_stack`."""
+        clear_stacks(self._page)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGUSR1)
 
     def close(self) -> None:
         """As `Memory.close`."""

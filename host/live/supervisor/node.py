@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from host.config.spec import NodeSpec
 from host.live.control.rates import Rates
+from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.processes import Process, Reaper
+from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
 from host.live.supervisor.slots import Memory, Slot
 from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
 from host.node.routing import Directory
-from host.node.supervision import Ending, Limits
+from host.node.supervision import Budget, Ending, Limits
 
 if TYPE_CHECKING:
     from host.live.control.sessions import Sessions
+    from host.live.supervisor.groups import Group
     from host.live.supervisor.reload import Reload
 
 SLOT_SUPERVISOR: Final = 0
@@ -69,7 +72,11 @@ class Node:
     now_ns: Callable[[], int]
     started_ns: int
     data: str
+    quarantine: Quarantine
+    memory_kills: MemoryKills
     limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
+    groups: dict[str, Group] = field(default_factory=dict)
     phase: Phase = "starting"
     directory: Directory = field(default_factory=Directory)
     slots: dict[int, Slot] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,9 +20,12 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Deliver, Exit, InFlight, Letter, Spawn
 from host.live.zygote import Fork
+from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned
 from host.node.routing import Missing, Resident
-from host.node.supervision import History
+
+if TYPE_CHECKING:
+    from host.live.supervisor.groups import Group
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 16 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB."""
@@ -39,26 +42,35 @@ class TooBig(Exception):
 
 
 def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
-    """Make the slots of the node file and start all their processes. Raises `TooBig`, before anything is started."""
+    """Make the slots of the node file, and start all their processes but those of groups.
+
+    Raises `TooBig`, before anything is started.
+    """
     specs = {spec.name: spec for spec in node.spec.engines}
     list(_chunks([Birth(spec) for spec in node.spec.engines]))
     for plan in plans:
         _make_slot(node, plan, [Resident(specs[name], plan.slot) for name in plan.engines])
+    for group in node.groups.values():
+        _gather(node, group)
     for slot in node.slots.values():
-        launch(node, slot, History(node.now_ns()))
+        if slot.group is None:
+            launch(node, slot)
 
 
-def launch(node: Node, slot: Slot, history: History, crashed: InFlight | None = None) -> None:
+def launch(node: Node, slot: Slot) -> None:
     """A new process for all engines of a slot that has none."""
     births = births_of(node, slot)
     slot.epoch += 1
-    slot.history = history
+    slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
     slot.unready = {birth.spec.name for birth in births}
+    slot.settled.clear()
+    slot.killing = ""
     slot.process = bear(node, slot)
-    send_boot(node, slot, slot.process, births, crashed=crashed)
+    send_boot(node, slot, slot.process, births, crashed=slot.in_flight)
     links.attach_all(node, slot, slot.process)
     if not births:
         slot.move("ready")
+        slot.settled.set()
 
 
 def bear(node: Node, slot: Slot) -> Process:
@@ -69,7 +81,9 @@ def bear(node: Node, slot: Slot) -> Process:
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:
     """The engines of a slot, as they are to be born now."""
-    return [Birth(r.spec, r.parent, r.birth) for r in node.directory.in_slot(slot.number)]
+    here = node.directory.in_slot(slot.number)
+    parked = node.quarantine.parked()
+    return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in here]
 
 
 def send_boot(
@@ -101,6 +115,8 @@ def send_boot(
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
         described=node.described(birth.spec.family for birth in births),
+        memory_bytes=max((limit for b in births if (limit := b.spec.child.memory_bytes)), default=None),
+        cpu_ns=max((limit for b in births if (limit := b.spec.child.cpu_ns)), default=None),
     )
     process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
     for births_more in others:
@@ -166,9 +182,18 @@ def _dissolve(node: Node, slot: Slot) -> None:
 def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned: bool = False) -> Slot:
     slot = Slot(plan, node.transport.memory(plan.slot), spawned=spawned)
     node.slots[plan.slot] = slot
+    slot.kind = strongest(frozenset(resident.spec.child.restart for resident in residents))
     for resident in residents:
         node.directory.enter(resident)
     return slot
+
+
+def _gather(node: Node, group: Group) -> None:
+    """Find the slots of a group, in the order of its engines."""
+    there = [found for name in group.spec.engines if not isinstance(found := node.directory.find(name), Missing)]
+    group.slots = list(dict.fromkeys(resident.slot for resident in there))
+    for number in group.slots:
+        node.slots[number].group = group
 
 
 def _refuse_spawn(node: Node, spec: EngineSpec, parent: str) -> None:

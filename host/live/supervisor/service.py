@@ -18,28 +18,34 @@ import signal
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
 import uvloop
 
-from host.config.spec import NodeSpec
+from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
 from host.live import clock
 from host.live.control.instances import Instance
 from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
 from host.live.lifeline import become_subreaper
-from host.live.supervisor import population
+from host.live.supervisor import groups, population
 from host.live.supervisor.desk import PacketDesk
+from host.live.supervisor.groups import Group
 from host.live.supervisor.memory import SlotTransport
+from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.processes import Reaper
+from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.shutdown import shut_down
 from host.live.supervisor.startup import Progress, notify_system
+from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
 from host.node.placement import NoSlot, lay_out
+from host.node.supervision import Budget, Limits
 from transport.native import NativeMissing
 from transport.port import Frame
 
@@ -91,10 +97,12 @@ class _Service:
         node.desk = PacketDesk(node, self._is_device)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
+        watching = asyncio.create_task(Watching(node, self._spec.supervision, node.memory_kills).run())
         try:
             return await self._live()
         finally:
             tending.cancel()
+            watching.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
             if self._control is not None:
@@ -128,6 +136,7 @@ class _Service:
             if look is not None and not self._faults:
                 devices = frozenset(e.name for e in engines if look.is_device(e.family))
                 population.populate(self._node, lay_out(engines, devices))
+                groups.start_all(self._node)
         except (NoSlot, population.TooBig) as error:
             return self._fail("configuration", str(error))
         if not self._faults:
@@ -155,6 +164,8 @@ class _Service:
         return (await self._inspector().look_at(family)).device
 
     def _make_node(self) -> Node:
+        supervision = self._spec.supervision
+        limits = _limits(supervision)
         offset_ns = clock.offset_now()
         now_ns = clock.engine_clock(offset_ns)
         transport = SlotTransport(self._spec.transport, self._runtime)
@@ -169,6 +180,11 @@ class _Service:
             now_ns=now_ns,
             started_ns=now_ns(),
             data=self._data,
+            quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
+            memory_kills=MemoryKills(),
+            limits=limits,
+            budget=Budget(supervision.budget, supervision.period_ns),
+            groups={group.name: Group(group, _limits_of(group, limits)) for group in supervision.groups},
             on_ready=self._tell_ready,
             on_fault=self._note_fault,
         )
@@ -256,6 +272,14 @@ class _Service:
     def _fail(self, error: str, message: str) -> int:
         self._progress.tell(Response("failed", list(self._faults), error=error, message=message))
         return EXIT_CODES[error]
+
+
+def _limits(spec: SupervisionSpec) -> Limits:
+    return Limits(spec.intensity, spec.period_ns, spec.backoff_ns, spec.backoff_max_ns, spec.healthy_ns)
+
+
+def _limits_of(group: GroupSpec, limits: Limits) -> Limits:
+    return msgspec.structs.replace(limits, intensity=group.intensity, period_ns=group.period_ns)
 
 
 def _import_late() -> None:

@@ -1,5 +1,8 @@
 """The end of a node: workers are told to leave, and who is still there after the deadline is killed.
 
+The processes of a group leave one after the other, the last one first, each within its shutdown time; all others at
+once.
+
 A slot that waits for its next process is stopped first, so none is born on the way. A candidate of a reload just goes;
 who owns its slot is told like the others.
 """
@@ -9,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
+from host.live.supervisor.groups import shutdown_ns_of
 from host.live.supervisor.node import Node
-from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
 from host.live.wire import Exit
 
 KILL_NS: Final = 1_000_000_000
@@ -25,17 +29,16 @@ async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
     node.phase = "stopping"
     for reload in tuple(node.reloads.values()):
         reload.abort("the node stops")
+    for group in node.groups.values():
+        group.halt()
     processes = [slot.process for slot in node.slots.values() if slot.process is not None]
     for slot in node.slots.values():
-        if slot.state != "failed":
-            slot.move("stop")
-    for process in processes:
-        process.send(Exit(drain_ns))
-    await _wait_all(processes, drain_ns + KILL_NS, kill)
+        slot.move("stop")
+    await _or_kill([_leave_in_turn(node, chain, drain_ns) for chain in _chains(node)], kill)
     for process in processes:
         if process.is_alive:
             process.kill()
-    await _wait_all(processes, KILL_NS, asyncio.Event())
+    await _or_kill([process.wait(KILL_NS) for process in processes], asyncio.Event())
     node.event("down", "", pid=os.getpid())
     _give_back(node)
 
@@ -47,13 +50,28 @@ def _give_back(node: Node) -> None:
     node.sessions.close()
     node.events.close()
     node.logs.close()
+    node.quarantine.close()
 
 
-async def _wait_all(processes: Sequence[Process], timeout_ns: int, kill: asyncio.Event) -> None:
-    """Until all have ended, the time is up, or `kill` is set."""
-    if not processes:
-        return
-    ends = asyncio.gather(*(process.wait(timeout_ns) for process in processes))
+def _chains(node: Node) -> list[list[Slot]]:
+    """Slots that leave one after the other, the last one first: those of a group; and each of the others alone."""
+    alone = [[slot] for slot in node.slots.values() if slot.group is None]
+    return alone + [[node.slots[number] for number in reversed(group.slots)] for group in node.groups.values()]
+
+
+async def _leave_in_turn(node: Node, chain: Sequence[Slot], drain_ns: int) -> None:
+    for slot in chain:
+        process = slot.process
+        if process is not None:
+            leave_ns = min(drain_ns, shutdown_ns_of(node, slot, drain_ns))
+            process.send(Exit(leave_ns))
+            if not await process.wait(leave_ns + KILL_NS):
+                process.kill()
+
+
+async def _or_kill(works: Sequence[Coroutine[Any, Any, object]], kill: asyncio.Event) -> None:
+    """Until all is done, or `kill` is set."""
+    ends = asyncio.gather(*works)
     killed = asyncio.ensure_future(kill.wait())
     await asyncio.wait((ends, killed), return_when=asyncio.FIRST_COMPLETED)
     for task in (ends, killed):

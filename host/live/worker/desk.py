@@ -15,6 +15,7 @@ from host.live import wire
 from host.live.packets import close_all, memory_file
 from host.live.worker.own_link import Attach
 from host.live.worker.views import show
+from host.node.set_aside import unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
 
@@ -85,6 +86,8 @@ class Desk:
                 self._queries.append(packet)
             case wire.Answer(number, engine, choice):
                 worker.channel.send(wire.Reply(number, None, worker.scheduler.answer(engine, choice)))
+            case wire.Unpark(engine):
+                self._unpark(engine)
             case wire.Freeze():
                 self._freeze()
             case wire.Exit(drain_ns):
@@ -101,6 +104,12 @@ class Desk:
             cell = scheduler.cells.get(name)
             if cell is not None:
                 scheduler.end(cell)
+
+    def _unpark(self, engine: str) -> None:
+        cell = self._worker.scheduler.cells.get(engine)
+        if cell is not None:
+            unpark(cell)
+            self._worker.scheduler.wake(cell)
 
     def _answer_query(self, query: wire.Query) -> None:
         scheduler = self._worker.scheduler

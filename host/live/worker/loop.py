@@ -28,6 +28,7 @@ from typing import Any, Final
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
+from host.live.confine import confine
 from host.live.packets import Channel, close_all, worker_end
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
@@ -40,6 +41,7 @@ from host.node.births import Births
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
+from host.node.set_aside import park
 from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame
 
 DRAIN_MESSAGES: Final = 2_048
@@ -86,6 +88,8 @@ class Worker:
                 self.channel.send(failure(birth.spec.name, error))
                 continue
             if cell is not None:
+                if birth.parked:
+                    park(cell)
                 self.telling.ready(cell.name, cell.family)
 
     def run(self) -> None:
@@ -198,6 +202,7 @@ def main(sock_fd: int) -> None:
     try:
         introduce(channel)
         boot, descriptors = first_packet(channel)
+        confine(boot.memory_bytes, boot.cpu_ns)
         if boot.core is not None:
             os.sched_setaffinity(0, {boot.core})
         live(channel, boot, descriptors)
@@ -253,5 +258,5 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def _fields(crashed: wire.InFlight) -> tuple[str, str, int, int, int]:
-    return crashed.engine, crashed.sender, crashed.mailbox, crashed.epoch, crashed.n
+def _fields(crashed: wire.InFlight) -> tuple[str, str, int, int, int, str]:
+    return crashed.engine, crashed.sender, crashed.mailbox, crashed.epoch, crashed.n, crashed.poison

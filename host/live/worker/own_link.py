@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from host.live.control_page import ControlPage
+from host.live.control_page import ControlPage, write_stacks_to
 from host.live.packets import close_all
 from host.live.wire import Boot, Peer
 from transport.port import Broken, Link
@@ -40,6 +40,7 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
         close_all(descriptors)
         raise Broken(f"slot {boot.slot}: {wanted} descriptors expected, {len(descriptors)} came")
     page = ControlPage(descriptors[-1])
+    write_stacks_to(descriptors[-1])
     os.close(descriptors[-1])
     if boot.native:
         return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page, True)

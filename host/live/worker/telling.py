@@ -14,8 +14,9 @@ import msgspec
 
 from engines.model import Declaration, Due
 from host.live import wire
-from host.live.packets import Channel
+from host.live.packets import Channel, close_all, memory_file
 from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing, render
+from host.node.set_aside import SetAside
 
 PAUSE_NS: Final = 20_000_000
 """Between two packets of letters or notes from a busy worker."""
@@ -59,6 +60,10 @@ class Telling:
             for standing in report.standing:
                 send(_waits(standing))
             report.standing.clear()
+        if report.set_aside:
+            for one in report.set_aside:
+                self._tell_set_aside(one)
+            report.set_aside.clear()
         if report.stopped:
             for name in report.stopped:
                 send(wire.Stopped(name))
@@ -103,6 +108,16 @@ class Telling:
             return
         if child.cell is not None:
             self.ready(child.spec.name, child.cell.family)
+
+    def _tell_set_aside(self, one: SetAside) -> None:
+        detail = one.detail[-ITEM_BYTES_MAX // 2 :]
+        at = one.trigger
+        packet = wire.Poisoned(
+            at.engine, at.sender, at.mailbox, at.epoch, at.n, one.now_ns, one.state, one.code, detail
+        )
+        descriptors = [] if one.payload is None else [memory_file(one.payload)]
+        self._channel.send(packet, descriptors)
+        close_all(descriptors)
 
     def _tell_happening(self, happening: Happening) -> None:
         self._channel.send(wire.Event(happening.kind, happening.engine, happening.fields))

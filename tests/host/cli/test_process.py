@@ -81,7 +81,7 @@ def complete(words: str, cword: int) -> list[str]:
 def test_the_shell_completes_commands_options_and_engines(start_node: StartNode) -> None:
     """If false, the tab key would do nothing."""
     start_node("a.yaml", answer_ps)
-    assert complete("enginehost re", 1) == ["reload"]
+    assert complete("enginehost rel", 1) == ["reload"]
     assert complete("enginehost state ", 2) == ["get"]
     assert complete("enginehost nonsense x", 2) == []
     assert "--wait" in complete("enginehost send --w", 2)

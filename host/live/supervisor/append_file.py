@@ -1,0 +1,133 @@
+"""A file of records that only grows: what was appended before a kill -9 of anything is there after it.
+
+| offset | size | type | meaning                                              |
+|--------|------|------|------------------------------------------------------|
+| 0      | 8    |      | MAGIC, with the format's version as its last byte    |
+| then, for each record:                                                     |
+| 0      | 4    | u32  | bytes of the payload                                 |
+| 4      | 4    | u32  | CRC-32 of the four bytes before                      |
+| 8      | 4    | u32  | CRC-32 of the payload                                |
+| 12     |      |      | the payload                                          |
+
+All integers are little-endian. A record is written by one write(2). The last one may be torn, if the machine stopped in
+the middle of it: it is cut off when the file is opened, and counted. Anything else that is wrong is refused with its
+offset, and nothing is changed: a length has a checksum of its own, so that a damaged one is not taken for a torn end.
+
+`rewrite` puts other records in place of all: a temporary file, fsync, rename, fsync of the folder. Crash points: before
+the rename the old file is in force and the temporary one is overwritten the next time; after it, the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+MAGIC: Final = b"EHLIST\x00\x01"
+_HEAD: Final = struct.Struct("<III")
+RECORD_BYTES_MAX: Final = 128 << 20
+"""Above any message."""
+
+
+class Damaged(OSError):
+    """A file that is not what was written to it."""
+
+
+class AppendFile:
+    """One open file; one process at a time, kept by whoever locks the folder. Raises OSError, `Damaged`."""
+
+    def __init__(self, path: str) -> None:
+        """Open or make it. `records` are those found; `torn_bytes` what was cut off at the end."""
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self.records, self.torn_bytes = self._recover()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.size = os.fstat(self._fd).st_size
+
+    def append(self, payload: bytes) -> None:
+        """Add a record; it outlives this process from here on. With `sync` it outlives the machine."""
+        framed = _framed(payload)
+        written = os.write(self._fd, framed)
+        if written != len(framed):
+            os.ftruncate(self._fd, self.size)
+            raise OSError(f"{self._path}: {written} of {len(framed)} bytes written")
+        self.size += written
+
+    def sync(self) -> None:
+        """Have it all on the disk."""
+        os.fdatasync(self._fd)
+
+    def rewrite(self, payloads: Iterable[bytes]) -> None:
+        """These records instead of all there are."""
+        fresh = f"{self._path}.new"
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(os.dup(fd), "wb") as file:
+                file.write(MAGIC + b"".join(map(_framed, payloads)))
+            os.fsync(fd)
+            os.replace(fresh, self._path)
+        except BaseException:
+            os.close(fd)
+            raise
+        _sync_folder(self._path)
+        os.close(self._fd)
+        self._fd, self.size = fd, os.fstat(fd).st_size
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _recover(self) -> tuple[list[bytes], int]:
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            file.seek(0)
+            content = file.read()
+        if len(content) < len(MAGIC) and MAGIC.startswith(content):
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, MAGIC)
+            return [], len(content)
+        if not content.startswith(MAGIC):
+            raise Damaged(f"{self._path}: begins with {content[:8].hex()}, not a file of this version")
+        records, end = _read(content, self._path)
+        os.ftruncate(self._fd, end)
+        return records, len(content) - end
+
+
+def _read(content: bytes, path: str) -> tuple[list[bytes], int]:
+    """The records, and where they end; behind that lies nothing or a torn one."""
+    records: list[bytes] = []
+    at = len(MAGIC)
+    while at + _HEAD.size <= len(content):
+        length, length_crc, payload_crc = _HEAD.unpack_from(content, at)
+        if zlib.crc32(content[at : at + 4]) != length_crc or length > RECORD_BYTES_MAX:
+            if not any(content[at:]):
+                break
+            raise Damaged(f"{path}: a record's length is damaged at offset {at}")
+        begin, end = at + _HEAD.size, at + _HEAD.size + length
+        payload = content[begin:end]
+        if len(payload) < length or zlib.crc32(payload) != payload_crc:
+            if end >= len(content):
+                break
+            raise Damaged(f"{path}: a record is damaged at offset {at}")
+        records.append(payload)
+        at = end
+    return records, at
+
+
+def _framed(payload: bytes) -> bytes:
+    length = len(payload).to_bytes(4, "little")
+    return _HEAD.pack(len(payload), zlib.crc32(length), zlib.crc32(payload)) + payload
+
+
+def _sync_folder(path: str) -> None:
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,61 @@
+"""Whether the kernel killed for lack of memory lately: its counters, since it tells nobody whom it killed.
+
+The cgroup's own counter is good evidence that a process of ours was meant. The machine's says only that some process
+was; with a SIGKILL of unknown origin in the same second it is named as what it is. Looked at at every death and in
+between, so that a kill of an hour ago explains nothing now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Final
+
+MACHINE: Final = "/proc/vmstat"
+CGROUPS: Final = "/sys/fs/cgroup"
+
+_OOM_KILL: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+
+class MemoryKills:
+    """Mutable. `sources` are the files with a counter, by what they count, best evidence first."""
+
+    def __init__(self, sources: dict[str, str] | None = None) -> None:
+        self._sources = _sources() if sources is None else sources
+        self._counts = {what: _count(path) for what, path in self._sources.items()}
+
+    def look(self) -> None:
+        """Take what was counted so far as known."""
+        self.risen()
+
+    def risen(self) -> str:
+        """Which counter rose since the last look; "" when none did."""
+        found = ""
+        for what, path in self._sources.items():
+            count = _count(path)
+            if count > self._counts[what] and not found:
+                found = f"oom_kill of the {what} rose by {count - self._counts[what]}"
+            self._counts[what] = count
+        return found
+
+
+def _sources() -> dict[str, str]:
+    """The files of this process: version 2 of control groups, version 1, the machine."""
+    sources: dict[str, str] = {}
+    with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="ascii", errors="replace") as file:
+        for line in file.read().splitlines():
+            number, controllers, path = line.split(":", 2)
+            if number == "0":
+                sources["cgroup"] = f"{CGROUPS}{path}/memory.events"
+            elif "memory" in controllers.split(","):
+                sources["memory cgroup"] = f"{CGROUPS}/memory{path}/memory.oom_control"
+    sources["machine"] = MACHINE
+    return sources
+
+
+def _count(path: str) -> int:
+    """0 where there is no such counter."""
+    with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+        match = _OOM_KILL.search(file.read())
+        return int(match[1]) if match else 0
+    return 0

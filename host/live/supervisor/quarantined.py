@@ -1,0 +1,96 @@
+"""The quarantine of a live node: triggers come in from workers, and go out by the word of a user.
+
+A replay sends the message once more, as a session: its sender is not there to be answered any more, so a rule that
+answers the sender of its trigger answers the session. An engine that was parked goes on first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from host.live.control.protocol import ControlError
+from host.live.packets import read_memory_file
+from host.live.supervisor import links
+from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.supervisor.quarantine import Held, shown
+from host.live.wire import Letter, Poisoned, Unpark
+from host.node.poison import Policy, Trigger
+from host.node.report import render
+from host.node.routing import Missing, Resident
+
+
+def take(node: Node, packet: Poisoned, descriptors: list[int]) -> None:
+    """A worker set a trigger aside."""
+    payload = read_memory_file(descriptors[0]) if descriptors else None
+    trigger = Trigger(packet.engine, packet.sender, packet.mailbox, packet.epoch, packet.n)
+    policy = _policy(node, packet.engine)
+    try:
+        held = node.quarantine.hold(trigger, packet.now_ns, packet.state, packet.code, packet.detail, policy, payload)
+    except OSError as error:
+        node.event("quarantine_failed", packet.engine, error=str(error))
+        held = None
+    reason = "quarantined" if held is not None else "quarantine_full"
+    message = None if payload is None else render(payload, True)
+    letter = Letter(reason, packet.sender, packet.engine, packet.mailbox, packet.now_ns, message, packet.detail)
+    if held is None:
+        node.letters.add({reason: 1}, [letter])
+    else:
+        last = packet.detail.strip().splitlines()[-1:] or [""]
+        node.event("quarantined", packet.engine, id=held.id, sender=packet.sender, policy=policy, reason=last[0])
+    node.sessions.take_letters([letter])
+
+
+def release(node: Node, number: int) -> dict[str, Any]:
+    """Forget an entry; a parked engine goes on once it has none. Raises `ControlError`."""
+    held = _find(node, number)
+    _release(node, held, "discarded")
+    return shown(held, whole=False)
+
+
+async def replay(node: Node, number: int) -> dict[str, Any]:
+    """Send the message of an entry once more. Raises `ControlError`; the entry then stays."""
+    held = _find(node, number)
+    trigger = held.trigger
+    found = node.directory.find(trigger.engine)
+    if held.payload is None:
+        raise ControlError("refused", f"entry {number} is of elapsed timers, which nobody can send again")
+    if isinstance(found, Missing) or trigger.engine not in node.running:
+        raise ControlError("not_ready", f"{trigger.engine} is not running; entry {number} stays")
+    await _send(node, found, trigger, held.payload)
+    _release(node, held, "replayed")
+    return shown(held, whole=False)
+
+
+def show(node: Node, number: int) -> dict[str, Any]:
+    """All of an entry. Raises `ControlError`."""
+    return shown(_find(node, number), whole=True)
+
+
+async def _send(node: Node, resident: Resident, trigger: Trigger, payload: bytes) -> None:
+    session = node.sessions.open()
+    links.link(node, resident.slot, SLOT_SUPERVISOR)
+    try:
+        await node.sessions.send(session, resident.slot, resident.name, trigger.mailbox, payload)
+    finally:
+        node.sessions.end(session)
+
+
+def _release(node: Node, held: Held, how: Any) -> None:
+    node.quarantine.release(held.id, how)
+    engine = held.trigger.engine
+    node.event(how, engine, id=held.id)
+    found = node.directory.find(engine)
+    if engine not in node.quarantine.parked() and not isinstance(found, Missing):
+        node.tell(found.slot, Unpark(engine))
+
+
+def _find(node: Node, number: int) -> Held:
+    held = node.quarantine.find(number)
+    if held is None:
+        raise ControlError("not_found", f"no entry {number} in quarantine (enginehost quarantine ls)")
+    return held
+
+
+def _policy(node: Node, engine: str) -> Policy:
+    found = node.directory.find(engine)
+    return "skip" if isinstance(found, Missing) else found.spec.child.poison

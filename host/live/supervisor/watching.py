@@ -1,0 +1,148 @@
+"""Who is stuck, and what is done about it: a look at every control page, once in a while, from a process that is not.
+
+A process that is stuck (`host.node.watchdog`) for the soft deadline is asked for its stack by a signal, whose handler
+needs neither the interpreter's lock nor the loop of the worker; it goes into `events`. At the hard deadline it is
+killed, and ends as `hung`. A stopped process is killed all the same and can show no stack; one that a debugger holds is
+left alone. A process that is not ready after the start deadline is killed and ends as `start_timeout`.
+
+A pure engine's process tells by its page and, if that stands still, by its state in the kernel. A driver waits in its
+own ways, so a device's process is asked a question; no answer before the next look, and it counts as deaf from there.
+
+Detection takes at most one look longer than the deadline. Nothing here waits for a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Final
+
+from host.config.spec import SupervisionSpec
+from host.live.supervisor.memory_kills import MemoryKills
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.node.progress import N
+from host.node.watchdog import LOOK_NS_MAX, Condition, Deadlines, Look, Watch
+
+LOOK_NS_MIN: Final = 5_000_000
+
+DUMP_S: Final = 0.1
+"""For a handler to write its stack."""
+
+STACK_CHARS_MAX: Final = 8_000
+
+
+class _Watched:
+    """One process under watch."""
+
+    def __init__(self, process: Process, deadlines: Deadlines) -> None:
+        self.process = process
+        self.watch = Watch(deadlines)
+        self.starting_ns = 0
+        self.moves: tuple[int, ...] = ()
+        self.ping: asyncio.Task[object] | None = None
+
+
+class Watching:
+    """The watch over a node; `run` is a task for its whole life."""
+
+    def __init__(self, node: Node, spec: SupervisionSpec, memory_kills: MemoryKills) -> None:
+        self._node = node
+        self._start_ns = spec.start_ns
+        self._deadlines = Deadlines(spec.soft_ns, spec.hard_ns)
+        shortest = min((ns // 4 for ns in (spec.soft_ns, spec.hard_ns, spec.start_ns) if ns), default=LOOK_NS_MAX)
+        self._every_ns = max(LOOK_NS_MIN, min(LOOK_NS_MAX, shortest))
+        self._memory_kills = memory_kills
+        self._watched: dict[int, _Watched] = {}
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        last_ns = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(self._every_ns / 1e9)
+            now_ns = time.monotonic_ns()
+            self._memory_kills.look()
+            for slot in tuple(self._node.slots.values()):
+                self._look(slot, now_ns - last_ns)
+            last_ns = now_ns
+
+    def _look(self, slot: Slot, passed_ns: int) -> None:
+        process = slot.process
+        if process is None:
+            self._watched.pop(slot.number, None)
+            return
+        watched = self._watched.get(slot.number)
+        if watched is None or watched.process is not process:
+            watched = self._watched[slot.number] = _Watched(process, self._deadlines)
+        if slot.state == "starting":
+            self._look_at_start(slot, watched, passed_ns)
+        else:
+            self._look_at_page(slot, watched, passed_ns)
+
+    def _look_at_start(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
+        watched.starting_ns += min(passed_ns, LOOK_NS_MAX)
+        if self._start_ns and watched.starting_ns >= self._start_ns and not slot.killing:
+            slot.killing = "start_timeout"
+            self._node.event("start_timeout", _first(self._node, slot), slot=slot.number, pid=watched.process.pid)
+            watched.process.kill()
+
+    def _look_at_page(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
+        moves = slot.memory.moves()
+        condition: Condition = "handling" if moves[N] else "waiting"
+        if moves == watched.moves:
+            condition = self._condition(slot, watched, condition)
+        watched.moves = moves
+        match watched.watch.look(Look(moves, condition), passed_ns):
+            case "soft":
+                slot.memory.dump_stack(watched.process.pid)
+                stuck_ns = watched.watch.stuck_ns
+                asyncio.get_running_loop().call_later(DUMP_S, self._tell, "stuck", slot, watched, condition, stuck_ns)
+            case "hard":
+                self._tell("hung", slot, watched, condition, watched.watch.stuck_ns)
+                slot.killing = "hung"
+                watched.process.kill()
+
+    def _condition(self, slot: Slot, watched: _Watched, by_page: Condition) -> Condition:
+        """What a process is at whose page stands still."""
+        state = _kernel_state(watched.process.pid)
+        if state == "t":
+            return "waiting"
+        if state == "T":
+            return "stopped"
+        if by_page == "handling":
+            return by_page
+        if state in ("R", "D"):
+            return "computing"
+        return self._ping(slot, watched) if slot.device else "waiting"
+
+    def _ping(self, slot: Slot, watched: _Watched) -> Condition:
+        if watched.ping is not None and not watched.ping.done():
+            return "deaf"
+        timeout_ns = self._deadlines.hard_ns or self._deadlines.soft_ns or LOOK_NS_MAX
+        asking = self._node.queries.ask(watched.process, "stats", _first(self._node, slot), 2 * timeout_ns)
+        watched.ping = asyncio.get_running_loop().create_task(asking)
+        return "waiting"
+
+    def _tell(self, kind: str, slot: Slot, watched: _Watched, condition: Condition, stuck_ns: int) -> None:
+        if slot.process is not watched.process:
+            return
+        at = slot.memory.stuck_at()
+        message = at.in_flight
+        where = {} if message is None else {"sender": message.sender, "mailbox": message.mailbox, "n": message.n}
+        stack = at.stack[-STACK_CHARS_MAX:] if kind == "stuck" else ""
+        facts = {"slot": slot.number, "pid": watched.process.pid, "condition": condition, "stuck_ns": stuck_ns}
+        self._node.event(kind, at.engine or _first(self._node, slot), **facts, **where, stack=stack)
+
+
+def _first(node: Node, slot: Slot) -> str:
+    """The engine that stands for a slot."""
+    return next((resident.name for resident in node.directory.in_slot(slot.number)), "")
+
+
+def _kernel_state(pid: int) -> str:
+    """The letter of proc(5): R, S, D, T, t, Z …; "" when it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0]
+    return ""

@@ -1,0 +1,76 @@
+"""What a worker does with a trigger that goes to quarantine, and with the engine it was for.
+
+The trigger is described by its address in the stream, by digests of the state it met and of the code that ran, and by
+what it raised, or how the process died in it. It is told at once, before any output of the same cycle leaves. Then the
+policy: `skip` goes on with the next trigger, `stop` ends the engine, `park` gives it no trigger until somebody has
+dealt with the entry; its mailboxes stay open up to their bounds.
+
+An engine is parked by an output that is held and never leaves, under a name that no engine can have: so everything that
+asks whether an engine may run gives the right answer, a snapshot included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import Delivery, Due, encode
+from host.node.cell import Cell
+from host.node.poison import Trigger
+from host.node.report import Report
+
+PARKED: Final = " parked"
+
+DIGEST_BYTES: Final = 16
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A trigger for the quarantine. `payload` is the encoded message, None for timers."""
+
+    trigger: Trigger
+    now_ns: int
+    state: str
+    code: str
+    detail: str
+    payload: bytes | None
+
+
+def set_aside(report: Report, cell: Cell, trigger: Trigger, item: Any, detail: str, now_ns: int) -> None:
+    """Report a trigger of `cell` and do as its policy says. `item`: bytes, a message, or timers (`Due`)."""
+    if isinstance(item, Due):
+        payload = None
+    else:
+        payload = bytes(item) if isinstance(item, bytes | memoryview | msgspec.Raw) else encode(item)
+    report.set_aside.append(SetAside(trigger, now_ns, state_digest(cell), cell.family.version, detail, payload))
+    if cell.poison == "park":
+        park(cell)
+    elif cell.poison == "stop":
+        cell.is_ended = True
+        report.stopped.append(cell.name)
+
+
+def trigger_of(cell: Cell, cause: Delivery[Any] | Due, epoch: int, n: int) -> Trigger:
+    """The address of what was being handled."""
+    if isinstance(cause, Due):
+        return Trigger(cell.name, "", 0, 0, 0)
+    return Trigger(cell.name, cause.sender, cause.mailbox, epoch, n)
+
+
+def park(cell: Cell) -> None:
+    """No trigger from now on."""
+    cell.held.setdefault(PARKED, deque())
+
+
+def unpark(cell: Cell) -> None:
+    """As before `park`; the caller wakes it."""
+    cell.held.pop(PARKED, None)
+
+
+def state_digest(cell: Cell) -> str:
+    """Hex digits of what the engine's environment is; of a device, nothing."""
+    if cell.env is None:
+        return ""
+    return hashlib.blake2b(cell.family.dump(cell.env), digest_size=DIGEST_BYTES).hexdigest()

@@ -1,4 +1,7 @@
-"""A node for the length of a benchmark: written as YAML, started as `up -d` starts it, ended without a trace."""
+"""A node for the length of a benchmark: written as YAML, started as `up` starts it, ended without a trace.
+
+The supervisor is attached, as in `up` without `-d`: it ends with this process, even when that is killed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from host.live.control.launch import Launch
 from host.live.control.protocol import ControlError, Written
 
 READY_NS: Final = 20_000_000_000
-ROUND_NS: Final = 120_000_000_000
+ROUND_NS: Final = 60_000_000_000
 """Bound of one exchange with the node; a round takes about a second."""
 STOP_NS: Final = 10_000_000_000
 
@@ -26,7 +29,7 @@ def live_node(text: str) -> Iterator[Client]:
     with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
         config = Path(folder, "node.yaml")
         config.write_text(text)
-        with Launch(load_node(config), attached=False) as launch:
+        with Launch(load_node(config), attached=True) as launch:
             try:
                 for progress in launch.progress(READY_NS):
                     if progress.error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,6 +29,8 @@ class Effort(msgspec.Struct, frozen=True):
         return max(round(suite.size * self.share), suite.least), self.rounds or min(ROUNDS, suite.rounds)
 
 
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+
 FULL: Final = Effort()
 QUICK: Final = Effort(rounds=3, share=0.2)
 """For a look; its figures are rough."""
@@ -43,9 +46,20 @@ def run(suites: Sequence[str], effort: Effort) -> Items:
         raise ControlError("usage", f"no suite {unknown[0]!r}; there are {', '.join(NAMES)}")
     wanted = [load_suite(name) for name in dict.fromkeys(suites or NAMES)]
     known = {"run": this_run()}
-    with _progress() as say:
+    with _ended_by_signals(), _progress() as say:
         figures = [figure for suite in wanted for figure in interleave(suite, *effort.of(suite), say)]
     return [figure.as_item() | known for figure in figures]
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a measurement as Ctrl-C does, so that these too leave nothing behind."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -25,6 +25,10 @@ Send = Callable[[bytes], object]
 """Sends one message. `False`, and nothing else, says that there was no room and nothing was sent."""
 
 
+Payload = bytes | memoryview
+"""A message as it arrived; a large one may lie in the sender's memory until `release`."""
+
+
 class End(Protocol):
     """One process's end of a fabric."""
 
@@ -37,7 +41,7 @@ class End(Protocol):
     def flush(self) -> None:
         """Everything that was sent is on its way."""
 
-    def drain(self) -> Iterable[Sequence[bytes]]:
+    def drain(self) -> Iterable[Sequence[Payload]]:
         """Messages that have arrived; sleeps, in this peer's way, until there is one."""
 
     def release(self) -> None:
@@ -110,7 +114,7 @@ def pingpong(weave: Weave, round_trips: int) -> Round:
 def _taker(fabric: Fabric, place: int, count: int, batched: bool = False) -> Work:
     def work(begin: Begin) -> Sequence[int]:
         end, counter = fabric.join(place), Counter()
-        decode: Callable[[bytes], Any] = batch_decoder.decode if batched else decoder.decode
+        decode: Callable[[Payload], Any] = batch_decoder.decode if batched else decoder.decode
         handle: Callable[[Any], None] = counter.handle_batch if batched else counter.handle
         begin()
         first_ns = 0

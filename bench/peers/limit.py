@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from bench.rounds import Contestant, Round, Unavailable
-from bench.topologies import End, Send, Weave
+from bench.topologies import End, Payload, Send, Weave
 from transport.native import native_available, native_reason
 from transport.port import LANE_BYTES
 
@@ -84,7 +84,7 @@ class LaneEnd:
         """Until the lane is half free."""
         self._link.wait(RETRY_NS)
 
-    def drain(self) -> list[list[bytes]]:
+    def drain(self) -> Sequence[Sequence[Payload]]:
         """The payloads of all frames that are there; gives way and then sleeps until there are any."""
         while not (frames := self._link.drain(DRAIN_MAX)):
             self._link.wait(None)

@@ -8,7 +8,6 @@ from typing import Any, Final
 import click
 
 from host.cli.output import Items, diagnose, emit, terminal_width
-from host.cli.problem import CliError
 from host.cli.settings import common
 from host.live.control.protocol import EXIT_CODES
 
@@ -73,7 +72,8 @@ def _finish(items: list[dict[str, Any]], judged: list[Any]) -> None:
         raise click.exceptions.Exit(MISSED)
     failed = [f"{item['suite']} {item['peer']}" for item in items if item["failed"]]
     if failed:
-        raise CliError("failed", f"not all could be measured, see their notes: {', '.join(failed)}")
+        diagnose(f"not all could be measured, see their notes: {', '.join(failed)}")
+        raise click.exceptions.Exit(1)
 
 
 def _bench(module: str) -> Any:

@@ -42,9 +42,9 @@ class Birth(msgspec.Struct, frozen=True, array_like=True):
 
 
 class InFlight(msgspec.Struct, frozen=True, array_like=True):
-    """The message a dead process was handling; its successor makes it a dead letter `crashed`. `n` as in a frame.
+    """A message a dead process was handling; a successor makes it a dead letter `crashed`. `n` as in a frame.
 
-    `poison`: how it killed, more than once; then the successor says `Poisoned` instead.
+    `poison`: how it killed, more than once; then a journaled engine's successor says `Poisoned` instead.
     """
 
     engine: str
@@ -66,6 +66,7 @@ class Boot(Packet):
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
+    `fallen`: messages in which processes of this slot died.
     """
 
     node: str
@@ -79,7 +80,7 @@ class Boot(Packet):
     births: tuple[Birth, ...]
     core: int | None = None
     device: bool = False
-    crashed: InFlight | None = None
+    fallen: tuple[InFlight, ...] = ()
     candidate: bool = False
     now_ns: int = 0
     spawned: Literal["parent", "process"] = "parent"
@@ -305,6 +306,12 @@ class Reply(Packet):
     error: str = ""
 
 
+class Rested(Packet):
+    """These messages, which `Boot` said killed, are seen to: the next process need not look out for them."""
+
+    fallen: tuple[InFlight, ...]
+
+
 class Poisoned(Packet):
     """A trigger for the quarantine: its address, digests of state and code, and what it raised or how it killed.
 
@@ -351,6 +358,7 @@ ToSupervisor = (
     | Notes
     | Waits
     | Poisoned
+    | Rested
     | Reply
     | Frozen
     | Adopted

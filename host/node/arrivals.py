@@ -10,13 +10,13 @@ for a while and up to a bound, then it is a dead letter like any other to a name
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from engines.model import parent_name
 from host.node.cell import Cell
-from host.node.deadlines import NEVER
 from host.node.early import EarlyMail, Letterbox
+from host.node.fallen import Fallen, Position
 from host.node.mailbox import Batch, Inbox
 from host.node.poison import Trigger
 from host.node.progress import Tally
@@ -27,28 +27,12 @@ if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
 
 
-CRASHED_NS_MAX: Final = 1_000_000_000
-"""How long the message that killed a predecessor may take to come again; lanes are attached within milliseconds."""
-
-
-class Position(NamedTuple):
-    """A message by its stream and number. `poison`: how it killed, more than once; "": it died with its process."""
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-    poison: str = ""
-
-
 class Arrivals:
     """Mutable, one a scheduler."""
 
     def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, tally: Tally) -> None:
         self.early = EarlyMail()
-        self.crashed_until_ns = NEVER
-        self._crashed: Position | None = None
+        self.fallen = Fallen()
         self._scheduler = scheduler
         self._clock = clock
         self._report = report
@@ -77,8 +61,8 @@ class Arrivals:
             count = len(payloads)
         cell.received += count
         self._tally.received += count
-        if self._crashed is not None:
-            payloads, first_n = self._without_crashed(cell, sender, mailbox, epoch, first_n, payloads)
+        if self.fallen.is_expected:
+            payloads, first_n = self._without_fallen(cell, sender, mailbox, epoch, first_n, payloads)
         if payloads:
             self._count += 1
             inbox.add(Batch(self._count, sender, epoch, first_n, payloads, True))
@@ -92,19 +76,14 @@ class Arrivals:
         inbox.add_message(self._count, sender, epoch, n, message)
         self._scheduler.arrived(cell, inbox, None)
 
-    def expect(self, crashed: Position) -> None:
-        """A predecessor died handling this message: when it comes again, it is not tried again.
-
-        If it was off the lane already it never comes; that is known when a later one of its stream does, or after
-        `CRASHED_NS_MAX`.
-        """
-        self._crashed = crashed
-        self.crashed_until_ns = self._clock() + CRASHED_NS_MAX
+    def expect(self, fallen: Iterable[Position]) -> None:
+        """Predecessors died handling these messages: when they come again, they are not tried again."""
+        self.fallen.expect(fallen, self._clock())
 
     @property
     def deadline_ns(self) -> int:
         """When `expire` has something to do."""
-        return min(self.early.deadline_ns, self.crashed_until_ns)
+        return min(self.early.deadline_ns, self.fallen.until_ns)
 
     def continue_after(self, cell: Cell) -> None:
         """Mail that comes from now on came after what `cell` brings with it."""
@@ -118,8 +97,9 @@ class Arrivals:
 
     def expire(self, now_ns: int) -> None:
         """Bury what waited too long for a birth, and what a dead predecessor lost."""
-        if self.crashed_until_ns <= now_ns:
-            self._lose_crashed()
+        if self.fallen.until_ns <= now_ns:
+            for position in self.fallen.take_late():
+                self._lose(position)
         for letter in self.early.expired(now_ns):
             self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
 
@@ -147,45 +127,44 @@ class Arrivals:
         cell.mark(sender, mailbox, epoch, first_n + len(payloads))
         return payloads, first_n
 
-    def _without_crashed(
+    def _without_fallen(
         self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> tuple[list[Any], int]:
-        """What a dead predecessor was handling is not tried again: it becomes a dead letter, its neighbours run."""
-        crashed = self._crashed
-        assert crashed is not None
-        index = crashed.n - first_n
-        if (cell.name, sender, mailbox, epoch) != crashed[:4] or index >= len(payloads):
-            return payloads, first_n
-        if index < 0:
-            self._lose_crashed()
-            return payloads, first_n
-        self._crashed, self.crashed_until_ns = None, NEVER
-        if index > 0:
-            self._count += 1
-            inbox = cell.inboxes[mailbox]
-            inbox.add(Batch(self._count, sender, epoch, first_n, payloads[:index], True))
-            self._scheduler.arrived(cell, inbox, None)
-        if crashed.poison and cell.poison:
-            trigger = Trigger(cell.name, sender, mailbox, epoch, crashed.n)
-            set_aside(self._report, cell, trigger, payloads[index], crashed.poison, self._clock())
-        else:
-            self._bury("crashed", sender, cell.name, mailbox, [payloads[index]])
-        self.count_handled(cell, 1)
-        if cell.is_ended:
-            self._scheduler.end(cell)
-            self._bury("ended", sender, cell.name, mailbox, payloads[index + 1 :])
-            return [], first_n
-        return payloads[index + 1 :], crashed.n + 1
+        """What a dead predecessor was handling is not tried again: it is laid to rest, its neighbours run."""
+        lost, here = self.fallen.take((cell.name, sender, mailbox, epoch), first_n, len(payloads))
+        for position in lost:
+            self._lose(position)
+        for position in here:
+            index = position.n - first_n
+            if index > 0:
+                self._count += 1
+                inbox = cell.inboxes[mailbox]
+                inbox.add(Batch(self._count, sender, epoch, first_n, payloads[:index], True))
+                self._scheduler.arrived(cell, inbox, None)
+            self._lay_to_rest(cell, position, payloads[index])
+            payloads, first_n = payloads[index + 1 :], position.n + 1
+            if cell.is_ended:
+                self._scheduler.end(cell)
+                self._bury("ended", sender, cell.name, mailbox, payloads)
+                return [], first_n
+        return payloads, first_n
 
-    def _lose_crashed(self) -> None:
-        """The message a predecessor was handling was off its lane: nothing of it is left but its address."""
-        lost, self._crashed, self.crashed_until_ns = self._crashed, None, NEVER
-        if lost is None:
-            return
+    def _lay_to_rest(self, cell: Cell, position: Position, payload: Any) -> None:
+        """A message that killed becomes a dead letter, or, of a journaled engine and not for the first time, poison."""
+        if position.poison and cell.poison:
+            set_aside(self._report, cell, Trigger(*position[:5]), payload, position.poison, self._clock())
+        else:
+            self._bury("crashed", position.sender, cell.name, position.mailbox, [payload])
+        self.count_handled(cell, 1)
+        self._report.rested.append(position)
+
+    def _lose(self, lost: Position) -> None:
+        """A message that killed was off its lane: nothing of it is left but its address."""
         detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
         self._report.bury(
             "crashed", lost.sender, lost.engine, lost.mailbox, self._clock(), None, is_encoded=False, detail=detail
         )
+        self._report.rested.append(lost)
 
     def _deliver_nowhere(self, letter: Letterbox) -> None:
         name = letter.target

@@ -19,6 +19,7 @@ from host.node.cell import Cell
 from host.node.mailbox import Dropped
 
 if TYPE_CHECKING:
+    from host.node.fallen import Position
     from host.node.set_aside import SetAside
 
 LETTERS_MAX: Final = 1_000
@@ -105,6 +106,7 @@ class Report:
         self.spawned: list[Child] = []
         self.stopped: list[str] = []
         self.set_aside: list[SetAside] = []
+        self.rested: list[Position] = []
         self.standing: list[Standing] = []
         self.happenings: deque[Happening] = deque(maxlen=LETTERS_MAX)
         self.notes: deque[NoteLine] = deque()

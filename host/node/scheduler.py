@@ -199,7 +199,7 @@ class Scheduler:
             if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
                 break
         arrivals = self.arrivals
-        if arrivals.early.deadline_ns <= now_ns or arrivals.crashed_until_ns <= now_ns:
+        if arrivals.early.deadline_ns <= now_ns or arrivals.fallen.until_ns <= now_ns:
             arrivals.expire(now_ns)
 
     def park(self) -> None:

@@ -30,6 +30,7 @@ from host.live.wire import (
     Ready,
     Reply,
     Resolve,
+    Rested,
     Running,
     Spawn,
     Stopped,
@@ -96,6 +97,9 @@ class PacketDesk:
                 node.waits.pop(engine, None)
                 if options:
                     node.waits[engine] = packet
+            case Rested(fallen):
+                for message in fallen:
+                    slot.fallen.pop(message, None)
             case Poisoned():
                 quarantined.take(node, packet, descriptors)
             case Reply():
@@ -150,7 +154,6 @@ class PacketDesk:
         node = self._node
         if slot.state == "starting" and not slot.unready:
             slot.move("ready")
-            slot.in_flight = None
             slot.settled.set()
         node.check_settled()
 

@@ -27,8 +27,11 @@ from host.node.routing import Missing, Resident
 if TYPE_CHECKING:
     from host.live.supervisor.groups import Group
 
-BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 16 * 1024
-"""Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB."""
+BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
+"""Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
+
+FALLEN_BYTES_MAX: Final = 16 * 1024
+"""Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
 
 REST_S: Final = 0.5
 """A slot whose last engine ended stays that long, so that peers hear of the end before the lane goes."""
@@ -66,7 +69,7 @@ def launch(node: Node, slot: Slot) -> None:
     slot.settled.clear()
     slot.killing = ""
     slot.process = bear(node, slot)
-    send_boot(node, slot, slot.process, births, crashed=slot.in_flight)
+    send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
     links.attach_all(node, slot, slot.process)
     if not births:
         slot.move("ready")
@@ -92,7 +95,7 @@ def send_boot(
     process: Process,
     births: list[Birth],
     *,
-    crashed: InFlight | None = None,
+    fallen: tuple[InFlight, ...] = (),
     candidate: bool = False,
 ) -> None:
     """Boot and deliver `births`. A candidate gets the slot's descriptors later, with `Go`."""
@@ -110,7 +113,7 @@ def send_boot(
         births=first,
         core=slot.core,
         device=slot.device,
-        crashed=crashed,
+        fallen=fallen,
         candidate=candidate,
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,

@@ -63,8 +63,7 @@ def crashed(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
     """The process of a slot is gone and nobody asked it to go."""
     slot.move("ended")
     ended = _why(node, slot, pid, ending)
-    died_in = slot.memory.in_flight()
-    slot.in_flight = _fate(node, slot, ending, ended, died_in)
+    died_in = _remember(node, slot, ending, ended)
     _report(node, slot, pid, ending, ended, died_in)
     _succeed(node, slot)
     if slot.state == "restarting":
@@ -75,8 +74,7 @@ def recalled(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
     """The process of a slot left because its group is restarted; what it left unfinished was not its fault."""
     slot.move("ended")
     ended = _why(node, slot, pid, ending)
-    died_in = slot.memory.in_flight()
-    slot.in_flight = _fate(node, slot, ending, Ended("killed", "shutdown"), died_in)
+    _remember(node, slot, ending, Ended("killed", "shutdown"))
     for resident in node.directory.in_slot(slot.number)[:NAMED_MAX]:
         node.event("recalled", resident.name, slot=slot.number, pid=pid, reason=_shown(ended))
     _succeed(node, slot)
@@ -127,13 +125,11 @@ def _why(node: Node, slot: Slot, pid: int, ending: Ending) -> Ended:
     return classify(ending, ours=ours, memory_evidence=node.memory_kills.risen(), ran=pid != 0)
 
 
-def _fate(node: Node, slot: Slot, ending: Ending, ended: Ended, died_in: InFlight | None) -> InFlight | None:
-    """What the next process is told about the message in flight; None: nothing, so it is tried again.
-
-    A process that died before it was ready handled nothing: what its predecessor died in is still to be seen to.
-    """
+def _remember(node: Node, slot: Slot, ending: Ending, ended: Ended) -> InFlight | None:
+    """The message the process died in, with what its fate means for the next process: that is told, or tries again."""
+    died_in = slot.memory.in_flight()
     if died_in is None:
-        return slot.in_flight
+        return None
     trigger = Trigger(died_in.engine, died_in.sender, died_in.mailbox, died_in.epoch, died_in.n)
     found = node.directory.find(died_in.engine)
     durability = "volatile" if isinstance(found, Missing) else found.spec.durability
@@ -141,8 +137,13 @@ def _fate(node: Node, slot: Slot, ending: Ending, ended: Ended, died_in: InFligh
     if verdict.failure:
         node.quarantine.count(trigger, verdict.failure)
     if verdict.fate == "quarantine":
-        return msgspec.structs.replace(died_in, poison=f"its process died in it again: {_shown(ended)}")
-    return died_in if verdict.fate == "crashed" else None
+        how = f"its process died in it again: {_shown(ended)}"
+        slot.fallen[msgspec.structs.replace(died_in, poison=how)] = None
+    elif verdict.fate == "crashed":
+        slot.fallen[died_in] = None
+    while len(msgspec.msgpack.encode(tuple(slot.fallen))) > population.FALLEN_BYTES_MAX:
+        del slot.fallen[next(iter(slot.fallen))]
+    return died_in
 
 
 def _decide(node: Node, slot: Slot, ended: Ended) -> None:

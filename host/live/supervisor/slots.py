@@ -107,7 +107,8 @@ class Memory(Protocol):
 class Slot:
     """One numbered place. `linked` are the slots it has been attached to, `unready` the engines it still waits for.
 
-    `killing` is why we kill its process, `settled` is set while its process is up.
+    `killing` is why we kill its process, `settled` is set while its process is up, `fallen` are the messages in which
+    processes died and that none has laid to rest yet, oldest first.
     """
 
     def __init__(self, plan: SlotPlan, memory: Memory, *, spawned: bool = False) -> None:
@@ -124,7 +125,7 @@ class Slot:
         self.killing: Ours = ""
         self.epoch = 0
         self.restarts = 0
-        self.in_flight: InFlight | None = None
+        self.fallen: dict[InFlight, None] = {}
         self.linked: set[int] = set()
         self.unready: set[str] = set()
         self.settled = asyncio.Event()

@@ -25,6 +25,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
@@ -36,8 +38,8 @@ from host.live.worker.loading import failure, loader
 from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
 from host.node.answers import MemoryAnswers
-from host.node.arrivals import Position
 from host.node.births import Births
+from host.node.fallen import Position
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
@@ -76,8 +78,7 @@ class Worker:
         self.telling = Telling(channel, report, boot.described)
         self.desk = Desk(self, own.attach)
         self._in_c = common_case(own, self.scheduler, boot.now_ns)
-        if boot.crashed is not None:
-            self.scheduler.arrivals.expect(Position(*_fields(boot.crashed)))
+        self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not."""
@@ -256,7 +257,3 @@ def next_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.ToWorker, list[in
 def settle_memory() -> None:
     """What was imported stays: keep the collector off it. To collect first would touch it all."""
     gc.freeze()
-
-
-def _fields(crashed: wire.InFlight) -> tuple[str, str, int, int, int, str]:
-    return crashed.engine, crashed.sender, crashed.mailbox, crashed.epoch, crashed.n, crashed.poison

@@ -43,7 +43,7 @@ class Telling:
     def is_due(self) -> bool:
         """Whether `everything` would tell something."""
         report = self._report
-        return bool(report.happenings or report.notes or report.notes_dropped) or report.has_letters
+        return bool(report.happenings or report.notes or report.notes_dropped or report.rested) or report.has_letters
 
     def at_once(self) -> None:
         """Tell what others may depend on."""
@@ -85,6 +85,9 @@ class Telling:
             packed = _packed([_letter(letter) for letter in letters])
             for index, chunk in enumerate(packed or [()]):
                 self._channel.send(wire.Letters(counts if index == 0 else {}, chunk))
+        if report.rested:
+            self._channel.send(wire.Rested(tuple(wire.InFlight(*position) for position in report.rested)))
+            report.rested.clear()
         if report.notes or report.notes_dropped:
             notes, dropped = report.take_notes()
             for chunk in _packed([_noted(note) for note in notes]):

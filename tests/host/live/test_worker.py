@@ -119,7 +119,7 @@ def test_kill_in_a_transition_costs_that_message_and_no_other(bench: Bench) -> N
     assert first.ended() == -signal.SIGKILL
     in_flight = bench.reading().in_flight
     assert in_flight == wire.InFlight("a", "test", 0, 1, 3)
-    second = bench.worker(EngineSpec("a", COUNTER), crashed=in_flight)
+    second = bench.worker(EngineSpec("a", COUNTER), fallen=(in_flight,))
     (letter,) = second.letters(1)
     assert (letter.reason, letter.sender, letter.target, letter.message) == ("crashed", "test", "a", ["Die"])
     assert state(second, "a") == {"total": 111}

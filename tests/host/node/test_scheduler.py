@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from inline_nodes import Unheard, letters, node
 
 from engines.model import Message, Ref, encode
-from host.node.arrivals import Position
+from host.node.fallen import Position
 from host.node.inline import InlineNode
 from host.node.progress import HANDLED, PARKED, RECEIVED, N
 
@@ -297,7 +297,7 @@ def test_the_message_that_killed_a_process_is_not_tried_again(n: int) -> None:
     """False if the message in flight ran twice, or took its neighbours in the frame with it."""
     inline = node()
     inline.add("recorder", RECORDER)
-    inline.scheduler.arrivals.expect(Position("recorder", "a", 0, 1, n))
+    inline.scheduler.arrivals.expect([Position("recorder", "a", 0, 1, n)])
     inline.scheduler.deliver(2, "a", "recorder", 0, 1, 1, [encode(Add(i)) for i in range(1, 7)])
     inline.run_until_idle()
     inline.advance(2 * SECOND)
@@ -311,9 +311,24 @@ def test_a_message_that_died_with_its_process_is_still_a_letter(more: bool) -> N
     """False if a message that was off the lane when its engine crashed vanished in silence."""
     inline = node()
     inline.add("recorder", RECORDER)
-    inline.scheduler.arrivals.expect(Position("recorder", "a", 0, 1, 5))
+    inline.scheduler.arrivals.expect([Position("recorder", "a", 0, 1, 5)])
     if more:
         inline.scheduler.deliver(2, "a", "recorder", 0, 1, 6, [encode(Add(6))])
     inline.advance(0 if more else SECOND)
     (letter,) = letters(inline)
     assert (letter.reason, letter.sender, letter.message) == ("crashed", "a", None)
+
+
+@given(st.sets(st.integers(1, 9), min_size=1), st.integers(0, 9))
+def test_a_batch_that_killed_several_processes_is_survived_by_the_next(deadly: set[int], cut: int) -> None:
+    """False if a process forgot what an earlier one than the last had died in, and the batch killed for ever."""
+    inline = node()
+    inline.add("recorder", RECORDER)
+    inline.scheduler.arrivals.expect(Position("recorder", "a", 0, 1, n) for n in deadly)
+    for part in (range(1, cut + 1), range(cut + 1, 10)):
+        if part:
+            inline.scheduler.deliver(2, "a", "recorder", 0, 1, part[0], [encode(Add(n)) for n in part])
+    inline.run_until_idle()
+    assert inline.state("recorder").numbers == tuple(n for n in range(1, 10) if n not in deadly)
+    found = letters(inline)
+    assert [(letter.reason, letter.message) for letter in found] == [("crashed", ["Add", n]) for n in sorted(deadly)]

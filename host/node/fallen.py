@@ -1,0 +1,69 @@
+"""Messages in which earlier processes of a slot died: when they come again, they are not tried again.
+
+A process gives room in its lanes back only after a whole batch, so one batch may kill several processes, a message
+each, and every one of them is drained again until somebody survives the batch. So all of them are remembered, not just
+the last. One that was off its lane already never comes: that is known when a later one of its stream does, or after
+`FALLEN_NS_MAX`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from host.node.deadlines import NEVER
+
+FALLEN_NS_MAX: Final = 1_000_000_000
+"""How long they may take to come again; lanes are attached within milliseconds."""
+
+Stream = tuple[str, str, int, int]
+"""Engine, sender, mailbox, epoch."""
+
+
+class Position(NamedTuple):
+    """A message by its stream and number. `poison`: how it killed, more than once; "": it died with its process."""
+
+    engine: str
+    sender: str
+    mailbox: int
+    epoch: int
+    n: int
+    poison: str = ""
+
+
+class Fallen:
+    """Mutable, one a slot."""
+
+    def __init__(self) -> None:
+        self.until_ns = NEVER
+        self._streams: dict[Stream, list[Position]] = {}
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether one of them may still come."""
+        return bool(self._streams)
+
+    def expect(self, positions: Iterable[Position], now_ns: int) -> None:
+        """From now on."""
+        for position in sorted(positions):
+            self._streams.setdefault(position[:4], []).append(position)
+        if self._streams:
+            self.until_ns = now_ns + FALLEN_NS_MAX
+
+    def take(self, stream: Stream, first_n: int, count: int) -> tuple[list[Position], list[Position]]:
+        """Mail `first_n` and on comes: those of its stream that never will, and those among it, each in order."""
+        waiting = self._streams.pop(stream, [])
+        lost = [position for position in waiting if position.n < first_n]
+        here = [position for position in waiting if first_n <= position.n < first_n + count]
+        if later := waiting[len(lost) + len(here) :]:
+            self._streams[stream] = later
+        elif not self._streams:
+            self.until_ns = NEVER
+        return lost, here
+
+    def take_late(self) -> list[Position]:
+        """All that have not come."""
+        late = [position for waiting in self._streams.values() for position in waiting]
+        self._streams.clear()
+        self.until_ns = NEVER
+        return late

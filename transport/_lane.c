@@ -15,11 +15,13 @@
 static PyObject *Broken, *TooLarge, *Closed;
 static PyTypeObject LinkType, OutletType;
 
+#define PARTS_MAX 64u /* of one message: its large fields, and what is between them */
+
 typedef struct {
     PyObject_HEAD
     struct core core;
     int sleeping;
-    unsigned long long message_bytes_max;
+    unsigned long long message_bytes_max, small_bytes_max; /* what is larger lies in a block */
     PyObject *late; /* Broken found after frames of the same drain: raised by the next one */
     struct name_pair *pairs[SLOTS_MAX];
 } Link;
@@ -115,29 +117,52 @@ static void outlet_dealloc(Outlet *self)
     Py_TYPE(self)->tp_free(self);
 }
 
+/* What a send came to, as the method's result. */
+static PyObject *outlet_sent(Outlet *self, int verdict, const struct finding *finding)
+{
+    if (verdict == SEND_BROKEN)
+        return break_lane(self->link, self->peer, finding);
+    if (verdict == SEND_ERRNO)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (verdict == SEND_DONE)
+        self->next_n++;
+    else
+        self->link->core.waiting |= bit(self->peer);
+    return PyBool_FromLong(verdict == SEND_DONE);
+}
+
+/* A message in parts, `bytes` in all, by way of a block. */
+static PyObject *outlet_send_large(Outlet *self, const struct iovec *parts, size_t count, uint64_t bytes)
+{
+    struct finding finding;
+    if (bytes > self->link->message_bytes_max)
+        return PyErr_Format(TooLarge, "a message of %llu bytes, the most is %llu (64 MiB)", (unsigned long long)bytes,
+                            self->link->message_bytes_max);
+    self->header.first_n = self->next_n;
+    return outlet_sent(self,
+                       core_send_large(&self->link->core, self->peer, &self->header, self->names, self->names_bytes,
+                                       parts, count, bytes, &finding),
+                       &finding);
+}
+
 /* The message does not go into the open frame: seal what is open, open another one. */
 static PyObject *outlet_send_first(Outlet *self, const char *payload, size_t bytes)
 {
     struct core *core = &self->link->core;
     struct lane *lane = self->lane;
     struct finding finding;
-    if (bytes > self->link->message_bytes_max)
-        return PyErr_Format(TooLarge, "%zu bytes, the most is %llu", bytes, self->link->message_bytes_max);
+    if (bytes > self->link->small_bytes_max)
+        return outlet_send_large(self, &(struct iovec){(void *)payload, bytes}, 1, bytes);
     core->dirty |= bit(self->peer);
     if (lane->owner == self || lane->write - lane->published >= FRAME_SOFT_BYTES_MAX)
         lane_publish_and_ring(lane); /* the frame is full: let the receiver begin */
     self->header.first_n = self->next_n;
     int verdict = lane_begin(lane, &self->header, self->names, self->names_bytes, bytes, &finding);
-    if (verdict < 0)
-        return break_lane(self->link, self->peer, &finding);
-    if (verdict == 0) {
-        core->waiting |= bit(self->peer);
-        Py_RETURN_FALSE;
+    if (verdict == SEND_DONE) {
+        lane->owner = self;
+        lane_append(lane, payload, bytes);
     }
-    lane->owner = self;
-    lane_append(lane, payload, bytes);
-    self->next_n++;
-    Py_RETURN_TRUE;
+    return outlet_sent(self, verdict, &finding);
 }
 
 static PyObject *outlet_send(Outlet *self, PyObject *payload)
@@ -148,14 +173,71 @@ static PyObject *outlet_send(Outlet *self, PyObject *payload)
     if (self->attachment != lane->attachment)
         return PyErr_Format(Closed, "slot %u is not attached any more", self->peer);
     size_t bytes = (size_t)PyBytes_GET_SIZE(payload);
-    if (lane->owner != self || bytes > self->link->message_bytes_max || !lane_fits(lane, bytes))
+    if (lane->owner != self || bytes > self->link->small_bytes_max || !lane_fits(lane, bytes))
         return outlet_send_first(self, PyBytes_AS_STRING(payload), bytes);
     lane_append(lane, PyBytes_AS_STRING(payload), bytes);
     self->next_n++;
     Py_RETURN_TRUE;
 }
 
+/* The buffers of a sequence; how many, or -1 with an exception. `bytes` is what they have in all. */
+static Py_ssize_t get_parts(PyObject *sequence, Py_buffer *views, struct iovec *parts, uint64_t *bytes)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence), got = 0;
+    for (; got < count; got++) {
+        if (PyObject_GetBuffer(PySequence_Fast_GET_ITEM(sequence, got), &views[got], PyBUF_SIMPLE) < 0)
+            break;
+        parts[got] = (struct iovec){views[got].buf, (size_t)views[got].len};
+        *bytes += (uint64_t)views[got].len;
+    }
+    if (got == count)
+        return count;
+    while (got > 0)
+        PyBuffer_Release(&views[--got]);
+    return -1;
+}
+
+/* As one message: joined when it is small. */
+static PyObject *outlet_send_buffers(Outlet *self, const struct iovec *parts, size_t count, uint64_t bytes)
+{
+    if (bytes > self->link->small_bytes_max)
+        return outlet_send_large(self, parts, count, bytes);
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+    char *at = payload == NULL ? NULL : PyBytes_AS_STRING(payload);
+    for (size_t i = 0; at != NULL && i < count; i++) {
+        memcpy(at, parts[i].iov_base, parts[i].iov_len);
+        at += parts[i].iov_len;
+    }
+    PyObject *sent = payload == NULL ? NULL : outlet_send(self, payload);
+    Py_XDECREF(payload);
+    return sent;
+}
+
+static PyObject *outlet_send_parts(Outlet *self, PyObject *given)
+{
+    Py_buffer views[PARTS_MAX];
+    struct iovec parts[PARTS_MAX];
+    uint64_t bytes = 0;
+    if (self->attachment != self->lane->attachment)
+        return PyErr_Format(Closed, "slot %u is not attached any more", self->peer);
+    PyObject *sequence = PySequence_Fast(given, "parts are a sequence of buffers");
+    if (sequence == NULL)
+        return NULL;
+    PyObject *sent = NULL;
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
+    if (count > (Py_ssize_t)PARTS_MAX)
+        PyErr_Format(PyExc_ValueError, "%zd parts, the most is %u", count, PARTS_MAX);
+    else if (get_parts(sequence, views, parts, &bytes) >= 0) {
+        sent = outlet_send_buffers(self, parts, (size_t)count, bytes);
+        for (Py_ssize_t i = 0; i < count; i++)
+            PyBuffer_Release(&views[i]);
+    }
+    Py_DECREF(sequence);
+    return sent;
+}
+
 static PyMethodDef outlet_methods[] = {
+    {"send_parts", (PyCFunction)outlet_send_parts, METH_O, "send_parts(parts) -> bool\n\nSee transport.port.Outlet."},
     {"send", (PyCFunction)outlet_send, METH_O, "send(payload) -> bool\n\nSee transport.port.Outlet."},
     {NULL, NULL, 0, NULL},
 };
@@ -277,18 +359,24 @@ static void forget_pairs(Link *self, unsigned peer)
 
 static PyObject *link_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"slot", "out_fd", "in_fd", "doorbell_fd", "wait", NULL};
+    static char *names[] = {"slot", "out_fd", "in_fd", "doorbell_fd", "wait", "arena_bytes", NULL};
     int out_fd, in_fd, doorbell;
     const char *wait = "adaptive";
+    unsigned long long arena_bytes = ARENA_BYTES;
     PyObject *slot_number;
     unsigned slot;
     struct finding finding;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oiii|s:LaneLink", names, &slot_number, &out_fd, &in_fd, &doorbell,
-                                     &wait))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oiii|sK:LaneLink", names, &slot_number, &out_fd, &in_fd,
+                                     &doorbell, &wait, &arena_bytes))
         return NULL;
     int known = strcmp(wait, "adaptive") == 0 || strcmp(wait, "block") == 0;
     if (!known)
         PyErr_Format(PyExc_ValueError, "wait is 'adaptive' or 'block', not '%s'", wait);
+    if (known && arena_bytes < ARENA_BYTES_MIN) {
+        PyErr_Format(PyExc_ValueError, "an arena has at least %llu bytes, the largest message, not %llu",
+                     (unsigned long long)ARENA_BYTES_MIN, arena_bytes);
+        known = 0;
+    }
     Link *self = known && parse_slot(slot_number, &slot) == 0 ? (Link *)type->tp_alloc(type, 0) : NULL;
     if (self == NULL) {
         close_all((int[]){out_fd, in_fd, doorbell}, 3);
@@ -297,13 +385,15 @@ static PyObject *link_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     for (unsigned peer = 0; peer < SLOTS_MAX; peer++)
         self->core.lanes[peer].doorbell = -1;
     self->core.adaptive = wait[0] == 'a';
+    self->core.arena.bytes_max = arena_bytes;
     int verdict = core_open(&self->core, slot, out_fd, in_fd, doorbell, &finding);
     if (verdict != MAP_OK) {
         raise_map(slot, verdict, &finding);
         Py_DECREF(self);
         return NULL;
     }
-    self->message_bytes_max = self->core.lane_bytes / MESSAGE_SHARE;
+    self->message_bytes_max = BLOCK_BYTES;
+    self->small_bytes_max = self->core.lane_bytes / LARGE_SHARE;
     return (PyObject *)self;
 }
 
@@ -368,6 +458,7 @@ static PyObject *link_detach(Link *self, PyObject *number)
     unsigned peer;
     if (check_open(self) < 0 || check_awake(self) < 0 || parse_slot(number, &peer) < 0)
         return NULL;
+    arena_forget(&self->core.arena, &self->core.lanes[peer], peer);
     if (self->core.attached & bit(peer))
         lane_close(&self->core, peer);
     forget_pairs(self, peer);
@@ -422,7 +513,8 @@ static int drain_lane(Link *self, unsigned peer, PyObject *frames, Py_ssize_t *l
             PyErr_NoMemory();
             return -1;
         }
-        PyObject *frame = verdict == TAKE_FRAME ? build_frame(self->pairs[peer], peer, &view, &finding) : NULL;
+        PyObject *frame = verdict == TAKE_FRAME ? build_frame(self->pairs[peer], self->core.reaches[peer], &view,
+                                                                 &finding) : NULL;
         if (frame == NULL && PyErr_Occurred())
             return -1;
         if (frame == NULL) {
@@ -494,7 +586,7 @@ static PyObject *link_has_room(Link *self, PyObject *number)
     struct lane *lane = attached_lane(self, peer);
     if (lane == NULL)
         return NULL;
-    int verdict = lane_room(lane, &finding);
+    int verdict = core_room(&self->core, peer, &finding);
     if (verdict < 0)
         return break_lane(self, peer, &finding);
     if (verdict > 0)
@@ -547,13 +639,18 @@ static int sleep_once(Link *self, struct epoll_event *events, int64_t deadline_n
 {
     struct core *core = &self->core;
     int count = 0, error = 0;
+    int64_t trim_ns = core_trim(core);
     core_arm(core);
     if (!core_news(core)) {
         self->sleeping = 1;
         core->blocks++;
         Py_BEGIN_ALLOW_THREADS
         int64_t left_ns = deadline_ns < 0 ? -1 : deadline_ns - clock_ns(CLOCK_MONOTONIC);
-        count = core_poll(core, events, deadline_ns >= 0 && left_ns < 0 ? 0 : left_ns);
+        if (deadline_ns >= 0 && left_ns < 0)
+            left_ns = 0;
+        if (trim_ns >= 0 && (left_ns < 0 || left_ns > trim_ns))
+            left_ns = trim_ns;
+        count = core_poll(core, events, left_ns);
         error = errno;
         Py_END_ALLOW_THREADS
         self->sleeping = 0;
@@ -629,6 +726,7 @@ static PyObject *link_arm(Link *self, PyObject *unused)
     (void)unused;
     if (check_open(self) < 0)
         return NULL;
+    core_trim(&self->core);
     core_arm(&self->core);
     if (!core_news(&self->core) && self->late == NULL)
         Py_RETURN_TRUE;
@@ -725,7 +823,9 @@ static PyMethodDef link_methods[] = {
 
 static PyMemberDef link_members[] = {
     {"slot", T_UINT, offsetof(Link, core.slot), READONLY, "This end's slot."},
-    {"message_bytes_max", T_ULONGLONG, offsetof(Link, message_bytes_max), READONLY, "A quarter of a lane."},
+    {"message_bytes_max", T_ULONGLONG, offsetof(Link, message_bytes_max), READONLY, "64 MiB."},
+    {"arena_bytes", T_ULONGLONG, offsetof(Link, core.arena.reserved_bytes), READONLY,
+     "Memory reserved for large messages now."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -735,7 +835,8 @@ static PyTypeObject LinkType = {
     .tp_new = link_new,
     .tp_dealloc = (destructor)link_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "LaneLink(slot, out_fd, in_fd, doorbell_fd, wait='adaptive')\n\nOne process's end of its slot. Takes the "
+    .tp_doc = "LaneLink(slot, out_fd, in_fd, doorbell_fd, wait='adaptive', arena_bytes=268435456)\n\nOne process's end of its "
+              "slot. Takes the "
               "descriptors, also when it fails. Raises Broken, OSError.",
     .tp_methods = link_methods,
     .tp_members = link_members,
@@ -804,7 +905,8 @@ static int import_port(void)
 PyMODINIT_FUNC PyInit__lane(void)
 {
     checksum_init();
-    if (import_port() < 0 || PyType_Ready(&LinkType) < 0 || PyType_Ready(&OutletType) < 0)
+    if (import_port() < 0 || PyType_Ready(&LinkType) < 0 || PyType_Ready(&OutletType) < 0 ||
+        PyType_Ready(&BlockType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module == NULL)

@@ -1,8 +1,9 @@
 """The native core of lanes. What a link promises stands in `transport.port`."""
 
+from collections.abc import Sequence
 from typing import final
 
-from transport.port import Frame
+from transport.port import Frame, Payload
 
 def create_slot(lane_bytes: int, /) -> tuple[int, int, int]:
     """The memory of a new slot as descriptors out, in, doorbell, owned by the caller. Raises ValueError, OSError."""
@@ -17,12 +18,27 @@ class Outlet:
     @property
     def next_n(self) -> int: ...
     def send(self, payload: bytes, /) -> bool: ...
+    def send_parts(self, parts: Sequence[Payload], /) -> bool: ...
 
 @final
 class LaneLink:
-    """One process's end of its slot. Takes the descriptors, also when it fails. Raises Broken, OSError."""
+    """One process's end of its slot. Takes the descriptors, also when it fails. Raises Broken, OSError, ValueError.
 
-    def __init__(self, slot: int, out_fd: int, in_fd: int, doorbell_fd: int, wait: str = "adaptive") -> None: ...
+    `arena_bytes` bounds the memory of large messages of this slot's engines, at least 64 MiB.
+    """
+
+    def __init__(
+        self,
+        slot: int,
+        out_fd: int,
+        in_fd: int,
+        doorbell_fd: int,
+        wait: str = "adaptive",
+        arena_bytes: int = ...,
+    ) -> None: ...
+    @property
+    def arena_bytes(self) -> int:
+        """Memory reserved for large messages now."""
     @property
     def slot(self) -> int: ...
     @property

@@ -2,6 +2,7 @@
  *
  * Owned here: the mappings; the descriptors `out` (to allocate rings), doorbell and epoll, and one doorbell a peer. All
  * other descriptors are closed once they are mapped. Peers are bits of 64-bit masks, since there are 64 slots.
+ * Large messages go through the arena (arena.h).
  *
  * Sleeping: the armed word of `in` is odd while this process sleeps or is about to, with another value each time. Who
  * publishes looks at it after a fence and rings at most once for each value. A fence between storing the word and reading
@@ -17,7 +18,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "lane.h"
+#include "arena.h"
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
@@ -44,6 +45,8 @@ struct core {
     size_t scratch_bytes;
     uint64_t yields, blocks;
     int64_t looked_ns; /* coarse clock when the watched descriptors were last looked at */
+    struct arena arena;
+    struct reach *reaches[SLOTS_MAX]; /* peers' arenas; kept beyond a lane while views are out */
     struct lane lanes[SLOTS_MAX];
 };
 
@@ -77,7 +80,9 @@ static int core_map(struct core *core, int in_fd, struct finding *finding)
     core->lane_bytes = out.lane_bytes;
     core->out = map(core->out_fd, PROT_READ | PROT_WRITE, 0, (size_t)ring_offset(out.lane_bytes, SLOTS_MAX));
     core->in = map(in_fd, PROT_READ | PROT_WRITE, 0, IN_BYTES);
-    return core->out != NULL && core->in != NULL ? MAP_OK : MAP_ERRNO;
+    if (core->out == NULL || core->in == NULL)
+        return MAP_ERRNO;
+    return arena_open(&core->arena, core->out, core->out_fd, core->lane_bytes, finding) < 0 ? MAP_FINDING : MAP_OK;
 }
 
 /* Takes the slot over from its last process: a new generation, not armed. */
@@ -93,11 +98,25 @@ static void core_begin(struct core *core)
 
 static void lane_close(struct core *core, unsigned peer);
 
+/* The link's end of a peer's arena is over; views of it stay good. */
+static void reach_drop(struct core *core, unsigned peer)
+{
+    struct reach *reach = core->reaches[peer];
+    core->reaches[peer] = NULL;
+    if (reach == NULL)
+        return;
+    reach->core = NULL;
+    reach_let_go(reach);
+}
+
 static void core_close(struct core *core)
 {
     for (unsigned peer = 0; peer < SLOTS_MAX; peer++)
         if (core->attached & bit(peer))
             lane_close(core, peer);
+    for (unsigned peer = 0; peer < SLOTS_MAX; peer++)
+        reach_drop(core, peer);
+    arena_close(&core->arena);
     if (core->out != NULL)
         munmap(core->out, (size_t)ring_offset(core->lane_bytes, SLOTS_MAX));
     if (core->in != NULL)
@@ -159,15 +178,26 @@ static int lane_map(struct core *core, unsigned peer, int out_fd, int in_fd, str
     lane->far = &lane->far_out->lanes[core->slot];
     lane->far_mark = &lane->far_in->marks[core->slot];
     lane->identity = core->identity;
-    if (lane_open_writer(lane, out.identity, finding) < 0 || lane_open_reader(lane, out.identity, finding) < 0)
+    if (lane_open_writer(lane, out.identity, finding) < 0 || lane_open_reader(lane, out.identity, finding) < 0 ||
+        lane_lend_open(&core->arena, lane, peer, finding) < 0)
         return MAP_FINDING;
+    if (core->reaches[peer] != NULL && core->reaches[peer]->identity != out.identity)
+        reach_drop(core, peer);
+    if (core->reaches[peer] == NULL)
+        core->reaches[peer] = reach_open(core, peer, out_fd, out.lane_bytes, out.identity);
+    if (core->reaches[peer] == NULL)
+        return MAP_ERRNO;
+    lane_reach_open(core->reaches[peer], lane, core->slot);
     return MAP_OK;
 }
 
-/* Ends a lane: the open frame and what was not released are forgotten; counters stay for the next attachment. */
+/* Ends a lane: the open frame and what was not released are forgotten; counters stay for the next attachment, and so
+ * does the peer's arena while there are views of it. */
 static void lane_close(struct core *core, unsigned peer)
 {
     struct lane *lane = &core->lanes[peer];
+    if (core->reaches[peer] != NULL && core->reaches[peer]->owners == 1)
+        reach_drop(core, peer);
     if (lane->far_out != NULL)
         munmap((void *)lane->far_out, RINGS_OFFSET);
     if (lane->far_in != NULL)
@@ -253,6 +283,12 @@ static void core_release(struct core *core)
         unsigned peer = (unsigned)__builtin_ctzll(left);
         if (lane_release(&core->lanes[peer]))
             released |= bit(peer);
+        struct reach *reach = core->reaches[peer];
+        if (reach->drained == 0)
+            continue;
+        reach->ripe |= reach->drained; /* after the head: who is killed between the two is not asked again */
+        reach->drained = 0;
+        reach_return(reach, &core->lanes[peer]);
     }
     core->drained = 0;
     if (released == 0)
@@ -291,7 +327,11 @@ static int core_take(struct core *core, unsigned peer, struct frame_view *view, 
     if (scratch_grow(core, length) < 0)
         return TAKE_MEMORY;
     memcpy(core->scratch, at, length);
-    return frame_check(core->scratch, length, lane->read, view, finding) < 0 ? TAKE_BROKEN : TAKE_FRAME;
+    if (frame_check(core->scratch, length, lane->read, view, finding) < 0)
+        return TAKE_BROKEN;
+    if (view->header.flags & FLAG_IN_BLOCK)
+        return block_locate(lane, view, finding) < 0 ? TAKE_BROKEN : TAKE_FRAME;
+    return TAKE_FRAME;
 }
 
 static void core_took(struct core *core, unsigned peer, const struct frame_view *view)
@@ -301,6 +341,110 @@ static void core_took(struct core *core, unsigned peer, const struct frame_view 
     lane->frames_in++;
     lane->messages_in += view->header.count;
     core->drained |= bit(peer);
+    if (view->header.flags & FLAG_IN_BLOCK)
+        core->reaches[peer]->drained |= block_bit(view->block.block);
+}
+
+/* --- large messages ----------------------------------------------------------------------------------------------- */
+
+static void core_collect(struct core *core)
+{
+    for (uint64_t left = core->attached; left; left &= left - 1) {
+        unsigned peer = (unsigned)__builtin_ctzll(left);
+        arena_collect(&core->arena, peer, &core->lanes[peer]);
+    }
+}
+
+/* Refuses for want of a block: asks to be rung when one is returned, and when the lane is half free. */
+static int core_starve(struct core *core, unsigned peer, uint64_t bytes, uint64_t record_bytes)
+{
+    core->lanes[peer].block_wanted = bytes;
+    /* SLEEP-OR-SEE: relaxed; the fence in core_arm comes before this process sleeps. Pairs with reach_return. */
+    atomic_store_explicit(&core->out->header.starved, 1, memory_order_relaxed);
+    return lane_refuse(&core->lanes[peer], record_bytes);
+}
+
+/* Whether there is what a refused message asked for: room, and a block if it is large. 1, 0, -1 with a finding. */
+static int core_room(struct core *core, unsigned peer, struct finding *finding)
+{
+    struct lane *lane = &core->lanes[peer];
+    if (lane->block_wanted != 0) {
+        core_collect(core);
+        if (!arena_has(&core->arena, lane->block_wanted))
+            return 0;
+    }
+    int verdict = lane_room(lane, finding);
+    if (verdict <= 0 || lane->block_wanted == 0)
+        return verdict;
+    lane->block_wanted = 0;
+    for (uint64_t left = core->attached; left; left &= left - 1)
+        if (core->lanes[__builtin_ctzll(left)].block_wanted != 0)
+            return verdict;
+    atomic_store_explicit(&core->out->header.starved, 0, memory_order_relaxed);
+    return verdict;
+}
+
+enum { SEND_DONE = 1, SEND_REFUSED = 0, SEND_BROKEN = -1, SEND_ERRNO = -2 };
+
+/* Copies a message of `bytes`, in parts, into a block, and its record into a frame of its own, which is published at
+ * once: what follows takes long enough for the receiver to begin. */
+static int core_send_large(struct core *core, unsigned peer, const struct frame_header *header, const uint8_t *names,
+                           uint32_t names_bytes, const struct iovec *parts, size_t count, uint64_t bytes,
+                           struct finding *finding)
+{
+    struct lane *lane = &core->lanes[peer];
+    struct frame_header flagged = *header;
+    struct block_record record = {.bytes = bytes};
+    core_collect(core);
+    int error = arena_take(&core->arena, bytes, &record.block);
+    if (error == ENOBUFS || (error != 0 && arena_lent(&core->arena) != 0))
+        return core_starve(core, peer, bytes, FRAME_HEADER_BYTES + names_bytes + MESSAGE_BYTES(sizeof record));
+    if (error != 0) {
+        errno = error;
+        return SEND_ERRNO;
+    }
+    flagged.flags = FLAG_IN_BLOCK;
+    int verdict = lane_begin(lane, &flagged, names, names_bytes, sizeof record, finding);
+    if (verdict <= 0)
+        return verdict;
+    block_fill(&core->arena, record.block, parts, count);
+    block_lend(&core->arena, lane, peer, record.block, bytes, lane->write);
+    lane_append(lane, (const char *)&record, sizeof record);
+    lane_publish_and_ring(lane);
+    core->arena.used_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+    return SEND_DONE;
+}
+
+/* Gives pages back that nobody used for a while. Nanoseconds until it is worth another look, or -1. */
+static int64_t core_trim(struct core *core)
+{
+    struct arena *arena = &core->arena;
+    if (arena->reserved_bytes == 0)
+        return -1;
+    int64_t idle_ns = clock_ns(CLOCK_MONOTONIC_COARSE) - arena->used_ns;
+    if (idle_ns < ARENA_IDLE_NS)
+        return ARENA_IDLE_NS - idle_ns;
+    core_collect(core);
+    arena_trim(arena);
+    return arena->reserved_bytes == 0 ? -1 : ARENA_IDLE_NS; /* the rest is lent */
+}
+
+/* The last view of a block is gone. */
+static void reach_unview(struct reach *reach, unsigned block)
+{
+    struct core *core = reach->core;
+    if (--reach->views[block] == 0 && core != NULL && (core->attached & bit(reach->peer)) && !core_stale(core))
+        reach_return(reach, &core->lanes[reach->peer]);
+    reach_let_go(reach);
+}
+
+static const uint8_t *reach_view(struct reach *reach, const struct block_record *record)
+{
+    const uint8_t *at = reach->base + record->block * BLOCK_BYTES;
+    populate(at, record->bytes, MADV_POPULATE_READ, &reach->populated[record->block]);
+    reach->views[record->block]++;
+    reach->owners++;
+    return at;
 }
 
 /* --- sleeping ----------------------------------------------------------------------------------------------------- */
@@ -316,7 +460,7 @@ static int core_news(struct core *core)
     }
     for (uint64_t left = core->waiting; left; left &= left - 1) {
         unsigned peer = (unsigned)__builtin_ctzll(left);
-        if (lane_room(&core->lanes[peer], &ignored) != 0) {
+        if (core_room(core, peer, &ignored) != 0) {
             core->waiting &= ~bit(peer);
             return 1;
         }

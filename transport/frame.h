@@ -7,7 +7,7 @@
  *        4     4  u32    checksum of the bytes [8, length)
  *        8     1  u8     checksum kind: 1 CRC32C, 2 zlib's CRC-32
  *        9     1  u8     kind: 0 messages, 1 stop, 2 go
- *       10     2  u16    0
+ *       10     2  u16    flags: 1 = its one message lies in a block of the sender's arena (lanes only)
  *       12     4  u32    count of messages, at most 256
  *       16     8  u64    position: in a lane that of the frame's first byte, over ZeroMQ the frame's number
  *       24     8  u64    first_n: number of the first message in the stream (sender, target) of this epoch
@@ -16,7 +16,8 @@
  *       44     2  u16    bytes of the sender's name, at most 1024
  *       46     2  u16    bytes of the target's name, at most 1024
  *       48     s  utf-8  sender's name, t bytes target's name, zeros to a multiple of 8
- *        …           then for each message: u32 bytes, the bytes, zeros to a multiple of 4
+ *        …           then for each message: u32 bytes, the bytes, zeros to a multiple of 4; of one in a block
+ *                    instead the 16 bytes u64 its length, u32 block, u32 0, as if they were the message
  *
  * A padding record fills a ring up to its end: u32 PADDING | bytes, u32 complement of the former, the rest undefined.
  *
@@ -44,6 +45,7 @@
 #define FRAME_HEAD_BYTES_MAX (FRAME_HEADER_BYTES + 2 * NAME_BYTES_MAX)
 #define PADDING 0x80000000u
 #define KIND_MAX 2u
+#define FLAG_IN_BLOCK 1u
 
 #define ALIGN4(bytes) (((bytes) + 3u) & ~3u)
 #define ALIGN8(bytes) (((bytes) + 7u) & ~7u)
@@ -52,7 +54,7 @@
 struct frame_header {
     uint32_t length, checksum;
     uint8_t checksum_kind, kind;
-    uint16_t zero;
+    uint16_t flags;
     uint32_t count;
     uint64_t position, first_n, epoch;
     uint32_t mailbox;
@@ -74,12 +76,19 @@ __attribute__((format(printf, 2, 3))) static int find(struct finding *finding, c
     return -1;
 }
 
+/* Where a large message lies. */
+struct block_record {
+    uint64_t bytes;
+    uint32_t block, zero;
+};
+
 /* A checked frame: pointers into the reader's private copy. */
 struct frame_view {
     struct frame_header header;
     const uint8_t *names;
     uint32_t names_bytes; /* padded */
     const uint8_t *messages, *end;
+    struct block_record block; /* with FLAG_IN_BLOCK, once core_take has checked it */
 };
 
 static uint32_t frame_checksum(const uint8_t *frame, uint32_t length, uint8_t kind)
@@ -112,8 +121,8 @@ static int frame_check(const uint8_t *frame, uint32_t length, uint64_t position,
         return find(finding, "checksum is %08x, the bytes give %08x", h->checksum, computed);
     if (h->position != position)
         return find(finding, "frame says it is at position %llu", (unsigned long long)h->position);
-    if (h->kind > KIND_MAX || h->zero != 0)
-        return find(finding, "kind %u with %u is not known", h->kind, h->zero);
+    if (h->kind > KIND_MAX || h->flags > FLAG_IN_BLOCK || (h->flags && (h->kind != 0 || h->count != 1)))
+        return find(finding, "kind %u with flags %u and count %u is not known", h->kind, h->flags, h->count);
     if (h->count > FRAME_MESSAGES_MAX || (h->kind != 0 && h->count != 0))
         return find(finding, "count %u is too large for kind %u", h->count, h->kind);
     if (h->sender_bytes > NAME_BYTES_MAX || h->target_bytes > NAME_BYTES_MAX)

@@ -9,7 +9,7 @@
 
 #include <Python.h>
 
-#include "frame.h"
+#include "block_object.h"
 
 #define NAME_PAIRS 8u /* remembered a lane; pair_place takes three bits of its hash */
 
@@ -92,6 +92,18 @@ static int pair_replace(struct name_pair *pair, const struct frame_view *view, s
     return 0;
 }
 
+/* The one message that lies in a block, as a list. NULL with an exception. */
+static PyObject *build_block_payload(struct reach *reach, const struct block_record *record)
+{
+    PyObject *list = PyList_New(1), *payload = list == NULL ? NULL : view_block(reach, record);
+    if (payload == NULL) {
+        Py_XDECREF(list);
+        return NULL;
+    }
+    PyList_SET_ITEM(list, 0, payload);
+    return list;
+}
+
 /* The messages as a list of bytes. NULL: an exception, or none and a finding. */
 static PyObject *build_payloads(const struct frame_view *view, struct finding *finding)
 {
@@ -118,19 +130,20 @@ static PyObject *build_payloads(const struct frame_view *view, struct finding *f
 }
 
 /* A Frame of a checked view. NULL: an exception, or none and a finding. */
-static PyObject *build_frame(struct name_pair *pairs, unsigned peer, const struct frame_view *view,
+static PyObject *build_frame(struct name_pair *pairs, struct reach *reach, const struct frame_view *view,
                              struct finding *finding)
 {
     struct name_pair *pair = pair_place(pairs, view);
     if (!pair_matches(pair, view) && pair_replace(pair, view, finding) < 0)
         return NULL;
-    PyObject *payloads = build_payloads(view, finding);
+    int in_block = view->header.flags & FLAG_IN_BLOCK;
+    PyObject *payloads = in_block ? build_block_payload(reach, &view->block) : build_payloads(view, finding);
     PyObject *frame = payloads == NULL ? NULL : Frame->tp_alloc(Frame, 8);
     if (frame == NULL) {
         Py_XDECREF(payloads);
         return NULL;
     }
-    PyTuple_SET_ITEM(frame, 0, PyLong_FromUnsignedLong(peer));
+    PyTuple_SET_ITEM(frame, 0, PyLong_FromUnsignedLong(reach->peer));
     PyTuple_SET_ITEM(frame, 1, PyLong_FromUnsignedLong(view->header.kind));
     PyTuple_SET_ITEM(frame, 2, Py_NewRef(pair->sender));
     PyTuple_SET_ITEM(frame, 3, Py_NewRef(pair->target));

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from transport.port import FRAME_MESSAGES_MAX, KIND_GO, KIND_MESSAGES, Broken, Frame
+from transport.port import FRAME_MESSAGES_MAX, KIND_GO, KIND_MESSAGES, Broken, Frame, Payload
 
 HEADER: Final = struct.Struct("<IIBBHIQQQIHH")
 """length, checksum, checksum kind, kind, 0, count, position, first_n, epoch, mailbox, sender bytes, target bytes."""
@@ -40,7 +40,7 @@ def encode_frame(frame: Frame, position: int) -> bytes:
     """The bytes of a frame. `frame.peer` is not part of them."""
     sender, target = frame.sender.encode(), frame.target.encode()
     names = sender + target
-    parts = [names, bytes(-len(names) % 8)]
+    parts: list[Payload] = [names, bytes(-len(names) % 8)]
     for payload in frame.payloads:
         parts += (_LENGTH.pack(len(payload)), payload, bytes(-len(payload) % 4))
     body = b"".join(parts)
@@ -90,8 +90,8 @@ def _decode_names(data: bytes, sender_bytes: int, target_bytes: int) -> tuple[st
         raise Broken("a name is not UTF-8") from None
 
 
-def _decode_messages(data: bytes, start: int, count: int) -> list[bytes]:
-    payloads = []
+def _decode_messages(data: bytes, start: int, count: int) -> list[Payload]:
+    payloads: list[Payload] = []
     for _ in range(count):
         if len(data) - start < _LENGTH.size:
             raise Broken("a message begins behind the frame's end")

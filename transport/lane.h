@@ -33,6 +33,7 @@ struct lane {
     uint64_t capacity;           /* bytes of this slot's rings */
     uint64_t write, published;   /* sealed up to, published up to */
     uint64_t head_seen, wanted;  /* the cached far index; bytes a refused message needs, 0 = nobody waits */
+    uint64_t block_wanted;       /* bytes of a large message that found no block, 0 = nobody waits */
     uint8_t *frame;              /* the open frame, or NULL */
     uint8_t *cursor, *limit;     /* where its next message goes, and its end at most */
     uint32_t count;              /* messages in it */
@@ -222,6 +223,7 @@ static int lane_open_writer(struct lane *lane, uint64_t far_identity, struct fin
     if (atomic_load_explicit(&lane->own->reader, memory_order_relaxed) != far_identity) {
         atomic_store_explicit(&lane->own->reader, 0, memory_order_relaxed);
         atomic_store_explicit(&lane->own->tail, 0, memory_order_release);
+        atomic_store_explicit(&lane->own->lent, 0, memory_order_release);
         /* LANE-IS-YOURS: release; pairs with the acquire in lane_far_tail. */
         atomic_store_explicit(&lane->own->reader, far_identity, memory_order_release);
     }
@@ -240,6 +242,7 @@ static int lane_open_reader(struct lane *lane, uint64_t far_identity, struct fin
         atomic_store_explicit(&lane->mark->writer, 0, memory_order_relaxed);
         atomic_store_explicit(&lane->mark->head, 0, memory_order_release);
         atomic_store_explicit(&lane->mark->stable, 0, memory_order_release);
+        atomic_store_explicit(&lane->mark->returned, 0, memory_order_release);
         /* HEAD-IS-YOURS: release; pairs with the acquire in lane_refresh_head. */
         atomic_store_explicit(&lane->mark->writer, far_identity, memory_order_release);
     }
@@ -289,7 +292,7 @@ static int lane_locate(struct lane *lane, const uint8_t **at, uint32_t *length, 
         *at = lane->far_ring + offset;
         *length = *(const volatile uint32_t *)*at; /* taken once */
         if ((*length & PADDING) == 0) {
-            uint64_t most = FRAME_HEAD_BYTES_MAX + MESSAGE_BYTES(lane->far_capacity / MESSAGE_SHARE);
+            uint64_t most = FRAME_HEAD_BYTES_MAX + MESSAGE_BYTES(lane->far_capacity / LARGE_SHARE);
             most = most < FRAME_SOFT_BYTES_MAX ? FRAME_SOFT_BYTES_MAX : most;
             if (*length < FRAME_HEADER_BYTES || *length > most || ALIGN8(*length) > available || ALIGN8(*length) > to_end)
                 return find(finding, "a frame of %u bytes, %llu published, %llu before the end", *length,

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from typing import Final
 
-from transport.port import KIND_GO, KIND_STOP, LANE_BYTES, MESSAGE_SHARE, SLOTS_MAX, Broken, Closed, Frame
+from transport.port import KIND_GO, KIND_STOP, LANE_BYTES, MESSAGE_BYTES_MAX, SLOTS_MAX, Broken, Closed, Frame
 from transport.sending import PythonOutlet, Sealed, SendingLane
 
 NS_PER_S: Final = 1_000_000_000
@@ -49,7 +49,7 @@ class LocalLink:
     def __init__(self, hub: Hub, slot: int) -> None:
         self._hub = hub
         self.slot = slot
-        self.message_bytes_max = hub.lane_bytes // MESSAGE_SHARE
+        self.message_bytes_max = MESSAGE_BYTES_MAX
         self._sending: dict[int, SendingLane] = {}
         self._drained: dict[int, int] = {}
         self._armed = False
@@ -66,7 +66,7 @@ class LocalLink:
             raise ValueError(f"slot {peer} is out of range, this link's own, or attached already")
         kept = sum(sealed.size for sealed in self._hub.lane(self.slot, peer))
         self._sending[peer] = lane = SendingLane(
-            self.slot, self._hub.lane_bytes, lambda: self._publish(peer, lane), kept
+            self.slot, self._hub.lane_bytes, lambda: self._publish(peer, lane), kept, MESSAGE_BYTES_MAX
         )
         self._drained[peer] = 0
 

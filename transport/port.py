@@ -9,10 +9,12 @@ its slot. Three implementations pass one conformance list: shared-memory lanes (
 * `drain` hands out frames; the space they occupy, and the duty of the sender to keep them, end with `release`, which
   covers everything drained so far. A process that dies between the two leaves its frames to the slot's next process.
 * Nothing here blocks except `wait` and `settle`. A lane without room answers False, and the caller keeps the message.
+* What counts as a message's size is its payload, as handed to an outlet: the encoded message, without names or frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 SLOTS_MAX: Final = 64
@@ -20,6 +22,15 @@ SLOTS_MAX: Final = 64
 
 LANE_BYTES: Final = 1 << 20
 """Default capacity of a lane's ring, a power of two. Large enough for 10,000 records of 100 bytes."""
+
+MESSAGE_BYTES_MAX: Final = 1 << 26
+"""The largest message, 64 MiB: the address space of one block of an arena."""
+
+LARGE_SHARE: Final = 8
+"""A message over 1/8 of a lane does not lie in it, so that one does not shut out the others."""
+
+ARENA_BYTES: Final = 1 << 28
+"""Default bound of what the large messages of a slot's engines take, until their receivers have handled them."""
 
 MESSAGE_SHARE: Final = 4
 """A message takes at most 1/4 of a lane, so that a frame that wraps around always finds room."""
@@ -51,6 +62,11 @@ class Closed(TransportError):
     """The link was closed, or the peer is not attached."""
 
 
+Payload = bytes | memoryview
+"""An encoded message. A large one is a read-only memoryview of the sender's memory where the link has some to show: it
+stays as it is while a view of it lives, and the sender has that much less room for large messages until then."""
+
+
 class Frame(NamedTuple):
     """What arrived together: `payloads[i]` has number `first_n + i` in the stream (sender, target) of `epoch`."""
 
@@ -61,7 +77,7 @@ class Frame(NamedTuple):
     mailbox: int
     epoch: int
     first_n: int
-    payloads: list[bytes]
+    payloads: list[Payload]
 
 
 class Outlet(Protocol):
@@ -76,6 +92,9 @@ class Outlet(Protocol):
 
         Raises `TooLarge`, `Closed`.
         """
+
+    def send_parts(self, parts: Sequence[Payload], /) -> bool:
+        """`send` for a message in parts, at most 64; a large one is copied once, to where its receiver reads it."""
 
 
 class Link(Protocol):
@@ -137,10 +156,11 @@ class Link(Protocol):
         """Take the ring from `fileno` again, after the event loop reported it."""
 
     def has_room(self, peer: int, /) -> bool:
-        """Whether a lane that answered False has at least half its capacity free again."""
+        """Whether a lane that answered False has at least half its capacity free again, and place for a large message
+        if it refused one."""
 
     def detach(self, peer: int, /) -> None:
-        """Forget a peer; its outlets raise `Closed`."""
+        """Forget a peer that is gone for good; its outlets raise `Closed`. Large messages it had are its no more."""
 
     def settle(self, timeout_ns: int | None, /) -> bool:
         """Flush, and sleep until what was published survives the death of this process; False: time ran out.

@@ -2,17 +2,27 @@
 
 The same rules as in `lane.h`: messages of one outlet gather in an open frame; another outlet, a full frame or a flush
 seals it; a flush publishes what is sealed, and so do a soft limit and a refusal. What was published is kept until the
-consumer releases it, and all of it together stays below `capacity` bytes, counted as the frames' bytes. A refused
+consumer releases it, and all of it together stays below `capacity` bytes, counted as the frames' bytes; a large message
+counts as an eighth of the capacity, however large, so that the next is not sent before most are released. A refused
 message is remembered, so that its sender is woken once half the capacity is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from transport.frames import NAME_BYTES_MAX, head_bytes, message_bytes
-from transport.port import FRAME_MESSAGES_MAX, KIND_MESSAGES, MESSAGE_SHARE, Closed, Frame, TooLarge
+from transport.port import (
+    FRAME_MESSAGES_MAX,
+    KIND_MESSAGES,
+    LARGE_SHARE,
+    MESSAGE_SHARE,
+    Closed,
+    Frame,
+    Payload,
+    TooLarge,
+)
 
 FRAME_SOFT_BYTES_MAX: Final = 32768
 """An open frame is sealed beyond this, as in `lane.h`."""
@@ -34,15 +44,23 @@ class OpenFrame:
         self.outlet = outlet
         self.first_n = first_n
         self.size = size
-        self.payloads: list[bytes] = []
+        self.payloads: list[Payload] = []
 
 
 class SendingLane:
     """From one slot to one peer. `kept_bytes` (published, not released) is the link's to count."""
 
-    def __init__(self, slot: int, capacity: int, publish: Callable[[], None], kept_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        slot: int,
+        capacity: int,
+        publish: Callable[[], None],
+        kept_bytes: int = 0,
+        message_bytes_max: int | None = None,
+    ) -> None:
         self.slot = slot
         self.capacity = capacity
+        self.message_bytes_max = message_bytes_max or capacity // MESSAGE_SHARE
         self.publish = publish
         self.soft_bytes = min(FRAME_SOFT_BYTES_MAX, capacity // 8)
         self.kept_bytes = kept_bytes
@@ -109,12 +127,23 @@ class SendingLane:
 class PythonOutlet:
     """An outlet over a `SendingLane`."""
 
-    __slots__ = ("_head_bytes", "_lane", "_payload_bytes_max", "epoch", "mailbox", "next_n", "sender", "target")
+    __slots__ = (
+        "_head_bytes",
+        "_lane",
+        "_large_bytes",
+        "_payload_bytes_max",
+        "epoch",
+        "mailbox",
+        "next_n",
+        "sender",
+        "target",
+    )
 
     def __init__(self, lane: SendingLane, sender: str, target: str, mailbox: int, epoch: int, next_n: int) -> None:
         self._lane = lane
         self._head_bytes = head_bytes(check_name(sender), check_name(target))
-        self._payload_bytes_max = lane.capacity // MESSAGE_SHARE
+        self._payload_bytes_max = lane.message_bytes_max
+        self._large_bytes = lane.capacity // LARGE_SHARE
         self.sender = sender
         self.target = target
         self.mailbox = mailbox
@@ -129,8 +158,8 @@ class PythonOutlet:
         if not lane.attached:
             raise Closed("the peer is not attached any more")
         if len(payload) > self._payload_bytes_max:
-            raise TooLarge(f"{len(payload)} bytes, the most is {self._payload_bytes_max}")
-        size = message_bytes(len(payload))
+            raise TooLarge(f"a message of {len(payload)} bytes, the most is {self._payload_bytes_max}")
+        size = message_bytes(min(len(payload), self._large_bytes))
         gathered = lane.open
         if gathered is None or not self._takes(gathered, size):
             gathered = self._open(size)
@@ -140,6 +169,10 @@ class PythonOutlet:
         gathered.size += size
         self.next_n += 1
         return True
+
+    def send_parts(self, parts: Sequence[Payload]) -> bool:
+        """See `transport.port.Outlet`."""
+        return self.send(b"".join(parts))
 
     def _takes(self, gathered: OpenFrame, size: int) -> bool:
         roomy = gathered.size + size <= self._lane.soft_bytes and len(gathered.payloads) < FRAME_MESSAGES_MAX

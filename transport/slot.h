@@ -7,20 +7,25 @@
  *       16     8  identity: random, the same in both           16     8  identity
  *       24     8  lane_bytes, a power of two                   24     8  lane_bytes
  *       64     8  generation: processes so far                 64     8  generation
- *                                                             128     8  armed: odd = ring me, once for each value
+ *      192     8  starved: 1 = ring me for each block         128     8  armed: odd = ring me, once for each value
+ *     2048    32  block 0 of the arena: u64 position,
+ *                 bytes, peer, reserved (arena.h)
+ *        …        blocks 1 to 63
  *     4096   128  lane to slot 0                             4096   128  marks of the lane from slot 0
  *              0 8  tail: bytes published, for ever                 0 8  head: below it space is free
  *             64 8  reader: identity this lane is for               8 8  writer: identity `head` is about
  *             72 8  waiting: 1 = ring me at half free              64 8  stable: below it nothing is sent again
+ *             80 8  lent: a bit a block, see arena.h               72 8  returned: a bit a block, see arena.h
  *        …        lanes to slots 1 to 63                         …        slots 1 to 63
  *    12288     n  ring to slot 0, lane_bytes, on first use   12288        end
  *        …        rings to slots 1 to 63
+ *        …     n  from the next multiple of 2 MiB: the arena, 64 blocks of 64 MiB, sparse
  *
  * One process writes a word, the owner of the slot; the others have mapped it for reading only. A slot whose memory was
  * replaced (same number, new files) has another identity: `reader` and `writer` say which one a lane's positions are about,
  * so that both ends begin at zero again without speaking to each other.
  *
- * The files cannot shrink, grow or be unsealed, and a ring is allocated before its first byte is written: a mapping never
+ * The files cannot shrink, grow or be unsealed, and a ring or block is allocated before its first byte is written: a mapping never
  * faults. Writing is not sealed, since the slot's next process must map it writable again.
  */
 #ifndef ENGINEHOST_SLOT_H
@@ -29,6 +34,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,10 +48,14 @@
 #define SLOTS_MAX 64u
 #define LANE_BYTES_MIN (1u << 14) /* the largest frame and the padding before it fit */
 #define LANE_BYTES_MAX (1u << 30)
-#define MESSAGE_SHARE 4u
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 #define LINE_BYTES 64u
 #define PAGE 4096u
+#define BLOCKS 64u                 /* bits of a word */
+#define BLOCK_BYTES (1ull << 26)   /* the largest message */
+#define LARGE_SHARE 8u             /* a message over 1/8 of a lane lies in a block */
+#define ARENA_ALIGNMENT (1ull << 21) /* of huge pages, where there are some */
+#define BLOCKS_OFFSET 2048u
 #define ENTRY_BYTES 128u
 #define RINGS_OFFSET (PAGE + SLOTS_MAX * ENTRY_BYTES)
 #define IN_BYTES RINGS_OFFSET
@@ -59,23 +69,31 @@ _Static_assert(sizeof(word) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "shared words a
 struct slot_header {
     uint64_t magic, layout, identity, lane_bytes;
     _Alignas(LINE_BYTES) word generation;
-    _Alignas(LINE_BYTES) word armed; /* in `in` only */
+    _Alignas(LINE_BYTES) word armed;   /* in `in` only */
+    _Alignas(LINE_BYTES) word starved; /* in `out` only */
+};
+
+struct block_entry { /* in `out` */
+    word position, bytes, peer, reserved;
 };
 
 struct lane_entry { /* in `out` */
     _Alignas(LINE_BYTES) word tail;
     _Alignas(LINE_BYTES) word reader;
     word waiting;
+    word lent;
 };
 
 struct mark_entry { /* in `in` */
     _Alignas(LINE_BYTES) word head;
     word writer;
     _Alignas(LINE_BYTES) word stable;
+    word returned;
 };
 
 struct slot_out {
     struct slot_header header;
+    _Alignas(BLOCKS_OFFSET) struct block_entry blocks[BLOCKS];
     _Alignas(PAGE) struct lane_entry lanes[SLOTS_MAX];
 };
 
@@ -85,10 +103,23 @@ struct slot_in {
 };
 _Static_assert(sizeof(struct lane_entry) == ENTRY_BYTES && sizeof(struct mark_entry) == ENTRY_BYTES, "as the table says");
 _Static_assert(sizeof(struct slot_out) == RINGS_OFFSET && sizeof(struct slot_in) == IN_BYTES, "as the table says");
+_Static_assert(offsetof(struct slot_out, blocks) == BLOCKS_OFFSET && BLOCKS_OFFSET + BLOCKS * sizeof(struct block_entry) == PAGE,
+               "as the table says");
 
 static inline off_t ring_offset(uint64_t lane_bytes, unsigned slot)
 {
     return (off_t)(RINGS_OFFSET + slot * lane_bytes);
+}
+
+static inline off_t arena_offset(uint64_t lane_bytes)
+{
+    uint64_t rings_end = (uint64_t)ring_offset(lane_bytes, SLOTS_MAX);
+    return (off_t)((rings_end + ARENA_ALIGNMENT - 1) & ~(ARENA_ALIGNMENT - 1));
+}
+
+static inline off_t out_bytes(uint64_t lane_bytes)
+{
+    return arena_offset(lane_bytes) + (off_t)(BLOCKS * BLOCK_BYTES);
 }
 
 static inline int lane_bytes_valid(uint64_t bytes)
@@ -100,7 +131,8 @@ static inline int lane_bytes_valid(uint64_t bytes)
 static uint64_t layout_hash(void)
 {
     const uint32_t facts[] = {LAYOUT_VERSION, SLOTS_MAX, PAGE, ENTRY_BYTES, RINGS_OFFSET, FRAME_HEADER_BYTES,
-                              FRAME_MESSAGES_MAX, NAME_BYTES_MAX, MESSAGE_SHARE, KIND_MAX};
+                              FRAME_MESSAGES_MAX, NAME_BYTES_MAX, LARGE_SHARE, KIND_MAX,
+                              BLOCKS, (uint32_t)BLOCK_BYTES, BLOCKS_OFFSET};
     const uint8_t *bytes = (const uint8_t *)facts;
     uint64_t hash = 0xcbf29ce484222325ull;
     for (size_t i = 0; i < sizeof facts; i++)
@@ -153,7 +185,7 @@ static int slot_create(uint64_t lane_bytes, int fds[3])
     while (identity == 0)
         if (getrandom(&identity, sizeof identity, 0) != (ssize_t)sizeof identity)
             return -1;
-    fds[0] = slot_file_create("enginehost-out", MAGIC_OUT, identity, lane_bytes, ring_offset(lane_bytes, SLOTS_MAX));
+    fds[0] = slot_file_create("enginehost-out", MAGIC_OUT, identity, lane_bytes, out_bytes(lane_bytes));
     fds[1] = slot_file_create("enginehost-in", MAGIC_IN, identity, lane_bytes, IN_BYTES);
     fds[2] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
@@ -200,7 +232,7 @@ static int file_check(int fd, uint64_t magic, struct slot_header *header, struct
     int verdict = header_check(header, magic, finding);
     if (verdict != MAP_OK)
         return verdict;
-    off_t expected = magic == MAGIC_IN ? (off_t)IN_BYTES : ring_offset(header->lane_bytes, SLOTS_MAX);
+    off_t expected = magic == MAGIC_IN ? (off_t)IN_BYTES : out_bytes(header->lane_bytes);
     if (status.st_size != expected) {
         find(finding, "the file has %lld bytes, not %lld", (long long)status.st_size, (long long)expected);
         return MAP_FINDING;

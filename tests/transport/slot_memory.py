@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from typing import Final
 
@@ -17,11 +18,11 @@ MAGIC, LAYOUT, IDENTITY, LANE_BYTES, GENERATION, ARMED = 0, 8, 16, 24, 64, 128
 
 
 class SlotMemory:
-    """`out` or `in` of a slot, mapped writable."""
+    """`out` (up to its arena) or `in` of a slot, mapped writable."""
 
     def __init__(self, fd: int, lane_bytes: int) -> None:
         self.lane_bytes = lane_bytes
-        self.map = mmap.mmap(fd, 0)
+        self.map = mmap.mmap(fd, min(os.fstat(fd).st_size, RINGS + 64 * lane_bytes))
 
     def read(self, offset: int) -> int:
         return int(WORD.unpack_from(self.map, offset)[0])

@@ -98,7 +98,7 @@ def test_peers_are_mapped_read_only(lanes: LaneWorld) -> None:
     one.outlet(2, "a", "b", 0, 1, 1)
     with open("/proc/self/maps") as maps:
         kinds = [line.split()[1] for line in maps if "memfd:enginehost-" in line]
-    assert sorted(kinds) == ["r--s"] * 6 + ["rw-s"] * 2
+    assert sorted(kinds) == ["r--s"] * 8 + ["rw-s"] * 2
 
 
 def test_files_are_sealed_against_resizing_only(lanes: LaneWorld) -> None:
@@ -458,6 +458,8 @@ def test_nothing_leaks(lanes: LaneWorld) -> None:
     """If false, a long-lived worker would grow with each message or each name."""
     one, two = lanes.two()
 
+    too_large = bytes(one.message_bytes_max + 1)
+
     def round_trips(count: int) -> None:
         for n in range(count):
             outlet = one.outlet(2, f"sender {n}", f"target {n}", 0, 1, n)
@@ -465,7 +467,7 @@ def test_nothing_leaks(lanes: LaneWorld) -> None:
             one.signal(2, 1, "x")
             one.flush()
             with pytest.raises(TransportError):
-                outlet.send(bytes(1 << 20))
+                outlet.send(too_large)
             receive(two, 1)
             one.wait(0)
             two.counters()

@@ -14,12 +14,24 @@ from transport_worlds import (
     LANE_BYTES,
     Deadline,
     World,
+    ZmqWorld,
     number,
     payloads,
     receive,
 )
 
-from transport.port import FRAME_MESSAGES_MAX, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link, TooLarge
+from transport.port import (
+    FRAME_MESSAGES_MAX,
+    KIND_GO,
+    KIND_MESSAGES,
+    KIND_STOP,
+    MESSAGE_BYTES_MAX,
+    Broken,
+    Closed,
+    Frame,
+    Link,
+    TooLarge,
+)
 
 
 def test_a_frame_carries_its_stream(world: World) -> None:
@@ -133,7 +145,7 @@ def test_too_large_sends_nothing(world: World) -> None:
     """If false, an oversized message would be cut or stop the lane."""
     one, two = world.two()
     outlet = one.outlet(2, "a", "b", 0, 1, 1)
-    assert one.message_bytes_max == LANE_BYTES // 4
+    assert one.message_bytes_max == (LANE_BYTES // 4 if isinstance(world, ZmqWorld) else MESSAGE_BYTES_MAX)
     largest = os.urandom(one.message_bytes_max)
     assert outlet.send(b"before")
     with pytest.raises(TooLarge):

@@ -179,7 +179,8 @@ def receive(link: Link, count: int) -> list[Frame]:
 
 
 def payloads(frames: list[Frame]) -> list[bytes]:
-    return [payload for frame in frames for payload in frame.payloads]
+    """All payloads, copied out of where they lie."""
+    return [bytes(payload) for frame in frames for payload in frame.payloads]
 
 
 def number(n: int, size: int = 100) -> bytes:

@@ -156,4 +156,4 @@ class Sessions:
             self._on_late(frame)
             return
         for payload in frame.payloads:
-            session.inbox.put_nowait(Arrived(frame.sender, payload))
+            session.inbox.put_nowait(Arrived(frame.sender, bytes(payload)))

@@ -18,7 +18,7 @@ from host.live.control.launch import Launch
 from host.live.control.protocol import ControlError, Written
 
 READY_NS: Final = 20_000_000_000
-ROUND_NS: Final = 60_000_000_000
+ROUND_NS: Final = 30_000_000_000
 """Bound of one exchange with the node; a round takes about a second."""
 STOP_NS: Final = 10_000_000_000
 

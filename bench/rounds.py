@@ -33,12 +33,15 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Contestant(msgspec.Struct, frozen=True):
-    """Something that can be measured: `run` makes one round. `wait` is how its receivers wait, where that is ours."""
+    """Something that can be measured: `run` makes one round. `wait` is how its receivers wait, where that is ours;
+    `rounds` are counted at most, where one is slow.
+    """
 
     peer: str
     run: Callable[[], Round]
     close: Callable[[], None] = lambda: None
     wait: str = ""
+    rounds: int | None = None
 
 
 class Suite(msgspec.Struct, frozen=True):
@@ -105,6 +108,10 @@ class Course(msgspec.Struct):
     note: str = ""
     failed: bool = False
 
+    def goes_on(self, number: int) -> bool:
+        """Whether it takes part in this round."""
+        return not self.note and (self.contestant.rounds is None or number <= self.contestant.rounds)
+
 
 def interleave(
     suite: Suite, size: int, rounds: int, progress: Callable[[str], None] = lambda _line: None
@@ -115,7 +122,7 @@ def interleave(
     try:
         for number in range(rounds + 1):
             for course in _turned(courses, number):
-                if not course.note:
+                if course.goes_on(number):
                     name = f"{suite.name}: {course.contestant.peer}"
                     when = f"round {number} of {rounds}" if number else "warm-up"
                     progress(f"{name}, {when} ({time.monotonic() - began_s:.0f} s)")

@@ -1,7 +1,8 @@
-"""Actor frameworks: each in an interpreter of its own that lives through all rounds of a suite.
+"""Actor frameworks: each in an interpreter of its own, for the length of one round and a short one before it.
 
-They start threads, servers and processes, which a process that forks for other peers must not have. One line of JSON
-in asks for a round, one line out is the result; end of input is the order to leave. Run as `python -m
+They start threads, servers and processes, which a process that forks for other peers must not have, and which take
+processor time even when idle: with Ray alive beside it, the raw limit runs at half its rate on two cores. One line of
+JSON in asks for a round, one line out is the result; end of input is the order to leave. Run as `python -m
 bench.peers.resident MODULE`, where MODULE has a `PEER`.
 
 Nothing may stay behind, whatever the framework thinks: everything below the resident is noted before it is told to
@@ -10,7 +11,6 @@ leave, and killed when it is still there afterwards.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,9 @@ from bench.rounds import Contestant, Round
 
 ROUND_S: Final = 120.0
 LEAVE_S: Final = 10.0
+ROUNDS: Final = 3
+"""Counted rounds at most, since each starts the framework anew, which takes Ray five seconds."""
+WARM_UP_SHARE: Final = 5
 ACTORS: Final = {"Ray": "ray", "xoscar": "xoscar", "Thespian": "thespian"}
 """Names in reports, and the modules: of the framework, and below `bench.peers` of what uses it."""
 
@@ -52,19 +56,13 @@ def actors(suite: str, size: int) -> list[Contestant]:
 
 
 def _contestant(name: str, module: str, suite: str, size: int) -> Contestant:
-    residents: list[Resident] = []
-
     def run() -> Round:
         require(module)
-        if not residents:
-            residents.append(Resident(f"bench.peers.{module}"))
-        return residents[0].round(suite, size)
+        with closing(Resident(f"bench.peers.{module}")) as resident:
+            resident.round(suite, max(size // WARM_UP_SHARE, 1))
+            return resident.round(suite, size)
 
-    def close() -> None:
-        for resident in residents:
-            resident.close()
-
-    return Contestant(name, run, close)
+    return Contestant(name, run, rounds=ROUNDS)
 
 
 class Resident:
@@ -82,7 +80,7 @@ class Resident:
     def round(self, suite: str, size: int) -> Round:
         """One round. Raises `RuntimeError` with the last words of a resident that failed, `TimeoutError`."""
         line = json.dumps({"suite": suite, "size": size}).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):
             _pipe(self._process.stdin).write(line)
             _pipe(self._process.stdin).flush()
         output = _pipe(self._process.stdout)
@@ -100,9 +98,9 @@ class Resident:
         import psutil
 
         left: list[psutil.Process] = []
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             left = psutil.Process(self._process.pid).children(recursive=True)
-        with contextlib.suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):
             _pipe(self._process.stdin).close()
         try:
             self._process.wait(LEAVE_S)
@@ -110,7 +108,7 @@ class Resident:
             self._process.kill()
             self._process.wait()
         for process in psutil.wait_procs(left, timeout=1.0)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, timeout=LEAVE_S)
         _pipe(self._process.stdout).close()

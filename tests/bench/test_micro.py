@@ -6,15 +6,17 @@ Each test holds in any case, timed or not: it asserts what was computed, never h
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bench.record import RECORD
+from engines.benchmark.batch import UNLOADER, Batch
 from engines.benchmark.oneway import SINK, Reset, Tally
+from engines.benchmark.ring import RUNNER, Place, Token
 from engines.examples.timestamping import SERVER, Issued, Limit, Recent, TimeStampRequest, within_limit
-from engines.model import Arrived, Committed, Configuration, Delivery, Environment, Ref, birth, encode, step
+from engines.model import Arrived, Committed, Configuration, Delivery, Environment, Outgoing, Ref, birth, encode, step
 from transport.frames import decode_frame, encode_frame
 from transport.native import native_available
 from transport.port import KIND_MESSAGES, LANE_BYTES, Frame
@@ -22,9 +24,13 @@ from transport.port import KIND_MESSAGES, LANE_BYTES, Frame
 BATCH = 64
 """Messages of a frame, and of one drain of a lane."""
 
-Benchmark = Callable[..., Any]
+Benchmark = Any
+
+ROUNDS = 2_000
+"""Of benchmarks that must be set up anew for each call."""
 
 PAYLOAD = encode(RECORD)
+RECORDS = Batch((RECORD,) * BATCH)
 ME = Configuration("node", "sink", None, None)
 ARRIVED = Delivery("source", 0, RECORD)
 LIMITED = Configuration("node", "server", None, Limit(requests=0, window_ns=1, key=b"k" * 32))
@@ -54,6 +60,18 @@ def test_decode(benchmark: Benchmark) -> None:
     assert benchmark(SINK.boxes[0].decode, PAYLOAD) == RECORD
 
 
+@pytest.mark.benchmark(group="codec, 64 records")
+def test_encode_a_batch(benchmark: Benchmark) -> None:
+    """64 records as one message."""
+    assert len(benchmark(encode, RECORDS)) > 64 * 90
+
+
+@pytest.mark.benchmark(group="codec, 64 records")
+def test_decode_a_batch(benchmark: Benchmark) -> None:
+    """The same message, one of the types its mailbox accepts."""
+    assert benchmark(UNLOADER.boxes[0].decode, encode(RECORDS)) == RECORDS
+
+
 @pytest.mark.benchmark(group="transition")
 def test_guard(benchmark: Benchmark) -> None:
     """A guard, called as `step` calls it, with the trigger made for it."""
@@ -78,6 +96,15 @@ def test_step_to_the_second_rule(benchmark: Benchmark) -> None:
     born = birth(SERVER, LIMITED, now_ns=0)
     outcome = benchmark(step, SERVER, LIMITED, born, Delivery("cli", 0, REQUEST), 5)
     assert (outcome.env.state, outcome.labels) == (Issued(), ("refuse",))
+
+
+@pytest.mark.benchmark(group="transition")
+def test_step_that_sends(benchmark: Benchmark) -> None:
+    """A transition that leaves the state as it is and sends a message on."""
+    token, place = Token(2, 9, 0, Ref("cli")), Place(Ref("next"))
+    me = Configuration("node", "runner", None, place)
+    outcome = benchmark(step, RUNNER, me, birth(RUNNER, me, now_ns=0), Delivery("before", 0, token), 5)
+    assert outcome.outputs == (Outgoing("next", 0, Token(1, 9, 0, Ref("cli"))),)
 
 
 @pytest.mark.benchmark(group="frames of 64")
@@ -130,6 +157,41 @@ def test_lane_push_and_pop(benchmark: Benchmark, lane: tuple[Any, Any]) -> None:
         return payloads
 
     assert benchmark(there_and_out) == [PAYLOAD] * BATCH
+
+
+@pytest.mark.benchmark(group="lane, 64 messages")
+def test_lane_push(benchmark: Benchmark, lane: tuple[Any, Any]) -> None:
+    """64 single pushes and a flush, into a lane with room."""
+    producer, consumer = lane
+    outlet = producer.outlet(2, "source", "sink", 0, 1, 1)
+
+    def push() -> Any:
+        sent = sum([outlet.send(PAYLOAD) for _ in range(BATCH)])
+        producer.flush()
+        return sent
+
+    assert benchmark.pedantic(push, setup=lambda: _emptied(consumer), rounds=ROUNDS) == BATCH
+
+
+@pytest.mark.benchmark(group="lane, 64 messages")
+def test_lane_pop(benchmark: Benchmark, lane: tuple[Any, Any]) -> None:
+    """One drain of 64 messages to bytes, and one release."""
+    producer, consumer = lane
+    outlet = producer.outlet(2, "source", "sink", 0, 1, 1)
+
+    def fill() -> None:
+        for _ in range(BATCH):
+            outlet.send(PAYLOAD)
+        producer.flush()
+
+    assert benchmark.pedantic(_emptied, args=(consumer,), setup=fill, rounds=ROUNDS) is None
+    assert consumer.counters()["messages_in"] % BATCH == 0
+
+
+def _emptied(consumer: Any) -> None:
+    """Take what is there and let it go."""
+    while consumer.drain(BATCH):
+        consumer.release()
 
 
 def _frame() -> Frame:

@@ -28,7 +28,7 @@
 #define STRIDE_SLOW_NS 1000000ll
 #define STRIDE_MIN 16u
 #define STRIDE_MAX 256u
-#define KNOWN_CELLS 64u
+#define KNOWN_CELLS 64u /* bits of `touched` */
 #define REST_FRAMES 64u /* frames of an engine that go to Python after one that had to */
 #define NS_PER_S 1000000000ll
 #define NEVER INT64_MAX
@@ -36,12 +36,13 @@
 /* Words of host.node.progress. */
 enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORDS_USED };
 
-static PyObject *zero, *str_earliest, *str_outputs, *str_show, *str_rearm, *str_find_decode;
+static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
 
-/* What never changes about an engine, and how it did. */
+/* What never changes about an engine, how it did, and what is not yet written into its counters. */
 struct known {
     PyObject *cell, *plans, *emits, *params; /* strong */
     unsigned resting, stride;
+    unsigned long long taken, sent;
 };
 
 struct pending {
@@ -63,6 +64,8 @@ typedef struct {
     uint64_t shown_mailbox, shown_epoch;
     struct pending *pending;
     size_t pending_count, pending_room;
+    unsigned long long taken, sent; /* of this cycle, not yet in the tally */
+    uint64_t touched;               /* which of `known` have counters to write */
     struct known known[KNOWN_CELLS];
 } Cycle;
 
@@ -89,10 +92,63 @@ static int read_clock(Cycle *self)
 /* The earliest deadline of the slot, or NEVER; -1 with an exception. */
 static int64_t earliest(Cycle *self)
 {
-    PyObject *value = PyObject_GetAttr(self->deadlines, str_earliest);
-    int64_t at_ns = value == NULL ? -1 : PyLong_AsLongLong(value);
-    Py_XDECREF(value);
-    return at_ns;
+    return PyLong_AsLongLong(get(self->deadlines, Deadlines_earliest));
+}
+
+/* --- engines ------------------------------------------------------------------------------------------------------ */
+
+static void known_clear(struct known *known)
+{
+    Py_CLEAR(known->cell);
+    Py_CLEAR(known->plans);
+    Py_CLEAR(known->emits);
+    Py_CLEAR(known->params);
+}
+
+/* Writes an engine's counters. 0, or -1 with an exception. */
+static int known_settle(struct known *known)
+{
+    unsigned long long taken = known->taken, sent = known->sent;
+    known->taken = known->sent = 0;
+    if (add_number(known->cell, Cell_received, taken) < 0 || add_number(known->cell, Cell_handled, taken) < 0)
+        return -1;
+    return add_number(known->cell, Cell_sent, sent);
+}
+
+/* Writes all counters: when the outputs have left, since somebody may wait for these, or before Python goes on. */
+static int settle(Cycle *self)
+{
+    for (; self->touched; self->touched &= self->touched - 1)
+        if (known_settle(&self->known[__builtin_ctzll(self->touched)]) < 0)
+            return -1;
+    unsigned long long taken = self->taken, sent = self->sent;
+    self->taken = self->sent = 0;
+    if (add_number(self->tally, Tally_received, taken) < 0 || add_number(self->tally, Tally_handled, taken) < 0)
+        return -1;
+    return add_number(self->tally, Tally_sent, sent);
+}
+
+/* What is known of a cell. NULL with an exception. */
+static struct known *know(Cycle *self, PyObject *cell)
+{
+    struct known *known = &self->known[((uintptr_t)cell >> 5) % KNOWN_CELLS];
+    if (known->cell == cell)
+        return known;
+    if (known->cell != NULL && known_settle(known) < 0)
+        return NULL;
+    known_clear(known);
+    PyObject *family = get(cell, Cell_family);
+    known->plans = PyObject_GetAttrString(family, "plan");
+    known->emits = known->plans == NULL ? NULL : PyObject_GetAttrString(family, "emits_types");
+    if (known->emits == NULL) {
+        known_clear(known);
+        return NULL;
+    }
+    known->params = Py_NewRef(get(get(cell, Cell_configuration), Configuration_params));
+    known->cell = Py_NewRef(cell);
+    known->resting = 0;
+    known->stride = STRIDE_MIN;
+    return known;
 }
 
 /* --- outputs ------------------------------------------------------------------------------------------------------ */
@@ -182,14 +238,13 @@ static int send_pending(Cycle *self)
 {
     size_t i = 0;
     int verdict = DONE;
-    while (i < self->pending_count && verdict == DONE) {
-        PyObject *cell = self->pending[i].cell;
-        unsigned sent = 0;
-        for (; i < self->pending_count && self->pending[i].cell == cell; i++, sent++)
-            if ((verdict = send_one(self, &self->pending[i])) != DONE)
-                break;
-        if (sent > 0 && (add_number(cell, Cell_sent, sent) < 0 || add_number(self->tally, Tally_sent, sent) < 0))
-            verdict = FAILED;
+    for (; i < self->pending_count && (verdict = send_one(self, &self->pending[i])) == DONE; i++) {
+        struct known *known = know(self, self->pending[i].cell);
+        if (known == NULL)
+            return FAILED;
+        known->sent++;
+        self->sent++;
+        self->touched |= (uint64_t)1 << (known - self->known);
     }
     if (verdict == HAND_OVER && pending_spill(self, i) < 0)
         verdict = FAILED;
@@ -200,36 +255,7 @@ static int send_pending(Cycle *self)
     return verdict;
 }
 
-/* --- engines ------------------------------------------------------------------------------------------------------ */
-
-static void known_clear(struct known *known)
-{
-    Py_CLEAR(known->cell);
-    Py_CLEAR(known->plans);
-    Py_CLEAR(known->emits);
-    Py_CLEAR(known->params);
-}
-
-/* What is known of a cell. NULL with an exception. */
-static struct known *know(Cycle *self, PyObject *cell)
-{
-    struct known *known = &self->known[((uintptr_t)cell >> 5) % KNOWN_CELLS];
-    if (known->cell == cell)
-        return known;
-    known_clear(known);
-    PyObject *family = get(cell, Cell_family);
-    known->plans = PyObject_GetAttrString(family, "plan");
-    known->emits = known->plans == NULL ? NULL : PyObject_GetAttrString(family, "emits_types");
-    if (known->emits == NULL) {
-        known_clear(known);
-        return NULL;
-    }
-    known->params = Py_NewRef(get(get(cell, Cell_configuration), Configuration_params));
-    known->cell = Py_NewRef(cell);
-    known->resting = 0;
-    known->stride = STRIDE_MIN;
-    return known;
-}
+/* --- streams ------------------------------------------------------------------------------------------------------ */
 
 /* Whether an engine may be given a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
 static int is_free(PyObject *cell)
@@ -397,9 +423,9 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
     self->words[WORD_N] = 0;
     if (self->trigger != NULL && Py_REFCNT(self->trigger) == 1)
         put(self->trigger, Arrived_message, Py_NewRef(Py_None)); /* it may be large */
-    if (add_number(run->cell, Cell_received, taken) < 0 || add_number(run->cell, Cell_handled, taken) < 0 ||
-        add_number(self->tally, Tally_received, taken) < 0 || add_number(self->tally, Tally_handled, taken) < 0)
-        return -1;
+    run->known->taken += taken;
+    self->taken += taken;
+    self->touched |= (uint64_t)1 << (run->known - self->known);
     return put_number(run->mark, Mark_next_n, frame->first_n);
 }
 
@@ -450,7 +476,7 @@ static PyObject *to_python(Cycle *self, struct lane_frame *frame)
         return NULL;
     }
     PyList_SET_ITEM(frames, 0, rest);
-    if (pending_spill(self, 0) < 0)
+    if (settle(self) < 0 || pending_spill(self, 0) < 0)
         Py_CLEAR(frames);
     return frames;
 }
@@ -487,6 +513,8 @@ static int cycle(Cycle *self, PyObject **left)
     if (verdict == FAILED || (verdict == HAND_OVER && *left == NULL))
         return -1;
     if (verdict == DONE && self->api->flush(self->link) < 0)
+        return -1;
+    if (settle(self) < 0)
         return -1;
     show_tally(self);
     return taken;
@@ -671,13 +699,12 @@ static int find_types(void)
 
 static int find_names(void)
 {
-    str_earliest = PyUnicode_InternFromString("earliest");
     str_outputs = PyUnicode_InternFromString("outputs");
     str_show = PyUnicode_InternFromString("show_stream");
     str_rearm = PyUnicode_InternFromString("rearm");
     str_find_decode = PyUnicode_InternFromString("find_decode");
     zero = PyLong_FromLong(0);
-    return zero && str_earliest && str_outputs && str_show && str_rearm && str_find_decode ? 0 : -1;
+    return zero && str_outputs && str_show && str_rearm && str_find_decode ? 0 : -1;
 }
 
 PyMODINIT_FUNC PyInit__cycle(void)

@@ -20,6 +20,8 @@ NEVER: Final = (1 << 63) - 1
 class Deadlines:
     """The deadlines of a slot. `earliest` may be too early by what was moved later since, never too late."""
 
+    __slots__ = ("_heap", "_pushes", "earliest")
+
     def __init__(self) -> None:
         self.earliest = NEVER
         self._heap: list[tuple[int, int, Cell]] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.plot import Scale, bar, percentiles, scale_for
-from bench.show import more_is_better, relative, show_percentiles, show_spread, show_value
+from bench.show import more_is_better, relative, show_percentiles, show_spread, show_times, show_value
 from bench.suites import NAMES, load_suite
 
 STYLE: Final = Path(__file__).with_name("report.css")
@@ -77,14 +77,12 @@ def _figures(items: list[Item], scale: Scale | None) -> str:
 
 def _row(item: Item, items: list[Item], scale: Scale) -> str:
     value = show_value(item["median"], item["unit"])
-    times = relative(item, items)
-    shown = f"{times:,.2f}" if times is not None and item["peer"] != "enginehost" else ""
     cells = [
         _name(item),
         ("plot", bar(scale, item["median"], item["values"], f"{item['peer']}: {value}")),
         ("number", escape(value)),
         ("number spread", escape(show_spread(item))),
-        ("number times", shown),
+        ("number times", show_times(relative(item, items), item)),
     ]
     return _cells(_kind(item), cells)
 

@@ -43,6 +43,13 @@ def relative(item: dict[str, Any], items: list[dict[str, Any]]) -> float | None:
     return float(item["median"] / ours[0]["median"])
 
 
+def show_times(times: float | None, item: dict[str, Any]) -> str:
+    """A ratio with three digits; nothing for ours, which would always be 1."""
+    if times is None or item["peer"] == "enginehost":
+        return ""
+    return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
+
+
 def more_is_better(item: dict[str, Any]) -> bool:
     """Rates should be high, times and sizes low."""
     return str(item["unit"]).endswith("/s")
@@ -76,8 +83,7 @@ def _row(item: dict[str, Any], items: list[dict[str, Any]]) -> list[str]:
 
     if "median" not in item:
         return [item["suite"], item["peer"], "-", item["unit"], "", "", escape(item["note"])]
-    times = relative(item, items)
-    shown = f"{times:,.2f}" if times is not None and item["peer"] != "enginehost" else ""
+    shown = show_times(relative(item, items), item)
     value = show_value(item["median"], item["unit"])
     return [item["suite"], item["peer"], value, item["unit"], show_spread(item), shown, show_percentiles(item)]
 

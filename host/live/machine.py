@@ -76,6 +76,8 @@ def examine() -> list[Finding]:
         *map(_library, LIBRARIES),
         _cores(),
         _descriptors(),
+        _memory_limit(),
+        _memory_evidence(),
         _folder(runtime_roots()[0]),
         _running(),
     ]
@@ -200,6 +202,40 @@ def _descriptors() -> Finding:
     if soft < DESCRIPTORS:
         return Finding("descriptors", "warn", value, f"large nodes need ulimit -n {DESCRIPTORS}")
     return Finding("descriptors", "ok", value)
+
+
+def _memory_limit() -> Finding:
+    """Engines are limited by rlimits; a control group that is ours to divide would be another way, and is not used."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = "no limit of its own" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
+    return Finding("memory limit", "ok", f"RLIMIT_DATA for each process, {bound}; {_cgroup()}")
+
+
+def _cgroup() -> str:
+    """Whether a control group (version 2) is delegated to this user."""
+    try:
+        with open("/proc/self/cgroup", encoding="ascii", errors="replace") as file:
+            own = next((line[3:].strip() for line in file if line.startswith("0::")), None)
+        if own is None:
+            return "no control groups of version 2"
+        folder = f"/sys/fs/cgroup{own}"
+        with open(f"{folder}/cgroup.controllers", encoding="ascii") as file:
+            has_memory = "memory" in file.read().split()
+    except OSError:
+        return "no control groups of version 2"
+    is_ours = has_memory and own != "/" and os.access(f"{folder}/cgroup.subtree_control", os.W_OK)
+    return "a delegated control group, not used" if is_ours else "no delegated control group"
+
+
+def _memory_evidence() -> Finding:
+    """By what a kill for lack of memory is told from any other SIGKILL."""
+    from host.live.supervisor.memory_kills import MemoryKills
+
+    found = MemoryKills().found()
+    if not found:
+        advice = "a kill for lack of memory is shown as a SIGKILL of unknown origin"
+        return Finding("memory kills", "warn", "no counter to read", advice)
+    return Finding("memory kills", "ok", f"told by the counter of the {' and the '.join(found)}")
 
 
 def _folder(root: str) -> Finding:

@@ -33,7 +33,13 @@ ARRIVAL_NS: Final = 250_000_000
 ANY: Final = "*"
 """As the tag to wait for: whatever comes."""
 
-ERRORS: Final = {"unknown": "not_found", "ended": "not_found", "failed": "failed", "crashed": "failed"}
+ERRORS: Final = {
+    "unknown": "not_found",
+    "ended": "not_found",
+    "failed": "failed",
+    "crashed": "failed",
+    "quarantined": "failed",
+}
 """Exit by the reason of a dead letter; the others mean that the message was refused."""
 
 

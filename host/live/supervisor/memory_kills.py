@@ -24,6 +24,10 @@ class MemoryKills:
         self._sources = _sources() if sources is None else sources
         self._counts = {what: _count(path) for what, path in self._sources.items()}
 
+    def found(self) -> list[str]:
+        """The counters that are there."""
+        return [what for what, path in self._sources.items() if _read(path) is not None]
+
     def look(self) -> None:
         """Take what was counted so far as known."""
         self.risen()
@@ -55,7 +59,11 @@ def _sources() -> dict[str, str]:
 
 def _count(path: str) -> int:
     """0 where there is no such counter."""
+    return _read(path) or 0
+
+
+def _read(path: str) -> int | None:
     with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
         match = _OOM_KILL.search(file.read())
-        return int(match[1]) if match else 0
-    return 0
+        return int(match[1]) if match else None
+    return None

@@ -34,6 +34,7 @@ from host.live.supervisor.slots import Slot
 from host.live.wire import End, InFlight, Letter
 from host.node.endings import Ended, classify, wants_restart
 from host.node.poison import Trigger, after_death
+from host.node.progress import PARKED
 from host.node.routing import Missing
 from host.node.supervision import Ending, GiveUp, History, judge
 
@@ -177,7 +178,7 @@ def _restart(node: Node, slot: Slot) -> None:
 def _report(node: Node, slot: Slot, pid: int, ending: Ending, ended: Ended, in_flight: InFlight | None = None) -> None:
     residents = node.directory.in_slot(slot.number)
     facts: dict[str, Any] = {"slot": slot.number, "pid": pid, "reason": ended.reason, "detail": ended.detail}
-    facts |= {"code": ending.code, "signal": _signal_name(ending)}
+    facts |= {"code": ending.code, "signal": _signal_name(ending), "lost": slot.memory.moves()[PARKED]}
     for resident in residents[:NAMED_MAX]:
         node.event("crashed", resident.name, **facts, **_flight(resident.name, in_flight))
     if len(residents) > NAMED_MAX:

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import os
+import resource
+import socket
+
+from host.live import zygote
+
+
+def test_a_zygote_survives_a_fork_that_fails() -> None:
+    """A machine without room for one more process loses its zygote, and with it every birth that was under way."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        if os.getuid() == 0:
+            os.setresuid(65534, 65534, 65534)  # the limit does not hold for root
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        zygote._fork_twice(zygote.Fork("worker", "nobody"), [theirs.fileno()], os.getpid())
+        os._exit(42)
+    theirs.close()
+    assert ours.recv(1) == b"", "the supervisor takes the end of file for the end of a process that never was"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+    ours.close()

@@ -33,7 +33,7 @@ def _contestants(steps: int) -> list[Contestant]:
     return [
         contestant(node_text(), lambda client: _tour(client, hops)),
         contestant(node_text(), lambda client: _tour(client, hops), wait=BLOCK, peer="enginehost-block"),
-        contestant(node_text(), lambda client: _tour(client, max(hops // 2, 1)), local="zmq"),
+        contestant(node_text(), lambda client: _tour(client, max(hops // 8, 1)), local="zmq"),
     ]
 
 

@@ -14,7 +14,6 @@ from bench.rounds import Suite
 NAMES: Final = (
     "oneway",
     "batch",
-    "large",
     "fanin",
     "fanout",
     "pipeline",

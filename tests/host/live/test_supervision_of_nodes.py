@@ -196,6 +196,19 @@ def test_a_hang_is_seen_dumped_and_ended(world: World, how: str) -> None:
         assert took < 5
 
 
+def test_a_driver_that_blocks_is_seen_and_ended(world: World) -> None:
+    """A device that waits in the wrong way is deaf for ever, or one that waits in the right way is killed for it."""
+    spec = world.spec(EngineSpec("d", "blocking:BLOCKER"), EngineSpec("idle", "blocking:BLOCKER"), supervision=QUICK)
+    with world.up(spec) as node:
+        post(node, "d", "Block")
+        stuck = event(node, "stuck", "d")
+        assert stuck["condition"] == "deaf"
+        assert "blocking.py" in stuck["stack"]
+        assert event(node, "crashed", "d")["reason"] == "hung"
+        event(node, "restarted", "d")
+        assert node.events("stuck", "idle") == []
+
+
 def test_a_slow_engine_is_not_stuck(world: World) -> None:
     """Who works hard is killed for it."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=QUICK)) as node:

@@ -14,6 +14,7 @@ from bench.rounds import Suite
 NAMES: Final = (
     "oneway",
     "batch",
+    "large",
     "fanin",
     "fanout",
     "pipeline",

@@ -35,6 +35,7 @@ from .environment import Environment, Handle, Pending, due_timers, next_deadline
 from .family import Family
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
 from .interface import compatible, interface_of
+from .large import blob_places, in_parts
 from .load import LoadError, compile_ahead, load_family, use_roots
 from .map import Map
 from .names import is_descendant, parent_name, parse_address
@@ -68,7 +69,8 @@ __all__ = [
     "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output",
     "Overdue", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule",
     "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
-    "Suspended", "Timer", "Value", "arrive", "birth", "compatible", "compile_ahead", "compose", "convert", "due_timers",
-    "encode", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
+    "Suspended", "Timer", "Value", "arrive", "birth", "blob_places", "compatible", "compile_ahead", "compose", "convert",
+    "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family",
+    "next_deadline",
     "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

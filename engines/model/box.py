@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 import msgspec
 
 from .forms import classes, members
+from .large import reading_in_place
 from .place import Place, caller
 from .ref import Ref
 from .values import Decoder
@@ -128,9 +129,12 @@ class Box(Generic[M_co, B]):
 
     @property
     def decode(self) -> Callable[[bytes], M_co]:
-        """Reads a message off the wire. It raises msgspec.ValidationError for anything this mailbox does not accept."""
+        """Reads a message off the wire. It raises msgspec.ValidationError for anything this mailbox does not accept.
+
+        Given a memoryview, which must not change while something looks at it, it leaves large blobs where they are.
+        """
         if self._decode is None:
-            self._decode = Decoder[M_co](self.accepts).decode
+            self._decode = reading_in_place(self.accepts_types, Decoder[M_co](self.accepts).decode)
         return self._decode
 
     def at(self, name: str) -> Ref[M_co]:

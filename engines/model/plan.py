@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .large import blob_places
 from .rule import Rule
 from .signature import rule_messages
 
@@ -45,11 +46,12 @@ def plan_messages(family: Family[Any, Any, Any, Any]) -> dict[type[Any], Plan]:
     """The plan for each message type a mailbox accepts."""
     messages = [(rule, rule_messages(rule)) for rule in family.rule_list]
     plans = {}
+    blobs = family.holds_blobs or any(map(blob_places, family.emits_types))
     for box in family.boxes.values():
         for kind in box.accepts_types:
             rules = in_order([rule for rule, kinds in messages if kind in kinds])
             asks = any(rule.interactive for rule in rules)
-            special = family.strict or family.holds_blobs or asks or kind in family.hidden
+            special = family.strict or blobs or asks or kind in family.hidden
             plain = family.strategy == "first" and not special
             plans[kind] = Plan(box, rules, plain, family.state_types)
     return plans

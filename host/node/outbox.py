@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, view
+from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, in_parts, view
 from host.node.cell import Cell
 from host.node.neighbours import post_here
 from host.node.report import NoteLine
@@ -147,7 +147,8 @@ class Outbox:
         if outlet is None:
             return self._nowhere(cell, target, mailbox, message)
         try:
-            if not outlet.send(encode(message)):
+            parts = in_parts(message)
+            if not (outlet.send(encode(message)) if parts is None else outlet.send_parts(parts)):
                 return self._no_room(cell, target, mailbox, message, way.peer)
         except TooLarge as error:
             self.bury("too_large", cell, target, mailbox, message, str(error))

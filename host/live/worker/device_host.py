@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from engines.model import Configuration, Delivery, Ref, encode, parse_address
+from engines.model import Configuration, Delivery, Ref, blob_places, encode, parse_address
 from host.node.cell import Cell
 from host.node.outbox import Outbox
 from host.node.scheduler import Scheduler
@@ -46,6 +46,7 @@ class DriverHost:
         self._ready: dict[str, Callable[[bytes], bool]] = {}
         self._waiters: list[asyncio.Future[None]] = []
         self._unpublished = 0
+        self._emits_blobs = any(map(blob_places, cell.family.emits_types))
         cell.notify = self._notified
 
     @property
@@ -124,7 +125,7 @@ class DriverHost:
         self._pump.soon()
         if cause is None:
             way = cell.ways.get((name, mailbox))
-            if way is not None and way.outlet is not None:
+            if way is not None and way.outlet is not None and not self._emits_blobs:
                 self._ready[target] = way.outlet.send
             return True
         is_kept = cause[0] == "route"

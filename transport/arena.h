@@ -106,7 +106,8 @@ static void block_give_back(struct arena *arena, unsigned block)
     off_t at = arena_offset(arena->lane_bytes) + (off_t)(block * BLOCK_BYTES);
     arena->reserved_bytes -= word_of(&entry->reserved);
     arena->populated[block] = 0;
-    atomic_store_explicit(&entry->reserved, 0, memory_order_relaxed); /* first: pages too many are found again, too few not */
+    /* first: pages too many are found again, too few not */
+    atomic_store_explicit(&entry->reserved, 0, memory_order_relaxed);
     fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)BLOCK_BYTES);
 }
 
@@ -264,8 +265,9 @@ static int arena_take(struct arena *arena, uint64_t bytes, unsigned *block)
     if (error != 0)
         return error;
     /* a block far too large is left to larger messages while there is room for one that fits */
-    int spare = choice.fitting >= 0 && word_of(&arena->out->blocks[choice.fitting].reserved) > 4 * bytes &&
-                arena->reserved_bytes + reserved_for(bytes) <= arena->bytes_max;
+    uint64_t wanted = reserved_for(bytes);
+    int spare = choice.fitting >= 0 && word_of(&arena->out->blocks[choice.fitting].reserved) > 4 * wanted &&
+                arena->reserved_bytes + wanted <= arena->bytes_max;
     if (choice.fitting >= 0 && !(spare && may_grow)) {
         *block = (unsigned)choice.fitting;
     } else if (may_grow) {

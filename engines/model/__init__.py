@@ -69,8 +69,7 @@ __all__ = [
     "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output",
     "Overdue", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule",
     "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
-    "Suspended", "Timer", "Value", "arrive", "birth", "blob_places", "compatible", "compile_ahead", "compose", "convert",
-    "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family",
-    "next_deadline",
-    "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
+    "Suspended", "Timer", "Value", "arrive", "birth", "blob_places", "compatible", "compile_ahead", "compose",
+    "convert", "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema",
+    "load_family", "next_deadline", "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -188,7 +188,7 @@ def number(n: int, size: int = 100) -> bytes:
     return n.to_bytes(8, "little") + bytes([n & 0xFF]) * max(size - 8, 0)
 
 
-def send_all(link: Link, outlet: Any, peer: int, messages: list[bytes]) -> None:
+def send_all(link: Link, outlet: Any, peer: int, messages: Iterable[bytes]) -> None:
     """Send as a host does: a refused message waits for room."""
     deadline = Deadline("room")
     for message in messages:

@@ -49,6 +49,9 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
 """What every child needs; an inspecting one imports the little that is missing by itself."""
 
+NATIVE: Final = ("transport.lanes", "host.live._cycle")
+"""What a worker with lanes needs besides."""
+
 
 class Log(Packet):
     """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
@@ -80,11 +83,21 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    _warm_up()
+    _serve(channel, supervisor)
+
+
+def _warm_up() -> None:
+    """Import what children need; what is made meanwhile stays, so nobody looks for garbage."""
+    gc.disable()
     for module in PRELOADED:
         import_module(module)
+    if not import_module("transport.native").native_reason():
+        for module in NATIVE:
+            import_module(module)
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
-    _serve(channel, supervisor)
+    gc.enable()
 
 
 def _supervisor_channel() -> Channel[Fork | Ahead | Log]:

@@ -108,6 +108,7 @@ static void block_give_back(struct arena *arena, unsigned block)
     arena->populated[block] = 0;
     /* first: pages too many are found again, too few not */
     atomic_store_explicit(&entry->reserved, 0, memory_order_relaxed);
+    LANE_STEP(block_unreserved);
     fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)BLOCK_BYTES);
 }
 
@@ -170,6 +171,7 @@ static int lane_lend_open(struct arena *arena, struct lane *lane, unsigned peer,
     }
     /* BLOCK-WAS-LENT: release; pairs with the acquire in lane_reach_open. What is turned back here nobody saw. */
     atomic_store_explicit(&lane->own->lent, lent, memory_order_release);
+    LANE_STEP(lent_taken_over);
     arena->lent_to[peer] = out;
     return 0;
 }
@@ -249,6 +251,7 @@ static int block_grow(struct arena *arena, unsigned block, uint64_t bytes, uint6
                          (off_t)(wanted - had));
     if (error != 0)
         return error;
+    LANE_STEP(block_allocated);
     atomic_store_explicit(&entry->reserved, wanted, memory_order_relaxed);
     arena->reserved_bytes += wanted - had;
     return 0;
@@ -289,6 +292,7 @@ static void block_fill(struct arena *arena, unsigned block, const struct iovec *
     for (size_t i = 0; i < count; i++) {
         memcpy(at, parts[i].iov_base, parts[i].iov_len);
         at += parts[i].iov_len;
+        LANE_STEP(block_filled);
     }
 }
 
@@ -298,10 +302,13 @@ static void block_lend(struct arena *arena, struct lane *lane, unsigned peer, un
 {
     struct block_entry *entry = &arena->out->blocks[block];
     atomic_store_explicit(&entry->position, position, memory_order_relaxed);
+    LANE_STEP(entry_half);
     atomic_store_explicit(&entry->peer, peer, memory_order_relaxed);
     atomic_store_explicit(&entry->bytes, bytes, memory_order_relaxed);
+    LANE_STEP(entry_written);
     /* BLOCK-WAS-LENT: release; pairs with the acquires in lane_reach_open and block_check. */
     atomic_store_explicit(&lane->own->lent, word_of(&lane->own->lent) ^ block_bit(block), memory_order_release);
+    LANE_STEP(block_lent);
     arena->lent_to[peer] |= block_bit(block);
 }
 
@@ -370,6 +377,7 @@ static void reach_return(struct reach *reach, struct lane *lane)
     reach->ripe &= ~back;
     /* BLOCK-WAS-READ: release; pairs with the acquires in arena_collect and lane_lend_open. */
     atomic_store_explicit(&lane->mark->returned, word_of(&lane->mark->returned) ^ back, memory_order_release);
+    LANE_STEP(block_returned);
     atomic_thread_fence(memory_order_seq_cst); /* SLEEP-OR-SEE */
     /* SLEEP-OR-SEE: relaxed, ordered by the fence; pairs with core_starve and the fence in core_arm. */
     if (word_of(&lane->far_out->header.starved) != 0)

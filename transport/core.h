@@ -90,6 +90,7 @@ static void core_begin(struct core *core)
 {
     core->generation = atomic_load_explicit(&core->out->header.generation, memory_order_relaxed) + 1;
     atomic_store_explicit(&core->out->header.generation, core->generation, memory_order_relaxed);
+    LANE_STEP(generation_half);
     atomic_store_explicit(&core->in->header.generation, core->generation, memory_order_relaxed);
     uint64_t armed = atomic_load_explicit(&core->in->header.armed, memory_order_relaxed);
     atomic_store_explicit(&core->in->header.armed, (armed | 1) + 1, memory_order_relaxed);
@@ -249,6 +250,7 @@ static int core_reserve(struct core *core, unsigned peer)
         return 0;
     int error = allocate(core->out_fd, ring_offset(core->lane_bytes, peer), (off_t)core->lane_bytes);
     lane->reserved = error == 0;
+    LANE_STEP(ring_reserved);
     return error;
 }
 
@@ -271,6 +273,7 @@ static void core_flush(struct core *core)
     core->dirty = 0;
     if (fresh == 0)
         return;
+    LANE_STEP(flushed_not_rung);
     atomic_thread_fence(memory_order_seq_cst); /* SLEEP-OR-SEE */
     for (; fresh; fresh &= fresh - 1)
         lane_ring(&core->lanes[__builtin_ctzll(fresh)]);
@@ -283,6 +286,7 @@ static void core_release(struct core *core)
         unsigned peer = (unsigned)__builtin_ctzll(left);
         if (lane_release(&core->lanes[peer]))
             released |= bit(peer);
+        LANE_STEP(lane_released);
         struct reach *reach = core->reaches[peer];
         if (reach->drained == 0)
             continue;
@@ -293,6 +297,7 @@ static void core_release(struct core *core)
     core->drained = 0;
     if (released == 0)
         return;
+    LANE_STEP(released_not_rung);
     atomic_thread_fence(memory_order_seq_cst); /* SLEEP-OR-SEE */
     for (; released; released &= released - 1)
         lane_room_ring(&core->lanes[__builtin_ctzll(released)]);
@@ -327,6 +332,7 @@ static int core_take(struct core *core, unsigned peer, struct frame_view *view, 
     if (scratch_grow(core, length) < 0)
         return TAKE_MEMORY;
     memcpy(core->scratch, at, length);
+    LANE_STEP(frame_copied);
     if (frame_check(core->scratch, length, lane->read, view, finding) < 0)
         return TAKE_BROKEN;
     if (view->header.flags & FLAG_IN_BLOCK)
@@ -343,6 +349,7 @@ static void core_took(struct core *core, unsigned peer, const struct frame_view 
     core->drained |= bit(peer);
     if (view->header.flags & FLAG_IN_BLOCK)
         core->reaches[peer]->drained |= block_bit(view->block.block);
+    LANE_STEP(frame_taken);
 }
 
 /* --- large messages ----------------------------------------------------------------------------------------------- */
@@ -361,6 +368,7 @@ static int core_starve(struct core *core, unsigned peer, uint64_t bytes, uint64_
     core->lanes[peer].block_wanted = bytes;
     /* SLEEP-OR-SEE: relaxed; the fence in core_arm comes before this process sleeps. Pairs with reach_return. */
     atomic_store_explicit(&core->out->header.starved, 1, memory_order_relaxed);
+    LANE_STEP(starved_said);
     return lane_refuse(&core->lanes[peer], record_bytes);
 }
 
@@ -475,12 +483,14 @@ static void core_arm(struct core *core)
     /* SLEEP-OR-SEE: the callers read all tails and heads next. Pairs with the fences of core_flush, core_release,
      * lane_publish_and_ring. */
     atomic_thread_fence(memory_order_seq_cst);
+    LANE_STEP(armed);
 }
 
 static void core_disarm(struct core *core)
 {
     uint64_t armed = atomic_load_explicit(&core->in->header.armed, memory_order_relaxed);
     atomic_store_explicit(&core->in->header.armed, (armed | 1) + 1, memory_order_relaxed);
+    LANE_STEP(disarmed);
 }
 
 /* Gives way until there is news, or it was done often and long enough. */

@@ -83,7 +83,9 @@ static void lane_seal(struct lane *lane)
     if (lane->frame == NULL)
         return;
     uint32_t length = (uint32_t)(lane->cursor - lane->frame);
+    LANE_STEP(frame_open);
     frame_seal(lane->frame, length, lane->count);
+    LANE_STEP(frame_sealed);
     lane->write += ALIGN8(length);
     lane->frames_out++;
     lane->messages_out += lane->count;
@@ -99,6 +101,7 @@ static int lane_publish(struct lane *lane)
         return 0;
     /* FRAME-IS-COMPLETE: release; pairs with the acquire in lane_far_tail. */
     atomic_store_explicit(&lane->own->tail, lane->write, memory_order_release);
+    LANE_STEP(tail_stored);
     lane->published = lane->write;
     return 1;
 }
@@ -113,7 +116,9 @@ static void lane_ring(struct lane *lane)
     lane->rung = armed;
     lane->rings++;
     uint64_t one = 1;
+    LANE_STEP(before_ring);
     ssize_t done = write(lane->doorbell, &one, sizeof one);
+    LANE_STEP(rung);
     (void)done; /* EAGAIN: the counter is full, so it is readable, which is all a ring says */
 }
 
@@ -140,6 +145,7 @@ static int lane_room(struct lane *lane, struct finding *finding)
         return 0;
     if (lane->wanted != 0)
         atomic_store_explicit(&lane->own->waiting, 0, memory_order_relaxed);
+    LANE_STEP(room_found);
     lane->wanted = 0;
     return 1;
 }
@@ -151,6 +157,7 @@ static int lane_refuse(struct lane *lane, uint64_t needed)
     lane->wanted = needed;
     /* SLEEP-OR-SEE: relaxed; the fence in link_arm comes before this process sleeps. Pairs with lane_room_ring. */
     atomic_store_explicit(&lane->own->waiting, 1, memory_order_relaxed);
+    LANE_STEP(waiting_said);
     return 0;
 }
 
@@ -168,6 +175,7 @@ static int lane_open_frame(struct lane *lane, uint64_t bytes, struct finding *fi
     if (padding) {
         uint32_t record[2] = {PADDING | (uint32_t)padding, ~(PADDING | (uint32_t)padding)};
         memcpy(lane->ring + offset, record, sizeof record);
+        LANE_STEP(padding_written);
         lane->write += padding;
         offset = 0;
         to_end = lane->capacity;
@@ -194,6 +202,7 @@ static int lane_begin(struct lane *lane, const struct frame_header *header, cons
     memcpy(lane->frame, header, sizeof *header);
     ((struct frame_header *)lane->frame)->position = lane->write;
     memcpy(lane->frame + FRAME_HEADER_BYTES, names, names_bytes);
+    LANE_STEP(header_written);
     lane->cursor = lane->frame + FRAME_HEADER_BYTES + names_bytes;
     return 1;
 }
@@ -212,7 +221,9 @@ static inline void lane_append(struct lane *lane, const char *payload, size_t by
     if (bytes & 3)
         memcpy(lane->cursor - 4, &zero, 4); /* the zeros behind it, before it is written over them */
     memcpy(at, &length, 4);
+    LANE_STEP(message_half);
     memcpy(at + 4, payload, bytes);
+    LANE_STEP(message_written);
     lane->count++;
 }
 
@@ -222,8 +233,11 @@ static int lane_open_writer(struct lane *lane, uint64_t far_identity, struct fin
     atomic_store_explicit(&lane->own->waiting, 0, memory_order_relaxed);
     if (atomic_load_explicit(&lane->own->reader, memory_order_relaxed) != far_identity) {
         atomic_store_explicit(&lane->own->reader, 0, memory_order_relaxed);
+        LANE_STEP(reader_zeroed);
         atomic_store_explicit(&lane->own->tail, 0, memory_order_release);
+        LANE_STEP(tail_zeroed);
         atomic_store_explicit(&lane->own->lent, 0, memory_order_release);
+        LANE_STEP(lent_zeroed);
         /* LANE-IS-YOURS: release; pairs with the acquire in lane_far_tail. */
         atomic_store_explicit(&lane->own->reader, far_identity, memory_order_release);
     }
@@ -240,9 +254,12 @@ static int lane_open_reader(struct lane *lane, uint64_t far_identity, struct fin
 {
     if (atomic_load_explicit(&lane->mark->writer, memory_order_relaxed) != far_identity) {
         atomic_store_explicit(&lane->mark->writer, 0, memory_order_relaxed);
+        LANE_STEP(writer_zeroed);
         atomic_store_explicit(&lane->mark->head, 0, memory_order_release);
+        LANE_STEP(head_zeroed);
         atomic_store_explicit(&lane->mark->stable, 0, memory_order_release);
         atomic_store_explicit(&lane->mark->returned, 0, memory_order_release);
+        LANE_STEP(returned_zeroed);
         /* HEAD-IS-YOURS: release; pairs with the acquire in lane_refresh_head. */
         atomic_store_explicit(&lane->mark->writer, far_identity, memory_order_release);
     }
@@ -275,6 +292,7 @@ static int lane_pass_padding(struct lane *lane, uint64_t available, uint64_t to_
         return find(finding, "a padding record of %llu bytes, %llu before the end", (unsigned long long)bytes,
                     (unsigned long long)to_end);
     lane->read += bytes;
+    LANE_STEP(padding_passed);
     return 1;
 }
 
@@ -310,8 +328,10 @@ static int lane_release(struct lane *lane)
     if (lane->read == lane->released)
         return 0;
     atomic_store_explicit(&lane->mark->stable, lane->read, memory_order_release);
+    LANE_STEP(stable_stored);
     /* FRAME-WAS-READ: release; pairs with the acquire in lane_refresh_head. */
     atomic_store_explicit(&lane->mark->head, lane->read, memory_order_release);
+    LANE_STEP(head_stored);
     lane->released = lane->read;
     return 1;
 }

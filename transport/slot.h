@@ -63,6 +63,10 @@
 #define MAGIC_OUT 0x01000054554f4845ull
 #define MAGIC_IN 0x010000004e494845ull
 
+#ifndef LANE_STEP
+#define LANE_STEP(name) /* a point where a death is tried: tests build the core with one that kills */
+#endif
+
 typedef _Atomic uint64_t word;
 _Static_assert(sizeof(word) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "shared words are plain 8-byte words");
 

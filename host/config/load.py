@@ -163,7 +163,9 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         engines=tuple(spec for name, engine in entry.engines.items() for spec in _engines(name, engine, entry)),
         placement=_placement(entry.placement.default),
         spawned=entry.placement.spawned,
-        transport=TransportSpec(entry.transport.local, entry.transport.wait, entry.transport.lane_bytes),
+        transport=TransportSpec(
+            entry.transport.local, entry.transport.wait, entry.transport.lane_bytes, entry.transport.arena_bytes
+        ),
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
         roots=tuple(os.path.realpath(os.path.join(folder, root)) for root in entry.roots),
         data=os.path.normpath(os.path.join(folder, data)),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from transport.port import LANE_BYTES
+from transport.port import ARENA_BYTES, LANE_BYTES, MESSAGE_BYTES_MAX
 
 from .spec import MAILBOX_CAPACITY, SECOND
 from .units import unit_suffix
@@ -29,6 +29,8 @@ CPU_NS_MIN: Final = SECOND
 """The kernel counts this limit in whole seconds."""
 LANE_BYTES_MIN: Final = 4096
 LANE_BYTES_MAX: Final = 1 << 30
+ARENA_BYTES_MAX: Final = 1 << 32
+"""All blocks with the largest message each."""
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
@@ -154,6 +156,7 @@ class TransportEntry(Written, frozen=True):
     local: Literal["auto", "lane", "zmq"] = "auto"
     wait: Literal["adaptive", "block"] = "adaptive"
     lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = LANE_BYTES
+    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = ARENA_BYTES
 
 
 class NodeEntry(Written, frozen=True):

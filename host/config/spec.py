@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from transport.port import LANE_BYTES
+from transport.port import ARENA_BYTES, LANE_BYTES
 
 SECOND: Final = 1_000_000_000
 
@@ -104,6 +104,7 @@ class TransportSpec(msgspec.Struct, frozen=True):
     local: Literal["auto", "lane", "zmq"] = "auto"
     wait: Literal["adaptive", "block"] = "adaptive"
     lane_bytes: int = LANE_BYTES
+    arena_bytes: int = ARENA_BYTES
 
 
 class NodeSpec(msgspec.Struct, frozen=True):

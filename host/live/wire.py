@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, dataclass_transform
 import msgspec
 
 from host.config.spec import EngineSpec
+from transport.port import ARENA_BYTES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
@@ -87,6 +88,7 @@ class Boot(Packet):
     described: tuple[tuple[str, str], ...] = ()
     memory_bytes: int | None = None
     cpu_ns: int | None = None
+    arena_bytes: int = ARENA_BYTES
 
 
 class Attach(Packet):

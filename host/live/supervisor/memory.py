@@ -80,6 +80,7 @@ class SlotTransport:
         """Raises `NativeMissing` when lanes are wanted, by the node file or the environment, and not there."""
         self.native = _choose_lanes(spec)
         self._lane_bytes: Final = spec.lane_bytes
+        self._arena_bytes: Final = spec.arena_bytes
         self._runtime = runtime
 
     def memory(self, slot: int) -> SlotMemory:
@@ -97,7 +98,7 @@ class SlotTransport:
         from transport.lanes import LaneLink
 
         out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
-        link = LaneLink(0, out, into, bell, wait)
+        link = LaneLink(0, out, into, bell, wait, self._arena_bytes)
 
         def attach(peer: int, memory: Memory) -> None:
             out, into, bell = (os.dup(fd) for fd in memory.peer_descriptors())

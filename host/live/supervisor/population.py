@@ -108,6 +108,7 @@ def send_boot(
         native=node.transport.native,
         wait=transport.wait,
         lane_bytes=transport.lane_bytes,
+        arena_bytes=transport.arena_bytes,
         address=slot.memory.address,
         roots=node.spec.roots,
         births=first,

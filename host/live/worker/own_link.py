@@ -59,7 +59,7 @@ def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int) -> Cycle | N
 def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, Attach]:
     from transport.lanes import LaneLink
 
-    link = LaneLink(boot.slot, out, into, doorbell, boot.wait)
+    link = LaneLink(boot.slot, out, into, doorbell, boot.wait, boot.arena_bytes)
 
     def attach(peer: Peer, descriptors: list[int]) -> None:
         link.attach(peer.slot, *descriptors)

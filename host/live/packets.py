@@ -1,10 +1,10 @@
 """Packets with descriptors over a slot's SEQPACKET socket pair: one `Channel` at each end.
 
-Nothing here blocks. `send` hands the packet to the kernel, or queues it when the socket's buffer is full; `flush`,
-called when the socket is writable again, sends the rest in order. While a packet waits, the channel holds duplicates of
-its descriptors, so the caller may close its own right after `send`. The queue is bounded: at `QUEUE_PACKETS_MAX` `send`
-raises `Full`, because a peer that reads nothing for that long is not going to. The end of file raises `Closed`; what
-the peer sent before it died is still received first, in order.
+Nothing here blocks but `make_room`. `send` hands the packet to the kernel, or queues it when the socket's buffer is
+full; `flush`, called when the socket is writable again, sends the rest in order. While a packet waits, the channel
+holds duplicates of its descriptors, so the caller may close its own right after `send`. The queue is bounded: at
+`QUEUE_PACKETS_MAX` `send` raises `Full`, because a peer that reads nothing for that long is not going to. The end of
+file raises `Closed`; what the peer sent before it died is still received first, in order.
 
 A payload that may exceed `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: `memory_file`,
 `read_memory_file`.
@@ -15,9 +15,10 @@ from __future__ import annotations
 import array
 import fcntl
 import os
+import select
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -40,6 +41,7 @@ _TO_SUPERVISOR: Final = msgspec.msgpack.Decoder(wire.ToSupervisor)
 """Made at import, before a fork: making one evaluates every annotation of the wire, 1 MiB and a millisecond."""
 
 Received = TypeVar("Received")
+T = TypeVar("T")
 
 
 class Full(Exception):
@@ -84,6 +86,16 @@ class Channel(Generic[Received]):
             self._queue.popleft()
             close_all(duplicates)
         return True
+
+    def make_room(self, packets_max: int) -> None:
+        """Block until at most `packets_max` packets wait: for a worker, since its supervisor always reads.
+
+        Raises `Closed`.
+        """
+        writable = select.poll()
+        writable.register(self._sock, select.POLLOUT)
+        while len(self._queue) > packets_max and not self.flush():
+            writable.poll()
 
     def receive(self) -> tuple[Received, list[int]] | None:
         """The next packet with its descriptors (close-on-exec), or None when nothing is there now.
@@ -138,6 +150,25 @@ class Channel(Generic[Received]):
         except (ConnectionError, OSError) as error:
             raise Closed(f"socket pair: {error}") from error
         return True
+
+
+def parcels(items: Iterable[tuple[T, int]], bytes_max: int) -> Iterator[tuple[T, ...]]:
+    """Items in order, each given with its length, cut to what fits into packets; none is longer than `bytes_max`."""
+    parcel: list[T] = []
+    size = 0
+    for item, length in items:
+        if size + length > bytes_max:
+            yield tuple(parcel)
+            parcel, size = [], 0
+        parcel.append(item)
+        size += length
+    if parcel:
+        yield tuple(parcel)
+
+
+def encoded_bytes(value: Any) -> int:
+    """How long a packet's field is."""
+    return len(_encode(value))
 
 
 def worker_end(sock: socket.socket) -> Channel[wire.ToWorker]:

@@ -237,11 +237,18 @@ class Resolve(Packet):
     name: str
 
 
-class Spawn(Packet):
-    """A transition spawned a child; `placed_here` when it already runs beside its parent."""
+class Born(msgspec.Struct, frozen=True, array_like=True):
+    """A spawned child; `placed_here` when it lives beside its parent, and then as `running`, unless it could not."""
 
     birth: Birth
     placed_here: bool
+    running: Running | None = None
+
+
+class Spawn(Packet):
+    """Transitions spawned children, in this order. Those that run take messages now, as `Ready` says of others."""
+
+    children: tuple[Born, ...]
 
 
 class Stopped(Packet):

@@ -19,6 +19,7 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import (
     Adopted,
+    Born,
     Event,
     Failed,
     Frozen,
@@ -84,8 +85,8 @@ class PacketDesk:
                 self._take_failed(slot, engine, reason, detail)
             case Resolve(name):
                 links.resolve(node, slot, name)
-            case Spawn():
-                self._take_spawn(slot, packet)
+            case Spawn(children):
+                self._take_spawned(slot, children)
             case Stopped(name):
                 population.end_engine(node, name)
             case Letters(counts, letters):
@@ -157,10 +158,15 @@ class PacketDesk:
             slot.settled.set()
         node.check_settled()
 
-    def _take_spawn(self, slot: Slot, spawn: Spawn) -> None:
-        spec = spawn.birth.spec
-        self._node.event("spawned", spec.name, parent=spawn.birth.parent, family=spec.family)
-        made = population.take_spawn(self._node, slot, spawn)
+    def _take_spawned(self, slot: Slot, children: tuple[Born, ...]) -> None:
+        for child in children:
+            self._take_child(slot, child)
+        self._take_ready(slot, tuple(child.running for child in children if child.running is not None))
+
+    def _take_child(self, slot: Slot, child: Born) -> None:
+        spec = child.birth.spec
+        self._node.event("spawned", spec.name, parent=child.birth.parent, family=spec.family)
+        made = population.take_spawn(self._node, slot, child)
         if made is not None:
             task = asyncio.get_running_loop().create_task(self._start_child(made, spec.family))
             self._tasks.add(task)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from host.config.spec import EngineSpec
+from host.live.packets import encoded_bytes, parcels
 from host.live.supervisor import links
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Deliver, Exit, InFlight, Letter, Spawn
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, Deliver, Exit, InFlight, Letter
 from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned
@@ -127,22 +128,22 @@ def send_boot(
         process.send(Deliver(births_more))
 
 
-def take_spawn(node: Node, slot: Slot, spawn: Spawn) -> Slot | None:
+def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
     """A child was spawned in `slot`. One that its worker did not place gets a slot of its own, not launched yet.
 
     A name that is or was in use is a spawn told twice, and nothing.
     """
-    spec, parent = spawn.birth.spec, spawn.birth.parent
+    spec, parent = child.birth.spec, child.birth.parent
     if node.directory.find(spec.name) != Missing("unknown"):
         return None
-    if spawn.placed_here:
-        node.directory.enter(Resident(spec, slot.number, parent, spawn.birth.birth))
+    if child.placed_here:
+        node.directory.enter(Resident(spec, slot.number, parent, child.birth.birth))
         return None
     number = place_spawned("process", slot.number, frozenset(node.slots))
     if number is None:
         _refuse_spawn(node, spec, parent or "")
         return None
-    resident = Resident(spec, number, parent, spawn.birth.birth)
+    resident = Resident(spec, number, parent, child.birth.birth)
     return _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
 
 
@@ -209,17 +210,10 @@ def _refuse_spawn(node: Node, spec: EngineSpec, parent: str) -> None:
 
 def _chunks(births: list[Birth]) -> Iterator[tuple[Birth, ...]]:
     """`births` in their order, cut to what fits into a packet. Raises `TooBig`."""
-    chunk: list[Birth] = []
-    size = 0
-    for birth in births:
-        length = len(msgspec.msgpack.encode(birth))
+    lengths = [encoded_bytes(birth) for birth in births]
+    for birth, length in zip(births, lengths, strict=True):
         if length > BIRTHS_BYTES:
             raise TooBig(
                 f"{birth.spec.name}: config and state take {length} bytes, at most {BIRTHS_BYTES} are possible"
             )
-        if size + length > BIRTHS_BYTES:
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(birth)
-        size += length
-    yield tuple(chunk)
+    return parcels(zip(births, lengths, strict=True), BIRTHS_BYTES)

@@ -103,8 +103,7 @@ class _Candidate:
 
 
 def _tell_ready(worker: Worker) -> None:
-    for cell in worker.scheduler.cells.values():
-        worker.telling.ready(cell.name, cell.family)
+    worker.telling.ready((cell.name, cell.family) for cell in worker.scheduler.cells.values())
 
 
 def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:

@@ -95,7 +95,7 @@ class DeviceWorker(Worker):
             raise BirthError(f"{family.name} has rules; this process is for devices")
         cell = Cell(family, configuration, None, birth.spec.mailboxes)
         if self.scheduler.settle(cell, self.prepare):
-            self.telling.ready(cell.name, family)
+            self.telling.ready([(cell.name, family)])
 
     async def _drive(self, cell: Cell, driver: Any) -> None:
         try:

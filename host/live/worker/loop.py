@@ -82,6 +82,7 @@ class Worker:
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not."""
+        ready = []
         for birth in births:
             try:
                 cell = self.births.bear(self.scheduler, birth.spec, birth.parent, birth.birth)
@@ -91,7 +92,8 @@ class Worker:
             if cell is not None:
                 if birth.parked:
                     park(cell)
-                self.telling.ready(cell.name, cell.family)
+                ready.append((cell.name, cell.family))
+        self.telling.ready(ready)
 
     def run(self) -> None:
         """Until the supervisor says so, or is gone."""

@@ -7,16 +7,19 @@ while work goes on, and always before the worker sleeps or answers a query.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from engines.model import Declaration, Due
 from host.live import wire
-from host.live.packets import Channel, close_all, memory_file
+from host.live.packets import Channel, close_all, encoded_bytes, memory_file, parcels
 from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing, render
 from host.node.set_aside import SetAside
+
+WAITING_PACKETS_MAX: Final = 1_024
+"""Packets queued for a supervisor that is behind; beyond it the worker stands still until it has read them."""
 
 PAUSE_NS: Final = 20_000_000
 """Between two packets of letters or notes from a busy worker."""
@@ -47,10 +50,9 @@ class Telling:
 
     def at_once(self) -> None:
         """Tell what others may depend on."""
-        report, send = self._report, self._channel.send
+        report, send = self._report, self._send
         if report.spawned:
-            for child in report.spawned:
-                self._tell_spawn(child)
+            self._tell_spawned(report.spawned)
             report.spawned.clear()
         if report.resolve:
             for name in report.resolve:
@@ -84,33 +86,49 @@ class Telling:
             counts, letters = report.take_letters()
             packed = _packed([_letter(letter) for letter in letters])
             for index, chunk in enumerate(packed or [()]):
-                self._channel.send(wire.Letters(counts if index == 0 else {}, chunk))
+                self._send(wire.Letters(counts if index == 0 else {}, chunk))
         if report.rested:
-            self._channel.send(wire.Rested(tuple(wire.InFlight(*position) for position in report.rested)))
+            self._send(wire.Rested(tuple(wire.InFlight(*position) for position in report.rested)))
             report.rested.clear()
         if report.notes or report.notes_dropped:
             notes, dropped = report.take_notes()
             for chunk in _packed([_noted(note) for note in notes]):
-                self._channel.send(wire.Notes(chunk, dropped))
+                self._send(wire.Notes(chunk, dropped))
                 dropped = 0
 
-    def ready(self, name: str, family: Declaration[Any, Any, Any]) -> None:
-        """Tell that an engine takes messages; and once for each family how it looks, which takes milliseconds."""
+    def ready(self, engines: Iterable[tuple[str, Declaration[Any, Any, Any]]]) -> None:
+        """Tell that engines take messages; and once for each family how it looks, which takes milliseconds."""
+        running = [self._running(name, family) for name, family in engines]
+        for parcel in parcels(((one, encoded_bytes(one)) for one in running), ITEMS_BYTES):
+            self._send(wire.Ready(parcel))
+
+    def _send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
+        """Send; a supervisor that is far behind is waited for."""
+        if self._channel.waiting >= WAITING_PACKETS_MAX:
+            self._channel.make_room(0)
+        self._channel.send(packet, descriptors)
+
+    def _running(self, name: str, family: Declaration[Any, Any, Any]) -> wire.Running:
         key = (family.ref, family.version)
         interface = None if key in self._described else family.interface()  # type: ignore[attr-defined]
         self._described.add(key)
-        running = wire.Running(name, family.ref, family.name, family.version, interface)
-        self._channel.send(wire.Ready((running,)))
+        return wire.Running(name, family.ref, family.name, family.version, interface)
 
-    def _tell_spawn(self, child: Child) -> None:
-        try:
-            self._channel.send(wire.Spawn(wire.Birth(child.spec, child.parent, 1), child.is_here))
-        except ValueError as error:
-            fields = {"child": child.spec.name, "error": str(error)}
-            self._channel.send(wire.Event("spawn_failed", child.parent, fields))
-            return
-        if child.cell is not None:
-            self.ready(child.spec.name, child.cell.family)
+    def _tell_spawned(self, children: list[Child]) -> None:
+        for parcel in parcels(self._born(children), ITEMS_BYTES):
+            self._send(wire.Spawn(parcel))
+
+    def _born(self, children: list[Child]) -> Iterator[tuple[wire.Born, int]]:
+        """Children with the length of what is told of them. One that is too long for a packet cannot be told."""
+        for child in children:
+            running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
+            born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running)
+            length = encoded_bytes(born)
+            if length <= ITEMS_BYTES:
+                yield born, length
+                continue
+            error = f"its parameters and state take {length} bytes, at most {ITEMS_BYTES} are possible"
+            self._send(wire.Event("spawn_failed", child.parent, {"child": child.spec.name, "error": error}))
 
     def _tell_set_aside(self, one: SetAside) -> None:
         detail = one.detail[-ITEM_BYTES_MAX // 2 :]
@@ -119,11 +137,11 @@ class Telling:
             at.engine, at.sender, at.mailbox, at.epoch, at.n, one.now_ns, one.state, one.code, detail
         )
         descriptors = [] if one.payload is None else [memory_file(one.payload)]
-        self._channel.send(packet, descriptors)
+        self._send(packet, descriptors)
         close_all(descriptors)
 
     def _tell_happening(self, happening: Happening) -> None:
-        self._channel.send(wire.Event(happening.kind, happening.engine, happening.fields))
+        self._send(wire.Event(happening.kind, happening.engine, happening.fields))
 
 
 def _waits(standing: Standing) -> wire.Waits:
@@ -152,19 +170,9 @@ def _noted(note: NoteLine) -> wire.Noted:
 
 def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
     """Items in order, cut to what fits into packets; one that is too long is shortened."""
-    chunks: list[tuple[Any, ...]] = []
-    chunk: list[Any] = []
-    size = 0
-    for item in items:
-        length = len(msgspec.msgpack.encode(item))
-        if length > ITEM_BYTES_MAX:
-            item, length = _shortened(item), ITEM_BYTES_MAX
-        if size + length > ITEMS_BYTES:
-            chunks.append(tuple(chunk))
-            chunk, size = [], 0
-        chunk.append(item)
-        size += length
-    return [*chunks, tuple(chunk)] if chunk else chunks
+    measured = ((item, encoded_bytes(item)) for item in items)
+    short = (pair if pair[1] <= ITEM_BYTES_MAX else (_shortened(pair[0]), ITEM_BYTES_MAX) for pair in measured)
+    return list(parcels(short, ITEMS_BYTES))
 
 
 def _shortened(item: Any) -> Any:

@@ -95,8 +95,8 @@ def test_what_others_depend_on_is_told_at_once_and_the_rest_in_time() -> None:
 def test_how_a_family_looks_is_told_once() -> None:
     """False if thousands of engines of one family each cost the milliseconds of describing it."""
     _, telling, supervisor, worker = pair()
-    for name in ("a.1", "a.2", "a.3"):
-        telling.ready(name, DICE)
+    for names in (["a.1"], ["a.2", "a.3"]):
+        telling.ready((name, DICE) for name in names)
     told = [
         engine for packet in heard(supervisor, worker) if isinstance(packet, wire.Ready) for engine in packet.engines
     ]

@@ -33,7 +33,7 @@ def test_it_says_who_it_is_and_what_it_runs(bench: Bench) -> None:
     hello = worker.hear(wire.Hello)
     assert hello.pid == worker.pid
     signal.pidfd_send_signal(worker.descriptors[0], 0)
-    running = [worker.hear(wire.Ready).engines[0] for _ in range(2)]
+    running = worker.hear(wire.Ready).engines
     assert [(engine.name, engine.family, engine.family_name) for engine in running] == [
         ("a", COUNTER, "counter"),
         ("b", COUNTER, "counter"),
@@ -187,9 +187,10 @@ def test_a_child_is_told_before_its_mail_can_be_asked_for(bench: Bench) -> None:
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("a", COUNTER))
     peer.send("a", counting("Breed"))
-    spawn = worker.hear(wire.Spawn)
-    assert (spawn.birth.spec.name, spawn.birth.parent, spawn.placed_here) == ("a/child", "a", True)
-    assert worker.hear(wire.Ready, lambda ready: ready.engines[0].name == "a/child")
+    (born,) = worker.hear(wire.Spawn).children
+    assert (born.birth.spec.name, born.birth.parent, born.placed_here) == ("a/child", "a", True)
+    assert born.running is not None
+    assert born.running.name == "a/child"
     peer.send("a/child", counting("Add", 3))
     assert state(worker, "a/child") == {"total": 3}
     worker.say(wire.End(("a/child",)))
@@ -204,8 +205,9 @@ def test_children_that_the_node_places_do_not_run_here(bench: Bench) -> None:
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("a", COUNTER), spawned="process")
     peer.send("a", counting("Breed"))
-    spawn = worker.hear(wire.Spawn)
-    assert (spawn.birth.spec.name, spawn.birth.spec.family, spawn.placed_here) == ("a/child", COUNTER, False)
+    (born,) = worker.hear(wire.Spawn).children
+    assert (born.birth.spec.name, born.birth.spec.family, born.placed_here) == ("a/child", COUNTER, False)
+    assert born.running is None
     assert [item["engine"] for item in worker.ask("stats")] == ["a"]
 
 

@@ -33,6 +33,7 @@ from .effects import (
 )
 from .environment import Environment, Handle, Pending, due_timers, next_deadline
 from .family import Family
+from .immutable import owned
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
 from .interface import compatible, interface_of
 from .large import blob_places, in_parts
@@ -71,5 +72,6 @@ __all__ = [
     "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
     "Suspended", "Timer", "Value", "arrive", "birth", "blob_places", "compatible", "compile_ahead", "compose",
     "convert", "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema",
-    "load_family", "next_deadline", "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots", "view",
+    "load_family", "next_deadline", "owned", "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots",
+    "view",
 ]  # fmt: skip

@@ -7,18 +7,30 @@ while a batch passes through an engine that keeps up:
     wait         at three quarters of the capacity senders are told to stop, at one half to go on; all mail is taken
     reject       beyond the capacity the newest is refused
     drop-oldest  beyond the capacity the oldest is dropped; only for a box declared lossy, else it is `wait`
+
+Large messages lie in their sender's memory, which has place for few: with `wait`, some of them say stop as many small
+ones do. Where the engine cannot run they are copied, so that its neighbours get theirs.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from engines.model import Box
 from host.config.spec import MailboxSpec
+
+LARGE_MAX: Final = 16
+"""Large messages waiting in a mailbox that says stop: a quarter of those a sender may have on their way."""
+
+LARGE_BYTES_MAX: Final = 1 << 26
+"""Bytes of them at which it does: one of the largest."""
+
+LARGE_BYTES: Final = 1 << 15
+"""What counts as large here; such a message comes in a batch of its own."""
 
 
 class Batch(msgspec.Struct, eq=False):
@@ -60,7 +72,19 @@ class Inbox:
     `stored_max` is what the node file gives, None if it does not; the family's boxes hold the bound in force.
     """
 
-    __slots__ = ("batches", "box", "capacity", "decode", "depth", "go_at", "number", "policy", "stop_at", "stored_max")
+    __slots__ = (
+        "batches",
+        "box",
+        "capacity",
+        "decode",
+        "depth",
+        "go_at",
+        "has_views",
+        "number",
+        "policy",
+        "stop_at",
+        "stored_max",
+    )
 
     def __init__(self, box: Box[Any, Any], spec: MailboxSpec) -> None:
         self.box = box
@@ -73,6 +97,7 @@ class Inbox:
         self.go_at = spec.capacity // 2
         self.batches: deque[Batch] = deque()
         self.depth = 0
+        self.has_views = False
 
     def find_decode(self) -> Callable[[bytes], Any]:
         """The box's decoder, at hand as `decode` from now on: made with the first message, many never get one."""
@@ -82,7 +107,20 @@ class Inbox:
     @property
     def says_stop(self) -> bool:
         """Whether senders should stop."""
-        return self.depth >= self.stop_at and self.policy == "wait"
+        return self.policy == "wait" and (self.depth >= self.stop_at or self.is_heavy())
+
+    def is_heavy(self, share: int = 1) -> bool:
+        """Whether the large messages that wait reach their bounds, or 1/`share` of these."""
+        sizes = [len(batch.payloads[0]) for batch in self.batches if batch.is_encoded and len(batch.payloads) == 1]
+        large = [size for size in sizes if size >= LARGE_BYTES]
+        return len(large) * share >= LARGE_MAX or sum(large) * share >= LARGE_BYTES_MAX
+
+    def copy_large(self) -> None:
+        """Let the memory go in which large messages came (`has_views`)."""
+        self.has_views = False
+        for batch in self.batches:
+            if batch.payloads[0].__class__ is memoryview:
+                batch.payloads[0] = bytes(batch.payloads[0])
 
     def add(self, batch: Batch) -> None:
         """Put a batch behind what waits; a bound that it breaks is the business of `over_bound`."""

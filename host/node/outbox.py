@@ -115,6 +115,7 @@ class Outbox:
     def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Cause) -> None:
         """Keep messages (there may be none) until `cause` is gone; then `cell` is woken."""
         cell.held[target] = deque(messages)
+        cell.let_views_go()
         self._wait_for(cause, cell, target)
         self._scheduler.turns.rearm(cell)
 

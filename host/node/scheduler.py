@@ -213,7 +213,7 @@ class Scheduler:
         for cell in self._ready:
             self._apply_bounds(cell)
         for cell in tuple(self._stopping):
-            if all(inbox.depth <= inbox.go_at for inbox in cell.inboxes.values()):
+            if all(inbox.depth <= inbox.go_at and not inbox.is_heavy(2) for inbox in cell.inboxes.values()):
                 self._go(cell)
         tally.show(self._words)
 
@@ -261,10 +261,23 @@ class Scheduler:
                 if cell.notify is not None:
                     cell.notify()
         if inbox.depth >= inbox.stop_at and inbox.policy == "wait":
-            cell.is_stopping = True
-            self._stopping[cell] = None
-            if peer is not None:
-                self.outbox.signals.stop(cell, peer)
+            self._stop(cell, peer)
+        elif inbox.batches and inbox.batches[-1].payloads[0].__class__ is memoryview:
+            self._large_arrived(cell, inbox, peer)
+
+    def _stop(self, cell: Cell, peer: int | None) -> None:
+        cell.is_stopping = True
+        self._stopping[cell] = None
+        if peer is not None:
+            self.outbox.signals.stop(cell, peer)
+
+    def _large_arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
+        """A large message is in its sender's memory as long as it waits."""
+        inbox.has_views = True
+        if inbox.says_stop:
+            self._stop(cell, peer)
+        if not cell.is_runnable:
+            cell.let_views_go()
 
     def _apply_bounds(self, cell: Cell) -> None:
         for inbox in cell.inboxes.values():

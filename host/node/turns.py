@@ -33,6 +33,7 @@ from engines.model import (
     arrive,
     due_timers,
     next_deadline,
+    owned,
     step,
 )
 from host.node.answers import AnswerLog, Recorded
@@ -248,6 +249,9 @@ class Turns:
             self._end_timers(cell, cause)
 
     def _suspend(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], question: Choose[Any]) -> None:
+        if cell.family.holds_blobs and isinstance(cause, Delivery):
+            cause = Delivery(cause.sender, cause.mailbox, owned(cause.message))  # it may stand here for long
+        cell.let_views_go()
         timeout_ns = question.timeout_ns
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)

@@ -21,8 +21,8 @@ from host.live.control.protocol import PROTOCOL, Request, Response
 REQUESTS_MAX: Final = 64
 """Requests of one client at work at once."""
 
-REQUEST_BYTES_MAX: Final = 80 << 20
-"""A message of 64 MiB and what is around it."""
+REQUEST_BYTES_MAX: Final = 160 << 20
+"""A message of more than 64 MiB, written in hexadecimal digits: it is to be refused with a reason, not by silence."""
 
 Send = Callable[[Response], bool]
 """Sends to the client of a request; False when it has gone."""

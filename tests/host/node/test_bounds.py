@@ -25,9 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_nodes import Unheard, letters, node
 
-from engines.model import Message, Ref
+from engines.model import Message, Ref, encode
 from host.config.spec import MailboxSpec
 from host.node.inline import InlineNode
+from host.node.mailbox import LARGE_MAX
 
 SECOND = 1_000_000_000
 
@@ -157,3 +158,43 @@ def test_a_listener_outside_gets_what_is_sent_to_its_name() -> None:
     inline.send("forwarder", Pass(Ref("out"), 1, copies=3))
     inline.run_until_idle()
     assert heard == [Add(1), Add(2), Add(3)]
+
+
+def large(number: int, size: int = 40_000) -> memoryview:
+    """A keep-sake as a link shows a large one."""
+    return memoryview(encode(Keep("x" * size + str(number))))
+
+
+def deliver_large(inline: InlineNode, first_n: int, count: int) -> list[memoryview]:
+    """Large messages from slot 7, each in a frame of its own."""
+    views = [large(n) for n in range(first_n, first_n + count)]
+    for n, view in enumerate(views, first_n):
+        inline.scheduler.deliver(7, "far", "asker", 0, 1, n, [view])
+    return views
+
+
+def test_an_engine_that_cannot_run_lets_its_senders_memory_go() -> None:
+    """False if one suspended engine kept the memory in which its neighbours' large messages are to come."""
+    inline = suspended(MailboxSpec())
+    views = deliver_large(inline, 1, 3)
+    (inbox,) = inline.scheduler.cells["asker"].inboxes.values()
+    assert [batch.payloads for batch in inbox.batches] == [[bytes(view)] for view in views]
+    assert all(isinstance(payload, bytes) for batch in inbox.batches for payload in batch.payloads)
+
+
+def test_some_large_messages_say_stop_as_many_small_ones_do() -> None:
+    """False if large mail that waits were bounded by its number alone, which is made for small mail."""
+    inline = suspended(MailboxSpec())
+    deliver_large(inline, 1, LARGE_MAX - 1)
+    cell = inline.scheduler.cells["asker"]
+    assert not cell.is_stopping
+    deliver_large(inline, LARGE_MAX, 1)
+    assert cell.is_stopping
+    (inbox,) = cell.inboxes.values()
+    while inbox.is_heavy(2):
+        inline.scheduler.park()
+        assert cell.is_stopping
+        inbox.advance(1)
+    inline.scheduler.park()
+    assert not cell.is_stopping
+    assert inbox.depth == LARGE_MAX // 2 - 1

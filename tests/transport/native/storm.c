@@ -269,8 +269,9 @@ static void settle(uint64_t life)
     if (status != 0)
         fail("the victim of life %llu ended with status %#x", (unsigned long long)life, (unsigned)status);
     for (unsigned slot = 1; slot <= 3; slot += 2) {
-        if (ledger->done[slot] != by[slot].next_n)
-            fail("handled %llu of %llu of slot %u", (unsigned long long)ledger->done[slot],
+        const struct lane *lane = &cores[slot].lanes[2];
+        if (ledger->handled[slot] != by[slot].next_n || lane->far_mark->head != lane->own->tail)
+            fail("handled %llu of %llu of slot %u", (unsigned long long)ledger->handled[slot],
                  (unsigned long long)by[slot].next_n, slot);
         core_collect(&cores[slot]);
         if (arena_lent(&cores[slot].arena) != 0)

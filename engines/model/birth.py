@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .acquaintance import learn, references_in
 from .box import Mailbox
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .family import Family
 
 S = TypeVar("S")
+
+SHARED_MAX: Final = 1_024
+"""Mailbox clusters and acquaintances that newborns of one kind have in common: immutable, so they are the same."""
 
 
 class BirthError(ValueError):
@@ -44,10 +48,16 @@ def birth(
     if state is not None and type(state) not in family.state_types:
         raise BirthError(f"{family.name} has no state of type {type(state).__name__}")
     first = () if configuration.parent is None else (configuration.parent,)
-    known = learn(Map(), (*first, *references_in(configuration.params), *acquaintances))
+    known = _acquainted((*first, *references_in(configuration.params), *acquaintances))
     return Environment(family.state if state is None else state, mailboxes(family), acquaintances=known)
 
 
+@lru_cache(maxsize=SHARED_MAX)
+def _acquainted(names: tuple[str, ...]) -> Map[str, None]:
+    return learn(Map(), names)
+
+
+@lru_cache(maxsize=SHARED_MAX)
 def mailboxes(family: Family[Any, Any, Any, Any]) -> tuple[Mailbox[Any, Any] | None, ...]:
     """The mailbox cluster of a newborn, by number."""
     last = max(family.boxes, default=-1)

@@ -30,6 +30,10 @@ STRIDE_MAX: Final = 256
 """Messages run between two looks at the clock while no timer is pending."""
 
 
+NOBODY: Final[frozenset[int]] = frozenset()
+"""Slots that were told to stop; shared by all engines that told none."""
+
+
 class Mark:
     """How far a stream has come: the next number expected in `epoch`."""
 
@@ -104,7 +108,7 @@ class Cell:
         self.held: dict[str, deque[tuple[int, Any]]] = {}
         self.ways: dict[tuple[str, int], Way] = {}
         self.ways_from_n = 1
-        self.told: set[int] = set()
+        self.told: frozenset[int] = NOBODY
         self.notify: Callable[[], None] | None = None
         self.poison: Literal["", "skip", "stop", "park"] = ""
         self.is_ended = False

@@ -46,8 +46,10 @@ class EarlyMail:
 
     def take(self, name: str) -> list[Letterbox]:
         """`name` is born: what waits for it, in order of arrival."""
-        letters = self._letters.pop(name, [])
-        self._since.pop(name, None)
+        letters = self._letters.pop(name, None)
+        if letters is None:
+            return []
+        del self._since[name]
         self._messages -= sum(len(letter.payloads) for letter in letters)
         self._set_deadline()
         return letters
@@ -62,4 +64,5 @@ class EarlyMail:
         return [letter for letters in self._letters.values() for letter in letters]
 
     def _set_deadline(self) -> None:
-        self.deadline_ns = min(self._since.values(), default=NEVER - EARLY_NS_MAX) + EARLY_NS_MAX
+        """The first name is the one that waits longest: time never goes back."""
+        self.deadline_ns = next(iter(self._since.values()), NEVER - EARLY_NS_MAX) + EARLY_NS_MAX

@@ -58,6 +58,10 @@ class Batch(msgspec.Struct, eq=False):
         return len(self.payloads) - self.position
 
 
+NOTHING: Final[deque[Batch]] = deque(maxlen=0)
+"""The batches of every mailbox where none wait: an empty deque of its own takes 600 bytes."""
+
+
 class Dropped(NamedTuple):
     """A message a bound cost."""
 
@@ -95,7 +99,7 @@ class Inbox:
         self.stored_max = spec.stored_max
         self.stop_at = max(1, spec.capacity * 3 // 4)
         self.go_at = spec.capacity // 2
-        self.batches: deque[Batch] = deque()
+        self.batches: deque[Batch] = NOTHING
         self.depth = 0
         self.has_views = False
 
@@ -124,7 +128,7 @@ class Inbox:
 
     def add(self, batch: Batch) -> None:
         """Put a batch behind what waits; a bound that it breaks is the business of `over_bound`."""
-        self.batches.append(batch)
+        self._filling().append(batch)
         self.depth += len(batch.payloads)
 
     def add_message(self, arrival: int, sender: str, epoch: int, n: int, message: Any) -> None:
@@ -134,7 +138,7 @@ class Inbox:
         if last is not None and last.sender == sender and last.next_n == n and not last.is_encoded:
             last.payloads.append(message)
         else:
-            self.batches.append(Batch(arrival, sender, epoch, n, [message], False))
+            self._filling().append(Batch(arrival, sender, epoch, n, [message], False))
 
     def advance(self, count: int) -> None:
         """`count` messages of the first batch are taken."""
@@ -143,6 +147,14 @@ class Inbox:
         self.depth -= count
         if position == len(batch.payloads):
             self.batches.popleft()
+            if not self.depth:
+                self.batches = NOTHING
+
+    def _filling(self) -> deque[Batch]:
+        """The batches, to be added to."""
+        if self.batches is NOTHING:
+            self.batches = deque()
+        return self.batches
 
     def over_bound(self) -> list[Dropped]:
         """Take out what the policy does not let wait, in order of arrival."""

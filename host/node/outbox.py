@@ -240,7 +240,7 @@ class Outbox:
         for target in [target for target, slot in self.stops.items() if slot == peer]:
             self.go(target)
         for cell in self._scheduler.cells.values():
-            cell.told.discard(peer)
+            cell.told -= {peer}
 
     def detached(self, peer: int) -> None:
         """The slot is not linked any more; names that were there are looked up again."""

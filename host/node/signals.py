@@ -5,7 +5,7 @@ Only the last word counts: a stop that has not left yet is forgotten when go fol
 
 from __future__ import annotations
 
-from host.node.cell import Cell
+from host.node.cell import NOBODY, Cell
 from transport.port import KIND_GO, KIND_STOP, Closed, Link
 
 
@@ -18,7 +18,7 @@ class Signals:
     def stop(self, cell: Cell, peer: int) -> None:
         """Tell slot `peer`, once, that `cell` wants nothing for now."""
         if peer not in cell.told:
-            cell.told.add(peer)
+            cell.told |= {peer}
             self.pending[peer, cell.name] = KIND_STOP
 
     def go(self, cell: Cell) -> None:
@@ -26,7 +26,7 @@ class Signals:
         for peer in cell.told:
             if self.pending.pop((peer, cell.name), None) != KIND_STOP:
                 self.pending[peer, cell.name] = KIND_GO
-        cell.told.clear()
+        cell.told = NOBODY
 
     def send(self, link: Link) -> None:
         """Say what can be said; a lane without room is tried again at the next call, a lane that is gone never."""

@@ -212,7 +212,7 @@ def _fill(cell: Cell, image: CellImage) -> None:
     cell.ways_from_n = image.ways_from_n
     for target, queue in image.held.items():
         cell.held[target] = deque((mailbox, msgspec.Raw(payload)) for mailbox, payload in queue)
-    cell.told.update(image.told)
+    cell.told = frozenset(image.told)
     cell.is_stopping = bool(image.told) or any(inbox.says_stop for inbox in cell.inboxes.values())
     cell.handled, cell.received, cell.sent, cell.failed, cell.ignored = image.counters
     cell.is_ended = image.is_ended

@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import signal
+import zlib
 from collections.abc import Iterator
 from functools import partial
 
@@ -374,5 +375,32 @@ def test_a_lying_entry_breaks_the_lane(small: LaneWorld, offset: int, value: int
     one.flush()
     memory.write(offset, value)
     with pytest.raises(Broken, match=f"lane 1>2 at position 0: .*{finding}"):
+        two.drain(1)
+    memory.close()
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "finding"),
+    [
+        (8, 64, "lies in block 64"),
+        (8, 1, "block 1, which is not lent"),
+        (12, 7, "lies in block 0, 7"),
+        (0, 4999, "a message of 4999 bytes in block 0, whose entry says 5000"),
+        (4, 1, "whose entry says 5000"),
+        (-4, 12, "reaches|told in 12 bytes"),
+    ],
+)
+def test_a_lying_record_breaks_the_lane(small: LaneWorld, at: int, value: int, finding: str) -> None:
+    """If false, a record with a right checksum could lead outside its block, or to one that is not its lane's."""
+    one, two = small.two()
+    memory = SlotMemory(small.slots[1][0], LANE)
+    assert one.outlet(2, "a", "b", 0, 1, 0).send(bytes(5000))
+    frame = bytearray(memory.frame(2, 0))
+    record = len(frame) - 16
+    frame[record + at : record + at + 4] = value.to_bytes(4, "little")
+    frame[8] = 2
+    frame[4:8] = zlib.crc32(frame[8:]).to_bytes(4, "little")
+    memory.map[memory.ring(2) : memory.ring(2) + len(frame)] = bytes(frame)
+    with pytest.raises(Broken, match=f"lane 1>2 at position 0: .*({finding})"):
         two.drain(1)
     memory.close()

@@ -30,6 +30,9 @@ STRIDE_MAX: Final = 256
 """Messages run between two looks at the clock while no timer is pending."""
 
 
+PLAIN: Final = MailboxSpec()
+"""The bounds of a mailbox of which the node file says nothing."""
+
 NOBODY: Final[frozenset[int]] = frozenset()
 """Slots that were told to stop; shared by all engines that told none."""
 
@@ -100,7 +103,7 @@ class Cell:
         self.configuration = configuration
         self.env: Any = env
         self.inboxes = {
-            number: Inbox(box, mailboxes.get(number, MailboxSpec())) for number, box in self.family.boxes.items()
+            number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in self.family.boxes.items()
         }
         self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
@@ -164,6 +167,8 @@ class Cell:
 
 def _bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
     """The family, with the bounds of stored messages that the node file gives: `step` knows one bound only."""
+    if not mailboxes:
+        return family
     given = {
         number: spec.stored_max
         for number, spec in mailboxes.items()

@@ -102,9 +102,7 @@ class Cell:
         self.family: Any = _bounded(family, mailboxes)
         self.configuration = configuration
         self.env: Any = env
-        self.inboxes = {
-            number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in self.family.boxes.items()
-        }
+        self.inboxes = {number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in self.family.boxes.items()}
         self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
         self.suspension: Suspension | None = None

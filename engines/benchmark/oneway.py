@@ -1,6 +1,6 @@
 """A stream of records into one engine: what `bench oneway` measures.
 
-The sink's action runs for each record and counts it. It tells a listener when it has seen the count it was armed with,
+The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed with,
 by its own clock from the order on, so that neither start-up nor the command line is in the figure. The records come
 from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
 """
@@ -60,16 +60,25 @@ class Tally(Value):
 Recorded = Arrived[Record, None, Tally]
 
 
-@rule
-def counted(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
-    """State: one less to come. Messages: after the last one, to the listener. Timers, engines: none."""
-    tally = t.env.state
-    if tally.left > 1:
-        return Tally(tally.left - 1, tally.armed)
-    armed = tally.armed
-    return (
-        [] if armed is None else [Become(Tally()), Send(armed.listener, Seen(armed.count, t.now_ns - armed.began_ns))]
-    )
+def expected(t: Recorded) -> int | None:
+    """How many records are left after this one, unless it is the last, or none was ordered."""
+    left = t.env.state.left - 1
+    return left if left > 0 else None
+
+
+@rule(when=expected)
+def counted(left: int, t: Recorded) -> Effects[Tally, Seen | Emit]:
+    """State: one less to come. Messages, timers, engines: none."""
+    return Tally(left, t.env.state.armed)
+
+
+@rule(priority=1)
+def last(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
+    """State: the empty tally. Messages: what was seen, to the listener, if records were ordered. Others: none."""
+    armed = t.env.state.armed
+    if armed is None:
+        return []
+    return [Become(Tally()), Send(armed.listener, Seen(armed.count, t.now_ns - armed.began_ns))]
 
 
 @rule
@@ -79,4 +88,4 @@ def reset(order: Reset, t: Arrived[Reset, None, Tally]) -> Effects[Tally, Seen |
     return [Become(tally), Send(order.source, Emit(order.count, order.record, Ref(t.me.name)))]
 
 
-SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen | Emit).rules(counted, reset)
+SINK = Family("record-sink", state=Tally(), accepts=Record | Reset, emits=Seen | Emit).rules(counted, last, reset)

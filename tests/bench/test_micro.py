@@ -85,7 +85,7 @@ def test_guard(benchmark: Benchmark) -> None:
 
 @pytest.mark.benchmark(group="transition")
 def test_step(benchmark: Benchmark, counting: Environment[Tally]) -> None:
-    """A whole transition of a rule without a guard: trigger, action, new environment."""
+    """A whole transition whose first guard holds: trigger, guard, action, new environment."""
     outcome = benchmark(step, SINK, ME, counting, ARRIVED, 5)
     assert (outcome.env.state.left, outcome.outputs, outcome.labels) == (999_999, (), ("counted",))
 

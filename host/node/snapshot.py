@@ -115,7 +115,7 @@ def take_snapshot(scheduler: Scheduler) -> bytes:
     """All engines of the slot, between two cycles."""
     image = SlotImage(
         FORMAT,
-        [_cell_image(cell) for cell in scheduler.outbox.senders()],
+        [cell_image(cell) for cell in scheduler.outbox.senders()],
         list(scheduler.ended),
         dict(scheduler.outbox.stops),
         scheduler.arrivals.early.waiting(),
@@ -154,7 +154,8 @@ def revive(
         scheduler.arrivals.early.keep(letter, scheduler.clock())
 
 
-def _cell_image(cell: Cell) -> CellImage:
+def cell_image(cell: Cell) -> CellImage:
+    """One engine, between two cycles."""
     configuration = cell.configuration
     return CellImage(
         cell.name,

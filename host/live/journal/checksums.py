@@ -1,0 +1,28 @@
+"""Which checksums there are here: CRC32C where the native core was built, zlib's CRC-32 everywhere; both are read."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from host.node.journal.checksum import CRC32, CRC32C, PURE, Checksum
+from transport.native import native_available
+
+try:
+    from host.live.journal import _sums
+
+    _sum: Checksum | None = _sums.crc32c
+except ImportError:
+    _sum = None
+
+_NATIVE: Final = _sum
+
+
+def checksums() -> dict[int, Checksum]:
+    """By kind; what can be written and read here."""
+    return PURE if _NATIVE is None else {CRC32C: _NATIVE, CRC32: zlib.crc32}
+
+
+def kind_written() -> int:
+    """The kind of new segments: CRC32C where it costs nothing."""
+    return CRC32C if _NATIVE is not None and native_available() else CRC32

@@ -1,0 +1,83 @@
+"""The files of a log by kind, and the newest snapshot that can be trusted."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from host.live.journal.folder import Folder
+from host.node.journal.checksum import Checksum
+from host.node.journal.layout import Wrong
+from host.node.journal.scan import Damaged, SegmentData
+from host.node.journal.snapshot_file import Snapshot, decode_snapshot
+
+Suffix = Literal["log", "arc"]
+_NAME: Final = re.compile(r"([0-9]{8}|[0-9]{20})\.(log|arc|snap|cut|new)")
+UNDER_CONSTRUCTION: Final = ".new"
+CUT: Final = ".cut"
+
+
+def segment_name(number: int, suffix: Suffix = "log") -> str:
+    """The file of a segment."""
+    return f"{number:08}.{suffix}"
+
+
+def snapshot_name(position: int) -> str:
+    """The file of a snapshot."""
+    return f"{position:020}.snap"
+
+
+def numbers_of(folder: Folder, suffix: str) -> list[int]:
+    """Numbers of segments, or positions of snapshots, in order."""
+    return sorted(int(name.split(".")[0]) for name in folder.names() if _NAME.fullmatch(name) and name.endswith(suffix))
+
+
+def segments_of(folder: Folder, *, history: bool = False) -> list[SegmentData]:
+    """The segments in force; with `history` the archived ones before them."""
+    found: list[SegmentData] = []
+    for suffix in ("arc", "log") if history else ("log",):
+        for number in numbers_of(folder, f".{suffix}"):
+            name = f"{number:08}.{suffix}"
+            found.append(SegmentData(name, number, folder.read(name)))
+    return found
+
+
+class Trusted(msgspec.Struct, frozen=True):
+    """The newest snapshot that passed; `refused` are newer ones that did not, each with what is wrong."""
+
+    snapshot: Snapshot | None
+    refused: tuple[str, ...]
+
+
+def newest_snapshot(folder: Folder, checksums: dict[int, Checksum], at_most: int | None = None) -> Trusted:
+    """The newest snapshot, at a position of at most `at_most`. Raises `Newer`."""
+    refused: list[str] = []
+    for position in reversed(numbers_of(folder, ".snap")):
+        if at_most is not None and position > at_most:
+            continue
+        name = snapshot_name(position)
+        try:
+            return Trusted(read_snapshot_file(folder, position, checksums), tuple(refused))
+        except Wrong as wrong:
+            refused.append(f"{name}: {wrong}")
+    return Trusted(None, tuple(refused))
+
+
+def read_snapshot_file(folder: Folder, position: int, checksums: dict[int, Checksum]) -> Snapshot:
+    """One snapshot. Raises `Wrong`, `Newer`, OSError."""
+    snapshot = decode_snapshot(folder.read(snapshot_name(position)), checksums)
+    if snapshot.position != position:
+        raise Wrong(f"the snapshot of position {snapshot.position}")
+    return snapshot
+
+
+def start_of(folder: Folder, trusted: Trusted) -> tuple[list[SegmentData], int]:
+    """The segments to read behind a snapshot, and the position to begin at. Raises `Damaged` when none can do."""
+    if trusted.snapshot is not None:
+        return segments_of(folder), trusted.snapshot.position
+    segments = segments_of(folder, history=bool(trusted.refused))
+    if trusted.refused and not segments:
+        raise Damaged(trusted.refused[0].split(":")[0], 0, f"no snapshot can be used: {'; '.join(trusted.refused)}")
+    return segments, 0

@@ -1,0 +1,274 @@
+"""From the files of a log to engines, and from there to a writer that goes on.
+
+`recover` reads and changes nothing. `begin` writes: it removes what was under construction, sets aside segments behind
+a torn end, and opens a new segment at the place where the log ends. In a durable log the batches that are not known to
+be on the disk are written again, into that segment, before it gets its name.
+
+Crash points of `begin`: each step leaves a log that recovers to the same engines. Segments are set aside from the last
+to the first, so what is left is torn at the same place.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import Declaration
+from host.live.journal.checksums import checksums, kind_written
+from host.live.journal.folder import Folder
+from host.live.journal.frames import read_frame
+from host.live.journal.log_files import (
+    CUT,
+    UNDER_CONSTRUCTION,
+    Trusted,
+    newest_snapshot,
+    numbers_of,
+    segment_name,
+    start_of,
+)
+from host.live.journal.writer import SEGMENT_BYTES, Journal
+from host.node.journal.batch import Batch
+from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, SegmentHead, seal
+from host.node.journal.marks import next_epoch
+from host.node.journal.records import Kind, Life
+from host.node.journal.replay import Replay
+from host.node.journal.scan import Cut, Damaged, Found, Scan
+from host.node.journal.stream import Stream
+
+LOG_ID_BYTES: Final = 16
+BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+LOST: Final = "history-changed"
+"""A file that says: somebody changed this log, so every epoch rises. Removed once a writer wrote it down."""
+
+
+class Tail:
+    """The batches of the last segment that nobody knows to be on the disk, and the names before them."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self.batches: list[Found] = []
+        self.chain = NO_CHAIN
+
+    def add(self, found: Found, chain: bytes) -> None:
+        """One batch more, and the chain when its segment began; those known to be on the disk are none of the tail."""
+        if found.begins:
+            self.names, self.batches, self.chain = {}, [], chain
+        self.batches.append(found)
+        while self.batches and _end(self.batches[0]) <= found.head.synced:
+            gone = self.batches.pop(0)
+            self.chain = gone.head.chain if gone.head.flags & CHAINED else self.chain
+            for kind, number, body in gone.records:
+                if kind == Kind.NAME:
+                    self.names[number] = str(body, "utf-8")
+
+
+def _end(found: Found) -> int:
+    return found.head.position + found.head.size
+
+
+class Recovered(msgspec.Struct):
+    """What a log holds.
+
+    `streams` are the engines there are, with environment, marks, waiting mail, unacknowledged outputs and spawned
+    children; `ended` the names of those that are over; `clock_ns` the latest engine time it knows: time goes on from
+    there. `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about
+    mail, `other_code` engines whose turns were written by another version than ran now. `turns` were run again, in
+    `took_ns`. `is_lost`: history may be missing, so epochs rise.
+    """
+
+    replay: Replay
+    scan: Scan
+    tail: Tail
+    cut: Cut | None
+    refused: tuple[str, ...]
+    turns: int
+    took_ns: int
+    is_lost: bool
+    log_id: bytes
+    same_boot: bool
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """Engines by name."""
+        return self.replay.streams
+
+    @property
+    def ended(self) -> list[str]:
+        """Engines that are over."""
+        return list(self.replay.ended)
+
+    @property
+    def clock_ns(self) -> int:
+        """The latest time in the log."""
+        return self.replay.clock_ns
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks about mail."""
+        return self.replay.notes
+
+    @property
+    def other_code(self) -> dict[str, list[str]]:
+        """Engines with the digests of versions that wrote turns of theirs, other than the one that ran them now."""
+        found = {name: sorted(stream.codes - {stream.family.version}) for name, stream in self.streams.items()}
+        return {name: codes for name, codes in found.items() if codes}
+
+
+def boot_id() -> bytes:
+    """What tells one start of this machine from another."""
+    with open(BOOT_ID, encoding="ascii") as file:
+        return bytes.fromhex(file.read().strip().replace("-", ""))
+
+
+def recover(
+    folder: Folder,
+    node: str,
+    load: Callable[[str], Declaration[Any, Any, Any]],
+    boot: bytes | None,
+) -> Recovered:
+    """The engines of a log, by its newest verified snapshot and what follows. Changes nothing. `boot`: `boot_id`.
+
+    Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
+    """
+    began_ns = time.monotonic_ns()
+    sums = checksums()
+    trusted = newest_snapshot(folder, sums)
+    segments, start = start_of(folder, trusted)
+    scan = Scan(segments, sums, boot, start)
+    replay, tail = Replay(node, load, read_frame, sums), Tail()
+    if trusted.snapshot is not None:
+        replay.restore(trusted.snapshot.state)
+    turns = replay.turns
+    for found in scan.batches():
+        replay.apply(found)
+        tail.add(found, scan.last.chain if scan.last is not None else NO_CHAIN)
+    log_id = _log_id(scan, trusted)
+    is_lost = LOST in folder.names()
+    same_boot = scan.last is None or scan.last.boot_id == boot
+    took_ns = time.monotonic_ns() - began_ns
+    turns = replay.turns - turns
+    return Recovered(replay, scan, tail, scan.cut, trusted.refused, turns, took_ns, is_lost, log_id, same_boot)
+
+
+def begin(
+    folder: Folder,
+    found: Recovered,
+    boot: bytes,
+    clock: Callable[[], int],
+    *,
+    durable: bool,
+    log_id: bytes = b"",
+    segment_bytes: int = SEGMENT_BYTES,
+) -> Journal:
+    """The writer that goes on behind `found`, whose engines get their epochs of this life.
+
+    `durable`: some engine of the slot is. `clock` is the engines' and not before `found.clock_ns`. `log_id`: for a log
+    that begins now; 16 bytes that no other log has. Raises `Stopped` when the disk fails, OSError.
+    """
+    _set_aside(folder, found.cut)
+    number = max([0, *numbers_of(folder, ".log"), *numbers_of(folder, ".arc")]) + 1
+    kind = kind_written()
+    carried = found.tail.batches if durable and _is_in_last_segment(found) else []
+    synced = _sync_older(folder, found.scan) if durable else found.scan.synced
+    base = carried[0].head.position if carried else found.scan.end
+    chain = found.tail.chain if carried else found.scan.chain
+    identity = found.log_id or log_id or os.urandom(LOG_ID_BYTES)
+    head = SegmentHead(kind, number, base, min(synced, base), clock(), identity, boot, chain)
+    journal = Journal(folder, head, checksums()[kind], clock, durable=durable, segment_bytes=segment_bytes)
+    journal.open_segment(_carry(journal, found.tail) if carried else b"")
+    _say_alive(journal, found, boot, clock())
+    if found.is_lost:
+        folder.remove(LOST)
+        folder.sync()
+    return journal
+
+
+def _is_in_last_segment(found: Recovered) -> bool:
+    """Whether the tail is there; else the last segment has no batch yet, and what is before it is synced by itself."""
+    last, batches = found.scan.last, found.tail.batches
+    return last is not None and bool(batches) and batches[0].head.position >= last.base
+
+
+def _sync_older(folder: Folder, scan: Scan) -> int:
+    """Have on the disk what lies before the last segment, if it is not known to be; how far the disk is then known."""
+    if scan.last is None or scan.synced >= scan.last.base:
+        return scan.synced
+    for number in numbers_of(folder, ".log"):
+        file = folder.open(segment_name(number))
+        try:
+            file.sync()
+        finally:
+            file.close()
+    folder.sync()
+    return scan.last.base
+
+
+def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:
+    """The first record: what this life begins with. Epochs rise where history may be lost."""
+    raised: dict[str, int] = {}
+    for name, stream in found.streams.items():
+        was = {"was_closed": found.replay.was_closed, "was_cut": found.cut is not None, "is_lost": found.is_lost}
+        epoch = next_epoch(stream.image.mode, stream.epoch, same_boot=found.same_boot, **was)
+        if epoch != stream.epoch:
+            raised[name] = stream.epoch = epoch
+    journal.record("", Life(now_ns, boot, found.is_lost or bool(raised), raised))
+    journal.append()
+    if journal.is_durable:
+        journal.sync()
+
+
+def _set_aside(folder: Folder, cut: Cut | None) -> None:
+    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first."""
+    names = folder.names()
+    for name in names:
+        if name.endswith(UNDER_CONSTRUCTION):
+            folder.remove(name)
+    if cut is None:
+        return
+    behind = [*cut.later_segments[::-1], *([cut.segment] if cut.offset == 0 else [])]
+    if behind:
+        for name in [name for name in names if name.endswith(CUT)]:
+            folder.remove(name)
+    for name in behind:
+        folder.rename(name, name.replace(".log", CUT))
+        folder.sync()
+
+
+def _carry(journal: Journal, tail: Tail) -> bytes:
+    """The tail as batches of the new segment. Names keep the numbers they had."""
+    pieces: list[bytes] = []
+    position = journal.position + SEGMENT.size
+    checksum = checksums()[journal.head.kind]
+
+    def put(records: bytes, count: int) -> None:
+        nonlocal position
+        data = seal(records, count, position, journal.head.base, journal.chain, checksum)
+        journal.chain = data[32:48]
+        position += len(data)
+        pieces.append(data)
+
+    journal.batch.name_all(tail.names)
+    put(*journal.batch.take())
+    for found in tail.batches:
+        put(*_again(journal.batch, found))
+    return b"".join(pieces)
+
+
+def _again(batch: Batch, found: Found) -> tuple[bytes, int]:
+    """The records of a batch once more, with the checksum of the segment they go to."""
+    for kind, number, body in found.records:
+        batch.copy(kind, number, body)
+    return batch.take()
+
+
+def _log_id(scan: Scan, trusted: Trusted) -> bytes:
+    """The id of the log, which snapshot and segments share. Raises `Damaged`."""
+    known = trusted.snapshot.log_id if trusted.snapshot is not None else b""
+    written = scan.last.log_id if scan.last is not None else known
+    if known and written != known:
+        raise Damaged("snapshot", 32, "the newest snapshot is of another log")
+    return written

@@ -1,0 +1,230 @@
+"""Snapshots of a log, so that a recovery is bounded; and what becomes of the segments behind them.
+
+States: idle; *running* (a child writes one; at most one at a time). A snapshot is taken between two batches, at the
+place where a new segment begins. The child of a single-threaded worker has the state of that moment for as long as it
+needs it:
+
+    1 it syncs the segments before that place, so that a snapshot never says more than the log
+    2 writes a temporary file, syncs it, reads it again and compares
+    3 renames it, syncs the folder, and leaves
+
+then the worker archives. Crash points: before 3 there is a file nobody reads; after 3 the snapshot is in force, and the
+archiving that was missed happens after the next one. A failure of 1 means that the disk does not keep what was written:
+the writer stops. A failure of 2 or 3 is reported, and the next snapshot is tried when it is due.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from typing import Final, Never
+
+import msgspec
+
+from host.live.journal.checksums import checksums
+from host.live.journal.folder import Folder
+from host.live.journal.log_files import (
+    UNDER_CONSTRUCTION,
+    numbers_of,
+    segment_name,
+    segments_of,
+    snapshot_name,
+)
+from host.live.journal.writer import Journal
+from host.node.journal.layout import SegmentHead, Wrong, decode_segment
+from host.node.journal.replay import LogState
+from host.node.journal.retention import RETAIN_BYTES, RETAIN_NS, SNAPSHOT_EVERY_NS, Segment, plan, snapshot_due
+from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
+
+PR_SET_PDEATHSIG: Final = 1
+_REASON_BYTES: Final = 1000
+
+
+class Unsynced(OSError):
+    """The segments before a snapshot could not be synced."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk."""
+
+    position: int
+    reason: str = ""
+    is_fatal: bool = False
+
+
+class Snapshots:
+    """Mutable, one a writer."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        journal: Journal,
+        clock: Callable[[], int],
+        retain_bytes: int = RETAIN_BYTES,
+        retain_ns: int = RETAIN_NS,
+    ) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._clock = clock
+        self._retain_bytes = retain_bytes
+        self._retain_ns = retain_ns
+        self._running: tuple[int, int, int] | None = None
+        self._at_turns = journal.turns_appended
+        self._at_position = max([0, *numbers_of(folder, ".snap")])
+        self._at_ns = clock() - SNAPSHOT_EVERY_NS
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough lies behind the last one."""
+        turns = self._journal.turns_appended - self._at_turns
+        log_bytes = self._journal.position - self._at_position
+        return snapshot_due(turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None)
+
+    def start(self, state: Callable[[], LogState]) -> int:
+        """Begin a segment and fork a child that writes what `state` returns; a descriptor that says when it is done.
+
+        Called between two batches, in a process of one thread, while nothing of a batch waits. Raises `Stopped`,
+        OSError.
+        """
+        head = self._begin()
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            _live_as_child(self._folder, head, state, writing)
+        os.close(writing)
+        self._running = (pid, reading, head.base)
+        return reading
+
+    def poll(self) -> Written | None:
+        """What became of the snapshot that was started, once it is known; archives then. Never blocks for long."""
+        if self._running is None:
+            return None
+        pid, reading, position = self._running
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            return None
+        self._running = None
+        reason = os.read(reading, _REASON_BYTES).decode(errors="replace")
+        os.close(reading)
+        return self._ended(position, reason or "the process that wrote it died")
+
+    def take(self, state: LogState) -> Written:
+        """A snapshot by this process, for a worker that is not alone in it. Blocks. Raises `Stopped`."""
+        head = self._begin()
+        return self._ended(head.base, _attempt(self._folder, head, lambda: state))
+
+    def _begin(self) -> SegmentHead:
+        assert self._running is None
+        self._journal.begin_segment()
+        self._at_turns, self._at_ns = self._journal.turns_appended, self._clock()
+        return self._journal.head
+
+    def _ended(self, position: int, reason: str) -> Written:
+        if reason == _DONE:
+            self._at_position = position
+            self._journal.on_disk(position)
+            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns)
+            return Written(position)
+        is_fatal = reason.startswith(_FATAL)
+        if is_fatal:
+            self._journal.stop(reason)
+        return Written(position, reason, is_fatal)
+
+
+_DONE: Final = "done"
+_FATAL: Final = "sync before the snapshot: "
+
+
+def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
+    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`."""
+    _sync_before(folder, head)
+    sums = checksums()
+    data = encode_snapshot(head.base, head.log_id, state, head.kind, sums[head.kind])
+    name = snapshot_name(head.base)
+    temporary = name + UNDER_CONSTRUCTION
+    if temporary in folder.names():
+        folder.remove(temporary)
+    file = folder.create(temporary)
+    try:
+        if file.append(data) != len(data):
+            raise OSError(f"{temporary}: not all of {len(data)} bytes were written")
+        file.sync()
+    finally:
+        file.close()
+    decode_snapshot(folder.read(temporary), sums)
+    folder.rename(temporary, name)
+    folder.sync()
+
+
+def archive(folder: Folder, now_ns: int, bytes_max: int = RETAIN_BYTES, age_ns_max: int = RETAIN_NS) -> None:
+    """Move segments that no recovery needs to history, and remove history that is over. Raises OSError."""
+    found = [*_extents(folder)]
+    live = [segment for name, segment in found if name.endswith(".log")]
+    archived = [segment for name, segment in found if name.endswith(".arc")]
+    todo = plan(live, archived, numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
+    for number in todo.archive:
+        folder.rename(segment_name(number), segment_name(number, "arc"))
+    if todo.archive:
+        folder.sync()
+    for number in todo.remove:
+        folder.remove(segment_name(number, "arc"))
+    for position in todo.forget:
+        folder.remove(snapshot_name(position))
+
+
+def _extents(folder: Folder) -> list[tuple[str, Segment]]:
+    """The segments with the positions they cover; one whose head is wrong has none and stays."""
+    heads: list[tuple[str, SegmentHead, int]] = []
+    for segment in segments_of(folder, history=True):
+        try:
+            heads.append((segment.name, decode_segment(segment.data, checksums()), len(segment.data)))
+        except Wrong:
+            continue
+    bases = [head.base for _, head, _ in heads[1:]]
+    return [
+        (name, Segment(head.number, head.base, next_base if next_base is not None else head.base + size, head.made_ns))
+        for (name, head, size), next_base in zip(heads, [*bases, None], strict=True)
+    ]
+
+
+def _sync_before(folder: Folder, head: SegmentHead) -> None:
+    if head.synced >= head.base:
+        return
+    try:
+        for number in numbers_of(folder, ".log"):
+            if number <= head.number:
+                file = folder.open(segment_name(number))
+                try:
+                    file.sync()
+                finally:
+                    file.close()
+        folder.sync()
+    except OSError as error:
+        raise Unsynced(error.errno, error.strerror) from error
+
+
+def _attempt(folder: Folder, head: SegmentHead, state: Callable[[], LogState]) -> str:
+    """`_DONE`, or why not."""
+    try:
+        write_snapshot(folder, head, state())
+    except Unsynced as error:
+        return f"{_FATAL}{error.strerror}"
+    except (OSError, Wrong) as error:
+        return str(error)
+    return _DONE
+
+
+def _live_as_child(folder: Folder, head: SegmentHead, state: Callable[[], LogState], writing: int) -> Never:
+    """From the fork to the exit: no descriptor of the worker's stays open, its lanes are not touched."""
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.dup2(writing, 3, inheritable=False)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        try:
+            reason = _attempt(folder, head, state)
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+        os.write(3, reason.encode()[:_REASON_BYTES])
+    finally:
+        os._exit(0)

@@ -1,0 +1,175 @@
+"""The writer of a log. What the worker's loop calls, in this order, each cycle:
+
+    frame, turn, record   what belongs to the batch, in the order in which it happened
+    append                one write; then heads may move
+    sync                  durable: now outputs may leave (`commit` says when it is due)
+
+States: open; *stopped*, for good, by the first error of the disk: the reason is kept, every later call raises
+`Stopped`, and nothing is tried again, since after a failed sync the pages look clean and are not on the disk. The next
+life recovers what is there.
+
+A segment is closed when it is full, between two batches, and by `begin_segment` before a snapshot. In a durable log the
+old one is on the disk before that, and the new one's head before it is used; else nothing is synced here, because a
+sync of a whole segment takes as long as half a million transitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from host.live.journal.folder import File, Folder
+from host.live.journal.log_files import UNDER_CONSTRUCTION, segment_name
+from host.node.journal.batch import Batch
+from host.node.journal.checksum import Checksum
+from host.node.journal.group_commit import GroupCommit
+from host.node.journal.layout import SegmentHead, encode_segment, seal
+
+SEGMENT_BYTES: Final = 64 << 20
+"""A segment is closed once it is larger: small enough to be archived and removed by the piece."""
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The disk failed; nothing is written or acknowledged by this process any more."""
+
+
+class Journal:
+    """Mutable, one a slot's worker. Made by `begin` of the recovery."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        head: SegmentHead,
+        checksum: Checksum,
+        clock: Callable[[], int],
+        *,
+        durable: bool,
+        segment_bytes: int = SEGMENT_BYTES,
+        commit: GroupCommit | None = None,
+    ) -> None:
+        """`head` is that of the segment to begin with; it is made by `open_segment`."""
+        self.is_durable = durable
+        self.stopped = ""
+        self.batch = Batch(checksum)
+        self.frame = self.batch.frame
+        self.turn = self.batch.turn
+        self.record = self.batch.record
+        self.commit = commit or GroupCommit()
+        self.position = head.base
+        self.synced = head.synced
+        self.chain = head.chain
+        self.turns_appended = 0
+        self.head = head
+        self._folder = folder
+        self._checksum = checksum
+        self._clock = clock
+        self._segment_bytes = segment_bytes
+        self._file: File | None = None
+
+    def append(self) -> None:
+        """Write the batch. Nothing of it may be acknowledged, and no head moved, if this raises `Stopped`."""
+        self._check()
+        turns = self.batch.turns
+        records, count = self.batch.take()
+        if not count:
+            return
+        data = seal(records, count, self.position, self.synced, self.chain if self.is_durable else None, self._checksum)
+        if self.is_durable:
+            self.chain = data[32:48]
+        self._write(data)
+        self.turns_appended += turns
+        if self.is_durable:
+            self.commit.appended(turns, self._clock())
+        if self.position - self.head.base >= self._segment_bytes:
+            self.begin_segment()
+
+    def sync(self) -> None:
+        """Everything appended is on the disk when this returns; else it raises `Stopped`."""
+        self._check()
+        if self._file is not None and self.synced < self.position:
+            self._do("fdatasync", self._file.sync)
+            self.synced = self.position
+        self.commit.synced()
+
+    def is_due(self, *, is_idle: bool) -> bool:
+        """Whether outputs wait for a `sync` that should come now. Never in a log that is not durable."""
+        return self.is_durable and self.commit.is_due(self._clock(), is_idle=is_idle)
+
+    def begin_segment(self) -> int:
+        """Go on in a new segment; its base. Called between two batches."""
+        self._check()
+        if self.is_durable:
+            self.sync()
+        if self._file is not None:
+            self._file.close()
+        self.head = SegmentHead(
+            self.head.kind,
+            self.head.number + 1,
+            self.position,
+            self.synced,
+            self._clock(),
+            self.head.log_id,
+            self.head.boot_id,
+            self.chain,
+        )
+        self.batch.begin_segment()
+        self.open_segment()
+        return self.head.base
+
+    def open_segment(self, content: bytes = b"") -> None:
+        """Make the file of `head`. `content` are batches that carry on from an older segment; these get synced."""
+        data = encode_segment(self.head, self._checksum) + content
+        name = segment_name(self.head.number)
+        if self.is_durable:
+            temporary = name + UNDER_CONSTRUCTION
+            self._file = self._do("create", lambda: self._folder.create(temporary))
+            self._write(data)
+            self.sync()
+            self._do("rename", lambda: self._folder.rename(temporary, name))
+            self._do("fsync of the folder", self._folder.sync)
+        else:
+            self._file = self._do("create", lambda: self._folder.create(name))
+            self._write(data)
+
+    def on_disk(self, position: int) -> None:
+        """Somebody else synced the log up to here."""
+        self.synced = max(self.synced, position)
+
+    def stop(self, reason: str) -> None:
+        """The disk is not to be trusted any more."""
+        self.stopped = self.stopped or reason
+
+    def close(self) -> None:
+        """Leave in peace: what is in the batch, and a last record; synced. Raises `Stopped`."""
+        self.batch.closed()
+        self.append()
+        self.sync()
+        if self._file is not None:
+            self._file.close()
+        self.stopped = "the journal is closed"
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        file = self._file
+        written = self._do("write", lambda: file.append(data))
+        if written != len(data):
+            self.stop(f"write: {written} of {len(data)} bytes")
+            raise Stopped(self.stopped)
+        self.position += written
+
+    def _do(self, what: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except OSError as error:
+            self.stop(f"{what} of {segment_name(self.head.number)}: {error.strerror or error}")
+            raise Stopped(self.stopped) from error
+
+    def _check(self) -> None:
+        if self.stopped:
+            raise Stopped(self.stopped)
+
+    def figures(self) -> dict[str, Any]:
+        """For `ps` and metrics."""
+        return {"position": self.position, "synced": self.synced, "turns": self.turns_appended, "stopped": self.stopped}

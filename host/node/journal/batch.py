@@ -1,0 +1,115 @@
+"""A batch under construction: records in the order in which they are added, turns gathered into runs.
+
+A run is open until anything else is added, so the order of the log is the order of the calls. Names are numbered by
+the segment: `names` is emptied by whoever begins a new one, and a name that has no number yet gets a NAME record first.
+"""
+
+from __future__ import annotations
+
+from host.node.journal.checksum import Checksum
+from host.node.journal.layout import encode_record
+from host.node.journal.records import KINDS, RUN_MAX, Body, Kind, encode_body, encode_run
+
+
+class Batch:
+    """Mutable, one a log."""
+
+    __slots__ = ("_checksum", "_key", "_next_n", "_parts", "_turns", "bytes", "count", "names", "turns")
+
+    def __init__(self, checksum: Checksum) -> None:
+        self.names: dict[str, int] = {}
+        self.bytes = 0
+        self.count = 0
+        self.turns = 0
+        self._checksum = checksum
+        self._parts: list[bytes] = []
+        self._key: tuple[str, str, int, int, str] | None = None
+        self._next_n = 0
+        self._turns: list[tuple[int, int, int, int]] = []
+
+    def frame(self, engine: str, raw: bytes | memoryview) -> None:
+        """Mail for a journaled engine, as it was received."""
+        self._add(Kind.FRAME, self._number(engine), raw)
+
+    def turn(
+        self,
+        engine: str,
+        sender: str,
+        mailbox: int,
+        epoch: int,
+        n: int,
+        code: str,
+        now_ns: int,
+        outputs: int,
+        result: int,
+        answers: int = 0,
+    ) -> None:
+        """A transition over message `n`. What follows it in its stream joins its run."""
+        key = (engine, sender, mailbox, epoch, code)
+        if n != self._next_n or key != self._key or len(self._turns) >= RUN_MAX:
+            self._close_run()
+            self._key = key
+        self._turns.append((now_ns, outputs, result, answers))
+        self._next_n = n + 1
+        self.turns += 1
+
+    def record(self, engine: str, body: Body) -> None:
+        """Any other record; `engine` "" for one that is about the log."""
+        self._add(KINDS[type(body)], self._number(engine) if engine else 0, encode_body(body))
+
+    def closed(self) -> None:
+        """The last record of a writer."""
+        self._add(Kind.CLOSED, 0, b"")
+
+    def take(self) -> tuple[bytes, int]:
+        """All records and their count; the batch is empty then."""
+        self._close_run()
+        taken = b"".join(self._parts), self.count
+        self._parts, self.bytes, self.count, self.turns = [], 0, 0, 0
+        return taken
+
+    def begin_segment(self) -> None:
+        """Names count from the start. Called while the batch is empty."""
+        assert not self._parts
+        assert self._key is None
+        self.names.clear()
+
+    def name_all(self, names: dict[int, str]) -> None:
+        """Number these names as another segment did, at the start of a segment that carries its records on."""
+        for number, name in names.items():
+            self.names[name] = number
+            self._put(encode_record(Kind.NAME, number, name.encode(), self._checksum))
+
+    def copy(self, kind: int, number: int, body: bytes | memoryview) -> None:
+        """A record of another batch of a segment that numbers names as this one does."""
+        if kind == Kind.NAME:
+            self.names[str(body, "utf-8")] = number
+        self._add(kind, number, body)
+
+    def _number(self, name: str) -> int:
+        number = self.names.get(name)
+        if number is None:
+            number = self.names[name] = len(self.names) + 1
+            self._put(encode_record(Kind.NAME, number, name.encode(), self._checksum))
+        return number
+
+    def _add(self, kind: int, engine: int, body: bytes | memoryview) -> None:
+        if self._key is not None:
+            self._close_run()
+        self._put(encode_record(kind, engine, body, self._checksum))
+
+    def _put(self, record: bytes) -> None:
+        self._parts.append(record)
+        self.bytes += len(record)
+        self.count += 1
+
+    def _close_run(self) -> None:
+        if self._key is None:
+            return
+        engine, sender, mailbox, epoch, code = self._key
+        self._key = None
+        numbers = self._number(engine), self._number(sender), self._number(code)
+        first_n = self._next_n - len(self._turns)
+        body = encode_run(numbers[1], mailbox, epoch, first_n, numbers[2], self._turns)
+        self._turns = []
+        self._put(encode_record(Kind.TURNS, numbers[0], body, self._checksum))

@@ -1,0 +1,78 @@
+"""The checksum of a transition's outputs: what a TURN records of them, and what a replay is compared with.
+
+It covers kind, target, mailbox and encoded message of each output, in order. No outputs have 0. A message's bytes are
+needed anyway to send it, so `Digest.outgoing` takes them from the caller.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode
+from host.node.journal.checksum import Checksum
+
+_MAILBOX: Final = struct.Struct("<BI")
+_SUM: Final = struct.Struct("<I")
+ADDRESSES_MAX: Final = 10_000
+"""Addresses whose checksum is remembered."""
+
+
+class Digest:
+    """Checksums of outputs, of one log."""
+
+    __slots__ = ("_addresses", "_checksum")
+
+    def __init__(self, checksum: Checksum) -> None:
+        self._checksum = checksum
+        self._addresses: dict[tuple[str, int], int] = {}
+
+    def use(self, checksum: Checksum) -> None:
+        """From here on, checksums of this kind."""
+        if checksum is not self._checksum:
+            self._checksum = checksum
+            self._addresses.clear()
+
+    def outputs(self, outputs: Sequence[Output], sent: Callable[[Outgoing, bytes], None] | None = None) -> int:
+        """Of all outputs of a transition; `sent` is given each message with its bytes."""
+        total = 0
+        for output in outputs:
+            if output.__class__ is Outgoing:
+                assert isinstance(output, Outgoing)
+                payload = encode(output.message)
+                one = self.outgoing(output.target, output.mailbox, payload)
+                if sent is not None:
+                    sent(output, payload)
+            else:
+                one = self._checksum(_content(output), 0)
+            total = self.join(total, one)
+        return total
+
+    def outgoing(self, target: str, mailbox: int, payload: bytes) -> int:
+        """Of one message."""
+        start = self._addresses.get((target, mailbox))
+        if start is None:
+            start = self._checksum(target.encode(), self._checksum(_MAILBOX.pack(1, mailbox), 0))
+            if len(self._addresses) >= ADDRESSES_MAX:
+                self._addresses.clear()
+            self._addresses[target, mailbox] = start
+        return self._checksum(payload, start)
+
+    def join(self, total: int, one: int) -> int:
+        """The checksum of outputs with one more behind them."""
+        return self._checksum(_SUM.pack(one), total) if total else one
+
+
+def _content(output: Output) -> bytes:
+    content: tuple[Any, ...]
+    match output:
+        case Spawned(name, family, params, state):
+            content = (2, name, family, params, state)
+        case Noted(text, fields):
+            content = (3, text, fields)
+        case Stopped():
+            content = (4,)
+        case _:
+            raise AssertionError(output)
+    return encode(content)

@@ -1,0 +1,28 @@
+"""The image of a live engine, for its birth record, a new version's, or a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from host.node.cell import Cell
+from host.node.journal.records import Child, StreamImage, Unacked
+from host.node.snapshot import cell_image
+
+
+def stream_image(
+    cell: Cell,
+    why: Literal["birth", "version", "again", "snapshot"],
+    mode: Literal["crash", "durable"],
+    epoch: int,
+    turns: int,
+    now_ns: int,
+    unacked: Iterable[Unacked] = (),
+    children: Iterable[Child] = (),
+) -> StreamImage:
+    """An engine between two cycles. What it holds because it cannot leave is among `unacked`, with its numbers."""
+    held = msgspec.structs.replace(cell_image(cell), held={})
+    code = cell.family.version
+    return StreamImage(why, held, mode, epoch, turns, code, now_ns, list(unacked), list(children))

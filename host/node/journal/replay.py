@@ -1,0 +1,241 @@
+"""From the batches of a log to the engines they make.
+
+Pure: the families, and how a frame is read, are arguments. A batch is applied whole: after it no answer is left over.
+`Diverged` comes from the transition that differs; nothing is corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from engines.model import Declaration
+from host.node.journal.checksum import CRC32, PURE, Checksum
+from host.node.journal.digest import Digest
+from host.node.journal.layout import Wrong
+from host.node.journal.records import (
+    Acked,
+    Answered,
+    Asked,
+    ChildRecord,
+    DueTurn,
+    Ended,
+    Kind,
+    Life,
+    Resumed,
+    StreamImage,
+    decode_body,
+    decode_run,
+)
+from host.node.journal.scan import Damaged, Found
+from host.node.journal.stream import Stream, make_stream
+
+NOTES_MAX: Final = 100
+"""Remarks kept about mail that was not simply the next."""
+
+
+class Mail(NamedTuple):
+    """A frame: `payloads[i]` has number `first_n + i`."""
+
+    sender: str
+    target: str
+    mailbox: int
+    epoch: int
+    first_n: int
+    payloads: list[Any]
+
+
+class LogState(msgspec.Struct, frozen=True, array_like=True):
+    """What a snapshot holds. Interfaces are kept once for each code digest; the images' own are empty."""
+
+    node: str
+    arrivals: int
+    clock_ns: int
+    streams: list[StreamImage]
+    ended: list[str]
+    interfaces: dict[str, dict[str, Any]]
+    turns: int = 0
+
+
+def log_state(
+    node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str], turns: int = 0
+) -> LogState:
+    """The state of a log from the images of its engines."""
+    interfaces: dict[str, dict[str, Any]] = {}
+    bare = []
+    for image in images:
+        interfaces[image.code] = image.cell.interface
+        bare.append(msgspec.structs.replace(image, cell=msgspec.structs.replace(image.cell, interface={})))
+    return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces, turns)
+
+
+class Replay:
+    """Mutable: the engines of one log, as far as it was read.
+
+    Args:
+        load: families by reference.
+        read_frame: the mail in a raw frame; raises `Wrong`.
+        checksums: by kind; outputs have the kind of their segment.
+        only: the engine that is of interest, None for all; records of others are passed over.
+        until: of that engine, the turn after which to stop (`Enough`).
+    """
+
+    def __init__(
+        self,
+        node: str,
+        load: Callable[[str], Declaration[Any, Any, Any]],
+        read_frame: Callable[[memoryview], Mail],
+        checksums: dict[int, Checksum] = PURE,
+        only: str | None = None,
+        until: int | None = None,
+    ) -> None:
+        self.node = node
+        self.streams: dict[str, Stream] = {}
+        self.ended: dict[str, None] = {}
+        self.clock_ns = 0
+        self.life: Life | None = None
+        self.was_closed = False
+        self.notes: list[str] = []
+        self.arrivals = 0
+        self.names: dict[int, str] = {}
+        self._load = load
+        self._read_frame = read_frame
+        self._checksums = checksums
+        self._digest = Digest(checksums[CRC32])
+        self._only = only
+        self._until = until
+        self._answered: list[Stream] = []
+        self._last: Stream | None = None
+
+    @property
+    def turns(self) -> int:
+        """Transitions of all engines there are."""
+        return sum(stream.turns for stream in self.streams.values())
+
+    def restore(self, state: LogState) -> None:
+        """Begin with a snapshot. Raises as `Stream`."""
+        self.arrivals = state.arrivals
+        self.clock_ns = state.clock_ns
+        self.ended.update(dict.fromkeys(state.ended))
+        for image in state.streams:
+            interface = state.interfaces.get(image.code, {})
+            cell = msgspec.structs.replace(image.cell, interface=interface)
+            self._be(msgspec.structs.replace(image, cell=cell))
+
+    def apply(self, found: Found) -> None:
+        """One batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
+        if found.begins:
+            self.names.clear()
+            self._digest.use(self._checksums[found.kind])
+        self.was_closed = False
+        try:
+            for kind, number, body in found.records:
+                self._record(kind, number, body)
+            while self._answered:
+                stream = self._answered.pop()
+                if stream.answers:
+                    raise Wrong(f"{stream.name} was given an answer that no turn used")
+        except Wrong as wrong:
+            raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def state(self) -> LogState:
+        """What a snapshot would hold now. Families are loaded, so the images are in their versions."""
+        images = [stream.as_image() for stream in self.streams.values()]
+        return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended)
+
+    def _record(self, kind: int, number: int, body: memoryview) -> None:
+        if kind == Kind.NAME:
+            self.names[number] = _text(body)
+            return
+        if kind == Kind.CLOSED:
+            self.was_closed = True
+            return
+        if kind == Kind.LIFE:
+            self._live(decode_body(kind, body))
+            return
+        name = self.names.get(number)
+        if name is None:
+            raise Wrong(f"a record of kind {kind} for name {number}, which this segment does not have")
+        if self._only is not None and name != self._only:
+            return
+        if kind == Kind.IMAGE:
+            image = decode_body(kind, body)
+            assert isinstance(image, StreamImage)
+            self.ended.pop(name, None)
+            self._be(image)
+            return
+        stream = self.streams.get(name)
+        if stream is None:
+            raise Wrong(f"a record of kind {kind} for {name}, which was not born")
+        self._of_stream(stream, kind, body)
+
+    def _of_stream(self, stream: Stream, kind: int, body: memoryview) -> None:
+        if kind == Kind.TURNS:
+            run, turns = decode_run(body, self.names)
+            stream.run(run, turns)
+            self._saw(stream)
+            return
+        if kind == Kind.FRAME:
+            self._mail(stream, self._read_frame(body))
+            return
+        match decode_body(kind, body):
+            case DueTurn() as turn:
+                stream.due(turn)
+            case Asked() as asked:
+                stream.asked(asked)
+            case Answered() as answered:
+                self._answered.append(stream)
+                stream.answered(answered)
+            case Resumed() as resumed:
+                stream.resumed(resumed)
+            case Acked() as acked:
+                stream.acked(acked)
+            case ChildRecord(name):
+                stream.children.pop(name, None)
+            case Ended():
+                stream.ended()
+            case other:
+                raise Wrong(f"{type(other).__name__} for {stream.name}")
+        self._saw(stream)
+
+    def _saw(self, stream: Stream) -> None:
+        if stream.clock_ns > self.clock_ns:
+            self.clock_ns = stream.clock_ns
+        if stream.is_ended:
+            self.ended[stream.name] = None
+            self.streams.pop(stream.name, None)
+            self._last = stream
+
+    def of(self, name: str) -> Stream | None:
+        """The stream of an engine, also of one that has just ended."""
+        found = self.streams.get(name)
+        return self._last if found is None and self._last is not None and self._last.name == name else found
+
+    def _mail(self, stream: Stream, mail: Mail) -> None:
+        self.arrivals += 1
+        word = stream.mail(self.arrivals, mail.sender, mail.mailbox, mail.epoch, mail.first_n, mail.payloads)
+        if word and len(self.notes) < NOTES_MAX:
+            self.notes.append(f"{stream.name}: {word} from {mail.sender} at message {mail.first_n}")
+
+    def _be(self, image: StreamImage) -> None:
+        name = image.cell.name
+        if self._only is not None and name != self._only:
+            return
+        self.streams[name] = make_stream(self.node, image, self._load, self._digest, self._until)
+        self._saw(self.streams[name])
+
+    def _live(self, life: Any) -> None:
+        self.life = life
+        self.clock_ns = max(self.clock_ns, life.now_ns)
+        for name, epoch in life.epochs.items():
+            if name in self.streams:
+                self.streams[name].epoch = epoch
+
+
+def _text(body: memoryview) -> str:
+    try:
+        return str(body, "utf-8")
+    except UnicodeDecodeError:
+        raise Wrong("a name is not UTF-8") from None

@@ -1,0 +1,76 @@
+"""Which files of a log are needed, which are history, and which history is over.
+
+Pure: what is there in, what is to be done out. Two snapshots are kept; segments before the older one are archived;
+archived segments are removed, the oldest first, beyond `bytes_max` or once older than `age_ns_max`. Of older snapshots
+one every SNAPSHOT_BYTES stays, for replays of history to begin at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+SNAPSHOTS_KEPT: Final = 2
+RETAIN_BYTES: Final = 1 << 30
+RETAIN_NS: Final = 7 * 24 * 3600 * 1_000_000_000
+SNAPSHOT_TURNS: Final = 10_000
+"""Turns behind the last snapshot after which another is due."""
+SNAPSHOT_BYTES: Final = 64 << 20
+"""Bytes of log behind the last snapshot after which another is due."""
+SNAPSHOT_EVERY_NS: Final = 1_000_000_000
+
+
+class Segment(NamedTuple):
+    """A segment file: its number, the positions it covers, and when it was made."""
+
+    number: int
+    base: int
+    end: int
+    made_ns: int
+
+
+class Plan(NamedTuple):
+    """What is to be done, in this order. Numbers of segments; positions of snapshots."""
+
+    archive: list[int]
+    remove: list[int]
+    forget: list[int]
+
+
+def plan(
+    live: Sequence[Segment],
+    archived: Sequence[Segment],
+    snapshots: Sequence[int],
+    now_ns: int,
+    bytes_max: int = RETAIN_BYTES,
+    age_ns_max: int = RETAIN_NS,
+) -> Plan:
+    """What to do after a snapshot. Lists are in order, oldest first; `snapshots` are positions that were verified."""
+    kept = snapshots[-SNAPSHOTS_KEPT:]
+    is_safe = len(kept) == SNAPSHOTS_KEPT
+    archive = [segment for segment in live[:-1] if is_safe and segment.end <= kept[0]]
+    history = [*archived, *archive]
+    total = sum(segment.end - segment.base for segment in history)
+    removed = 0
+    while removed < len(history) and (total > bytes_max or now_ns - history[removed].made_ns > age_ns_max):
+        total -= history[removed].end - history[removed].base
+        removed += 1
+    left = [*history[removed:], *live[len(archive) :]]
+    remove = [segment.number for segment in history[:removed]]
+    return Plan([segment.number for segment in archive], remove, _forget(snapshots, left[0].base if left else 0))
+
+
+def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:
+    """Snapshots no replay would begin at: older than the oldest segment, or close behind another of the history."""
+    forget, last = [], None
+    for position in snapshots[:-SNAPSHOTS_KEPT]:
+        if position < oldest or (last is not None and position - last < SNAPSHOT_BYTES):
+            forget.append(position)
+        else:
+            last = position
+    return forget
+
+
+def snapshot_due(turns: int, log_bytes: int, since_ns: int, *, is_running: bool) -> bool:
+    """Whether to take a snapshot: so many turns and bytes lie behind the last, which was taken `since_ns` ago."""
+    return not is_running and since_ns >= SNAPSHOT_EVERY_NS and (turns >= SNAPSHOT_TURNS or log_bytes >= SNAPSHOT_BYTES)

@@ -1,0 +1,438 @@
+"""An engine as its stream makes it: environment, marks, waiting mail, numbers, outputs not yet acknowledged.
+
+Pure and mutable: `Replay` gives it the records of its stream, in order. Every transition is run again by the model's
+`step` and held against what was recorded. The loop over a run is written for speed; it is what a recovery waits for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import (
+    AnswerError,
+    Choose,
+    Committed,
+    Configuration,
+    Declaration,
+    Delivery,
+    Due,
+    Failed,
+    Family,
+    Handle,
+    Outcome,
+    Outgoing,
+    Output,
+    Overflow,
+    Refused,
+    Spawned,
+    Stopped,
+    Stored,
+    Suspended,
+    arrive,
+    encode,
+    step,
+)
+from host.config.engine_values import convert_engine
+from host.node.cell import Cell
+from host.node.deadlines import NEVER
+from host.node.journal.digest import Digest
+from host.node.journal.layout import Wrong
+from host.node.journal.marks import take
+from host.node.journal.numbering import Numbers
+from host.node.journal.records import (
+    TURN,
+    Acked,
+    Answered,
+    Asked,
+    Child,
+    DueTurn,
+    Result,
+    Resumed,
+    Run,
+    StreamImage,
+    Unacked,
+)
+from host.node.snapshot import BatchImage, QuestionImage
+
+RESULTS: Final[dict[type[Any], Result]] = {
+    Committed: Result.COMMITTED,
+    Stored: Result.STORED,
+    Overflow: Result.OVERFLOW,
+    Refused: Result.REFUSED,
+    Failed: Result.FAILED,
+    Suspended: Result.SUSPENDED,
+}
+_COMMITTED: Final = int(Result.COMMITTED)
+_SKIPPED: Final = int(Result.SKIPPED)
+
+
+class Diverged(Exception):
+    """A transition came out otherwise than it was recorded. `outputs` are those of the replay."""
+
+    def __init__(self, engine: str, turn: int, recorded: str, found: str, outputs: tuple[Output, ...] = ()) -> None:
+        super().__init__(f"{engine}, turn {turn}: recorded {recorded}; the replay gives {found}")
+        self.engine = engine
+        self.turn = turn
+        self.recorded = recorded
+        self.found = found
+        self.outputs = outputs
+
+
+class Enough(Exception):
+    """The turn asked for is reached."""
+
+
+class Waiting:
+    """Mail of one frame that has not been handled; message `i` of `payloads` has number `first_n + i`."""
+
+    __slots__ = ("arrival", "epoch", "first_n", "payloads")
+
+    def __init__(self, arrival: int, epoch: int, first_n: int, payloads: list[Any]) -> None:
+        self.arrival = arrival
+        self.epoch = epoch
+        self.first_n = first_n
+        self.payloads = payloads
+
+
+class Stream:
+    """One engine. `until` is the turn at which `Enough` is raised, before it is run again."""
+
+    def __init__(
+        self,
+        node: str,
+        image: StreamImage,
+        family: Declaration[Any, Any, Any],
+        digest: Digest,
+        until: int | None = None,
+    ) -> None:
+        """Raises what an environment of another version raises: `AdoptError`, msgspec.ValidationError."""
+        cell = image.cell
+        if not isinstance(family, Family):
+            raise Wrong(f"{cell.name}: {family.name} has no rules, so it has no journal")
+        params, _ = convert_engine(family, cell.params, None)
+        self.configuration = Configuration[Any](node, cell.name, cell.parent, params, cell.birth)
+        is_same = image.code == family.version
+        self.env: Any = family.load(cell.env) if is_same else family.adopt(cell.env, cell.interface)
+        self.family: Any = Cell(family, self.configuration, self.env, cell.mailboxes).family
+        self.name = cell.name
+        self.image = image
+        self.epoch = image.epoch
+        self.turns = image.turns
+        self.clock_ns = image.clock_ns
+        self.codes = {image.code}
+        self.marks = {(sender, mailbox): (epoch, n) for sender, mailbox, epoch, n in cell.marks}
+        self.waiting: dict[tuple[str, int], deque[Waiting]] = {}
+        for one in cell.waiting:
+            waits = Waiting(one.arrival, one.epoch, one.first_n, list(one.payloads))
+            self.waiting.setdefault((one.sender, one.mailbox), deque()).append(waits)
+        self.numbers = Numbers(cell.ways, cell.ways_from_n)
+        self.unacked: dict[tuple[str, int], deque[tuple[int, bytes]]] = {}
+        for output in image.unacked:
+            self.unacked.setdefault((output.target, output.mailbox), deque()).append((output.n, output.payload))
+        self.children = {child.name: child for child in image.children}
+        self.answers: list[Any] = []
+        self.question = cell.question
+        self.is_ended = cell.is_ended
+        self.handled, self.received, self.sent, self.failed, self.ignored = cell.counters
+        self.until = until
+        self._digest = digest
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def mail(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> str:
+        """Mail arrived; what of it is new waits now. A word about it if it was not simply the next."""
+        if self.is_ended:
+            return ""
+        taken = take(self.marks.get((sender, mailbox)), epoch, first_n, len(payloads))
+        self.marks[sender, mailbox] = taken.mark
+        new = payloads[taken.skip :] if taken.skip else payloads
+        if new:
+            waits = Waiting(arrival, epoch, first_n + taken.skip, new)
+            self.waiting.setdefault((sender, mailbox), deque()).append(waits)
+            self.received += len(new)
+        return taken.verdict if taken.verdict in ("gap", "old_epoch") else ""
+
+    def run(self, run: Run, turns: memoryview) -> None:
+        """Transitions over messages that wait. Raises `Diverged`, `Wrong`, `Enough`."""
+        self.codes.add(run.code)
+        n = run.first_n
+        sender, mailbox = run.sender, run.mailbox
+        box = self.family.boxes.get(mailbox)
+        if box is None:
+            raise Wrong(f"{self.name} has no mailbox {mailbox}")
+        decode, family, configuration = box.decode, self.family, self.configuration
+        until = self.until
+        payloads: list[Any] = []
+        at = count = 0
+        env, turn = self.env, self.turns
+        for now_ns, outputs, result, answers in TURN.iter_unpack(turns):
+            if turn == until:
+                self.env, self.turns = env, turn
+                raise Enough
+            if at == count:
+                payloads, at = self._take(sender, mailbox, run.epoch, n, run.count - (n - run.first_n))
+                count = len(payloads)
+            payload = payloads[at]
+            at += 1
+            n += 1
+            turn += 1
+            if result == _SKIPPED:
+                continue
+            try:
+                message = decode(payload)
+            except msgspec.DecodeError as error:
+                raise Diverged(
+                    self.name, turn, _recorded(result, outputs), f"a message it cannot read: {error}"
+                ) from None
+            if answers:
+                self.env, self.turns = env, turn
+                self._finish(Delivery(sender, mailbox, message), now_ns, self._answers(answers), result, outputs)
+                env = self.env
+            else:
+                outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
+                if outcome.__class__ is Committed and result == _COMMITTED:
+                    found = self._perform(outcome.outputs) if outcome.outputs else 0
+                    if found != outputs:
+                        self.turns = turn
+                        self._diverge(result, outputs, outcome, found)
+                    env = outcome.env
+                else:
+                    self.env, self.turns = env, turn
+                    self._settle(Delivery(sender, mailbox, message), now_ns, (), outcome, result, outputs)
+                    env = self.env
+            if now_ns > self.clock_ns:
+                self.clock_ns = now_ns
+        self.env = env
+        self.handled += run.count
+        self.turns = turn
+
+    def due(self, turn: DueTurn) -> None:
+        """A transition over elapsed timers. Raises as `run`."""
+        self._next_turn(turn.now_ns, turn.code)
+        cause = Due(tuple(Handle(name, number) for name, number in turn.handles))
+        self._finish(cause, turn.now_ns, self._answers(turn.answers), turn.result, turn.outputs)
+
+    def asked(self, asked: Asked) -> None:
+        """The deadline of the question it stands at."""
+        if self.question is None:
+            raise Wrong(f"{self.name} stands at no choice, and has a deadline for it")
+        self.question = msgspec.structs.replace(self.question, deadline_ns=_never(asked.deadline_ns))
+
+    def answered(self, answered: Answered) -> None:
+        """An answer, for the turn that comes next in the same batch."""
+        self.answers.append(answered.answer)
+
+    def resumed(self, resumed: Resumed) -> None:
+        """The transition that stood went on; it was counted when it began. Raises as `run`."""
+        question = self.question
+        if question is None:
+            raise Wrong(f"{self.name} stands at no choice, and goes on with one")
+        self.question = None
+        self.codes.add(resumed.code)
+        self.clock_ns = max(self.clock_ns, resumed.now_ns)
+        answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
+        self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
+
+    def acked(self, acked: Acked) -> None:
+        """Outputs below a number need no sending again."""
+        waiting = self.unacked.get((acked.target, acked.mailbox))
+        while waiting and waiting[0][0] < acked.next_n:
+            waiting.popleft()
+        if waiting is not None and not waiting:
+            del self.unacked[acked.target, acked.mailbox]
+
+    def ended(self) -> None:
+        """The engine is over: its timers and its mail are."""
+        self.is_ended = True
+        self.question = None
+
+    # --- what it is ---------------------------------------------------------------------------------------------------
+
+    def as_image(self, code: str | None = None) -> StreamImage:
+        """The engine as it is now; `code` is the digest of the version it is of, by default its family's."""
+        cell = msgspec.structs.replace(
+            self.image.cell,
+            family=self.family.ref or self.image.cell.family,
+            interface=self.family.interface(),
+            env=self.family.dump(self.env),
+            waiting=self._waiting(),
+            marks=[(sender, mailbox, epoch, n) for (sender, mailbox), (epoch, n) in self.marks.items()],
+            ways=self.numbers.ways(),
+            ways_from_n=self.numbers.from_n,
+            question=self.question,
+            counters=(self.handled, self.received, self.sent, self.failed, self.ignored),
+            is_ended=self.is_ended,
+        )
+        unacked = [
+            Unacked(target, mailbox, n, payload)
+            for (target, mailbox), outputs in self.unacked.items()
+            for n, payload in outputs
+        ]
+        return msgspec.structs.replace(
+            self.image,
+            why="snapshot",
+            cell=cell,
+            epoch=self.epoch,
+            turns=self.turns,
+            code=self.family.version if code is None else code,
+            clock_ns=self.clock_ns,
+            unacked=unacked,
+            children=list(self.children.values()),
+        )
+
+    def _waiting(self) -> list[BatchImage]:
+        found = [
+            BatchImage(
+                one.arrival, mailbox, sender, one.epoch, one.first_n, [bytes(payload) for payload in one.payloads]
+            )
+            for (sender, mailbox), waiting in self.waiting.items()
+            for one in waiting
+        ]
+        return sorted(found, key=lambda image: image.arrival)
+
+    # --- transitions --------------------------------------------------------------------------------------------------
+
+    def _take(self, sender: str, mailbox: int, epoch: int, n: int, most: int) -> tuple[list[Any], int]:
+        """Messages from number `n` on, at most `most`, out of what waits, as a list and where in it they begin."""
+        queue = self.waiting.get((sender, mailbox))
+        for place, waits in enumerate(queue or ()):
+            at = n - waits.first_n
+            if waits.epoch == epoch and 0 <= at < len(waits.payloads):
+                assert queue is not None
+                return self._take_of(queue, place, at, most), 0
+        raise Wrong(f"{self.name} handled message {n} of {sender}, epoch {epoch}, which does not wait for it")
+
+    def _take_of(self, queue: deque[Waiting], place: int, at: int, most: int) -> list[Any]:
+        waits = queue[place]
+        payloads = waits.payloads
+        taken = payloads[at : at + most] if at or most < len(payloads) else payloads
+        rest, end = payloads[:at], at + len(taken)
+        del queue[place]
+        if end < len(payloads):
+            queue.insert(place, Waiting(waits.arrival, waits.epoch, waits.first_n + end, payloads[end:]))
+        if rest:
+            queue.insert(place, Waiting(waits.arrival, waits.epoch, waits.first_n, rest))
+        return taken
+
+    def _next_turn(self, now_ns: int, code: str) -> None:
+        if self.turns == self.until:
+            raise Enough
+        self.turns += 1
+        self.codes.add(code)
+        self.clock_ns = max(self.clock_ns, now_ns)
+
+    def _answers(self, count: int) -> tuple[Any, ...]:
+        if len(self.answers) != count:
+            raise Wrong(f"{self.name} was given {len(self.answers)} answers, and a turn had {count}")
+        answers, self.answers = tuple(self.answers), []
+        return answers
+
+    def _finish(
+        self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], result: int, outputs: int
+    ) -> None:
+        outcome: Outcome[Any]
+        try:
+            outcome = step(self.family, self.configuration, self.env, cause, at_ns, answers)
+        except AnswerError as error:
+            outcome = Failed(str(error), "")
+        self._settle(cause, at_ns, answers, outcome, result, outputs)
+
+    def _settle(
+        self,
+        cause: Delivery[Any] | Due,
+        at_ns: int,
+        answers: tuple[Any, ...],
+        outcome: Outcome[Any],
+        result: int,
+        outputs: int,
+    ) -> None:
+        """What an outcome means, once it is the one that was recorded."""
+        found = self._perform(outcome.outputs) if isinstance(outcome, Committed) and outcome.outputs else 0
+        if RESULTS[type(outcome)] != result or found != outputs:
+            self._diverge(result, outputs, outcome, found)
+        match outcome:
+            case Committed(env, _, _, ignored):
+                self.env = env
+                self.ignored += ignored
+            case Stored(env):
+                self.env = env
+            case Suspended(question):
+                self.question = self._stands(cause, at_ns, answers, question)
+            case Failed():
+                self.failed += 1
+                self._end_timers(cause)
+            case _:
+                self._end_timers(cause)
+
+    def _end_timers(self, cause: Delivery[Any] | Due) -> None:
+        """Timers that failed are over, like any elapsed timer."""
+        if isinstance(cause, Due):
+            timers = self.env.timers
+            for handle in cause.handles:
+                timers = timers.without(handle.name)
+            self.env = self.env.with_timers(timers)
+
+    def _stands(self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Any) -> QuestionImage:
+        if not isinstance(question, Choose):
+            raise Wrong(f"{self.name} stands at a roll, which is answered at once")
+        rest = (at_ns, answers, question.options, question.timeout_ns, _never(None))
+        if isinstance(cause, Delivery):
+            return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
+        return QuestionImage("", 0, b"", tuple((one.name, one.number) for one in cause.handles), *rest)
+
+    def _cause(self, question: QuestionImage) -> Delivery[Any] | Due:
+        if question.handles:
+            return Due(tuple(Handle(name, number) for name, number in question.handles))
+        box = self.family.boxes[question.mailbox]
+        return Delivery(question.sender, question.mailbox, box.decode(question.message))
+
+    def _perform(self, outputs: tuple[Output, ...]) -> int:
+        """Number and keep what is sent, keep who is spawned; the checksum of all."""
+        found = self._digest.outputs(outputs, self._sent)
+        if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
+            for output in outputs:
+                if isinstance(output, Spawned):
+                    state = None if output.state is None else encode(output.state)
+                    child = Child(output.name, output.family, encode(output.params), state)
+                    self.children.setdefault(output.name, child)
+                elif isinstance(output, Stopped):
+                    self.ended()
+        return found
+
+    def _sent(self, output: Outgoing, payload: bytes) -> None:
+        way = output.target, output.mailbox
+        queue = self.unacked.get(way)
+        if queue is None:
+            queue = self.unacked[way] = deque()
+        queue.append((self.numbers.number(*way), payload))
+        self.sent += 1
+
+    def _diverge(self, result: int, outputs: int, outcome: Outcome[Any], found: int) -> None:
+        made = outcome.outputs if isinstance(outcome, Committed) else ()
+        detail = f": {outcome.error}" if isinstance(outcome, Failed) else ""
+        text = _recorded(RESULTS[type(outcome)], found) + detail
+        raise Diverged(self.name, self.turns, _recorded(result, outputs), text, made)
+
+
+def make_stream(
+    node: str,
+    image: StreamImage,
+    load: Callable[[str], Declaration[Any, Any, Any]],
+    digest: Digest,
+    until: int | None = None,
+) -> Stream:
+    """The engine of an image, its family loaded. Raises what loading raises, and as `Stream`."""
+    return Stream(node, image, load(image.cell.family), digest, until)
+
+
+def _recorded(result: int, outputs: int) -> str:
+    name = Result(result).name.lower() if result in Result.__members__.values() else f"result {result}"
+    return f"{name} with outputs {outputs:08x}" if outputs else name
+
+
+def _never(deadline_ns: int | None) -> int:
+    return NEVER if deadline_ns is None else deadline_ns

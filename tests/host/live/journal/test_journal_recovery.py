@@ -1,0 +1,135 @@
+"""What was appended is what is recovered: states, marks, outputs, timers, answers, children."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
+from journal_worker import BOOT, Clock, Worker, load
+
+from engines.model import Ref, encode
+from host.live.journal.folder import DiskFolder
+from host.live.journal.frames import frame_bytes
+from host.live.journal.recovery import Recovered, recover
+from host.node.journal.records import Result
+from host.node.journal.stream import Diverged
+
+PAID: Ref[object] = Ref("shop")
+
+
+def folder_at(path: Path) -> DiskFolder:
+    return DiskFolder(str(path / "slot"), make=True)
+
+
+def recovered(folder: DiskFolder) -> Recovered:
+    return recover(folder, "node", load, BOOT)
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_everything_an_engine_is_comes_back(tmp_path: Path, mode: str) -> None:
+    """False if a state, a mark, a timer, an answer, a child or an output differed after the process died."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder, mode)
+    worker.bear("bank")
+    worker.mail("alice", "bank", [Pay(5, PAID), Pay(7, PAID), Odd(1), Gamble(), Fail("no"), Bear("kid"), Later(50)])
+    worker.commit()
+    worker.mail("bob", "bank", [Pay(1, PAID)])
+    worker.mail("alice", "bank", [Decide()])
+    worker.commit()
+    found = recovered(folder).streams["bank"]
+    live = worker.engines["bank"]
+    assert found.env == live.cell.env
+    assert found.turns == live.turns == 9
+    assert found.marks == {("alice", 0): (1, 9), ("bob", 0): (1, 2)}
+    assert [(way, list(queue)) for way, queue in found.unacked.items()] == [
+        (("shop", 0), [(n, payload) for _, _, n, payload in worker.released])
+    ]
+    assert found.question is not None
+    assert found.question.options == ("yes", "no")
+    assert list(found.children) == ["bank/kid"]
+    assert found.failed == 1
+
+
+def test_a_choice_and_a_timer_go_on_after_the_death(tmp_path: Path) -> None:
+    """False if an answer was lost or taken twice, or a timer fired twice or never."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.mail("alice", "bank", [Later(50), Decide()])
+    worker.commit()
+    second = Worker(folder, clock=Clock(worker.clock.now_ns + 100))
+    second.answer("bank", "yes")
+    assert second.fire("bank")
+    assert not second.fire("bank")
+    second.commit()
+    third = Worker(folder)
+    assert third.clock() >= second.clock()
+    assert not third.fire("bank")
+    state = third.state("bank")
+    assert (state.fired, state.decided) == (1, ("yes",))
+
+
+def test_an_end_is_for_ever(tmp_path: Path) -> None:
+    """False if an engine that ended were revived."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.mail("alice", "bank", [End()])
+    worker.commit()
+    found = recovered(folder)
+    assert found.ended == ["bank"]
+    assert not found.streams
+
+
+def test_mail_that_did_not_run_waits(tmp_path: Path) -> None:
+    """False if mail whose head moved, and which no turn handled, were lost."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.journal.frame("bank", frame_bytes("alice", "bank", 0, 1, 1, [encode(Pay(n, PAID)) for n in range(3)]))
+    worker.commit()
+    waiting = recovered(folder).streams["bank"].as_image().cell.waiting
+    assert [(one.sender, one.epoch, one.first_n, len(one.payloads)) for one in waiting] == [("alice", 1, 1, 3)]
+
+
+def test_a_repeat_is_dropped_and_a_gap_is_noted(tmp_path: Path) -> None:
+    """False if a message that came twice were handled twice, or one that is missing went unnoticed."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.mail("alice", "bank", [Pay(1, PAID), Pay(1, PAID)])
+    worker.mail("alice", "bank", [Pay(1, PAID), Pay(1, PAID)], first_n=2)
+    worker.mail("alice", "bank", [Pay(1, PAID)], first_n=9)
+    worker.commit()
+    found = recovered(folder)
+    assert found.streams["bank"].env.state.balance == 4
+    assert found.notes == ["bank: gap from alice at message 9"]
+
+
+def test_epochs_rise_only_where_history_may_be_lost(tmp_path: Path) -> None:
+    """False if numbers given out again kept their epoch, or an epoch rose for nothing."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.commit()
+    assert Worker(folder).engines["bank"].epoch == 1
+    after_boot = Worker(folder, boot=b"another boot....")
+    assert after_boot.engines["bank"].epoch == 2
+    after_boot.journal.close()
+    assert Worker(folder, boot=b"a third one.....").engines["bank"].epoch == 2
+
+
+def test_outputs_that_differ_stop_the_replay(tmp_path: Path) -> None:
+    """False if a family that now does something else went on from there."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.mail("alice", "bank", [Pay(1, PAID)])
+    code = load("journal_engines:ACCOUNT").version
+    worker.journal.frame("bank", frame_bytes("alice", "bank", 0, 1, 2, [encode(Pay(2, PAID))]))
+    worker.journal.turn("bank", "alice", 0, 1, 2, code, 1, 7, Result.COMMITTED)
+    worker.commit()
+    with pytest.raises(Diverged, match=r"bank, turn 2: recorded committed with outputs 00000007") as caught:
+        recovered(folder)
+    assert caught.value.outputs

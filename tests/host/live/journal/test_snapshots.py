@@ -1,0 +1,154 @@
+"""Snapshots bound a recovery, never say more than the log, and history stays as long as it is asked for."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+from random import Random
+
+import pytest
+from journal_engines import Pay
+from journal_worker import BOOT, Worker, load
+from simulated_disk import LOSSES, SimulatedFolder
+
+from engines.model import Ref
+from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.log_files import numbers_of
+from host.live.journal.recovery import recover
+from host.live.journal.snapshots import Snapshots, Written
+from host.node.journal.replay import LogState
+
+PAID: Ref[object] = Ref("shop")
+
+
+def pay(worker: Worker, count: int) -> None:
+    for _ in range(count):
+        worker.mail("alice", "bank", [Pay(1, PAID), Pay(2, PAID)])
+        worker.commit()
+
+
+def state_of(folder: Folder) -> LogState:
+    """What the log holds now, by replay: what a worker would say of itself."""
+    return recover(folder, "node", load, BOOT).replay.state()
+
+
+def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
+    """False if turns before the snapshot were run again, or state, marks or numbers differed from a replay of all."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    pay(worker, 10)
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    before = state_of(folder)
+    reading = snapshots.start(lambda: before)
+    pay(worker, 3)
+    assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
+    written = None
+    while written is None:
+        written = snapshots.poll()
+    assert written == Written(written.position)
+    found = recover(folder, "node", load, BOOT)
+    assert found.turns == 6
+    assert found.streams["bank"].env == worker.engines["bank"].cell.env
+    assert found.streams["bank"].turns == 26
+    assert found.streams["bank"].marks == {("alice", 0): (1, 27)}
+    assert len(found.streams["bank"].unacked["shop", 0]) == 26
+    assert worker.journal.synced >= written.position
+
+
+def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
+    """False if a damaged snapshot stopped a recovery that an older one makes possible, or passed in silence."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    for _ in range(4):
+        pay(worker, 2)
+        assert snapshots.take(state_of(folder)).reason == ""
+    kept = numbers_of(folder, ".snap")
+    assert len(kept) >= 2
+    assert numbers_of(folder, ".arc")
+    newest = tmp_path / "slot" / f"{kept[-1]:020}.snap"
+    content = bytearray(newest.read_bytes())
+    content[-3] ^= 1
+    newest.write_bytes(content)
+    found = recover(folder, "node", load, BOOT)
+    assert found.refused == (f"{newest.name}: the snapshot does not agree with its checksum",)
+    assert found.streams["bank"].env == worker.engines["bank"].cell.env
+    for path in (tmp_path / "slot").glob("*.snap"):
+        os.truncate(path, 40)
+    again = recover(folder, "node", load, BOOT)
+    assert again.streams["bank"].env == worker.engines["bank"].cell.env
+    assert len(again.refused) == len(kept)
+
+
+def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
+    """False if the data folder grew for ever."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=3000)
+    for _ in range(8):
+        pay(worker, 5)
+        assert snapshots.take(state_of(folder)).reason == ""
+    assert sum(path.stat().st_size for path in (tmp_path / "slot").glob("*.arc")) <= 3000
+    assert recover(folder, "node", load, BOOT).streams["bank"].env == worker.engines["bank"].cell.env
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_power_is_lost_around_a_snapshot(mode: str) -> None:
+    """False if a snapshot in force were not the state of a prefix, or needed a log that is gone."""
+    folder = SimulatedFolder()
+    random = Random(5)
+    worker = Worker(folder, mode)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=2000)
+    seen = 0
+
+    def lose_power(disk: SimulatedFolder) -> None:
+        nonlocal seen
+        for loss in LOSSES:
+            after = disk.after_power_loss(loss, random)
+            found = recover(after, "node", load, b"another boot....")
+            turns = [stream.turns for stream in found.streams.values()]
+            assert turns in ([], [worker.engines["bank"].turns]) or turns[0] % 2 == 0
+            assert not found.refused
+            if turns and mode == "durable":
+                assert turns[0] >= worker.engines["bank"].turns - 2
+            Worker(after, mode, boot=b"another boot....")
+            seen += 1
+
+    folder.watch = lose_power
+    for _ in range(6):
+        pay(worker, 3)
+        assert snapshots.take(state_of(folder)).reason == ""
+    print(f"{seen} states")
+    assert seen > 200
+
+
+@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "short"])
+def test_a_snapshot_that_fails_leaves_the_log_as_it_was(fault: str) -> None:
+    """False if a failing disk put a snapshot in force that cannot be read, or lost a turn."""
+    calls = 0
+    while True:
+        calls += 1
+        folder = SimulatedFolder()
+        worker = Worker(folder)
+        worker.bear("bank")
+        pay(worker, 3)
+        snapshots = Snapshots(folder, worker.journal, worker.clock)
+        state = state_of(folder)
+        worker.journal.begin_segment()
+        base = folder.calls
+        folder.faults = {base + 3 + calls: fault}  # type: ignore[dict-item]
+        try:
+            written = snapshots.take(state)
+        except OSError:
+            written = Written(0, "archiving")
+        if written.reason == "" and base + 3 + calls > folder.calls:
+            break
+        folder.faults = {}
+        assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+        assert worker.journal.stopped == "" or written.is_fatal
+    assert calls > 4

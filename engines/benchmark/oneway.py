@@ -1,8 +1,8 @@
 """A stream of records into one engine: what `bench oneway` measures.
 
-The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed with,
-by its own clock from the order on, so that neither start-up nor the command line is in the figure. The records come
-from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
+The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed
+with, by its own clock from the order on, so that neither start-up nor the command line is in the figure. The records
+come from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
 """
 
 from __future__ import annotations

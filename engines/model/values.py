@@ -2,8 +2,8 @@
 
 A struct here is frozen, but that is shallow; that every field type is immutable too is checked when a family is defined
 (`definition`). What is deeply immutable can close no circle, so the garbage collector need not look at it (`gc=False`),
-which makes these structs a good deal cheaper to make and to drop. A `Map` travels as an array of [key, value] pairs in its order, a `Blob` as bytes; both decode by their
-declared types, or the structs inside would come back as lists.
+which makes these structs a good deal cheaper to make and to drop. A `Map` travels as an array of [key, value] pairs in
+its order, a `Blob` as bytes; both decode by their declared types, or the structs inside would come back as lists.
 """
 
 from __future__ import annotations

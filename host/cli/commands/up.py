@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from host.cli.already import await_instance, show_running
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
-from host.live.control.instances import Instance, running_instance
+from host.live.control.instances import running_instance
 from host.live.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -48,20 +49,11 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int) -> Non
         raise click.UsageError("--inline is this process itself; it cannot be detached")
     path = node_file(config)
     if running := running_instance(path):
-        _show_running(running, load_node_file(path))
+        show_running(running, load_node_file(path), timeout)
     elif inline:
         _run_inline(load_node_file(path))
     else:
         _start(path, detach, timeout)
-
-
-def _show_running(running: Instance, spec: NodeSpec) -> None:
-    if running.digest != spec.digest:
-        where = f"pid {running.pid}"
-        advice = "enginehost down, then up; or reload ENGINE if only code changed"
-        raise CliError("conflict", f"node {running.node} runs with another configuration ({where}): {advice}")
-    item = {"node": running.node, "config": running.config, "pid": running.pid, "already": True}
-    emit("node", [item], lambda _: f"node {running.node} runs already, unchanged (pid {running.pid})")
 
 
 def _run_inline(spec: NodeSpec) -> None:
@@ -81,6 +73,9 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             node = wait_ready(launch, spec, timeout)
         except CliError as e:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
+            if e.problem.error == "conflict" and (other := await_instance(path)) is not None:
+                show_running(other, spec, timeout)
+                return
             _explain(e, spec)
             raise
         except BaseException:

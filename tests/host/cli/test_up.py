@@ -15,7 +15,7 @@ from host.cli.commands import up
 from host.cli.problem import CliError
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.control.launch import Launch
-from host.live.control.protocol import ControlError
+from host.live.control.protocol import ControlError, Response
 
 from .conftest import Cli, StartNode
 
@@ -207,11 +207,25 @@ def loaded(monkeypatch: pytest.MonkeyPatch, spec: NodeSpec) -> NodeSpec:
 
 def test_up_of_a_running_unchanged_node_says_so(start_node: StartNode, loaded: NodeSpec, cli: Cli) -> None:
     """If false, the README's set-up command would fail the second time."""
-    node = start_node("clock.yaml", digest="d1")
+    phases = iter(["starting", "starting", "running", "running"])
+    node = start_node("clock.yaml", lambda _: [Response("node", [{"phase": next(phases)}])], digest="d1")
     result = cli("up", "clock.yaml", "-d")
     assert (result.code, result.out) == (0, f"node clock runs already, unchanged (pid {os.getpid()})\n")
     assert cli("up", "-f", "clock.yaml", "--json").envelope["items"][0]["already"] is True
-    assert node.seen == []
+    assert [request.op for request in node.seen] == ["status"] * 4
+
+
+@pytest.mark.parametrize(
+    ("phase", "timeout", "code", "word"), [("stopping", "9s", 7, "ended"), ("starting", "0s", 6, "not ready in time")]
+)
+def test_up_waits_for_whoever_starts_the_node_already(
+    start_node: StartNode, loaded: NodeSpec, cli: Cli, phase: str, timeout: str, code: int, word: str
+) -> None:
+    """If false, the command would say "runs already" of a node that never got ready."""
+    start_node("clock.yaml", lambda _: [Response("node", [{"phase": phase}])], digest="d1")
+    result = cli("up", "clock.yaml", "-d", "--timeout", timeout)
+    assert result.code == code
+    assert word in result.err
 
 
 def test_up_of_a_running_changed_node_is_a_conflict(start_node: StartNode, loaded: NodeSpec, cli: Cli) -> None:

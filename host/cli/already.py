@@ -1,0 +1,59 @@
+"""`up` of a node that runs already, or that another `up` is just starting: waited for; refused if it is another one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from host.cli.output import emit
+from host.cli.problem import CliError
+from host.live.control.instances import Instance, running_instance
+from host.live.control.protocol import ControlError
+
+if TYPE_CHECKING:
+    from host.config.spec import NodeSpec
+
+LOOK_S: Final = 0.02
+"""Between two looks at a node that somebody else starts."""
+
+SHOWN_NS: Final = 2_000_000_000
+"""A supervisor that holds the node's folder shows itself within milliseconds."""
+
+
+def show_running(running: Instance, spec: NodeSpec, timeout_ns: int) -> None:
+    """Say that the node runs, once it does. Raises `CliError` when it is another, ends, or is not ready in time."""
+    if running.digest != spec.digest:
+        where = f"pid {running.pid}"
+        advice = "enginehost down, then up; or reload ENGINE if only code changed"
+        raise CliError("conflict", f"node {running.node} runs with another configuration ({where}): {advice}")
+    _await_ready(running, time.monotonic_ns() + timeout_ns)
+    item = {"node": running.node, "config": running.config, "pid": running.pid, "already": True}
+    emit("node", [item], lambda _: f"node {running.node} runs already, unchanged (pid {running.pid})")
+
+
+def await_instance(path: str) -> Instance | None:
+    """The node of this file, which somebody is starting; None when nobody shows up."""
+    until_ns = time.monotonic_ns() + SHOWN_NS
+    while (found := running_instance(path)) is None and time.monotonic_ns() < until_ns:
+        time.sleep(LOOK_S)
+    return found
+
+
+def _await_ready(running: Instance, until_ns: int) -> None:
+    while (phase := _phase(running)) == "starting":
+        if time.monotonic_ns() > until_ns:
+            raise CliError("timeout", f"node {running.node} (pid {running.pid}) is starting, and not ready in time")
+        time.sleep(LOOK_S)
+    if phase != "running":
+        raise CliError("not_ready", f"node {running.node} (pid {running.pid}) ended instead of getting ready")
+
+
+def _phase(running: Instance) -> str:
+    """How far a node is; "ended" when it does not answer any more."""
+    from host.live.control.client import Client
+
+    try:
+        with Client(running.control) as client:
+            return str(client.request("status").items[0]["phase"])
+    except ControlError:
+        return "ended"

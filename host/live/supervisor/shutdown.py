@@ -32,14 +32,14 @@ async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
     for group in node.groups.values():
         group.halt()
     processes = [slot.process for slot in node.slots.values() if slot.process is not None]
+    killed: list[str] = []
     for slot in node.slots.values():
         slot.move("stop")
-    await _or_kill([_leave_in_turn(node, chain, drain_ns) for chain in _chains(node)], kill)
-    for process in processes:
-        if process.is_alive:
-            process.kill()
+    await _or_kill([_leave_in_turn(node, chain, drain_ns, killed) for chain in _chains(node)], kill)
+    for slot in node.slots.values():
+        _kill(node, slot, killed)
     await _or_kill([process.wait(KILL_NS) for process in processes], asyncio.Event())
-    node.event("down", "", pid=os.getpid())
+    node.event("down", "", pid=os.getpid(), killed=killed)
     _give_back(node)
 
 
@@ -59,14 +59,21 @@ def _chains(node: Node) -> list[list[Slot]]:
     return alone + [[node.slots[number] for number in reversed(group.slots)] for group in node.groups.values()]
 
 
-async def _leave_in_turn(node: Node, chain: Sequence[Slot], drain_ns: int) -> None:
+def _kill(node: Node, slot: Slot, killed: list[str]) -> None:
+    """End a process that did not leave, and write down whose it was."""
+    if slot.process is not None and slot.process.is_alive:
+        slot.process.kill()
+        killed += [resident.name for resident in node.directory.in_slot(slot.number)]
+
+
+async def _leave_in_turn(node: Node, chain: Sequence[Slot], drain_ns: int, killed: list[str]) -> None:
     for slot in chain:
         process = slot.process
         if process is not None:
             leave_ns = min(drain_ns, shutdown_ns_of(node, slot, drain_ns))
             process.send(Exit(leave_ns))
             if not await process.wait(leave_ns + KILL_NS):
-                process.kill()
+                _kill(node, slot, killed)
 
 
 async def _or_kill(works: Sequence[Coroutine[Any, Any, object]], kill: asyncio.Event) -> None:

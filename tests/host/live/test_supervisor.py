@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -264,7 +265,7 @@ def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(worl
 
 
 def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:
-    """A stuck engine keeps the terminal until the drain is over."""
+    """A stuck engine keeps the terminal until the drain is over, or nobody can tell afterwards whose work was lost."""
     with world.up(world.spec(counter("a"))) as node:
         os.kill(node.ps()["a"]["pid"], signal.SIGSTOP)
         started = time.monotonic()
@@ -274,6 +275,8 @@ def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:
         node.launch.process.wait(10)
         assert time.monotonic() - started < FAIL_S
     assert world.left() == []
+    events = (world.folder / "test" / "events.jsonl").read_text().splitlines()
+    assert json.loads(events[-1])["killed"] == ["a"]
 
 
 @pytest.mark.parametrize("last_act", ["os._exit(3)", "os.kill(os.getpid(), 11)"])

@@ -6,8 +6,8 @@ write end of a pipe. It has a session of its own, so that whatever a module star
 
 The caller is single-threaded, or forks through the zygote instead: there `inspect_child.main` runs in a child, `frame`
 makes the bytes of an inquiry, and a `Collector` reads the answers. Crash points: the child dies or hangs in an import:
-the family it had begun gets the blame, those after it are reported as not looked at. The parent dies: the child's own
-alarm ends it, soon after the deadline.
+the family it had begun gets the blame; after a death a fresh child looks at the others, after a time-out those behind
+it are reported as not looked at. The parent dies: the child's own alarm ends it, soon after the deadline.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ __all__ = [
 
 DEADLINE_NS: Final = 20_000_000_000
 """For all imports of a node together; slow libraries take seconds, a module that hangs takes for ever."""
+
+DIED: Final = "ended the process that imported it"
 
 ALARM_AFTER_NS: Final = 1_000_000_000
 """How much later than the parent's deadline the child ends itself."""
@@ -141,6 +143,16 @@ class Collector:
                 self.families[ref] = FamilyReport(ref, problems=(SourceProblem(text),))
         self.done = True
 
+    def without_begun(self) -> Inquiry | None:
+        """The child died: blame the family it had begun. What a fresh one is to look at, None when nothing is left."""
+        if not self._begun or self._begun in self.families:
+            return None
+        asked = self._inquiry
+        self.families = {self._begun: FamilyReport(self._begun, problems=(SourceProblem(DIED),))}
+        families = tuple(ref for ref in asked.families if ref != self._begun)
+        engines = tuple(engine for engine in asked.engines if engine.family != self._begun)
+        return Inquiry(families, asked.roots, engines, asked.deadline_ns) if families else None
+
     def _take(self, record: Any) -> None:
         match record:
             case Begin():
@@ -154,19 +166,33 @@ class Collector:
 
 
 def _ask(inquiry: Inquiry, deadline_ns: int) -> tuple[dict[str, FamilyReport], tuple[Finding, ...]]:
-    """Fork, collect, kill."""
-    collector = Collector(inquiry)
+    """Ask children, one after the other, until one lives to the end of what is left."""
+    end_ns = time.monotonic_ns() + deadline_ns
+    blamed: dict[str, FamilyReport] = {}
+    while True:
+        collector = Collector(inquiry)
+        died = _ask_child(collector, inquiry, end_ns, deadline_ns)
+        left = collector.without_begun() if died else None
+        if left is None:
+            if died:
+                collector.give_up(DIED)
+            return blamed | collector.families, collector.findings
+        blamed |= collector.families
+        inquiry = left
+
+
+def _ask_child(collector: Collector, inquiry: Inquiry, end_ns: int, deadline_ns: int) -> bool:
+    """Fork, collect, kill. Whether the child died before it had reported everything."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         _live_as_child(inquiry, writing)
     os.close(writing)
     try:
-        _collect(collector, reading, pid, deadline_ns)
+        return not _collect(collector, reading, end_ns, deadline_ns)
     finally:
         os.close(reading)
         _end(pid)
-    return collector.families, collector.findings
 
 
 def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
@@ -182,18 +208,19 @@ def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
         os._exit(0)
 
 
-def _collect(collector: Collector, reading: int, pid: int, deadline_ns: int) -> None:
+def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) -> bool:
+    """Read until everything is reported or the time is up; False when the child died before."""
     ready = select.poll()
     ready.register(reading, select.POLLIN)
-    end = time.monotonic_ns() + deadline_ns
     while not collector.done:
-        left_ms = (end - time.monotonic_ns()) // 1_000_000
+        left_ms = (end_ns - time.monotonic_ns()) // 1_000_000
         if left_ms <= 0 or not ready.poll(left_ms):
             collector.give_up(f"took longer than {deadline_ns / 1e9:g} s to import")
         elif data := os.read(reading, 2 * PIECE_BYTES_MAX):
             collector.feed(data)
         else:
-            collector.give_up("ended the process that imported it")
+            return False
+    return True
 
 
 def _end(pid: int) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
-from host.live.inspect import ALARM_AFTER_NS, DEADLINE_NS, Collector, FamilyReport, Inquiry, frame, inquiry_of
+from host.live.inspect import ALARM_AFTER_NS, DEADLINE_NS, DIED, Collector, FamilyReport, Inquiry, frame, inquiry_of
 from host.live.supervisor.nursery import Nursery
 from host.live.zygote import Fork
 
@@ -56,7 +56,20 @@ class Inspector:
         return self._known[family]
 
     async def _ask(self, inquiry: Inquiry) -> Look:
-        collector = Collector(inquiry)
+        """Ask children, one after the other, until one lives to the end of what is left."""
+        blamed: dict[str, FamilyReport] = {}
+        while True:
+            collector = Collector(inquiry)
+            left = None if await self._ask_child(inquiry, collector) else collector.without_begun()
+            if left is None:
+                if not collector.done:
+                    collector.give_up(DIED)
+                return Look(blamed | collector.families, collector.findings)
+            blamed |= collector.families
+            inquiry = left
+
+    async def _ask_child(self, inquiry: Inquiry, collector: Collector) -> bool:
+        """Whether a child reported everything, or ran out of time; False when it died before."""
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
@@ -67,7 +80,7 @@ class Inspector:
                     await self._exchange(ours, inquiry, collector)
             except TimeoutError:
                 collector.give_up(f"took longer than {DEADLINE_NS / 1e9:g} s to import")
-        return Look(collector.families, collector.findings)
+        return collector.done
 
     async def _exchange(self, ours: socket.socket, inquiry: Inquiry, collector: Collector) -> None:
         loop = asyncio.get_running_loop()
@@ -80,5 +93,3 @@ class Inspector:
                 collector.feed(data)
         except ConnectionError:
             pass
-        if not collector.done:
-            collector.give_up("ended the process that imported it")

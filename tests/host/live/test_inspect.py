@@ -113,6 +113,15 @@ def test_one_that_hangs_is_named_and_killed(root: str) -> None:
     assert reports[refs[2]].problems[0].text.startswith("not looked at, because `pack.hangs:PLAIN`")
 
 
+def test_those_beside_one_that_dies_are_looked_at(root: str) -> None:
+    """One mistake in one family would be shown as a mistake in every family of the file."""
+    refs = ["pack.good:PLAIN", "pack.dies:PLAIN", "pack.raises:PLAIN", "pack.good:PLAIN2"]
+    reports = inspect_families(refs, (root,))
+    assert [reports[ref].ok for ref in refs] == [True, False, False, False]
+    assert reports[refs[1]].problems[0].text == "ended the process that imported it"
+    assert "no attribute 'missing'" in reports[refs[2]].problems[0].text
+
+
 def test_what_a_module_starts_dies_with_the_child(root: str) -> None:
     """A process started while importing does not stay behind."""
     report = inspect_families(["pack.leaves_a_child:PLAIN"], (root,))["pack.leaves_a_child:PLAIN"]

@@ -33,7 +33,10 @@ from host.live.control_page import new_control_page, read_control_page
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
+from transport.native import native_available, native_reason
 from transport.port import KIND_MESSAGES, Frame
+
+pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
 
 FOLDER = Path(__file__).parent / "families"
 MODULES = [

@@ -275,6 +275,7 @@ def test_two_thousand_messages_half_of_them_poison(world: World) -> None:
         for n in range(1, 21):
             node.send("b", "Spit", target="a", count=98, raising=2)
             until(lambda: node.total("a") >= 49, "the good half")
+            until(lambda n=n: letters(node).get("failed") == 49 * n, "letters, which a death would take along")
             node.send("b", "Spit", target="a", count=2, raising=0, killing=2)
             event(node, "restarted", "a", n)
         until(lambda: letters(node) == {"crashed": 20, "failed": 980}, "all letters")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -268,6 +269,10 @@ def test_a_process_that_is_never_born_is_tried_again(world: World) -> None:
         assert node.total("b") == 0
 
 
+def _has_letters(node: LiveNode, failed: int) -> bool:
+    return letters(node).get("failed") == failed
+
+
 def test_two_thousand_messages_half_of_them_poison(world: World) -> None:
     """A flood of bad messages stops an engine, costs good ones, or reaches its neighbours."""
     with world.up(world.spec(victim("a"), victim("b"), victim("c"), supervision=FREE)) as node:
@@ -275,7 +280,7 @@ def test_two_thousand_messages_half_of_them_poison(world: World) -> None:
         for n in range(1, 21):
             node.send("b", "Spit", target="a", count=98, raising=2)
             until(lambda: node.total("a") >= 49, "the good half")
-            until(lambda n=n: letters(node).get("failed") == 49 * n, "letters, which a death would take along")
+            until(partial(_has_letters, node, 49 * n), "letters, which a death would take along")
             node.send("b", "Spit", target="a", count=2, raising=0, killing=2)
             event(node, "restarted", "a", n)
         until(lambda: letters(node) == {"crashed": 20, "failed": 980}, "all letters")

@@ -1,11 +1,11 @@
-"""`enginehost state get`: the environment of an engine."""
+"""`enginehost state`: the environment of an engine, now or between two turns of its journal."""
 
 from __future__ import annotations
 
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import Items, emit
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.table import render_tree
@@ -23,6 +23,33 @@ def command() -> None:
 def get(engine: str) -> None:
     """Show state, mailbox states and acquaintances of ENGINE, all of the same moment between two transitions."""
     show(ask("state", {"engine": engine}), render_states)
+
+
+@command.command("diff")
+@click.argument("engine")
+@click.argument("journal", required=False, type=click.Path())
+@click.option("--from", "first", type=click.IntRange(0), required=True, metavar="N", help="The turn before.")
+@click.option("--to", "second", type=click.IntRange(0), required=True, metavar="M", help="The turn after.")
+@common
+def diff(engine: str, journal: str | None, first: int, second: int) -> None:
+    """Show what is different in ENGINE after turn M from what it was after turn N, by replay of its journal.
+
+    JOURNAL is the data folder of a node; with --file CONFIG it can be left out.
+    """
+    from host.cli.journals import log_with, named_logs, told
+    from host.live.journal.child import run_in_child
+    from host.live.journal.replays import difference
+
+    logs = named_logs(journal)
+    with told():
+        path = log_with(logs, engine)[1]
+        items = run_in_child(lambda: difference(path, logs.node.node, logs.node.roots, engine, first, second))
+    emit("difference", items, render_differences)
+
+
+def render_differences(items: Items) -> str:
+    """A line a place."""
+    return "\n".join(f"{i['where']}: {i['from']} -> {i['to']}" for i in items) or "nothing is different"
 
 
 def render_states(items: Items) -> str:

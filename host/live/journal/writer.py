@@ -16,10 +16,11 @@ sync of a whole segment takes as long as half a million transitions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from host.live.journal.folder import File, Folder
-from host.live.journal.log_files import UNDER_CONSTRUCTION, segment_name
+from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
 from host.node.journal.batch import Batch
 from host.node.journal.checksum import Checksum
 from host.node.journal.group_commit import GroupCommit
@@ -67,6 +68,8 @@ class Journal:
         self._clock = clock
         self._segment_bytes = segment_bytes
         self._file: File | None = None
+        unsynced = numbers_of(folder, ".log") if head.synced < head.base else []
+        self._unsynced = dict.fromkeys(unsynced, head.base)
 
     def append(self) -> None:
         """Write the batch. Nothing of it may be acknowledged, and no head moved, if this raises `Stopped`."""
@@ -90,6 +93,8 @@ class Journal:
         self._check()
         if self._file is not None and self.synced < self.position:
             self._do("fdatasync", self._file.sync)
+            if not self.is_durable:
+                self._sync_older()
             self.synced = self.position
         self.commit.synced()
 
@@ -104,6 +109,8 @@ class Journal:
             self.sync()
         if self._file is not None:
             self._file.close()
+            if self.synced < self.position:
+                self._unsynced[self.head.number] = self.position
         self.head = SegmentHead(
             self.head.kind,
             self.head.number + 1,
@@ -136,19 +143,31 @@ class Journal:
     def on_disk(self, position: int) -> None:
         """Somebody else synced the log up to here."""
         self.synced = max(self.synced, position)
+        self._unsynced = {number: end for number, end in self._unsynced.items() if end > position}
 
     def stop(self, reason: str) -> None:
         """The disk is not to be trusted any more."""
         self.stopped = self.stopped or reason
 
     def close(self) -> None:
-        """Leave in peace: what is in the batch, and a last record; synced. Raises `Stopped`."""
+        """Leave in peace: what is in the batch, synced, and a last record that says so. Raises `Stopped`."""
+        self.append()
+        self.sync()
         self.batch.closed()
         self.append()
         self.sync()
         if self._file is not None:
             self._file.close()
         self.stopped = "the journal is closed"
+
+    def _sync_older(self) -> None:
+        """Segments of this life or an earlier one that were left unsynced, and their names."""
+        for number in self._unsynced:
+            file = self._do("open", partial(self._folder.open, segment_name(number)))
+            self._do("fdatasync", file.sync)
+            file.close()
+        self._do("fsync of the folder", self._folder.sync)
+        self._unsynced.clear()
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None

@@ -82,7 +82,7 @@ def test_the_shell_completes_commands_options_and_engines(start_node: StartNode)
     """If false, the tab key would do nothing."""
     start_node("a.yaml", answer_ps)
     assert complete("enginehost rel", 1) == ["reload"]
-    assert complete("enginehost state ", 2) == ["get"]
+    assert complete("enginehost state ", 2) == ["diff", "get"]
     assert complete("enginehost nonsense x", 2) == []
     assert "--wait" in complete("enginehost send --w", 2)
     assert complete("enginehost reload se", 2) == ["server"]

@@ -1,0 +1,59 @@
+"""`enginehost history`: the transitions of an engine, from its journal."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+
+import click
+
+from host.cli.journals import named_logs, told
+from host.cli.output import Items, emit
+from host.cli.problem import CliError
+from host.cli.settings import common
+from host.cli.table import leaf
+from host.cli.units import show_time
+
+
+@click.command("history")
+@click.argument("engine")
+@click.argument("journal", required=False, type=click.Path())
+@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="The newest so many.")
+@click.option("--from", "first", type=click.IntRange(1), metavar="N", help="From turn N on, the oldest first.")
+@common
+def command(engine: str, journal: str | None, limit: int, first: int | None) -> None:
+    """Show the transitions of ENGINE that JOURNAL (a node's data folder) keeps: when, over what, with what outcome.
+
+    Needs no family: messages are shown as they are on the wire.
+    """
+    from host.live.journal import operations
+
+    logs = named_logs(journal)
+    with told():
+        turns = operations.history(logs, engine)
+        if first is None:
+            items = list(deque(turns, maxlen=limit))
+        else:
+            items = list(islice((turn for turn in turns if turn["turn"] >= first), limit))
+    if not items:
+        raise CliError("not_found", f"no turns of {engine} are kept in {logs.data}")
+    emit("turn", items, render_turns)
+
+
+def render_turns(items: Items) -> str:
+    """A line a turn."""
+    return "\n".join(_line(item) for item in items)
+
+
+def _line(item: dict[str, object]) -> str:
+    time = item["time"]
+    moment = show_time(time) if isinstance(time, int) else "-"
+    if "timers" in item:
+        cause = f"timers {leaf(item['timers'])}"
+    elif "resumed" in item:
+        cause = "answered"
+    else:
+        cause = f"{item['sender']} {item['n']}  {leaf(item['message'])}"
+    outputs = item["outputs"]
+    sent = f"  outputs {outputs:08x}" if isinstance(outputs, int) and outputs else ""
+    return f"{item['turn']}  {moment}  {cause}  {item['result']}{sent}"

@@ -1,0 +1,130 @@
+"""`enginehost journal`: look at the files of a journal, move them, and go on when they are damaged."""
+
+from __future__ import annotations
+
+import click
+
+from host.cli.journals import data_folder, locked, named_logs, told
+from host.cli.output import Items, emit, envelope, write
+from host.cli.problem import CliError
+from host.cli.settings import common, settings
+from host.cli.table import Column, leaf, render_table
+from host.cli.units import show_time
+
+COLUMNS = (Column("LOG"), Column("BATCHES", number=True), Column("RECORDS", number=True), Column("FOUND"))
+
+
+@click.group("journal", no_args_is_help=False)
+def command() -> None:
+    """Look at the files of a journal, move them, and go on when they are damaged.
+
+    JOURNAL is the data folder of a node (`.enginehost/NODE` beside its file), or the folder of one log in it; with
+    --file CONFIG it can be left out.
+    """
+
+
+@command.command("verify")
+@click.argument("journal", required=False, type=click.Path())
+@common
+def verify(journal: str | None) -> None:
+    """Read every record of JOURNAL, and say what a start would make of it. Changes nothing."""
+    from host.live.journal import operations
+
+    items = operations.verify(named_logs(journal))
+    emit("journal", items, render_verified)
+    if any(item["finding"] for item in items):
+        raise CliError("failed", "a log is damaged", tuple(item for item in items if item["finding"]))
+
+
+@command.command("dump")
+@click.argument("journal", required=False, type=click.Path())
+@click.option("--engine", help="Only records of this engine.")
+@common
+def dump(journal: str | None, engine: str | None) -> None:
+    """Print every record of JOURNAL, one a line, messages as they are without their types."""
+    from host.live.journal import operations
+
+    with told():
+        for item in operations.dump(named_logs(journal)):
+            if engine is None or item["engine"] == engine:
+                write(envelope("record", [item]) if settings().json else _line(item))
+
+
+@command.command("repair")
+@click.argument("journal", required=False, type=click.Path())
+@click.option("--yes", is_flag=True, help="Do it: what lies behind the damage is set aside.")
+@common
+def repair(journal: str | None, yes: bool) -> None:
+    """Go on without what lies behind the first damage of each log in JOURNAL; the files are set aside, not removed.
+
+    Without --yes it only says what it would do. Every epoch rises, since others may know of messages that are gone.
+    """
+    from host.live.journal import operations
+    from host.live.journal.folder import DiskFolder
+
+    logs = named_logs(journal)
+    damaged = [item for item in operations.verify(logs) if item["finding"]]
+    if not yes or not damaged:
+        emit("journal", damaged, lambda items: render_verified(items) if items else "nothing is damaged")
+        return
+    with locked(logs.data), told():
+        done = [{"log": i["log"], **(operations.repair(DiskFolder(logs.folders[i["log"]])) or {})} for i in damaged]
+    emit("repair", done, lambda items: "\n".join(_repaired(item) for item in items))
+
+
+@command.command("export")
+@click.argument("output", type=click.Path(dir_okay=False))
+@click.argument("journal", required=False, type=click.Path())
+@common
+def export(output: str, journal: str | None) -> None:
+    """Write the logs of JOURNAL into the tar file OUTPUT, which is not there yet. The node may run."""
+    from host.live.journal import operations
+
+    count = operations.export(named_logs(journal), output)
+    emit("export", [{"file": output, "files": count}], lambda items: f"{count} files in {output}")
+
+
+@command.command("import")
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False))
+@click.argument("journal", required=False, type=click.Path())
+@common
+def import_(archive: str, journal: str | None) -> None:
+    """Put the logs of ARCHIVE, made by export, into the data folder JOURNAL, which has none.
+
+    Messages sent since the export are unknown to these logs, so every epoch rises with the next start.
+    """
+    from host.live.journal import operations
+
+    data = data_folder(journal)
+    with locked(data), told():
+        count = operations.import_logs(archive, data)
+    emit("import", [{"data": data, "files": count}], lambda items: f"{count} files in {data}")
+
+
+def render_verified(items: Items) -> str:
+    """A line a log, then what to do about those that are damaged."""
+    rows = [[str(i["log"]), str(i["batches"]), str(i["records"]), _found(i)] for i in items]
+    advice = [f"{i['log']}: {i['choices']}" for i in items if i["choices"]]
+    return "\n".join([render_table(COLUMNS, rows), *advice])
+
+
+def _found(item: dict[str, object]) -> str:
+    if item["finding"]:
+        where = f"{item['segment']} at offset {item['offset']}: " if item["segment"] else ""
+        return f"{where}{item['finding']}"
+    torn = [f"torn end, to be cut: {item['torn']}"] if item["torn"] else []
+    refused = item["refused"]
+    assert isinstance(refused, list)
+    return "; ".join([*torn, *(f"passed over {one}" for one in refused)]) or "in order"
+
+
+def _repaired(item: dict[str, object]) -> str:
+    return f"{item['log']}: {item.get('segment')} from offset {item.get('offset')} on is in {item.get('set_aside')}"
+
+
+def _line(item: dict[str, object]) -> str:
+    known = {"log", "segment", "offset", "position", "kind", "engine"}
+    head = f"{item['log']} {item['segment']}@{item['offset']} {item['kind']}"
+    shown = [f"{k}={show_time(v) if k == 'now_ns' and isinstance(v, int) else leaf(v)}" for k, v in item.items()
+             if k not in known]  # fmt: skip
+    return "  ".join([head, str(item["engine"]), *shown])

@@ -1,0 +1,60 @@
+"""`enginehost replay`: run what a journal recorded once more, exactly."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from host.cli.journals import log_with, named_logs, told
+from host.cli.output import Items, emit
+from host.cli.settings import common
+from host.cli.table import render_tree
+from host.cli.units import show_time
+
+
+@click.command("replay")
+@click.argument("journal", required=False, type=click.Path())
+@click.option("--engine", help="Only this engine.")
+@click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after turn N of the engine.")
+@click.option("--verify", is_flag=True, help="From as early as possible, and hold every snapshot against it.")
+@common
+def command(journal: str | None, engine: str | None, until: int | None, verify: bool) -> None:
+    """Run the transitions in JOURNAL (a node's data folder) once more, and show what the engines are then.
+
+    Outputs and outcomes are compared with those recorded; the first that differ end the replay with exit code 8, both
+    are shown. Families come from the code as it is now, in a process that is thrown away.
+    """
+    from host.live.journal.child import run_in_child
+    from host.live.journal.replays import states
+
+    if until is not None and engine is None:
+        raise click.UsageError("--until counts the turns of one engine: name it with --engine")
+    logs = named_logs(journal)
+    node = logs.node
+    paths = [log_with(logs, engine)[1]] if engine is not None else list(logs.folders.values())
+    items = []
+    with told():
+        for path in paths:
+            work = partial(states, path, node.node, node.roots, engine, until, verify=verify)
+            items += run_in_child(work)
+    emit("state", items, render_states)
+
+
+def render_states(items: Items) -> str:
+    """One block an engine."""
+    return "\n".join(_state(item) for item in items) if items else "no engine has a stream here"
+
+
+def _state(item: dict[str, object]) -> str:
+    time = item["time"]
+    moment = show_time(time) if isinstance(time, int) and time else "-"
+    head = f"{item['engine']}  {item['family']}  turn {item['turn']}  at {moment}"
+    shown = {k: item[k] for k in ("state", "mailboxes", "timers", "waiting", "unacked", "question") if item.get(k)}
+    other = item.get("other_code")
+    note = (
+        [f"  some turns were made by other code: {', '.join(map(str, other))}"]
+        if isinstance(other, list) and other
+        else []
+    )
+    return "\n".join([head, render_tree(shown, "  "), *note])

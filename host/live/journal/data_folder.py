@@ -1,0 +1,103 @@
+"""The journals of a node: `journal/` in its data folder, one folder a slot, and `node.json`, which says what they need.
+
+`node.json` pins what a replay depends on: the node's name, the code roots, and the hash seed of its workers. It is
+written once, whole or not at all; later roots are those of the node file. One node at a time: the supervisor holds
+`lock_data` of the data folder, and so do commands that change a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+import msgspec
+
+from host.live.journal.folder import DiskFolder, make_folders, sync_folder
+
+FORMAT: Final = 1
+NODE: Final = "node.json"
+JOURNAL: Final = "journal"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.#~-]+")
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """What a data folder pins."""
+
+    format: int
+    node: str
+    roots: tuple[str, ...]
+    hash_seed: int
+
+
+class NotAJournal(Exception):
+    """A path that leads to no journal; says what was looked for."""
+
+
+class Logs(msgspec.Struct, frozen=True):
+    """Logs that a path leads to: their folders by name. `data` is the data folder."""
+
+    data: str
+    node: NodeRecord
+    folders: dict[str, str]
+
+
+def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRecord:
+    """The record of a data folder, made now if there is none. Raises OSError, `NotAJournal`."""
+    folder = os.path.join(data, JOURNAL)
+    path = os.path.join(folder, NODE)
+    if os.path.exists(path):
+        return read_record(folder)
+    make_folders(folder)
+    record = NodeRecord(FORMAT, node, roots, hash_seed)
+    with open(path + ".new", "wb") as file:
+        file.write(msgspec.json.encode(record))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    sync_folder(folder)
+    return record
+
+
+def log_folder(data: str, slot: str, *, make: bool = False) -> DiskFolder:
+    """The folder of a slot's log; `slot` is the name of its engine or group."""
+    return DiskFolder(os.path.join(data, JOURNAL, _file_name(slot)), make=make)
+
+
+def find_logs(path: str) -> Logs:
+    """The logs of a data folder, of its `journal` folder, or the one log in a folder. Raises `NotAJournal`."""
+    path = os.path.abspath(path)
+    for data in (path, os.path.dirname(path), os.path.dirname(os.path.dirname(path))):
+        folder = os.path.join(data, JOURNAL)
+        if not os.path.isfile(os.path.join(folder, NODE)):
+            continue
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        is_one = path.startswith(folder + os.sep)
+        chosen = [os.path.relpath(path, folder)] if is_one else names
+        return Logs(data, read_record(folder), {_slot_name(name): os.path.join(folder, name) for name in chosen})
+    raise NotAJournal(f"{path} has no {JOURNAL}/{NODE}: name the data folder of a node that keeps a journal")
+
+
+def read_record(folder: str) -> NodeRecord:
+    """What `node.json` in a journal folder says. Raises `NotAJournal`."""
+    path = os.path.join(folder, NODE)
+    try:
+        with open(path, "rb") as file:
+            record = msgspec.json.decode(file.read(), type=NodeRecord)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NotAJournal(f"{path}: {error}") from None
+    if record.format > FORMAT:
+        raise NotAJournal(f"{path} is of format {record.format}; this program reads up to format {FORMAT}")
+    return record
+
+
+def _file_name(slot: str) -> str:
+    """A slot's name as that of a folder: plain letters stay, everything else is its bytes in hexadecimal after `%`."""
+    pieces = [char if _PLAIN.fullmatch(char) else "".join(f"%{byte:02x}" for byte in char.encode()) for char in slot]
+    name = "".join(pieces)
+    return f"%2e{name[1:]}" if name.startswith(".") else name
+
+
+def _slot_name(name: str) -> str:
+    data = re.sub(rb"%([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), os.fsencode(name))
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,231 @@
+"""What commands do with the logs of a node: verify, dump, repair, export, import. No family is needed for any of it.
+
+`repair` and `import_logs` change files; their caller holds the lock of the data folder. Both leave a mark that makes
+every epoch rise with the next start: what others know of this node's messages may be more than the log now does.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+from host.live.journal.checksums import checksums
+from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, read_record
+from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder
+from host.live.journal.frames import read_frame
+from host.live.journal.log_files import (
+    CUT,
+    UNDER_CONSTRUCTION,
+    newest_snapshot,
+    numbers_of,
+    read_snapshot_file,
+    segments_of,
+    start_of,
+)
+from host.live.journal.recovery import LOST, boot_id
+from host.node.journal.history import Teller
+from host.node.journal.layout import Newer
+from host.node.journal.scan import Damaged, Scan
+
+CHOICES: Final = (
+    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair` to go on without "
+    "what lies from there on: it is set aside, not removed"
+)
+_MEMBER: Final = re.compile(r"journal/(node\.json|[A-Za-z0-9_.#~%-]+/(\d{8}\.(log|arc)|\d{20}\.snap))")
+MEMBER_BYTES_MAX: Final = 1 << 34
+
+
+def verify(logs: Logs) -> list[dict[str, Any]]:
+    """An item a log: `finding` "" when a start would go on from it, `torn` when it would cut an end, and what to do."""
+    return [_verified(name, DiskFolder(path)) for name, path in logs.folders.items()]
+
+
+def _verified(name: str, folder: Folder) -> dict[str, Any]:
+    batches = records = 0
+    item: dict[str, Any] = {"log": name, "finding": "", "segment": "", "offset": 0, "choices": ""}
+    torn = ""
+    scan: Scan | None = None
+    refused: tuple[str, ...] = ()
+    try:
+        trusted = newest_snapshot(folder, checksums())
+        refused = trusted.refused
+        segments, start = start_of(folder, trusted)
+        scan = Scan(segments, checksums(), boot_id(), start)
+        for found in scan.batches():
+            batches, records = batches + 1, records + len(found.records)
+        if scan.cut is not None:
+            torn = f"{scan.cut.segment} at offset {scan.cut.offset}: {scan.cut.bytes} bytes: {scan.cut.finding}"
+        _history(folder)
+    except Damaged as error:
+        item |= {"finding": error.finding, "segment": error.segment, "offset": error.offset, "choices": CHOICES}
+    except Newer as error:
+        item |= {"finding": str(error), "choices": "use the version of enginehost that wrote it, or a later one"}
+    position = 0 if scan is None else scan.end
+    item |= {"torn": torn, "refused": list(refused), "position": position}
+    return item | {"batches": batches, "records": records}
+
+
+def _history(folder: Folder) -> None:
+    """Archived segments too, though no start reads them. Raises `Damaged`."""
+    history = [segment for segment in segments_of(folder, history=True) if segment.name.endswith(".arc")]
+    scan = Scan(history, checksums(), None)
+    for _ in scan.batches():
+        pass
+    if scan.cut is not None:
+        raise Damaged(scan.cut.segment, scan.cut.offset, f"history: {scan.cut.finding}")
+
+
+def dump(logs: Logs) -> Iterator[dict[str, Any]]:
+    """Every record of every log, in order, as plain data. Raises `Damaged`, `Newer` where a log stops making sense."""
+    for name, path in logs.folders.items():
+        teller = Teller(read_frame)
+        scan = Scan(segments_of(DiskFolder(path), history=True), checksums(), None)
+        for found in scan.batches():
+            for record in teller.describe(found):
+                yield {"log": name, **record}
+
+
+def history(logs: Logs, engine: str) -> Iterator[dict[str, Any]]:
+    """The transitions of an engine, as far as they are kept, each with its cause. Raises `Damaged`, `Newer`."""
+    for path in logs.folders.values():
+        yield from _turns(DiskFolder(path), engine)
+
+
+def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
+    """Of a log. Where the births are not kept, from the first snapshot on, which knows how many turns came before."""
+    teller = Teller(read_frame)
+    scan = Scan(segments_of(folder, history=True), checksums(), None)
+    positions = numbers_of(folder, ".snap")
+    is_known = False
+    for found in scan.batches():
+        base = scan.last.base if scan.last is not None else 0
+        is_known = is_known or base == 0
+        if found.begins and not is_known and base in positions:
+            teller.restore(read_snapshot_file(folder, base, checksums()).state)
+            is_known = True
+        if is_known:
+            yield from teller.turns_of(found, engine)
+
+
+def repair(folder: DiskFolder) -> dict[str, Any] | None:
+    """Set aside what lies behind the first damage that keeps a log from starting; None when there is none.
+
+    The damaged file and those behind it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
+    when nothing that comes before can be used.
+    """
+    trusted = newest_snapshot(folder, checksums())
+    segments, start = start_of(folder, trusted)
+    scan = Scan(segments, checksums(), boot_id(), start)
+    try:
+        for _ in scan.batches():
+            pass
+    except Damaged as error:
+        if scan.last is None and trusted.snapshot is None:
+            raise
+        return _cut(folder, error, [segment.name for segment in segments])
+    return None
+
+
+def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]:
+    """Crash points: each step leaves a log that is damaged at the same place, until the last rename."""
+    mark = folder.create(LOST) if LOST not in folder.names() else folder.open(LOST)
+    mark.sync()
+    mark.close()
+    folder.sync()
+    content = bytes(folder.read(error.segment)[: error.offset])
+    for name in reversed(names[names.index(error.segment) + 1 :]):
+        folder.rename(name, name.rpartition(".")[0] + CUT)
+    aside = error.segment.rpartition(".")[0] + CUT
+    _write(folder, aside + UNDER_CONSTRUCTION, bytes(folder.read(error.segment)))
+    folder.rename(aside + UNDER_CONSTRUCTION, aside)
+    if error.offset:
+        _write(folder, error.segment + UNDER_CONSTRUCTION, content)
+        folder.rename(error.segment + UNDER_CONSTRUCTION, error.segment)
+    else:
+        folder.remove(error.segment)
+    folder.sync()
+    return {"segment": error.segment, "offset": error.offset, "finding": error.finding, "set_aside": aside}
+
+
+def _write(folder: DiskFolder, name: str, data: bytes) -> None:
+    if name in folder.names():
+        folder.remove(name)
+    file = folder.create(name)
+    try:
+        if file.append(data) != len(data):
+            raise OSError(f"{name}: not all of {len(data)} bytes were written")
+        file.sync()
+    finally:
+        file.close()
+
+
+def export(logs: Logs, path: str) -> int:
+    """All logs of a node as a tar file, also while it runs; how many files. Raises FileExistsError, OSError.
+
+    Snapshots are taken before segments, so that what a snapshot needs is in the file too; a batch that is being written
+    is torn in it, and cut when it is imported.
+    """
+    count = 0
+    with open(path, "xb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        with open(os.path.join(logs.data, JOURNAL, NODE), "rb") as record:
+            _add(tar, f"{JOURNAL}/{NODE}", record.read())
+        for log in logs.folders.values():
+            folder = DiskFolder(log)
+            for suffix in (".snap", ".arc", ".log"):
+                for name in [name for name in folder.names() if name.endswith(suffix)]:
+                    _add(tar, f"{JOURNAL}/{os.path.basename(log)}/{name}", bytes(folder.read(name)))
+                    count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def import_logs(path: str, data: str) -> int:
+    """The logs of an export into a data folder that has none; how many files. Whole or not at all.
+
+    Raises `NotAJournal` for a file that is no export or a folder that has a journal, OSError.
+    """
+    target = os.path.join(data, JOURNAL)
+    if os.path.exists(target):
+        raise NotAJournal(f"{target} is there already: move it away first, nothing is ever mixed")
+    fresh = target + UNDER_CONSTRUCTION
+    if os.path.exists(fresh):
+        raise NotAJournal(f"{fresh} is what an import left that did not end: remove it")
+    make_folders(fresh)
+    count = 0
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                count += _extract(tar, member, fresh)
+    except (tarfile.TarError, EOFError) as error:
+        raise NotAJournal(f"{path} is no export of a journal: {error}") from None
+    read_record(fresh)
+    for entry in list(os.scandir(fresh)):
+        if entry.is_dir():
+            _write(DiskFolder(entry.path), LOST, b"")
+            sync_folder(entry.path)
+    os.rename(fresh, target)
+    sync_folder(data)
+    return count
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, fresh: str) -> int:
+    found = _MEMBER.fullmatch(member.name)
+    content = tar.extractfile(member) if member.isreg() and found else None
+    if content is None or member.size > MEMBER_BYTES_MAX or "/." in member.name:
+        raise NotAJournal(f"{member.name} is no file of a journal")
+    folder, name = os.path.split(os.path.join(fresh, member.name.removeprefix(f"{JOURNAL}/")))
+    make_folders(folder)
+    _write(DiskFolder(folder), name, content.read())
+    sync_folder(folder)
+    return int(name != NODE)

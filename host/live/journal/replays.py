@@ -1,0 +1,159 @@
+"""Re-execution of a log for people: the state at any turn, the first divergence, the difference of two states.
+
+These run families, so they run in the throw-away process of `run_in_child`; what they return is plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from engines.model import encode, load_family
+from engines.model.determinism import compare
+from engines.model.dump import read_dump
+from host.live.journal.checksums import checksums
+from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.frames import read_frame
+from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
+from host.node.journal.layout import Wrong
+from host.node.journal.replay import LogState, Replay
+from host.node.journal.scan import Scan
+from host.node.journal.snapshot_file import Snapshot
+from host.node.journal.stream import Diverged, Enough, Stream
+
+
+class NotRetained(Exception):
+    """The turn asked for is older than what is kept, or newer than what there is."""
+
+
+def states(
+    path: str, node: str, roots: Sequence[str], engine: str | None, until: int | None, *, verify: bool
+) -> list[dict[str, Any]]:
+    """The engines of a log after turn `until`, or after the last.
+
+    With `verify` the replay begins as early as it can, and each snapshot it comes by is held against its own state.
+    Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
+    """
+    folder = DiskFolder(path)
+    replay = _replayed(folder, node, roots, engine, until, verify=verify)
+    names = [engine] if engine is not None else sorted(replay.streams)
+    found = [stream for stream in (replay.of(name) for name in names) if stream is not None]
+    if engine is not None and not found:
+        raise NotRetained(f"{engine} has no stream in this log")
+    for stream in found:
+        if until is not None and stream.turns < until:
+            raise NotRetained(f"{engine} has made {stream.turns} turns, not {until}")
+    return [_item(stream) for stream in found]
+
+
+def difference(
+    path: str, node: str, roots: Sequence[str], engine: str, first: int, second: int
+) -> list[dict[str, Any]]:
+    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`."""
+    dumps = [_dump(path, node, roots, engine, turn) for turn in (first, second)]
+    return [
+        {"where": one.where, "from": one.first, "to": one.second}
+        for one in compare(encode(_parts(dumps[0])), encode(_parts(dumps[1])))
+    ]
+
+
+def _dump(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> bytes:
+    replay = _replayed(DiskFolder(path), node, roots, engine, turn, verify=False)
+    stream = replay.of(engine)
+    if stream is None or stream.turns < turn:
+        made = "no stream in this log" if stream is None else f"made {stream.turns} turns, not {turn}"
+        raise NotRetained(f"{engine} has {made}")
+    dump: bytes = stream.family.dump(stream.env)
+    return dump
+
+
+def _replayed(
+    folder: Folder, node: str, roots: Sequence[str], engine: str | None, until: int | None, *, verify: bool
+) -> Replay:
+    sums = checksums()
+    snapshots = [*_snapshots(folder)]
+    start = _start(folder, snapshots, engine, until, verify=verify)
+    replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until)
+    if start is not None:
+        replay.restore(start.state)
+    expected = {one.position: one.state for one in snapshots} if verify else {}
+    scan = Scan(segments_of(folder, history=True), sums, None, 0 if start is None else start.position)
+    try:
+        for found in scan.batches():
+            if found.begins and scan.last is not None and scan.last.base in expected:
+                _hold_against(replay, expected[scan.last.base], engine)
+            replay.apply(found)
+    except Enough:
+        pass
+    return replay
+
+
+def _snapshots(folder: Folder) -> Iterator[Snapshot]:
+    for position in numbers_of(folder, ".snap"):
+        try:
+            yield read_snapshot_file(folder, position, checksums())
+        except Wrong:
+            continue
+
+
+def _start(
+    folder: Folder, snapshots: list[Snapshot], engine: str | None, until: int | None, *, verify: bool
+) -> Snapshot | None:
+    """Where to begin: as late as the turn allows, with `verify` as early as there is a begin. None: at the birth."""
+    has_all = _oldest_base(folder) == 0
+    usable = [one for one in snapshots if until is None or _turns(one.state, engine) <= until]
+    if has_all and (verify or not usable):
+        return None
+    if not usable:
+        oldest = min((_turns(one.state, engine) for one in snapshots), default=0)
+        raise NotRetained(f"retained from turn {oldest}")
+    return usable[0] if verify else usable[-1]
+
+
+def _oldest_base(folder: Folder) -> int:
+    scan = Scan(segments_of(folder, history=True)[:1], checksums(), None)
+    for _ in scan.batches():
+        break
+    return scan.last.base if scan.last is not None else 0
+
+
+def _turns(state: LogState, engine: str | None) -> int:
+    return max((image.turns for image in state.streams if engine in (None, image.cell.name)), default=0)
+
+
+def _hold_against(replay: Replay, state: LogState, engine: str | None) -> None:
+    """A snapshot is what the replay came to there. Raises `Diverged`."""
+    for image in state.streams:
+        name = image.cell.name
+        stream = replay.streams.get(name)
+        if engine not in (None, name) or stream is None or image.code != stream.family.version:
+            continue
+        if stream.family.dump(stream.env) != image.cell.env:
+            found = compare(encode(_parts(image.cell.env)), encode(_parts(stream.family.dump(stream.env))))
+            text = "; ".join(f"{one.where}: {one.first}, {one.second}" for one in found[:3])
+            raise Diverged(name, stream.turns, "a snapshot", f"another state ({text})")
+
+
+def _item(stream: Stream) -> dict[str, Any]:
+    parts = _parts(stream.family.dump(stream.env))
+    waiting = sum(len(one.payloads) for queue in stream.waiting.values() for one in queue)
+    return {
+        "engine": stream.name,
+        "turn": stream.turns,
+        "family": stream.family.ref,
+        "time": stream.clock_ns,
+        "state": parts["state"],
+        "mailboxes": parts["mailboxes"],
+        "timers": parts["timers"],
+        "waiting": waiting,
+        "unacked": sum(map(len, stream.unacked.values())),
+        "question": list(stream.question.options) if stream.question is not None else [],
+        "other_code": sorted(stream.codes - {stream.family.version}),
+    }
+
+
+def _parts(dump: bytes) -> dict[str, Any]:
+    parts = read_dump(dump)
+    return {name: msgspec.msgpack.decode(encode(getattr(parts, name))) for name in parts.__struct_fields__}

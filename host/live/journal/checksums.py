@@ -6,14 +6,16 @@ import zlib
 from typing import Final
 
 from host.node.journal.checksum import CRC32, CRC32C, PURE, Checksum
+from host.node.journal.layout import Pack, packer
 from transport.native import native_available
 
 try:
     from host.live.journal import _sums
 
     _sum: Checksum | None = _sums.crc32c
+    _record: Pack | None = _sums.record
 except ImportError:
-    _sum = None
+    _sum = _record = None
 
 _NATIVE: Final = _sum
 
@@ -26,3 +28,8 @@ def checksums() -> dict[int, Checksum]:
 def kind_written() -> int:
     """The kind of new segments: CRC32C where it costs nothing."""
     return CRC32C if _NATIVE is not None and native_available() else CRC32
+
+
+def pack_of(kind: int) -> Pack:
+    """What makes records of a segment with this kind of checksum."""
+    return _record if kind == CRC32C and _record is not None else packer(checksums()[kind])

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from host.live.journal.checksums import pack_of
 from host.live.journal.folder import File, Folder
 from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
 from host.node.journal.batch import Batch
@@ -53,8 +54,9 @@ class Journal:
         """`head` is that of the segment to begin with; it is made by `open_segment`."""
         self.is_durable = durable
         self.stopped = ""
-        self.batch = Batch(checksum)
+        self.batch = Batch(pack_of(head.kind))
         self.frame = self.batch.frame
+        self.run = self.batch.run
         self.turn = self.batch.turn
         self.record = self.batch.record
         self.commit = commit or GroupCommit()

@@ -6,22 +6,26 @@ the segment: `names` is emptied by whoever begins a new one, and a name that has
 
 from __future__ import annotations
 
-from host.node.journal.checksum import Checksum
-from host.node.journal.layout import encode_record
-from host.node.journal.records import KINDS, RUN_MAX, Body, Kind, encode_body, encode_run
+from typing import Final
+
+from host.node.journal.layout import Pack
+from host.node.journal.records import KINDS, RUN_MAX, TURNS_HEAD, Body, Kind, encode_body, encode_run
+
+_NAME: Final = int(Kind.NAME)
+_FRAME: Final = int(Kind.FRAME)
 
 
 class Batch:
     """Mutable, one a log."""
 
-    __slots__ = ("_checksum", "_key", "_next_n", "_parts", "_turns", "bytes", "count", "names", "turns")
+    __slots__ = ("_key", "_next_n", "_pack", "_parts", "_turns", "bytes", "count", "names", "turns")
 
-    def __init__(self, checksum: Checksum) -> None:
+    def __init__(self, pack: Pack) -> None:
         self.names: dict[str, int] = {}
         self.bytes = 0
         self.count = 0
         self.turns = 0
-        self._checksum = checksum
+        self._pack = pack
         self._parts: list[bytes] = []
         self._key: tuple[str, str, int, int, str] | None = None
         self._next_n = 0
@@ -29,7 +33,13 @@ class Batch:
 
     def frame(self, engine: str, raw: bytes | memoryview) -> None:
         """Mail for a journaled engine, as it was received."""
-        self._add(Kind.FRAME, self._number(engine), raw)
+        if self._key is not None:
+            self._close_run()
+        number = self.names.get(engine) or self._number(engine)
+        record = self._pack(_FRAME, number, raw)
+        self._parts.append(record)
+        self.bytes += len(record)
+        self.count += 1
 
     def turn(
         self,
@@ -52,6 +62,17 @@ class Batch:
         self._turns.append((now_ns, outputs, result, answers))
         self._next_n = n + 1
         self.turns += 1
+
+    def run(
+        self, engine: str, sender: str, mailbox: int, epoch: int, first_n: int, code: str, count: int, entries: bytes
+    ) -> None:
+        """Transitions over `count` messages from `first_n` on, as `TURN` packs them: what a loop in C has in hand."""
+        if self._key is not None:
+            self._close_run()
+        numbers = self._number(engine), self._number(sender), self._number(code)
+        head = TURNS_HEAD.pack(numbers[1], mailbox, epoch, first_n, numbers[2], count)
+        self._put(self._pack(Kind.TURNS, numbers[0], head + entries))
+        self.turns += count
 
     def record(self, engine: str, body: Body) -> None:
         """Any other record; `engine` "" for one that is about the log."""
@@ -78,7 +99,7 @@ class Batch:
         """Number these names as another segment did, at the start of a segment that carries its records on."""
         for number, name in names.items():
             self.names[name] = number
-            self._put(encode_record(Kind.NAME, number, name.encode(), self._checksum))
+            self._put(self._pack(_NAME, number, name.encode()))
 
     def copy(self, kind: int, number: int, body: bytes | memoryview) -> None:
         """A record of another batch of a segment that numbers names as this one does."""
@@ -90,13 +111,13 @@ class Batch:
         number = self.names.get(name)
         if number is None:
             number = self.names[name] = len(self.names) + 1
-            self._put(encode_record(Kind.NAME, number, name.encode(), self._checksum))
+            self._put(self._pack(_NAME, number, name.encode()))
         return number
 
     def _add(self, kind: int, engine: int, body: bytes | memoryview) -> None:
         if self._key is not None:
             self._close_run()
-        self._put(encode_record(kind, engine, body, self._checksum))
+        self._put(self._pack(kind, engine, body))
 
     def _put(self, record: bytes) -> None:
         self._parts.append(record)
@@ -112,4 +133,4 @@ class Batch:
         first_n = self._next_n - len(self._turns)
         body = encode_run(numbers[1], mailbox, epoch, first_n, numbers[2], self._turns)
         self._turns = []
-        self._put(encode_record(Kind.TURNS, numbers[0], body, self._checksum))
+        self._put(self._pack(Kind.TURNS, numbers[0], body))

@@ -14,7 +14,7 @@ from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode
 from host.node.journal.checksum import Checksum
 
 _MAILBOX: Final = struct.Struct("<BI")
-_SUM: Final = struct.Struct("<I")
+_SUMS: Final = struct.Struct("<II")
 ADDRESSES_MAX: Final = 10_000
 """Addresses whose checksum is remembered."""
 
@@ -36,7 +36,7 @@ class Digest:
 
     def outputs(self, outputs: Sequence[Output], sent: Callable[[Outgoing, bytes], None] | None = None) -> int:
         """Of all outputs of a transition; `sent` is given each message with its bytes."""
-        total = 0
+        total: int | None = None
         for output in outputs:
             if output.__class__ is Outgoing:
                 assert isinstance(output, Outgoing)
@@ -46,8 +46,8 @@ class Digest:
                     sent(output, payload)
             else:
                 one = self._checksum(_content(output), 0)
-            total = self.join(total, one)
-        return total
+            total = one if total is None else self.join(total, one)
+        return total or 0
 
     def outgoing(self, target: str, mailbox: int, payload: bytes) -> int:
         """Of one message."""
@@ -60,8 +60,9 @@ class Digest:
         return self._checksum(payload, start)
 
     def join(self, total: int, one: int) -> int:
-        """The checksum of outputs with one more behind them."""
-        return self._checksum(_SUM.pack(one), total) if total else one
+        """The checksum of outputs, and of one more behind them. Not one continued with the other: that would be
+        symmetric, and blind for their order."""
+        return self._checksum(_SUMS.pack(total, one), 0)
 
 
 def _content(output: Output) -> bytes:

@@ -49,7 +49,7 @@ Record, RECORD.size bytes, then its body, then zeros to a multiple of 8:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Final
 
@@ -164,6 +164,15 @@ def encode_record(kind: int, engine: int, body: bytes | memoryview, checksum: Ch
     size = RECORD.size + len(body)
     head = size.to_bytes(4, "little") + checksum(body, checksum(summed, 0)).to_bytes(4, "little")
     return b"".join((head, summed, body, bytes(-size % 8)))
+
+
+Pack = Callable[[int, int, bytes | memoryview], bytes]
+"""Kind, engine, body to a record."""
+
+
+def packer(checksum: Checksum) -> Pack:
+    """`encode_record` with this checksum."""
+    return lambda kind, engine, body: encode_record(kind, engine, body, checksum)
 
 
 def records_in(data: memoryview, count: int, checksum: Checksum) -> Iterator[tuple[int, int, memoryview]]:

@@ -19,5 +19,24 @@ What every step leaves behind if the process, the machine or the disk stops in i
     a snapshot      a temporary file; a snapshot that fails verification and is not used
     archiving       some files renamed; the next snapshot's plan does the rest
 
+A worker's loop, with what each call owes the next one:
+
+    found = recover(log_folder(data, slot), node, load, boot_id())    before any lane is drained; changes nothing
+    clock = engine_clock(offset, found.clock_ns)                      time goes on, never back
+    journal = begin(folder, found, boot_id(), clock, durable=…)       engines have the epochs of this life
+    for each stream: revive its `as_image().cell`; send `unacked` again with its numbers; spawn `children` again
+
+    journal.record(name, stream_image(cell, "birth", …))              before the first mail of an engine
+    journal.frame(name, raw)                                          drained, before its first turn; also a neighbour's
+    journal.turn(…) or run(…)                                         each transition, and each message that was skipped
+    journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch
+    journal.append()                                                  then, and only then, heads move
+    if journal.is_due(is_idle=…): journal.sync()                      durable; then, and only then, outputs leave
+    journal.record(name, Acked(target, mailbox, next_n))              some time after a receiver said stable
+    if snapshots.is_due: snapshots.start(state); snapshots.poll()     between two batches
+    journal.close()                                                   leaving in peace
+
+Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends.
+
 `folder` is the seam to files: `disk` for real ones; tests have one that simulates a loss of power.
 """

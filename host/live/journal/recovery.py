@@ -46,7 +46,7 @@ LOST: Final = "history-changed"
 
 
 class Tail:
-    """The batches of the last segment that nobody knows to be on the disk, and the names before them."""
+    """The batches of a durable log's last segment that nobody knows to be on the disk, and the names before them."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
@@ -57,6 +57,8 @@ class Tail:
         """One batch more, and the chain when its segment began; those known to be on the disk are none of the tail."""
         if found.begins:
             self.names, self.batches, self.chain = {}, [], chain
+        if not found.head.flags & CHAINED:
+            return
         self.batches.append(found)
         while self.batches and _end(self.batches[0]) <= found.head.synced:
             gone = self.batches.pop(0)
@@ -173,11 +175,14 @@ def begin(
     number = max([0, *numbers_of(folder, ".log"), *numbers_of(folder, ".arc")]) + 1
     kind = kind_written()
     carried = found.tail.batches if durable and _is_in_last_segment(found) else []
-    synced = _sync_older(folder, found.scan) if durable else found.scan.synced
     base = carried[0].head.position if carried else found.scan.end
+    synced = found.scan.synced
+    if durable and synced < base:
+        _sync_all(folder)
+        synced = base
     chain = found.tail.chain if carried else found.scan.chain
     identity = found.log_id or log_id or os.urandom(LOG_ID_BYTES)
-    head = SegmentHead(kind, number, base, min(synced, base), clock(), identity, boot, chain)
+    head = SegmentHead(kind, number, base, synced, clock(), identity, boot, chain)
     journal = Journal(folder, head, checksums()[kind], clock, durable=durable, segment_bytes=segment_bytes)
     journal.open_segment(_carry(journal, found.tail) if carried else b"")
     _say_alive(journal, found, boot, clock())
@@ -188,15 +193,13 @@ def begin(
 
 
 def _is_in_last_segment(found: Recovered) -> bool:
-    """Whether the tail is there; else the last segment has no batch yet, and what is before it is synced by itself."""
+    """Whether the tail is there; else the last segment has no batch that could be written again."""
     last, batches = found.scan.last, found.tail.batches
     return last is not None and bool(batches) and batches[0].head.position >= last.base
 
 
-def _sync_older(folder: Folder, scan: Scan) -> int:
-    """Have on the disk what lies before the last segment, if it is not known to be; how far the disk is then known."""
-    if scan.last is None or scan.synced >= scan.last.base:
-        return scan.synced
+def _sync_all(folder: Folder) -> None:
+    """Have on the disk what a log that was not durable left in the cache."""
     for number in numbers_of(folder, ".log"):
         file = folder.open(segment_name(number))
         try:
@@ -204,7 +207,6 @@ def _sync_older(folder: Folder, scan: Scan) -> int:
         finally:
             file.close()
     folder.sync()
-    return scan.last.base
 
 
 def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:

@@ -152,3 +152,24 @@ def after_failure(folder: SimulatedFolder, mode: str, done: list[State], acknowl
         kept = recover(lost, "node", load, OTHER_BOOT)
         assert {name: (stream.turns, stream.env) for name, stream in kept.streams.items()} == state
     assert worker.journal.stopped == ""
+
+
+def test_a_log_becomes_durable() -> None:
+    """False if what an earlier life left in the cache were claimed to be on the disk, or were lost once it was."""
+    folder = SimulatedFolder()
+    done: list[State] = [{}]
+    worker = start(folder, "crash", segment_bytes=3000)
+    work(worker, 6, done, [0])
+    second = Worker(folder, "durable")
+    second.mail("carol", "b", [Pay(1, PAID)])
+    second.commit()
+    for loss in LOSSES:
+        for seed in range(20):
+            after = folder.after_power_loss(loss, Random(seed))
+            assert states_of(after, OTHER_BOOT) == states(second)
+
+
+def states_of(disk: SimulatedFolder, boot: bytes) -> State:
+    """What a recovery finds."""
+    found = recover(disk, "node", load, boot)
+    return {name: (stream.turns, stream.env) for name, stream in found.streams.items()}

@@ -7,6 +7,7 @@ How a value is written says how it travels; the node, which knows the message's 
     body=@page.html      the content of a file, as bytes
     at={"x": 1}  a=[1,2] JSON; also "quoted text"
     count=7  ok=true     by the field's type
+    after_ns=10s         with a unit where the field's name ends in `_ns` or `_bytes`
     to=text:@home        text as it stands, for values that look like one of the above
 """
 

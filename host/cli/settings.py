@@ -1,4 +1,4 @@
-"""What every command takes: `--file`, `--json`, `--debug`, before the command's name or after it."""
+"""What every command takes, before its name or after it: `--json`, `--debug`, and `--file` where it is about a node."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ class Settings(msgspec.Struct, frozen=True):
 
 def common(command: F) -> F:
     """Add the common options to a command that takes no `-f` of its own."""
-    return _options(command, "-f")
+    return _options(command, "--file", "-f")
 
 
 def common_following(command: F) -> F:
     """The same for commands where `-f` means follow, as it does in `tail`."""
+    return _options(command, "--file")
+
+
+def common_without_node(command: F) -> F:
+    """The same for commands that have to do with no node."""
     return _options(command)
 
 
@@ -35,14 +40,13 @@ def settings() -> Settings:
     return found or Settings()
 
 
-def _options(command: F, *file_letter: str) -> F:
-    for names, help_text, is_flag in reversed(
-        [
-            (("--file", *file_letter), "The node file; else the running node at or below this folder.", False),
-            (("--json",), 'Print {"v":1,"kind":…,"items":[…]} with machine units.', True),
-            (("--debug",), "Show the traceback of an error.", True),
-        ]
-    ):
+def _options(command: F, *file: str) -> F:
+    offered = [
+        (file, "The node file; else the running node at or below this folder.", False),
+        (("--json",), 'Print {"v":1,"kind":…,"items":[…]} with machine units.', True),
+        (("--debug",), "Show the traceback of an error.", True),
+    ]
+    for names, help_text, is_flag in reversed(offered if file else offered[1:]):
         command = click.option(
             *names,
             help=help_text,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from host.cli.output import Items, diagnose, emit, terminal_width
-from host.cli.settings import common
+from host.cli.settings import common_without_node
 from host.live.control.protocol import EXIT_CODES
 
 MISSED: Final = EXIT_CODES["violated"]
@@ -23,7 +23,7 @@ MISSED: Final = EXIT_CODES["violated"]
 @click.option("--from", "kept", type=click.Path(), metavar="FILE", help="Measure nothing: show a run kept by --json.")
 @click.option("--compare", type=click.Path(), metavar="FILE", help="Ratios to a run kept by --json, with intervals.")
 @click.option("--gate", type=click.Path(), metavar="FILE", help="Exit with code 8 when a figure misses its bound.")
-@common
+@common_without_node
 def command(
     suites: tuple[str, ...],
     everything: bool,

@@ -6,14 +6,14 @@ import click
 import msgspec
 
 from host.cli.output import Items, emit
-from host.cli.settings import common
+from host.cli.settings import common_without_node
 from host.cli.table import GAP
 
 MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 
 @click.command("doctor")
-@common
+@common_without_node
 def command() -> None:
     """Check Python, kernel, native lane, libraries, limits, runtime folder; exit code 1 when a node cannot run."""
     from host.live.machine import examine

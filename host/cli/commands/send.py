@@ -58,6 +58,7 @@ def command(
     body=@page.html     the content of a file, as bytes
     at={"x":1} a=[1,2]  JSON, also "quoted text"
     count=7 ok=true     by the type of the field
+    after_ns=10s        with a unit where the name of the field ends in one
     to=text:@home       text as it stands
 
     A reference that is left out is this command itself, so an answer sent to it comes back with --wait.

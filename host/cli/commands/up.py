@@ -76,7 +76,7 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             if e.problem.error == "conflict" and (other := await_instance(path)) is not None:
                 show_running(other, spec, timeout)
                 return
-            _explain(e, spec)
+            _explain(e, path)
             raise
         except BaseException:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
@@ -87,13 +87,13 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             _stay(launch, spec)
 
 
-def _explain(error: CliError, spec: NodeSpec) -> None:
+def _explain(error: CliError, path: str) -> None:
     """When engines failed because of what the file says, say so with the place in the file (exit 3).
 
     The good case does without: the supervisor looks at the families while it makes their slots, and this again.
     """
     if any(item.get("failed") for item in error.problem.items):
-        check_node_file(spec.path, EXPLAIN_NS)
+        check_node_file(path, EXPLAIN_NS)
 
 
 def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:

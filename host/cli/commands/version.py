@@ -8,12 +8,12 @@ import platform
 import click
 
 from host.cli.output import Items, emit
-from host.cli.settings import common
+from host.cli.settings import common_without_node
 from host.live.control.protocol import PROTOCOL
 
 
 @click.command("version")
-@common
+@common_without_node
 def command() -> None:
     """Show the versions of enginehost, Python and the control protocol, and whether links are native."""
     from host.live.machine import native_lane

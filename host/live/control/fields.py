@@ -6,6 +6,8 @@ types as text, and the structs these name. That text is all there is to go by, s
     type   = part { " | " part }
     part   = name [ "[" type { ", " type } "]" ]
 
+A whole number in a field whose name ends in `_ns` or `_bytes` may be written with a unit, as in the node file.
+
 Whoever reads the message checks it again with the real types; a value let through here becomes a dead letter there.
 """
 
@@ -17,12 +19,14 @@ from typing import Any, Final
 
 import msgspec
 
+from host.config.units import UnitError, parse_quantity, unit_suffix
 from host.live.control.protocol import Written
 
 NESTED_MAX: Final = 32
 """Depth of a type; the ones people write have three or four levels."""
 
 _TOKEN: Final = re.compile(r"\s*(\.\.\.|[\w.]+|[\[\],|])")
+_WITH_UNIT: Final = re.compile(r"[0-9]+(\.[0-9]+)? ?[^\W\d_]+")
 
 
 class FieldProblem(ValueError):
@@ -64,7 +68,7 @@ def encode_message(
     for at, (name, text, has_default) in enumerate(declared):
         kind = parse_kind(text)
         if name in fields:
-            values.append(_converted(f"{tag}.{name}", kind, fields[name], interface["types"]))
+            values.append(_converted(tag, name, kind, fields[name], interface["types"]))
         elif kind.name == "Ref" or _may_answer(kind, wait):
             values.append(me)
         elif not has_default:
@@ -134,14 +138,28 @@ def _part(tokens: list[str], at: int, depth: int) -> tuple[Kind, int]:
     return Kind(name, tuple(parts)), at
 
 
-def _converted(where: str, kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
+def _converted(tag: str, name: str, kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
     """The value that `written` stands for, for the wire."""
     try:
+        if (quantity := _quantity(name, kind, written.value)) is not None:
+            return quantity
         if written.how == "json":
             return _from_json(kind, written.value, types)
         return _from_text(kind, written)
     except (ValueError, TypeError, KeyError) as error:
-        raise FieldProblem(f"{where}: {_misfit(kind, _shown(written), error)}") from error
+        raise FieldProblem(f"{tag}.{name}: {_misfit(kind, _shown(written), error)}") from error
+
+
+def _quantity(field: str, kind: Kind, value: Any) -> int | None:
+    """What a text with a unit stands for in a field that is named for one and takes no text; None: it is none."""
+    suffix = unit_suffix(field)
+    names = {part.name for part in kind.parts} if kind.name == "|" else {kind.name}
+    if not suffix or names - {"int", "None"} or not isinstance(value, str) or not _WITH_UNIT.fullmatch(value):
+        return None
+    try:
+        return parse_quantity(value, suffix)
+    except UnitError as error:
+        raise Misfit(f"{error}; {error.suggestion}" if error.suggestion else str(error)) from error
 
 
 def _misfit(kind: Kind, shown: str, error: Exception) -> str:
@@ -253,7 +271,7 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
     kinds = {field: parse_kind(text) for field, text, _ in described["fields"]}
     if unknown := [field for field in value if field not in kinds and field != "type"]:
         raise Misfit(f"{name} has no field {unknown[0]}; its fields: {', '.join(kinds) or 'none'}")
-    given = {f: _nested(f"{name}.{f}", kinds[f], item, types) for f, item in value.items() if f in kinds}
+    given = {f: _nested(name, f, kinds[f], item, types) for f, item in value.items() if f in kinds}
     tag = described["tag"]
     if described["layout"] == "name":
         return given if tag is None else {"type": tag, **given}
@@ -261,12 +279,13 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
     return values if tag is None else [tag, *values]
 
 
-def _nested(where: str, kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _nested(struct: str, field: str, kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
     """A field inside a field: a mistake there is said with its own place."""
     try:
-        return _from_json(kind, value, types)
+        quantity = _quantity(field, kind, value)
+        return _from_json(kind, value, types) if quantity is None else quantity
     except (ValueError, TypeError, KeyError) as error:
-        raise Misfit(f"{where}: {_misfit(kind, _short(value), error)}") from error
+        raise Misfit(f"{struct}.{field}: {_misfit(kind, _short(value), error)}") from error
 
 
 def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:

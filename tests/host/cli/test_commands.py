@@ -43,6 +43,14 @@ def test_every_command_has_help_that_agrees_with_the_list(cli: Cli, name: str) -
     assert command.name == name
 
 
+@pytest.mark.parametrize("name", ["bench", "doctor", "version"])
+def test_a_command_about_no_node_takes_no_file(cli: Cli, name: str) -> None:
+    """If false, help would offer an option that does nothing."""
+    assert "--file" not in cli(name, "--help").out
+    assert "--json" in cli(name, "--help").out
+    assert "--file" in cli("ps", "--help").out
+
+
 def test_ps_is_an_aligned_table(start_node: StartNode, cli: Cli) -> None:
     """If false, the first thing a user looks at would be hard to read."""
     start_node("a.yaml", answer_ps)

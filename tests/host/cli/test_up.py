@@ -198,6 +198,15 @@ def test_up_shows_mistakes_of_the_file_and_of_its_families_together(project: Pat
     }
 
 
+def test_a_mistake_that_only_a_family_shows_is_placed_as_validate_does(project: Path, cli: Cli) -> None:
+    """If false, the same mistake would have two places, and an editor could jump to one of them only."""
+    text = 'node: n\nengines:\n  a: {family: "engines.examples.dice:DICE", config: {patience: 1s}}\n'
+    (project / "n.yaml").write_text(text)
+    up_says, validate_says = cli("up", "n.yaml", "-d"), cli("validate", "n.yaml")
+    assert (up_says.code, up_says.err) == (3, validate_says.err)
+    assert up_says.err.startswith("n.yaml:3:")
+
+
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, spec: NodeSpec) -> NodeSpec:
     """`up` finds this node in the file, whatever the file says."""

@@ -43,6 +43,18 @@ class Forward(Message):
     inner: Reply
 
 
+class Pause(Value):
+    for_ns: int
+
+
+class Wake(Message):
+    after_ns: int
+    pause: Pause = Pause(0)
+    until_ns: int | None = None
+    room_bytes: int = 0
+    label_ns: str = ""
+
+
 BOB: Ref[Reply] = cast("Ref[Reply]", "bob")
 ME: Ref[Reply] = cast("Ref[Reply]", "cli.1")
 
@@ -52,8 +64,8 @@ class Silence:
         return
 
 
-ASKER: Device[Ask | Reply | Tell | Forward, None, Ask] = Device(
-    "asker", accepts=Ask | Reply | Tell | Forward, emits=Ask, driver=Silence
+ASKER: Device[Ask | Reply | Tell | Forward | Wake, None, Ask] = Device(
+    "asker", accepts=Ask | Reply | Tell | Forward | Wake, emits=Ask, driver=Silence
 )
 
 
@@ -120,6 +132,37 @@ def test_mistakes_say_which_field_and_what_was_expected(fields: dict[str, Any], 
         encoded(fields)
 
 
+def test_a_number_named_for_a_unit_may_be_written_with_one() -> None:
+    """Who writes `10s` in the node file has to count zeros in a message, or a text field loses its text."""
+    found = encoded(
+        {
+            "after_ns": ("text", "10s"),
+            "until_ns": ("json", "1.5 min"),
+            "room_bytes": ("text", "64KiB"),
+            "label_ns": ("text", "10s"),
+            "pause": ("json", {"for_ns": "20ms"}),
+        },
+        tag="Wake",
+    )
+    assert msgspec.msgpack.decode(found, type=Wake) == Wake(10**10, Pause(20_000_000), 90 * 10**9, 65_536, "10s")
+    assert msgspec.msgpack.decode(encoded({"after_ns": ("text", "7")}, tag="Wake"), type=Wake) == Wake(7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"after_ns": ("text", "10 parsecs")}, r"Wake.after_ns: int expected, '10 parsecs' found \(no unit `parsecs`"),
+        ({"after_ns": ("text", "10S")}, r"did you mean `10s`\?"),
+        ({"after_ns": ("text", "soon")}, r"Wake.after_ns: int expected, 'soon' found"),
+        ({"after_ns": ("text", "1"), "pause": ("json", {"for_ns": "1KiB"})}, r"Pause.for_ns: .*no unit `KiB`"),
+    ],
+)
+def test_a_unit_that_does_not_fit_is_refused(fields: dict[str, Any], problem: str) -> None:
+    """A typing mistake in a unit becomes some other time."""
+    with pytest.raises(FieldProblem, match=problem):
+        encoded(fields, tag="Wake")
+
+
 @pytest.mark.parametrize(
     ("inner", "problem"),
     [
@@ -135,7 +178,7 @@ def test_mistakes_in_a_nested_value_say_where(inner: dict[str, Any], problem: st
 
 def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
     """Who mistypes a message has to look up the family."""
-    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Forward, Reply, Tell"):
+    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Forward, Reply, Tell, Wake"):
         encoded({}, tag="Aks")
     with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
         encoded({}, mailbox=3)

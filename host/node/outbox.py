@@ -22,6 +22,7 @@ from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, in_
 from host.node.cell import Cell
 from host.node.neighbours import post_here
 from host.node.report import NoteLine
+from host.node.routing import DEGRADED
 from host.node.set_aside import PARKED
 from host.node.signals import Signals
 from host.node.way import Way
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
 
 Cause = tuple[Literal["route", "stop", "room"], str | int]
-
-DEGRADED: Final = "degraded"
-"""Of a target whose process died too often: its lanes take what they hold, the rest are dead letters."""
 
 ROUTES_MAX: Final = 100_000
 """Names whose slot is remembered; the oldest is asked for again."""

@@ -15,6 +15,9 @@ import msgspec
 
 from host.config.spec import EngineSpec
 
+DEGRADED: Final = "degraded"
+"""What a route says beside the slot: its engine died too often, and only its lanes take mail."""
+
 TOMBSTONES_MAX: Final = 100_000
 """Names remembered after their end; beyond it the oldest becomes `unknown`."""
 

@@ -20,7 +20,6 @@ from host.live.control.shown import show_message
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.wire import Letter
-from host.node.report import render
 from host.node.routing import Missing, Resident
 from transport.port import Closed, TooLarge
 
@@ -81,6 +80,8 @@ async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> 
 
 def bury_ended(node: Node, args: dict[str, Any]) -> None:
     """A message for an engine that ended is a dead letter like any other that comes late; its sender hears as well."""
+    from host.node.report import render  # brings the model with it: not on the way to the first engine
+
     session = node.sessions.open()
     node.sessions.end(session)
     fields = {name: written.value for name, written in _written(args).items()}

@@ -1,25 +1,27 @@
 """`python -m host.live.supervisor SPEC_FD READY_FD [--attached]`: the process that a node is.
 
-The zygote is started before anything else is imported, so that it gets warm meanwhile. Signals are blocked until the
+The zygote is forked before anything else is imported, so that it gets warm meanwhile. Signals are blocked until the
 loop can take them: an early Ctrl-C ends the node as a late one does.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 
-from host.live.supervisor.zygote_start import SIGNALS, exec_zygote
+from host.live.supervisor.zygote_start import SIGNALS, fork_zygote
 
 
 def main() -> int:
     """Run the node to its end; the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    gc.disable()  # until the node is up: what is made on the way there stays
     spec_fd, ready_fd = map(int, sys.argv[1:3])
     for fd in (spec_fd, ready_fd):
         os.set_inheritable(fd, False)
-    zygote = exec_zygote()
+    zygote = fork_zygote((spec_fd, ready_fd))
     from host.live.supervisor.startup import start
 
     return start(zygote, spec_fd, ready_fd, is_attached="--attached" in sys.argv[3:])

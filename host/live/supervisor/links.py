@@ -19,8 +19,7 @@ from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import Attach, Detach, Peer, Restarted, Route
-from host.node.outbox import DEGRADED
-from host.node.routing import Missing
+from host.node.routing import DEGRADED, Missing
 
 NO_SLOT: Final = "no_slot"
 """Why a spawned engine has no route: every slot was taken."""

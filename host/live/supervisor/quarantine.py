@@ -17,7 +17,6 @@ import msgspec
 
 from host.live.supervisor.append_file import AppendFile
 from host.node.poison import Policy, Trigger
-from host.node.report import render
 
 HELD_MAX: Final = 10_000
 """Triggers in quarantine; one more is refused and becomes a dead letter."""
@@ -143,6 +142,8 @@ class Quarantine:
 
 def shown(held: Held, *, whole: bool) -> dict[str, Any]:
     """An entry for people; `whole` with traceback and digests."""
+    from host.node.report import render  # brings the model with it: not on the way to the first engine
+
     trigger = held.trigger
     item = {
         "id": held.id,

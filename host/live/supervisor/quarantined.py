@@ -15,12 +15,13 @@ from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.quarantine import Held, shown
 from host.live.wire import Letter, Poisoned, Unpark
 from host.node.poison import Policy, Trigger
-from host.node.report import render
 from host.node.routing import Missing, Resident
 
 
 def take(node: Node, packet: Poisoned, descriptors: list[int]) -> None:
     """A worker set a trigger aside."""
+    from host.node.report import render  # brings the model with it: not on the way to the first engine
+
     payload = read_memory_file(descriptors[0]) if descriptors else None
     trigger = Trigger(packet.engine, packet.sender, packet.mailbox, packet.epoch, packet.n)
     policy = _policy(node, packet.engine)

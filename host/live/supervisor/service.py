@@ -13,6 +13,7 @@ kernel and by the end of file on their sockets.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable
@@ -118,6 +119,8 @@ class _Service:
         self._node.event("up", "", pid=os.getpid())
         self._progress.tell(Response("node", [node_item(self._node)]))
         notify_system("READY=1")
+        gc.freeze()
+        gc.enable()
         asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
         await self._stop.wait()
         return EXIT_CODES["ok"]

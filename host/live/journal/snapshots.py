@@ -64,14 +64,16 @@ class Snapshots:
         clock: Callable[[], int],
         retain_bytes: int = RETAIN_BYTES,
         retain_ns: int = RETAIN_NS,
+        turns_behind: int = 0,
     ) -> None:
+        """`turns_behind`: those a recovery ran again, so that a log is bounded also if its writers keep dying."""
         self._folder = folder
         self._journal = journal
         self._clock = clock
         self._retain_bytes = retain_bytes
         self._retain_ns = retain_ns
         self._running: tuple[int, int, int] | None = None
-        self._at_turns = journal.turns_appended
+        self._at_turns = journal.turns_appended - turns_behind
         self._at_position = max([0, *numbers_of(folder, ".snap")])
         self._at_ns = clock() - SNAPSHOT_EVERY_NS
 

@@ -30,6 +30,9 @@ from host.node.journal.layout import SegmentHead, encode_segment, seal
 SEGMENT_BYTES: Final = 64 << 20
 """A segment is closed once it is larger: small enough to be archived and removed by the piece."""
 
+BATCH_BYTES: Final = 128 << 20
+"""Twice the largest message; with one more the batch is still far from what a write takes."""
+
 T = TypeVar("T")
 
 
@@ -99,6 +102,11 @@ class Journal:
                 self._sync_older()
             self.synced = self.position
         self.commit.synced()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch should be appended before anything more is put into it: one write takes 2 GiB at most."""
+        return self.batch.bytes >= BATCH_BYTES
 
     def is_due(self, *, is_idle: bool) -> bool:
         """Whether outputs wait for a `sync` that should come now. Never in a log that is not durable."""

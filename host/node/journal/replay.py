@@ -56,19 +56,16 @@ class LogState(msgspec.Struct, frozen=True, array_like=True):
     streams: list[StreamImage]
     ended: list[str]
     interfaces: dict[str, dict[str, Any]]
-    turns: int = 0
 
 
-def log_state(
-    node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str], turns: int = 0
-) -> LogState:
+def log_state(node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str]) -> LogState:
     """The state of a log from the images of its engines."""
     interfaces: dict[str, dict[str, Any]] = {}
     bare = []
     for image in images:
         interfaces[image.code] = image.cell.interface
         bare.append(msgspec.structs.replace(image, cell=msgspec.structs.replace(image.cell, interface={})))
-    return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces, turns)
+    return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces)
 
 
 class Replay:

@@ -392,15 +392,19 @@ class Stream:
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
         """Number and keep what is sent, keep who is spawned; the checksum of all."""
+        first = outputs[0]
+        if len(outputs) == 1 and isinstance(first, Outgoing):
+            payload = encode(first.message)
+            self._sent(first, payload)
+            return self._digest.outgoing(first.target, first.mailbox, payload)
         found = self._digest.outputs(outputs, self._sent)
-        if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
-            for output in outputs:
-                if isinstance(output, Spawned):
-                    state = None if output.state is None else encode(output.state)
-                    child = Child(output.name, output.family, encode(output.params), state)
-                    self.children.setdefault(output.name, child)
-                elif isinstance(output, Stopped):
-                    self.ended()
+        for output in outputs:
+            if isinstance(output, Spawned):
+                state = None if output.state is None else encode(output.state)
+                child = Child(output.name, output.family, encode(output.params), state)
+                self.children.setdefault(output.name, child)
+            elif isinstance(output, Stopped):
+                self.ended()
         return found
 
     def _sent(self, output: Outgoing, payload: bytes) -> None:
@@ -408,7 +412,7 @@ class Stream:
         queue = self.unacked.get(way)
         if queue is None:
             queue = self.unacked[way] = deque()
-        queue.append((self.numbers.number(*way), payload))
+        queue.append((self.numbers.number(output.target, output.mailbox), payload))
         self.sent += 1
 
     def _diverge(self, result: int, outputs: int, outcome: Outcome[Any], found: int) -> None:

@@ -152,3 +152,40 @@ def test_a_snapshot_that_fails_leaves_the_log_as_it_was(fault: str) -> None:
         assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
         assert worker.journal.stopped == "" or written.is_fatal
     assert calls > 4
+
+
+def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Path) -> None:
+    """False if a log of a writer that dies again and again grew without a snapshot."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    pay(worker, 10)
+    assert not Snapshots(folder, worker.journal, worker.clock).is_due
+    assert not Snapshots(folder, worker.journal, worker.clock, turns_behind=9_979).is_due
+    assert Snapshots(folder, worker.journal, worker.clock, turns_behind=10_000).is_due
+
+
+def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None:
+    """False if a snapshot that could not be made went unnoticed, or blocked the next one."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    pay(worker, 2)
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+
+    def broken() -> LogState:
+        raise ValueError("no state today")
+
+    for make, reason in (
+        (broken, "ValueError: no state today"),
+        (lambda: os._exit(3), "the process that wrote it died"),
+    ):
+        reading = snapshots.start(make)  # type: ignore[arg-type]
+        assert select.select([reading], [], [], 20)[0], "the child did not end within 20 s"
+        written = None
+        while written is None:
+            written = snapshots.poll()
+        assert (written.reason, written.is_fatal) == (reason, False)
+    pay(worker, 1)
+    assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+    assert snapshots.take(state_of(folder)).reason == ""

@@ -10,7 +10,7 @@ import click
 
 from host.cli.problem import CliError
 from host.cli.settings import settings
-from host.live.journal.data_folder import Logs, NotAJournal, find_logs
+from host.live.journal.data_folder import Logs, NotAJournal, Occupied, find_logs
 from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged
 
@@ -53,6 +53,8 @@ def told() -> Iterator[None]:
         yield
     except NotAJournal as error:
         raise CliError("not_found", str(error)) from error
+    except Occupied as error:
+        raise CliError("conflict", str(error)) from error
     except Damaged as error:
         item = {"segment": error.segment, "offset": error.offset, "finding": error.finding}
         advice = "enginehost journal verify tells the choices"

@@ -34,6 +34,10 @@ class NotAJournal(Exception):
     """A path that leads to no journal; says what was looked for."""
 
 
+class Occupied(Exception):
+    """There is a journal where one is to be put."""
+
+
 class Logs(msgspec.Struct, frozen=True):
     """Logs that a path leads to: their folders by name. `data` is the data folder."""
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from host.live.journal.checksums import checksums
-from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, read_record
+from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
 from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import (
@@ -193,14 +193,14 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def import_logs(path: str, data: str) -> int:
     """The logs of an export into a data folder that has none; how many files. Whole or not at all.
 
-    Raises `NotAJournal` for a file that is no export or a folder that has a journal, OSError.
+    Raises `NotAJournal` for a file that is no export, `Occupied`, OSError.
     """
     target = os.path.join(data, JOURNAL)
     if os.path.exists(target):
-        raise NotAJournal(f"{target} is there already: move it away first, nothing is ever mixed")
+        raise Occupied(f"{target} is there already: move it away first, nothing is ever mixed")
     fresh = target + UNDER_CONSTRUCTION
     if os.path.exists(fresh):
-        raise NotAJournal(f"{fresh} is what an import left that did not end: remove it")
+        raise Occupied(f"{fresh} is what an import left that did not end: remove it")
     make_folders(fresh)
     count = 0
     try:

@@ -138,20 +138,23 @@ def _hold_against(replay: Replay, state: LogState, engine: str | None) -> None:
 
 def _item(stream: Stream) -> dict[str, Any]:
     parts = _parts(stream.family.dump(stream.env))
-    waiting = sum(len(one.payloads) for queue in stream.waiting.values() for one in queue)
     return {
         "engine": stream.name,
         "turn": stream.turns,
         "family": stream.family.ref,
         "time": stream.clock_ns,
         "state": parts["state"],
-        "mailboxes": parts["mailboxes"],
-        "timers": parts["timers"],
-        "waiting": waiting,
+        "mailboxes": {str(number): _mailbox(state, stored) for number, state, _, stored in parts["mailboxes"]},
+        "timers": {name: deadline_ns for name, _, deadline_ns in parts["timers"]},
+        "waiting": stream.waiting.count,
         "unacked": sum(map(len, stream.unacked.values())),
         "question": list(stream.question.options) if stream.question is not None else [],
         "other_code": sorted(stream.codes - {stream.family.version}),
     }
+
+
+def _mailbox(state: Any, stored: list[Any]) -> dict[str, Any]:
+    return {"state": state, "stored": [{"sender": sender, "message": message} for _, sender, _, message in stored]}
 
 
 def _parts(dump: bytes) -> dict[str, Any]:

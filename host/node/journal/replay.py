@@ -188,7 +188,7 @@ class Replay:
             case Resumed() as resumed:
                 stream.resumed(resumed)
             case Acked() as acked:
-                stream.acked(acked)
+                stream.outputs.acked(acked)
             case ChildRecord(name):
                 stream.children.pop(name, None)
             case Ended():

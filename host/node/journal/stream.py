@@ -24,11 +24,9 @@ from engines.model import (
     Family,
     Handle,
     Outcome,
-    Outgoing,
     Output,
     Overflow,
     Refused,
-    Spawned,
     Stopped,
     Stored,
     Suspended,
@@ -42,10 +40,8 @@ from host.node.deadlines import NEVER
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
-from host.node.journal.numbering import Numbers
 from host.node.journal.records import (
     TURN,
-    Acked,
     Answered,
     Asked,
     Child,
@@ -54,9 +50,10 @@ from host.node.journal.records import (
     Resumed,
     Run,
     StreamImage,
-    Unacked,
 )
-from host.node.snapshot import BatchImage, QuestionImage
+from host.node.journal.sent import Sent
+from host.node.journal.waiting import WaitingMail
+from host.node.snapshot import QuestionImage
 
 RESULTS: Final[dict[type[Any], Result]] = {
     Committed: Result.COMMITTED,
@@ -86,18 +83,6 @@ class Enough(Exception):
     """The turn asked for is reached."""
 
 
-class Waiting:
-    """Mail of one frame that has not been handled; message `i` of `payloads` has number `first_n + i`."""
-
-    __slots__ = ("arrival", "epoch", "first_n", "payloads")
-
-    def __init__(self, arrival: int, epoch: int, first_n: int, payloads: list[Any]) -> None:
-        self.arrival = arrival
-        self.epoch = epoch
-        self.first_n = first_n
-        self.payloads = payloads
-
-
 class Stream:
     """One engine. `until` is the turn at which `Enough` is raised, before it is run again."""
 
@@ -125,21 +110,13 @@ class Stream:
         self.clock_ns = image.clock_ns
         self.codes = {image.code}
         self.marks = {(sender, mailbox): (epoch, n) for sender, mailbox, epoch, n in cell.marks}
-        self.waiting: dict[tuple[str, int], deque[Waiting]] = {}
-        for one in cell.waiting:
-            waits = Waiting(one.arrival, one.epoch, one.first_n, list(one.payloads))
-            self.waiting.setdefault((one.sender, one.mailbox), deque()).append(waits)
-        self.numbers = Numbers(cell.ways, cell.ways_from_n)
-        self.unacked: dict[tuple[str, int], deque[tuple[int, bytes]]] = {}
-        for output in image.unacked:
-            self.unacked.setdefault((output.target, output.mailbox), deque()).append((output.n, output.payload))
-        self.children = {child.name: child for child in image.children}
+        self.waiting = WaitingMail(cell.waiting)
+        self.outputs = Sent(image, digest)
         self.answers: list[Any] = []
         self.question = cell.question
         self.is_ended = cell.is_ended
-        self.handled, self.received, self.sent, self.failed, self.ignored = cell.counters
+        self.handled, self.received, _, self.failed, self.ignored = cell.counters
         self.until = until
-        self._digest = digest
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -151,8 +128,7 @@ class Stream:
         self.marks[sender, mailbox] = taken.mark
         new = payloads[taken.skip :] if taken.skip else payloads
         if new:
-            waits = Waiting(arrival, epoch, first_n + taken.skip, new)
-            self.waiting.setdefault((sender, mailbox), deque()).append(waits)
+            self.waiting.add(arrival, sender, mailbox, epoch, first_n + taken.skip, new)
             self.received += len(new)
         return taken.verdict if taken.verdict in ("gap", "old_epoch") else ""
 
@@ -174,7 +150,10 @@ class Stream:
                 self.env, self.turns = env, turn
                 raise Enough
             if at == count:
-                payloads, at = self._take(sender, mailbox, run.epoch, n, run.count - (n - run.first_n))
+                left = run.count - (n - run.first_n)
+                payloads, at = self.waiting.take(sender, mailbox, run.epoch, n, left) or [], 0
+                if not payloads:
+                    raise Wrong(f"{self.name} handled message {n} of {sender}, epoch {run.epoch}, which does not wait")
                 count = len(payloads)
             payload = payloads[at]
             at += 1
@@ -237,13 +216,15 @@ class Stream:
         answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
         self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
 
-    def acked(self, acked: Acked) -> None:
-        """Outputs below a number need no sending again."""
-        waiting = self.unacked.get((acked.target, acked.mailbox))
-        while waiting and waiting[0][0] < acked.next_n:
-            waiting.popleft()
-        if waiting is not None and not waiting:
-            del self.unacked[acked.target, acked.mailbox]
+    @property
+    def unacked(self) -> dict[tuple[str, int], deque[tuple[int, bytes]]]:
+        """Outputs by target and mailbox, as (number, bytes), that may have to be sent again."""
+        return self.outputs.unacked
+
+    @property
+    def children(self) -> dict[str, Child]:
+        """What it spawned and what has not ended, by name."""
+        return self.outputs.children
 
     def ended(self) -> None:
         """The engine is over: its timers and its mail are."""
@@ -259,19 +240,14 @@ class Stream:
             family=self.family.ref or self.image.cell.family,
             interface=self.family.interface(),
             env=self.family.dump(self.env),
-            waiting=self._waiting(),
+            waiting=self.waiting.images(),
             marks=[(sender, mailbox, epoch, n) for (sender, mailbox), (epoch, n) in self.marks.items()],
-            ways=self.numbers.ways(),
-            ways_from_n=self.numbers.from_n,
+            ways=self.outputs.numbers.ways(),
+            ways_from_n=self.outputs.numbers.from_n,
             question=self.question,
-            counters=(self.handled, self.received, self.sent, self.failed, self.ignored),
+            counters=(self.handled, self.received, self.outputs.count, self.failed, self.ignored),
             is_ended=self.is_ended,
         )
-        unacked = [
-            Unacked(target, mailbox, n, payload)
-            for (target, mailbox), outputs in self.unacked.items()
-            for n, payload in outputs
-        ]
         return msgspec.structs.replace(
             self.image,
             why="snapshot",
@@ -280,43 +256,11 @@ class Stream:
             turns=self.turns,
             code=self.family.version if code is None else code,
             clock_ns=self.clock_ns,
-            unacked=unacked,
-            children=list(self.children.values()),
+            unacked=self.outputs.images(),
+            children=list(self.outputs.children.values()),
         )
 
-    def _waiting(self) -> list[BatchImage]:
-        found = [
-            BatchImage(
-                one.arrival, mailbox, sender, one.epoch, one.first_n, [bytes(payload) for payload in one.payloads]
-            )
-            for (sender, mailbox), waiting in self.waiting.items()
-            for one in waiting
-        ]
-        return sorted(found, key=lambda image: image.arrival)
-
     # --- transitions --------------------------------------------------------------------------------------------------
-
-    def _take(self, sender: str, mailbox: int, epoch: int, n: int, most: int) -> tuple[list[Any], int]:
-        """Messages from number `n` on, at most `most`, out of what waits, as a list and where in it they begin."""
-        queue = self.waiting.get((sender, mailbox))
-        for place, waits in enumerate(queue or ()):
-            at = n - waits.first_n
-            if waits.epoch == epoch and 0 <= at < len(waits.payloads):
-                assert queue is not None
-                return self._take_of(queue, place, at, most), 0
-        raise Wrong(f"{self.name} handled message {n} of {sender}, epoch {epoch}, which does not wait for it")
-
-    def _take_of(self, queue: deque[Waiting], place: int, at: int, most: int) -> list[Any]:
-        waits = queue[place]
-        payloads = waits.payloads
-        taken = payloads[at : at + most] if at or most < len(payloads) else payloads
-        rest, end = payloads[:at], at + len(taken)
-        del queue[place]
-        if end < len(payloads):
-            queue.insert(place, Waiting(waits.arrival, waits.epoch, waits.first_n + end, payloads[end:]))
-        if rest:
-            queue.insert(place, Waiting(waits.arrival, waits.epoch, waits.first_n, rest))
-        return taken
 
     def _next_turn(self, now_ns: int, code: str) -> None:
         if self.turns == self.until:
@@ -391,29 +335,10 @@ class Stream:
         return Delivery(question.sender, question.mailbox, box.decode(question.message))
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
-        """Number and keep what is sent, keep who is spawned; the checksum of all."""
-        first = outputs[0]
-        if len(outputs) == 1 and isinstance(first, Outgoing):
-            payload = encode(first.message)
-            self._sent(first, payload)
-            return self._digest.outgoing(first.target, first.mailbox, payload)
-        found = self._digest.outputs(outputs, self._sent)
-        for output in outputs:
-            if isinstance(output, Spawned):
-                state = None if output.state is None else encode(output.state)
-                child = Child(output.name, output.family, encode(output.params), state)
-                self.children.setdefault(output.name, child)
-            elif isinstance(output, Stopped):
-                self.ended()
-        return found
-
-    def _sent(self, output: Outgoing, payload: bytes) -> None:
-        way = output.target, output.mailbox
-        queue = self.unacked.get(way)
-        if queue is None:
-            queue = self.unacked[way] = deque()
-        queue.append((self.numbers.number(output.target, output.mailbox), payload))
-        self.sent += 1
+        """What outputs mean for the stream; their checksum."""
+        if outputs[-1].__class__ is Stopped:
+            self.ended()
+        return self.outputs.perform(outputs)
 
     def _diverge(self, result: int, outputs: int, outcome: Outcome[Any], found: int) -> None:
         made = outcome.outputs if isinstance(outcome, Committed) else ()

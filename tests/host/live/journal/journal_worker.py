@@ -114,7 +114,7 @@ class Worker:
         cell = Cell(stream.family, stream.configuration, stream.env, {})
         engine = self.engines[name] = Engine(cell, stream.image.mode, stream.epoch)
         engine.turns = stream.turns
-        engine.numbers = stream.numbers
+        engine.numbers = stream.outputs.numbers
         if stream.question is not None:
             cause = stream._cause(stream.question)
             engine.standing = (cause, stream.question.at_ns, stream.question.answers)

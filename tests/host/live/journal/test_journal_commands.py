@@ -131,7 +131,7 @@ def test_export_and_import_carry_everything(data: str, capsys: pytest.CaptureFix
     other = str(tmp_path / "other")
     assert ask(capsys, "journal", "import", archive, other)[0]["files"] == 3
     assert ask(capsys, "replay", other)[0]["state"] == ask(capsys, "replay", data)[0]["state"]
-    assert run(["journal", "import", archive, other]) == 4
+    assert run(["journal", "import", archive, other]) == 9
     folder = data_folder.log_folder(other, "bank")
     assert Worker(folder).engines["bank"].epoch == 2
 

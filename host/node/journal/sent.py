@@ -1,0 +1,63 @@
+"""What an engine has sent and spawned, as its log tells: numbers, outputs nobody acknowledged, children."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from engines.model import Outgoing, Output, Spawned, encode
+from host.node.journal.digest import Digest
+from host.node.journal.numbering import Numbers
+from host.node.journal.records import Acked, Child, StreamImage, Unacked
+
+
+class Sent:
+    """Mutable, one an engine."""
+
+    __slots__ = ("_digest", "children", "count", "numbers", "unacked")
+
+    def __init__(self, image: StreamImage, digest: Digest) -> None:
+        self.numbers = Numbers(image.cell.ways, image.cell.ways_from_n)
+        self.unacked: dict[tuple[str, int], deque[tuple[int, bytes]]] = {}
+        for output in image.unacked:
+            self.unacked.setdefault((output.target, output.mailbox), deque()).append((output.n, output.payload))
+        self.children = {child.name: child for child in image.children}
+        self.count = image.cell.counters[2]
+        self._digest = digest
+
+    def perform(self, outputs: tuple[Output, ...]) -> int:
+        """Number and keep what is sent, keep who is spawned; the checksum of all. Outputs are not empty."""
+        first = outputs[0]
+        if len(outputs) == 1 and isinstance(first, Outgoing):
+            payload = encode(first.message)
+            self._keep(first, payload)
+            return self._digest.outgoing(first.target, first.mailbox, payload)
+        for output in outputs:
+            if isinstance(output, Spawned):
+                state = None if output.state is None else encode(output.state)
+                child = Child(output.name, output.family, encode(output.params), state)
+                self.children.setdefault(output.name, child)
+        return self._digest.outputs(outputs, self._keep)
+
+    def acked(self, acked: Acked) -> None:
+        """Outputs below a number need no sending again."""
+        waiting = self.unacked.get((acked.target, acked.mailbox))
+        while waiting and waiting[0][0] < acked.next_n:
+            waiting.popleft()
+        if waiting is not None and not waiting:
+            del self.unacked[acked.target, acked.mailbox]
+
+    def images(self) -> list[Unacked]:
+        """The outputs that are not acknowledged, in order for each target."""
+        return [
+            Unacked(target, mailbox, n, payload)
+            for (target, mailbox), outputs in self.unacked.items()
+            for n, payload in outputs
+        ]
+
+    def _keep(self, output: Outgoing, payload: bytes) -> None:
+        way = output.target, output.mailbox
+        queue = self.unacked.get(way)
+        if queue is None:
+            queue = self.unacked[way] = deque()
+        queue.append((self.numbers.number(output.target, output.mailbox), payload))
+        self.count += 1

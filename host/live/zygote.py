@@ -33,6 +33,7 @@ import msgspec
 from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.packets import Channel, close_all
 from host.live.supervisor.zygote_start import SOCKET_FD
+from host.live.title import show_title
 from host.live.wire import Packet
 from host.node.endings import CODE_MEMORY
 from transport.port import Closed
@@ -65,10 +66,14 @@ class Ahead(Packet):
 
 
 class Fork(Packet):
-    """A child that runs `entry`. Descriptor: [its socket]. `name` is what `ps` of the system shows, 15 bytes of it."""
+    """A child that runs `entry`. Descriptor: [its socket].
+
+    `name` and `title` are what the system's `top` and `ps` show, 15 bytes and about 40.
+    """
 
     entry: Literal["worker", "inspect"]
     name: str
+    title: str
 
 
 def main() -> None:
@@ -84,6 +89,7 @@ def main() -> None:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     _warm_up()
+    show_title("enginehost: zygote", "zygote")
     _serve(channel, supervisor)
 
 
@@ -162,7 +168,7 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         os.setsid()
         await_parent(supervisor, ADOPTION_NS_MAX)
         die_with(supervisor)
-        _show_name(request.name)
+        show_title(request.title, request.name)
         import_module(ENTRIES[request.entry]).main(SOCKET_FD)
         code = 0
     except Orphaned:
@@ -177,11 +183,6 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _show_name(name: str) -> None:
-    with open("/proc/self/comm", "w", encoding="utf-8", errors="ignore") as comm:
-        comm.write(name)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class Inspector:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                self._nursery.bear(Fork("inspect", "families"), theirs.fileno())
+                self._nursery.bear(Fork("inspect", "families", "enginehost: looks at families"), theirs.fileno())
             ours.setblocking(False)
             try:
                 async with asyncio.timeout(DEADLINE_NS / 1e9):

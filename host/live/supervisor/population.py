@@ -80,7 +80,10 @@ def launch(node: Node, slot: Slot) -> None:
 def bear(node: Node, slot: Slot) -> Process:
     """A process that belongs to `slot`, not booted yet."""
     take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
-    return Process(node.nursery, node.reaper, Fork("worker", f"engines/{slot.number}"), take, ended)
+    names = [resident.name for resident in node.directory.in_slot(slot.number)] or ["-"]
+    more = f" +{len(names) - 1}" if len(names) > 1 else ""
+    fork = Fork("worker", names[0], f"enginehost: {node.spec.node}/{slot.number} {names[0]}{more}")
+    return Process(node.nursery, node.reaper, fork, take, ended)
 
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:

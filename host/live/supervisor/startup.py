@@ -21,6 +21,7 @@ from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim, lock_data
 from host.live.supervisor.zygote_start import StartedZygote
+from host.live.title import show_title
 from host.live.zygote import Ahead
 from transport.port import Closed
 
@@ -115,6 +116,7 @@ def _run(
     spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: Progress, is_attached: bool
 ) -> int:
     _make_room_for_descriptors()
+    show_title(f"enginehost: {spec.node}", "enginehost")
     os.makedirs(data, exist_ok=True)
     lock_data(data)
     log_fd = _open_log(data)

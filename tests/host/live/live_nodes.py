@@ -116,6 +116,11 @@ class World:
         mark = f"{MARK}={self.folder}".encode()
         return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, mark)]
 
+    def shown(self, pid: int) -> tuple[str, str]:
+        """What `ps` and `top` show of a process."""
+        proc = Path("/proc", str(pid))
+        return (proc / "cmdline").read_text().rstrip("\0"), (proc / "comm").read_text().strip()
+
     def left(self) -> list[str]:
         """What nodes have left: processes, shared memory, files of the runtime folder."""
         runtime = self.folder / "run" / "enginehost"

@@ -16,7 +16,7 @@ def test_a_zygote_survives_a_fork_that_fails() -> None:
         if os.getuid() == 0:
             os.setresuid(65534, 65534, 65534)  # the limit does not hold for root
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-        zygote._fork_twice(zygote.Fork("worker", "nobody"), [theirs.fileno()], os.getpid())
+        zygote._fork_twice(zygote.Fork("worker", "nobody", "nobody"), [theirs.fileno()], os.getpid())
         os._exit(42)
     theirs.close()
     assert ours.recv(1) == b"", "the supervisor takes the end of file for the end of a process that never was"

@@ -34,6 +34,17 @@ def test_a_node_starts_works_and_leaves_nothing(world: World) -> None:
     assert world.left() == []
 
 
+def test_the_system_shows_which_process_is_whose(world: World) -> None:
+    """An operator who looks with `ps` or `top` sees a row of equal names, and kills the wrong one."""
+    with world.up(world.spec(counter("a"), counter("a.1"), node="n")) as node:
+        seen = {pid: world.shown(pid) for pid in world.processes()}
+        slots = {item["pid"]: f"enginehost: n/{item['slot']} {name}" for name, item in node.ps().items()}
+        assert {pid: title for pid, (title, _) in seen.items() if pid in slots} == slots
+        assert {short for pid, (_, short) in seen.items() if pid in slots} == {"a", "a.1"}
+        assert seen.pop(node.pid) == ("enginehost: n", "enginehost")
+        assert ("enginehost: zygote", "zygote") in seen.values()
+
+
 @pytest.mark.parametrize("kind", ["one", "group"])
 def test_engines_that_share_a_slot_share_a_process(world: World, kind: str) -> None:
     """A placement is ignored, or changes what engines do."""

@@ -34,7 +34,7 @@
 #define NEVER INT64_MAX
 
 /* Words of host.node.progress. */
-enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORDS_USED };
+enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9, WORDS_USED };
 
 static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
 
@@ -457,13 +457,14 @@ static int run_frame(Cycle *self, struct lane_frame *frame)
 
 /* --- a cycle ------------------------------------------------------------------------------------------------------ */
 
-/* Brings the words up to date, as `Tally.show`: nothing is parked. */
+/* Brings the words up to date, as `Scheduler.show`: nothing is parked or held. */
 static void show_tally(Cycle *self)
 {
     self->words[WORD_HANDLED] = number_in(self->tally, Tally_handled);
     self->words[WORD_RECEIVED] = number_in(self->tally, Tally_received);
     self->words[WORD_SENT] = number_in(self->tally, Tally_sent);
     self->words[WORD_PARKED] = 0;
+    self->words[WORD_UNSENT] = 0;
 }
 
 /* What Python has to go on with: the frame that was begun, if any, and the outputs so far. NULL with an exception. */
@@ -505,6 +506,8 @@ static int cycle(Cycle *self, PyObject **left)
         return -1;
     if (taken == 0)
         return 0;
+    if (self->pending_count > 0)
+        self->words[WORD_UNSENT] = self->pending_count;
     if (self->api->release(self->link) < 0)
         return -1;
     verdict = send_pending(self);

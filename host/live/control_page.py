@@ -8,12 +8,13 @@ numbers may be a message old, and the names are read when they are meant, that i
 |--------|------|-------------|------------------------------------------------------------------------------|
 | 0      | 8    | u64         | MAGIC, checked by both sides                                                 |
 | 8      | 8    | u64         | reserved, 0                                                                  |
-| 16     | 64   | u64[8]      | the words of `host.node.progress`, in its order                              |
-| 80     | 8    | u64         | bytes of the engine's name                                                   |
-| 88     | 8    | u64         | bytes of the sender's name                                                   |
-| 96     | 1024 | UTF-8       | name of the engine in flight                                                 |
-| 1120   | 1024 | UTF-8       | name of the sender of the message in flight                                  |
-| 2144   | 1952 |             | reserved                                                                     |
+| 16     | 88   | u64[11]     | the words of `host.node.progress`, in its order                              |
+| 104    | 8    |             | reserved                                                                     |
+| 112    | 8    | u64         | bytes of the engine's name                                                   |
+| 120    | 8    | u64         | bytes of the sender's name                                                   |
+| 128    | 1024 | UTF-8       | name of the engine in flight                                                 |
+| 1152   | 1024 | UTF-8       | name of the sender of the message in flight                                  |
+| 2176   | 1920 |             | reserved                                                                     |
 | 4096   |      | UTF-8       | stacks of the worker's threads, as faulthandler writes them on SIGUSR1        |
 
 The stacks lie beyond what is mapped and are written with write(2), by a handler that needs neither the interpreter's
@@ -37,16 +38,16 @@ from host.node.progress import Words
 from transport.port import Broken
 
 PAGE_BYTES: Final = 4_096
-MAGIC: Final = 0x31_45_47_41_50_48_45  # "EHPAGE1", little-endian
+MAGIC: Final = 0x32_45_47_41_50_48_45  # "EHPAGE2", little-endian
 NAME_BYTES_MAX: Final = 1_024
 STACKS_BYTES_MAX: Final = 16 * 1024
 """Of stacks that are read; faulthandler writes a hundred frames a thread."""
 
 _WORDS_AT: Final = 16
 _WORDS: Final = struct.Struct(f"={progress.WORDS}Q")
-_LENGTHS_AT: Final = 80
-_ENGINE_AT: Final = 96
-_SENDER_AT: Final = 1_120
+_LENGTHS_AT: Final = 112
+_ENGINE_AT: Final = 128
+_SENDER_AT: Final = 1_152
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -67,7 +67,7 @@ class Boot(Packet):
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
-    `fallen`: messages in which processes of this slot died.
+    `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one.
     """
 
     node: str
@@ -89,6 +89,7 @@ class Boot(Packet):
     memory_bytes: int | None = None
     cpu_ns: int | None = None
     arena_bytes: int = ARENA_BYTES
+    journal: str = ""
 
 
 class Attach(Packet):
@@ -133,7 +134,10 @@ class End(Packet):
 
 
 class Query(Packet):
-    """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("": all); answered by `Reply` with `id`."""
+    """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("": all); answered by `Reply` with `id`.
+
+    The supervisor asks for `stuck` too: `host.node.circles.Stuck` as plain data.
+    """
 
     id: int
     kind: str
@@ -152,6 +156,19 @@ class Unpark(Packet):
     """What an engine was parked for is dealt with: it takes triggers again."""
 
     engine: str
+
+
+class Allow(Packet):
+    """The engine is in a circle of stopped ones: its mailboxes get their allowance, its senders go on."""
+
+    engine: str
+
+
+class Lose(Packet):
+    """The allowance of `target` is spent: what `engine` has for it is lost, for as long as `engine` is full."""
+
+    engine: str
+    target: str
 
 
 class Freeze(Packet):
@@ -187,6 +204,8 @@ ToWorker = (
     | Query
     | Answer
     | Unpark
+    | Allow
+    | Lose
     | Freeze
     | Thaw
     | Adopt

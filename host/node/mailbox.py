@@ -97,11 +97,15 @@ class Inbox:
         self.capacity = spec.capacity
         self.policy = "wait" if spec.policy == "drop-oldest" and not box.lossy else spec.policy
         self.stored_max = spec.stored_max
-        self.stop_at = max(1, spec.capacity * 3 // 4)
-        self.go_at = spec.capacity // 2
+        self.set_bounds()
         self.batches: deque[Batch] = NOTHING
         self.depth = 0
         self.has_views = False
+
+    def set_bounds(self) -> None:
+        """Say stop and go where the capacity wants it."""
+        self.stop_at = max(1, self.capacity * 3 // 4)
+        self.go_at = self.capacity // 2
 
     def find_decode(self) -> Callable[[bytes], Any]:
         """The box's decoder, at hand as `decode` from now on: made with the first message, many never get one."""

@@ -4,7 +4,8 @@ A message is immutable, so the receiver gets the object itself, if its class is 
 loaded from different versions of a module have different classes of one name, and there the codec translates.
 
 An engine that sends to itself, or whose stop closes a circle of stopped engines in this slot, would wait for ever.
-There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`.
+There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`. A circle
+through other slots is found by the node (`host.node.circles`), which says whose sends are lost.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 ALLOWANCE: Final = 2
 """Times the capacity that a mailbox in a circle takes."""
 
+DEADLOCK: Final = "deadlock"
+"""What a send in a circle dies of when that is spent."""
+
 
 def post_here(
     outbox: Outbox, scheduler: Scheduler, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any
@@ -38,10 +42,13 @@ def post_here(
         outbox.bury("undeclared_mailbox", cell, here.name, mailbox, message, "")
         return None
     if here.is_stopping and inbox.policy == "wait":
+        if outbox.relief.loses(cell, here.name):
+            outbox.bury(DEADLOCK, cell, here.name, mailbox, message, "")
+            return None
         if not closes_circle(scheduler.cells, cell, here):
             return ("stop", here.name)
         if inbox.depth >= ALLOWANCE * inbox.capacity:
-            outbox.bury("deadlock", cell, here.name, mailbox, message, "")
+            outbox.bury(DEADLOCK, cell, here.name, mailbox, message, "")
             return None
     try:
         shared = _for_neighbour(inbox, message)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, in_parts, view
 from host.node.cell import Cell
-from host.node.neighbours import post_here
+from host.node.neighbours import DEADLOCK, post_here
+from host.node.relief import Relief
 from host.node.report import NoteLine
 from host.node.routing import DEGRADED
 from host.node.set_aside import PARKED
@@ -43,7 +44,7 @@ numbers of those closed, so that one that is opened again is never taken for a r
 
 
 class Outbox:
-    """Mutable, one a slot. `link` None: there is nothing outside this slot."""
+    """Mutable, one a slot. `link` None: there is nothing outside this slot. `held` counts messages that are held."""
 
     _scheduler: Scheduler
 
@@ -53,6 +54,8 @@ class Outbox:
         self.link = link
         self.stops: dict[str, int] = {}
         self.signals = Signals()
+        self.relief = Relief()
+        self.held = 0
         self.on_news: Callable[[], None] = lambda: None
         self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
         self._births = births
@@ -67,7 +70,7 @@ class Outbox:
     @property
     def is_calm(self) -> bool:
         """Whether nothing is held and no signal waits."""
-        return not self.waiting and not self.signals.pending
+        return not self.waiting and not self.signals.pending and not self.relief.allowed
 
     # --- releasing ----------------------------------------------------------------------------------------------------
 
@@ -92,6 +95,8 @@ class Outbox:
                         self._perform(cell, output)
         if self.waiting:
             self.poll_room()
+        if self.relief.allowed:
+            self.relief.restore()
         if self.signals.pending and self.link is not None:
             self.signals.send(self.link)
 
@@ -106,21 +111,28 @@ class Outbox:
     def post(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
         """Send, or hold behind what is held for this target already."""
         if cell.held and target in cell.held:
-            cell.held[target].append((mailbox, message))
+            self.hold_more(cell, target, mailbox, message)
         elif (cause := self.try_post(cell, target, mailbox, message)) is not None:
             self.hold(cell, target, [(mailbox, message)], cause)
 
     def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Cause) -> None:
         """Keep messages (there may be none) until `cause` is gone; then `cell` is woken."""
         cell.held[target] = deque(messages)
+        self.held += len(messages)
         cell.let_views_go()
         self._wait_for(cause, cell, target)
         self._scheduler.turns.rearm(cell)
 
+    def hold_more(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
+        """Keep a message behind what is held for `target`."""
+        cell.held[target].append((mailbox, message))
+        self.held += 1
+
     def take_in(self, cell: Cell) -> None:
         """What a cell brings along unsent waits until the node says where it goes."""
-        for target in cell.held:
+        for target, queue in cell.held.items():
             if target != PARKED:
+                self.held += len(queue)
                 self._wait_for(self._ask(target), cell, target)
 
     def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
@@ -130,6 +142,7 @@ class Outbox:
         for cell in self.waiting.pop(("route", target), {}).values():
             taken += [(cell.name, mailbox, message) for mailbox, message in cell.held.pop(target)]
             self._scheduler.wake(cell)
+        self.held -= len(taken)
         return taken
 
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
@@ -141,7 +154,7 @@ class Outbox:
         if here is not None:
             return post_here(self, self._scheduler, cell, way, here, mailbox, message)
         if target in self.stops:
-            return ("stop", target)
+            return self._stopped(cell, target, mailbox, message)
         outlet = way.outlet or self._open(cell, way, target, mailbox)
         if outlet is None:
             return self._nowhere(cell, target, mailbox, message)
@@ -157,6 +170,13 @@ class Outbox:
             return self._nowhere(cell, target, mailbox, message)
         cell.sent += 1
         self._scheduler.tally.sent += 1
+        return None
+
+    def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
+        """The target said stop: wait for its word, unless the node found that to be without end."""
+        if not self.relief.loses(cell, target):
+            return ("stop", target)
+        self.bury(DEADLOCK, cell, target, mailbox, message, "")
         return None
 
     def _no_room(self, cell: Cell, target: str, mailbox: int, message: Any, peer: int) -> Cause | None:
@@ -231,18 +251,33 @@ class Outbox:
     def go(self, target: str) -> None:
         """`target` takes messages again."""
         self.stops.pop(target, None)
+        self.relief.forget(target)
         self._retry(("stop", target))
+
+    def lose(self, engine: str, target: str) -> None:
+        """In a circle, `engine` loses what it has for `target`, if it still waits for that."""
+        cause: Cause = ("stop", target)
+        cell = self.waiting.get(cause, {}).pop((engine, target), None)
+        if cell is not None:
+            self.waiting = {cause: cells for cause, cells in self.waiting.items() if cells}
+            self.relief.lose(cell, target)
+            self._post_held(cell, target)
 
     def restarted(self, peer: int) -> None:
         """The slot has a new process: it has stopped nobody, and was stopped by nobody."""
         for target in [target for target, slot in self.stops.items() if slot == peer]:
             self.go(target)
+        self._untell(peer)
+
+    def _untell(self, peer: int) -> None:
         for cell in self._scheduler.cells.values():
             cell.told -= {peer}
 
     def detached(self, peer: int) -> None:
         """The slot is not linked any more; names that were there are looked up again."""
         self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
+        self._untell(peer)
+        self.signals.forget(peer)
         for name in [name for name, slot in self._routes.items() if slot == peer]:
             del self._routes[name]
         self._retry(("room", peer))
@@ -273,12 +308,14 @@ class Outbox:
                 self._wait_for(cause, cell, target)
                 return
             queue.popleft()
+            self.held -= 1
         del cell.held[target]
         self._scheduler.wake(cell)
 
     def _give_up(self, cause: Cause, target: str, reason: str) -> None:
         for cell in self.waiting.pop(cause, {}).values():
             for mailbox, message in cell.held.pop(target):
+                self.held -= 1
                 self.bury(reason, cell, target, mailbox, message, "")
             self._scheduler.wake(cell)
 

@@ -4,6 +4,10 @@ A row of words with one writer, and the names of the stream whose message is in 
 control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is 0 while
 the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The numbers of a
 stream start at 1. The counters are brought up to date at the end of a cycle, and before heads move when mail is parked.
+
+What a kill costs is PARKED + STANDING messages that were taken, and UNSENT ones that were made, at most. Each is raised
+before the heads move and lowered only after what it counted is elsewhere, so no instant shows too few; the messages of
+a batch under way are counted until their cycle is over.
 """
 
 from __future__ import annotations
@@ -26,7 +30,13 @@ MAILBOX: Final = 6
 """Mailbox of the stream in flight; `TIMERS` while timers are handled."""
 EPOCH: Final = 7
 """Epoch of the stream in flight."""
-WORDS: Final = 8
+STANDING: Final = 8
+"""Engines that stand at a choice with a message, which has left its mailbox: it dies with the process."""
+UNSENT: Final = 9
+"""Messages sent by committed transitions that have not left: held, or, within a cycle, about to leave."""
+STUCK: Final = 10
+"""Whether an engine is full and has something held: then it may be in a circle (`host.node.circles`)."""
+WORDS: Final = 11
 """Words in a row."""
 
 TIMERS: Final = (1 << 32) - 1

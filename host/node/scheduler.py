@@ -25,7 +25,7 @@ from host.node.cell import STRIDE_MAX, Cell
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
-from host.node.progress import Progress, Tally
+from host.node.progress import STUCK, UNSENT, Progress, Tally
 from host.node.report import Report
 from host.node.turns import Turns
 
@@ -98,6 +98,7 @@ class Scheduler:
         if not cell.is_ended:
             self.cells[cell.name] = cell
             self.tally.received += cell.depth
+            self.turns.count_standing(cell, 1)
             if cell.is_stopping:
                 self._stopping[cell] = None
         self.arrivals.continue_after(cell)
@@ -121,7 +122,7 @@ class Scheduler:
             self.report.bury_all("ended", cell.name, inbox.number, self.clock(), dropped)
         self.turns.bury_suspended(cell)
         if cell.is_stopping:
-            self._go(cell)
+            self.say_go(cell)
 
     def answer(self, engine: str, choice: str) -> str:
         """A user's choice for an engine; "" when it was taken, else why not."""
@@ -208,20 +209,26 @@ class Scheduler:
         Most of the time nothing waits, nothing did, and nobody was told to stop.
         """
         tally = self.tally
+        if self.turns.outputs:
+            self._words[UNSENT] = self.outbox.held + sum([len(outputs) for _, outputs in self.turns.outputs])
         if tally.received == tally.handled and not tally.parked and not self._stopping:
             return
         for cell in self._ready:
             self._apply_bounds(cell)
         for cell in tuple(self._stopping):
             if all(inbox.depth <= inbox.go_at and not inbox.is_heavy(2) for inbox in cell.inboxes.values()):
-                self._go(cell)
+                self.say_go(cell)
         tally.show(self._words)
 
     def show(self) -> None:
         """Bring the counters up to date."""
-        self.tally.show(self._words)
+        words = self._words
+        self.tally.show(words)
+        words[UNSENT] = self.outbox.held
+        words[STUCK] = int(bool(self._stopping) and any(cell.held for cell in self._stopping))
 
-    def _go(self, cell: Cell) -> None:
+    def say_go(self, cell: Cell) -> None:
+        """Senders to `cell`, which said stop, go on."""
         del self._stopping[cell]
         cell.is_stopping = False
         self.outbox.signals.go(cell)

@@ -5,6 +5,8 @@ Only the last word counts: a stop that has not left yet is forgotten when go fol
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from host.node.cell import NOBODY, Cell
 from transport.port import KIND_GO, KIND_STOP, Closed, Link
 
@@ -29,10 +31,15 @@ class Signals:
         cell.told = NOBODY
 
     def send(self, link: Link) -> None:
-        """Say what can be said; a lane without room is tried again at the next call, a lane that is gone never."""
+        """Say what can be said; a lane without room, or one that is not attached yet, is tried again at the next call.
+
+        The process that takes a slot over in a reload may run before it hears of its peers.
+        """
         for (peer, target), kind in tuple(self.pending.items()):
-            try:
+            with suppress(Closed):
                 if link.signal(peer, kind, target):
                     del self.pending[peer, target]
-            except Closed:
-                del self.pending[peer, target]
+
+    def forget(self, peer: int) -> None:
+        """The slot is gone for good."""
+        self.pending = {at: kind for at, kind in self.pending.items() if at[0] != peer}

@@ -40,7 +40,7 @@ from host.node.answers import AnswerLog, Recorded
 from host.node.cell import Cell, Suspension
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
-from host.node.progress import EPOCH, MAILBOX, STARTED_NS, TIMERS, N, Progress, Tally
+from host.node.progress import EPOCH, MAILBOX, STANDING, STARTED_NS, TIMERS, N, Progress, Tally
 from host.node.report import Report, Standing
 from host.node.set_aside import set_aside, trigger_of
 
@@ -184,6 +184,7 @@ class Turns:
         self._shown = (cell, sender, mailbox, epoch)
 
     def _answer(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
+        self.count_standing(cell, -1)
         cell.suspension = None
         self._report.standing.append(Standing(cell.name))
         answers = self._record(cell, suspension.at_ns, suspension.answers, answer)
@@ -255,6 +256,7 @@ class Turns:
         timeout_ns = question.timeout_ns
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
+        self.count_standing(cell, 1)
         shown_deadline = None if timeout_ns is None else deadline_ns
         self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline, cause))
         self.rearm(cell)
@@ -273,9 +275,15 @@ class Turns:
             timers = timers.without(handle.name)
         cell.env = msgspec.structs.replace(cell.env, timers=timers)
 
+    def count_standing(self, cell: Cell, change: int) -> None:
+        """Engines that stand at a choice with a message are one more or one less, if `cell` is such."""
+        if cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
+            self._words[STANDING] += change
+
     def bury_suspended(self, cell: Cell) -> None:
         """The cell is ended from outside: a message it stood at a choice for was taken and will not be handled."""
         if cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
+            self.count_standing(cell, -1)
             self._bury_cause(cell, "ended", cell.suspension.cause, "")
 
     def bury(

@@ -34,7 +34,7 @@ from host.live.supervisor.slots import Slot
 from host.live.wire import End, InFlight, Letter
 from host.node.endings import Ended, classify, wants_restart
 from host.node.poison import Trigger, after_death
-from host.node.progress import PARKED
+from host.node.progress import PARKED, STANDING, UNSENT
 from host.node.routing import Missing
 from host.node.supervision import Ending, GiveUp, History, judge
 
@@ -109,16 +109,29 @@ def _bury_suspended(node: Node, slot: Slot) -> None:
 
     It left the lane when it was given, so nobody drains it again. Crash points: a process killed before it moved the
     heads of its lanes gets the message again; one killed after that and before it said `Waits`, some microseconds in a
-    cycle, takes it along.
+    cycle, takes its content along, and the control page says how many there were.
     """
-    standing = [waits for r in node.directory.in_slot(slot.number) if (waits := node.waits.pop(r.name, None))]
+    residents = node.directory.in_slot(slot.number)
+    if any(resident.spec.durability != "volatile" for resident in residents):
+        return  # in a log, or beside one: what is lost of a volatile neighbour cannot be told from the page
+    standing = [waits for r in residents if (waits := node.waits.pop(r.name, None))]
     letters = [
         Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")
         for w in standing
     ]
+    unnamed = slot.memory.moves()[STANDING] - sum(bool(waits.sender) for waits in standing)
+    letters += [_unnamed(node, slot) for _ in range(unnamed)]
     if letters:
         node.letters.add({"crashed": len(letters)}, letters)
         node.sessions.take_letters(letters)
+
+
+def _unnamed(node: Node, slot: Slot) -> Letter:
+    """A message that an engine stood at a choice for, of which nothing is left but that it was there."""
+    residents = node.directory.in_slot(slot.number)
+    engine = residents[0].name if len(residents) == 1 else ""
+    detail = f"stood at a choice in slot {slot.number}; its content died with the process"
+    return Letter("crashed", "", engine, 0, node.now_ns(), None, detail)
 
 
 def _why(node: Node, slot: Slot, pid: int, ending: Ending) -> Ended:
@@ -178,7 +191,9 @@ def _restart(node: Node, slot: Slot) -> None:
 def _report(node: Node, slot: Slot, pid: int, ending: Ending, ended: Ended, in_flight: InFlight | None = None) -> None:
     residents = node.directory.in_slot(slot.number)
     facts: dict[str, Any] = {"slot": slot.number, "pid": pid, "reason": ended.reason, "detail": ended.detail}
-    facts |= {"code": ending.code, "signal": _signal_name(ending), "lost": slot.memory.moves()[PARKED]}
+    words = slot.memory.moves()
+    facts |= {"code": ending.code, "signal": _signal_name(ending)}
+    facts |= {"lost": words[PARKED] + words[STANDING], "unsent": words[UNSENT]}
     for resident in residents[:NAMED_MAX]:
         node.event("crashed", resident.name, **facts, **_flight(resident.name, in_flight))
     if len(residents) > NAMED_MAX:

@@ -30,6 +30,7 @@ from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
 from host.live.lifeline import become_subreaper
 from host.live.supervisor import groups, population
+from host.live.supervisor.circles import Untangling
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.groups import Group
 from host.live.supervisor.memory import SlotTransport
@@ -99,11 +100,13 @@ class _Service:
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
         watching = asyncio.create_task(Watching(node, self._spec.supervision, node.memory_kills).run())
+        untangling = asyncio.create_task(Untangling(node).run())
         try:
             return await self._live()
         finally:
             tending.cancel()
             watching.cancel()
+            untangling.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
             if self._control is not None:
@@ -183,6 +186,7 @@ class _Service:
             now_ns=now_ns,
             started_ns=now_ns(),
             data=self._data,
+            epoch=_epoch(self._spec, self._data),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
             limits=limits,
@@ -194,6 +198,7 @@ class _Service:
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
         node.sessions = Sessions(memory, link, attach, self._bury)
+        node.sessions.epoch = node.epoch + 1
         return node
 
     async def _or_stop(self, work: Awaitable[T]) -> T | None:
@@ -275,6 +280,15 @@ class _Service:
     def _fail(self, error: str, message: str) -> int:
         self._progress.tell(Response("failed", list(self._faults), error=error, message=message))
         return EXIT_CODES[error]
+
+
+def _epoch(spec: NodeSpec, data: str) -> int:
+    """Where the epochs of this life begin; counted only where a journal could remember an earlier one's."""
+    if all(engine.durability == "volatile" for engine in spec.engines):
+        return 0
+    from host.live.journal.data_folder import begin_life
+
+    return begin_life(data, spec.node, spec.roots) << 32
 
 
 def _limits(spec: SupervisionSpec) -> Limits:

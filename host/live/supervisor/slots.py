@@ -92,7 +92,7 @@ class Memory(Protocol):
         """The message a process that died was handling, from the control page."""
 
     def moves(self) -> tuple[int, ...]:
-        """The words of the control page: which change whenever the process gets something done; the first is `N`."""
+        """The words of the control page, in the order of `host.node.progress`."""
 
     def stuck_at(self) -> Stuck:
         """Where the process stands now, and what `dump_stack` brought."""
@@ -105,7 +105,7 @@ class Memory(Protocol):
 
 
 class Slot:
-    """One numbered place. `linked` are the slots it has been attached to, `unready` the engines it still waits for.
+    """One numbered place. `share` is what its engines have in common: its name in a journal. `linked` are the slots it has been attached to, `unready` the engines it still waits for.
 
     `killing` is why we kill its process, `settled` is set while its process is up, `fallen` are the messages in which
     processes died and that none has laid to rest yet, oldest first.
@@ -115,6 +115,7 @@ class Slot:
         self.number = plan.slot
         self.device = plan.device
         self.core = plan.core
+        self.share = ""
         self.memory = memory
         self.spawned = spawned
         self.state: State = "starting"

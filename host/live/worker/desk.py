@@ -6,6 +6,7 @@ frozen reads on without running anything.
 
 from __future__ import annotations
 
+import os
 import select
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -15,6 +16,8 @@ from host.live import wire
 from host.live.packets import close_all, memory_file
 from host.live.worker.own_link import Attach
 from host.live.worker.views import show
+from host.node.circles import QUERY
+from host.node.relief import stuck_here
 from host.node.set_aside import unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
@@ -88,6 +91,10 @@ class Desk:
                 worker.channel.send(wire.Reply(number, None, worker.scheduler.answer(engine, choice)))
             case wire.Unpark(engine):
                 self._unpark(engine)
+            case wire.Allow(engine):
+                worker.outbox.relief.allow(worker.scheduler, engine)
+            case wire.Lose(engine, target):
+                worker.outbox.lose(engine, target)
             case wire.Freeze():
                 self._freeze()
             case wire.Exit(drain_ns):
@@ -113,6 +120,9 @@ class Desk:
 
     def _answer_query(self, query: wire.Query) -> None:
         scheduler = self._worker.scheduler
+        if query.kind == QUERY:
+            self._reply(query.id, msgspec.to_builtins(stuck_here(scheduler, os.getpid())))
+            return
         cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
         try:
             items = show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock())

@@ -119,13 +119,14 @@ class DriverHost:
         if queue is not None:
             if not queue or len(queue) >= HELD_MAX:
                 return False
-            queue.append((mailbox, message))
+            outbox.hold_more(cell, name, mailbox, message)
             return True
         cause = outbox.try_post(cell, name, mailbox, message)
         self._pump.soon()
         if cause is None:
             way = cell.ways.get((name, mailbox))
-            if way is not None and way.outlet is not None and not self._emits_blobs:
+            is_usual = name not in outbox.stops and not self._emits_blobs
+            if is_usual and way is not None and way.outlet is not None:
                 self._ready[target] = way.outlet.send
             return True
         is_kept = cause[0] == "route"

@@ -29,6 +29,10 @@ from engines.model import Message, Ref, encode
 from host.config.spec import MailboxSpec
 from host.node.inline import InlineNode
 from host.node.mailbox import LARGE_MAX
+from host.node.progress import STANDING, STUCK, UNSENT
+from host.node.signals import Signals
+from transport.local import Hub
+from transport.port import KIND_GO
 
 SECOND = 1_000_000_000
 
@@ -198,3 +202,38 @@ def test_some_large_messages_say_stop_as_many_small_ones_do() -> None:
     inline.scheduler.park()
     assert not cell.is_stopping
     assert inbox.depth == LARGE_MAX // 2 - 1
+
+
+def test_a_go_waits_for_a_lane_that_is_attached_later() -> None:
+    """False if a process that takes a slot over said go before it heard of its peers, and they waited for ever."""
+    hub, signals, cell = Hub(), Signals(), node().add("recorder", RECORDER)
+    link, peer = hub.link(1), hub.link(2)
+    peer.attach(1)
+    cell.told = frozenset({2, 3})
+    signals.go(cell)
+    signals.send(link)
+    link.attach(2)
+    signals.send(link)
+    link.flush()
+    assert [(frame.kind, frame.target) for frame in peer.drain(10)] == [(KIND_GO, "recorder")]
+    assert list(signals.pending) == [(3, "recorder")]
+    signals.forget(3)
+    assert not signals.pending
+    link.close()
+    peer.close()
+
+
+def test_messages_that_are_held_are_counted() -> None:
+    """False if the control page showed fewer unsent messages than a kill would cost."""
+    inline = suspended(MailboxSpec(capacity=8))
+    inline.add("forwarder", FORWARDER)
+    inline.scheduler.cells["forwarder"].stride = 1
+    inline.send("forwarder", *[Pass(Ref("asker"), n) for n in range(20)])
+    inline.run_until_idle()
+    held = inline.scheduler.cells["forwarder"].held["asker"]
+    words = inline.progress.words
+    assert (words[UNSENT], words[STANDING]) == (len(held), 1)
+    assert len(held) > 0
+    inline.answer("asker", "yes")
+    inline.run_until_idle()
+    assert (words[UNSENT], words[STANDING], words[STUCK]) == (0, 0, 0)

@@ -173,7 +173,6 @@ def begin(
     """
     _set_aside(folder, found.cut)
     number = max([0, *numbers_of(folder, ".log"), *numbers_of(folder, ".arc")]) + 1
-    kind = kind_written()
     carried = found.tail.batches if durable and _is_in_last_segment(found) else []
     base = carried[0].head.position if carried else found.scan.end
     synced = found.scan.synced
@@ -181,10 +180,13 @@ def begin(
         _sync_all(folder)
         synced = base
     chain = found.tail.chain if carried else found.scan.chain
+    kind = carried[0].kind if carried else kind_written()
     identity = found.log_id or log_id or os.urandom(LOG_ID_BYTES)
     head = SegmentHead(kind, number, base, synced, clock(), identity, boot, chain)
     journal = Journal(folder, head, checksums()[kind], clock, durable=durable, segment_bytes=segment_bytes)
     journal.open_segment(_carry(journal, found.tail) if carried else b"")
+    if kind != kind_written():
+        journal = _with_own_checksum(folder, journal, clock, segment_bytes)
     _say_alive(journal, found, boot, clock())
     if found.is_lost:
         folder.remove(LOST)
@@ -221,6 +223,16 @@ def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> 
     journal.append()
     if journal.is_durable:
         journal.sync()
+
+
+def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int], segment_bytes: int) -> Journal:
+    """The writer behind one whose segment has the checksum of another build, as the outputs in its turns have."""
+    before, kind = carrier.head, kind_written()
+    place = (before.number + 1, carrier.position, carrier.synced, clock())
+    head = SegmentHead(kind, *place, before.log_id, before.boot_id, carrier.chain)
+    journal = Journal(folder, head, checksums()[kind], clock, durable=True, segment_bytes=segment_bytes)
+    journal.open_segment()
+    return journal
 
 
 def _set_aside(folder: Folder, cut: Cut | None) -> None:

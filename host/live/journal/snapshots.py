@@ -84,6 +84,11 @@ class Snapshots:
         log_bytes = self._journal.position - self._at_position
         return snapshot_due(turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a child writes one."""
+        return self._running is not None
+
     def start(self, state: Callable[[], LogState]) -> int:
         """Begin a segment and fork a child that writes what `state` returns; a descriptor that says when it is done.
 

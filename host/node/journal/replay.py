@@ -48,7 +48,10 @@ class Mail(NamedTuple):
 
 
 class LogState(msgspec.Struct, frozen=True, array_like=True):
-    """What a snapshot holds. Interfaces are kept once for each code digest; the images' own are empty."""
+    """What a snapshot holds. Interfaces are kept once for each code digest; the images' own are empty.
+
+    `turns` are those of all engines there are, for whoever looks at a snapshot from outside.
+    """
 
     node: str
     arrivals: int
@@ -56,6 +59,7 @@ class LogState(msgspec.Struct, frozen=True, array_like=True):
     streams: list[StreamImage]
     ended: list[str]
     interfaces: dict[str, dict[str, Any]]
+    turns: int = 0
 
 
 def log_state(node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str]) -> LogState:
@@ -65,7 +69,7 @@ def log_state(node: str, arrivals: int, clock_ns: int, images: Iterable[StreamIm
     for image in images:
         interfaces[image.code] = image.cell.interface
         bare.append(msgspec.structs.replace(image, cell=msgspec.structs.replace(image.cell, interface={})))
-    return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces)
+    return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces, turns)
 
 
 class Replay:
@@ -140,7 +144,7 @@ class Replay:
     def state(self) -> LogState:
         """What a snapshot would hold now. Families are loaded, so the images are in their versions."""
         images = [stream.as_image() for stream in self.streams.values()]
-        return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended)
+        return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
 
     def _record(self, kind: int, number: int, body: memoryview) -> None:
         if kind == Kind.NAME:

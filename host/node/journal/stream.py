@@ -40,6 +40,7 @@ from host.node.deadlines import NEVER
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
+from host.node.journal.numbering import Numbers
 from host.node.journal.records import (
     TURN,
     Answered,
@@ -220,6 +221,11 @@ class Stream:
     def unacked(self) -> dict[tuple[str, int], deque[tuple[int, bytes]]]:
         """Outputs by target and mailbox, as (number, bytes), that may have to be sent again."""
         return self.outputs.unacked
+
+    @property
+    def numbers(self) -> Numbers:
+        """The next number of each stream it sends."""
+        return self.outputs.numbers
 
     @property
     def children(self) -> dict[str, Child]:

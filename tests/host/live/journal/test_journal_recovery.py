@@ -133,3 +133,20 @@ def test_outputs_that_differ_stop_the_replay(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"bank, turn 2: recorded committed with outputs 00000007") as caught:
         recovered(folder)
     assert caught.value.outputs
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+@pytest.mark.parametrize("builds", [("off", "auto"), ("auto", "off")])
+def test_a_log_goes_on_under_the_other_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, builds: tuple[str, str]
+) -> None:
+    """False if a node with a compiler and one without could not read, and carry on, each other's logs."""
+    folder = folder_at(tmp_path)
+    for life, build in enumerate([*builds, *builds], 1):
+        monkeypatch.setenv("ENGINEHOST_NATIVE", build)
+        worker = Worker(folder, mode)
+        if life == 1:
+            worker.bear("bank")
+        worker.mail("alice", "bank", [Pay(1, PAID), Pay(2, PAID)])
+        worker.commit()
+        assert recovered(folder).streams["bank"].turns == 2 * life

@@ -65,7 +65,7 @@ def values(shape: shapes.Type) -> st.SearchStrategy[Any]:
 def _plain(shape: shapes.Type) -> st.SearchStrategy[Any]:
     match shape:
         case shapes.IntType(ge=least):
-            return st.integers(max(least or 0, 0), 50)
+            return st.integers(max(least or 0, 0), 12)
         case shapes.StrType():
             return st.sampled_from(NAMES)
         case shapes.BytesType(min_length=least, max_length=most):

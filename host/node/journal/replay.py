@@ -62,7 +62,9 @@ class LogState(msgspec.Struct, frozen=True, array_like=True):
     turns: int = 0
 
 
-def log_state(node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str]) -> LogState:
+def log_state(
+    node: str, arrivals: int, clock_ns: int, images: Iterable[StreamImage], ended: Iterable[str], turns: int = 0
+) -> LogState:
     """The state of a log from the images of its engines."""
     interfaces: dict[str, dict[str, Any]] = {}
     bare = []

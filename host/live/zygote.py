@@ -152,6 +152,7 @@ def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
         return
     if between == 0:
         try:
+            os.setsid()  # what is killed with the zygote's group is nobody's worker
             if os.fork() == 0:
                 _become(request, descriptors[0], supervisor)
         finally:

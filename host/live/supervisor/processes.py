@@ -21,6 +21,7 @@ from typing import Final
 from host.live.packets import channel_pair, close_all, supervisor_end
 from host.live.supervisor.line import Line
 from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.orphans import end_group
 from host.live.wire import Hello, Packet, ToSupervisor
 from host.live.zygote import Fork
 from host.node.supervision import Ending
@@ -34,7 +35,7 @@ PACKETS_PER_TURN: Final = 64
 
 
 class Reaper:
-    """Reads how children ended. Grandchildren that lost their parent come here too, and are only cleared away."""
+    """Reads how children ended, and ends what they started. Grandchildren that lost their parent come here too."""
 
     def __init__(self) -> None:
         self._endings: dict[int, Ending] = {}
@@ -43,11 +44,13 @@ class Reaper:
         """Take all endings there are; the supervisor calls it at every end it sees and once in a while."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            end_group(ended.si_pid)
+            pid, status = os.waitpid(ended.si_pid, 0)
             self._endings[pid] = _ending(status)
             if len(self._endings) > ENDINGS_MAX:
                 del self._endings[next(iter(self._endings))]

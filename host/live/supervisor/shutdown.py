@@ -4,7 +4,7 @@ The processes of a group leave one after the other, the last one first, each wit
 once.
 
 A slot that waits for its next process is stopped first, so none is born on the way. A candidate of a reload just goes;
-who owns its slot is told like the others.
+who owns its slot is told like the others. What families started and left behind is killed last.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from host.live.supervisor.groups import shutdown_ns_of
 from host.live.supervisor.node import Node
+from host.live.supervisor.orphans import end_children
 from host.live.supervisor.slots import Slot
 from host.live.wire import Exit
 
@@ -40,11 +41,12 @@ async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
         _kill(node, slot, killed)
     await _or_kill([process.wait(KILL_NS) for process in processes], asyncio.Event())
     node.event("down", "", pid=os.getpid(), killed=killed)
+    node.nursery.close()
+    await end_children(node.reaper.collect)
     _give_back(node)
 
 
 def _give_back(node: Node) -> None:
-    node.nursery.close()
     for slot in node.slots.values():
         slot.memory.close()
     node.sessions.close()

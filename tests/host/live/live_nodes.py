@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,6 +120,15 @@ class World:
         """What `ps` and `top` show of a process."""
         proc = Path("/proc", str(pid))
         return (proc / "cmdline").read_text().rstrip("\0"), (proc / "comm").read_text().strip()
+
+    def sessions(self, program: str) -> list[int]:
+        """The sessions of those of `processes` that run this program."""
+        found = []
+        for pid in self.processes():
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if self.shown(pid)[1] == program:
+                    found.append(os.getsid(pid))
+        return found
 
     def left(self) -> list[str]:
         """What nodes have left: processes, shared memory, files of the runtime folder."""

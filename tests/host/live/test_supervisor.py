@@ -222,6 +222,19 @@ def test_workers_outlive_the_zygote(world: World) -> None:
         assert (node.total("a"), node.total("b")) == (0, 1)
 
 
+def test_programs_that_a_family_starts_end_with_their_process_and_daemons_with_the_node(world: World) -> None:
+    """A restart starts a program beside the one that is there, or `down` leaves some running."""
+    with world.up(world.spec(EngineSpec("a", "trailing:COUNTER"))) as node:
+        pid = node.ps()["a"]["pid"]
+        until(lambda: pid in world.sessions("sleep"), "the program of its family")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: node.events("restarted", "a"), "the restart")
+        until(lambda: pid not in world.sessions("sleep"), "the end of its program")
+        assert len(world.sessions("sleep")) > 1, "daemons go with the node"
+        node.end()
+        assert world.left() == []
+
+
 def test_followers_hear_what_is_new(world: World) -> None:
     """`events -f` and `logs -f` show the past only."""
     with world.up(world.spec(counter("a"))) as node:

@@ -7,16 +7,21 @@ import time
 from engines.model import (
     Arrived,
     Become,
+    Box,
     Choose,
     Config,
     Device,
     DeviceHost,
     Effects,
+    Elapsed,
     Family,
+    Handle,
     Interaction,
     Message,
     Ref,
     Send,
+    SetTimer,
+    Timer,
     Value,
     interactive_rule,
     rule,
@@ -44,6 +49,7 @@ class Place(Config):
     next: Ref[Drop]
     take_ms: float = 1.0
     copies: int = 2
+    burst: int = 200
 
 
 class Counts(Value):
@@ -76,6 +82,33 @@ def hold(order: Hold, t: Arrived[Hold, Place, Counts]) -> Interaction[Counts, Dr
 
 
 RELAY = Family("relay", config=Place, accepts=Drop | Pour | Hold, emits=Drop, state=Counts()).rules(hand_on, pour, hold)
+
+LOSSY_BOX = Box(0, accepts=Drop | Pour | Hold, lossy=True)
+LEAKY = Family("leaky", config=Place, accepts=Drop | Pour | Hold, emits=Drop, state=Counts(), boxes=[LOSSY_BOX]).rules(
+    hand_on, pour, hold
+)
+"""The same, with a mailbox that may lose what is old."""
+
+NEXT = Timer("next")
+TICK_NS = 1_000_000
+
+
+@rule
+def begin(order: Pour, t: Arrived[Pour, Place, Counts]) -> Effects[Counts, Drop]:
+    """Timers: the first tick. State, messages, engines: none."""
+    return [SetTimer(NEXT, after_ns=TICK_NS)]
+
+
+@rule(timer=NEXT)
+def flow(handle: Handle, t: Elapsed[Place, Counts]) -> Effects[Counts, Drop]:
+    """State: counts. Messages: a burst. Timers: the next tick. Engines: none."""
+    burst = t.config.burst
+    counts = Counts(0, t.env.state.made + burst)
+    return [Become(counts), *(Send(t.config.next, Drop(0)) for _ in range(burst)), SetTimer(NEXT, after_ns=TICK_NS)]
+
+
+FLOOD = Family("flood", config=Place, accepts=Pour, emits=Drop, state=Counts(), timers=[NEXT]).rules(begin, flow)
+"""Sends for ever, as much as it may."""
 
 
 class Driver:

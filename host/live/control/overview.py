@@ -46,10 +46,13 @@ async def list_engines(node: Node) -> list[dict[str, Any]]:
     stats = {item["engine"]: item for reply in replies if reply is not None and reply.payload for item in reply.payload}
     residents = list(node.directory)
     node.rates.keep({resident.name for resident in residents})
-    return [_engine_item(node, resident, stats.get(resident.name, {}), answered) for resident in residents]
+    memory = {number: _memory_bytes(slot) for number, slot in node.slots.items()}
+    return [_engine_item(node, resident, stats.get(resident.name, {}), answered, memory) for resident in residents]
 
 
-def _engine_item(node: Node, resident: Resident, stats: dict[str, Any], answered: set[int]) -> dict[str, Any]:
+def _engine_item(
+    node: Node, resident: Resident, stats: dict[str, Any], answered: set[int], memory: dict[int, int]
+) -> dict[str, Any]:
     slot, running, waits = node.slots[resident.slot], node.running.get(resident.name), node.waits.get(resident.name)
     sample = _sample(node, resident.name, stats)
     return {
@@ -69,7 +72,7 @@ def _engine_item(node: Node, resident: Resident, stats: dict[str, Any], answered
         "wait": node.spec.transport.wait,
         "native": node.transport.native,
         "fault": node.faults.get(resident.name, ""),
-        "memory_bytes": _memory_bytes(slot),
+        "memory_bytes": memory[slot.number],
     }
 
 

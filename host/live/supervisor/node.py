@@ -89,6 +89,8 @@ class Node:
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
     reloads: dict[int, Reload] = field(default_factory=dict)
+    farewells: set[asyncio.Task[None]] = field(default_factory=set)
+    """Slots that are dissolved as soon as their peers let go."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None

@@ -16,10 +16,11 @@ import msgspec
 from host.config.spec import EngineSpec
 from host.live.packets import encoded_bytes, parcels
 from host.live.supervisor import links
+from host.live.supervisor.farewell import take_leave
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, Deliver, Exit, InFlight, Letter
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, Deliver, InFlight, Letter
 from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned
@@ -33,13 +34,6 @@ BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 
 FALLEN_BYTES_MAX: Final = 16 * 1024
 """Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
-
-REST_S: Final = 0.5
-"""A slot whose last engine ended stays that long, so that peers hear of the end before the lane goes."""
-
-FAREWELL_NS: Final = 200_000_000
-"""For a process that leaves such a slot to make dead letters of what still came."""
-
 
 class TooBig(Exception):
     """An engine's parameters and initial state do not fit into a packet."""
@@ -168,7 +162,7 @@ def bury(node: Node, resident: Resident) -> None:
     slot.unready.discard(resident.name)
     links.tell_gone(node, slot, resident.name, "ended")
     if slot.spawned and not node.directory.in_slot(slot.number) and slot.state != "stopping":
-        _dissolve(node, slot)
+        _dissolve(node, slot, resident.name)
 
 
 def remove(node: Node, slot: Slot) -> None:
@@ -178,13 +172,14 @@ def remove(node: Node, slot: Slot) -> None:
     slot.memory.close()
 
 
-def _dissolve(node: Node, slot: Slot) -> None:
+def _dissolve(node: Node, slot: Slot, name: str) -> None:
     slot.move("stop")
-    process = slot.process
-    if process is None:
+    if slot.process is None:
         remove(node, slot)
         return
-    asyncio.get_running_loop().call_later(REST_S, process.send, Exit(FAREWELL_NS))
+    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, name))
+    node.farewells.add(task)
+    task.add_done_callback(node.farewells.discard)
 
 
 def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned: bool = False) -> Slot:

@@ -278,6 +278,28 @@ def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
         assert set(node.ps()) == {"b"}
 
 
+def test_a_peer_that_is_late_to_hear_of_an_end_loses_nothing(world: World) -> None:
+    """What a stuck process sent to a child that ended meanwhile vanishes with the child's lanes."""
+    relay = EngineSpec("relay", "relaying:RELAY")
+    with world.up(world.spec(counter("a"), relay, spawned="process")) as node:
+        node.send("a", "Breed")
+        until(lambda: node.ps().get("a/child", {}).get("state") == "running", "the child")
+        node.send("relay", "Pass", to="a/child")
+        until(lambda: node.total("a/child") == 1, "a lane from the relay to the child")
+        late, child = node.ps()["relay"]["pid"], node.ps()["a/child"]["pid"]
+        os.kill(late, signal.SIGSTOP)
+        node.send("a/child", "End")
+        until(lambda: node.events("ended", "a/child"), "the end of the child")
+        with pytest.raises(ControlError, match="no Total came back within 1 s"):
+            asked = {"engine": "relay", "tag": "Pass", "fields": {"to": ["json", "a/child"]}, "wait": "Total"}
+            node.ask("send", **asked, timeout_ns=1_000_000_000)
+        assert child in world.processes()
+        os.kill(late, signal.SIGCONT)
+        letters = until(lambda: node.ask("dead_letters", limit=10), "the dead letter")
+        assert [(x["reason"], x["sender"], x["target"]) for x in letters] == [("ended", "relay", "a/child")]
+        until(lambda: child not in world.processes(), "the end of the child's process")
+
+
 def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(world: World) -> None:
     """A script that repeats what may have arrived is told that it never did."""
     with world.up(world.spec(counter("a"))) as node:

@@ -1,0 +1,42 @@
+"""The end of a slot that was made for a spawned engine, once nobody can send to it any more.
+
+1. the engine ended: its peers were told that the name has no slot any more (`links.tell_gone`);
+2. each process that is linked with the slot is asked something, behind that news: its answer says that it took the
+   news, and that what it sent before lies in its lane. One that is stuck or stopped is waited for, as long as it is
+   there; one that ended is followed by another, which never heard of the name, or hears that it ended;
+3. the slot's process makes dead letters of what lies in its lanes, and leaves; the supervisor frees number and memory.
+
+The awkward case is a peer that is linked while others are waited for: it asked for the name before the engine ended, and
+is asked in the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Slot
+from host.live.wire import Exit
+
+ANSWER_NS: Final = 3_600_000_000_000
+"""After which a peer that did not answer is asked again."""
+
+FAREWELL_NS: Final = 200_000_000
+"""For the process that leaves to make dead letters of what lies in its lanes."""
+
+
+async def take_leave(node: Node, slot: Slot, process: Process, name: str) -> None:
+    """Have `process` leave a slot whose last engine, `name`, ended, as soon as nobody sends to it any more."""
+    confirmed: set[Process] = set()
+    while asked := _peers(node, slot) - confirmed:
+        answers = await asyncio.gather(*(node.queries.ask(peer, "stats", name, ANSWER_NS) for peer in asked))
+        confirmed |= {peer for peer, answer in zip(asked, answers, strict=True) if answer is not None}
+    process.send(Exit(FAREWELL_NS))
+
+
+def _peers(node: Node, slot: Slot) -> set[Process]:
+    """Processes that may still send to the slot."""
+    linked = (node.slots[number].process for number in slot.linked - {SLOT_SUPERVISOR})
+    return {process for process in linked if process is not None and process.is_alive}

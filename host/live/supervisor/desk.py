@@ -8,8 +8,9 @@ dropped: it has been replaced and is about to end.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -41,6 +42,10 @@ from host.live.wire import (
 from host.node.supervision import Ending
 
 
+BIRTHS_LOST_MAX: Final = 3
+"""Births of one slot in a row that may die with the zygote before that counts as a death like others."""
+
+
 class PacketDesk:
     """The `Desk` of a live node."""
 
@@ -48,6 +53,7 @@ class PacketDesk:
         self._node = node
         self._is_device = is_device
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: Counter[int] = Counter()
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
         """As `Desk.take`."""
@@ -67,7 +73,9 @@ class PacketDesk:
         if process is not slot.process:
             return
         slot.process = None
-        if node.phase == "starting" and slot.state == "starting":
+        if slot.state == "starting" and process.is_lost_birth and self._lost[slot.number] < BIRTHS_LOST_MAX:
+            self._repeat_birth(slot)
+        elif node.phase == "starting" and slot.state == "starting":
             restarts.failed_to_start(node, slot, process.pid, ending)
         elif slot.state == "recalled":
             restarts.recalled(node, slot, process.pid, ending)
@@ -75,6 +83,12 @@ class PacketDesk:
             restarts.crashed(node, slot, process.pid, ending)
         elif node.phase != "stopping":
             population.remove(node, slot)
+
+    def _repeat_birth(self, slot: Slot) -> None:
+        """The zygote died before it had forked what was asked of it: nothing ran, so nothing crashed."""
+        self._lost[slot.number] += 1
+        self._node.event("birth_repeated", "", slot=slot.number)
+        population.launch(self._node, slot)
 
     def _take_from_owner(self, slot: Slot, packet: ToSupervisor, descriptors: list[int]) -> None:
         node = self._node
@@ -115,6 +129,7 @@ class PacketDesk:
     def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
         node = self._node
         assert slot.process is not None
+        self._lost.pop(slot.number, None)
         for engine in map(self._sharing_interface, engines):
             if engine.name in slot.unready or engine.name not in node.running:
                 node.rates.begin(engine.name, node.now_ns())

@@ -6,8 +6,8 @@
    there; one that ended is followed by another, which never heard of the name, or hears that it ended;
 3. the slot's process makes dead letters of what lies in its lanes, and leaves; the supervisor frees number and memory.
 
-The awkward case is a peer that is linked while others are waited for: it asked for the name before the engine ended, and
-is asked in the next round.
+The awkward case is a peer that is linked while others are waited for, because it asked for the name before the engine
+ended: it is asked in the next round.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ class Nursery:
         self._channel: Channel[Packet] | None = None
         self._adopt(zygote)
 
-    def bear(self, request: Fork, socket_fd: int) -> None:
+    def bear(self, request: Fork, socket_fd: int) -> int:
         """Have a child forked that owns `socket_fd`, which the caller closes. A dead zygote is replaced first.
 
-        Raises `Closed` when the new one is dead too.
+        Returns which zygote was asked. Raises `Closed` when the new one is dead too.
         """
         for _ in range(2):
             channel = self._channel or self._adopt(exec_zygote())
@@ -46,10 +46,14 @@ class Nursery:
                 channel.send(request, (socket_fd,))
                 while channel.waiting and select.select([], [channel], [], ROOM_S)[1]:
                     channel.flush()
-                return
+                return self.pid
             except Closed:
                 self.close()
         raise Closed("zygote: dies as soon as it is started")
+
+    def has_lost(self, zygote: int) -> bool:
+        """Whether a zygote that was asked is gone. It never says anything, so what can be read is the end of file."""
+        return self._channel is None or zygote != self.pid or bool(select.select([self._channel], [], [], 0)[0])
 
     def close(self) -> None:
         """Let the zygote go: it reads the end of file. Idempotent."""

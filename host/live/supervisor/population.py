@@ -35,6 +35,7 @@ BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 FALLEN_BYTES_MAX: Final = 16 * 1024
 """Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
 
+
 class TooBig(Exception):
     """An engine's parameters and initial state do not fit into a packet."""
 

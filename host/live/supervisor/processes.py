@@ -4,7 +4,7 @@ A `Process` is one incarnation. It begins as a socket pair whose far end goes to
 worker reads waits in the kernel, so nobody waits for a birth. It says who it is with `Hello`; from then on its pidfd
 tells when it has ended, and how, the reaper reads. `on_end` is called exactly once, whatever happens:
 
-    no Hello, end of file    the zygote died first, or the fork failed: nothing ever ran, `Ending()` says neither
+    no Hello, end of file    the zygote died first (`is_lost_birth`), or the fork failed: nothing ever ran, `Ending()`
     Hello, pidfd readable    the ordinary end, after every packet it sent was handled
     end of file, no pidfd    a worker that closed its socket and lives on is killed
 """
@@ -73,6 +73,7 @@ class Process:
         on_end: Callable[[Process, Ending], None],
     ) -> None:
         self.pid = 0
+        self._nursery = nursery
         self._reaper = reaper
         self._on_packet = on_packet
         self._on_end = on_end
@@ -83,12 +84,17 @@ class Process:
         self._line = Line(supervisor_end(ours))
         self._loop.add_reader(self._line.fd, self.hear)
         with theirs:
-            nursery.bear(request, theirs.fileno())
+            self._zygote = nursery.bear(request, theirs.fileno())
 
     @property
     def is_alive(self) -> bool:
         """False once it ended."""
         return not self._ended.is_set()
+
+    @property
+    def is_lost_birth(self) -> bool:
+        """Whether this never was a process, because the zygote that should have forked it is gone."""
+        return self.pid == 0 and self._nursery.has_lost(self._zygote)
 
     def send(self, packet: Packet, *descriptors: int) -> None:
         """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way."""

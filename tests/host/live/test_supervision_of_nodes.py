@@ -255,8 +255,8 @@ def test_a_limit_of_processor_time_ends_the_process_that_reached_it(world: World
         assert node.total("b") == 0
 
 
-def test_a_process_that_is_never_born_is_tried_again(world: World) -> None:
-    """A zygote that dies with a birth under way leaves a slot without a process for ever."""
+def test_a_birth_that_dies_with_its_zygote_is_repeated_by_the_next_one(world: World) -> None:
+    """A slot is left without a process for ever, or a crash is told, and counted, of a process that never was."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=FREE)) as node:
         workers = {item["pid"] for item in node.ps().values()}
         (zygote,) = set(world.processes()) - workers - {node.pid}
@@ -264,8 +264,10 @@ def test_a_process_that_is_never_born_is_tried_again(world: World) -> None:
         os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
         event(node, "crashed", "a")
         os.kill(zygote, signal.SIGKILL)
-        assert event(node, "crashed", "a", 2)["reason"] == "never_ran"
+        event(node, "birth_repeated", "")
         until(lambda: is_up(node, "a"), "a birth by the next zygote")
+        assert [crashed["pid"] != 0 for crashed in node.events("crashed", "a")] == [True]
+        assert node.ps()["a"]["restarts"] == 1
         assert node.total("b") == 0
 
 

@@ -290,8 +290,8 @@ def test_a_peer_that_is_late_to_hear_of_an_end_loses_nothing(world: World) -> No
         os.kill(late, signal.SIGSTOP)
         node.send("a/child", "End")
         until(lambda: node.events("ended", "a/child"), "the end of the child")
+        asked = {"engine": "relay", "tag": "Pass", "fields": {"to": ["json", "a/child"]}, "wait": "Total"}
         with pytest.raises(ControlError, match="no Total came back within 1 s"):
-            asked = {"engine": "relay", "tag": "Pass", "fields": {"to": ["json", "a/child"]}, "wait": "Total"}
             node.ask("send", **asked, timeout_ns=1_000_000_000)
         assert child in world.processes()
         os.kill(late, signal.SIGCONT)

@@ -594,6 +594,29 @@ static PyObject *link_has_room(Link *self, PyObject *number)
     return PyBool_FromLong(verdict);
 }
 
+static PyObject *link_published(Link *self, PyObject *number)
+{
+    unsigned peer;
+    if (parse_slot(number, &peer) < 0)
+        return NULL;
+    struct lane *lane = attached_lane(self, peer);
+    return lane == NULL ? NULL : PyLong_FromUnsignedLongLong(lane->published);
+}
+
+static PyObject *link_released(Link *self, PyObject *number)
+{
+    unsigned peer;
+    struct finding finding;
+    if (parse_slot(number, &peer) < 0)
+        return NULL;
+    struct lane *lane = attached_lane(self, peer);
+    if (lane == NULL)
+        return NULL;
+    if (lane_refresh_head(lane, &finding) < 0)
+        return break_lane(self, peer, &finding);
+    return PyLong_FromUnsignedLongLong(lane->head_seen);
+}
+
 /* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 /* Nanoseconds, or -1 for None. -2 with an exception. */
@@ -809,6 +832,8 @@ static PyMethodDef link_methods[] = {
     {"drain", (PyCFunction)link_drain, METH_O, "See transport.port.Link."},
     {"release", (PyCFunction)link_release, METH_NOARGS, "See transport.port.Link."},
     {"has_room", (PyCFunction)link_has_room, METH_O, "See transport.port.Link."},
+    {"published", (PyCFunction)link_published, METH_O, "See transport.port.Link."},
+    {"released", (PyCFunction)link_released, METH_O, "See transport.port.Link."},
     {"wait", (PyCFunction)link_wait, METH_O, "See transport.port.Link."},
     {"watch", (PyCFunction)link_watch, METH_O, "See transport.port.Link."},
     {"unwatch", (PyCFunction)link_unwatch, METH_O, "See transport.port.Link."},

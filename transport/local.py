@@ -52,6 +52,7 @@ class LocalLink:
         self.message_bytes_max = MESSAGE_BYTES_MAX
         self._sending: dict[int, SendingLane] = {}
         self._drained: dict[int, int] = {}
+        self._published: Counter[int] = Counter()
         self._armed = False
         self._open = True
         self._counters: Counter[str] = Counter()
@@ -65,6 +66,7 @@ class LocalLink:
         if peer == self.slot or not 0 <= peer < SLOTS_MAX or peer in self._sending:
             raise ValueError(f"slot {peer} is out of range, this link's own, or attached already")
         kept = sum(sealed.size for sealed in self._hub.lane(self.slot, peer))
+        self._published[peer] = len(self._hub.lane(self.slot, peer))
         self._sending[peer] = lane = SendingLane(
             self.slot, self._hub.lane_bytes, lambda: self._publish(peer, lane), kept, MESSAGE_BYTES_MAX
         )
@@ -98,6 +100,7 @@ class LocalLink:
         with self._hub.lock:
             taken = lane.take()
             self._hub.lane(self.slot, peer).extend(taken)
+            self._published[peer] += len(taken)
             receiver = self._hub.links.get(peer)
             if taken and receiver:
                 receiver.ring()
@@ -161,6 +164,16 @@ class LocalLink:
     def has_room(self, peer: int) -> bool:
         """See `transport.port.Link`."""
         return self._lane_to(peer).room()
+
+    def published(self, peer: int) -> int:
+        """See `transport.port.Link`; counts frames."""
+        self._lane_to(peer)
+        return self._published[peer]
+
+    def released(self, peer: int) -> int:
+        """See `transport.port.Link`."""
+        with self._hub.lock:
+            return self.published(peer) - len(self._hub.lane(self.slot, peer))
 
     def wait(self, timeout_ns: int | None) -> list[int]:
         """See `transport.port.Link`. The time-out is rounded up to milliseconds."""

@@ -159,6 +159,15 @@ class Link(Protocol):
         """Whether a lane that answered False has at least half its capacity free again, and place for a large message
         if it refused one."""
 
+    def published(self, peer: int, /) -> int:
+        """How far the lane to a peer is published: a position that rises with what a flush publishes. Raises `Closed`.
+
+        Positions count from an attachment on; a slot's next process goes on counting, or begins anew.
+        """
+
+    def released(self, peer: int, /) -> int:
+        """Everything published below this position was released by the peer. Raises `Closed`."""
+
     def detach(self, peer: int, /) -> None:
         """Forget a peer that is gone for good; its outlets raise `Closed`. Large messages it had are its no more."""
 

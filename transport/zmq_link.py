@@ -188,6 +188,15 @@ class ZmqLink:
         link = self._attached(peer)
         return link.lane.room() or (self._receive_some() and peer in self._peers and link.lane.room())
 
+    def published(self, peer: int) -> int:
+        """See `transport.port.Link`; counts frames."""
+        return self._attached(peer).outgoing.next_number
+
+    def released(self, peer: int) -> int:
+        """See `transport.port.Link`; acknowledgements that have come are read first."""
+        self._receive_some()
+        return self._attached(peer).outgoing.first_number()
+
     # --- receiving
 
     def drain(self, messages_max: int) -> list[Frame]:

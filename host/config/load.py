@@ -185,6 +185,7 @@ def _engines(name: str, engine: EngineEntry, node: NodeEntry) -> list[EngineSpec
         mailboxes={int(number): _mailbox(box) for number, box in engine.mailboxes.items()},
         placement=_placement(engine.placement or node.placement.default),
         child=child_of(engine),
+        durability=engine.durability,
     )
     if not engine.count:
         return [first]

@@ -117,6 +117,7 @@ class EngineEntry(Written, frozen=True):
     shutdown_ns: Duration | msgspec.UnsetType = msgspec.UNSET
     limits: LimitsEntry = LimitsEntry()
     poison: Literal["skip", "stop", "park"] = "skip"
+    durability: Literal["volatile", "crash", "durable"] = "volatile"
 
 
 class GroupEntry(Written, frozen=True):

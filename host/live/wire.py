@@ -67,7 +67,7 @@ class Boot(Packet):
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
-    `fallen`: messages in which processes of this slot died.
+    `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one.
     """
 
     node: str
@@ -89,6 +89,7 @@ class Boot(Packet):
     memory_bytes: int | None = None
     cpu_ns: int | None = None
     arena_bytes: int = ARENA_BYTES
+    journal: str = ""
 
 
 class Attach(Packet):

@@ -7,7 +7,7 @@ lives beside its parent, or the node is asked to place it; devices are always pl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -32,7 +32,8 @@ class Births:
     def __init__(self, node: str, load: Callable[[str], Declaration[Any, Any, Any]], are_here: bool) -> None:
         self.node = node
         self.load = load
-        self._are_here = are_here
+        self.are_here = are_here
+        self.durability_of: Callable[[Cell], Literal["volatile", "crash", "durable"]] = lambda cell: "volatile"
 
     def bear(self, scheduler: Scheduler, spec: EngineSpec, parent: str | None, number: int) -> Cell | None:
         """An engine by its spec; None when the name is or was in use. Raises `BirthError`, and what loading raises."""
@@ -65,7 +66,7 @@ class Births:
             return
         child = self._child_spec(cell, spawned)
         family = spawned.declared
-        is_here = self._are_here and (family is None or isinstance(family, Family))
+        is_here = self.are_here and (family is None or isinstance(family, Family))
         if is_here:
             is_here = self._spawn_here(scheduler, cell, spawned, child)
         scheduler.report.spawned.append(Child(child, cell.name, is_here, scheduler.cells.get(spawned.name)))
@@ -95,6 +96,7 @@ class Births:
             params=plain(spawned.params) or {},
             state=plain(spawned.state),
             acquaintances=(cell.name,),
+            durability=self.durability_of(cell),
         )
 
 

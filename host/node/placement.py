@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from host.config.spec import EngineSpec, Placement
+from host.config.spec import EngineSpec
 
 SLOT_LAST: Final = 63
 """The highest slot number; with the supervisor's 0 that is `SLOTS_MAX` of the transport, which a test compares."""
@@ -39,7 +39,7 @@ def lay_out(engines: Iterable[EngineSpec], devices: frozenset[str]) -> tuple[Slo
     shares: dict[tuple[bool, str], list[EngineSpec]] = {}
     for engine in engines:
         is_device = engine.name in devices
-        shares.setdefault((is_device, _share(engine.name, engine.placement)), []).append(engine)
+        shares.setdefault((is_device, share_of(engine)), []).append(engine)
     if len(shares) > SLOT_LAST:
         raise NoSlot(f"{len(shares)} processes wanted, {SLOT_LAST} are possible: put engines together in groups")
     return tuple(
@@ -55,8 +55,9 @@ def place_spawned(policy: Literal["parent", "process"], parent_slot: int, taken:
     return next((slot for slot in range(1, SLOT_LAST + 1) if slot not in taken), None)
 
 
-def _share(name: str, placement: Placement) -> str:
+def share_of(engine: EngineSpec) -> str:
     """What engines of one process have in common. A name cannot hold a blank, so the kinds never collide."""
+    name, placement = engine.name, engine.placement
     match placement.kind:
         case "one":
             return "one "

@@ -117,12 +117,12 @@ class Directory:
         return tuple(found)
 
     def succeed(self, slot: int) -> Succession:
-        """The process of `slot` is dead and nothing of its state survives: decide for each engine, and carry it out.
+        """The process of `slot` is dead: decide for each engine whose state died with it, and carry it out.
 
         An engine of the slot without an ancestor there is born again, with its birth raised; everything that descends
-        from one that is born again ends, in whichever slot it lives.
+        from one that is born again ends, in whichever slot it lives. Engines with a journal go on as they were.
         """
-        there = [resident.name for resident in self.in_slot(slot)]
+        there = [resident.name for resident in self.in_slot(slot) if resident.spec.durability == "volatile"]
         doomed = self.descendants(there)
         ended = tuple(gone for name in doomed if (gone := self.end(name)) is not None)
         return Succession(tuple(self._raise_birth(name) for name in there if name in self._residents), ended)

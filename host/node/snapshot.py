@@ -147,7 +147,7 @@ def revive(
     scheduler.outbox.stops.update(image.stops)
     for one in revived:
         cell = Cell(one.family, one.configuration, one.env, one.image.mailboxes)
-        _fill(cell, one.image)
+        fill(cell, one.image)
         prepare(cell)
         scheduler.take_in(cell)
     for letter in image.early:
@@ -202,7 +202,8 @@ def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any]) ->
     return Revived(family, configuration, env, image)
 
 
-def _fill(cell: Cell, image: CellImage) -> None:
+def fill(cell: Cell, image: CellImage) -> None:
+    """Give a new cell what the host keeps beside an engine."""
     for waiting in image.waiting:
         batch = Batch(waiting.arrival, waiting.sender, waiting.epoch, waiting.first_n, waiting.payloads, True)
         cell.inboxes[waiting.mailbox].add(batch)

@@ -54,6 +54,7 @@ class Sessions:
 
     def __init__(self, memory: Memory, link: Link, attach: Attacher, on_late: Callable[[Frame], None]) -> None:
         self.memory = memory
+        self.epoch = 1
         self._link = link
         self._attach = attach
         self._on_late = on_late
@@ -92,7 +93,7 @@ class Sessions:
         """
         while (go := self._go.get((slot, target))) is not None:
             await go.wait()
-        outlet = self._link.outlet(slot, session.name, target, mailbox, 1, 1)
+        outlet = self._link.outlet(slot, session.name, target, mailbox, self.epoch, 1)
         while not self._try_send(outlet, payload):
             await asyncio.sleep(ROOM_S)
 

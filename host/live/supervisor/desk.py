@@ -103,6 +103,7 @@ class PacketDesk:
                 self._take_spawned(slot, children)
             case Stopped(name):
                 population.end_engine(node, name)
+                self._settle(slot)
             case Letters(counts, letters):
                 node.letters.add(counts, letters)
                 node.sessions.take_letters(letters)

@@ -74,6 +74,8 @@ class Node:
     data: str
     quarantine: Quarantine
     memory_kills: MemoryKills
+    epoch: int = 0
+    """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
     limits: Limits = field(default_factory=Limits)
     budget: Budget = field(default_factory=Budget)
     groups: dict[str, Group] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from host.live.supervisor.slots import Slot
 from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, Deliver, InFlight, Letter
 from host.live.zygote import Fork
 from host.node.endings import strongest
-from host.node.placement import SlotPlan, place_spawned
+from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
 def launch(node: Node, slot: Slot) -> None:
     """A new process for all engines of a slot that has none."""
     births = births_of(node, slot)
-    slot.epoch += 1
+    slot.epoch = max(slot.epoch, node.epoch) + 1
     slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
     slot.unready = {birth.spec.name for birth in births}
     slot.settled.clear()
@@ -108,6 +108,7 @@ def send_boot(
         wait=transport.wait,
         lane_bytes=transport.lane_bytes,
         arena_bytes=transport.arena_bytes,
+        journal=_journal(node, slot),
         address=slot.memory.address,
         roots=node.spec.roots,
         births=first,
@@ -124,6 +125,16 @@ def send_boot(
     process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
     for births_more in others:
         process.send(Deliver(births_more))
+
+
+def _journal(node: Node, slot: Slot) -> str:
+    """The folder of the slot's log, made if it is not there; "" where no engine has a journal, or none can."""
+    residents = node.directory.in_slot(slot.number)
+    if slot.device or all(resident.spec.durability == "volatile" for resident in residents):
+        return ""
+    from host.live.journal.data_folder import log_folder
+
+    return log_folder(node.data, slot.share, make=True).path
 
 
 def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
@@ -186,6 +197,7 @@ def _dissolve(node: Node, slot: Slot, name: str) -> None:
 def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned: bool = False) -> Slot:
     slot = Slot(plan, node.transport.memory(plan.slot), spawned=spawned)
     node.slots[plan.slot] = slot
+    slot.share = share_of(residents[0].spec)
     slot.kind = strongest(frozenset(resident.spec.child.restart for resident in residents))
     for resident in residents:
         node.directory.enter(resident)

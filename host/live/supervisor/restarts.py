@@ -112,6 +112,8 @@ def _bury_suspended(node: Node, slot: Slot) -> None:
     cycle, takes its content along, and the control page says how many there were.
     """
     residents = node.directory.in_slot(slot.number)
+    if any(resident.spec.durability != "volatile" for resident in residents):
+        return  # in a log, or beside one: what is lost of a volatile neighbour cannot be told from the page
     standing = [waits for r in residents if (waits := node.waits.pop(r.name, None))]
     letters = [
         Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")

@@ -186,6 +186,7 @@ class _Service:
             now_ns=now_ns,
             started_ns=now_ns(),
             data=self._data,
+            epoch=_epoch(self._spec, self._data),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
             limits=limits,
@@ -197,6 +198,7 @@ class _Service:
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
         node.sessions = Sessions(memory, link, attach, self._bury)
+        node.sessions.epoch = node.epoch + 1
         return node
 
     async def _or_stop(self, work: Awaitable[T]) -> T | None:
@@ -278,6 +280,15 @@ class _Service:
     def _fail(self, error: str, message: str) -> int:
         self._progress.tell(Response("failed", list(self._faults), error=error, message=message))
         return EXIT_CODES[error]
+
+
+def _epoch(spec: NodeSpec, data: str) -> int:
+    """Where the epochs of this life begin; counted only where a journal could remember an earlier one's."""
+    if all(engine.durability == "volatile" for engine in spec.engines):
+        return 0
+    from host.live.journal.lives import begin_life
+
+    return begin_life(data, spec.node, spec.roots) << 32
 
 
 def _limits(spec: SupervisionSpec) -> Limits:

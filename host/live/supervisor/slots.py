@@ -105,7 +105,10 @@ class Memory(Protocol):
 
 
 class Slot:
-    """One numbered place. `share` is what its engines have in common: its name in a journal. `linked` are the slots it has been attached to, `unready` the engines it still waits for.
+    """One numbered place.
+
+    `share` is what its engines have in common, and the name of its log. `linked` are the slots it has been attached
+    to, `unready` the engines it still waits for.
 
     `killing` is why we kill its process, `settled` is set while its process is up, `fallen` are the messages in which
     processes died and that none has laid to rest yet, oldest first.

@@ -224,6 +224,10 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
         from host.live.worker.device_loop import run_devices
 
         run_devices(channel, boot, open_link(boot, descriptors))
+    elif boot.journal:
+        from host.live.worker.journaled import live_journaled
+
+        live_journaled(channel, boot, open_link(boot, descriptors))
     else:
         worker = Worker(channel, boot, open_link(boot, descriptors))
         worker.bear(boot.births)

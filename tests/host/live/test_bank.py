@@ -1,0 +1,107 @@
+"""A bank whose processes are killed at random while money moves: none is lost, none is made."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from live_nodes import LiveNode, World
+
+from host.config.spec import EngineSpec, SupervisionSpec
+from host.live.control.protocol import ControlError
+
+FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
+ACCOUNTS = ("a", "b", "c", "d")
+BALANCE = 1_000_000
+PAUSE_S = 0.05
+SPREE = 20
+SECONDS_A_TRANSFER = 0.2
+
+
+class Bank:
+    """Four accounts and a teller, each in a process of its own, all with a journal."""
+
+    def __init__(self, node: LiveNode, transfers: int, seed: int) -> None:
+        self.node = node
+        self.transfers = transfers
+        self.kills = 0
+        self._pids: dict[str, int] = {}
+        self._chance = random.Random(seed)
+        self._next_kill = time.monotonic()
+
+    def run(self) -> None:
+        """All transfers, with a kill each `PAUSE_S`."""
+        for first in range(1, self.transfers + 1, SPREE):
+            self.node.send("teller", "Spree", accounts=ACCOUNTS, first=first, count=SPREE)
+            while time.monotonic() < self._next_kill:
+                self.credited()
+            self.kill()
+        deadline = time.monotonic() + SECONDS_A_TRANSFER * self.transfers
+        while (credited := self.credited()) < self.transfers:
+            assert time.monotonic() < deadline, f"{credited} of {self.transfers} transfers after {self.kills} kills"
+            self.kill()
+
+    def kill(self) -> None:
+        """One process of the bank, at random, if it is time."""
+        if time.monotonic() < self._next_kill:
+            return
+        self._next_kill = time.monotonic() + PAUSE_S
+        name = self._chance.choice([*ACCOUNTS, "teller"])
+        pid = self.node.ps()[name]["pid"]
+        if pid:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.kills += 1
+
+    def book(self, name: str) -> dict[str, Any]:
+        """The state of an account, {} while it does not answer."""
+        try:
+            found: dict[str, Any] = self.node.ask("state", engine=name)[0]["state"]
+        except ControlError:
+            return {}
+        return found
+
+    def credited(self) -> int:
+        """Credits so far, of accounts that answer."""
+        return sum(self.book(name).get("credited", 0) for name in ACCOUNTS)
+
+
+def spec_of(world: World, mode: Any) -> Any:
+    accounts = [EngineSpec(name, "lasting:ACCOUNT", durability=mode) for name in ACCOUNTS]
+    return world.spec(*accounts, EngineSpec("teller", "lasting:TELLER", durability=mode), supervision=FREE)
+
+
+def check(bank: Bank) -> None:
+    """Sums are what they were, each transfer counts once on both sides, and each sender's came in order."""
+    books = [bank.book(name) for name in ACCOUNTS]
+    assert sum(book["balance"] for book in books) == BALANCE * len(ACCOUNTS)
+    assert sum(book["sent"] for book in books) == bank.transfers
+    assert sum(book["credited"] for book in books) == bank.transfers
+    assert [book["disordered"] for book in books] == [0] * len(ACCOUNTS)
+    print(f"{bank.transfers} transfers, {bank.kills} kills")
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_a_bank_survives_kills_of_its_workers(world: World, mode: str) -> None:
+    """A transfer is lost, applied twice, or overtakes another: 600 transfers."""
+    with world.up(spec_of(world, mode)) as node:
+        bank = Bank(node, 600, seed=7)
+        bank.run()
+        assert bank.kills >= 20
+        check(bank)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_a_bank_survives_many_kills_of_its_workers(world: World, mode: str) -> None:
+    """As above: 10,000 transfers."""
+    with world.up(spec_of(world, mode)) as node:
+        bank = Bank(node, 10_000, seed=11)
+        bank.run()
+        assert bank.kills >= 100
+        check(bank)

@@ -1,0 +1,123 @@
+"""Engines with a journal on live nodes: whatever is killed, their state is there again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from live_nodes import LiveNode, World, until
+
+from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
+
+FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
+MODES = ["crash", "durable"]
+
+
+def lasting(name: str, durability: Any, **rest: Any) -> EngineSpec:
+    return EngineSpec(name, "lasting:LASTING", durability=durability, **rest)
+
+
+def kill_all(world: World) -> None:
+    """Each process in turn, whoever is still there."""
+    for pid in world.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not world.processes(), "the end of all processes")
+
+
+def kill_worker(node: LiveNode, engine: str, restarts: int = 1) -> None:
+    """kill -9, and the next process runs."""
+    os.kill(node.ps()[engine]["pid"], signal.SIGKILL)
+    until(lambda: _is_back(node, engine, restarts), f"the restart of {engine}")
+
+
+def _is_back(node: LiveNode, engine: str, restarts: int) -> bool:
+    item = node.ps().get(engine)
+    return item is not None and item["state"] in ("running", "suspended", "waiting") and item["restarts"] >= restarts
+
+
+@pytest.mark.parametrize("local", ["auto", "zmq"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_state_is_there_after_a_kill_of_its_worker(world: World, mode: str, local: Any) -> None:
+    """What was acknowledged is gone, or counted twice; or a volatile engine beside it is affected."""
+    spec = world.spec(
+        lasting("a", mode), lasting("v", "volatile"), supervision=FREE, transport=TransportSpec(local=local)
+    )
+    with world.up(spec) as node:
+        node.send("v", "Add", amount=7)
+        for kill in range(1, 4):
+            for _ in range(5):
+                node.send("a", "Add")
+            kill_worker(node, "a", kill)
+            assert node.total("a") == 5 * kill
+        assert node.total("v") == 7
+        assert node.ps()["v"]["restarts"] == 0
+        recovered = node.events("recovered", "a")
+        assert [event["mode"] for event in recovered] == [mode] * 3
+        assert recovered[-1]["turns"] >= 15
+        assert len(node.events("restarted", "a")) == len(node.events("crashed", "a")) == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_state_is_there_after_a_kill_of_everything(world: World, mode: str) -> None:
+    """A node that is started again on its data folder begins anew, or takes new mail for repeats of old."""
+    spec = world.spec(lasting("a", mode), supervision=FREE)
+    for life in range(4):
+        with world.up(spec) as node:
+            assert node.total("a") == 5 * life
+            for _ in range(5):
+                node.send("a", "Add")
+            kill_all(world)
+    with world.up(spec) as node:
+        assert node.total("a") == 20
+        assert len(node.events("recovered", "a")) == 1
+        node.end()
+    with world.up(spec) as node:
+        assert node.total("a") == 20
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_timer_and_a_choice_that_stand_survive(world: World, mode: str) -> None:
+    """A timer fires never or twice; a question is forgotten, or its message becomes a dead letter."""
+    spec = world.spec(lasting("t", mode), lasting("q", mode), supervision=FREE)
+    with world.up(spec) as node:
+        node.send("t", "Later", after_ns=300_000_000)
+        node.send("q", "Decide")
+        until(lambda: _stands(node, "q"), "the question")
+        kill_worker(node, "t")
+        kill_worker(node, "q")
+        kill_all(world)
+    with world.up(spec) as node:
+        until(lambda: node.send("t", "Ask", wait="Total")["fired"] == 1, "the timer")
+        until(lambda: _stands(node, "q"), "the question")
+        node.ask("answer", engine="q", choice="yes")
+        kill_all(world)
+    with world.up(spec) as node:
+        assert node.send("q", "Ask", wait="Total")["decided"] == ["yes"]
+        assert node.send("t", "Ask", wait="Total")["fired"] == 1
+
+
+def _stands(node: LiveNode, engine: str) -> bool:
+    return bool(node.ps()[engine]["waits_for"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_children_and_neighbours_survive(world: World, mode: str) -> None:
+    """A spawned child begins anew, or its parent's process does not know it any more."""
+    group = Placement("group", "g")
+    spec = world.spec(lasting("a", mode, placement=group), lasting("v", "volatile", placement=group), supervision=FREE)
+    with world.up(spec) as node:
+        node.send("a", "Bear", word="c")
+        until(lambda: "a/c" in node.ps(), "the child")
+        node.send("a/c", "Add", amount=3)
+        node.send("v", "Add", amount=3)
+        kill_worker(node, "a")
+        assert node.total("a/c") == 3
+        assert node.total("v") == 0, "a volatile engine in the same process begins again"
+        node.send("a/c", "Add", amount=3)
+        kill_all(world)
+    with world.up(spec) as node:
+        assert node.total("a/c") == 6

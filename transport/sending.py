@@ -5,6 +5,9 @@ seals it; a flush publishes what is sealed, and so do a soft limit and a refusal
 consumer releases it, and all of it together stays below `capacity` bytes, counted as the frames' bytes; a large message
 counts as an eighth of the capacity, however large, so that the next is not sent before most are released. A refused
 message is remembered, so that its sender is woken once half the capacity is free.
+
+A link that keeps large frames in an arena (`keep_arena.py`) pledges its chunks when a large message is taken, since a
+flush may not fail for want of them.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from transport.frames import NAME_BYTES_MAX, head_bytes, message_bytes
+from transport.keep_arena import Arena, chunk_count
 from transport.port import (
     FRAME_MESSAGES_MAX,
     KIND_MESSAGES,
@@ -57,6 +61,7 @@ class SendingLane:
         publish: Callable[[], None],
         kept_bytes: int = 0,
         message_bytes_max: int | None = None,
+        arena: Arena | None = None,
     ) -> None:
         self.slot = slot
         self.capacity = capacity
@@ -69,6 +74,9 @@ class SendingLane:
         self.open: OpenFrame | None = None
         self.attached = True
         self.wanted = 0
+        self.wanted_large = 0
+        self.arena = arena
+        self.pledged = 0
 
     def free_bytes(self) -> int:
         """What more the lane takes."""
@@ -82,11 +90,33 @@ class SendingLane:
         self.publish()
         return False
 
+    def claim_large(self, frame_bytes: int, size: int) -> bool:
+        """Whether the arena takes a frame that counts as `size`; a refusal is remembered until it does."""
+        if self.arena is None or self.arena.has(frame_bytes):
+            return True
+        self.wanted, self.wanted_large = size, frame_bytes
+        self.publish()
+        return False
+
+    def pledge(self, frame_bytes: int) -> None:
+        """Set aside what a large frame will take."""
+        if self.arena is not None:
+            self.pledged += chunk_count(frame_bytes)
+            self.arena.pledged += chunk_count(frame_bytes)
+
+    def redeem(self) -> None:
+        """What was set aside is now for what leaves this lane, or for others."""
+        if self.arena is not None:
+            self.arena.pledged -= self.pledged
+            self.pledged = 0
+
     def room(self) -> bool:
         """Whether half the capacity is free, and what the last refused message needs."""
         if self.free_bytes() < max(self.capacity // 2, self.wanted):
             return False
-        self.wanted = 0
+        if self.wanted_large and self.arena is not None and not self.arena.has(self.wanted_large):
+            return False
+        self.wanted = self.wanted_large = 0
         return True
 
     def seal(self) -> None:
@@ -118,6 +148,7 @@ class SendingLane:
     def take(self) -> list[Sealed]:
         """All sealed frames, the open one among them; from now on they are kept."""
         self.seal()
+        self.redeem()
         taken, self.sealed = self.sealed, []
         self.kept_bytes += self.sealed_bytes
         self.sealed_bytes = 0
@@ -143,7 +174,7 @@ class PythonOutlet:
         self._lane = lane
         self._head_bytes = head_bytes(check_name(sender), check_name(target))
         self._payload_bytes_max = lane.message_bytes_max
-        self._large_bytes = lane.capacity // LARGE_SHARE
+        self._large_bytes = min(lane.capacity // LARGE_SHARE, lane.message_bytes_max)
         self.sender = sender
         self.target = target
         self.mailbox = mailbox
@@ -157,9 +188,21 @@ class PythonOutlet:
             raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
         if not lane.attached:
             raise Closed("the peer is not attached any more")
+        if len(payload) > self._large_bytes:
+            return self._send_large(payload)
+        return self._append(payload, message_bytes(len(payload)))
+
+    def _send_large(self, payload: bytes) -> bool:
         if len(payload) > self._payload_bytes_max:
             raise TooLarge(f"a message of {len(payload)} bytes, the most is {self._payload_bytes_max}")
-        size = message_bytes(min(len(payload), self._large_bytes))
+        size, frame_bytes = message_bytes(self._large_bytes), self._head_bytes + message_bytes(len(payload))
+        if not self._lane.claim_large(frame_bytes, size) or not self._append(payload, size):
+            return False
+        self._lane.pledge(frame_bytes)
+        return True
+
+    def _append(self, payload: bytes, size: int) -> bool:
+        lane = self._lane
         gathered = lane.open
         if gathered is None or not self._takes(gathered, size):
             gathered = self._open(size)

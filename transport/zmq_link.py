@@ -1,14 +1,21 @@
 """Links over ZeroMQ ipc sockets, for nodes without native lanes and for those that ask for it.
 
 Each slot binds one PULL socket at its address and connects one PUSH socket to each peer. Plain sockets, drained without
-waiting. ZeroMQ's own threads do the waiting for connections; what must not get lost is numbered and kept here, see
-`zmq_stream`. A frame is kept until the receiver has released it; all that is kept for a peer stays below `lane_bytes`.
+waiting. ZeroMQ's own threads do the waiting for connections; nothing that they hold counts. What must not get lost lies
+in the slot's memory (`keep.py`) before a socket has it, stays there until the receiver has released it, and is sent
+again to a peer that begins anew, or by the slot's next process (`zmq_stream.py`, `zmq_peer.py`). All that is kept for a
+peer stays below `lane_bytes`; large messages also find place in the arena, or are refused.
 
-The awkward case is a peer that died: its successor binds the same address, and the old PUSH socket may have passed
-frames to a connection nobody reads. So the successor's hello, of a life not seen before, replaces that socket by a new
-one, on which everything unacknowledged follows our own hello.
+States of a link: open; open while the slot has a next process, then everything but `close` raises `Broken`; closed.
+States of a peer: attached, its life unknown (only its hello is heard); followed; detached by us or by a finding.
 
-What a lane keeps and this cannot: frames that a killed sender had flushed, but that had not left its memory.
+What a death leaves, beyond what `keep.py` says of each store:
+  before the address is bound   the predecessor's file is there, nobody listens: peers' connections wait
+  bound, peers not attached     their hellos pass unheard; attaching says hello with a new life, which they answer
+  anywhere in the sockets       everything unacknowledged is in a keep
+
+What a lane gives and this cannot: frames reach a receiver without a living process in the sender's slot. Here they come
+with the next one; `settle` is for a process that has none.
 """
 
 from __future__ import annotations
@@ -22,87 +29,82 @@ from typing import Final
 
 import zmq
 
-from transport.frames import HEADER, NAME_BYTES_MAX, decode_frame, encode_frame
-from transport.port import KIND_GO, KIND_STOP, LANE_BYTES, MESSAGE_SHARE, SLOTS_MAX, Broken, Closed, Frame
-from transport.sending import FRAME_SOFT_BYTES_MAX, PythonOutlet, SendingLane
-from transport.zmq_stream import (
-    ENVELOPE,
-    HELLO_REST,
-    TAG_ACK,
-    TAG_DATA,
-    TAG_HELLO,
-    Envelope,
-    Incoming,
-    Marks,
-    Outgoing,
-    unpack_envelope,
-)
+from transport.frames import decode_frame
+from transport.keep import Keep, read_header
+from transport.kept_lane import FRAME_BYTES_MAX
+from transport.port import KIND_GO, KIND_STOP, MESSAGE_BYTES_MAX, SLOTS_MAX, Broken, Closed, Frame
+from transport.sending import PythonOutlet
+from transport.zmq_peer import HWM_MESSAGES, Place, ZmqPeer
+from transport.zmq_stream import DATA_FRONT, ENVELOPE, HELLO_REST, TAG_ACK, TAG_HELLO, Envelope, unpack_envelope
 
 NS_PER_S: Final = 1_000_000_000
 YIELDS_MAX: Final = 20
 """How often `wait="adaptive"` gives way before it sleeps, as in `core.h`."""
-HWM_MESSAGES: Final = 4096
-"""Messages a socket holds for one peer; beyond it frames wait in `Outgoing`."""
 RECEIVES_MAX: Final = 4096
 """Messages taken from the socket in one go, so that acknowledgements cannot hold up a drain."""
-CLOSE_LINGER_MS: Final = 100
-"""How long closing waits for the operating system to take what was flushed."""
-RECONNECT_MS: Final = (5, 200)
-"""First and longest pause between attempts to reach a peer that is not there."""
-
-
-class _Peer:
-    """One attached slot: the socket to it and the state of both directions."""
-
-    def __init__(self, address: str, lane: SendingLane, life: int) -> None:
-        self.address = address
-        self.lane = lane
-        self.outgoing = Outgoing(life)
-        self.incoming = Incoming()
-        self.push: zmq.Socket[bytes] | None = None
-        self.ack_due = False
+ATTACHMENTS_MAX: Final = 1 << 20
+"""Attachments of one process that have a life of their own."""
 
 
 class ZmqLink:
     """One process's end of its slot, bound at `address` (`ipc://PATH`). See `transport.port.Link`."""
 
-    def __init__(self, slot: int, address: str, lane_bytes: int = LANE_BYTES, wait: str = "adaptive") -> None:
+    def __init__(self, slot: int, address: str, keep_fd: int, wait: str = "adaptive") -> None:
+        """Takes the slot over from its last process, and takes over `keep_fd`, also by a failure.
+
+        Raises `Broken` when the keep is not one, OSError, zmq.ZMQError.
+        """
         if not 0 <= slot < SLOTS_MAX or not address.startswith("ipc://") or wait not in ("adaptive", "block"):
+            os.close(keep_fd)
             raise ValueError(f"slot {slot} below {SLOTS_MAX}, address {address!r} as ipc://PATH, wait {wait!r}")
         self.slot = slot
-        self.message_bytes_max = lane_bytes // MESSAGE_SHARE
-        self._lane_bytes = lane_bytes
+        self.message_bytes_max = MESSAGE_BYTES_MAX
+        self._keep = Keep(keep_fd)
+        self._lives = self._keep.generation * ATTACHMENTS_MAX
         self._yields = YIELDS_MAX if wait == "adaptive" else 0
-        self._peers: dict[int, _Peer] = {}
-        self._inbox: deque[tuple[Envelope, Frame]] = deque()
+        self._peers: dict[int, ZmqPeer] = {}
+        self._inbox: deque[tuple[int, int, Frame]] = deque()
         self._late: Broken | None = None
-        self._life = 0
         self._counters: Counter[str] = Counter()
         self._open = True
         self._path = address.removeprefix("ipc://")
-        self._marks = Marks(self._path + ".marks")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._pull = self._context.socket(zmq.PULL)
-        self._pull.set(zmq.RCVHWM, HWM_MESSAGES)
-        self._pull.set(zmq.MAXMSGSIZE, _largest_message(lane_bytes))
-        self._pull.set(zmq.LINGER, 0)
-        self._pull.bind(address)
+        self._epoll = select.epoll()
+        try:
+            self._bind(address)
+        except BaseException:
+            self._free()
+            raise
         self._inode = os.stat(self._path).st_ino
         self._fileno = int(self._pull.get(zmq.FD))
-        self._epoll = select.epoll()
         self._epoll.register(self._fileno, select.EPOLLIN)
+
+    def _bind(self, address: str) -> None:
+        self._pull.set(zmq.RCVHWM, HWM_MESSAGES)
+        self._pull.set(zmq.MAXMSGSIZE, DATA_FRONT.size + FRAME_BYTES_MAX)
+        self._pull.set(zmq.LINGER, 0)
+        self._pull.bind(address)
 
     # --- peers
 
-    def attach(self, peer: int, address: str) -> None:
-        """Link with a slot at its address, whether a process is there yet or not. Both ends must attach each other."""
-        self._check_open()
-        if peer == self.slot or not 0 <= peer < SLOTS_MAX or peer in self._peers:
-            raise ValueError(f"slot {peer} is out of range, this link's own, or attached already")
-        self._life = max(self._life + 1, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-        lane = SendingLane(self.slot, self._lane_bytes, lambda: self._publish(peer))
-        self._peers[peer] = _Peer(address, lane, self._life)
-        self._connect(peer)
+    def attach(self, peer: int, address: str, keep_fd: int) -> None:
+        """Link with a slot at its address, whether a process is there yet or not. Both ends must attach each other.
+
+        Takes over `keep_fd`, a descriptor of the peer's keep, which may be for reading only. Raises `Broken`, Closed.
+        """
+        try:
+            self._check_open()
+            if peer == self.slot or not 0 <= peer < SLOTS_MAX or peer in self._peers:
+                raise ValueError(f"slot {peer} is out of range, this link's own, or attached already")
+            header = read_header(keep_fd)
+        finally:
+            os.close(keep_fd)
+        if header.identity == self._keep.header.identity:
+            raise Broken(f"slot {peer}: its keep is this link's own")
+        self._lives += 1
+        place = Place(self.slot, self._keep, self._context, self._counters)
+        self._peers[peer] = ZmqPeer(place, peer, address, header, self._lives)
 
     def detach(self, peer: int) -> None:
         """See `transport.port.Link`. Frames that were not acknowledged are forgotten."""
@@ -110,78 +112,33 @@ class ZmqLink:
         link = self._peers.pop(peer, None)
         if link is None:
             return
-        link.lane.attached = False
-        self._inbox = deque(entry for entry in self._inbox if entry[0].slot != peer)
-        if link.push is not None:
-            link.push.close(CLOSE_LINGER_MS)
-
-    def _connect(self, peer: int) -> None:
-        """Make a fresh connection: hello, then all that is not acknowledged."""
-        link = self._peers[peer]
-        if link.push is not None:
-            link.push.close(0)
-        link.push = push = self._context.socket(zmq.PUSH)
-        push.set(zmq.SNDHWM, HWM_MESSAGES)
-        push.set(zmq.RECONNECT_IVL, RECONNECT_MS[0])
-        push.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS[1])
-        push.set(zmq.LINGER, 0)
-        push.connect(link.address)
-        front = ENVELOPE.pack(TAG_HELLO, self.slot, link.outgoing.life, link.outgoing.first_number())
-        self._pass(link, front + HELLO_REST.pack(link.incoming.life, link.incoming.released))
-        link.ack_due = False
-        link.outgoing.passed = 0
-        self._push(link)
+        link.forget()
+        link.close()
+        self._inbox = deque(entry for entry in self._inbox if entry[0] != peer)
 
     # --- sending
 
     def outlet(self, peer: int, sender: str, target: str, mailbox: int, epoch: int, next_n: int) -> PythonOutlet:
         """See `transport.port.Link`."""
-        return PythonOutlet(self._attached(peer).lane, sender, target, mailbox, epoch, next_n)
+        return PythonOutlet(self._sending(peer).lane, sender, target, mailbox, epoch, next_n)
 
     def signal(self, peer: int, kind: int, target: str) -> bool:
         """See `transport.port.Link`."""
         if kind not in (KIND_STOP, KIND_GO):
             raise ValueError(f"kind {kind} is not stop or go")
-        return self._attached(peer).lane.signal(kind, target)
+        return self._sending(peer).lane.signal(kind, target)
+
+    def _sending(self, peer: int) -> ZmqPeer:
+        """A peer to send to. Its ring is allocated on first use; raises OSError when there is no memory for it."""
+        link = self._attached(peer)
+        link.outgoing.lane.reserve()
+        return link
 
     def flush(self) -> None:
         """See `transport.port.Link`."""
         self._check_open()
-        for peer in self._peers:
-            self._publish(peer)
-
-    def _publish(self, peer: int) -> None:
-        link = self._peers[peer]
-        for sealed in link.lane.take():
-            link.outgoing.keep(encode_frame(sealed.frame, link.outgoing.next_number), sealed.size)
-            self._counters["frames_out"] += 1
-            self._counters["messages_out"] += len(sealed.frame.payloads)
-        self._push(link)
-
-    def _push(self, link: _Peer) -> None:
-        """Pass kept frames to the socket as far as it takes them, and an acknowledgement that is due."""
-        if link.ack_due:
-            self._acknowledge(link)
-        out = link.outgoing
-        while out.passed < len(out.kept):
-            kept = out.kept[out.passed]
-            if not self._pass(link, ENVELOPE.pack(TAG_DATA, self.slot, out.life, kept.number) + kept.data):
-                return
-            out.passed += 1
-
-    def _acknowledge(self, link: _Peer) -> None:
-        incoming = link.incoming
-        link.ack_due = not self._pass(link, ENVELOPE.pack(TAG_ACK, self.slot, incoming.life, incoming.released))
-
-    def _pass(self, link: _Peer, data: bytes) -> bool:
-        """Whether the socket took a message."""
-        if link.push is None:
-            return False
-        try:
-            link.push.send(data, zmq.NOBLOCK, copy=True)
-        except zmq.Again:
-            return False
-        return True
+        for link in self._peers.values():
+            link.publish()
 
     def has_room(self, peer: int) -> bool:
         """See `transport.port.Link`."""
@@ -189,13 +146,14 @@ class ZmqLink:
         return link.lane.room() or (self._receive_some() and peer in self._peers and link.lane.room())
 
     def published(self, peer: int) -> int:
-        """See `transport.port.Link`; counts frames."""
-        return self._attached(peer).outgoing.next_number
+        """See `transport.port.Link`."""
+        return self._attached(peer).outgoing.tail
 
     def released(self, peer: int) -> int:
         """See `transport.port.Link`; acknowledgements that have come are read first."""
+        self._check_open()
         self._receive_some()
-        return self._attached(peer).outgoing.first_number()
+        return self._attached(peer).outgoing.head()
 
     # --- receiving
 
@@ -207,8 +165,8 @@ class ZmqLink:
         while left > 0 and (self._inbox or (self._late is None and self._receive_some())):
             if not self._inbox:
                 continue
-            envelope, frame = self._inbox.popleft()
-            self._peers[envelope.slot].incoming.drain(envelope.life, envelope.number)
+            peer, end, frame = self._inbox.popleft()
+            self._peers[peer].incoming.drained = end
             frames.append(frame)
             left -= len(frame.payloads) or 1
         self._counters["frames_in"] += len(frames)
@@ -221,12 +179,9 @@ class ZmqLink:
     def release(self) -> None:
         """See `transport.port.Link`."""
         self._check_open()
-        for peer, link in self._peers.items():
-            incoming = link.incoming
-            if incoming.drained > incoming.released:
-                incoming.released = incoming.drained
-                self._marks.write(peer, incoming.life, incoming.released)
-                self._acknowledge(link)
+        for link in self._peers.values():
+            if link.incoming.release():
+                link.acknowledge()
 
     def _receive_some(self) -> bool:
         """Take messages from the socket until there is one frame, or a finding. Whether any message was there."""
@@ -247,38 +202,27 @@ class ZmqLink:
             self._late = Broken(f"lane ?>{self.slot}: {finding}")
             return True
         link = self._peers.get(envelope.slot)
-        if link is None:
+        if link is None or envelope.identity != link.incoming.identity:
             return False
         try:
             return self._handle_from(link, envelope, data)
         except Broken as finding:
-            self._late = Broken(f"lane {envelope.slot}>{self.slot} at frame {link.incoming.expected}: {finding}")
+            self._late = Broken(f"lane {envelope.slot}>{self.slot} at {link.incoming.expected}: {finding}")
             self.detach(envelope.slot)
             return True
 
-    def _handle_from(self, link: _Peer, envelope: Envelope, data: bytes) -> bool:
+    def _handle_from(self, link: ZmqPeer, envelope: Envelope, data: bytes) -> bool:
         if envelope.tag == TAG_HELLO:
-            self._meet(link, envelope, *HELLO_REST.unpack_from(data, ENVELOPE.size))
+            link.meet(envelope, *HELLO_REST.unpack_from(data, ENVELOPE.size))
         elif envelope.tag == TAG_ACK:
-            self._settle_frames(link, envelope.life, envelope.number)
-        elif link.incoming.expects(envelope.life, envelope.number):
-            frame = decode_frame(data[ENVELOPE.size :], envelope.slot, envelope.number)
-            link.incoming.expected += 1
-            self._inbox.append((envelope, frame))
-            return True
+            link.settle(envelope.life, envelope.position)
+        else:
+            *_, position, end = DATA_FRONT.unpack_from(data)
+            if link.incoming.take(envelope.life, position, end):
+                frame = decode_frame(data[DATA_FRONT.size :], envelope.slot, position)
+                self._inbox.append((envelope.slot, end, frame))
+                return True
         return False
-
-    def _meet(self, link: _Peer, hello: Envelope, your_life: int, released: int) -> None:
-        """A peer says who it is. A life not seen before: follow it, and connect anew."""
-        self._settle_frames(link, your_life, released)
-        if hello.life <= link.incoming.life:
-            return
-        link.incoming.follow(hello.life, hello.number, self._marks.read(hello.slot, hello.life))
-        self._connect(hello.slot)
-
-    def _settle_frames(self, link: _Peer, life: int, number: int) -> None:
-        link.lane.kept_bytes -= link.outgoing.acknowledge(life, number)
-        self._push(link)
 
     # --- waiting
 
@@ -364,21 +308,24 @@ class ZmqLink:
         return {name: self._counters[name] for name in names}
 
     def close(self) -> None:
-        """See `transport.port.Link`. Removes the socket's file; the marks stay for the slot's next process."""
+        """See `transport.port.Link`. Removes the socket's file; what is kept stays for the slot's next process."""
         if not self._open:
             return
-        for peer in list(self._peers):
-            self.detach(peer)
-        self._open = False
-        self._epoll.close()
-        self._pull.close(0)
-        self._context.term()
-        self._marks.close()
+        for link in self._peers.values():
+            link.close()
+        self._free()
         with suppress(FileNotFoundError):
             if os.stat(self._path).st_ino == self._inode:  # else a successor has bound it
                 os.unlink(self._path)
 
-    def _attached(self, peer: int) -> _Peer:
+    def _free(self) -> None:
+        self._open = False
+        self._epoll.close()
+        self._pull.close(0)
+        self._context.term()
+        self._keep.close()
+
+    def _attached(self, peer: int) -> ZmqPeer:
         self._check_open()
         link = self._peers.get(peer)
         if link is None:
@@ -388,8 +335,4 @@ class ZmqLink:
     def _check_open(self) -> None:
         if not self._open:
             raise Closed("the link is closed")
-
-
-def _largest_message(lane_bytes: int) -> int:
-    """The largest message a peer may send: envelope, a frame's head, and a soft-full frame or one largest payload."""
-    return ENVELOPE.size + HEADER.size + 2 * NAME_BYTES_MAX + max(FRAME_SOFT_BYTES_MAX, lane_bytes // MESSAGE_SHARE + 8)
+        self._keep.check_owner(self.slot)

@@ -1,40 +1,49 @@
-"""Numbered frames between two slots over ZeroMQ: what is kept, what is expected, what is repeated. No sockets here.
+"""Numbered frames between two slots over ZeroMQ: what is sent again, what is expected, what repeats. No sockets here.
 
 A socket promises order while a connection lives and nothing beyond. What a lane gets from shared memory is made here
-from numbers. Each attachment of a link to a peer is a *life*; lives of a slot rise. A sender numbers its frames from 1
-in each life and keeps them until they are acknowledged. Three messages, each an envelope of 24 bytes, little endian:
+from positions: a frame's is the number of bytes its lane published before it, in the keep of its slot (`keep.py`), so
+that it goes on over all processes of the slot. Each attachment of a link to a peer is a *life*; lives of a slot rise
+with its generation. Three messages, each an envelope of 32 bytes, little endian:
 
   offset  size  type  meaning        data                 hello                      ack
        0     1  u8    tag            1                    2                          3
        1     3        0
        4     4  u32   slot           the writer of this message, always
-       8     8  u64   life           the sender's         the sender's               the acknowledged stream's
-      16     8  u64   number         the frame's          the next frame's to come   acknowledged up to here
-      24     …                       the frame            u64 your life, u64 the number released of it
+       8     8  u64   identity       of the writer's keep, always
+      16     8  u64   life           the sender's         the sender's               the acknowledged stream's
+      24     8  u64   position       the frame's          the oldest frame kept      acknowledged up to here
+      32     …                       u64 next position,   u64 your identity, your
+                                     the frame            life, what I released
 
 * The first message on each connection is a hello. Who reads a hello of a life it has not seen makes a new connection to
   that peer, says hello itself, and sends again all that was not acknowledged: so both ends learn of each other's death.
-* Only data of the life last announced, with exactly the expected number, is taken. All else is a repeat, or will come
-  again.
-* What was released is written into `Marks`, a file beside the socket, so that a process killed right after `release`
-  does not leave its successor with frames it has handled. An acknowledgement may get lost; the next hello repeats it.
+* A hello counts only when each end is the slot the other was linked with: a number may be given to another slot.
+* Only data of the life last announced, at exactly the expected position, is taken. All else is a repeat, will come
+  again, or is from a process that does not know it has a successor: its life is lower.
+* What was released stands in the receiver's own keep before it is acknowledged. An acknowledgement may get lost; the
+  next hello repeats it.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
 from collections import deque
 from typing import Final, NamedTuple
 
+from transport.frames import encode_frame
+from transport.keep import Header, Mark
+from transport.keep_arena import Arena
+from transport.kept_lane import Kept, KeptLane
 from transport.port import SLOTS_MAX, Broken
+from transport.sending import Sealed
 
 TAG_DATA: Final = 1
 TAG_HELLO: Final = 2
 TAG_ACK: Final = 3
-ENVELOPE: Final = struct.Struct("<BxxxIQQ")
-HELLO_REST: Final = struct.Struct("<QQ")
+ENVELOPE: Final = struct.Struct("<BxxxIQQQ")
+HELLO_REST: Final = struct.Struct("<QQQ")
+DATA_FRONT: Final = struct.Struct("<BxxxIQQQQ")
+"""An envelope and the next position; the frame follows."""
 
 
 class Envelope(NamedTuple):
@@ -42,8 +51,9 @@ class Envelope(NamedTuple):
 
     tag: int
     slot: int
+    identity: int
     life: int
-    number: int
+    position: int
 
 
 def unpack_envelope(data: bytes) -> Envelope:
@@ -55,100 +65,105 @@ def unpack_envelope(data: bytes) -> Envelope:
         raise Broken(f"tag {envelope.tag} from slot {envelope.slot} is not known")
     if envelope.tag == TAG_HELLO and len(data) != ENVELOPE.size + HELLO_REST.size:
         raise Broken(f"a hello of {len(data)} bytes")
+    if envelope.tag == TAG_DATA and len(data) < DATA_FRONT.size:
+        raise Broken(f"data of {len(data)} bytes")
     return envelope
 
 
-class Kept(NamedTuple):
-    """A frame as bytes that is not acknowledged, and what it takes of the lane's capacity."""
-
-    number: int
-    size: int
-    data: bytes
-
-
 class Outgoing:
-    """The sender's end: frames of this life that are not acknowledged, and how many of them the socket has."""
+    """The sender's end: frames that are not acknowledged, and which of them the socket does not have yet."""
 
-    def __init__(self, life: int) -> None:
+    def __init__(self, life: int, lane: KeptLane, arena: Arena) -> None:
+        """Begins with what the slot's earlier processes left. Raises Broken, see `KeptLane.records`."""
         self.life = life
-        self.next_number = 1
-        self.kept: deque[Kept] = deque()
-        self.passed = 0
+        self.lane = lane
+        self._arena = arena
+        self.kept: deque[Kept] = deque(lane.records())
+        self.waiting: deque[Kept] = deque()
+        self.tail = lane.tail()
 
-    def first_number(self) -> int:
-        """The number of the oldest frame kept, or of the next one."""
-        return self.kept[0].number if self.kept else self.next_number
+    def head(self) -> int:
+        """The position of the oldest frame kept, or of the next one."""
+        return self.kept[0].position if self.kept else self.tail
 
-    def keep(self, data: bytes, size: int) -> None:
-        """Append an encoded frame with the number `next_number`."""
-        self.kept.append(Kept(self.next_number, size, data))
-        self.next_number += 1
+    def kept_bytes(self) -> int:
+        """What all that is kept takes of the lane's capacity."""
+        return sum(kept.size for kept in self.kept)
 
-    def acknowledge(self, life: int, number: int) -> int:
-        """Forget frames up to `number`. Returns the capacity that is free again. An ack of another life means nothing.
+    def publish(self, frames: list[Sealed]) -> list[tuple[Kept, bytes]]:
+        """Write frames behind the last ones, then make them count: from now on they survive this process."""
+        written = []
+        for frame, size in frames:
+            data = encode_frame(frame, self.tail)
+            kept = self.lane.write(self.tail, size, data)
+            self.tail = kept.end
+            written.append((kept, data))
+        self.lane.move_tail(self.tail)
+        self.kept.extend(kept for kept, _ in written)
+        return written
+
+    def begin_again(self) -> None:
+        """A new connection: it has nothing yet."""
+        self.waiting = deque(self.kept)
+
+    def acknowledge(self, life: int, position: int) -> int:
+        """Forget frames up to `position`. Returns the capacity that is free again. Another life's means nothing.
 
         Raises Broken for a frame that was never sent.
         """
         if life != self.life:
             return 0
-        if number >= self.next_number:
-            raise Broken(f"frame {number} is acknowledged, {self.next_number} is the next to be sent")
+        if position > self.tail:
+            raise Broken(f"{position} is acknowledged, {self.tail} bytes were sent")
+        return self._forget(position)
+
+    def forget_all(self) -> int:
+        """Nobody waits for them any more. Returns the capacity that is free again."""
+        return self._forget(self.tail)
+
+    def _forget(self, position: int) -> int:
         freed = 0
-        while self.kept and self.kept[0].number <= number:
-            freed += self.kept.popleft().size
-            self.passed = max(self.passed - 1, 0)
+        gone: list[int] = []
+        while self.kept and self.kept[0].end <= position:
+            kept = self.kept.popleft()
+            freed += kept.size
+            gone += kept.chunks
+        while self.waiting and self.waiting[0].end <= position:
+            self.waiting.popleft()
+        if freed:
+            self.lane.move_head(self.head())
+            self._arena.give_back(gone)
         return freed
 
 
 class Incoming:
-    """The receiver's end: the life it follows (0: none yet) and how far it is."""
+    """The receiver's end: the life it follows (0: none yet) and how far it is, in bytes of the peer's lane."""
 
-    def __init__(self) -> None:
+    def __init__(self, header: Header, mark: Mark) -> None:
+        self.identity = header.identity
+        self._lane_bytes = header.lane_bytes
+        self._mark = mark
         self.life = 0
-        self.expected = 1
-        self.drained = 0
-        self.released = 0
+        self.expected = self.drained = self.released = mark.position()
 
-    def follow(self, life: int, first: int, released: int) -> None:
-        """Follow a new life, whose next frame is `first`, of which `released` frames were handled before."""
+    def follow(self, life: int, first: int) -> None:
+        """Follow a new life, whose oldest frame is at `first`. What lies between was forgotten by its sender."""
         self.life = life
-        self.expected = max(first, released + 1)
-        self.drained = self.released = self.expected - 1
+        self.expected = max(self.expected, first)
 
-    def expects(self, life: int, number: int) -> bool:
-        """Whether a frame is the next one."""
-        return life == self.life and number == self.expected
+    def take(self, life: int, position: int, end: int) -> bool:
+        """Whether a frame is the next one; then the one at `end` is. Raises Broken for bounds that cannot be."""
+        if life != self.life or position != self.expected:
+            return False
+        if not 0 < end - position <= self._lane_bytes:
+            raise Broken(f"a record from {position} to {end} in a lane of {self._lane_bytes} bytes")
+        self.expected = end
+        return True
 
-    def drain(self, life: int, number: int) -> None:
-        """A frame is handed out; one of an earlier life has nobody left to acknowledge it to."""
-        if life == self.life:
-            self.drained = number
-
-
-class Marks:
-    """What this slot's processes released: for each peer a life and a number, in a small mapped file, one writer."""
-
-    def __init__(self, path: str) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.ftruncate(fd, SLOTS_MAX * 16)
-            self._map = mmap.mmap(fd, SLOTS_MAX * 16)
-        finally:
-            os.close(fd)
-        self._words = memoryview(self._map).cast("Q")
-
-    def read(self, peer: int, life: int) -> int:
-        """How many frames of that life were released; 0 for a life that is not known."""
-        return self._words[2 * peer + 1] if self._words[2 * peer] == life else 0
-
-    def write(self, peer: int, life: int, number: int) -> None:
-        """Remember. A death between the stores leaves a life that is over with 0, or the new one with 0 or `number`."""
-        if self._words[2 * peer] != life:
-            self._words[2 * peer + 1] = 0
-            self._words[2 * peer] = life
-        self._words[2 * peer + 1] = number
-
-    def close(self) -> None:
-        """Unmap; the file stays for the slot's next process."""
-        self._words.release()
-        self._map.close()
+    def release(self) -> bool:
+        """Remember that all that was drained is handled. Whether there was anything."""
+        if self.drained <= self.released:
+            return False
+        self._mark.move(self.drained)
+        self.released = self.drained
+        return True

@@ -14,7 +14,6 @@ from transport_worlds import (
     LANE_BYTES,
     Deadline,
     World,
-    ZmqWorld,
     number,
     payloads,
     receive,
@@ -145,7 +144,7 @@ def test_too_large_sends_nothing(world: World) -> None:
     """If false, an oversized message would be cut or stop the lane."""
     one, two = world.two()
     outlet = one.outlet(2, "a", "b", 0, 1, 1)
-    assert one.message_bytes_max == (LANE_BYTES // 4 if isinstance(world, ZmqWorld) else MESSAGE_BYTES_MAX)
+    assert one.message_bytes_max == MESSAGE_BYTES_MAX
     largest = os.urandom(one.message_bytes_max)
     assert outlet.send(b"before")
     with pytest.raises(TooLarge):
@@ -240,15 +239,12 @@ def test_a_sender_is_replaced(world: World) -> None:
     one, two = world.two()
     one.outlet(2, "a", "b", 0, 1, 1).send(b"published")
     one.flush()
-    if not world.keeps_flushed:
-        world.receive(two, 1)
     one.outlet(2, "a", "b", 0, 1, 2).send(b"lost with its process")
     one.close()
     successor = world.open(1, 2)
     successor.outlet(2, "a", "b", 0, 2, 1).send(b"successor")
     successor.flush()
-    expected = [b"published", b"successor"] if world.keeps_flushed else [b"successor"]
-    assert payloads(world.receive(two, len(expected))) == expected
+    assert payloads(world.receive(two, 2)) == [b"published", b"successor"]
 
 
 def test_kept_space_counts_after_a_restart(world: World) -> None:
@@ -258,8 +254,6 @@ def test_kept_space_counts_after_a_restart(world: World) -> None:
     while outlet.send(number(outlet.next_n)):
         pass
     count = outlet.next_n
-    if not world.keeps_flushed:
-        return
     one.close()
     successor = world.open(1, 2)
     assert successor.outlet(2, "a", "b", 0, 2, 0).send(bytes(1000)) is False
@@ -484,15 +478,13 @@ def test_settle_waits_until_frames_are_safe(world: World) -> None:
     one, two = world.two()
     outlet = one.outlet(2, "a", "b", 0, 1, 1)
     outlet.send(b"x")
-    assert one.settle(0) is world.keeps_flushed
+    assert one.settle(0) is world.settles_at_once
     assert payloads(world.receive(two, 1)) == [b"x"]
     assert one.settle(DEADLINE_NS) is True
 
 
 def test_a_slot_has_one_process(world: World) -> None:
     """If false, two processes could write into one lane without anybody noticing."""
-    if not world.keeps_flushed:
-        pytest.skip("a ZeroMQ address goes to who binds it last")
     old, _ = world.two()
     outlet = old.outlet(2, "a", "b", 0, 1, 1)
     outlet.send(b"x")

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from transport.keep import create_keep
 from transport.local import Hub
 from transport.native import native_available, native_reason
 from transport.port import Closed, Frame, Link
@@ -34,8 +35,8 @@ class World(ABC):
     """Slots and what they are made of."""
 
     crosses_processes = True
-    keeps_flushed = True
-    """Whether flushed frames survive the death of their sender before they were received."""
+    settles_at_once = True
+    """Whether flushed frames reach their receiver when there is no process in their sender's slot any more."""
 
     def __init__(self, lane_bytes: int = LANE_BYTES) -> None:
         self.lane_bytes = lane_bytes
@@ -118,23 +119,36 @@ class LaneWorld(World):
 
 
 class ZmqWorld(World):
-    keeps_flushed = False
+    settles_at_once = False
 
     def __init__(self, lane_bytes: int = LANE_BYTES) -> None:
         super().__init__(lane_bytes)
         self.folder = tempfile.mkdtemp(prefix="eh-")
+        self.keeps: dict[int, int] = {}
 
     def address(self, slot: int) -> str:
         return f"ipc://{self.folder}/s{slot}"
 
+    def keep(self, slot: int) -> int:
+        """A duplicate of the descriptor of a slot's memory, for a link to take."""
+        if slot not in self.keeps:
+            self.keeps[slot] = create_keep(self.lane_bytes)
+        return os.dup(self.keeps[slot])
+
     def make(self, slot: int, wait: str) -> Link:
-        return ZmqLink(slot, self.address(slot), self.lane_bytes, wait)
+        return ZmqLink(slot, self.address(slot), self.keep(slot), wait)
 
     def attach(self, link: Any, peer: int) -> None:
-        link.attach(peer, self.address(peer))
+        link.attach(peer, self.address(peer), self.keep(peer))
+
+    def renew(self, slot: int) -> None:
+        """Throw a slot's memory away."""
+        os.close(self.keeps.pop(slot))
 
     def close(self) -> None:
         super().close()
+        for slot in list(self.keeps):
+            self.renew(slot)
         shutil.rmtree(self.folder)
 
 

@@ -1,8 +1,8 @@
-"""What slots are made of: shared memory with lanes, or a ZeroMQ address; and in both cases a control page.
+"""What slots are made of: memory with lanes, or a ZeroMQ address and a keep; and in both cases a control page.
 
 The supervisor holds the descriptors, so that memory outlives the process that uses it. Nothing has a name in
-/dev/shm: the last descriptor to close frees it, also when everything is killed at once. Peers get `out` and `in`
-reopened read-only.
+/dev/shm: the last descriptor to close frees it, also when everything is killed at once. Peers get `out` and `in`,
+or the keep, reopened read-only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from transport.port import Broken, Link
 
 
 class SlotMemory:
-    """The `Memory` of one slot. `lane` is [out, in, doorbell], or empty with ZeroMQ."""
+    """The `Memory` of one slot. `lane` is [out, in, doorbell], with ZeroMQ [keep]."""
 
     def __init__(self, address: str, lane: tuple[int, ...]) -> None:
         self.address = address
@@ -86,7 +86,9 @@ class SlotTransport:
     def memory(self, slot: int) -> SlotMemory:
         """As `Transport.memory`."""
         if not self.native:
-            return SlotMemory(self._runtime.link(slot), ())
+            from transport.keep import create_keep
+
+            return SlotMemory(self._runtime.link(slot), (create_keep(self._lane_bytes, self._arena_bytes),))
         from transport.lanes import create_slot
 
         return SlotMemory("", create_slot(self._lane_bytes))
@@ -94,7 +96,7 @@ class SlotTransport:
     def link(self, own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
         """The supervisor's own end, in slot 0, and how it links with a slot."""
         if not self.native:
-            return _zmq_link(own, self._lane_bytes, wait)
+            return _zmq_link(own, wait)
         from transport.lanes import LaneLink
 
         out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
@@ -107,13 +109,13 @@ class SlotTransport:
         return link, attach
 
 
-def _zmq_link(own: SlotMemory, lane_bytes: int, wait: str) -> tuple[Link, Attacher]:
+def _zmq_link(own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
     from transport.zmq_link import ZmqLink
 
-    link = ZmqLink(0, own.address, lane_bytes, wait)
+    link = ZmqLink(0, own.address, os.dup(own.own_descriptors()[0]), wait)
 
     def attach(peer: int, memory: Memory) -> None:
-        link.attach(peer, memory.address)
+        link.attach(peer, memory.address, os.dup(memory.peer_descriptors()[0]))
 
     return link, attach
 

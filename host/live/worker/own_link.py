@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LANE_DESCRIPTORS: Final = 3
 """out, in, doorbell."""
+ZMQ_DESCRIPTORS: Final = 1
+"""The keep."""
 
 Attach = Callable[[Peer, list[int]], None]
 
@@ -35,7 +37,7 @@ class OwnLink(NamedTuple):
 
 def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
     """Open the slot a packet describes; the descriptors are taken over, also by a failure. Raises `Broken`, OSError."""
-    wanted = LANE_DESCRIPTORS + 1 if boot.native else 1
+    wanted = (LANE_DESCRIPTORS if boot.native else ZMQ_DESCRIPTORS) + 1
     if len(descriptors) != wanted:
         close_all(descriptors)
         raise Broken(f"slot {boot.slot}: {wanted} descriptors expected, {len(descriptors)} came")
@@ -44,7 +46,7 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
     os.close(descriptors[-1])
     if boot.native:
         return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page, True)
-    return OwnLink(*_zmq_link(boot), page, False)
+    return OwnLink(*_zmq_link(boot, descriptors[0]), page, False)
 
 
 def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int) -> Cycle | None:
@@ -67,13 +69,15 @@ def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, At
     return link, attach
 
 
-def _zmq_link(boot: Boot) -> tuple[Link, Attach]:
+def _zmq_link(boot: Boot, keep: int) -> tuple[Link, Attach]:
     from transport.zmq_link import ZmqLink
 
-    link = ZmqLink(boot.slot, boot.address, boot.lane_bytes, boot.wait)
+    link = ZmqLink(boot.slot, boot.address, keep, boot.wait)
 
     def attach(peer: Peer, descriptors: list[int]) -> None:
-        close_all(descriptors)
-        link.attach(peer.slot, peer.address)
+        if len(descriptors) != ZMQ_DESCRIPTORS:
+            close_all(descriptors)
+            raise Broken(f"slot {peer.slot}: {ZMQ_DESCRIPTORS} descriptor expected, {len(descriptors)} came")
+        link.attach(peer.slot, peer.address, *descriptors)
 
     return link, attach

@@ -1,0 +1,158 @@
+"""One slot that a ZeroMQ link is attached to: the socket to it, and both directions of its stream.
+
+The awkward case is a peer that died: its successor binds the same address, and the old PUSH socket may have passed
+frames to a connection nobody reads. So the successor's hello, of a life not seen before, replaces that socket by a new
+one, on which everything unacknowledged follows our own hello.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import zmq
+
+from transport.keep import Header, Keep
+from transport.kept_lane import Kept
+from transport.port import MESSAGE_BYTES_MAX
+from transport.sending import SendingLane
+from transport.zmq_stream import (
+    DATA_FRONT,
+    ENVELOPE,
+    HELLO_REST,
+    TAG_ACK,
+    TAG_DATA,
+    TAG_HELLO,
+    Envelope,
+    Incoming,
+    Outgoing,
+)
+
+HWM_MESSAGES: Final = 4096
+"""Messages a socket holds for one peer; beyond it frames wait in `Outgoing`."""
+CLOSE_LINGER_MS: Final = 100
+"""How long closing waits for the operating system to take what was flushed."""
+RECONNECT_MS: Final = (5, 200)
+"""First and longest pause between attempts to reach a peer that is not there."""
+
+
+class Place(NamedTuple):
+    """What the peers of a link have in common."""
+
+    slot: int
+    keep: Keep
+    context: zmq.Context[zmq.Socket[bytes]]
+    counters: Counter[str]
+
+
+class ZmqPeer:
+    """Connected from the start. `header` is what the peer's keep says, `life` is this attachment's."""
+
+    def __init__(self, place: Place, number: int, address: str, header: Header, life: int) -> None:
+        """Raises Broken when what the keep holds for this peer is not readable."""
+        self._own, self._keep, self._context, self._counters = place
+        self._address = address
+        self.outgoing = Outgoing(life, self._keep.lane(number, header.identity), self._keep.arena)
+        self.incoming = Incoming(header, self._keep.mark(number, header.identity))
+        capacity, kept_bytes = self._keep.header.lane_bytes, self.outgoing.kept_bytes()
+        self.lane = SendingLane(self._own, capacity, self.publish, kept_bytes, MESSAGE_BYTES_MAX, self._keep.arena)
+        self._ack_due = False
+        self._push = self._connect()
+
+    # --- sending
+
+    def publish(self) -> None:
+        """Keep what is sealed, then pass it to the socket. Raises Broken when the slot has another process."""
+        sealed = self.lane.take()
+        if sealed:
+            self._keep.check_owner(self._own)
+            written = self.outgoing.publish(sealed)
+            self._counters["frames_out"] += len(written)
+            self._counters["messages_out"] += sum(len(frame.payloads) for frame, _ in sealed)
+            self.push()
+            self._pass_new(written)
+        else:
+            self.push()
+
+    def _pass_new(self, written: list[tuple[Kept, bytes]]) -> None:
+        waiting = self.outgoing.waiting
+        for kept, data in written:
+            if waiting or not self._pass(self._front(kept) + data):
+                waiting.append(kept)
+
+    def push(self) -> None:
+        """Pass frames that wait to the socket as far as it takes them, and an acknowledgement that is due."""
+        if self._ack_due:
+            self.acknowledge()
+        out = self.outgoing
+        while out.waiting:
+            kept = out.waiting[0]
+            if not self._pass(self._front(kept) + out.lane.frame(kept)):
+                return
+            out.waiting.popleft()
+
+    def _front(self, kept: Kept) -> bytes:
+        return DATA_FRONT.pack(
+            TAG_DATA, self._own, self._keep.header.identity, self.outgoing.life, kept.position, kept.end
+        )
+
+    def acknowledge(self) -> None:
+        """Say what was released."""
+        incoming = self.incoming
+        identity = self._keep.header.identity
+        ack = ENVELOPE.pack(TAG_ACK, self._own, identity, incoming.life, incoming.released)
+        self._ack_due = not self._pass(ack)
+
+    def _pass(self, data: bytes) -> bool:
+        """Whether the socket took a message."""
+        try:
+            self._push.send(data, zmq.NOBLOCK, copy=True)
+        except zmq.Again:
+            return False
+        return True
+
+    # --- receiving
+
+    def meet(self, hello: Envelope, your_identity: int, your_life: int, released: int) -> None:
+        """The peer says who it is. A life not seen before: follow it, and connect anew."""
+        if your_identity != self._keep.header.identity:
+            return
+        self.settle(your_life, released)
+        if hello.life <= self.incoming.life:
+            return
+        self.incoming.follow(hello.life, hello.position)
+        self._push.close(0)
+        self._push = self._connect()
+
+    def settle(self, life: int, position: int) -> None:
+        """Frames of ours up to `position` are acknowledged. Raises Broken for what was never sent."""
+        self.lane.kept_bytes -= self.outgoing.acknowledge(life, position)
+        self.push()
+
+    # --- the socket
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        """Make a fresh connection: hello, then all that is not acknowledged."""
+        self._push = push = self._context.socket(zmq.PUSH)
+        push.set(zmq.SNDHWM, HWM_MESSAGES)
+        push.set(zmq.RECONNECT_IVL, RECONNECT_MS[0])
+        push.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS[1])
+        push.set(zmq.LINGER, 0)
+        push.connect(self._address)
+        out, incoming = self.outgoing, self.incoming
+        front = ENVELOPE.pack(TAG_HELLO, self._own, self._keep.header.identity, out.life, out.head())
+        self._pass(front + HELLO_REST.pack(incoming.identity, incoming.life, incoming.released))
+        self._ack_due = False
+        out.begin_again()
+        self.push()
+        return push
+
+    def forget(self) -> None:
+        """The peer is gone for good: nothing is kept for it."""
+        self.outgoing.forget_all()
+        self.lane.redeem()
+
+    def close(self, linger_ms: int = CLOSE_LINGER_MS) -> None:
+        """Outlets raise `Closed` from now on. What is kept stays."""
+        self.lane.attached = False
+        self._push.close(linger_ms)

@@ -34,7 +34,8 @@ VERSION_SHOWN = 8
 def command() -> None:
     """List the engines of the running node: process, mail that waits, rates, restarts, code version.
 
-    Under the table: why an engine failed, which one waits for an answer, and a note where links are not native.
+    Under the table: why an engine failed, which one waits for an answer, and notes where links are not native
+    or receivers sleep at once.
     """
     show(ask("ps"), render_engines)
 
@@ -42,7 +43,7 @@ def command() -> None:
 def render_engines(items: Items) -> str:
     """The table, then what deserves attention."""
     table = render_table(COLUMNS, [_row(i) for i in items], terminal_width())
-    return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items)])
+    return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items), *_blocking(items)])
 
 
 def _row(item: dict[str, object]) -> list[str]:
@@ -87,3 +88,9 @@ def _slow_links(items: Items) -> list[str]:
     if all(i.get("native", True) for i in items):
         return []
     return ["links are ZeroMQ, not shared memory (enginehost doctor says why)"]
+
+
+def _blocking(items: Items) -> list[str]:
+    if all(i.get("wait") != "block" for i in items):
+        return []
+    return ["receivers with nothing to do sleep at once (transport: {wait: block})"]

@@ -92,6 +92,14 @@ def test_ps_says_who_waits_and_where_links_are_slow() -> None:
     ]
 
 
+def test_ps_says_how_receivers_wait_where_that_was_chosen() -> None:
+    """If false, a user who wonders about latency would not see that the node file gave it away."""
+    assert len(render_engines([engine_item("a")]).splitlines()) == 2
+    assert render_engines([engine_item("a", wait="block")]).splitlines()[2:] == [
+        "receivers with nothing to do sleep at once (transport: {wait: block})"
+    ]
+
+
 def test_a_mistyped_command_is_guessed(cli: Cli) -> None:
     """If false, a user would have to read the list for a typing mistake."""
     result = cli("realod", "server")

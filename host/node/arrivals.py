@@ -104,8 +104,12 @@ class Arrivals:
             self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
 
     def count_handled(self, cell: Cell, messages: int) -> None:
-        """Messages left a mailbox otherwise than through a transition."""
+        """A driver took messages."""
         cell.handled += messages
+        self._tally.handled += messages
+
+    def count_dropped(self, messages: int) -> None:
+        """Messages left a mailbox, and the engine never saw them."""
         self._tally.handled += messages
 
     def _align(
@@ -155,7 +159,7 @@ class Arrivals:
             set_aside(self._report, cell, Trigger(*position[:5]), payload, position.poison, self._clock())
         else:
             self._bury("crashed", position.sender, cell.name, position.mailbox, [payload])
-        self.count_handled(cell, 1)
+        self.count_dropped(1)
         self._report.rested.append(position)
 
     def _lose(self, lost: Position) -> None:

@@ -19,7 +19,7 @@ N: Final = 0
 STARTED_NS: Final = 1
 """Engine time at which the present batch or timer was begun."""
 HANDLED: Final = 2
-"""Messages that left their mailbox: handled, stored, or made dead letters by a transition."""
+"""Messages that left their mailbox: handled, stored, or made dead letters."""
 RECEIVED: Final = 3
 """Messages delivered to a mailbox here."""
 SENT: Final = 4

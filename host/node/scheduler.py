@@ -118,7 +118,7 @@ class Scheduler:
         self.turns.rearm(cell)
         for inbox in cell.inboxes.values():
             dropped = inbox.take_all()
-            self.arrivals.count_handled(cell, len(dropped))
+            self.arrivals.count_dropped(len(dropped))
             self.report.bury_all("ended", cell.name, inbox.number, self.clock(), dropped)
         self.turns.bury_suspended(cell)
         if cell.is_stopping:
@@ -290,5 +290,5 @@ class Scheduler:
         for inbox in cell.inboxes.values():
             dropped = inbox.over_bound()
             if dropped:
-                self.arrivals.count_handled(cell, len(dropped))
+                self.arrivals.count_dropped(len(dropped))
                 self.report.bury_all("mailbox_full", cell.name, inbox.number, self.clock(), dropped)

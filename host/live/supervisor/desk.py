@@ -41,7 +41,6 @@ from host.live.wire import (
 )
 from host.node.supervision import Ending
 
-
 BIRTHS_LOST_MAX: Final = 3
 """Births of one slot in a row that may die with the zygote before that counts as a death like others."""
 

@@ -58,6 +58,19 @@ def test_reject_refuses_the_newest() -> None:
     ]
 
 
+def test_what_an_engine_never_saw_is_not_handled() -> None:
+    """False if an engine that refuses everything looked busy, or its dead letters were counted as parked."""
+    inline = suspended(MailboxSpec(capacity=3, policy="reject"))
+    cell = inline.scheduler.cells["asker"]
+    inline.send("asker", *[Add(n) for n in range(5)])
+    inline.run_until_idle()
+    assert (cell.handled, cell.received, cell.depth) == (1, 6, 3)
+    assert inline.scheduler.tally.received - inline.scheduler.tally.handled == cell.depth
+    inline.scheduler.end(cell)
+    assert cell.handled == 1
+    assert inline.scheduler.tally.received == inline.scheduler.tally.handled
+
+
 def test_a_burst_through_an_engine_that_keeps_up_breaks_no_bound() -> None:
     """False if a bound acted on mail that never had to wait."""
     inline = node()

@@ -214,7 +214,8 @@ class JournaledWorker(Worker):
                 others.append(cell)
             else:
                 known.append(cell)
-            fields = {"turns": stream.turns, "took_ns": found.took_ns, "mode": stream.image.mode}
+            fields = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
+            fields["mode"] = stream.image.mode
             scheduler.report.happenings.append(Happening("recovered", name, fields))
         self._tell_found(found)
         for cell in others:

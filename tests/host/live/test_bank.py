@@ -10,10 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from live_nodes import LiveNode, World
+from live_nodes import LiveNode, World, until
 
+from engines.model import load_family
 from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
+from host.live.journal.data_folder import find_logs
+from host.live.journal.folder import DiskFolder
+from host.live.journal.recovery import boot_id, recover
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 ACCOUNTS = ("a", "b", "c", "d")
@@ -105,3 +109,37 @@ def test_a_bank_survives_many_kills_of_its_workers(world: World, mode: str) -> N
         bank.run()
         assert bank.kills >= 100
         check(bank)
+
+
+def unacked(world: World) -> int:
+    """Outputs that the logs of a node that is down would send again."""
+    roots = (str(world.roots),)
+    logs = find_logs(str(world.folder / "test"))
+    found = [
+        recover(DiskFolder(path), "test", lambda ref: load_family(ref, roots), boot_id())
+        for path in logs.folders.values()
+    ]
+    streams = [stream for one in found for stream in one.streams.values()]
+    assert len(streams) == len(ACCOUNTS) + 1
+    return sum(len(outputs) for stream in streams for outputs in stream.unacked.values())
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_a_bank_survives_kills_of_everything(world: World, mode: str) -> None:
+    """A transfer that was under way is lost or made again: 5 kills of all processes; and what is kept is bounded."""
+    spec = spec_of(world, mode)
+    for life in range(5):
+        with world.up(spec) as node:
+            for spree in range(3):
+                first = 1 + SPREE * (3 * life + spree)
+                node.send("teller", "Spree", accounts=ACCOUNTS, first=first, count=SPREE)
+            for pid in world.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            until(lambda: not world.processes(), "the end of all processes")
+    with world.up(spec) as node:
+        bank = Bank(node, 15 * SPREE, seed=0)
+        until(lambda: bank.credited() == bank.transfers, "all transfers")
+        check(bank)
+        node.end()
+    assert unacked(world) <= SPREE

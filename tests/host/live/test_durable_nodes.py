@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
+from host.live.control.launch import Launch
+from host.live.control.protocol import ControlError
+from host.node.journal.retention import SNAPSHOT_TURNS
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 MODES = ["crash", "durable"]
@@ -98,6 +103,77 @@ def test_a_timer_and_a_choice_that_stand_survive(world: World, mode: str) -> Non
     with world.up(spec) as node:
         assert node.send("q", "Ask", wait="Total")["decided"] == ["yes"]
         assert node.send("t", "Ask", wait="Total")["fired"] == 1
+
+
+def log_files(world: World, slot: str) -> list[Path]:
+    """Segments of a slot's log, the oldest first."""
+    return sorted((world.folder / "test" / "journal" / slot).glob("*.log"))
+
+
+def test_a_log_that_is_damaged_is_refused_with_its_place(world: World) -> None:
+    """A node starts on what is wrong, or says nothing that helps, or writes into it."""
+    spec = world.spec(lasting("a", "crash"), lasting("b", "crash"), supervision=FREE)
+    with world.up(spec) as node:
+        for _ in range(20):
+            node.send("a", "Add")
+        node.end()
+    segment = log_files(world, "a")[0]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    before = {path.name: path.read_bytes() for path in log_files(world, "a")}
+    with Launch(spec, attached=False) as launch:
+        last = world.responses(launch)[-1]
+        launch.process.wait(10)
+    assert last.error == "not_ready"
+    (item,) = last.items
+    assert (item["engine"], item["reason"]) == ("a", "journal")
+    assert f"{segment.name} at offset" in item["detail"]
+    assert {path.name: path.read_bytes() for path in log_files(world, "a")} == before
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_disk_that_fails_ends_the_process_and_costs_nothing(world: World, mode: str) -> None:
+    """An engine goes on over a disk that takes nothing, and what it said is gone."""
+    spec = world.spec(lasting("a", mode), supervision=FREE)
+    with world.up(spec) as node:
+        node.send("a", "Add", amount=5)
+        size = log_files(world, "a")[-1].stat().st_size
+        resource.prlimit(node.ps()["a"]["pid"], resource.RLIMIT_FSIZE, (size, size))
+        with suppress(ControlError):
+            node.send("a", "Add")
+        until(lambda: node.events("journal_stopped"), "the event")
+        assert "File too large" in node.events("journal_stopped")[0]["reason"]
+        until(lambda: _is_back(node, "a", 1), "the restart")
+        assert node.total("a") == 6
+        assert node.events("crashed", "a")[0]["reason"] == "exception"
+
+
+@pytest.mark.parametrize("local", ["auto", "zmq"])
+def test_a_recovery_is_bounded_by_snapshots(world: World, local: Any) -> None:
+    """Every start runs all that ever was: here 24,000 turns."""
+    bank = [EngineSpec(name, "lasting:ACCOUNT", durability="crash") for name in "ab"]
+    teller = EngineSpec("teller", "lasting:TELLER")
+    with world.up(world.spec(*bank, teller, supervision=FREE, transport=TransportSpec(local=local))) as node:
+        for first in range(1, 24_000, 1_000):
+            node.send("teller", "Spree", accounts=["a", "b"], first=first, count=1_000)
+            until(lambda first=first: node.ask("state", engine="a")[0]["state"]["sent"] >= first // 2, "a spree")
+        slot = world.folder / "test" / "journal" / "a"
+        until(lambda: node.ask("state", engine="a")[0]["state"]["credited"] == 12_000, "all transfers")
+        until(lambda: node.send("b", "Transfer", to="a", amount=1, number=10**6) and list(slot.glob("*.snap")), "one")
+        kill_worker(node, "a")
+        event = node.events("recovered", "a")[0]
+        assert event["turns"] >= 24_000
+        assert event["replayed"] <= event["turns"] - SNAPSHOT_TURNS
+        assert node.ask("state", engine="a")[0]["state"]["sent"] == 12_000
+
+
+def test_a_reload_of_a_process_with_a_journal_is_refused(world: World) -> None:
+    """Turns of old code lie before those of new, and the next start cannot run them."""
+    with world.up(world.spec(lasting("a", "crash"), supervision=FREE)) as node:
+        with pytest.raises(ControlError, match="keeps a journal"):
+            node.ask("reload", engine="a", timeout_ns=1_000_000_000)
+        assert node.total("a") == 0
 
 
 def _stands(node: LiveNode, engine: str) -> bool:

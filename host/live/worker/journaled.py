@@ -21,7 +21,7 @@ import fcntl
 import os
 import sys
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -214,7 +214,7 @@ class JournaledWorker(Worker):
                 others.append(cell)
             else:
                 known.append(cell)
-            fields = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
+            fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
             fields["mode"] = stream.image.mode
             scheduler.report.happenings.append(Happening("recovered", name, fields))
         self._tell_found(found)

@@ -64,6 +64,7 @@ class Cell:
     """
 
     __slots__ = (
+        "closed",
         "configuration",
         "deadline_ns",
         "env",
@@ -108,6 +109,7 @@ class Cell:
         self.suspension: Suspension | None = None
         self.held: dict[str, deque[tuple[int, Any]]] = {}
         self.ways: dict[tuple[str, int], Way] = {}
+        self.closed: dict[tuple[str, int], int] = {}
         self.ways_from_n = 1
         self.told: frozenset[int] = NOBODY
         self.notify: Callable[[], None] | None = None

@@ -39,8 +39,11 @@ ROUTES_MAX: Final = 100_000
 """Names whose slot is remembered; the oldest is asked for again."""
 
 WAYS_MAX: Final = 10_000
-"""Streams an engine keeps open; the oldest is closed when one more begins. Later streams of this engine begin above the
-numbers of those closed, so that one that is opened again is never taken for a repeat; its receiver reports a gap."""
+"""Streams an engine keeps open; the oldest is closed when one more begins, and its next number remembered."""
+
+CLOSED_MAX: Final = 100_000
+"""Closed streams whose number an engine remembers; beyond it the oldest is forgotten. Streams that are not remembered
+begin above the numbers of those forgotten, so that none is ever taken for a repeat; its receiver reports a gap."""
 
 
 class Outbox:
@@ -189,11 +192,17 @@ class Outbox:
     # --- other slots --------------------------------------------------------------------------------------------------
 
     def _new_way(self, cell: Cell, target: str, mailbox: int) -> Way:
-        if len(cell.ways) >= WAYS_MAX:
-            closed = cell.ways.pop(next(iter(cell.ways)))
-            cell.ways_from_n = max(cell.ways_from_n, closed.number)
-        way = cell.ways[target, mailbox] = Way(cell.ways_from_n)
+        while len(cell.ways) >= WAYS_MAX:
+            self._close_oldest(cell)
+        way = cell.ways[target, mailbox] = Way(cell.closed.pop((target, mailbox), cell.ways_from_n))
         return way
+
+    def _close_oldest(self, cell: Cell) -> None:
+        oldest = next(iter(cell.ways))
+        cell.closed[oldest] = cell.ways.pop(oldest).number
+        if len(cell.closed) > CLOSED_MAX:
+            forgotten = cell.closed.pop(next(iter(cell.closed)))
+            cell.ways_from_n = max(cell.ways_from_n, forgotten)
 
     def _open(self, cell: Cell, way: Way, target: str, mailbox: int) -> Outlet | None:
         slot = self._routes.get(target)

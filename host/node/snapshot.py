@@ -168,7 +168,7 @@ def cell_image(cell: Cell) -> CellImage:
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
         [_batch_image(number, batch) for number, inbox in cell.inboxes.items() for batch in inbox.batches],
         [(sender, mailbox, mark.epoch, mark.next_n) for (sender, mailbox), mark in cell.marks.items()],
-        [(target, mailbox, way.number) for (target, mailbox), way in cell.ways.items()],
+        [(*to, n) for to, n in cell.closed.items()] + [(*to, way.number) for to, way in cell.ways.items()],
         cell.ways_from_n,
         {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()},
         tuple(cell.told),

@@ -29,6 +29,7 @@ from engines.model import Message, Ref, encode
 from host.config.spec import MailboxSpec
 from host.node.inline import InlineNode
 from host.node.mailbox import LARGE_MAX
+from host.node.outbox import WAYS_MAX
 from host.node.progress import STANDING, STUCK, UNSENT
 from host.node.signals import Signals
 from transport.local import Hub
@@ -234,6 +235,19 @@ def test_a_go_waits_for_a_lane_that_is_attached_later() -> None:
     assert not signals.pending
     link.close()
     peer.close()
+
+
+def test_a_stream_goes_on_where_it_was_however_many_there_are() -> None:
+    """False if an engine with very many receivers made them report messages lost that never were."""
+    inline = node()
+    cell = inline.add("forwarder", FORWARDER)
+    inline.add("busy", RECORDER)
+    inline.add("recorder", RECORDER)
+    to = [*["busy"] * 5, "recorder", *map(str, range(WAYS_MAX)), "recorder"]
+    inline.send("forwarder", *[Pass(Ref(name), 0) for name in to])
+    inline.run_until_idle()
+    assert len(cell.ways) == WAYS_MAX
+    assert cell.ways["recorder", 0].number == 3
 
 
 def test_messages_that_are_held_are_counted() -> None:

@@ -109,7 +109,7 @@ class JournaledWorker(Worker):
         self.desk = JournalDesk(self, own.attach)
         self._in_c = None
         self._node = boot.node
-        self._snapshots = Snapshots(folder, self.journal, self.clock)
+        self._snapshots = Snapshots(folder, self.journal, self.clock, turns_behind=found.turns)
         self._is_alone = own.is_native
         self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
         self._found: Recovered | None = found
@@ -136,6 +136,8 @@ class JournaledWorker(Worker):
         for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
             if kind == KIND_MESSAGES:
                 scheduler.deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
+                if self.journal.is_full:
+                    self.write()
             else:
                 self._hear_signal(peer, kind, target)
         scheduler.run()

@@ -11,7 +11,7 @@ from host.node.journaled.arrivals import JournaledArrivals
 from host.node.journaled.keeping import Keeping
 from host.node.journaled.outbox import JournaledOutbox
 from host.node.journaled.turns import JournaledTurns
-from host.node.progress import PARKED, Progress
+from host.node.progress import PARKED, UNSENT, Progress
 from host.node.report import Report
 from host.node.scheduler import Scheduler
 
@@ -71,16 +71,18 @@ class JournaledScheduler(Scheduler):
     def show(self) -> None:
         """As `Scheduler.show`; mail of journaled engines that waits does not die with the process."""
         super().show()
-        self._show_parked()
+        self._show_lost()
 
     def park(self) -> None:
         """As `Scheduler.park`."""
         super().park()
-        self._show_parked()
+        self._show_lost()
 
-    def _show_parked(self) -> None:
-        kept = self._keeping.kept
-        self._words[PARKED] = sum(cell.depth for name, cell in self.cells.items() if name not in kept)
+    def _show_lost(self) -> None:
+        lost = [cell for name, cell in self.cells.items() if name not in self._keeping.kept]
+        self._words[PARKED] = sum([cell.depth for cell in lost])
+        if not lost:
+            self._words[UNSENT] = 0
 
     def _apply_bounds(self, cell: Cell) -> None:
         """As `Scheduler._apply_bounds`. What a bound costs a journaled engine leaves its log as it leaves its box."""

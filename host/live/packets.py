@@ -6,7 +6,8 @@ holds duplicates of its descriptors, so the caller may close its own right after
 `QUEUE_PACKETS_MAX` `send` raises `Full`, because a peer that reads nothing for that long is not going to. The end of
 file raises `Closed`; what the peer sent before it died is still received first, in order.
 
-A payload that may exceed `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: `memory_file`,
+A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: what goes over the socket is `OUTSIZED`, and
+the file's descriptor behind the packet's own. A payload that is large as a rule has one to itself: `memory_file`,
 `read_memory_file`.
 """
 
@@ -31,6 +32,12 @@ QUEUE_PACKETS_MAX: Final = 4_096
 
 DESCRIPTORS_MAX: Final = 253
 """The kernel's own bound for one SCM_RIGHTS message (SCM_MAX_FD)."""
+
+OUTSIZED: Final = b"\xc1"
+"""Stands for a packet that lies in a memory file. No MessagePack begins with it."""
+
+OUTSIZED_BYTES_MAX: Final = 64 << 20
+"""As the largest message; an engine whose parameters and state take more cannot be told of."""
 
 MEMORY_FILE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -69,13 +76,16 @@ class Channel(Generic[Received]):
     def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
         """Send now, or queue behind what waits. Never blocks.
 
-        Raises `ValueError` for over `PACKET_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`.
+        Raises `ValueError` for over `OUTSIZED_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`.
         """
         data = _encode(packet)
-        if len(data) > wire.PACKET_BYTES_MAX or len(descriptors) > DESCRIPTORS_MAX:
+        is_outsized = len(data) > wire.PACKET_BYTES_MAX
+        if len(data) > OUTSIZED_BYTES_MAX or len(descriptors) + is_outsized > DESCRIPTORS_MAX:
             raise ValueError(f"{type(packet).__name__}: {len(data)} bytes, {len(descriptors)} descriptors are too many")
-        if not self.flush() or not self._try_send(data, descriptors):
-            self._enqueue(data, descriptors)
+        if is_outsized:
+            self._send_outsized(data, descriptors)
+        else:
+            self._send_or_queue(data, descriptors)
 
     def flush(self) -> bool:
         """Send what waits, as far as the kernel takes it; True once nothing waits. Raises `Closed`."""
@@ -124,11 +134,23 @@ class Channel(Generic[Received]):
         self._queue.clear()
         self._sock.close()
 
+    def _send_outsized(self, data: bytes, descriptors: Sequence[int]) -> None:
+        file = memory_file(data)
+        try:
+            self._send_or_queue(OUTSIZED, (*descriptors, file))
+        finally:
+            os.close(file)
+
+    def _send_or_queue(self, data: bytes, descriptors: Sequence[int]) -> None:
+        if not self.flush() or not self._try_send(data, descriptors):
+            self._enqueue(data, descriptors)
+
     def _checked(self, data: bytes, flags: int, descriptors: list[int]) -> Received:
+        """The packet; of an outsized one the file is read, closed, and taken off `descriptors`."""
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise Broken(f"socket pair: packet cut to {len(data)} bytes, {len(descriptors)} descriptors")
-            return self._decode(data)
+            return self._decode(_outsized(descriptors) if data == OUTSIZED else data)
         except msgspec.DecodeError as error:
             close_all(descriptors)
             raise Broken(f"socket pair: {error}") from error
@@ -153,11 +175,11 @@ class Channel(Generic[Received]):
 
 
 def parcels(items: Iterable[tuple[T, int]], bytes_max: int) -> Iterator[tuple[T, ...]]:
-    """Items in order, each given with its length, cut to what fits into packets; none is longer than `bytes_max`."""
+    """Items in order, each given with its length, cut to what fits into packets; a longer one is alone."""
     parcel: list[T] = []
     size = 0
     for item, length in items:
-        if size + length > bytes_max:
+        if parcel and size + length > bytes_max:
             yield tuple(parcel)
             parcel, size = [], 0
         parcel.append(item)
@@ -208,6 +230,20 @@ def read_memory_file(descriptor: int) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts)
+
+
+def _outsized(descriptors: list[int]) -> bytes:
+    """The packet in the file that is the last descriptor, which is closed and taken off. Raises `Broken`."""
+    if not descriptors:
+        raise Broken("socket pair: an outsized packet without its file")
+    file = descriptors.pop()
+    try:
+        size = os.fstat(file).st_size
+        if size > OUTSIZED_BYTES_MAX:
+            raise Broken(f"socket pair: an outsized packet of {size} bytes")
+        return read_memory_file(file)
+    finally:
+        os.close(file)
 
 
 def close_all(descriptors: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 One packet is one MessagePack-encoded struct of the unions below, with the descriptors its docstring names (SCM_RIGHTS).
 The end of file is the lifeline: a worker that reads it exits at once; a supervisor that reads it waits for the pidfd.
-A payload that may exceed a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file whose descriptor goes along.
+What exceeds a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file whose descriptor goes along.
 """
 
 from __future__ import annotations

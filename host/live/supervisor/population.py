@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from host.config.spec import EngineSpec
-from host.live.packets import encoded_bytes, parcels
+from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.supervisor import links
 from host.live.supervisor.farewell import take_leave
 from host.live.supervisor.node import Node
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
 
+BIRTH_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 32 * 1024
+"""One birth, which is alone in its packet when it is larger than others together may be."""
+
 FALLEN_BYTES_MAX: Final = 16 * 1024
 """Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
 
 
 class TooBig(Exception):
-    """An engine's parameters and initial state do not fit into a packet."""
+    """An engine's parameters and initial state are more than can be handed to a process."""
 
 
 def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
@@ -223,8 +226,8 @@ def _chunks(births: list[Birth]) -> Iterator[tuple[Birth, ...]]:
     """`births` in their order, cut to what fits into a packet. Raises `TooBig`."""
     lengths = [encoded_bytes(birth) for birth in births]
     for birth, length in zip(births, lengths, strict=True):
-        if length > BIRTHS_BYTES:
+        if length > BIRTH_BYTES_MAX:
             raise TooBig(
-                f"{birth.spec.name}: config and state take {length} bytes, at most {BIRTHS_BYTES} are possible"
+                f"{birth.spec.name}: config and state take {length} bytes, at most {BIRTH_BYTES_MAX} are possible"
             )
     return parcels(zip(births, lengths, strict=True), BIRTHS_BYTES)

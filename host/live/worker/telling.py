@@ -14,7 +14,7 @@ import msgspec
 
 from engines.model import Declaration, Due
 from host.live import wire
-from host.live.packets import Channel, close_all, encoded_bytes, memory_file, parcels
+from host.live.packets import OUTSIZED_BYTES_MAX, Channel, close_all, encoded_bytes, memory_file, parcels
 from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing, render
 from host.node.set_aside import SetAside
 
@@ -26,6 +26,9 @@ PAUSE_NS: Final = 20_000_000
 
 ITEMS_BYTES: Final = wire.PACKET_BYTES_MAX - 4 * 1024
 """Letters or notes of one packet, encoded; the rest is room for counts."""
+
+BORN_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 64 * 1024
+"""What may be told of one child; the rest is room for what surrounds it, also when it is handed on."""
 
 ITEM_BYTES_MAX: Final = 16 * 1024
 """A longer letter or note loses its detail and fields."""
@@ -124,10 +127,10 @@ class Telling:
             running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
             born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running)
             length = encoded_bytes(born)
-            if length <= ITEMS_BYTES:
+            if length <= BORN_BYTES_MAX:
                 yield born, length
                 continue
-            error = f"its parameters and state take {length} bytes, at most {ITEMS_BYTES} are possible"
+            error = f"its parameters and state take {length} bytes, at most {BORN_BYTES_MAX} are possible"
             self._send(wire.Event("spawn_failed", child.parent, {"child": child.spec.name, "error": error}))
 
     def _tell_set_aside(self, one: SetAside) -> None:

@@ -11,6 +11,8 @@ import pytest
 from host.live import wire
 from host.live.packets import (
     DESCRIPTORS_MAX,
+    OUTSIZED,
+    OUTSIZED_BYTES_MAX,
     QUEUE_PACKETS_MAX,
     Channel,
     Full,
@@ -121,11 +123,45 @@ def test_a_packet_of_no_known_kind_is_broken_and_its_descriptors_closed() -> Non
 
 
 def test_too_large_a_packet_is_refused_before_anything_is_sent() -> None:
-    """False if a large payload could go anywhere but into a memory file."""
+    """False if memory had no bound, or a descriptor more than the kernel takes were lost."""
     worker, supervisor, _ = ends()
     with pytest.raises(ValueError, match="too many"):
-        supervisor.send(wire.Query(id=1, kind="x" * wire.PACKET_BYTES_MAX))
+        supervisor.send(wire.Query(id=1, kind="x" * OUTSIZED_BYTES_MAX))
+    with pytest.raises(ValueError, match="too many"):
+        supervisor.send(wire.Query(id=1, kind="x" * wire.PACKET_BYTES_MAX), [0] * DESCRIPTORS_MAX)
     assert worker.receive() is None
+
+
+def test_a_packet_the_socket_is_too_small_for_arrives_in_its_turn_with_its_descriptors() -> None:
+    """False if an engine with much state could not be told of, or came after what was said later."""
+    worker, supervisor, _ = ends()
+    payload = memory_file(b"state")
+    before = len(os.listdir("/proc/self/fd"))
+    sent = [wire.Query(id=n, kind="x" * size) for n, size in enumerate((1, 10, 70_000, 5_000_000, 1))]
+    for packet in sent:
+        supervisor.send(packet, [payload])
+    for packet in sent:
+        received = worker.receive()
+        assert received is not None
+        assert received[0] == packet
+        assert [read_memory_file(descriptor) for descriptor in received[1]] == [b"state"]
+        close_all(received[1])
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(payload)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xc1", b"x"])
+def test_an_outsized_packet_without_a_right_file_is_broken(content: bytes | None) -> None:
+    """False if a worker could make its supervisor read what is none, or leak a descriptor."""
+    worker, supervisor, right = ends()
+    before = len(os.listdir("/proc/self/fd"))
+    file = [] if content is None else [memory_file(content)]
+    socket.send_fds(right, [OUTSIZED], file)
+    close_all(file)
+    with pytest.raises(Broken):
+        worker.receive()
+    assert len(os.listdir("/proc/self/fd")) == before
+    supervisor.close()
 
 
 def test_a_memory_file_cannot_be_changed() -> None:

@@ -263,6 +263,18 @@ def test_spawned_engines_live_where_the_policy_says(world: World, policy: str) -
         until(lambda: node.ps().get("a~2/child", {}).get("state") == "running", "the child of the second birth")
 
 
+@pytest.mark.parametrize("policy", ["parent", "process"])
+def test_engines_are_born_with_as_much_state_as_they_are_given(world: World, policy: str) -> None:
+    """An engine that has more state than a packet holds is refused, or lives where nobody finds it."""
+    given = {"content": "0x" + "ab" * 100_000}
+    with world.up(world.spec(EngineSpec("a", "bulky:BULKY", state=given), spawned=policy)) as node:
+        assert node.send("a", "Ask", wait="Size")["length"] == 100_000
+        node.send("a", "Breed", length=300_000)
+        until(lambda: node.states().get("a/child") == "running", "the child")
+        assert node.send("a/child", "Ask", wait="Size")["length"] == 300_000
+        assert node.events("spawn_failed") == []
+
+
 def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
     """Who writes to an ended engine is not told."""
     with world.up(world.spec(counter("a"), counter("b"))) as node:

@@ -6,9 +6,9 @@ holds duplicates of its descriptors, so the caller may close its own right after
 `QUEUE_PACKETS_MAX` `send` raises `Full`, because a peer that reads nothing for that long is not going to. The end of
 file raises `Closed`; what the peer sent before it died is still received first, in order.
 
-A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: what goes over the socket is `OUTSIZED`, and
-the file's descriptor behind the packet's own. A payload that is large as a rule has one to itself: `memory_file`,
-`read_memory_file`.
+A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: what goes over the socket is `OUTSIZED`,
+and the file's descriptor behind the packet's own. A payload that is large as a rule has a file to itself:
+`memory_file`, `read_memory_file`.
 """
 
 from __future__ import annotations

@@ -96,10 +96,11 @@ class Header(NamedTuple):
 
 
 def create_keep(lane_bytes: int = LANE_BYTES, arena_bytes: int = ARENA_BYTES) -> int:
-    """Make the memory of a slot: a descriptor, which the caller owns. The arena also gets place for a frame's head."""
+    """Make the memory of a slot: a descriptor, which the caller owns. The arena also gets place for heads of frames."""
     _check_sizes(lane_bytes, arena_bytes)
     identity = int.from_bytes(os.urandom(8), "little") or 1
-    header = Header(identity, lane_bytes, (arena_bytes // CHUNK_BYTES + 1) * CHUNK_BYTES)
+    heads = arena_bytes // MESSAGE_BYTES_MAX * CHUNK_BYTES
+    header = Header(identity, lane_bytes, arena_bytes // CHUNK_BYTES * CHUNK_BYTES + heads)
     fd = os.memfd_create("enginehost-keep", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(fd, header.file_bytes())

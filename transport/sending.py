@@ -62,11 +62,14 @@ class SendingLane:
         kept_bytes: int = 0,
         message_bytes_max: int | None = None,
         arena: Arena | None = None,
+        publish_all: Callable[[], None] | None = None,
     ) -> None:
+        """`publish_all`: of all lanes that share the arena."""
         self.slot = slot
         self.capacity = capacity
         self.message_bytes_max = message_bytes_max or capacity // MESSAGE_SHARE
         self.publish = publish
+        self.publish_all = publish_all or publish
         self.soft_bytes = min(FRAME_SOFT_BYTES_MAX, capacity // 8)
         self.kept_bytes = kept_bytes
         self.sealed_bytes = 0
@@ -95,7 +98,7 @@ class SendingLane:
         if self.arena is None or self.arena.has(frame_bytes):
             return True
         self.wanted, self.wanted_large = size, frame_bytes
-        self.publish()
+        self.publish_all()
         return False
 
     def pledge(self, frame_bytes: int) -> None:

@@ -103,7 +103,7 @@ class ZmqLink:
         if header.identity == self._keep.header.identity:
             raise Broken(f"slot {peer}: its keep is this link's own")
         self._lives += 1
-        place = Place(self.slot, self._keep, self._context, self._counters)
+        place = Place(self.slot, self._keep, self._context, self._counters, self.flush)
         self._peers[peer] = ZmqPeer(place, peer, address, header, self._lives)
 
     def detach(self, peer: int) -> None:

@@ -8,6 +8,7 @@ one, on which everything unacknowledged follows our own hello.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import zmq
@@ -43,6 +44,8 @@ class Place(NamedTuple):
     keep: Keep
     context: zmq.Context[zmq.Socket[bytes]]
     counters: Counter[str]
+    flush: Callable[[], None]
+    """Of the whole link."""
 
 
 class ZmqPeer:
@@ -50,12 +53,14 @@ class ZmqPeer:
 
     def __init__(self, place: Place, number: int, address: str, header: Header, life: int) -> None:
         """Raises Broken when what the keep holds for this peer is not readable."""
-        self._own, self._keep, self._context, self._counters = place
+        self._own, self._keep, self._context, self._counters, flush = place
         self._address = address
         self.outgoing = Outgoing(life, self._keep.lane(number, header.identity), self._keep.arena)
         self.incoming = Incoming(header, self._keep.mark(number, header.identity))
-        capacity, kept_bytes = self._keep.header.lane_bytes, self.outgoing.kept_bytes()
-        self.lane = SendingLane(self._own, capacity, self.publish, kept_bytes, MESSAGE_BYTES_MAX, self._keep.arena)
+        keep, kept_bytes = self._keep, self.outgoing.kept_bytes()
+        self.lane = SendingLane(
+            self._own, keep.header.lane_bytes, self.publish, kept_bytes, MESSAGE_BYTES_MAX, keep.arena, flush
+        )
         self._ack_due = False
         self._push = self._connect()
 

@@ -69,6 +69,8 @@ class Births:
         is_here = self.are_here and (family is None or isinstance(family, Family))
         if is_here:
             is_here = self._spawn_here(scheduler, cell, spawned, child)
+        if family is not None and not isinstance(family, Family):
+            child = msgspec.structs.replace(child, durability="volatile")  # a device has no journal
         scheduler.report.spawned.append(Child(child, cell.name, is_here, scheduler.cells.get(spawned.name)))
 
     def _spawn_here(self, scheduler: Scheduler, cell: Cell, spawned: Spawned, child: EngineSpec) -> bool:

@@ -99,6 +99,11 @@ class Recovered(msgspec.Struct):
         return self.replay.streams
 
     @property
+    def leaving(self) -> dict[str, Stream]:
+        """Engines that are over and have sent what nobody acknowledged."""
+        return self.replay.leaving
+
+    @property
     def ended(self) -> list[str]:
         """Engines that are over."""
         return list(self.replay.ended)

@@ -218,6 +218,8 @@ class _Service:
             if report.ok:
                 self._node.interfaces[report.ref, report.version] = report.interface
         for engine in self._spec.engines:
+            if engine.durability != "volatile" and look.is_device(engine.family):
+                self._note_fault(engine.name, "configuration", f"{engine.family} is a device, which has no journal")
             for problem in look.families[engine.family].problems:
                 self._note_fault(engine.name, f"{engine.family} cannot be used", str(problem))
         for finding in look.findings:

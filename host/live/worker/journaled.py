@@ -219,6 +219,8 @@ class JournaledWorker(Worker):
             fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
             fields["mode"] = stream.image.mode
             scheduler.report.happenings.append(Happening("recovered", name, fields))
+        for stream in found.leaving.values():
+            self._go_on(stream, None)
         self._tell_found(found)
         for cell in others:
             scheduler.report.spawned.append(_as_child(cell, self.keeping.kept[cell.name]))
@@ -238,7 +240,8 @@ class JournaledWorker(Worker):
         cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
         waiting = image.cell.waiting
         fill(cell, msgspec.structs.replace(image.cell, waiting=[], poison=birth.spec.child.poison if birth else "skip"))
-        kept = self.keeping.kept[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
+        place = self.keeping.leaving if stream.is_ended else self.keeping.kept
+        kept = place[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
         kept.children = dict(stream.children)
         for (target, mailbox), outputs in stream.unacked.items():
             for n, payload in outputs:
@@ -255,7 +258,7 @@ class JournaledWorker(Worker):
             batch = Batch(0, one.sender, one.epoch, one.first_n, list(one.payloads), True)
             self.scheduler.tally.received += len(one.payloads)
             self.scheduler.arrivals.wait_in(cell, cell.inboxes[one.mailbox], batch, None)
-        if is_other:
+        if is_other and not stream.is_ended:
             self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
         if cell.suspension is not None:
             self._tell_standing(cell)

@@ -83,6 +83,8 @@ class Replay:
         checksums: by kind; outputs have the kind of their segment.
         only: the engine that is of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
+
+    `leaving` are engines that ended and sent what nobody acknowledged.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Replay:
     ) -> None:
         self.node = node
         self.streams: dict[str, Stream] = {}
+        self.leaving: dict[str, Stream] = {}
         self.ended: dict[str, None] = {}
         self.clock_ns = 0
         self.life: Life | None = None
@@ -145,7 +148,7 @@ class Replay:
 
     def state(self) -> LogState:
         """What a snapshot would hold now. Families are loaded, so the images are in their versions."""
-        images = [stream.as_image() for stream in self.streams.values()]
+        images = [stream.as_image() for stream in (*self.streams.values(), *self.leaving.values())]
         return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
 
     def _record(self, kind: int, number: int, body: memoryview) -> None:
@@ -169,7 +172,7 @@ class Replay:
             self.ended.pop(name, None)
             self._be(image)
             return
-        stream = self.streams.get(name)
+        stream = self.streams.get(name) or self.leaving.get(name)
         if stream is None:
             raise Wrong(f"a record of kind {kind} for {name}, which was not born")
         self._of_stream(stream, kind, body)
@@ -209,6 +212,10 @@ class Replay:
         if stream.is_ended:
             self.ended[stream.name] = None
             self.streams.pop(stream.name, None)
+            if stream.unacked:
+                self.leaving[stream.name] = stream
+            else:
+                self.leaving.pop(stream.name, None)
             self._last = stream
 
     def of(self, name: str) -> Stream | None:
@@ -226,6 +233,7 @@ class Replay:
         name = image.cell.name
         if self._only is not None and name != self._only:
             return
+        self.leaving.pop(name, None)
         self.streams[name] = make_stream(self.node, image, self._load, self._digest, self._until)
         self._saw(self.streams[name])
 

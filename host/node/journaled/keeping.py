@@ -147,10 +147,10 @@ class Keeping:
             kept.unacked_bytes -= len(waiting.popleft()[1])
         if not waiting:
             del kept.unacked[way]
+        if self.of(kept.cell.name) is kept:
+            self.log.record(kept.cell.name, Acked(*way, n + 1))
         if not kept.unacked:
             self.leaving.pop(kept.cell.name, None)
-        if kept.cell.name in self.kept:
-            self.log.record(kept.cell.name, Acked(*way, n + 1))
 
     def image(self, kept: Kept, why: Why, now_ns: int) -> StreamImage:
         """The engine between two transitions."""
@@ -162,4 +162,4 @@ class Keeping:
 
     def images(self, now_ns: int) -> Iterable[StreamImage]:
         """All engines, for a snapshot."""
-        return [self.image(kept, "snapshot", now_ns) for kept in self.kept.values()]
+        return [self.image(kept, "snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]

@@ -168,6 +168,28 @@ def test_a_recovery_is_bounded_by_snapshots(world: World, local: Any) -> None:
         assert node.ask("state", engine="a")[0]["state"]["sent"] == 12_000
 
 
+def test_an_engine_that_ended_stays_so(world: World) -> None:
+    """A restart of the node makes again what said it was over, or waits for it for ever."""
+    spec = world.spec(lasting("a", "crash"), lasting("b", "crash"), supervision=FREE)
+    with world.up(spec) as node:
+        node.send("a", "End")
+        until(lambda: node.events("ended", "a"), "the end")
+        kill_all(world)
+    with world.up(spec) as node:
+        assert node.total("b") == 0
+        with pytest.raises(ControlError, match="ended"):
+            node.total("a")
+
+
+def test_a_device_with_a_journal_is_refused(world: World) -> None:
+    """A node file promises what a driver cannot keep."""
+    spec = world.spec(EngineSpec("d", "blocking:BLOCKER", durability="crash"))
+    with Launch(spec, attached=False) as launch:
+        last = world.responses(launch)[-1]
+        launch.process.wait(10)
+    assert "has no journal" in last.items[0]["detail"]
+
+
 def test_a_reload_of_a_process_with_a_journal_is_refused(world: World) -> None:
     """Turns of old code lie before those of new, and the next start cannot run them."""
     with world.up(world.spec(lasting("a", "crash"), supervision=FREE)) as node:

@@ -18,6 +18,7 @@ from engines.model import (
     Send,
     SetTimer,
     Spawn,
+    Stop,
     Timer,
     Value,
     interactive_rule,
@@ -51,6 +52,10 @@ class Decide(Message):
 
 class Bear(Message):
     word: str
+
+
+class End(Message):
+    pass
 
 
 class Count(Value):
@@ -114,14 +119,19 @@ def bear(m: Bear, t: Arrived[Bear, None, Count]) -> Effects[Count, Never]:
     return [Spawn(CHILD, m.word)]
 
 
+@rule
+def end(_m: End, t: Arrived[End, None, Count]) -> Effects[Count, Never]:
+    return [Stop()]
+
+
 LASTING = Family(
     "lasting",
-    accepts=Add | Ask | Later | Decide | Bear,
+    accepts=Add | Ask | Later | Decide | Bear | End,
     emits=Total,
     state=Count(),
     timers=[ALARM],
     spawns=[CHILD],
-).rules(add, tell, later, alarm, decide, bear)
+).rules(add, tell, later, alarm, decide, bear, end)
 
 
 class Transfer(Message):

@@ -26,6 +26,7 @@ NAMES: Final = (
     "spawn-process",
     "density",
     "startup",
+    "durable",
 )
 
 

@@ -1,0 +1,37 @@
+"""Records a second into an engine with a journal, from process to process; appends of the same records alone beside."""
+
+from __future__ import annotations
+
+from bench.peers import logs
+from bench.peers.enginehost import contestant, measured_rate, two_cores
+from bench.record import written_record
+from bench.rounds import Contestant, Round, Suite
+from host.live.control.client import Client
+
+NODE = """
+node: bench-{mode}
+engines:
+  source: {{family: "engines.benchmark.source:SOURCE", placement: {source}}}
+  sink: {{family: "engines.benchmark.oneway:SINK", placement: {sink}, durability: {mode}}}
+"""
+
+
+def _contestants(records: int) -> list[Contestant]:
+    alone = [
+        log(records, durable=durable) for durable in (False, True) for log in (logs.journal, logs.sqlite, logs.lmdb)
+    ]
+    return [_engine("crash", records, "enginehost"), _engine("durable", records, "enginehost-durable"), *alone]
+
+
+def _engine(mode: str, records: int, peer: str) -> Contestant:
+    sink, source = two_cores()
+    node = NODE.format(mode=mode, sink=sink, source=source)
+    return contestant(node, lambda client: _order(client, records), peer=peer)
+
+
+def _order(client: Client, records: int) -> Round:
+    order = {"count": records, "source": "source", "record": written_record()}
+    return measured_rate(client, "sink", "Reset", order, records)
+
+
+SUITE = Suite("durable", "one typed record a send, to an engine with a journal", "records/s", 100_000, _contestants)

@@ -18,5 +18,5 @@ def test_a_round_says_how_long_the_start_took_and_what_idling_costs() -> None:
     assert not [
         instance
         for instance in running_instances()
-        if instance.pid not in before and "/enginehost-bench-" in instance.config
+        if instance.pid not in before and instance.node == "bench-startup"
     ]

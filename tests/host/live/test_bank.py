@@ -142,4 +142,4 @@ def test_a_bank_survives_kills_of_everything(world: World, mode: str) -> None:
         until(lambda: bank.credited() == bank.transfers, "all transfers")
         check(bank)
         node.end()
-    assert unacked(world) <= SPREE
+    assert unacked(world) <= 3 * SPREE, "more than what the last life but one had under way"

@@ -121,6 +121,7 @@ class Collector:
         self._begun = ""
         self._decode = msgspec.msgpack.Decoder(Record).decode
         self.done = False
+        self.stays = False
         self.families: dict[str, FamilyReport] = {}
         self.findings: tuple[Finding, ...] = ()
 
@@ -162,7 +163,7 @@ class Collector:
             case ValueFindings():
                 self.findings = record.findings
             case Done():
-                self.done = True
+                self.done, self.stays = True, record.stays
 
 
 def _ask(inquiry: Inquiry, deadline_ns: int) -> tuple[dict[str, FamilyReport], tuple[Finding, ...]]:

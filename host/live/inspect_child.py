@@ -63,7 +63,15 @@ def send(fd: int, record: msgspec.Struct) -> None:
 
 def answer(inquiry: Inquiry, fd: int) -> None:
     """Import, look, convert, report to `fd`. Changes this process for good."""
+    look(inquiry, fd)
+    send(fd, Done())
+
+
+def look(inquiry: Inquiry, fd: int, *, is_silent: bool = True) -> dict[str, Declaration[Any, Any, Any]]:
+    """As `answer`, without the last record. The families that can be used; `is_silent`: what they print is dropped."""
     _isolate(inquiry.deadline_ns)
+    if is_silent:
+        _silence()
     families: dict[str, Declaration[Any, Any, Any]] = {}
     for ref in dict.fromkeys(inquiry.families):
         send(fd, Begin(ref))
@@ -72,7 +80,7 @@ def answer(inquiry: Inquiry, fd: int) -> None:
             families[ref] = declared
         send(fd, report)
     send(fd, ValueFindings(tuple(f for values in inquiry.engines for f in _find_in(values, families))))
-    send(fd, Done())
+    return families
 
 
 def inspect_family(ref: str, roots: tuple[str, ...]) -> tuple[FamilyReport, Declaration[Any, Any, Any] | None]:
@@ -100,18 +108,21 @@ def _find_in(values: EngineValues, families: dict[str, Declaration[Any, Any, Any
 
 
 def _isolate(deadline_ns: int) -> None:
-    """No output, no bytecode files, no signal handlers of the parent's, and an end even if nobody waits any more."""
-    silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    """No bytecode files, no signal handlers of the parent's, and an end even if nobody waits any more."""
     sys.dont_write_bytecode = True
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     if deadline_ns:
         signal.setitimer(signal.ITIMER_REAL, deadline_ns / 1e9)
+
+
+def _silence() -> None:
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _problems_of(error: BaseException) -> tuple[SourceProblem, ...]:

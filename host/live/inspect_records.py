@@ -77,7 +77,9 @@ class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at."""
+    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.template`)."""
+
+    stays: bool = False
 
 
 Record = Begin | FamilyReport | ValueFindings | Done

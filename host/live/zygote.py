@@ -41,7 +41,11 @@ from transport.port import Closed
 ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine makes that a while."""
 
-ENTRIES: Final = {"worker": "host.live.worker.loop", "inspect": "host.live.inspect_child"}
+ENTRIES: Final = {
+    "worker": "host.live.worker.loop",
+    "inspect": "host.live.inspect_child",
+    "template": "host.live.template",
+}
 """Modules whose `main(socket_fd)` a child may run."""
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
@@ -71,7 +75,7 @@ class Fork(Packet):
     `name` and `title` are what the system's `top` and `ps` show, 15 bytes and about 40.
     """
 
-    entry: Literal["worker", "inspect"]
+    entry: Literal["worker", "inspect", "template"]
     name: str
     title: str
 
@@ -90,7 +94,7 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     _warm_up()
     show_title("enginehost: zygote", "zygote")
-    _serve(channel, supervisor)
+    serve(channel, supervisor)
 
 
 def _warm_up() -> None:
@@ -117,7 +121,8 @@ def _detach_input() -> None:
     os.close(null)
 
 
-def _serve(channel: Channel[Fork | Ahead | Log], supervisor: int) -> None:
+def serve(channel: Channel[Fork] | Channel[Fork | Ahead | Log], supervisor: int) -> None:
+    """Do what is asked until the supervisor hangs up."""
     while True:
         select.select([channel], [], [])
         try:

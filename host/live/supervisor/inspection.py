@@ -1,23 +1,26 @@
-"""Looking at families from the supervisor: a throw-away child of the zygote imports them and reports.
+"""Looking at families from the supervisor: a child of the zygote imports them and reports.
 
 What the child does and how it reports stands in `host.live.inspect`; it ends by itself, at the latest by its own
-alarm. A report is kept for as long as the node lives, because it only says whether a family is a device; a reload
-asks the candidate process itself.
+alarm. The one that looks at the families of the node file may stay for a while (`host.live.template`). A report is kept
+for as long as the node lives, because it only says whether a family is a device; a reload asks the candidate itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
 from host.live.inspect import ALARM_AFTER_NS, DEADLINE_NS, DIED, Collector, FamilyReport, Inquiry, frame, inquiry_of
+from host.live.inspect_records import PIECE_BYTES_MAX
 from host.live.supervisor.nursery import Nursery
 from host.live.zygote import Fork
+
+Entry = Literal["inspect", "template"]
 
 PIECE_BYTES: Final = 64 * 1024
 """One read; pieces of an answer are half of it."""
@@ -44,7 +47,7 @@ class Inspector:
 
     async def look_at_node(self, spec: NodeSpec) -> Look:
         """The families of a node file, and what it gives to their engines."""
-        look = await self._ask(inquiry_of(spec))
+        look = await self._ask(inquiry_of(spec), "template")
         self._known |= look.families
         return look
 
@@ -52,15 +55,15 @@ class Inspector:
         """One family, at once if it was looked at before."""
         if family not in self._known:
             inquiry = Inquiry((family,), self._roots, deadline_ns=DEADLINE_NS + ALARM_AFTER_NS)
-            self._known |= (await self._ask(inquiry)).families
+            self._known |= (await self._ask(inquiry, "inspect")).families
         return self._known[family]
 
-    async def _ask(self, inquiry: Inquiry) -> Look:
+    async def _ask(self, inquiry: Inquiry, entry: Entry) -> Look:
         """Ask children, one after the other, until one lives to the end of what is left."""
         blamed: dict[str, FamilyReport] = {}
         while True:
             collector = Collector(inquiry)
-            left = None if await self._ask_child(inquiry, collector) else collector.without_begun()
+            left = None if await self._ask_child(inquiry, collector, entry) else collector.without_begun()
             if left is None:
                 if not collector.done:
                     collector.give_up(DIED)
@@ -68,24 +71,28 @@ class Inspector:
             blamed |= collector.families
             inquiry = left
 
-    async def _ask_child(self, inquiry: Inquiry, collector: Collector) -> bool:
+    async def _ask_child(self, inquiry: Inquiry, collector: Collector, entry: Entry) -> bool:
         """Whether a child reported everything, or ran out of time; False when it died before."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
-                self._nursery.bear(Fork("inspect", "families", "enginehost: looks at families"), theirs.fileno())
+                self._nursery.bear(Fork(entry, "families", "enginehost: looks at families"), theirs.fileno())
             ours.setblocking(False)
             try:
                 async with asyncio.timeout(DEADLINE_NS / 1e9):
                     await self._exchange(ours, inquiry, collector)
             except TimeoutError:
                 collector.give_up(f"took longer than {DEADLINE_NS / 1e9:g} s to import")
+            if collector.stays:
+                self._nursery.use_template(ours.dup())
         return collector.done
 
     async def _exchange(self, ours: socket.socket, inquiry: Inquiry, collector: Collector) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.sock_sendall(ours, frame(inquiry))
+            data = frame(inquiry)
+            for at in range(0, len(data), PIECE_BYTES_MAX):
+                await loop.sock_sendall(ours, data[at : at + PIECE_BYTES_MAX])
             while not collector.done:
                 data = await loop.sock_recv(ours, PIECE_BYTES)
                 if not data:

@@ -1,12 +1,15 @@
-"""Where processes come from: the zygote, held by its socket.
+"""Where processes come from: the zygote, held by its socket, and for the first workers of a node the template.
 
-It is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
-socket. A zygote that died is replaced at the next request; workers are not its children and live on.
+The zygote is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
+socket. A zygote that died is replaced at the next request; workers are not its children and live on. The template
+(`host.live.template`) is a child of the zygote that has imported the node's families; it is let go once the node is up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
+import socket
 from typing import Final
 
 import msgspec
@@ -33,30 +36,42 @@ class Nursery:
         self._log_fd = log_fd
         self._ahead = ahead
         self._channel: Channel[Packet] | None = None
+        self._template: Channel[Packet] | None = None
         self._adopt(zygote)
 
-    def bear(self, request: Fork, socket_fd: int) -> int:
+    def bear(self, request: Fork, socket_fd: int) -> Channel[Packet]:
         """Have a child forked that owns `socket_fd`, which the caller closes. A dead zygote is replaced first.
 
-        Returns which zygote was asked. Raises `Closed` when the new one is dead too.
+        Returns whom it asked. Raises `Closed` when the new one is dead too.
         """
+        if self._template is not None and request.entry == "worker":
+            with contextlib.suppress(Closed):
+                return _ask(self._template, request, socket_fd)
+            self.release_template()
         for _ in range(2):
-            channel = self._channel or self._adopt(exec_zygote())
             try:
-                channel.send(request, (socket_fd,))
-                while channel.waiting and select.select([], [channel], [], ROOM_S)[1]:
-                    channel.flush()
-                return self.pid
+                return _ask(self._channel or self._adopt(exec_zygote()), request, socket_fd)
             except Closed:
                 self.close()
         raise Closed("zygote: dies as soon as it is started")
 
-    def has_lost(self, zygote: int) -> bool:
-        """Whether a zygote that was asked is gone. It never says anything, so what can be read is the end of file."""
-        return self._channel is None or zygote != self.pid or bool(select.select([self._channel], [], [], 0)[0])
+    def has_lost(self, asked: Channel[Packet]) -> bool:
+        """Whether who was asked is gone. It never says anything, so what can be read is the end of file."""
+        return asked not in (self._channel, self._template) or bool(select.select([asked], [], [], 0)[0])
+
+    def use_template(self, sock: socket.socket) -> None:
+        """From now on workers come from the process at the other end."""
+        self._template = Channel(sock, msgspec.msgpack.Decoder(Packet))
+
+    def release_template(self) -> None:
+        """Workers come from the zygote again. Idempotent."""
+        if self._template is not None:
+            self._template.close()
+            self._template = None
 
     def close(self) -> None:
-        """Let the zygote go: it reads the end of file. Idempotent."""
+        """Let the zygote go, and the template: they read the end of file. Idempotent."""
+        self.release_template()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -67,3 +82,11 @@ class Nursery:
         self._channel.send(Log(), (self._log_fd,))
         self._channel.send(self._ahead)
         return self._channel
+
+
+def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Packet]:
+    """Send, and wait a while for room. Raises `Closed`."""
+    channel.send(request, (socket_fd,))
+    while channel.waiting and select.select([], [channel], [], ROOM_S)[1]:
+        channel.flush()
+    return channel

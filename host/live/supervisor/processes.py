@@ -84,7 +84,7 @@ class Process:
         self._line = Line(supervisor_end(ours))
         self._loop.add_reader(self._line.fd, self.hear)
         with theirs:
-            self._zygote = nursery.bear(request, theirs.fileno())
+            self._asked = nursery.bear(request, theirs.fileno())
 
     @property
     def is_alive(self) -> bool:
@@ -93,8 +93,8 @@ class Process:
 
     @property
     def is_lost_birth(self) -> bool:
-        """Whether this never was a process, because the zygote that should have forked it is gone."""
-        return self.pid == 0 and self._nursery.has_lost(self._zygote)
+        """Whether this never was a process, because who should have forked it is gone."""
+        return self.pid == 0 and self._nursery.has_lost(self._asked)
 
     def send(self, packet: Packet, *descriptors: int) -> None:
         """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way."""

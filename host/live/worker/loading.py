@@ -7,7 +7,7 @@ A candidate of a reload runs code that nobody inspected, so it checks.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engines.model import BirthError as ModelBirthError
@@ -19,9 +19,18 @@ DETAIL_CHARS_MAX: Final = 8_000
 """Of a traceback; a packet stays far below its bound."""
 
 
+_kept: Final[dict[str, Declaration[Any, Any, Any]]] = {}
+"""Families that the process this one was forked from had loaded, by reference."""
+
+
+def keep_for_forks(families: Mapping[str, Declaration[Any, Any, Any]]) -> None:
+    """Processes forked from this one have these families, and do not look at their sources again."""
+    _kept.update(families)
+
+
 def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaration[Any, Any, Any]]:
     """Finds a family by its reference. Raises `LoadError`."""
-    known: dict[str, Declaration[Any, Any, Any]] = {}
+    known = {} if check else dict(_kept)
 
     def load(ref: str) -> Declaration[Any, Any, Any]:
         family = known.get(ref)

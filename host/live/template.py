@@ -1,0 +1,72 @@
+"""The process that has looked at a node's families, and that the node's first workers are forked from.
+
+It is forked from the zygote, imports the families, checks and reports them as any throw-away child does
+(`inspect_child`), and then stays for as long as the node starts: a worker forked from here finds its family imported,
+which would cost it 3 ms and 2 MiB, and with a cryptographic library 9 ms and 5 MiB. A worker that is born later, after
+a crash or by a spawn, is the zygote's and imports for itself: code that was edited meanwhile is the code that runs.
+
+A fork copies memory and the one thread that forks, nothing else. So a module that started a thread or a program, or
+opened something, when it was imported has to do that again in each process: then this one ends after its report
+(`Done.stays` is false), and workers come from the zygote.
+
+Crash points: it dies while it looks: `supervisor.inspection` asks another one about the rest. It dies later: births
+that were asked of it are repeated by the zygote. The supervisor dies, or has its workers: the end of file ends it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+from importlib import import_module
+from typing import Final
+
+import msgspec
+
+from engines.model import Family
+from host.live.inspect_child import look, read_inquiry, send
+from host.live.inspect_records import Done
+from host.live.packets import Channel
+from host.live.worker.loading import keep_for_forks
+from host.live.zygote import Fork, serve
+
+DEVICES: Final = "host.live.worker.device_loop"
+"""What workers of devices need besides: an event loop library, 6 MiB."""
+
+
+def main(fd: int) -> None:
+    """Answer the one inquiry that is read from `fd`, then fork workers for as long as the supervisor has it open."""
+    supervisor, opened, writes_bytecode = os.getppid(), _descriptors(), not sys.dont_write_bytecode
+    inquiry = read_inquiry(fd)
+    families = look(inquiry, fd, is_silent=False)
+    if not all(isinstance(family, Family) for family in families.values()):
+        import_module(DEVICES)
+    stays = len(families) == len(set(inquiry.families)) and _has_one_thread() and opened == _descriptors()
+    if stays and not _has_children():
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.dont_write_bytecode = not writes_bytecode
+        keep_for_forks(families)
+        gc.freeze()
+        send(fd, Done(stays=True))
+        serve(Channel(socket.socket(fileno=fd), msgspec.msgpack.Decoder(Fork)), supervisor)
+    else:
+        send(fd, Done())
+
+
+def _descriptors() -> list[str]:
+    """Those that are open, with what they are; the one this is read through is the same each time."""
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def _has_one_thread() -> bool:
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

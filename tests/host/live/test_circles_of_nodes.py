@@ -147,7 +147,7 @@ def test_a_circle_during_a_reload_loses_nothing_but_what_is_said(world: World) -
 def test_a_circle_during_a_restart_ends(world: World) -> None:
     """A process that dies in a circle leaves the others standing, or a relief meant for it reaches the next one."""
     with world.up(world.spec(*ring("abc"))) as node:
-        pour(node, "abc", left=2)
+        pour(node, "abc")
         until(lambda: node.events("circle"), "the circle")
         os.kill(node.ps()["b"]["pid"], signal.SIGKILL)
         until(lambda: node.events("restarted", "b"), "the restart")

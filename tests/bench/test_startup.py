@@ -16,7 +16,5 @@ def test_a_round_says_how_long_the_start_took_and_what_idling_costs() -> None:
     assert 0 < detail["private_kib"] <= detail["private_kib_max"]
     assert detail["idle_cpu_ns"] >= 0
     assert not [
-        instance
-        for instance in running_instances()
-        if instance.pid not in before and instance.node == "bench-startup"
+        instance for instance in running_instances() if instance.pid not in before and instance.node == "bench-startup"
     ]

@@ -1,6 +1,6 @@
 """`python -m host` is the command `enginehost`."""
 
-from host.cli.main import main
+from host.entry import main
 
 if __name__ == "__main__":
     main()

@@ -19,10 +19,12 @@ import click
 
 from host.cli.output import diagnose, envelope, write
 from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
-from host.cli.settings import common
+from host.cli.settings import BEGUN, common
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from host.live.control.begin import Begun
 
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
@@ -118,24 +120,27 @@ GC_THRESHOLD: Final = 100_000
 """A command makes little garbage with circles; looking for it while modules are imported costs 5 %."""
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run one command line; the exit code. Prints the error, if there is one, in the way the user asked for."""
+def run(argv: Sequence[str], begun: Begun | None = None) -> int:
+    """Run one command line; the exit code. Prints the error, if there is one, in the way the user asked for.
+
+    `begun`: a supervisor that `up` may use.
+    """
     try:
-        return _run(argv)
+        return _run(argv, begun)
     except BrokenPipeError:
         _abandon_stdout()
         return STDOUT_CLOSED
 
 
-def main() -> NoReturn:
-    """The command `enginehost`, and `python -m host`.
+def main(begun: Begun | None = None) -> NoReturn:
+    """Run the command line of this process; `begun` as in `run`.
 
     Leaves without taking the interpreter apart, which takes 13 ms of the 80 of `ps`: commands close what they open.
     """
     gc.set_threshold(GC_THRESHOLD)
     if COMPLETE in os.environ:
         root.main(prog_name="enginehost", complete_var=COMPLETE)
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], begun)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -147,9 +152,10 @@ def main() -> NoReturn:
     os._exit(code)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], begun: Begun | None) -> int:
     try:
         with root.make_context("enginehost", list(argv)) as context:
+            context.meta[BEGUN] = begun
             if not argv:
                 diagnose(root.get_help(context))
             root.invoke(context)

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+BEGUN = "host.begun"
+"""Where a click context keeps a supervisor that was begun before its command was understood, or None."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

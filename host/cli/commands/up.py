@@ -18,7 +18,7 @@ from host.cli.already import await_instance, show_running
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
-from host.cli.settings import common
+from host.cli.settings import BEGUN, common
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
 from host.live.control.instances import running_instance
@@ -26,6 +26,7 @@ from host.live.control.protocol import ControlError
 
 if TYPE_CHECKING:
     from host.config.spec import NodeSpec
+    from host.live.control.begin import Begun
     from host.live.control.launch import Launch
 
 READY_NS = 30_000_000_000
@@ -66,7 +67,7 @@ def _start(path: str, detach: bool, timeout: int) -> None:
 
     begun = time.monotonic_ns()
     signal.signal(signal.SIGTERM, _interrupt)
-    with Launch(attached=not detach) as launch:
+    with Launch(attached=not detach, begun=_begun(attached=not detach)) as launch:
         spec = load_node_file(path)
         launch.give(spec)
         try:
@@ -85,6 +86,15 @@ def _start(path: str, detach: bool, timeout: int) -> None:
         emit("node", [node], render_node)
         if not detach:
             _stay(launch, spec)
+
+
+def _begun(*, attached: bool) -> Begun | None:
+    """The supervisor that was begun before this command was understood, if it is of the right kind."""
+    begun: Begun | None = click.get_current_context().meta.pop(BEGUN, None)
+    if begun is not None and begun.attached != attached:
+        begun.close()
+        return None
+    return begun
 
 
 def _explain(error: CliError, path: str) -> None:

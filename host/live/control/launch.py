@@ -1,8 +1,8 @@
 """Start a supervisor, and hear from it who is ready.
 
 The process may begin before the node file is read, so that it gets warm meanwhile. The node goes over as data through
-a pipe, so the supervisor parses no YAML; what it reports comes back over a SEQPACKET socket. Both descriptors are
-inherited, everything else is closed in the child. The contract is written down in `host.live.control.protocol`.
+a pipe, so the supervisor parses no YAML; what it reports comes back over a SEQPACKET socket. The contract is written
+down in `host.live.control.protocol`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Final, Self
 import msgspec
 
 from host.config.spec import NodeSpec
+from host.live.control.begin import SUPERVISOR, Begun, begin
 from host.live.control.protocol import ControlError, Response
 
 PROGRESS_BYTES_MAX: Final = 256 * 1024
@@ -30,34 +29,28 @@ PROGRESS_BYTES_MAX: Final = 256 * 1024
 STOP_S: Final = 5.0
 """A supervisor that was told to go has ended its workers, or killed them, by then."""
 
-SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
-
-
 class Launch:
     """A supervisor that was started by us. `log` is its standard output and error once it is detached and has a node.
 
     Args:
         spec: the node; without one, `give` follows, or the supervisor leaves as soon as this is closed.
+        begun: a supervisor that was begun before, `attached` as here.
     """
 
-    def __init__(self, spec: NodeSpec | None = None, *, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> None:
+    def __init__(
+        self,
+        spec: NodeSpec | None = None,
+        *,
+        attached: bool,
+        program: tuple[str, ...] = SUPERVISOR,
+        begun: Begun | None = None,
+    ) -> None:
         self.log: Path | None = None
         self._log_from = 0
         self._attached = attached
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        node, self._node = os.pipe2(os.O_CLOEXEC)
-        fds = (node, theirs.fileno())
-        try:
-            with _blocked_signals():
-                self.process = _start([*program, *map(str, fds)], fds, attached)
-        except BaseException:
-            ours.close()
-            os.close(self._node)
-            raise
-        finally:
-            os.close(node)
-            theirs.close()
-        self._progress = ours
+        if begun is None:
+            begun = begin(attached=attached, program=program)
+        self.process, self._node, self._progress = begun.process, begun.node, begun.progress
         if spec is not None:
             self.give(spec)
 
@@ -123,24 +116,6 @@ class Launch:
         code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"the supervisor {how} before the node was ready" + _last_line(self.log, self._log_from)
-
-
-def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
-    """Errors before there is a log go where ours go."""
-    if attached:
-        return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
-    null = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=null, stdout=null, pass_fds=fds, start_new_session=True)
-
-
-@contextlib.contextmanager
-def _blocked_signals() -> Iterator[None]:
-    """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _size(log: Path | None) -> int:

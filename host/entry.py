@@ -1,0 +1,37 @@
+"""Where the program begins, as `enginehost` and as `python -m host`: for `up` the supervisor starts first.
+
+The command line takes 50 ms to be imported and to read its arguments; a supervisor is as long in getting warm. What
+`up` is going to want is guessed from its arguments: a wrong guess costs a process that leaves at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from host.live.control.begin import Begun
+
+OTHERWISE: Final = frozenset({"-h", "--help", "--inline"})
+"""With these, `up` starts no supervisor."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    begun = guess(sys.argv[1:])
+    from host.cli.main import main
+
+    main(begun)
+
+
+def guess(argv: Sequence[str]) -> Begun | None:
+    """The supervisor of an `up`, begun; None for anything else, and where it cannot be: `up` tries again and says why."""
+    if not argv or argv[0] != "up" or OTHERWISE.intersection(argv):
+        return None
+    from host.live.control.begin import begin
+
+    try:
+        return begin(attached=not {"-d", "--detach"}.intersection(argv))
+    except OSError:
+        return None

@@ -1,0 +1,68 @@
+"""The first step of a start: the supervisor's process, which gets warm while its command is still being understood.
+
+Imports nothing of weight, because the command line is not imported yet when an `up` begins. What the descriptors are
+for stands in `host.live.control.protocol`; a supervisor whose pipe ends before it brought a node leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
+
+
+class Begun(NamedTuple):
+    """A supervisor without a node. `node` is the pipe that takes it, `progress` the socket that tells what it does."""
+
+    process: subprocess.Popen[bytes]
+    node: int
+    progress: socket.socket
+    attached: bool
+
+    def close(self) -> None:
+        """Not wanted: it reads the end of the pipe, and leaves."""
+        os.close(self.node)
+        self.progress.close()
+
+
+def begin(*, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> Begun:
+    """Start a supervisor; everything but its two descriptors is closed in it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    node, bring = os.pipe2(os.O_CLOEXEC)
+    fds = (node, theirs.fileno())
+    try:
+        with _blocked_signals():
+            process = _start([*program, *map(str, fds)], fds, attached)
+    except BaseException:
+        ours.close()
+        os.close(bring)
+        raise
+    finally:
+        os.close(node)
+        theirs.close()
+    return Begun(process, bring, ours, attached)
+
+
+def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
+    """Errors before there is a log go where ours go."""
+    if attached:
+        return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=null, stdout=null, pass_fds=fds, start_new_session=True)
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -26,7 +26,7 @@ def main() -> NoReturn:
 
 
 def guess(argv: Sequence[str]) -> Begun | None:
-    """The supervisor of an `up`, begun; None for anything else, and where it cannot be: `up` tries again and says why."""
+    """The supervisor of an `up`, begun; None for anything else, or where it fails: `up` tries again and says why."""
     if not argv or argv[0] != "up" or OTHERWISE.intersection(argv):
         return None
     from host.live.control.begin import begin

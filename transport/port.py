@@ -172,10 +172,10 @@ class Link(Protocol):
         """Forget a peer that is gone for good; its outlets raise `Closed`. Large messages it had are its no more."""
 
     def settle(self, timeout_ns: int | None, /) -> bool:
-        """Flush, and sleep until what was published survives the death of this process; False: time ran out.
+        """Flush, and sleep until what was published arrives even if its slot gets no next process; False: time ran out.
 
-        A lane's frames always do. Over ZeroMQ the receivers must have released them; what arrives meanwhile is kept for
-        `drain`. To be called before a process gives up its slot in peace.
+        A lane's frames always do. Over ZeroMQ the receivers must have released them, or the slot's next process sends
+        them; what arrives meanwhile is kept for `drain`. To be called before a process gives up its slot for good.
         """
 
     def counters(self) -> dict[str, int]:

@@ -103,10 +103,11 @@ async def _exchange(node: Node, session: Session, resident: Resident, args: dict
     payload = _encoded(node, session, resident.name, mailbox, tag, _written(args), wait)
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:
-        await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
+        position = await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
     except (TooLarge, Closed) as error:
         raise ControlError("refused", f"{resident.name}: {error}") from error
     if wait is None:
+        await node.sessions.await_release(resident.slot, position, ARRIVAL_NS)
         await _await_arrival(node, session, resident)
         return Response("sent", [{"engine": resident.name, "tag": tag}])
     return Response("message", [await _await_answer(node, session, wait)])

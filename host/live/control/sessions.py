@@ -4,15 +4,16 @@ It has no state and no rules: it sends one message, may wait for one answer, and
 `ended`. A name is never used twice in the life of a node. The sessions share the supervisor's own link, whose doorbell
 hangs in the event loop. A target that said stop is sent nothing until it says go or the time is up.
 
-What tells a session that its message arrived: nothing on the lane does, so its worker is asked a question twice through
-its socket. The second answer comes after a whole turn of its loop that began after our flush; mail was drained in it,
-and dead letters about it were reported before the answer. A worker that does not answer in time is busy or stopped: the
-message lies in its lane, and that is said.
+What tells a session that its message arrived: the worker's position on the lane, and then two questions through its
+socket. The second answer comes after a whole turn of its loop; dead letters about what was drained were reported before
+it. With lanes the answers alone would do, since that turn drained what we flushed; ZeroMQ takes its time. A worker that
+does not answer in time is busy or stopped: the message lies in its lane, and that is said.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -21,13 +22,16 @@ import msgspec
 
 from host.live.supervisor.slots import Memory, Slot
 from host.live.wire import Letter
-from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Frame, Link, Outlet
+from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Closed, Frame, Link, Outlet
 
 DRAIN_MESSAGES: Final = 256
 """Answers handled before the loop gets its turn."""
 
 ROOM_S: Final = 0.005
 """Between two looks at a lane without room; sessions are not a data path."""
+
+RELEASE_S: Final = 0.0005
+"""Between two looks at how far a worker is: about what one turn of its loop takes."""
 
 
 Attacher = Callable[[int, Memory], None]
@@ -86,16 +90,24 @@ class Sessions:
         prefix, _, number = name.partition(".")
         return prefix == "cli" and number.isdecimal() and 0 < int(number) <= self._last and name not in self._open
 
-    async def send(self, session: Session, slot: int, target: str, mailbox: int, payload: bytes) -> None:
+    async def send(self, session: Session, slot: int, target: str, mailbox: int, payload: bytes) -> int:
         """Put a message into the lane. Waits while the target says stop or there is no room; the caller bounds that.
 
-        Raises `TooLarge`, `Closed`.
+        Returns the position behind it, for `await_release`. Raises `TooLarge`, `Closed`.
         """
         while (go := self._go.get((slot, target))) is not None:
             await go.wait()
         outlet = self._link.outlet(slot, session.name, target, mailbox, self.epoch, 1)
         while not self._try_send(outlet, payload):
             await asyncio.sleep(ROOM_S)
+        return self._link.published(slot)
+
+    async def await_release(self, slot: int, position: int, timeout_ns: int) -> None:
+        """Until the worker in a slot has released what was sent up to `position`; or time is up, or it is gone."""
+        with contextlib.suppress(TimeoutError, Closed):
+            async with asyncio.timeout(timeout_ns / 1e9):
+                while self._link.released(slot) < position:
+                    await asyncio.sleep(RELEASE_S)
 
     def take_letters(self, letters: Iterable[Letter]) -> None:
         """Dead letters that a worker reported: a session hears of its own."""

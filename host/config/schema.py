@@ -27,7 +27,7 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """Below that not even the interpreter gets going."""
 CPU_NS_MIN: Final = SECOND
 """The kernel counts this limit in whole seconds."""
-LANE_BYTES_MIN: Final = 4096
+LANE_BYTES_MIN: Final = 1 << 14
 LANE_BYTES_MAX: Final = 1 << 30
 ARENA_BYTES_MAX: Final = 1 << 32
 """All blocks with the largest message each."""

@@ -29,6 +29,7 @@ PROGRESS_BYTES_MAX: Final = 256 * 1024
 STOP_S: Final = 5.0
 """A supervisor that was told to go has ended its workers, or killed them, by then."""
 
+
 class Launch:
     """A supervisor that was started by us. `log` is its standard output and error once it is detached and has a node.
 

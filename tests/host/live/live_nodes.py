@@ -142,11 +142,11 @@ def counter(name: str, **rest: Any) -> EngineSpec:
     return EngineSpec(name, "counting:COUNTER", **rest)
 
 
-def until(found: Callable[[], T], what: str) -> T:
+def until(found: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
     """The first true value of `found`, asked again and again until the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while not (value := found()):
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_S:g} s"
+        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
         time.sleep(0.005)
     return value
 

@@ -151,6 +151,6 @@ def test_a_circle_during_a_restart_ends(world: World) -> None:
         until(lambda: node.events("circle"), "the circle")
         os.kill(node.ps()["b"]["pid"], signal.SIGKILL)
         until(lambda: node.events("restarted", "b"), "the restart")
-        until(lambda: at_rest(node, "abc"), "the end of all drops")
+        until(lambda: at_rest(node, "abc"), "the end of all drops", within_s=60)
         [crashed] = node.events("crashed", "b")
         assert crashed["lost"] > 0

@@ -20,12 +20,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.clock import engine_clock
 from host.live.journal.checksums import checksums
@@ -40,25 +38,20 @@ from host.live.worker.desk import Desk
 from host.live.worker.loading import failure, loader
 from host.live.worker.loop import BACKLOG_NS, Worker
 from host.live.worker.own_link import OwnLink
+from host.live.worker.revival import Revival
 from host.live.worker.telling import Telling
-from host.node.births import Births, plain
-from host.node.cell import Cell
+from host.node.births import Births
 from host.node.fallen import Position
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Newer
-from host.node.journal.records import Child as SpawnedChild
-from host.node.journal.records import Ended
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.scan import Damaged
-from host.node.journal.stream import Diverged, Stream
-from host.node.journaled.keeping import Keeping, Kept, Numbered
+from host.node.journal.stream import Diverged
+from host.node.journaled.keeping import Keeping
 from host.node.journaled.outbox import JournaledOutbox
 from host.node.journaled.scheduler import JournaledScheduler
 from host.node.journaled.turns import JournaledAnswers
-from host.node.mailbox import Batch
-from host.node.report import Child, Happening, Report, Standing
-from host.node.set_aside import park
-from host.node.snapshot import fill
+from host.node.report import Happening, Report
 from transport.port import KIND_MESSAGES, Frame
 
 LOCK: Final = "lock"
@@ -121,7 +114,7 @@ class JournaledWorker(Worker):
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         if found is not None:
-            self._revive(found, {birth.spec.name: birth for birth in births})
+            Revival(self).run(found, {birth.spec.name: birth for birth in births})
         living = self.scheduler.cells
         for birth in births:
             if birth.spec.name in self.scheduler.ended:
@@ -198,113 +191,6 @@ class JournaledWorker(Worker):
             return BACKLOG_NS if sleep_ns is None else min(BACKLOG_NS, sleep_ns)
         return sleep_ns
 
-    # --- recovery -----------------------------------------------------------------------------------------------------
-
-    def _revive(self, found: Recovered, births: dict[str, wire.Birth]) -> None:
-        """The engines of the log go on; the supervisor hears of those it did not know, and what it took."""
-        scheduler = self.scheduler
-        scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
-        known: list[Cell] = []
-        others: list[Cell] = []
-        for name, stream in found.streams.items():
-            birth = births.get(name)
-            if birth is not None and birth.spec.durability == "volatile":
-                self.journal.record(name, Ended("volatile from now on"))
-                continue
-            cell = self._go_on(stream, birth)
-            if birth is None:
-                others.append(cell)
-            else:
-                known.append(cell)
-            fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
-            fields["mode"] = stream.image.mode
-            scheduler.report.happenings.append(Happening("recovered", name, fields))
-        for stream in found.leaving.values():
-            self._go_on(stream, None)
-        self._tell_found(found)
-        for cell in others:
-            scheduler.report.spawned.append(_as_child(cell, self.keeping.kept[cell.name]))
-        for kept in tuple(self.keeping.kept.values()):
-            for child in kept.children.values():
-                self._spawn_again(kept.cell, child)
-        self.telling.at_once()  # children before the engines whose readiness makes the node ready
-        self.telling.ready((cell.name, cell.family) for cell in known)
-
-    def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
-        """Names with a tombstone that are to live: an engine of the file that was volatile in between."""
-        return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
-
-    def _go_on(self, stream: Stream, birth: wire.Birth | None) -> Cell:
-        """A stream becomes a cell. What it had sent and nobody acknowledged leaves before it gets a trigger."""
-        image = stream.as_image()
-        cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
-        waiting = image.cell.waiting
-        fill(cell, msgspec.structs.replace(image.cell, waiting=[], poison=birth.spec.child.poison if birth else "skip"))
-        place = self.keeping.leaving if stream.is_ended else self.keeping.kept
-        kept = place[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
-        kept.children = dict(stream.children)
-        for (target, mailbox), outputs in stream.unacked.items():
-            for n, payload in outputs:
-                kept.keep((target, mailbox), n, payload)
-                held = Numbered(n, msgspec.Raw(payload), len(payload))
-                cell.held.setdefault(target, deque()).append((mailbox, held))
-        if birth is not None and birth.parked:
-            park(cell)
-        mode = self.keeping.modes.get(cell.name, kept.mode)
-        is_other = stream.codes - {stream.family.version} or mode != kept.mode
-        kept.mode = mode
-        self.scheduler.take_in(cell)
-        for one in waiting:
-            batch = Batch(0, one.sender, one.epoch, one.first_n, list(one.payloads), True)
-            self.scheduler.tally.received += len(one.payloads)
-            self.scheduler.arrivals.wait_in(cell, cell.inboxes[one.mailbox], batch, None)
-        if is_other and not stream.is_ended:
-            self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
-        if cell.suspension is not None:
-            self._tell_standing(cell)
-        return cell
-
-    def _tell_standing(self, cell: Cell) -> None:
-        suspension = cell.suspension
-        assert suspension is not None
-        shown = self.clock() if suspension.question.timeout_ns is not None else None
-        deadline_ns = suspension.deadline_ns if shown is not None else None
-        standing = Standing(cell.name, tuple(suspension.question.options), deadline_ns, suspension.cause)
-        self.scheduler.report.standing.append(standing)
-
-    def _tell_found(self, found: Recovered) -> None:
-        happenings = self.scheduler.report.happenings
-        if found.cut is not None:
-            cut = {"segment": found.cut.segment, "offset": found.cut.offset, "finding": found.cut.finding}
-            happenings.append(Happening("journal_cut", "", cut))
-        for refused in found.refused:
-            happenings.append(Happening("snapshot_refused", "", {"finding": refused}))
-        for note in found.notes:
-            happenings.append(Happening("journal_note", "", {"note": note}))
-
-    def _spawn_again(self, parent: Cell, child: SpawnedChild) -> None:
-        """A child whose birth the log does not have. Repeated by name, this does nothing."""
-        scheduler = self.scheduler
-        if child.name in scheduler.cells or child.name in scheduler.ended:
-            return
-        params, state = msgspec.msgpack.decode(child.params), child.state
-        spec = EngineSpec(
-            name=child.name,
-            family=child.family,
-            params=params or {},
-            state=None if state is None else msgspec.msgpack.decode(state),
-            acquaintances=(parent.name,),
-            durability=self.keeping.kept[parent.name].mode,
-        )
-        is_here = self.births.are_here
-        if is_here:
-            try:
-                self.births.bear(scheduler, spec, parent.name, 1)
-            except Exception as error:
-                fields = {"child": child.name, "family": child.family, "error": f"{type(error).__name__}: {error}"}
-                scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
-        scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name)))
-
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
     def _take_snapshot(self) -> None:
@@ -336,17 +222,6 @@ class JournaledWorker(Worker):
         turns = sum(kept.turns for kept in self.keeping.kept.values())
         images = self.keeping.images(now_ns)
         return log_state(self._node, self.scheduler.arrivals.count, now_ns, images, self.scheduler.ended, turns)
-
-
-def _as_child(cell: Cell, kept: Kept) -> Child:
-    """An engine of the log that the node file does not name: spawned in an earlier life, or taken out of the file."""
-    spec = EngineSpec(
-        name=cell.name,
-        family=cell.family.ref,
-        params=plain(cell.configuration.params) or {},
-        durability=kept.mode,
-    )
-    return Child(spec, cell.configuration.parent or "", True, cell)
 
 
 def lock(folder: str) -> int:

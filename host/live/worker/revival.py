@@ -1,0 +1,159 @@
+"""The engines that a worker's log has go on: streams become cells, and what they had under way is under way again.
+
+Order: every stream becomes a cell with its marks, timers, waiting mail and unacknowledged outputs; the supervisor hears
+what was found, then of engines that it did not know; children whose birth the log does not have are born; only then are
+the node file's engines ready. Nothing is run and nothing leaves here. A kill anywhere in it changes nothing: what it
+writes is a record that a next revival writes again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from host.config.spec import EngineSpec
+from host.live import wire
+from host.live.journal.recovery import Recovered
+from host.node.births import plain
+from host.node.cell import Cell
+from host.node.journal.records import Child as SpawnedChild
+from host.node.journal.records import Ended
+from host.node.journal.stream import Stream
+from host.node.journaled.keeping import Kept, Numbered
+from host.node.mailbox import Batch
+from host.node.report import Child, Happening, Standing
+from host.node.set_aside import park
+from host.node.snapshot import fill
+
+if TYPE_CHECKING:
+    from host.live.worker.journaled import JournaledWorker
+
+
+class Revival:
+    """One revival of a worker's engines."""
+
+    def __init__(self, worker: JournaledWorker) -> None:
+        self.births = worker.births
+        self.clock = worker.clock
+        self.journal = worker.journal
+        self.keeping = worker.keeping
+        self.scheduler = worker.scheduler
+        self.telling = worker.telling
+
+    def run(self, found: Recovered, births: dict[str, wire.Birth]) -> None:
+        """The engines of the log go on; the supervisor hears of those it did not know, and what it took."""
+        scheduler = self.scheduler
+        scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
+        known: list[Cell] = []
+        others: list[Cell] = []
+        for name, stream in found.streams.items():
+            birth = births.get(name)
+            if birth is not None and birth.spec.durability == "volatile":
+                self.journal.record(name, Ended("volatile from now on"))
+                continue
+            cell = self._go_on(stream, birth)
+            if birth is None:
+                others.append(cell)
+            else:
+                known.append(cell)
+            fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
+            fields["mode"] = stream.image.mode
+            scheduler.report.happenings.append(Happening("recovered", name, fields))
+        for stream in found.leaving.values():
+            self._go_on(stream, None)
+        self._tell_found(found)
+        for cell in others:
+            scheduler.report.spawned.append(_as_child(cell, self.keeping.kept[cell.name]))
+        for kept in tuple(self.keeping.kept.values()):
+            for child in kept.children.values():
+                self._spawn_again(kept.cell, child)
+        self.telling.at_once()  # children before the engines whose readiness makes the node ready
+        self.telling.ready((cell.name, cell.family) for cell in known)
+
+    def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
+        """Names with a tombstone that are to live: an engine of the file that was volatile in between."""
+        return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
+
+    def _go_on(self, stream: Stream, birth: wire.Birth | None) -> Cell:
+        """A stream becomes a cell. What it had sent and nobody acknowledged leaves before it gets a trigger."""
+        image = stream.as_image()
+        cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
+        waiting = image.cell.waiting
+        fill(cell, msgspec.structs.replace(image.cell, waiting=[], poison=birth.spec.child.poison if birth else "skip"))
+        place = self.keeping.leaving if stream.is_ended else self.keeping.kept
+        kept = place[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
+        kept.children = dict(stream.children)
+        for (target, mailbox), outputs in stream.unacked.items():
+            for n, payload in outputs:
+                kept.keep((target, mailbox), n, payload)
+                held = Numbered(n, msgspec.Raw(payload), len(payload))
+                cell.held.setdefault(target, deque()).append((mailbox, held))
+        if birth is not None and birth.parked:
+            park(cell)
+        mode = self.keeping.modes.get(cell.name, kept.mode)
+        is_other = stream.codes - {stream.family.version} or mode != kept.mode
+        kept.mode = mode
+        self.scheduler.take_in(cell)
+        for one in waiting:
+            batch = Batch(0, one.sender, one.epoch, one.first_n, list(one.payloads), True)
+            self.scheduler.tally.received += len(one.payloads)
+            self.scheduler.arrivals.wait_in(cell, cell.inboxes[one.mailbox], batch, None)
+        if is_other and not stream.is_ended:
+            self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
+        if cell.suspension is not None:
+            self._tell_standing(cell)
+        return cell
+
+    def _tell_standing(self, cell: Cell) -> None:
+        suspension = cell.suspension
+        assert suspension is not None
+        shown = self.clock() if suspension.question.timeout_ns is not None else None
+        deadline_ns = suspension.deadline_ns if shown is not None else None
+        standing = Standing(cell.name, tuple(suspension.question.options), deadline_ns, suspension.cause)
+        self.scheduler.report.standing.append(standing)
+
+    def _tell_found(self, found: Recovered) -> None:
+        happenings = self.scheduler.report.happenings
+        if found.cut is not None:
+            cut = {"segment": found.cut.segment, "offset": found.cut.offset, "finding": found.cut.finding}
+            happenings.append(Happening("journal_cut", "", cut))
+        for refused in found.refused:
+            happenings.append(Happening("snapshot_refused", "", {"finding": refused}))
+        for note in found.notes:
+            happenings.append(Happening("journal_note", "", {"note": note}))
+
+    def _spawn_again(self, parent: Cell, child: SpawnedChild) -> None:
+        """A child whose birth the log does not have. Repeated by name, this does nothing."""
+        scheduler = self.scheduler
+        if child.name in scheduler.cells or child.name in scheduler.ended:
+            return
+        params, state = msgspec.msgpack.decode(child.params), child.state
+        spec = EngineSpec(
+            name=child.name,
+            family=child.family,
+            params=params or {},
+            state=None if state is None else msgspec.msgpack.decode(state),
+            acquaintances=(parent.name,),
+            durability=self.keeping.kept[parent.name].mode,
+        )
+        is_here = self.births.are_here
+        if is_here:
+            try:
+                self.births.bear(scheduler, spec, parent.name, 1)
+            except Exception as error:
+                fields = {"child": child.name, "family": child.family, "error": f"{type(error).__name__}: {error}"}
+                scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
+        scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name)))
+
+
+def _as_child(cell: Cell, kept: Kept) -> Child:
+    """An engine of the log that the node file does not name: spawned in an earlier life, or taken out of the file."""
+    spec = EngineSpec(
+        name=cell.name,
+        family=cell.family.ref,
+        params=plain(cell.configuration.params) or {},
+        durability=kept.mode,
+    )
+    return Child(spec, cell.configuration.parent or "", True, cell)

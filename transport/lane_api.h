@@ -16,13 +16,14 @@
 
 /* Instead of a kind: one message in a block, which only `rest` gives. */
 #define LANE_FRAME_IN_BLOCK 255u
+#define LANE_FRAME_MESSAGES_MAX 256u
 
 struct lane_frame {
     unsigned peer;
     uint32_t kind, mailbox, count; /* `count` messages are left in it */
     uint64_t epoch, first_n;       /* `first_n` is the number of the next one left */
     PyObject *sender, *target;     /* borrowed */
-    const uint8_t *cursor, *end;
+    const uint8_t *start, *cursor, *end;
     unsigned first;  /* the drain's own: whose lane came first, */
     uint64_t lanes;  /* and whose are left */
 };
@@ -37,11 +38,16 @@ struct lane_api {
     int (*payload)(PyObject *link, struct lane_frame *frame, const uint8_t **bytes, Py_ssize_t *size);
     /* What is left of a frame, as `transport.port.Frame`: a new reference, or NULL with an exception. */
     PyObject *(*rest)(PyObject *link, struct lane_frame *frame);
+    /* The bytes of a frame with its first `count` messages, which are those up to the cursor. Its checksum and position
+     * mean nothing. A new reference, or NULL with an exception. */
+    PyObject *(*front)(const struct lane_frame *frame, uint32_t count);
     /* 0, or -1 with an exception. */
     int (*release)(PyObject *link);
     int (*flush)(PyObject *link);
     /* As `Outlet.send`: 1 sent, 0 no room, -1 with an exception. */
     int (*send)(PyObject *outlet, PyObject *payload);
+    /* The number the next message through an outlet gets. */
+    uint64_t (*next_n)(PyObject *outlet);
     /* As `LaneLink.wait`; a negative time-out is none. 1: a watched descriptor is ready; 0; -1 with an exception. */
     int (*wait)(PyObject *link, int64_t timeout_ns);
 };

@@ -44,6 +44,7 @@ static int fill_frame(Link *self, unsigned peer, const struct frame_view *view, 
     frame->first_n = h->first_n;
     frame->sender = pair->sender;
     frame->target = pair->target;
+    frame->start = self->core.scratch;
     frame->cursor = view->messages;
     frame->end = view->end;
     return 0;
@@ -127,6 +128,20 @@ static PyObject *api_rest(PyObject *link, struct lane_frame *frame)
                                  payloads);
 }
 
+static PyObject *api_front(const struct lane_frame *frame, uint32_t count)
+{
+    struct frame_header header;
+    Py_ssize_t length = frame->cursor - frame->start;
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)frame->start, length);
+    if (bytes == NULL)
+        return NULL;
+    memcpy(&header, frame->start, sizeof header);
+    header.length = (uint32_t)length;
+    header.count = count;
+    memcpy(PyBytes_AS_STRING(bytes), &header, sizeof header);
+    return bytes;
+}
+
 static int done(PyObject *result)
 {
     Py_XDECREF(result);
@@ -150,6 +165,11 @@ static int api_send(PyObject *outlet, PyObject *payload)
     return done(sent) < 0 ? -1 : verdict;
 }
 
+static uint64_t api_next_n(PyObject *outlet)
+{
+    return ((Outlet *)outlet)->next_n;
+}
+
 static int api_wait(PyObject *link, int64_t timeout_ns)
 {
     struct epoll_event events[WATCHED_MAX + 1];
@@ -164,9 +184,11 @@ static const struct lane_api api = {
     .take = api_take,
     .payload = api_payload,
     .rest = api_rest,
+    .front = api_front,
     .release = api_release,
     .flush = api_flush,
     .send = api_send,
+    .next_n = api_next_n,
     .wait = api_wait,
 };
 

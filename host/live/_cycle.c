@@ -13,6 +13,9 @@
  * but caches of what never changes; the state is that of cells, marks, ways and tally, which Python reads and writes too.
  * The caller calls `run` only while nothing is ready, held, stopping or waiting (`Worker.is_calm`).
  *
+ * In a slot with a journal the cycle is that of worker/journaled.py: what journaled.h writes down is in the log before
+ * the heads move.
+ *
  * Crash points are those of the cycle: the control page's word N is set before each message and zeroed after each frame.
  */
 #define PY_SSIZE_T_CLEAN
@@ -20,6 +23,7 @@
 #include <time.h>
 
 #include "../../transport/lane_api.h"
+#include "journaled.h"
 #include "transition.h"
 #include "window.h"
 
@@ -40,14 +44,15 @@ static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
 
 /* What never changes about an engine, how it did, and what is not yet written into its counters. */
 struct known {
-    PyObject *cell, *plans, *emits, *params; /* strong */
+    PyObject *cell, *plans, *emits, *params, *kept, *code; /* strong; kept NULL: volatile */
     unsigned resting, stride;
     unsigned long long taken, sent;
 };
 
 struct pending {
-    PyObject *cell; /* strong, like the output */
+    PyObject *cell; /* strong, like the rest */
     struct output output;
+    struct numbered numbered;
 };
 
 typedef struct {
@@ -65,6 +70,9 @@ typedef struct {
     struct pending *pending;
     size_t pending_count, pending_room;
     unsigned long long taken, sent; /* of this cycle, not yet in the tally */
+    size_t unsent;                  /* of `pending`, those of volatile engines */
+    int is_wanted;                  /* by Python, before a sleep */
+    struct ledger ledger;
     uint64_t touched;               /* which of `known` have counters to write */
     struct known known[KNOWN_CELLS];
 } Cycle;
@@ -103,6 +111,19 @@ static void known_clear(struct known *known)
     Py_CLEAR(known->plans);
     Py_CLEAR(known->emits);
     Py_CLEAR(known->params);
+    Py_CLEAR(known->kept);
+    Py_CLEAR(known->code);
+}
+
+/* Whether and how the engine is journaled. 0, or -1 with an exception. */
+static int know_kept(Cycle *self, struct known *known, PyObject *cell)
+{
+    PyObject *kept = self->ledger.kept == NULL ? NULL : PyDict_GetItemWithError(self->ledger.kept, get(cell, Cell_name));
+    if (kept == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    known->kept = Py_NewRef(kept);
+    known->code = PyObject_GetAttrString(get(cell, Cell_family), "version");
+    return known->code == NULL ? -1 : 0;
 }
 
 /* Writes an engine's counters. 0, or -1 with an exception. */
@@ -140,7 +161,7 @@ static struct known *know(Cycle *self, PyObject *cell)
     PyObject *family = get(cell, Cell_family);
     known->plans = PyObject_GetAttrString(family, "plan");
     known->emits = known->plans == NULL ? NULL : PyObject_GetAttrString(family, "emits_types");
-    if (known->emits == NULL) {
+    if (known->emits == NULL || know_kept(self, known, cell) < 0) {
         known_clear(known);
         return NULL;
     }
@@ -174,6 +195,17 @@ static void pending_drop(struct pending *pending)
     Py_DECREF(pending->output.target);
     Py_XDECREF(pending->output.mailbox);
     Py_DECREF(pending->output.message);
+    numbered_clear(&pending->numbered);
+}
+
+/* An output as Python keeps it until it leaves: of a journaled engine it has its number. NULL with an exception. */
+static PyObject *pending_message(const struct pending *pending)
+{
+    const struct numbered *numbered = &pending->numbered;
+    if (numbered->kept == NULL)
+        return Py_NewRef(pending->output.message);
+    return PyObject_CallFunction(Numbered, "KOn", (unsigned long long)numbered->n, pending->output.message,
+                                 PyBytes_GET_SIZE(numbered->payload));
 }
 
 /* Gives the outputs from `first` on to Python, in order, as `turns.outputs`. 0, or -1 with an exception. */
@@ -183,9 +215,12 @@ static int pending_spill(Cycle *self, size_t first)
     int failed = outputs == NULL || !PyList_Check(outputs) ? -1 : 0;
     for (size_t i = first; failed == 0 && i < self->pending_count; i++) {
         struct pending *at = &self->pending[i];
-        PyObject *entry = PyObject_CallFunction((PyObject *)Outgoing, "OOO", at->output.target,
-                                                at->output.mailbox ? at->output.mailbox : zero,
-                                                at->output.message);
+        PyObject *message = pending_message(at);
+        PyObject *entry = message == NULL ? NULL
+                                          : PyObject_CallFunction((PyObject *)Outgoing, "OOO", at->output.target,
+                                                                  at->output.mailbox ? at->output.mailbox : zero,
+                                                                  message);
+        Py_XDECREF(message);
         PyObject *pair = entry == NULL ? NULL : Py_BuildValue("(O(N))", at->cell, entry);
         failed = pair == NULL ? -1 : PyList_Append(outputs, pair);
         Py_XDECREF(pair);
@@ -216,7 +251,32 @@ static PyObject *ready_outlet(Cycle *self, const struct pending *at)
     PyObject *mailbox = at->output.mailbox ? at->output.mailbox : zero;
     PyObject *way = of_pair(get(cell, Cell_ways), target, mailbox);
     PyObject *outlet = way == NULL ? NULL : get(way, Way_outlet);
-    return outlet != NULL && Py_IS_TYPE(outlet, self->api->outlet) ? outlet : NULL;
+    if (outlet == NULL || !Py_IS_TYPE(outlet, self->api->outlet))
+        return NULL;
+    return at->numbered.kept == NULL || self->api->next_n(outlet) == at->numbered.n ? outlet : NULL;
+}
+
+/* Whether the output after this one is of another stream. */
+static int ends_stream(const Cycle *self, size_t i)
+{
+    const struct pending *at = &self->pending[i], *next = at + 1;
+    return i + 1 == self->pending_count || next->cell != at->cell || next->output.target != at->output.target ||
+           next->output.mailbox != at->output.mailbox;
+}
+
+/* Says that the outputs of a journaled stream left, up to this one. 0, or -1 with an exception. */
+static int say_left(Cycle *self, const struct pending *at)
+{
+    if (at->numbered.kept == NULL)
+        return 0;
+    PyObject *way = PyDict_GetItemWithError(get(at->cell, Cell_ways), at->numbered.way);
+    PyObject *n = way == NULL ? NULL : PyLong_FromUnsignedLongLong(at->numbered.n);
+    PyObject *said = n == NULL ? NULL
+                               : PyObject_CallFunctionObjArgs(self->ledger.left, at->numbered.kept, at->numbered.way,
+                                                              way, n, NULL);
+    Py_XDECREF(n);
+    Py_XDECREF(said);
+    return said == NULL ? -1 : 0;
 }
 
 /* Sends one output. DONE, HAND_OVER when Python must, or FAILED. */
@@ -225,7 +285,8 @@ static int send_one(Cycle *self, const struct pending *at)
     PyObject *outlet = ready_outlet(self, at);
     if (outlet == NULL)
         return hand_over();
-    PyObject *payload = PyObject_CallOneArg(self->encode, at->output.message);
+    PyObject *payload = at->numbered.kept != NULL ? Py_NewRef(at->numbered.payload)
+                                                  : PyObject_CallOneArg(self->encode, at->output.message);
     if (payload == NULL)
         return hand_over();
     int sent = self->api->send(outlet, payload);
@@ -240,12 +301,14 @@ static int send_pending(Cycle *self)
     int verdict = DONE;
     for (; i < self->pending_count && (verdict = send_one(self, &self->pending[i])) == DONE; i++) {
         struct known *known = know(self, self->pending[i].cell);
-        if (known == NULL)
+        if (known == NULL || (ends_stream(self, i) && say_left(self, &self->pending[i]) < 0))
             return FAILED;
         known->sent++;
         self->sent++;
         self->touched |= (uint64_t)1 << (known - self->known);
     }
+    if (verdict == HAND_OVER && i > 0 && !ends_stream(self, i - 1) && say_left(self, &self->pending[i - 1]) < 0)
+        verdict = FAILED;
     if (verdict == HAND_OVER && pending_spill(self, i) < 0)
         verdict = FAILED;
     size_t left = verdict == HAND_OVER ? i : self->pending_count;
@@ -351,9 +414,13 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
 }
 
 /* The change becomes the engine's environment and pending outputs. DONE or FAILED. */
-static int run_commit(Cycle *self, struct run *run, struct change *change)
+static int run_commit(Cycle *self, struct run *run, struct change *change, struct numbered *numbered)
 {
     if (pending_reserve(self, change->count) < 0)
+        return FAILED;
+    if (run->known->kept == NULL)
+        self->unsent += change->count;
+    else if (ledger_number(run->known->kept, numbered, change->count) < 0)
         return FAILED;
     if (change->env != NULL && change->env != run->env) {
         PyObject *timers = get(run->env, Environment_timers);
@@ -376,17 +443,20 @@ static int run_commit(Cycle *self, struct run *run, struct change *change)
             put(run->cell, Cell_env, Py_NewRef(run->env));
     }
     for (unsigned i = 0; i < change->count; i++)
-        self->pending[self->pending_count++] = (struct pending){Py_NewRef(run->cell), change->outputs[i]};
+        self->pending[self->pending_count++] = (struct pending){
+            Py_NewRef(run->cell), change->outputs[i], run->known->kept ? numbered[i] : (struct numbered){0}};
     change->count = 0; /* its references are the pending outputs' now */
     change_clear(change);
     return DONE;
 }
 
 /* The next message of a frame. DONE, HAND_OVER (it is still in the frame), FAILED. */
-static int run_message(Cycle *self, struct run *run, struct lane_frame *frame)
+static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, unsigned at)
 {
     struct lane_frame before = *frame;
     struct change change;
+    struct numbered numbered[OUTPUTS_MAX];
+    uint32_t sum = 0;
     change_start(&change);
     run->at.now = self->now;
     self->words[WORD_N] = frame->first_n;
@@ -396,8 +466,12 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame)
     PyObject *message = found < 0 ? NULL : decode_at(run->decode, bytes, size, &self->window);
     int verdict = message == NULL ? hand_over() : transit(&change, &run->at, run->env, message, &self->trigger);
     Py_XDECREF(message);
+    if (verdict == DONE && run->known->kept != NULL) {
+        verdict = ledger_prepare(run->known->kept, self->encode, &change, zero, numbered, &sum);
+        ledger_turn(&self->ledger, at, self->now_ns, sum);
+    }
     if (verdict == DONE)
-        return run_commit(self, run, &change);
+        return run_commit(self, run, &change, numbered);
     change_clear(&change);
     *frame = before;
     return verdict;
@@ -426,7 +500,10 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
     run->known->taken += taken;
     self->taken += taken;
     self->touched |= (uint64_t)1 << (run->known - self->known);
-    return put_number(run->mark, Mark_next_n, frame->first_n);
+    if (run->known->kept == NULL || taken == 0)
+        return put_number(run->mark, Mark_next_n, frame->first_n);
+    return ledger_frame(&self->ledger, self->api, run->known->kept, run->cell, run->known->code, run->mailbox, frame,
+                        taken);
 }
 
 /* All messages of a frame. DONE; HAND_OVER: what is left in it is Python's; FAILED. */
@@ -439,7 +516,7 @@ static int run_frame(Cycle *self, struct lane_frame *frame)
         if (self->cycle_ns == 0)
             self->cycle_ns = self->now_ns;
         self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
-        while (frame->count > 0 && (verdict = run_message(self, &run, frame)) == DONE)
+        while (frame->count > 0 && (verdict = run_message(self, &run, frame, count - frame->count)) == DONE)
             if ((run.earliest_ns != NEVER || ++stride == run.known->stride) && frame->count > 0) {
                 if ((verdict = run_look(self, &run)) != DONE)
                     break;
@@ -477,9 +554,25 @@ static PyObject *to_python(Cycle *self, struct lane_frame *frame)
         return NULL;
     }
     PyList_SET_ITEM(frames, 0, rest);
+    self->unsent = 0;
     if (settle(self) < 0 || pending_spill(self, 0) < 0)
         Py_CLEAR(frames);
     return frames;
+}
+
+/* What happened is in the log, if there is one. 0, or -1 with an exception. */
+static int commit_log(Cycle *self)
+{
+    if (self->ledger.kept == NULL)
+        return 0;
+    int wanted = settle(self) < 0 ? -1 : ledger_ask(self->ledger.commit);
+    self->is_wanted = wanted > 0;
+    return wanted < 0 ? -1 : 0;
+}
+
+static int say_flushed(Cycle *self)
+{
+    return self->ledger.kept == NULL || ledger_ask(self->ledger.flushed) >= 0 ? 0 : -1;
 }
 
 /* One cycle: the messages taken, or -1 with an exception. `*left`: Python finishes it, with these frames. */
@@ -506,16 +599,18 @@ static int cycle(Cycle *self, PyObject **left)
         return -1;
     if (taken == 0)
         return 0;
-    if (self->pending_count > 0)
-        self->words[WORD_UNSENT] = self->pending_count;
-    if (self->api->release(self->link) < 0)
+    if (self->unsent > 0)
+        self->words[WORD_UNSENT] = self->unsent;
+    self->unsent = 0;
+    if (commit_log(self) < 0 || self->api->release(self->link) < 0)
         return -1;
+    int has_outputs = self->pending_count > 0;
     verdict = send_pending(self);
     if (verdict == HAND_OVER)
         *left = PyList_New(0);
     if (verdict == FAILED || (verdict == HAND_OVER && *left == NULL))
         return -1;
-    if (verdict == DONE && self->api->flush(self->link) < 0)
+    if (verdict == DONE && (self->api->flush(self->link) < 0 || (has_outputs && say_flushed(self) < 0)))
         return -1;
     if (settle(self) < 0)
         return -1;
@@ -529,6 +624,8 @@ static int rest(Cycle *self)
     int64_t at_ns = earliest(self), timeout_ns = -1;
     if (at_ns < 0)
         return -1;
+    if (self->is_wanted)
+        return 0;
     if (at_ns != NEVER) {
         if (read_clock(self) < 0)
             return -1;
@@ -541,13 +638,17 @@ static int rest(Cycle *self)
     return watched < 0 ? -1 : !watched;
 }
 
-static PyObject *cycle_run(Cycle *self, PyObject *poll)
+static PyObject *cycle_run(Cycle *self, PyObject *const *args, Py_ssize_t count)
 {
-    int64_t poll_ns = PyLong_AsLongLong(poll);
-    if (poll_ns == -1 && PyErr_Occurred())
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "run takes 2 arguments, not %zd", count);
+    int64_t poll_ns = PyLong_AsLongLong(args[0]);
+    int rests = PyObject_IsTrue(args[1]);
+    if (rests < 0 || (poll_ns == -1 && PyErr_Occurred()))
         return NULL;
     Py_CLEAR(self->shown_cell); /* Python may have shown another stream since */
     self->busy_ns = 0;
+    self->is_wanted = !rests;
     for (;;) {
         PyObject *left = NULL;
         int taken = cycle(self, &left);
@@ -582,6 +683,10 @@ static int cycle_traverse(Cycle *self, visitproc visit, void *arg)
     Py_VISIT(self->encode);
     Py_VISIT(self->clock);
     Py_VISIT(self->shown_cell);
+    Py_VISIT(self->ledger.kept);
+    Py_VISIT(self->ledger.commit);
+    Py_VISIT(self->ledger.left);
+    Py_VISIT(self->ledger.flushed);
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
         Py_VISIT(self->known[i].cell);
     return 0;
@@ -599,6 +704,7 @@ static int cycle_clear(Cycle *self)
     Py_CLEAR(self->clock);
     Py_CLEAR(self->shown_cell);
     Py_CLEAR(self->shown_sender);
+    ledger_clear(&self->ledger);
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
         known_clear(&self->known[i]);
     return 0;
@@ -643,10 +749,10 @@ static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *words)
 
 static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"link", "scheduler", "words", "offset_ns", NULL};
+    static char *names[] = {"link", "scheduler", "words", "offset_ns", "ledger", NULL};
     PyObject *link, *scheduler, *words;
-    PyObject *offset;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO:Cycle", names, &link, &scheduler, &words, &offset))
+    PyObject *offset, *ledger = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO|O:Cycle", names, &link, &scheduler, &words, &offset, &ledger))
         return NULL;
     long long offset_ns = offset == Py_None ? 0 : PyLong_AsLongLong(offset);
     if (offset_ns == -1 && PyErr_Occurred())
@@ -662,14 +768,15 @@ static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->api = api;
     self->link = Py_NewRef(link);
     self->offset_ns = offset_ns;
-    if (cycle_hold(self, scheduler, words) < 0 ||
+    if (cycle_hold(self, scheduler, words) < 0 || ledger_hold(&self->ledger, ledger) < 0 ||
         (offset == Py_None && (self->clock = PyObject_GetAttrString(scheduler, "clock")) == NULL))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
 
 static PyMethodDef cycle_methods[] = {
-    {"run", (PyCFunction)cycle_run, METH_O, "run(poll_ns) -> list[Frame] | None\n\nWhole cycles; see the stub."},
+    {"run", (PyCFunction)(void (*)(void))cycle_run, METH_FASTCALL,
+     "run(poll_ns, rests) -> list[Frame] | None\n\nWhole cycles; see the stub."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -17,9 +17,14 @@ def offset_now() -> int:
     return time.time_ns() - clock_gettime_ns(CLOCK_BOOTTIME)
 
 
+def offset_from(offset_ns: int, not_before_ns: int) -> int:
+    """The offset of a clock that starts at `not_before_ns` or later."""
+    return max(offset_ns, not_before_ns - clock_gettime_ns(CLOCK_BOOTTIME))
+
+
 def engine_clock(offset_ns: int, not_before_ns: int = 0) -> Callable[[], int]:
     """A clock that never goes back: CLOCK_BOOTTIME does not, and it starts at `not_before_ns` or later."""
-    offset = max(offset_ns, not_before_ns - clock_gettime_ns(CLOCK_BOOTTIME))
+    offset = offset_from(offset_ns, not_before_ns)
 
     def now_ns(read: Callable[[int], int] = clock_gettime_ns, which: int = CLOCK_BOOTTIME, offset: int = offset) -> int:
         return read(which) + offset

@@ -12,7 +12,7 @@
 
 /* module, class, members */
 #define BOUND_SLOTS(X)                                                                                                 \
-    X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
+    X("host.node.cell", Cell, name) X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
     X("host.node.cell", Cell, inboxes) X("host.node.cell", Cell, marks) X("host.node.cell", Cell, suspension)          \
     X("host.node.cell", Cell, held) X("host.node.cell", Cell, ways) X("host.node.cell", Cell, notify)                  \
     X("host.node.cell", Cell, is_ended) X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)        \
@@ -33,8 +33,14 @@
     X("engines.model.effects", Sent, message) X("engines.model.outcome", Outgoing, target)                             \
     X("engines.model.outcome", Outgoing, mailbox) X("engines.model.outcome", Outgoing, message)
 
+/* Those of a slot with a journal; bound where there is one, since others do not import these modules. */
+#define KEPT_SLOTS(X)                                                                                                  \
+    X("host.node.journaled.keeping", Kept, numbers) X("host.node.journaled.keeping", Kept, turns)                      \
+    X("host.node.journal.numbering", Numbers, next_n)
+
 #define DECLARE(module, type, member) static Py_ssize_t type##_##member;
 BOUND_SLOTS(DECLARE)
+KEPT_SLOTS(DECLARE)
 #undef DECLARE
 
 static PyObject *named(const char *module, const char *name)
@@ -59,15 +65,22 @@ static int bind_slot(const char *module, const char *type, const char *member, P
     return is_slot ? 0 : -1;
 }
 
-static int bind_slots(void)
-{
 #define BIND(module, type, member)                                                                                     \
     if (bind_slot(module, #type, #member, &type##_##member) < 0)                                                       \
         return -1;
+
+static int bind_slots(void)
+{
     BOUND_SLOTS(BIND)
-#undef BIND
     return 0;
 }
+
+static int bind_kept_slots(void)
+{
+    KEPT_SLOTS(BIND)
+    return 0;
+}
+#undef BIND
 
 /* A member: borrowed, NULL when it was never set. */
 static inline PyObject *get(PyObject *object, Py_ssize_t offset)

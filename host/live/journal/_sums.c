@@ -1,42 +1,11 @@
 /* host.live.journal._sums: CRC32C with a start value, and records of a journal with it, ready to be written.
  *
  * `record` is `host.node.journal.layout.encode_record`, where the layout stands; a test holds them equal.
- *
- * Short input, so one stream of the crc32 instruction: three cycles a word. `transport/crc32c.h` has the table and the
- * way for long input from the start; a frame of a few kilobytes takes a microsecond here, which its record pays once.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "../../../transport/crc32c.h"
-
-static uint32_t by_table(uint32_t r, const uint8_t *data, size_t bytes)
-{
-    while (bytes--)
-        r = (r >> 8) ^ crc32c_table[(r ^ *data++) & 0xff];
-    return r;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t by_processor(uint32_t start, const uint8_t *data, size_t bytes)
-{
-    uint64_t r = start;
-    for (; bytes >= 8; bytes -= 8, data += 8)
-        r = _mm_crc32_u64(r, load_word(data));
-    for (; bytes; bytes--, data++)
-        r = _mm_crc32_u8((uint32_t)r, *data);
-    return (uint32_t)r;
-}
-#endif
-
-static uint32_t more(uint32_t start, const uint8_t *data, size_t bytes)
-{
-#if defined(__x86_64__)
-    if (crc32c_by_processor)
-        return ~by_processor(~start, data, bytes);
-#endif
-    return ~by_table(~start, data, bytes);
-}
+#include "sums.h"
 
 static PyObject *sums_crc32c(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
@@ -49,7 +18,7 @@ static PyObject *sums_crc32c(PyObject *module, PyObject *const *args, Py_ssize_t
     Py_buffer view;
     if (PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    uint32_t value = more((uint32_t)start, view.buf, (size_t)view.len);
+    uint32_t value = crc32c_more((uint32_t)start, view.buf, (size_t)view.len);
     PyBuffer_Release(&view);
     return PyLong_FromUnsignedLong(value);
 }
@@ -76,7 +45,7 @@ static PyObject *sums_record(PyObject *module, PyObject *const *args, Py_ssize_t
         memcpy(to, words, sizeof words);
         memcpy(to + RECORD_BYTES, body.buf, (size_t)body.len);
         memset(to + bytes, 0, padded - bytes);
-        words[1] = more(0, to + 8, bytes - 8);
+        words[1] = crc32c_more(0, to + 8, bytes - 8);
         memcpy(to + 4, words + 1, 4);
     }
     PyBuffer_Release(&body);

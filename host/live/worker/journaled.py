@@ -20,12 +20,14 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
+from engines.model import Declaration
 from host.live import wire
-from host.live.clock import engine_clock
+from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
@@ -37,17 +39,19 @@ from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk
 from host.live.worker.loading import failure, loader
 from host.live.worker.loop import BACKLOG_NS, Worker
-from host.live.worker.own_link import OwnLink
+from host.live.worker.own_link import OwnLink, common_case
 from host.live.worker.revival import Revival
 from host.live.worker.telling import Telling
 from host.node.births import Births
 from host.node.fallen import Position
+from host.node.journal.checksum import CRC32C
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Newer
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.scan import Damaged
 from host.node.journal.stream import Diverged
 from host.node.journaled.keeping import Keeping
+from host.node.journaled.ledger import Ledger
 from host.node.journaled.outbox import JournaledOutbox
 from host.node.journaled.scheduler import JournaledScheduler
 from host.node.journaled.turns import JournaledAnswers
@@ -79,12 +83,20 @@ class JournaledWorker(Worker):
     outbox: JournaledOutbox
     scheduler: JournaledScheduler
 
-    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) -> None:
-        load = loader(boot.roots, check=False)
+    def __init__(
+        self,
+        channel: Channel[wire.ToWorker],
+        boot: wire.Boot,
+        own: OwnLink,
+        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+    ) -> None:
+        """`load` as for `Worker`."""
+        load = load or loader(boot.roots, check=False)
         folder = DiskFolder(boot.journal, make=True)
         self._lock = lock(boot.journal)
         found = recover(folder, boot.node, load, boot_id())
-        self.clock = engine_clock(boot.now_ns, found.clock_ns + 1)
+        offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
+        self.clock = engine_clock(offset_ns)
         modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
         self.journal = begin(folder, found, boot_id(), self.clock, durable="durable" in modes)
         digest = Digest(checksums()[self.journal.head.kind])
@@ -100,7 +112,7 @@ class JournaledWorker(Worker):
         self.scheduler = JournaledScheduler(self.clock, uniform, answers, own.page, report, self.outbox, self.keeping)
         self.telling = Telling(channel, report, boot.described)
         self.desk = JournalDesk(self, own.attach)
-        self._in_c = None
+        self._in_c = common_case(own, self.scheduler, offset_ns, self._ledger())
         self._node = boot.node
         self._snapshots = Snapshots(folder, self.journal, self.clock, turns_behind=found.turns)
         self._is_alone = own.is_native
@@ -135,11 +147,9 @@ class JournaledWorker(Worker):
                 self._hear_signal(peer, kind, target)
         scheduler.run()
         scheduler.park()
-        outbox.hear_released()
-        self.write()
+        self.commit()
         if frames:
             link.release()
-        self._take_snapshot()
         if scheduler.turns.has_spawned:
             outbox.bear()
             self.telling.at_once()
@@ -152,6 +162,13 @@ class JournaledWorker(Worker):
             self.telling.everything(self.clock())
             self.desk.answer_queries()
         return bool(frames) or not scheduler.is_idle
+
+    def commit(self) -> bool:
+        """Everything that happened is in the log; whether the worker has something to see to before it sleeps."""
+        self.outbox.hear_released()
+        self.write()
+        self._take_snapshot()
+        return self._snapshots.is_running or self.outbox.has_full
 
     def write(self) -> None:
         """What happened since the last time is in the log, and on the disk where that is promised.
@@ -182,6 +199,28 @@ class JournaledWorker(Worker):
     @property
     def _folder(self) -> str:
         return os.readlink(f"/proc/self/fd/{self._lock}").removesuffix(f"/{LOCK}")
+
+    def _ledger(self) -> Ledger | None:
+        """For cycles in C, which write CRC32C; None where the log has another checksum."""
+        if self.journal.head.kind != CRC32C:
+            return None
+        journal, outbox = self.journal, self.outbox
+        return Ledger(self.keeping.kept, journal.frame, journal.run, self.commit, outbox.left, outbox.flushed)
+
+    @property
+    def is_calm(self) -> bool:
+        """As `Worker.is_calm`. Acknowledgements that an engine waits for ring no bell."""
+        return super().is_calm and not self.outbox.has_full
+
+    @property
+    def _rests(self) -> bool:
+        return not self._snapshots.is_running
+
+    def _common(self) -> list[Frame] | None:
+        frames = super()._common()
+        if frames is None and not self._rests:
+            self.link.wait(BACKLOG_NS)
+        return frames
 
     def _sleep_ns(self, now_ns: int) -> int | None:
         sleep_ns = super()._sleep_ns(now_ns)

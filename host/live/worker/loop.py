@@ -173,9 +173,14 @@ class Worker:
         """Whole cycles in C, asleep between them; None: something else wants to be seen to, else frames for `turn`."""
         assert self._in_c is not None
         try:
-            return self._in_c.run(POLL_NS)
+            return self._in_c.run(POLL_NS, self._rests)
         except Broken as error:
             return self._lose_lane(error)
+
+    @property
+    def _rests(self) -> bool:
+        """Whether cycles in C may sleep for as long as no mail comes."""
+        return True
 
     def drained(self) -> bool:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""

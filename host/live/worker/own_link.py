@@ -16,6 +16,7 @@ from transport.port import Broken, Link
 
 if TYPE_CHECKING:
     from host.live._cycle import Cycle
+    from host.node.journaled.ledger import Ledger
     from host.node.scheduler import Scheduler
 
 LANE_DESCRIPTORS: Final = 3
@@ -49,13 +50,13 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
     return OwnLink(*_zmq_link(boot, descriptors[0]), page, False)
 
 
-def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int) -> Cycle | None:
+def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledger | None = None) -> Cycle | None:
     """The cycle in C over an open slot; None where the link is not lanes. `offset_ns` is that of the engine clock."""
     if not own.is_native:
         return None
     from host.live._cycle import Cycle
 
-    return Cycle(own.link, scheduler, own.page.words, offset_ns)
+    return Cycle(own.link, scheduler, own.page.words, offset_ns, ledger)
 
 
 def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, Attach]:

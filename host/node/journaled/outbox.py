@@ -81,7 +81,7 @@ class JournaledOutbox(Outbox):
         elif here is not None or course.number != n + 1 or course.outlet is None:
             self._keeping.ack(kept, way, n)
         else:
-            self._sent.setdefault(course.peer, {})[kept.cell.name, way] = (kept, n)
+            self.left(kept, way, course, n)
 
     def _open(self, cell: Cell, way: Course, target: str, mailbox: int) -> Outlet | None:
         kept = self._keeping.of(cell.name)
@@ -116,6 +116,10 @@ class JournaledOutbox(Outbox):
         here, self._here = self._here, []
         for one in here:
             self._keeping.ack(*one)
+
+    def left(self, kept: Kept, way: Way, course: Course, n: int) -> None:
+        """Outputs up to number `n` were given to the outlet of their course."""
+        self._sent.setdefault(course.peer, {})[kept.cell.name, way] = (kept, n)
 
     def flushed(self) -> None:
         """What left over links is published."""

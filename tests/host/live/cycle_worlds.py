@@ -1,0 +1,220 @@
+"""A worker in this process whose cycles run in C or in Python, at a time the test sets, with mail for one engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from family_inputs import messages
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from engines.benchmark import oneway, pingpong
+from engines.examples import (
+    broadcast,
+    causal,
+    dice,
+    greeting,
+    ping_pong,
+    ticker,
+    ticker_continuation,
+    timestamping,
+    voting,
+)
+from engines.model import Declaration, Family, encode, load_family
+from host.config.spec import EngineSpec
+from host.live import wire
+from host.live.control_page import new_control_page
+from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
+from host.live.worker.journaled import JournaledWorker
+from host.live.worker.loop import Worker
+from host.live.worker.own_link import OwnLink, open_link
+from host.node.journaled.ledger import Ledger
+from transport.port import KIND_MESSAGES, Frame
+
+Mode = Literal["volatile", "crash", "durable"]
+FOLDER = Path(__file__).parent / "families"
+MODULES = [
+    *(broadcast, causal, dice, greeting, ping_pong, ticker, ticker_continuation, timestamping, voting),
+    *(oneway, pingpong),
+]
+NODE_FOLDER = FOLDER.parent.parent / "node"
+OF_NODE = ("RECORDER", "LOSSY", "KEEPER", "COUNTER", "FORWARDER", "SLEEPER", "ASKER", "PARENT", "SPLITTER")
+OWN = ["counting:COUNTER", "asking:ASKER", "blasting:WATCHER", *(f"engines_for_tests:{name}" for name in OF_NODE)]
+"""Families for tests; `Die` would end the test itself."""
+START_NS = 1_000_000_000
+LANE_BYTES = 1 << 16
+
+
+class Step(NamedTuple):
+    """A frame that arrives, and how much later."""
+
+    after_ns: int
+    sender: str
+    mailbox: int
+    messages: list[Any]
+
+
+def families_of(module: ModuleType) -> list[Family[Any, Any, Any, Any]]:
+    return [value for value in vars(module).values() if isinstance(value, Family) and value.plan]
+
+
+def every_family() -> list[Family[Any, Any, Any, Any]]:
+    loaded = [load_family(ref, (str(FOLDER), str(NODE_FOLDER))) for ref in OWN]
+    found = {id(family): family for module in MODULES for family in families_of(module)}
+    return [*found.values(), *(family for family in loaded if isinstance(family, Family))]
+
+
+FAMILIES = every_family()
+
+
+@st.composite
+def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any]) -> list[Step]:
+    """Frames for one engine, each of one sender and mailbox, at times that let timers elapse in between."""
+    steps = []
+    mail = messages(family).filter(lambda pair: type(pair[1]).__name__ != "Die")
+    for _ in range(draw(st.integers(1, 8))):
+        mailbox, first = draw(mail)
+        others = draw(st.lists(mail, max_size=6))
+        same = [message for number, message in others if number == mailbox]
+        sender, after_ns = draw(st.sampled_from(["p", "q"])), draw(st.sampled_from([0, 1, 5_000, 60_000_000_000]))
+        steps.append(Step(after_ns, sender, mailbox, [first, *same]))
+    return steps
+
+
+class World:
+    """A worker in this process, and slot 2, where `p` and `q` are."""
+
+    def __init__(self, worker: Worker, peer: Any, set_time: Callable[[int], None]) -> None:
+        self.worker = worker
+        self.peer = peer
+        self.set_time = set_time
+        self.numbers: dict[tuple[str, int], int] = {}
+        self.in_c = 0
+
+    def use(self, ledger: Ledger | None) -> None:
+        """Cycles in C from now on, with this ledger."""
+        from host.live._cycle import Cycle
+
+        scheduler = self.worker.scheduler
+        self.worker._in_c = Cycle(self.worker.link, scheduler, scheduler._words, None, ledger)
+
+    def play(self, step: Step) -> list[Any]:
+        """One step, until nothing is left to do; everything that can be seen of it."""
+        self.set_time(step.after_ns)
+        first_n = self.numbers.get((step.sender, step.mailbox), 1)
+        outlet = self.peer.outlet(1, step.sender, "e", step.mailbox, 1, first_n)
+        assert all(outlet.send(encode(message)) for message in step.messages)
+        self.numbers[step.sender, step.mailbox] = outlet.next_n
+        self.peer.flush()
+        self.settle()
+        return self.seen()
+
+    def settle(self) -> None:
+        worker = self.worker
+        for _ in range(1_000):
+            if worker.is_calm:
+                before = worker.scheduler.tally.handled
+                frames = worker._common()
+                self.in_c += worker.scheduler.tally.handled - before
+                if not worker.turn(frames or []) and frames is None:
+                    return
+            elif not worker.cycle():
+                return
+        raise AssertionError("the worker does not come to rest")
+
+    def seen(self) -> list[Any]:
+        report = self.worker.scheduler.report
+        cells = {name: _cell(cell) for name, cell in self.worker.scheduler.cells.items()}
+        counts, letters = report.take_letters()
+        notes = report.take_notes()
+        happened, report.happenings = [*report.happenings], type(report.happenings)()
+        frames = [_sent(frame) for frame in self.peer.drain(10_000) if frame.kind == KIND_MESSAGES]
+        self.peer.release()
+        tally = self.worker.scheduler.tally
+        return [cells, counts, letters, notes, happened, _merged(frames), tally.handled, tally.received, tally.sent]
+
+
+def _cell(cell: Any) -> Any:
+    marks = {key: (mark.epoch, mark.next_n) for key, mark in cell.marks.items()}
+    counts = (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored, cell.depth)
+    held = {name: [(box, encode(message)) for box, message in queue] for name, queue in cell.held.items()}
+    asked = None if cell.suspension is None else cell.suspension.question
+    return cell.family.dump(cell.env), marks, counts, held, asked, cell.deadline_ns
+
+
+def _sent(frame: Frame) -> tuple[tuple[Any, ...], list[bytes]]:
+    return (frame.sender, frame.target, frame.mailbox, frame.epoch), frame.payloads
+
+
+def _merged(frames: list[tuple[tuple[Any, ...], list[bytes]]]) -> dict[tuple[Any, ...], list[bytes]]:
+    streams: dict[tuple[Any, ...], list[bytes]] = {}
+    for stream, payloads in frames:
+        streams.setdefault(stream, []).extend(payloads)
+    return streams
+
+
+@contextmanager
+def world(
+    family: Family[Any, Any, Any, Any], params: dict[str, Any], in_c: bool, journal: str = "", mode: Mode = "volatile"
+) -> Iterator[World]:
+    """A worker with engine `e` of `family`; with a folder for its log, also one that has lived before."""
+    from transport.lanes import LaneLink, create_slot
+
+    own, far, page = create_slot(LANE_BYTES), create_slot(LANE_BYTES), new_control_page()
+    ours, theirs = channel_pair()
+    supervisor = supervisor_end(ours)
+    now = [START_NS]
+    boot = wire.Boot("test", 1, 1, True, "block", LANE_BYTES, "", (), (), now_ns=0, journal=journal)
+    link = open_link(boot, [*map(os.dup, own), os.dup(page)])
+    peer = LaneLink(2, *map(os.dup, far))
+    channel = worker_end(theirs)
+    ready = os.eventfd(1)
+    try:
+        worker = _worker(channel, boot, link, family, now)
+        link.attach(wire.Peer(2), [*map(os.dup, far)])
+        peer.attach(1, *map(os.dup, own))
+        worker.link.watch(ready)
+        for name in ("p", "q"):
+            worker.outbox.route(name, 2)
+        worker.bear((wire.Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
+
+        def later(by_ns: int) -> None:
+            now[0] += by_ns
+
+        if "e" in worker.scheduler.cells:
+            made = World(worker, peer, later)
+            if in_c:
+                made.use(worker._ledger() if isinstance(worker, JournaledWorker) else None)
+            yield made
+        else:
+            assume(False)
+    finally:
+        link.link.close()
+        peer.close()
+        supervisor.close()
+        channel.close()
+        close_all([*own, *far, page, ready])
+
+
+def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, Any, Any, Any], now: list[int]) -> Worker:
+    def load(ref: str) -> Declaration[Any, Any, Any]:
+        return family
+
+    def clock() -> int:
+        return now[0]
+
+    worker = JournaledWorker(channel, boot, link, load) if boot.journal else Worker(channel, boot, link, load)
+    scheduler = worker.scheduler
+    parts: list[Any] = [scheduler, scheduler.turns, scheduler.arrivals, worker]
+    if isinstance(worker, JournaledWorker):
+        parts += [worker.journal, worker._snapshots]
+    for part in parts:
+        setattr(part, "clock" if hasattr(part, "clock") else "_clock", clock)
+    scheduler.turns._chance = lambda sides: sides // 2
+    worker._in_c = None
+    return worker

@@ -37,7 +37,10 @@ class SendCommand(click.Command):
 @click.option("--wait", metavar="TAG", help="Wait for an answer of this type and print it.")
 @click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the wait (10s).")
 @click.option(
-    "--id", "message_id", metavar="TEXT", help="Deliver at most once under this id, however often it is sent."
+    "--id",
+    "message_id",
+    metavar="TEXT",
+    help="Deliver once under this id, however often it is sent; to a journaled engine through restarts of the node.",
 )
 @click.option("--stdin", is_flag=True, hidden=True)
 @common

@@ -96,7 +96,7 @@ class Operations:
         if isinstance(found, Missing) and found.reason == "ended":
             bury_ended(node, args)
         resident = self._resident(args["engine"])
-        return await self._dispatch.once(key, lambda: send_message(node, resident, args))
+        return await self._dispatch.once(key, resident, lambda: send_message(node, resident, args))
 
     async def _state(self, args: Args) -> Response:
         return Response("state", await self._query("state", args["engine"]))

@@ -1,8 +1,11 @@
 """`send`: a message from outside, checked against the interface, delivered by a session, with what comes of it.
 
 Without `wait` it returns when the message has arrived, or with the dead letter it became. With `wait` it returns the
-first message of that type that comes to the session. With an `id` a repetition gets the first one's result and sends
-nothing; ids live as long as the node.
+first message of that type that comes to the session.
+
+With an `id` a repetition gets the first one's result and sends nothing, for as long as the node lives. A first one that
+failed is tried again where that is safe: the message was not handled, or its receiver has a journal and so knows, also
+after a restart of the node, which ids it took (`host.live.control.sessions`). What it took before it answers no more.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ ARRIVAL_NS: Final = 250_000_000
 ANY: Final = "*"
 """As the tag to wait for: whatever comes."""
 
+NOT_HANDLED: Final = ("refused", "not_found", "not_ready")
+"""Errors that say that the engine did not handle the message."""
+
 ERRORS: Final = {
     "unknown": "not_found",
     "ended": "not_found",
@@ -53,20 +59,25 @@ class Dispatch:
         task = None if key is None else self._results.get(key)
         return None if task is None else asyncio.shield(task)
 
-    async def once(self, key: str | None, send: Callable[[], Awaitable[Response]]) -> Response:
-        """The result of `send`, which runs at most once for each key."""
+    async def once(self, key: str | None, resident: Resident, send: Callable[[], Awaitable[Response]]) -> Response:
+        """The result of `send`, which runs once for each key, or again after a failure that leaves no doubt."""
         if key is None:
             return await send()
         if key not in self._results:
             self._results[key] = asyncio.ensure_future(_run(send))
             if len(self._results) > IDS_MAX:
                 del self._results[next(iter(self._results))]
-        return await asyncio.shield(self._results[key])
+        try:
+            return await asyncio.shield(self._results[key])
+        except ControlError as error:
+            if resident.spec.durability != "volatile" or error.error in NOT_HANDLED:
+                self._results.pop(key, None)
+            raise
 
 
 async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> Response:
     """Run one `send`. Raises `ControlError`."""
-    session = node.sessions.open()
+    session = node.sessions.open(args.get("id"))
     try:
         async with asyncio.timeout(args["timeout_ns"] / 1e9):
             return await _exchange(node, session, resident, args)

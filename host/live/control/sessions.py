@@ -1,8 +1,10 @@
 """Messages from outside: each `send` of the command line is an engine for a moment, called `cli.N`, in slot 0.
 
 It has no state and no rules: it sends one message, may wait for one answer, and ends; what comes later is a dead letter
-`ended`. A name is never used twice in the life of a node. The sessions share the supervisor's own link, whose doorbell
-hangs in the event loop. A target that said stop is sent nothing until it says go or the time is up.
+`ended`. A name is never used twice in the life of a node; but a message with an id of its user's is sent by the engine
+`id.<digest of the id>`, in an epoch that never rises, so that a receiver takes it once for as long as it has its marks,
+a journaled one through every restart. The sessions share the supervisor's own link, whose doorbell hangs in the event
+loop. A target that said stop is sent nothing until it says go or the time is up.
 
 What tells a session that its message arrived: the worker's position on the lane, and then two questions through its
 socket. The second answer comes after a whole turn of its loop; dead letters about what was drained were reported before
@@ -16,6 +18,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -23,6 +26,9 @@ import msgspec
 from host.live.supervisor.slots import Memory, Slot
 from host.live.wire import Letter
 from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Closed, Frame, Link, Outlet
+
+ID_PREFIX: Final = "id."
+ID_EPOCH: Final = 1
 
 DRAIN_MESSAGES: Final = 256
 """Answers handled before the loop gets its turn."""
@@ -48,8 +54,9 @@ class Arrived(msgspec.Struct, frozen=True):
 class Session:
     """A temporary engine. `inbox` holds what came for it: messages, and dead letters of what it sent."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, epoch: int) -> None:
         self.name = name
+        self.epoch = epoch
         self.inbox: asyncio.Queue[Arrived | Letter] = asyncio.Queue()
 
 
@@ -70,16 +77,20 @@ class Sessions:
         self._loop.add_reader(link.fileno(), self._rung)
         self._take_mail()
 
-    def open(self) -> Session:
-        """A new session with a name of its own."""
-        self._last = next(self._numbers)
-        session = Session(f"cli.{self._last}")
+    def open(self, key: str | None = None) -> Session:
+        """A new session with a name of its own, or, for a message with an id, with the name of that."""
+        if key is None:
+            self._last = next(self._numbers)
+            session = Session(f"cli.{self._last}", self.epoch)
+        else:
+            session = Session(ID_PREFIX + blake2b(key.encode(), digest_size=16).hexdigest(), ID_EPOCH)
         self._open[session.name] = session
         return session
 
     def end(self, session: Session) -> None:
         """Its name is not reachable any more."""
-        del self._open[session.name]
+        if self._open.get(session.name) is session:
+            del self._open[session.name]
 
     def has(self, name: str) -> bool:
         """Whether a session of that name is open."""
@@ -88,6 +99,8 @@ class Sessions:
     def had(self, name: str) -> bool:
         """Whether there was such a session."""
         prefix, _, number = name.partition(".")
+        if name.startswith(ID_PREFIX):
+            return name not in self._open
         return prefix == "cli" and number.isdecimal() and 0 < int(number) <= self._last and name not in self._open
 
     async def send(self, session: Session, slot: int, target: str, mailbox: int, payload: bytes) -> int:
@@ -97,7 +110,7 @@ class Sessions:
         """
         while (go := self._go.get((slot, target))) is not None:
             await go.wait()
-        outlet = self._link.outlet(slot, session.name, target, mailbox, self.epoch, 1)
+        outlet = self._link.outlet(slot, session.name, target, mailbox, session.epoch, 1)
         while not self._try_send(outlet, payload):
             await asyncio.sleep(ROOM_S)
         return self._link.published(slot)

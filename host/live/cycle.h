@@ -1,0 +1,159 @@
+/* A cycle in C: what it holds between two calls, its clock, and what it knows of engines.
+ */
+#ifndef ENGINEHOST_CYCLE_H
+#define ENGINEHOST_CYCLE_H
+
+#include <Python.h>
+#include <time.h>
+
+#include "../../transport/lane_api.h"
+#include "journaled.h"
+#include "transition.h"
+#include "window.h"
+
+#define MESSAGES_MAX 2048
+#define CYCLE_NS_MAX 5000000ll
+#define STRIDE_SLOW_NS 1000000ll
+#define STRIDE_MIN 16u
+#define STRIDE_MAX 256u
+#define KNOWN_CELLS 64u /* bits of `touched` */
+#define REST_FRAMES 64u /* frames of an engine that go to Python after one that had to */
+#define NS_PER_S 1000000000ll
+#define NEVER INT64_MAX
+
+/* Words of host.node.progress. */
+enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9, WORDS_USED };
+
+static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
+
+/* What never changes about an engine, how it did, and what is not yet written into its counters. */
+struct known {
+    PyObject *cell, *plans, *emits, *params, *kept, *code; /* strong; kept NULL: volatile */
+    unsigned resting, stride;
+    unsigned long long taken, sent;
+};
+
+struct pending {
+    PyObject *cell; /* strong, like the rest */
+    struct output output;
+    struct numbered numbered;
+};
+
+typedef struct {
+    PyObject_HEAD
+    const struct lane_api *api;
+    PyObject *link, *turns, *cells, *stops, *tally, *deadlines, *encode;
+    PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, which is the same without a call */
+    Py_buffer words_view;
+    volatile uint64_t *words;
+    int64_t offset_ns, cycle_ns, now_ns, busy_ns;
+    PyObject *now, *trigger;
+    Window *window;
+    PyObject *shown_cell, *shown_sender; /* strong */
+    uint64_t shown_mailbox, shown_epoch;
+    struct pending *pending;
+    size_t pending_count, pending_room;
+    unsigned long long taken, sent; /* of this cycle, not yet in the tally */
+    size_t unsent;                  /* of `pending`, those of volatile engines */
+    int is_wanted;                  /* by Python, before a sleep */
+    struct ledger ledger;
+    uint64_t touched;               /* which of `known` have counters to write */
+    struct known known[KNOWN_CELLS];
+} Cycle;
+
+/* --- time --------------------------------------------------------------------------------------------------------- */
+
+static int read_clock(Cycle *self)
+{
+    struct timespec t;
+    PyObject *now;
+    if (self->clock != NULL) {
+        now = PyObject_CallNoArgs(self->clock);
+        self->now_ns = now == NULL ? -1 : PyLong_AsLongLong(now);
+    } else {
+        clock_gettime(CLOCK_BOOTTIME, &t);
+        self->now_ns = t.tv_sec * NS_PER_S + t.tv_nsec + self->offset_ns;
+        now = PyLong_FromLongLong(self->now_ns);
+    }
+    if (now == NULL)
+        return -1;
+    Py_XSETREF(self->now, now);
+    return self->now_ns == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* The earliest deadline of the slot, or NEVER; -1 with an exception. */
+static int64_t earliest(Cycle *self)
+{
+    return PyLong_AsLongLong(get(self->deadlines, Deadlines_earliest));
+}
+
+/* --- engines ------------------------------------------------------------------------------------------------------ */
+
+static void known_clear(struct known *known)
+{
+    Py_CLEAR(known->cell);
+    Py_CLEAR(known->plans);
+    Py_CLEAR(known->emits);
+    Py_CLEAR(known->params);
+    Py_CLEAR(known->kept);
+    Py_CLEAR(known->code);
+}
+
+/* Whether and how the engine is journaled. 0, or -1 with an exception. */
+static int know_kept(Cycle *self, struct known *known, PyObject *cell)
+{
+    PyObject *kept = self->ledger.kept == NULL ? NULL : PyDict_GetItemWithError(self->ledger.kept, get(cell, Cell_name));
+    if (kept == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    known->kept = Py_NewRef(kept);
+    known->code = PyObject_GetAttrString(get(cell, Cell_family), "version");
+    return known->code == NULL ? -1 : 0;
+}
+
+/* Writes an engine's counters. 0, or -1 with an exception. */
+static int known_settle(struct known *known)
+{
+    unsigned long long taken = known->taken, sent = known->sent;
+    known->taken = known->sent = 0;
+    if (add_number(known->cell, Cell_received, taken) < 0 || add_number(known->cell, Cell_handled, taken) < 0)
+        return -1;
+    return add_number(known->cell, Cell_sent, sent);
+}
+
+/* Writes all counters: when the outputs have left, since somebody may wait for these, or before Python goes on. */
+static int settle(Cycle *self)
+{
+    for (; self->touched; self->touched &= self->touched - 1)
+        if (known_settle(&self->known[__builtin_ctzll(self->touched)]) < 0)
+            return -1;
+    unsigned long long taken = self->taken, sent = self->sent;
+    self->taken = self->sent = 0;
+    if (add_number(self->tally, Tally_received, taken) < 0 || add_number(self->tally, Tally_handled, taken) < 0)
+        return -1;
+    return add_number(self->tally, Tally_sent, sent);
+}
+
+/* What is known of a cell. NULL with an exception. */
+static struct known *know(Cycle *self, PyObject *cell)
+{
+    struct known *known = &self->known[((uintptr_t)cell >> 5) % KNOWN_CELLS];
+    if (known->cell == cell)
+        return known;
+    if (known->cell != NULL && known_settle(known) < 0)
+        return NULL;
+    known_clear(known);
+    PyObject *family = get(cell, Cell_family);
+    known->plans = PyObject_GetAttrString(family, "plan");
+    known->emits = known->plans == NULL ? NULL : PyObject_GetAttrString(family, "emits_types");
+    if (known->emits == NULL || know_kept(self, known, cell) < 0) {
+        known_clear(known);
+        return NULL;
+    }
+    known->params = Py_NewRef(get(get(cell, Cell_configuration), Configuration_params));
+    known->cell = Py_NewRef(cell);
+    known->resting = 0;
+    known->stride = STRIDE_MIN;
+    return known;
+}
+
+#endif

@@ -1,0 +1,225 @@
+/* A frame in a cycle in C: whether it is of the common kind, and its messages, one transition each.
+ *
+ * Up to some message a frame is handled here, from there by Python; nothing of the first that is Python's has happened.
+ */
+#ifndef ENGINEHOST_CYCLE_FRAME_H
+#define ENGINEHOST_CYCLE_FRAME_H
+
+#include "cycle.h"
+#include "cycle_outputs.h"
+
+/* --- streams ------------------------------------------------------------------------------------------------------ */
+
+/* Whether an engine may be given a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
+static int is_free(PyObject *cell)
+{
+    return get(cell, Cell_is_ended) == Py_False && get(cell, Cell_is_queued) == Py_False &&
+           get(cell, Cell_suspension) == Py_None && get(cell, Cell_notify) == Py_None &&
+           PyDict_GET_SIZE(get(cell, Cell_held)) == 0;
+}
+
+/* The mark of a stream that goes on exactly where it was left, or NULL. Borrowed. */
+static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
+{
+    PyObject *mark = of_pair(get(cell, Cell_marks), frame->sender, mailbox);
+    if (mark == NULL || number_in(mark, Mark_next_n) != frame->first_n || number_in(mark, Mark_epoch) != frame->epoch)
+        return NULL;
+    return mark;
+}
+
+/* Says what stream comes next, as `Turns._show`. 0, or -1 with an exception. */
+static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
+{
+    if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&
+        self->shown_epoch == frame->epoch)
+        return 0;
+    PyObject *epoch = PyLong_FromUnsignedLongLong(frame->epoch);
+    PyObject *shown = epoch == NULL ? NULL
+                                    : PyObject_CallMethodObjArgs(self->turns, str_show, cell, frame->sender, mailbox,
+                                                                 epoch, NULL);
+    Py_XDECREF(epoch);
+    if (shown == NULL)
+        return -1;
+    Py_DECREF(shown);
+    Py_XSETREF(self->shown_cell, Py_NewRef(cell));
+    Py_XSETREF(self->shown_sender, Py_NewRef(frame->sender));
+    self->shown_mailbox = frame->mailbox;
+    self->shown_epoch = frame->epoch;
+    return 0;
+}
+
+/* --- a frame ------------------------------------------------------------------------------------------------------ */
+
+/* A frame under way: strong references. */
+struct run {
+    struct known *known;
+    PyObject *cell, *inbox, *mark, *mailbox, *env, *decode;
+    struct setting at;
+    int64_t earliest_ns;
+};
+
+static void run_clear(struct run *run)
+{
+    Py_XDECREF(run->cell);
+    Py_XDECREF(run->inbox);
+    Py_XDECREF(run->mark);
+    Py_XDECREF(run->mailbox);
+    Py_XDECREF(run->env);
+    Py_XDECREF(run->decode);
+}
+
+/* Finds everything a frame needs. DONE, HAND_OVER or FAILED. */
+static int run_begin(Cycle *self, struct run *run, const struct lane_frame *frame)
+{
+    PyObject *cell = frame->kind == 0 ? PyDict_GetItemWithError(self->cells, frame->target) : NULL;
+    if (cell == NULL || !is_free(cell))
+        return hand_over();
+    run->cell = Py_NewRef(cell);
+    run->known = know(self, cell);
+    if (run->known == NULL)
+        return hand_over();
+    if (run->known->resting > 0) {
+        run->known->resting--;
+        return HAND_OVER;
+    }
+    run->mailbox = PyLong_FromUnsignedLong(frame->mailbox);
+    run->inbox = run->mailbox == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(get(cell, Cell_inboxes), run->mailbox));
+    if (run->inbox == NULL || number_in(run->inbox, Inbox_depth) != 0)
+        return hand_over();
+    run->mark = Py_XNewRef(mark_of(cell, run->mailbox, frame));
+    if (run->mark == NULL)
+        return hand_over();
+    PyObject *decode = get(run->inbox, Inbox_decode);
+    run->decode = decode == Py_None ? PyObject_CallMethodNoArgs(run->inbox, str_find_decode) : Py_NewRef(decode);
+    run->earliest_ns = earliest(self);
+    if (run->decode == NULL || run->earliest_ns < 0 || read_clock(self) < 0)
+        return FAILED;
+    if (run->earliest_ns <= self->now_ns)
+        return HAND_OVER; /* a due timer comes before mail */
+    run->env = Py_NewRef(get(cell, Cell_env));
+    run->at = (struct setting){get(cell, Cell_family), run->known->plans, run->known->emits,
+                               get(cell, Cell_configuration), run->known->params, frame->sender, run->mailbox, NULL,
+                               NULL, NULL, NULL};
+    return show_stream(self, cell, run->mailbox, frame) < 0 ? FAILED : DONE;
+}
+
+/* The change becomes the engine's environment and pending outputs. DONE or FAILED. */
+static int run_commit(Cycle *self, struct run *run, struct change *change, struct numbered *numbered)
+{
+    if (pending_reserve(self, change->count) < 0)
+        return FAILED;
+    if (run->known->kept == NULL)
+        self->unsent += change->count;
+    else if (ledger_number(run->known->kept, numbered, change->count) < 0)
+        return FAILED;
+    if (change->env != NULL && change->env != run->env) {
+        PyObject *timers = get(run->env, Environment_timers);
+        int is_timed = get(change->env, Environment_timers) != timers;
+        Py_SETREF(run->env, Py_NewRef(change->env));
+        put(run->cell, Cell_env, Py_NewRef(run->env));
+        if (is_timed) {
+            PyObject *armed = PyObject_CallMethodOneArg(self->turns, str_rearm, run->cell);
+            Py_XDECREF(armed);
+            if (armed == NULL || (run->earliest_ns = earliest(self)) < 0)
+                return FAILED;
+        }
+    } else if (change->state != NULL) {
+        /* held by the run, the cell, and the trigger that nobody kept */
+        Py_ssize_t held = Py_REFCNT(self->trigger) == 1 ? 3 : 0;
+        run->env = with_state(run->env, change->state, held);
+        if (run->env == NULL)
+            return FAILED;
+        if (get(run->cell, Cell_env) != run->env)
+            put(run->cell, Cell_env, Py_NewRef(run->env));
+    }
+    for (unsigned i = 0; i < change->count; i++)
+        self->pending[self->pending_count++] = (struct pending){
+            Py_NewRef(run->cell), change->outputs[i], run->known->kept ? numbered[i] : (struct numbered){0}};
+    change->count = 0; /* its references are the pending outputs' now */
+    change_clear(change);
+    return DONE;
+}
+
+/* The next message of a frame. DONE, HAND_OVER (it is still in the frame), FAILED. */
+static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, unsigned at)
+{
+    struct lane_frame before = *frame;
+    struct change change;
+    struct numbered numbered[OUTPUTS_MAX];
+    uint32_t sum = 0;
+    change_start(&change);
+    run->at.now = self->now;
+    self->words[WORD_N] = frame->first_n;
+    const uint8_t *bytes = NULL;
+    Py_ssize_t size = 0;
+    int found = self->api->payload(self->link, frame, &bytes, &size);
+    PyObject *message = found < 0 ? NULL : decode_at(run->decode, bytes, size, &self->window);
+    int verdict = message == NULL ? hand_over() : transit(&change, &run->at, run->env, message, &self->trigger);
+    Py_XDECREF(message);
+    if (verdict == DONE && run->known->kept != NULL) {
+        verdict = ledger_prepare(run->known->kept, self->encode, &change, zero, numbered, &sum);
+        ledger_turn(&self->ledger, at, self->now_ns, sum);
+    }
+    if (verdict == DONE)
+        return run_commit(self, run, &change, numbered);
+    change_clear(&change);
+    *frame = before;
+    return verdict;
+}
+
+/* A look at the clock after a stride, or after each message while a timer is pending. DONE: go on. */
+static int run_look(Cycle *self, struct run *run)
+{
+    int64_t began_ns = self->now_ns;
+    if (read_clock(self) < 0)
+        return FAILED;
+    if (run->earliest_ns == NEVER) {
+        unsigned stride = run->known->stride;
+        int is_slow = self->now_ns - began_ns > STRIDE_SLOW_NS;
+        run->known->stride = is_slow ? (stride >= 4 ? stride / 4 : 1) : (stride * 2 < STRIDE_MAX ? stride * 2 : STRIDE_MAX);
+    }
+    return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= CYCLE_NS_MAX ? HAND_OVER : DONE;
+}
+
+/* Writes down that `taken` messages of the frame are handled. */
+static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame, uint32_t taken)
+{
+    self->words[WORD_N] = 0;
+    if (self->trigger != NULL && Py_REFCNT(self->trigger) == 1)
+        put(self->trigger, Arrived_message, Py_NewRef(Py_None)); /* it may be large */
+    run->known->taken += taken;
+    self->taken += taken;
+    self->touched |= (uint64_t)1 << (run->known - self->known);
+    if (run->known->kept == NULL || taken == 0)
+        return put_number(run->mark, Mark_next_n, frame->first_n);
+    return ledger_frame(&self->ledger, self->api, run->known->kept, run->cell, run->known->code, run->mailbox, frame,
+                        taken);
+}
+
+/* All messages of a frame. DONE; HAND_OVER: what is left in it is Python's; FAILED. */
+static int run_frame(Cycle *self, struct lane_frame *frame)
+{
+    struct run run = {0};
+    int verdict = run_begin(self, &run, frame);
+    if (verdict == DONE) {
+        uint32_t count = frame->count, stride = 0;
+        if (self->cycle_ns == 0)
+            self->cycle_ns = self->now_ns;
+        self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
+        while (frame->count > 0 && (verdict = run_message(self, &run, frame, count - frame->count)) == DONE)
+            if ((run.earliest_ns != NEVER || ++stride == run.known->stride) && frame->count > 0) {
+                if ((verdict = run_look(self, &run)) != DONE)
+                    break;
+                self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
+                stride = 0;
+            }
+        if (verdict == HAND_OVER && run.earliest_ns == NEVER && frame->count == count)
+            run.known->resting = REST_FRAMES; /* its first message already: they may all be like that */
+        if (run_end(self, &run, frame, count - frame->count) < 0)
+            verdict = FAILED;
+    }
+    run_clear(&run);
+    return verdict;
+}
+
+#endif

@@ -167,17 +167,28 @@ class Storm:
         return code
 
     def wait_for(self, pid: int, end: int | None) -> int:
-        """The exit code of a victim, which is killed at `end`, a monotonic time."""
+        """The exit code of a victim, which is killed at `end`, a monotonic time, or when the parent finds a mistake."""
+        try:
+            self.pump_until(pid, end)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            reap(pid)
+            raise
+        return reap(pid)
+
+    def pump_until(self, pid: int, end: int | None) -> None:
+        """Until the victim is dead, or dies."""
         deadline = Deadline("end of a victim")
         pidfd = os.pidfd_open(pid)
-        while not select.select([pidfd], [], [], 0)[0]:
-            deadline.check()
-            self.pump()
-            if end is not None and time.monotonic_ns() >= end:
-                os.kill(pid, signal.SIGKILL)
-                break
-        os.close(pidfd)
-        return reap(pid)
+        try:
+            while not select.select([pidfd], [], [], 0)[0]:
+                deadline.check()
+                self.pump()
+                if end is not None and time.monotonic_ns() >= end:
+                    os.kill(pid, signal.SIGKILL)
+                    break
+        finally:
+            os.close(pidfd)
 
     def victim(self, chance: random.Random, loops: int) -> None:
         raise NotImplementedError

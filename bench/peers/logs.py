@@ -36,12 +36,12 @@ def journal(records: int, *, durable: bool) -> Contestant:
 
 def sqlite(records: int, *, durable: bool) -> Contestant:
     """SQLite with a write-ahead log, a transaction a batch; `synchronous` FULL or OFF."""
-    return _contestant(f"SQLite {_mode(durable)}", records, lambda folder, stack: _sqlite(folder, stack, durable))
+    return _contestant(f"SQLite {_mode(durable)}", records, lambda folder, stack: sqlite_log(folder, stack, durable))
 
 
 def lmdb(records: int, *, durable: bool) -> Contestant:
     """LMDB, a transaction a batch, synced or not."""
-    return _contestant(f"LMDB {_mode(durable)}", records, lambda folder, stack: _lmdb(folder, stack, durable))
+    return _contestant(f"LMDB {_mode(durable)}", records, lambda folder, stack: lmdb_log(folder, stack, durable))
 
 
 def _mode(durable: bool) -> str:
@@ -81,7 +81,8 @@ def _no_family(ref: str) -> NoReturn:
     raise AssertionError(f"{ref} in an empty log")
 
 
-def _sqlite(path: str, stack: ExitStack, durable: bool) -> Append:
+def sqlite_log(path: str, stack: ExitStack, durable: bool) -> Append:
+    """A base at `path`/log that is open for as long as `stack` is."""
     base = sqlite3.connect(os.path.join(path, "log"), isolation_level=None)
     stack.callback(base.close)
     base.execute("pragma journal_mode = wal")
@@ -97,7 +98,8 @@ def _sqlite(path: str, stack: ExitStack, durable: bool) -> Append:
     return append
 
 
-def _lmdb(path: str, stack: ExitStack, durable: bool) -> Append:
+def lmdb_log(path: str, stack: ExitStack, durable: bool) -> Append:
+    """As `sqlite_log`. Raises `Unavailable`."""
     require("lmdb")
     base = importlib.import_module("lmdb").open(os.path.join(path, "log"), map_size=1 << 32, sync=durable)
     stack.callback(base.close)

@@ -27,6 +27,8 @@ NAMES: Final = (
     "density",
     "startup",
     "durable",
+    "recover",
+    "replay",
 )
 
 

@@ -10,7 +10,7 @@ from bench.suites import NAMES, load_suite
 
 SIZE = 240
 """Divides by eight sources and three places; a batch is 64."""
-HANDLED = {"batch": 192, "large": 16 << 20, "mixed": 192, "startup": 3, "spawn-process": 5}
+HANDLED = {"batch": 192, "large": 16 << 20, "mixed": 192, "startup": 3, "spawn-process": 5, "recover": 5, "replay": 192}
 SIZES = {"startup": 3, "spawn-process": 5}
 
 

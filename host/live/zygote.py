@@ -57,16 +57,23 @@ PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.
 NATIVE: Final = ("transport.lanes", "host.live._cycle")
 """What a worker with lanes needs besides."""
 
+JOURNALED: Final = "host.live.worker.journaled"
+"""What workers of a node with a journal need besides; to import it takes longer than to run 10,000 turns again."""
+
 
 class Log(Packet):
     """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
 
 
 class Ahead(Packet):
-    """Families to compile before they are asked for. A worker whose source differs by then compiles again."""
+    """Families to compile before they are asked for. A worker whose source differs by then compiles again.
+
+    `journaled`: workers of this node keep journals.
+    """
 
     families: tuple[str, ...]
     roots: tuple[str, ...]
+    journaled: bool = False
 
 
 class Fork(Packet):
@@ -137,9 +144,11 @@ def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) ->
     match request:
         case Fork():
             _fork_twice(request, descriptors, supervisor)
-        case Ahead(families, roots):
+        case Ahead(families, roots, journaled):
             from engines.model import compile_ahead
 
+            if journaled:
+                import_module(JOURNALED)
             compile_ahead(families, roots)
             gc.freeze()
         case Log():

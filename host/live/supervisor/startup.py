@@ -141,7 +141,8 @@ def _make_room_for_descriptors() -> None:
 
 
 def _ahead(spec: NodeSpec) -> Ahead:
-    return Ahead(tuple(dict.fromkeys(engine.family for engine in spec.engines))[:AHEAD_MAX], spec.roots)
+    families = tuple(dict.fromkeys(engine.family for engine in spec.engines))[:AHEAD_MAX]
+    return Ahead(families, spec.roots, any(engine.durability != "volatile" for engine in spec.engines))
 
 
 def _read_spec(fd: int) -> NodeSpec | None:

@@ -21,7 +21,7 @@ from .checks import check_meaning, check_slots
 from .finding import Finding, Path
 from .problems import ConfigErrors, Place, Problem
 from .schema import EngineEntry, MailboxEntry, NodeEntry
-from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
+from .spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
 from .supervised import child_of, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
@@ -167,6 +167,7 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
             entry.transport.local, entry.transport.wait, entry.transport.lane_bytes, entry.transport.arena_bytes
         ),
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
+        journal=JournalSpec(entry.journal.retain_bytes, entry.journal.retain_ns, entry.journal.unacked_bytes),
         roots=tuple(os.path.realpath(os.path.join(folder, root)) for root in entry.roots),
         data=os.path.normpath(os.path.join(folder, data)),
     )

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from transport.port import ARENA_BYTES, LANE_BYTES, MESSAGE_BYTES_MAX
 
-from .spec import MAILBOX_CAPACITY, SECOND
+from .spec import MAILBOX_CAPACITY, SECOND, JournalSpec
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
@@ -30,6 +30,9 @@ CPU_NS_MIN: Final = SECOND
 LANE_BYTES_MIN: Final = 1 << 14
 LANE_BYTES_MAX: Final = 1 << 30
 ARENA_BYTES_MAX: Final = 1 << 32
+UNACKED_BYTES_MIN: Final = 1 << 16
+UNACKED_BYTES_MAX: Final = 1 << 40
+_JOURNAL: Final = JournalSpec()
 """All blocks with the largest message each."""
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
@@ -160,6 +163,14 @@ class TransportEntry(Written, frozen=True):
     arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = ARENA_BYTES
 
 
+class JournalEntry(Written, frozen=True):
+    """What logs keep: history up to a size and an age, 0 for none, and outputs until they are acknowledged."""
+
+    retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = _JOURNAL.retain_bytes
+    retain_ns: Annotated[int, Meta(ge=0, le=2**62)] = _JOURNAL.retain_ns
+    unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = _JOURNAL.unacked_bytes
+
+
 class NodeEntry(Written, frozen=True):
     """A node file. `roots` and `data` are folders, relative to the file."""
 
@@ -168,6 +179,7 @@ class NodeEntry(Written, frozen=True):
     placement: PlacementEntry = PlacementEntry()
     transport: TransportEntry = TransportEntry()
     supervision: SupervisionEntry = SupervisionEntry()
+    journal: JournalEntry = JournalEntry()
     roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 

@@ -107,6 +107,14 @@ class TransportSpec(msgspec.Struct, frozen=True):
     arena_bytes: int = ARENA_BYTES
 
 
+class JournalSpec(msgspec.Struct, frozen=True):
+    """Logs of a node: history each keeps at most, by size and by age, and outputs an engine keeps unacknowledged."""
+
+    retain_bytes: int = 1 << 30
+    retain_ns: int = 7 * 24 * 3600 * SECOND
+    unacked_bytes: int = 64 << 20
+
+
 class NodeSpec(msgspec.Struct, frozen=True):
     """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs."""
 
@@ -118,5 +126,6 @@ class NodeSpec(msgspec.Struct, frozen=True):
     spawned: Literal["parent", "process"] = "parent"
     transport: TransportSpec = TransportSpec()
     supervision: SupervisionSpec = SupervisionSpec()
+    journal: JournalSpec = JournalSpec()
     roots: tuple[str, ...] = ()
     data: str = ""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, dataclass_transform
 
 import msgspec
 
-from host.config.spec import EngineSpec
+from host.config.spec import EngineSpec, JournalSpec
 from transport.port import ARENA_BYTES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
@@ -67,7 +67,8 @@ class Boot(Packet):
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
-    `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one.
+    `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
+    `journal_spec`: what it keeps.
     """
 
     node: str
@@ -90,6 +91,7 @@ class Boot(Packet):
     cpu_ns: int | None = None
     arena_bytes: int = ARENA_BYTES
     journal: str = ""
+    journal_spec: JournalSpec = JournalSpec()
 
 
 class Attach(Packet):

@@ -112,6 +112,7 @@ def send_boot(
         lane_bytes=transport.lane_bytes,
         arena_bytes=transport.arena_bytes,
         journal=_journal(node, slot),
+        journal_spec=node.spec.journal,
         address=slot.memory.address,
         roots=node.spec.roots,
         births=first,

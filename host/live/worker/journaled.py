@@ -101,6 +101,7 @@ class JournaledWorker(Worker):
         self.journal = begin(folder, found, boot_id(), self.clock, durable="durable" in modes)
         digest = Digest(checksums()[self.journal.head.kind])
         self.keeping = Keeping(self.journal, digest, frame_bytes)
+        self.keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
         self.link = own.link
         self.channel = channel
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
@@ -114,7 +115,8 @@ class JournaledWorker(Worker):
         self.desk = JournalDesk(self, own.attach)
         self._in_c = common_case(own, self.scheduler, offset_ns, self._ledger())
         self._node = boot.node
-        self._snapshots = Snapshots(folder, self.journal, self.clock, turns_behind=found.turns)
+        retain = (boot.journal_spec.retain_bytes, boot.journal_spec.retain_ns)
+        self._snapshots = Snapshots(folder, self.journal, self.clock, *retain, turns_behind=found.turns)
         self._is_alone = own.is_native
         self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
         self._found: Recovered | None = found

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from host.config.spec import JournalSpec
+
 SNAPSHOTS_KEPT: Final = 2
-RETAIN_BYTES: Final = 1 << 30
-RETAIN_NS: Final = 7 * 24 * 3600 * 1_000_000_000
+RETAIN_BYTES: Final = JournalSpec().retain_bytes
+RETAIN_NS: Final = JournalSpec().retain_ns
 SNAPSHOT_TURNS: Final = 10_000
 """Turns behind the last snapshot after which another is due."""
 SNAPSHOT_BYTES: Final = 64 << 20

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from engines.model import Outgoing, Output, Spawned, Stopped, encode
+from host.config.spec import JournalSpec
 from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
@@ -23,7 +24,7 @@ Why = Literal["birth", "version", "again", "snapshot"]
 Way = tuple[str, int]
 """Target and mailbox."""
 
-UNACKED_BYTES_MAX: Final = 64 << 20
+UNACKED_BYTES_MAX: Final = JournalSpec().unacked_bytes
 """Outputs an engine keeps until they are acknowledged; beyond it the engine gets no triggers until some are."""
 
 

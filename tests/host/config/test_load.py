@@ -11,7 +11,7 @@ import pytest
 
 from host.config import ConfigErrors, NodeSpec, load_node
 from host.config.names import entry_name
-from host.config.spec import EngineSpec, MailboxSpec, Placement, TransportSpec
+from host.config.spec import EngineSpec, JournalSpec, MailboxSpec, Placement, TransportSpec
 
 FULL = """
 node: clock
@@ -27,6 +27,7 @@ engines:
   worker: {family: "pack.age:CLIENT", count: 3, acquaintances: [worker, alice]}
 placement: {default: group crowd, spawned: process}
 transport: {local: zmq, wait: block, lane_bytes: 64KiB}
+journal: {retain_bytes: 2MiB, retain_ns: 400d, unacked_bytes: 64KiB}
 roots: [src, .]
 data: var/clock
 """
@@ -68,6 +69,7 @@ def test_everything_said(folder: Path) -> None:
     )
     assert (spec.placement, spec.spawned) == (crowd, "process")
     assert spec.transport == TransportSpec("zmq", "block", 65_536)
+    assert spec.journal == JournalSpec(2 << 20, 400 * 24 * 3600 * 10**9, 65_536)
     assert spec.roots == (str(folder / "src"), str(folder))
     assert spec.data == str(folder / "var" / "clock")
     assert spec.path == str(folder / "node.yaml")
@@ -98,6 +100,7 @@ def test_survives_the_wire(folder: Path) -> None:
         ("placement: one", "placement: process"),
         ("[worker, alice]", "[alice]"),
         ("block", "adaptive"),
+        ("retain_ns: 400d", "retain_ns: 0"),
         ("[src, .]", "[src]"),
         ("var/clock", "var/clock2"),
     ],
@@ -111,7 +114,7 @@ def test_digest_changes(folder: Path, old: str, new: str) -> None:
     ("old", "new"),
     [
         ("node: clock", "# a comment\nnode:   clock   # another"),
-        ("64KiB", "65536"),
+        ("lane_bytes: 64KiB", "lane_bytes: 65536"),
         ("requests: 100, window_ns: 1s", "window_ns: 1s, requests: 100"),
         ('"2": {policy: drop-oldest, stored_max: 0}', "2: {stored_max: 0, policy: drop-oldest}"),
         ("[src, .]", "[./src/, src/..]"),

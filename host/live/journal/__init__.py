@@ -32,7 +32,7 @@ A worker's loop, with what each call owes the next one:
     journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch
     journal.append()                                                  then, and only then, heads move
     if journal.is_full: journal.append()                              between two frames, when large messages came
-    if journal.is_due(is_idle=…): journal.sync()                      durable; then, and only then, outputs leave
+    if journal.is_durable: journal.sync()                             once a cycle; then, and only then, outputs leave
     journal.record(name, Acked(target, mailbox, next_n))              some time after a receiver said stable
     snapshots = Snapshots(folder, journal, clock, retain_bytes, retain_ns, found.turns)
     if snapshots.is_due: snapshots.start(state); snapshots.poll()     between two batches

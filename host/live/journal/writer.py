@@ -2,7 +2,10 @@
 
     frame, turn, record   what belongs to the batch, in the order in which it happened
     append                one write; then heads may move
-    sync                  durable: now outputs may leave (`commit` says when it is due)
+    sync                  durable: now outputs may leave
+
+One sync a cycle is the group commit: what arrives while a sync takes its time is the next cycle's batch, so groups grow
+with the load, to the messages of a cycle, and nobody waits for company.
 
 States: open; *stopped*, for good, by the first error of the disk: the reason is kept, every later call raises
 `Stopped`, and nothing is tried again, since after a failed sync the pages look clean and are not on the disk. The next
@@ -24,7 +27,6 @@ from host.live.journal.folder import File, Folder
 from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
 from host.node.journal.batch import Batch
 from host.node.journal.checksum import Checksum
-from host.node.journal.group_commit import GroupCommit
 from host.node.journal.layout import SegmentHead, encode_segment, seal
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -52,7 +54,6 @@ class Journal:
         *,
         durable: bool,
         segment_bytes: int = SEGMENT_BYTES,
-        commit: GroupCommit | None = None,
     ) -> None:
         """`head` is that of the segment to begin with; it is made by `open_segment`."""
         self.is_durable = durable
@@ -62,7 +63,6 @@ class Journal:
         self.run = self.batch.run
         self.turn = self.batch.turn
         self.record = self.batch.record
-        self.commit = commit or GroupCommit()
         self.position = head.base
         self.synced = head.synced
         self.chain = head.chain
@@ -88,8 +88,6 @@ class Journal:
             self.chain = data[32:48]
         self._write(data)
         self.turns_appended += turns
-        if self.is_durable:
-            self.commit.appended(turns, self._clock())
         if self.position - self.head.base >= self._segment_bytes:
             self.begin_segment()
 
@@ -101,16 +99,11 @@ class Journal:
             if not self.is_durable:
                 self._sync_older()
             self.synced = self.position
-        self.commit.synced()
 
     @property
     def is_full(self) -> bool:
         """Whether the batch should be appended before anything more is put into it: one write takes 2 GiB at most."""
         return self.batch.bytes >= BATCH_BYTES
-
-    def is_due(self, *, is_idle: bool) -> bool:
-        """Whether outputs wait for a `sync` that should come now. Never in a log that is not durable."""
-        return self.is_durable and self.commit.is_due(self._clock(), is_idle=is_idle)
 
     def begin_segment(self) -> int:
         """Go on in a new segment; its base. Called between two batches."""

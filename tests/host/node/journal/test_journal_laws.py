@@ -1,4 +1,4 @@
-"""Laws of the pure parts: marks, numbers, batches, outputs' checksums, retention, group commit."""
+"""Laws of the pure parts: marks, numbers, batches, outputs' checksums, retention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from engines.model import Outgoing, Stopped
 from host.node.journal.batch import Batch
 from host.node.journal.checksum import CRC32, PURE, crc32c
 from host.node.journal.digest import Digest
-from host.node.journal.group_commit import GroupCommit
 from host.node.journal.layout import NO_CHAIN, SegmentHead, encode_segment, packer, seal
 from host.node.journal.marks import next_epoch, take
 from host.node.journal.numbering import WAYS_MAX, Numbers
@@ -180,18 +179,3 @@ def test_retention_keeps_what_a_recovery_needs(sizes: list[int], at: list[int], 
     assert not {*todo.forget} & {*snapshots[-SNAPSHOTS_KEPT:]}
     left = [*old, *(one for one in live if one.number in todo.archive)]
     assert sum(one.end - one.base for one in left if one.number not in todo.remove) <= bytes_max
-
-
-def test_group_commit_waits_for_company_and_not_for_long() -> None:
-    """False if a lone turn waited, or company were never waited for."""
-    commit = GroupCommit(turns_max=10, wait_ns=100)
-    assert not commit.is_due(5, is_idle=True)
-    commit.appended(1, 1000)
-    assert commit.is_due(1001, is_idle=True)
-    assert not commit.is_due(1001, is_idle=False)
-    assert commit.due_ns == 1100
-    assert commit.is_due(1100, is_idle=False)
-    commit.appended(9, 1001)
-    assert commit.is_due(1001, is_idle=False)
-    commit.synced()
-    assert not commit.is_due(9999, is_idle=True)

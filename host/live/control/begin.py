@@ -17,6 +17,9 @@ from typing import Final, NamedTuple
 
 SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
 
+HASH_SEED: Final = "0"
+"""Of a node's processes unless PYTHONHASHSEED is a number: a `set` has the same order in each life of the node."""
+
 
 class Begun(NamedTuple):
     """A supervisor without a node. `node` is the pipe that takes it, `progress` the socket that tells what it does."""
@@ -52,10 +55,11 @@ def begin(*, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> Begun:
 
 def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
     """Errors before there is a log go where ours go."""
+    null, seed = subprocess.DEVNULL, os.environ.get("PYTHONHASHSEED", "")
+    env = {**os.environ, "PYTHONHASHSEED": seed if seed.isdecimal() else HASH_SEED}
     if attached:
-        return subprocess.Popen([*command, "--attached"], stdin=subprocess.DEVNULL, pass_fds=fds)
-    null = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=null, stdout=null, pass_fds=fds, start_new_session=True)
+        return subprocess.Popen([*command, "--attached"], stdin=null, pass_fds=fds, env=env)
+    return subprocess.Popen(command, stdin=null, stdout=null, pass_fds=fds, env=env, start_new_session=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Work that runs families, in a throw-away process: what it returns comes back as plain data, what it raises as text.
 
 The child is forked, has a session of its own, prints nowhere, and is killed at the deadline. It runs under the hash
-seed of this process; a replay does not depend on it, since outputs are compared.
+seed of this process, which need not be the node's: a rule that depends on it may diverge here, and is shown as that.
 """
 
 from __future__ import annotations

@@ -10,16 +10,25 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from host.live.journal.data_folder import JOURNAL, pin
+from host.live.journal.data_folder import JOURNAL, NotAJournal, pin
 from host.live.journal.folder import sync_folder
 
 LIVES: Final = "lives"
 
 
 def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
-    """The number of this life, from 1. Called under the lock of the data folder. Raises OSError, `NotAJournal`."""
-    seed = os.environ.get("PYTHONHASHSEED", "")
-    pin(data, node, roots, int(seed) if seed.isdecimal() else 0)
+    """The number of this life, from 1. Called under the lock of the data folder. Raises OSError.
+
+    The hash seed is that of the first life: under another one, rules that go through a `set` may not do again what they
+    did. A supervisor is started under one that is known (`host.live.control.begin`).
+    """
+    seed = int(os.environ["PYTHONHASHSEED"])
+    try:
+        pinned = pin(data, node, roots, seed).hash_seed
+    except NotAJournal as error:
+        raise OSError(str(error)) from error
+    if pinned != seed:
+        raise OSError(f"the journal in {data} was written under PYTHONHASHSEED={pinned}, and this is {seed}")
     folder = os.path.join(data, JOURNAL)
     path = os.path.join(folder, LIVES)
     life = 1

@@ -41,12 +41,14 @@ def read_frame(data: memoryview) -> Mail:
 
 def _payloads(content: bytes, at: int, count: int) -> list[bytes]:
     payloads = []
+    end = len(content)
     for _ in range(count):
-        if len(content) - at < 4:
+        start = at + 4
+        if start > end:
             raise Wrong("a message begins behind its frame's end")
         (size,) = _LENGTH(content, at)
-        payloads.append(content[at + 4 : at + 4 + size])
-        at += 4 + (size + 3 & ~3)
-        if at > len(content):
+        at = start + (size + 3 & ~3)
+        if at > end:
             raise Wrong(f"a message of {size} bytes reaches beyond its frame's end")
+        payloads.append(content[start : start + size])
     return payloads

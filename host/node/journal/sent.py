@@ -28,15 +28,15 @@ class Sent:
         """Number and keep what is sent, keep who is spawned; the checksum of all. Outputs are not empty."""
         first = outputs[0]
         if len(outputs) == 1 and isinstance(first, Outgoing):
-            payload = encode(first.message)
-            self._keep(first, payload)
-            return self._digest.outgoing(first.target, first.mailbox, payload)
+            payload, target, mailbox = encode(first.message), first.target, first.mailbox
+            self._keep(target, mailbox, payload)
+            return self._digest.outgoing(target, mailbox, payload)
         for output in outputs:
             if isinstance(output, Spawned):
                 state = None if output.state is None else encode(output.state)
                 child = Child(output.name, output.family, encode(output.params), state)
                 self.children.setdefault(output.name, child)
-        return self._digest.outputs(outputs, self._keep)
+        return self._digest.outputs(outputs, lambda out, payload: self._keep(out.target, out.mailbox, payload))
 
     def acked(self, acked: Acked) -> None:
         """Outputs below a number need no sending again."""
@@ -54,10 +54,10 @@ class Sent:
             for n, payload in outputs
         ]
 
-    def _keep(self, output: Outgoing, payload: bytes) -> None:
-        way = output.target, output.mailbox
+    def _keep(self, target: str, mailbox: int, payload: bytes) -> None:
+        way = target, mailbox
         queue = self.unacked.get(way)
         if queue is None:
             queue = self.unacked[way] = deque()
-        queue.append((self.numbers.number(output.target, output.mailbox), payload))
+        queue.append((self.numbers.number(target, mailbox), payload))
         self.count += 1

@@ -133,6 +133,12 @@ class Directory:
         spec = msgspec.structs.replace(resident.spec, family=family)
         self._residents[name] = msgspec.structs.replace(resident, spec=spec)
 
+    def follow_family(self, name: str, family: str) -> None:
+        """`name` runs with `family`. That of an engine in a log is the log's, whatever a file or a reload said."""
+        resident = self._residents.get(name)
+        if resident is not None and resident.spec.durability != "volatile" and resident.spec.family != family:
+            self.change_family(name, family)
+
     def _raise_birth(self, name: str) -> Resident:
         resident = self._residents[name]
         self._residents[name] = raised = msgspec.structs.replace(resident, birth=resident.birth + 1)

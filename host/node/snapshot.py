@@ -111,11 +111,11 @@ class SnapshotError(Exception):
     """The engines of a snapshot cannot go on with these families: which, and why."""
 
 
-def take_snapshot(scheduler: Scheduler) -> bytes:
-    """All engines of the slot, between two cycles."""
+def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> bytes:
+    """All engines of the slot, between two cycles; those that are in it."""
     image = SlotImage(
         FORMAT,
-        [cell_image(cell) for cell in scheduler.outbox.senders()],
+        [cell_image(cell) for cell in scheduler.outbox.senders() if is_in(cell)],
         list(scheduler.ended),
         dict(scheduler.outbox.stops),
         scheduler.arrivals.early.waiting(),

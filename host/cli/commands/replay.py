@@ -57,4 +57,6 @@ def _state(item: dict[str, object]) -> str:
         if isinstance(other, list) and other
         else []
     )
+    if item.get("from_turn"):
+        note.append(f"  run again from turn {item['from_turn']} on")
     return "\n".join([head, render_tree(shown, "  "), *note])

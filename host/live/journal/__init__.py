@@ -37,6 +37,7 @@ A worker's loop, with what each call owes the next one:
     snapshots = Snapshots(folder, journal, clock, retain_bytes, retain_ns, found.turns)
     if snapshots.is_due: snapshots.start(state); snapshots.poll()     between two batches
     journal.close()                                                   leaving in peace
+    journal.stop("handed over")                                       leaving in a reload: `host.live.worker.handover`
 
 Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends.
 

@@ -78,7 +78,7 @@ def find_logs(path: str) -> Logs:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
         is_one = path.startswith(folder + os.sep)
         chosen = [os.path.relpath(path, folder)] if is_one else names
-        return Logs(data, read_record(folder), {_slot_name(name): os.path.join(folder, name) for name in chosen})
+        return Logs(data, read_record(folder), {slot_name(name): os.path.join(folder, name) for name in chosen})
     raise NotAJournal(f"{path} has no {JOURNAL}/{NODE}: name the data folder of a node that keeps a journal")
 
 
@@ -102,6 +102,7 @@ def _file_name(slot: str) -> str:
     return f"%2e{name[1:]}" if name.startswith(".") else name
 
 
-def _slot_name(name: str) -> str:
+def slot_name(name: str) -> str:
+    """The slot whose log has this folder."""
     data = re.sub(rb"%([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), os.fsencode(name))
     return data.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -136,9 +136,11 @@ def recover(
     node: str,
     load: Callable[[str], Declaration[Any, Any, Any]],
     boot: bytes | None,
+    families: Mapping[str, str] | None = None,
 ) -> Recovered:
     """The engines of a log, by its newest verified snapshot and what follows. Changes nothing. `boot`: `boot_id`.
 
+    `families` are references by engine, for those that are to go on under another family than their log's.
     Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
     """
     began_ns = time.monotonic_ns()
@@ -146,7 +148,7 @@ def recover(
     trusted = newest_snapshot(folder, sums)
     segments, start = start_of(folder, trusted)
     scan = Scan(segments, sums, boot, start)
-    replay, tail = Replay(node, load, read_frame, sums), Tail()
+    replay, tail = Replay(node, load, read_frame, sums, families=families), Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)
     turns = replay.turns

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engines.model import encode, load_family
+from engines.model import AdoptError, encode, load_family
 from engines.model.determinism import compare
 from engines.model.dump import read_dump
 from host.live.journal.checksums import checksums
@@ -34,6 +34,8 @@ def states(
     """The engines of a log after turn `until`, or after the last.
 
     With `verify` the replay begins as early as it can, and each snapshot it comes by is held against its own state.
+    Turns before a reload, which the code here does not make the same, are not run again: the replay begins at the
+    snapshot of the reload; `from_turn` says where.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
     folder = DiskFolder(path)
@@ -75,19 +77,53 @@ def _replayed(
     sums = checksums()
     snapshots = [*_snapshots(folder)]
     start = _start(folder, snapshots, engine, until, verify=verify)
-    replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until)
+    first: Diverged | AdoptError | None = None
+    while True:
+        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until)
+        try:
+            _run(replay, folder, start, snapshots if verify else [])
+        except (Diverged, AdoptError) as error:
+            later = _behind(snapshots, start, until, engine) if _is_by_other_code(replay, error) else None
+            if later is None:
+                raise first or error from None
+            first, start = first or error, later
+        else:
+            if first is not None and any(stream.is_by_other_code for stream in replay.streams.values()):
+                raise first
+            return replay
+
+
+def _is_by_other_code(replay: Replay, error: Diverged | AdoptError) -> bool:
+    """Whether another version made what cannot be run again here: behind a reload there may be a place to begin."""
+    if isinstance(error, AdoptError):
+        return True
+    stream = replay.of(error.engine)
+    return stream is not None and stream.is_by_other_code
+
+
+def _behind(
+    snapshots: list[Snapshot], start: Snapshot | None, until: int | None, engine: str | None
+) -> Snapshot | None:
+    """The next snapshot to begin with that is not beyond the turn asked for."""
+    position = -1 if start is None else start.position
+    later = [one for one in snapshots if one.position > position]
+    return next((one for one in later if until is None or _turns(one.state, engine) <= until), None)
+
+
+def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
+    """All of the log from `start` on, or what `replay` asks for."""
+    sums = checksums()
     if start is not None:
         replay.restore(start.state)
-    expected = {one.position: one.state for one in snapshots} if verify else {}
+    expected = {one.position: one.state for one in held_against}
     scan = Scan(segments_of(folder, history=True), sums, None, 0 if start is None else start.position)
     try:
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:
-                _hold_against(replay, expected[scan.last.base], engine)
+                _hold_against(replay, expected[scan.last.base])
             replay.apply(found)
     except Enough:
         pass
-    return replay
 
 
 def _snapshots(folder: Folder) -> Iterator[Snapshot]:
@@ -123,12 +159,12 @@ def _turns(state: LogState, engine: str | None) -> int:
     return max((image.turns for image in state.streams if engine in (None, image.cell.name)), default=0)
 
 
-def _hold_against(replay: Replay, state: LogState, engine: str | None) -> None:
+def _hold_against(replay: Replay, state: LogState) -> None:
     """A snapshot is what the replay came to there. Raises `Diverged`."""
     for image in state.streams:
         name = image.cell.name
         stream = replay.streams.get(name)
-        if engine not in (None, name) or stream is None or image.code != stream.family.version:
+        if stream is None or image.code != stream.family.version:
             continue
         if stream.family.dump(stream.env) != image.cell.env:
             found = compare(encode(_parts(image.cell.env)), encode(_parts(stream.family.dump(stream.env))))
@@ -141,6 +177,7 @@ def _item(stream: Stream) -> dict[str, Any]:
     return {
         "engine": stream.name,
         "turn": stream.turns,
+        "from_turn": stream.from_turn,
         "family": stream.family.ref,
         "time": stream.clock_ns,
         "state": parts["state"],

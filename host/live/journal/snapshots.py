@@ -117,12 +117,25 @@ class Snapshots:
         return self._ended(position, reason or "the process that wrote it died")
 
     def take(self, state: LogState) -> Written:
-        """A snapshot by this process, for a worker that is not alone in it. Blocks. Raises `Stopped`."""
+        """A snapshot by this process, where that is not one thread, or its log is handed over. Blocks.
+
+        Raises `Stopped`.
+        """
         head = self._begin()
         return self._ended(head.base, _attempt(self._folder, head, lambda: state))
 
+    def abandon(self) -> None:
+        """Have no child write one any more: what it made is under construction, or whole."""
+        if self._running is not None:
+            pid, reading, _ = self._running
+            self._running = None
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(reading)
+
     def _begin(self) -> SegmentHead:
         assert self._running is None
+        self._journal.append()  # acknowledgements that the last append brought about
         self._journal.begin_segment()
         self._at_turns, self._at_ns = self._journal.turns_appended, self._clock()
         return self._journal.head

@@ -134,6 +134,7 @@ class PacketDesk:
             if engine.name in slot.unready or engine.name not in node.running:
                 node.rates.begin(engine.name, node.now_ns())
             node.running[engine.name] = engine
+            node.directory.follow_family(engine.name, engine.family)
             node.faults.pop(engine.name, None)
             slot.device = bool(engine.interface["device"])
             if engine.name in slot.unready:

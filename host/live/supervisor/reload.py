@@ -94,6 +94,9 @@ class Reload:
             self._queued = packet.queued
             self._feed(Stopped())
             return True
+        if process is self._old and isinstance(packet, Failed) and self._plan.stage == "freezing":
+            self._feed(NewFailed(f"{packet.reason}: {packet.detail}"))
+            return True
         return False
 
     def ended(self, process: Process, ending: Ending) -> bool:
@@ -219,8 +222,6 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         raise ControlError("conflict", f"{name}: its process is being reloaded already")
     if slot.state != "running" or name not in node.running:
         raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
-    if any(other.spec.durability != "volatile" for other in node.directory.in_slot(slot.number)):
-        raise ControlError("refused", f"{name}: its process keeps a journal; change its code and start the node again")
     before = node.running[name]
     family = to or resident.spec.family
     shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]

@@ -1,8 +1,8 @@
 """A candidate: the process that is to take over a slot in a reload.
 
 It imports the new code and says what it would run, migrates a snapshot of the engines, and then waits for the slot. It
-touches no lane before `Go`, when the process before it is gone. Whatever goes wrong until then is said as `Failed`, and
-ends only this process.
+touches no lane and writes no log before `Go`, when the process before it is gone (`handover` for slots with a journal).
+Whatever goes wrong until then is said as `Failed`, and ends only this process.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from engines.model import AdoptError, Declaration
 from host.config.convert import ConversionError
 from host.live import wire
 from host.live.packets import Channel, close_all, read_memory_file
+from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
 from host.live.worker.loop import Worker, next_packet
 from host.live.worker.own_link import OwnLink, open_link
 from host.node.births import Births
-from host.node.snapshot import Revived, SlotImage, SnapshotError, read_snapshot, revive
+from host.node.snapshot import SnapshotError, revive
 
 
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
@@ -49,10 +50,12 @@ class _Candidate:
         self._load = loader(boot.roots, check=True)
         self._births = Births(boot.node, self._load, are_here=True)
         self._families: dict[str, str] = {}
-        self._snapshot: tuple[SlotImage, list[Revived]] | None = None
+        self._prepared: tuple[wire.Birth, ...] = ()
+        self._inherited: Inheritance | None = None
 
     def prepare(self, births: tuple[wire.Birth, ...]) -> None:
         """Import what the engines run, and say `Ready` or `Failed` for each."""
+        self._prepared += births
         for birth in births:
             spec = birth.spec
             self._families[spec.name] = spec.family
@@ -68,7 +71,7 @@ class _Candidate:
         """Convert and migrate the engines of the snapshot."""
         try:
             content = read_memory_file(descriptors[0])
-            self._snapshot = read_snapshot(content, self._boot.node, self._load, self._families)
+            self._inherited = read_inheritance(content, self._boot, self._load, self._families)
         except (AdoptError, SnapshotError, ConversionError) as error:
             self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
         except Exception as error:
@@ -80,22 +83,31 @@ class _Candidate:
 
     def go(self, descriptors: list[int]) -> None:
         """The slot is ours: be its worker."""
-        assert self._snapshot is not None, "Go before Adopt"
+        assert self._inherited is not None, "Go before Adopt"
         own = open_link(self._boot, descriptors)
         if self._boot.device:
-            self._run_devices(own, *self._snapshot)
-            return
-        worker = Worker(self._channel, self._boot, own, self._load)
-        revive(worker.scheduler, *self._snapshot)
-        _tell_ready(worker)
+            self._run_devices(own, self._inherited)
+        elif self._boot.journal:
+            self._run_journaled(own, self._inherited)
+        else:
+            worker = Worker(self._channel, self._boot, own, self._load)
+            revive(worker.scheduler, self._inherited.image, self._inherited.revived)
+            _tell_ready(worker)
+            worker.run()
+
+    def _run_journaled(self, own: OwnLink, inherited: Inheritance) -> None:
+        from host.live.worker.journaled import JournaledWorker
+
+        worker = JournaledWorker(self._channel, self._boot, own, self._load, inherited.found)
+        worker.take_over(self._prepared, inherited)
         worker.run()
 
-    def _run_devices(self, own: OwnLink, image: SlotImage, revived: list[Revived]) -> None:
+    def _run_devices(self, own: OwnLink, inherited: Inheritance) -> None:
         from host.live.worker.device_loop import DeviceWorker, run_loop
 
         async def live() -> None:
             worker = DeviceWorker(self._channel, self._boot, own, self._load)
-            revive(worker.scheduler, image, revived, worker.prepare)
+            revive(worker.scheduler, inherited.image, inherited.revived, worker.prepare)
             _tell_ready(worker)
             await worker.live()
 

@@ -148,14 +148,22 @@ class Desk:
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
-        descriptor = memory_file(take_snapshot(worker.scheduler))
+        snapshot = self._hand_out()
+        if snapshot is None:
+            return
+        descriptor = memory_file(snapshot)
         queued = sum(cell.depth for cell in worker.scheduler.cells.values())
         worker.channel.send(wire.Frozen(queued), [descriptor])
         close_all([descriptor])
         self._stand_still()
 
+    def _hand_out(self) -> bytes | None:
+        """The engines as bytes; None when they stay, and it was said why."""
+        return take_snapshot(self._worker.scheduler)
+
     def _stand_still(self) -> None:
-        """Do what the supervisor says but run nothing. Raises `Leave`."""
+        """Do what the supervisor says but run nothing, as an answer to a choice would. Raises `Leave`."""
+        later: list[wire.Detach] = []
         poll = select.poll()
         poll.register(self._worker.channel.fileno(), select.POLLIN)
         while True:
@@ -163,7 +171,13 @@ class Desk:
             if received is None:
                 poll.poll()
             elif isinstance(received[0], wire.Thaw):
+                for packet in later:
+                    self._do(packet, [])
                 return
+            elif isinstance(received[0], wire.Detach):
+                later.append(received[0])
+            elif isinstance(received[0], wire.Answer):
+                self._worker.channel.send(wire.Reply(received[0].id, None, "its process is being reloaded: try again"))
             else:
                 self._do(*received)
 

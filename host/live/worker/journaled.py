@@ -29,6 +29,7 @@ from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
+from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere
 from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
@@ -36,13 +37,15 @@ from host.live.journal.snapshots import Snapshots
 from host.live.journal.writer import Stopped
 from host.live.packets import Channel
 from host.live.worker.chance import uniform
-from host.live.worker.desk import Desk
+from host.live.worker.desk import Desk, Leave
+from host.live.worker.handover import Inheritance, hand_out
 from host.live.worker.loading import failure, loader
 from host.live.worker.loop import BACKLOG_NS, Worker
 from host.live.worker.own_link import OwnLink, common_case
 from host.live.worker.revival import Revival
 from host.live.worker.telling import Telling
 from host.node.births import Births
+from host.node.cell import Cell
 from host.node.fallen import Position
 from host.node.journal.checksum import CRC32C
 from host.node.journal.digest import Digest
@@ -56,6 +59,7 @@ from host.node.journaled.outbox import JournaledOutbox
 from host.node.journaled.scheduler import JournaledScheduler
 from host.node.journaled.turns import JournaledAnswers
 from host.node.report import Happening, Report
+from host.node.snapshot import revive
 from transport.port import KIND_MESSAGES, Frame
 
 LOCK: Final = "lock"
@@ -76,6 +80,16 @@ class JournalDesk(Desk):
         else:
             super()._do(packet, descriptors)
 
+    def _hand_out(self) -> bytes | None:
+        return hand_out(self._worker)
+
+    def _stand_still(self) -> None:
+        try:
+            super()._stand_still()
+        except Leave:
+            self._worker.journal.stop("handed over")
+            raise
+
 
 class JournaledWorker(Worker):
     """As `Worker`. Raises what `recover` and `begin` raise."""
@@ -89,12 +103,15 @@ class JournaledWorker(Worker):
         boot: wire.Boot,
         own: OwnLink,
         load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+        found: Recovered | None = None,
     ) -> None:
-        """`load` as for `Worker`."""
+        """`load` as for `Worker`; `found` is what a candidate read of the log."""
         load = load or loader(boot.roots, check=False)
         folder = DiskFolder(boot.journal, make=True)
         self._lock = lock(boot.journal)
-        found = recover(folder, boot.node, load, boot_id())
+        if found is None:
+            found = recover(folder, boot.node, load, boot_id())
+            refuse_elsewhere(boot.journal, _new_here(found, boot.births))
         offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
         self.clock = engine_clock(offset_ns)
         modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
@@ -123,12 +140,9 @@ class JournaledWorker(Worker):
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """As `Worker.bear`. Engines that the log has are there already; one that ended in it stays so."""
-        found, self._found = self._found, None
-        for birth in births:
-            if birth.spec.durability != "volatile":
-                self.keeping.modes[birth.spec.name] = birth.spec.durability
-        if found is not None:
-            Revival(self).run(found, {birth.spec.name: birth for birth in births})
+        known = self._revive(births)
+        self.write()
+        self.telling.ready((cell.name, cell.family) for cell in known)
         living = self.scheduler.cells
         for birth in births:
             if birth.spec.name in self.scheduler.ended:
@@ -136,6 +150,38 @@ class JournaledWorker(Worker):
         super().bear(tuple(birth for birth in births if birth.spec.name not in living))
         self.write()
         self.telling.at_once()
+
+    def take_over(self, births: tuple[wire.Birth, ...], inherited: Inheritance) -> None:
+        """Be the slot's process after a reload: nothing is said to be ready before its new images are in the log."""
+        revive(self.scheduler, inherited.image, inherited.revived)
+        known = self._revive(births)
+        self.write()
+        volatile = [cell for cell in self.scheduler.cells.values() if cell.name not in self.keeping.kept]
+        self.telling.ready((cell.name, cell.family) for cell in [*known, *volatile])
+
+    def _revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
+        """The engines of the log go on, if they do not yet; those among `births`."""
+        found, self._found = self._found, None
+        for birth in births:
+            if birth.spec.durability != "volatile":
+                self.keeping.modes[birth.spec.name] = birth.spec.durability
+        return Revival(self).run(found, {birth.spec.name: birth for birth in births}) if found is not None else []
+
+    def checkpoint(self) -> str:
+        """Between two cycles: the whole log in a snapshot that is on the disk; "" or why there is none."""
+        self.write()
+        self._snapshots.abandon()
+        try:
+            written = self._snapshots.take(self._state())
+        except Stopped as error:
+            self._give_up(str(error))
+        except OSError as error:
+            return str(error)
+        else:
+            if written.is_fatal:
+                self._give_up(written.reason)
+            return written.reason
+        return ""
 
     def turn(self, frames: list[Frame]) -> bool:
         """As `Worker.turn`, with the log."""
@@ -265,6 +311,12 @@ class JournaledWorker(Worker):
         return log_state(self._node, self.scheduler.arrivals.count, now_ns, images, self.scheduler.ended, turns)
 
 
+def _new_here(found: Recovered, births: tuple[wire.Birth, ...]) -> list[str]:
+    """The journaled engines among `births` that the log knows nothing of."""
+    specs = [birth.spec for birth in births if birth.spec.durability != "volatile"]
+    return [spec.name for spec in specs if spec.name not in found.streams and spec.name not in found.ended]
+
+
 def lock(folder: str) -> int:
     """Lock a log for as long as this process lives; waits for a process that is about to end. The descriptor."""
     fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -276,7 +328,7 @@ def live_journaled(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLin
     """The life of a worker with a journal. One whose log cannot be used says why for each engine, and waits."""
     try:
         worker = JournaledWorker(channel, boot, own)
-    except (Damaged, Newer, Diverged, Stopped, OSError) as error:
+    except (Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
         _refuse(channel, boot, f"{boot.journal}: {error}")
     except Exception as error:
         _refuse(channel, boot, failure("", error).detail)

@@ -42,8 +42,11 @@ class Revival:
         self.scheduler = worker.scheduler
         self.telling = worker.telling
 
-    def run(self, found: Recovered, births: dict[str, wire.Birth]) -> None:
-        """The engines of the log go on; the supervisor hears of those it did not know, and what it took."""
+    def run(self, found: Recovered, births: dict[str, wire.Birth]) -> list[Cell]:
+        """The engines of the log go on; the supervisor hears of those it did not know, and what it took.
+
+        Those of `births`, which are ready once what this wrote is in the log.
+        """
         scheduler = self.scheduler
         scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
         known: list[Cell] = []
@@ -70,7 +73,7 @@ class Revival:
             for child in kept.children.values():
                 self._spawn_again(kept.cell, child)
         self.telling.at_once()  # children before the engines whose readiness makes the node ready
-        self.telling.ready((cell.name, cell.family) for cell in known)
+        return known
 
     def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
         """Names with a tombstone that are to live: an engine of the file that was volatile in between."""
@@ -93,7 +96,7 @@ class Revival:
         if birth is not None and birth.parked:
             park(cell)
         mode = self.keeping.modes.get(cell.name, kept.mode)
-        is_other = stream.codes - {stream.family.version} or mode != kept.mode
+        is_other = stream.codes - {stream.family.version} or mode != kept.mode or stream.is_of_other_family
         kept.mode = mode
         self.scheduler.take_in(cell)
         for one in waiting:

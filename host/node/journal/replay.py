@@ -6,7 +6,7 @@ Pure: the families, and how a frame is read, are arguments. A batch is applied w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -48,7 +48,7 @@ class Mail(NamedTuple):
 
 
 class LogState(msgspec.Struct, frozen=True, array_like=True):
-    """What a snapshot holds. Interfaces are kept once for each code digest; the images' own are empty.
+    """What a snapshot holds. Interfaces are kept once for each family and code digest; the images' own are empty.
 
     `turns` are those of all engines there are, for whoever looks at a snapshot from outside.
     """
@@ -69,7 +69,7 @@ def log_state(
     interfaces: dict[str, dict[str, Any]] = {}
     bare = []
     for image in images:
-        interfaces[image.code] = image.cell.interface
+        interfaces[_interface_key(image)] = image.cell.interface
         bare.append(msgspec.structs.replace(image, cell=msgspec.structs.replace(image.cell, interface={})))
     return LogState(node, arrivals, clock_ns, bare, list(ended), interfaces, turns)
 
@@ -83,6 +83,7 @@ class Replay:
         checksums: by kind; outputs have the kind of their segment.
         only: the engine that is of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
+        families: references by engine, for those that are to go on under another family than their log's.
 
     `leaving` are engines that ended and sent what nobody acknowledged.
     """
@@ -95,6 +96,7 @@ class Replay:
         checksums: dict[int, Checksum] = PURE,
         only: str | None = None,
         until: int | None = None,
+        families: Mapping[str, str] | None = None,
     ) -> None:
         self.node = node
         self.streams: dict[str, Stream] = {}
@@ -112,6 +114,7 @@ class Replay:
         self._digest = Digest(checksums[CRC32])
         self._only = only
         self._until = until
+        self._families = families or {}
         self._answered: list[Stream] = []
         self._last: Stream | None = None
 
@@ -126,7 +129,7 @@ class Replay:
         self.clock_ns = state.clock_ns
         self.ended.update(dict.fromkeys(state.ended))
         for image in state.streams:
-            interface = state.interfaces.get(image.code, {})
+            interface = state.interfaces.get(_interface_key(image)) or state.interfaces.get(image.code, {})
             cell = msgspec.structs.replace(image.cell, interface=interface)
             self._be(msgspec.structs.replace(image, cell=cell))
 
@@ -234,8 +237,13 @@ class Replay:
         if self._only is not None and name != self._only:
             return
         self.leaving.pop(name, None)
-        self.streams[name] = make_stream(self.node, image, self._load, self._digest, self._until)
-        self._saw(self.streams[name])
+        family = self._families.get(name, "")
+        before = self.streams.get(name)
+        stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
+        if before is not None:
+            stream.from_turn = before.from_turn
+        self.streams[name] = stream
+        self._saw(stream)
 
     def _live(self, life: Any) -> None:
         self.life = life
@@ -243,6 +251,11 @@ class Replay:
         for name, epoch in life.epochs.items():
             if name in self.streams:
                 self.streams[name].epoch = epoch
+
+
+def _interface_key(image: StreamImage) -> str:
+    """What has one interface: families of a module share their code digest. Snapshots had the digest alone, once."""
+    return f"{image.code} {image.cell.family}"
 
 
 def _text(body: memoryview) -> str:

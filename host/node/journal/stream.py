@@ -101,15 +101,17 @@ class Stream:
             raise Wrong(f"{cell.name}: {family.name} has no rules, so it has no journal")
         params, _ = convert_engine(family, cell.params, None)
         self.configuration = Configuration[Any](node, cell.name, cell.parent, params, cell.birth)
-        is_same = image.code == family.version
+        self.is_of_other_family = bool(family.ref) and family.ref != cell.family
+        is_same = image.code == family.version and not self.is_of_other_family
         self.env: Any = family.load(cell.env) if is_same else family.adopt(cell.env, cell.interface)
         self.family: Any = Cell(family, self.configuration, self.env, cell.mailboxes).family
         self.name = cell.name
         self.image = image
         self.epoch = image.epoch
-        self.turns = image.turns
+        self.turns = self.from_turn = image.turns
         self.clock_ns = image.clock_ns
         self.codes = {image.code}
+        self.code = image.code
         self.marks = {(sender, mailbox): (epoch, n) for sender, mailbox, epoch, n in cell.marks}
         self.waiting = WaitingMail(cell.waiting)
         self.outputs = Sent(image, digest)
@@ -135,7 +137,7 @@ class Stream:
 
     def run(self, run: Run, turns: memoryview) -> None:
         """Transitions over messages that wait. Raises `Diverged`, `Wrong`, `Enough`."""
-        self.codes.add(run.code)
+        self._run_by(run.code)
         n = run.first_n
         sender, mailbox = run.sender, run.mailbox
         box = self.family.boxes.get(mailbox)
@@ -212,7 +214,7 @@ class Stream:
         if question is None:
             raise Wrong(f"{self.name} stands at no choice, and goes on with one")
         self.question = None
-        self.codes.add(resumed.code)
+        self._run_by(resumed.code)
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
         answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
         self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
@@ -266,13 +268,22 @@ class Stream:
             children=list(self.outputs.children.values()),
         )
 
+    @property
+    def is_by_other_code(self) -> bool:
+        """Whether another version than the one here made the turn that is at hand."""
+        return bool(self.code != self.family.version)
+
+    def _run_by(self, code: str) -> None:
+        self.code = code
+        self.codes.add(code)
+
     # --- transitions --------------------------------------------------------------------------------------------------
 
     def _next_turn(self, now_ns: int, code: str) -> None:
         if self.turns == self.until:
             raise Enough
         self.turns += 1
-        self.codes.add(code)
+        self._run_by(code)
         self.clock_ns = max(self.clock_ns, now_ns)
 
     def _answers(self, count: int) -> tuple[Any, ...]:
@@ -359,9 +370,10 @@ def make_stream(
     load: Callable[[str], Declaration[Any, Any, Any]],
     digest: Digest,
     until: int | None = None,
+    family: str = "",
 ) -> Stream:
-    """The engine of an image, its family loaded. Raises what loading raises, and as `Stream`."""
-    return Stream(node, image, load(image.cell.family), digest, until)
+    """The engine of an image, its family loaded, or another one. Raises what loading raises, and as `Stream`."""
+    return Stream(node, image, load(family or image.cell.family), digest, until)
 
 
 def _recorded(result: int, outputs: int) -> str:

@@ -181,6 +181,26 @@ def test_an_engine_that_ended_stays_so(world: World) -> None:
             node.total("a")
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_an_engine_whose_state_another_log_has_does_not_begin_anew(world: World, mode: str) -> None:
+    """Another placement costs an engine its state, and nobody says so; or the way back is barred as well."""
+    together = world.spec(*(lasting(name, mode, placement=Placement("group", "g")) for name in "ab"), supervision=FREE)
+    apart = world.spec(lasting("a", mode, placement=Placement("group", "g")), lasting("b", mode), supervision=FREE)
+    with world.up(together) as node:
+        node.send("b", "Add", amount=3)
+        kill_all(world)
+    with Launch(apart, attached=False) as launch:
+        last = world.responses(launch)[-1]
+        launch.process.wait(10)
+    assert last.error == "not_ready"
+    (item,) = last.items
+    assert (item["engine"], item["reason"]) == ("b", "journal")
+    assert "the state of b is in the log of 'group g'" in item["detail"]
+    with world.up(together) as node:
+        assert node.total("b") == 3
+        assert len(node.events("recovered", "b")) == 1
+
+
 def test_a_device_with_a_journal_is_refused(world: World) -> None:
     """A node file promises what a driver cannot keep."""
     spec = world.spec(EngineSpec("d", "blocking:BLOCKER", durability="crash"))
@@ -188,14 +208,6 @@ def test_a_device_with_a_journal_is_refused(world: World) -> None:
         last = world.responses(launch)[-1]
         launch.process.wait(10)
     assert "has no journal" in last.items[0]["detail"]
-
-
-def test_a_reload_of_a_process_with_a_journal_is_refused(world: World) -> None:
-    """Turns of old code lie before those of new, and the next start cannot run them."""
-    with world.up(world.spec(lasting("a", "crash"), supervision=FREE)) as node:
-        with pytest.raises(ControlError, match="keeps a journal"):
-            node.ask("reload", engine="a", timeout_ns=1_000_000_000)
-        assert node.total("a") == 0
 
 
 def _stands(node: LiveNode, engine: str) -> bool:

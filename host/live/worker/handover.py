@@ -1,0 +1,74 @@
+"""A slot with a journal passes from one process to the next: what a reload adds to `host.node.reload_plan`.
+
+The log is the owner of every journaled engine. It is handed over as a *snapshot of the log*, taken by the old process
+at its boundary and on the disk before anything else happens, so no turn of old code is ever run by new code: whoever
+reads the log next begins at that snapshot, and has the new code migrate the environments in it. Volatile neighbours are
+in no log; they cross in the memory file, as in any reload.
+
+| stage     | writes the log      | what the log has: from there a kill of everything goes on                     |
+|-----------|---------------------|-------------------------------------------------------------------------------|
+| importing | old                 | turns of old code; an ordinary recovery, with what the sources then are       |
+| freezing  | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
+| adopting  | nobody              | the snapshot. New reads and migrates in memory, without a lock; old stands    |
+| retiring  | nobody              | the same; old leaves and writes nothing more                                  |
+| going     | new: `Life`, images | the same, until the images of the new version are appended (durable: synced), |
+|           |                     | which is before `Ready`; from then on those                                   |
+
+One writer: old holds the lock of the folder until it is gone, new takes it at `Go`. What old still puts into its batch
+while it stands (acknowledgements) is dropped if it leaves, and repeated by whoever goes on; if it thaws, it is written.
+
+Which family runs: the image in the log says it, at every start, and the directory of the supervisor follows what a
+process says it runs. So before the new images are in the log a reload `--to` another family did not happen, after it it
+did, for this node and the next; the node file names the family an engine is born with. With the same reference and
+changed sources there is but one code left, the new one: a life that begins between the snapshot and the images migrates
+as the candidate did.
+
+A snapshot that cannot be written (a full disk) is said as `Failed`, and old goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engines.model import Declaration
+from host.live import wire
+from host.node.snapshot import Revived, SlotImage, read_snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from host.live.journal.recovery import Recovered
+    from host.live.worker.journaled import JournaledWorker
+
+Load = Callable[[str], Declaration[Any, Any, Any]]
+
+
+class Inheritance(NamedTuple):
+    """A slot that is to be taken over: the volatile engines, and, with a journal, what its log has."""
+
+    image: SlotImage
+    revived: list[Revived]
+    found: Recovered | None = None
+
+
+def hand_out(worker: JournaledWorker) -> bytes | None:
+    """The volatile engines as bytes, after a snapshot of the log is in force; None when it is not: it was said why."""
+    reason = worker.checkpoint()
+    if reason:
+        worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))
+        return None
+    kept = worker.keeping
+    return take_snapshot(worker.scheduler, lambda cell: kept.of(cell.name) is None)
+
+
+def read_inheritance(content: bytes, boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
+    """What `hand_out` of the process before, or a reload without a journal, left. Changes nothing.
+
+    Raises as `read_snapshot` and `recover`.
+    """
+    image, revived = read_snapshot(content, boot.node, load, families)
+    if not boot.journal:
+        return Inheritance(image, revived)
+    from host.live.journal.folder import DiskFolder
+    from host.live.journal.recovery import boot_id, recover
+
+    return Inheritance(image, revived, recover(DiskFolder(boot.journal), boot.node, load, boot_id(), families))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
 """A larger answer goes in a memory file."""
 
+SETTLE_NS: Final = 200_000_000
+"""For what a leaving process published to be acknowledged, over ZeroMQ; receivers that left before never do."""
+
 PACKETS_MAX: Final = 64
 """Packets read between two cycles."""
 
@@ -75,8 +78,7 @@ class Desk:
                 self._attach(peer, descriptors)
                 return
             case wire.Detach(slot):
-                worker.link.detach(slot)
-                worker.outbox.detached(slot)
+                worker.forget(slot)
             case wire.Restarted(slot):
                 worker.outbox.restarted(slot)
             case wire.Route(name, slot, reason):
@@ -191,6 +193,8 @@ class Desk:
                 break
             if not is_busy:
                 worker.link.wait(min(1_000_000, max(0, until_ns - worker.clock())))
+        if drain_ns:
+            worker.link.settle(min(SETTLE_NS, max(0, until_ns - worker.clock())))
         worker.telling.everything(worker.clock())
         worker.channel.flush()
         raise Leave("asked to")

@@ -49,6 +49,9 @@ from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Fr
 DRAIN_MESSAGES: Final = 2_048
 """Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
 
+FORGET_CYCLES: Final = 1_000
+"""More than the frames of any lane take, among those of its neighbours, which may never end."""
+
 POLL_NS: Final = 1_000_000
 """How long the supervisor may wait to be heard while there is work."""
 
@@ -181,6 +184,16 @@ class Worker:
     def _rests(self) -> bool:
         """Whether cycles in C may sleep for as long as no mail comes."""
         return True
+
+    def forget(self, peer: int) -> None:
+        """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
+        for _ in range(FORGET_CYCLES):
+            frames = self._drain()
+            if not frames:
+                break
+            self.turn(frames)
+        self.link.detach(peer)
+        self.outbox.detached(peer)
 
     def drained(self) -> bool:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""

@@ -89,9 +89,10 @@ def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any]) -> l
 class World:
     """A worker in this process, and slot 2, where `p` and `q` are."""
 
-    def __init__(self, worker: Worker, peer: Any, set_time: Callable[[int], None]) -> None:
+    def __init__(self, worker: Worker, peer: Any, supervisor: Any, set_time: Callable[[int], None]) -> None:
         self.worker = worker
         self.peer = peer
+        self.supervisor = supervisor
         self.set_time = set_time
         self.numbers: dict[tuple[str, int], int] = {}
         self.in_c = 0
@@ -105,14 +106,18 @@ class World:
 
     def play(self, step: Step) -> list[Any]:
         """One step, until nothing is left to do; everything that can be seen of it."""
+        self.send(step)
+        self.settle()
+        return self.seen()
+
+    def send(self, step: Step) -> None:
+        """The mail of a step, at its time."""
         self.set_time(step.after_ns)
         first_n = self.numbers.get((step.sender, step.mailbox), 1)
         outlet = self.peer.outlet(1, step.sender, "e", step.mailbox, 1, first_n)
         assert all(outlet.send(encode(message)) for message in step.messages)
         self.numbers[step.sender, step.mailbox] = outlet.next_n
         self.peer.flush()
-        self.settle()
-        return self.seen()
 
     def settle(self) -> None:
         worker = self.worker
@@ -187,7 +192,7 @@ def world(
             now[0] += by_ns
 
         if "e" in worker.scheduler.cells:
-            made = World(worker, peer, later)
+            made = World(worker, peer, supervisor, later)
             if in_c:
                 made.use(worker._ledger() if isinstance(worker, JournaledWorker) else None)
             yield made

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engines.benchmark import oneway
 from engines.model import Family
+from host.live import wire
 from host.live.control_page import read_control_page
 from transport.native import native_available, native_reason
 
@@ -53,3 +54,14 @@ def test_the_page_says_what_c_does() -> None:
         reading = read_control_page(descriptor)
         os.close(descriptor)
         assert (reading.in_flight, reading.handled, reading.received, reading.parked) == (None, 30, 30, 0)
+
+
+def test_what_a_slot_sent_before_it_was_given_up_is_taken() -> None:
+    """False if a child's last words were lost where they and the news that its slot is gone came together."""
+    with world(oneway.SINK, {}, True) as fast:
+        fast.play(Step(0, "p", 0, [oneway.Record(b"key", 7, "here")]))
+        fast.send(Step(1, "p", 0, [oneway.Record(b"key", 7, "here")] * 9))
+        fast.supervisor.send(wire.Detach(2))
+        fast.worker._hear()
+        fast.settle()
+        assert fast.worker.scheduler.tally.handled == 10

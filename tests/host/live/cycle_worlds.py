@@ -179,8 +179,8 @@ def world(
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)
     ready = os.eventfd(1)
+    worker = _worker(channel, boot, link, family, now)
     try:
-        worker = _worker(channel, boot, link, family, now)
         link.attach(wire.Peer(2), [*map(os.dup, far)])
         peer.attach(1, *map(os.dup, own))
         worker.link.watch(ready)
@@ -199,6 +199,9 @@ def world(
         else:
             assume(False)
     finally:
+        if isinstance(worker, JournaledWorker):
+            worker.journal.close()
+            os.close(worker._lock)
         link.link.close()
         peer.close()
         supervisor.close()

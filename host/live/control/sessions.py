@@ -33,6 +33,9 @@ ID_EPOCH: Final = 1
 DRAIN_MESSAGES: Final = 256
 """Answers handled before the loop gets its turn."""
 
+DETACH_DRAINS: Final = 1_000
+"""More than a lane's frames take, among those of others."""
+
 ROOM_S: Final = 0.005
 """Between two looks at a lane without room; sessions are not a data path."""
 
@@ -134,7 +137,10 @@ class Sessions:
         self._attach(slot.number, slot.memory)
 
     def detach(self, slot: int) -> None:
-        """Forget a slot."""
+        """Forget a slot, once what it had sent is taken."""
+        for _ in range(DETACH_DRAINS):
+            if not self._take_some():
+                break
         self._link.detach(slot)
         self.peer_restarted(slot)
 
@@ -161,11 +167,16 @@ class Sessions:
 
     def _take_mail(self) -> None:
         """Handle what came; come back at once if that was not all, else when the doorbell rings."""
-        for frame in self._link.drain(DRAIN_MESSAGES):
-            self._deliver(frame)
-        self._link.release()
+        self._take_some()
         if not self._link.arm():
             self._loop.call_soon(self._take_mail)
+
+    def _take_some(self) -> bool:
+        frames = self._link.drain(DRAIN_MESSAGES)
+        for frame in frames:
+            self._deliver(frame)
+        self._link.release()
+        return bool(frames)
 
     def _deliver(self, frame: Frame) -> None:
         match frame.kind:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from live_nodes import World, counter
+from live_nodes import World, counter, until
 
 from host.live.control.launch import Launch
 from host.live.control.protocol import Response
@@ -69,3 +70,16 @@ def test_two_nodes_never_share_a_data_folder(world: World, monkeypatch: pytest.M
         assert refused.error == "conflict"
         assert spec.data in refused.message
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("durability", ["volatile", "crash"])
+def test_a_zygote_has_what_journals_need_where_there_is_one(world: World, durability: Any) -> None:
+    """If false, each recovery waits for imports, longer than for its log; or every node has them."""
+    sums = pytest.importorskip("host.live.journal._sums").__file__
+    with world.up(world.spec(counter("a", durability=durability))):
+        (zygote,) = [pid for pid in world.processes() if world.shown(pid)[1] == "zygote"]
+        maps = Path(f"/proc/{zygote}/maps")
+        if durability == "volatile":
+            assert sums not in maps.read_text()
+        else:
+            until(lambda: sums in maps.read_text(), "what a journal needs")

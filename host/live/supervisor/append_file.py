@@ -10,8 +10,9 @@
 | 12     |      |      | the payload                                          |
 
 All integers are little-endian. A record is written by one write(2). The last one may be torn, if the machine stopped in
-the middle of it: it is cut off when the file is opened, and counted. Anything else that is wrong is refused with its
-offset, and nothing is changed: a length has a checksum of its own, so that a damaged one is not taken for a torn end.
+the middle of it: it is cut off when the file is opened, and counted. A file of nothing but zeros is torn from its first
+byte on: power was lost before anything of it was on the disk. Anything else that is wrong is refused with its offset,
+and nothing is changed: a length has a checksum of its own, so that a damaged one is not taken for a torn end.
 
 `rewrite` puts other records in place of all: a temporary file, fsync, rename, fsync of the folder. Crash points: before
 the rename the old file is in force and the temporary one is overwritten the next time; after it, the new one.
@@ -88,7 +89,7 @@ class AppendFile:
         with os.fdopen(os.dup(self._fd), "rb") as file:
             file.seek(0)
             content = file.read()
-        if len(content) < len(MAGIC) and MAGIC.startswith(content):
+        if not any(content) or (len(content) < len(MAGIC) and MAGIC.startswith(content)):
             os.ftruncate(self._fd, 0)
             os.write(self._fd, MAGIC)
             return [], len(content)

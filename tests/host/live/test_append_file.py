@@ -79,6 +79,17 @@ def test_a_tail_of_zeros_is_torn(tmp_path: Path) -> None:
     file.close()
 
 
+@pytest.mark.parametrize("size", [1, len(MAGIC), 600])
+def test_a_file_of_zeros_is_torn_from_its_first_byte(tmp_path: Path, size: int) -> None:
+    """A loss of power that leaves of a new file nothing but its length keeps the file from being opened."""
+    path = tmp_path / "list"
+    path.write_bytes(bytes(size))
+    assert AppendFile(str(path)).torn_bytes == size
+    assert found(path) == []
+    written(path, [b"goes on"])
+    assert found(path) == [b"goes on"]
+
+
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     """An older program reads what it does not understand, and overwrites it."""
     path = tmp_path / "list"

@@ -1,24 +1,17 @@
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from live_nodes import MARK, World, until
+from live_nodes import World, new_world
 from worker_harness import Bench
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A folder short enough for socket paths; whatever a test does, nothing of its nodes may be left."""
-    with tempfile.TemporaryDirectory(prefix="eh", dir="/tmp") as name:
-        folder = Path(name)
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
-        monkeypatch.setenv(MARK, name)
-        made = World(folder)
+def world() -> Iterator[World]:
+    """As `new_world`, for one test."""
+    with new_world() as made:
         yield made
-        until(lambda: not made.processes(), f"end of all processes, left: {made.left()}")
 
 
 @pytest.fixture

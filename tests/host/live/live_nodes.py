@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.control.client import Client
@@ -135,6 +138,17 @@ class World:
         runtime = self.folder / "run" / "enginehost"
         folders = os.listdir(runtime) if runtime.exists() else []
         return [*map(str, self.processes()), *folders, *(n for n in os.listdir("/dev/shm") if "enginehost" in n)]
+
+
+@contextmanager
+def new_world() -> Iterator[World]:
+    """A folder short enough for socket paths; whatever a test does, nothing of its nodes may be left."""
+    with tempfile.TemporaryDirectory(prefix="eh", dir="/tmp") as name, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(Path(name, "run")))
+        patch.setenv(MARK, name)
+        made = World(Path(name))
+        yield made
+        until(lambda: not made.processes(), f"end of all processes, left: {made.left()}")
 
 
 def counter(name: str, **rest: Any) -> EngineSpec:

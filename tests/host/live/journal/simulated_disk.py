@@ -74,9 +74,11 @@ class SimulatedFile:
         fault = self._folder.call()
         content = self._content
         if not fault:
-            for place in range(len(content.data)):
-                if content.is_dirty[place]:
-                    content.on_disk[place] = 1
+            begin = content.is_dirty.find(b"\x01")
+            while begin >= 0:
+                end = content.is_dirty.find(b"\x00", begin) % (len(content.data) + 1)
+                content.on_disk[begin:end] = b"\x01" * (end - begin)
+                begin = content.is_dirty.find(b"\x01", end)
         content.is_dirty = bytearray(len(content.data))
         if fault:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -84,6 +86,18 @@ class SimulatedFile:
 
     def close(self) -> None:
         pass
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """As `append`, of what a trace says was written there."""
+        assert offset == len(self._content.data), "the model has no place for a file that is written twice at one place"
+        self.append(data)
+
+    def truncate(self, size: int) -> None:
+        """Cut off what is behind, on the disk at once."""
+        content = self._content
+        assert size <= len(content.data), "the model has no place for a hole"
+        for part in (content.data, content.on_disk, content.is_dirty):
+            del part[size:]
 
 
 class SimulatedFolder:

@@ -8,6 +8,8 @@ from bench.record import written_record
 from bench.rounds import Contestant, Round, Suite
 from host.live.control.client import Client
 
+LASTING = 40
+"""Engines take so many times the records of the others: five rounds are more than ten seconds of writing."""
 NODE = """
 node: bench-{mode}
 engines:
@@ -20,7 +22,8 @@ def _contestants(records: int) -> list[Contestant]:
     alone = [
         log(records, durable=durable) for durable in (False, True) for log in (logs.journal, logs.sqlite, logs.lmdb)
     ]
-    return [_engine("crash", records, "enginehost"), _engine("durable", records, "enginehost-durable"), *alone]
+    lasting = records * LASTING
+    return [_engine("crash", lasting, "enginehost"), _engine("durable", lasting, "enginehost-durable"), *alone]
 
 
 def _engine(mode: str, records: int, peer: str) -> Contestant:

@@ -7,10 +7,12 @@ import pytest
 
 from bench.rounds import Contestant, Round, Suite, Unavailable
 from bench.suites import NAMES, load_suite
+from bench.suites.durable import LASTING
 
 SIZE = 240
 """Divides by eight sources and three places; a batch is 64."""
 HANDLED = {"batch": 192, "large": 16 << 20, "mixed": 192, "startup": 3, "spawn-process": 5, "recover": 5, "replay": 192}
+HANDLED["durable"] = SIZE * LASTING
 SIZES = {"startup": 3, "spawn-process": 5}
 
 

@@ -170,12 +170,13 @@ def check_lives(seen: Seen, sender: str, receiver: str) -> None:
     """What a cell says of the death of all processes."""
     check_any(seen, sender, receiver)
     (*_, last) = lives = seen.lives(sender, receiver)
+    latest = seen.begun[-1][sender]
+    since = [number for number in seen.orders.numbers(sender) if number >= latest]
+    assert [number for number in last if number >= latest] == since, "what is sent after a start: once, in order"
     if receiver == "volatile":
         if sender == "volatile":
             for numbers, begun in zip(lives, seen.begun, strict=True):
                 assert all(number >= begun[sender] for number in numbers), "lost with the state"
-        begun = seen.begun[-1][sender]
-        assert [n for n in last if n >= begun] == [n for n in seen.orders.numbers(sender) if n >= begun]
     elif sender == "volatile":
         lost = {number // COUNT for number in set(seen.orders.numbers(sender)) - set(last)}
         assert len(lost) <= ORDERS_LOST_MAX * (len(seen.begun) - 1)

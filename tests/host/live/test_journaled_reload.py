@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from live_nodes import LiveNode, World, until
 
-from host.config.spec import EngineSpec, Placement, SupervisionSpec
+from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 from host.live.journal.data_folder import find_logs
@@ -150,12 +151,14 @@ def test_state_and_code_outlive_every_kill_after_a_reload(world: World, mode: st
             kill_all(world)
 
 
+@pytest.mark.parametrize("local", ["auto", "zmq"])
 @pytest.mark.parametrize("mode", MODES)
-def test_reloads_under_load_lose_and_double_nothing_of_a_journal(world: World, mode: Any) -> None:
+def test_reloads_under_load_lose_and_double_nothing_of_a_journal(world: World, mode: Any, local: Any) -> None:
     """A message is lost, doubled or overtaken while a process with a journal is replaced by another one."""
     sender = EngineSpec("s", "streaming:SENDER", durability=mode)
     receiver = EngineSpec("r", "streaming:RECEIVER", durability=mode)
-    with world.up(world.spec(sender, receiver, supervision=FREE)) as node:
+    spec = world.spec(sender, receiver, supervision=FREE, transport=TransportSpec(local=local))
+    with world.up(spec) as node:
         node.send("s", "Start", to="r")
         pauses = [reload(node, "rs"[number % 2])["pause_ns"] / 1e6 for number in range(RELOADS)]
         node.send("s", "Halt")
@@ -195,6 +198,25 @@ def test_a_failed_migration_leaves_the_old_one_writing(world: World, mode: str) 
         kill_all(world)
     with world.up(spec) as node:
         assert shown(node) == (1, 7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, mode: str) -> None:
+    """A reload that cannot leave a snapshot goes on without one, or ends the old process."""
+    with world.up(world.spec(counting("a", mode), supervision=FREE)) as node:
+        node.send("a", "Add", amount=5)
+        before = node.ps()["a"]
+        double(world)
+        limits = resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
+        with pytest.raises(ControlError, match="not all of") as caught:
+            reload(node)
+        assert caught.value.error == "refused"
+        resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, limits)
+        assert node.ps()["a"]["pid"] == before["pid"]
+        node.send("a", "Add")
+        assert shown(node) == (1, 6)
+        reload(node)
+        assert shown(node) == (2, 1006)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -319,6 +341,23 @@ def test_kills_at_any_moment_of_a_reload(world: World, mode: str) -> None:
         kill_all(world)
     with world.up(spec) as node:
         assert node.total("a") == 36
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_families_of_one_module_cross_over(world: World, mode: str) -> None:
+    """Families that share a module, and so a digest, are migrated by the interface of one of them."""
+    group = Placement("group", "g")
+    names = {"l": "LASTING", "b": "ACCOUNT", "t": "TELLER"}
+    engines = [EngineSpec(name, f"lasting:{ref}", durability=mode, placement=group) for name, ref in names.items()]
+    with world.up(world.spec(*engines, supervision=FREE)) as node:
+        node.send("l", "Add", amount=4)
+        node.send("b", "Transfer", to="b", amount=1, number=1)
+        module = world.roots / "lasting.py"
+        module.write_text(module.read_text() + "# another edition\n")
+        reload(node, "t")
+        kill_worker(node, "b", 1)
+        assert node.total("l") == 4
+        assert node.ask("state", engine="b")[0]["state"]["sent"] == 1
 
 
 def _is_worker(world: World, pid: int) -> bool:

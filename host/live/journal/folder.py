@@ -49,6 +49,9 @@ class Folder(Protocol):
         """Names made, changed and removed survive the machine."""
 
 
+MAPPED_BYTES: Final = 4 << 20
+"""Files up to this size are read into memory."""
+
 _APPENDING: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -90,11 +93,16 @@ class DiskFolder:
         return sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
 
     def read(self, name: str, /) -> memoryview:
-        """As `Folder.read`; mapped, so that a file larger than the memory can be read."""
+        """As `Folder.read`. A large one is mapped, since a log may be larger than the memory; a small one is not, since
+        a mapping holds a descriptor, and there may be thousands.
+        """
         fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(fd).st_size
-            return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ) if size else b"")
+            if size > MAPPED_BYTES:
+                return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                return memoryview(file.readall())
         finally:
             os.close(fd)
 

@@ -36,12 +36,14 @@ def numbers_of(folder: Folder, suffix: str) -> list[int]:
 
 def segments_of(folder: Folder, *, history: bool = False) -> list[SegmentData]:
     """The segments in force; with `history` the archived ones before them."""
-    found: list[SegmentData] = []
-    for suffix in ("arc", "log") if history else ("log",):
-        for number in numbers_of(folder, f".{suffix}"):
-            name = f"{number:08}.{suffix}"
-            found.append(SegmentData(name, number, folder.read(name)))
-    return found
+    names = segment_names(folder)
+    return [SegmentData(name, n, folder.read(name)) for name, n in names if history or name.endswith(".log")]
+
+
+def segment_names(folder: Folder) -> list[tuple[str, int]]:
+    """Files and numbers of all segments: the archived ones, then those in force."""
+    archived = [(segment_name(number, "arc"), number) for number in numbers_of(folder, ".arc")]
+    return archived + [(segment_name(number), number) for number in numbers_of(folder, ".log")]
 
 
 class Trusted(msgspec.Struct, frozen=True):

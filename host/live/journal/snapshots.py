@@ -29,7 +29,7 @@ from host.live.journal.log_files import (
     UNDER_CONSTRUCTION,
     numbers_of,
     segment_name,
-    segments_of,
+    segment_names,
     snapshot_name,
 )
 from host.live.journal.writer import Journal
@@ -73,6 +73,7 @@ class Snapshots:
         self._retain_bytes = retain_bytes
         self._retain_ns = retain_ns
         self._running: tuple[int, int, int] | None = None
+        self._heads: dict[int, SegmentHead] = {}
         self._at_turns = journal.turns_appended - turns_behind
         self._at_position = max([0, *numbers_of(folder, ".snap")])
         self._at_ns = clock() - SNAPSHOT_EVERY_NS
@@ -144,7 +145,7 @@ class Snapshots:
         if reason == _DONE:
             self._at_position = position
             self._journal.on_disk(position)
-            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns)
+            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
             return Written(position)
         is_fatal = reason.startswith(_FATAL)
         if is_fatal:
@@ -177,9 +178,18 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     folder.sync()
 
 
-def archive(folder: Folder, now_ns: int, bytes_max: int = RETAIN_BYTES, age_ns_max: int = RETAIN_NS) -> None:
-    """Move segments that no recovery needs to history, and remove history that is over. Raises OSError."""
-    found = [*_extents(folder)]
+def archive(
+    folder: Folder,
+    now_ns: int,
+    bytes_max: int = RETAIN_BYTES,
+    age_ns_max: int = RETAIN_NS,
+    known: dict[int, SegmentHead] | None = None,
+) -> None:
+    """Move segments that no recovery needs to history, and remove history that is over. Raises OSError.
+
+    `known` are heads by number that were read before, and gets the others: there may be thousands.
+    """
+    found = _extents(folder, {} if known is None else known)
     live = [segment for name, segment in found if name.endswith(".log")]
     archived = [segment for name, segment in found if name.endswith(".arc")]
     todo = plan(live, archived, numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
@@ -189,22 +199,32 @@ def archive(folder: Folder, now_ns: int, bytes_max: int = RETAIN_BYTES, age_ns_m
         folder.sync()
     for number in todo.remove:
         folder.remove(segment_name(number, "arc"))
+        if known is not None:
+            known.pop(number, None)
     for position in todo.forget:
         folder.remove(snapshot_name(position))
 
 
-def _extents(folder: Folder) -> list[tuple[str, Segment]]:
-    """The segments with the positions they cover; one whose head is wrong has none and stays."""
-    heads: list[tuple[str, SegmentHead, int]] = []
-    for segment in segments_of(folder, history=True):
+def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, Segment]]:
+    """The segments with the positions they cover; one whose head is wrong has none and stays.
+
+    One file is open at a time: a mapping holds a descriptor.
+    """
+    heads: list[tuple[str, SegmentHead]] = []
+    for name, number in segment_names(folder):
         try:
-            heads.append((segment.name, decode_segment(segment.data, checksums()), len(segment.data)))
+            if number not in known:
+                known[number] = decode_segment(folder.read(name), checksums())
         except Wrong:
             continue
-    bases = [head.base for _, head, _ in heads[1:]]
+        heads.append((name, known[number]))
+    if not heads:
+        return []
+    ends = [head.base for _, head in heads[1:]]
+    ends.append(heads[-1][1].base + len(folder.read(heads[-1][0])))
     return [
-        (name, Segment(head.number, head.base, next_base if next_base is not None else head.base + size, head.made_ns))
-        for (name, head, size), next_base in zip(heads, [*bases, None], strict=True)
+        (name, Segment(head.number, head.base, end, head.made_ns))
+        for (name, head), end in zip(heads, ends, strict=True)
     ]
 
 

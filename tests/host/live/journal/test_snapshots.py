@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
 from host.live.journal.folder import DiskFolder, Folder
-from host.live.journal.log_files import numbers_of
+from host.live.journal.log_files import numbers_of, segments_of
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import Snapshots, Written
 from host.node.journal.replay import LogState
@@ -189,3 +190,21 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
     pay(worker, 1)
     assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
     assert snapshots.take(state_of(folder)).reason == ""
+
+
+def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:
+    """False if a log of many small segments could not be archived, or read, by a process of few descriptors."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
+    try:
+        for _ in range(40):
+            pay(worker, 1)
+            assert snapshots.take(state_of(folder)).reason == ""
+        assert len(list((tmp_path / "slot").glob("*.arc"))) >= 30
+        assert len(segments_of(folder, history=True)) >= 40
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))

@@ -21,8 +21,7 @@ STEP_S = 1.0
 GROWTH_BYTES = 1 << 20
 GROWTH_SHARE = 0.03
 TRANSIENT = 8
-"""Descriptors of a recovery or a snapshot, which a look may meet or not. The most were once 260: one for each segment of
-history, while it was archived."""
+"""Descriptors of a recovery or a snapshot, which a look may meet or not."""
 VICTIMS = ("source", "stage", "end")
 
 

@@ -67,10 +67,14 @@ def test_the_tour_works_as_printed(folder: Folder) -> None:
     start = fenced("", "Set up")[0].splitlines()[0].rsplit("&&", 1)[1]
     folder.shell(start)
     blocks = fenced("shell", "Ten minutes")
-    printed = {block.strip().splitlines()[0].split(" --")[0]: folder.shell(block) for block in blocks}
+    outputs = [folder.shell(block) for block in blocks]
+    printed = {block.splitlines()[0].split(" --")[0]: said for block, said in zip(blocks, outputs, strict=True)}
     assert "already" in printed["enginehost up configs/timestamping.yaml -d"]
     assert "0x1338" in printed["enginehost send server TimeStampRequest hash=0x1338"]
     assert "nobody" in printed["enginehost send server TimeStampRequest hash=0x1339 destination=nobody"]
+    [kept] = [said for block, said in zip(blocks, outputs, strict=True) if "kept.yaml" in block]
+    assert "recovered" in kept
+    assert "0x1340" in kept
     assert not list((folder.path / "run").rglob("control")), "down leaves no socket"
 
 

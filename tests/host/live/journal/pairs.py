@@ -167,7 +167,7 @@ def _state(node: LiveNode, engine: str) -> dict[str, Any] | None:
     return None
 
 
-def settle(node: LiveNode, orders: Orders) -> Trails:
+def settle(node: LiveNode, orders: Orders, more: int = 2) -> Trails:
     """Two orders more for each sender, and all trails once these came: what was under way before is there or lost.
 
     Two, because the first may be one that a journaled sender had taken before all was killed, without a word: given
@@ -175,7 +175,7 @@ def settle(node: LiveNode, orders: Orders) -> Trails:
     """
     for mode in MODES:
         given = len(orders.sure[mode])
-        while len(orders.sure[mode]) < given + 2:
+        while len(orders.sure[mode]) < given + more:
             orders.give(node.client, mode)
     last = {number + COUNT - 1 for number in (orders.sure[mode][-1] for mode in MODES)}
     for mode in MODES:

@@ -80,8 +80,10 @@ def live(world: World, tracing: Tracing, random: Random) -> Life:
             if step % 5 == 0:
                 seen = trails(node)
                 looks.append((tracing.now, seen))
-        last = settle(node, orders)
-        places += [(tracing.now, mode, orders.sure[mode][-1]) for mode in MODES]
+        for mode in MODES:
+            orders.give(node.client, mode)
+            places.append((tracing.now, mode, orders.sure[mode][-1]))
+        last = settle(node, orders, more=0)
         kill_all(world, random)
     return Life(tracing.recording(), places, looks, last)
 

@@ -3,11 +3,15 @@
 A journaled receiver remembers its senders' positions. A sender without a journal, or a session, counts from 1 again in
 each life of the node; its epoch has to be higher than all before, or its mail is taken for repeats. Counted before any
 process of that life is born, on the disk before it is used.
+
+A count that is lost while there are logs (they were imported, or somebody removed or wrote to the file) goes on from
+the seconds since 1970, which is above whatever was counted or begun like that before.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 from host.live.journal.data_folder import JOURNAL, NotAJournal, pin
@@ -24,17 +28,17 @@ def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
     """
     seed = int(os.environ["PYTHONHASHSEED"])
     try:
-        pinned = pin(data, node, roots, seed).hash_seed
+        record = pin(data, node, roots, seed)
     except NotAJournal as error:
         raise OSError(str(error)) from error
+    pinned = record.hash_seed
+    if record.node != node:
+        raise OSError(f"the journal in {data} is that of node {record.node}, and this is {node}: name another `data`")
     if pinned != seed:
         raise OSError(f"the journal in {data} was written under PYTHONHASHSEED={pinned}, and this is {seed}")
     folder = os.path.join(data, JOURNAL)
     path = os.path.join(folder, LIVES)
-    life = 1
-    if os.path.exists(path):
-        with open(path, encoding="ascii") as file:
-            life += int(file.read())
+    life = 1 + _lived(folder, path)
     with open(path + ".new", "w", encoding="ascii") as file:
         file.write(str(life))
         file.flush()
@@ -42,3 +46,14 @@ def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
     os.replace(path + ".new", path)
     sync_folder(folder)
     return life
+
+
+def _lived(folder: str, path: str) -> int:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        has_logs = any(entry.is_dir() for entry in os.scandir(folder))
+    except ValueError:
+        has_logs = True
+    return int(time.time()) if has_logs else 0

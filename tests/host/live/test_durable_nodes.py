@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from live_nodes import LiveNode, World, until
 
@@ -231,3 +232,37 @@ def test_children_and_neighbours_survive(world: World, mode: str) -> None:
         kill_all(world)
     with world.up(spec) as node:
         assert node.total("a/c") == 6
+
+
+@pytest.mark.parametrize("content", [None, "", "xx"], ids=["removed", "empty", "no number"])
+def test_a_count_of_lives_that_is_lost_costs_no_message(world: World, content: str | None) -> None:
+    """Messages of a new life are taken for repeats without a word, because nobody knows how many lives there were."""
+    spec = world.spec(lasting("a", "durable"), supervision=FREE)
+    lives = world.folder / "test" / "journal" / "lives"
+    for life in range(1, 4):
+        with world.up(spec) as node:
+            node.send("a", "Add")
+            assert node.total("a") == life
+            node.end()
+    if content is None:
+        lives.unlink()
+    else:
+        lives.write_text(content)
+    for life in range(4, 6):
+        with world.up(spec) as node:
+            node.send("a", "Add")
+            assert node.total("a") == life
+            node.end()
+
+
+def test_a_journal_of_another_node_is_refused(world: World) -> None:
+    """Two node files that name one data folder go on with each other's engines, without a word."""
+    spec = world.spec(lasting("a", "durable"))
+    with world.up(spec) as node:
+        node.end()
+    other = world.spec(lasting("a", "durable"), node="other")
+    with Launch(msgspec.structs.replace(other, data=spec.data), attached=False) as launch:
+        last = world.responses(launch)[-1]
+        launch.process.wait(10)
+    assert last.error
+    assert "is that of node test, and this is other" in last.message

@@ -123,6 +123,13 @@ class Route(Packet):
     reason: str = ""
 
 
+class ChildEnded(Packet):
+    """A child that ended in a process of its own: a parent with a journal need not spawn it again."""
+
+    parent: str
+    child: str
+
+
 class Deliver(Packet):
     """Give birth to engines that were spawned at run time."""
 
@@ -201,6 +208,7 @@ ToWorker = (
     | Detach
     | Restarted
     | Route
+    | ChildEnded
     | Deliver
     | End
     | Query

@@ -20,7 +20,7 @@ from host.live.supervisor.farewell import take_leave
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, Deliver, InFlight, Letter
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight, Letter
 from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned, share_of
@@ -172,6 +172,7 @@ def bury(node: Node, resident: Resident) -> None:
     for kept in (node.running, node.faults, node.waits):
         kept.pop(resident.name, None)
     node.event("ended", resident.name)
+    _tell_parent(node, resident)
     slot = node.slots.get(resident.slot)
     if slot is None:
         return
@@ -179,6 +180,15 @@ def bury(node: Node, resident: Resident) -> None:
     links.tell_gone(node, slot, resident.name, "ended")
     if slot.spawned and not node.directory.in_slot(slot.number) and slot.state != "stopping":
         _dissolve(node, slot, resident.name)
+
+
+def _tell_parent(node: Node, child: Resident) -> None:
+    """A parent in another process that has a journal would spawn it again in its next life."""
+    if child.parent is None or child.spec.durability == "volatile":
+        return
+    parent = node.directory.find(child.parent)
+    if not isinstance(parent, Missing) and parent.slot != child.slot:
+        node.tell(parent.slot, ChildEnded(child.parent, child.name))
 
 
 def remove(node: Node, slot: Slot) -> None:

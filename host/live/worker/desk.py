@@ -103,6 +103,8 @@ class Desk:
                 self._exit(drain_ns)
             case wire.Boot() | wire.Adopt() | wire.Go() | wire.Thaw():
                 pass  # not for a worker that runs: the echo of a reload that was given up
+            case wire.ChildEnded():
+                pass  # a parent without a journal keeps no children
             case _:
                 assert_never(packet)
         close_all(descriptors)

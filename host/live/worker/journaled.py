@@ -77,6 +77,8 @@ class JournalDesk(Desk):
             error = self._worker.scheduler.answer(packet.engine, packet.choice)
             self._worker.write()
             self._worker.channel.send(wire.Reply(packet.id, None, error))
+        elif isinstance(packet, wire.ChildEnded):
+            self._worker.keeping.child_ended(packet.parent, packet.child)
         else:
             super()._do(packet, descriptors)
 

@@ -17,7 +17,7 @@ from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import Acked, Body, Child, StreamImage, Unacked
+from host.node.journal.records import Acked, Body, Child, ChildRecord, StreamImage, Unacked
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
@@ -138,6 +138,12 @@ class Keeping:
         kept = self.kept.pop(name)
         if kept.unacked:
             self.leaving[name] = kept
+
+    def child_ended(self, parent: str, child: str) -> None:
+        """A child is over: a recovery of its parent does not spawn it again."""
+        kept = self.kept.get(parent)
+        if kept is not None and kept.children.pop(child, None) is not None:
+            self.log.record(parent, ChildRecord(child))
 
     def ack(self, kept: Kept, way: Way, n: int) -> None:
         """Outputs up to number `n` need no sending again."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from host.node.answers import AnswerLog
 from host.node.cell import Cell
-from host.node.journal.records import ChildRecord, Ended
+from host.node.journal.records import Ended
 from host.node.journaled.arrivals import JournaledArrivals
 from host.node.journaled.keeping import Keeping
 from host.node.journaled.outbox import JournaledOutbox
@@ -63,10 +63,8 @@ class JournaledScheduler(Scheduler):
         if not kept.has_stopped:
             self._keeping.log.record(cell.name, Ended("ended from outside"))
         self._keeping.end(cell.name)
-        parent = cell.configuration.parent
-        if parent in self._keeping.kept:
-            self._keeping.log.record(parent, ChildRecord(cell.name))
-            self._keeping.kept[parent].children.pop(cell.name, None)
+        if cell.configuration.parent is not None:
+            self._keeping.child_ended(cell.configuration.parent, cell.name)
 
     def show(self) -> None:
         """As `Scheduler.show`; mail of journaled engines that waits does not die with the process."""

@@ -17,7 +17,7 @@ import msgspec
 
 from host.live.control.overview import list_engines, node_item
 from host.live.control.protocol import ControlError, Request, Response
-from host.live.control.sending import Dispatch, bury_ended, send_message
+from host.live.control.sending import Dispatch, bury_ended, id_key, send_message
 from host.live.control.server import Send
 from host.live.supervisor import quarantined
 from host.live.supervisor.node import Node
@@ -88,7 +88,7 @@ class Operations:
         return Response("engine", await list_engines(self._node))
 
     async def _send(self, args: Args) -> Response:
-        node, key = self._node, args.get("id")
+        node, key = self._node, id_key(args)
         first = self._dispatch.first(key)
         if first is not None:
             return await first

@@ -75,9 +75,15 @@ class Dispatch:
             raise
 
 
+def id_key(args: dict[str, Any]) -> str | None:
+    """What an id of a user's stands for: a message to one mailbox of one engine. None without an id."""
+    key = args.get("id")
+    return None if key is None else f"{args['engine']}#{args.get('mailbox', 0)} {key}"
+
+
 async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> Response:
     """Run one `send`. Raises `ControlError`."""
-    session = node.sessions.open(args.get("id"))
+    session = node.sessions.open(id_key(args))
     try:
         async with asyncio.timeout(args["timeout_ns"] / 1e9):
             return await _exchange(node, session, resident, args)

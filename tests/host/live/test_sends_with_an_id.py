@@ -56,3 +56,13 @@ def test_what_was_refused_may_be_sent_again_under_its_id(world: World, mode: str
         add(node, "key")
         add(node, "key")
         assert node.total("a") == 3
+
+
+def test_an_id_is_that_of_a_message_to_one_engine(world: World) -> None:
+    """False if the same id, used for another engine, kept its message back without a word."""
+    engines = (lasting("crash"), EngineSpec("b", "lasting:LASTING"))
+    with world.up(world.spec(*engines)) as node:
+        for engine in ("a", "b", "a", "b"):
+            args = {"engine": engine, "tag": "Add", "fields": {"amount": ["json", 3]}, "id": "same"}
+            node.ask("send", timeout_ns=5_000_000_000, **args)
+        assert (node.total("a"), node.total("b")) == (3, 3)

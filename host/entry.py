@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from host.live.control.begin import Begun
 
+INTERRUPTED: Final = 130
+"""As `host.cli.main` ends after a Ctrl-C; written here because that is not imported yet."""
+
 OTHERWISE: Final = frozenset({"-h", "--help", "--inline"})
 """With these, `up` starts no supervisor."""
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    begun = guess(sys.argv[1:])
-    from host.cli.main import main
-
+    try:
+        begun = guess(sys.argv[1:])
+        from host.cli.main import main
+    except KeyboardInterrupt:
+        sys.stderr.write("enginehost: interrupted\n")
+        sys.exit(INTERRUPTED)
     main(begun)
 
 

@@ -40,3 +40,26 @@ def test_a_command_that_comes_to_nothing_leaves_no_process(tmp_path: Path, argv:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert done.returncode in (2, 4)
     assert "Traceback" not in done.stderr
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.argv = ["enginehost", "up", "no.yaml"]
+from host.entry import main
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["host.live.control.begin", "host.cli.main", "click"])
+def test_a_control_c_in_the_imports_is_no_traceback(tmp_path: Path, module: str) -> None:
+    """False if the first tenth of a second answered a Ctrl-C with a screen of import machinery, or left a process."""
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT.format(module=module)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stderr) == (130, "enginehost: interrupted\n")

@@ -32,8 +32,8 @@ from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged, Scan
 
 CHOICES: Final = (
-    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair` to go on without "
-    "what lies from there on: it is set aside, not removed"
+    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to go on "
+    "without what lies from there on: it is set aside, not removed"
 )
 _MEMBER: Final = re.compile(r"journal/(node\.json|[A-Za-z0-9_.#~%-]+/(\d{8}\.(log|arc)|\d{20}\.snap))")
 MEMBER_BYTES_MAX: Final = 1 << 34

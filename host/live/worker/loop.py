@@ -49,7 +49,7 @@ from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Fr
 DRAIN_MESSAGES: Final = 2_048
 """Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
 
-FORGET_CYCLES: Final = 1_000
+FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
 
 POLL_NS: Final = 1_000_000

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from host.cli.problem import CliError
 from host.cli.settings import settings
 from host.live.journal.data_folder import Logs, NotAJournal, Occupied, find_logs
@@ -16,16 +14,28 @@ from host.node.journal.scan import Damaged
 
 
 def data_folder(argument: str | None) -> str:
-    """The path given, else the data folder of the node file in `--file`. Raises usage errors, `CliError`."""
+    """The path given, else the data folder of the node file in `--file`, else that of the running node meant by none.
+
+    Raises `CliError`, as `select_instance` too.
+    """
     if argument is not None:
         return argument
     if settings().file is None:
-        raise click.UsageError(
-            "name a JOURNAL (the data folder of a node, `.enginehost/NODE`), or its node file with -f"
-        )
+        return _running_data()
     from host.cli.node_file import load_node_file, node_file
 
     return load_node_file(node_file(None)).data
+
+
+def _running_data() -> str:
+    from host.cli.session import ask
+
+    try:
+        return str(ask("status").items[0]["data"])
+    except CliError as error:
+        problem = error.problem
+        advice = "name a JOURNAL (the data folder of a node, `.enginehost/NODE`), or its node file with -f"
+        raise CliError(problem.error, f"{problem.message}: {advice}", problem.items) from error
 
 
 def named_logs(argument: str | None) -> Logs:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from host.config.spec import NodeSpec
     from host.live.control.begin import Begun
     from host.live.control.launch import Launch
+    from host.live.control.protocol import Response
 
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
@@ -117,6 +118,8 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
             elif response.kind == "failed" and not response.last:
                 failures |= {i["engine"]: i for i in response.items}
             elif response.error:
+                if response.items and "data" in response.items[0]:
+                    raise _no_place(response, spec.path)
                 failures |= {i["engine"]: i for i in response.items if "engine" in i}
                 _fail(response.error, response.message, spec, pids, failures)
             else:
@@ -126,6 +129,20 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
     except ControlError as e:
         _fail("not_ready", e.message, spec, pids, failures)
     raise AssertionError("progress ends with a last packet or an error")
+
+
+def _no_place(response: Response, path: str) -> CliError:
+    """Nothing can be kept in the folder of the node's data: with its place in the file, if it is written there."""
+    from host.config.load import read_node_file
+
+    item = response.items[0]
+    file = read_node_file(path)
+    if file.locate(("data",)) == file.locate(()):
+        return CliError(response.error, response.message, (item,))
+    text = f"the node's data cannot be kept in {item['data']}: {item['reason']}"
+    problem = file.problem(("data",), text, item["advice"])
+    where = {"file": path, "line": problem.line, "column": problem.column}
+    return CliError(response.error, f"{path}: no place for the node's data", ({**item, **where},), str(problem))
 
 
 def _fail(

@@ -18,8 +18,9 @@ import msgspec
 
 from host.config.spec import NodeSpec
 from host.live.control.protocol import EXIT_CODES, Response
+from host.live.supervisor.data_place import NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
-from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim, lock_data
+from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
 from host.live.supervisor.zygote_start import StartedZygote
 from host.live.title import show_title
 from host.live.zygote import Ahead
@@ -105,7 +106,11 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
         return _run(spec, data, runtime, zygote, progress, is_attached)
     except Taken:
         return _give_up(progress, "conflict", f"another running node keeps its data in {data}")
+    except NoPlace as error:
+        return _say_no_place(progress, error)
     except (OSError, Closed) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return _say_no_place(progress, no_place(data, error))
         return _give_up(progress, "failed", f"the node cannot start: {error}")
     finally:
         progress.finish()
@@ -117,8 +122,7 @@ def _run(
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")
-    os.makedirs(data, exist_ok=True)
-    lock_data(data)
+    take_place(data)
     log_fd = _open_log(data)
     if not is_attached:
         os.dup2(log_fd, 1)
@@ -156,7 +160,16 @@ def _open_log(data: str) -> int:
     path = os.path.join(data, "supervisor.log")
     if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
         os.replace(path, path + ".1")
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise no_place(data, error) from error
+
+
+def _say_no_place(progress: Progress, error: NoPlace) -> int:
+    item = {"data": error.data, "reason": error.reason, "advice": error.advice}
+    progress.tell(Response("failed", [item], error="failed", message=str(error)))
+    return EXIT_CODES["failed"]
 
 
 def _give_up(progress: Progress, error: str, message: str) -> int:

@@ -1,0 +1,53 @@
+"""The folder of a node's data is taken, or it is said what is wrong with it and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from host.live.supervisor.runtime_dir import lock_data
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ANOTHER: Final = "name another folder as `data`"
+
+
+class NoPlace(Exception):
+    """Nothing can be kept in a folder: which, why, and what to do."""
+
+    def __init__(self, data: str, reason: str, advice: str) -> None:
+        super().__init__(f"the node's data cannot be kept in {data}: {reason}; {advice}")
+        self.data = data
+        self.reason = reason
+        self.advice = advice
+
+
+def take_place(data: str) -> int:
+    """Make and lock the folder; the descriptor of the lock. Raises `NoPlace`, `Taken`."""
+    try:
+        os.makedirs(data, exist_ok=True)
+        return lock_data(data)
+    except OSError as error:
+        raise no_place(data, error) from error
+
+
+def no_place(data: str, error: OSError) -> NoPlace:
+    """What an error in this folder means for whoever wrote the node file."""
+    obstacle = _obstacle(data)
+    if os.path.islink(obstacle):
+        target = os.readlink(obstacle)
+        return NoPlace(data, f"{obstacle} leads to {target}, which is not there", f"make {target}, or {_ANOTHER}")
+    if obstacle:
+        return NoPlace(data, f"{obstacle} is a file, not a folder", f"move it away, or {_ANOTHER}")
+    found = error.strerror or str(error)
+    if error.errno in NO_ROOM:
+        return NoPlace(data, found, f"make room there, or {_ANOTHER}")
+    return NoPlace(data, found, f"let this user write there, or {_ANOTHER}: one on a disk that can be written")
+
+
+def _obstacle(path: str) -> str:
+    """What is in the way at or above `path` and is no folder; "" if nothing is."""
+    above = os.path.dirname(path)
+    if os.path.isdir(path) or above == path:
+        return ""
+    return path if os.path.lexists(path) else _obstacle(above)

@@ -68,7 +68,7 @@ class Boot(Packet):
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
-    `journal_spec`: what it keeps.
+    `journal_spec`: what it keeps. `fresh`: its engine was just spawned, under a name that no log has.
     """
 
     node: str
@@ -92,6 +92,7 @@ class Boot(Packet):
     arena_bytes: int = ARENA_BYTES
     journal: str = ""
     journal_spec: JournalSpec = JournalSpec()
+    fresh: bool = False
 
 
 class Attach(Packet):
@@ -267,11 +268,15 @@ class Resolve(Packet):
 
 
 class Born(msgspec.Struct, frozen=True, array_like=True):
-    """A spawned child; `placed_here` when it lives beside its parent, and then as `running`, unless it could not."""
+    """A spawned child; `placed_here` when it lives beside its parent, and then as `running`, unless it could not.
+
+    `again`: its parent spawned it in an earlier process, which may have told it, and it may have a log.
+    """
 
     birth: Birth
     placed_here: bool
     running: Running | None = None
+    again: bool = False
 
 
 class Spawn(Packet):

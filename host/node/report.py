@@ -57,12 +57,16 @@ class NoteLine(msgspec.Struct, frozen=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A spawned engine. `is_here`: beside its parent, with its cell if it lives; else the node places it."""
+    """A spawned engine. `is_here`: beside its parent, with its cell if it lives; else the node places it.
+
+    `again`: an earlier process of its parent spawned it.
+    """
 
     spec: EngineSpec
     parent: str
     is_here: bool
     cell: Cell | None
+    again: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -65,7 +65,7 @@ def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRec
 
 def log_folder(data: str, slot: str, *, make: bool = False) -> DiskFolder:
     """The folder of a slot's log; `slot` is the name of its engine or group."""
-    return DiskFolder(os.path.join(data, JOURNAL, _file_name(slot)), make=make)
+    return DiskFolder(os.path.join(data, JOURNAL, file_name(slot)), make=make)
 
 
 def find_logs(path: str) -> Logs:
@@ -75,7 +75,7 @@ def find_logs(path: str) -> Logs:
         folder = os.path.join(data, JOURNAL)
         if not os.path.isfile(os.path.join(folder, NODE)):
             continue
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
         is_one = path.startswith(folder + os.sep)
         chosen = [os.path.relpath(path, folder)] if is_one else names
         return Logs(data, read_record(folder), {slot_name(name): os.path.join(folder, name) for name in chosen})
@@ -95,7 +95,7 @@ def read_record(folder: str) -> NodeRecord:
     return record
 
 
-def _file_name(slot: str) -> str:
+def file_name(slot: str) -> str:
     """A slot's name as that of a folder: plain letters stay, everything else is its bytes in hexadecimal after `%`."""
     pieces = [char if _PLAIN.fullmatch(char) else "".join(f"%{byte:02x}" for byte in char.encode()) for char in slot]
     name = "".join(pieces)

@@ -1,47 +1,122 @@
 """Engines whose stream lies in the log of another slot: a changed placement must not let them begin anew.
 
-Read before a log's writer begins, for engines that are new in it; no family is needed, nothing is changed. The other
-log may be written meanwhile by its own worker: what is being written looks torn, and a file that was archived between
-two looks is looked for again.
+Read before a log's writer begins, for engines that are new in it; no family is needed. A child that was just spawned is
+not looked for: its name was never used. The first process of a life that has to look reads all logs but those that are
+over, once, and leaves what it found in `homes`, under its lock, for the others. A kill leaves a file that makes no
+sense, or one of an earlier life, and the next who looks reads the logs again. Within a life what it says stays true:
+an engine does not move, and a name is not used twice. One who is refused has looked again, into that one log.
+
+Other logs may be written meanwhile by their own workers: what is being written looks torn, and a file that was archived
+between two looks is looked for again.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from host.live.journal.checksums import checksums
-from host.live.journal.data_folder import slot_name
+from host.live.journal.data_folder import file_name, slot_name
 from host.live.journal.folder import DiskFolder, Folder
-from host.live.journal.log_files import newest_snapshot, start_of
+from host.live.journal.log_files import newest_snapshot, numbers_of, start_of
+from host.live.journal.over import is_over
+from host.node.journal.layout import Newer
 from host.node.journal.records import Kind
-from host.node.journal.scan import Scan
+from host.node.journal.scan import Damaged, Scan
 
 LOOKS: Final = 5
+HOMES: Final = "homes"
 
 
 class Elsewhere(Exception):
-    """Engines are in the log of another slot: which, in which, and what to do."""
+    """Engines are in the log of another slot, or nobody knows: which, in which, and what to do."""
 
 
-def refuse_elsewhere(journal: str, names: Iterable[str]) -> None:
+class Homes(msgspec.Struct, frozen=True):
+    """The folders of engines that live, and of logs that could not be read, why; as a `life` found them."""
+
+    life: int
+    engines: dict[str, list[str]]
+    unknown: dict[str, str]
+
+
+def refuse_elsewhere(journal: str, names: Iterable[str], life: int) -> None:
     """Whether one of `names`, which the log in this folder does not have, lives in a log beside it.
 
-    Raises `Elsewhere`; `Damaged`, `Newer`, OSError of a log that cannot be read, since nobody knows then.
+    Raises `Elsewhere`, also when a log beside it cannot be read; OSError.
     """
-    wanted = set(names)
+    wanted = sorted(set(names))
     if not wanted:
         return
-    for entry in sorted(os.scandir(os.path.dirname(journal)), key=lambda entry: entry.name):
-        if not entry.is_dir() or os.path.abspath(entry.path) == os.path.abspath(journal):
+    above, own = os.path.split(os.path.abspath(journal))
+    homes = _homes(above, life)
+    for folder, finding in homes.unknown.items():
+        if folder != own:
+            where = os.path.join(above, folder)
+            raise Elsewhere(f"{', '.join(wanted)} may be in the log {where}, which cannot be read: {finding}")
+    there = sorted({folder for name in wanted for folder in homes.engines.get(name, ())} - {own})
+    for folder in there:
+        _refuse(above, folder, wanted)
+
+
+def refuse_logs_of_their_own(journal: str, names: Iterable[str]) -> None:
+    """Whether one of `names`, to be born in this log, has a log of its own from when children had their own processes.
+
+    Raises `Elsewhere`, OSError.
+    """
+    above = os.path.dirname(os.path.abspath(journal))
+    for name in names:
+        folder = os.path.join(above, file_name(name))
+        if os.path.isdir(folder) and numbers_of(DiskFolder(folder), ".log"):
+            raise Elsewhere(_sentence([name], name, folder))
+
+
+def _refuse(above: str, folder: str, wanted: list[str]) -> None:
+    path = os.path.join(above, folder)
+    if os.path.isdir(path) and (there := sorted(_look(DiskFolder(path)).intersection(wanted))):
+        raise Elsewhere(_sentence(there, slot_name(folder), path))
+
+
+def _sentence(names: list[str], slot: str, path: str) -> str:
+    return (
+        f"the state of {', '.join(names)} is in the log of {slot!r} ({path}), where an "
+        f"earlier placement put it: change the placement back, or move that log away to begin anew"
+    )
+
+
+def _homes(journal: str, life: int) -> Homes:
+    """What this life knows, found out now if nobody did yet."""
+    fd = os.open(os.path.join(journal, HOMES), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(fd, "r+b") as file:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            known = msgspec.json.decode(file.read(), type=Homes)
+        except msgspec.DecodeError:
+            known = None
+        if known is None or known.life != life:
+            known = _look_everywhere(journal, life)
+            file.seek(0)
+            file.truncate()
+            file.write(msgspec.json.encode(known))
+        return known
+
+
+def _look_everywhere(journal: str, life: int) -> Homes:
+    engines: dict[str, list[str]] = {}
+    unknown: dict[str, str] = {}
+    for entry in sorted(os.scandir(journal), key=lambda entry: entry.name):
+        if entry.name.startswith(".") or not entry.is_dir() or is_over(entry.path):
             continue
-        there = sorted(wanted & _look(DiskFolder(entry.path)))
-        if there:
-            raise Elsewhere(
-                f"the state of {', '.join(there)} is in the log of {slot_name(entry.name)!r} ({entry.path}), where an "
-                f"earlier placement put it: change the placement back, or move that log away to begin anew"
-            )
+        try:
+            for name in _look(DiskFolder(entry.path)):
+                engines.setdefault(name, []).append(entry.name)
+        except (Damaged, Newer) as error:
+            unknown[entry.name] = str(error)
+    return Homes(life, engines, unknown)
 
 
 def _look(folder: Folder) -> set[str]:

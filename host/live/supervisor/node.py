@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from host.config.spec import NodeSpec
 from host.live.control.rates import Rates
+from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.processes import Process, Reaper
@@ -74,6 +75,7 @@ class Node:
     data: str
     quarantine: Quarantine
     memory_kills: MemoryKills
+    ended_logs: EndedLogs
     epoch: int = 0
     """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
     limits: Limits = field(default_factory=Limits)

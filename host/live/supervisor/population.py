@@ -113,6 +113,7 @@ def send_boot(
         arena_bytes=transport.arena_bytes,
         journal=_journal(node, slot),
         journal_spec=node.spec.journal,
+        fresh=slot.fresh,
         address=slot.memory.address,
         roots=node.spec.roots,
         births=first,
@@ -147,7 +148,12 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
     A name that is or was in use is a spawn told twice, and nothing.
     """
     spec, parent = child.birth.spec, child.birth.parent
-    if node.directory.find(spec.name) != Missing("unknown"):
+    if child.again:
+        node.ended_logs.bear_again(share_of(spec))
+    known = node.directory.find(spec.name)
+    if known == Missing("ended") and not child.placed_here and spec.durability != "volatile":
+        node.tell(slot.number, ChildEnded(parent or "", spec.name))  # its process died before it wrote that down
+    if known != Missing("unknown"):
         return None
     if child.placed_here:
         node.directory.enter(Resident(spec, slot.number, parent, child.birth.birth))
@@ -157,7 +163,9 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         _refuse_spawn(node, spec, parent or "")
         return None
     resident = Resident(spec, number, parent, child.birth.birth)
-    return _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+    made = _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+    made.fresh = not child.again
+    return made
 
 
 def end_engine(node: Node, name: str) -> None:
@@ -179,7 +187,7 @@ def bury(node: Node, resident: Resident) -> None:
     slot.unready.discard(resident.name)
     links.tell_gone(node, slot, resident.name, "ended")
     if slot.spawned and not node.directory.in_slot(slot.number) and slot.state != "stopping":
-        _dissolve(node, slot, resident.name)
+        _dissolve(node, slot, resident)
 
 
 def _tell_parent(node: Node, child: Resident) -> None:
@@ -198,12 +206,12 @@ def remove(node: Node, slot: Slot) -> None:
     slot.memory.close()
 
 
-def _dissolve(node: Node, slot: Slot, name: str) -> None:
+def _dissolve(node: Node, slot: Slot, last: Resident) -> None:
     slot.move("stop")
     if slot.process is None:
         remove(node, slot)
         return
-    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, name))
+    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, last))
     node.farewells.add(task)
     task.add_done_callback(node.farewells.discard)
 

@@ -32,6 +32,7 @@ from host.live.lifeline import become_subreaper
 from host.live.supervisor import groups, population
 from host.live.supervisor.circles import Untangling
 from host.live.supervisor.desk import PacketDesk
+from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.groups import Group
 from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
@@ -46,6 +47,7 @@ from host.live.supervisor.startup import Progress, notify_system
 from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
+from host.node.journal.marks import epoch_before
 from host.node.placement import NoSlot, lay_out
 from host.node.supervision import Budget, Limits
 from transport.native import NativeMissing
@@ -176,6 +178,7 @@ class _Service:
         offset_ns = clock.offset_now()
         now_ns = clock.engine_clock(offset_ns)
         transport = SlotTransport(self._spec.transport, self._runtime)
+        life = _life(self._spec, self._data)
         node = Node(
             spec=self._spec,
             nursery=self._nursery,
@@ -187,7 +190,8 @@ class _Service:
             now_ns=now_ns,
             started_ns=now_ns(),
             data=self._data,
-            epoch=_epoch(self._spec, self._data),
+            epoch=epoch_before(life),
+            ended_logs=EndedLogs(self._data, life),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
             limits=limits,
@@ -260,6 +264,7 @@ class _Service:
         while True:
             await asyncio.sleep(TEND_S)
             self._node.reaper.collect()
+            self._node.ended_logs.tend(self._node)
 
     def _tell_ready(self, engine: str, pid: int) -> None:
         if self._node.phase == "starting":
@@ -285,13 +290,13 @@ class _Service:
         return EXIT_CODES[error]
 
 
-def _epoch(spec: NodeSpec, data: str) -> int:
-    """Where the epochs of this life begin; counted only where a journal could remember an earlier one's."""
+def _life(spec: NodeSpec, data: str) -> int:
+    """The number of this life; counted only where a journal could remember an earlier one's epochs, else 0."""
     if all(engine.durability == "volatile" for engine in spec.engines):
         return 0
     from host.live.journal.lives import begin_life
 
-    return begin_life(data, spec.node, spec.roots) << 32
+    return begin_life(data, spec.node, spec.roots)
 
 
 def _limits(spec: SupervisionSpec) -> Limits:

@@ -110,8 +110,9 @@ class Slot:
     `share` is what its engines have in common, and the name of its log. `linked` are the slots it has been attached
     to, `unready` the engines it still waits for.
 
-    `killing` is why we kill its process, `settled` is set while its process is up, `fallen` are the messages in which
-    processes died and that none has laid to rest yet, oldest first.
+    `fresh`: its engine was spawned in this life, under a name that no log has. `killing` is why we kill its process,
+    `settled` is set while its process is up, `fallen` are the messages in which processes died and that none has laid
+    to rest yet, oldest first.
     """
 
     def __init__(self, plan: SlotPlan, memory: Memory, *, spawned: bool = False) -> None:
@@ -121,6 +122,7 @@ class Slot:
         self.share = ""
         self.memory = memory
         self.spawned = spawned
+        self.fresh = False
         self.state: State = "starting"
         self.process: Process | None = None
         self.history = History()

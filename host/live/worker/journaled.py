@@ -29,15 +29,17 @@ from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
-from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere
+from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere, refuse_logs_of_their_own
 from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
+from host.live.journal.over import LOCK, mark_over, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.writer import Stopped
 from host.live.packets import Channel
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
+from host.live.worker.ends import Ends
 from host.live.worker.handover import Inheritance, hand_out
 from host.live.worker.loading import failure, loader
 from host.live.worker.loop import BACKLOG_NS, Worker
@@ -50,6 +52,7 @@ from host.node.fallen import Position
 from host.node.journal.checksum import CRC32C
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Newer
+from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.scan import Damaged
 from host.node.journal.stream import Diverged
@@ -62,7 +65,6 @@ from host.node.report import Happening, Report
 from host.node.snapshot import revive
 from transport.port import KIND_MESSAGES, Frame
 
-LOCK: Final = "lock"
 ACKNOWLEDGED_NS: Final = 1_000_000
 """Sleep at most that long while an engine waits for acknowledgements, which ring no bell."""
 
@@ -113,7 +115,9 @@ class JournaledWorker(Worker):
         self._lock = lock(boot.journal)
         if found is None:
             found = recover(folder, boot.node, load, boot_id())
-            refuse_elsewhere(boot.journal, _new_here(found, boot.births))
+            _refuse_elsewhere(boot, found)
+        if not _is_over(found, boot.births):
+            unmark(boot.journal)
         offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
         self.clock = engine_clock(offset_ns)
         modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
@@ -131,6 +135,8 @@ class JournaledWorker(Worker):
         answers = JournaledAnswers(self.keeping)
         self.scheduler = JournaledScheduler(self.clock, uniform, answers, own.page, report, self.outbox, self.keeping)
         self.telling = Telling(channel, report, boot.described)
+        self._boot = boot
+        self.ends = Ends(self.keeping, report, self.clock, self._mark_over)
         self.desk = JournalDesk(self, own.attach)
         self._in_c = common_case(own, self.scheduler, offset_ns, self._ledger())
         self._node = boot.node
@@ -146,12 +152,10 @@ class JournaledWorker(Worker):
         self.write()
         self.telling.ready((cell.name, cell.family) for cell in known)
         living = self.scheduler.cells
-        for birth in births:
-            if birth.spec.name in self.scheduler.ended:
-                self.scheduler.report.stopped.append(birth.spec.name)
+        self._say_ended(births)
         super().bear(tuple(birth for birth in births if birth.spec.name not in living))
         self.write()
-        self.telling.at_once()
+        self._tell()
 
     def take_over(self, births: tuple[wire.Birth, ...], inherited: Inheritance) -> None:
         """Be the slot's process after a reload: nothing is said to be ready before its new images are in the log."""
@@ -160,6 +164,26 @@ class JournaledWorker(Worker):
         self.write()
         volatile = [cell for cell in self.scheduler.cells.values() if cell.name not in self.keeping.kept]
         self.telling.ready((cell.name, cell.family) for cell in [*known, *volatile])
+        self._say_ended(births)
+        self._tell()
+
+    def _say_ended(self, births: tuple[wire.Birth, ...]) -> None:
+        ended = self.scheduler.ended
+        self.scheduler.report.stopped.extend(birth.spec.name for birth in births if birth.spec.name in ended)
+
+    def _tell(self) -> None:
+        """Tell what others may depend on, of the ends those that can be told."""
+        try:
+            self.ends.sift(len(self.scheduler.cells))
+        except OSError as error:
+            self._give_up(f"mark: {error.strerror}")
+        self.telling.at_once()
+
+    def _mark_over(self) -> None:
+        """Of children only: an engine of the node file is asked for again by the next life."""
+        if all(birth.parent is not None for birth in self._boot.births):
+            self.write()
+            mark_over(self._boot.journal, life_of(self._boot.epoch))
 
     def _revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
         """The engines of the log go on, if they do not yet; those among `births`."""
@@ -202,12 +226,12 @@ class JournaledWorker(Worker):
             link.release()
         if scheduler.turns.has_spawned:
             outbox.bear()
-            self.telling.at_once()
+            self._tell()
         outbox.release()
         link.flush()
         outbox.flushed()
         scheduler.show()
-        self.telling.at_once()
+        self._tell()
         if self.desk.has_queries:
             self.telling.everything(self.clock())
             self.desk.answer_queries()
@@ -260,7 +284,7 @@ class JournaledWorker(Worker):
     @property
     def is_calm(self) -> bool:
         """As `Worker.is_calm`. Acknowledgements that an engine waits for ring no bell."""
-        return super().is_calm and not self.outbox.has_full
+        return super().is_calm and not self.outbox.has_full and not self.ends.are_waiting
 
     @property
     def _rests(self) -> bool:
@@ -278,6 +302,9 @@ class JournaledWorker(Worker):
             return ACKNOWLEDGED_NS if sleep_ns is None else min(ACKNOWLEDGED_NS, sleep_ns)
         if self._snapshots.is_running:
             return BACKLOG_NS if sleep_ns is None else min(BACKLOG_NS, sleep_ns)
+        if self.ends.are_waiting:
+            wait_ns = self.ends.sleep_ns(now_ns)
+            return wait_ns if sleep_ns is None else min(wait_ns, sleep_ns)
         return sleep_ns
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
@@ -311,6 +338,21 @@ class JournaledWorker(Worker):
         turns = sum(kept.turns for kept in self.keeping.kept.values())
         images = self.keeping.images(now_ns)
         return log_state(self._node, self.scheduler.arrivals.count, now_ns, images, self.scheduler.ended, turns)
+
+
+def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
+    """Raises `Elsewhere`. A child that was just spawned is nowhere: names are not used twice."""
+    if not boot.fresh:
+        refuse_elsewhere(boot.journal, _new_here(found, boot.births), life_of(boot.epoch))
+    if boot.spawned == "parent":
+        known = {**found.streams, **dict.fromkeys(found.ended)}
+        children = (child for stream in found.streams.values() for child in stream.children)
+        refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
+
+
+def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
+    """Whether nothing of what a log has, and is to have, lives."""
+    return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
 
 
 def _new_here(found: Recovered, births: tuple[wire.Birth, ...]) -> list[str]:

@@ -148,7 +148,7 @@ class Revival:
             except Exception as error:
                 fields = {"child": child.name, "family": child.family, "error": f"{type(error).__name__}: {error}"}
                 scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
-        scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name)))
+        scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name), again=True))
 
 
 def _as_child(cell: Cell, kept: Kept) -> Child:

@@ -125,7 +125,7 @@ class Telling:
         """Children with the length of what is told of them. One that is too long for a packet cannot be told."""
         for child in children:
             running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
-            born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running)
+            born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running, child.again)
             length = encoded_bytes(born)
             if length <= BORN_BYTES_MAX:
                 yield born, length

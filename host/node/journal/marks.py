@@ -6,9 +6,12 @@ the sender's history may be lost, so that numbers it gives out again are not tak
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Verdict = Literal["next", "first", "repeat", "new_epoch", "old_epoch", "gap"]
+
+LIFE_BITS: Final = 32
+"""Epochs of one life of a node: more than its processes can have."""
 
 
 class Taken(NamedTuple):
@@ -58,3 +61,13 @@ def next_epoch(mode: str, epoch: int, *, same_boot: bool, was_closed: bool, was_
     if mode == "crash" and not was_closed and (was_cut or not same_boot):
         return epoch + 1
     return epoch
+
+
+def epoch_before(life: int) -> int:
+    """Below every epoch of this life of a node, above those of earlier ones."""
+    return life << LIFE_BITS
+
+
+def life_of(epoch: int) -> int:
+    """The life whose epoch this is."""
+    return epoch >> LIFE_BITS

@@ -2,12 +2,12 @@
 
 Pure: what is there in, what is to be done out. Two snapshots are kept; segments before the older one are archived;
 archived segments are removed, the oldest first, beyond `bytes_max` or once older than `age_ns_max`. Of older snapshots
-one every SNAPSHOT_BYTES stays, for replays of history to begin at.
+one every SNAPSHOT_BYTES stays, for replays of history to begin at. Logs that are over are history as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from host.config.spec import JournalSpec
@@ -76,3 +76,22 @@ def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:
 def snapshot_due(turns: int, log_bytes: int, since_ns: int, *, is_running: bool) -> bool:
     """Whether to take a snapshot: so many turns and bytes lie behind the last, which was taken `since_ns` ago."""
     return not is_running and since_ns >= SNAPSHOT_EVERY_NS and (turns >= SNAPSHOT_TURNS or log_bytes >= SNAPSHOT_BYTES)
+
+
+class Over(NamedTuple):
+    """A log that nobody needs: its name, its length, when it was over (nanoseconds since 1970)."""
+
+    name: str
+    bytes: int
+    ended_ns: int
+
+
+def over_at(logs: Iterable[Over], now_ns: int, bytes_max: int = RETAIN_BYTES, age_ns_max: int = RETAIN_NS) -> list[str]:
+    """Which of the logs that are over go, the oldest first, so that together they keep to the bounds of one log."""
+    ordered = sorted(logs, key=lambda log: (log.ended_ns, log.name))
+    total = sum(log.bytes for log in ordered)
+    gone = 0
+    while gone < len(ordered) and (total > bytes_max or now_ns - ordered[gone].ended_ns > age_ns_max):
+        total -= ordered[gone].bytes
+        gone += 1
+    return [log.name for log in ordered[:gone]]

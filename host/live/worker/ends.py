@@ -1,0 +1,54 @@
+"""Engines of a slot with a journal that ended: told to the supervisor once what they sent is acknowledged.
+
+Before that the log is the only place where their outputs are, and only a process of this slot sends them again; so
+nobody may be told that the engine is over: its parent would strike it off, and no life of the node would start its
+process. Mail that comes meanwhile becomes dead letters, as behind any end. A slot of children that are all over has its
+log marked first (`host.live.journal.over`). A kill anywhere: the next process finds the ends in the log and tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from host.node.journaled.keeping import Keeping
+from host.node.report import Report
+
+WAIT_NS: Final = 1_000_000
+"""The first look for an acknowledgement, which rings no bell; the longer it takes, the longer until the next."""
+
+WAIT_NS_MAX: Final = 250_000_000
+
+
+class Ends:
+    """Mutable, one a worker. `mark` is called when none of its engines is left, before the last is told."""
+
+    def __init__(self, keeping: Keeping, report: Report, clock: Callable[[], int], mark: Callable[[], None]) -> None:
+        self._keeping = keeping
+        self._report = report
+        self._clock = clock
+        self._mark = mark
+        self._waiting: dict[str, int] = {}
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether an end waits for acknowledgements."""
+        return bool(self._waiting)
+
+    def sift(self, living: int) -> None:
+        """Leave those ends in the report that can be told. `living` are the engines there are. Raises OSError."""
+        ended = self._report.stopped
+        if not ended and not self._waiting:
+            return
+        leaving = self._keeping.leaving
+        since = self._waiting
+        known = [*since, *(name for name in ended if name not in since)]
+        self._waiting = {name: since.get(name) or self._clock() for name in known if name in leaving}
+        ended[:] = [name for name in known if name not in leaving]
+        if ended and not living and not leaving:
+            self._mark()
+
+    def sleep_ns(self, now_ns: int) -> int:
+        """How long to sleep at most until the next look."""
+        waited_ns = now_ns - max(self._waiting.values())
+        return min(max(WAIT_NS, waited_ns // 4), WAIT_NS_MAX)

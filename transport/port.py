@@ -44,6 +44,8 @@ KIND_STOP: Final = 1
 """`target` is an engine of the sending slot whose mailbox is filling: send it nothing more. No payload."""
 KIND_GO: Final = 2
 """`target` takes messages again. No payload."""
+EVERYONE: Final = ""
+"""`target` of a go for all engines of the sending slot."""
 
 
 class TransportError(Exception):

@@ -253,15 +253,21 @@ class Outbox:
         self._retry(("room", slot))
 
     def stop(self, target: str, peer: int) -> None:
-        """`target`, in slot `peer`, wants nothing for now."""
-        self.on_news()
-        self.stops[target] = peer
+        """`target`, in slot `peer`, wants nothing for now. Of one that nobody runs for now, it is an old word."""
+        if target not in self._degraded:
+            self.on_news()
+            self.stops[target] = peer
 
     def go(self, target: str) -> None:
         """`target` takes messages again."""
         self.stops.pop(target, None)
         self.relief.forget(target)
         self._retry(("stop", target))
+
+    def go_all(self, peer: int) -> None:
+        """Nobody in slot `peer` has told to stop any more."""
+        for target in [target for target, slot in self.stops.items() if slot == peer]:
+            self.go(target)
 
     def lose(self, engine: str, target: str) -> None:
         """In a circle, `engine` loses what it has for `target`, if it still waits for that."""
@@ -274,18 +280,15 @@ class Outbox:
 
     def restarted(self, peer: int) -> None:
         """The slot has a new process: it has stopped nobody, and was stopped by nobody."""
-        for target in [target for target, slot in self.stops.items() if slot == peer]:
-            self.go(target)
-        self._untell(peer)
-
-    def _untell(self, peer: int) -> None:
+        self.go_all(peer)
         for cell in self._scheduler.cells.values():
-            cell.told -= {peer}
+            self.signals.again(cell, peer)
 
     def detached(self, peer: int) -> None:
         """The slot is not linked any more; names that were there are looked up again."""
         self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
-        self._untell(peer)
+        for cell in self._scheduler.cells.values():
+            cell.told -= {peer}
         self.signals.forget(peer)
         for name in [name for name, slot in self._routes.items() if slot == peer]:
             del self._routes[name]

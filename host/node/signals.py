@@ -1,6 +1,16 @@
 """Stop and go for those in other slots who send to engines here: what still has to be told.
 
-Only the last word counts: a stop that has not left yet is forgotten when go follows.
+Only the last word counts: a stop that has not left yet is replaced when go follows. The go is said even so, since an
+earlier stop may have left before.
+
+What was told outlives processes: a stop that a dead process had sent, or that a dead process had not read, lies in its
+lane until the next one reads it. News of a restart comes another way, earlier or later, and cannot undo that; only what
+follows in the same lane can. So
+
+    the receiver's slot has a new process   each of those that told the old one to stop says go (`again`)
+    our own process is the new one          go for all engines of the slot (`begin`), where the lane was used before
+
+and whoever is still full says stop again to the first who sends.
 """
 
 from __future__ import annotations
@@ -8,7 +18,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from host.node.cell import NOBODY, Cell
-from transport.port import KIND_GO, KIND_STOP, Closed, Link
+from transport.port import EVERYONE, KIND_GO, KIND_STOP, Closed, Link
 
 
 class Signals:
@@ -26,9 +36,18 @@ class Signals:
     def go(self, cell: Cell) -> None:
         """Tell every slot that was told to stop."""
         for peer in cell.told:
-            if self.pending.pop((peer, cell.name), None) != KIND_STOP:
-                self.pending[peer, cell.name] = KIND_GO
+            self.pending[peer, cell.name] = KIND_GO
         cell.told = NOBODY
+
+    def again(self, cell: Cell, peer: int) -> None:
+        """Slot `peer` has a new process, which may yet read a stop that was meant for the one before."""
+        if peer in cell.told:
+            cell.told -= {peer}
+            self.pending[peer, cell.name] = KIND_GO
+
+    def begin(self, peer: int) -> None:
+        """Slot `peer` may yet read stops of the process that was here before."""
+        self.pending[peer, EVERYONE] = KIND_GO
 
     def send(self, link: Link) -> None:
         """Say what can be said; a lane without room, or one that is not attached yet, is tried again at the next call.

@@ -25,7 +25,7 @@ import msgspec
 
 from host.live.supervisor.slots import Memory, Slot
 from host.live.wire import Letter
-from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Closed, Frame, Link, Outlet
+from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Closed, Frame, Link, Outlet
 
 ID_PREFIX: Final = "id."
 ID_EPOCH: Final = 1
@@ -184,6 +184,8 @@ class Sessions:
                 self._hand_out(frame)
             case k if k == KIND_STOP:
                 self._go.setdefault((frame.peer, frame.target), asyncio.Event())
+            case k if k == KIND_GO and frame.target == EVERYONE:
+                self.peer_restarted(frame.peer)
             case k if k == KIND_GO and (frame.peer, frame.target) in self._go:
                 self._go.pop((frame.peer, frame.target)).set()
 

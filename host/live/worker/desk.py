@@ -76,6 +76,7 @@ class Desk:
         match packet:
             case wire.Attach(peer):
                 self._attach(peer, descriptors)
+                worker.attached(peer.slot)
                 return
             case wire.Detach(slot):
                 worker.forget(slot)

@@ -140,6 +140,7 @@ class JournaledWorker(Worker):
         self.desk = JournalDesk(self, own.attach)
         self._in_c = common_case(own, self.scheduler, offset_ns, self._ledger())
         self._node = boot.node
+        self.is_new = not boot.candidate
         retain = (boot.journal_spec.retain_bytes, boot.journal_spec.retain_ns)
         self._snapshots = Snapshots(folder, self.journal, self.clock, *retain, turns_behind=found.turns)
         self._is_alone = own.is_native

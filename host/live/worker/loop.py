@@ -44,7 +44,7 @@ from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park
-from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame
+from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame
 
 DRAIN_MESSAGES: Final = 2_048
 """Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
@@ -80,6 +80,7 @@ class Worker:
         self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
         self.telling = Telling(channel, report, boot.described)
         self.desk = Desk(self, own.attach)
+        self.is_new = not boot.candidate
         self._in_c = common_case(own, self.scheduler, boot.now_ns)
         self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
 
@@ -185,6 +186,11 @@ class Worker:
         """Whether cycles in C may sleep for as long as no mail comes."""
         return True
 
+    def attached(self, peer: int) -> None:
+        """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
+        if self.is_new and self.link.published(peer):
+            self.outbox.signals.begin(peer)
+
     def forget(self, peer: int) -> None:
         """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
         for _ in range(FORGET_CYCLES):
@@ -206,6 +212,8 @@ class Worker:
     def _hear_signal(self, peer: int, kind: int, target: str) -> None:
         if kind == KIND_STOP:
             self.outbox.stop(target, peer)
+        elif kind == KIND_GO and target == EVERYONE:
+            self.outbox.go_all(peer)
         elif kind == KIND_GO:
             self.outbox.go(target)
 

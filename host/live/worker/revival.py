@@ -41,6 +41,7 @@ class Revival:
         self.keeping = worker.keeping
         self.scheduler = worker.scheduler
         self.telling = worker.telling
+        self._is_new = worker.is_new
 
     def run(self, found: Recovered, births: dict[str, wire.Birth]) -> list[Cell]:
         """The engines of the log go on; the supervisor hears of those it did not know, and what it took.
@@ -84,7 +85,9 @@ class Revival:
         image = stream.as_image()
         cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
         waiting = image.cell.waiting
-        fill(cell, msgspec.structs.replace(image.cell, waiting=[], poison=birth.spec.child.poison if birth else "skip"))
+        told = () if self._is_new else image.cell.told
+        poison = birth.spec.child.poison if birth else "skip"
+        fill(cell, msgspec.structs.replace(image.cell, waiting=[], told=told, poison=poison))
         place = self.keeping.leaving if stream.is_ended else self.keeping.kept
         kept = place[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
         kept.children = dict(stream.children)

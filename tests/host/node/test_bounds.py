@@ -33,7 +33,7 @@ from host.node.outbox import WAYS_MAX
 from host.node.progress import STANDING, STUCK, UNSENT
 from host.node.signals import Signals
 from transport.local import Hub
-from transport.port import KIND_GO
+from transport.port import KIND_GO, KIND_STOP
 
 SECOND = 1_000_000_000
 
@@ -233,6 +233,24 @@ def test_a_go_waits_for_a_lane_that_is_attached_later() -> None:
     assert list(signals.pending) == [(3, "recorder")]
     signals.forget(3)
     assert not signals.pending
+    link.close()
+    peer.close()
+
+
+def test_a_stop_that_does_not_leave_does_not_take_the_go_before_it_along() -> None:
+    """False if the receiver of a first stop never heard go, because stop and go again met a lane without room."""
+    hub, signals, cell = Hub(), Signals(), node().add("recorder", RECORDER)
+    link, peer = hub.link(1), hub.link(2)
+    link.attach(2)
+    peer.attach(1)
+    signals.stop(cell, 2)
+    signals.send(link)
+    signals.go(cell)
+    signals.stop(cell, 2)
+    signals.go(cell)
+    signals.send(link)
+    link.flush()
+    assert [frame.kind for frame in peer.drain(10)] == [KIND_STOP, KIND_GO]
     link.close()
     peer.close()
 

@@ -1,0 +1,89 @@
+"""A stop that a dead process had sent, or had not read, lies in its lane until the next one reads it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+import psutil
+import pytest
+from live_nodes import LiveNode, World, until
+
+from host.config.spec import EngineSpec, MailboxSpec, SupervisionSpec, TransportSpec
+from transport.native import native_available
+
+FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
+CAPACITY = 8
+POURED = 2 * CAPACITY
+LOCALS = ["zmq", *(["lane"] if native_available() else [])]
+
+
+def relay(name: str, to: str, durability: str) -> EngineSpec:
+    params = {"next": to, "take_ms": 0, "copies": 1}
+    boxes = {0: MailboxSpec(capacity=CAPACITY)}
+    return EngineSpec(name, "circling:RELAY", params, mailboxes=boxes, durability=durability)
+
+
+def stand(node: LiveNode, name: str, number: int) -> None:
+    """Have a process stand still, or go on. Returns once it does."""
+    process = psutil.Process(node.ps()[name]["pid"])
+    os.kill(process.pid, number)
+    if number == signal.SIGSTOP:
+        until(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} stopped")
+
+
+def stop_unread(node: LiveNode) -> None:
+    """`full` stands at a choice, has more than it takes, and said so to `source`, whose process stands still.
+
+    They met before: over ZeroMQ nothing is sent to a process that never said hello.
+    """
+    node.send("source", "Pour", count=1, left=0)
+    until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] == 1, "the first")
+    node.send("full", "Hold")
+    until(lambda: node.states()["full"] == "suspended", "the choice")
+    stand(node, "full", signal.SIGSTOP)
+    node.send("source", "Pour", count=POURED, left=0)
+    until(lambda: node.ask("state", engine="source")[0]["state"]["made"] > POURED, "all sent")
+    stand(node, "source", signal.SIGSTOP)
+    stand(node, "full", signal.SIGCONT)
+    until(lambda: node.ps()["full"]["mailbox_depth"] == POURED, "all taken")
+
+
+def kill(node: LiveNode, name: str) -> None:
+    """Kill a process; back once there is another one that is up."""
+    before = len(node.events("restarted", name))
+    with suppress(ProcessLookupError):
+        os.kill(node.ps()[name]["pid"], signal.SIGKILL)
+    until(lambda: len(node.events("restarted", name)) > before, f"the restart of {name}")
+
+
+@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@pytest.mark.parametrize("local", LOCALS)
+def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, durability: str) -> None:
+    """False if the next process obeyed a word that the one who gave it does not remember: it would never send again."""
+    engines = [relay("full", "full", durability), relay("source", "full", durability)]
+    with world.up(world.spec(*engines, supervision=FREE, transport=TransportSpec(local=local))) as node:
+        stop_unread(node)
+        kill(node, "source")
+        node.ask("answer", engine="full", choice="go")
+        until(lambda: not node.ps()["full"]["mailbox_depth"], "room")
+        node.send("source", "Pour", count=1, left=0)
+        until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] > POURED + 1, "what was sent after that")
+
+
+@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@pytest.mark.parametrize("local", LOCALS)
+def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, durability: str) -> None:
+    """False if senders obeyed a process that is dead: nobody would ever tell them to go on."""
+    engines = [relay("full", "full", durability), relay("source", "full", durability)]
+    with world.up(world.spec(*engines, supervision=FREE, transport=TransportSpec(local=local))) as node:
+        stop_unread(node)
+        kill(node, "full")
+        stand(node, "source", signal.SIGCONT)
+        if durability == "crash":
+            until(lambda: node.states()["full"] == "suspended", "the choice again")
+            node.ask("answer", engine="full", choice="go")
+        node.send("source", "Pour", count=1, left=0)
+        arrived = POURED + 2 if durability == "crash" else 1
+        until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] >= arrived, "what was sent after that")

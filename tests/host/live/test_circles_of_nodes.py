@@ -86,7 +86,7 @@ def test_a_circle_is_found_within_a_second_named_and_resolved(
         until(lambda: node.events("circle"), "the circle")
         assert time.monotonic() - began_s < FOUND_S + SLACK_S
         assert node.events("circle")[0]["relief"] == "allowance"
-        until(lambda: all_accounted_for(node, names), "the end of all drops")
+        until(lambda: all_accounted_for(node, names), "the end of all drops", within_s=60)
         assert named(node) == {frozenset(names)}
         assert all(item["state"] == "running" for item in node.ps().values())
 

@@ -7,9 +7,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.node.journal.checksum import Checksum
-from host.node.journal.layout import Wrong
+from host.node.journal.layout import Wrong, decode_segment
 from host.node.journal.scan import Damaged, SegmentData
 from host.node.journal.snapshot_file import Snapshot, decode_snapshot
 
@@ -53,7 +54,7 @@ class Trusted(msgspec.Struct, frozen=True):
     refused: tuple[str, ...]
 
 
-def newest_snapshot(folder: Folder, checksums: dict[int, Checksum], at_most: int | None = None) -> Trusted:
+def newest_snapshot(folder: Folder, sums: dict[int, Checksum], at_most: int | None = None) -> Trusted:
     """The newest snapshot, at a position of at most `at_most`. Raises `Newer`."""
     refused: list[str] = []
     for position in reversed(numbers_of(folder, ".snap")):
@@ -61,15 +62,15 @@ def newest_snapshot(folder: Folder, checksums: dict[int, Checksum], at_most: int
             continue
         name = snapshot_name(position)
         try:
-            return Trusted(read_snapshot_file(folder, position, checksums), tuple(refused))
+            return Trusted(read_snapshot_file(folder, position, sums), tuple(refused))
         except Wrong as wrong:
             refused.append(f"{name}: {wrong}")
     return Trusted(None, tuple(refused))
 
 
-def read_snapshot_file(folder: Folder, position: int, checksums: dict[int, Checksum]) -> Snapshot:
+def read_snapshot_file(folder: Folder, position: int, sums: dict[int, Checksum]) -> Snapshot:
     """One snapshot. Raises `Wrong`, `Newer`, OSError."""
-    snapshot = decode_snapshot(folder.read(snapshot_name(position)), checksums)
+    snapshot = decode_snapshot(folder.read(snapshot_name(position)), sums)
     if snapshot.position != position:
         raise Wrong(f"the snapshot of position {snapshot.position}")
     return snapshot
@@ -78,8 +79,30 @@ def read_snapshot_file(folder: Folder, position: int, checksums: dict[int, Check
 def start_of(folder: Folder, trusted: Trusted) -> tuple[list[SegmentData], int]:
     """The segments to read behind a snapshot, and the position to begin at. Raises `Damaged` when none can do."""
     if trusted.snapshot is not None:
-        return segments_of(folder), trusted.snapshot.position
+        segments = segments_of(folder)
+        _refuse_gap(folder, segments, trusted.snapshot.position)
+        return segments, trusted.snapshot.position
     segments = segments_of(folder, history=bool(trusted.refused))
     if trusted.refused and not segments:
         raise Damaged(trusted.refused[0].split(":")[0], 0, f"no snapshot can be used: {'; '.join(trusted.refused)}")
     return segments, 0
+
+
+def _refuse_gap(folder: Folder, segments: list[SegmentData], position: int) -> None:
+    """Before a snapshot is in force the segment that begins at its place is on the disk. Raises `Damaged` if none is.
+
+    One that power was lost in, and that a writer set aside right before it was killed, has another ending.
+    """
+    if any(name.endswith(CUT) for name in folder.names()):
+        return
+    name, end = (segments[-1].name, _end_of(segments[-1])) if segments else (snapshot_name(position), position)
+    if end is not None and end <= position:
+        raise Damaged(name, 0, f"there is no segment behind position {position}, where a snapshot was taken")
+
+
+def _end_of(segment: SegmentData) -> int | None:
+    """Where a segment ends; None when its head does not say."""
+    try:
+        return decode_segment(segment.data, checksums()).base + len(segment.data)
+    except Wrong:
+        return None

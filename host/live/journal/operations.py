@@ -35,6 +35,9 @@ CHOICES: Final = (
     "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to go on "
     "without what lies from there on: it is set aside, not removed"
 )
+HISTORY_CHOICES: Final = (
+    "put the file back from a backup; a start goes on all the same, and `replay` and `history` cannot go back beyond it"
+)
 _MEMBER: Final = re.compile(r"journal/(node\.json|[A-Za-z0-9_.#~%-]+/(\d{8}\.(log|arc)|\d{20}\.snap))")
 MEMBER_BYTES_MAX: Final = 1 << 34
 
@@ -59,7 +62,7 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
             batches, records = batches + 1, records + len(found.records)
         if scan.cut is not None:
             torn = f"{scan.cut.segment} at offset {scan.cut.offset}: {scan.cut.bytes} bytes: {scan.cut.finding}"
-        _history(folder)
+        item |= _history(folder, start)
     except Damaged as error:
         item |= {"finding": error.finding, "segment": error.segment, "offset": error.offset, "choices": CHOICES}
     except Newer as error:
@@ -69,14 +72,20 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
     return item | {"batches": batches, "records": records}
 
 
-def _history(folder: Folder) -> None:
-    """Archived segments too, though no start reads them. Raises `Damaged`."""
-    history = [segment for segment in segments_of(folder, history=True) if segment.name.endswith(".arc")]
-    scan = Scan(history, checksums(), None)
-    for _ in scan.batches():
-        pass
-    if scan.cut is not None:
-        raise Damaged(scan.cut.segment, scan.cut.offset, f"history: {scan.cut.finding}")
+def _history(folder: Folder, before: int) -> dict[str, Any]:
+    """Also what lies before the newest snapshot, though no start reads it: what is wrong there, as in an item."""
+    scan = Scan(segments_of(folder, history=True), checksums(), None)
+    try:
+        for found in scan.batches():
+            if found.head.position >= before:
+                return {}
+    except Damaged as error:
+        segment, offset, finding = error.segment, error.offset, error.finding
+    else:
+        if scan.cut is None or scan.cut.position >= before:
+            return {}
+        segment, offset, finding = scan.cut.segment, scan.cut.offset, scan.cut.finding
+    return {"finding": f"history: {finding}", "segment": segment, "offset": offset, "choices": HISTORY_CHOICES}
 
 
 def dump(logs: Logs) -> Iterator[dict[str, Any]]:

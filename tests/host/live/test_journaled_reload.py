@@ -220,6 +220,23 @@ def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, m
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_disk_without_any_room_ends_the_old_process_and_costs_nothing(world: World, mode: str) -> None:
+    """A process goes on over a log that takes nothing more, or does not come back with what it had."""
+    with world.up(world.spec(counting("a", mode), supervision=FREE)) as node:
+        node.send("a", "Add", amount=5)
+        before = node.ps()["a"]
+        resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        with pytest.raises(ControlError, match="the old process ended"):
+            reload(node)
+        until(lambda: node.events("journal_stopped"), "the event")
+        until(lambda: node.ps()["a"]["state"] == "running" and node.ps()["a"]["pid"] != before["pid"], "the restart")
+        assert shown(node) == (1, 5)
+        node.send("a", "Add")
+        kill_worker(node, "a", 2)
+        assert shown(node) == (1, 6)
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("victim", ["old", "new", "both", "all"])
 def test_killed_while_migrating_with_a_journal(world: World, mode: str, victim: str) -> None:
     """A death between the old process's last word and the new one's first costs a message, or counts one twice."""

@@ -205,26 +205,16 @@ def _descriptors() -> Finding:
 
 
 def _memory_limit() -> Finding:
-    """Engines are limited by rlimits; a control group that is ours to divide would be another way, and is not used."""
+    """Engines are limited by rlimits, and by control groups where there is one that we may divide."""
+    from host.live.supervisor.control_group_home import find_home
+
+    home = find_home()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = "no limit of its own" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
-    return Finding("memory limit", "ok", f"RLIMIT_DATA for each process, {bound}; {_cgroup()}")
-
-
-def _cgroup() -> str:
-    """Whether a control group (version 2) is delegated to this user."""
-    try:
-        with open("/proc/self/cgroup", encoding="ascii", errors="replace") as file:
-            own = next((line[3:].strip() for line in file if line.startswith("0::")), None)
-        if own is None:
-            return "no control groups of version 2"
-        folder = f"/sys/fs/cgroup{own}"
-        with open(f"{folder}/cgroup.controllers", encoding="ascii") as file:
-            has_memory = "memory" in file.read().split()
-    except OSError:
-        return "no control groups of version 2"
-    is_ours = has_memory and own != "/" and os.access(f"{folder}/cgroup.subtree_control", os.W_OK)
-    return "a delegated control group, not used" if is_ours else "no delegated control group"
+    rlimit = f"RLIMIT_DATA for each process, {bound}"
+    if isinstance(home, str):
+        return Finding("memory limit", "ok", f"{rlimit}; no control groups: {home}")
+    return Finding("memory limit", "ok", f"{rlimit}; control groups of version {home.version} in {home.folder}")
 
 
 def _memory_evidence() -> Finding:

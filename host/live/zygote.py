@@ -30,6 +30,7 @@ from typing import Final, Literal, Never
 
 import msgspec
 
+from host.live.confine import enter_group
 from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.packets import Channel, close_all
 from host.live.supervisor.zygote_start import SOCKET_FD
@@ -79,12 +80,14 @@ class Ahead(Packet):
 class Fork(Packet):
     """A child that runs `entry`. Descriptor: [its socket].
 
-    `name` and `title` are what the system's `top` and `ps` show, 15 bytes and about 40.
+    `name` and `title` are what the system's `top` and `ps` show, 15 bytes and about 40. `group`: folder of a control
+    group that the child enters before anything else, "" for none.
     """
 
     entry: Literal["worker", "inspect", "template"]
     name: str
     title: str
+    group: str = ""
 
 
 def main() -> None:
@@ -180,6 +183,8 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
     try:
         os.dup2(socket_fd, SOCKET_FD, inheritable=False)
         os.closerange(SOCKET_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        if request.group:
+            enter_group(request.group)
         os.setsid()
         await_parent(supervisor, ADOPTION_NS_MAX)
         die_with(supervisor)

@@ -1,8 +1,9 @@
 """Whether the kernel killed for lack of memory lately: its counters, since it tells nobody whom it killed.
 
-The cgroup's own counter is good evidence that a process of ours was meant. The machine's says only that some process
-was; with a SIGKILL of unknown origin in the same second it is named as what it is. Looked at at every death and in
-between, so that a kill of an hour ago explains nothing now.
+A process with a control group of its own has its own counter (`control_groups`), which comes before these. That of the
+cgroup of the node is good evidence that a process of ours was meant. The machine's says only that some process was;
+with a SIGKILL of unknown origin in the same second it is named as what it is. Looked at at every death and in between,
+so that a kill of an hour ago explains nothing now.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from host.config.spec import NodeSpec
 from host.live.control.rates import Rates
+from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.nursery import Nursery
@@ -98,6 +99,7 @@ class Node:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
+    control_groups: ControlGroups = field(init=False)
     desk: Desk = field(init=False)
     sessions: Sessions = field(init=False)
 

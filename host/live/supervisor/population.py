@@ -16,6 +16,7 @@ import msgspec
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.supervisor import links
+from host.live.supervisor.control_groups import ControlGroup, bound_of
 from host.live.supervisor.farewell import take_leave
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
@@ -80,8 +81,20 @@ def bear(node: Node, slot: Slot) -> Process:
     take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
     names = [resident.name for resident in node.directory.in_slot(slot.number)] or ["-"]
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
-    fork = Fork("worker", names[0], f"enginehost: {node.spec.node}/{slot.number} {names[0]}{more}")
-    return Process(node.nursery, node.reaper, fork, take, ended)
+    group = _control_group(node, slot)
+    title = f"enginehost: {node.spec.node}/{slot.number} {names[0]}{more}"
+    fork = Fork("worker", names[0], title, "" if group is None else group.folder)
+    return Process(node.nursery, node.reaper, fork, take, ended, node.control_groups, group)
+
+
+def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
+    """For the next process of a slot with a limit of memory, where one can be had."""
+    specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
+    memory_bytes = max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None)
+    if memory_bytes is None:
+        return None
+    journaled = any(spec.durability != "volatile" for spec in specs)
+    return node.control_groups.make(slot.number, bound_of(memory_bytes, node.spec.transport, journaled=journaled))
 
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:

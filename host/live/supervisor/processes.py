@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 from host.live.packets import channel_pair, close_all, supervisor_end
+from host.live.supervisor.control_groups import ControlGroup, ControlGroups
 from host.live.supervisor.line import Line
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.orphans import end_group
@@ -71,8 +72,12 @@ class Process:
         request: Fork,
         on_packet: Callable[[Process, ToSupervisor, list[int]], None],
         on_end: Callable[[Process, Ending], None],
+        groups: ControlGroups,
+        group: ControlGroup | None,
     ) -> None:
         self.pid = 0
+        self._groups = groups
+        self._group = group
         self._nursery = nursery
         self._reaper = reaper
         self._on_packet = on_packet
@@ -137,6 +142,7 @@ class Process:
     def _take(self, packet: ToSupervisor, descriptors: list[int]) -> None:
         if isinstance(packet, Hello) and self._pidfd < 0 and len(descriptors) == 1:
             self.pid, self._pidfd = packet.pid, descriptors[0]
+            self._groups.enter(self._group, self.pid)
             self._loop.add_reader(self._pidfd, self._finish)
             return
         try:
@@ -153,6 +159,7 @@ class Process:
             self.kill()
         elif self.is_alive:
             self._ended.set()
+            self._groups.end(self._group)
             self._loop.call_soon(self._on_end, self, Ending())
 
     def _finish(self) -> None:
@@ -166,7 +173,9 @@ class Process:
             self._loop.remove_reader(self._line.fd)
             self._line.close()
         self._ended.set()
-        self._on_end(self, self._reaper.ending(self.pid))
+        ending = self._reaper.ending(self.pid)
+        self._groups.end(self._group)
+        self._on_end(self, ending)
 
 
 def _ending(status: int) -> Ending:

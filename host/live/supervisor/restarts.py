@@ -136,7 +136,9 @@ def _unnamed(node: Node, slot: Slot) -> Letter:
 
 def _why(node: Node, slot: Slot, pid: int, ending: Ending) -> Ended:
     ours, slot.killing = slot.killing, ""
-    return classify(ending, ours=ours, memory_evidence=node.memory_kills.risen(), ran=pid != 0)
+    counted = node.memory_kills.risen()
+    evidence = node.control_groups.evidence(pid) or counted
+    return classify(ending, ours=ours, memory_evidence=evidence, ran=pid != 0)
 
 
 def _remember(node: Node, slot: Slot, ending: Ending, ended: Ended) -> InFlight | None:

@@ -31,6 +31,8 @@ from host.live.control.sessions import Sessions
 from host.live.lifeline import become_subreaper
 from host.live.supervisor import groups, population
 from host.live.supervisor.circles import Untangling
+from host.live.supervisor.control_group_home import find_home
+from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.groups import Group
@@ -200,6 +202,7 @@ class _Service:
             on_ready=self._tell_ready,
             on_fault=self._note_fault,
         )
+        node.control_groups = ControlGroups(find_home(), self._spec.node, self._data, node.event)
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
         node.sessions = Sessions(memory, link, attach, self._bury)
@@ -264,6 +267,7 @@ class _Service:
         while True:
             await asyncio.sleep(TEND_S)
             self._node.reaper.collect()
+            self._node.control_groups.sweep()
             self._node.ended_logs.tend(self._node)
 
     def _tell_ready(self, engine: str, pid: int) -> None:

@@ -43,6 +43,7 @@ async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
     node.event("down", "", pid=os.getpid(), killed=killed)
     node.nursery.close()
     await end_children(node.reaper.collect)
+    node.control_groups.close()
     _give_back(node)
 
 

@@ -64,6 +64,7 @@ class Watching:
             await asyncio.sleep(self._every_ns / 1e9)
             now_ns = time.monotonic_ns()
             self._memory_kills.look()
+            self._node.control_groups.look()
             for slot in tuple(self._node.slots.values()):
                 self._look(slot, now_ns - last_ns)
             last_ns = now_ns

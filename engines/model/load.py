@@ -172,6 +172,13 @@ def _find_loader(name: str) -> SourceOnly | None:
     return SourceOnly(name, package.origin)
 
 
+def sources_run() -> dict[str, bytes]:
+    """The text that each module below the roots was compiled from in this process, by file; the model's left out."""
+    loaders = (getattr(module, "__loader__", None) for module in tuple(sys.modules.values()))
+    compiled = [loader.compiled for loader in loaders if isinstance(loader, SourceOnly) and hasattr(loader, "compiled")]
+    return {one.path: one.source for one in compiled}
+
+
 def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> Declaration[Any, Any, Any]:
     """The family or device "package.module:NAME", with its `ref`, `version` and `files` set.
 

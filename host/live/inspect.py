@@ -122,6 +122,7 @@ class Collector:
         self._decode = msgspec.msgpack.Decoder(Record).decode
         self.done = False
         self.stays = False
+        self.sources: dict[str, bytes] = {}
         self.families: dict[str, FamilyReport] = {}
         self.findings: tuple[Finding, ...] = ()
 
@@ -163,7 +164,7 @@ class Collector:
             case ValueFindings():
                 self.findings = record.findings
             case Done():
-                self.done, self.stays = True, record.stays
+                self.done, self.stays, self.sources = True, record.stays, record.sources
 
 
 def _ask(inquiry: Inquiry, deadline_ns: int) -> tuple[dict[str, FamilyReport], tuple[Finding, ...]]:

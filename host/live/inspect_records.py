@@ -5,6 +5,7 @@ Apart from both, because the asking side imports nothing of the model.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -77,9 +78,18 @@ class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.template`)."""
+    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.template`).
+
+    `sources` are digests of the files whose code it then runs (`digest`).
+    """
 
     stays: bool = False
+    sources: dict[str, bytes] = {}
+
+
+def digest(source: bytes) -> bytes:
+    """What tells one text of a module from another."""
+    return blake2b(source, digest_size=16).digest()
 
 
 Record = Begin | FamilyReport | ValueFindings | Done

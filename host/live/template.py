@@ -1,16 +1,18 @@
-"""The process that has looked at a node's families, and that the node's first workers are forked from.
+"""The process that has looked at a node's families, and that its workers are forked from.
 
 It is forked from the zygote, imports the families, checks and reports them as any throw-away child does
-(`inspect_child`), and then stays for as long as the node starts: a worker forked from here finds its family imported,
-which would cost it 3 ms and 2 MiB, and with a cryptographic library 9 ms and 5 MiB. A worker that is born later, after
-a crash or by a spawn, is the zygote's and imports for itself: code that was edited meanwhile is the code that runs.
+(`inspect_child`), and then stays: a worker forked from here finds its family imported, which would cost it 3 ms and
+2 MiB, and with a cryptographic library 9 ms and 5 MiB. It says which files it runs, with digests of their text. Once
+the node is up the supervisor reads these before each birth; when one has changed the template is let go, and workers,
+after a crash or by a spawn, are the zygote's again and import for themselves: code that was edited is the code that
+runs. The new process of a reload never comes from here.
 
 A fork copies memory and the one thread that forks, nothing else. So a module that started a thread or a program, or
 opened something, when it was imported has to do that again in each process: then this one ends after its report
 (`Done.stays` is false), and workers come from the zygote.
 
 Crash points: it dies while it looks: `supervisor.inspection` asks another one about the rest. It dies later: births
-that were asked of it are repeated by the zygote. The supervisor dies, or has its workers: the end of file ends it.
+that were asked of it are repeated by the zygote. The supervisor dies, or lets it go: the end of file ends it.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from typing import Final
 import msgspec
 
 from engines.model import Family
+from engines.model.load import sources_run
 from host.live.inspect_child import look, read_inquiry, send
-from host.live.inspect_records import Done
+from host.live.inspect_records import Done, digest
 from host.live.packets import Channel
+from host.live.title import show_title
 from host.live.worker.loading import keep_for_forks
 from host.live.zygote import Fork, serve
 
@@ -37,7 +41,7 @@ DEVICES: Final = "host.live.worker.device_loop"
 
 
 def main(fd: int) -> None:
-    """Answer the one inquiry that is read from `fd`, then fork workers for as long as the supervisor has it open."""
+    """Answer the one inquiry that is read from `fd`, then fork workers until the supervisor hangs up."""
     supervisor, opened, writes_bytecode = os.getppid(), _descriptors(), not sys.dont_write_bytecode
     inquiry = read_inquiry(fd)
     families = look(inquiry, fd, is_silent=False)
@@ -49,7 +53,8 @@ def main(fd: int) -> None:
         sys.dont_write_bytecode = not writes_bytecode
         keep_for_forks(families)
         gc.freeze()
-        send(fd, Done(stays=True))
+        show_title("enginehost: template", "template")
+        send(fd, Done(True, {path: digest(source) for path, source in sources_run().items()}))
         serve(Channel(socket.socket(fileno=fd), msgspec.msgpack.Decoder(Fork)), supervisor)
     else:
         send(fd, Done())

@@ -44,10 +44,11 @@ ADOPTION_NS_MAX: Final = 5_000_000_000
 
 ENTRIES: Final = {
     "worker": "host.live.worker.loop",
+    "candidate": "host.live.worker.loop",
     "inspect": "host.live.inspect_child",
     "template": "host.live.template",
 }
-"""Modules whose `main(socket_fd)` a child may run."""
+"""Modules whose `main(socket_fd)` a child may run. A candidate is the worker that a reload brings."""
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
@@ -84,7 +85,7 @@ class Fork(Packet):
     group that the child enters before anything else, "" for none.
     """
 
-    entry: Literal["worker", "inspect", "template"]
+    entry: Literal["worker", "candidate", "inspect", "template"]
     name: str
     title: str
     group: str = ""

@@ -84,7 +84,7 @@ class Inspector:
             except TimeoutError:
                 collector.give_up(f"took longer than {DEADLINE_NS / 1e9:g} s to import")
             if collector.stays:
-                self._nursery.use_template(ours.dup())
+                self._nursery.use_template(ours.dup(), collector.sources)
         return collector.done
 
     async def _exchange(self, ours: socket.socket, inquiry: Inquiry, collector: Collector) -> None:

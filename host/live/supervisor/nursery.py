@@ -1,8 +1,9 @@
-"""Where processes come from: the zygote, held by its socket, and for the first workers of a node the template.
+"""Where processes come from: the zygote, held by its socket, and for workers the template, while it is up to date.
 
 The zygote is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
 socket. A zygote that died is replaced at the next request; workers are not its children and live on. The template
-(`host.live.template`) is a child of the zygote that has imported the node's families; it is let go once the node is up.
+(`host.live.template`) is a child of the zygote that has imported the node's families. Those that start a node come from
+it without a question; each later one only if the files it has imported have the same text still, else it is let go.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from host.live.inspect_records import digest
 from host.live.packets import Channel
 from host.live.supervisor.zygote_start import StartedZygote, exec_zygote
 from host.live.wire import Packet
@@ -37,6 +40,8 @@ class Nursery:
         self._ahead = ahead
         self._channel: Channel[Packet] | None = None
         self._template: Channel[Packet] | None = None
+        self._sources: Mapping[str, bytes] = {}
+        self._looks_at_sources = False
         self._adopt(zygote)
 
     def bear(self, request: Fork, socket_fd: int) -> Channel[Packet]:
@@ -44,6 +49,8 @@ class Nursery:
 
         Returns whom it asked. Raises `Closed` when the new one is dead too.
         """
+        if self._looks_at_sources and not self._is_up_to_date():
+            self.release_template()
         if self._template is not None and request.entry == "worker":
             with contextlib.suppress(Closed):
                 return _ask(self._template, request, socket_fd)
@@ -59,15 +66,23 @@ class Nursery:
         """Whether who was asked is gone. It never says anything, so what can be read is the end of file."""
         return asked not in (self._channel, self._template) or bool(select.select([asked], [], [], 0)[0])
 
-    def use_template(self, sock: socket.socket) -> None:
-        """From now on workers come from the process at the other end."""
+    def use_template(self, sock: socket.socket, sources: Mapping[str, bytes]) -> None:
+        """From now on workers come from the process at the other end, which runs these files, by `digest`."""
         self._template = Channel(sock, msgspec.msgpack.Decoder(Packet))
+        self._sources = sources
+
+    def look_at_sources(self) -> None:
+        """From now on what was edited is what the next worker runs."""
+        self._looks_at_sources = True
 
     def release_template(self) -> None:
         """Workers come from the zygote again. Idempotent."""
         if self._template is not None:
             self._template.close()
             self._template = None
+
+    def _is_up_to_date(self) -> bool:
+        return self._template is None or all(_has_text(path, text) for path, text in self._sources.items())
 
     def close(self) -> None:
         """Let the zygote go, and the template: they read the end of file. Idempotent."""
@@ -82,6 +97,14 @@ class Nursery:
         self._channel.send(Log(), (self._log_fd,))
         self._channel.send(self._ahead)
         return self._channel
+
+
+def _has_text(path: str, text: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return digest(file.read()) == text
+    except OSError:
+        return False
 
 
 def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Packet]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -76,14 +76,14 @@ def launch(node: Node, slot: Slot) -> None:
         slot.settled.set()
 
 
-def bear(node: Node, slot: Slot) -> Process:
+def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker") -> Process:
     """A process that belongs to `slot`, not booted yet."""
     take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
     names = [resident.name for resident in node.directory.in_slot(slot.number)] or ["-"]
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
     group = _control_group(node, slot)
     title = f"enginehost: {node.spec.node}/{slot.number} {names[0]}{more}"
-    fork = Fork("worker", names[0], title, "" if group is None else group.folder)
+    fork = Fork(entry, names[0], title, "" if group is None else group.folder)
     return Process(node.nursery, node.reaper, fork, take, ended, node.control_groups, group)
 
 

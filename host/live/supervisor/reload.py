@@ -81,7 +81,7 @@ class Reload:
         self._old_ending = Ending()
         self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
         node.reloads[slot.number] = self
-        self._new = population.bear(node, slot)
+        self._new = population.bear(node, slot, "candidate")
         population.send_boot(node, slot, self._new, self._births, candidate=True)
         self._timer = self._set_deadline("importing")
 

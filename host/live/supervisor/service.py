@@ -122,7 +122,7 @@ class _Service:
         if failed is not None or self._stop.is_set():
             self._drain_ns = 0
             return EXIT_CODES["ok"] if failed is None else failed
-        self._nursery.release_template()
+        self._nursery.look_at_sources()
         self._node.phase = "running"
         self._node.event("up", "", pid=os.getpid())
         self._progress.tell(Response("node", [node_item(self._node)]))

@@ -124,6 +124,15 @@ class World:
         proc = Path("/proc", str(pid))
         return (proc / "cmdline").read_text().rstrip("\0"), (proc / "comm").read_text().strip()
 
+    def titled(self, title: str) -> list[int]:
+        """Those of `processes` that `ps` shows as this."""
+        found = []
+        for pid in self.processes():
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if self.shown(pid)[0] == title:
+                    found.append(pid)
+        return found
+
     def sessions(self, program: str) -> list[int]:
         """The sessions of those of `processes` that run this program."""
         found = []

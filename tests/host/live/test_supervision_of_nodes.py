@@ -225,6 +225,8 @@ def test_a_start_that_hangs_is_ended_and_tried_again(world: World) -> None:
     with world.up(world.spec(victim("a"), victim("b"), supervision=QUICK)) as node:
         flag = world.roots / "hang-at-import"
         flag.touch()
+        with (world.roots / "failing.py").open("a") as module:
+            module.write("# edited: whoever comes next imports it again\n")
         os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
         event(node, "start_timeout", "a")
         crashed = event(node, "crashed", "a", 2)
@@ -255,15 +257,19 @@ def test_a_limit_of_processor_time_ends_the_process_that_reached_it(world: World
         assert node.total("b") == 0
 
 
-def test_a_birth_that_dies_with_its_zygote_is_repeated_by_the_next_one(world: World) -> None:
+@pytest.mark.parametrize("parent", ["template", "zygote"])
+def test_a_birth_that_dies_with_who_was_asked_is_repeated_by_the_next_one(world: World, parent: str) -> None:
     """A slot is left without a process for ever, or a crash is told, and counted, of a process that never was."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=FREE)) as node:
-        workers = {item["pid"] for item in node.ps().values()}
-        (zygote,) = set(world.processes()) - workers - {node.pid}
-        os.kill(zygote, signal.SIGSTOP)
+        (asked,) = world.titled(f"enginehost: {parent}")
+        if parent == "zygote":
+            (template,) = world.titled("enginehost: template")
+            os.kill(template, signal.SIGKILL)
+            until(lambda: template not in world.processes(), "the end of the template")
+        os.kill(asked, signal.SIGSTOP)
         os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
         event(node, "crashed", "a")
-        os.kill(zygote, signal.SIGKILL)
+        os.kill(asked, signal.SIGKILL)
         event(node, "birth_repeated", "")
         until(lambda: is_up(node, "a"), "a birth by the next zygote")
         assert [crashed["pid"] != 0 for crashed in node.events("crashed", "a")] == [True]

@@ -131,9 +131,7 @@ def test_death_of_the_supervisor_is_death_of_all_and_the_next_start_works(world:
     """Workers outlive their supervisor, or what it left blocks its successor."""
     spec = world.spec(counter("a"), counter("b"))
     with world.up(spec) as node:
-        until(
-            lambda: len(world.processes()) == 4, "two workers, zygote and supervisor, and nobody who looks at families"
-        )
+        until(lambda: len(world.processes()) == 5, "two workers, template, zygote and supervisor, and nobody else")
         os.kill(node.pid, signal.SIGKILL)
         until(lambda: not world.processes(), "the end of all processes")
     with world.up(spec) as node:
@@ -213,9 +211,9 @@ def test_workers_outlive_the_zygote(world: World) -> None:
     """The death of the zygote ends workers, or makes restarts impossible."""
     with world.up(world.spec(counter("a"), counter("b"))) as node:
         node.send("b", "Add")
-        workers = {item["pid"] for item in node.ps().values()}
-        (zygote,) = set(world.processes()) - workers - {node.pid}
-        os.kill(zygote, signal.SIGKILL)
+        for title in ("enginehost: zygote", "enginehost: template"):
+            (pid,) = world.titled(title)
+            os.kill(pid, signal.SIGKILL)
         assert node.total("b") == 1
         os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
         until(lambda: node.events("restarted", "a"), "a restart without the old zygote")

@@ -1,4 +1,4 @@
-"""Where the first workers of a node come from, and when they come from elsewhere."""
+"""Where the workers of a node come from, and when they come from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from live_nodes import World, until
+from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec
 from host.live.packets import Channel
@@ -40,20 +40,66 @@ def importers(trace: Path) -> list[int]:
     return [int(line) for line in trace.read_text().split()]
 
 
-def test_families_are_imported_once_for_the_first_workers_and_by_each_later_one(world: World) -> None:
-    """Each of many workers imports and holds the same, or one that is restarted runs what was imported long ago."""
+def restart(node: LiveNode, name: str) -> int:
+    """Kill an engine's process; the new one."""
+    before = len(node.events("restarted", name))
+    os.kill(node.ps()[name]["pid"], signal.SIGKILL)
+    until(lambda: len(node.events("restarted", name)) > before, "the restart")
+    return int(node.ps()[name]["pid"])
+
+
+def test_families_are_imported_once_while_nobody_edits_them(world: World) -> None:
+    """False if each of many workers imported and held the same, or one that is restarted ran what was edited since."""
     engines, trace = family(world)
     with world.up(world.spec(*engines)) as node:
-        workers = {name: item["pid"] for name, item in node.ps().items()}
         (template,) = importers(trace)
-        assert template not in workers.values()
-        until(lambda: template not in world.processes(), "the end of who looked at families")
-        os.kill(workers["a"], signal.SIGKILL)
-        until(lambda: node.events("restarted", "a"), "the restart")
-        assert importers(trace) == [template, node.ps()["a"]["pid"]]
+        assert template not in {item["pid"] for item in node.ps().values()}
+        assert restart(node, "a") not in importers(trace)
+        source = world.roots / "traced.py"
+        source.write_text(source.read_text() + "\n")
+        edited = restart(node, "b")
+        assert importers(trace) == [template, edited]
+        until(lambda: template not in world.processes(), "the end of the template")
+        assert importers(trace) == [template, edited]
+        source.write_text(source.read_text().rstrip())
+        assert restart(node, "c") == importers(trace)[-1]
         assert [node.total(name) for name in "abc"] == [0, 0, 0]
         log = Path(node.spec.data, "supervisor.log").read_text()
-        assert log.count("a module speaks") == 2
+        assert log.count("a module speaks") == 3
+
+
+@pytest.mark.parametrize("change", ["imported", "removed"])
+def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: str) -> None:
+    """False if only the module of a family were looked at, or the supervisor stumbled over one that is gone."""
+    (world.roots / "beside.py").write_text("")
+    engines, trace = family(world, "import beside")
+    with world.up(world.spec(*engines)) as node:
+        if change == "imported":
+            (world.roots / "beside.py").write_text("EDITED = True\n")
+        else:
+            (world.roots / "traced.py").rename(world.roots / "traced.gone")
+            os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
+            until(lambda: node.events("crashed", "a"), "the crash")
+            (world.roots / "traced.gone").rename(world.roots / "traced.py")
+        assert restart(node, "b") in importers(trace)
+
+
+def test_a_reload_imports_for_itself(world: World) -> None:
+    """False if the new process of a reload were forked from one that has the module already."""
+    engines, trace = family(world)
+    with world.up(world.spec(*engines)) as node:
+        node.ask("reload", engine="a", timeout_ns=10_000_000_000)
+        assert len(importers(trace)) == 2
+        assert importers(trace)[1] == node.ps()["a"]["pid"]
+
+
+def test_a_template_that_was_killed_is_not_missed(world: World) -> None:
+    """False if births of a node that runs hung on a process that only makes them faster."""
+    engines, trace = family(world)
+    with world.up(world.spec(*engines)) as node:
+        (template,) = importers(trace)
+        os.kill(template, signal.SIGKILL)
+        assert restart(node, "a") == importers(trace)[-1]
 
 
 @pytest.mark.parametrize("more", [THREAD, OPENED])
@@ -72,7 +118,7 @@ def test_a_template_that_is_gone_is_not_missed() -> None:
     end.close()
     heard = Channel(theirs, msgspec.msgpack.Decoder(Log | Ahead | Fork))
     nursery = Nursery(StartedZygote(0, ours), 0, Ahead((), ()))
-    nursery.use_template(gone)
+    nursery.use_template(gone, {})
     asked = nursery.bear(Fork("worker", "a", "a"), 0)
     assert not nursery.has_lost(asked)
     packets = [heard.receive() for _ in range(3)]

@@ -46,7 +46,8 @@ class Revival:
     def run(self, found: Recovered, births: dict[str, wire.Birth]) -> list[Cell]:
         """The engines of the log go on; the supervisor hears of those it did not know, and what it took.
 
-        Those of `births`, which are ready once what this wrote is in the log.
+        Those of `births`, which are ready once what this wrote is in the log; also those that ended and whose last
+        outputs wait: their process is up, and nobody is to wait for whoever acknowledges them.
         """
         scheduler = self.scheduler
         scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
@@ -65,8 +66,10 @@ class Revival:
             fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
             fields["mode"] = stream.image.mode
             scheduler.report.happenings.append(Happening("recovered", name, fields))
-        for stream in found.leaving.values():
-            self._go_on(stream, None)
+        for name, stream in found.leaving.items():
+            cell = self._go_on(stream, None)
+            if name in births and births[name].spec.durability != "volatile":
+                known.append(cell)
         self._tell_found(found)
         for cell in others:
             scheduler.report.spawned.append(_as_child(cell, self.keeping.kept[cell.name]))

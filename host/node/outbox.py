@@ -5,7 +5,7 @@ What cannot leave now is *held* in the engine that sent it, under its target, in
 until all of it left. Causes, and what ends them:
 
     route  the target's slot is being looked up        `route`
-    stop   the target's mailbox is filling             `go` (or `restarted`, since a new process has said nothing)
+    stop   the target's mailbox is filling             `go`, or `go_all` of a process that is new in its slot
     room   the lane to the target's slot is full       `poll_room`, or the news that nobody reads it for now
 
 Numbers. Each stream (sender, target, mailbox) counts its messages from 1; its `Way` keeps the count while no outlet
@@ -156,7 +156,7 @@ class Outbox:
             here = way.cell = self._scheduler.cells.get(target)
         if here is not None:
             return post_here(self, self._scheduler, cell, way, here, mailbox, message)
-        if target in self.stops:
+        if target in self.stops and target not in self._degraded:
             return self._stopped(cell, target, mailbox, message)
         outlet = way.outlet or self._open(cell, way, target, mailbox)
         if outlet is None:
@@ -243,7 +243,8 @@ class Outbox:
             return
         if reason == DEGRADED:
             self._degraded.add(name)
-            self.go(name)
+            self.relief.forget(name)
+            self._retry(("stop", name))  # its last word stands, unheeded, until a new process says go for all
         else:
             self._degraded.discard(name)
         self._routes[name] = slot
@@ -253,10 +254,9 @@ class Outbox:
         self._retry(("room", slot))
 
     def stop(self, target: str, peer: int) -> None:
-        """`target`, in slot `peer`, wants nothing for now. Of one that nobody runs for now, it is an old word."""
-        if target not in self._degraded:
-            self.on_news()
-            self.stops[target] = peer
+        """`target`, in slot `peer`, wants nothing for now."""
+        self.on_news()
+        self.stops[target] = peer
 
     def go(self, target: str) -> None:
         """`target` takes messages again."""
@@ -279,8 +279,7 @@ class Outbox:
             self._post_held(cell, target)
 
     def restarted(self, peer: int) -> None:
-        """The slot has a new process: it has stopped nobody, and was stopped by nobody."""
-        self.go_all(peer)
+        """The slot has a new process, which nobody stopped yet. Whom it stops it says in its lane, after go for all."""
         for cell in self._scheduler.cells.values():
             self.signals.again(cell, peer)
 

@@ -4,8 +4,8 @@ Only the last word counts: a stop that has not left yet is replaced when go foll
 earlier stop may have left before.
 
 What was told outlives processes: a stop that a dead process had sent, or that a dead process had not read, lies in its
-lane until the next one reads it. News of a restart comes another way, earlier or later, and cannot undo that; only what
-follows in the same lane can. So
+lane until the next one reads it. News of a restart comes another way, earlier or later, and can neither undo that nor
+tell it from what the new process says; only what follows in the same lane can. So
 
     the receiver's slot has a new process   each of those that told the old one to stop says go (`again`)
     our own process is the new one          go for all engines of the slot (`begin`), where the lane was used before

@@ -33,21 +33,34 @@ def stand(node: LiveNode, name: str, number: int) -> None:
         until(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} stopped")
 
 
-def stop_unread(node: LiveNode) -> None:
-    """`full` stands at a choice, has more than it takes, and said so to `source`, whose process stands still.
+def send_unread(node: LiveNode) -> None:
+    """`full` stands at a choice and `source` sent it more than it takes; both processes stand still.
 
     They met before: over ZeroMQ nothing is sent to a process that never said hello.
     """
     node.send("source", "Pour", count=1, left=0)
-    until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] == 1, "the first")
+    until(lambda: seen(node) == 1, "the first")
     node.send("full", "Hold")
     until(lambda: node.states()["full"] == "suspended", "the choice")
     stand(node, "full", signal.SIGSTOP)
     node.send("source", "Pour", count=POURED, left=0)
-    until(lambda: node.ask("state", engine="source")[0]["state"]["made"] > POURED, "all sent")
+    until(lambda: made(node) > POURED, "all sent")
     stand(node, "source", signal.SIGSTOP)
+
+
+def stop_unread(node: LiveNode) -> None:
+    """`full` stands at a choice, has more than it takes, and said so to `source`, whose process stands still."""
+    send_unread(node)
     stand(node, "full", signal.SIGCONT)
     until(lambda: node.ps()["full"]["mailbox_depth"] == POURED, "all taken")
+
+
+def seen(node: LiveNode) -> int:
+    return int(node.ask("state", engine="full")[0]["state"]["seen"])
+
+
+def made(node: LiveNode) -> int:
+    return int(node.ask("state", engine="source")[0]["state"]["made"])
 
 
 def kill(node: LiveNode, name: str) -> None:
@@ -69,7 +82,7 @@ def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, 
         node.ask("answer", engine="full", choice="go")
         until(lambda: not node.ps()["full"]["mailbox_depth"], "room")
         node.send("source", "Pour", count=1, left=0)
-        until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] > POURED + 1, "what was sent after that")
+        until(lambda: seen(node) > POURED + 1, "what was sent after that")
 
 
 @pytest.mark.parametrize("durability", ["volatile", "crash"])
@@ -86,4 +99,30 @@ def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, dura
             node.ask("answer", engine="full", choice="go")
         node.send("source", "Pour", count=1, left=0)
         arrived = POURED + 2 if durability == "crash" else 1
-        until(lambda: node.ask("state", engine="full")[0]["state"]["seen"] >= arrived, "what was sent after that")
+        until(lambda: seen(node) >= arrived, "what was sent after that")
+
+
+@pytest.mark.parametrize("degraded", [False, True])
+@pytest.mark.parametrize("local", LOCALS)
+def test_news_of_a_restart_does_not_undo_a_stop_of_the_new_process(world: World, local: str, degraded: bool) -> None:
+    """False if a sender that reads its lane first took the new word there for that of the dead: mail has no bound."""
+    engines = [relay("full", "full", "crash"), relay("source", "full", "crash")]
+    supervision = SupervisionSpec(intensity=0, backoff_ns=0, budget=None) if degraded else FREE
+    with world.up(world.spec(*engines, supervision=supervision, transport=TransportSpec(local=local))) as node:
+        send_unread(node)
+        if degraded:
+            os.kill(node.ps()["full"]["pid"], signal.SIGKILL)
+            until(lambda: node.events("degraded", "full"), "the end of patience")
+            node.ask("restart", engine="full", timeout_ns=10_000_000_000)
+        else:
+            kill(node, "full")
+        until(lambda: node.states()["full"] == "suspended", "the choice again")
+        if local == "lane":
+            until(lambda: node.ps()["full"]["mailbox_depth"] >= POURED, "what lay in the lane, and a stop for it")
+        stand(node, "source", signal.SIGCONT)
+        for _ in range(5):
+            node.send("source", "Pour", count=400, left=0)
+        until(lambda: node.states()["source"] == "paused", "the stop")
+        assert node.ps()["full"]["mailbox_depth"] < 1_000
+        node.ask("answer", engine="full", choice="go")
+        until(lambda: seen(node) >= POURED + 2_001, "all")

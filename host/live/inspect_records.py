@@ -5,6 +5,7 @@ Apart from both, because the asking side imports nothing of the model.
 
 from __future__ import annotations
 
+import os
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -80,16 +81,35 @@ class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.template`).
 
-    `sources` are digests of the files whose code it then runs (`digest`).
+    `sources` are digests (`digest_of`) of the files whose code it then runs, and of the folders where it looked for
+    them.
     """
 
     stays: bool = False
     sources: dict[str, bytes] = {}
 
 
-def digest(source: bytes) -> bytes:
-    """What tells one text of a module from another."""
-    return blake2b(source, digest_size=16).digest()
+def digest_of(path: str) -> bytes:
+    """What tells a file's text from another, or the modules in a folder from others. Empty: it is neither."""
+    try:
+        if os.path.isdir(path):
+            return digest(" ".join(filter(_may_be_module, sorted(os.listdir(path)))).encode())
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                return digest(file.read())
+    except OSError:
+        pass
+    return b""
+
+
+def digest(text: bytes) -> bytes:
+    """As `digest_of`, of a text that was read."""
+    return blake2b(text, digest_size=16).digest()
+
+
+def _may_be_module(name: str) -> bool:
+    """Folders have no dot; what the interpreter makes beside modules is none."""
+    return name.endswith((".py", ".so")) or ("." not in name and name != "__pycache__")
 
 
 Record = Begin | FamilyReport | ValueFindings | Done

@@ -3,9 +3,10 @@
 It is forked from the zygote, imports the families, checks and reports them as any throw-away child does
 (`inspect_child`), and then stays: a worker forked from here finds its family imported, which would cost it 3 ms and
 2 MiB, and with a cryptographic library 9 ms and 5 MiB. It says which files it runs, with digests of their text. Once
-the node is up the supervisor reads these before each birth; when one has changed the template is let go, and workers,
-after a crash or by a spawn, are the zygote's again and import for themselves: code that was edited is the code that
-runs. The new process of a reload never comes from here.
+the node is up the supervisor reads these before each birth; when one has changed, or a module was added beside, the
+template is let go, and workers, after a crash or by a spawn, are the zygote's again and import for themselves: code
+that was edited is the code that runs. The same once somebody reloads. A file that a module reads when it is imported,
+and a library outside the roots, are as they were when the node started, until the first reload.
 
 A fork copies memory and the one thread that forks, nothing else. So a module that started a thread or a program, or
 opened something, when it was imported has to do that again in each process: then this one ends after its report
@@ -30,7 +31,7 @@ import msgspec
 from engines.model import Family
 from engines.model.load import sources_run
 from host.live.inspect_child import look, read_inquiry, send
-from host.live.inspect_records import Done, digest
+from host.live.inspect_records import Done, digest, digest_of
 from host.live.packets import Channel
 from host.live.title import show_title
 from host.live.worker.loading import keep_for_forks
@@ -54,10 +55,17 @@ def main(fd: int) -> None:
         keep_for_forks(families)
         gc.freeze()
         show_title("enginehost: template", "template")
-        send(fd, Done(True, {path: digest(source) for path, source in sources_run().items()}))
+        send(fd, Done(True, _sources(inquiry.roots)))
         serve(Channel(socket.socket(fileno=fd), msgspec.msgpack.Decoder(Fork)), supervisor)
     else:
         send(fd, Done())
+
+
+def _sources(roots: tuple[str, ...]) -> dict[str, bytes]:
+    """What this process runs, as it was read; and what else could be imported in its place, as it is."""
+    texts = sources_run()
+    folders = {*roots, *(os.path.dirname(path) for path in texts)}
+    return {path: digest(text) for path, text in texts.items()} | {path: digest_of(path) for path in folders}
 
 
 def _descriptors() -> list[str]:

@@ -1,9 +1,12 @@
 """Where processes come from: the zygote, held by its socket, and for workers the template, while it is up to date.
 
 The zygote is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
-socket. A zygote that died is replaced at the next request; workers are not its children and live on. The template
-(`host.live.template`) is a child of the zygote that has imported the node's families. Those that start a node come from
-it without a question; each later one only if the files it has imported have the same text still, else it is let go.
+socket. A zygote that died is replaced at the next request; workers are not its children and live on.
+
+The template (`host.live.template`) is a child of the zygote that has imported the node's families. Those that start a
+node come from it without a question; each later one only if nothing was edited that it has imported, nor added beside.
+It is let go for good by such an edit, by the first reload, since what that brings into force is what every later
+process has to run, and by a birth that it leaves unanswered.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from host.live.inspect_records import digest
+from host.live.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.supervisor.zygote_start import StartedZygote, exec_zygote
 from host.live.wire import Packet
@@ -49,7 +52,7 @@ class Nursery:
 
         Returns whom it asked. Raises `Closed` when the new one is dead too.
         """
-        if self._looks_at_sources and not self._is_up_to_date():
+        if request.entry == "candidate" or (self._looks_at_sources and not self._is_up_to_date()):
             self.release_template()
         if self._template is not None and request.entry == "worker":
             with contextlib.suppress(Closed):
@@ -66,8 +69,13 @@ class Nursery:
         """Whether who was asked is gone. It never says anything, so what can be read is the end of file."""
         return asked not in (self._channel, self._template) or bool(select.select([asked], [], [], 0)[0])
 
+    def distrust(self, asked: Channel[Packet]) -> None:
+        """Nothing came of what it was asked. A zygote is known to be gone by its end of file."""
+        if asked is self._template:
+            self.release_template()
+
     def use_template(self, sock: socket.socket, sources: Mapping[str, bytes]) -> None:
-        """From now on workers come from the process at the other end, which runs these files, by `digest`."""
+        """From now on workers come from the process at the other end, which runs `sources` (`inspect_records`)."""
         self._template = Channel(sock, msgspec.msgpack.Decoder(Packet))
         self._sources = sources
 
@@ -82,7 +90,7 @@ class Nursery:
             self._template = None
 
     def _is_up_to_date(self) -> bool:
-        return self._template is None or all(_has_text(path, text) for path, text in self._sources.items())
+        return self._template is None or all(digest_of(path) == text for path, text in self._sources.items())
 
     def close(self) -> None:
         """Let the zygote go, and the template: they read the end of file. Idempotent."""
@@ -97,14 +105,6 @@ class Nursery:
         self._channel.send(Log(), (self._log_fd,))
         self._channel.send(self._ahead)
         return self._channel
-
-
-def _has_text(path: str, text: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return digest(file.read()) == text
-    except OSError:
-        return False
 
 
 def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Packet]:

@@ -109,6 +109,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL. The end is reported as any other; one that has not said who it is loses its socket, and dies."""
         if self._pidfd < 0:
+            self._nursery.distrust(self._asked)
             self._hang_up()
             return
         with contextlib.suppress(ProcessLookupError):

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from live_nodes import LiveNode, World, until
 
-from host.config.spec import EngineSpec
+from host.config.spec import EngineSpec, SupervisionSpec
+from host.live.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.zygote_start import StartedZygote
@@ -68,7 +69,7 @@ def test_families_are_imported_once_while_nobody_edits_them(world: World) -> Non
         assert log.count("a module speaks") == 3
 
 
-@pytest.mark.parametrize("change", ["imported", "removed"])
+@pytest.mark.parametrize("change", ["imported", "removed", "added"])
 def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: str) -> None:
     """False if only the module of a family were looked at, or the supervisor stumbled over one that is gone."""
     (world.roots / "beside.py").write_text("")
@@ -76,6 +77,9 @@ def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: 
     with world.up(world.spec(*engines)) as node:
         if change == "imported":
             (world.roots / "beside.py").write_text("EDITED = True\n")
+        elif change == "added":
+            (world.roots / "beside").mkdir()
+            (world.roots / "beside" / "__init__.py").write_text("")
         else:
             (world.roots / "traced.py").rename(world.roots / "traced.gone")
             os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
@@ -85,12 +89,51 @@ def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: 
 
 
 def test_a_reload_imports_for_itself(world: World) -> None:
-    """False if the new process of a reload were forked from one that has the module already."""
+    """False if the new process of a reload, or one after it, were forked from one that has the module already."""
     engines, trace = family(world)
     with world.up(world.spec(*engines)) as node:
         node.ask("reload", engine="a", timeout_ns=10_000_000_000)
-        assert len(importers(trace)) == 2
-        assert importers(trace)[1] == node.ps()["a"]["pid"]
+        assert importers(trace)[1:] == [node.ps()["a"]["pid"]]
+        restarted = [restart(node, name) for name in "ab"]
+        assert importers(trace)[2:] == restarted
+
+
+@pytest.mark.parametrize("durability", ["volatile", "durable"])
+def test_what_a_reload_brought_into_force_stays(world: World, durability: str) -> None:
+    """False if a restart went back to what the node began with, and recovered the turns of one code with another."""
+    step = world.roots / "step.txt"
+    step.write_text("1")
+    source = (world.roots / "lasting.py").read_text()
+    assert "state.count + m.amount" in source
+    read = "from pathlib import Path\nSTEP = int(Path(__file__).with_name('step.txt').read_text())\n"
+    changed = source.replace("state.count + m.amount", "state.count + m.amount * STEP")
+    head, future, rest = changed.partition("from __future__ import annotations\n")
+    (world.roots / "stepping.py").write_text(head + future + read + rest)
+    with world.up(world.spec(EngineSpec("a", "stepping:LASTING", durability=durability))) as node:
+        node.send("a", "Add", amount=1)
+        step.write_text("100")
+        node.ask("reload", engine="a", timeout_ns=10_000_000_000)
+        node.send("a", "Add", amount=1)
+        restart(node, "a")
+        node.send("a", "Add", amount=1)
+        assert node.total("a") == (201 if durability == "durable" else 100)
+
+
+def test_a_template_that_does_not_answer_is_let_go(world: World) -> None:
+    """False if births hung on it again and again, and engines became degraded that did nothing wrong."""
+    engines, trace = family(world)
+    supervision = SupervisionSpec(backoff_ns=0, start_ns=1_000_000_000)
+    with world.up(world.spec(*engines, supervision=supervision)) as node:
+        (template,) = importers(trace)
+        os.kill(template, signal.SIGSTOP)
+        assert restart(node, "a") == importers(trace)[-1]
+        assert len(node.events("start_timeout", "a")) == 1
+
+
+def test_what_is_no_file_of_text_has_no_digest(tmp_path: Path) -> None:
+    """False if the supervisor waited for whoever writes into a pipe that lies where a module was."""
+    os.mkfifo(tmp_path / "module.py")
+    assert digest_of(str(tmp_path / "module.py")) == digest_of(str(tmp_path / "nothing")) == b""
 
 
 def test_a_template_that_was_killed_is_not_missed(world: World) -> None:

@@ -20,6 +20,10 @@ from host.live.journal.folder import sync_folder
 LIVES: Final = "lives"
 
 
+LIVES_MAX: Final = 1 << 31
+"""More than any node lives, or seconds since 1970 until 2038; epochs have room for it."""
+
+
 def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
     """The number of this life, from 1. Called under the lock of the data folder. Raises OSError.
 
@@ -51,9 +55,7 @@ def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
 def _lived(folder: str, path: str) -> int:
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            return int(file.read())
+            counted = file.read()
     except FileNotFoundError:
-        has_logs = any(entry.is_dir() for entry in os.scandir(folder))
-    except ValueError:
-        has_logs = True
-    return int(time.time()) if has_logs else 0
+        return int(time.time()) if any(entry.is_dir() for entry in os.scandir(folder)) else 0
+    return int(counted) if counted.isdecimal() and int(counted) < LIVES_MAX else int(time.time())

@@ -234,7 +234,9 @@ def test_children_and_neighbours_survive(world: World, mode: str) -> None:
         assert node.total("a/c") == 6
 
 
-@pytest.mark.parametrize("content", [None, "", "xx"], ids=["removed", "empty", "no number"])
+@pytest.mark.parametrize(
+    "content", [None, "", "xx", "-5", str(1 << 40)], ids=["removed", "empty", "no number", "negative", "huge"]
+)
 def test_a_count_of_lives_that_is_lost_costs_no_message(world: World, content: str | None) -> None:
     """Messages of a new life are taken for repeats without a word, because nobody knows how many lives there were."""
     spec = world.spec(lasting("a", "durable"), supervision=FREE)

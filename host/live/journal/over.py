@@ -93,7 +93,7 @@ def try_remove(folder: str) -> bool:
 def finish_removals(journal: str) -> None:
     """Remove what a life before was removing when it ended. Raises OSError."""
     for entry in os.scandir(journal):
-        if entry.name.startswith(GONE):
+        if entry.name.startswith(GONE) and entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
 
 

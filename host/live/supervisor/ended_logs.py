@@ -2,10 +2,12 @@
 
 What may be removed: a log that is marked as over, and whose child no parent will spawn again. That is known of a child
 that ended in this life once its parent answered behind the news (`farewell`), and of marks of earlier lives once all
-slots run, since each parent tells of the children it has before it is ready. A slot that does not, because it is
-degraded, may have such a parent: then older logs stay. States and crash points: `host.live.journal.over`.
+slots with a journal run, since each parent tells of the children it has before it is ready. One that does not, because
+it is degraded or finished, may have such a parent: then older logs stay. States and crash points:
+`host.live.journal.over`.
 
-Files are looked at and removed in a thread, so that the loop does not wait for a disk.
+Files are looked at and removed in a thread, so that the loop does not wait for a disk. What a disk refuses is told once
+(`logs_kept`), and tried again by the next life.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from host.node.journal.retention import Over, over_at
 
 if TYPE_CHECKING:
     from host.live.supervisor.node import Node
+    from host.live.supervisor.slots import Slot
 
 REMOVED_MAX: Final = 1_000
 """Logs removed at one go."""
@@ -51,7 +54,14 @@ class EndedLogs:
             return
         looks = not self._has_looked and node.phase == "running" and _all_run(node)
         if looks or self._confirmed or over_at(self._known.values(), time.time_ns(), *_bounds(node)):
-            self._task = asyncio.get_running_loop().create_task(self._work(node, looks))
+            self._task = asyncio.get_running_loop().create_task(self._try_work(node, looks))
+
+    async def _try_work(self, node: Node, looks: bool) -> None:
+        try:
+            await self._work(node, looks)
+        except OSError as error:
+            self._life = 0
+            node.event("logs_kept", "", reason=str(error))
 
     async def _work(self, node: Node, looks: bool) -> None:
         if looks:
@@ -72,7 +82,12 @@ def _bounds(node: Node) -> tuple[int, int]:
 
 
 def _all_run(node: Node) -> bool:
-    return all(slot.state == "running" for slot in node.slots.values())
+    return all(slot.state == "running" or not _has_journal(node, slot) for slot in node.slots.values())
+
+
+def _has_journal(node: Node, slot: Slot) -> bool:
+    """A child has its parent's durability, so without a journal there is no child with one."""
+    return any(resident.spec.durability != "volatile" for resident in node.directory.in_slot(slot.number))
 
 
 def _look(data: str, life: int, again: frozenset[str]) -> dict[str, Over]:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from live_nodes import LiveNode, World, until
 
-from host.config.spec import EngineSpec, JournalSpec, NodeSpec, SupervisionSpec
+from host.config.spec import ChildSpec, EngineSpec, JournalSpec, NodeSpec, SupervisionSpec
 from host.live.control.launch import Launch
 from host.live.journal.data_folder import find_logs, log_folder
 from host.live.journal.elsewhere import HOMES, Elsewhere, refuse_elsewhere
@@ -109,6 +109,39 @@ def test_logs_that_are_over_are_removed_as_the_node_file_says(world: World, mode
         bear(node, 2)
         node.end()
     assert {item["finding"] for item in verify(find_logs(str(world.folder / "test")))} == {""}
+
+
+def test_who_has_no_journal_and_what_is_no_log_keep_no_logs(world: World) -> None:
+    """False if removal waited for an engine that finished and can be no parent, or stumbled over a file each second."""
+    with world.up(family(world, "crash")) as node:
+        bear(node, 3)
+        until(lambda: len(over(world)) == 3, "marks")
+        node.end()
+    (world.folder / "test" / "journal" / f"{GONE}file").write_text("no log\n")
+    spec = family(world, "crash", journal=JournalSpec(retain_bytes=0))
+    once = EngineSpec("once", "failing:VICTIM", child=ChildSpec(restart="temporary"))
+    with world.up(msgspec.structs.replace(spec, engines=(*spec.engines, once))) as node:
+        os.kill(node.ps()["once"]["pid"], signal.SIGKILL)
+        until(lambda: node.events("finished", "once"), "the end of an engine")
+        until(lambda: not logs(world), "the removal of logs of earlier lives")
+        assert node.events("internal_error") == []
+
+
+def test_what_a_disk_refuses_is_told_once(world: World) -> None:
+    """False if a folder that nobody may change filled the log of the supervisor, or ended it."""
+    with world.up(family(world, "crash")) as node:
+        bear(node, 2)
+        until(lambda: len(over(world)) == 2, "marks")
+        node.end()
+    for path in logs(world).values():
+        (path / "lock").unlink()
+        (path / "lock").mkdir()
+    with world.up(family(world, "crash", journal=JournalSpec(retain_bytes=0))) as node:
+        (kept,) = until(lambda: node.events("logs_kept"), "the word of it")
+        assert "lock" in kept["reason"]
+        bear(node, 2)
+        assert len(node.events("logs_kept")) == 1
+        assert node.events("internal_error") == []
 
 
 def test_by_default_they_stay(world: World) -> None:

@@ -9,6 +9,9 @@ from typing import Final
 from host.live.supervisor.runtime_dir import lock_data
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+IN_THE_WAY: Final = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST})
+"""A folder where a file of ours belongs, or the other way round."""
+
 _ANOTHER: Final = "name another folder as `data`"
 
 
@@ -42,6 +45,8 @@ def no_place(data: str, error: OSError) -> NoPlace:
     found = error.strerror or str(error)
     if error.errno in NO_ROOM:
         return NoPlace(data, found, f"make room there, or {_ANOTHER}")
+    if error.errno in IN_THE_WAY and isinstance(error.filename, str):
+        return NoPlace(data, f"{error.filename}: {found}", f"move away what is in the way there, or {_ANOTHER}")
     return NoPlace(data, found, f"let this user write there, or {_ANOTHER}: one on a disk that can be written")
 
 

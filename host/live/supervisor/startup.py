@@ -18,7 +18,7 @@ import msgspec
 
 from host.config.spec import NodeSpec
 from host.live.control.protocol import EXIT_CODES, Response
-from host.live.supervisor.data_place import NO_ROOM, NoPlace, no_place, take_place
+from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
 from host.live.supervisor.zygote_start import StartedZygote
@@ -109,7 +109,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
     except NoPlace as error:
         return _say_no_place(progress, error)
     except (OSError, Closed) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in NO_ROOM | IN_THE_WAY:
             return _say_no_place(progress, no_place(data, error))
         return _give_up(progress, "failed", f"the node cannot start: {error}")
     finally:

@@ -65,6 +65,21 @@ def test_a_file_in_the_way(folder: Path) -> None:
     assert f"cannot be kept in {folder}/there/below: {folder}/there is a file" in up(folder, "there/below")
 
 
+@pytest.mark.parametrize("name", ["lock", "supervisor.log", "journal/lives", "journal"])
+def test_something_else_where_a_file_of_ours_belongs(folder: Path, name: str) -> None:
+    """False if it had to be guessed what in the folder is in the way."""
+    there = folder / "full" / name
+    if name == "journal":
+        there.parent.mkdir()
+        there.write_text("")
+    else:
+        there.mkdir(parents=True)
+    said = up(folder, "full")
+    assert "node.yaml:2:7: the node's data cannot be kept in" in said
+    assert f"{folder}/full/{name}" in said
+    assert "move away what is in the way there" in said
+
+
 def test_a_link_that_leads_nowhere(folder: Path) -> None:
     """False if the link were called a file that exists."""
     (folder / "link").symlink_to("nowhere")

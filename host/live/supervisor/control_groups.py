@@ -113,7 +113,8 @@ class ControlGroup:
 
 
 class ControlGroups:
-    """All groups of a node, for the supervisor's event loop. Nothing here waits.
+    """All groups of a node, for the supervisor's event loop. Nothing here waits, but for another node that divides
+    the same home at that moment.
 
     Args:
         home: where they are made, or why nowhere.

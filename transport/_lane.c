@@ -657,14 +657,15 @@ static int look(Link *self, struct epoll_event *events, int64_t timeout_ns)
     return count < 0 ? 0 : count;
 }
 
-/* Blocks once while armed. Events, or -1 with an exception; 0 also after a signal. */
-static int sleep_once(Link *self, struct epoll_event *events, int64_t deadline_ns)
+/* Blocks once while armed, unless there is news. Events, or -1 with an exception; 0 also after a signal. */
+static int sleep_once(Link *self, struct epoll_event *events, int64_t deadline_ns, int *news)
 {
     struct core *core = &self->core;
     int count = 0, error = 0;
     int64_t trim_ns = core_trim(core);
     core_arm(core);
-    if (!core_news(core)) {
+    *news = core_news(core);
+    if (!*news) {
         self->sleeping = 1;
         core->blocks++;
         Py_BEGIN_ALLOW_THREADS
@@ -699,8 +700,9 @@ static int watched_among(const Link *self, const struct epoll_event *events, int
 static int wait_asleep(Link *self, struct epoll_event *events, int64_t deadline_ns)
 {
     for (;;) {
-        int count = sleep_once(self, events, deadline_ns);
-        if (count < 0 || watched_among(self, events, count) || core_news(&self->core))
+        int news, count = sleep_once(self, events, deadline_ns, &news);
+        /* `news` first: that there is room is said once */
+        if (count < 0 || news || watched_among(self, events, count) || core_news(&self->core))
             return count;
         if (deadline_ns >= 0 && clock_ns(CLOCK_MONOTONIC) >= deadline_ns)
             return count;

@@ -1,4 +1,7 @@
-"""Builds the C tests of the lanes: `native/*.c` over the core's headers, or over a copy with a planted mistake."""
+"""Builds the C tests of the lanes: `native/*.c` over the core's headers, or over a copy with a planted mistake.
+
+And the extension itself, with a call at each of the core's named steps.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Mapping, Sequence
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
@@ -43,18 +50,36 @@ def step_names() -> list[str]:
 
 def build(folder: Path, source: str, flags: Sequence[str] = (), mistakes: Mistakes | None = None) -> Path:
     """Compile `native/<source>.c` in a folder; skips when there is no library for a sanitizer that is asked for."""
-    headers, program = folder / "core", folder / source
-    shutil.copytree(CORE, headers, ignore=lambda _, names: [name for name in names if not name.endswith(".h")])
+    program = folder / source
+    compile_to(program, folder / "core", HERE / f"{source}.c", [*flags, "-pthread"], mistakes)
+    return program
+
+
+def build_extension(folder: Path, mistakes: Mistakes | None = None) -> ModuleType:
+    """`transport._lane` beside the one that is installed; it calls `sys.lane_step(name)` where it holds the lock."""
+    library = folder / f"_lane{EXTENSION_SUFFIXES[0]}"
+    flags = ["-shared", "-fPIC", "-I", sysconfig.get_path("include"), "-include", str(HERE / "step_call.h")]
+    compile_to(library, folder / "core", folder / "core" / "_lane.c", flags, mistakes)
+    loader = ExtensionFileLoader("_lane", str(library))
+    spec = spec_from_loader("_lane", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def compile_to(to: Path, core: Path, source: Path, flags: Sequence[str], mistakes: Mistakes | None) -> None:
+    """Compile a source over a copy of the core, with mistakes if any."""
+    shutil.copytree(CORE, core, ignore=lambda _, names: [name for name in names if not name.endswith((".h", ".c"))])
     for name, (what, instead) in (mistakes or {}).items():
-        text = (headers / name).read_text()
+        text = (core / name).read_text()
         assert text.count(what) == 1, f"{name} has {text.count(what)} times {what!r}"
-        (headers / name).write_text(text.replace(what, instead))
-    sources = ["-I", str(headers), "-I", str(HERE), str(HERE / f"{source}.c"), "-o", str(program), "-pthread"]
-    done = subprocess.run([COMPILER or "gcc", *FLAGS, *QUIET, *flags, *sources], capture_output=True, text=True)
+        (core / name).write_text(text.replace(what, instead))
+    words = [*FLAGS, *QUIET, *flags, "-I", str(core), "-I", str(HERE), str(source), "-o", str(to)]
+    done = subprocess.run([COMPILER or "gcc", *words], capture_output=True, text=True)
     if "cannot find -l" in done.stderr or "cannot find lib" in done.stderr:
         pytest.skip(f"no library for {flags[0]}")
     assert done.returncode == 0, done.stderr
-    return program
 
 
 def run(program: Path, *words: object) -> subprocess.CompletedProcess[str]:

@@ -586,12 +586,8 @@ static PyObject *link_has_room(Link *self, PyObject *number)
     struct lane *lane = attached_lane(self, peer);
     if (lane == NULL)
         return NULL;
-    int verdict = core_room(&self->core, peer, &finding);
-    if (verdict < 0)
-        return break_lane(self, peer, &finding);
-    if (verdict > 0)
-        self->core.waiting &= ~bit(peer);
-    return PyBool_FromLong(verdict);
+    int verdict = core_ask_room(&self->core, peer, &finding);
+    return verdict < 0 ? break_lane(self, peer, &finding) : PyBool_FromLong(verdict);
 }
 
 static PyObject *link_published(Link *self, PyObject *number)

@@ -392,6 +392,19 @@ static int core_room(struct core *core, unsigned peer, struct finding *finding)
     return verdict;
 }
 
+/* `core_room` for who waits: a yes ends that, a no is a refusal. The news may have been said, and others sent since. */
+static int core_ask_room(struct core *core, unsigned peer, struct finding *finding)
+{
+    struct lane *lane = &core->lanes[peer];
+    int verdict = core_room(core, peer, finding);
+    if (verdict != 0) {
+        core->waiting &= ~bit(peer);
+        return verdict;
+    }
+    core->waiting |= bit(peer);
+    return lane->wanted != 0 ? 0 : lane_refuse(lane, 1);
+}
+
 enum { SEND_DONE = 1, SEND_REFUSED = 0, SEND_BROKEN = -1, SEND_ERRNO = -2 };
 
 /* Copies a message of `bytes`, in parts, into a block, and its record into a frame of its own, which is published at

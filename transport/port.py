@@ -159,7 +159,7 @@ class Link(Protocol):
 
     def has_room(self, peer: int, /) -> bool:
         """Whether a lane that answered False has at least half its capacity free again, and place for a large message
-        if it refused one."""
+        if it refused one. Another False is as good as a refusal: `wait` says when that has changed."""
 
     def published(self, peer: int, /) -> int:
         """How far the lane to a peer is published: a position that rises with what a flush publishes. Raises `Closed`.

@@ -114,10 +114,10 @@ class SendingLane:
             self.pledged = 0
 
     def room(self) -> bool:
-        """Whether half the capacity is free, and what the last refused message needs."""
-        if self.free_bytes() < max(self.capacity // 2, self.wanted):
-            return False
-        if self.wanted_large and self.arena is not None and not self.arena.has(self.wanted_large):
+        """Whether half the capacity is free, and what the last refused message needs. A no is a refusal itself."""
+        is_short = self.free_bytes() < max(self.capacity // 2, self.wanted)
+        if is_short or (self.wanted_large and self.arena is not None and not self.arena.has(self.wanted_large)):
+            self.wanted = self.wanted or 1
             return False
         self.wanted = self.wanted_large = 0
         return True

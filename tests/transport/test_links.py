@@ -204,6 +204,29 @@ def test_a_sleeping_sender_is_woken_by_room(world: World) -> None:
     assert time.monotonic() - began < DEADLINE_S / 2
 
 
+def test_room_that_others_took_is_said_again(world: World) -> None:
+    """If false, a sender whose room was taken between the news and its look would sleep until its time-out."""
+    one, two = world.two()
+    refused, other = one.outlet(2, "a", "b", 0, 1, 0), one.outlet(2, "c", "b", 0, 1, 0)
+    while refused.send(number(refused.next_n, 1000)):
+        pass
+    world.receive(two, refused.next_n)
+    deadline = Deadline("release")
+    while one.released(2) < one.published(2):
+        deadline.check()
+        one.wait(1_000_000)
+    one.wait(0)  # that there is room is said here, if not before
+    while other.next_n < refused.next_n * 2 // 3:
+        assert other.send(number(other.next_n, 1000))
+    assert not one.has_room(2)
+    one.flush()
+    receive(two, other.next_n)
+    began = time.monotonic()
+    one.wait(DEADLINE_NS)
+    assert time.monotonic() - began < DEADLINE_S / 2
+    assert one.has_room(2)
+
+
 def test_exactly_the_unreleased_come_again(world: World) -> None:
     """If false, release would forget too much or too little."""
     one, two = world.two()

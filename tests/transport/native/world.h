@@ -159,10 +159,9 @@ static int try_send(struct core *core, struct stream *stream)
 static void await_room(struct core *core, unsigned peer)
 {
     struct finding finding;
-    for (int verdict; (verdict = core_room(core, peer, &finding)) != 1;) {
+    for (int verdict; (verdict = core_ask_room(core, peer, &finding)) != 1;) {
         if (verdict < 0)
             fail("slot %u to %u: %s", core->slot, peer, finding.text);
-        core->waiting |= bit(peer);
         nap(core, STALL_NS);
     }
 }

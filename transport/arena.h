@@ -320,8 +320,10 @@ static void arena_forget(struct arena *arena, struct lane *lane, unsigned peer)
         uint64_t returned = known ? atomic_load_explicit(&lane->far_mark->returned, memory_order_acquire) : 0;
         atomic_store_explicit(&lane->own->lent, returned, memory_order_release);
     }
-    for (uint64_t left = arena->lent_to[peer]; left; left &= left - 1)
-        atomic_store_explicit(&arena->out->blocks[__builtin_ctzll(left)].bytes, 0, memory_order_relaxed);
+    /* those it returned too: the slot's next process, which is not linked with it, would take them for lent */
+    for (unsigned block = 0; block < BLOCKS; block++)
+        if (word_of(&arena->out->blocks[block].peer) == peer)
+            atomic_store_explicit(&arena->out->blocks[block].bytes, 0, memory_order_relaxed);
     arena->lent_to[peer] = 0;
 }
 

@@ -359,6 +359,25 @@ def test_a_detached_peer_leaves_its_blocks(small: LaneWorld) -> None:
         one.attach(2, *small.descriptors(2))
 
 
+@pytest.mark.parametrize("is_told", ["the process before", "the next one"])
+def test_what_a_detached_peer_returned_is_free_for_the_next_process(small: LaneWorld, is_told: str) -> None:
+    """If false, a large message to who is left would be refused for good once a slot was dissolved."""
+    one, two = small.two()
+    outlet = one.outlet(2, "a", "b", 0, 1, 0)
+    views: list[Payload] = []
+    while outlet.send(number(outlet.next_n, 5000)):
+        views += [payload for frame in receive(two, 1) for payload in frame.payloads]
+    views.clear()
+    assert one.has_room(2), "it knows what was returned"
+    if is_told == "the process before":
+        one.detach(2)
+    one.close()
+    one = small.open(1, 3)
+    if is_told == "the next one":
+        one.detach(2)
+    assert one.outlet(3, "a", "c", 0, 1, 0).send(number(0, 5000))
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "finding"),
     [

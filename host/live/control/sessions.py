@@ -25,7 +25,7 @@ import msgspec
 
 from host.live.supervisor.slots import Memory, Slot
 from host.live.wire import Letter
-from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Closed, Frame, Link, Outlet
+from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link, Outlet
 
 ID_PREFIX: Final = "id."
 ID_EPOCH: Final = 1
@@ -66,12 +66,21 @@ class Session:
 class Sessions:
     """All sessions of a node, and the link of slot 0."""
 
-    def __init__(self, memory: Memory, link: Link, attach: Attacher, on_late: Callable[[Frame], None]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        link: Link,
+        attach: Attacher,
+        on_late: Callable[[Frame], None],
+        on_broken: Callable[[str], None],
+    ) -> None:
+        """`on_late` gets what comes for nobody, `on_broken` what a lane was found to be."""
         self.memory = memory
         self.epoch = 1
         self._link = link
         self._attach = attach
         self._on_late = on_late
+        self._on_broken = on_broken
         self._numbers = itertools.count(1)
         self._last = 0
         self._open: dict[str, Session] = {}
@@ -172,7 +181,12 @@ class Sessions:
             self._loop.call_soon(self._take_mail)
 
     def _take_some(self) -> bool:
-        frames = self._link.drain(DRAIN_MESSAGES)
+        """Whether there was anything. A lane that breaks is detached, and may not keep the others from being heard."""
+        try:
+            frames = self._link.drain(DRAIN_MESSAGES)
+        except Broken as error:
+            self._on_broken(str(error))
+            return True
         for frame in frames:
             self._deliver(frame)
         self._link.release()

@@ -205,7 +205,7 @@ class _Service:
         node.control_groups = ControlGroups(find_home(), self._spec.node, self._data, node.event)
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
-        node.sessions = Sessions(memory, link, attach, self._bury)
+        node.sessions = Sessions(memory, link, attach, self._bury, self._lose_lane)
         node.sessions.epoch = node.epoch + 1
         return node
 
@@ -278,6 +278,9 @@ class _Service:
         item = {"engine": engine, "reason": reason, "detail": detail}
         self._faults.append(item)
         self._progress.tell(Response("failed", [item], last=False))
+
+    def _lose_lane(self, finding: str) -> None:
+        self._node.event("lane_broken", "", finding=finding)
 
     def _bury(self, frame: Frame) -> None:
         """Mail for a session that is over."""

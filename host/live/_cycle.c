@@ -63,9 +63,14 @@ static int commit_log(Cycle *self)
     return wanted < 0 ? -1 : 0;
 }
 
+/* What left is published, which may fill an engine with what it keeps: acknowledgements ring no bell. 0, or -1. */
 static int say_flushed(Cycle *self)
 {
-    return self->ledger.kept == NULL || ledger_ask(self->ledger.flushed) >= 0 ? 0 : -1;
+    if (self->ledger.kept == NULL)
+        return 0;
+    int wanted = ledger_ask(self->ledger.flushed);
+    self->is_wanted |= wanted > 0;
+    return wanted < 0 ? -1 : 0;
 }
 
 /* One cycle: the messages taken, or -1 with an exception. `*left`: Python finishes it, with these frames. */

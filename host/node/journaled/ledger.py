@@ -22,5 +22,5 @@ class Ledger(NamedTuple):
     """The batch is in the log when this returns; whether the caller has something to see to before it sleeps."""
     left: Callable[[Kept, Way, Course, int], None]
     """Outputs up to this number were given to the course's outlet."""
-    flushed: Callable[[], object]
-    """What left is published."""
+    flushed: Callable[[], bool]
+    """What left is published; whether the caller has something to see to before it sleeps."""

@@ -121,8 +121,8 @@ class JournaledOutbox(Outbox):
         """Outputs up to number `n` were given to the outlet of their course."""
         self._sent.setdefault(course.peer, {})[kept.cell.name, way] = (kept, n)
 
-    def flushed(self) -> None:
-        """What left over links is published."""
+    def flushed(self) -> bool:
+        """What left over links is published; whether an engine waits for acknowledgements now."""
         for peer, sent in self._sent.items():
             try:
                 position = self._positions.published(peer)
@@ -132,6 +132,7 @@ class JournaledOutbox(Outbox):
             self._flying.setdefault(peer, deque()).append((position, made))
         self._sent.clear()
         self._hold_full()
+        return self.has_full
 
     def hear_released(self) -> None:
         """Acknowledge what receivers have released."""

@@ -87,10 +87,11 @@ def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any]) -> l
 
 
 class World:
-    """A worker in this process, and slot 2, where `p` and `q` are."""
+    """A worker in this process, and slot 2, where `p` and `q` are. No sleep is long while `ready` is readable."""
 
-    def __init__(self, worker: Worker, peer: Any, supervisor: Any, set_time: Callable[[int], None]) -> None:
+    def __init__(self, worker: Worker, peer: Any, supervisor: Any, set_time: Callable[[int], None], ready: int) -> None:
         self.worker = worker
+        self.ready = ready
         self.peer = peer
         self.supervisor = supervisor
         self.set_time = set_time
@@ -192,7 +193,7 @@ def world(
             now[0] += by_ns
 
         if "e" in worker.scheduler.cells:
-            made = World(worker, peer, supervisor, later)
+            made = World(worker, peer, supervisor, later, ready)
             if in_c:
                 made.use(worker._ledger() if isinstance(worker, JournaledWorker) else None)
             yield made

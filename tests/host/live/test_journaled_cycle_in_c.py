@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +26,9 @@ from host.node.journal.records import StreamImage
 from transport.native import native_available, native_reason
 
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
+
+PATIENCE_S = 5
+"""Far more than a cycle takes."""
 
 LAWS = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -112,3 +118,22 @@ def test_the_log_has_the_mail_before_its_heads_move(tmp_path: Path) -> None:
         fast.play(Step(1, "p", 0, [Ping(2, 9, "q")]))
         assert seen[0] == (before, 0, 2)
         assert peer.released(1) > before
+
+
+def test_c_does_not_sleep_on_acknowledgements(tmp_path: Path) -> None:
+    """False if an engine that C made keep too much stood until other mail came: receivers that release ring no bell."""
+    with world(PLAYER, {}, True, str(tmp_path), "crash") as fast:
+        fast.play(Step(0, "p", 0, [Serve("q", 5)]))
+        worker = fast.worker
+        assert isinstance(worker, JournaledWorker)
+        worker.keeping.unacked_bytes_max = 1
+        fast.send(Step(1, "p", 0, [Ping(turn, 9, "q") for turn in range(3)]))
+        os.eventfd_read(fast.ready)
+        alarm = Timer(PATIENCE_S, os.eventfd_write, (fast.ready, 1))
+        alarm.start()
+        begun = time.monotonic()
+        assert worker.is_calm
+        assert worker._common() is None
+        alarm.cancel()
+        assert worker.outbox.has_full
+        assert time.monotonic() - begun < PATIENCE_S / 2

@@ -15,7 +15,7 @@ does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, in_parts, view
@@ -257,6 +257,12 @@ class Outbox:
         """`target`, in slot `peer`, wants nothing for now."""
         self.on_news()
         self.stops[target] = peer
+
+    def inherit(self, stops: Mapping[str, int]) -> None:
+        """Stops that the process before was told. Who said them may have ended since: the node is asked."""
+        self.stops.update(stops)
+        for target in stops:
+            self._ask(target)
 
     def go(self, target: str) -> None:
         """`target` takes messages again."""

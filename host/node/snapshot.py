@@ -144,7 +144,7 @@ def revive(
 ) -> None:
     """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` sees each before its mail."""
     scheduler.ended.update(dict.fromkeys(image.ended))
-    scheduler.outbox.stops.update(image.stops)
+    scheduler.outbox.inherit(image.stops)
     for one in revived:
         cell = Cell(one.family, one.configuration, one.env, one.image.mailboxes)
         fill(cell, one.image)

@@ -133,6 +133,19 @@ def test_what_is_held_leaves_in_the_new_process_in_order() -> None:
     assert fresh.state("asker") == Said(("no", *(f"#{n}" for n in range(20))))
 
 
+def test_a_stop_of_who_ended_meanwhile_holds_nobody() -> None:
+    """False if an engine waited for ever for who ended while a reload was under way."""
+    inline = node()
+    inline.run_until_idle()
+    inline.scheduler.outbox.stop("gone", 5)
+    fresh = moved(inline)
+    fresh.run_until_idle()
+    fresh.send("forwarder", Pass(Ref("gone"), 1))
+    fresh.run_until_idle()
+    assert not fresh.scheduler.cells["forwarder"].held
+    assert fresh.report.take_letters()[0] == {"unknown": 1}
+
+
 def test_a_question_keeps_its_deadline() -> None:
     """False if a reload gave a user more time, or less."""
     inline = node()

@@ -35,19 +35,20 @@ def link(node: Node, one: int, other: int) -> None:
     """Attach two slots to each other, once."""
     if one == other or other in node.slots[one].linked:
         return
-    node.slots[one].linked.add(other)
-    _attach(node, node.slots[one].process, other)
+    _link(node, node.slots[one], other)
     if other == SLOT_SUPERVISOR:
         node.sessions.attach(node.slots[one])
     else:
-        node.slots[other].linked.add(one)
-        _attach(node, node.slots[other].process, one)
+        _link(node, node.slots[other], one)
 
 
 def attach_all(node: Node, slot: Slot, process: Process) -> None:
-    """Give a process that is new in `slot` all peers of the slot."""
+    """Give a process that is new in `slot` all peers of the slot, and the end of those that are gone: large messages
+    which they had are theirs until then, and the news may have found nobody, or a process that handed over."""
     for peer in sorted(slot.linked):
         _attach(node, process, peer)
+    for peer in sorted(slot.left):
+        process.send(Detach(peer))
 
 
 def tell_restarted(node: Node, slot: Slot) -> None:
@@ -84,6 +85,7 @@ def detach(node: Node, slot: Slot) -> None:
     """A slot is dissolved: its peers forget it."""
     for peer in slot.linked - {SLOT_SUPERVISOR}:
         node.slots[peer].linked.discard(slot.number)
+        node.slots[peer].left.add(slot.number)
         node.tell(peer, Detach(slot.number))
     if SLOT_SUPERVISOR in slot.linked:
         node.sessions.detach(slot.number)
@@ -114,6 +116,12 @@ def _look_again(node: Node, slot: Slot, name: str) -> None:
         if other is not slot and other.process is not None:
             other.process.hear()
     _answer(node, slot, name, is_final=True)
+
+
+def _link(node: Node, slot: Slot, peer: int) -> None:
+    slot.linked.add(peer)
+    slot.left.discard(peer)
+    _attach(node, slot.process, peer)
 
 
 def _attach(node: Node, process: Process | None, peer: int) -> None:

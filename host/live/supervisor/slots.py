@@ -108,7 +108,7 @@ class Slot:
     """One numbered place.
 
     `share` is what its engines have in common, and the name of its log. `linked` are the slots it has been attached
-    to, `unready` the engines it still waits for.
+    to, `left` those of them that are gone, `unready` the engines it still waits for.
 
     `fresh`: its engine was spawned in this life, under a name that no log has. `killing` is why we kill its process,
     `settled` is set while its process is up, `fallen` are the messages in which processes died and that none has laid
@@ -133,6 +133,7 @@ class Slot:
         self.restarts = 0
         self.fallen: dict[InFlight, None] = {}
         self.linked: set[int] = set()
+        self.left: set[int] = set()
         self.unready: set[str] = set()
         self.settled = asyncio.Event()
 

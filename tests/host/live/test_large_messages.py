@@ -10,7 +10,7 @@ from zlib import crc32
 import pytest
 from live_nodes import World, until
 
-from host.config.spec import EngineSpec
+from host.config.spec import EngineSpec, SupervisionSpec, TransportSpec
 from host.live.control.client import ControlError
 from transport.native import native_available
 from transport.port import MESSAGE_BYTES_MAX
@@ -79,3 +79,31 @@ def test_a_death_with_parcels_on_their_way(world: World, victim: str) -> None:
         before = node.send("keeper", "Weigh", wait="Weight")["count"]
         node.send("shipper", "Ship", size=20 << 20, count=12, target="keeper")
         assert weight(node, before + 12)["damaged"] == 0
+
+
+def test_parcels_of_a_child_that_ended_while_nobody_was_in_its_parent_s_slot(world: World) -> None:
+    """False if the memory of what it was sent were its for good: nobody else would get a parcel of its parent's."""
+    host, other = EngineSpec("host", "lodging:HOST"), EngineSpec("other", "lodging:LODGER")
+    size = 40 << 20
+    of_node = {
+        "spawned": "process",
+        "supervision": SupervisionSpec(backoff_ns=4_000_000_000),
+        "transport": TransportSpec(arena_bytes=MESSAGE_BYTES_MAX),
+    }
+    with world.up(world.spec(host, other, **of_node)) as node:
+
+        def lodger() -> str:
+            found = (name for name, state in node.states().items() if "/lodger" in name and state == "running")
+            return next(found, "")
+
+        for _ in range(2):  # it takes its lodger along; the second death is followed by a pause
+            node.send("host", "Open")
+            name, pid = until(lodger, "a lodger"), node.ps()["host"]["pid"]
+            node.send("host", "Ship", size=size, target=name)
+            until(lambda name=name: node.ps()[name]["handled"] == 1, "its parcel")
+            os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: node.ps()["host"]["pid"] not in (pid, None), "the next host")
+            until(lambda: node.states()["host"] == "running", "it to run")
+            until(lambda: not lodger(), "the end of its lodger")
+        node.send("host", "Ship", size=size, target="other")
+        until(lambda: node.ps()["other"]["handled"] == 1, "a parcel")

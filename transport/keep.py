@@ -174,10 +174,17 @@ class Keep:
         """The lane to a peer. One that was for another slot of that number is emptied first."""
         lane = KeptLane(self, peer, RINGS + peer * self.header.lane_bytes)
         if self.words[lane.entry + READER] != identity:
-            self.arena.give_back(chunk for kept in lane.records() for chunk in kept.chunks)
-            lane.move_head(lane.tail())
+            self._empty(lane)
             self.words[lane.entry + READER] = identity
         return lane
+
+    def forget(self, peer: int) -> None:
+        """A peer that this process is not linked with is gone: nothing is kept for it. Raises Broken, as `records`."""
+        self._empty(KeptLane(self, peer, RINGS + peer * self.header.lane_bytes))
+
+    def _empty(self, lane: KeptLane) -> None:
+        self.arena.give_back([chunk for kept in lane.records() for chunk in kept.chunks])
+        lane.move_head(lane.tail())
 
     def mark(self, peer: int, identity: int) -> Mark:
         """How far a peer's lane was handled. About another slot of that number it says nothing."""

@@ -107,10 +107,11 @@ class ZmqLink:
         self._peers[peer] = ZmqPeer(place, peer, address, header, self._lives)
 
     def detach(self, peer: int) -> None:
-        """See `transport.port.Link`. Frames that were not acknowledged are forgotten."""
+        """See `transport.port.Link`. Frames that nobody acknowledged are forgotten, earlier processes' too."""
         self._check_open()
         link = self._peers.pop(peer, None)
         if link is None:
+            self._keep.forget(peer)
             return
         link.forget()
         link.close()

@@ -190,6 +190,20 @@ def test_large_messages_survive_their_sender_in_order(sockets: ZmqWorld) -> None
     assert payloads(sockets.receive(two, 6)) == messages
 
 
+def test_what_is_kept_for_who_is_gone_is_free_for_the_next_process(sockets: ZmqWorld) -> None:
+    """If false, each slot that was dissolved while nobody was in a slot of its peers would cost them large messages."""
+    one = sockets.open(1, 2)
+    assert one.outlet(2, "a", "b", 0, 1, 0).send(number(0, LARGE))
+    one.flush()
+    one.close()  # nobody has read it
+    one = sockets.open(1, 3)
+    arena = one._keep.arena
+    whole = one._keep.header.arena_bytes
+    assert not arena.has(whole)
+    one.detach(2)
+    assert arena.has(whole)
+
+
 def test_a_full_arena_refuses_and_resumes(sockets: ZmqWorld) -> None:
     """If false, large messages to slow receivers would take memory without bound, or stop their sender for good."""
     one = sockets.open(1, 2, 3)

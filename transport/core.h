@@ -34,6 +34,7 @@
 struct core {
     unsigned slot;
     int open, adaptive;
+    pid_t pid; /* whose end it is: a forked child has a copy, and may write nothing */
     uint64_t identity, generation, lane_bytes;
     struct slot_out *out;
     struct slot_in *in;
@@ -88,6 +89,7 @@ static int core_map(struct core *core, int in_fd, struct finding *finding)
 /* Takes the slot over from its last process: a new generation, not armed. */
 static void core_begin(struct core *core)
 {
+    core->pid = getpid();
     core->generation = atomic_load_explicit(&core->out->header.generation, memory_order_relaxed) + 1;
     atomic_store_explicit(&core->out->header.generation, core->generation, memory_order_relaxed);
     LANE_STEP(generation_half);
@@ -454,7 +456,8 @@ static int64_t core_trim(struct core *core)
 static void reach_unview(struct reach *reach, unsigned block)
 {
     struct core *core = reach->core;
-    if (--reach->views[block] == 0 && core != NULL && (core->attached & bit(reach->peer)) && !core_stale(core))
+    if (--reach->views[block] == 0 && core != NULL && (core->attached & bit(reach->peer)) && !core_stale(core) &&
+        core->pid == getpid())
         reach_return(reach, &core->lanes[reach->peer]);
     reach_let_go(reach);
 }

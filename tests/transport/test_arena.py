@@ -129,6 +129,18 @@ def test_a_view_keeps_its_block(small: LaneWorld) -> None:
     assert one.arena_bytes == 2 << 16
 
 
+def test_a_forked_child_returns_nothing(small: LaneWorld) -> None:
+    """If false, a child that writes a snapshot could give a block back, by dropping its copy of a view."""
+    one, two = small.two()
+    outlet = one.outlet(2, "a", "b", 0, 1, 0)
+    assert outlet.send(number(0, 5000))
+    (frame,) = receive(two, 1)
+    assert reap(fork(frame.payloads.clear)) == 0
+    for n in range(1, BLOCKS + 1):
+        outlet.send(number(n, 5000))
+    assert bytes(frame.payloads[0]) == number(0, 5000)
+
+
 def test_no_block_is_no_room(small: LaneWorld) -> None:
     """If false, a sender would wait for ever for a block, or be told of room that is not there."""
     one, two = small.two()

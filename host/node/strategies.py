@@ -4,8 +4,8 @@ The order is that of the node file: started from first to last, each once the on
 first (`supervisor.erl`, `restart/3`, `terminate_children`, `start_children`). What a plan leaves out is not touched. A
 temporary child that is stopped with its group is not started again; a transient one that had ended well is.
 
-A failure while a plan is carried out makes a new plan, which covers what the old one had left to do: a child that fails
-later in the order has had all before it started, one that fails earlier takes all after it along.
+A failure while a plan is carried out makes a new plan, which covers what the old one had left to do: it begins at the
+first child that waits for its start, which is before the one that failed if this was still to be stopped.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A process of a group by the number of its slot."""
+    """A process of a group by the number of its slot. `waits`: it has none, and a plan under way was to start it."""
 
     slot: int
     kind: Kind = "permanent"
     is_running: bool = True
+    waits: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def plan_restart(strategy: Strategy, children: tuple[Child, ...], failed: int) -
         case "one_for_one":
             touched = children[at : at + 1]
         case "rest_for_one":
-            touched = children[at:]
+            touched = children[min([at, *(index for index, child in enumerate(children) if child.waits)]) :]
         case "one_for_all":
             touched = children
     others = [child for child in touched if child.slot != failed]

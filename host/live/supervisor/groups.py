@@ -5,7 +5,8 @@ once the one before is ready. A death on the way makes a new plan, which takes t
 giving up. The task owns no state: where a slot stands is in the slot, so dropping it anywhere leaves nothing half done,
 and a node that stops drops it first.
 
-A process that is told to leave handles what it has for its shutdown time, and is then killed (`recalled`).
+A process that is told to leave handles what it has for its shutdown time, and is then killed (`recalled`). One that a
+plan before was waiting for is waited for by the next one, with a time of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def give_up(node: Node, group: Group, reason: str) -> None:
 
 def _children(node: Node, group: Group) -> tuple[Child, ...]:
     slots = [node.slots[number] for number in group.slots if number in node.slots]
-    return tuple(Child(s.number, s.kind, s.process is not None) for s in slots if node.directory.in_slot(s.number))
+    there = [slot for slot in slots if node.directory.in_slot(slot.number)]
+    return tuple(Child(s.number, s.kind, s.process is not None, s.state == "restarting") for s in there)
 
 
 async def _carry_out(node: Node, plan: Plan, pause_ns: int) -> None:
@@ -99,20 +101,22 @@ async def _start_in_order(node: Node, slots: Iterable[int]) -> None:
 
 
 async def _stop(node: Node, slot: Slot) -> None:
-    """Tell the process of a slot to leave, and see to it that it does."""
+    """Tell the process of a slot to leave, and see to it that it does: nobody comes after one that is still there."""
     process = slot.process
     if process is None:
         return
     reload = node.reloads.get(slot.number)
     if reload is not None:
         reload.abort("its group is restarted")
-    slot.move("recall")
+    if slot.state != "recalled":
+        slot.move("recall")
     shutdown_ns = shutdown_ns_of(node, slot, SHUTDOWN_NS)
     process.send(Exit(shutdown_ns))
     if not await process.wait(shutdown_ns + LEAVE_NS if shutdown_ns else 0):
         slot.killing = "shutdown"
         process.kill()
-        await process.wait(LEAVE_NS)
+        while not await process.wait(LEAVE_NS):
+            pass
 
 
 def shutdown_ns_of(node: Node, slot: Slot, otherwise_ns: int) -> int:

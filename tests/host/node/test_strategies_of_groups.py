@@ -17,6 +17,7 @@ ALL = (A, B, C, D)
 TEMPORARY = (A, Child(2, "temporary"), C, D)
 ENDED_WELL = (A, B, Child(3, "transient", is_running=False), D)
 DOWN = (A, Child(2, is_running=False), C, D)
+WAITS = (A, Child(2, is_running=False, waits=True), Child(3, is_running=False, waits=True), D)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,10 @@ def test_who_is_restarted_at_all(kind: Kind, reason: Reason, is_restarted: bool)
         ("rest_for_one", TEMPORARY, 1, Plan(stop=(4, 3, 2), start=(1, 3, 4), over=(2,))),
         ("rest_for_one", TEMPORARY, 3, Plan(stop=(4,), start=(3, 4))),
         ("rest_for_one", ENDED_WELL, 2, Plan(stop=(4,), start=(2, 3, 4))),
+        # children that the plan under way was to start (there, a supervisor that restarts hears of no other end)
+        ("rest_for_one", WAITS, 3, Plan(stop=(4,), start=(2, 3, 4))),
+        ("rest_for_one", WAITS, 1, Plan(stop=(4,), start=(1, 2, 3, 4))),
+        ("one_for_one", WAITS, 3, Plan(start=(3,))),
     ],
 )
 def test_who_goes_and_comes_with_whom(strategy: Strategy, children: tuple[Child, ...], failed: int, plan: Plan) -> None:

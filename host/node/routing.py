@@ -128,10 +128,11 @@ class Directory:
         return Succession(tuple(self._raise_birth(name) for name in there if name in self._residents), ended)
 
     def change_family(self, name: str, family: str) -> None:
-        """From now on `name` is born with `family`."""
-        resident = self._residents[name]
-        spec = msgspec.structs.replace(resident.spec, family=family)
-        self._residents[name] = msgspec.structs.replace(resident, spec=spec)
+        """From now on `name` is born with `family`. Of one that ended, nothing."""
+        resident = self._residents.get(name)
+        if resident is not None:
+            spec = msgspec.structs.replace(resident.spec, family=family)
+            self._residents[name] = msgspec.structs.replace(resident, spec=spec)
 
     def follow_family(self, name: str, family: str) -> None:
         """`name` runs with `family`. That of an engine in a log is the log's, whatever a file or a reload said."""

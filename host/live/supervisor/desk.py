@@ -39,6 +39,7 @@ from host.live.wire import (
     ToSupervisor,
     Waits,
 )
+from host.node.routing import Missing
 from host.node.supervision import Ending
 
 BIRTHS_LOST_MAX: Final = 3
@@ -130,7 +131,8 @@ class PacketDesk:
         node = self._node
         assert slot.process is not None
         self._lost.pop(slot.number, None)
-        for engine in map(self._sharing_interface, engines):
+        living = [engine for engine in engines if not isinstance(node.directory.find(engine.name), Missing)]
+        for engine in map(self._sharing_interface, living):
             if engine.name in slot.unready or engine.name not in node.running:
                 node.rates.begin(engine.name, node.now_ns())
             node.running[engine.name] = engine

@@ -220,6 +220,9 @@ def remove(node: Node, slot: Slot) -> None:
 
 
 def _dissolve(node: Node, slot: Slot, last: Resident) -> None:
+    reload = node.reloads.get(slot.number)
+    if reload is not None:
+        reload.abort(f"{last.name} ended meanwhile")
     slot.move("stop")
     if slot.process is None:
         remove(node, slot)

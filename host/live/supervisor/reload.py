@@ -4,6 +4,9 @@ A `Reload` owns the candidate process until the slot is its own, the snapshot, a
 stage it is in. It is fed by the desk (packets and ends of both processes) and by the timer, and it ends exactly once,
 with a `Verdict`. The slot's memory is handed to the candidate with `Go`, after the old process's pidfd was readable,
 never before.
+
+An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload is over with
+the slot (`abort`); else its neighbours cross over without it.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from host.node.reload_plan import (
     Went,
     advance,
 )
-from host.node.routing import Resident
+from host.node.routing import Missing, Resident
 from host.node.supervision import Ending
 
 FREEZE_NS: Final = 5_000_000_000
@@ -112,7 +115,7 @@ class Reload:
         return False
 
     def abort(self, reason: str) -> None:
-        """The node stops: the candidate goes, whatever the stage; who owns the slot is ended with the others."""
+        """The node stops, or the slot: the candidate goes, whatever the stage; who owns the slot is ended by others."""
         if not self.done.done():
             if self._slot.process is not self._new:
                 self._new.kill()
@@ -226,15 +229,20 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     family = to or resident.spec.family
     shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
     outcome = await Reload(node, slot, name, family, timeout_ns).done
+    if isinstance(node.directory.find(name), Missing):
+        raise ControlError("not_found", f"{name} ended while it was reloaded")
     if outcome.verdict != "switched":
         node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
         what = "refused" if outcome.verdict == "refused" else "failed"
         untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
         raise ControlError(what, f"{name} keeps its code: {outcome.reason}{untouched}")
+    after = node.running.get(name)
+    if after is None:
+        raise ControlError("failed", f"{name}: its process ended as soon as the new code ran")
     item: dict[str, Any] = {
         "engine": name,
         "from": _label(before),
-        "to": _label(node.running[name]),
+        "to": _label(after),
         "pause_ns": outcome.pause_ns,
         "queued": outcome.queued,
         "shared_with": shared,

@@ -1,0 +1,70 @@
+"""Engines that end, and processes that die, just while somebody reloads."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+from live_nodes import LiveNode, World, counter, until
+from test_live_reload import GATED, at_gate, edit, gated_migration, open_gate, reloading
+
+from host.config.spec import SupervisionSpec
+from host.live.control.protocol import ControlError
+
+FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
+
+
+def with_child(node: LiveNode) -> None:
+    node.send("a", "Breed")
+    until(lambda: node.states().get("a/child") == "running", "the child")
+
+
+def is_in_order(world: World, node: LiveNode) -> bool:
+    """Only `a` is left, and answers."""
+    until(lambda: node.states() == {"a": "running"} and len(world.processes()) == 3, "only a")
+    return node.total("a") == 0 and not node.events("internal_error")
+
+
+@pytest.mark.parametrize("spawned", ["parent", "process"])
+def test_an_engine_ends_while_it_is_reloaded(world: World, spawned: Any) -> None:
+    """False if its neighbours were left without a process that runs them, or its slot was never freed."""
+    with world.up(world.spec(counter("a"), supervision=FREE, spawned=spawned)) as node:
+        with_child(node)
+        edit(world, "import os\n", GATED + "import os\ngate('importing')\n")
+        with reloading(node, engine="a/child") as found:
+            at_gate(world, "importing")
+            node.send("a/child", "End")
+            until(lambda: node.events("ended", "a/child"), "the end of the child")
+            open_gate(world, "importing")
+        assert (found[0].error, str(found[0])) == ("not_found", "a/child ended while it was reloaded")
+        assert is_in_order(world, node)
+
+
+def test_its_parent_dies_while_an_engine_is_reloaded(world: World) -> None:
+    """False if a child goes on whose parent began anew, or its slot is never freed."""
+    with world.up(world.spec(counter("a"), supervision=FREE, spawned="process")) as node:
+        with_child(node)
+        gated_migration(world)
+        with reloading(node, engine="a/child") as found:
+            at_gate(world, "migrating")
+            os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
+            until(lambda: node.events("ended", "a/child"), "the end of the child")
+            open_gate(world, "migrating")
+        assert isinstance(found[0], ControlError)
+        assert is_in_order(world, node)
+
+
+def test_an_engine_ends_as_soon_as_its_new_code_runs(world: World) -> None:
+    """False if whoever reloads is told of a mistake of ours."""
+    with world.up(world.spec(counter("a"), supervision=FREE)) as node:
+        with_child(node)
+        gated_migration(world)
+        with reloading(node, engine="a/child") as found:
+            at_gate(world, "migrating")
+            with pytest.raises(ControlError):
+                node.client.request("send", {"engine": "a/child", "tag": "End", "timeout_ns": 100_000_000})
+            open_gate(world, "migrating")
+        assert isinstance(found[0], dict) or "ended while it was reloaded" in str(found[0])
+        assert is_in_order(world, node)

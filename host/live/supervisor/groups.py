@@ -70,7 +70,12 @@ def give_up(node: Node, group: Group, reason: str) -> None:
 def _children(node: Node, group: Group) -> tuple[Child, ...]:
     slots = [node.slots[number] for number in group.slots if number in node.slots]
     there = [slot for slot in slots if node.directory.in_slot(slot.number)]
-    return tuple(Child(s.number, s.kind, s.process is not None, s.state == "restarting") for s in there)
+    return tuple(Child(s.number, s.kind, _is_there(node, s), s.state == "restarting") for s in there)
+
+
+def _is_there(node: Node, slot: Slot) -> bool:
+    """Whether it has a process, or a reload is about to give it one."""
+    return slot.process is not None or slot.number in node.reloads
 
 
 async def _carry_out(node: Node, plan: Plan, pause_ns: int) -> None:
@@ -102,12 +107,13 @@ async def _start_in_order(node: Node, slots: Iterable[int]) -> None:
 
 async def _stop(node: Node, slot: Slot) -> None:
     """Tell the process of a slot to leave, and see to it that it does: nobody comes after one that is still there."""
-    process = slot.process
+    process, reload = slot.process, node.reloads.get(slot.number)
+    if reload is not None and process is None:
+        reload.fail("its group is restarted")
+    elif reload is not None:
+        reload.abort("its group is restarted")
     if process is None:
         return
-    reload = node.reloads.get(slot.number)
-    if reload is not None:
-        reload.abort("its group is restarted")
     if slot.state != "recalled":
         slot.move("recall")
     shutdown_ns = shutdown_ns_of(node, slot, SHUTDOWN_NS)

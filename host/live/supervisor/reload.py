@@ -121,6 +121,10 @@ class Reload:
                 self._new.kill()
             self._finish("refused", reason)
 
+    def fail(self, reason: str) -> None:
+        """The candidate is not to go on. With the old process gone, as it may be while state is adopted: a crash."""
+        self._feed(NewFailed(reason))
+
     def _take_from_new(self, packet: ToSupervisor) -> bool:
         match packet:
             case Ready(engines) if self._plan.stage == "importing":

@@ -10,8 +10,10 @@ import msgspec
 import psutil
 import pytest
 from live_nodes import LiveNode, World, until
+from test_live_reload import at_gate, gated_migration, open_gate, reloading
 
 from host.config.spec import ChildSpec, EngineSpec, GroupSpec, SupervisionSpec
+from host.live.control.protocol import ControlError
 
 SECOND = 1_000_000_000
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
@@ -45,3 +47,24 @@ def test_a_death_while_another_one_leaves(world: World, strategy: Any, deaths: s
         until(lambda: is_renewed(node, before), "the group")
         assert node.events("internal_error") == []
         assert [event["engine"] for event in node.events("restarted")] == ["a", "b", "c"]
+
+
+def test_a_death_while_the_new_process_of_another_one_adopts(world: World) -> None:
+    """False if the group started a process into a slot that a reload was about to hand over: two on the same lanes."""
+    group = GroupSpec("g", "one_for_all", ("a", "b"), None, SECOND)
+    engines = [EngineSpec(name, "counting:COUNTER", child=PATIENT) for name in "ab"]
+    with world.up(world.spec(*engines, supervision=msgspec.structs.replace(FREE, groups=(group,)))) as node:
+        before = {name: node.ps()[name]["pid"] for name in "ab"}
+        gated_migration(world)
+        with reloading(node) as found:
+            at_gate(world, "migrating")
+            os.kill(before["a"], signal.SIGKILL)
+            until(lambda: before["a"] not in world.processes(), "the end of a")
+            os.kill(before["b"], signal.SIGKILL)
+            until(lambda: node.events("restarted", "b"), "the group")
+            open_gate(world, "migrating")
+        assert isinstance(found[0], ControlError)
+        until(lambda: is_renewed(node, before), "the group")
+        until(lambda: len(world.processes()) == 4, "two workers")
+        assert [node.total(name) for name in "ab"] == [0, 0]
+        assert node.events("internal_error") == []

@@ -82,6 +82,7 @@ class Reload:
         self._queued = 0
         self._frozen_at_ns = 0
         self._old_ending = Ending()
+        self._new_ending = Ending()
         self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
         node.reloads[slot.number] = self
         self._new = population.bear(node, slot, "candidate")
@@ -105,6 +106,7 @@ class Reload:
     def ended(self, process: Process, ending: Ending) -> bool:
         """Whether the end of `process` was ours to handle."""
         if process is self._new:
+            self._new_ending = ending
             self._feed(NewFailed("the new process ended before it ran", ended=True))
             return True
         if process is self._old:
@@ -176,11 +178,11 @@ class Reload:
             case "kill_new":
                 self._new.kill()
             case "restart":
-                self._crash(self._old)
+                self._crash(self._old, self._old_ending)
             case "restart_with_new":
                 self._change_directory()
                 self._slot.process = None
-                self._crash(self._new)
+                self._crash(self._new, self._new_ending)
 
     def _hand_over(self) -> None:
         """Old is gone: the candidate becomes the slot's process, with everything a process of the slot has."""
@@ -193,8 +195,9 @@ class Reload:
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
 
-    def _crash(self, process: Process | None) -> None:
-        restarts.crashed(self._node, self._slot, process.pid if process else 0, self._old_ending)
+    def _crash(self, process: Process | None, ending: Ending) -> None:
+        """With the ending of that process: the old one ends well when it is asked to, which is not what happened."""
+        restarts.crashed(self._node, self._slot, process.pid if process else 0, ending)
 
     def _finish(self, verdict: Verdict, reason: str) -> None:
         node, slot = self._node, self._slot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from live_nodes import LiveNode, World, counter, until
 from test_live_reload import GATED, at_gate, edit, gated_migration, open_gate, reloading
 
-from host.config.spec import SupervisionSpec
+from host.config.spec import ChildSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
@@ -68,3 +69,22 @@ def test_an_engine_ends_as_soon_as_its_new_code_runs(world: World) -> None:
             open_gate(world, "migrating")
         assert isinstance(found[0], dict) or "ended while it was reloaded" in str(found[0])
         assert is_in_order(world, node)
+
+
+@pytest.mark.parametrize("restart", ["permanent", "transient"])
+def test_an_engine_comes_back_when_the_new_process_has_no_room_for_its_log(world: World, restart: Any) -> None:
+    """False if the end of the old process, which was asked to leave, is told as that of the new one: it was done."""
+    engine = counter("a", durability="crash", child=ChildSpec(restart=restart))
+    with world.up(world.spec(engine, supervision=FREE)) as node:
+        node.send("a", "Add", amount=9)
+        gated_migration(world)
+        with reloading(node) as found:
+            new = at_gate(world, "migrating")
+            resource.prlimit(new, resource.RLIMIT_FSIZE, (0, 0))
+            open_gate(world, "migrating")
+        assert found[0].error == "failed"
+        until(lambda: node.states()["a"] == "running", "the restart")
+        (crashed,) = node.events("crashed")
+        assert crashed["reason"] in ("exception", "signal"), "signal: its socket closed first"
+        assert crashed["pid"] == new
+        assert node.total("a") == 9

@@ -41,6 +41,7 @@ from host.live.wire import (
 )
 from host.node.routing import Missing
 from host.node.supervision import Ending
+from transport.port import Closed
 
 BIRTHS_LOST_MAX: Final = 3
 """Births of one slot in a row that may die with the zygote before that counts as a death like others."""
@@ -83,6 +84,15 @@ class PacketDesk:
             restarts.crashed(node, slot, process.pid, ending)
         elif node.phase != "stopping":
             population.remove(node, slot)
+
+    def missed(self, slot: Slot) -> None:
+        """As `Desk.missed`."""
+        if slot.state != "starting" or slot.process is not None:
+            return
+        if self._node.phase == "starting":
+            restarts.failed_to_start(self._node, slot, 0, Ending())
+        else:
+            restarts.crashed(self._node, slot, 0, Ending())
 
     def _repeat_birth(self, slot: Slot) -> None:
         """The zygote died before it had forked what was asked of it: nothing ran, so nothing crashed."""
@@ -192,7 +202,13 @@ class PacketDesk:
 
     async def _start_child(self, slot: Slot, family: str) -> None:
         """A slot made for a child: mail for it may already be in the lanes, the process follows."""
-        slot.device = await self._is_device(family)
+        while slot.state == "starting":
+            try:
+                slot.device = await self._is_device(family)
+                break
+            except (OSError, Closed) as error:
+                population.tell_birth_failed(self._node, slot, error)
+                await asyncio.sleep(population.BIRTH_AGAIN_S)
         if slot.state == "starting" and self._node.phase != "stopping":
             population.launch(self._node, slot)
 

@@ -58,6 +58,9 @@ class Desk(Protocol):
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
         """A process ended."""
 
+    def missed(self, slot: Slot) -> None:
+        """A process that a slot waits for could not be had."""
+
 
 @dataclass
 class Node:

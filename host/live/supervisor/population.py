@@ -26,6 +26,7 @@ from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
+from transport.port import Closed
 
 if TYPE_CHECKING:
     from host.live.supervisor.groups import Group
@@ -38,6 +39,10 @@ BIRTH_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 32 * 1024
 
 FALLEN_BYTES_MAX: Final = 16 * 1024
 """Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
+
+
+BIRTH_AGAIN_S: Final = 0.1
+"""Until a birth that could not even be asked for counts as a death."""
 
 
 class TooBig(Exception):
@@ -61,19 +66,40 @@ def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
 
 
 def launch(node: Node, slot: Slot) -> None:
-    """A new process for all engines of a slot that has none."""
+    """A new process for all engines of a slot; if none can be had, later. Raises OSError, Closed as the node starts."""
     births = births_of(node, slot)
     slot.epoch = max(slot.epoch, node.epoch) + 1
     slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
     slot.unready = {birth.spec.name for birth in births}
     slot.settled.clear()
     slot.killing = ""
-    slot.process = bear(node, slot)
-    send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
+    try:
+        slot.process = bear(node, slot)
+        send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
+    except (OSError, Closed) as error:
+        if node.phase == "starting" and slot.group is None:
+            raise
+        _miss(node, slot, error)
+        return
     links.attach_all(node, slot, slot.process)
     if not births:
         slot.move("ready")
         slot.settled.set()
+
+
+def tell_birth_failed(node: Node, slot: Slot, error: Exception) -> None:
+    """No descriptors, no room on the disk, no zygote: nothing ran."""
+    for resident in node.directory.in_slot(slot.number)[:1]:
+        node.event("birth_failed", resident.name, slot=slot.number, error=str(error))
+
+
+def _miss(node: Node, slot: Slot, error: Exception) -> None:
+    """A process could not be had, or told what to be: an end like any other, which is a reason to try again."""
+    tell_birth_failed(node, slot, error)
+    if slot.process is not None:
+        slot.process.kill()
+    else:
+        asyncio.get_running_loop().call_later(BIRTH_AGAIN_S, node.desk.missed, slot)
 
 
 def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker") -> Process:
@@ -173,10 +199,14 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         return None
     number = place_spawned("process", slot.number, frozenset(node.slots))
     if number is None:
-        _refuse_spawn(node, spec, parent or "")
+        _refuse_spawn(node, spec, parent or "", "every slot is taken")
         return None
     resident = Resident(spec, number, parent, child.birth.birth)
-    made = _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+    try:
+        made = _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+    except OSError as error:
+        _refuse_spawn(node, spec, parent or "", f"no memory for its slot: {error.strerror}")
+        return None
     made.fresh = not child.again
     return made
 
@@ -250,8 +280,8 @@ def _gather(node: Node, group: Group) -> None:
         node.slots[number].group = group
 
 
-def _refuse_spawn(node: Node, spec: EngineSpec, parent: str) -> None:
-    detail = f"{spec.name} cannot live: every slot is taken"
+def _refuse_spawn(node: Node, spec: EngineSpec, parent: str, why: str) -> None:
+    detail = f"{spec.name} cannot live: {why}"
     letter = Letter(links.NO_SLOT, parent, spec.name, 0, node.now_ns(), None, detail)
     node.letters.add({links.NO_SLOT: 1}, [letter])
     node.event("spawn_refused", spec.name, parent=parent, reason=links.NO_SLOT)

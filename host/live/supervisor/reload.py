@@ -66,7 +66,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Reload:
-    """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs."""
+    """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
+
+    Raises OSError, Closed when there is no candidate to be had.
+    """
 
     def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
         self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -84,10 +87,10 @@ class Reload:
         self._old_ending = Ending()
         self._new_ending = Ending()
         self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
-        node.reloads[slot.number] = self
         self._new = population.bear(node, slot, "candidate")
-        population.send_boot(node, slot, self._new, self._births, candidate=True)
+        node.reloads[slot.number] = self
         self._timer = self._set_deadline("importing")
+        population.send_boot(node, slot, self._new, self._births, candidate=True)
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was ours; else it goes the ordinary way."""

@@ -19,16 +19,21 @@ from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import Attach, Detach, Peer, Restarted, Route
-from host.node.routing import DEGRADED, Missing
+from host.node.routing import DEGRADED, Missing, Resident
+
+ANSWER_NS: Final = 1_000_000_000
+"""How long who asks for a name that nobody knows may wait for the one who could have spawned it."""
 
 NO_SLOT: Final = "no_slot"
 """Why a spawned engine has no route: every slot was taken."""
 
 
 def resolve(node: Node, slot: Slot, name: str) -> None:
-    """Answer a worker's question for `name`, now or after the others were heard."""
+    """Answer a worker's question for `name`, now or after who may have spawned it was heard."""
     if not _answer(node, slot, name, is_final=False):
-        asyncio.get_running_loop().call_soon(_look_again, node, slot, name)
+        task = asyncio.get_running_loop().create_task(_look_again(node, slot, name))
+        node.lookups.add(task)
+        task.add_done_callback(node.lookups.discard)
 
 
 def link(node: Node, one: int, other: int) -> None:
@@ -111,11 +116,28 @@ def _answer(node: Node, slot: Slot, name: str, *, is_final: bool) -> bool:
     return True
 
 
-def _look_again(node: Node, slot: Slot, name: str) -> None:
-    for other in tuple(node.slots.values()):
-        if other is not slot and other.process is not None:
-            other.process.hear()
-    _answer(node, slot, name, is_final=True)
+async def _look_again(node: Node, slot: Slot, name: str) -> None:
+    heard = ""
+    while (ancestor := _ancestor(node, name)) is not None and ancestor.name != heard and ancestor.slot != slot.number:
+        heard = ancestor.name
+        process = node.slots[ancestor.slot].process
+        if process is not None:
+            await node.queries.ask(process, "stats", heard, ANSWER_NS)
+    if node.slots.get(slot.number) is slot:
+        _answer(node, slot, name, is_final=True)
+
+
+def _ancestor(node: Node, name: str) -> Resident | None:
+    """The nearest one that is known, `name` itself if it is by now; None for a name that nobody can have spawned."""
+    from engines.model.names import parent_name  # brings the model with it: not on the way to the first engine
+
+    above: str | None = name
+    while above is not None:
+        found = node.directory.find(above)
+        if not isinstance(found, Missing):
+            return found
+        above = parent_name(above)
+    return None
 
 
 def _link(node: Node, slot: Slot, peer: int) -> None:

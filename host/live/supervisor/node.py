@@ -99,6 +99,8 @@ class Node:
     reloads: dict[int, Reload] = field(default_factory=dict)
     farewells: set[asyncio.Task[None]] = field(default_factory=set)
     """Slots that are dissolved as soon as their peers let go."""
+    lookups: set[asyncio.Task[None]] = field(default_factory=set)
+    """Names that were asked for before anybody said them."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None

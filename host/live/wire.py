@@ -194,7 +194,12 @@ class Adopt(Packet):
 
 
 class Go(Packet):
-    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`. Answered by `Ready` once it runs."""
+    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`. Answered by `Ready` once it runs.
+
+    `parked`: who is parked by now; births said what was so before.
+    """
+
+    parked: tuple[str, ...] = ()
 
 
 class Exit(Packet):

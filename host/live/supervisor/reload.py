@@ -192,7 +192,8 @@ class Reload:
         slot = self._slot
         slot.process = self._new
         self._change_directory()
-        self._new.send(Go(), *slot.memory.own_descriptors())
+        parked = tuple(birth.spec.name for birth in population.births_of(self._node, slot) if birth.parked)
+        self._new.send(Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self._new)
 
     def _change_directory(self) -> None:

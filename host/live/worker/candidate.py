@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from engines.model import AdoptError, Declaration
 from host.config.convert import ConversionError
 from host.live import wire
@@ -32,8 +34,8 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
                 candidate.prepare(births)
             case wire.Adopt():
                 candidate.adopt(descriptors)
-            case wire.Go():
-                candidate.go(descriptors)
+            case wire.Go(parked):
+                candidate.go(parked, descriptors)
                 return
             case wire.Exit():
                 return
@@ -81,9 +83,10 @@ class _Candidate:
         finally:
             close_all(descriptors)
 
-    def go(self, descriptors: list[int]) -> None:
+    def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
         """The slot is ours: be its worker."""
         assert self._inherited is not None, "Go before Adopt"
+        self._prepared = tuple(replace(birth, parked=birth.spec.name in parked) for birth in self._prepared)
         own = open_link(self._boot, descriptors)
         if self._boot.device:
             self._run_devices(own, self._inherited)

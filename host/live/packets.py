@@ -27,8 +27,8 @@ import msgspec
 from host.live import wire
 from transport.port import Broken, Closed
 
-QUEUE_PACKETS_MAX: Final = 4_096
-"""Packets waiting for a peer that does not read: 64 workers that each boot, attach and resolve stay far below it."""
+QUEUE_PACKETS_MAX: Final = 1 << 18
+"""Packets that wait for a peer that does not read: one for each engine of a process that dies beside it."""
 
 DESCRIPTORS_MAX: Final = 253
 """The kernel's own bound for one SCM_RIGHTS message (SCM_MAX_FD)."""

@@ -15,10 +15,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Final
 
-from host.live.packets import channel_pair, close_all, supervisor_end
+from host.live.packets import Full, channel_pair, close_all, supervisor_end
 from host.live.supervisor.control_groups import ControlGroup, ControlGroups
 from host.live.supervisor.line import Line
 from host.live.supervisor.nursery import Nursery
@@ -102,9 +103,18 @@ class Process:
         return self.pid == 0 and self._nursery.has_lost(self._asked)
 
     def send(self, packet: Packet, *descriptors: int) -> None:
-        """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way."""
-        with contextlib.suppress(Closed):
+        """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way.
+
+        One that has not read for very long is killed: what it is not told of could not be made up for, but its next
+        process is told everything, and whoever tells must not fail for it.
+        """
+        try:
             self._line.send(packet, descriptors)
+        except Full as error:
+            sys.stderr.write(f"process {self.pid} is killed, it does not read: {error}\n")
+            self.kill()
+        except Closed:
+            pass
 
     def kill(self) -> None:
         """SIGKILL. The end is reported as any other; one that has not said who it is loses its socket, and dies."""

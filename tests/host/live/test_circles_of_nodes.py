@@ -33,6 +33,15 @@ def ring(names: Sequence[str], groups: Sequence[str] = ()) -> list[EngineSpec]:
     ]
 
 
+def starter(names: Sequence[str]) -> EngineSpec:
+    """One that has all send in its turn: where they are told one by one, the first may be done before the last."""
+    return EngineSpec("starter", "circling:STARTER", {"to": list(names)})
+
+
+def start(node: LiveNode) -> None:
+    node.send("starter", "Start", count=2 * CAPACITY, left=4)
+
+
 def pour(node: LiveNode, names: Sequence[str], left: int = 4) -> None:
     for name in names:
         node.send(name, "Pour", count=2 * CAPACITY, left=left)
@@ -80,9 +89,9 @@ def test_a_circle_is_found_within_a_second_named_and_resolved(
     world: World, names: str, groups: tuple[str, ...]
 ) -> None:
     """Engines that stop each other over process boundaries stand still for ever, or lose more than the bound costs."""
-    with world.up(world.spec(*ring(names, groups))) as node:
+    with world.up(world.spec(*ring(names, groups), starter(names))) as node:
         began_s = time.monotonic()
-        pour(node, names)
+        start(node)
         until(lambda: node.events("circle"), "the circle")
         assert time.monotonic() - began_s < FOUND_S + SLACK_S
         assert node.events("circle")[0]["relief"] == "allowance"
@@ -125,8 +134,8 @@ def test_a_slow_chain_and_a_user_who_thinks_are_no_circle(world: World) -> None:
 def test_a_device_may_be_part_of_a_circle(world: World) -> None:
     """A driver that waits to send, in a circle, waits for ever."""
     engines = [relay("a", "b"), relay("b", "pump"), relay("pump", "a", family="PUMP")]
-    with world.up(world.spec(*engines)) as node:
-        pour(node, ["a", "b", "pump"])
+    with world.up(world.spec(*engines, starter(["a", "b", "pump"]))) as node:
+        start(node)
         until(lambda: node.events("circle"), "the circle")
         until(lambda: at_rest(node, ["a", "b", "pump"]), "the end of all drops")
         assert named(node) == {frozenset(("a", "b", "pump"))}

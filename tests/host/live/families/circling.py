@@ -83,6 +83,26 @@ def hold(order: Hold, t: Arrived[Hold, Place, Counts]) -> Interaction[Counts, Dr
 
 RELAY = Family("relay", config=Place, accepts=Drop | Pour | Hold, emits=Drop, state=Counts()).rules(hand_on, pour, hold)
 
+
+class Start(Message):
+    """Have all send so many drops."""
+
+    count: int
+    left: int
+
+
+class Places(Config):
+    to: tuple[Ref[Pour], ...]
+
+
+@rule
+def start(order: Start, t: Arrived[Start, Places, None]) -> Effects[None, Pour]:
+    """Messages: an order for each. State, timers, engines: none."""
+    return [Send(place, Pour(order.count, order.left)) for place in t.config.to]
+
+
+STARTER = Family("starter", config=Places, accepts=Start, emits=Pour).rules(start)
+
 LOSSY_BOX = Box(0, accepts=Drop | Pour | Hold, lossy=True)
 LEAKY = Family("leaky", config=Place, accepts=Drop | Pour | Hold, emits=Drop, state=Counts(), boxes=[LOSSY_BOX]).rules(
     hand_on, pour, hold

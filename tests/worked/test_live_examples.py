@@ -41,13 +41,16 @@ def test_timestamping(start: Start) -> None:
 
 
 def test_timestamping_by_a_client(start: Start) -> None:
-    """If false, a client's timers do not fire, or fire too early for the limit."""
+    """If false, a client's timers do not fire, or fire too early for the limit.
+
+    Two stamps may have one time: a server that had to wait for the processor reads both requests at once.
+    """
     node = start("timestamping")
     node.send("alice", "Submit", hashes='["0x0a","0x0b","0x0c"]', server="server", destination="bob")
     stamps = node.until("three stamps", lambda: node.state("bob")["stamps"], lambda found: len(found) == 3)
     assert [stamp["hash"] for stamp in stamps] == ["0x0a", "0x0b", "0x0c"]
     times = [stamp["time_ns"] for stamp in stamps]
-    assert all(later > earlier for earlier, later in pairwise(times))
+    assert all(later >= earlier for earlier, later in pairwise(times))
     node.until("no timer", lambda: node.run("timers", "alice"), lambda found: not found)
 
 

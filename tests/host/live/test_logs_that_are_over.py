@@ -96,7 +96,7 @@ def test_logs_that_are_over_are_removed_as_the_node_file_says(world: World, mode
     with world.up(spec) as node:
         bear(node, 5)
         until(lambda: not logs(world), "the removal of logs of this life")
-        assert sum(event["count"] for event in node.events("logs_removed")) == 5
+        until(lambda: sum(event["count"] for event in node.events("logs_removed")) == 5, "what says so")
         bear(node, 1)
         node.end()
     with world.up(family(world, mode)) as node:

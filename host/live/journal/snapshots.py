@@ -98,7 +98,12 @@ class Snapshots:
         """
         head = self._begin()
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         if pid == 0:
             _live_as_child(self._folder, head, state, writing)
         os.close(writing)

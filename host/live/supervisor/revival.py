@@ -21,10 +21,11 @@ def relaunch(node: Node, slot: Slot) -> None:
 
 
 def finish(node: Node, slot: Slot, reason: str) -> None:
-    """The end of a process asked for no restart. A temporary one's engines are gone for good."""
+    """The end of a process asked for no restart. A temporary one's engines are gone for good; nobody waits for it."""
     if slot.state != "restarting":
         return
     slot.move("finish")
+    slot.settled.set()
     for resident in node.directory.in_slot(slot.number):
         node.event("finished", resident.name, slot=slot.number, reason=reason)
         links.tell_gone(node, slot, resident.name, "ended")

@@ -111,8 +111,8 @@ class Slot:
     to, `left` those of them that are gone, `unready` the engines it still waits for.
 
     `fresh`: its engine was spawned in this life, under a name that no log has. `killing` is why we kill its process,
-    `settled` is set while its process is up, `fallen` are the messages in which processes died and that none has laid
-    to rest yet, oldest first.
+    `settled` is set while its process is up, or none is to come, `fallen` are the messages in which processes died and
+    that none has laid to rest yet, oldest first.
     """
 
     def __init__(self, plan: SlotPlan, memory: Memory, *, spawned: bool = False) -> None:

@@ -68,3 +68,16 @@ def test_a_death_while_the_new_process_of_another_one_adopts(world: World) -> No
         until(lambda: len(world.processes()) == 4, "two workers")
         assert [node.total(name) for name in "ab"] == [0, 0]
         assert node.events("internal_error") == []
+
+
+def test_a_member_that_ends_before_it_is_ready(world: World) -> None:
+    """False if those after one that ended well, and asks for no restart, were never started."""
+    group = GroupSpec("g", "one_for_all", ("a", "b"), None, SECOND)
+    transient = msgspec.structs.replace(PATIENT, restart="transient")
+    engines = [EngineSpec("a", "failing:VICTIM", child=transient), EngineSpec("b", "counting:COUNTER", child=PATIENT)]
+    with world.up(world.spec(*engines, supervision=msgspec.structs.replace(FREE, groups=(group,)))) as node:
+        (world.roots / "leaves-at-import").touch()
+        os.kill(node.ps()["b"]["pid"], signal.SIGKILL)
+        until(lambda: node.events("finished", "a"), "the end of a")
+        until(lambda: node.events("restarted", "b"), "the start of b")
+        assert node.states() == {"a": "finished", "b": "running"}

@@ -16,6 +16,12 @@ FLAG = os.path.join(os.path.dirname(__file__), "hang-at-import")
 while os.path.exists(FLAG):
     time.sleep(0.01)
 
+LEAVES = os.path.join(os.path.dirname(__file__), "leaves-at-import")
+"""While this file is there, a process that imports the module ends well."""
+
+if os.path.exists(LEAVES):
+    os._exit(0)
+
 
 class Total(Message):
     count: int

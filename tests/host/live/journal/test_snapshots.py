@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import select
@@ -190,6 +191,27 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
     pay(worker, 1)
     assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
     assert snapshots.take(state_of(folder)).reason == ""
+
+
+def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a machine without room for processes took a writer's descriptors too, two for each try."""
+    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    before = len(os.listdir("/proc/self/fd"))
+
+    def no_fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    for _ in range(5):
+        pay(worker, 1)
+        with pytest.raises(BlockingIOError):
+            snapshots.start(lambda: state_of(folder))
+    assert not snapshots.is_running
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert recover(folder, "node", load, BOOT).streams["bank"].turns > 5
 
 
 def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:

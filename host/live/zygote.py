@@ -184,6 +184,7 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
     try:
         os.dup2(socket_fd, SOCKET_FD, inheritable=False)
         os.closerange(SOCKET_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        os.dup(SOCKET_FD)  # open until the exit, whoever closes the other: who hangs up and lives on is killed
         if request.group:
             enter_group(request.group)
         os.setsid()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import time
 from typing import Never
 
@@ -41,6 +42,12 @@ class Raise(Message):
 
 class Leave(Message):
     """The process ends by itself, with this code."""
+
+    code: int
+
+
+class Quit(Message):
+    """The process ends by itself, with this code, and takes its time."""
 
     code: int
 
@@ -98,6 +105,22 @@ def leave(message: Leave, t: Arrived[Leave, None, Count]) -> Effects[Count, Neve
     os._exit(message.code)
 
 
+class Slow:
+    """A stream that is long in writing what it has."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        time.sleep(0.3)
+
+
+@rule
+def take_leave(message: Quit, t: Arrived[Quit, None, Count]) -> Effects[Count, Never]:
+    sys.stderr = Slow()  # type: ignore[assignment]
+    raise SystemExit(message.code)
+
+
 @rule
 def die(message: Signal, t: Arrived[Signal, None, Count]) -> Effects[Count, Never]:
     os.kill(os.getpid(), message.number)
@@ -133,6 +156,6 @@ def spit(order: Spit, t: Arrived[Spit, None, Count]) -> Effects[Count, Add | Rai
 VICTIM = Family(
     "victim",
     state=Count(),
-    accepts=Add | Ask | Raise | Leave | Signal | Spin | Grind | Hog | Spit,
+    accepts=Add | Ask | Raise | Leave | Quit | Signal | Spin | Grind | Hog | Spit,
     emits=Total | Add | Raise | Signal,
-).rules(add, tell, fail, leave, die, spin, grind, hog, spit)
+).rules(add, tell, fail, leave, take_leave, die, spin, grind, hog, spit)

@@ -14,6 +14,7 @@ and the file's descriptor behind the packet's own. A payload that is large as a 
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import select
@@ -41,6 +42,9 @@ OUTSIZED_BYTES_MAX: Final = 64 << 20
 
 MEMORY_FILE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
+_NOT_NOW: Final = frozenset({errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS})
+"""Short of memory, or too many descriptors of a user are on their way (`RLIMIT_NOFILE`): somebody has to read first."""
+
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _encode = msgspec.msgpack.Encoder().encode
 _TO_WORKER: Final = msgspec.msgpack.Decoder(wire.ToWorker)
@@ -63,6 +67,8 @@ class Channel(Generic[Received]):
         self._sock = sock
         self._decode = decoder.decode
         self._queue: deque[tuple[bytes, list[int]]] = deque()
+        self.is_short = False
+        """Whether packets wait though the socket is writable: the kernel is short of something else."""
 
     def fileno(self) -> int:
         """The socket's descriptor; -1 once closed."""
@@ -70,7 +76,7 @@ class Channel(Generic[Received]):
 
     @property
     def waiting(self) -> int:
-        """Packets queued; above 0, call `flush` when the socket is writable."""
+        """Packets queued; above 0, call `flush` when the socket is writable, or after a moment if `is_short`."""
         return len(self._queue)
 
     def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
@@ -168,9 +174,14 @@ class Channel(Generic[Received]):
         try:
             self._sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
         except BlockingIOError:
+            self.is_short = False
             return False
-        except (ConnectionError, OSError) as error:
+        except OSError as error:
+            self.is_short = error.errno in _NOT_NOW
+            if self.is_short:
+                return False
             raise Closed(f"socket pair: {error}") from error
+        self.is_short = False
         return True
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from host.live.packets import Channel
 from host.live.wire import Packet
 from transport.port import Closed
 
 Received = TypeVar("Received")
+
+SHORT_S: Final = 0.01
+"""Between two tries where the kernel is short of something that no event tells of."""
 
 
 class Line(Generic[Received]):
@@ -20,6 +23,7 @@ class Line(Generic[Received]):
     def __init__(self, channel: Channel[Received]) -> None:
         self._channel = channel
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.fd = channel.fileno()
 
     def send(self, packet: Packet, descriptors: Sequence[int] = ()) -> None:
@@ -28,8 +32,7 @@ class Line(Generic[Received]):
             raise Closed("line: closed by us")
         self._channel.send(packet, descriptors)
         if self._channel.waiting and self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._loop.add_writer(self.fd, self._flush)
+            self._write_later()
 
     def receive(self) -> tuple[Received, list[int]] | None:
         """As `Channel.receive`."""
@@ -43,12 +46,23 @@ class Line(Generic[Received]):
             self.fd = -1
 
     def _flush(self) -> None:
+        self._stop_writing()
         with contextlib.suppress(Closed):
             if not self._channel.flush():
-                return
-        self._stop_writing()
+                self._write_later()
+
+    def _write_later(self) -> None:
+        """When the socket is writable; if it is already, in a moment: who is to read has to make room elsewhere."""
+        self._loop = asyncio.get_running_loop()
+        if self._channel.is_short:
+            self._timer = self._loop.call_later(SHORT_S, self._flush)
+        else:
+            self._loop.add_writer(self.fd, self._flush)
 
     def _stop_writing(self) -> None:
-        if self._loop is not None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        elif self._loop is not None:
             self._loop.remove_writer(self.fd)
-            self._loop = None
+        self._loop = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
 import select
+import signal
 import socket
+import traceback
 
 import pytest
 
@@ -23,7 +27,10 @@ from host.live.packets import (
     supervisor_end,
     worker_end,
 )
+from host.live.supervisor.line import Line
 from transport.port import Broken, Closed
+
+NOBODY = 65534
 
 
 def ends() -> tuple[Channel[wire.ToWorker], Channel[wire.ToSupervisor], socket.socket]:
@@ -81,6 +88,50 @@ def test_what_the_kernel_does_not_take_waits_with_its_descriptors() -> None:
     assert [read_memory_file(descriptor) for descriptor in descriptors] == [b"late"]
     assert supervisor.waiting == 0
     close_all(descriptors)
+
+
+async def send_many_descriptors() -> None:
+    """More than may be on their way; nobody reads before all are sent."""
+    ours, theirs = channel_pair()
+    channel, worker, payload = supervisor_end(ours), worker_end(theirs), memory_file(b"one of many")
+    line = Line(channel)
+    for number in range(100):
+        line.send(wire.Query(id=number, kind="k"), [payload] * 3)
+    assert channel.is_short, "the kernel took them all"
+    got: list[int] = []
+    while len(got) < 100:
+        received = worker.receive()
+        if received is None:
+            await asyncio.sleep(0)
+            continue
+        packet, descriptors = received
+        assert isinstance(packet, wire.Query)
+        assert [read_memory_file(descriptor) for descriptor in descriptors] == [b"one of many"] * 3
+        close_all(descriptors)
+        got.append(packet.id)
+    assert got == list(range(100))
+    assert not channel.waiting
+
+
+def test_descriptors_that_are_too_many_on_their_way_wait() -> None:
+    """False if a user other than root lost links between engines of a large node, and whatever was sent over them."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.alarm(20)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+            asyncio.run(send_many_descriptors())
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_peer_that_never_reads_makes_the_queue_full() -> None:

@@ -199,8 +199,8 @@ def _cores() -> Finding:
 def _descriptors() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     value = f"{soft} (hard limit {hard})"
-    if soft < DESCRIPTORS:
-        return Finding("descriptors", "warn", value, f"large nodes need ulimit -n {DESCRIPTORS}")
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        return Finding("descriptors", "warn", value, f"large nodes need ulimit -Hn {DESCRIPTORS}")
     return Finding("descriptors", "ok", value)
 
 

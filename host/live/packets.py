@@ -82,7 +82,8 @@ class Channel(Generic[Received]):
     def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
         """Send now, or queue behind what waits. Never blocks.
 
-        Raises `ValueError` for over `OUTSIZED_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`.
+        Raises `ValueError` for over `OUTSIZED_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`, and
+        OSError when a packet would have to wait and its descriptors could not be duplicated.
         """
         data = _encode(packet)
         is_outsized = len(data) > wire.PACKET_BYTES_MAX
@@ -167,7 +168,7 @@ class Channel(Generic[Received]):
     def _enqueue(self, data: bytes, descriptors: Sequence[int]) -> None:
         if len(self._queue) >= QUEUE_PACKETS_MAX:
             raise Full(f"socket pair: {QUEUE_PACKETS_MAX} packets wait")
-        self._queue.append((data, [os.dup(descriptor) for descriptor in descriptors]))
+        self._queue.append((data, _duplicates(descriptors)))
 
     def _try_send(self, data: bytes, descriptors: Sequence[int]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -183,6 +184,18 @@ class Channel(Generic[Received]):
             raise Closed(f"socket pair: {error}") from error
         self.is_short = False
         return True
+
+
+def _duplicates(descriptors: Sequence[int]) -> list[int]:
+    """All of them or, with an OSError, none."""
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError:
+        close_all(made)
+        raise
+    return made
 
 
 def parcels(items: Iterable[tuple[T, int]], bytes_max: int) -> Iterator[tuple[T, ...]]:

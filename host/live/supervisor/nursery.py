@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -67,7 +68,7 @@ class Nursery:
 
     def has_lost(self, asked: Channel[Packet]) -> bool:
         """Whether who was asked is gone. It never says anything, so what can be read is the end of file."""
-        return asked not in (self._channel, self._template) or bool(select.select([asked], [], [], 0)[0])
+        return asked not in (self._channel, self._template) or _is_ready(asked, select.POLLIN, 0)
 
     def distrust(self, asked: Channel[Packet]) -> None:
         """Nothing came of what it was asked. A zygote is known to be gone by its end of file."""
@@ -110,6 +111,14 @@ class Nursery:
 def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Packet]:
     """Send, and wait a while for room. Raises `Closed`."""
     channel.send(request, (socket_fd,))
-    while channel.waiting and select.select([], [channel], [], ROOM_S)[1]:
+    until_s = time.monotonic() + ROOM_S
+    while channel.waiting and (left_s := until_s - time.monotonic()) > 0 and _is_ready(channel, select.POLLOUT, left_s):
         channel.flush()
     return channel
+
+
+def _is_ready(channel: Channel[Packet], event: int, within_s: float) -> bool:
+    """`select` knows no descriptors above 1,023."""
+    poll = select.poll()
+    poll.register(channel, event)
+    return bool(poll.poll(within_s * 1e3))

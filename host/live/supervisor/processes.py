@@ -105,12 +105,12 @@ class Process:
     def send(self, packet: Packet, *descriptors: int) -> None:
         """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way.
 
-        One that has not read for very long is killed: what it is not told of could not be made up for, but its next
-        process is told everything, and whoever tells must not fail for it.
+        One that has not read for very long, or so much that there are no descriptors left, is killed: what it is not
+        told of could not be made up for, but its next process is told everything, and whoever tells must not fail.
         """
         try:
             self._line.send(packet, descriptors)
-        except Full as error:
+        except (Full, OSError) as error:
             sys.stderr.write(f"process {self.pid} is killed, it does not read: {error}\n")
             self.kill()
         except Closed:

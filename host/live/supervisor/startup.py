@@ -38,6 +38,10 @@ AHEAD_MAX: Final = 64
 DESCRIPTORS: Final = 1024
 """More than the slots of a node need, a dozen each."""
 
+DESCRIPTORS_MAX: Final = 1 << 15
+"""Where each of 64 processes is told of all others at once, 12,096 are on their way, or wait for that: the limit is on
+those too, of all processes of a user together."""
+
 
 class Progress:
     """Packets to whoever started us, in order. It may have gone: then nobody is told, and nothing is wrong.
@@ -134,11 +138,15 @@ def _run(
 
 
 def _make_room_for_descriptors() -> None:
-    """Let the kernel make this process's table of descriptors as large as it will be.
+    """Raise this process's limit, and let the kernel make its table of descriptors as large as it will be.
 
     Once there are threads (ZeroMQ brings two), each doubling of it waits for an RCU grace period, about 10 ms.
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(DESCRIPTORS_MAX, hard) if hard != resource.RLIM_INFINITY else DESCRIPTORS_MAX
+    if limit not in (resource.RLIM_INFINITY, wanted) and limit < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        limit = wanted
     last = DESCRIPTORS if limit == resource.RLIM_INFINITY else min(DESCRIPTORS, limit)
     with contextlib.suppress(OSError):
         os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, last - 1))

@@ -2,7 +2,7 @@
 
 Every other death comes at a random instant, from outside; the rest at a line of the link's own code, at a random pass,
 where the victim kills itself: a trace function stands for crash points, so that there is one at every line. Which lines
-there are, a first victim finds out, which is let live. What a victim did is in a ledger, memory it shares with the
+there are, a victim finds out that is let live, the second. What a victim did is in a ledger, memory it shares with the
 parent and which survives it, written just before and just after the deed.
 
   Producers  slot 1 sends to 2 and 3, both in the parent, each life in an epoch of its own from number 0.
@@ -35,6 +35,8 @@ LOOPS_OF_A_LIFE: Final = 400
 LIFE_NS_MAX: Final = 25_000_000
 """Deaths from outside come within it: about as long as it takes to begin, and as long again."""
 PASSES_MAX: Final = 40
+LIVES_MAX: Final = 200
+"""To die at one line."""
 LINES_MAX: Final = 10_000
 """Of all files together."""
 
@@ -122,8 +124,8 @@ class Storm:
         self.deaths: Counter[Step | str] = Counter()
         self.aside_sent = self.aside_received = 0
 
-    def run(self, kills: int) -> None:
-        """Until so many victims died."""
+    def run(self, kills: int, *, everywhere: bool = False) -> None:
+        """Until so many victims died; `everywhere`: and one at each line, or `LIVES_MAX` of them did not come by."""
         if self.files:
             self.explore()
         while self.deaths.total() - self.deaths["lived"] < kills:
@@ -131,12 +133,18 @@ class Storm:
                 self.let_die_at(self.chance.choice(self.steps))
             else:
                 self.kill_one()
+        for step in self.steps if everywhere else ():
+            for _ in range(LIVES_MAX):
+                if self.deaths[step]:
+                    break
+                self.let_die_at(step)
         self.finish()
 
     def explore(self) -> None:
-        """A life that shows which lines there are."""
+        """A life that shows which lines there are. The one before it finds memory that is new, as no later one does."""
         steps = [Step(file, line) for file in self.files for line in range(LINES_MAX // len(self.files))]
         numbers = {step: number for number, step in enumerate(steps)}
+        self.live_once(self.files, lambda file, line: None)
         self.live_once(self.files, lambda file, line: self.ledger.see(numbers[Step(file, line)]))
         self.steps = [steps[number] for number in self.ledger.seen(len(steps))]
 

@@ -37,11 +37,11 @@ FILES = tuple(
 KINDS = [ProducerStorm, ConsumerStorm]
 
 
-def storm(world: World, kind: type[Storm], kills: int) -> Storm:
+def storm(world: World, kind: type[Storm], kills: int, *, everywhere: bool = False) -> Storm:
     seed = random.randrange(1 << 32)
     print(f"{kind.__name__}(world, {seed}, FILES).run({kills})")
     blowing = kind(world, seed, FILES if isinstance(world, ZmqWorld) else ())
-    blowing.run(kills)
+    blowing.run(kills, everywhere=everywhere)
     return blowing
 
 
@@ -57,7 +57,7 @@ def test_deaths_of_one_side_lose_nothing(far_world: World, kind: type[Storm]) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_deaths_lose_nothing(far_world: World, kind: type[Storm]) -> None:
     """If false, the same, at an instant that is rarely met."""
-    blown = storm(far_world, kind, 10_000)
+    blown = storm(far_world, kind, 10_000, everywhere=True)
     assert [step for step in blown.steps if blown.deaths[step] == 0] == []
 
 

@@ -143,8 +143,8 @@ def _make_room_for_descriptors() -> None:
     Once there are threads (ZeroMQ brings two), each doubling of it waits for an RCU grace period, about 10 ms.
     """
     limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(DESCRIPTORS_MAX, hard) if hard != resource.RLIM_INFINITY else DESCRIPTORS_MAX
-    if limit not in (resource.RLIM_INFINITY, wanted) and limit < wanted:
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_MAX, hard)
+    if limit != resource.RLIM_INFINITY and limit < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         limit = wanted
     last = DESCRIPTORS if limit == resource.RLIM_INFINITY else min(DESCRIPTORS, limit)

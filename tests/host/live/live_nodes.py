@@ -11,11 +11,13 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
 from host.config.spec import EngineSpec, NodeSpec
@@ -51,6 +53,16 @@ class LiveNode:
     def states(self) -> dict[str, str]:
         """States by engine."""
         return {name: item["state"] for name, item in self.ps().items()}
+
+    def halt(self, engine: str) -> None:
+        """Have an engine's process stand still. Returns once it does."""
+        process = psutil.Process(self.ps()[engine]["pid"])
+        os.kill(process.pid, signal.SIGSTOP)
+        until(lambda: process.status() == psutil.STATUS_STOPPED, f"{engine} standing still")
+
+    def go_on(self, engine: str) -> None:
+        """Have an engine's process go on."""
+        os.kill(self.ps()[engine]["pid"], signal.SIGCONT)
 
     def send(self, engine: str, tag: str, wait: str | None = None, **fields: Any) -> Any:
         """One message; the answer when waited for."""
@@ -163,6 +175,21 @@ def new_world() -> Iterator[World]:
 def counter(name: str, **rest: Any) -> EngineSpec:
     """An engine that counts."""
     return EngineSpec(name, "counting:COUNTER", **rest)
+
+
+def in_child(run: Callable[[], None]) -> None:
+    """`run` in a process of its own, where it has to return."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            run()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def until(found: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:

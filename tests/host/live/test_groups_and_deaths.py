@@ -7,7 +7,6 @@ import signal
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 from live_nodes import LiveNode, World, until
 from test_live_reload import at_gate, gated_migration, open_gate, reloading
@@ -18,13 +17,6 @@ from host.live.control.protocol import ControlError
 SECOND = 1_000_000_000
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 PATIENT = ChildSpec(shutdown_ns=SECOND)
-
-
-def stand(node: LiveNode, name: str) -> None:
-    """Have a process stand still. Returns once it does."""
-    process = psutil.Process(node.ps()[name]["pid"])
-    os.kill(process.pid, signal.SIGSTOP)
-    until(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} stopped")
 
 
 def is_renewed(node: LiveNode, before: dict[str, int]) -> bool:
@@ -40,7 +32,7 @@ def test_a_death_while_another_one_leaves(world: World, strategy: Any, deaths: s
     engines = [EngineSpec(name, "failing:VICTIM", child=PATIENT) for name in "abc"]
     with world.up(world.spec(*engines, supervision=msgspec.structs.replace(FREE, groups=(group,)))) as node:
         before = {name: node.ps()[name]["pid"] for name in "abc"}
-        stand(node, "c")
+        node.halt("c")
         for name in deaths:
             os.kill(before[name], signal.SIGKILL)
             until(lambda name=name: node.events("crashed", name), f"the end of {name}")

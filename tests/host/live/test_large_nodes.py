@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
-import traceback
 
-from live_nodes import LiveNode, World, until
+from live_nodes import LiveNode, World, in_child, until
 
 from host.config.spec import EngineSpec
 from host.live.supervisor.startup import DESCRIPTORS_MAX
@@ -32,6 +30,7 @@ def heard(node: LiveNode, names: list[str]) -> list[int]:
 
 
 def meet(world: World) -> None:
+    be_an_ordinary_user()
     names = [f"guest{number}" for number in range(GUESTS)]
     specs = [EngineSpec(name, "meeting:GUEST", {"to": [other for other in names if other != name]}) for name in names]
     with world.up(world.spec(*specs)) as node:
@@ -45,15 +44,4 @@ def meet(world: World) -> None:
 
 def test_everybody_is_linked_with_everybody(world: World) -> None:
     """False if a packet that the kernel cannot take were lost: mail for that peer would be held for good."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            be_an_ordinary_user()
-            meet(world)
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    in_child(lambda: meet(world))

@@ -7,7 +7,6 @@ import signal
 from contextlib import suppress
 from typing import Any
 
-import psutil
 import pytest
 from live_nodes import LiveNode, World, until
 
@@ -85,9 +84,7 @@ def part(world: World, node: LiveNode, *, have_met: bool) -> list[str]:
         for child in children:
             bid(node, child, 1, 1, leave=False)
         until(lambda: len(heard(node)) == len(children), "the first words")
-    listener = psutil.Process(node.ps()["listener"]["pid"])
-    os.kill(listener.pid, signal.SIGSTOP)
-    until(lambda: listener.status() == psutil.STATUS_STOPPED, "the listener to stand still")
+    node.halt("listener")
     first = 2 if have_met else 1
     for child in children:
         bid(node, child, first, WORDS + 1 - first, leave=True)

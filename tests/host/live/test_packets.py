@@ -8,11 +8,11 @@ import resource
 import select
 import signal
 import socket
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from live_nodes import in_child
 
 from host.live import wire
 from host.live.packets import (
@@ -92,26 +92,16 @@ def test_what_the_kernel_does_not_take_waits_with_its_descriptors() -> None:
     close_all(descriptors)
 
 
-def in_child(run: Callable[[], None]) -> None:
-    """`run` in a process of its own with 256 descriptors at most, of a user that is not root; it has to return."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            signal.alarm(20)
-            os.closerange(100, 256)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(NOBODY, NOBODY, NOBODY)
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-            run()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+def run_with_few_descriptors(run: Callable[[], None]) -> None:
+    """256 at most, as a user that is not root; with an end, should nothing come."""
+    signal.alarm(20)
+    os.closerange(100, 256)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    run()
 
 
 def send_with_no_descriptors_left() -> None:
@@ -132,7 +122,7 @@ def send_with_no_descriptors_left() -> None:
 
 def test_a_packet_that_cannot_wait_leaves_no_descriptors() -> None:
     """False if a process that has no descriptors left lost those it had."""
-    in_child(send_with_no_descriptors_left)
+    in_child(lambda: run_with_few_descriptors(send_with_no_descriptors_left))
 
 
 async def send_many_descriptors() -> None:
@@ -160,7 +150,7 @@ async def send_many_descriptors() -> None:
 
 def test_descriptors_that_are_too_many_on_their_way_wait() -> None:
     """False if a user other than root lost links between engines of a large node, and whatever was sent over them."""
-    in_child(lambda: asyncio.run(send_many_descriptors()))
+    in_child(lambda: run_with_few_descriptors(lambda: asyncio.run(send_many_descriptors())))
 
 
 def test_a_peer_that_never_reads_makes_the_queue_full() -> None:

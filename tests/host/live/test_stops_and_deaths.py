@@ -6,7 +6,6 @@ import os
 import signal
 from contextlib import suppress
 
-import psutil
 import pytest
 from live_nodes import LiveNode, World, until
 
@@ -25,14 +24,6 @@ def relay(name: str, to: str, durability: str) -> EngineSpec:
     return EngineSpec(name, "circling:RELAY", params, mailboxes=boxes, durability=durability)
 
 
-def stand(node: LiveNode, name: str, number: int) -> None:
-    """Have a process stand still, or go on. Returns once it does."""
-    process = psutil.Process(node.ps()[name]["pid"])
-    os.kill(process.pid, number)
-    if number == signal.SIGSTOP:
-        until(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} stopped")
-
-
 def send_unread(node: LiveNode) -> None:
     """`full` stands at a choice and `source` sent it more than it takes; both processes stand still.
 
@@ -42,16 +33,16 @@ def send_unread(node: LiveNode) -> None:
     until(lambda: seen(node) == 1, "the first")
     node.send("full", "Hold")
     until(lambda: node.states()["full"] == "suspended", "the choice")
-    stand(node, "full", signal.SIGSTOP)
+    node.halt("full")
     node.send("source", "Pour", count=POURED, left=0)
     until(lambda: made(node) > POURED, "all sent")
-    stand(node, "source", signal.SIGSTOP)
+    node.halt("source")
 
 
 def stop_unread(node: LiveNode) -> None:
     """`full` stands at a choice, has more than it takes, and said so to `source`, whose process stands still."""
     send_unread(node)
-    stand(node, "full", signal.SIGCONT)
+    node.go_on("full")
     until(lambda: node.ps()["full"]["mailbox_depth"] == POURED, "all taken")
 
 
@@ -115,7 +106,7 @@ def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, dura
     with world.up(world.spec(*engines, supervision=FREE, transport=TransportSpec(local=local))) as node:
         stop_unread(node)
         kill(node, "full")
-        stand(node, "source", signal.SIGCONT)
+        node.go_on("source")
         if durability == "crash":
             until(lambda: node.states()["full"] == "suspended", "the choice again")
             node.ask("answer", engine="full", choice="go")
@@ -141,7 +132,7 @@ def test_news_of_a_restart_does_not_undo_a_stop_of_the_new_process(world: World,
         until(lambda: node.states()["full"] == "suspended", "the choice again")
         if local == "lane":
             until(lambda: node.ps()["full"]["mailbox_depth"] >= POURED, "what lay in the lane, and a stop for it")
-        stand(node, "source", signal.SIGCONT)
+        node.go_on("source")
         poured = pour_until_paused(node) + pour(node, CAPACITY // 2)
         assert node.states()["source"] == "paused"
         assert node.ps()["full"]["mailbox_depth"] < POURED + poured

@@ -189,5 +189,7 @@ EFFECTS: Final = (
 )
 
 Effect: TypeAlias = Become[S] | Sent[M] | Put | Store | Consume | SetTimer | CancelTimer | Spawn | Forget | Note | Stop
+"""One effect, in a family with state S that emits M."""
+
 Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
 """What an action returns in a family with state S that emits M (`Never` for nothing)."""

@@ -94,6 +94,7 @@ class Roll(Generic[A]):
 
 
 Question: TypeAlias = Choose[Any] | Roll[Any]
+"""What an engine can stand at."""
 
 Interaction: TypeAlias = Generator[Choose[Any] | Roll[Any], Any, Effects[S, M]]
 """What an interactive action returns: the tree of its questions, with effects at the leaves."""

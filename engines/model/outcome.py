@@ -49,6 +49,7 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 Output: TypeAlias = Outgoing | Spawned | Noted | Stopped
+"""What the host performs after a commit."""
 
 
 class Committed(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
@@ -97,3 +98,4 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Outcome: TypeAlias = Committed[S_co] | Suspended | Stored[S_co] | Overflow | Failed | Refused
+"""What `step` answers."""

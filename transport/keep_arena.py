@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from transport.keep_memory import CHUNK_BYTES, KeepMemory
 from transport.port import Broken
 
-if TYPE_CHECKING:
-    from transport.keep import Keep
-
-CHUNK_BYTES: Final = 1 << 18
-"""Small enough that 1,024 large messages fit the default arena, large enough that a reference stays short."""
 CHUNKS_IDLE: Final = 128
 """Chunks (32 MiB) whose pages stay for the next large message once none is in use."""
 
@@ -20,10 +16,10 @@ CHUNKS_IDLE: Final = 128
 class Arena:
     """Chunks for frames that are too large for a ring, shared by all lanes of the slot."""
 
-    def __init__(self, keep: Keep) -> None:
-        self._keep = keep
-        self._offset = keep.header.arena_offset()
-        self._count = keep.header.arena_bytes // CHUNK_BYTES
+    def __init__(self, memory: KeepMemory) -> None:
+        self._memory = memory
+        self._offset = memory.header.arena_offset()
+        self._count = memory.header.arena_bytes // CHUNK_BYTES
         self._free = list(range(self._count - 1, -1, -1))
         self._used: set[int] = set()
         self._touched = self._count
@@ -49,8 +45,8 @@ class Arena:
         for i, chunk in enumerate(chunks):
             part = source[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES]
             start = self._offset + chunk * CHUNK_BYTES
-            os.posix_fallocate(self._keep.fd, start, CHUNK_BYTES)
-            self._keep.bytes[start : start + len(part)] = part
+            os.posix_fallocate(self._memory.fd, start, CHUNK_BYTES)
+            self._memory.bytes[start : start + len(part)] = part
         del self._free[-len(chunks) :]
         self._used.update(chunks)
         self._touched = max(self._touched, *(chunk + 1 for chunk in chunks))
@@ -60,7 +56,7 @@ class Arena:
         """The first `size` bytes in these chunks."""
         starts = [self._offset + chunk * CHUNK_BYTES for chunk in chunks]
         sizes = [CHUNK_BYTES] * (len(chunks) - 1) + [size - (len(chunks) - 1) * CHUNK_BYTES]
-        return b"".join(self._keep.bytes[at : at + part] for at, part in zip(starts, sizes, strict=True))
+        return b"".join(self._memory.bytes[at : at + part] for at, part in zip(starts, sizes, strict=True))
 
     def give_back(self, chunks: Iterable[int]) -> None:
         """They are free again; those used last are the next to be used."""
@@ -73,7 +69,7 @@ class Arena:
         """Once no chunk is in use, give the pages of all but the first ones back."""
         if self._used or self._touched <= CHUNKS_IDLE:
             return
-        self._keep.give_pages_back(self._offset + CHUNKS_IDLE * CHUNK_BYTES)
+        self._memory.free_pages(self._offset + CHUNKS_IDLE * CHUNK_BYTES)
         self._free = list(range(self._count - 1, -1, -1))
         self._touched = 0
 

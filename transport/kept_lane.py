@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from transport.frames import HEADER, NAME_BYTES_MAX, head_bytes, message_bytes
-from transport.keep_arena import chunk_count
+from transport.keep_arena import Arena, chunk_count
+from transport.keep_memory import RINGS, KeepMemory, entry_word
 from transport.port import MESSAGE_BYTES_MAX, Broken
 
-if TYPE_CHECKING:
-    from transport.keep import Keep
-
-ENTRIES: Final = 4096
-"""Where the words of peer 0 begin."""
-ENTRY_BYTES: Final = 128
 READER: Final = 0
 _HEAD: Final = 1
 _TAIL: Final = 2
@@ -27,7 +22,7 @@ FRAME_BYTES_MAX: Final = head_bytes(bytes(NAME_BYTES_MAX), bytes(NAME_BYTES_MAX)
 """The frame of the largest message."""
 
 
-class Kept(NamedTuple):
+class KeptFrame(NamedTuple):
     """A frame that is kept: its record's bounds, what it counts of the lane's capacity, where it lies when large."""
 
     position: int
@@ -40,55 +35,55 @@ class Kept(NamedTuple):
 class KeptLane:
     """The ring to one peer, and its two positions."""
 
-    def __init__(self, keep: Keep, peer: int, ring: int) -> None:
-        """`ring` is where its bytes begin."""
-        self.entry = (ENTRIES + peer * ENTRY_BYTES) // 8
+    def __init__(self, memory: KeepMemory, arena: Arena, peer: int) -> None:
+        self.entry = entry_word(peer)
         self._peer = peer
-        self._keep = keep
-        self._capacity = keep.header.lane_bytes
-        self._ring = ring
+        self._memory = memory
+        self._arena = arena
+        self._capacity = memory.header.lane_bytes
+        self._ring = RINGS + peer * self._capacity
         self._reserved = False
 
     def tail(self) -> int:
         """Where the next record begins."""
-        return self._keep.words[self.entry + _TAIL]
+        return self._memory.words[self.entry + _TAIL]
 
     def move_tail(self, position: int) -> None:
         """Publish what was written up to `position`, by one store."""
-        self._keep.words[self.entry + _TAIL] = position
+        self._memory.words[self.entry + _TAIL] = position
 
     def head(self) -> int:
         """Where the oldest record begins."""
-        return self._keep.words[self.entry + _HEAD]
+        return self._memory.words[self.entry + _HEAD]
 
     def move_head(self, position: int) -> None:
         """Keep nothing below `position` any more, by one store."""
-        self._keep.words[self.entry + _HEAD] = position
+        self._memory.words[self.entry + _HEAD] = position
 
     def reserve(self) -> None:
         """Allocate the ring, so that a write never faults. Raises OSError when there is no memory."""
         if not self._reserved:
-            os.posix_fallocate(self._keep.fd, self._ring, self._capacity)
+            os.posix_fallocate(self._memory.fd, self._ring, self._capacity)
             self._reserved = True
 
-    def write(self, position: int, size: int, data: bytes) -> Kept:
+    def write(self, position: int, size: int, data: bytes) -> KeptFrame:
         """Write the record of a frame which counts `size` bytes, at `position`. The caller knows that it fits."""
         if len(data) <= size:
             self._put(position, data)
-            return Kept(position, position + len(data), size, len(data), ())
-        chunks = self._keep.arena.store(data)
+            return KeptFrame(position, position + len(data), size, len(data), ())
+        chunks = self._arena.store(data)
         length = _REFERENCE.size + 2 * len(chunks)
         record = _REFERENCE.pack(length | _REFERENCE_BIT, size, len(data)) + struct.pack(f"<{len(chunks)}H", *chunks)
         self._put(position, record)
-        return Kept(position, position + length, size, len(data), chunks)
+        return KeptFrame(position, position + length, size, len(data), chunks)
 
-    def frame(self, kept: Kept) -> bytes:
+    def frame(self, kept: KeptFrame) -> bytes:
         """The bytes of a frame that is kept."""
         if kept.chunks:
-            return self._keep.arena.load(kept.chunks, kept.frame_bytes)
+            return self._arena.load(kept.chunks, kept.frame_bytes)
         return self._get(kept.position, kept.frame_bytes)
 
-    def records(self) -> Iterator[Kept]:
+    def records(self) -> Iterator[KeptFrame]:
         """What is kept, oldest first. Raises Broken where the memory is not what a process of this slot wrote."""
         position, tail = self.head(), self.tail()
         if not 0 <= tail - position <= self._capacity:
@@ -98,25 +93,25 @@ class KeptLane:
             yield kept
             position = kept.end
 
-    def _record(self, position: int, tail: int) -> Kept:
+    def _record(self, position: int, tail: int) -> KeptFrame:
         left = tail - position
         (first,) = _LENGTH.unpack(self._get(position, _LENGTH.size)) if left >= _LENGTH.size else (0,)
         length = first & ~_REFERENCE_BIT
         if not (_REFERENCE.size if first & _REFERENCE_BIT else HEADER.size) <= length <= left:
             raise self._broken(position, f"a record of {length} bytes in {left}")
         if not first & _REFERENCE_BIT:
-            return Kept(position, position + length, length, length, ())
+            return KeptFrame(position, position + length, length, length, ())
         record = self._get(position, length)
         _, size, frame_bytes = _REFERENCE.unpack_from(record)
         count = chunk_count(frame_bytes)
         if length != _REFERENCE.size + 2 * count or not length <= size < frame_bytes <= FRAME_BYTES_MAX:
             raise self._broken(position, f"a reference of {length} bytes to {frame_bytes}, counted as {size}")
         chunks = struct.unpack_from(f"<{count}H", record, _REFERENCE.size)
-        return Kept(position, position + length, size, frame_bytes, chunks)
+        return KeptFrame(position, position + length, size, frame_bytes, chunks)
 
     def _put(self, position: int, data: bytes) -> None:
         at = position & self._capacity - 1
-        memory, start = self._keep.bytes, self._ring + at
+        memory, start = self._memory.bytes, self._ring + at
         before = min(len(data), self._capacity - at)
         if before == len(data):
             memory[start : start + before] = data
@@ -126,7 +121,7 @@ class KeptLane:
 
     def _get(self, position: int, count: int) -> bytes:
         at = position & self._capacity - 1
-        memory, start = self._keep.bytes, self._ring + at
+        memory, start = self._memory.bytes, self._ring + at
         before = min(count, self._capacity - at)
         data = bytes(memory[start : start + before])
         return data if before == count else data + bytes(memory[self._ring : self._ring + count - before])

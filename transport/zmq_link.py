@@ -30,11 +30,12 @@ from typing import Final
 import zmq
 
 from transport.frames import decode_frame
-from transport.keep import Keep, read_header
+from transport.keep import Keep
+from transport.keep_memory import read_header
 from transport.kept_lane import FRAME_BYTES_MAX
 from transport.port import KIND_GO, KIND_STOP, MESSAGE_BYTES_MAX, SLOTS_MAX, Broken, Closed, Frame
 from transport.sending import PythonOutlet
-from transport.zmq_peer import HWM_MESSAGES, Place, ZmqPeer
+from transport.zmq_peer import HWM_MESSAGES, LinkParts, ZmqPeer
 from transport.zmq_stream import DATA_FRONT, ENVELOPE, HELLO_REST, TAG_ACK, TAG_HELLO, Envelope, unpack_envelope
 
 NS_PER_S: Final = 1_000_000_000
@@ -103,7 +104,7 @@ class ZmqLink:
         if header.identity == self._keep.header.identity:
             raise Broken(f"slot {peer}: its keep is this link's own")
         self._lives += 1
-        place = Place(self.slot, self._keep, self._context, self._counters, self.flush)
+        place = LinkParts(self.slot, self._keep, self._context, self._counters, self.flush)
         self._peers[peer] = ZmqPeer(place, peer, address, header, self._lives)
 
     def detach(self, peer: int) -> None:

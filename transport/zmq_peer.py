@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from transport.keep import Header, Keep
-from transport.kept_lane import Kept
+from transport.keep import Keep
+from transport.keep_memory import Header
+from transport.kept_lane import KeptFrame
 from transport.port import MESSAGE_BYTES_MAX
 from transport.sending import SendingLane
 from transport.zmq_stream import (
@@ -25,19 +26,19 @@ from transport.zmq_stream import (
     TAG_DATA,
     TAG_HELLO,
     Envelope,
-    Incoming,
-    Outgoing,
+    IncomingStream,
+    OutgoingStream,
 )
 
 HWM_MESSAGES: Final = 4096
-"""Messages a socket holds for one peer; beyond it frames wait in `Outgoing`."""
+"""Messages a socket holds for one peer; beyond it frames wait in `OutgoingStream`."""
 CLOSE_LINGER_MS: Final = 100
 """How long closing waits for the operating system to take what was flushed."""
 RECONNECT_MS: Final = (5, 200)
 """First and longest pause between attempts to reach a peer that is not there."""
 
 
-class Place(NamedTuple):
+class LinkParts(NamedTuple):
     """What the peers of a link have in common."""
 
     slot: int
@@ -51,12 +52,12 @@ class Place(NamedTuple):
 class ZmqPeer:
     """Connected from the start. `header` is what the peer's keep says, `life` is this attachment's."""
 
-    def __init__(self, place: Place, number: int, address: str, header: Header, life: int) -> None:
+    def __init__(self, parts: LinkParts, number: int, address: str, header: Header, life: int) -> None:
         """Raises Broken when what the keep holds for this peer is not readable."""
-        self._own, self._keep, self._context, self._counters, flush = place
+        self._own, self._keep, self._context, self._counters, flush = parts
         self._address = address
-        self.outgoing = Outgoing(life, self._keep.lane(number, header.identity), self._keep.arena)
-        self.incoming = Incoming(header, self._keep.mark(number, header.identity))
+        self.outgoing = OutgoingStream(life, self._keep.lane(number, header.identity), self._keep.arena)
+        self.incoming = IncomingStream(header, self._keep.mark(number, header.identity))
         keep, kept_bytes = self._keep, self.outgoing.kept_bytes()
         self.lane = SendingLane(
             self._own, keep.header.lane_bytes, self.publish, kept_bytes, MESSAGE_BYTES_MAX, keep.arena, flush
@@ -79,7 +80,7 @@ class ZmqPeer:
         else:
             self.push()
 
-    def _pass_new(self, written: list[tuple[Kept, bytes]]) -> None:
+    def _pass_new(self, written: list[tuple[KeptFrame, bytes]]) -> None:
         waiting = self.outgoing.waiting
         for kept, data in written:
             if waiting or not self._pass(self._front(kept) + data):
@@ -96,7 +97,7 @@ class ZmqPeer:
                 return
             out.waiting.popleft()
 
-    def _front(self, kept: Kept) -> bytes:
+    def _front(self, kept: KeptFrame) -> bytes:
         return DATA_FRONT.pack(
             TAG_DATA, self._own, self._keep.header.identity, self.outgoing.life, kept.position, kept.end
         )

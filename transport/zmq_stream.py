@@ -31,9 +31,10 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from transport.frames import encode_frame
-from transport.keep import Header, Mark
+from transport.keep import ReleasedMark
 from transport.keep_arena import Arena
-from transport.kept_lane import Kept, KeptLane
+from transport.keep_memory import Header
+from transport.kept_lane import KeptFrame, KeptLane
 from transport.port import SLOTS_MAX, Broken
 from transport.sending import Sealed
 
@@ -70,7 +71,7 @@ def unpack_envelope(data: bytes) -> Envelope:
     return envelope
 
 
-class Outgoing:
+class OutgoingStream:
     """The sender's end: frames that are not acknowledged, and which of them the socket does not have yet."""
 
     def __init__(self, life: int, lane: KeptLane, arena: Arena) -> None:
@@ -78,8 +79,8 @@ class Outgoing:
         self.life = life
         self.lane = lane
         self._arena = arena
-        self.kept: deque[Kept] = deque(lane.records())
-        self.waiting: deque[Kept] = deque()
+        self.kept: deque[KeptFrame] = deque(lane.records())
+        self.waiting: deque[KeptFrame] = deque()
         self.tail = lane.tail()
 
     def head(self) -> int:
@@ -90,7 +91,7 @@ class Outgoing:
         """What all that is kept takes of the lane's capacity."""
         return sum(kept.size for kept in self.kept)
 
-    def publish(self, frames: list[Sealed]) -> list[tuple[Kept, bytes]]:
+    def publish(self, frames: list[Sealed]) -> list[tuple[KeptFrame, bytes]]:
         """Write frames behind the last ones, then make them count: from now on they survive this process."""
         written = []
         for frame, size in frames:
@@ -136,10 +137,10 @@ class Outgoing:
         return freed
 
 
-class Incoming:
+class IncomingStream:
     """The receiver's end: the life it follows (0: none yet) and how far it is, in bytes of the peer's lane."""
 
-    def __init__(self, header: Header, mark: Mark) -> None:
+    def __init__(self, header: Header, mark: ReleasedMark) -> None:
         self.identity = header.identity
         self._lane_bytes = header.lane_bytes
         self._mark = mark

@@ -11,22 +11,24 @@ from transport_worlds import World, ZmqWorld
 
 import transport.keep
 import transport.keep_arena
+import transport.keep_memory
 import transport.kept_lane
 import transport.sending
 import transport.zmq_link
 import transport.zmq_peer
 import transport.zmq_stream
 from transport.keep import Keep
-from transport.kept_lane import Kept, KeptLane
+from transport.kept_lane import KeptFrame, KeptLane
 from transport.port import Broken
 from transport.sending import Sealed
-from transport.zmq_stream import Incoming, Outgoing
+from transport.zmq_stream import IncomingStream, OutgoingStream
 
 FILES = tuple(
     str(module.__file__)
     for module in (
         transport.keep,
         transport.keep_arena,
+        transport.keep_memory,
         transport.kept_lane,
         transport.sending,
         transport.zmq_link,
@@ -61,13 +63,13 @@ def test_thousands_of_deaths_lose_nothing(far_world: World, kind: type[Storm]) -
     assert [step for step in blown.steps if blown.deaths[step] == 0] == []
 
 
-def tail_first(out: Outgoing, frames: list[Sealed]) -> list[tuple[Kept, bytes]]:
+def tail_first(out: OutgoingStream, frames: list[Sealed]) -> list[tuple[KeptFrame, bytes]]:
     """`publish` that counts before it has written."""
     out.lane.move_tail(out.tail + sum(sealed.size for sealed in frames))
     return PUBLISH(out, frames)
 
 
-def released_when_received(incoming: Incoming, life: int, position: int, end: int) -> bool:
+def released_when_received(incoming: IncomingStream, life: int, position: int, end: int) -> bool:
     """`take` that marks what nobody has handled yet."""
     taken = TAKE(incoming, life, position, end)
     if taken:
@@ -75,7 +77,7 @@ def released_when_received(incoming: Incoming, life: int, position: int, end: in
     return taken
 
 
-def not_marked(incoming: Incoming) -> bool:
+def not_marked(incoming: IncomingStream) -> bool:
     """`release` that is forgotten with its process."""
     is_news = incoming.drained > incoming.released
     incoming.released = incoming.drained
@@ -89,12 +91,12 @@ def taken_over_empty(keep: Keep, peer: int, identity: int) -> KeptLane:
     return lane
 
 
-PUBLISH, TAKE, LANE = Outgoing.publish, Incoming.take, Keep.lane
+PUBLISH, TAKE, LANE = OutgoingStream.publish, IncomingStream.take, Keep.lane
 MISTAKES: list[tuple[type[Storm], type, str, Callable[..., object]]] = [
-    (ProducerStorm, Outgoing, "publish", tail_first),
+    (ProducerStorm, OutgoingStream, "publish", tail_first),
     (ProducerStorm, Keep, "lane", taken_over_empty),
-    (ConsumerStorm, Incoming, "take", released_when_received),
-    (ConsumerStorm, Incoming, "release", not_marked),
+    (ConsumerStorm, IncomingStream, "take", released_when_received),
+    (ConsumerStorm, IncomingStream, "release", not_marked),
 ]
 
 

@@ -13,8 +13,9 @@ import pytest
 from transport_worlds import DEADLINE_S, Deadline, World, ZmqWorld, fork, number, payloads, reap
 
 from transport.frames import encode_frame
-from transport.keep import RINGS, Keep, create_keep, read_header
-from transport.keep_arena import CHUNK_BYTES, CHUNKS_IDLE
+from transport.keep import Keep
+from transport.keep_arena import CHUNKS_IDLE
+from transport.keep_memory import CHUNK_BYTES, RINGS, create_keep, read_header
 from transport.port import ARENA_BYTES, KIND_MESSAGES, MESSAGE_BYTES_MAX, Broken, Frame
 
 LANE_BYTES = 1 << 14

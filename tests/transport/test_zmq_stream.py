@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from transport_worlds import DEADLINE_NS, Deadline, ZmqWorld, number, payloads
 
 from transport.frames import encode_frame
-from transport.keep import Keep, create_keep, read_header
+from transport.keep import Keep
+from transport.keep_memory import create_keep, read_header
 from transport.port import KIND_MESSAGES, Broken, Frame
 from transport.sending import Sealed
 from transport.zmq_link import ZmqLink
@@ -25,8 +26,8 @@ from transport.zmq_stream import (
     TAG_ACK,
     TAG_DATA,
     TAG_HELLO,
-    Incoming,
-    Outgoing,
+    IncomingStream,
+    OutgoingStream,
     unpack_envelope,
 )
 
@@ -51,7 +52,7 @@ def stranger(sockets: ZmqWorld) -> Iterator[Stranger]:
 def test_acknowledging_frees_each_frame_once(names: list[int], acks: list[int]) -> None:
     """If false, the bound of what is kept would drift, or another would be sent again than what was not handled."""
     with closing(Keep(create_keep(1 << 15))) as keep:
-        out = Outgoing(7, keep.lane(2, 9), keep.arena)
+        out = OutgoingStream(7, keep.lane(2, 9), keep.arena)
         frames = [FRAME._replace(sender="n" * name) for name in names]
         written = out.publish([Sealed(frame, len(encode_frame(frame, 0))) for frame in frames])
         freed, most = 0, 0
@@ -65,7 +66,7 @@ def test_acknowledging_frees_each_frame_once(names: list[int], acks: list[int]) 
                 assert out.acknowledge(7, ack) == out.acknowledge(6, ack) == 0
         assert freed + out.kept_bytes() == out.tail == sum(kept.size for kept, _ in written)
         assert list(out.kept) == [kept for kept, _ in written if kept.end > most]
-        assert list(Outgoing(8, keep.lane(2, 9), keep.arena).kept) == list(out.kept)
+        assert list(OutgoingStream(8, keep.lane(2, 9), keep.arena).kept) == list(out.kept)
         assert [out.lane.frame(kept) for kept in out.kept] == [data for kept, data in written if kept.end > most]
 
 
@@ -75,7 +76,7 @@ def test_a_receiver_takes_each_position_once_in_order(chance: random.Random, rel
     with closing(Keep(create_keep(1 << 14))) as keep:
         mark = keep.mark(3, 9)
         mark.move(released)
-        incoming = Incoming(keep.header, mark)
+        incoming = IncomingStream(keep.header, mark)
         first = max(released - behind, 0)
         incoming.follow(5, first)
         taken = []

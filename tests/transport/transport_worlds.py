@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from transport.keep import create_keep
+from transport.keep_memory import create_keep
 from transport.local import Hub
 from transport.native import native_available, native_reason
 from transport.port import Closed, Frame, Link

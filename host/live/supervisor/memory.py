@@ -86,7 +86,7 @@ class SlotTransport:
     def memory(self, slot: int) -> SlotMemory:
         """As `Transport.memory`."""
         if not self.native:
-            from transport.keep import create_keep
+            from transport.keep_memory import create_keep
 
             return SlotMemory(self._runtime.link(slot), (create_keep(self._lane_bytes, self._arena_bytes),))
         from transport.lanes import create_slot

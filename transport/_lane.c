@@ -39,7 +39,7 @@ typedef struct {
 
 /* --- errors ------------------------------------------------------------------------------------------------------- */
 
-/* Detaches a peer whose words are wrong, and says so. */
+/* Detaches a peer whose words are wrong, with a finding. */
 static PyObject *break_lane(Link *self, unsigned peer, const struct finding *finding)
 {
     lane_close(&self->core, peer);
@@ -697,7 +697,7 @@ static int wait_asleep(Link *self, struct epoll_event *events, int64_t deadline_
 {
     for (;;) {
         int news, count = sleep_once(self, events, deadline_ns, &news);
-        /* `news` first: that there is room is said once */
+        /* `news` first: room is reported once */
         if (count < 0 || news || watched_among(self, events, count) || core_news(&self->core))
             return count;
         if (deadline_ns >= 0 && clock_ns(CLOCK_MONOTONIC) >= deadline_ns)

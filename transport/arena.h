@@ -13,27 +13,27 @@
  * step needs an answer. With the block goes its entry: for which lane and position, how long, how many bytes reserved.
  *
  *   free      bits alike in all lanes     the producer may fill it, reserve more, or give its pages back
- *   filled    still free                  content written, then position, bytes, peer; nobody can see it
+ *   filled    still free                  content written, then position, bytes, peer; no peer can see it
  *   lent      `lent` turned over          then the record, then the tail: the consumer sees it
  *   drained   read, head before it        the views are out; the next process of the slot would drain it again
- *   ripe      head behind it              nobody will drain it again; views may still be out
+ *   ripe      head behind it              it will not be drained again; views may still be out
  *   returned  `returned` turned over      ripe and without a view: free
  *
  * What a death leaves:
  *   producer filling        free, with pages beyond `reserved` maybe: given back when the slot is opened again
- *   after `lent`            lent for a position the tail has not passed: turned back by lane_lend_open, nobody saw it
+ *   after `lent`            lent for a position the tail has not passed: turned back by lane_lend_open, it was never seen
  *   after the tail          lent; the consumer goes on reading and returns it, the next producer finds it lent
  *   consumer before head    lent; drained again by the next process
  *   after head              lent for a position before the head: returned by lane_reach_open, the views died with it
  * A slot whose memory is replaced has another identity: the lane's words begin at zero again, and so do these.
  * A producer that opens a slot takes each block as lent to the peer of its last entry until it is linked with that peer
- * and can read what was returned. A peer that is detached is gone for good: what it had is free.
+ * and can read what was returned. A detached peer does not come back: what it had is free.
  *
- * Bounds: `reserved` of all blocks together stays within bytes_max. Who finds no block is refused like one who finds no
- * room, and says so in `starved`; then each return rings. Blocks that are not used for a while give their pages back.
+ * Bounds: `reserved` of all blocks together stays within bytes_max. A send that finds no block is refused like one that
+ * finds no room, and sets `starved`, so that each return rings. Blocks not used for a while give their pages back.
  *
  *   BLOCK-WAS-LENT     lent      release by the producer, acquire by the consumer: the entry is written
- *   BLOCK-WAS-READ     returned  release by the consumer, acquire by the producer: nobody reads it any more
+ *   BLOCK-WAS-READ     returned  release by the consumer, acquire by the producer: it is not read any more
  * The content itself is covered by FRAME-IS-COMPLETE. Loaned chunks as in iceoryx2's data segments; that the two owners
  * turn bits of their own is the toggle of the alternating-bit protocol.
  */
@@ -54,7 +54,7 @@
 #define ARENA_BYTES_MIN BLOCK_BYTES   /* the largest message has a block */
 #define ARENA_BYTES (1ull << 28)      /* four of the largest on their way */
 #define ARENA_GRAIN (1ull << 16)      /* reserved in multiples of it, and of an eighth of the size */
-#define ARENA_IDLE_NS 1000000000ll    /* what nobody used for so long is given back */
+#define ARENA_IDLE_NS 1000000000ll    /* pages not used for so long are given back */
 
 /* The producer's end: blocks that are not lent to anybody are its own. */
 struct arena {
@@ -169,7 +169,7 @@ static int lane_lend_open(struct arena *arena, struct lane *lane, unsigned peer,
         if (word_of(&entry->position) >= lane->published)
             out &= ~block_bit(block), lent ^= block_bit(block);
     }
-    /* BLOCK-WAS-LENT: release; pairs with the acquire in lane_reach_open. What is turned back here nobody saw. */
+    /* BLOCK-WAS-LENT: release; pairs with the acquire in lane_reach_open. What is turned back here was never seen. */
     atomic_store_explicit(&lane->own->lent, lent, memory_order_release);
     LANE_STEP(lent_taken_over);
     arena->lent_to[peer] = out;
@@ -312,7 +312,7 @@ static void block_lend(struct arena *arena, struct lane *lane, unsigned peer, un
     arena->lent_to[peer] |= block_bit(block);
 }
 
-/* A peer is gone for good, and with it whoever read. */
+/* A peer will not come back, nor will any process that read its blocks. */
 static void arena_forget(struct arena *arena, struct lane *lane, unsigned peer)
 {
     if (lane->own != NULL && lane->far_mark != NULL) {
@@ -386,7 +386,7 @@ static void reach_return(struct reach *reach, struct lane *lane)
         lane_ring(lane);
 }
 
-/* Blocks the slot's last process had read, but not returned: whoever looked at them is gone, or is one of our views. */
+/* Blocks the slot's last process had read, but not returned: their readers are gone, or are views of ours. */
 static void lane_reach_open(struct reach *reach, struct lane *lane, unsigned slot)
 {
     reach->drained = reach->ripe = 0;
@@ -431,7 +431,7 @@ static int block_locate(const struct lane *lane, struct frame_view *view, struct
     if (frame_next(&cursor, view->end, &payload, &bytes, finding) < 0)
         return -1;
     if (bytes != sizeof view->block || cursor != view->end)
-        return find(finding, "a block is told in %u bytes", bytes);
+        return find(finding, "a block record of %u bytes", bytes);
     memcpy(&view->block, payload, sizeof view->block);
     return block_check(lane, &view->block, lane->read, finding);
 }

@@ -4,8 +4,8 @@
  * other descriptors are closed once they are mapped. Peers are bits of 64-bit masks, since there are 64 slots.
  * Large messages go through the arena (arena.h).
  *
- * Sleeping: the armed word of `in` is odd while this process sleeps or is about to, with another value each time. Who
- * publishes looks at it after a fence and rings at most once for each value. A fence between storing the word and reading
+ * Sleeping: the armed word of `in` is odd while this process sleeps or is about to, with another value each time. A peer
+ * that publishes reads it after a fence and rings at most once for each value. A fence between storing the word and reading
  * the tails once more closes the gap (SLEEP-OR-SEE in lane.h).
  */
 #ifndef ENGINEHOST_CORE_H
@@ -101,7 +101,7 @@ static void core_begin(struct core *core)
 
 static void lane_close(struct core *core, unsigned peer);
 
-/* The link's end of a peer's arena is over; views of it stay good. */
+/* Drops the link's end of a peer's arena; views of it stay valid. */
 static void reach_drop(struct core *core, unsigned peer)
 {
     struct reach *reach = core->reaches[peer];
@@ -135,14 +135,14 @@ static void core_close(struct core *core)
     core->scratch_bytes = 0;
 }
 
-/* Takes the three descriptors whatever comes of it. */
+/* Takes over the three descriptors, also when it fails. */
 static int core_open(struct core *core, unsigned slot, int out_fd, int in_fd, int doorbell, struct finding *finding)
 {
     core->slot = slot;
     core->out_fd = out_fd;
     core->doorbell = doorbell;
     core->epoll = epoll_create1(EPOLL_CLOEXEC);
-    /* Edge triggered: each ring wakes, nobody has to read the counter before sleeping again. */
+    /* Edge triggered: each ring wakes, and the counter need not be read before sleeping again. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = doorbell};
     int verdict = MAP_ERRNO;
     if (core->epoll >= 0 && epoll_ctl(core->epoll, EPOLL_CTL_ADD, doorbell, &event) == 0)
@@ -218,7 +218,7 @@ static void lane_close(struct core *core, unsigned peer)
     core->waiting &= others;
 }
 
-/* Takes the three descriptors whatever comes of it. */
+/* Takes over the three descriptors, also when it fails. */
 static int core_attach(struct core *core, unsigned peer, int out_fd, int in_fd, int doorbell, struct finding *finding)
 {
     struct lane *lane = &core->lanes[peer];
@@ -292,7 +292,7 @@ static void core_release(struct core *core)
         struct reach *reach = core->reaches[peer];
         if (reach->drained == 0)
             continue;
-        reach->ripe |= reach->drained; /* after the head: who is killed between the two is not asked again */
+        reach->ripe |= reach->drained; /* after the head: a kill between the two cannot bring these back */
         reach->drained = 0;
         reach_return(reach, &core->lanes[peer]);
     }
@@ -394,7 +394,7 @@ static int core_room(struct core *core, unsigned peer, struct finding *finding)
     return verdict;
 }
 
-/* `core_room` for who waits: a yes ends that, a no is a refusal. The news may have been said, and others sent since. */
+/* `core_room` for a waiting sender: a yes ends the wait, a no counts as a refusal. */
 static int core_ask_room(struct core *core, unsigned peer, struct finding *finding)
 {
     struct lane *lane = &core->lanes[peer];
@@ -438,7 +438,7 @@ static int core_send_large(struct core *core, unsigned peer, const struct frame_
     return SEND_DONE;
 }
 
-/* Gives pages back that nobody used for a while. Nanoseconds until it is worth another look, or -1. */
+/* Gives back pages that were not used for a while. Nanoseconds until it is worth another look, or -1. */
 static int64_t core_trim(struct core *core)
 {
     struct arena *arena = &core->arena;
@@ -473,7 +473,7 @@ static const uint8_t *reach_view(struct reach *reach, const struct block_record 
 
 /* --- sleeping ----------------------------------------------------------------------------------------------------- */
 
-/* Whether there is mail, or room a refused message waits for. The latter is said once; `has_room` says it again. */
+/* Whether there is mail, or room for a refused message. Room is reported once; `has_room` answers it again. */
 static int core_news(struct core *core)
 {
     struct finding ignored; /* drain, send and has_room report it */

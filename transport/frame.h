@@ -9,7 +9,7 @@
  *        9     1  u8     kind: 0 messages, 1 stop, 2 go
  *       10     2  u16    flags: 1 = its one message lies in a block of the sender's arena (lanes only)
  *       12     4  u32    count of messages, at most 256
- *       16     8  u64    position: in a lane that of the frame's first byte, over ZeroMQ the frame's number
+ *       16     8  u64    position: of the frame's first byte: in the lane, or over ZeroMQ in the ring of the keep
  *       24     8  u64    first_n: number of the first message in the stream (sender, target) of this epoch
  *       32     8  u64    epoch
  *       40     4  u32    mailbox

@@ -1,8 +1,9 @@
-"""The keep: a slot's memory where links are ZeroMQ's. What its process sent and nobody acknowledged, what it released.
+"""The keep: a slot's memory when links use ZeroMQ. It holds sent frames until they are acknowledged, and how far
+peers' frames were handled.
 
-A sealed memory file without a name, made and held by whoever gives out slots, so that it outlives the processes of the
-slot. One process writes it, the slot's; peers read the header once, to learn whom they are linked with. No word is
-shared between living processes: what counts is what the next process of the slot finds.
+A sealed, unnamed memory file, created and held by the supervisor, so it outlives the slot's processes. Only the slot's
+process writes it; peers read the header once, to learn the identity of the slot they are linked with. Living processes
+share no word: the file exists for the next process of the slot.
 
   offset  size  meaning
        0     8  magic "EHKEEP" and two zeros
@@ -31,11 +32,12 @@ Between head and tail of a ring lie records, one after the other, wrapping aroun
        8     8  length of the frame
       16   2 n  the chunks of the arena it lies in, in order
 
-Owners. Bytes between head and tail and the chunks referred to there are kept; all others are free to be written. There
-is no list of chunks in the memory: who opens it finds those in use by reading the records, so none can get lost.
+Owners. Bytes between head and tail, and the chunks that records there refer to, are kept; everything else may be
+written. The memory has no list of chunks: opening a keep reads the records to find the chunks in use, so none can get
+lost.
 
 What a death leaves:
-  writing a record or chunks   the tail has not moved: nobody sees it, the next process writes over it
+  writing a record or chunks   the tail has not moved: the next process writes over it
   after the tail               published: the next process finds it and sends it
   after the socket took it     found and sent again; the receiver passes over what it has, by its position
   before head moves            sent again, passed over
@@ -44,9 +46,9 @@ What a death leaves:
   between two peers' marks     each is right by itself
   taking a lane for another    head goes to tail first, `released` to 0, then the identity is stored: done again by the
   peer                         next process, with the same outcome
-Each word is stored at once, through an aligned view of 8 bytes. A process that was stopped and wakes up when the slot
-has a next one sees another generation and writes no more; a store already on its way no check can stop, therefore a
-slot is given on only when its last process is gone.
+Each word is stored in one aligned 8-byte store. A process that was stopped and wakes up after the slot got its next
+process sees another generation and stops writing. No check can stop a store already under way, so a slot is handed on
+only once its last process is gone.
 
 Positions and one writer a word as in Aeron's ring buffers; keeping until acknowledged as in any reliable transport.
 """
@@ -83,7 +85,7 @@ class Keep:
             raise
 
     def check_owner(self, slot: int) -> None:
-        """Raises Broken when the slot has a next process: best effort, no check can stop a store."""
+        """Raises Broken when the slot has its next process. Best effort: no check can stop a store under way."""
         if self._words[_GENERATION] != self.generation:
             raise Broken(
                 f"slot {slot}: another process has taken it over (generation {self._words[_GENERATION]}, this is "
@@ -91,7 +93,7 @@ class Keep:
             )
 
     def lane(self, peer: int, identity: int) -> KeptLane:
-        """The lane to a peer. One that was for another slot of that number is emptied first."""
+        """The lane to a peer. A lane that belonged to an earlier slot of that number is emptied first."""
         lane = KeptLane(self._memory, self.arena, peer)
         if self._words[lane.entry + READER] != identity:
             self._empty(lane)
@@ -99,7 +101,7 @@ class Keep:
         return lane
 
     def forget(self, peer: int) -> None:
-        """A peer that this process is not linked with is gone: nothing is kept for it. Raises Broken, as `records`."""
+        """Drop what is kept for a peer that is gone and was never linked with this process. Raises Broken."""
         self._empty(KeptLane(self._memory, self.arena, peer))
 
     def _empty(self, lane: KeptLane) -> None:
@@ -107,7 +109,7 @@ class Keep:
         lane.move_head(lane.tail())
 
     def mark(self, peer: int, identity: int) -> ReleasedMark:
-        """How far a peer's lane was handled. About another slot of that number it says nothing."""
+        """How far a peer's lane was handled; 0 for a new slot of that number."""
         mark = ReleasedMark(self._words, peer)
         if self._words[mark.entry + _WRITER] != identity:
             mark.move(0)
@@ -115,7 +117,7 @@ class Keep:
         return mark
 
     def _find_chunks(self) -> None:
-        """Take those that records refer to out of the arena's free ones."""
+        """Mark the chunks that records refer to as used."""
         for peer in range(SLOTS_MAX):
             for kept in KeptLane(self._memory, self.arena, peer).records():
                 for chunk in kept.chunks:
@@ -135,7 +137,7 @@ class ReleasedMark:
         self._words = words
 
     def position(self) -> int:
-        """Below it all was handled."""
+        """Everything below it was handled."""
         return self._words[self.entry + _RELEASED]
 
     def move(self, position: int) -> None:

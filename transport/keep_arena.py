@@ -32,14 +32,14 @@ class Arena:
         return chunk_count(frame_bytes) + self.pledged <= len(self._free)
 
     def take(self, chunk: int, where: str) -> None:
-        """A record found at the opening refers to it."""
+        """Mark a chunk as used by a record that was found when the keep was opened."""
         if chunk >= self._count or chunk in self._used:
             raise Broken(f"{where}: chunk {chunk} of {self._count} does not exist, or is another's")
         self._used.add(chunk)
         self._free.remove(chunk)
 
     def store(self, data: bytes) -> tuple[int, ...]:
-        """Write into free chunks, of which the caller knows that there are enough. Raises OSError without memory."""
+        """Write into free chunks; the caller has checked that there are enough. Raises OSError when memory runs out."""
         chunks = tuple(self._free[-chunk_count(len(data)) :][::-1])
         source = memoryview(data)
         for i, chunk in enumerate(chunks):
@@ -59,14 +59,14 @@ class Arena:
         return b"".join(self._memory.bytes[at : at + part] for at, part in zip(starts, sizes, strict=True))
 
     def give_back(self, chunks: Iterable[int]) -> None:
-        """They are free again; those used last are the next to be used."""
+        """Free these chunks; those used last are used next."""
         for chunk in chunks:
             self._used.remove(chunk)
             self._free.append(chunk)
         self.trim()
 
     def trim(self) -> None:
-        """Once no chunk is in use, give the pages of all but the first ones back."""
+        """Once no chunk is in use, give back the pages of all but the first ones."""
         if self._used or self._touched <= CHUNKS_IDLE:
             return
         self._memory.free_pages(self._offset + CHUNKS_IDLE * CHUNK_BYTES)

@@ -29,7 +29,7 @@ _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Header(NamedTuple):
-    """What a keep says of itself."""
+    """Identity and sizes of a keep."""
 
     identity: int
     lane_bytes: int
@@ -45,7 +45,7 @@ class Header(NamedTuple):
 
 
 def create_keep(lane_bytes: int = LANE_BYTES, arena_bytes: int = ARENA_BYTES) -> int:
-    """Make the memory of a slot: a descriptor, which the caller owns. The arena also gets place for heads of frames."""
+    """Create the memory of a slot; the caller owns the descriptor. The arena also gets room for the heads of frames."""
     _check_sizes(lane_bytes, arena_bytes)
     identity = int.from_bytes(os.urandom(8), "little") or 1
     heads = arena_bytes // MESSAGE_BYTES_MAX * CHUNK_BYTES
@@ -70,7 +70,7 @@ def _check_sizes(lane_bytes: int, arena_bytes: int) -> None:
 
 
 def read_header(fd: int) -> Header:
-    """Whose memory this is. Raises Broken when it is no keep, or one that could change its size under a mapping."""
+    """The header of a keep. Raises Broken when it is no keep, or one that could change its size under a mapping."""
     data = os.pread(fd, _HEADER.size, 0)
     if len(data) < _HEADER.size:
         raise Broken(f"a keep of {len(data)} bytes")

@@ -23,7 +23,7 @@ FRAME_BYTES_MAX: Final = head_bytes(bytes(NAME_BYTES_MAX), bytes(NAME_BYTES_MAX)
 
 
 class KeptFrame(NamedTuple):
-    """A frame that is kept: its record's bounds, what it counts of the lane's capacity, where it lies when large."""
+    """A kept frame: the bounds of its record, the capacity it counts for, and its chunks when it is large."""
 
     position: int
     end: int
@@ -67,7 +67,7 @@ class KeptLane:
             self._reserved = True
 
     def write(self, position: int, size: int, data: bytes) -> KeptFrame:
-        """Write the record of a frame which counts `size` bytes, at `position`. The caller knows that it fits."""
+        """Write the record of a frame that counts as `size` bytes, at `position`. The caller has made sure it fits."""
         if len(data) <= size:
             self._put(position, data)
             return KeptFrame(position, position + len(data), size, len(data), ())

@@ -3,10 +3,10 @@
  * Positions count bytes for ever and are multiples of 8; an index is position & mask. The producer owns the bytes from
  * `head` + lane_bytes down to `tail`, the consumer those from `tail` down to `head`. A frame grows in place above `tail`
  * (open), is completed (sealed) and seen by the consumer once `tail` has passed it (published). It never wraps: what is
- * left of the ring before its end becomes a padding record. A producer that dies leaves an open frame nobody will see;
+ * left of the ring before its end becomes a padding record. A producer that dies leaves an open frame that is never seen;
  * a consumer that dies between drain and release leaves `head` where it was.
  *
- * Who wakes whom:
+ * Which end wakes the other:
  *   producer: store tail | fence | load armed      receiver: store armed | fence | load tails    one of the two sees
  *   consumer: store head | fence | load waiting, armed   producer: store waiting, armed | fence | load head   the other
  *
@@ -32,8 +32,8 @@ struct lane {
     const struct mark_entry *far_mark;
     uint64_t capacity;           /* bytes of this slot's rings */
     uint64_t write, published;   /* sealed up to, published up to */
-    uint64_t head_seen, wanted;  /* the cached far index; bytes a refused message needs, 0 = nobody waits */
-    uint64_t block_wanted;       /* bytes of a large message that found no block, 0 = nobody waits */
+    uint64_t head_seen, wanted;  /* the cached far index; bytes a refused message needs, 0 = none waits */
+    uint64_t block_wanted;       /* bytes of a large message that found no block, 0 = none waits */
     uint8_t *frame;              /* the open frame, or NULL */
     uint8_t *cursor, *limit;     /* where its next message goes, and its end at most */
     uint32_t count;              /* messages in it */
@@ -109,7 +109,7 @@ static int lane_publish(struct lane *lane)
 /* After a fence: rings a receiver that sleeps, once for each value it armed with. */
 static void lane_ring(struct lane *lane)
 {
-    /* SLEEP-OR-SEE: relaxed, ordered by the fence before; pairs with the fence in link_arm. */
+    /* SLEEP-OR-SEE: relaxed, ordered by the fence before; pairs with the fence in core_arm. */
     uint64_t armed = atomic_load_explicit(&lane->far_in->header.armed, memory_order_relaxed);
     if ((armed & 1) == 0 || armed == lane->rung)
         return;
@@ -155,7 +155,7 @@ static int lane_refuse(struct lane *lane, uint64_t needed)
 {
     lane_publish_and_ring(lane);
     lane->wanted = needed;
-    /* SLEEP-OR-SEE: relaxed; the fence in link_arm comes before this process sleeps. Pairs with lane_room_ring. */
+    /* SLEEP-OR-SEE: relaxed; the fence in core_arm comes before this process sleeps. Pairs with lane_room_ring. */
     atomic_store_explicit(&lane->own->waiting, 1, memory_order_relaxed);
     LANE_STEP(waiting_said);
     return 0;
@@ -339,7 +339,7 @@ static int lane_release(struct lane *lane)
 /* After a fence: rings a producer that waits for room once half the lane is free. */
 static void lane_room_ring(struct lane *lane)
 {
-    /* SLEEP-OR-SEE: relaxed, ordered by the fence before; pairs with lane_refuse and the fence in link_arm. */
+    /* SLEEP-OR-SEE: relaxed, ordered by the fence before; pairs with lane_refuse and the fence in core_arm. */
     if (atomic_load_explicit(&lane->far->waiting, memory_order_relaxed) == 0)
         return;
     uint64_t tail = atomic_load_explicit(&lane->far->tail, memory_order_relaxed);

@@ -32,7 +32,7 @@ struct lane_api {
     PyTypeObject *link, *outlet;
     /* 0, or -1 with Broken (also one found by the last drain) or Closed. */
     int (*begin)(PyObject *link, struct lane_frame *frame);
-    /* 1: a frame; 0: no more; -1 with an exception. A lane found broken ends, and the next `begin` says so. */
+    /* 1: a frame; 0: no more; -1 with an exception. A lane found broken ends, and the next `begin` raises Broken. */
     int (*take)(PyObject *link, struct lane_frame *frame);
     /* The next payload of a frame that has one left, where it lies until the next `take`. 0, or -1 with an exception. */
     int (*payload)(PyObject *link, struct lane_frame *frame, const uint8_t **bytes, Py_ssize_t *size);

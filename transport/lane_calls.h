@@ -72,7 +72,7 @@ static int api_take(PyObject *link, struct lane_frame *frame)
         if (PyErr_Occurred())
             return -1;
         keep_broken(self, peer, &finding);
-        frame->lanes = 0; /* as `drain`: said before more is taken */
+        frame->lanes = 0; /* as `drain`: reported before more is taken */
         return 0;
     }
     return 0;

@@ -1,6 +1,6 @@
 """The in-process twin: links whose lanes are queues in a `Hub`. It keeps the promises of `port.py`, not their speed.
 
-The hub stands for what outlives a process: the frames published and not released, and which link occupies a slot. A
+The hub stands for what outlives a process: the frames published and not yet released, and which link occupies a slot. A
 link that is dropped without `release` leaves its frames to the next one in its slot. `wait` sleeps on a descriptor, so
 that event loops and watched descriptors work as with the other links.
 """
@@ -193,7 +193,7 @@ class LocalLink:
         return [fd for fd, _ in events if fd != self._doorbell]
 
     def _has_news(self) -> bool:
-        """Whether there is mail, or room that a refused message waits for; the latter is said once."""
+        """Whether there is mail, or room for a refused message; room is reported once."""
         with self._hub.lock:
             mail = any(len(self._hub.lane(peer, self.slot)) > drained for peer, drained in self._drained.items())
             return mail or any(lane.room() for lane in self._sending.values() if lane.wanted)

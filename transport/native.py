@@ -14,7 +14,7 @@ MODES: Final = ("auto", "require", "off")
 
 
 class NativeMissing(ImportError):
-    """The native core is not there or not wanted; the text says why."""
+    """The native core is missing or switched off; the text says why."""
 
 
 def native_mode() -> str:

@@ -134,9 +134,9 @@ class Link(Protocol):
     def wait(self, timeout_ns: int | None, /) -> list[int]:
         """Sleep until mail, a watched descriptor or the time-out (None: for ever); returns watched descriptors ready.
 
-        Returns at once when mail is waiting, or room for a message that was refused; the latter is said once,
-        `has_room` says it again. While mail keeps coming, watched descriptors are looked at every few milliseconds,
-        with a time-out of 0 always. Gives up the interpreter lock.
+        Returns at once when mail is waiting, or when there is room for a message that was refused; room is reported
+        once, and `has_room` answers it again. While mail keeps coming, watched descriptors are looked at every few
+        milliseconds, with a time-out of 0 always. Gives up the interpreter lock.
         """
 
     def watch(self, fd: int, /) -> None:
@@ -146,20 +146,20 @@ class Link(Protocol):
         """Undo `watch`."""
 
     def arm(self) -> bool:
-        """For callers with an event loop of their own: ask to be rung at `fileno`.
+        """For callers with an event loop of their own: ask for a ring at `fileno`.
 
-        False: mail is there, or room that a refused message waits for; see to that first.
+        False: mail is there, or room for a refused message; handle that first.
         """
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when the armed doorbell is rung."""
 
     def hush(self) -> None:
-        """Take the ring from `fileno` again, after the event loop reported it."""
+        """Clear the ring at `fileno`, after the event loop reported it."""
 
     def has_room(self, peer: int, /) -> bool:
-        """Whether a lane that answered False has at least half its capacity free again, and place for a large message
-        if it refused one. Another False is as good as a refusal: `wait` says when that has changed."""
+        """Whether a lane that answered False has at least half its capacity free again, and room for a large message
+        if it refused one. Another False counts as a refusal, so `wait` reports when that has changed."""
 
     def published(self, peer: int, /) -> int:
         """How far the lane to a peer is published: a position that rises with what a flush publishes. Raises `Closed`.
@@ -171,13 +171,13 @@ class Link(Protocol):
         """Everything published below this position was released by the peer. Raises `Closed`."""
 
     def detach(self, peer: int, /) -> None:
-        """Forget a peer that is gone for good; its outlets raise `Closed`. Large messages it had are its no more."""
+        """Forget a peer that will not come back; its outlets raise `Closed`, and large messages lent to it are free."""
 
     def settle(self, timeout_ns: int | None, /) -> bool:
         """Flush, and sleep until what was published arrives even if its slot gets no next process; False: time ran out.
 
         A lane's frames always do. Over ZeroMQ the receivers must have released them, or the slot's next process sends
-        them; what arrives meanwhile is kept for `drain`. To be called before a process gives up its slot for good.
+        them; what arrives meanwhile is kept for `drain`. For a process that gives up its slot without a successor.
         """
 
     def counters(self) -> dict[str, int]:

@@ -22,8 +22,8 @@
  *        …     n  from the next multiple of 2 MiB: the arena, 64 blocks of 64 MiB, sparse
  *
  * One process writes a word, the owner of the slot; the others have mapped it for reading only. A slot whose memory was
- * replaced (same number, new files) has another identity: `reader` and `writer` say which one a lane's positions are about,
- * so that both ends begin at zero again without speaking to each other.
+ * replaced (same number, new files) has another identity. `reader` and `writer` hold the identity that a lane's positions
+ * belong to, so both ends begin at zero again without exchanging a message.
  *
  * The files cannot shrink, grow or be unsealed, and a ring or block is allocated before its first byte is written: a mapping never
  * faults. Writing is not sealed, since the slot's next process must map it writable again.

@@ -1,21 +1,21 @@
 """Links over ZeroMQ ipc sockets, for nodes without native lanes and for those that ask for it.
 
 Each slot binds one PULL socket at its address and connects one PUSH socket to each peer. Plain sockets, drained without
-waiting. ZeroMQ's own threads do the waiting for connections; nothing that they hold counts. What must not get lost lies
-in the slot's memory (`keep.py`) before a socket has it, stays there until the receiver has released it, and is sent
-again to a peer that begins anew, or by the slot's next process (`zmq_stream.py`, `zmq_peer.py`). All that is kept for a
-peer stays below `lane_bytes`; large messages also find place in the arena, or are refused.
+waiting. ZeroMQ's own threads wait for connections, and nothing relies on what they hold: a frame lies in the slot's
+memory (`keep.py`) before a socket gets it, stays there until the receiver has released it, and is sent again to a peer
+that starts over, or by the slot's next process (`zmq_stream.py`, `zmq_peer.py`). What is kept for one peer stays below
+`lane_bytes`; a large message also needs room in the arena, or is refused.
 
 States of a link: open; open while the slot has a next process, then everything but `close` raises `Broken`; closed.
-States of a peer: attached, its life unknown (only its hello is heard); followed; detached by us or by a finding.
+States of a peer: attached, its life unknown (only its hello counts); followed; detached by us or by a finding.
 
 What a death leaves, beyond what `keep.py` says of each store:
-  before the address is bound   the predecessor's file is there, nobody listens: peers' connections wait
-  bound, peers not attached     their hellos pass unheard; attaching says hello with a new life, which they answer
+  before the address is bound   the predecessor's file is there, nothing listens: peers' connections wait
+  bound, peers not attached     their hellos are ignored; attaching sends a hello with a new life, which they answer
   anywhere in the sockets       everything unacknowledged is in a keep
 
-What a lane gives and this cannot: frames reach a receiver without a living process in the sender's slot. Here they come
-with the next one; `settle` is for a process that has none.
+One thing a lane does and this link cannot: frames reach a receiver while the sender's slot has no process. Here they
+wait for the slot's next process; `settle` is for a process that will have no successor.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ZmqLink:
     """One process's end of its slot, bound at `address` (`ipc://PATH`). See `transport.port.Link`."""
 
     def __init__(self, slot: int, address: str, keep_fd: int, wait: str = "adaptive") -> None:
-        """Takes the slot over from its last process, and takes over `keep_fd`, also by a failure.
+        """Takes the slot over from its last process, and takes over `keep_fd`, also when it fails.
 
         Raises `Broken` when the keep is not one, OSError, zmq.ZMQError.
         """
@@ -108,7 +108,7 @@ class ZmqLink:
         self._peers[peer] = ZmqPeer(place, peer, address, header, self._lives)
 
     def detach(self, peer: int) -> None:
-        """See `transport.port.Link`. Frames that nobody acknowledged are forgotten, earlier processes' too."""
+        """See `transport.port.Link`. Unacknowledged frames are dropped, those of earlier processes too."""
         self._check_open()
         link = self._peers.pop(peer, None)
         if link is None:
@@ -251,7 +251,7 @@ class ZmqLink:
         return [fd for fd, _ in events if fd != self._fileno]
 
     def arm(self) -> bool:
-        """See `transport.port.Link`. The descriptor only speaks again once the socket was found empty."""
+        """See `transport.port.Link`. The descriptor becomes readable again only after the socket was found empty."""
         self._check_open()
         while not self._has_news():
             if not int(self._pull.get(zmq.EVENTS)) & zmq.POLLIN:
@@ -259,7 +259,7 @@ class ZmqLink:
         return False
 
     def _has_news(self) -> bool:
-        """Read until there is a frame or nothing; also whether there is room a refused message waits for, said once."""
+        """Read until a frame or nothing is there. Also true when a refused message has room now; reported once."""
         while not self._inbox and self._late is None and self._receive_some():
             pass
         roomy = any(link.lane.room() for link in self._peers.values() if link.lane.wanted)

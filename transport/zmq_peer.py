@@ -1,8 +1,8 @@
 """One slot that a ZeroMQ link is attached to: the socket to it, and both directions of its stream.
 
 The awkward case is a peer that died: its successor binds the same address, and the old PUSH socket may have passed
-frames to a connection nobody reads. So the successor's hello, of a life not seen before, replaces that socket by a new
-one, on which everything unacknowledged follows our own hello.
+frames to a connection that nothing reads. So a hello of a new life makes us replace the socket; on the new one our own
+hello comes first, then everything unacknowledged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LinkParts(NamedTuple):
 
 
 class ZmqPeer:
-    """Connected from the start. `header` is what the peer's keep says, `life` is this attachment's."""
+    """Connected from the start. `header` is that of the peer's keep; `life` numbers this attachment."""
 
     def __init__(self, parts: LinkParts, number: int, address: str, header: Header, life: int) -> None:
         """Raises Broken when what the keep holds for this peer is not readable."""
@@ -68,7 +68,7 @@ class ZmqPeer:
     # --- sending
 
     def publish(self) -> None:
-        """Keep what is sealed, then pass it to the socket. Raises Broken when the slot has another process."""
+        """Store sealed frames in the keep, then pass them to the socket. Raises Broken when the slot was taken over."""
         sealed = self.lane.take()
         if sealed:
             self._keep.check_owner(self._own)
@@ -103,7 +103,7 @@ class ZmqPeer:
         )
 
     def acknowledge(self) -> None:
-        """Say what was released."""
+        """Send an acknowledgement of what was released."""
         incoming = self.incoming
         identity = self._keep.header.identity
         ack = ENVELOPE.pack(TAG_ACK, self._own, identity, incoming.life, incoming.released)
@@ -120,7 +120,7 @@ class ZmqPeer:
     # --- receiving
 
     def meet(self, hello: Envelope, your_identity: int, your_life: int, released: int) -> None:
-        """The peer says who it is. A life not seen before: follow it, and connect anew."""
+        """Handle the peer's hello. A new life is followed, over a new connection."""
         if your_identity != self._keep.header.identity:
             return
         self.settle(your_life, released)
@@ -131,14 +131,14 @@ class ZmqPeer:
         self._push = self._connect()
 
     def settle(self, life: int, position: int) -> None:
-        """Frames of ours up to `position` are acknowledged. Raises Broken for what was never sent."""
+        """Handle an acknowledgement of our frames up to `position`. Raises Broken for frames that were never sent."""
         self.lane.kept_bytes -= self.outgoing.acknowledge(life, position)
         self.push()
 
     # --- the socket
 
     def _connect(self) -> zmq.Socket[bytes]:
-        """Make a fresh connection: hello, then all that is not acknowledged."""
+        """Connect anew: a hello, then every unacknowledged frame."""
         self._push = push = self._context.socket(zmq.PUSH)
         push.set(zmq.SNDHWM, HWM_MESSAGES)
         push.set(zmq.RECONNECT_IVL, RECONNECT_MS[0])
@@ -154,11 +154,11 @@ class ZmqPeer:
         return push
 
     def forget(self) -> None:
-        """The peer is gone for good: nothing is kept for it."""
+        """Drop what is kept for a peer that will not come back."""
         self.outgoing.forget_all()
         self.lane.redeem()
 
     def close(self, linger_ms: int = CLOSE_LINGER_MS) -> None:
-        """Outlets raise `Closed` from now on. What is kept stays."""
+        """Close the socket; outlets raise `Closed` from now on. Kept frames stay."""
         self.lane.attached = False
         self._push.close(linger_ms)

@@ -15,13 +15,13 @@ with its generation. Three messages, each an envelope of 32 bytes, little endian
       32     …                       u64 next position,   u64 your identity, your
                                      the frame            life, what I released
 
-* The first message on each connection is a hello. Who reads a hello of a life it has not seen makes a new connection to
-  that peer, says hello itself, and sends again all that was not acknowledged: so both ends learn of each other's death.
-* A hello counts only when each end is the slot the other was linked with: a number may be given to another slot.
-* Only data of the life last announced, at exactly the expected position, is taken. All else is a repeat, will come
-  again, or is from a process that does not know it has a successor: its life is lower.
-* What was released stands in the receiver's own keep before it is acknowledged. An acknowledgement may get lost; the
-  next hello repeats it.
+* The first message on each connection is a hello. A hello with a life not seen before makes its reader connect to that
+  peer anew, send its own hello, and resend everything unacknowledged. So both ends learn of each other's death.
+* A hello counts only when each end is the slot that the other was linked with, because a number may be reused.
+* Data is taken only if it belongs to the life last announced and is at exactly the expected position. Otherwise it is a
+  repeat, will come again, or comes from a process that has been replaced and does not know it: its life is lower.
+* The receiver writes what it released to its own keep before it acknowledges it. A lost acknowledgement is repeated by
+  the next hello.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class OutgoingStream:
         return written
 
     def begin_again(self) -> None:
-        """A new connection: it has nothing yet."""
+        """Start over on a new connection: everything kept waits again."""
         self.waiting = deque(self.kept)
 
     def acknowledge(self, life: int, position: int) -> int:
-        """Forget frames up to `position`. Returns the capacity that is free again. Another life's means nothing.
+        """Forget frames up to `position`. Returns the capacity that is free again; 0 when the life is another.
 
         Raises Broken for a frame that was never sent.
         """
@@ -119,7 +119,7 @@ class OutgoingStream:
         return self._forget(position)
 
     def forget_all(self) -> int:
-        """Nobody waits for them any more. Returns the capacity that is free again."""
+        """Forget every frame: the peer is gone. Returns the capacity that is free again."""
         return self._forget(self.tail)
 
     def _forget(self, position: int) -> int:
@@ -153,7 +153,7 @@ class IncomingStream:
         self.expected = max(self.expected, first)
 
     def take(self, life: int, position: int, end: int) -> bool:
-        """Whether a frame is the next one; then the one at `end` is. Raises Broken for bounds that cannot be."""
+        """Accept a frame if it is the expected one; the next is expected at `end`. Raises Broken for wrong bounds."""
         if life != self.life or position != self.expected:
             return False
         if not 0 < end - position <= self._lane_bytes:
@@ -162,7 +162,7 @@ class IncomingStream:
         return True
 
     def release(self) -> bool:
-        """Remember that all that was drained is handled. Whether there was anything."""
+        """Record that everything drained was handled. False when there was nothing new."""
         if self.drained <= self.released:
             return False
         self._mark.move(self.drained)

@@ -418,7 +418,7 @@ def test_a_lying_entry_breaks_the_lane(small: LaneWorld, offset: int, value: int
         (12, 7, "lies in block 0, 7"),
         (0, 4999, "a message of 4999 bytes in block 0, whose entry says 5000"),
         (4, 1, "whose entry says 5000"),
-        (-4, 12, "reaches|told in 12 bytes"),
+        (-4, 12, "reaches|record of 12 bytes"),
     ],
 )
 def test_a_lying_record_breaks_the_lane(small: LaneWorld, at: int, value: int, finding: str) -> None:

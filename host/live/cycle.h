@@ -99,12 +99,14 @@ static void known_clear(struct known *known)
     Py_CLEAR(known->code);
 }
 
-/* Whether and how the engine is journaled. 0, or -1 with an exception. */
+/* Whether and how the engine is journaled. 0, or -1: there is no ledger for it, or an exception. */
 static int know_kept(Cycle *self, struct known *known, PyObject *cell)
 {
-    PyObject *kept = self->ledger.kept == NULL ? NULL : PyDict_GetItemWithError(self->ledger.kept, get(cell, Cell_name));
-    if (kept == NULL)
-        return PyErr_Occurred() ? -1 : 0;
+    PyObject *kept = get(cell, Cell_recorder);
+    if (kept == Py_None)
+        return 0;
+    if (self->ledger.commit == NULL)
+        return -1;
     known->kept = Py_NewRef(kept);
     known->code = PyObject_GetAttrString(get(cell, Cell_family), "version");
     return known->code == NULL ? -1 : 0;

@@ -27,7 +27,7 @@ static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_fr
     return mark;
 }
 
-/* Says what stream comes next, as `Turns._show`. 0, or -1 with an exception. */
+/* Says what stream comes next, as `Turns.show_stream`. 0, or -1 with an exception. */
 static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
 {
     if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&

@@ -21,6 +21,7 @@ from host.node.deadlines import NEVER
 from host.node.mailbox import Inbox
 
 if TYPE_CHECKING:
+    from host.node.recorder import Recorder
     from host.node.way import Way
 
 MARKS_MAX: Final = 10_000
@@ -60,7 +61,8 @@ class Suspension(msgspec.Struct, frozen=True):
 class Cell:
     """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None.
 
-    `poison`: what follows once a trigger of a journaled engine is set aside; "": nothing is, it is volatile.
+    `recorder` is that of a journaled engine, None where it is volatile. `poison`: what follows once a trigger of a
+    journaled engine is set aside; "": nothing is.
     """
 
     __slots__ = (
@@ -84,6 +86,7 @@ class Cell:
         "only_inbox",
         "poison",
         "received",
+        "recorder",
         "sent",
         "stride",
         "suspension",
@@ -107,6 +110,7 @@ class Cell:
         self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
         self.suspension: Suspension | None = None
+        self.recorder: Recorder | None = None
         self.held: dict[str, deque[tuple[int, Any]]] = {}
         self.ways: dict[tuple[str, int], Way] = {}
         self.closed: dict[tuple[str, int], int] = {}

@@ -1,9 +1,7 @@
 """The engines of one slot: who gets the next trigger, and where arriving mail goes.
 
-A cycle, driven from outside, in this order: `deliver` everything drained; `run`; `park`; then the heads of the lanes
-move; then the outputs leave (`outbox.release`); then `show` the counters. So nothing leaves an engine before the mail
-that caused it is off the lanes, and what did not get its turn within the budget waits in mailboxes, bounded, and is
-counted as parked.
+`host.node.cycle` defines when each of its methods is called. What did not get its turn within the budget waits in
+mailboxes, bounded, and is counted as parked.
 
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
@@ -19,13 +17,13 @@ import msgspec
 
 from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
-from host.node.answers import AnswerLog
 from host.node.arrivals import Arrivals
 from host.node.cell import STRIDE_MAX, Cell
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
-from host.node.progress import STUCK, UNSENT, Progress, Tally
+from host.node.progress import PARKED, STUCK, UNSENT, Progress, Tally
+from host.node.recorder import Recording
 from host.node.report import Report
 from host.node.turns import Turns
 
@@ -49,18 +47,20 @@ class Scheduler:
         self,
         clock: Callable[[], int],
         chance: Callable[[int], int],
-        answers: AnswerLog,
         progress: Progress,
         report: Report,
         outbox: Outbox,
+        recording: Recording | None = None,
     ) -> None:
+        """`recording` is the journal of the slot, if it has one."""
         self.cells: dict[str, Cell] = {}
         self.ended: dict[str, None] = {}
         self.report = report
         self.outbox = outbox
+        self.recording = recording
         self.deadlines = Deadlines()
         self.tally = Tally()
-        self.turns = Turns(clock, chance, answers, progress, report, self.deadlines, self.tally)
+        self.turns = Turns(clock, chance, progress, report, self.deadlines, self.tally)
         self.clock = clock
         self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
@@ -86,6 +86,8 @@ class Scheduler:
         """Take a new cell in; False when its name is or was in use. `prepare` runs before it gets any mail."""
         if cell.name in self.cells or cell.name in self.ended:
             return False
+        if self.recording is not None:
+            self.recording.begin(cell, self.outbox.epoch, self.clock())
         if prepare is not None:
             prepare(cell)
         self.cells[cell.name] = cell
@@ -123,6 +125,8 @@ class Scheduler:
         self.turns.bury_suspended(cell)
         if cell.is_stopping:
             self.say_go(cell)
+        if cell.recorder is not None:
+            cell.recorder.ended()
 
     def answer(self, engine: str, choice: str) -> str:
         """A user's choice for an engine; "" when it was taken, else why not."""
@@ -219,6 +223,7 @@ class Scheduler:
             if all(inbox.depth <= inbox.go_at and not inbox.is_heavy(2) for inbox in cell.inboxes.values()):
                 self.say_go(cell)
         tally.show(self._words)
+        self._show_lost()
 
     def show(self) -> None:
         """Bring the counters up to date."""
@@ -226,6 +231,17 @@ class Scheduler:
         self.tally.show(words)
         words[UNSENT] = self.outbox.held
         words[STUCK] = int(bool(self._stopping) and any(cell.held for cell in self._stopping))
+        self._show_lost()
+
+    def _show_lost(self) -> None:
+        """What waits for journaled engines, or left them, is in the log and does not die with the process."""
+        if self.recording is None:
+            return
+        are_all_kept = len(self.recording.kept) == len(self.cells)
+        lost = [] if are_all_kept else [cell for cell in self.cells.values() if cell.recorder is None]
+        self._words[PARKED] = sum([cell.depth for cell in lost])
+        if not lost:
+            self._words[UNSENT] = 0
 
     def say_go(self, cell: Cell) -> None:
         """Senders to `cell`, which said stop, go on."""
@@ -291,4 +307,7 @@ class Scheduler:
             dropped = inbox.over_bound()
             if dropped:
                 self.arrivals.count_dropped(len(dropped))
+                if cell.recorder is not None:
+                    for one in dropped:
+                        cell.recorder.skipped(one.sender, inbox.number, one.epoch, one.n, self.clock())
                 self.report.bury_all("mailbox_full", cell.name, inbox.number, self.clock(), dropped)

@@ -30,6 +30,7 @@
 /* Brings the words up to date, as `Scheduler.show`: nothing is parked or held. */
 static void show_tally(Cycle *self)
 {
+    self->words[WORD_CYCLES]++;
     self->words[WORD_HANDLED] = number_in(self->tally, Tally_handled);
     self->words[WORD_RECEIVED] = number_in(self->tally, Tally_received);
     self->words[WORD_SENT] = number_in(self->tally, Tally_sent);

@@ -14,15 +14,16 @@
 #define MESSAGES_MAX 2048
 #define CYCLE_NS_MAX 5000000ll
 #define STRIDE_SLOW_NS 1000000ll
-#define STRIDE_MIN 16u
-#define STRIDE_MAX 256u
+#define STRIDE_MIN 1u
+#define STRIDE_MAX 32u
 #define KNOWN_CELLS 64u /* bits of `touched` */
 #define REST_FRAMES 64u /* frames of an engine that go to Python after one that had to */
 #define NS_PER_S 1000000000ll
 #define NEVER INT64_MAX
 
 /* Words of host.node.progress. */
-enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9, WORDS_USED };
+enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9,
+       WORD_CYCLES = 11, WORDS_USED };
 
 static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
 

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 MARKS_MAX: Final = 10_000
 """Streams an engine remembers the position of; beyond it the one that is idle longest is forgotten."""
 
-STRIDE_MAX: Final = 256
-"""Messages run between two looks at the clock while no timer is pending."""
+STRIDE_MIN: Final = 1
+"""Messages that an engine of which nothing is known yet runs before a look at the clock."""
+
+STRIDE_MAX: Final = 32
+"""Messages run between two looks at the clock while no timer is pending: all of them may turn out to be slow."""
 
 
 PLAIN: Final = MailboxSpec()
@@ -121,7 +124,7 @@ class Cell:
         self.is_ended = False
         self.is_queued = False
         self.is_stopping = False
-        self.stride = 16
+        self.stride = STRIDE_MIN
         self.deadline_ns = NEVER
         self.heaped_ns = NEVER
         self.handled = 0

@@ -20,7 +20,7 @@ from host.node.report import Report
 from host.node.scheduler import Scheduler
 
 CYCLES_MAX: Final = 1_000_000
-"""Cycles of one `run_until_idle`; engines that still have work then probably never rest."""
+"""Cycles of one `run_until_idle`, and deadlines of one `advance`; engines that still have work probably never rest."""
 
 
 class Restless(Exception):
@@ -107,14 +107,18 @@ class InlineNode:
         raise Restless(f"still busy after {CYCLES_MAX} cycles")
 
     def advance(self, ns: int) -> None:
-        """Let time pass, from one deadline to the next, and run what each brings."""
+        """Let time pass, from one deadline to the next, and run what each brings. Raises `Restless`."""
         until_ns = self.now_ns + ns
         self.run_until_idle()
-        while (wakes_ns := self.scheduler.wakes_ns) is not None and wakes_ns <= until_ns:
+        for _ in range(CYCLES_MAX):
+            wakes_ns = self.scheduler.wakes_ns
+            if wakes_ns is None or wakes_ns > until_ns:
+                self.now_ns = until_ns
+                return
             self.now_ns = max(self.now_ns, wakes_ns)
             self.cycle()
             self.run_until_idle()
-        self.now_ns = until_ns
+        raise Restless(f"still setting timers after {CYCLES_MAX} deadlines")
 
     def answer(self, engine: str, choice: str) -> str:
         """Answer an engine that stands at a choice; "" when it was taken, else why not."""

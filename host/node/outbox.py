@@ -80,7 +80,7 @@ class Outbox:
         """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._scheduler.turns
         if turns.outputs:
-            released, turns.outputs = turns.outputs, []
+            released, turns.outputs, turns.outputs_count = turns.outputs, [], 0
             for cell, outputs in released:
                 for output in outputs:
                     if output.__class__ is Outgoing:

@@ -5,6 +5,9 @@ mailboxes, bounded, and is counted as parked.
 
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
+
+Timers of no delay keep nobody out. A transition at time t sets deadlines after t (the model's law), so once the timers
+that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its triggers.
 """
 
 from __future__ import annotations
@@ -22,16 +25,16 @@ from host.node.cell import STRIDE_MAX, Cell
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
-from host.node.progress import PARKED, STUCK, UNSENT, Progress, Tally
+from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally
 from host.node.recorder import Recording
 from host.node.report import Report
-from host.node.turns import Turns
+from host.node.turns import OUTPUTS_MAX, Turns
 
 RUN_NS_MAX: Final = 5_000_000
 """Budget of one `run`: how long a slow engine may keep its neighbours' outputs back."""
 
-OUTPUTS_MAX: Final = 10_000
-"""Transitions with outputs in one `run`: bounds what a burst of sends holds in memory before it can leave."""
+DUE_MAX: Final = 256
+"""Engines whose timers fire between two looks at the clock, so that very many of them keep within the budget too."""
 
 STRIDE_SLOW_NS: Final = 1_000_000
 """A stride that takes longer is shortened, so that engine time and turns stay that fine."""
@@ -184,7 +187,7 @@ class Scheduler:
         return None if earliest == NEVER else earliest
 
     def run(self, budget_ns: int = RUN_NS_MAX) -> None:
-        """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` wait to leave."""
+        """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` outputs wait to leave."""
         ready, turns, clock = self._ready, self.turns, self.clock
         now_ns = clock()
         until_ns = now_ns + budget_ns
@@ -196,12 +199,12 @@ class Scheduler:
                 cell.is_queued = False
                 if not cell.held and cell.suspension is None and not cell.is_ended:
                     self._run_next(cell, now_ns)
-                if not ready and self.deadlines.earliest == NEVER:
-                    break
-                now_ns = clock()
-            elif self.deadlines.earliest > now_ns:
+            if not ready and self.deadlines.earliest == NEVER:
                 break
-            if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
+            now_ns = clock()
+            if not ready and self.deadlines.earliest > now_ns:
+                break
+            if now_ns >= until_ns or turns.outputs_count >= OUTPUTS_MAX:
                 break
         arrivals = self.arrivals
         if arrivals.early.deadline_ns <= now_ns or arrivals.fallen.until_ns <= now_ns:
@@ -230,6 +233,7 @@ class Scheduler:
         words = self._words
         self.tally.show(words)
         words[UNSENT] = self.outbox.held
+        words[CYCLES] += 1
         words[STUCK] = int(bool(self._stopping) and any(cell.held for cell in self._stopping))
         self._show_lost()
 
@@ -266,12 +270,19 @@ class Scheduler:
             self._ready.append(cell)
 
     def _fire_due(self, now_ns: int) -> None:
-        for cell in self.deadlines.due(now_ns):
-            self.turns.fire_timers(cell, now_ns)
+        """Fire the timers that are due, the earliest first: of so many engines, until so many outputs wait."""
+        turns = self.turns
+        for _ in range(DUE_MAX):
+            cell = self.deadlines.take_due(now_ns)
+            if cell is None:
+                return
+            turns.fire_timers(cell, now_ns)
             if cell.is_ended:
                 self.end(cell)
             else:
                 self.wake(cell)
+            if turns.outputs_count >= OUTPUTS_MAX:
+                return
 
     def arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
         """Mail was put into an inbox of `cell`, by slot `peer` (None: from here)."""

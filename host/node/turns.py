@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from traceback import format_exception
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -47,6 +47,10 @@ from host.node.set_aside import set_aside, trigger_of
 
 Cause = Delivery[Any] | Due
 
+OUTPUTS_MAX: Final = 10_000
+"""Outputs of one run, beyond which it ends: bounds what a burst of sends holds in memory before it can leave. One
+transition more may exceed it."""
+
 
 class Turns:
     """Runs transitions of the cells of one scheduler."""
@@ -61,6 +65,7 @@ class Turns:
         tally: Tally,
     ) -> None:
         self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
+        self.outputs_count = 0
         self.has_spawned = False
         self._clock = clock
         self._chance = chance
@@ -108,9 +113,10 @@ class Turns:
                 env, outputs = outcome.env, outcome.outputs
                 if outputs:
                     self.outputs.append((cell, outputs))
+                    self.outputs_count += len(outputs)
                     if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
                         self._foresee(cell, outputs)
-                        if cell.is_ended:
+                        if cell.is_ended or self.outputs_count >= OUTPUTS_MAX:
                             break
                 if env.timers is not timers:
                     timers, cell.env = env.timers, env
@@ -139,7 +145,13 @@ class Turns:
         return taken
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
-        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question."""
+        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question.
+
+        Nothing, while the cell is held.
+        """
+        if cell.held:
+            self.rearm(cell)
+            return
         if cell.suspension is not None:
             if cell.suspension.deadline_ns <= now_ns:
                 self._answer(cell, cell.suspension, None)
@@ -245,6 +257,7 @@ class Turns:
                 cell.ignored += ignored
                 if outputs:
                     self.outputs.append((cell, outputs))
+                    self.outputs_count += len(outputs)
                     self._foresee(cell, outputs)
             case Stored(env):
                 cell.env = env

@@ -24,6 +24,7 @@
 #include "cycle.h"
 #include "cycle_frame.h"
 #include "cycle_outputs.h"
+#include "shared_numbers.h"
 
 /* --- a cycle ------------------------------------------------------------------------------------------------------ */
 
@@ -82,7 +83,7 @@ static int cycle(Cycle *self, PyObject **left)
     self->cycle_ns = 0;
     if (self->api->begin(self->link, &frame) < 0)
         return -1;
-    while (taken < MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
+    while (taken < CYCLE_MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
         taken += frame.count > 0 ? (int)frame.count : 1;
         verdict = run_frame(self, &frame);
         if (verdict == FAILED)
@@ -91,7 +92,7 @@ static int cycle(Cycle *self, PyObject **left)
             *left = to_python(self, &frame);
             return *left == NULL ? -1 : taken;
         }
-        if (self->now_ns - self->cycle_ns >= CYCLE_NS_MAX)
+        if (self->now_ns - self->cycle_ns >= RUN_NS_MAX)
             break;
     }
     if (verdict < 0)
@@ -317,7 +318,7 @@ static int find_names(void)
 
 PyMODINIT_FUNC PyInit__cycle(void)
 {
-    if (bind_slots() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
+    if (bind_slots() < 0 || compare_numbers() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module != NULL && PyModule_AddObjectRef(module, "Cycle", (PyObject *)&CycleType) < 0)

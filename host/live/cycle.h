@@ -11,8 +11,8 @@
 #include "transition.h"
 #include "window.h"
 
-#define MESSAGES_MAX 2048
-#define CYCLE_NS_MAX 5000000ll
+#define CYCLE_MESSAGES_MAX 2048
+#define RUN_NS_MAX 5000000ll
 #define STRIDE_SLOW_NS 1000000ll
 #define STRIDE_MIN 1u
 #define STRIDE_MAX 32u

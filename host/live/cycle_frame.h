@@ -178,7 +178,7 @@ static int run_look(Cycle *self, struct run *run)
         int is_slow = self->now_ns - began_ns > STRIDE_SLOW_NS;
         run->known->stride = is_slow ? (stride >= 4 ? stride / 4 : 1) : (stride * 2 < STRIDE_MAX ? stride * 2 : STRIDE_MAX);
     }
-    return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= CYCLE_NS_MAX ? HAND_OVER : DONE;
+    return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= RUN_NS_MAX ? HAND_OVER : DONE;
 }
 
 /* Writes down that `taken` messages of the frame are handled. */

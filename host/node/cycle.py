@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Frame
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from host.node.births import Births
     from host.node.outbox import Outbox
     from host.node.scheduler import Scheduler
+
+
+CYCLE_MESSAGES_MAX: Final = 2_048
+"""Messages drained for one cycle: what is repeated, or lost, when the process is killed in it."""
 
 
 class Duty(Enum):

@@ -38,7 +38,7 @@ from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
 from host.node.births import Births
 from host.node.cell import Cell
-from host.node.cycle import Duty, cycle
+from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.fallen import Position
 from host.node.outbox import Outbox
 from host.node.report import Report
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from host.live.worker.handover import Inheritance
     from host.live.worker.journaled import WorkerLog
     from host.live.worker.own_log import OwnLog
-
-DRAIN_MESSAGES: Final = 2_048
-"""Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
 
 FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
@@ -214,7 +211,7 @@ class Worker:
 
     def _drain(self) -> list[Frame]:
         try:
-            return self.link.drain(DRAIN_MESSAGES)
+            return self.link.drain(CYCLE_MESSAGES_MAX)
         except Broken as error:
             return self._lose_lane(error)
 

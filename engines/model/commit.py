@@ -218,7 +218,8 @@ def _set_timer(draft: Draft, effect: SetTimer) -> None:
         raise EffectError(f"{draft.family.name} declares no timer {effect.timer.name!r}")
     deadline_ns = draft.now_ns + effect.after_ns if effect.at_ns is None else effect.at_ns  # type: ignore[operator]
     number = draft.env.timer_count + 1
-    draft.env = draft.env.with_timers(draft.env.timers.set(effect.timer.name, Pending(number, deadline_ns)), number)
+    pending = Pending(number, max(deadline_ns, draft.now_ns + 1))  # not yet elapsed: mail gets its turn in between
+    draft.env = draft.env.with_timers(draft.env.timers.set(effect.timer.name, pending), number)
 
 
 def _cancel_timer(draft: Draft, effect: CancelTimer) -> None:

@@ -1,4 +1,5 @@
-/* host.live._cycle: the common case of a worker's cycle, in C. What a cycle is stands in worker/loop.py.
+/* host.live._cycle: the common case of a worker's cycle, in C. What a cycle is stands in
+ * host/node/cycle.py.
  *
  * `run` does whole cycles, as long as each is of the common kind: frames of known streams for engines that may run and
  * have nothing waiting, transitions as in transition.h, outputs to known targets in other slots with room. It comes back
@@ -8,13 +9,12 @@
  *   a list     this cycle is Python's from here on, with these frames in hand (maybe none); what was done of it is
  *              written down, outputs that have not left yet are in `turns.outputs`
  *
- * So a cycle is C's up to some message and Python's from there, never mixed, and the order of section 5 of the cycle
- * (drain, run, heads, outputs, publish) is kept by whoever finishes it. Nothing is remembered between two calls of `run`
+ * So a cycle is C's up to some message and Python's from there, never mixed, and its order is kept by whoever finishes
+ * it. Nothing is remembered between two calls of `run`
  * but caches of what never changes; the state is that of cells, marks, ways and tally, which Python reads and writes too.
  * The caller calls `run` only while nothing is ready, held, stopping or waiting (`Worker.is_calm`).
  *
- * In a slot with a journal the cycle is that of worker/journaled.py: what journaled.h writes down is in the log before
- * the heads move.
+ * In a slot with a journal, what journaled.h writes down is in the log before the heads move.
  *
  * Crash points are those of the cycle: the control page's word N is set before each message and zeroed after each frame.
  */
@@ -24,12 +24,14 @@
 #include "cycle.h"
 #include "cycle_frame.h"
 #include "cycle_outputs.h"
+#include "shared_numbers.h"
 
 /* --- a cycle ------------------------------------------------------------------------------------------------------ */
 
 /* Brings the words up to date, as `Scheduler.show`: nothing is parked or held. */
 static void show_tally(Cycle *self)
 {
+    self->words[WORD_CYCLES]++;
     self->words[WORD_HANDLED] = number_in(self->tally, Tally_handled);
     self->words[WORD_RECEIVED] = number_in(self->tally, Tally_received);
     self->words[WORD_SENT] = number_in(self->tally, Tally_sent);
@@ -56,7 +58,7 @@ static PyObject *to_python(Cycle *self, struct lane_frame *frame)
 /* What happened is in the log, if there is one. 0, or -1 with an exception. */
 static int commit_log(Cycle *self)
 {
-    if (self->ledger.kept == NULL)
+    if (self->ledger.commit == NULL)
         return 0;
     int wanted = settle(self) < 0 ? -1 : ledger_ask(self->ledger.commit);
     self->is_wanted = wanted > 0;
@@ -66,7 +68,7 @@ static int commit_log(Cycle *self)
 /* What left is published, which may fill an engine with what it keeps: acknowledgements ring no bell. 0, or -1. */
 static int say_flushed(Cycle *self)
 {
-    if (self->ledger.kept == NULL)
+    if (self->ledger.commit == NULL)
         return 0;
     int wanted = ledger_ask(self->ledger.flushed);
     self->is_wanted |= wanted > 0;
@@ -81,7 +83,7 @@ static int cycle(Cycle *self, PyObject **left)
     self->cycle_ns = 0;
     if (self->api->begin(self->link, &frame) < 0)
         return -1;
-    while (taken < MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
+    while (taken < CYCLE_MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
         taken += frame.count > 0 ? (int)frame.count : 1;
         verdict = run_frame(self, &frame);
         if (verdict == FAILED)
@@ -90,7 +92,7 @@ static int cycle(Cycle *self, PyObject **left)
             *left = to_python(self, &frame);
             return *left == NULL ? -1 : taken;
         }
-        if (self->now_ns - self->cycle_ns >= CYCLE_NS_MAX)
+        if (self->now_ns - self->cycle_ns >= RUN_NS_MAX)
             break;
     }
     if (verdict < 0)
@@ -181,7 +183,6 @@ static int cycle_traverse(Cycle *self, visitproc visit, void *arg)
     Py_VISIT(self->encode);
     Py_VISIT(self->clock);
     Py_VISIT(self->shown_cell);
-    Py_VISIT(self->ledger.kept);
     Py_VISIT(self->ledger.commit);
     Py_VISIT(self->ledger.left);
     Py_VISIT(self->ledger.flushed);
@@ -317,7 +318,7 @@ static int find_names(void)
 
 PyMODINIT_FUNC PyInit__cycle(void)
 {
-    if (bind_slots() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
+    if (bind_slots() < 0 || compare_numbers() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module != NULL && PyModule_AddObjectRef(module, "Cycle", (PyObject *)&CycleType) < 0)

@@ -11,18 +11,19 @@
 #include "transition.h"
 #include "window.h"
 
-#define MESSAGES_MAX 2048
-#define CYCLE_NS_MAX 5000000ll
+#define CYCLE_MESSAGES_MAX 2048
+#define RUN_NS_MAX 5000000ll
 #define STRIDE_SLOW_NS 1000000ll
-#define STRIDE_MIN 16u
-#define STRIDE_MAX 256u
+#define STRIDE_MIN 1u
+#define STRIDE_MAX 32u
 #define KNOWN_CELLS 64u /* bits of `touched` */
 #define REST_FRAMES 64u /* frames of an engine that go to Python after one that had to */
 #define NS_PER_S 1000000000ll
 #define NEVER INT64_MAX
 
 /* Words of host.node.progress. */
-enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9, WORDS_USED };
+enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9,
+       WORD_CYCLES = 11, WORDS_USED };
 
 static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
 
@@ -99,12 +100,14 @@ static void known_clear(struct known *known)
     Py_CLEAR(known->code);
 }
 
-/* Whether and how the engine is journaled. 0, or -1 with an exception. */
+/* Whether and how the engine is journaled. 0, or -1: there is no ledger for it, or an exception. */
 static int know_kept(Cycle *self, struct known *known, PyObject *cell)
 {
-    PyObject *kept = self->ledger.kept == NULL ? NULL : PyDict_GetItemWithError(self->ledger.kept, get(cell, Cell_name));
-    if (kept == NULL)
-        return PyErr_Occurred() ? -1 : 0;
+    PyObject *kept = get(cell, Cell_recorder);
+    if (kept == Py_None)
+        return 0;
+    if (self->ledger.commit == NULL)
+        return -1;
     known->kept = Py_NewRef(kept);
     known->code = PyObject_GetAttrString(get(cell, Cell_family), "version");
     return known->code == NULL ? -1 : 0;

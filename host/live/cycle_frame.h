@@ -27,7 +27,7 @@ static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_fr
     return mark;
 }
 
-/* Says what stream comes next, as `Turns._show`. 0, or -1 with an exception. */
+/* Says what stream comes next, as `Turns.show_stream`. 0, or -1 with an exception. */
 static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
 {
     if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&
@@ -178,7 +178,7 @@ static int run_look(Cycle *self, struct run *run)
         int is_slow = self->now_ns - began_ns > STRIDE_SLOW_NS;
         run->known->stride = is_slow ? (stride >= 4 ? stride / 4 : 1) : (stride * 2 < STRIDE_MAX ? stride * 2 : STRIDE_MAX);
     }
-    return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= CYCLE_NS_MAX ? HAND_OVER : DONE;
+    return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= RUN_NS_MAX ? HAND_OVER : DONE;
 }
 
 /* Writes down that `taken` messages of the frame are handled. */

@@ -1,5 +1,5 @@
-/* What the cycle in C writes down of journaled engines. What is written, when, and why stands in worker/journaled.py and
- * host/node/journaled/; this is the part of it that every message pays.
+/* What the cycle in C writes down of journaled engines. What is written and why stands in host/node/journaled/keeping.py,
+ * when in host/node/cycle.py; this is the part of it that every message pays.
  *
  * Of a frame whose messages were handled here: the frame, then one TURN a message, as two records, once the frame is
  * over. If Python goes on in the middle of a frame, the frame that is written has the messages handled here and no more:
@@ -23,9 +23,9 @@
 
 static PyObject *Numbered, *str_keep;
 
-/* `host.node.journaled.ledger.Ledger`; `kept` NULL: the slot has no journal. Strong references. */
+/* `host.node.journaled.ledger.Ledger`; `commit` NULL: the slot has no journal. Strong references. */
 struct ledger {
-    PyObject *kept, *frame, *run, *commit, *left, *flushed;
+    PyObject *frame, *run, *commit, *left, *flushed;
     uint8_t entries[LANE_FRAME_MESSAGES_MAX * TURN_BYTES];
 };
 
@@ -37,7 +37,6 @@ struct numbered {
 
 static void ledger_clear(struct ledger *ledger)
 {
-    Py_CLEAR(ledger->kept);
     Py_CLEAR(ledger->frame);
     Py_CLEAR(ledger->run);
     Py_CLEAR(ledger->commit);
@@ -56,7 +55,7 @@ static int ledger_bind(void)
     str_keep = PyUnicode_InternFromString("keep");
     if (str_keep == NULL || bind_kept_slots() < 0)
         return -1;
-    Numbered = named("host.node.journaled.keeping", "Numbered");
+    Numbered = named("host.node.recorder", "Numbered");
     return Numbered == NULL ? -1 : 0;
 }
 
@@ -72,13 +71,7 @@ static int ledger_hold(struct ledger *ledger, PyObject *from)
     ledger->commit = PyObject_GetAttrString(from, "commit");
     ledger->left = PyObject_GetAttrString(from, "left");
     ledger->flushed = PyObject_GetAttrString(from, "flushed");
-    ledger->kept = PyObject_GetAttrString(from, "kept");
-    if (!ledger->frame || !ledger->run || !ledger->commit || !ledger->left || !ledger->flushed || !ledger->kept)
-        return -1;
-    if (PyDict_CheckExact(ledger->kept))
-        return 0;
-    PyErr_SetString(PyExc_TypeError, "kept is a dictionary");
-    return -1;
+    return ledger->frame && ledger->run && ledger->commit && ledger->left && ledger->flushed ? 0 : -1;
 }
 
 static void numbered_clear(struct numbered *numbered)
@@ -133,7 +126,7 @@ static int ledger_prepare(PyObject *kept, PyObject *encode, const struct change 
     return DONE;
 }
 
-/* Gives outputs their numbers, and keeps them, as `Kept.commit`. 0, or -1 with an exception. */
+/* Gives outputs their numbers, and keeps them, as `Kept.handled`. 0, or -1 with an exception. */
 static int ledger_number(PyObject *kept, struct numbered *numbered, unsigned count)
 {
     PyObject *next_n = get(get(kept, Kept_numbers), Numbers_next_n);

@@ -15,7 +15,7 @@
     X("host.node.cell", Cell, name) X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
     X("host.node.cell", Cell, inboxes) X("host.node.cell", Cell, marks) X("host.node.cell", Cell, suspension)          \
     X("host.node.cell", Cell, held) X("host.node.cell", Cell, ways) X("host.node.cell", Cell, notify)                  \
-    X("host.node.cell", Cell, is_ended) X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)        \
+    X("host.node.cell", Cell, recorder) X("host.node.cell", Cell, is_ended) X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)        \
     X("host.node.cell", Cell, received) X("host.node.cell", Cell, sent) X("host.node.cell", Mark, epoch)               \
     X("host.node.cell", Mark, next_n) X("host.node.mailbox", Inbox, decode) X("host.node.mailbox", Inbox, depth)       \
     X("host.node.way", Way, outlet) X("host.node.deadlines", Deadlines, earliest)                                      \

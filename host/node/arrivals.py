@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from engines.model import parent_name
+from engines.model import encode, parent_name
 from host.node.cell import Cell
 from host.node.early import EarlyMail, Letterbox
 from host.node.fallen import Fallen, Position
@@ -40,36 +40,49 @@ class Arrivals:
         self._count = 0
 
     def deliver(
-        self, peer: int, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
+        self, peer: int | None, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> None:
-        """Take what a frame from slot `peer` brought: encoded messages `first_n`, `first_n + 1`, …"""
+        """Take what a frame from slot `peer` brought: encoded messages `first_n`, `first_n + 1`, …
+
+        `peer` None: from a neighbour in this slot, to a journaled engine.
+        """
         scheduler = self._scheduler
         cell = scheduler.cells.get(target)
         if cell is None:
+            assert peer is not None
             self._deliver_nowhere(Letterbox(peer, sender, target, mailbox, epoch, first_n, payloads))
             return
         inbox = cell.inboxes.get(mailbox)
         if inbox is None:
             self._bury("undeclared_mailbox", sender, target, mailbox, payloads)
             return
-        count = len(payloads)
+        recorder = cell.recorder
         mark = cell.marks.get((sender, mailbox))
-        if mark is not None and mark.next_n == first_n and mark.epoch == epoch:
-            mark.next_n = first_n + count
+        if recorder is None and mark is not None and mark.next_n == first_n and mark.epoch == epoch:
+            mark.next_n = first_n + len(payloads)
         else:
             payloads, first_n = self._align(cell, sender, mailbox, epoch, first_n, payloads)
-            count = len(payloads)
-        cell.received += count
-        self._tally.received += count
+            if recorder is not None and payloads:
+                recorder.mail(sender, mailbox, epoch, first_n, payloads)
+        cell.received += len(payloads)
+        self._tally.received += len(payloads)
+        self.wait_in(cell, inbox, Batch(0, sender, epoch, first_n, payloads, True), peer)
+
+    def wait_in(self, cell: Cell, inbox: Inbox, batch: Batch, peer: int | None) -> None:
+        """Have mail that is new wait in its mailbox, without what killed an earlier process."""
         if self.fallen.is_expected:
-            payloads, first_n = self._without_fallen(cell, sender, mailbox, epoch, first_n, payloads)
-        if payloads:
+            self._leave_out_fallen(cell, inbox, batch)
+        if batch.payloads:
             self._count += 1
-            inbox.add(Batch(self._count, sender, epoch, first_n, payloads, True))
-            scheduler.arrived(cell, inbox, peer)
+            batch.arrival = self._count
+            inbox.add(batch)
+            self._scheduler.arrived(cell, inbox, peer)
 
     def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
         """Take a message object of a neighbour in this slot; its class is one of the mailbox's."""
+        if cell.recorder is not None:
+            self.deliver(None, sender, cell.name, inbox.number, epoch, n, [encode(message)])
+            return
         self._count += 1
         cell.received += 1
         self._tally.received += 1
@@ -84,6 +97,11 @@ class Arrivals:
     def deadline_ns(self) -> int:
         """When `expire` has something to do."""
         return min(self.early.deadline_ns, self.fallen.until_ns)
+
+    @property
+    def count(self) -> int:
+        """Batches that arrived."""
+        return self._count
 
     def continue_after(self, cell: Cell) -> None:
         """Mail that comes from now on came after what `cell` brings with it."""
@@ -131,30 +149,30 @@ class Arrivals:
         cell.mark(sender, mailbox, epoch, first_n + len(payloads))
         return payloads, first_n
 
-    def _without_fallen(
-        self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
-    ) -> tuple[list[Any], int]:
-        """What a dead predecessor was handling is not tried again: it is laid to rest, its neighbours run."""
-        lost, here = self.fallen.take((cell.name, sender, mailbox, epoch), first_n, len(payloads))
+    def _leave_out_fallen(self, cell: Cell, inbox: Inbox, batch: Batch) -> None:
+        """What an earlier process died in is not tried again: it is laid to rest, what surrounds it runs."""
+        stream = (cell.name, batch.sender, inbox.number, batch.epoch)
+        lost, here = self.fallen.take(stream, batch.first_n, len(batch.payloads))
         for position in lost:
             self._lose(position)
         for position in here:
-            index = position.n - first_n
+            index = position.n - batch.first_n
             if index > 0:
                 self._count += 1
-                inbox = cell.inboxes[mailbox]
-                inbox.add(Batch(self._count, sender, epoch, first_n, payloads[:index], True))
+                inbox.add(Batch(self._count, batch.sender, batch.epoch, batch.first_n, batch.payloads[:index], True))
                 self._scheduler.arrived(cell, inbox, None)
-            self._lay_to_rest(cell, position, payloads[index])
-            payloads, first_n = payloads[index + 1 :], position.n + 1
+            self._lay_to_rest(cell, position, batch.payloads[index])
+            batch.payloads, batch.first_n = batch.payloads[index + 1 :], position.n + 1
             if cell.is_ended:
                 self._scheduler.end(cell)
-                self._bury("ended", sender, cell.name, mailbox, payloads)
-                return [], first_n
-        return payloads, first_n
+                self._bury("ended", batch.sender, cell.name, inbox.number, batch.payloads)
+                batch.payloads = []
+                return
 
     def _lay_to_rest(self, cell: Cell, position: Position, payload: Any) -> None:
         """A message that killed becomes a dead letter, or, of a journaled engine and not for the first time, poison."""
+        if cell.recorder is not None:
+            cell.recorder.skipped(position.sender, position.mailbox, position.epoch, position.n, self._clock())
         if position.poison and cell.poison:
             set_aside(self._report, cell, Trigger(*position[:5]), payload, position.poison, self._clock())
         else:

@@ -60,6 +60,14 @@ class Births:
             raise BirthError(str(error)) from error
         return Configuration(self.node, spec.name, parent, params, number), state
 
+    def bear_spawned(self, scheduler: Scheduler) -> None:
+        """Give birth to the children of the last run, before its messages leave: one may be for such a child."""
+        for cell, outputs in scheduler.turns.outputs:
+            for output in outputs:
+                if isinstance(output, Spawned):
+                    self.spawn(scheduler, cell, output)
+        scheduler.turns.has_spawned = False
+
     def spawn(self, scheduler: Scheduler, cell: Cell, spawned: Spawned) -> None:
         """Perform a spawn of `cell`. Repeated by name it does nothing."""
         if spawned.name in scheduler.cells or spawned.name in scheduler.ended:

@@ -21,13 +21,17 @@ from host.node.deadlines import NEVER
 from host.node.mailbox import Inbox
 
 if TYPE_CHECKING:
+    from host.node.recorder import Recorder
     from host.node.way import Way
 
 MARKS_MAX: Final = 10_000
 """Streams an engine remembers the position of; beyond it the one that is idle longest is forgotten."""
 
-STRIDE_MAX: Final = 256
-"""Messages run between two looks at the clock while no timer is pending."""
+STRIDE_MIN: Final = 1
+"""Messages that an engine of which nothing is known yet runs before a look at the clock."""
+
+STRIDE_MAX: Final = 32
+"""Messages run between two looks at the clock while no timer is pending: all of them may turn out to be slow."""
 
 
 PLAIN: Final = MailboxSpec()
@@ -60,7 +64,8 @@ class Suspension(msgspec.Struct, frozen=True):
 class Cell:
     """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None.
 
-    `poison`: what follows once a trigger of a journaled engine is set aside; "": nothing is, it is volatile.
+    `recorder` is that of a journaled engine, None where it is volatile. `poison`: what follows once a trigger of a
+    journaled engine is set aside; "": nothing is.
     """
 
     __slots__ = (
@@ -84,6 +89,7 @@ class Cell:
         "only_inbox",
         "poison",
         "received",
+        "recorder",
         "sent",
         "stride",
         "suspension",
@@ -107,6 +113,7 @@ class Cell:
         self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
         self.marks: dict[tuple[str, int], Mark] = {}
         self.suspension: Suspension | None = None
+        self.recorder: Recorder | None = None
         self.held: dict[str, deque[tuple[int, Any]]] = {}
         self.ways: dict[tuple[str, int], Way] = {}
         self.closed: dict[tuple[str, int], int] = {}
@@ -117,7 +124,7 @@ class Cell:
         self.is_ended = False
         self.is_queued = False
         self.is_stopping = False
-        self.stride = 16
+        self.stride = STRIDE_MIN
         self.deadline_ns = NEVER
         self.heaped_ns = NEVER
         self.handled = 0

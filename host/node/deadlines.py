@@ -33,16 +33,15 @@ class Deadlines:
         if deadline_ns < cell.heaped_ns:
             self._push(cell)
 
-    def due(self, now_ns: int) -> list[Cell]:
-        """The cells whose deadline has come, the earliest first, each once. They are to be `set` again."""
-        found: list[Cell] = []
-        heap = self._heap
-        while heap and heap[0][0] <= now_ns:
+    def take_due(self, now_ns: int) -> Cell | None:
+        """The cell whose deadline came first, if one has come. The caller calls `set` for it."""
+        heap, found = self._heap, None
+        while found is None and heap and heap[0][0] <= now_ns:
             at, _, cell = heappop(heap)
             if at == cell.heaped_ns:
                 cell.heaped_ns = NEVER
                 if cell.deadline_ns <= now_ns:
-                    found.append(cell)
+                    found = cell
                 elif cell.deadline_ns < NEVER:
                     self._push(cell)
         self.earliest = heap[0][0] if heap else NEVER

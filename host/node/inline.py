@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from engines.model import Configuration, Declaration, Environment, Family, birth, encode
 from host.config.spec import EngineSpec, MailboxSpec
-from host.node.answers import MemoryAnswers
 from host.node.births import Births
 from host.node.cell import Cell
+from host.node.cycle import Duty, cycle
 from host.node.outbox import Outbox
 from host.node.progress import Unseen
 from host.node.report import Report
 from host.node.scheduler import Scheduler
 
 CYCLES_MAX: Final = 1_000_000
-"""Cycles of one `run_until_idle`; engines that still have work then probably never rest."""
+"""Cycles of one `run_until_idle`, and deadlines of one `advance`; engines that still have work probably never rest."""
 
 
 class Restless(Exception):
@@ -40,7 +40,6 @@ class InlineNode:
         chance: Callable[[int], int] = lambda sides: 0,
     ) -> None:
         self.now_ns = now_ns
-        self.answers = MemoryAnswers()
         self.report = Report()
         self.progress = Unseen()
         self.received: dict[str, list[Any]] = {}
@@ -48,8 +47,8 @@ class InlineNode:
         self._births = Births(node, load, are_here=True)
         self._numbers: dict[tuple[str, str, int], int] = {}
         read = clock or (lambda: self.now_ns)
-        self.outbox = Outbox(1, 1, self._births)
-        self.scheduler = Scheduler(read, chance, self.answers, self.progress, self.report, self.outbox)
+        self.outbox = Outbox(1, 1)
+        self.scheduler = Scheduler(read, chance, self.progress, self.report, self.outbox)
 
     def bear(self, specs: Iterable[EngineSpec]) -> None:
         """Give birth to the engines of a node file. Raises `BirthError`, and what loading raises."""
@@ -86,12 +85,13 @@ class InlineNode:
         self.scheduler.deliver(0, sender, target, mailbox, 1, first_n, [encode(message) for message in messages])
 
     def cycle(self) -> None:
-        """One cycle as a worker does it: run, park, let the outputs leave."""
-        self.scheduler.run()
-        self.scheduler.park()
-        self.outbox.bear()
-        self.outbox.release()
-        self.scheduler.show()
+        """One cycle. There is no log, no lane, and nobody to be told before the outputs leave."""
+        for duty in cycle(self.scheduler, self._births, ()):
+            if duty is Duty.SHOW:
+                self._show()
+
+    def _show(self) -> None:
+        """Say what is known of the names that were asked for."""
         asked, self.report.resolve = self.report.resolve, []
         for name in asked:
             self._resolve(name)
@@ -107,14 +107,18 @@ class InlineNode:
         raise Restless(f"still busy after {CYCLES_MAX} cycles")
 
     def advance(self, ns: int) -> None:
-        """Let time pass, from one deadline to the next, and run what each brings."""
+        """Let time pass, from one deadline to the next, and run what each brings. Raises `Restless`."""
         until_ns = self.now_ns + ns
         self.run_until_idle()
-        while (wakes_ns := self.scheduler.wakes_ns) is not None and wakes_ns <= until_ns:
+        for _ in range(CYCLES_MAX):
+            wakes_ns = self.scheduler.wakes_ns
+            if wakes_ns is None or wakes_ns > until_ns:
+                self.now_ns = until_ns
+                return
             self.now_ns = max(self.now_ns, wakes_ns)
             self.cycle()
             self.run_until_idle()
-        self.now_ns = until_ns
+        raise Restless(f"still setting timers after {CYCLES_MAX} deadlines")
 
     def answer(self, engine: str, choice: str) -> str:
         """Answer an engine that stands at a choice; "" when it was taken, else why not."""

@@ -63,9 +63,11 @@ NOTHING: Final[deque[Batch]] = deque(maxlen=0)
 
 
 class Dropped(NamedTuple):
-    """A message a bound cost."""
+    """A message a bound cost, number `n` of its stream."""
 
     sender: str
+    epoch: int
+    n: int
     item: Any
     is_encoded: bool
 
@@ -176,9 +178,7 @@ class Inbox:
         while len(dropped) < count:
             batch = self.batches[0]
             until = min(len(batch.payloads), batch.position + count - len(dropped))
-            dropped += [
-                Dropped(batch.sender, item, batch.is_encoded) for item in batch.payloads[batch.position : until]
-            ]
+            dropped += _dropped(batch, batch.position, until)
             batch.position = until
             if not batch.left:
                 self.batches.popleft()
@@ -190,9 +190,16 @@ class Inbox:
         while len(dropped) < count:
             batch = self.batches[-1]
             cut = max(batch.position, len(batch.payloads) - (count - len(dropped)))
-            dropped[:0] = [Dropped(batch.sender, item, batch.is_encoded) for item in batch.payloads[cut:]]
+            dropped[:0] = _dropped(batch, cut, len(batch.payloads))
             batch.payloads = batch.payloads[:cut]
             if not batch.left:
                 self.batches.pop()
         self.depth -= len(dropped)
         return dropped
+
+
+def _dropped(batch: Batch, begin: int, end: int) -> list[Dropped]:
+    return [
+        Dropped(batch.sender, batch.epoch, batch.first_n + at, batch.payloads[at], batch.is_encoded)
+        for at in range(begin, end)
+    ]

@@ -55,7 +55,8 @@ def post_here(
     except msgspec.DecodeError as error:
         outbox.bury("type", cell, here.name, mailbox, message, str(error))
         return None
-    scheduler.arrivals.deliver_here(here, inbox, cell.name, outbox.epoch, way.next_n, shared)
+    epoch = outbox.epoch if cell.recorder is None else cell.recorder.epoch
+    scheduler.arrivals.deliver_here(here, inbox, cell.name, epoch, way.next_n, shared)
     way.next_n += 1
     cell.sent += 1
     scheduler.tally.sent += 1

@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode, in_parts, view
+from engines.model import Noted, Outgoing, Output, Stopped, encode, in_parts, view
 from host.node.cell import Cell
 from host.node.neighbours import DEADLOCK, post_here
+from host.node.recorder import Numbered
 from host.node.relief import Relief
 from host.node.report import NoteLine
 from host.node.routing import DEGRADED
@@ -30,7 +31,6 @@ from host.node.way import Way
 from transport.port import Closed, Link, Outlet, TooLarge
 
 if TYPE_CHECKING:
-    from host.node.births import Births
     from host.node.scheduler import Scheduler
 
 Cause = tuple[Literal["route", "stop", "room"], str | int]
@@ -51,7 +51,7 @@ class Outbox:
 
     _scheduler: Scheduler
 
-    def __init__(self, slot: int, epoch: int, births: Births, link: Link | None = None) -> None:
+    def __init__(self, slot: int, epoch: int, link: Link | None = None) -> None:
         self.slot = slot
         self.epoch = epoch
         self.link = link
@@ -61,7 +61,6 @@ class Outbox:
         self.held = 0
         self.on_news: Callable[[], None] = lambda: None
         self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
-        self._births = births
         self._routes: dict[str, int] = {}
         self._asked: set[str] = set()
         self._degraded: set[str] = set()
@@ -77,19 +76,11 @@ class Outbox:
 
     # --- releasing ----------------------------------------------------------------------------------------------------
 
-    def bear(self) -> None:
-        """Let the children of the last run be born, ahead of `release`: they may be written to beside their birth."""
-        for cell, outputs in self._scheduler.turns.outputs:
-            for output in outputs:
-                if isinstance(output, Spawned):
-                    self._births.spawn(self._scheduler, cell, output)
-        self._scheduler.turns.has_spawned = False
-
     def release(self) -> None:
         """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._scheduler.turns
         if turns.outputs:
-            released, turns.outputs = turns.outputs, []
+            released, turns.outputs, turns.outputs_count = turns.outputs, [], 0
             for cell, outputs in released:
                 for output in outputs:
                     if output.__class__ is Outgoing:
@@ -150,6 +141,8 @@ class Outbox:
 
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
         """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
+        if message.__class__ is Numbered:
+            return self._try_post_numbered(cell, target, mailbox, message)
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
         here = way.cell
         if here is None or here.is_ended:
@@ -174,6 +167,18 @@ class Outbox:
         cell.sent += 1
         self._scheduler.tally.sent += 1
         return None
+
+    def _try_post_numbered(self, cell: Cell, target: str, mailbox: int, numbered: Numbered) -> Cause | None:
+        """Send a message of a journaled engine under the number it was committed with."""
+        way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
+        if way.number != numbered.n:
+            way.close()
+            way.next_n = numbered.n
+        here = self._scheduler.cells.get(target)
+        cause = self.try_post(cell, target, mailbox, numbered.message)
+        if cause is None and cell.recorder is not None:
+            cell.recorder.left(target, mailbox, numbered.n, way, here)
+        return cause
 
     def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
         """The target said stop: wait for its word, unless the node found that to be without end."""
@@ -208,8 +213,9 @@ class Outbox:
         slot = self._routes.get(target)
         if slot is None or self.link is None or slot == self.slot:
             return None
+        epoch = self.epoch if cell.recorder is None else cell.recorder.epoch
         try:
-            way.outlet = self.link.outlet(slot, cell.name, target, mailbox, self.epoch, way.next_n)
+            way.outlet = self.link.outlet(slot, cell.name, target, mailbox, epoch, way.next_n)
         except Closed:
             del self._routes[target]
             return None
@@ -291,6 +297,8 @@ class Outbox:
 
     def detached(self, peer: int) -> None:
         """The slot is not linked any more; names that were there are looked up again."""
+        if self._scheduler.recording is not None:
+            self._scheduler.recording.detached(peer)
         self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
         for cell in self._scheduler.cells.values():
             cell.told -= {peer}
@@ -350,6 +358,10 @@ class Outbox:
 
     def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
         """Make a dead letter of something `cell` sent."""
+        if message.__class__ is Numbered:
+            if cell.recorder is not None:
+                cell.recorder.given_up(target, mailbox, message.n)
+            message = message.message
         now_ns = self._scheduler.clock()
         self._scheduler.report.bury(
             reason, cell.name, target, mailbox, now_ns, message, is_encoded=False, detail=detail

@@ -36,7 +36,9 @@ UNSENT: Final = 9
 """Messages sent by committed transitions that have not left: held, or, within a cycle, about to leave."""
 STUCK: Final = 10
 """Whether an engine is full and has something held: then it may be in a circle (`host.node.circles`)."""
-WORDS: Final = 11
+CYCLES: Final = 11
+"""Cycles that were ended: while it stands still the process listens to nobody, whatever it gets done."""
+WORDS: Final = 12
 """Words in a row."""
 
 TIMERS: Final = (1 << 32) - 1

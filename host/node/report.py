@@ -136,8 +136,8 @@ class Report:
 
     def bury_all(self, reason: str, target: str, mailbox: int, now_ns: int, dropped: list[Dropped]) -> None:
         """Make dead letters of what a bound or an end cost."""
-        for sender, item, is_encoded in dropped:
-            self.bury(reason, sender, target, mailbox, now_ns, item, is_encoded=is_encoded)
+        for one in dropped:
+            self.bury(reason, one.sender, target, mailbox, now_ns, one.item, is_encoded=one.is_encoded)
 
     def note(self, line: NoteLine) -> None:
         """Keep a line for the log; beyond `NOTES_MAX` the oldest goes and is counted."""

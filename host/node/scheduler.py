@@ -1,12 +1,13 @@
 """The engines of one slot: who gets the next trigger, and where arriving mail goes.
 
-A cycle, driven from outside, in this order: `deliver` everything drained; `run`; `park`; then the heads of the lanes
-move; then the outputs leave (`outbox.release`); then `show` the counters. So nothing leaves an engine before the mail
-that caused it is off the lanes, and what did not get its turn within the budget waits in mailboxes, bounded, and is
-counted as parked.
+`host.node.cycle` defines when each of its methods is called. What did not get its turn within the budget waits in
+mailboxes, bounded, and is counted as parked.
 
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
+
+Timers of no delay keep nobody out. A transition at time t sets deadlines after t (the model's law), so once the timers
+that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its triggers.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ import msgspec
 
 from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
-from host.node.answers import AnswerLog
 from host.node.arrivals import Arrivals
 from host.node.cell import STRIDE_MAX, Cell
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
-from host.node.progress import STUCK, UNSENT, Progress, Tally
+from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally
+from host.node.recorder import Recording
 from host.node.report import Report
-from host.node.turns import Turns
+from host.node.turns import OUTPUTS_MAX, Turns
 
 RUN_NS_MAX: Final = 5_000_000
 """Budget of one `run`: how long a slow engine may keep its neighbours' outputs back."""
 
-OUTPUTS_MAX: Final = 10_000
-"""Transitions with outputs in one `run`: bounds what a burst of sends holds in memory before it can leave."""
+DUE_MAX: Final = 256
+"""Engines whose timers fire between two looks at the clock, so that very many of them keep within the budget too."""
 
 STRIDE_SLOW_NS: Final = 1_000_000
 """A stride that takes longer is shortened, so that engine time and turns stay that fine."""
@@ -49,18 +50,20 @@ class Scheduler:
         self,
         clock: Callable[[], int],
         chance: Callable[[int], int],
-        answers: AnswerLog,
         progress: Progress,
         report: Report,
         outbox: Outbox,
+        recording: Recording | None = None,
     ) -> None:
+        """`recording` is the journal of the slot, if it has one."""
         self.cells: dict[str, Cell] = {}
         self.ended: dict[str, None] = {}
         self.report = report
         self.outbox = outbox
+        self.recording = recording
         self.deadlines = Deadlines()
         self.tally = Tally()
-        self.turns = Turns(clock, chance, answers, progress, report, self.deadlines, self.tally)
+        self.turns = Turns(clock, chance, progress, report, self.deadlines, self.tally)
         self.clock = clock
         self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
@@ -86,6 +89,8 @@ class Scheduler:
         """Take a new cell in; False when its name is or was in use. `prepare` runs before it gets any mail."""
         if cell.name in self.cells or cell.name in self.ended:
             return False
+        if self.recording is not None:
+            self.recording.begin(cell, self.outbox.epoch, self.clock())
         if prepare is not None:
             prepare(cell)
         self.cells[cell.name] = cell
@@ -123,6 +128,8 @@ class Scheduler:
         self.turns.bury_suspended(cell)
         if cell.is_stopping:
             self.say_go(cell)
+        if cell.recorder is not None:
+            cell.recorder.ended()
 
     def answer(self, engine: str, choice: str) -> str:
         """A user's choice for an engine; "" when it was taken, else why not."""
@@ -180,7 +187,7 @@ class Scheduler:
         return None if earliest == NEVER else earliest
 
     def run(self, budget_ns: int = RUN_NS_MAX) -> None:
-        """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` wait to leave."""
+        """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` outputs wait to leave."""
         ready, turns, clock = self._ready, self.turns, self.clock
         now_ns = clock()
         until_ns = now_ns + budget_ns
@@ -192,12 +199,12 @@ class Scheduler:
                 cell.is_queued = False
                 if not cell.held and cell.suspension is None and not cell.is_ended:
                     self._run_next(cell, now_ns)
-                if not ready and self.deadlines.earliest == NEVER:
-                    break
-                now_ns = clock()
-            elif self.deadlines.earliest > now_ns:
+            if not ready and self.deadlines.earliest == NEVER:
                 break
-            if now_ns >= until_ns or len(turns.outputs) >= OUTPUTS_MAX:
+            now_ns = clock()
+            if not ready and self.deadlines.earliest > now_ns:
+                break
+            if now_ns >= until_ns or turns.outputs_count >= OUTPUTS_MAX:
                 break
         arrivals = self.arrivals
         if arrivals.early.deadline_ns <= now_ns or arrivals.fallen.until_ns <= now_ns:
@@ -219,13 +226,26 @@ class Scheduler:
             if all(inbox.depth <= inbox.go_at and not inbox.is_heavy(2) for inbox in cell.inboxes.values()):
                 self.say_go(cell)
         tally.show(self._words)
+        self._show_lost()
 
     def show(self) -> None:
         """Bring the counters up to date."""
         words = self._words
         self.tally.show(words)
         words[UNSENT] = self.outbox.held
+        words[CYCLES] += 1
         words[STUCK] = int(bool(self._stopping) and any(cell.held for cell in self._stopping))
+        self._show_lost()
+
+    def _show_lost(self) -> None:
+        """What waits for journaled engines, or left them, is in the log and does not die with the process."""
+        if self.recording is None:
+            return
+        are_all_kept = len(self.recording.kept) == len(self.cells)
+        lost = [] if are_all_kept else [cell for cell in self.cells.values() if cell.recorder is None]
+        self._words[PARKED] = sum([cell.depth for cell in lost])
+        if not lost:
+            self._words[UNSENT] = 0
 
     def say_go(self, cell: Cell) -> None:
         """Senders to `cell`, which said stop, go on."""
@@ -250,12 +270,19 @@ class Scheduler:
             self._ready.append(cell)
 
     def _fire_due(self, now_ns: int) -> None:
-        for cell in self.deadlines.due(now_ns):
-            self.turns.fire_timers(cell, now_ns)
+        """Fire the timers that are due, the earliest first: of so many engines, until so many outputs wait."""
+        turns = self.turns
+        for _ in range(DUE_MAX):
+            cell = self.deadlines.take_due(now_ns)
+            if cell is None:
+                return
+            turns.fire_timers(cell, now_ns)
             if cell.is_ended:
                 self.end(cell)
             else:
                 self.wake(cell)
+            if turns.outputs_count >= OUTPUTS_MAX:
+                return
 
     def arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
         """Mail was put into an inbox of `cell`, by slot `peer` (None: from here)."""
@@ -291,4 +318,7 @@ class Scheduler:
             dropped = inbox.over_bound()
             if dropped:
                 self.arrivals.count_dropped(len(dropped))
+                if cell.recorder is not None:
+                    for one in dropped:
+                        cell.recorder.skipped(one.sender, inbox.number, one.epoch, one.n, self.clock())
                 self.report.bury_all("mailbox_full", cell.name, inbox.number, self.clock(), dropped)

@@ -9,8 +9,9 @@ in the slot, one before each message otherwise, so that a due timer waits for on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from traceback import format_exception
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -36,15 +37,19 @@ from engines.model import (
     owned,
     step,
 )
-from host.node.answers import AnswerLog, Recorded
 from host.node.cell import Cell, Suspension
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.progress import EPOCH, MAILBOX, STANDING, STARTED_NS, TIMERS, N, Progress, Tally
+from host.node.recorder import Record
 from host.node.report import Report, Standing
 from host.node.set_aside import set_aside, trigger_of
 
 Cause = Delivery[Any] | Due
+
+OUTPUTS_MAX: Final = 10_000
+"""Outputs of one run, beyond which it ends: bounds what a burst of sends holds in memory before it can leave. One
+transition more may exceed it."""
 
 
 class Turns:
@@ -54,17 +59,16 @@ class Turns:
         self,
         clock: Callable[[], int],
         chance: Callable[[int], int],
-        answers: AnswerLog,
         progress: Progress,
         report: Report,
         deadlines: Deadlines,
         tally: Tally,
     ) -> None:
         self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
+        self.outputs_count = 0
         self.has_spawned = False
         self._clock = clock
         self._chance = chance
-        self._answers = answers
         self._progress = progress
         self._report = report
         self._deadlines = deadlines
@@ -84,7 +88,7 @@ class Turns:
         deadlines, words, batch = self._deadlines, self._words, inbox.batches[0]
         sender, mailbox = batch.sender, inbox.number
         decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
-        family, configuration, env = cell.family, cell.configuration, cell.env
+        family, configuration, env, recorder = cell.family, cell.configuration, cell.env, cell.recorder
         timers = env.timers
         is_timed = deadlines.earliest != NEVER
         if self._shown != (cell, sender, mailbox, batch.epoch):
@@ -97,16 +101,22 @@ class Turns:
             try:
                 message = decode(payload)
             except msgspec.DecodeError as error:
+                if recorder is not None:
+                    recorder.skipped(sender, mailbox, batch.epoch, number, now_ns)
                 self.bury(cell, "type", sender, mailbox, payload, True, str(error))
                 continue
             outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
             if outcome.__class__ is Committed:
+                if recorder is not None:
+                    outcome = recorder.handled(sender, mailbox, batch.epoch, number, now_ns, outcome)
+                    assert isinstance(outcome, Committed)
                 env, outputs = outcome.env, outcome.outputs
                 if outputs:
                     self.outputs.append((cell, outputs))
+                    self.outputs_count += len(outputs)
                     if len(outputs) > 1 or outputs[0].__class__ is not Outgoing:
                         self._foresee(cell, outputs)
-                        if cell.is_ended:
+                        if cell.is_ended or self.outputs_count >= OUTPUTS_MAX:
                             break
                 if env.timers is not timers:
                     timers, cell.env = env.timers, env
@@ -114,7 +124,10 @@ class Turns:
                     is_timed = deadlines.earliest != NEVER
             else:
                 cell.env = env
-                self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome)
+                record: Record | None = None
+                if recorder is not None:
+                    record = partial(recorder.handled, sender, mailbox, batch.epoch, number, now_ns)
+                self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome, record)
                 env = cell.env
                 if cell.suspension is not None or cell.is_ended or cell.held:
                     break
@@ -132,7 +145,13 @@ class Turns:
         return taken
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
-        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question."""
+        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question.
+
+        Nothing, while the cell is held.
+        """
+        if cell.held:
+            self.rearm(cell)
+            return
         if cell.suspension is not None:
             if cell.suspension.deadline_ns <= now_ns:
                 self._answer(cell, cell.suspension, None)
@@ -146,7 +165,8 @@ class Turns:
             words[STARTED_NS] = now_ns
             words[N] = 1
             outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
-            self._settle(cell, cause, now_ns, (), outcome)
+            record = None if cell.recorder is None else partial(cell.recorder.elapsed, handles, now_ns)
+            self._settle(cell, cause, now_ns, (), outcome, record)
             words[N] = 0
         self.rearm(cell)
 
@@ -187,33 +207,46 @@ class Turns:
         self.count_standing(cell, -1)
         cell.suspension = None
         self._report.standing.append(Standing(cell.name))
-        answers = self._record(cell, suspension.at_ns, suspension.answers, answer)
+        answers = self._answered(cell, suspension.at_ns, suspension.answers, answer)
         self._resume(cell, suspension.cause, suspension.at_ns, answers)
 
     def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
         """Run the transition again with one answer more. Code that was reloaded meanwhile may not ask the same."""
+        record = None if cell.recorder is None else partial(cell.recorder.resumed, self._clock())
         outcome: Outcome[Any]
         try:
             outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
         except AnswerError as error:
             outcome = Failed(str(error), "".join(format_exception(error)))
-        self._settle(cell, cause, at_ns, answers, outcome)
+        self._settle(cell, cause, at_ns, answers, outcome, record)
 
-    def _record(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
-        self._answers.record(Recorded(cell.name, at_ns, len(answers), answer))
+    def _answered(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
+        """The answers with one more, which is written down before it is used."""
+        if cell.recorder is not None:
+            cell.recorder.answered(at_ns, len(answers), answer)
         return (*answers, answer)
 
-    def _settle(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], outcome: Outcome[Any]) -> None:
-        """What any outcome means for the cell; a question of chance is answered at once."""
+    def _settle(
+        self,
+        cell: Cell,
+        cause: Cause,
+        at_ns: int,
+        answers: tuple[Any, ...],
+        outcome: Outcome[Any],
+        record: Record | None,
+    ) -> None:
+        """What any outcome means for the cell, once it is written down; a question of chance is answered at once."""
         while isinstance(outcome, Suspended):
             question = outcome.question
             if isinstance(question, Choose):
+                if record is not None:
+                    record(outcome, len(answers))
                 self._suspend(cell, cause, at_ns, answers, question)
                 return
-            answers = self._record(cell, at_ns, answers, 1 + self._chance(question.sides))
+            answers = self._answered(cell, at_ns, answers, 1 + self._chance(question.sides))
             outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
-        if answers:
-            self._answers.forget(cell.name)
+        if record is not None:
+            outcome = record(outcome, len(answers))
         self._conclude(cell, cause, outcome)
         self.rearm(cell)
 
@@ -224,6 +257,7 @@ class Turns:
                 cell.ignored += ignored
                 if outputs:
                     self.outputs.append((cell, outputs))
+                    self.outputs_count += len(outputs)
                     self._foresee(cell, outputs)
             case Stored(env):
                 cell.env = env
@@ -258,6 +292,8 @@ class Turns:
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
         self.count_standing(cell, 1)
         shown_deadline = None if timeout_ns is None else deadline_ns
+        if cell.recorder is not None:
+            cell.recorder.asked(shown_deadline)
         self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline, cause))
         self.rearm(cell)
 
@@ -276,8 +312,8 @@ class Turns:
         cell.env = msgspec.structs.replace(cell.env, timers=timers)
 
     def count_standing(self, cell: Cell, change: int) -> None:
-        """Engines that stand at a choice with a message are one more or one less, if `cell` is such."""
-        if cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
+        """Volatile engines that stand at a choice with a message are one more or one less, if `cell` is such."""
+        if cell.recorder is None and cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
             self._words[STANDING] += change
 
     def bury_suspended(self, cell: Cell) -> None:

@@ -1,7 +1,8 @@
 """Whether a process is stuck, seen from outside: looks at its control page, and how long nothing has moved there.
 
 A process is stuck while its counters stand still and it does not just wait for mail: it is in a transition, it is
-stopped by a signal, it computes without handling anything, or it does not answer. Only time that passed between two
+stopped by a signal, it computes without handling anything, or it does not answer. So it is while it does move but ends
+no cycle: then nobody is heard, and nothing leaves. Only time that passed between two
 looks counts, and at most `LOOK_NS_MAX` for each, so a machine that slept, or a supervisor that was held up itself,
 blames nobody.
 """
@@ -27,10 +28,11 @@ class Deadlines(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What one look saw. `moves` changes whenever the process gets anything done."""
+    """What one look saw. `moves` changes whenever the process gets anything done, `cycles` when it ends a cycle."""
 
     moves: tuple[int, ...]
     condition: Condition
+    cycles: int = 0
 
 
 class Watch:
@@ -45,7 +47,7 @@ class Watch:
     def look(self, look: Look, passed_ns: int) -> Alarm:
         """The alarm that is due now; each comes once until the process moves again."""
         last, self._last = self._last, look
-        if last is None or last.moves != look.moves or "waiting" in (look.condition, last.condition):
+        if last is None or _gets_on(last, look) or "waiting" in (look.condition, last.condition):
             self.stuck_ns = 0
             self._said = ""
             return ""
@@ -58,3 +60,8 @@ class Watch:
             self._said = "soft"
             return "soft"
         return ""
+
+
+def _gets_on(last: Look, look: Look) -> bool:
+    """Whether a process got something done between two looks, and listened to others."""
+    return last.moves != look.moves and last.cycles != look.cycles

@@ -23,7 +23,7 @@ from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.node.progress import N
+from host.node.progress import CYCLES, N
 from host.node.watchdog import LOOK_NS_MAX, Condition, Deadlines, Look, Watch
 
 LOOK_NS_MIN: Final = 5_000_000
@@ -42,6 +42,7 @@ class _Watched:
         self.watch = Watch(deadlines)
         self.starting_ns = 0
         self.moves: tuple[int, ...] = ()
+        self.cycles = -1
         self.ping: asyncio.Task[object] | None = None
 
 
@@ -90,12 +91,15 @@ class Watching:
             watched.process.kill()
 
     def _look_at_page(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
-        moves = slot.memory.moves()
-        condition: Condition = "handling" if moves[N] else "waiting"
+        words = slot.memory.moves()
+        cycles, moves = words[CYCLES], words[:CYCLES] + words[CYCLES + 1 :]
+        condition: Condition = "handling" if words[N] else "waiting"
         if moves == watched.moves:
             condition = self._condition(slot, watched, condition)
-        watched.moves = moves
-        match watched.watch.look(Look(moves, condition), passed_ns):
+        elif cycles == watched.cycles:
+            condition = "handling"
+        watched.moves, watched.cycles = moves, cycles
+        match watched.watch.look(Look(moves, condition, cycles), passed_ns):
             case "soft":
                 slot.memory.dump_stack(watched.process.pid)
                 stuck_ns = watched.watch.stuck_ns

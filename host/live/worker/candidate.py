@@ -20,7 +20,7 @@ from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
 from host.live.worker.loop import Worker, next_packet
 from host.live.worker.own_link import OwnLink, open_link
 from host.node.births import Births
-from host.node.snapshot import SnapshotError, revive
+from host.node.snapshot import SnapshotError
 
 
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
@@ -90,19 +90,14 @@ class _Candidate:
         own = open_link(self._boot, descriptors)
         if self._boot.device:
             self._run_devices(own, self._inherited)
-        elif self._boot.journal:
-            self._run_journaled(own, self._inherited)
-        else:
-            worker = Worker(self._channel, self._boot, own, self._load)
-            revive(worker.scheduler, self._inherited.image, self._inherited.revived)
-            _tell_ready(worker)
-            worker.run()
+            return
+        own_log = None
+        if self._boot.journal:
+            from host.live.worker.own_log import open_log
 
-    def _run_journaled(self, own: OwnLink, inherited: Inheritance) -> None:
-        from host.live.worker.journaled import JournaledWorker
-
-        worker = JournaledWorker(self._channel, self._boot, own, self._load, inherited.found)
-        worker.take_over(self._prepared, inherited)
+            own_log = open_log(self._boot, own, self._load, self._inherited.found)
+        worker = Worker(self._channel, self._boot, own, self._load, own_log)
+        worker.take_over(self._prepared, self._inherited)
         worker.run()
 
     def _run_devices(self, own: OwnLink, inherited: Inheritance) -> None:
@@ -110,15 +105,10 @@ class _Candidate:
 
         async def live() -> None:
             worker = DeviceWorker(self._channel, self._boot, own, self._load)
-            revive(worker.scheduler, inherited.image, inherited.revived, worker.prepare)
-            _tell_ready(worker)
+            worker.take_over(self._prepared, inherited, worker.prepare)
             await worker.live()
 
         run_loop(live)
-
-
-def _tell_ready(worker: Worker) -> None:
-    worker.telling.ready((cell.name, cell.family) for cell in worker.scheduler.cells.values())
 
 
 def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:

@@ -91,7 +91,10 @@ class Desk:
             case wire.Query():
                 self._queries.append(packet)
             case wire.Answer(number, engine, choice):
-                worker.channel.send(wire.Reply(number, None, worker.scheduler.answer(engine, choice)))
+                error = worker.scheduler.answer(engine, choice)
+                if worker.log is not None:
+                    worker.log.write()  # the choice is safe before it is acknowledged
+                worker.channel.send(wire.Reply(number, None, error))
             case wire.Unpark(engine):
                 self._unpark(engine)
             case wire.Allow(engine):
@@ -104,8 +107,9 @@ class Desk:
                 self._exit(drain_ns)
             case wire.Boot() | wire.Adopt() | wire.Go() | wire.Thaw():
                 pass  # not for a worker that runs: the echo of a reload that was given up
-            case wire.ChildEnded():
-                pass  # a parent without a journal keeps no children
+            case wire.ChildEnded(parent, child):
+                if worker.log is not None:
+                    worker.log.keeping.child_ended(parent, child)
             case _:
                 assert_never(packet)
         close_all(descriptors)
@@ -153,18 +157,19 @@ class Desk:
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
-        snapshot = self._hand_out()
+        snapshot = take_snapshot(worker.scheduler) if worker.log is None else worker.log.hand_out()
         if snapshot is None:
             return
         descriptor = memory_file(snapshot)
         queued = sum(cell.depth for cell in worker.scheduler.cells.values())
         worker.channel.send(wire.Frozen(queued), [descriptor])
         close_all([descriptor])
-        self._stand_still()
-
-    def _hand_out(self) -> bytes | None:
-        """The engines as bytes; None when they stay, and it was said why."""
-        return take_snapshot(self._worker.scheduler)
+        try:
+            self._stand_still()
+        except Leave:
+            if worker.log is not None:
+                worker.log.journal.stop("handed over")
+            raise
 
     def _stand_still(self) -> None:
         """Do what the supervisor says but run nothing, as an answer to a choice would. Raises `Leave`."""

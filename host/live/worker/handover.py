@@ -33,11 +33,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
 from host.live import wire
-from host.node.snapshot import Revived, SlotImage, read_snapshot, take_snapshot
+from host.node.snapshot import Revived, SlotImage, read_snapshot
 
 if TYPE_CHECKING:
     from host.live.journal.recovery import Recovered
-    from host.live.worker.journaled import JournaledWorker
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -50,18 +49,8 @@ class Inheritance(NamedTuple):
     found: Recovered | None = None
 
 
-def hand_out(worker: JournaledWorker) -> bytes | None:
-    """The volatile engines as bytes, after a snapshot of the log is in force; None when it is not: it was said why."""
-    reason = worker.checkpoint()
-    if reason:
-        worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))
-        return None
-    kept = worker.keeping
-    return take_snapshot(worker.scheduler, lambda cell: kept.of(cell.name) is None)
-
-
 def read_inheritance(content: bytes, boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
-    """What `hand_out` of the process before, or a reload without a journal, left. Changes nothing.
+    """What the process before handed out (`WorkerLog.hand_out`, or a snapshot where there is no log). Changes nothing.
 
     Raises as `read_snapshot` and `recover`.
     """

@@ -1,14 +1,13 @@
 """A worker: the process in a slot. It runs a scheduler between the slot's lanes and the supervisor's socket.
 
-One thread, no event loop library. A cycle: drain; deliver and run; heads move (`release`); the supervisor hears of
-children; outputs leave; publish (`flush`); then what nobody waits for. A process that slept runs all of this cold,
-several times slower than in a loop, so what comes before `flush` is kept short. Heads move before outputs leave, so a
-kill between the two loses that cycle's outputs and repeats nothing; before the heads moved, the slot's next process
-drains the same mail again, and the control page says which message was in flight. Then, unless there is more to do,
-sleep until mail, a packet, or the next deadline.
+One thread, no event loop library. It drains, and performs the duties of a cycle (`host.node.cycle`); then, unless there
+is more to do, it sleeps until mail, a packet, or the next deadline. A process that slept runs all of this cold, several
+times slower than in a loop, so what comes before PUBLISH is kept short.
 
 Where links are lanes, cycles of the common kind run in C (`_cycle.c`), for as long as nothing but mail is about
 (`is_calm`); the first uncommon thing comes back here, in the middle of its cycle, and `turn` finishes it.
+
+A worker whose engines keep a journal is given its log (`journaled`); all others have None there.
 
 The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
 cycle, after the letters it made: who asks twice knows that what it sent before the first question was drained.
@@ -23,7 +22,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import msgspec
 
@@ -37,17 +36,21 @@ from host.live.worker.desk import Desk, Leave
 from host.live.worker.loading import failure, loader
 from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
-from host.node.answers import MemoryAnswers
 from host.node.births import Births
+from host.node.cell import Cell
+from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.fallen import Position
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park
-from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame
+from host.node.snapshot import revive
+from transport.port import Broken, Closed, Frame
 
-DRAIN_MESSAGES: Final = 2_048
-"""Messages of one cycle: what is repeated, or lost, when the process is killed in it."""
+if TYPE_CHECKING:
+    from host.live.worker.handover import Inheritance
+    from host.live.worker.journaled import WorkerLog
+    from host.live.worker.own_log import OwnLog
 
 FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
@@ -68,24 +71,34 @@ class Worker:
         boot: wire.Boot,
         own: OwnLink,
         load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
         """`load` finds families that a candidate imported before it became a worker."""
-        self.clock = engine_clock(boot.now_ns)
+        offset_ns = boot.now_ns if own_log is None else own_log.offset_ns
+        keeping = None if own_log is None else own_log.keeping
+        self.clock = engine_clock(offset_ns)
         self.link = own.link
         self.channel = channel
         load = load or loader(boot.roots, check=False)
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
         report = Report()
-        self.outbox = Outbox(boot.slot, boot.epoch, self.births, own.link)
-        self.scheduler = Scheduler(self.clock, uniform, MemoryAnswers(), own.page, report, self.outbox)
+        self.outbox = Outbox(boot.slot, boot.epoch, own.link)
+        self.scheduler = Scheduler(self.clock, uniform, own.page, report, self.outbox, keeping)
         self.telling = Telling(channel, report, boot.described)
         self.desk = Desk(self, own.attach)
         self.is_new = not boot.candidate
-        self._in_c = common_case(own, self.scheduler, boot.now_ns)
+        self.log = None if own_log is None else _worker_log(self, own_log, boot, own)
+        if keeping is not None:
+            self.births.durability_of = keeping.durability_of
+        self._in_c = common_case(own, self.scheduler, offset_ns, None if self.log is None else self.log.ledger())
         self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
-        """Give birth, and say for each engine that it is ready or why not."""
+        """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
+        if self.log is not None:
+            known = self.log.revive(births)
+            self.telling.ready((cell.name, cell.family) for cell in known)
+            births = tuple(birth for birth in births if birth.spec.name not in self.scheduler.cells)
         ready = []
         for birth in births:
             try:
@@ -98,6 +111,23 @@ class Worker:
                     park(cell)
                 ready.append((cell.name, cell.family))
         self.telling.ready(ready)
+        if self.log is not None:
+            self.log.write()
+            self._tell()
+
+    def take_over(
+        self,
+        births: tuple[wire.Birth, ...],
+        inherited: Inheritance,
+        prepare: Callable[[Cell], None] = lambda cell: None,
+    ) -> None:
+        """Be the slot's process after a reload. No journaled engine is ready before its new image is in the log."""
+        revive(self.scheduler, inherited.image, inherited.revived, prepare)
+        inherited_cells = [cell for cell in self.scheduler.cells.values() if cell.recorder is None]
+        known = [] if self.log is None else self.log.revive(births)
+        self.telling.ready((cell.name, cell.family) for cell in [*known, *inherited_cells])
+        if self.log is not None:
+            self._tell()
 
     def run(self) -> None:
         """Until the supervisor says so, or is gone."""
@@ -119,6 +149,8 @@ class Worker:
                         self._hear()
         except Leave:
             self.link.close()
+        if self.log is not None:
+            self.log.close()
 
     @property
     def is_calm(self) -> bool:
@@ -128,6 +160,7 @@ class Worker:
             and self.scheduler.is_calm
             and self.outbox.is_calm
             and not (self.channel.waiting or self.desk.has_queries or self.telling.is_due)
+            and (self.log is None or self.log.is_calm)
         )
 
     def cycle(self) -> bool:
@@ -135,28 +168,37 @@ class Worker:
         return self.turn(self._drain())
 
     def turn(self, frames: list[Frame]) -> bool:
-        """What follows `drain` in a cycle."""
-        link, scheduler, outbox = self.link, self.scheduler, self.outbox
-        for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
-            if kind == KIND_MESSAGES:
-                scheduler.deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
-            else:
-                self._hear_signal(peer, kind, target)
-        scheduler.run()
-        scheduler.park()
-        if frames:
-            link.release()
-        if scheduler.turns.has_spawned:
-            outbox.bear()
-            self.telling.at_once()
-        outbox.release()
-        link.flush()
-        scheduler.show()
+        """A cycle over frames that were drained; whether any were, or there is more to do at once."""
+        for duty in cycle(self.scheduler, self.births, frames):
+            self._perform(duty)
+        return bool(frames) or not self.scheduler.is_idle
+
+    def _perform(self, duty: Duty) -> None:
+        match duty:
+            case Duty.COMMIT:
+                if self.log is not None:
+                    self.log.commit()
+            case Duty.HEADS:
+                self.link.release()
+            case Duty.BORN:
+                self._tell()
+            case Duty.PUBLISH:
+                self.link.flush()
+                if self.log is not None:
+                    self.log.keeping.flushed()
+            case Duty.SHOW:
+                self._tell()
+                if self.desk.has_queries:
+                    self.telling.everything(self.clock())
+                    self.desk.answer_queries()
+            case _:
+                assert_never(duty)
+
+    def _tell(self) -> None:
+        """Tell what others may depend on."""
+        if self.log is not None:
+            self.log.sift_ends()
         self.telling.at_once()
-        if self.desk.has_queries:
-            self.telling.everything(self.clock())
-            self.desk.answer_queries()
-        return bool(frames) or not scheduler.is_idle
 
     def _hear(self) -> None:
         """What the supervisor says, and what that lets leave. An answer is about all that came before its question."""
@@ -169,22 +211,21 @@ class Worker:
 
     def _drain(self) -> list[Frame]:
         try:
-            return self.link.drain(DRAIN_MESSAGES)
+            return self.link.drain(CYCLE_MESSAGES_MAX)
         except Broken as error:
             return self._lose_lane(error)
 
     def _common(self) -> list[Frame] | None:
         """Whole cycles in C, asleep between them; None: something else wants to be seen to, else frames for `turn`."""
         assert self._in_c is not None
+        rests = self.log is None or self.log.rests
         try:
-            return self._in_c.run(POLL_NS, self._rests)
+            frames = self._in_c.run(POLL_NS, rests)
         except Broken as error:
             return self._lose_lane(error)
-
-    @property
-    def _rests(self) -> bool:
-        """Whether cycles in C may sleep for as long as no mail comes."""
-        return True
+        if frames is None and self.log is not None and not self.log.rests:
+            self.link.wait(BACKLOG_NS)
+        return frames
 
     def attached(self, peer: int) -> None:
         """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
@@ -209,20 +250,14 @@ class Worker:
         self.channel.send(wire.Event("lane_broken", "", {"finding": str(error)}))
         return []
 
-    def _hear_signal(self, peer: int, kind: int, target: str) -> None:
-        if kind == KIND_STOP:
-            self.outbox.stop(target, peer)
-        elif kind == KIND_GO and target == EVERYONE:
-            self.outbox.go_all(peer)
-        elif kind == KIND_GO:
-            self.outbox.go(target)
-
     def _sleep_ns(self, now_ns: int) -> int | None:
         wakes_ns = self.scheduler.wakes_ns
-        sleep_ns = None if wakes_ns is None else max(0, wakes_ns - now_ns)
-        if self.channel.waiting:
-            return BACKLOG_NS if sleep_ns is None else min(BACKLOG_NS, sleep_ns)
-        return sleep_ns
+        bounds = [
+            None if wakes_ns is None else max(0, wakes_ns - now_ns),
+            BACKLOG_NS if self.channel.waiting else None,
+            None if self.log is None else self.log.sleep_ns_max(now_ns),
+        ]
+        return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def main(sock_fd: int) -> None:
@@ -250,14 +285,24 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
         from host.live.worker.device_loop import run_devices
 
         run_devices(channel, boot, open_link(boot, descriptors))
-    elif boot.journal:
-        from host.live.worker.journaled import live_journaled
+        return
+    own, load, own_log = open_link(boot, descriptors), loader(boot.roots, check=False), None
+    if boot.journal:
+        from host.live.worker.own_log import try_open_log
 
-        live_journaled(channel, boot, open_link(boot, descriptors))
-    else:
-        worker = Worker(channel, boot, open_link(boot, descriptors))
-        worker.bear(boot.births)
-        worker.run()
+        own_log = try_open_log(channel, boot, own, load)
+        if own_log is None:
+            return
+    worker = Worker(channel, boot, own, load, own_log)
+    worker.bear(boot.births)
+    worker.run()
+
+
+def _worker_log(worker: Worker, own_log: OwnLog, boot: wire.Boot, own: OwnLink) -> WorkerLog:
+    """Imported only where there is a log: it costs a start more than 10,000 turns."""
+    from host.live.worker.journaled import WorkerLog
+
+    return WorkerLog(worker, own_log, boot, is_alone=own.is_native)
 
 
 def introduce(channel: Channel[wire.ToWorker]) -> None:

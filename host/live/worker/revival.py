@@ -21,24 +21,26 @@ from host.node.cell import Cell
 from host.node.journal.records import Child as SpawnedChild
 from host.node.journal.records import Ended
 from host.node.journal.stream import Stream
-from host.node.journaled.keeping import Kept, Numbered
+from host.node.journaled.keeping import Kept
 from host.node.mailbox import Batch
+from host.node.recorder import Numbered
 from host.node.report import Child, Happening, Standing
 from host.node.set_aside import park
 from host.node.snapshot import fill
 
 if TYPE_CHECKING:
-    from host.live.worker.journaled import JournaledWorker
+    from host.live.worker.journaled import WorkerLog
+    from host.live.worker.loop import Worker
 
 
 class Revival:
     """One revival of a worker's engines."""
 
-    def __init__(self, worker: JournaledWorker) -> None:
+    def __init__(self, worker: Worker, log: WorkerLog) -> None:
         self.births = worker.births
         self.clock = worker.clock
-        self.journal = worker.journal
-        self.keeping = worker.keeping
+        self.journal = log.journal
+        self.keeping = log.keeping
         self.scheduler = worker.scheduler
         self.telling = worker.telling
         self._is_new = worker.is_new
@@ -92,7 +94,7 @@ class Revival:
         poison = birth.spec.child.poison if birth else "skip"
         fill(cell, msgspec.structs.replace(image.cell, waiting=[], told=told, poison=poison))
         place = self.keeping.leaving if stream.is_ended else self.keeping.kept
-        kept = place[cell.name] = Kept(cell, image.mode, stream.epoch, stream.turns, stream.numbers)
+        kept = place[cell.name] = Kept(self.keeping, cell, image.mode, stream.epoch, stream.turns, stream.numbers)
         kept.children = dict(stream.children)
         for (target, mailbox), outputs in stream.unacked.items():
             for n, payload in outputs:

@@ -40,6 +40,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engines.model import Committed, Failed, Overflow, Refused, Stored, Suspended
 from host.node.journal.layout import Wrong
 from host.node.snapshot import CellImage
 
@@ -72,6 +73,17 @@ class Result(IntEnum):
     FAILED = 5
     SUSPENDED = 6
     SKIPPED = 7
+
+
+RESULTS: Final[dict[type[Any], Result]] = {
+    Committed: Result.COMMITTED,
+    Stored: Result.STORED,
+    Overflow: Result.OVERFLOW,
+    Refused: Result.REFUSED,
+    Failed: Result.FAILED,
+    Suspended: Result.SUSPENDED,
+}
+"""By the type of the model's outcome."""
 
 
 class DueTurn(msgspec.Struct, frozen=True, array_like=True):

@@ -25,8 +25,6 @@ from engines.model import (
     Handle,
     Outcome,
     Output,
-    Overflow,
-    Refused,
     Stopped,
     Stored,
     Suspended,
@@ -42,6 +40,7 @@ from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
 from host.node.journal.numbering import Numbers
 from host.node.journal.records import (
+    RESULTS,
     TURN,
     Answered,
     Asked,
@@ -56,14 +55,6 @@ from host.node.journal.sent import Sent
 from host.node.journal.waiting import WaitingMail
 from host.node.snapshot import QuestionImage
 
-RESULTS: Final[dict[type[Any], Result]] = {
-    Committed: Result.COMMITTED,
-    Stored: Result.STORED,
-    Overflow: Result.OVERFLOW,
-    Refused: Result.REFUSED,
-    Failed: Result.FAILED,
-    Suspended: Result.SUSPENDED,
-}
 _COMMITTED: Final = int(Result.COMMITTED)
 _SKIPPED: Final = int(Result.SKIPPED)
 

@@ -1,13 +1,8 @@
-"""The engines of a slot that keeps a journal: the scheduler's parts, with what they write down at each step.
+"""Engines with a journal: what of them is written down, and who has what they sent.
 
-What may live here: the parts of `host.node` that differ where an engine is journaled, as subclasses, so that a slot
-without a journal runs none of it. An engine that is not in `Keeping.kept` is volatile and goes the ordinary way.
+    keeping   the recorder that a scheduler is given (`host.node.recorder`): a record a step, outputs numbered and kept
+    acks      when an output that left need not be sent again
+    ledger    what the cycle in C is given of both
 
-    arrivals   new mail of journaled engines goes into the batch as frames, a neighbour's too
-    turns      a TURN a transition; outputs are numbered and kept as they are committed (`Kept.commit`)
-    outbox     outputs leave with the numbers and the epoch of their engine, until they are acknowledged
-    scheduler  births and ends
-
-The order of a cycle stands in `host.node.journal`; whoever drives the scheduler keeps it. An output is *unacked* from
-its commit until its receiver has it where a kill of its process cannot reach it; it is sent again by a recovery.
+The order of a cycle stands in `host.node.cycle`, the bytes of a log in `host.node.journal`.
 """

@@ -1,5 +1,6 @@
-"""What a slot keeps of its journaled engines beside their cells, and the log it is written to.
+"""The recorder of a slot with a journal (`host.node.recorder`): what it writes of its engines, and keeps beside them.
 
+A record is written before what it says has any effect, so the log has everything in the order in which it happened.
 The log is a seam: `host.live.journal.writer.Journal` has these calls; nothing here knows of files.
 """
 
@@ -11,25 +12,43 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from engines.model import Outgoing, Output, Spawned, Stopped, encode
+from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped, encode
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import Acked, Body, Child, ChildRecord, StreamImage, Unacked
+from host.node.journal.records import (
+    RESULTS,
+    Acked,
+    Answered,
+    Asked,
+    Body,
+    Child,
+    ChildRecord,
+    DueTurn,
+    Ended,
+    Result,
+    Resumed,
+    StreamImage,
+    Unacked,
+)
+from host.node.journaled.acks import Acks, Positions, Stream
+from host.node.recorder import Numbered
+from host.node.way import Way
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
-Way = tuple[str, int]
-"""Target and mailbox."""
-
 UNACKED_BYTES_MAX: Final = JournalSpec().unacked_bytes
 """Outputs an engine keeps until they are acknowledged; beyond it the engine gets no triggers until some are."""
 
 
 class Log(Protocol):
     """The batch under construction."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is to be appended before more goes into it."""
 
     def frame(self, engine: str, raw: bytes | memoryview, /) -> None:
         """Mail, as a frame."""
@@ -58,37 +77,108 @@ EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
 """Sender, target, mailbox, epoch, first number, payloads; as `host.live.journal.frames.frame_bytes`."""
 
 
-class Numbered(msgspec.Struct, frozen=True):
-    """An output on its way out: its number was given when it was committed."""
-
-    n: int
-    message: Any
-    size: int
-
-
 class Kept:
-    """One journaled engine. `unacked` are (number, encoded message) by target and mailbox, the oldest first."""
+    """The `Recorder` of one engine. `unacked` are (number, encoded message) by target and mailbox, oldest first.
 
-    __slots__ = ("cell", "children", "epoch", "has_stopped", "mode", "numbers", "turns", "unacked", "unacked_bytes")
+    An output is *unacked* from its commit until its receiver has it where a kill of its process cannot reach it
+    (`acks`); it is sent again by a recovery.
+    """
 
-    def __init__(self, cell: Cell, mode: Mode, epoch: int, turns: int = 0, numbers: Numbers | None = None) -> None:
+    __slots__ = (
+        "_keeping",
+        "cell",
+        "children",
+        "epoch",
+        "has_stopped",
+        "mode",
+        "numbers",
+        "turns",
+        "unacked",
+        "unacked_bytes",
+    )
+
+    def __init__(
+        self, keeping: Keeping, cell: Cell, mode: Mode, epoch: int, turns: int = 0, numbers: Numbers | None = None
+    ) -> None:
+        self._keeping = keeping
         self.cell = cell
         self.mode = mode
         self.epoch = epoch
         self.turns = turns
         self.numbers = numbers or Numbers()
-        self.unacked: dict[Way, deque[tuple[int, bytes]]] = {}
+        self.unacked: dict[Stream, deque[tuple[int, bytes]]] = {}
         self.unacked_bytes = 0
         self.children: dict[str, Child] = {}
         self.has_stopped = False
+        cell.recorder = self
 
-    def keep(self, way: Way, n: int, payload: bytes) -> None:
-        """Keep an output until it is acknowledged."""
-        self.unacked.setdefault(way, deque()).append((n, payload))
-        self.unacked_bytes += len(payload)
+    # --- what is written, in the order in which it happens ------------------------------------------------------------
 
-    def commit(self, outputs: tuple[Output, ...], digest: Digest) -> tuple[int, tuple[Output, ...]]:
-        """The checksum of outputs, and the outputs as they are to leave: numbered and kept."""
+    def mail(self, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> None:
+        """A frame."""
+        keeping, name = self._keeping, self.cell.name
+        keeping.log.frame(name, keeping.encode_frame(sender, name, mailbox, epoch, first_n, payloads))
+
+    def handled(
+        self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int, outcome: Outcome[Any], answers: int = 0
+    ) -> Outcome[Any]:
+        """A TURN."""
+        cell = self.cell
+        result, outputs, outcome = self._commit(outcome)
+        self.turns += 1
+        code = cell.family.version
+        self._keeping.log.turn(cell.name, sender, mailbox, epoch, n, code, now_ns, outputs, result, answers)
+        return outcome
+
+    def skipped(self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int) -> None:
+        """A TURN without a transition."""
+        self.turns += 1
+        name, code = self.cell.name, self.cell.family.version
+        self._keeping.log.turn(name, sender, mailbox, epoch, n, code, now_ns, 0, Result.SKIPPED)
+
+    def elapsed(
+        self, handles: tuple[Handle, ...], now_ns: int, outcome: Outcome[Any], answers: int = 0
+    ) -> Outcome[Any]:
+        """A turn of timers."""
+        result, outputs, outcome = self._commit(outcome)
+        self.turns += 1
+        pairs = tuple((handle.name, handle.number) for handle in handles)
+        self._record(DueTurn(now_ns, pairs, result, outputs, answers, self.cell.family.version))
+        return outcome
+
+    def asked(self, deadline_ns: int | None) -> None:
+        """The deadline of a question."""
+        self._record(Asked(deadline_ns))
+
+    def answered(self, at_ns: int, index: int, answer: Any) -> None:
+        """An answer: safe with its batch, before which nothing leaves that was made of it."""
+        self._record(Answered(at_ns, index, answer))
+
+    def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int) -> Outcome[Any]:
+        """The rest of a turn, which was counted when it began."""
+        result, outputs, outcome = self._commit(outcome)
+        self._record(Resumed(now_ns, result, outputs, answers, self.cell.family.version))
+        return outcome
+
+    def ended(self) -> None:
+        """An end that no transition said is a record of its own."""
+        if not self.has_stopped:
+            self._record(Ended("ended from outside"))
+        self._keeping.end(self.cell)
+
+    def _record(self, body: Body) -> None:
+        self._keeping.log.record(self.cell.name, body)
+
+    def _commit(self, outcome: Outcome[Any]) -> tuple[int, int, Outcome[Any]]:
+        """Result, checksum of the outputs, and the outcome with its messages numbered and kept."""
+        checksum = 0
+        result = int(RESULTS[type(outcome)])
+        if isinstance(outcome, Committed) and outcome.outputs:
+            checksum, outputs = self._number(outcome.outputs)
+            outcome = Committed(outcome.env, outputs, outcome.labels, outcome.ignored)
+        return result, checksum, outcome
+
+    def _number(self, outputs: tuple[Output, ...]) -> tuple[int, tuple[Output, ...]]:
         numbered: list[Outgoing] = []
 
         def sent(output: Outgoing, payload: bytes) -> None:
@@ -96,7 +186,7 @@ class Kept:
             self.keep((output.target, output.mailbox), n, payload)
             numbered.append(Outgoing(output.target, output.mailbox, Numbered(n, output.message, len(payload))))
 
-        total = digest.outputs(outputs, sent)
+        total = self._keeping.digest.outputs(outputs, sent)
         messages = iter(numbered)
         return total, tuple([self._leaving(output, messages) for output in outputs])
 
@@ -111,33 +201,85 @@ class Kept:
             self.has_stopped = True
         return output
 
+    # --- what it sent, until it is acknowledged -----------------------------------------------------------------------
+
+    def keep(self, stream: Stream, n: int, payload: bytes) -> None:
+        """Keep an output until it is acknowledged."""
+        self.unacked.setdefault(stream, deque()).append((n, payload))
+        self.unacked_bytes += len(payload)
+
+    def left(self, target: str, mailbox: int, n: int, way: Way, here: Cell | None) -> None:
+        """A message left: who has it now, and what that is worth, stands in `acks`."""
+        if here is not None and here.recorder is not None:
+            self._keeping.acks.left_here(self, (target, mailbox), n)
+        elif here is not None or way.number != n + 1 or way.outlet is None:
+            self.ack((target, mailbox), n)
+        else:
+            self._keeping.acks.left(self, (target, mailbox), way, n)
+
+    def given_up(self, target: str, mailbox: int, n: int) -> None:
+        """A dead letter needs no acknowledgement."""
+        self.ack((target, mailbox), n)
+
+    def ack(self, stream: Stream, n: int) -> None:
+        """Outputs up to number `n` need no sending again."""
+        waiting = self.unacked.get(stream)
+        if not waiting or waiting[0][0] > n:
+            return
+        while waiting and waiting[0][0] <= n:
+            self.unacked_bytes -= len(waiting.popleft()[1])
+        if not waiting:
+            del self.unacked[stream]
+        if self._keeping.of(self.cell.name) is self:
+            self._record(Acked(*stream, n + 1))
+        if not self.unacked:
+            self._keeping.leaving.pop(self.cell.name, None)
+
 
 class Keeping:
-    """Mutable, one a slot: its log and the journaled engines by name; `leaving` ended, and what they sent has not."""
+    """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended, and what they sent has not."""
 
-    def __init__(self, log: Log, digest: Digest, encode_frame: EncodeFrame) -> None:
+    def __init__(self, log: Log, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
+        """`positions` are those of the link that outputs leave by."""
         self.log = log
         self.digest = digest
         self.encode_frame = encode_frame
+        self.acks = Acks(positions)
         self.kept: dict[str, Kept] = {}
         self.leaving: dict[str, Kept] = {}
         self.modes: dict[str, Mode] = {}
         self.unacked_bytes_max = UNACKED_BYTES_MAX
 
-    def enrol(self, cell: Cell, mode: Mode, epoch: int, now_ns: int) -> None:
-        """A new engine is journaled from now on."""
-        kept = self.kept[cell.name] = Kept(cell, mode, epoch)
-        self.log.record(cell.name, self.image(kept, "birth", now_ns))
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch is to be appended before more goes into it."""
+        return self.log.is_full
+
+    def begin(self, cell: Cell, epoch: int, now_ns: int) -> None:
+        """A new engine is journaled as the node file says, a child as its parent is."""
+        parent = self.kept.get(cell.configuration.parent or "")
+        mode = self.modes.get(cell.name) or (parent.mode if parent is not None else None)
+        if mode is not None:
+            cell.poison = cell.poison or "skip"
+            kept = self.kept[cell.name] = Kept(self, cell, mode, epoch)
+            self.log.record(cell.name, self.image(kept, "birth", now_ns))
 
     def of(self, name: str) -> Kept | None:
         """A journaled engine, also one that ended while outputs of it wait."""
         return self.kept.get(name) or self.leaving.get(name)
 
-    def end(self, name: str) -> None:
+    def durability_of(self, cell: Cell) -> Literal["volatile", "crash", "durable"]:
+        """That of an engine, and so of its children."""
+        kept = self.of(cell.name)
+        return "volatile" if kept is None else kept.mode
+
+    def end(self, cell: Cell) -> None:
         """An engine is over; what it sent still leaves."""
-        kept = self.kept.pop(name)
+        kept = self.kept.pop(cell.name)
         if kept.unacked:
-            self.leaving[name] = kept
+            self.leaving[cell.name] = kept
+        if cell.configuration.parent is not None:
+            self.child_ended(cell.configuration.parent, cell.name)
 
     def child_ended(self, parent: str, child: str) -> None:
         """A child is over: a recovery of its parent does not spawn it again."""
@@ -145,19 +287,15 @@ class Keeping:
         if kept is not None and kept.children.pop(child, None) is not None:
             self.log.record(parent, ChildRecord(child))
 
-    def ack(self, kept: Kept, way: Way, n: int) -> None:
-        """Outputs up to number `n` need no sending again."""
-        waiting = kept.unacked.get(way)
-        if not waiting or waiting[0][0] > n:
-            return
-        while waiting and waiting[0][0] <= n:
-            kept.unacked_bytes -= len(waiting.popleft()[1])
-        if not waiting:
-            del kept.unacked[way]
-        if self.of(kept.cell.name) is kept:
-            self.log.record(kept.cell.name, Acked(*way, n + 1))
-        if not kept.unacked:
-            self.leaving.pop(kept.cell.name, None)
+    def detached(self, peer: int) -> None:
+        """What went to a lane that is over is done: its receivers have ended."""
+        self.acks.detached(peer)
+
+    def flushed(self) -> bool:
+        """What left is published; whether an engine waits for acknowledgements now. One that keeps too much is held."""
+        self.acks.flushed()
+        self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
+        return self.acks.has_full
 
     def image(self, kept: Kept, why: Why, now_ns: int) -> StreamImage:
         """The engine between two transitions."""

@@ -30,9 +30,9 @@ from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.control_page import new_control_page
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
-from host.live.worker.journaled import JournaledWorker
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.own_log import open_log
 from host.node.journaled.ledger import Ledger
 from transport.port import KIND_MESSAGES, Frame
 
@@ -195,14 +195,14 @@ def world(
         if "e" in worker.scheduler.cells:
             made = World(worker, peer, supervisor, later, ready)
             if in_c:
-                made.use(worker._ledger() if isinstance(worker, JournaledWorker) else None)
+                made.use(None if worker.log is None else worker.log.ledger())
             yield made
         else:
             assume(False)
     finally:
-        if isinstance(worker, JournaledWorker):
-            worker.journal.close()
-            os.close(worker._lock)
+        if worker.log is not None:
+            worker.log.journal.close()
+            os.close(worker.log.lock)
         link.link.close()
         peer.close()
         supervisor.close()
@@ -217,11 +217,11 @@ def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, An
     def clock() -> int:
         return now[0]
 
-    worker = JournaledWorker(channel, boot, link, load) if boot.journal else Worker(channel, boot, link, load)
+    worker = Worker(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None)
     scheduler = worker.scheduler
     parts: list[Any] = [scheduler, scheduler.turns, scheduler.arrivals, worker]
-    if isinstance(worker, JournaledWorker):
-        parts += [worker.journal, worker._snapshots]
+    if worker.log is not None:
+        parts += [worker.log.journal, worker.log.snapshots]
     for part in parts:
         setattr(part, "clock" if hasattr(part, "clock") else "_clock", clock)
     scheduler.turns._chance = lambda sides: sides // 2

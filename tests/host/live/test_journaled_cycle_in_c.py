@@ -21,7 +21,6 @@ from engines.examples.ping_pong import PLAYER, Ping, Serve
 from engines.model import Declaration, Family
 from host.live.journal.folder import DiskFolder
 from host.live.journal.recovery import boot_id, recover
-from host.live.worker.journaled import JournaledWorker
 from host.node.journal.records import StreamImage
 from transport.native import native_available, native_reason
 
@@ -105,16 +104,19 @@ def test_the_log_has_the_mail_before_its_heads_move(tmp_path: Path) -> None:
     with world(PLAYER, {}, True, str(tmp_path), "crash") as fast:
         fast.play(Step(0, "p", 0, [Serve("q", 5)]))
         worker, peer, seen = fast.worker, fast.peer, list[tuple[int, int, int]]()
-        assert isinstance(worker, JournaledWorker)
+        log = worker.log
+        assert log is not None
         before = peer.released(1)
 
         def commit() -> bool:
             outputs = len(peer.drain(10_000))
-            wanted = JournaledWorker.commit(worker)
+            wanted = log.commit()
             seen.append((peer.released(1), outputs, recovered(str(tmp_path), PLAYER)["e"][4]))
             return wanted
 
-        fast.use(worker._ledger()._replace(commit=commit))
+        ledger = log.ledger()
+        assert ledger is not None
+        fast.use(ledger._replace(commit=commit))
         fast.play(Step(1, "p", 0, [Ping(2, 9, "q")]))
         assert seen[0] == (before, 0, 2)
         assert peer.released(1) > before
@@ -125,8 +127,8 @@ def test_c_does_not_sleep_on_acknowledgements(tmp_path: Path) -> None:
     with world(PLAYER, {}, True, str(tmp_path), "crash") as fast:
         fast.play(Step(0, "p", 0, [Serve("q", 5)]))
         worker = fast.worker
-        assert isinstance(worker, JournaledWorker)
-        worker.keeping.unacked_bytes_max = 1
+        assert worker.log is not None
+        worker.log.keeping.unacked_bytes_max = 1
         fast.send(Step(1, "p", 0, [Ping(turn, 9, "q") for turn in range(3)]))
         os.eventfd_read(fast.ready)
         alarm = Timer(PATIENCE_S, os.eventfd_write, (fast.ready, 1))
@@ -135,5 +137,5 @@ def test_c_does_not_sleep_on_acknowledgements(tmp_path: Path) -> None:
         assert worker.is_calm
         assert worker._common() is None
         alarm.cancel()
-        assert worker.outbox.has_full
+        assert worker.log.keeping.acks.has_full
         assert time.monotonic() - begun < PATIENCE_S / 2

@@ -13,7 +13,7 @@ from host.config.spec import EngineSpec, JournalSpec, SupervisionSpec, Transport
 from host.live.journal.data_folder import log_folder
 from host.live.journal.recovery import boot_id, recover
 from host.live.worker.loading import loader
-from host.live.worker.loop import DRAIN_MESSAGES
+from host.node.cycle import CYCLE_MESSAGES_MAX
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 BOUND = 20_000
@@ -64,7 +64,7 @@ def test_a_receiver_that_stands_still_bounds_its_sender(world: World, mode: Any,
             sent = rest(node, "a")
             kept = unacked(world, "a")
             assert sent < TRANSFERS // 2, "the sender took no notice"
-            assert BOUND < sum(size for _, size in kept) <= BOUND + DRAIN_MESSAGES * OUTPUT_BYTES_MAX
+            assert BOUND < sum(size for _, size in kept) <= BOUND + CYCLE_MESSAGES_MAX * OUTPUT_BYTES_MAX
             assert rest(node, "a") == sent
         finally:
             os.kill(b, signal.SIGCONT)

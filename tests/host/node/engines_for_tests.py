@@ -224,3 +224,51 @@ def split(m: Split, t: Arrived[Split, None, Total]) -> Effects[Total, Split]:
 
 SPLITTER = Family("splitter", accepts=Split, emits=Split, state=Total()).rules(split)
 """Two of them, or one with itself, double their mail at each turn."""
+
+
+class Pump(Message):
+    """Send `each` messages a tick, and tick again at once, as often as `ticks` says."""
+
+    target: Ref[Add]
+    ticks: int
+    each: int = 0
+
+
+class Pumping(Value):
+    target: Ref[Add] | None = None
+    ticks: int = 0
+    each: int = 0
+    sent: int = 0
+    heard: int = 0
+
+
+TICK = Timer("tick")
+
+
+@rule
+def start_pump(m: Pump, t: Arrived[Pump, None, Pumping]) -> Effects[Pumping, Add]:
+    """State. Timers: at once."""
+    return [Become(Pumping(m.target, m.ticks, m.each)), SetTimer(TICK, after_ns=0)]
+
+
+@rule(timer=TICK)
+def pump(h: Handle, t: Elapsed[None, Pumping]) -> Effects[Pumping, Add]:
+    """State. Messages: as many as were asked for. Timers: at once again."""
+    state = t.env.state
+    assert state.target is not None
+    sent = [Send(state.target, Add(state.sent + index)) for index in range(state.each)]
+    again = [SetTimer(TICK, after_ns=0)] if state.ticks > 1 else []
+    after = Pumping(state.target, state.ticks - 1, state.each, state.sent + state.each, state.heard)
+    return [Become(after), *sent, *again]
+
+
+@rule
+def hear_while_pumping(m: Add, t: Arrived[Add, None, Pumping]) -> Effects[Pumping, Add]:
+    """State: one more."""
+    state = t.env.state
+    return Pumping(state.target, state.ticks, state.each, state.sent, state.heard + 1)
+
+
+PUMP = Family("pump", accepts=Pump | Add, emits=Add, state=Pumping(), timers=[TICK]).rules(
+    start_pump, pump, hear_while_pumping
+)

@@ -171,7 +171,13 @@ def test_a_due_timer_waits_for_one_transition_at_most() -> None:
 
 def test_a_neighbours_timers_do_not_starve_an_engine() -> None:
     """False if an engine that sets a timer for now, again and again, kept others from their mail."""
-    inline = node()
+    now = [0]
+
+    def clock() -> int:
+        now[0] += 1_000
+        return now[0]
+
+    inline = InlineNode(lambda ref: RECORDER, clock=clock)
     inline.add("recorder", RECORDER)
     inline.add("sleeper", SLEEPER)
     inline.send("recorder", *[Add(n) for n in range(50)])

@@ -13,7 +13,7 @@ STILL = (1, 5, 0)
 def alarms(
     watch: Watch, moves: tuple[int, ...], condition: Condition, looks: int, every_ns: int = 50 * MS
 ) -> list[str]:
-    return [watch.look(Look(moves, condition), every_ns) for _ in range(looks)]
+    return [watch.look(Look(moves, condition, cycles), every_ns) for cycles in range(looks)]
 
 
 def test_soft_then_hard_each_once() -> None:
@@ -49,3 +49,12 @@ def test_a_supervisor_that_was_away_blames_nobody_for_it(passed: list[int]) -> N
     for passed_ns in passed:
         watch.look(Look(STILL, "handling"), passed_ns)
     assert watch.stuck_ns <= len(passed) * LOOK_NS_MAX
+
+
+def test_a_process_that_moves_and_ends_no_cycle_is_stuck() -> None:
+    """False if a process that is busy for ever, and listens to nobody, passed for one that gets on."""
+    watch = Watch(DEADLINES)
+    found = [watch.look(Look((n, 5, 0), "handling", cycles=7), 50 * MS) for n in range(10)]
+    assert found == ["", "", "soft", "", "", "", "hard", "", "", ""]
+    assert watch.look(Look((11, 5, 0), "handling", cycles=8), 50 * MS) == ""
+    assert watch.stuck_ns == 0

@@ -43,8 +43,7 @@ from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import Answered, Asked, DueTurn, Result, Resumed, StreamImage
-from host.node.journal.stream import RESULTS
+from host.node.journal.records import RESULTS, Answered, Asked, DueTurn, Result, Resumed, StreamImage
 
 ROOT = os.path.dirname(journal_engines.__file__)
 BOOT = bytes(range(16))

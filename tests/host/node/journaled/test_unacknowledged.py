@@ -8,16 +8,17 @@ from engines.model import Arrived, Configuration, Effects, Family, Message, Ref,
 from host.live.journal.checksums import checksums
 from host.live.journal.frames import frame_bytes
 from host.node.births import Births
+from host.node.cycle import Duty, cycle
 from host.node.journal.batch import Batch
 from host.node.journal.checksum import CRC32
 from host.node.journal.digest import Digest
 from host.node.journal.layout import packer
+from host.node.journaled.acks import FULL
 from host.node.journaled.keeping import Keeping
-from host.node.journaled.outbox import FULL, JournaledOutbox
-from host.node.journaled.scheduler import JournaledScheduler
-from host.node.journaled.turns import JournaledAnswers
+from host.node.outbox import Outbox
 from host.node.progress import Unseen
 from host.node.report import Report
+from host.node.scheduler import Scheduler
 from transport.local import Hub
 
 FAR = 2
@@ -49,6 +50,12 @@ def hear(_m: Echo, t: Arrived[Echo, None, Said]) -> Effects[Said, Echo]:
 SPEAKER = Family("speaker", accepts=Say | Echo, emits=Echo, state=Said()).rules(say, hear)
 
 
+class MemoryLog(Batch):
+    """A log that is never full."""
+
+    is_full = False
+
+
 class Slot:
     """A slot with a journal in memory, and the far end of its link."""
 
@@ -58,14 +65,11 @@ class Slot:
         self.link.attach(FAR)
         self.far.attach(1)
         checksum = checksums()[CRC32]
-        self.log = Batch(packer(checksum))
-        self.keeping = Keeping(self.log, Digest(checksum), frame_bytes)
-        self.outbox = JournaledOutbox(1, 1, Births("node", _nothing, are_here=True), self.link)
-        self.outbox.keep(self.keeping, self.link)
-        answers = JournaledAnswers(self.keeping)
-        self.scheduler = JournaledScheduler(
-            lambda: 1, lambda sides: 0, answers, Unseen(), Report(), self.outbox, self.keeping
-        )
+        self.log = MemoryLog(packer(checksum))
+        self.keeping = Keeping(self.log, Digest(checksum), frame_bytes, self.link)
+        self.births = Births("node", _nothing, are_here=True)
+        self.outbox = Outbox(1, 1, self.link)
+        self.scheduler = Scheduler(lambda: 1, lambda sides: 0, Unseen(), Report(), self.outbox, self.keeping)
         self.number = 0
 
     def bear(self, name: str, *, kept: bool = True) -> None:
@@ -82,15 +86,18 @@ class Slot:
         self.cycle()
 
     def cycle(self) -> None:
-        """In the order of a worker."""
-        self.scheduler.run()
-        self.scheduler.park()
-        self.outbox.hear_released()
-        self.log.take()
-        self.outbox.appended()
-        self.outbox.release()
-        self.link.flush()
-        self.outbox.flushed()
+        """As a worker does it, with a log in memory."""
+        acks = self.keeping.acks
+        for duty in cycle(self.scheduler, self.births, ()):
+            if duty is Duty.COMMIT:
+                acks.hear_released()
+                for cell in acks.free(self.keeping.unacked_bytes_max):
+                    self.scheduler.wake(cell)
+                self.log.take()
+                acks.appended()
+            elif duty is Duty.PUBLISH:
+                self.link.flush()
+                self.keeping.flushed()
 
     def unacked(self, name: str) -> int:
         """Outputs kept for an engine."""

@@ -1,0 +1,114 @@
+"""A worker's own log, opened: read, locked, and ready to be written to.
+
+A log that is damaged, of a later format, or that its families cannot replay, fails the start of each engine with the
+place; nothing is written.
+
+One writer: the folder is locked for the life of the process, since a supervisor that is killed frees the data folder
+before its workers are gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from engines.model import Declaration
+from host.live import wire
+from host.live.clock import engine_clock, offset_from
+from host.live.journal.checksums import checksums
+from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere, refuse_logs_of_their_own
+from host.live.journal.folder import DiskFolder
+from host.live.journal.frames import frame_bytes
+from host.live.journal.over import LOCK, unmark
+from host.live.journal.recovery import Recovered, begin, boot_id, recover
+from host.live.journal.writer import Journal, Stopped
+from host.live.packets import Channel
+from host.live.worker.loading import failure
+from host.live.worker.own_link import OwnLink
+from host.node.journal.digest import Digest
+from host.node.journal.layout import Newer
+from host.node.journal.marks import life_of
+from host.node.journal.scan import Damaged
+from host.node.journal.stream import Diverged
+from host.node.journaled.keeping import Keeping
+
+Load = Callable[[str], Declaration[Any, Any, Any]]
+
+
+class OwnLog(NamedTuple):
+    """`found` is what the log has; engine time, by `offset_ns`, goes on behind it. `lock` is a descriptor."""
+
+    folder: DiskFolder
+    lock: int
+    found: Recovered
+    offset_ns: int
+    journal: Journal
+    keeping: Keeping
+
+
+def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None = None) -> OwnLog:
+    """`found` is what a candidate read of the log. Raises what `recover` and `begin` raise, and `Elsewhere`."""
+    folder = DiskFolder(boot.journal, make=True)
+    held = lock(boot.journal)
+    if found is None:
+        found = recover(folder, boot.node, load, boot_id())
+        _refuse_elsewhere(boot, found)
+    if not _is_over(found, boot.births):
+        unmark(boot.journal)
+    offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
+    modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
+    journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
+    keeping = Keeping(journal, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
+    keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
+    return OwnLog(folder, held, found, offset_ns, journal, keeping)
+
+
+def lock(folder: str) -> int:
+    """Lock a log for as long as this process lives; waits for a process that is about to end. The descriptor."""
+    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink, load: Load) -> OwnLog | None:
+    """As `open_log`. For a log that cannot be used, each engine is reported with the reason, and this returns None
+    once the supervisor has sent something: a new start would find the same. Raises `Closed`."""
+    try:
+        return open_log(boot, own, load)
+    except (Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
+        _refuse(channel, boot, f"{boot.journal}: {error}")
+    except Exception as error:
+        _refuse(channel, boot, failure("", error).detail)
+    return None
+
+
+def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> None:
+    from host.live.worker.loop import next_packet
+
+    for birth in boot.births:
+        channel.send(wire.Failed(birth.spec.name, "journal", detail))
+    while not isinstance(next_packet(channel)[0], wire.Exit):
+        continue
+
+
+def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
+    """Raises `Elsewhere`. A child that was just spawned is nowhere: names are not used twice."""
+    if not boot.fresh:
+        refuse_elsewhere(boot.journal, _new_here(found, boot.births), life_of(boot.epoch))
+    if boot.spawned == "parent":
+        known = {**found.streams, **dict.fromkeys(found.ended)}
+        children = (child for stream in found.streams.values() for child in stream.children)
+        refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
+
+
+def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
+    """Whether nothing of what a log has, and is to have, lives."""
+    return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
+
+
+def _new_here(found: Recovered, births: tuple[wire.Birth, ...]) -> list[str]:
+    """The journaled engines among `births` that the log knows nothing of."""
+    specs = [birth.spec for birth in births if birth.spec.durability != "volatile"]
+    return [spec.name for spec in specs if spec.name not in found.streams and spec.name not in found.ended]

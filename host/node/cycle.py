@@ -1,0 +1,91 @@
+"""The order of a cycle: the one place that defines it, for every driver of a scheduler.
+
+`cycle` does what is pure and yields a `Duty` wherever the world has to be dealt with. A driver performs those duties
+that mean something where it is, at once and in this order; to stop in between is to be killed there.
+
+    deliver     what was drained from the lanes goes into mailboxes; stop and go are heard
+    run         transitions, for a bounded time (`Scheduler.run`)
+    COMMIT
+    HEADS       only where frames were drained
+    BORN        only where something was spawned
+    release     the outputs of the transitions leave, or are held
+    PUBLISH
+    SHOW
+
+Drivers: the worker (`host.live.worker.loop`), which devices share, and the node in one process (`host.node.inline`).
+The cycle in C (`host/live/_cycle.c`) does the common case in the same order; what it cannot finish is finished here.
+
+A kill at each place, and what the slot's next process finds:
+
+    before COMMIT is done   the mail, in its lanes; the control page says which message was in flight
+    before HEADS is done    the same mail again; what a log has is dropped by its marks
+    before PUBLISH is done  no output of this cycle: a journal has them and sends them again, else they are lost
+    later                   all of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Frame
+
+if TYPE_CHECKING:
+    from host.node.births import Births
+    from host.node.outbox import Outbox
+    from host.node.scheduler import Scheduler
+
+
+CYCLE_MESSAGES_MAX: Final = 2_048
+"""Messages drained for one cycle: what is repeated, or lost, when the process is killed in it."""
+
+
+class Duty(Enum):
+    """What a driver owes the cycle, where it is yielded."""
+
+    COMMIT = "commit"
+    """Make what happened so far permanent: append it to the log, and sync where that is promised. Must be done before
+    anything that follows. It comes once more, early, when the mail of one cycle fills the log's batch."""
+    HEADS = "heads"
+    """Give the room of the drained frames back to their senders."""
+    BORN = "born"
+    """Announce the children, before a message that names one of them leaves."""
+    PUBLISH = "publish"
+    """Let the receivers see what was put into their lanes."""
+    SHOW = "show"
+    """Nobody waits any more. Announce the rest, and answer who asked: the answer covers all mail drained before."""
+
+
+def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame]) -> Iterator[Duty]:
+    """One cycle over `frames`, which were just drained."""
+    outbox, recording = scheduler.outbox, scheduler.recording
+    for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
+        if kind == KIND_MESSAGES:
+            scheduler.deliver(peer, sender, target, mailbox, epoch, first_n, payloads)
+            if recording is not None and recording.is_full:
+                yield Duty.COMMIT
+        else:
+            _hear(outbox, peer, kind, target)
+    scheduler.run()
+    scheduler.park()
+    yield Duty.COMMIT
+    if frames:
+        yield Duty.HEADS
+    if scheduler.turns.has_spawned:
+        births.bear_spawned(scheduler)
+        yield Duty.BORN
+    outbox.release()
+    yield Duty.PUBLISH
+    scheduler.show()
+    yield Duty.SHOW
+
+
+def _hear(outbox: Outbox, peer: int, kind: int, target: str) -> None:
+    """A receiver in another slot says stop or go."""
+    if kind == KIND_STOP:
+        outbox.stop(target, peer)
+    elif kind == KIND_GO and target == EVERYONE:
+        outbox.go_all(peer)
+    elif kind == KIND_GO:
+        outbox.go(target)

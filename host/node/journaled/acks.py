@@ -1,0 +1,116 @@
+"""Who has an output of a journaled engine, and when that means that it need not be sent again.
+
+An output is done once its receiver cannot lose it by a kill:
+
+    here, journaled    when the batch with its frame is appended (`appended`)
+    here, volatile     at once: the receiver's state dies with this process, and the sender sends nothing twice to it
+    over a link        when the receiver has released what was published (`flushed`, then `hear_released`)
+    a dead letter      at once
+
+A lane without a slot at its other end is over: what went there is done, its receivers have ended.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from host.node.cell import Cell
+from host.node.way import Way
+from transport.port import Closed
+
+if TYPE_CHECKING:
+    from host.node.journaled.keeping import Kept
+
+Stream = tuple[str, int]
+"""Target and mailbox."""
+
+FULL = " unacked"
+"""Under this name, which no engine can have, an engine is held that keeps too much."""
+
+
+class Positions(Protocol):
+    """What a link says of the lane to a peer: how far it was published, and how far the receiver released it."""
+
+    def published(self, peer: int, /) -> int:
+        """A position that rises with what is flushed. Raises `Closed`."""
+
+    def released(self, peer: int, /) -> int:
+        """Everything published below it was released. Raises `Closed`."""
+
+
+class Acks:
+    """Mutable, one a slot."""
+
+    def __init__(self, positions: Positions) -> None:
+        self._positions = positions
+        self._here: list[tuple[Kept, Stream, int]] = []
+        self._sent: dict[int, dict[tuple[str, Stream], tuple[Kept, int]]] = {}
+        self._flying: dict[int, deque[tuple[int, list[tuple[Kept, Stream, int]]]]] = {}
+        self._full: dict[str, Kept] = {}
+
+    @property
+    def has_full(self) -> bool:
+        """Whether an engine waits for acknowledgements."""
+        return bool(self._full)
+
+    def left_here(self, kept: Kept, stream: Stream, n: int) -> None:
+        """A journaled neighbour got an output; its frame is in the batch."""
+        self._here.append((kept, stream, n))
+
+    def left(self, kept: Kept, stream: Stream, way: Way, n: int) -> None:
+        """Outputs up to number `n` were given to the outlet of their way."""
+        self._sent.setdefault(way.peer, {})[kept.cell.name, stream] = (kept, n)
+
+    def appended(self) -> None:
+        """The batch is in the log."""
+        here, self._here = self._here, []
+        for kept, stream, n in here:
+            kept.ack(stream, n)
+
+    def flushed(self) -> None:
+        """What left over links is published."""
+        for peer, sent in self._sent.items():
+            with suppress(Closed):  # `detached` follows, which acknowledges
+                position = self._positions.published(peer)
+                made = [(kept, stream, n) for (_, stream), (kept, n) in sent.items()]
+                self._flying.setdefault(peer, deque()).append((position, made))
+        self._sent.clear()
+
+    def hear_released(self) -> None:
+        """Acknowledge what receivers have released."""
+        for peer, flying in tuple(self._flying.items()):
+            try:
+                position = self._positions.released(peer)
+            except Closed:
+                continue
+            while flying and flying[0][0] <= position:
+                for kept, stream, n in flying.popleft()[1]:
+                    kept.ack(stream, n)
+            if not flying:
+                del self._flying[peer]
+
+    def detached(self, peer: int) -> None:
+        """The lane to a slot is over."""
+        for _, sent in self._flying.pop(peer, ()):
+            for kept, stream, n in sent:
+                kept.ack(stream, n)
+        for (_, stream), (kept, n) in self._sent.pop(peer, {}).items():
+            kept.ack(stream, n)
+
+    def hold_full(self, engines: Iterable[Kept], bytes_max: int) -> None:
+        """Hold those that keep more than that."""
+        for kept in engines:
+            if kept.unacked_bytes > bytes_max and kept.cell.name not in self._full:
+                self._full[kept.cell.name] = kept
+                kept.cell.held.setdefault(FULL, deque())
+
+    def free(self, bytes_max: int) -> list[Cell]:
+        """Engines that keep little enough to go on; the caller wakes them."""
+        freed = [kept.cell for kept in self._full.values() if kept.unacked_bytes <= bytes_max // 2]
+        for cell in freed:
+            del self._full[cell.name]
+            cell.held.pop(FULL, None)
+        return freed

@@ -1,0 +1,87 @@
+"""The seam to a journal: what the engines of a slot do is written down through it, before it has any effect.
+
+A cell whose `recorder` is None is volatile, and nothing is written of it. What a journal keeps stands in
+`host.node.journaled`; nothing here knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from engines.model import Handle, Outcome
+
+if TYPE_CHECKING:
+    from host.node.cell import Cell
+    from host.node.way import Way
+
+Record = Callable[[Outcome[Any], int], Outcome[Any]]
+"""Writes an outcome down, with the count of answers it took; returns it with its messages `Numbered`."""
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """A message of a journaled engine on its way out: its number was given when it was committed."""
+
+    n: int
+    message: Any
+    size: int
+
+
+class Recorder(Protocol):
+    """What is written down of one engine, in the order in which it happens. `epoch` is that of its streams."""
+
+    epoch: int
+
+    def mail(self, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any], /) -> None:
+        """Mail that is new, before it waits anywhere: marks follow what was written and nothing else."""
+
+    def handled(
+        self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int, outcome: Outcome[Any], answers: int = 0, /
+    ) -> Outcome[Any]:
+        """A transition over a message; as `Record`."""
+
+    def skipped(self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int, /) -> None:
+        """A message left its mailbox without a transition."""
+
+    def elapsed(
+        self, handles: tuple[Handle, ...], now_ns: int, outcome: Outcome[Any], answers: int = 0, /
+    ) -> Outcome[Any]:
+        """A transition over timers; as `Record`."""
+
+    def asked(self, deadline_ns: int | None, /) -> None:
+        """The transition that was just recorded stands at a choice, until this deadline."""
+
+    def answered(self, at_ns: int, index: int, answer: Any, /) -> None:
+        """The `index`-th answer in the transition that began at `at_ns`, before it is used."""
+
+    def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int, /) -> Outcome[Any]:
+        """The transition that stood at a choice went on; as `Record`."""
+
+    def left(self, target: str, mailbox: int, n: int, way: Way, here: Cell | None, /) -> None:
+        """A message left for `here`, or else over the way's link; or it became a dead letter, and took no number."""
+
+    def given_up(self, target: str, mailbox: int, n: int, /) -> None:
+        """A message became a dead letter while it was held."""
+
+    def ended(self) -> None:
+        """The engine ended. What it sent still leaves."""
+
+
+class Recording(Protocol):
+    """The journal of a slot. `kept` are its engines that have a recorder, by name."""
+
+    @property
+    def kept(self) -> Mapping[str, Recorder]:
+        """Those that have not ended."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much mail is waiting to be written that the cycle writes it before it takes more."""
+
+    def begin(self, cell: Cell, epoch: int, now_ns: int, /) -> None:
+        """A cell is new. It gets its recorder here, if it is journaled."""
+
+    def detached(self, peer: int, /) -> None:
+        """The lane to a slot is gone for good."""

@@ -130,6 +130,17 @@ class DiskFolder:
         return os.path.join(self.path, name)
 
 
+def write_whole(folder: Folder, name: str, data: bytes) -> None:
+    """A new file with this content, on the disk. Raises OSError, also when the disk took a part of it only."""
+    file = folder.create(name)
+    try:
+        if file.append(data) != len(data):
+            raise OSError(f"{name}: not all of {len(data)} bytes were written")
+        file.sync()
+    finally:
+        file.close()
+
+
 def make_folders(path: str) -> None:
     """A folder with all above it, each of which survives the machine from then on."""
     above = os.path.dirname(path) or "."

@@ -243,7 +243,10 @@ def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int
 
 
 def _set_aside(folder: Folder, cut: Cut | None) -> None:
-    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first."""
+    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first.
+
+    A file without a whole head has nothing in it, and its name would hide a segment that is missed later.
+    """
     names = folder.names()
     for name in names:
         if name.endswith(UNDER_CONSTRUCTION):
@@ -251,11 +254,15 @@ def _set_aside(folder: Folder, cut: Cut | None) -> None:
     if cut is None:
         return
     behind = [*cut.later_segments[::-1], *([cut.segment] if cut.offset == 0 else [])]
-    if behind:
+    begun = [name for name in behind if len(folder.read(name)) >= SEGMENT.size]
+    if begun:
         for name in [name for name in names if name.endswith(CUT)]:
             folder.remove(name)
     for name in behind:
-        folder.rename(name, name.replace(".log", CUT))
+        if name in begun:
+            folder.rename(name, name.replace(".log", CUT))
+        else:
+            folder.remove(name)
         folder.sync()
 
 

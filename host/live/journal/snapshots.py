@@ -19,12 +19,13 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Never
 
 import msgspec
 
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import Folder
+from host.live.journal.folder import Folder, write_whole
 from host.live.journal.log_files import (
     UNDER_CONSTRUCTION,
     numbers_of,
@@ -47,11 +48,15 @@ class Unsynced(OSError):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk."""
+    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
+
+    `archiving` says why old segments stay, if the disk refused to move them; the next snapshot tries again.
+    """
 
     position: int
     reason: str = ""
     is_fatal: bool = False
+    archiving: str = ""
 
 
 class Snapshots:
@@ -150,12 +155,18 @@ class Snapshots:
         if reason == _DONE:
             self._at_position = position
             self._journal.on_disk(position)
-            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
-            return Written(position)
+            return Written(position, archiving=self._archive())
         is_fatal = reason.startswith(_FATAL)
         if is_fatal:
             self._journal.stop(reason)
         return Written(position, reason, is_fatal)
+
+    def _archive(self) -> str:
+        try:
+            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
+        except OSError as error:
+            return str(error)
+        return ""
 
 
 _DONE: Final = "done"
@@ -163,7 +174,10 @@ _FATAL: Final = "sync before the snapshot: "
 
 
 def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
-    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`."""
+    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`.
+
+    One that fails leaves no file behind: a disk that is full needs the room.
+    """
     _sync_before(folder, head)
     sums = checksums()
     data = encode_snapshot(head.base, head.log_id, state, head.kind, sums[head.kind])
@@ -171,15 +185,14 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     temporary = name + UNDER_CONSTRUCTION
     if temporary in folder.names():
         folder.remove(temporary)
-    file = folder.create(temporary)
     try:
-        if file.append(data) != len(data):
-            raise OSError(f"{temporary}: not all of {len(data)} bytes were written")
-        file.sync()
-    finally:
-        file.close()
-    decode_snapshot(folder.read(temporary), sums)
-    folder.rename(temporary, name)
+        write_whole(folder, temporary, data)
+        decode_snapshot(folder.read(temporary), sums)
+        folder.rename(temporary, name)
+    except (OSError, Wrong):
+        with suppress(OSError):
+            folder.remove(temporary)
+        raise
     folder.sync()
 
 

@@ -333,6 +333,8 @@ class JournaledWorker(Worker):
             self._give_up(written.reason)
         elif written is not None and written.reason:
             self.scheduler.report.happenings.append(Happening("snapshot_failed", "", {"reason": written.reason}))
+        elif written is not None and written.archiving:
+            self.scheduler.report.happenings.append(Happening("archiving_failed", "", {"reason": written.archiving}))
 
     def _state(self) -> LogState:
         now_ns = self.clock()

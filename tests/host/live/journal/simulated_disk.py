@@ -4,7 +4,8 @@ What a process sees is the cache. What a disk has after a loss of power is less:
 sector of 512 bytes written since either the new content, zeros, or, if it and all behind it are gone, nothing; of names
 what was there at the last sync of the folder, and any of the changes since. `after_power_loss` gives one such state.
 
-Faults are given by the number of the call: an error of the operating system, or for a write a part of it. A sync that
+Faults are given by the number of the call: an error of the operating system, or for a write a part of it. `room` is
+how many bytes the disk still takes: a write that is longer is cut short, the next one fails. A sync that
 fails leaves the pages in the cache, clean, and off the disk: what a later sync does not write again stays off it.
 """
 
@@ -64,6 +65,7 @@ class SimulatedFile:
             data = data[: len(data) // 2]
         elif fault:
             raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
+        data = self._folder.fitting(data)
         self._content.data += data
         self._content.on_disk += bytes(len(data))
         self._content.is_dirty += b"\x01" * len(data)
@@ -101,11 +103,14 @@ class SimulatedFile:
 
 
 class SimulatedFolder:
-    """As `Folder`. `watch` is called after each change; `faults` says which call fails, and how."""
+    """As `Folder`. `watch` is called after each change; `faults` says which call fails, and how. A removal makes no
+    room.
+    """
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.watch: Callable[[SimulatedFolder], None] = lambda folder: None
         self.faults: dict[int, Fault] = {}
+        self.room: int | None = None
         self.calls = 0
         self._files = {name: Content(data) for name, data in (files or {}).items()}
         self._on_disk = dict(self._files)
@@ -115,6 +120,16 @@ class SimulatedFolder:
         """One call of the operating system more; the fault that it has."""
         self.calls += 1
         return self.faults.get(self.calls)
+
+    def fitting(self, data: bytes) -> bytes:
+        """What of a write the disk has room for."""
+        if self.room is None or not data:
+            return data
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = data[: self.room]
+        self.room -= len(data)
+        return data
 
     def names(self) -> list[str]:
         return sorted(self._files)

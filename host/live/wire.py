@@ -395,6 +395,10 @@ class Event(Packet):
     fields: dict[str, Any] = {}
 
 
+DIVERGED: Final = "diverged"
+"""The kind of event that says: a recovery came to another state than the log says."""
+
+
 ToSupervisor = (
     Hello
     | Ready

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 
 class File(Protocol):
@@ -38,6 +38,9 @@ class Folder(Protocol):
 
     def open(self, name: str, /) -> File:
         """A file that is there, to sync it or to go on at its end."""
+
+    def has(self, name: str, file: Any, /) -> bool:
+        """Whether this name, at this folder's place, is that of this file, which was created or opened here."""
 
     def rename(self, old: str, new: str, /) -> None:
         """Give a file another name, instead of any that has it."""
@@ -113,6 +116,13 @@ class DiskFolder:
     def open(self, name: str, /) -> DiskFile:
         """As `Folder.open`."""
         return DiskFile(os.open(self._path(name), _APPENDING))
+
+    def has(self, name: str, file: DiskFile, /) -> bool:
+        """As `Folder.has`."""
+        try:
+            return os.path.samestat(os.stat(self._path(name)), os.fstat(file.fd))
+        except FileNotFoundError:
+            return False
 
     def rename(self, old: str, new: str, /) -> None:
         """As `Folder.rename`."""

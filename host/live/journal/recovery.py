@@ -37,7 +37,7 @@ from host.node.journal.marks import next_epoch
 from host.node.journal.records import Kind, Life
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
-from host.node.journal.stream import Stream
+from host.node.journal.stream import Diverged, Stream
 
 LOG_ID_BYTES: Final = 16
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
@@ -79,7 +79,8 @@ class Recovered(msgspec.Struct):
     children; `ended` the names of those that are over; `clock_ns` the latest engine time it knows: time goes on from
     there. `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about
     mail, `other_code` engines whose turns were written by another version than ran now. `turns` were run again, in
-    `took_ns`. `is_lost`: history may be missing, so epochs rise.
+    `took_ns`. `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state is another one than
+    their log says.
     """
 
     replay: Replay
@@ -92,6 +93,7 @@ class Recovered(msgspec.Struct):
     is_lost: bool
     log_id: bytes
     same_boot: bool
+    diverged: dict[str, Diverged]
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -155,12 +157,21 @@ def recover(
     for found in scan.batches():
         replay.apply(found)
         tail.add(found, scan.last.chain if scan.last is not None else NO_CHAIN)
-    log_id = _log_id(scan, trusted)
-    is_lost = LOST in folder.names()
-    same_boot = scan.last is None or scan.last.boot_id == boot
+    diverged = replay.diverged()
     took_ns = time.monotonic_ns() - began_ns
-    turns = replay.turns - turns
-    return Recovered(replay, scan, tail, scan.cut, trusted.refused, turns, took_ns, is_lost, log_id, same_boot)
+    return Recovered(
+        replay,
+        scan,
+        tail,
+        scan.cut,
+        trusted.refused,
+        replay.turns - turns,
+        took_ns,
+        LOST in folder.names(),
+        _log_id(scan, trusted),
+        scan.last is None or scan.last.boot_id == boot,
+        diverged,
+    )
 
 
 def begin(

@@ -36,7 +36,16 @@ from host.live.journal.log_files import (
 from host.live.journal.writer import Journal
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
-from host.node.journal.retention import RETAIN_BYTES, RETAIN_NS, SNAPSHOT_EVERY_NS, Segment, plan, snapshot_due
+from host.node.journal.retention import (
+    RETAIN_BYTES,
+    RETAIN_NS,
+    SNAPSHOT_BYTES,
+    SNAPSHOT_EVERY_NS,
+    SNAPSHOT_TURNS,
+    Segment,
+    plan,
+    snapshot_due,
+)
 from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
 
 PR_SET_PDEATHSIG: Final = 1
@@ -88,6 +97,8 @@ class Snapshots:
         """Whether enough lies behind the last one."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
+        if turns < SNAPSHOT_TURNS and log_bytes < SNAPSHOT_BYTES:
+            return False  # in nearly every cycle, and without a look at the clock
         return snapshot_due(turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None)
 
     @property

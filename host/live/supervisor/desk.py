@@ -19,6 +19,7 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import (
+    DIVERGED,
     Adopted,
     Born,
     Event,
@@ -132,6 +133,9 @@ class PacketDesk:
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
+                if kind == DIVERGED:
+                    how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
+                    node.diverged[engine] = f"{DIVERGED}: {how}"
             case Hello() | Frozen() | Adopted():
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:

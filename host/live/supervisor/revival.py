@@ -14,6 +14,7 @@ def relaunch(node: Node, slot: Slot) -> None:
     slot.restarts += 1
     for resident in node.directory.in_slot(slot.number):
         node.faults.pop(resident.name, None)
+        node.diverged.pop(resident.name, None)
     population.launch(node, slot)
     links.tell_restarted(node, slot)
     if was_degraded:

@@ -35,6 +35,7 @@ from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, mark_over, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
 from host.live.journal.snapshots import Snapshots
+from host.live.journal.tending import Tending
 from host.live.journal.writer import Stopped
 from host.live.packets import Channel
 from host.live.worker.chance import uniform
@@ -55,6 +56,7 @@ from host.node.journal.layout import Newer
 from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.scan import Damaged
+from host.node.journal.state_digest import DigestWriter
 from host.node.journal.stream import Diverged
 from host.node.journaled.keeping import Keeping
 from host.node.journaled.ledger import Ledger
@@ -125,6 +127,8 @@ class JournaledWorker(Worker):
         digest = Digest(checksums()[self.journal.head.kind])
         self.keeping = Keeping(self.journal, digest, frame_bytes)
         self.keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
+        digests = DigestWriter(self.journal.batch.changed, self._kept_cell, self.journal.record, self.clock)
+        self._tending = Tending(self.journal, digests, self.clock)
         self.link = own.link
         self.channel = channel
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
@@ -251,6 +255,7 @@ class JournaledWorker(Worker):
         A disk that fails ends this process here: nothing was acknowledged, and nothing will be.
         """
         try:
+            self._tending.tend()
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
@@ -260,11 +265,17 @@ class JournaledWorker(Worker):
 
     def run(self) -> None:
         """As `Worker.run`; a log that is left in peace says so."""
+        self.link.watch(self._tending.alarm.fd)
         super().run()
         try:
+            self._tending.finish()
             self.journal.close()
         except Stopped as error:
             self.scheduler.report.happenings.append(Happening("journal_stopped", "", {"reason": str(error)}))
+
+    def _kept_cell(self, name: str) -> Cell | None:
+        kept = self.keeping.kept.get(name)
+        return None if kept is None else kept.cell
 
     def _give_up(self, reason: str) -> None:
         self.channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": self._folder}))

@@ -57,7 +57,7 @@ class SimulatedFile:
 
     def __init__(self, folder: SimulatedFolder, content: Content) -> None:
         self._folder = folder
-        self._content = content
+        self.content = content
 
     def append(self, data: bytes, /) -> int:
         fault = self._folder.call()
@@ -66,15 +66,15 @@ class SimulatedFile:
         elif fault:
             raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
         data = self._folder.fitting(data)
-        self._content.data += data
-        self._content.on_disk += bytes(len(data))
-        self._content.is_dirty += b"\x01" * len(data)
+        self.content.data += data
+        self.content.on_disk += bytes(len(data))
+        self.content.is_dirty += b"\x01" * len(data)
         self._folder.watch(self._folder)
         return len(data)
 
     def sync(self) -> None:
         fault = self._folder.call()
-        content = self._content
+        content = self.content
         if not fault:
             begin = content.is_dirty.find(b"\x01")
             while begin >= 0:
@@ -91,12 +91,12 @@ class SimulatedFile:
 
     def write_at(self, offset: int, data: bytes) -> None:
         """As `append`, of what a trace says was written there."""
-        assert offset == len(self._content.data), "the model has no place for a file that is written twice at one place"
+        assert offset == len(self.content.data), "the model has no place for a file that is written twice at one place"
         self.append(data)
 
     def truncate(self, size: int) -> None:
         """Cut off what is behind, on the disk at once."""
-        content = self._content
+        content = self.content
         assert size <= len(content.data), "the model has no place for a hole"
         for part in (content.data, content.on_disk, content.is_dirty):
             del part[size:]
@@ -151,6 +151,9 @@ class SimulatedFolder:
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return SimulatedFile(self, self._files[name])
+
+    def has(self, name: str, file: SimulatedFile, /) -> bool:
+        return self._files.get(name) is file.content
 
     def rename(self, old: str, new: str, /) -> None:
         self._check()

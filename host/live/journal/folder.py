@@ -118,11 +118,14 @@ class DiskFolder:
         return DiskFile(os.open(self._path(name), _APPENDING))
 
     def has(self, name: str, file: DiskFile, /) -> bool:
-        """As `Folder.has`."""
-        try:
-            return os.path.samestat(os.stat(self._path(name)), os.fstat(file.fd))
-        except FileNotFoundError:
+        """As `Folder.has`. A folder that was moved, this file in it, is followed."""
+        if self._is_at(self.path, name, file):
+            return True
+        path, found = os.path.split(os.readlink(f"/proc/self/fd/{file.fd}"))
+        if found != name or not self._is_at(path, name, file):
             return False
+        self.path = path
+        return True
 
     def rename(self, old: str, new: str, /) -> None:
         """As `Folder.rename`."""
@@ -135,6 +138,13 @@ class DiskFolder:
     def sync(self) -> None:
         """As `Folder.sync`."""
         sync_folder(self.path)
+
+    @staticmethod
+    def _is_at(path: str, name: str, file: DiskFile) -> bool:
+        try:
+            return os.path.samestat(os.stat(os.path.join(path, name)), os.fstat(file.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _path(self, name: str) -> str:
         return os.path.join(self.path, name)

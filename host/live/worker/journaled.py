@@ -34,9 +34,10 @@ from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, mark_over, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
+from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
-from host.live.journal.writer import Stopped
+from host.live.journal.writer import Gone, Stopped
 from host.live.packets import Channel
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
@@ -115,6 +116,7 @@ class JournaledWorker(Worker):
         load = load or loader(boot.roots, check=False)
         folder = DiskFolder(boot.journal, make=True)
         self._lock = lock(boot.journal)
+        self._log_folder = folder
         if found is None:
             found = recover(folder, boot.node, load, boot_id())
             _refuse_elsewhere(boot, found)
@@ -259,8 +261,11 @@ class JournaledWorker(Worker):
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
+        except Gone as error:
+            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
+        self._follow()
         self.outbox.appended()
 
     def run(self) -> None:
@@ -276,6 +281,20 @@ class JournaledWorker(Worker):
     def _kept_cell(self, name: str) -> Cell | None:
         kept = self.keeping.kept.get(name)
         return None if kept is None else kept.cell
+
+    def _give_up_log(self, error: Gone) -> None:
+        """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""
+        reason = rescue(self._boot.journal, self.journal, self._state(), self.clock, self._lock)
+        fields = {"finding": str(error), "journal": self._boot.journal, "saved": not reason, "reason": reason}
+        self.channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
+        self.channel.make_room(0)
+        sys.exit(1)
+
+    def _follow(self) -> None:
+        """The folder of the log was moved, and the log goes on in it: so does the next process."""
+        if self._log_folder.path != self._boot.journal:
+            self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
+            self.channel.send(wire.Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
 
     def _give_up(self, reason: str) -> None:
         self.channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": self._folder}))

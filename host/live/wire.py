@@ -395,6 +395,16 @@ class Event(Packet):
     fields: dict[str, Any] = {}
 
 
+JOURNAL_GONE: Final = "journal_gone"
+"""The kind of event that says: a log was removed under its writer; `saved`: what it had is in a new one."""
+
+JOURNAL_MOVED: Final = "journal_moved"
+"""The kind of event that says: a log was moved with its folder and goes on there."""
+
+DIVERGED: Final = "diverged"
+"""The kind of event that says: a recovery came to another state than the log says."""
+
+
 ToSupervisor = (
     Hello
     | Ready

@@ -17,7 +17,7 @@ from host.cli.units import show_time
 @click.argument("journal", required=False, type=click.Path())
 @click.option("--engine", help="Only this engine.")
 @click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after turn N of the engine.")
-@click.option("--verify", is_flag=True, help="From as early as possible, and hold every snapshot against it.")
+@click.option("--verify", is_flag=True, help="From as early as possible; compare every snapshot and digest.")
 @common
 def command(journal: str | None, engine: str | None, until: int | None, verify: bool) -> None:
     """Run the transitions in JOURNAL (a node's data folder) once more, and show what the engines are then.
@@ -57,6 +57,8 @@ def _state(item: dict[str, object]) -> str:
         if isinstance(other, list) and other
         else []
     )
+    if item.get("diverged"):
+        note.append(f"  this is not the state it was: {item['diverged']}")
     if item.get("from_turn"):
         note.append(f"  run again from turn {item['from_turn']} on")
     return "\n".join([head, render_tree(shown, "  "), *note])

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+import msgspec
 
 from host.cli.already import await_instance, show_running
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
@@ -41,8 +42,9 @@ COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 @click.option("-d", "--detach", is_flag=True, help="Return once every engine is ready; the node goes on.")
 @click.option("--inline", is_flag=True, help="Run everything in this process, deadlines off, for a debugger.")
 @click.option("--timeout", type=duration, default=READY_NS, metavar="DURATION", help="Bounds the start (30s).")
+@click.option("--without-damaged", is_flag=True, help="Start also if logs cannot be used; their engines stay degraded.")
 @common
-def command(config: str | None, detach: bool, inline: bool, timeout: int) -> None:
+def command(config: str | None, detach: bool, inline: bool, timeout: int, without_damaged: bool) -> None:
     """Start the node that CONFIG describes, or say that it runs already.
 
     In the foreground the first Ctrl-C drains and ends the node, the second kills it.
@@ -55,21 +57,21 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int) -> Non
     elif inline:
         _run_inline(load_node_file(path))
     else:
-        _start(path, detach, timeout)
+        _start(path, detach, timeout, without_damaged)
 
 
 def _run_inline(spec: NodeSpec) -> None:
     importlib.import_module("host.live.inline").run(spec)
 
 
-def _start(path: str, detach: bool, timeout: int) -> None:
+def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None:
     """The supervisor's process begins first: it gets warm while the file is read."""
     from host.live.control.launch import Launch
 
     begun = time.monotonic_ns()
     signal.signal(signal.SIGTERM, _interrupt)
     with Launch(attached=not detach, begun=_begun(attached=not detach)) as launch:
-        spec = load_node_file(path)
+        spec = msgspec.structs.replace(load_node_file(path), without_damaged=without_damaged)
         launch.give(spec)
         try:
             node = wait_ready(launch, spec, timeout)
@@ -175,10 +177,12 @@ def render_readiness(
 def render_node(items: Items) -> str:
     """The engines with their processes, and a last line for the node."""
     (node,) = items
-    engines = node["ready"]
+    engines, degraded = node["ready"], node.get("degraded", [])
     rows = [[e["engine"], "yes", str(e.get("pid") or "-")] for e in engines]
+    rows += [[e["engine"], "degraded", "-"] for e in degraded]
     count = f"{len(engines)} engine{'' if len(engines) == 1 else 's'}"
-    return f"{render_table(COLUMNS, rows)}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"
+    why = "".join(f"\n{e['engine']}: {e['fault']}" for e in degraded)
+    return f"{render_table(COLUMNS, rows)}{why}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"
 
 
 def _stay(launch: Launch, spec: NodeSpec) -> None:

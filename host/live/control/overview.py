@@ -71,7 +71,7 @@ def _engine_item(
         "waits_for": list(waits.options) if waits else [],
         "wait": node.spec.transport.wait,
         "native": node.transport.native,
-        "fault": node.faults.get(resident.name, ""),
+        "fault": node.faults.get(resident.name, "") or node.diverged.get(resident.name, ""),
         "memory_bytes": memory[slot.number],
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 
 class File(Protocol):
@@ -38,6 +38,9 @@ class Folder(Protocol):
 
     def open(self, name: str, /) -> File:
         """A file that is there, to sync it or to go on at its end."""
+
+    def has(self, name: str, file: Any, /) -> bool:
+        """Whether this name, at this folder's place, is that of this file, which was created or opened here."""
 
     def rename(self, old: str, new: str, /) -> None:
         """Give a file another name, instead of any that has it."""
@@ -114,6 +117,16 @@ class DiskFolder:
         """As `Folder.open`."""
         return DiskFile(os.open(self._path(name), _APPENDING))
 
+    def has(self, name: str, file: DiskFile, /) -> bool:
+        """As `Folder.has`. A folder that was moved, this file in it, is followed."""
+        if self._is_at(self.path, name, file):
+            return True
+        path, found = os.path.split(os.readlink(f"/proc/self/fd/{file.fd}"))
+        if found != name or not self._is_at(path, name, file):
+            return False
+        self.path = path
+        return True
+
     def rename(self, old: str, new: str, /) -> None:
         """As `Folder.rename`."""
         os.replace(self._path(old), self._path(new))
@@ -126,8 +139,26 @@ class DiskFolder:
         """As `Folder.sync`."""
         sync_folder(self.path)
 
+    @staticmethod
+    def _is_at(path: str, name: str, file: DiskFile) -> bool:
+        try:
+            return os.path.samestat(os.stat(os.path.join(path, name)), os.fstat(file.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def _path(self, name: str) -> str:
         return os.path.join(self.path, name)
+
+
+def write_whole(folder: Folder, name: str, data: bytes) -> None:
+    """A new file with this content, on the disk. Raises OSError, also when the disk took a part of it only."""
+    file = folder.create(name)
+    try:
+        if file.append(data) != len(data):
+            raise OSError(f"{name}: not all of {len(data)} bytes were written")
+        file.sync()
+    finally:
+        file.close()
 
 
 def make_folders(path: str) -> None:

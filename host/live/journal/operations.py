@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
-from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder
+from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder, write_whole
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import (
     CUT,
@@ -149,10 +149,10 @@ def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]
     for name in reversed(names[names.index(error.segment) + 1 :]):
         folder.rename(name, name.rpartition(".")[0] + CUT)
     aside = error.segment.rpartition(".")[0] + CUT
-    _write(folder, aside + UNDER_CONSTRUCTION, bytes(folder.read(error.segment)))
+    _write_anew(folder, aside + UNDER_CONSTRUCTION, bytes(folder.read(error.segment)))
     folder.rename(aside + UNDER_CONSTRUCTION, aside)
     if error.offset:
-        _write(folder, error.segment + UNDER_CONSTRUCTION, content)
+        _write_anew(folder, error.segment + UNDER_CONSTRUCTION, content)
         folder.rename(error.segment + UNDER_CONSTRUCTION, error.segment)
     else:
         folder.remove(error.segment)
@@ -160,16 +160,10 @@ def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]
     return {"segment": error.segment, "offset": error.offset, "finding": error.finding, "set_aside": aside}
 
 
-def _write(folder: DiskFolder, name: str, data: bytes) -> None:
+def _write_anew(folder: DiskFolder, name: str, data: bytes) -> None:
     if name in folder.names():
         folder.remove(name)
-    file = folder.create(name)
-    try:
-        if file.append(data) != len(data):
-            raise OSError(f"{name}: not all of {len(data)} bytes were written")
-        file.sync()
-    finally:
-        file.close()
+    write_whole(folder, name, data)
 
 
 def export(logs: Logs, path: str) -> int:
@@ -221,7 +215,7 @@ def import_logs(path: str, data: str) -> int:
     read_record(fresh)
     for entry in list(os.scandir(fresh)):
         if entry.is_dir():
-            _write(DiskFolder(entry.path), LOST, b"")
+            write_whole(DiskFolder(entry.path), LOST, b"")
             sync_folder(entry.path)
     os.rename(fresh, target)
     sync_folder(data)
@@ -235,6 +229,6 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, fresh: str) -> int:
         raise NotAJournal(f"{member.name} is no file of a journal")
     folder, name = os.path.split(os.path.join(fresh, member.name.removeprefix(f"{JOURNAL}/")))
     make_folders(folder)
-    _write(DiskFolder(folder), name, content.read())
+    write_whole(DiskFolder(folder), name, content.read())
     sync_folder(folder)
     return int(name != NODE)

@@ -37,7 +37,7 @@ from host.node.journal.marks import next_epoch
 from host.node.journal.records import Kind, Life
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
-from host.node.journal.stream import Stream
+from host.node.journal.stream import Diverged, Stream
 
 LOG_ID_BYTES: Final = 16
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
@@ -79,7 +79,8 @@ class Recovered(msgspec.Struct):
     children; `ended` the names of those that are over; `clock_ns` the latest engine time it knows: time goes on from
     there. `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about
     mail, `other_code` engines whose turns were written by another version than ran now. `turns` were run again, in
-    `took_ns`. `is_lost`: history may be missing, so epochs rise.
+    `took_ns`. `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state is another one than
+    their log says.
     """
 
     replay: Replay
@@ -92,6 +93,7 @@ class Recovered(msgspec.Struct):
     is_lost: bool
     log_id: bytes
     same_boot: bool
+    diverged: dict[str, Diverged]
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -155,12 +157,21 @@ def recover(
     for found in scan.batches():
         replay.apply(found)
         tail.add(found, scan.last.chain if scan.last is not None else NO_CHAIN)
-    log_id = _log_id(scan, trusted)
-    is_lost = LOST in folder.names()
-    same_boot = scan.last is None or scan.last.boot_id == boot
+    diverged = replay.diverged()
     took_ns = time.monotonic_ns() - began_ns
-    turns = replay.turns - turns
-    return Recovered(replay, scan, tail, scan.cut, trusted.refused, turns, took_ns, is_lost, log_id, same_boot)
+    return Recovered(
+        replay,
+        scan,
+        tail,
+        scan.cut,
+        trusted.refused,
+        replay.turns - turns,
+        took_ns,
+        LOST in folder.names(),
+        _log_id(scan, trusted),
+        scan.last is None or scan.last.boot_id == boot,
+        diverged,
+    )
 
 
 def begin(
@@ -243,7 +254,10 @@ def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int
 
 
 def _set_aside(folder: Folder, cut: Cut | None) -> None:
-    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first."""
+    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first.
+
+    A file without a whole head has nothing in it, and its name would hide a segment that is missed later.
+    """
     names = folder.names()
     for name in names:
         if name.endswith(UNDER_CONSTRUCTION):
@@ -251,11 +265,15 @@ def _set_aside(folder: Folder, cut: Cut | None) -> None:
     if cut is None:
         return
     behind = [*cut.later_segments[::-1], *([cut.segment] if cut.offset == 0 else [])]
-    if behind:
+    begun = [name for name in behind if len(folder.read(name)) >= SEGMENT.size]
+    if begun:
         for name in [name for name in names if name.endswith(CUT)]:
             folder.remove(name)
     for name in behind:
-        folder.rename(name, name.replace(".log", CUT))
+        if name in begun:
+            folder.rename(name, name.replace(".log", CUT))
+        else:
+            folder.remove(name)
         folder.sync()
 
 

@@ -33,7 +33,8 @@ def states(
 ) -> list[dict[str, Any]]:
     """The engines of a log after turn `until`, or after the last.
 
-    With `verify` the replay begins as early as it can, and each snapshot it comes by is held against its own state.
+    With `verify` the replay begins as early as it can, and each snapshot and digest it comes by is held against its own
+    state; without it, `diverged` says of an engine that its state is not what the last digest says.
     Turns before a reload, which the code here does not make the same, are not run again: the replay begins at the
     snapshot of the reload; `from_turn` says where.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
@@ -47,7 +48,8 @@ def states(
     for stream in found:
         if until is not None and stream.turns < until:
             raise NotRetained(f"{engine} has made {stream.turns} turns, not {until}")
-    return [_item(stream) for stream in found]
+    diverged = replay.diverged()
+    return [_item(stream, diverged.get(stream.name)) for stream in found]
 
 
 def difference(
@@ -79,7 +81,7 @@ def _replayed(
     start = _start(folder, snapshots, engine, until, verify=verify)
     first: Diverged | AdoptError | None = None
     while True:
-        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until)
+        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until, verify=verify)
         try:
             _run(replay, folder, start, snapshots if verify else [])
         except (Diverged, AdoptError) as error:
@@ -172,7 +174,7 @@ def _hold_against(replay: Replay, state: LogState) -> None:
             raise Diverged(name, stream.turns, "a snapshot", f"another state ({text})")
 
 
-def _item(stream: Stream) -> dict[str, Any]:
+def _item(stream: Stream, diverged: Diverged | None) -> dict[str, Any]:
     parts = _parts(stream.family.dump(stream.env))
     return {
         "engine": stream.name,
@@ -187,6 +189,7 @@ def _item(stream: Stream) -> dict[str, Any]:
         "unacked": sum(map(len, stream.unacked.values())),
         "question": list(stream.question.options) if stream.question is not None else [],
         "other_code": sorted(stream.codes - {stream.family.version}),
+        "diverged": "" if diverged is None else str(diverged),
     }
 
 

@@ -19,12 +19,13 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Never
 
 import msgspec
 
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import Folder
+from host.live.journal.folder import Folder, write_whole
 from host.live.journal.log_files import (
     UNDER_CONSTRUCTION,
     numbers_of,
@@ -35,7 +36,16 @@ from host.live.journal.log_files import (
 from host.live.journal.writer import Journal
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
-from host.node.journal.retention import RETAIN_BYTES, RETAIN_NS, SNAPSHOT_EVERY_NS, Segment, plan, snapshot_due
+from host.node.journal.retention import (
+    RETAIN_BYTES,
+    RETAIN_NS,
+    SNAPSHOT_BYTES,
+    SNAPSHOT_EVERY_NS,
+    SNAPSHOT_TURNS,
+    Segment,
+    plan,
+    snapshot_due,
+)
 from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
 
 PR_SET_PDEATHSIG: Final = 1
@@ -47,11 +57,15 @@ class Unsynced(OSError):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk."""
+    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
+
+    `archiving` says why old segments stay, if the disk refused to move them; the next snapshot tries again.
+    """
 
     position: int
     reason: str = ""
     is_fatal: bool = False
+    archiving: str = ""
 
 
 class Snapshots:
@@ -83,6 +97,8 @@ class Snapshots:
         """Whether enough lies behind the last one."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
+        if turns < SNAPSHOT_TURNS and log_bytes < SNAPSHOT_BYTES:
+            return False  # in nearly every cycle, and without a look at the clock
         return snapshot_due(turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None)
 
     @property
@@ -150,12 +166,18 @@ class Snapshots:
         if reason == _DONE:
             self._at_position = position
             self._journal.on_disk(position)
-            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
-            return Written(position)
+            return Written(position, archiving=self._archive())
         is_fatal = reason.startswith(_FATAL)
         if is_fatal:
             self._journal.stop(reason)
         return Written(position, reason, is_fatal)
+
+    def _archive(self) -> str:
+        try:
+            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
+        except OSError as error:
+            return str(error)
+        return ""
 
 
 _DONE: Final = "done"
@@ -163,7 +185,10 @@ _FATAL: Final = "sync before the snapshot: "
 
 
 def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
-    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`."""
+    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`.
+
+    One that fails leaves no file behind: a disk that is full needs the room.
+    """
     _sync_before(folder, head)
     sums = checksums()
     data = encode_snapshot(head.base, head.log_id, state, head.kind, sums[head.kind])
@@ -171,15 +196,14 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     temporary = name + UNDER_CONSTRUCTION
     if temporary in folder.names():
         folder.remove(temporary)
-    file = folder.create(temporary)
     try:
-        if file.append(data) != len(data):
-            raise OSError(f"{temporary}: not all of {len(data)} bytes were written")
-        file.sync()
-    finally:
-        file.close()
-    decode_snapshot(folder.read(temporary), sums)
-    folder.rename(temporary, name)
+        write_whole(folder, temporary, data)
+        decode_snapshot(folder.read(temporary), sums)
+        folder.rename(temporary, name)
+    except (OSError, Wrong):
+        with suppress(OSError):
+            folder.remove(temporary)
+        raise
     folder.sync()
 
 

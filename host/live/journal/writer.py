@@ -35,11 +35,17 @@ SEGMENT_BYTES: Final = 64 << 20
 BATCH_BYTES: Final = 128 << 20
 """Twice the largest message; with one more the batch is still far from what a write takes."""
 
+GONE: Final = "it is not at its place any more"
+
 T = TypeVar("T")
 
 
 class Stopped(Exception):
     """The disk failed; nothing is written or acknowledged by this process any more."""
+
+
+class Gone(Stopped):
+    """Somebody removed or moved the log, or put another one in its place."""
 
 
 class Journal:
@@ -107,7 +113,7 @@ class Journal:
 
     def begin_segment(self) -> int:
         """Go on in a new segment; its base. Called between two batches."""
-        self._check()
+        self.check_there()
         if self.is_durable:
             self.sync()
         if self._file is not None:
@@ -142,6 +148,14 @@ class Journal:
         else:
             self._file = self._do("create", lambda: self._folder.create(name))
             self._write(data)
+
+    def check_there(self) -> None:
+        """Raise `Gone` if the segment that is written to is not the file at its place; it is then the last word."""
+        self._check()
+        file, name = self._file, segment_name(self.head.number)
+        if file is not None and not self._do("stat", lambda: self._folder.has(name, file)):
+            self.stop(f"{name}: {GONE}")
+            raise Gone(self.stopped)
 
     def on_disk(self, position: int) -> None:
         """Somebody else synced the log up to here."""

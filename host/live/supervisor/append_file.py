@@ -91,7 +91,8 @@ class AppendFile:
             content = file.read()
         if not any(content) or (len(content) < len(MAGIC) and MAGIC.startswith(content)):
             os.ftruncate(self._fd, 0)
-            os.write(self._fd, MAGIC)
+            if os.write(self._fd, MAGIC) != len(MAGIC):
+                raise OSError(f"{self._path}: there is no room for its first {len(MAGIC)} bytes")
             return [], len(content)
         if not content.startswith(MAGIC):
             raise Damaged(f"{self._path}: begins with {content[:8].hex()}, not a file of this version")

@@ -8,9 +8,10 @@ dropped: it has been replaced and is about to end.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -19,6 +20,9 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import (
+    DIVERGED,
+    JOURNAL_GONE,
+    JOURNAL_MOVED,
     Adopted,
     Born,
     Event,
@@ -132,10 +136,22 @@ class PacketDesk:
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
+                self._take_news(slot, kind, engine, fields)
             case Hello() | Frozen() | Adopted():
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)
+
+    def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
+        """What of an event the supervisor acts on."""
+        if kind == DIVERGED:
+            how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
+            self._node.diverged[engine] = f"{DIVERGED}: {how}"
+        elif kind == JOURNAL_GONE:
+            what = "what it had is in a new one" if fields["saved"] else f"what it had is lost: {fields['reason']}"
+            slot.rests = f"the log in {fields['journal']} was removed; {what}"
+        elif kind == JOURNAL_MOVED:
+            self._node.data = os.path.dirname(os.path.dirname(fields["journal"]))
 
     def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
         node = self._node
@@ -169,9 +185,13 @@ class PacketDesk:
         node.faults[engine] = f"{reason}: {detail}" if detail else reason
         node.event("failed", engine, slot=slot.number, reason=reason, detail=detail)
         slot.unready.discard(engine)
-        if node.phase == "starting":
+        if node.phase == "starting" and reason == "journal" and node.spec.without_damaged:
+            slot.rests = node.faults[engine]
+        elif node.phase == "starting":
             node.on_fault(engine, reason, detail)
-        elif not slot.unready and all(r.name in node.faults for r in node.directory.in_slot(slot.number)):
+            self._settle(slot)
+            return
+        if not slot.unready and all(r.name in node.faults for r in node.directory.in_slot(slot.number)):
             assert slot.process is not None
             slot.killing = "start_failed"
             slot.process.kill()

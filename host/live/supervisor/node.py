@@ -92,6 +92,8 @@ class Node:
     interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
     """By family and version, so that thousands of engines of one family share one."""
     faults: dict[str, str] = field(default_factory=dict)
+    diverged: dict[str, str] = field(default_factory=dict)
+    """Engines whose recovery came to another state than their log says, and how."""
     waits: dict[str, Waits] = field(default_factory=dict)
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)

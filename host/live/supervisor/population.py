@@ -220,7 +220,7 @@ def end_engine(node: Node, name: str) -> None:
 
 def bury(node: Node, resident: Resident) -> None:
     """What follows when the directory has laid a tombstone."""
-    for kept in (node.running, node.faults, node.waits):
+    for kept in (node.running, node.faults, node.diverged, node.waits):
         kept.pop(resident.name, None)
     node.event("ended", resident.name)
     _tell_parent(node, resident)

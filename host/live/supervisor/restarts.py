@@ -13,7 +13,8 @@ slot that nobody will come back to:
    group, others may go down and up with it (`groups`).
 
 A slot that died too often is *degraded*: no process comes by itself, its engines take mail as far as the lanes to it
-hold, and whoever sends more gets dead letters instead of waiting. `restart` or a reload of the node file ends that.
+hold, and whoever sends more gets dead letters instead of waiting. `restart` or a reload of the node file ends that. The
+same becomes of one whose log is gone, and of one whose log cannot be used if the node was started without such.
 
 A start that fails (import, initial state) is an end like any other: the process is killed and the policy asked.
 """
@@ -45,6 +46,10 @@ NAMED_MAX: Final = 100
 def failed_to_start(node: Node, slot: Slot, pid: int, ending: Ending) -> None:
     """A process ended before the node was up and its engines ready: nobody waits for a second try."""
     slot.move("ended")
+    if slot.rests:
+        degrade(node, slot, slot.rests)
+        node.check_settled()
+        return
     ended = _why(node, slot, pid, ending)
     _report(node, slot, pid, ending, ended)
     how = f"killed by {_signal_name(ending)}" if ending.signal else f"exit code {ending.code}"
@@ -163,6 +168,9 @@ def _remember(node: Node, slot: Slot, ending: Ending, ended: Ended) -> InFlight 
 
 
 def _decide(node: Node, slot: Slot, ended: Ended) -> None:
+    if slot.rests:
+        degrade(node, slot, slot.rests)
+        return
     if not wants_restart(slot.kind, ended.reason):
         finish(node, slot, _shown(ended))
         return

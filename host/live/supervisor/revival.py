@@ -11,9 +11,11 @@ def relaunch(node: Node, slot: Slot) -> None:
     """A new process for a slot without one; peers that were told of its end are told of it."""
     was_degraded = slot.state == "degraded"
     slot.move("launch")
+    slot.rests = ""
     slot.restarts += 1
     for resident in node.directory.in_slot(slot.number):
         node.faults.pop(resident.name, None)
+        node.diverged.pop(resident.name, None)
     population.launch(node, slot)
     links.tell_restarted(node, slot)
     if was_degraded:
@@ -37,6 +39,7 @@ def finish(node: Node, slot: Slot, reason: str) -> None:
 def degrade(node: Node, slot: Slot, reason: str) -> None:
     """No new process comes by itself; loud, because somebody has to look at it."""
     slot.move("give_up")
+    slot.settled.set()
     for resident in node.directory.in_slot(slot.number):
         node.faults.setdefault(resident.name, reason)
         node.event("degraded", resident.name, reason=reason, slot=slot.number)

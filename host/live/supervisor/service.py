@@ -125,7 +125,7 @@ class _Service:
         self._nursery.look_at_sources()
         self._node.phase = "running"
         self._node.event("up", "", pid=os.getpid())
-        self._progress.tell(Response("node", [node_item(self._node)]))
+        self._progress.tell(Response("node", [node_item(self._node) | {"degraded": self._degraded()}]))
         notify_system("READY=1")
         gc.freeze()
         gc.enable()
@@ -153,6 +153,12 @@ class _Service:
         if not self._faults:
             await self._or_stop(self._node.settled.wait())
         return self._fail_start() if self._faults else None
+
+    def _degraded(self) -> list[dict[str, str]]:
+        """The engines that the node starts without, and why."""
+        node = self._node
+        resting = [resident for resident in node.directory if node.slots[resident.slot].rests]
+        return [{"engine": resident.name, "fault": node.faults[resident.name]} for resident in resting]
 
     def _open_control(self) -> None:
         """Answer commands. Imported here, while a child looks at families: nobody asks earlier."""

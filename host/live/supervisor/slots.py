@@ -111,6 +111,7 @@ class Slot:
     to, `left` those of them that are gone, `unready` the engines it still waits for.
 
     `fresh`: its engine was spawned in this life, under a name that no log has. `killing` is why we kill its process,
+    `rests` why none comes after this one until somebody says so: its log is gone, or damaged at the start,
     `settled` is set while its process is up, or none is to come, `fallen` are the messages in which processes died and
     that none has laid to rest yet, oldest first.
     """
@@ -129,6 +130,7 @@ class Slot:
         self.group: Group | None = None
         self.kind: Kind = "permanent"
         self.killing: Ours = ""
+        self.rests = ""
         self.epoch = 0
         self.restarts = 0
         self.fallen: dict[InFlight, None] = {}

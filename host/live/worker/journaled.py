@@ -17,11 +17,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from host.live import wire
 from host.live.journal.over import LOCK, mark_over
 from host.live.journal.recovery import Recovered
+from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
-from host.live.journal.writer import Stopped
+from host.live.journal.tending import Tending
+from host.live.journal.writer import Gone, Stopped
 from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
 from host.live.worker.revival import Revival
@@ -29,6 +33,7 @@ from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
 from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
+from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ledger import Ledger
 from host.node.report import Happening
 from host.node.snapshot import take_snapshot
@@ -60,6 +65,9 @@ class WorkerLog:
             turns_behind=own.found.turns,
         )
         self.ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
+        digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
+        self._tending = Tending(own.journal, digests, worker.clock)
+        self._log_folder = own.folder
         self._worker = worker
         self._boot = boot
         self._is_alone = is_alone
@@ -112,11 +120,15 @@ class WorkerLog:
         A disk that fails ends this process here: nothing was acknowledged, and nothing will be.
         """
         try:
+            self._tending.tend()
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
+        except Gone as error:
+            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
+        self._follow()
         self.keeping.acks.appended()
 
     def ledger(self) -> Ledger | None:
@@ -144,11 +156,26 @@ class WorkerLog:
             return SNAPSHOT_NS
         return self.ends.sleep_ns(now_ns) if self.ends.are_waiting else None
 
+    def watch(self) -> None:
+        """Let the alarm that the log is tended by wake the worker."""
+        self._worker.link.watch(self._tending.alarm.fd)
+
+    def _kept_cell(self, name: str) -> Cell | None:
+        kept = self.keeping.kept.get(name)
+        return None if kept is None else kept.cell
+
+    def _follow(self) -> None:
+        """The folder of the log was moved, and the log goes on in it: so does the next process."""
+        if self._log_folder.path != self._boot.journal:
+            self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
+            self._worker.channel.send(wire.Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
+
     # --- leaving ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """The worker leaves in peace, and the log says so."""
         try:
+            self._tending.finish()
             self.journal.close()
         except Stopped as error:
             happening = Happening("journal_stopped", "", {"reason": str(error)})
@@ -162,6 +189,15 @@ class WorkerLog:
             self._worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))
             return None
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
+
+    def _give_up_log(self, error: Gone) -> None:
+        """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""
+        reason = rescue(self._boot.journal, self.journal, self._state(), self._worker.clock, self.lock)
+        fields = {"finding": str(error), "journal": self._boot.journal, "saved": not reason, "reason": reason}
+        channel = self._worker.channel
+        channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
+        channel.make_room(0)
+        sys.exit(1)
 
     def _give_up(self, reason: str) -> None:
         channel = self._worker.channel
@@ -203,17 +239,19 @@ class WorkerLog:
                 self._give_up(str(error))
                 return
             except OSError as error:
-                self._snapshot_failed(str(error))
+                self._report_failure("snapshot_failed", str(error))
                 return
         else:
             return
         if written is not None and written.is_fatal:
             self._give_up(written.reason)
         elif written is not None and written.reason:
-            self._snapshot_failed(written.reason)
+            self._report_failure("snapshot_failed", written.reason)
+        elif written is not None and written.archiving:
+            self._report_failure("archiving_failed", written.archiving)
 
-    def _snapshot_failed(self, reason: str) -> None:
-        self._worker.scheduler.report.happenings.append(Happening("snapshot_failed", "", {"reason": reason}))
+    def _report_failure(self, kind: str, reason: str) -> None:
+        self._worker.scheduler.report.happenings.append(Happening(kind, "", {"reason": reason}))
 
     def _state(self) -> LogState:
         scheduler, now_ns = self._worker.scheduler, self._worker.clock()

@@ -133,6 +133,8 @@ class Worker:
         """Until the supervisor says so, or is gone."""
         settle_memory()
         self.link.watch(self.channel.fileno())
+        if self.log is not None:
+            self.log.watch()
         heard_ns = 0
         try:
             while True:

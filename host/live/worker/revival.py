@@ -60,7 +60,7 @@ class Revival:
             if birth is not None and birth.spec.durability == "volatile":
                 self.journal.record(name, Ended("volatile from now on"))
                 continue
-            cell = self._go_on(stream, birth)
+            cell = self._go_on(stream, birth, is_other=name in found.diverged)
             if birth is None:
                 others.append(cell)
             else:
@@ -68,6 +68,9 @@ class Revival:
             fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
             fields["mode"] = stream.image.mode
             scheduler.report.happenings.append(Happening("recovered", name, fields))
+            if (error := found.diverged.get(name)) is not None:
+                diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
+                scheduler.report.happenings.append(Happening(wire.DIVERGED, name, diverged))
         for name, stream in found.leaving.items():
             cell = self._go_on(stream, None)
             if name in births and births[name].spec.durability != "volatile":
@@ -85,8 +88,11 @@ class Revival:
         """Names with a tombstone that are to live: an engine of the file that was volatile in between."""
         return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
 
-    def _go_on(self, stream: Stream, birth: wire.Birth | None) -> Cell:
-        """A stream becomes a cell. What it had sent and nobody acknowledged leaves before it gets a trigger."""
+    def _go_on(self, stream: Stream, birth: wire.Birth | None, *, is_other: bool = False) -> Cell:
+        """A stream becomes a cell. What it had sent and nobody acknowledged leaves before it gets a trigger.
+
+        `is_other`: its state is not what its log leads to, so an image of it is written.
+        """
         image = stream.as_image()
         cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
         waiting = image.cell.waiting
@@ -104,7 +110,8 @@ class Revival:
         if birth is not None and birth.parked:
             park(cell)
         mode = self.keeping.modes.get(cell.name, kept.mode)
-        is_other = stream.codes - {stream.family.version} or mode != kept.mode or stream.is_of_other_family
+        is_other = is_other or stream.is_of_other_family or mode != kept.mode
+        is_other = is_other or bool(stream.codes - {stream.family.version})
         kept.mode = mode
         self.scheduler.take_in(cell)
         for one in waiting:

@@ -13,11 +13,11 @@ read a copy or a log nobody writes.
 
 Crash points, and what a reader finds:
 
-    within 1     a torn batch, cut; the mail is still in its lane and comes again 1 to 2       the mail is in the log
-    and comes again from its lane: a repeat by its mark, dropped 2 to 3       the mail is in the log; if power is lost
-    too, it is not, and its sender sends it again: nothing that was
-                 derived from it had left
-    3 to 4       outputs are recomputed and sent; their receivers drop what they have
+    within 1       a torn batch, cut; the mail is still in its lane and comes again
+    1 to 2         the mail is in the log and comes again from its lane: a repeat by its mark, dropped
+    2 to 3         the mail is in the log; if power is lost too, it is not, and its sender sends it again: nothing that
+                   was derived from it had left
+    3 to 4         outputs are recomputed and sent; their receivers drop what they have
     in a snapshot  a temporary file that nobody reads; or one that fails its verification: the older one is used
 
 Ids. A message is (sender, epoch, n), counted per sender, target and mailbox at commit, so that replay counts alike

@@ -13,15 +13,17 @@ from host.node.journal.records import KINDS, RUN_MAX, TURNS_HEAD, Body, Kind, en
 
 _NAME: Final = int(Kind.NAME)
 _FRAME: Final = int(Kind.FRAME)
+_TURNS: Final = frozenset((Kind.DUE, Kind.RESUMED))
 
 
 class Batch:
-    """Mutable, one a log."""
+    """Mutable, one a log. `changed` are engines with turns, the oldest first, until somebody takes them out."""
 
-    __slots__ = ("_key", "_next_n", "_pack", "_parts", "_turns", "bytes", "count", "names", "turns")
+    __slots__ = ("_key", "_next_n", "_pack", "_parts", "_turns", "bytes", "changed", "count", "names", "turns")
 
     def __init__(self, pack: Pack) -> None:
         self.names: dict[str, int] = {}
+        self.changed: dict[str, None] = {}
         self.bytes = 0
         self.count = 0
         self.turns = 0
@@ -59,6 +61,7 @@ class Batch:
         if n != self._next_n or key != self._key or len(self._turns) >= RUN_MAX:
             self._close_run()
             self._key = key
+            self.changed[engine] = None
         self._turns.append((now_ns, outputs, result, answers))
         self._next_n = n + 1
         self.turns += 1
@@ -69,6 +72,7 @@ class Batch:
         """Transitions over `count` messages from `first_n` on, as `TURN` packs them: what a loop in C has in hand."""
         if self._key is not None:
             self._close_run()
+        self.changed[engine] = None
         numbers = self._number(engine), self._number(sender), self._number(code)
         head = TURNS_HEAD.pack(numbers[1], mailbox, epoch, first_n, numbers[2], count)
         self._put(self._pack(Kind.TURNS, numbers[0], head + entries))
@@ -76,7 +80,10 @@ class Batch:
 
     def record(self, engine: str, body: Body) -> None:
         """Any other record; `engine` "" for one that is about the log."""
-        self._add(KINDS[type(body)], self._number(engine) if engine else 0, encode_body(body))
+        kind = KINDS[type(body)]
+        if kind in _TURNS:
+            self.changed[engine] = None
+        self._add(kind, self._number(engine) if engine else 0, encode_body(body))
 
     def closed(self) -> None:
         """The last record of a writer."""

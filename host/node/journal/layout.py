@@ -8,7 +8,7 @@ Segment head, SEGMENT.size bytes, then batches:
 | offset | size | type | meaning |
 |---|---|---|---|
 | 0  | 7  |     | `EHLOG\\r\\n` |
-| 7  | 1  | u8  | version of the format; a reader refuses a newer one |
+| 7  | 1  | u8  | version of the format; a reader reads older ones and refuses a newer one |
 | 8  | 1  | u8  | checksum kind of this segment: 1 CRC32C, 2 zlib's CRC-32 |
 | 9  | 7  |     | 0 |
 | 16 | 8  | u64 | number of the segment; numbers rise |
@@ -57,7 +57,8 @@ import msgspec
 
 from host.node.journal.checksum import Checksum
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""1: no digests of states."""
 MAGIC_SEGMENT: Final = b"EHLOG\r\n"
 MAGIC_BATCH: Final = 0x48435442
 SEGMENT: Final = struct.Struct("<7sBB7xQQQQ16s16s16sI4x")
@@ -126,7 +127,7 @@ def decode_segment(data: memoryview, checksums: dict[int, Checksum]) -> SegmentH
     is_sound = any(one(data[:_SEGMENT_SUMMED], 0) == summed for one in ([checksum] if checksum else checksums.values()))
     if version > VERSION and is_sound:
         raise Newer(f"format {version}; this program reads up to format {VERSION}")
-    if checksum is None or not is_sound or version != VERSION or any(data[9:16]) or any(data[100:104]):
+    if checksum is None or not is_sound or version < 1 or any(data[9:16]) or any(data[100:104]):
         raise Wrong("the segment's head does not agree with its checksum")
     return SegmentHead(kind, *fields)
 

@@ -15,6 +15,7 @@
 | 11 | LIFE | `Life` | the first record of a writer |
 | 12 | CLOSED | nothing | the last record of a writer that left in peace; synced |
 | 13 | CHILD | `ChildRecord` | a child the engine spawned has ended: it is not to be spawned again |
+| 14 | DIGEST | `StateDigest` | what the environment of the engine is behind all turns so far; since format 2 |
 
 TURNS, all words little endian: the head
 
@@ -61,6 +62,7 @@ class Kind(IntEnum):
     LIFE = 11
     CLOSED = 12
     CHILD = 13
+    DIGEST = 14
 
 
 class Result(IntEnum):
@@ -187,7 +189,14 @@ class ChildRecord(msgspec.Struct, frozen=True, array_like=True):
     name: str
 
 
-Body = DueTurn | Asked | Answered | Resumed | StreamImage | Ended | Acked | Life | ChildRecord
+class StateDigest(msgspec.Struct, frozen=True, array_like=True):
+    """The digest of an environment (`environment_digest`); `form` is that of its dump."""
+
+    form: int
+    digest: bytes
+
+
+Body = DueTurn | Asked | Answered | Resumed | StreamImage | Ended | Acked | Life | ChildRecord | StateDigest
 
 KINDS: Final[dict[type[Any], Kind]] = {
     DueTurn: Kind.DUE,
@@ -199,6 +208,7 @@ KINDS: Final[dict[type[Any], Kind]] = {
     Acked: Kind.ACKED,
     Life: Kind.LIFE,
     ChildRecord: Kind.CHILD,
+    StateDigest: Kind.DIGEST,
 }
 
 TURNS_HEAD: Final = struct.Struct("<IIQQII")

@@ -25,12 +25,13 @@ from host.node.journal.records import (
     Kind,
     Life,
     Resumed,
+    StateDigest,
     StreamImage,
     decode_body,
     decode_run,
 )
 from host.node.journal.scan import Damaged, Found
-from host.node.journal.stream import Stream, make_stream
+from host.node.journal.stream import Diverged, Stream, make_stream
 
 NOTES_MAX: Final = 100
 """Remarks kept about mail that was not simply the next."""
@@ -84,6 +85,7 @@ class Replay:
         only: the engine that is of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
         families: references by engine, for those that are to go on under another family than their log's.
+        verify: hold every digest of a state against the replay at its place.
 
     `leaving` are engines that ended and sent what nobody acknowledged.
     """
@@ -97,6 +99,8 @@ class Replay:
         only: str | None = None,
         until: int | None = None,
         families: Mapping[str, str] | None = None,
+        *,
+        verify: bool = False,
     ) -> None:
         self.node = node
         self.streams: dict[str, Stream] = {}
@@ -115,6 +119,7 @@ class Replay:
         self._only = only
         self._until = until
         self._families = families or {}
+        self._verify = verify
         self._answered: list[Stream] = []
         self._last: Stream | None = None
 
@@ -148,6 +153,16 @@ class Replay:
                     raise Wrong(f"{stream.name} was given an answer that no turn used")
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def diverged(self) -> dict[str, Diverged]:
+        """The engines whose state is not what the last digest of their log says."""
+        found: dict[str, Diverged] = {}
+        for name, stream in self.streams.items():
+            try:
+                stream.check_state()
+            except Diverged as error:
+                found[name] = error
+        return found
 
     def state(self) -> LogState:
         """What a snapshot would hold now. Families are loaded, so the images are in their versions."""
@@ -205,6 +220,10 @@ class Replay:
                 stream.children.pop(name, None)
             case Ended():
                 stream.ended()
+            case StateDigest() as digest:
+                stream.witnessed(digest)
+                if self._verify:
+                    stream.check_state()
             case other:
                 raise Wrong(f"{type(other).__name__} for {stream.name}")
         self._saw(stream)

@@ -2,7 +2,8 @@
 
 What is wrong at position p is *torn*, and the log ends at p, if it may be the trace of a stop: nothing that can be read
 behind p claims that p was on the disk, and either the machine was started anew since, or the last file simply ends
-within what was being written. Everything else is *damaged*.
+within what was being written. Everything else is *damaged*. A file that is shorter than a segment's head was never
+written to: a full disk refused its head. It is no segment, so the file before it may be the last one.
 
 The awkward case: a segment begins where a reader before it ended, maybe in the middle of the older one's bytes. Those
 are not read; but what they claim about the disk was true when it was written and is believed.
@@ -211,13 +212,16 @@ class Scan:
         claimed = max([self.synced, *self._claims(index, at)])
         if claimed > self.end:
             raise Damaged(segment.name, at, f"{finding}; position {self.end} was on the disk, says what follows")
-        if self._boot_id is not None and self._boot(index) == self._boot_id:
-            is_last = index == len(self._segments) - 1
-            if not (is_last and self._ends_early(index, at)):
-                raise Damaged(segment.name, at, f"{finding}; no power was lost since it was written")
+        is_unfinished = self._is_last_begun(index) and self._ends_early(index, at)
+        if not is_unfinished and self._boot_id is not None and self._boot(index) == self._boot_id:
+            raise Damaged(segment.name, at, f"{finding}; no power was lost since it was written")
         later = self._segments[index + 1 :]
         left = len(segment.data) - at + sum(len(one.data) for one in later)
         self.cut = Cut(segment.name, at, self.end, left, finding, tuple(one.name for one in later))
+
+    def _is_last_begun(self, index: int) -> bool:
+        """Whether no file behind this one has a whole head."""
+        return all(len(segment.data) < SEGMENT.size for segment in self._segments[index + 1 :])
 
     def _boot(self, index: int) -> bytes:
         """The boot a segment was written in, or if it does not say that of the last one before that does."""

@@ -49,9 +49,11 @@ from host.node.journal.records import (
     Result,
     Resumed,
     Run,
+    StateDigest,
     StreamImage,
 )
 from host.node.journal.sent import Sent
+from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journal.waiting import WaitingMail
 from host.node.snapshot import QuestionImage
 
@@ -111,6 +113,7 @@ class Stream:
         self.is_ended = cell.is_ended
         self.handled, self.received, _, self.failed, self.ignored = cell.counters
         self.until = until
+        self.witness: Witness | None = None
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -209,6 +212,17 @@ class Stream:
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
         answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
         self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
+
+    def witnessed(self, record: StateDigest) -> None:
+        """What the environment was here. Of other code, or of another form of dumps, it says nothing."""
+        if is_comparable(record) and self.codes == {self.family.version}:
+            self.witness = Witness(self.family, self.env, self.turns, record.digest)
+
+    def check_state(self) -> None:
+        """Raise `Diverged` if the environment was not what the last digest says."""
+        witness = self.witness
+        if witness is not None and (found := witness.found) != witness.recorded:
+            raise Diverged(self.name, witness.turn, f"state {witness.recorded.hex()}", f"state {found.hex()}")
 
     @property
     def unacked(self) -> dict[tuple[str, int], deque[tuple[int, bytes]]]:

@@ -4,7 +4,8 @@ What a process sees is the cache. What a disk has after a loss of power is less:
 sector of 512 bytes written since either the new content, zeros, or, if it and all behind it are gone, nothing; of names
 what was there at the last sync of the folder, and any of the changes since. `after_power_loss` gives one such state.
 
-Faults are given by the number of the call: an error of the operating system, or for a write a part of it. A sync that
+Faults are given by the number of the call: an error of the operating system, or for a write a part of it. `room` is
+how many bytes the disk still takes: a write that is longer is cut short, the next one fails. A sync that
 fails leaves the pages in the cache, clean, and off the disk: what a later sync does not write again stays off it.
 """
 
@@ -56,7 +57,7 @@ class SimulatedFile:
 
     def __init__(self, folder: SimulatedFolder, content: Content) -> None:
         self._folder = folder
-        self._content = content
+        self.content = content
 
     def append(self, data: bytes, /) -> int:
         fault = self._folder.call()
@@ -64,15 +65,16 @@ class SimulatedFile:
             data = data[: len(data) // 2]
         elif fault:
             raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
-        self._content.data += data
-        self._content.on_disk += bytes(len(data))
-        self._content.is_dirty += b"\x01" * len(data)
+        data = self._folder.fitting(data)
+        self.content.data += data
+        self.content.on_disk += bytes(len(data))
+        self.content.is_dirty += b"\x01" * len(data)
         self._folder.watch(self._folder)
         return len(data)
 
     def sync(self) -> None:
         fault = self._folder.call()
-        content = self._content
+        content = self.content
         if not fault:
             begin = content.is_dirty.find(b"\x01")
             while begin >= 0:
@@ -89,23 +91,26 @@ class SimulatedFile:
 
     def write_at(self, offset: int, data: bytes) -> None:
         """As `append`, of what a trace says was written there."""
-        assert offset == len(self._content.data), "the model has no place for a file that is written twice at one place"
+        assert offset == len(self.content.data), "the model has no place for a file that is written twice at one place"
         self.append(data)
 
     def truncate(self, size: int) -> None:
         """Cut off what is behind, on the disk at once."""
-        content = self._content
+        content = self.content
         assert size <= len(content.data), "the model has no place for a hole"
         for part in (content.data, content.on_disk, content.is_dirty):
             del part[size:]
 
 
 class SimulatedFolder:
-    """As `Folder`. `watch` is called after each change; `faults` says which call fails, and how."""
+    """As `Folder`. `watch` is called after each change; `faults` says which call fails, and how. A removal makes no
+    room.
+    """
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.watch: Callable[[SimulatedFolder], None] = lambda folder: None
         self.faults: dict[int, Fault] = {}
+        self.room: int | None = None
         self.calls = 0
         self._files = {name: Content(data) for name, data in (files or {}).items()}
         self._on_disk = dict(self._files)
@@ -115,6 +120,16 @@ class SimulatedFolder:
         """One call of the operating system more; the fault that it has."""
         self.calls += 1
         return self.faults.get(self.calls)
+
+    def fitting(self, data: bytes) -> bytes:
+        """What of a write the disk has room for."""
+        if self.room is None or not data:
+            return data
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = data[: self.room]
+        self.room -= len(data)
+        return data
 
     def names(self) -> list[str]:
         return sorted(self._files)
@@ -136,6 +151,9 @@ class SimulatedFolder:
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return SimulatedFile(self, self._files[name])
+
+    def has(self, name: str, file: SimulatedFile, /) -> bool:
+        return self._files.get(name) is file.content
 
     def rename(self, old: str, new: str, /) -> None:
         self._check()

@@ -129,12 +129,24 @@ def test_random_bytes_are_no_journal() -> None:
 
 def test_a_newer_format_is_refused_as_such() -> None:
     """False if a log of a later version were read, or called damaged."""
-    from host.live.journal.checksums import checksums, kind_written
-
     files, _ = make("crash", closed=False)
     first = min(name for name in files if name.endswith(".log"))
-    head = bytearray(files[first])
-    head[7] = 2
-    head[96:100] = checksums()[kind_written()](bytes(head[:96]), 0).to_bytes(4, "little")
-    with pytest.raises(Newer, match="format 2; this program reads up to format 1"):
-        recover(SimulatedFolder({first: bytes(head)}), "node", load, BOOT)
+    with pytest.raises(Newer, match="format 3; this program reads up to format 2"):
+        recover(SimulatedFolder({first: of_format(3, files[first])}), "node", load, BOOT)
+
+
+def of_format(version: int, segment: bytes) -> bytes:
+    """A segment whose head says this version."""
+    from host.live.journal.checksums import checksums, kind_written
+
+    head = segment[:7] + bytes([version]) + segment[8:96]
+    return head + checksums()[kind_written()](head, 0).to_bytes(4, "little") + segment[100:]
+
+
+@pytest.mark.parametrize("mode", ["crash", "durable"])
+def test_an_older_format_is_read_as_ever(mode: str) -> None:
+    """False if a log of format 1, which has no digests of states, were refused, or read in another way."""
+    files, states = make(mode, closed=True)
+    older = {n: of_format(1, data) if n.endswith(".log") else data for n, data in files.items()}
+    assert older != files
+    assert verdict(older, states, BOOT) == verdict(files, states, BOOT)

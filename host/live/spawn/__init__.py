@@ -1,0 +1,1 @@
+"""Births of processes: the zygote forks them, a template has imported the families already."""

@@ -1,0 +1,98 @@
+"""Digests of states: how a replay notices a state that is no function of its triggers.
+
+A TURN records the checksum of its outputs, which says nothing of a state that a clock, chance or a global variable went
+into. So the log has the digest of an engine's environment now and then, behind the turns it covers: after a cycle, as
+long as digests take at most one part in `SHARE` of the time, and for all engines at an ordered stop. A snapshot has the
+environment itself. An engine whose turns are rare gets one after every cycle; a busy one some hundred a second.
+
+A digest is compared only where all turns since the last image were made by the code that runs now, and where dumps have
+the same form. `replay --verify` compares each; a recovery the last one of each engine, once it has read the log: what
+it goes on from is what counts, and a digest costs as much as ten turns.
+
+The bytes are those of `engines.model.dump`, which do not depend on the hash seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import Environment, Family
+from engines.model.dump import FORMAT
+from host.node.cell import Cell
+from host.node.journal.records import Body, StateDigest
+from host.node.set_aside import environment_digest
+
+SHARE: Final = 256
+"""Of the time, one part at most goes into digests while engines run."""
+BURST_NS: Final = 100_000
+"""A cycle is held up by digests for about that long."""
+HEAVY_NS: Final = 5_000_000
+"""An engine whose digest takes longer has one at an ordered stop only; its snapshots are written by a child."""
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """A digest of the log, and what the replay came to at its place."""
+
+    family: Family[Any, Any, Any, Any]
+    env: Environment[Any]
+    turn: int
+    recorded: bytes
+
+    @property
+    def found(self) -> bytes:
+        """The digest of what the replay came to."""
+        return environment_digest(self.family, self.env)
+
+
+def is_comparable(record: StateDigest) -> bool:
+    """Whether dumps had the form they have here."""
+    return record.form == FORMAT
+
+
+class DigestWriter:
+    """Mutable, one a writer. `changed` are the engines with turns that no digest covers, the oldest first; it is
+    emptied here."""
+
+    def __init__(
+        self,
+        changed: dict[str, None],
+        cell: Callable[[str], Cell | None],
+        record: Callable[[str, Body], None],
+        clock: Callable[[], int],
+    ) -> None:
+        """`cell` finds a journaled engine that lives."""
+        self.next_ns = 0
+        self._changed = changed
+        self._cell = cell
+        self._record = record
+        self._clock = clock
+        self._heavy: dict[str, None] = {}
+
+    def write_some(self) -> None:
+        """Digests of some engines, between two cycles, in the batch with their turns. Called from `next_ns` on."""
+        began_ns = now_ns = self._clock()
+        while self._changed and now_ns - began_ns < BURST_NS:
+            name = next(iter(self._changed))
+            del self._changed[name]
+            if name in self._heavy:
+                continue
+            before_ns = now_ns
+            self._write(name)
+            now_ns = self._clock()
+            if now_ns - before_ns > HEAVY_NS:
+                self._heavy[name] = None
+        self.next_ns = now_ns + SHARE * (now_ns - began_ns)
+
+    def write_all(self) -> None:
+        """Digests of all that changed, at an ordered stop."""
+        for name in (*self._changed, *self._heavy):
+            self._write(name)
+        self._changed.clear()
+
+    def _write(self, name: str) -> None:
+        cell = self._cell(name)
+        if cell is not None:
+            self._record(name, StateDigest(FORMAT, environment_digest(cell.family, cell.env)))

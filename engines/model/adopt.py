@@ -7,7 +7,7 @@ meant), the state (migrated, or converted without loss), mailbox states, stored 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -30,29 +30,39 @@ class AdoptError(Exception):
         self.problems = tuple(problems)
 
 
-def adopt_environment(family: Family[Any, Any, S, Any], dump: bytes, old: Interface) -> Environment[S]:
-    """The environment of a dump by the version with interface `old`, for this version.
+class Adoption(Generic[S]):
+    """One version of a family against one earlier interface: compared once, then used for each engine.
 
     A state whose layout is the old one is taken as it is. Otherwise `migrate` gets it as builtins; without `migrate` it
     must convert to the new type with nothing left over.
-
-    Raises:
-        AdoptError: interface, state, mailbox state, stored message or timer does not fit, or `migrate` raised.
     """
-    new = family.interface()
-    problems = compatible(old, new)
-    if problems:
-        raise AdoptError(family.name, problems)
-    try:
-        parts = read_dump(dump)
-        state = _state(family, parts, same=old.get("state_layout") == new["state_layout"])
-        env = assemble(family, parts, state)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise AdoptError(family.name, [str(error)]) from error
-    problems = [*_mailbox_problems(parts, env), *_timer_problems(family, env)]
-    if problems:
-        raise AdoptError(family.name, problems)
-    return env
+
+    def __init__(self, family: Family[Any, Any, S, Any], old: Interface) -> None:
+        self.old = old
+        new = family.interface()
+        self._family = family
+        self._problems = compatible(old, new)
+        self._is_same_layout = old.get("state_layout") == new["state_layout"]
+
+    def environment(self, dump: bytes) -> Environment[S]:
+        """The environment of a dump by the earlier version.
+
+        Raises:
+            AdoptError: interface, state, mailbox state, stored message or timer does not fit, or `migrate` raised.
+        """
+        family = self._family
+        if self._problems:
+            raise AdoptError(family.name, self._problems)
+        try:
+            parts = read_dump(dump)
+            state = _state(family, parts, same=self._is_same_layout)
+            env = assemble(family, parts, state)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise AdoptError(family.name, [str(error)]) from error
+        problems = [*_mailbox_problems(parts, env), *_timer_problems(family, env)]
+        if problems:
+            raise AdoptError(family.name, problems)
+        return env
 
 
 def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:

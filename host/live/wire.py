@@ -182,11 +182,14 @@ class Lose(Packet):
 
 
 class Freeze(Packet):
-    """Stop at the next boundary, outputs released, and hand out the engines: answered by `Frozen`."""
+    """Stop at the next boundary, outputs released, and hand out the engines.
+
+    Answered by `AtBoundary`, then by `Frozen` or `Failed`.
+    """
 
 
 class Thaw(Packet):
-    """The reload is off: go on as if nothing had been."""
+    """The reload is off: go on as if nothing had been. A snapshot under way is given up."""
 
 
 class Adopt(Packet):
@@ -377,8 +380,12 @@ class Poisoned(Packet):
     detail: str
 
 
+class AtBoundary(Packet):
+    """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
+
+
 class Frozen(Packet):
-    """Answer to `Freeze`: stopped at a boundary. Descriptor: [snapshot]."""
+    """Second answer to `Freeze`. Descriptor: [snapshot], the parts that `host.node.snapshot` says."""
 
     queued: int
 
@@ -408,6 +415,7 @@ ToSupervisor = (
     | Poisoned
     | Rested
     | Reply
+    | AtBoundary
     | Frozen
     | Adopted
     | Event

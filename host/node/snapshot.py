@@ -5,6 +5,9 @@ has run or is parked. Messages are encoded, so the process that reads it needs n
 in two steps, because the reader may not touch the slot before the writer is gone: `read` converts and migrates, and
 can fail; `revive` puts the result into a scheduler, and cannot.
 
+It is written in parts, so that its writer can do something else between two of them, and its cost is that of the states
+in it: what engines of one family have in common, their interface, is written once.
+
 A driver's own state is its own business: a device begins anew, with the mail and the streams of the one before it.
 What is not in it: routes (asked for again; what is held waits for them) and what the report still had to tell.
 """
@@ -12,7 +15,8 @@ What is not in it: routes (asked for again; what is held waits for them) and wha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, Literal
 
 import msgspec
@@ -37,7 +41,10 @@ from host.node.mailbox import Batch
 from host.node.scheduler import Scheduler
 from host.node.way import Way
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+
+CELLS_PER_PART: Final = 256
+"""Some milliseconds, where states are small."""
 
 
 class BatchImage(msgspec.Struct, frozen=True, array_like=True):
@@ -89,13 +96,20 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):
-    """A slot. `stops` are the names that want nothing for now, with their slots."""
+    """The first part of a snapshot: a slot without its engines. `stops` are the names that want nothing for now, with
+    their slots."""
 
     format: int
-    cells: list[CellImage]
     ended: list[str]
     stops: dict[str, int]
     early: list[Letterbox]
+
+
+class CellsImage(msgspec.Struct, frozen=True, array_like=True):
+    """Any other part: engines, whose `interface` is empty, and by family those interfaces that no part before had."""
+
+    cells: list[CellImage]
+    interfaces: dict[str, dict[str, Any]]
 
 
 class Revived(msgspec.Struct, frozen=True):
@@ -111,29 +125,40 @@ class SnapshotError(Exception):
     """The engines of a snapshot cannot go on with these families: which, and why."""
 
 
-def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> bytes:
-    """All engines of the slot, between two cycles; those that are in it."""
-    image = SlotImage(
-        FORMAT,
-        [cell_image(cell) for cell in scheduler.outbox.senders() if is_in(cell)],
-        list(scheduler.ended),
-        dict(scheduler.outbox.stops),
-        scheduler.arrivals.early.waiting(),
-    )
-    return msgspec.msgpack.encode(image)
+def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> Iterator[bytes]:
+    """All engines of the slot, those that are in it, as the parts of a snapshot. No cycle may run before the last."""
+    outbox = scheduler.outbox
+    early = scheduler.arrivals.early.waiting()
+    yield msgspec.msgpack.encode(SlotImage(FORMAT, list(scheduler.ended), dict(outbox.stops), early))
+    written: set[str] = set()
+    senders = iter([cell for cell in outbox.senders() if is_in(cell)])
+    while cells := list(islice(senders, CELLS_PER_PART)):
+        images = [cell_image(cell) for cell in cells]
+        interfaces = {cell.family.ref: cell.family.interface() for cell in cells if cell.family.ref not in written}
+        written.update(interfaces)
+        yield msgspec.msgpack.encode(CellsImage(images, interfaces))
 
 
 def read_snapshot(
-    snapshot: bytes, node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Mapping[str, str]
+    parts: Iterable[bytes], node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Mapping[str, str]
 ) -> tuple[SlotImage, list[Revived]]:
     """The engines of a snapshot, each under the reference `families` names for it, or its own.
 
     Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. Nothing is changed by a failure.
     """
-    image = msgspec.msgpack.decode(snapshot, type=SlotImage)
+    first, *others = parts
+    image = _FIRST.decode(first)
     if image.format != FORMAT:
         raise SnapshotError(f"snapshot of format {image.format}; this reads format {FORMAT}")
-    return image, [_revived(cell, node, load(families.get(cell.name, cell.family))) for cell in image.cells]
+    interfaces: dict[str, dict[str, Any]] = {}
+    revived = []
+    for part in others:
+        read = _OTHER.decode(part)
+        interfaces.update(read.interfaces)
+        for cell in read.cells:
+            family = load(families.get(cell.name, cell.family))
+            revived.append(_revived(cell, node, family, interfaces[cell.family]))
+    return image, revived
 
 
 def revive(
@@ -155,14 +180,14 @@ def revive(
 
 
 def cell_image(cell: Cell) -> CellImage:
-    """One engine, between two cycles."""
+    """One engine, between two cycles, without its interface."""
     configuration = cell.configuration
     return CellImage(
         cell.name,
         configuration.parent,
         configuration.birth,
         cell.family.ref,
-        cell.family.interface(),
+        {},
         plain(configuration.params),
         b"" if cell.env is None else cell.family.dump(cell.env),
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
@@ -193,12 +218,12 @@ def _question_image(suspension: Suspension) -> QuestionImage:
     return QuestionImage("", 0, b"", tuple((handle.name, handle.number) for handle in cause.handles), *rest)
 
 
-def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any]) -> Revived:
+def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any]) -> Revived:
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
     if bool(image.env) != isinstance(family, Family):
         raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
-    env = family.adopt(image.env, image.interface) if isinstance(family, Family) else None
+    env = family.adopt(image.env, old_interface) if isinstance(family, Family) else None
     return Revived(family, configuration, env, image)
 
 
@@ -233,3 +258,7 @@ def _suspension(cell: Cell, image: QuestionImage) -> Suspension:
     timeout_ns = image.timeout_ns
     question = Choose(image.options) if timeout_ns is None else Choose(image.options, timeout_ns)
     return Suspension(cause, image.at_ns, image.answers, question, image.deadline_ns)
+
+
+_FIRST: Final = msgspec.msgpack.Decoder(SlotImage)
+_OTHER: Final = msgspec.msgpack.Decoder(CellsImage)

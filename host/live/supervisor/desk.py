@@ -20,6 +20,7 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import (
     Adopted,
+    AtBoundary,
     Born,
     Event,
     Failed,
@@ -132,7 +133,7 @@ class PacketDesk:
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
-            case Hello() | Frozen() | Adopted():
+            case Hello() | AtBoundary() | Frozen() | Adopted():
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)

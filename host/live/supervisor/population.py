@@ -142,6 +142,7 @@ def send_boot(
     """Boot and deliver `births`. A candidate gets the slot's descriptors later, with `Go`."""
     first, *others = _chunks(births) or [()]
     transport = node.spec.transport
+    specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
     boot = Boot(
         node=node.spec.node,
         slot=slot.number,
@@ -163,8 +164,8 @@ def send_boot(
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
         described=node.described(birth.spec.family for birth in births),
-        memory_bytes=max((limit for b in births if (limit := b.spec.child.memory_bytes)), default=None),
-        cpu_ns=max((limit for b in births if (limit := b.spec.child.cpu_ns)), default=None),
+        memory_bytes=max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None),
+        cpu_ns=max((limit for spec in specs if (limit := spec.child.cpu_ns)), default=None),
     )
     process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
     for births_more in others:

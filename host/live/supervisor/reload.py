@@ -13,20 +13,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
+from engines.model.interface import Interface
 from host.live.control.protocol import ControlError
 from host.live.supervisor import links, population, restarts
 from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import Adopt, Adopted, Birth, Exit, Failed, Freeze, Frozen, Go, Ready, Running, Thaw, ToSupervisor
+from host.live.wire import (
+    Adopt,
+    Adopted,
+    AtBoundary,
+    Birth,
+    Exit,
+    Failed,
+    Freeze,
+    Frozen,
+    Go,
+    Ready,
+    Running,
+    Thaw,
+    ToSupervisor,
+)
 from host.node.reload_plan import (
     Checked,
     Command,
+    Halted,
     Happening,
     Late,
     Loaded,
@@ -45,12 +62,11 @@ from host.node.supervision import Ending
 FREEZE_NS: Final = 5_000_000_000
 """To reach a boundary: one batch. An engine that needs longer is stuck, and stays with the old code."""
 
+NAMES_SHOWN: Final = 20
+"""Neighbours named in the answer and in the event of a reload; of more there is the number."""
+
 RETIRE_NS: Final = 1_000_000_000
 """To leave after everything was handed over; then it is killed."""
-
-GO_NS: Final = 5_000_000_000
-"""To open lanes that are ready."""
-
 
 VERSION_SHOWN: Final = 12
 """Digits of a version digest that people see."""
@@ -80,30 +96,36 @@ class Reload:
         self._family = family
         self._timeout_ns = timeout_ns
         self._plan = Plan()
-        self._ready: dict[str, Running] = {}
+        self._ready: set[str] = set()
+        self._would_run: dict[str, Running] = {}
+        self._until_ns = node.now_ns() + timeout_ns
         self._snapshot = -1
         self._queued = 0
         self._frozen_at_ns = 0
         self._old_ending = Ending()
         self._new_ending = Ending()
-        self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
+        self._births = self._told([self._changed(birth) for birth in population.births_of(node, slot)])
         self._new = population.bear(node, slot, "candidate")
         node.reloads[slot.number] = self
         self._timer = self._set_deadline("importing")
         population.send_boot(node, slot, self._new, self._births, candidate=True)
 
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether the slot's process hands out, stands, or begins: the deadlines here bound that, and nothing else."""
+        return self._plan.stage not in ("importing", "freezing")
+
+    @property
+    def version(self) -> str:
+        """The family and version that the candidate has for the engine."""
+        return _label(self._would_run[self._family])
+
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was ours; else it goes the ordinary way."""
         if process is self._new:
             return self._take_from_new(packet)
-        if process is self._old and isinstance(packet, Frozen):
-            self._snapshot = os.dup(descriptors[0])
-            self._queued = packet.queued
-            self._feed(Stopped())
-            return True
-        if process is self._old and isinstance(packet, Failed) and self._plan.stage == "freezing":
-            self._feed(NewFailed(f"{packet.reason}: {packet.detail}"))
-            return True
+        if process is self._old:
+            return self._take_from_old(packet, descriptors)
         return False
 
     def ended(self, process: Process, ending: Ending) -> bool:
@@ -130,12 +152,25 @@ class Reload:
         """The candidate is not to go on. With the old process gone, as it may be while state is adopted: a crash."""
         self._feed(NewFailed(reason))
 
+    def _take_from_old(self, packet: ToSupervisor, descriptors: list[int]) -> bool:
+        """What is not of this stage is the echo of a reload before this one, or goes the ordinary way."""
+        match packet:
+            case AtBoundary():
+                self._feed(Halted())
+            case Frozen(queued) if self._plan.stage == "dumping":
+                self._snapshot = os.dup(descriptors[0])
+                self._queued = queued
+                self._feed(Stopped())
+            case Failed(_, reason, detail) if self._plan.stage == "dumping":
+                self._feed(NewFailed(f"{reason}: {detail}"))
+            case _:
+                return False
+        return True
+
     def _take_from_new(self, packet: ToSupervisor) -> bool:
         match packet:
             case Ready(engines) if self._plan.stage == "importing":
-                self._ready.update((engine.name, engine) for engine in engines)
-                if len(self._ready) == len(self._births):
-                    self._feed(Checked(tuple(check_interfaces(self._node, self._ready))))
+                self._learn(engines)
             case Ready() if self._plan.stage == "going":
                 self._feed(Went())
                 return False
@@ -146,6 +181,22 @@ class Reload:
             case _:
                 return self._slot.process is not self._new
         return True
+
+    def _learn(self, engines: tuple[Running, ...]) -> None:
+        """What the candidate would run. Once it is complete, whether that may take over."""
+        for engine in engines:
+            self._ready.add(engine.name)
+            if engine.family not in self._would_run:
+                interface = engine.interface or self._node.interfaces[engine.family, engine.version]
+                self._would_run[engine.family] = msgspec.structs.replace(engine, interface=interface)
+        if len(self._ready) == len(self._births):
+            self._feed(Checked(tuple(check_interfaces(self._node, self._candidates()))))
+
+    def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
+        for resident in self._node.directory.in_slot(self._slot.number):
+            family = self._family if resident.name == self._engine else resident.spec.family
+            if family in self._would_run:
+                yield resident, self._would_run[family].interface
 
     def _feed(self, happening: Happening) -> None:
         step = advance(self._plan, happening)
@@ -215,13 +266,28 @@ class Reload:
         self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
 
     def _set_deadline(self, stage: Stage) -> asyncio.TimerHandle:
-        limits: dict[Stage, int] = {"freezing": FREEZE_NS, "retiring": RETIRE_NS, "going": GO_NS}
-        wait_ns = min(limits.get(stage, self._timeout_ns), self._timeout_ns)
+        """Up to `adopting` one time-out is for all stages, and then the old process goes on; the new one has as much
+        again to begin, since nothing could be done without it."""
+        left_ns = max(0, self._until_ns - self._node.now_ns())
+        limits: dict[Stage, int] = {
+            "freezing": min(FREEZE_NS, left_ns),
+            "retiring": RETIRE_NS,
+            "going": self._timeout_ns,
+        }
+        wait_ns = limits.get(stage, left_ns)
         return asyncio.get_running_loop().call_later(wait_ns / 1e9, self._feed, Late())
 
     def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
         if self._old is not None:
             self._old.send(packet)
+
+    def _told(self, births: list[Birth]) -> list[Birth]:
+        """Those births that the candidate needs to know: of a log all, else one a family, since it gets the engines
+        themselves from the old process."""
+        if any(birth.spec.durability != "volatile" for birth in births):
+            return births
+        own = [birth for birth in births if birth.spec.name == self._engine]
+        return list({birth.spec.family: birth for birth in (*births, *own)}.values())
 
     def _changed(self, birth: Birth) -> Birth:
         if birth.spec.name != self._engine:
@@ -239,7 +305,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     before = node.running[name]
     family = to or resident.spec.family
     shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
-    outcome = await Reload(node, slot, name, family, timeout_ns).done
+    reload = Reload(node, slot, name, family, timeout_ns)
+    outcome = await reload.done
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
     if outcome.verdict != "switched":
@@ -247,16 +314,16 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         what = "refused" if outcome.verdict == "refused" else "failed"
         untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
         raise ControlError(what, f"{name} keeps its code: {outcome.reason}{untouched}")
-    after = node.running.get(name)
-    if after is None:
+    if name not in node.running:
         raise ControlError("failed", f"{name}: its process ended as soon as the new code ran")
     item: dict[str, Any] = {
         "engine": name,
         "from": _label(before),
-        "to": _label(after),
+        "to": reload.version,
         "pause_ns": outcome.pause_ns,
         "queued": outcome.queued,
-        "shared_with": shared,
+        "shared_with": shared[:NAMES_SHOWN],
+        "shared": len(shared),
     }
     node.event("reloaded", **item)
     return item

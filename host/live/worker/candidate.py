@@ -7,19 +7,19 @@ Whatever goes wrong until then is said as `Failed`, and ends only this process.
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
-from engines.model import AdoptError, Declaration
+from engines.model import AdoptError
 from host.config.convert import ConversionError
 from host.live import wire
-from host.live.packets import Channel, close_all, read_memory_file
+from host.live.packets import Channel, close_all, read_parts
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
 from host.live.worker.loop import Worker, next_packet
 from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.telling import Telling
 from host.node.births import Births
+from host.node.report import Report
 from host.node.snapshot import SnapshotError, revive
 
 
@@ -51,6 +51,7 @@ class _Candidate:
         self._boot = boot
         self._load = loader(boot.roots, check=True)
         self._births = Births(boot.node, self._load, are_here=True)
+        self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}
         self._prepared: tuple[wire.Birth, ...] = ()
         self._inherited: Inheritance | None = None
@@ -58,6 +59,7 @@ class _Candidate:
     def prepare(self, births: tuple[wire.Birth, ...]) -> None:
         """Import what the engines run, and say `Ready` or `Failed` for each."""
         self._prepared += births
+        ready = []
         for birth in births:
             spec = birth.spec
             self._families[spec.name] = spec.family
@@ -67,13 +69,13 @@ class _Candidate:
             except Exception as error:
                 self._channel.send(failure(spec.name, error))
             else:
-                self._channel.send(wire.Ready((_running(spec.name, family),)))
+                ready.append((spec.name, family))
+        self._telling.ready(ready)
 
     def adopt(self, descriptors: list[int]) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
-            content = read_memory_file(descriptors[0])
-            self._inherited = read_inheritance(content, self._boot, self._load, self._families)
+            self._inherited = read_inheritance(read_parts(descriptors[0]), self._boot, self._load, self._families)
         except (AdoptError, SnapshotError, ConversionError) as error:
             self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
         except Exception as error:
@@ -119,8 +121,3 @@ class _Candidate:
 
 def _tell_ready(worker: Worker) -> None:
     worker.telling.ready((cell.name, cell.family) for cell in worker.scheduler.cells.values())
-
-
-def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:
-    interface = family.interface()  # type: ignore[attr-defined]
-    return wire.Running(name, family.ref, family.name, family.version, interface)

@@ -28,7 +28,7 @@ A snapshot that cannot be written (a full disk) is said as `Failed`, and old goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
@@ -50,8 +50,11 @@ class Inheritance(NamedTuple):
     found: Recovered | None = None
 
 
-def hand_out(worker: JournaledWorker) -> bytes | None:
-    """The volatile engines as bytes, after a snapshot of the log is in force; None when it is not: it was said why."""
+def hand_out(worker: JournaledWorker) -> Iterator[bytes] | None:
+    """The volatile engines as parts of a snapshot, after a snapshot of the log is in force.
+
+    None when there can be no snapshot of the log; `Failed` was sent then.
+    """
     reason = worker.checkpoint()
     if reason:
         worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))
@@ -60,12 +63,12 @@ def hand_out(worker: JournaledWorker) -> bytes | None:
     return take_snapshot(worker.scheduler, lambda cell: kept.of(cell.name) is None)
 
 
-def read_inheritance(content: bytes, boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
+def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
     """What `hand_out` of the process before, or a reload without a journal, left. Changes nothing.
 
     Raises as `read_snapshot` and `recover`.
     """
-    image, revived = read_snapshot(content, boot.node, load, families)
+    image, revived = read_snapshot(parts, boot.node, load, families)
     if not boot.journal:
         return Inheritance(image, revived)
     from host.live.journal.folder import DiskFolder

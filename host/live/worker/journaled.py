@@ -20,7 +20,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -84,12 +85,12 @@ class JournalDesk(Desk):
         else:
             super()._do(packet, descriptors)
 
-    def _hand_out(self) -> bytes | None:
+    def _hand_out(self) -> Iterator[bytes] | None:
         return hand_out(self._worker)
 
-    def _stand_still(self) -> None:
+    def _stand_still(self, meanwhile: deque[tuple[wire.ToWorker, list[int]]]) -> None:
         try:
-            super()._stand_still()
+            super()._stand_still(meanwhile)
         except Leave:
             self._worker.journal.stop("handed over")
             raise

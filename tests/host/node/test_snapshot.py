@@ -184,9 +184,9 @@ def test_another_family_takes_over_only_if_it_can() -> None:
     """False if an engine went on with code that cannot read its mail or its state."""
     inline = InlineNode(load)
     inline.add("recorder", RECORDER)
-    snapshot = take_snapshot(inline.scheduler)
+    first, *others = take_snapshot(inline.scheduler)
     with pytest.raises(AdoptError):
-        read_snapshot(snapshot, "inline", load, {"recorder": "engines_for_tests:COUNTER"})
+        read_snapshot([first, *others], "inline", load, {"recorder": "engines_for_tests:COUNTER"})
     with pytest.raises(SnapshotError):
-        read_snapshot(snapshot.replace(b"\x01", b"\x02", 1), "inline", load, {})
+        read_snapshot([first.replace(b"\x02", b"\x03", 1), *others], "inline", load, {})
     assert COUNTER.ref == "engines_for_tests:COUNTER"

@@ -69,7 +69,7 @@ def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool)
     raw = bytes(parts.state)
     if family.migrate is None or same:
         state: S = decoder(family.states)(raw)
-        lost = list(_lost(msgspec.msgpack.decode(raw), msgspec.msgpack.decode(encode(state)), "state"))
+        lost = list(_lost(raw, encode(state), "state"))
         if lost:
             raise ValueError(f"the new state has no place for {', '.join(lost)}; give the family a migrate function")
         return state
@@ -86,8 +86,7 @@ def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator
     for held in parts.mailboxes:
         mailbox = env.mailboxes[held.number]
         assert mailbox is not None
-        before, after = (msgspec.msgpack.decode(raw) for raw in (bytes(held.state), encode(mailbox.state)))
-        for lost in _lost(before, after, f"mailbox {held.number}"):
+        for lost in _lost(bytes(held.state), encode(mailbox.state), f"mailbox {held.number}"):
             yield f"the new state of mailbox {held.number} has no place for {lost}"
 
 
@@ -98,17 +97,23 @@ def _timer_problems(family: Family[Any, Any, Any, Any], env: Environment[Any]) -
             yield f"timer {name!r} is pending and no longer declared"
 
 
-def _lost(before: Any, after: Any, where: str) -> Iterator[str]:
+def _lost(before: bytes, after: bytes, where: str) -> Iterator[str]:
+    """What of an encoded value is missing in another one."""
+    if before != after:
+        yield from _missing(msgspec.msgpack.decode(before), msgspec.msgpack.decode(after), where)
+
+
+def _missing(before: Any, after: Any, where: str) -> Iterator[str]:
     """What of `before`, as builtins, is missing in `after`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             if key in after:
-                yield from _lost(value, after[key], f"{where}.{key}")
+                yield from _missing(value, after[key], f"{where}.{key}")
             else:
                 yield f"{where}.{key}"
     elif isinstance(before, list) and isinstance(after, list):
         for place, value in enumerate(before):
             if place < len(after):
-                yield from _lost(value, after[place], f"{where}[{place}]")
+                yield from _missing(value, after[place], f"{where}[{place}]")
             else:
                 yield f"{where}[{place}]"

@@ -240,7 +240,8 @@ def fill(cell: Cell, image: CellImage) -> None:
     for target, queue in image.held.items():
         cell.held[target] = deque((mailbox, msgspec.Raw(payload)) for mailbox, payload in queue)
     cell.told = frozenset(image.told)
-    cell.is_stopping = bool(image.told) or any(inbox.says_stop for inbox in cell.inboxes.values())
+    waits = bool(image.waiting) and any(inbox.says_stop for inbox in cell.inboxes.values())
+    cell.is_stopping = bool(image.told) or waits
     cell.handled, cell.received, cell.sent, cell.failed, cell.ignored = image.counters
     cell.is_ended = image.is_ended
     cell.poison = image.poison

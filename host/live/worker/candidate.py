@@ -7,6 +7,10 @@ Whatever goes wrong until then is said as `Failed`, and ends only this process.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec.structs import replace
 
 from engines.model import AdoptError
@@ -75,7 +79,9 @@ class _Candidate:
     def adopt(self, descriptors: list[int]) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
-            self._inherited = read_inheritance(read_parts(descriptors[0]), self._boot, self._load, self._families)
+            with _nothing_to_collect():
+                parts = read_parts(descriptors[0])
+                self._inherited = read_inheritance(parts, self._boot, self._load, self._families)
         except (AdoptError, SnapshotError, ConversionError) as error:
             self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
         except Exception as error:
@@ -96,7 +102,8 @@ class _Candidate:
             self._run_journaled(own, self._inherited)
         else:
             worker = Worker(self._channel, self._boot, own, self._load)
-            revive(worker.scheduler, self._inherited.image, self._inherited.revived)
+            with _nothing_to_collect():
+                revive(worker.scheduler, self._inherited.image, self._inherited.revived)
             _tell_ready(worker)
             worker.run()
 
@@ -104,7 +111,8 @@ class _Candidate:
         from host.live.worker.journaled import JournaledWorker
 
         worker = JournaledWorker(self._channel, self._boot, own, self._load, inherited.found)
-        worker.take_over(self._prepared, inherited)
+        with _nothing_to_collect():
+            worker.take_over(self._prepared, inherited)
         worker.run()
 
     def _run_devices(self, own: OwnLink, inherited: Inheritance) -> None:
@@ -117,6 +125,16 @@ class _Candidate:
             await worker.live()
 
         run_loop(live)
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """While engines are made, which all stay: the collector would look at them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _tell_ready(worker: Worker) -> None:

@@ -35,7 +35,7 @@ from engines.model import (
     step,
 )
 from host.config.engine_values import convert_engine
-from host.node.cell import Cell
+from host.node.cell import bounded
 from host.node.deadlines import NEVER
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
@@ -104,7 +104,7 @@ class Stream:
         self.is_of_other_family = bool(family.ref) and family.ref != cell.family
         is_same = image.code == family.version and not self.is_of_other_family
         self.env: Any = family.load(cell.env) if is_same else family.adopt(cell.env, cell.interface)
-        self.family: Any = Cell(family, self.configuration, self.env, cell.mailboxes).family
+        self.family: Any = bounded(family, cell.mailboxes)
         self.name = cell.name
         self.image = image
         self.epoch = image.epoch

@@ -14,6 +14,7 @@ import msgspec
 from .dump import EnvironmentDump, assemble, decoder, read_dump
 from .environment import Environment
 from .interface import Interface, compatible
+from .map import Map
 from .values import encode
 
 if TYPE_CHECKING:
@@ -75,11 +76,36 @@ def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool)
         return state
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))
-    except Exception as error:
+    except BaseException as error:  # as of rules: sys.exit is an error of the function, not an end of the process
         raise ValueError(f"migrate raised {type(error).__name__}: {error}") from error
     if type(state) not in family.state_types:
         raise ValueError(f"migrate gave {type(state).__name__}, which is not the state's type")
-    return state
+    return _conforming(state, family.states)
+
+
+def _conforming(state: S, form: Any) -> S:
+    """The state as its bytes read back give it. Raises ValueError, with field and value, where that is not the same."""
+    try:
+        read: S = decoder(form)(encode(state))
+    except (msgspec.ValidationError, TypeError, NotImplementedError, ValueError, OverflowError) as error:
+        raise ValueError(f"migrate gave {type(state).__name__}: {error}") from error
+    for where, given, wanted in _strays(state, read, type(state).__name__):
+        raise ValueError(f"migrate gave {where}: {given!r}, a {type(given).__name__}, not a {type(wanted).__name__}")
+    return read
+
+
+def _strays(given: Any, read: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """Where a value is of another type than its bytes say; an int for a float is not."""
+    if type(given) is not type(read):
+        if (type(given), type(read)) != (int, float):
+            yield where, given, read
+    elif isinstance(given, msgspec.Struct):
+        for name in given.__struct_fields__:
+            yield from _strays(getattr(given, name), getattr(read, name), f"{where}.{name}")
+    elif isinstance(given, tuple | Map):
+        items = (given.items(), read.items()) if isinstance(given, Map) else (given, read)
+        for place, (one, other) in enumerate(zip(*items, strict=True)):
+            yield from _strays(one, other, f"{where}[{place}]")
 
 
 def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator[str]:

@@ -60,10 +60,11 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Boot(Packet):
-    """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [control page].
+    """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [keep, page].
 
     `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
-    of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
+    of giving birth at once; it gets these descriptors with `Go`, and with `Boot` [control page], one of its own, which
+    names the family or the engine it is at. `spawned`: whether children live beside their parent,
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.

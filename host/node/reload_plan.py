@@ -109,6 +109,21 @@ def advance(plan: Plan, happening: Happening) -> Step:
             return Step(plan)
 
 
+def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str:
+    """Why the new process cannot go on, as it ended by itself in `stage`; `at` is the family or engine it was at."""
+    how = f"was killed by {signal}" if signal else "ended" if code is None else f"exited with code {code}"
+    match stage:
+        case "importing":
+            where = f"while importing {at}" if at else "before it imported anything"
+        case "adopting":
+            where = f"while migrating engine {at}" if at else "before it migrated anything"
+        case "freezing" | "dumping":
+            where = "while it waited for the state"
+        case _:
+            where = "before it ran"
+    return f"the new process {how} {where}"
+
+
 def _while_importing(plan: Plan, happening: Happening) -> Step:
     match happening:
         case Checked(()):

@@ -15,29 +15,20 @@ What is not in it: routes (asked for again; what is held waits for them) and wha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Literal
 
 import msgspec
 
-from engines.model import (
-    Choose,
-    Configuration,
-    Declaration,
-    Delivery,
-    Due,
-    Environment,
-    Family,
-    Handle,
-    encode,
-)
+from engines.model import AdoptError, Configuration, Declaration, Environment, Family, encode
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
-from host.node.cell import Cell, Suspension
+from host.node.cell import Cell
 from host.node.early import Letterbox
 from host.node.mailbox import Batch
+from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
 from host.node.way import Way
 
@@ -56,20 +47,6 @@ class BatchImage(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     first_n: int
     payloads: list[bytes]
-
-
-class QuestionImage(msgspec.Struct, frozen=True, array_like=True):
-    """A transition that stands at a choice: a message, or timers as (name, number)."""
-
-    sender: str
-    mailbox: int
-    message: bytes
-    handles: tuple[tuple[str, int], ...]
-    at_ns: int
-    answers: tuple[Any, ...]
-    options: tuple[str, ...]
-    timeout_ns: int | None
-    deadline_ns: int
 
 
 class CellImage(msgspec.Struct, frozen=True, array_like=True):
@@ -121,6 +98,10 @@ class Revived(msgspec.Struct, frozen=True):
     image: CellImage
 
 
+Families = Callable[[str], str | None]
+"""The reference under which an engine goes on, None for its own; called right before it is made."""
+
+
 class SnapshotError(Exception):
     """The engines of a snapshot cannot go on with these families: which, and why."""
 
@@ -140,9 +121,9 @@ def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda c
 
 
 def read_snapshot(
-    parts: Iterable[bytes], node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Mapping[str, str]
+    parts: Iterable[bytes], node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Families
 ) -> tuple[SlotImage, list[Revived]]:
-    """The engines of a snapshot, each under the reference `families` names for it, or its own.
+    """The engines of a snapshot, each under the reference that `families` has for it, or its own.
 
     Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. Nothing is changed by a failure.
     """
@@ -156,7 +137,7 @@ def read_snapshot(
         read = _OTHER.decode(part)
         interfaces.update(read.interfaces)
         for cell in read.cells:
-            family = load(families.get(cell.name, cell.family))
+            family = load(families(cell.name) or cell.family)
             revived.append(_revived(cell, node, family, interfaces[cell.family]))
     return image, revived
 
@@ -197,7 +178,7 @@ def cell_image(cell: Cell) -> CellImage:
         cell.ways_from_n,
         {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()},
         tuple(cell.told),
-        None if cell.suspension is None else _question_image(cell.suspension),
+        None if cell.suspension is None else question_image(*msgspec.structs.astuple(cell.suspension)),
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
         cell.is_ended,
         cell.poison,
@@ -210,20 +191,16 @@ def _batch_image(mailbox: int, batch: Batch) -> BatchImage:
     return BatchImage(batch.arrival, mailbox, batch.sender, batch.epoch, batch.first_n + batch.position, payloads)
 
 
-def _question_image(suspension: Suspension) -> QuestionImage:
-    cause, question = suspension.cause, suspension.question
-    rest = (suspension.at_ns, suspension.answers, question.options, question.timeout_ns, suspension.deadline_ns)
-    if isinstance(cause, Delivery):
-        return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
-    return QuestionImage("", 0, b"", tuple((handle.name, handle.number) for handle in cause.handles), *rest)
-
-
 def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any]) -> Revived:
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
     if bool(image.env) != isinstance(family, Family):
         raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
-    env = family.adopt(image.env, old_interface) if isinstance(family, Family) else None
+    env = None
+    if isinstance(family, Family):
+        env = family.adopt(image.env, old_interface)
+        if problem := misfit(family, configuration, env, image.question):
+            raise AdoptError(family.name, [problem])
     return Revived(family, configuration, env, image)
 
 
@@ -246,19 +223,7 @@ def fill(cell: Cell, image: CellImage) -> None:
     cell.is_ended = image.is_ended
     cell.poison = image.poison
     if image.question is not None:
-        cell.suspension = _suspension(cell, image.question)
-
-
-def _suspension(cell: Cell, image: QuestionImage) -> Suspension:
-    cause: Delivery[Any] | Due
-    if image.handles:
-        cause = Due(tuple(Handle(name, number) for name, number in image.handles))
-    else:
-        cause = Delivery(image.sender, image.mailbox, cell.inboxes[image.mailbox].box.decode(image.message))
-    question: Choose[Any]
-    timeout_ns = image.timeout_ns
-    question = Choose(image.options) if timeout_ns is None else Choose(image.options, timeout_ns)
-    return Suspension(cause, image.at_ns, image.answers, question, image.deadline_ns)
+        cell.suspension = suspension_of(image.question, cell.family.boxes)
 
 
 _FIRST: Final = msgspec.msgpack.Decoder(SlotImage)

@@ -137,9 +137,9 @@ def send_boot(
     births: list[Birth],
     *,
     fallen: tuple[InFlight, ...] = (),
-    candidate: bool = False,
+    candidate_page: int | None = None,
 ) -> None:
-    """Boot and deliver `births`. A candidate gets the slot's descriptors later, with `Go`."""
+    """Boot and deliver `births`. A candidate gets a control page of its own now, the slot's descriptors with `Go`."""
     first, *others = _chunks(births) or [()]
     transport = node.spec.transport
     specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
@@ -160,14 +160,14 @@ def send_boot(
         core=slot.core,
         device=slot.device,
         fallen=fallen,
-        candidate=candidate,
+        candidate=candidate_page is not None,
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
         described=node.described(birth.spec.family for birth in births),
         memory_bytes=max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None),
         cpu_ns=max((limit for spec in specs if (limit := spec.child.cpu_ns)), default=None),
     )
-    process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
+    process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))
     for births_more in others:
         process.send(Deliver(births_more))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import msgspec
 
 from engines.model.interface import Interface
 from host.live.control.protocol import ControlError
+from host.live.control_page import new_control_page, read_control_page
 from host.live.supervisor import links, population, restarts
 from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
@@ -55,6 +57,7 @@ from host.node.reload_plan import (
     Verdict,
     Went,
     advance,
+    candidate_ended,
 )
 from host.node.routing import Missing, Resident
 from host.node.supervision import Ending
@@ -105,10 +108,15 @@ class Reload:
         self._old_ending = Ending()
         self._new_ending = Ending()
         self._births = self._told([self._changed(birth) for birth in population.births_of(node, slot)])
-        self._new = population.bear(node, slot, "candidate")
+        self._page = new_control_page()
+        try:
+            self._new = population.bear(node, slot, "candidate")
+        except BaseException:
+            os.close(self._page)
+            raise
         node.reloads[slot.number] = self
         self._timer = self._set_deadline("importing")
-        population.send_boot(node, slot, self._new, self._births, candidate=True)
+        population.send_boot(node, slot, self._new, self._births, candidate_page=self._page)
 
     @property
     def is_handing_over(self) -> bool:
@@ -132,7 +140,8 @@ class Reload:
         """Whether the end of `process` was ours to handle."""
         if process is self._new:
             self._new_ending = ending
-            self._feed(NewFailed("the new process ended before it ran", ended=True))
+            at = read_control_page(self._page).engine
+            self._feed(NewFailed(candidate_ended(self._plan.stage, at, ending.code, _signal_name(ending)), ended=True))
             return True
         if process is self._old:
             self._slot.process = None
@@ -174,8 +183,9 @@ class Reload:
             case Ready() if self._plan.stage == "going":
                 self._feed(Went())
                 return False
-            case Failed(_, reason, detail):
-                self._feed(NewFailed(f"{reason}: {detail}" if detail else reason))
+            case Failed(engine, reason, detail):
+                where = f"{engine}: " if engine not in ("", self._engine) else ""
+                self._feed(NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case Adopted():
                 self._feed(Loaded())
             case _:
@@ -260,6 +270,7 @@ class Reload:
         self._timer.cancel()
         if self._snapshot >= 0:
             os.close(self._snapshot)
+        os.close(self._page)
         pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
         if verdict == "switched":
             slot.move("took_over")
@@ -327,6 +338,10 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     }
     node.event("reloaded", **item)
     return item
+
+
+def _signal_name(ending: Ending) -> str:
+    return "" if ending.signal is None else signal.Signals(ending.signal).name
 
 
 def _label(running: Running) -> str:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engines.model import AdoptError
 from host.config.convert import ConversionError
 from host.live import wire
+from host.live.control_page import ControlPage
 from host.live.packets import Channel, close_all, read_parts
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
@@ -23,13 +24,15 @@ from host.live.worker.loop import Worker, next_packet
 from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.telling import Telling
 from host.node.births import Births
+from host.node.progress import N
 from host.node.report import Report
 from host.node.snapshot import SnapshotError, revive
+from transport.port import Broken
 
 
-def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
     """From the import to the end of the worker it becomes. Raises `Closed` when the supervisor is gone."""
-    candidate = _Candidate(channel, boot)
+    candidate = _Candidate(channel, boot, _own_page(descriptors))
     candidate.prepare(boot.births)
     while True:
         packet, descriptors = next_packet(channel)
@@ -50,8 +53,10 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
 class _Candidate:
     """What is known of the slot before it is ours."""
 
-    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot, page: ControlPage) -> None:
         self._channel = channel
+        self._page = page
+        self._at = ""
         self._boot = boot
         self._load = loader(boot.roots, check=True)
         self._births = Births(boot.node, self._load, are_here=True)
@@ -67,13 +72,15 @@ class _Candidate:
         for birth in births:
             spec = birth.spec
             self._families[spec.name] = spec.family
+            self._stand_at(spec.family)
             try:
                 family = self._load(spec.family)
                 self._births.configure(family, spec, birth.parent, birth.birth)
-            except Exception as error:
+            except BaseException as error:
                 self._channel.send(failure(spec.name, error))
             else:
                 ready.append((spec.name, family))
+        self._stand_at("")
         self._telling.ready(ready)
 
     def adopt(self, descriptors: list[int]) -> None:
@@ -81,15 +88,28 @@ class _Candidate:
         try:
             with _nothing_to_collect():
                 parts = read_parts(descriptors[0])
-                self._inherited = read_inheritance(parts, self._boot, self._load, self._families)
+                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of)
         except (AdoptError, SnapshotError, ConversionError) as error:
-            self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
-        except Exception as error:
-            self._channel.send(failure("", error))
+            self._channel.send(wire.Failed(self._at, "adopt", str(error)[:DETAIL_CHARS_MAX]))
+        except BaseException as error:
+            self._channel.send(failure(self._at, error))
         else:
+            self._stand_at("")
             self._channel.send(wire.Adopted())
         finally:
             close_all(descriptors)
+
+    def _family_of(self, engine: str) -> str | None:
+        """The family under which an engine goes on, which comes next."""
+        self._stand_at(engine)
+        return self._families.get(engine)
+
+    def _stand_at(self, what: str) -> None:
+        """Code of a family comes next, which may end this process: for that the page says where it was."""
+        self._at = what
+        self._page.words[N] = 0
+        self._page.show(what, "")
+        self._page.words[N] = bool(what)
 
     def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
         """The slot is ours: be its worker."""
@@ -125,6 +145,17 @@ class _Candidate:
             await worker.live()
 
         run_loop(live)
+
+
+def _own_page(descriptors: list[int]) -> ControlPage:
+    """The page of a process that has no slot yet. Raises `Broken`."""
+    if len(descriptors) != 1:
+        close_all(descriptors)
+        raise Broken(f"candidate: {len(descriptors)} descriptors came with Boot, not its page")
+    try:
+        return ControlPage(descriptors[0])
+    finally:
+        close_all(descriptors)
 
 
 @contextmanager

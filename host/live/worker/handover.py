@@ -28,12 +28,12 @@ A snapshot that cannot be written (a full disk) is said as `Failed`, and old goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
 from host.live import wire
-from host.node.snapshot import Revived, SlotImage, read_snapshot, take_snapshot
+from host.node.snapshot import Families, Revived, SlotImage, read_snapshot, take_snapshot
 
 if TYPE_CHECKING:
     from host.live.journal.recovery import Recovered
@@ -63,7 +63,7 @@ def hand_out(worker: JournaledWorker) -> Iterator[bytes] | None:
     return take_snapshot(worker.scheduler, lambda cell: kept.of(cell.name) is None)
 
 
-def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
+def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families) -> Inheritance:
     """What `hand_out` of the process before, or a reload without a journal, left. Changes nothing.
 
     Raises as `read_snapshot` and `recover`.

@@ -6,7 +6,7 @@ Pure: the families, and how a frame is read, are arguments. A batch is applied w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -31,6 +31,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Stream, make_stream
+from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
 """Remarks kept about mail that was not simply the next."""
@@ -83,7 +84,7 @@ class Replay:
         checksums: by kind; outputs have the kind of their segment.
         only: the engine that is of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
-        families: references by engine, for those that are to go on under another family than their log's.
+        families: the reference under which an engine goes on, None for its log's; called right before it is made.
 
     `leaving` are engines that ended and sent what nobody acknowledged.
     """
@@ -96,7 +97,7 @@ class Replay:
         checksums: dict[int, Checksum] = PURE,
         only: str | None = None,
         until: int | None = None,
-        families: Mapping[str, str] | None = None,
+        families: Families = lambda name: None,
     ) -> None:
         self.node = node
         self.streams: dict[str, Stream] = {}
@@ -114,7 +115,7 @@ class Replay:
         self._digest = Digest(checksums[CRC32])
         self._only = only
         self._until = until
-        self._families = families or {}
+        self._families = families
         self._answered: list[Stream] = []
         self._last: Stream | None = None
 
@@ -237,7 +238,7 @@ class Replay:
         if self._only is not None and name != self._only:
             return
         self.leaving.pop(name, None)
-        family = self._families.get(name, "")
+        family = self._families(name) or ""
         before = self.streams.get(name)
         stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
         if before is not None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import (
+    AdoptError,
     AnswerError,
     Choose,
     Committed,
@@ -31,7 +32,6 @@ from engines.model import (
     Stored,
     Suspended,
     arrive,
-    encode,
     step,
 )
 from host.config.engine_values import convert_engine
@@ -54,7 +54,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.sent import Sent
 from host.node.journal.waiting import WaitingMail
-from host.node.snapshot import QuestionImage
+from host.node.questions import QuestionImage, misfit, question_image
 
 RESULTS: Final[dict[type[Any], Result]] = {
     Committed: Result.COMMITTED,
@@ -104,6 +104,8 @@ class Stream:
         self.is_of_other_family = bool(family.ref) and family.ref != cell.family
         is_same = image.code == family.version and not self.is_of_other_family
         self.env: Any = family.load(cell.env) if is_same else family.adopt(cell.env, cell.interface)
+        if not is_same and (problem := misfit(family, self.configuration, self.env, cell.question)):
+            raise AdoptError(family.name, [problem])
         self.family: Any = bounded(family, cell.mailboxes)
         self.name = cell.name
         self.image = image
@@ -217,7 +219,7 @@ class Stream:
         self._run_by(resumed.code)
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
         answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
-        self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
+        self._finish(question.cause(self.family.boxes), question.at_ns, answers, resumed.result, resumed.outputs)
 
     @property
     def unacked(self) -> dict[tuple[str, int], deque[tuple[int, bytes]]]:
@@ -340,16 +342,7 @@ class Stream:
     def _stands(self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Any) -> QuestionImage:
         if not isinstance(question, Choose):
             raise Wrong(f"{self.name} stands at a roll, which is answered at once")
-        rest = (at_ns, answers, question.options, question.timeout_ns, _never(None))
-        if isinstance(cause, Delivery):
-            return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
-        return QuestionImage("", 0, b"", tuple((one.name, one.number) for one in cause.handles), *rest)
-
-    def _cause(self, question: QuestionImage) -> Delivery[Any] | Due:
-        if question.handles:
-            return Due(tuple(Handle(name, number) for name, number in question.handles))
-        box = self.family.boxes[question.mailbox]
-        return Delivery(question.sender, question.mailbox, box.decode(question.message))
+        return question_image(cause, at_ns, answers, question, _never(None))
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
         """What outputs mean for the stream; their checksum."""

@@ -52,7 +52,7 @@ def node() -> InlineNode:
 
 def moved(inline: InlineNode) -> InlineNode:
     """The same engines in another node."""
-    image, revived = read_snapshot(take_snapshot(inline.scheduler), "inline", load, {})
+    image, revived = read_snapshot(take_snapshot(inline.scheduler), "inline", load, {}.get)
     fresh = InlineNode(load, now_ns=inline.now_ns)
     fresh._numbers = inline._numbers
     fresh.received = inline.received
@@ -186,7 +186,7 @@ def test_another_family_takes_over_only_if_it_can() -> None:
     inline.add("recorder", RECORDER)
     first, *others = take_snapshot(inline.scheduler)
     with pytest.raises(AdoptError):
-        read_snapshot([first, *others], "inline", load, {"recorder": "engines_for_tests:COUNTER"})
+        read_snapshot([first, *others], "inline", load, {"recorder": "engines_for_tests:COUNTER"}.get)
     with pytest.raises(SnapshotError):
-        read_snapshot([first.replace(b"\x02", b"\x03", 1), *others], "inline", load, {})
+        read_snapshot([first.replace(b"\x02", b"\x03", 1), *others], "inline", load, {}.get)
     assert COUNTER.ref == "engines_for_tests:COUNTER"

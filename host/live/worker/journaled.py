@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import Declaration
+from engines.model import AdoptError, Declaration
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
@@ -374,7 +374,7 @@ def live_journaled(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLin
     """The life of a worker with a journal. One whose log cannot be used says why for each engine, and waits."""
     try:
         worker = JournaledWorker(channel, boot, own)
-    except (Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
+    except (AdoptError, Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
         _refuse(channel, boot, f"{boot.journal}: {error}")
     except Exception as error:
         _refuse(channel, boot, failure("", error).detail)

@@ -7,7 +7,7 @@ meant), the state (migrated, or converted without loss), mailbox states, stored 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .family import Family
 
 S = TypeVar("S")
+
+PLACES_SHOWN: Final = 5
+"""Fields named in a refusal; of more there is the number."""
 
 
 class AdoptError(Exception):
@@ -72,7 +75,10 @@ def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool)
         state: S = decoder(family.states)(raw)
         lost = list(_lost(raw, encode(state), "state"))
         if lost:
-            raise ValueError(f"the new state has no place for {', '.join(lost)}; give the family a migrate function")
+            raise ValueError(
+                f"the new state has no place for {_listed(lost)}; give the family a migrate function that says what "
+                "becomes of it (docs/guides/reloading.md, Back to an older version)"
+            )
         return state
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))
@@ -88,9 +94,10 @@ def _conforming(state: S, form: Any) -> S:
     try:
         read: S = decoder(form)(encode(state))
     except (msgspec.ValidationError, TypeError, NotImplementedError, ValueError, OverflowError) as error:
-        raise ValueError(f"migrate gave {type(state).__name__}: {error}") from error
+        raise ValueError(f"migrate gave {state!r:.200}: {error}") from error
     for where, given, wanted in _strays(state, read, type(state).__name__):
-        raise ValueError(f"migrate gave {where}: {given!r}, a {type(given).__name__}, not a {type(wanted).__name__}")
+        kinds = f"a {type(given).__name__}, not a {type(wanted).__name__}"
+        raise ValueError(f"migrate gave {where}: {given!r:.200}, {kinds}")
     return read
 
 
@@ -112,8 +119,9 @@ def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator
     for held in parts.mailboxes:
         mailbox = env.mailboxes[held.number]
         assert mailbox is not None
-        for lost in _lost(bytes(held.state), encode(mailbox.state), f"mailbox {held.number}"):
-            yield f"the new state of mailbox {held.number} has no place for {lost}"
+        lost = list(_lost(bytes(held.state), encode(mailbox.state), f"mailbox {held.number}"))
+        if lost:
+            yield f"the new state of mailbox {held.number} has no place for {_listed(lost)}"
 
 
 def _timer_problems(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Iterator[str]:
@@ -121,6 +129,11 @@ def _timer_problems(family: Family[Any, Any, Any, Any], env: Environment[Any]) -
     for name in env.timers:
         if name not in names:
             yield f"timer {name!r} is pending and no longer declared"
+
+
+def _listed(places: list[str]) -> str:
+    more = len(places) - PLACES_SHOWN
+    return ", ".join(places[:PLACES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _lost(before: bytes, after: bytes, where: str) -> Iterator[str]:

@@ -175,6 +175,7 @@ def test_a_state_that_grew_is_taken_over() -> None:
         (Old(3, "x"), Shrunk(0), "state.name"),
         (Inner(Map({"k": Old(1)})), InnerShrunk(), r"state.kept\[0\]\[1\].name"),
         (Old(3), Other(""), "missing required field `text`"),
+        (Inner(Map({str(n): Old(1) for n in range(9)})), InnerShrunk(), r"kept\[4\]\[1\].name and 4 more; give"),
     ],
 )
 def test_a_state_that_would_lose_something_is_refused(before: Any, after: Any, lost: str) -> None:

@@ -46,6 +46,7 @@ class Adoption(Generic[S]):
         new = family.interface()
         self._family = family
         self._problems = compatible(old, new)
+        self._timers = {timer.name for timer in family.timers}
         self._is_same_layout = old.get("state_layout") == new["state_layout"]
 
     def environment(self, dump: bytes) -> Environment[S]:
@@ -63,15 +64,23 @@ class Adoption(Generic[S]):
             env = assemble(family, parts, state)
         except (msgspec.ValidationError, ValueError) as error:
             raise AdoptError(family.name, [str(error)]) from error
-        problems = [*_mailbox_problems(parts, env), *_timer_problems(family, env)]
+        problems = [*_mailbox_problems(parts, env), *self._timer_problems(parts)]
         if problems:
             raise AdoptError(family.name, problems)
         return env
 
+    def _timer_problems(self, parts: EnvironmentDump) -> Iterator[str]:
+        for name, _, _ in parts.timers:
+            if name not in self._timers:
+                yield f"timer {name!r} is pending and no longer declared"
+
 
 def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:
     raw = bytes(parts.state)
-    if family.migrate is None or same:
+    if same:
+        kept: S = decoder(family.states)(raw)
+        return kept
+    if family.migrate is None:
         state: S = decoder(family.states)(raw)
         lost = list(_lost(raw, encode(state), "state"))
         if lost:
@@ -122,13 +131,6 @@ def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator
         lost = list(_lost(bytes(held.state), encode(mailbox.state), f"mailbox {held.number}"))
         if lost:
             yield f"the new state of mailbox {held.number} has no place for {_listed(lost)}"
-
-
-def _timer_problems(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Iterator[str]:
-    names = {timer.name for timer in family.timers}
-    for name in env.timers:
-        if name not in names:
-            yield f"timer {name!r} is pending and no longer declared"
 
 
 def _listed(places: list[str]) -> str:

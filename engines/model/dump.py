@@ -77,9 +77,9 @@ def dump_environment(env: Environment[Any]) -> bytes:
             FORMAT,
             msgspec.Raw(encode(env.state)),
             tuple(_dump_mailbox(number, held) for number, held in enumerate(env.mailboxes) if held is not None),
-            tuple((name, timer.number, timer.deadline_ns) for name, timer in env.timers.items()),
+            tuple((name, timer.number, timer.deadline_ns) for name, timer in env.timers.items()) if env.timers else (),
             env.acquaintances.keys(),
-            env.children.items(),
+            env.children.items() if env.children else (),
             env.timer_count,
         )
     )

@@ -7,7 +7,7 @@ it; and a problem that many engines have is told once, with their number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engines.model.interface import Interface, compatible
@@ -17,18 +17,25 @@ from host.node.routing import Resident
 Compared = dict[tuple[int, int], list[str]]
 """Texts by the identities of two interfaces, which the node holds on to meanwhile."""
 
+Alike = tuple[int, int, tuple[str, ...]]
+"""What engines have in common that have the same problems: both interfaces and their acquaintances."""
+
 
 def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]]) -> list[str]:
     """Why engines, with the interfaces a candidate has for them, cannot replace the running ones; empty when they
     can."""
-    taken_over: Compared = {}
     read: Compared = {}
+    known: dict[Alike, list[str]] = {}
     first: dict[str, str] = {}
     count: Counter[str] = Counter()
     for resident, interface in candidates:
         running = node.running.get(resident.name)
-        found = [] if running is None else _once(taken_over, running.interface, interface, compatible)
-        for text in (*found, *_unreadable(node, resident, interface, read)):
+        old = interface if running is None else running.interface
+        alike = (id(old), id(interface), resident.spec.acquaintances)
+        found = known.get(alike)
+        if found is None:
+            found = known[alike] = [*compatible(old, interface), *_unreadable(node, resident, interface, read)]
+        for text in found:
             first.setdefault(text, resident.name)
             count[text] += 1
     return [f"{first[text]}{_and_more(n - 1)}: {text}" for text, n in count.items()]
@@ -38,19 +45,15 @@ def _and_more(others: int) -> str:
     return f" (and {others} more)" if others else ""
 
 
-def _once(known: Compared, one: Interface, other: Interface, compare: Callable[..., Iterable[str]]) -> list[str]:
-    key = (id(one), id(other))
-    if key not in known:
-        known[key] = list(compare(one, other))
-    return known[key]
-
-
 def _unreadable(node: Node, resident: Resident, interface: Interface, known: Compared) -> Iterator[str]:
     """What acquaintances that the node file or a spawn names would read wrongly of what `resident` will send."""
     for other in resident.spec.acquaintances:
         reader = node.running.get(other)
         if reader is not None:
-            yield from (f"{other} {text}" for text in _once(known, interface, reader.interface, _misread))
+            pair = (id(interface), id(reader.interface))
+            if pair not in known:
+                known[pair] = list(_misread(interface, reader.interface))
+            yield from (f"{other} {text}" for text in known[pair])
 
 
 def _misread(sender: Interface, reader: Interface) -> Iterator[str]:

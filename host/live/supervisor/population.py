@@ -125,9 +125,13 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:
     """The engines of a slot, as they are to be born now."""
-    here = node.directory.in_slot(slot.number)
+    return births(node, node.directory.in_slot(slot.number))
+
+
+def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
+    """These engines, as they are to be born now."""
     parked = node.quarantine.parked()
-    return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in here]
+    return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in residents]
 
 
 def send_boot(

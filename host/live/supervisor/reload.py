@@ -107,7 +107,8 @@ class Reload:
         self._frozen_at_ns = 0
         self._old_ending = Ending()
         self._new_ending = Ending()
-        self._births = self._told([self._changed(birth) for birth in population.births_of(node, slot)])
+        told = self._told(node.directory.in_slot(slot.number))
+        self._births = [self._changed(birth) for birth in population.births(node, told)]
         self._page = new_control_page()
         try:
             self._new = population.bear(node, slot, "candidate")
@@ -253,7 +254,7 @@ class Reload:
         slot = self._slot
         slot.process = self._new
         self._change_directory()
-        parked = tuple(birth.spec.name for birth in population.births_of(self._node, slot) if birth.parked)
+        parked = tuple(self._node.quarantine.parked())
         self._new.send(Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self._new)
 
@@ -292,13 +293,13 @@ class Reload:
         if self._old is not None:
             self._old.send(packet)
 
-    def _told(self, births: list[Birth]) -> list[Birth]:
-        """Those births that the candidate needs to know: of a log all, else one a family, since it gets the engines
-        themselves from the old process."""
-        if any(birth.spec.durability != "volatile" for birth in births):
-            return births
-        own = [birth for birth in births if birth.spec.name == self._engine]
-        return list({birth.spec.family: birth for birth in (*births, *own)}.values())
+    def _told(self, residents: tuple[Resident, ...]) -> tuple[Resident, ...]:
+        """Those that the candidate needs to know before it gets the engines themselves: of a log all, else one a
+        family, and the engine that is reloaded, which may have another family from now on."""
+        if any(resident.spec.durability != "volatile" for resident in residents):
+            return residents
+        of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
+        return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
     def _changed(self, birth: Birth) -> Birth:
         if birth.spec.name != self._engine:

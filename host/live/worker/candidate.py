@@ -160,11 +160,12 @@ def _own_page(descriptors: list[int]) -> ControlPage:
 
 @contextmanager
 def _nothing_to_collect() -> Iterator[None]:
-    """While engines are made, which all stay: the collector would look at them again and again."""
+    """While engines are made, which all stay: the collector would look at them again and again, so it never does."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

@@ -27,10 +27,10 @@ from engines_for_tests import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.model import AdoptError, Ref
+from engines.model import AdoptError, Ref, encode
 from host.config.spec import MailboxSpec
 from host.node.inline import InlineNode
-from host.node.snapshot import SnapshotError, read_snapshot, revive, take_snapshot
+from host.node.snapshot import CELLS_PER_PART, SnapshotError, read_snapshot, revive, take_snapshot
 
 SECOND = 1_000_000_000
 
@@ -190,3 +190,17 @@ def test_another_family_takes_over_only_if_it_can() -> None:
     with pytest.raises(SnapshotError):
         read_snapshot([first.replace(b"\x02", b"\x03", 1), *others], "inline", load, {}.get)
     assert COUNTER.ref == "engines_for_tests:COUNTER"
+
+
+def test_a_snapshot_costs_what_its_states_take() -> None:
+    """False if what engines of one family have in common is made or written for each of them."""
+    inline = InlineNode(load)
+    count = 3 * CELLS_PER_PART
+    for number in range(count):
+        inline.add(f"recorder-{number:04}", RECORDER)
+    _, first, *others = take_snapshot(inline.scheduler)
+    one_interface = len(encode(RECORDER.interface()))
+    assert len(others) == 2
+    assert all(len(part) < len(first) - one_interface // 2 for part in others)
+    assert RECORDER.interface() is RECORDER.interface()
+    assert len(moved(inline).scheduler.cells) == count

@@ -7,7 +7,7 @@ meant), the state (migrated, or converted without loss), mailbox states, stored 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+PLACES_SHOWN: Final = 5
+"""Fields named in a refusal; of more there is the number."""
+
 
 class AdoptError(Exception):
     """A version that cannot take over; `problems` say why, a sentence each. The old engine is untouched."""
@@ -32,42 +35,64 @@ class AdoptError(Exception):
         self.problems = tuple(problems)
 
 
-def adopt_environment(family: Family[Any, Any, S, Any], dump: bytes, old: Interface) -> Environment[S]:
-    """The environment of a dump by the version with interface `old`, for this version.
+class Adoption(Generic[S]):
+    """One version of a family against one earlier interface: compared once, then used for each engine.
 
     A state whose layout is the old one is taken as it is. Otherwise `migrate` gets it as builtins; without `migrate` it
     must convert to the new type with nothing left over.
-
-    Raises:
-        AdoptError: interface, state, mailbox state, stored message or timer does not fit, or `migrate` raised.
     """
-    new = family.interface()
-    problems = compatible(old, new)
-    if problems:
-        raise AdoptError(family.name, problems)
-    try:
-        parts = read_dump(dump)
-        state = _state(family, parts, same=old.get("state_layout") == new["state_layout"])
-        env = assemble(family, parts, state)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise AdoptError(family.name, [str(error)]) from error
-    problems = [*_mailbox_problems(parts, env), *_timer_problems(family, env)]
-    if problems:
-        raise AdoptError(family.name, problems)
-    return env
+
+    def __init__(self, family: Family[Any, Any, S, Any], old: Interface) -> None:
+        self.old = old
+        new = family.interface()
+        self._family = family
+        self._problems = compatible(old, new)
+        self._timers = {timer.name for timer in family.timers}
+        self._is_same_layout = old.get("state_layout") == new["state_layout"]
+
+    def environment(self, dump: bytes) -> Environment[S]:
+        """The environment of a dump by the earlier version.
+
+        Raises:
+            AdoptError: interface, state, mailbox state, stored message or timer does not fit, or `migrate` raised.
+        """
+        family = self._family
+        if self._problems:
+            raise AdoptError(family.name, self._problems)
+        try:
+            parts = read_dump(dump)
+            state = _state(family, parts, same=self._is_same_layout)
+            env = assemble(family, parts, state)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise AdoptError(family.name, [str(error)]) from error
+        problems = [*_mailbox_problems(parts, env), *self._timer_problems(parts)]
+        if problems:
+            raise AdoptError(family.name, problems)
+        return env
+
+    def _timer_problems(self, parts: EnvironmentDump) -> Iterator[str]:
+        for name, _, _ in parts.timers:
+            if name not in self._timers:
+                yield f"timer {name!r} is pending and no longer declared"
 
 
 def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:
     raw = bytes(parts.state)
-    if family.migrate is None or same:
+    if same:
+        kept: S = decoder(family.states)(raw)
+        return kept
+    if family.migrate is None:
         state: S = decoder(family.states)(raw)
-        lost = list(_lost(msgspec.msgpack.decode(raw), msgspec.msgpack.decode(encode(state)), "state"))
+        lost = list(_lost(raw, encode(state), "state"))
         if lost:
-            raise ValueError(f"the new state has no place for {', '.join(lost)}; give the family a migrate function")
+            raise ValueError(
+                f"the new state has no place for {_listed(lost)}; give the family a migrate function that says what "
+                "becomes of it (docs/guides/reloading.md, Back to an older version)"
+            )
         return state
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))
-    except Exception as error:
+    except BaseException as error:  # as of rules: sys.exit is an error of the function, not an end of the process
         raise ValueError(f"migrate raised {type(error).__name__}: {error}") from error
     if type(state) not in family.state_types:
         raise ValueError(f"migrate gave {type(state).__name__}, which is not the state's type")
@@ -82,29 +107,33 @@ def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator
     for held in parts.mailboxes:
         mailbox = env.mailboxes[held.number]
         assert mailbox is not None
-        before, after = (msgspec.msgpack.decode(raw) for raw in (bytes(held.state), encode(mailbox.state)))
-        for lost in _lost(before, after, f"mailbox {held.number}"):
-            yield f"the new state of mailbox {held.number} has no place for {lost}"
+        lost = list(_lost(bytes(held.state), encode(mailbox.state), f"mailbox {held.number}"))
+        if lost:
+            yield f"the new state of mailbox {held.number} has no place for {_listed(lost)}"
 
 
-def _timer_problems(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Iterator[str]:
-    names = {timer.name for timer in family.timers}
-    for name in env.timers:
-        if name not in names:
-            yield f"timer {name!r} is pending and no longer declared"
+def _listed(places: list[str]) -> str:
+    more = len(places) - PLACES_SHOWN
+    return ", ".join(places[:PLACES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _lost(before: Any, after: Any, where: str) -> Iterator[str]:
+def _lost(before: bytes, after: bytes, where: str) -> Iterator[str]:
+    """What of an encoded value is missing in another one."""
+    if before != after:
+        yield from _missing(msgspec.msgpack.decode(before), msgspec.msgpack.decode(after), where)
+
+
+def _missing(before: Any, after: Any, where: str) -> Iterator[str]:
     """What of `before`, as builtins, is missing in `after`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             if key in after:
-                yield from _lost(value, after[key], f"{where}.{key}")
+                yield from _missing(value, after[key], f"{where}.{key}")
             else:
                 yield f"{where}.{key}"
     elif isinstance(before, list) and isinstance(after, list):
         for place, value in enumerate(before):
             if place < len(after):
-                yield from _lost(value, after[place], f"{where}[{place}]")
+                yield from _missing(value, after[place], f"{where}[{place}]")
             else:
                 yield f"{where}[{place}]"

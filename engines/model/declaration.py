@@ -45,6 +45,8 @@ class Declaration(Generic[A_co, C, E]):
     place: Place
     version: str
     files: tuple[str, ...]
+    _interface: dict[str, Any] | None = None
+    """Of this version; made when it is first asked for."""
 
     def _declare(
         self, name: str, config: Any, accepts: Any, emits: Any, boxes: Sequence[Box[Any, Any]], place: Place
@@ -79,6 +81,7 @@ class Declaration(Generic[A_co, C, E]):
     def loaded(self, ref: str, version: str, files: tuple[str, ...]) -> None:
         """Called once by `load_family`: the reference, the digest of the sources, and which files these were."""
         self._ref, self.version, self.files = ref, version, files
+        self._interface = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -126,5 +126,7 @@ class Device(Declaration[A_co, C, E]):
     twin: Family[Any, C, Any, E] | None
 
     def interface(self) -> dict[str, Any]:
-        """The outside of the device as plain data; see `interface`."""
-        return interface_of(self)
+        """The outside of the device as plain data, made once and not to be changed; see `interface`."""
+        if self._interface is None:
+            self._interface = interface_of(self)
+        return self._interface

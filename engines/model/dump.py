@@ -15,7 +15,7 @@ Layout, an array in this order:
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 FORMAT: Final = 1
+
+NONE: Final[Map[Any, Any]] = Map()
+"""Most engines have no timers and no children; thousands of siblings know their parent alone."""
+
+KNOWN_MAX: Final = 256
+"""Sets of acquaintances that are made once for all engines that have them."""
 
 
 class StoredDump(msgspec.Struct, frozen=True, array_like=True):
@@ -71,9 +77,9 @@ def dump_environment(env: Environment[Any]) -> bytes:
             FORMAT,
             msgspec.Raw(encode(env.state)),
             tuple(_dump_mailbox(number, held) for number, held in enumerate(env.mailboxes) if held is not None),
-            tuple((name, timer.number, timer.deadline_ns) for name, timer in env.timers.items()),
+            tuple((name, timer.number, timer.deadline_ns) for name, timer in env.timers.items()) if env.timers else (),
             env.acquaintances.keys(),
-            env.children.items(),
+            env.children.items() if env.children else (),
             env.timer_count,
         )
     )
@@ -105,9 +111,14 @@ def assemble(family: Family[Any, Any, S, Any], parts: EnvironmentDump, state: S)
             for one in held.stored
         )
         cluster[held.number] = Mailbox(decoder(box.states)(bytes(held.state)), stored, held.count)
-    timers = Map((name, Pending(number, deadline_ns)) for name, number, deadline_ns in parts.timers)
-    known = Map((name, None) for name in parts.acquaintances)
-    return Environment(state, tuple(cluster), timers, known, Map(parts.children), parts.timer_count)
+    timers = Map((name, Pending(n, deadline_ns)) for name, n, deadline_ns in parts.timers) if parts.timers else NONE
+    children = Map(parts.children) if parts.children else NONE
+    return Environment(state, tuple(cluster), timers, _known(parts.acquaintances), children, parts.timer_count)
+
+
+@lru_cache(KNOWN_MAX)
+def _known(names: tuple[str, ...]) -> Map[str, None]:
+    return Map((name, None) for name in names)
 
 
 @cache

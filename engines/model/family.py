@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
-from .adopt import adopt_environment
+from .adopt import Adoption
 from .blob import Blob
 from .box import Box
 from .conform import conform
@@ -128,6 +128,8 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     rule_list: tuple[Rule[Any, Any, Any, Any], ...]
     plan: Mapping[type[Any], Plan]
     timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
+    _adoption: Adoption[S] | None = None
+    """For the earlier interface that was met last: engines of one version come one after another."""
     hidden: frozenset[type[Any]] = frozenset()
     """Messages taken from the engine itself alone; see `compose`."""
 
@@ -138,6 +140,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
             DefinitionError: everything that is wrong with it, each with file and line.
         """
         self.rule_list = rules
+        self._interface = None
         check_family(self)
         held = [self.states, *(box.states for box in self.boxes.values()), *self.accepts_types]
         self.holds_blobs = any(mentions(form, Blob) for form in held)
@@ -154,8 +157,8 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         """
         boxes = {number: self.boxes[number].bounded(bound) for number, bound in stored_max.items()}
         twin = copy(self)
-        twin.loaded(self.ref, self.version, self.files)
         twin.boxes = self.boxes | boxes
+        twin.loaded(self.ref, self.version, self.files)
         return twin
 
     def under_old_rules(self) -> Self:
@@ -176,8 +179,13 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     def adopt(self, dump: bytes, old_interface: dict[str, Any]) -> Environment[S]:
         """The environment of a dump by an earlier version, for this one. Raises AdoptError, with every reason it
         finds."""
-        return adopt_environment(self, dump, old_interface)
+        adoption = self._adoption
+        if adoption is None or adoption.old is not old_interface:
+            adoption = self._adoption = Adoption(self, old_interface)
+        return adoption.environment(dump)
 
     def interface(self) -> dict[str, Any]:
-        """The outside of the family as plain data; see `interface`."""
-        return interface_of(self)
+        """The outside of the family as plain data, made once and not to be changed; see `interface`."""
+        if self._interface is None:
+            self._interface = interface_of(self)
+        return self._interface

@@ -214,7 +214,7 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
                 roots = ", ".join((*_finder.roots, *_engines_folders()))
                 raise LoadError(ref, f"there is no module {error.name} below the code roots ({roots})") from error
             raise _import_error(ref, error) from error
-        except Exception as error:
+        except BaseException as error:  # sys.exit in a module is its mistake too, and no way to end a process of ours
             raise _import_error(ref, error) from error
     if not _finder.covers(module.__file__ or ""):
         raise LoadError(
@@ -233,7 +233,7 @@ def _quiet_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
-def _import_error(ref: str, error: Exception) -> LoadError:
+def _import_error(ref: str, error: BaseException) -> LoadError:
     """What went wrong while importing, at the innermost place below the roots."""
     if isinstance(error, DefinitionError):
         first = error.problems[0]

@@ -88,3 +88,11 @@ def _nested(value: Any) -> bool:
     if isinstance(value, dict):
         return bool(value)
     return isinstance(value, list | tuple) and any(isinstance(v, dict | list | tuple) and v for v in value)
+
+
+def other_code_note(item: dict[str, object]) -> list[str]:
+    """A line about turns of a journal that another version than the one here made; none when there are none."""
+    other = item.get("other_code")
+    if not isinstance(other, list) or not other:
+        return []
+    return [f"some turns were made by other code: {', '.join(map(str, other))}"]

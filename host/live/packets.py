@@ -8,7 +8,8 @@ file raises `Closed`; what the peer sent before it died is still received first,
 
 A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: what goes over the socket is `OUTSIZED`,
 and the file's descriptor behind the packet's own. A payload that is large as a rule has a file to itself:
-`memory_file`, `read_memory_file`.
+`memory_file`, `read_memory_file`; one that is made and read piece by piece is a file of parts, each behind its length:
+`memory_file_of_parts`, `read_parts`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import fcntl
 import os
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -45,6 +47,7 @@ MEMORY_FILE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEA
 _NOT_NOW: Final = frozenset({errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS})
 """Short of memory, or too many descriptors of a user are on their way (`RLIMIT_NOFILE`): somebody has to read first."""
 
+_LENGTH: Final = struct.Struct("=Q")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _encode = msgspec.msgpack.Encoder().encode
 _TO_WORKER: Final = msgspec.msgpack.Decoder(wire.ToWorker)
@@ -234,26 +237,56 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
 
 def memory_file(content: bytes, name: str = "enginehost-payload") -> int:
     """A descriptor of an unnamed memory file that holds `content` and cannot change any more. The caller closes it."""
+    return _sealed_file([content], name)
+
+
+def memory_file_of_parts(parts: Iterable[bytes]) -> int:
+    """As `memory_file`, for `read_parts`. Each part is written before the next is asked for.
+
+    Raises what `parts` raises; there is no file then.
+    """
+    return _sealed_file((piece for part in parts for piece in (_LENGTH.pack(len(part)), part)), "enginehost-parts")
+
+
+def _sealed_file(pieces: Iterable[bytes], name: str) -> int:
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, MEMORY_FILE_SEALS)
+    try:
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, MEMORY_FILE_SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
 def read_memory_file(descriptor: int) -> bytes:
     """All of a memory file, from its start, whatever the descriptor's position. Does not close it."""
-    size = os.fstat(descriptor).st_size
-    parts: list[bytes] = []
-    offset = 0
+    return _piece(descriptor, 0, os.fstat(descriptor).st_size)
+
+
+def read_parts(descriptor: int) -> Iterator[bytes]:
+    """The parts of a memory file, one after another. Does not close it. Raises `Broken` where it is cut."""
+    size, offset = os.fstat(descriptor).st_size, 0
     while offset < size:
-        part = os.pread(descriptor, size - offset, offset)
-        if not part:
-            raise Broken(f"memory file: {offset} of {size} bytes")
-        parts.append(part)
-        offset += len(part)
-    return b"".join(parts)
+        (length,) = _LENGTH.unpack(_piece(descriptor, offset, _LENGTH.size))
+        yield _piece(descriptor, offset + _LENGTH.size, length)
+        offset += _LENGTH.size + length
+
+
+def _piece(descriptor: int, offset: int, length: int) -> bytes:
+    """Bytes of a file; a single read returns at most 2 GiB."""
+    pieces: list[bytes] = []
+    left = length
+    while left:
+        piece = os.pread(descriptor, left, offset + length - left)
+        if not piece:
+            raise Broken(f"memory file: {length - left} of {length} bytes at {offset}")
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _outsized(descriptors: list[int]) -> bytes:

@@ -60,10 +60,11 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Boot(Packet):
-    """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [control page].
+    """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [keep, page].
 
     `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
-    of giving birth at once; it gets its descriptors with `Go`. `spawned`: whether children live beside their parent,
+    of giving birth at once; it gets these descriptors with `Go`, and with `Boot` [control page], one of its own, which
+    names the family or the engine it is at. `spawned`: whether children live beside their parent,
     or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
@@ -182,11 +183,14 @@ class Lose(Packet):
 
 
 class Freeze(Packet):
-    """Stop at the next boundary, outputs released, and hand out the engines: answered by `Frozen`."""
+    """Stop at the next boundary, outputs released, and hand out the engines.
+
+    Answered by `AtBoundary`, then by `Frozen` or `Failed`.
+    """
 
 
 class Thaw(Packet):
-    """The reload is off: go on as if nothing had been."""
+    """The reload is off: go on as if nothing had been. A snapshot under way is given up."""
 
 
 class Adopt(Packet):
@@ -377,8 +381,12 @@ class Poisoned(Packet):
     detail: str
 
 
+class AtBoundary(Packet):
+    """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
+
+
 class Frozen(Packet):
-    """Answer to `Freeze`: stopped at a boundary. Descriptor: [snapshot]."""
+    """Second answer to `Freeze`. Descriptor: [snapshot], the parts that `host.node.snapshot` says."""
 
     queued: int
 
@@ -418,6 +426,7 @@ ToSupervisor = (
     | Poisoned
     | Rested
     | Reply
+    | AtBoundary
     | Frozen
     | Adopted
     | Event

@@ -106,7 +106,7 @@ class Cell:
         mailboxes: Mapping[int, MailboxSpec],
     ) -> None:
         self.name = configuration.name
-        self.family: Any = _bounded(family, mailboxes)
+        self.family: Any = bounded(family, mailboxes)
         self.configuration = configuration
         self.env: Any = env
         self.inboxes = {number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in self.family.boxes.items()}
@@ -172,7 +172,7 @@ class Cell:
             del self.marks[next(iter(self.marks))]
 
 
-def _bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
+def bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
     """The family, with the bounds of stored messages that the node file gives: `step` knows one bound only."""
     if not mailboxes:
         return family

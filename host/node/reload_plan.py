@@ -6,12 +6,13 @@ may touch the lanes, so the slot passes from one to the other over the death of 
 | stage     | runs | holds the state | then                                                |
 |-----------|------|-----------------|-----------------------------------------------------|
 | importing | old  | old             | new says what it would run; interfaces are compared |
-| freezing  | old  | old             | old stops at a boundary and hands out a snapshot    |
+| freezing  | old  | old             | old stops at a boundary and says so                 |
+| dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
 | retiring  | none | new             | old leaves; the new version is in force from here   |
 | going     | new  | new             | new has the slot and says so                        |
 
-Crash points. Up to `freezing` the death of old is an ordinary crash, the candidate is killed. In `adopting` the
+Crash points. Up to `dumping` the death of old is an ordinary crash, the candidate is killed. In `adopting` the
 snapshot outlives old, so new carries on, and only if it fails too the slot starts again from the initial state. Up to
 `adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had been. In `retiring` old
 has been told to leave and cannot be asked back: if new dies, the slot starts again with the new version once old is
@@ -24,7 +25,7 @@ from typing import Final, Literal
 
 import msgspec
 
-Stage = Literal["importing", "freezing", "adopting", "retiring", "going", "over"]
+Stage = Literal["importing", "freezing", "dumping", "adopting", "retiring", "going", "over"]
 Command = Literal["freeze", "thaw", "adopt", "retire", "kill_old", "go", "kill_new", "restart", "restart_with_new"]
 Verdict = Literal["switched", "refused", "crashed"]
 
@@ -35,8 +36,12 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+class Halted(msgspec.Struct, frozen=True):
+    """Old stopped at a boundary and is at its snapshot."""
+
+
 class Stopped(msgspec.Struct, frozen=True):
-    """Old stopped at a boundary, the snapshot is in our hands."""
+    """The snapshot of old is in our hands."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ class Late(msgspec.Struct, frozen=True):
     """The deadline of the stage has passed."""
 
 
-Happening = Checked | Stopped | Loaded | Went | NewFailed | OldEnded | Late
+Happening = Checked | Halted | Stopped | Loaded | Went | NewFailed | OldEnded | Late
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -92,6 +97,8 @@ def advance(plan: Plan, happening: Happening) -> Step:
             return _while_importing(plan, happening)
         case "freezing":
             return _while_freezing(plan, happening)
+        case "dumping":
+            return _while_dumping(plan, happening)
         case "adopting":
             return _while_adopting(plan, happening)
         case "retiring":
@@ -100,6 +107,21 @@ def advance(plan: Plan, happening: Happening) -> Step:
             return _while_going(plan, happening)
         case "over":
             return Step(plan)
+
+
+def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str:
+    """Why the new process cannot go on, as it ended by itself in `stage`; `at` is the family or engine it was at."""
+    how = f"was killed by {signal}" if signal else "ended" if code is None else f"exited with code {code}"
+    match stage:
+        case "importing":
+            where = f"while importing {at}" if at else "before it imported anything"
+        case "adopting":
+            where = f"while migrating engine {at}" if at else "before it migrated anything"
+        case "freezing" | "dumping":
+            where = "while it waited for the state"
+        case _:
+            where = "before it ran"
+    return f"the new process {how} {where}"
 
 
 def _while_importing(plan: Plan, happening: Happening) -> Step:
@@ -120,12 +142,26 @@ def _while_importing(plan: Plan, happening: Happening) -> Step:
 
 def _while_freezing(plan: Plan, happening: Happening) -> Step:
     match happening:
+        case Halted():
+            return Step(Plan("dumping"))
+        case NewFailed(reason):
+            return _refuse(reason, "kill_new", "thaw")
+        case Late():
+            return _refuse("the engine did not reach a boundary in time", "kill_new", "thaw")
+        case OldEnded():
+            return _crash("the old process ended", "kill_new", "restart")
+        case _:
+            return Step(plan)
+
+
+def _while_dumping(plan: Plan, happening: Happening) -> Step:
+    match happening:
         case Stopped():
             return Step(Plan("adopting"), ("adopt",))
         case NewFailed(reason):
             return _refuse(reason, "kill_new", "thaw")
         case Late():
-            return _refuse("the engine did not reach a boundary in time", "kill_new", "thaw")
+            return _refuse("the state was not handed out in time", "kill_new", "thaw")
         case OldEnded():
             return _crash("the old process ended", "kill_new", "restart")
         case _:

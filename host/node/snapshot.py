@@ -5,6 +5,9 @@ has run or is parked. Messages are encoded, so the process that reads it needs n
 in two steps, because the reader may not touch the slot before the writer is gone: `read` converts and migrates, and
 can fail; `revive` puts the result into a scheduler, and cannot.
 
+It is written in parts, so that its writer can do something else between two of them, and its cost is that of the states
+in it: what engines of one family have in common, their interface, is written once.
+
 A driver's own state is its own business: a device begins anew, with the mail and the streams of the one before it.
 What is not in it: routes (asked for again; what is held waits for them) and what the report still had to tell.
 """
@@ -12,32 +15,27 @@ What is not in it: routes (asked for again; what is held waits for them) and wha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, Literal
 
 import msgspec
 
-from engines.model import (
-    Choose,
-    Configuration,
-    Declaration,
-    Delivery,
-    Due,
-    Environment,
-    Family,
-    Handle,
-    encode,
-)
+from engines.model import AdoptError, Configuration, Declaration, Environment, Family, encode
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
-from host.node.cell import Cell, Suspension
+from host.node.cell import Cell
 from host.node.early import Letterbox
 from host.node.mailbox import Batch
+from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
 from host.node.way import Way
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+
+CELLS_PER_PART: Final = 256
+"""Some milliseconds, where states are small."""
 
 
 class BatchImage(msgspec.Struct, frozen=True, array_like=True):
@@ -49,20 +47,6 @@ class BatchImage(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     first_n: int
     payloads: list[bytes]
-
-
-class QuestionImage(msgspec.Struct, frozen=True, array_like=True):
-    """A transition that stands at a choice: a message, or timers as (name, number)."""
-
-    sender: str
-    mailbox: int
-    message: bytes
-    handles: tuple[tuple[str, int], ...]
-    at_ns: int
-    answers: tuple[Any, ...]
-    options: tuple[str, ...]
-    timeout_ns: int | None
-    deadline_ns: int
 
 
 class CellImage(msgspec.Struct, frozen=True, array_like=True):
@@ -89,13 +73,20 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):
-    """A slot. `stops` are the names that want nothing for now, with their slots."""
+    """The first part of a snapshot: a slot without its engines. `stops` are the names that want nothing for now, with
+    their slots."""
 
     format: int
-    cells: list[CellImage]
     ended: list[str]
     stops: dict[str, int]
     early: list[Letterbox]
+
+
+class CellsImage(msgspec.Struct, frozen=True, array_like=True):
+    """Any other part: engines, whose `interface` is empty, and by family those interfaces that no part before had."""
+
+    cells: list[CellImage]
+    interfaces: dict[str, dict[str, Any]]
 
 
 class Revived(msgspec.Struct, frozen=True):
@@ -107,33 +98,48 @@ class Revived(msgspec.Struct, frozen=True):
     image: CellImage
 
 
+Families = Callable[[str], str | None]
+"""The reference under which an engine goes on, None for its own; called right before it is made."""
+
+
 class SnapshotError(Exception):
     """The engines of a snapshot cannot go on with these families: which, and why."""
 
 
-def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> bytes:
-    """All engines of the slot, between two cycles; those that are in it."""
-    image = SlotImage(
-        FORMAT,
-        [cell_image(cell) for cell in scheduler.outbox.senders() if is_in(cell)],
-        list(scheduler.ended),
-        dict(scheduler.outbox.stops),
-        scheduler.arrivals.early.waiting(),
-    )
-    return msgspec.msgpack.encode(image)
+def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> Iterator[bytes]:
+    """All engines of the slot, those that are in it, as the parts of a snapshot. No cycle may run before the last."""
+    outbox = scheduler.outbox
+    early = scheduler.arrivals.early.waiting()
+    yield msgspec.msgpack.encode(SlotImage(FORMAT, list(scheduler.ended), dict(outbox.stops), early))
+    written: set[str] = set()
+    senders = iter([cell for cell in outbox.senders() if is_in(cell)])
+    while cells := list(islice(senders, CELLS_PER_PART)):
+        images = [cell_image(cell) for cell in cells]
+        interfaces = {cell.family.ref: cell.family.interface() for cell in cells if cell.family.ref not in written}
+        written.update(interfaces)
+        yield msgspec.msgpack.encode(CellsImage(images, interfaces))
 
 
 def read_snapshot(
-    snapshot: bytes, node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Mapping[str, str]
+    parts: Iterable[bytes], node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Families
 ) -> tuple[SlotImage, list[Revived]]:
-    """The engines of a snapshot, each under the reference `families` names for it, or its own.
+    """The engines of a snapshot, each under the reference that `families` has for it, or its own.
 
     Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. Nothing is changed by a failure.
     """
-    image = msgspec.msgpack.decode(snapshot, type=SlotImage)
+    first, *others = parts
+    image = _FIRST.decode(first)
     if image.format != FORMAT:
         raise SnapshotError(f"snapshot of format {image.format}; this reads format {FORMAT}")
-    return image, [_revived(cell, node, load(families.get(cell.name, cell.family))) for cell in image.cells]
+    interfaces: dict[str, dict[str, Any]] = {}
+    revived = []
+    for part in others:
+        read = _OTHER.decode(part)
+        interfaces.update(read.interfaces)
+        for cell in read.cells:
+            family = load(families(cell.name) or cell.family)
+            revived.append(_revived(cell, node, family, interfaces[cell.family]))
+    return image, revived
 
 
 def revive(
@@ -155,14 +161,14 @@ def revive(
 
 
 def cell_image(cell: Cell) -> CellImage:
-    """One engine, between two cycles."""
+    """One engine, between two cycles, without its interface."""
     configuration = cell.configuration
     return CellImage(
         cell.name,
         configuration.parent,
         configuration.birth,
         cell.family.ref,
-        cell.family.interface(),
+        {},
         plain(configuration.params),
         b"" if cell.env is None else cell.family.dump(cell.env),
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
@@ -172,7 +178,7 @@ def cell_image(cell: Cell) -> CellImage:
         cell.ways_from_n,
         {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()},
         tuple(cell.told),
-        None if cell.suspension is None else _question_image(cell.suspension),
+        None if cell.suspension is None else question_image(*msgspec.structs.astuple(cell.suspension)),
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
         cell.is_ended,
         cell.poison,
@@ -185,20 +191,16 @@ def _batch_image(mailbox: int, batch: Batch) -> BatchImage:
     return BatchImage(batch.arrival, mailbox, batch.sender, batch.epoch, batch.first_n + batch.position, payloads)
 
 
-def _question_image(suspension: Suspension) -> QuestionImage:
-    cause, question = suspension.cause, suspension.question
-    rest = (suspension.at_ns, suspension.answers, question.options, question.timeout_ns, suspension.deadline_ns)
-    if isinstance(cause, Delivery):
-        return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
-    return QuestionImage("", 0, b"", tuple((handle.name, handle.number) for handle in cause.handles), *rest)
-
-
-def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any]) -> Revived:
+def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any]) -> Revived:
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
     if bool(image.env) != isinstance(family, Family):
         raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
-    env = family.adopt(image.env, image.interface) if isinstance(family, Family) else None
+    env = None
+    if isinstance(family, Family):
+        env = family.adopt(image.env, old_interface)
+        if problem := misfit(family, configuration, env, image.question):
+            raise AdoptError(family.name, [problem])
     return Revived(family, configuration, env, image)
 
 
@@ -215,21 +217,14 @@ def fill(cell: Cell, image: CellImage) -> None:
     for target, queue in image.held.items():
         cell.held[target] = deque((mailbox, msgspec.Raw(payload)) for mailbox, payload in queue)
     cell.told = frozenset(image.told)
-    cell.is_stopping = bool(image.told) or any(inbox.says_stop for inbox in cell.inboxes.values())
+    waits = bool(image.waiting) and any(inbox.says_stop for inbox in cell.inboxes.values())
+    cell.is_stopping = bool(image.told) or waits
     cell.handled, cell.received, cell.sent, cell.failed, cell.ignored = image.counters
     cell.is_ended = image.is_ended
     cell.poison = image.poison
     if image.question is not None:
-        cell.suspension = _suspension(cell, image.question)
+        cell.suspension = suspension_of(image.question, cell.family.boxes)
 
 
-def _suspension(cell: Cell, image: QuestionImage) -> Suspension:
-    cause: Delivery[Any] | Due
-    if image.handles:
-        cause = Due(tuple(Handle(name, number) for name, number in image.handles))
-    else:
-        cause = Delivery(image.sender, image.mailbox, cell.inboxes[image.mailbox].box.decode(image.message))
-    question: Choose[Any]
-    timeout_ns = image.timeout_ns
-    question = Choose(image.options) if timeout_ns is None else Choose(image.options, timeout_ns)
-    return Suspension(cause, image.at_ns, image.answers, question, image.deadline_ns)
+_FIRST: Final = msgspec.msgpack.Decoder(SlotImage)
+_OTHER: Final = msgspec.msgpack.Decoder(CellsImage)

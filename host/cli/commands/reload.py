@@ -31,7 +31,7 @@ def command(engine: str, to: str | None, timeout: int) -> None:
     if to is not None and not REFERENCE.fullmatch(to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
     args = {"engine": engine, "to": to, "timeout_ns": timeout}
-    show(ask("reload", args, timeout_ns=timeout + MARGIN_NS), render_reloads)
+    show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)
 
 
 def render_reloads(items: Items) -> str:
@@ -40,12 +40,13 @@ def render_reloads(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    pause, queued, shared = item.get("pause_ns"), item.get("queued"), item.get("shared_with")
+    pause, queued, named, shared = (item.get(key) for key in ("pause_ns", "queued", "shared_with", "shared"))
     parts = [f"{item['engine']}: {item.get('from')} -> {item.get('to')}"]
     if isinstance(pause, int):
         parts.append(f"pause {show_duration(pause)}")
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
-    if isinstance(shared, list) and shared:
-        parts.append(f"paused with it: {', '.join(map(str, shared))}")
+    if isinstance(named, list) and named and isinstance(shared, int):
+        more = f" and {show_count(shared - len(named))} more" if shared > len(named) else ""
+        parts.append(f"paused with it: {', '.join(map(str, named))}{more}")
     return ", ".join(parts)

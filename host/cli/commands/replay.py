@@ -9,7 +9,7 @@ import click
 from host.cli.journals import log_with, named_logs, told
 from host.cli.output import Items, emit
 from host.cli.settings import common
-from host.cli.table import render_tree
+from host.cli.table import other_code_note, render_tree
 from host.cli.units import show_time
 
 
@@ -51,12 +51,7 @@ def _state(item: dict[str, object]) -> str:
     moment = show_time(time) if isinstance(time, int) and time else "-"
     head = f"{item['engine']}  {item['family']}  turn {item['turn']}  at {moment}"
     shown = {k: item[k] for k in ("state", "mailboxes", "timers", "waiting", "unacked", "question") if item.get(k)}
-    other = item.get("other_code")
-    note = (
-        [f"  some turns were made by other code: {', '.join(map(str, other))}"]
-        if isinstance(other, list) and other
-        else []
-    )
+    note = [f"  {line}" for line in other_code_note(item)]
     if item.get("diverged"):
         note.append(f"  this is not the state it was: {item['diverged']}")
     if item.get("from_turn"):

@@ -8,7 +8,7 @@ from host.cli.engines import complete_engine
 from host.cli.output import Items, emit
 from host.cli.session import ask, show
 from host.cli.settings import common
-from host.cli.table import render_tree
+from host.cli.table import other_code_note, render_tree
 from host.cli.units import show_time
 
 
@@ -49,7 +49,8 @@ def diff(engine: str, journal: str | None, first: int, second: int) -> None:
 
 def render_differences(items: Items) -> str:
     """A line a place."""
-    return "\n".join(f"{i['where']}: {i['from']} -> {i['to']}" for i in items) or "nothing is different"
+    lines = [f"{i['where']}: {i['from']} -> {i['to']}" for i in items]
+    return "\n".join([*lines, *other_code_note(items[0])]) if lines else "nothing is different"
 
 
 def render_states(items: Items) -> str:

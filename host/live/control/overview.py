@@ -7,6 +7,7 @@ debugger), else `busy`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from host.live.control.rates import Sample
@@ -42,23 +43,28 @@ async def list_engines(node: Node) -> list[dict[str, Any]]:
     """The items of `ps`, in the order in which the engines came."""
     slots = [slot for slot in node.slots.values() if slot.process is not None]
     replies = await node.queries.ask_all((s.process for s in slots if s.process), "stats", STATS_NS)
-    answered = {slot.number for slot, reply in zip(slots, replies, strict=True) if reply is not None}
+    silent = {s.number: _silence(s) for s, reply in zip(slots, replies, strict=True) if reply is None}
     stats = {item["engine"]: item for reply in replies if reply is not None and reply.payload for item in reply.payload}
     residents = list(node.directory)
     node.rates.keep({resident.name for resident in residents})
     memory = {number: _memory_bytes(slot) for number, slot in node.slots.items()}
-    return [_engine_item(node, resident, stats.get(resident.name, {}), answered, memory) for resident in residents]
+    parked = node.quarantine.parked()
+    states = (_state(node, one, stats.get(one.name, {}), silent, parked) for one in residents)
+    return [
+        _engine_item(node, resident, state, stats.get(resident.name, {}), memory)
+        for resident, state in zip(residents, states, strict=True)
+    ]
 
 
 def _engine_item(
-    node: Node, resident: Resident, stats: dict[str, Any], answered: set[int], memory: dict[int, int]
+    node: Node, resident: Resident, state: str, stats: dict[str, Any], memory: dict[int, int]
 ) -> dict[str, Any]:
     slot, running, waits = node.slots[resident.slot], node.running.get(resident.name), node.waits.get(resident.name)
     sample = _sample(node, resident.name, stats)
     return {
         "engine": resident.name,
         "family": resident.spec.family,
-        "state": _state(node, resident, slot, stats, slot.number in answered),
+        "state": state,
         "pid": slot.process.pid if slot.process else None,
         "placement": str(resident.spec.placement),
         "slot": slot.number,
@@ -81,20 +87,29 @@ def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
     return node.rates.at(name, node.now_ns(), stats["received"], stats["sent"]) if stats else Sample()
 
 
-def _state(node: Node, resident: Resident, slot: Slot, stats: dict[str, Any], has_answered: bool) -> str:
+def _state(
+    node: Node, resident: Resident, stats: dict[str, Any], silent: Mapping[int, str], parked: frozenset[str]
+) -> str:
+    """In a word. `silent` are the slots whose process did not answer in time, with what it is at."""
+    slot = node.slots[resident.slot]
     if slot.state in ("degraded", "finished"):
         return slot.state
     if resident.name in node.faults:
         return "failed"
     if slot.state in ("starting", "restarting", "recalled", "stopping") or resident.name not in node.running:
         return slot.state if slot.state != "running" else "starting"
-    if resident.name in node.quarantine.parked():
+    if resident.name in parked:
         return "parked"
     if resident.name in node.waits:
         return "suspended"
-    if not has_answered:
-        return "stopped" if slot.process and _is_stopped(slot.process.pid) else "busy"
+    if slot.number in silent:
+        return silent[slot.number]
     return "device" if slot.device else str(stats.get("state", "running"))
+
+
+def _silence(slot: Slot) -> str:
+    """What a process that does not answer is at: looked up once, however many engines it has."""
+    return "stopped" if slot.process and _is_stopped(slot.process.pid) else "busy"
 
 
 def _is_stopped(pid: int) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +38,7 @@ from host.node.journal.records import Kind, Life
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
 from host.node.journal.stream import Diverged, Stream
+from host.node.snapshot import Families
 
 LOG_ID_BYTES: Final = 16
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
@@ -138,11 +139,11 @@ def recover(
     node: str,
     load: Callable[[str], Declaration[Any, Any, Any]],
     boot: bytes | None,
-    families: Mapping[str, str] | None = None,
+    families: Families = lambda name: None,
 ) -> Recovered:
     """The engines of a log, by its newest verified snapshot and what follows. Changes nothing. `boot`: `boot_id`.
 
-    `families` are references by engine, for those that are to go on under another family than their log's.
+    `families`: as for `Replay`.
     Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
     """
     began_ns = time.monotonic_ns()

@@ -55,22 +55,29 @@ def states(
 def difference(
     path: str, node: str, roots: Sequence[str], engine: str, first: int, second: int
 ) -> list[dict[str, Any]]:
-    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`."""
-    dumps = [_dump(path, node, roots, engine, turn) for turn in (first, second)]
+    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`.
+
+    `other_code` are the versions that made turns on the way there, which are shown in the shape they have here.
+    """
+    streams = [_stream(path, node, roots, engine, turn) for turn in (first, second)]
+    before, after = (encode(_parts(stream.family.dump(stream.env))) for stream in streams)
+    other = sorted({code for stream in streams for code in _other_code(stream)})
     return [
-        {"where": one.where, "from": one.first, "to": one.second}
-        for one in compare(encode(_parts(dumps[0])), encode(_parts(dumps[1])))
+        {"where": one.where, "from": one.first, "to": one.second, "other_code": other} for one in compare(before, after)
     ]
 
 
-def _dump(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> bytes:
+def _stream(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> Stream:
     replay = _replayed(DiskFolder(path), node, roots, engine, turn, verify=False)
     stream = replay.of(engine)
     if stream is None or stream.turns < turn:
         made = "no stream in this log" if stream is None else f"made {stream.turns} turns, not {turn}"
         raise NotRetained(f"{engine} has {made}")
-    dump: bytes = stream.family.dump(stream.env)
-    return dump
+    return stream
+
+
+def _other_code(stream: Stream) -> list[str]:
+    return sorted(stream.codes - {stream.family.version})
 
 
 def _replayed(
@@ -188,8 +195,8 @@ def _item(stream: Stream, diverged: Diverged | None) -> dict[str, Any]:
         "waiting": stream.waiting.count,
         "unacked": sum(map(len, stream.unacked.values())),
         "question": list(stream.question.options) if stream.question is not None else [],
-        "other_code": sorted(stream.codes - {stream.family.version}),
         "diverged": "" if diverged is None else str(diverged),
+        "other_code": _other_code(stream),
     }
 
 

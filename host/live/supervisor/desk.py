@@ -24,6 +24,7 @@ from host.live.wire import (
     JOURNAL_GONE,
     JOURNAL_MOVED,
     Adopted,
+    AtBoundary,
     Born,
     Event,
     Failed,
@@ -137,7 +138,7 @@ class PacketDesk:
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
                 self._take_news(slot, kind, engine, fields)
-            case Hello() | Frozen() | Adopted():
+            case Hello() | AtBoundary() | Frozen() | Adopted():
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)

@@ -1,42 +1,72 @@
-"""Whether a new version may take over: its interfaces against those in force, and what its acquaintances read."""
+"""Whether a new version may take over: its interfaces against those in force, and what its acquaintances read.
+
+Engines of one family and version share one interface object, so each pair is compared once, however many engines have
+it; and a problem that many engines have is told once, with their number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from engines.model.interface import compatible
+from engines.model.interface import Interface, compatible
 from host.live.supervisor.node import Node
-from host.live.wire import Running
-from host.node.routing import Missing
+from host.node.routing import Resident
+
+Compared = dict[tuple[int, int], list[str]]
+"""Texts by the identities of two interfaces, which the node holds on to meanwhile."""
+
+Alike = tuple[int, int, tuple[str, ...]]
+"""What engines have in common that have the same problems: both interfaces and their acquaintances."""
 
 
-def check_interfaces(node: Node, candidates: Mapping[str, Running]) -> list[str]:
-    """Why these engines, as a candidate would run them, cannot replace the running ones; empty when they can."""
-    problems = []
-    for name, candidate in candidates.items():
-        old = node.running.get(name)
-        if old is not None:
-            problems += [f"{name}: {text}" for text in compatible(old.interface, candidate.interface)]
-        problems += [f"{name}: {text}" for text in _unreadable(node, name, candidate.interface)]
-    return problems
+def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]]) -> list[str]:
+    """Why engines, with the interfaces a candidate has for them, cannot replace the running ones; empty when they
+    can."""
+    read: Compared = {}
+    known: dict[Alike, list[str]] = {}
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for resident, interface in candidates:
+        running = node.running.get(resident.name)
+        old = interface if running is None else running.interface
+        alike = (id(old), id(interface), resident.spec.acquaintances)
+        found = known.get(alike)
+        if found is None:
+            found = known[alike] = [*compatible(old, interface), *_unreadable(node, resident, interface, read)]
+        for text in found:
+            first.setdefault(text, resident.name)
+            count[text] += 1
+    return [f"{first[text]}{_and_more(n - 1)}: {text}" for text, n in count.items()]
 
 
-def _unreadable(node: Node, name: str, interface: Mapping[str, Any]) -> Iterator[str]:
-    """What acquaintances from the node file would read wrongly of what `name` will send."""
-    resident = node.directory.find(name)
-    for other in () if isinstance(resident, Missing) else resident.spec.acquaintances:
+def _and_more(others: int) -> str:
+    return f" (and {others} more)" if others else ""
+
+
+def _unreadable(node: Node, resident: Resident, interface: Interface, known: Compared) -> Iterator[str]:
+    """What acquaintances that the node file or a spawn names would read wrongly of what `resident` will send."""
+    for other in resident.spec.acquaintances:
         reader = node.running.get(other)
-        for box in reader.interface["boxes"] if reader is not None else ():
-            for tag in interface["emits"].keys() & box["accepts"].keys():
-                yield from _mismatch(other, tag, interface["emits"][tag], box["accepts"][tag])
+        if reader is not None:
+            pair = (id(interface), id(reader.interface))
+            if pair not in known:
+                known[pair] = list(_misread(interface, reader.interface))
+            yield from (f"{other} {text}" for text in known[pair])
 
 
-def _mismatch(reader: str, tag: str, sent: list[Any], read: list[Any]) -> Iterator[str]:
+def _misread(sender: Interface, reader: Interface) -> Iterator[str]:
+    for box in reader["boxes"]:
+        for tag in sender["emits"].keys() & box["accepts"].keys():
+            yield from _mismatch(tag, sender["emits"][tag], box["accepts"][tag])
+
+
+def _mismatch(tag: str, sent: list[Any], read: list[Any]) -> Iterator[str]:
     """Fields go by place: common places must agree, places the reader has beyond them need defaults."""
     for place, (ours, theirs) in enumerate(zip(sent, read, strict=False)):
         if ours[:2] != theirs[:2]:
-            yield f"{reader} reads field {place} of {tag} as {theirs[0]}: {theirs[1]}, not {ours[0]}: {ours[1]}"
+            yield f"reads field {place} of {tag} as {theirs[0]}: {theirs[1]}, not {ours[0]}: {ours[1]}"
     for field, kind, has_default in read[len(sent) :]:
         if not has_default:
-            yield f"{reader} needs {tag}.{field} ({kind}), which is not sent"
+            yield f"needs {tag}.{field} ({kind}), which is not sent"

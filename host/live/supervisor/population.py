@@ -125,9 +125,13 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:
     """The engines of a slot, as they are to be born now."""
-    here = node.directory.in_slot(slot.number)
+    return births(node, node.directory.in_slot(slot.number))
+
+
+def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
+    """These engines, as they are to be born now."""
     parked = node.quarantine.parked()
-    return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in here]
+    return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in residents]
 
 
 def send_boot(
@@ -137,11 +141,12 @@ def send_boot(
     births: list[Birth],
     *,
     fallen: tuple[InFlight, ...] = (),
-    candidate: bool = False,
+    candidate_page: int | None = None,
 ) -> None:
-    """Boot and deliver `births`. A candidate gets the slot's descriptors later, with `Go`."""
+    """Boot and deliver `births`. A candidate gets a control page of its own now, the slot's descriptors with `Go`."""
     first, *others = _chunks(births) or [()]
     transport = node.spec.transport
+    specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
     boot = Boot(
         node=node.spec.node,
         slot=slot.number,
@@ -159,14 +164,14 @@ def send_boot(
         core=slot.core,
         device=slot.device,
         fallen=fallen,
-        candidate=candidate,
+        candidate=candidate_page is not None,
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
         described=node.described(birth.spec.family for birth in births),
-        memory_bytes=max((limit for b in births if (limit := b.spec.child.memory_bytes)), default=None),
-        cpu_ns=max((limit for b in births if (limit := b.spec.child.cpu_ns)), default=None),
+        memory_bytes=max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None),
+        cpu_ns=max((limit for spec in specs if (limit := spec.child.cpu_ns)), default=None),
     )
-    process.send(boot, *(() if candidate else slot.memory.own_descriptors()))
+    process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))
     for births_more in others:
         process.send(Deliver(births_more))
 

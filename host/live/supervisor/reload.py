@@ -13,20 +13,39 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
+from engines.model.interface import Interface
 from host.live.control.protocol import ControlError
+from host.live.control_page import new_control_page, read_control_page
 from host.live.supervisor import links, population, restarts
 from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import Adopt, Adopted, Birth, Exit, Failed, Freeze, Frozen, Go, Ready, Running, Thaw, ToSupervisor
+from host.live.wire import (
+    Adopt,
+    Adopted,
+    AtBoundary,
+    Birth,
+    Exit,
+    Failed,
+    Freeze,
+    Frozen,
+    Go,
+    Ready,
+    Running,
+    Thaw,
+    ToSupervisor,
+)
 from host.node.reload_plan import (
     Checked,
     Command,
+    Halted,
     Happening,
     Late,
     Loaded,
@@ -38,6 +57,7 @@ from host.node.reload_plan import (
     Verdict,
     Went,
     advance,
+    candidate_ended,
 )
 from host.node.routing import Missing, Resident
 from host.node.supervision import Ending
@@ -45,12 +65,11 @@ from host.node.supervision import Ending
 FREEZE_NS: Final = 5_000_000_000
 """To reach a boundary: one batch. An engine that needs longer is stuck, and stays with the old code."""
 
+NAMES_SHOWN: Final = 20
+"""Neighbours named in the answer and in the event of a reload; of more there is the number."""
+
 RETIRE_NS: Final = 1_000_000_000
 """To leave after everything was handed over; then it is killed."""
-
-GO_NS: Final = 5_000_000_000
-"""To open lanes that are ready."""
-
 
 VERSION_SHOWN: Final = 12
 """Digits of a version digest that people see."""
@@ -80,37 +99,50 @@ class Reload:
         self._family = family
         self._timeout_ns = timeout_ns
         self._plan = Plan()
-        self._ready: dict[str, Running] = {}
+        self._ready: set[str] = set()
+        self._would_run: dict[str, Running] = {}
+        self._until_ns = node.now_ns() + timeout_ns
         self._snapshot = -1
         self._queued = 0
         self._frozen_at_ns = 0
         self._old_ending = Ending()
         self._new_ending = Ending()
-        self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
-        self._new = population.bear(node, slot, "candidate")
+        told = self._told(node.directory.in_slot(slot.number))
+        self._births = [self._changed(birth) for birth in population.births(node, told)]
+        self._page = new_control_page()
+        try:
+            self._new = population.bear(node, slot, "candidate")
+        except BaseException:
+            os.close(self._page)
+            raise
         node.reloads[slot.number] = self
         self._timer = self._set_deadline("importing")
-        population.send_boot(node, slot, self._new, self._births, candidate=True)
+        population.send_boot(node, slot, self._new, self._births, candidate_page=self._page)
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether the slot's process hands out, stands, or begins: the deadlines here bound that, and nothing else."""
+        return self._plan.stage not in ("importing", "freezing")
+
+    @property
+    def version(self) -> str:
+        """The family and version that the candidate has for the engine."""
+        return _label(self._would_run[self._family])
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was ours; else it goes the ordinary way."""
         if process is self._new:
             return self._take_from_new(packet)
-        if process is self._old and isinstance(packet, Frozen):
-            self._snapshot = os.dup(descriptors[0])
-            self._queued = packet.queued
-            self._feed(Stopped())
-            return True
-        if process is self._old and isinstance(packet, Failed) and self._plan.stage == "freezing":
-            self._feed(NewFailed(f"{packet.reason}: {packet.detail}"))
-            return True
+        if process is self._old:
+            return self._take_from_old(packet, descriptors)
         return False
 
     def ended(self, process: Process, ending: Ending) -> bool:
         """Whether the end of `process` was ours to handle."""
         if process is self._new:
             self._new_ending = ending
-            self._feed(NewFailed("the new process ended before it ran", ended=True))
+            at = read_control_page(self._page).engine
+            self._feed(NewFailed(candidate_ended(self._plan.stage, at, ending.code, _signal_name(ending)), ended=True))
             return True
         if process is self._old:
             self._slot.process = None
@@ -130,22 +162,52 @@ class Reload:
         """The candidate is not to go on. With the old process gone, as it may be while state is adopted: a crash."""
         self._feed(NewFailed(reason))
 
+    def _take_from_old(self, packet: ToSupervisor, descriptors: list[int]) -> bool:
+        """What is not of this stage is the echo of a reload before this one, or goes the ordinary way."""
+        match packet:
+            case AtBoundary():
+                self._feed(Halted())
+            case Frozen(queued) if self._plan.stage == "dumping":
+                self._snapshot = os.dup(descriptors[0])
+                self._queued = queued
+                self._feed(Stopped())
+            case Failed(_, reason, detail) if self._plan.stage == "dumping":
+                self._feed(NewFailed(f"{reason}: {detail}"))
+            case _:
+                return False
+        return True
+
     def _take_from_new(self, packet: ToSupervisor) -> bool:
         match packet:
             case Ready(engines) if self._plan.stage == "importing":
-                self._ready.update((engine.name, engine) for engine in engines)
-                if len(self._ready) == len(self._births):
-                    self._feed(Checked(tuple(check_interfaces(self._node, self._ready))))
+                self._learn(engines)
             case Ready() if self._plan.stage == "going":
                 self._feed(Went())
                 return False
-            case Failed(_, reason, detail):
-                self._feed(NewFailed(f"{reason}: {detail}" if detail else reason))
+            case Failed(engine, reason, detail):
+                where = f"{engine}: " if engine not in ("", self._engine) else ""
+                self._feed(NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case Adopted():
                 self._feed(Loaded())
             case _:
                 return self._slot.process is not self._new
         return True
+
+    def _learn(self, engines: tuple[Running, ...]) -> None:
+        """What the candidate would run. Once it is complete, whether that may take over."""
+        for engine in engines:
+            self._ready.add(engine.name)
+            if engine.family not in self._would_run:
+                interface = engine.interface or self._node.interfaces[engine.family, engine.version]
+                self._would_run[engine.family] = msgspec.structs.replace(engine, interface=interface)
+        if len(self._ready) == len(self._births):
+            self._feed(Checked(tuple(check_interfaces(self._node, self._candidates()))))
+
+    def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
+        for resident in self._node.directory.in_slot(self._slot.number):
+            family = self._family if resident.name == self._engine else resident.spec.family
+            if family in self._would_run:
+                yield resident, self._would_run[family].interface
 
     def _feed(self, happening: Happening) -> None:
         step = advance(self._plan, happening)
@@ -192,7 +254,7 @@ class Reload:
         slot = self._slot
         slot.process = self._new
         self._change_directory()
-        parked = tuple(birth.spec.name for birth in population.births_of(self._node, slot) if birth.parked)
+        parked = tuple(self._node.quarantine.parked())
         self._new.send(Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self._new)
 
@@ -209,19 +271,35 @@ class Reload:
         self._timer.cancel()
         if self._snapshot >= 0:
             os.close(self._snapshot)
+        os.close(self._page)
         pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
         if verdict == "switched":
             slot.move("took_over")
         self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
 
     def _set_deadline(self, stage: Stage) -> asyncio.TimerHandle:
-        limits: dict[Stage, int] = {"freezing": FREEZE_NS, "retiring": RETIRE_NS, "going": GO_NS}
-        wait_ns = min(limits.get(stage, self._timeout_ns), self._timeout_ns)
+        """Up to `adopting` one time-out is for all stages, and then the old process goes on; the new one has as much
+        again to begin, since nothing could be done without it."""
+        left_ns = max(0, self._until_ns - self._node.now_ns())
+        limits: dict[Stage, int] = {
+            "freezing": min(FREEZE_NS, left_ns),
+            "retiring": RETIRE_NS,
+            "going": self._timeout_ns,
+        }
+        wait_ns = limits.get(stage, left_ns)
         return asyncio.get_running_loop().call_later(wait_ns / 1e9, self._feed, Late())
 
     def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
         if self._old is not None:
             self._old.send(packet)
+
+    def _told(self, residents: tuple[Resident, ...]) -> tuple[Resident, ...]:
+        """Those that the candidate needs to know before it gets the engines themselves: of a log all, else one a
+        family, and the engine that is reloaded, which may have another family from now on."""
+        if any(resident.spec.durability != "volatile" for resident in residents):
+            return residents
+        of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
+        return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
     def _changed(self, birth: Birth) -> Birth:
         if birth.spec.name != self._engine:
@@ -239,7 +317,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     before = node.running[name]
     family = to or resident.spec.family
     shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
-    outcome = await Reload(node, slot, name, family, timeout_ns).done
+    reload = Reload(node, slot, name, family, timeout_ns)
+    outcome = await reload.done
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
     if outcome.verdict != "switched":
@@ -247,19 +326,23 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         what = "refused" if outcome.verdict == "refused" else "failed"
         untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
         raise ControlError(what, f"{name} keeps its code: {outcome.reason}{untouched}")
-    after = node.running.get(name)
-    if after is None:
+    if name not in node.running:
         raise ControlError("failed", f"{name}: its process ended as soon as the new code ran")
     item: dict[str, Any] = {
         "engine": name,
         "from": _label(before),
-        "to": _label(after),
+        "to": reload.version,
         "pause_ns": outcome.pause_ns,
         "queued": outcome.queued,
-        "shared_with": shared,
+        "shared_with": shared[:NAMES_SHOWN],
+        "shared": len(shared),
     }
     node.event("reloaded", **item)
     return item
+
+
+def _signal_name(ending: Ending) -> str:
+    return "" if ending.signal is None else signal.Signals(ending.signal).name
 
 
 def _label(running: Running) -> str:

@@ -8,6 +8,9 @@ left alone. A process that is not ready after the start deadline is killed and e
 A pure engine's process tells by its page and, if that stands still, by its state in the kernel. A driver waits in its
 own ways, so a device's process is asked a question; no answer before the next look, and it counts as deaf from there.
 
+A process that hands over in a reload, or begins after it, is left to the deadlines of the reload: it computes for as
+long as its engines have state, and whoever gave it up must not find it killed.
+
 Detection takes at most one look longer than the deadline. Nothing here waits for a worker.
 """
 
@@ -72,7 +75,8 @@ class Watching:
 
     def _look(self, slot: Slot, passed_ns: int) -> None:
         process = slot.process
-        if process is None:
+        reload = self._node.reloads.get(slot.number)
+        if process is None or (reload is not None and reload.is_handing_over):
             self._watched.pop(slot.number, None)
             return
         watched = self._watched.get(slot.number)

@@ -7,25 +7,32 @@ Whatever goes wrong until then is said as `Failed`, and ends only this process.
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from engines.model import AdoptError, Declaration
+from engines.model import AdoptError
 from host.config.convert import ConversionError
 from host.live import wire
-from host.live.packets import Channel, close_all, read_memory_file
+from host.live.control_page import ControlPage
+from host.live.packets import Channel, close_all, read_parts
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
 from host.live.worker.loop import Worker, next_packet
 from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.telling import Telling
 from host.node.births import Births
+from host.node.progress import N
+from host.node.report import Report
 from host.node.snapshot import SnapshotError
+from transport.port import Broken
 
 
-def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
     """From the import to the end of the worker it becomes. Raises `Closed` when the supervisor is gone."""
-    candidate = _Candidate(channel, boot)
+    candidate = _Candidate(channel, boot, _own_page(descriptors))
     candidate.prepare(boot.births)
     while True:
         packet, descriptors = next_packet(channel)
@@ -46,11 +53,14 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
 class _Candidate:
     """What is known of the slot before it is ours."""
 
-    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot) -> None:
+    def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot, page: ControlPage) -> None:
         self._channel = channel
+        self._page = page
+        self._at = ""
         self._boot = boot
         self._load = loader(boot.roots, check=True)
         self._births = Births(boot.node, self._load, are_here=True)
+        self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}
         self._prepared: tuple[wire.Birth, ...] = ()
         self._inherited: Inheritance | None = None
@@ -58,30 +68,48 @@ class _Candidate:
     def prepare(self, births: tuple[wire.Birth, ...]) -> None:
         """Import what the engines run, and say `Ready` or `Failed` for each."""
         self._prepared += births
+        ready = []
         for birth in births:
             spec = birth.spec
             self._families[spec.name] = spec.family
+            self._stand_at(spec.family)
             try:
                 family = self._load(spec.family)
                 self._births.configure(family, spec, birth.parent, birth.birth)
-            except Exception as error:
+            except BaseException as error:
                 self._channel.send(failure(spec.name, error))
             else:
-                self._channel.send(wire.Ready((_running(spec.name, family),)))
+                ready.append((spec.name, family))
+        self._stand_at("")
+        self._telling.ready(ready)
 
     def adopt(self, descriptors: list[int]) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
-            content = read_memory_file(descriptors[0])
-            self._inherited = read_inheritance(content, self._boot, self._load, self._families)
+            with _nothing_to_collect():
+                parts = read_parts(descriptors[0])
+                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of)
         except (AdoptError, SnapshotError, ConversionError) as error:
-            self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
-        except Exception as error:
-            self._channel.send(failure("", error))
+            self._channel.send(wire.Failed(self._at, "adopt", str(error)[:DETAIL_CHARS_MAX]))
+        except BaseException as error:
+            self._channel.send(failure(self._at, error))
         else:
+            self._stand_at("")
             self._channel.send(wire.Adopted())
         finally:
             close_all(descriptors)
+
+    def _family_of(self, engine: str) -> str | None:
+        """The family under which an engine goes on, which comes next."""
+        self._stand_at(engine)
+        return self._families.get(engine)
+
+    def _stand_at(self, what: str) -> None:
+        """Code of a family comes next, which may end this process: for that the page says where it was."""
+        self._at = what
+        self._page.words[N] = 0
+        self._page.show(what, "")
+        self._page.words[N] = bool(what)
 
     def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
         """The slot is ours: be its worker."""
@@ -97,7 +125,8 @@ class _Candidate:
 
             own_log = open_log(self._boot, own, self._load, self._inherited.found)
         worker = Worker(self._channel, self._boot, own, self._load, own_log)
-        worker.take_over(self._prepared, self._inherited)
+        with _nothing_to_collect():
+            worker.take_over(self._prepared, self._inherited)
         worker.run()
 
     def _run_devices(self, own: OwnLink, inherited: Inheritance) -> None:
@@ -111,6 +140,23 @@ class _Candidate:
         run_loop(live)
 
 
-def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:
-    interface = family.interface()  # type: ignore[attr-defined]
-    return wire.Running(name, family.ref, family.name, family.version, interface)
+def _own_page(descriptors: list[int]) -> ControlPage:
+    """The page of a process that has no slot yet. Raises `Broken`."""
+    if len(descriptors) != 1:
+        close_all(descriptors)
+        raise Broken(f"candidate: {len(descriptors)} descriptors came with Boot, not its page")
+    try:
+        return ControlPage(descriptors[0])
+    finally:
+        close_all(descriptors)
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """While engines are made, which all stay: the collector would look at them again and again, so it never does."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

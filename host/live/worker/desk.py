@@ -6,14 +6,17 @@ frozen reads on without running anything.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import msgspec
 
 from host.live import wire
-from host.live.packets import close_all, memory_file
+from host.live.packets import close_all, memory_file, memory_file_of_parts
 from host.live.worker.own_link import Attach
 from host.live.worker.views import show
 from host.node.circles import QUERY
@@ -37,6 +40,10 @@ PACKETS_MAX: Final = 64
 
 class Leave(Exception):
     """The supervisor said so, or is gone."""
+
+
+class _CalledOff(Exception):
+    """The snapshot that is being written is not wanted any more."""
 
 
 class Desk:
@@ -153,31 +160,51 @@ class Desk:
         close_all([descriptor])
 
     def _freeze(self) -> None:
-        """Hand out the engines and stand still until `Thaw`. The end of a cycle is a boundary."""
+        """Stand still until `Thaw`, and hand out the engines first. The end of a cycle is a boundary."""
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
-        snapshot = take_snapshot(worker.scheduler) if worker.log is None else worker.log.hand_out()
-        if snapshot is None:
+        worker.channel.send(wire.AtBoundary())
+        parts = take_snapshot(worker.scheduler) if worker.log is None else worker.log.hand_out()
+        if parts is None:
             return
-        descriptor = memory_file(snapshot)
-        queued = sum(cell.depth for cell in worker.scheduler.cells.values())
-        worker.channel.send(wire.Frozen(queued), [descriptor])
-        close_all([descriptor])
+        meanwhile: deque[tuple[wire.ToWorker, list[int]]] = deque()
+        with contextlib.suppress(_CalledOff):
+            descriptor = memory_file_of_parts(self._unless_called_off(parts, meanwhile))
+            queued = sum(cell.depth for cell in worker.scheduler.cells.values())
+            worker.channel.send(wire.Frozen(queued), [descriptor])
+            close_all([descriptor])
         try:
-            self._stand_still()
+            self._stand_still(meanwhile)
         except Leave:
             if worker.log is not None:
                 worker.log.journal.stop("handed over")
             raise
 
-    def _stand_still(self) -> None:
-        """Do what the supervisor says but run nothing, as an answer to a choice would. Raises `Leave`."""
+    def _unless_called_off(
+        self, parts: Iterator[bytes], meanwhile: deque[tuple[wire.ToWorker, list[int]]]
+    ) -> Iterator[bytes]:
+        """The parts, while packets that come are put by: they would change what is being written.
+
+        Raises `_CalledOff` behind the part after which nobody wants them any more.
+        """
+        for part in parts:
+            yield part
+            while (received := self._worker.channel.receive()) is not None:
+                meanwhile.append(received)
+                if isinstance(received[0], wire.Thaw | wire.Exit):
+                    raise _CalledOff
+
+    def _stand_still(self, meanwhile: deque[tuple[wire.ToWorker, list[int]]]) -> None:
+        """Do what the supervisor says, `meanwhile` first, but run nothing, as an answer to a choice would.
+
+        Raises `Leave`.
+        """
         later: list[wire.Detach] = []
         poll = select.poll()
         poll.register(self._worker.channel.fileno(), select.POLLIN)
         while True:
-            received = self._worker.channel.receive()
+            received = meanwhile.popleft() if meanwhile else self._worker.channel.receive()
             if received is None:
                 poll.poll()
             elif isinstance(received[0], wire.Thaw):

@@ -28,12 +28,12 @@ A snapshot that cannot be written (a full disk) is said as `Failed`, and old goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
 from host.live import wire
-from host.node.snapshot import Revived, SlotImage, read_snapshot
+from host.node.snapshot import Families, Revived, SlotImage, read_snapshot
 
 if TYPE_CHECKING:
     from host.live.journal.recovery import Recovered
@@ -49,12 +49,12 @@ class Inheritance(NamedTuple):
     found: Recovered | None = None
 
 
-def read_inheritance(content: bytes, boot: wire.Boot, load: Load, families: Mapping[str, str]) -> Inheritance:
+def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families) -> Inheritance:
     """What the process before handed out (`WorkerLog.hand_out`, or a snapshot where there is no log). Changes nothing.
 
     Raises as `read_snapshot` and `recover`.
     """
-    image, revived = read_snapshot(content, boot.node, load, families)
+    image, revived = read_snapshot(parts, boot.node, load, families)
     if not boot.journal:
         return Inheritance(image, revived)
     from host.live.journal.folder import DiskFolder

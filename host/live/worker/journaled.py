@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -181,9 +182,11 @@ class WorkerLog:
             happening = Happening("journal_stopped", "", {"reason": str(error)})
             self._worker.scheduler.report.happenings.append(happening)
 
-    def hand_out(self) -> bytes | None:
-        """The volatile engines as bytes, after a snapshot of the log is in force; None when it is not: it was said
-        why. See `handover`."""
+    def hand_out(self) -> Iterator[bytes] | None:
+        """The volatile engines as parts of a snapshot, after a snapshot of the log is in force (see `handover`).
+
+        None when the log could not be saved; `Failed` was sent then.
+        """
         reason = self._checkpoint()
         if reason:
             self._worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))

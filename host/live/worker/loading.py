@@ -41,7 +41,7 @@ def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaratio
     return load
 
 
-def failure(engine: str, error: Exception) -> Failed:
+def failure(engine: str, error: BaseException) -> Failed:
     """Why an engine cannot start, in a word, and where."""
     match error:
         case LoadError() if error.problems:

@@ -281,7 +281,7 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
     if boot.candidate:
         from host.live.worker.candidate import adopt_and_run
 
-        adopt_and_run(channel, boot)
+        adopt_and_run(channel, boot, descriptors)
         return
     if boot.device:
         from host.live.worker.device_loop import run_devices

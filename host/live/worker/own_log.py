@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engines.model import Declaration
+from engines.model import AdoptError, Declaration
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
@@ -77,7 +77,7 @@ def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink,
     once the supervisor has sent something: a new start would find the same. Raises `Closed`."""
     try:
         return open_log(boot, own, load)
-    except (Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
+    except (AdoptError, Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
         _refuse(channel, boot, f"{boot.journal}: {error}")
     except Exception as error:
         _refuse(channel, boot, failure("", error).detail)

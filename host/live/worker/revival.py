@@ -9,7 +9,7 @@ writes is a record that a next revival writes again.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -31,6 +31,9 @@ from host.node.snapshot import fill
 if TYPE_CHECKING:
     from host.live.worker.journaled import WorkerLog
     from host.live.worker.loop import Worker
+
+RECOVERED_SHOWN: Final = 100
+"""Engines of a log that have an event of their own; of more there is the number."""
 
 
 class Revival:
@@ -65,9 +68,8 @@ class Revival:
                 others.append(cell)
             else:
                 known.append(cell)
-            fields: dict[str, Any] = {"turns": stream.turns, "replayed": found.turns, "took_ns": found.took_ns}
-            fields["mode"] = stream.image.mode
-            scheduler.report.happenings.append(Happening("recovered", name, fields))
+            if len(known) + len(others) <= RECOVERED_SHOWN:
+                self._tell_recovered(name, {"turns": stream.turns, "mode": stream.image.mode}, found)
             if (error := found.diverged.get(name)) is not None:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
                 scheduler.report.happenings.append(Happening(wire.DIVERGED, name, diverged))
@@ -75,6 +77,8 @@ class Revival:
             cell = self._go_on(stream, None)
             if name in births and births[name].spec.durability != "volatile":
                 known.append(cell)
+        if (more := len(known) + len(others) - RECOVERED_SHOWN) > 0:
+            self._tell_recovered("", {"engines": more}, found)
         self._tell_found(found)
         for cell in others:
             scheduler.report.spawned.append(_as_child(cell, self.keeping.kept[cell.name]))
@@ -83,6 +87,10 @@ class Revival:
                 self._spawn_again(kept.cell, child)
         self.telling.at_once()  # children before the engines whose readiness makes the node ready
         return known
+
+    def _tell_recovered(self, name: str, fields: dict[str, Any], found: Recovered) -> None:
+        fields |= {"replayed": found.turns, "took_ns": found.took_ns}
+        self.scheduler.report.happenings.append(Happening("recovered", name, fields))
 
     def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
         """Names with a tombstone that are to live: an engine of the file that was volatile in between."""

@@ -23,6 +23,6 @@ def stream_image(
     children: Iterable[Child] = (),
 ) -> StreamImage:
     """An engine between two cycles. What it holds because it cannot leave is among `unacked`, with its numbers."""
-    held = msgspec.structs.replace(cell_image(cell), held={})
+    held = msgspec.structs.replace(cell_image(cell), held={}, interface=cell.family.interface())
     code = cell.family.version
     return StreamImage(why, held, mode, epoch, turns, code, now_ns, list(unacked), list(children))

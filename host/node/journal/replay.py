@@ -6,7 +6,7 @@ Pure: the families, and how a frame is read, are arguments. A batch is applied w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -32,6 +32,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Diverged, Stream, make_stream
+from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
 """Remarks kept about mail that was not simply the next."""
@@ -84,7 +85,7 @@ class Replay:
         checksums: by kind; outputs have the kind of their segment.
         only: the engine that is of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
-        families: references by engine, for those that are to go on under another family than their log's.
+        families: the reference under which an engine goes on, None for its log's; called right before it is made.
         verify: hold every digest of a state against the replay at its place.
 
     `leaving` are engines that ended and sent what nobody acknowledged.
@@ -98,7 +99,7 @@ class Replay:
         checksums: dict[int, Checksum] = PURE,
         only: str | None = None,
         until: int | None = None,
-        families: Mapping[str, str] | None = None,
+        families: Families = lambda name: None,
         *,
         verify: bool = False,
     ) -> None:
@@ -118,7 +119,7 @@ class Replay:
         self._digest = Digest(checksums[CRC32])
         self._only = only
         self._until = until
-        self._families = families or {}
+        self._families = families
         self._verify = verify
         self._answered: list[Stream] = []
         self._last: Stream | None = None
@@ -256,7 +257,7 @@ class Replay:
         if self._only is not None and name != self._only:
             return
         self.leaving.pop(name, None)
-        family = self._families.get(name, "")
+        family = self._families(name) or ""
         before = self.streams.get(name)
         stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
         if before is not None:

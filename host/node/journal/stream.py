@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import (
+    AdoptError,
     AnswerError,
     Choose,
     Committed,
@@ -29,11 +30,10 @@ from engines.model import (
     Stored,
     Suspended,
     arrive,
-    encode,
     step,
 )
 from host.config.engine_values import convert_engine
-from host.node.cell import Cell
+from host.node.cell import bounded
 from host.node.deadlines import NEVER
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
@@ -55,7 +55,7 @@ from host.node.journal.records import (
 from host.node.journal.sent import Sent
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journal.waiting import WaitingMail
-from host.node.snapshot import QuestionImage
+from host.node.questions import QuestionImage, misfit, question_image
 
 _COMMITTED: Final = int(Result.COMMITTED)
 _SKIPPED: Final = int(Result.SKIPPED)
@@ -97,7 +97,9 @@ class Stream:
         self.is_of_other_family = bool(family.ref) and family.ref != cell.family
         is_same = image.code == family.version and not self.is_of_other_family
         self.env: Any = family.load(cell.env) if is_same else family.adopt(cell.env, cell.interface)
-        self.family: Any = Cell(family, self.configuration, self.env, cell.mailboxes).family
+        if not is_same and (problem := misfit(family, self.configuration, self.env, cell.question)):
+            raise AdoptError(family.name, [problem])
+        self.family: Any = bounded(family, cell.mailboxes)
         self.name = cell.name
         self.image = image
         self.epoch = image.epoch
@@ -211,7 +213,7 @@ class Stream:
         self._run_by(resumed.code)
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
         answers = (*question.answers, *self._answers(resumed.answers - len(question.answers)))
-        self._finish(self._cause(question), question.at_ns, answers, resumed.result, resumed.outputs)
+        self._finish(question.cause(self.family.boxes), question.at_ns, answers, resumed.result, resumed.outputs)
 
     def witnessed(self, record: StateDigest) -> None:
         """What the environment was here. Of other code, or of another form of dumps, it says nothing."""
@@ -345,16 +347,7 @@ class Stream:
     def _stands(self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Any) -> QuestionImage:
         if not isinstance(question, Choose):
             raise Wrong(f"{self.name} stands at a roll, which is answered at once")
-        rest = (at_ns, answers, question.options, question.timeout_ns, _never(None))
-        if isinstance(cause, Delivery):
-            return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
-        return QuestionImage("", 0, b"", tuple((one.name, one.number) for one in cause.handles), *rest)
-
-    def _cause(self, question: QuestionImage) -> Delivery[Any] | Due:
-        if question.handles:
-            return Due(tuple(Handle(name, number) for name, number in question.handles))
-        box = self.family.boxes[question.mailbox]
-        return Delivery(question.sender, question.mailbox, box.decode(question.message))
+        return question_image(cause, at_ns, answers, question, _never(None))
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
         """What outputs mean for the stream; their checksum."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import Enum
 from typing import Any, Literal
 
@@ -174,6 +175,7 @@ def test_a_state_that_grew_is_taken_over() -> None:
         (Old(3, "x"), Shrunk(0), "state.name"),
         (Inner(Map({"k": Old(1)})), InnerShrunk(), r"state.kept\[0\]\[1\].name"),
         (Old(3), Other(""), "missing required field `text`"),
+        (Inner(Map({str(n): Old(1) for n in range(9)})), InnerShrunk(), r"kept\[4\]\[1\].name and 4 more; give"),
     ],
 )
 def test_a_state_that_would_lose_something_is_refused(before: Any, after: Any, lost: str) -> None:
@@ -196,12 +198,39 @@ def test_migrate_gets_the_old_state_as_builtins() -> None:
 
 @pytest.mark.parametrize(
     ("migrate", "reason"),
-    [(lambda old: old["nothing"], "migrate raised KeyError"), (lambda old: 3, "migrate gave int, which is not")],
+    [
+        (lambda old: old["nothing"], "migrate raised KeyError"),
+        (lambda old: 3, "migrate gave int, which is not"),
+        (lambda old: sys.exit(3), "migrate raised SystemExit: 3"),
+        (lambda old: Other(3.5), r"migrate gave .*text"),
+        (lambda old: Other(True), r"migrate gave .*text"),
+        (lambda old: Other(b"x"), r"migrate gave .*text"),
+        (lambda old: Other("\ud800"), r"migrate gave .*"),
+    ],
 )
 def test_a_migration_that_fails_refuses(migrate: Any, reason: str) -> None:
     """If false, an engine goes on with a state its rules cannot read."""
     with pytest.raises(AdoptError, match=reason):
         adopted(family(FIELDS, Old(3)), family(FIELDS, Other(""), migrate=migrate))
+
+
+class Deep(Value):
+    lines: tuple[str, ...] = ()
+    sums: Map[str, int] = Map()
+    share: float = 0.0
+
+
+@pytest.mark.parametrize("state", [Deep(["x"]), Deep((), [["k", 1]]), Deep((), Map({"k": True})), Deep((3,))])
+def test_what_migrate_gives_is_looked_at_deeply(state: Any) -> None:
+    """False if a list passes for a tuple or for a Map, or a bool within one for an int."""
+    with pytest.raises(AdoptError, match=r"migrate gave .*(lines|sums)"):
+        adopted(family(FIELDS, Old(3)), family(FIELDS, Deep(), migrate=lambda old: state))
+
+
+def test_an_int_that_migrate_gives_for_a_float_becomes_one() -> None:
+    """False if the state of a live engine differs from the one that its bytes give."""
+    share = adopted(family(FIELDS, Old(3)), family(FIELDS, Deep(), migrate=lambda old: Deep(share=3))).state.share
+    assert type(share) is float
 
 
 def test_mailbox_states_and_pending_timers_are_checked_too() -> None:

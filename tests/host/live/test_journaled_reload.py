@@ -12,17 +12,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from live_nodes import LiveNode, World, until
 
+from host.cli.commands.state import render_differences
 from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
+from host.live.journal.child import run_in_child
 from host.live.journal.data_folder import find_logs
 from host.live.journal.operations import history, verify
+from host.live.journal.replays import difference
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 MODES = ["crash", "durable"]
@@ -198,6 +202,27 @@ def test_a_failed_migration_leaves_the_old_one_writing(world: World, mode: str) 
         kill_all(world)
     with world.up(spec) as node:
         assert shown(node) == (1, 7)
+
+
+def test_a_difference_over_a_reload_names_the_other_code(world: World) -> None:
+    """False if turns of the old code are shown as if the code here had made them."""
+    spec = world.spec(counting("a", "crash"))
+    with world.up(spec) as node:
+        node.send("a", "Add", amount=5)
+        old = node.ps()["a"]["version"]
+        edit(world, "VERSION = 1", "VERSION = 2")
+        reload(node)
+        node.send("a", "Add")
+        assert shown(node) == (2, 6)
+        node.end()
+    logs = find_logs(str(world.folder / "test"))
+    work = partial(difference, logs.folders["a"], logs.node.node, logs.node.roots, "a")
+    (one,) = run_in_child(lambda: work(0, 1))
+    assert (one["where"], one["from"], one["to"], one["other_code"]) == ("state.total", "0", "5", [old])
+    assert render_differences([one]).splitlines() == [
+        "state.total: 0 -> 5",
+        f"some turns were made by other code: {old}",
+    ]
 
 
 @pytest.mark.parametrize("mode", MODES)

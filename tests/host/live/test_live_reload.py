@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from live_nodes import LiveNode, World, counter, until
 
-from host.config.spec import EngineSpec, Placement
+from host.config.spec import EngineSpec, Placement, SupervisionSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 
@@ -208,6 +208,26 @@ def test_either_side_killed_while_migrating(world: World, victim: str) -> None:
             assert node.ps()["a"]["pid"] == old
         assert node.total("a") == 9
         assert len(world.processes()) == 3
+
+
+def test_a_process_that_hands_over_is_not_taken_for_hung(world: World) -> None:
+    """False if the watch kills the old process of a reload, whose state goes on when the reload is refused."""
+    watch = SupervisionSpec(soft_ns=0, hard_ns=500_000_000, intensity=None, backoff_ns=0, budget=None)
+    with world.up(world.spec(counter("a"), counter("b"), supervision=watch)) as node:
+        node.send("a", "Add", amount=9)
+        before = node.ps()
+        gated_migration(world)
+        edit(world, "Count(old['total'])", "Count('none')")
+        with reloading(node) as found:
+            at_gate(world, "migrating")
+            for name in ("a", "b"):
+                os.kill(before[name]["pid"], signal.SIGSTOP)
+            until(lambda: node.events("hung", "b"), "the end of a process that no reload keeps")
+            os.kill(before["a"]["pid"], signal.SIGCONT)
+            open_gate(world, "migrating")
+        assert found[0].error == "refused"
+        assert node.events("hung", "a") == []
+        assert (node.ps()["a"]["pid"], node.total("a")) == (before["a"]["pid"], 9)
 
 
 def test_both_killed_while_migrating(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,25 @@ def test_a_candidate_that_cannot_adopt_says_so_and_ends_only_itself(bench: Bench
     assert "total" in failed.detail
     worker.say(wire.Thaw())
     assert state(worker, "a") == {"total": 0}
+
+
+def test_a_snapshot_that_nobody_wants_any_more_is_given_up(bench: Bench) -> None:
+    """False if a process whose reload is off goes on handing out, or does what came meanwhile out of order."""
+    peer = bench.peer(2)
+    worker = bench.worker(EngineSpec("a", COUNTER))
+    worker.hear(wire.Ready)
+    peer.send("a", counting("Add", 3))
+    os.kill(worker.pid, signal.SIGSTOP)
+    os.waitpid(worker.pid, os.WUNTRACED)
+    worker.say(wire.Freeze())
+    worker.say(wire.Query(7, "state", "a"))
+    worker.say(wire.Thaw())
+    os.kill(worker.pid, signal.SIGCONT)
+    worker.hear(wire.AtBoundary)
+    assert worker.hear(wire.Reply, lambda reply: reply.id == 7).payload[0]["state"] == {"total": 3}
+    assert not any(isinstance(packet, wire.Frozen) for packet in worker.heard)
+    peer.send("a", counting("Add", 1), next_n=2)
+    assert state(worker, "a") == {"total": 4}
 
 
 def test_snapshot_bytes_are_sealed(bench: Bench) -> None:

@@ -85,7 +85,7 @@ class Bench:
         return self.peers[-1]
 
     def worker(self, *engines: EngineSpec, attach: bool = True, **boot: Any) -> Worker:
-        """A process for the slot, booted, attached to all peers. A candidate gets no descriptors."""
+        """A process for the slot, booted, attached to all peers. A candidate gets a page of its own."""
         worker = Worker()
         self.workers.append(worker)
         candidate = boot.get("candidate", False)
@@ -103,7 +103,9 @@ class Bench:
             "births": births,
             "now_ns": offset_now(),
         }
-        worker.say(wire.Boot(**{**defaults, **boot}), *(() if candidate else self.own()))
+        page = new_control_page()
+        worker.say(wire.Boot(**{**defaults, **boot}), *([page] if candidate else self.own()))
+        os.close(page)
         if attach and not candidate:
             self.attach(worker)
         return worker

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from host.node.reload_plan import (
     Checked,
+    Halted,
     Happening,
     Late,
     Loaded,
@@ -21,6 +22,7 @@ from host.node.reload_plan import (
 SIGNS: dict[str, Happening] = {
     "checked": Checked(),
     "incompatible": Checked(("mailbox 0 no longer accepts Ping",)),
+    "halted": Halted(),
     "stopped": Stopped(),
     "loaded": Loaded(),
     "went": Went(),
@@ -45,7 +47,7 @@ def run(script: str) -> str:
 
 
 SCRIPTS = {
-    "checked, stopped, loaded, old ends, went": "freeze adopt retire go SWITCHED",
+    "checked, halted, stopped, loaded, old ends, went": "freeze adopt retire go SWITCHED",
     "incompatible": "kill_new REFUSED",
     "new fails": "kill_new REFUSED",
     "new ends": "kill_new REFUSED",
@@ -53,16 +55,22 @@ SCRIPTS = {
     "old ends": "kill_new restart CRASHED",
     "checked, late": "freeze kill_new thaw REFUSED",
     "checked, new ends": "freeze kill_new thaw REFUSED",
+    "checked, halted, late": "freeze kill_new thaw REFUSED",
+    "checked, halted, new ends": "freeze kill_new thaw REFUSED",
+    "checked, halted, old ends": "freeze kill_new restart CRASHED",
+    "checked, stopped, old ends": "freeze kill_new restart CRASHED",
     "checked, old ends": "freeze kill_new restart CRASHED",
-    "checked, stopped, new fails": "freeze adopt kill_new thaw REFUSED",
-    "checked, stopped, new ends": "freeze adopt kill_new thaw REFUSED",
-    "checked, stopped, late": "freeze adopt kill_new thaw REFUSED",
-    "checked, stopped, old ends, loaded, went": "freeze adopt go SWITCHED",
-    "checked, stopped, old ends, new fails": "freeze adopt kill_new restart CRASHED",
-    "checked, stopped, loaded, late, old ends, went": "freeze adopt retire kill_old go SWITCHED",
-    "checked, stopped, loaded, new ends, old ends": "freeze adopt retire kill_new restart_with_new CRASHED",
-    "checked, stopped, loaded, old ends, new ends": "freeze adopt retire go restart_with_new CRASHED",
-    "checked, stopped, loaded, old ends, late, new ends": "freeze adopt retire go kill_new restart_with_new CRASHED",
+    "checked, halted, stopped, new fails": "freeze adopt kill_new thaw REFUSED",
+    "checked, halted, stopped, new ends": "freeze adopt kill_new thaw REFUSED",
+    "checked, halted, stopped, late": "freeze adopt kill_new thaw REFUSED",
+    "checked, halted, stopped, old ends, loaded, went": "freeze adopt go SWITCHED",
+    "checked, halted, stopped, old ends, new fails": "freeze adopt kill_new restart CRASHED",
+    "checked, halted, stopped, loaded, late, old ends, went": "freeze adopt retire kill_old go SWITCHED",
+    "checked, halted, stopped, loaded, new ends, old ends": "freeze adopt retire kill_new restart_with_new CRASHED",
+    "checked, halted, stopped, loaded, old ends, new ends": "freeze adopt retire go restart_with_new CRASHED",
+    "checked, halted, stopped, loaded, old ends, late, new ends": (
+        "freeze adopt retire go kill_new restart_with_new CRASHED"
+    ),
 }
 
 

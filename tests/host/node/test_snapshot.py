@@ -27,10 +27,10 @@ from engines_for_tests import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.model import AdoptError, Ref
+from engines.model import AdoptError, Ref, encode
 from host.config.spec import MailboxSpec
 from host.node.inline import InlineNode
-from host.node.snapshot import SnapshotError, read_snapshot, revive, take_snapshot
+from host.node.snapshot import CELLS_PER_PART, SnapshotError, read_snapshot, revive, take_snapshot
 
 SECOND = 1_000_000_000
 
@@ -52,7 +52,7 @@ def node() -> InlineNode:
 
 def moved(inline: InlineNode) -> InlineNode:
     """The same engines in another node."""
-    image, revived = read_snapshot(take_snapshot(inline.scheduler), "inline", load, {})
+    image, revived = read_snapshot(take_snapshot(inline.scheduler), "inline", load, {}.get)
     fresh = InlineNode(load, now_ns=inline.now_ns)
     fresh._numbers = inline._numbers
     fresh.received = inline.received
@@ -184,9 +184,23 @@ def test_another_family_takes_over_only_if_it_can() -> None:
     """False if an engine went on with code that cannot read its mail or its state."""
     inline = InlineNode(load)
     inline.add("recorder", RECORDER)
-    snapshot = take_snapshot(inline.scheduler)
+    first, *others = take_snapshot(inline.scheduler)
     with pytest.raises(AdoptError):
-        read_snapshot(snapshot, "inline", load, {"recorder": "engines_for_tests:COUNTER"})
+        read_snapshot([first, *others], "inline", load, {"recorder": "engines_for_tests:COUNTER"}.get)
     with pytest.raises(SnapshotError):
-        read_snapshot(snapshot.replace(b"\x01", b"\x02", 1), "inline", load, {})
+        read_snapshot([first.replace(b"\x02", b"\x03", 1), *others], "inline", load, {}.get)
     assert COUNTER.ref == "engines_for_tests:COUNTER"
+
+
+def test_a_snapshot_costs_what_its_states_take() -> None:
+    """False if what engines of one family have in common is made or written for each of them."""
+    inline = InlineNode(load)
+    count = 3 * CELLS_PER_PART
+    for number in range(count):
+        inline.add(f"recorder-{number:04}", RECORDER)
+    _, first, *others = take_snapshot(inline.scheduler)
+    one_interface = len(encode(RECORDER.interface()))
+    assert len(others) == 2
+    assert all(len(part) < len(first) - one_interface // 2 for part in others)
+    assert RECORDER.interface() is RECORDER.interface()
+    assert len(moved(inline).scheduler.cells) == count

@@ -1,7 +1,7 @@
 """The process that workers are forked from: warm, single-threaded, and ignorant of every family.
 
-`python -m host.live.zygote` is exec'd by the supervisor (`zygote_start`). It imports what all workers need, compiles
-the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
+It begins as a fork of the supervisor or as a program of its own (`zygote_start`). It imports what all workers need,
+compiles the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
 collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after the other, each with the
 descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on its own socket.
 
@@ -18,6 +18,7 @@ that end of file for the end of a process that never was. The zygote's own life 
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import os
@@ -200,12 +201,17 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        with contextlib.suppress(OSError, ValueError):
+            sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _leave(code)
+
+
+def _leave(code: int) -> Never:
+    """Exit with this code, also where the disk has no room for what was printed, or a family closed the streams."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+    finally:
         os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

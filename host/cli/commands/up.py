@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import signal
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from host.cli.already import await_instance, show_running
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
-from host.cli.output import Items, diagnose, emit
+from host.cli.output import Items, Unwritten, abandon_stdout, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import BEGUN, common
 from host.cli.table import Column, render_table
@@ -84,9 +85,10 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
             raise
         node["took_ns"] = time.monotonic_ns() - begun
-        emit("node", [node], render_node)
-        if not detach:
-            _stay(launch, spec)
+        if detach:
+            emit("node", [node], render_node)
+        else:
+            _stay(launch, spec, node)
 
 
 def _begun(*, attached: bool) -> Begun | None:
@@ -181,17 +183,21 @@ def render_node(items: Items) -> str:
     return f"{render_table(COLUMNS, rows)}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"
 
 
-def _stay(launch: Launch, spec: NodeSpec) -> None:
-    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed."""
+def _stay(launch: Launch, spec: NodeSpec, node: dict[str, Any]) -> None:
+    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed.
+
+    A reader of stdout that goes away ends the node: BrokenPipeError.
+    """
     try:
+        _show("node", [node], render_node)
         _show_logs(spec)
         code = launch.stop()
     except KeyboardInterrupt:
         code = _drain(launch)
-    except BrokenPipeError:
+    except Unwritten as error:
         launch.close()
         launch.stop()
-        raise
+        raise BrokenPipeError from error
     if code != 0:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         raise CliError("failed", f"the supervisor {how}")
@@ -207,7 +213,18 @@ def _show_logs(spec: NodeSpec) -> None:
     with Client(instance.control) as client:
         for response in client.follow("logs", {"engine": None, "follow": True, "limit": 0}):
             if response.items:
-                emit("log", response.items, render_lines)
+                _show("log", response.items, render_lines)
+
+
+def _show(kind: str, items: Items, render: Callable[[Items], str]) -> None:
+    """A full disk behind stdout costs what is shown, not the node. Raises `Unwritten` when the reader has gone."""
+    try:
+        emit(kind, items, render)
+    except Unwritten as error:
+        if error.is_closed_pipe:
+            raise
+        abandon_stdout()
+        diagnose(f"enginehost: {error}; the node goes on, and is not shown any more")
 
 
 def _drain(launch: Launch) -> int:

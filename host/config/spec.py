@@ -116,7 +116,10 @@ class JournalSpec(msgspec.Struct, frozen=True):
 
 
 class NodeSpec(msgspec.Struct, frozen=True):
-    """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs."""
+    """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs.
+
+    `given` is the path as it was given, absolute, links not followed; "" where nobody gave one.
+    """
 
     node: str
     path: str
@@ -129,3 +132,4 @@ class NodeSpec(msgspec.Struct, frozen=True):
     journal: JournalSpec = JournalSpec()
     roots: tuple[str, ...] = ()
     data: str = ""
+    given: str = ""

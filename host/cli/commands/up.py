@@ -14,15 +14,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+import msgspec
 
 from host.cli.already import await_instance, show_running
+from host.cli.astray import find_switched, given_path
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, Unwritten, abandon_stdout, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import BEGUN, common
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
-from host.live.control.instances import running_instance
+from host.live.control.instances import known_instances, listening_pid, running_instance
 from host.live.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int) -> Non
     if detach and inline:
         raise click.UsageError("--inline is this process itself; it cannot be detached")
     path = node_file(config)
-    if running := running_instance(path):
+    if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
     elif inline:
         _run_inline(load_node_file(path))
@@ -71,7 +73,7 @@ def _start(path: str, detach: bool, timeout: int) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     with Launch(attached=not detach, begun=_begun(attached=not detach)) as launch:
         spec = load_node_file(path)
-        launch.give(spec)
+        launch.give(msgspec.structs.replace(spec, given=given_path(path)))
         try:
             node = wait_ready(launch, spec, timeout)
         except CliError as e:
@@ -85,10 +87,19 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
             raise
         node["took_ns"] = time.monotonic_ns() - begun
+        _tell_of_namesakes(spec)
         if detach:
             emit("node", [node], render_node)
         else:
             _stay(launch, spec, node)
+
+
+def _tell_of_namesakes(spec: NodeSpec) -> None:
+    """Nodes are told apart by their files; two of one name are likely to be one that should have been ended."""
+    for other in known_instances():
+        if other.node == spec.node and other.config != spec.path and listening_pid(other.control) is not None:
+            where = f"{other.config}, pid {other.pid}"
+            diagnose(f"another node named {other.node} runs too ({where}): choose with -f, or end it")
 
 
 def _begun(*, attached: bool) -> Begun | None:

@@ -16,6 +16,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,7 +25,6 @@ import uvloop
 
 from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
 from host.live import clock
-from host.live.control.instances import Instance
 from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
@@ -45,7 +45,7 @@ from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.shutdown import shut_down
-from host.live.supervisor.startup import Progress, notify_system
+from host.live.supervisor.startup import Progress, instance_of, notify_system
 from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
@@ -65,7 +65,7 @@ DRAIN_NS: Final = 5_000_000_000
 T = TypeVar("T")
 
 TEND_S: Final = 1.0
-"""Orphans are cleared away that often."""
+"""So often orphans are cleared away, and the runtime folder is looked after."""
 
 
 def serve(
@@ -160,8 +160,19 @@ class _Service:
         from host.live.control.server import ControlServer
 
         self._control = ControlServer(self._runtime.control, Operations(self._node, self._begin_stop).handle)
-        spec = self._spec
-        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
+        self._runtime.announce(instance_of(self._spec))
+
+    def _stay_reachable(self) -> None:
+        """Make the runtime folder again if somebody swept it away; where that is not possible, try again later."""
+        if self._control is None or self._runtime.is_whole or not self._runtime.try_restore(self._spec.path):
+            return
+        try:
+            self._control.bind(self._runtime.control)
+            self._runtime.announce(instance_of(self._spec))
+        except OSError as error:
+            sys.stderr.write(f"no command reaches the node: {self._runtime.folder}: {error}\n")
+        else:
+            self._node.event("runtime_folder_restored", "", folder=self._runtime.folder)
 
     def _inspector(self) -> Inspector:
         from host.live.supervisor.inspection import Inspector
@@ -269,6 +280,7 @@ class _Service:
             self._node.reaper.collect()
             self._node.control_groups.sweep()
             self._node.ended_logs.tend(self._node)
+            self._stay_reachable()
 
     def _tell_ready(self, engine: str, pid: int) -> None:
         if self._node.phase == "starting":

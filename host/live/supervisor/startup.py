@@ -11,12 +11,14 @@ import fcntl
 import os
 import resource
 import socket
+import time
 from collections import deque
 from typing import Final
 
 import msgspec
 
 from host.config.spec import NodeSpec
+from host.live.control.instances import Instance
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
@@ -109,7 +111,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
     try:
         return _run(spec, data, runtime, zygote, progress, is_attached)
     except Taken:
-        return _give_up(progress, "conflict", f"another running node keeps its data in {data}")
+        return _give_up(progress, "conflict", _who_holds(data))
     except NoPlace as error:
         return _say_no_place(progress, error)
     except (OSError, Closed) as error:
@@ -126,7 +128,8 @@ def _run(
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")
-    take_place(data)
+    runtime.data_lock = take_place(data)
+    runtime.announce(instance_of(spec))
     log_fd = _open_log(data)
     if not is_attached:
         os.dup2(log_fd, 1)
@@ -135,6 +138,21 @@ def _run(
     from host.live.supervisor.service import serve
 
     return serve(spec, data, runtime, nursery, progress, is_attached=is_attached)
+
+
+def instance_of(spec: NodeSpec) -> Instance:
+    """This process as the supervisor of a node, as commands find it."""
+    return Instance(spec.node, spec.path, spec.digest, os.getpid(), time.time_ns(), given=spec.given)
+
+
+def _who_holds(data: str) -> str:
+    from host.live.control.holders import holder_of
+
+    holder = holder_of(data)
+    if holder is None:
+        return f"another running node keeps its data in {data}"
+    who = f"node {holder.node} (pid {holder.pid}), started as {holder.config}"
+    return f"{who}, keeps its data in {data}: end it first (enginehost -f {holder.config} down)"
 
 
 def _make_room_for_descriptors() -> None:

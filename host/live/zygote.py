@@ -33,6 +33,7 @@ import msgspec
 
 from host.live.confine import enter_group
 from host.live.lifeline import Orphaned, await_parent, die_with
+from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
 from host.live.supervisor.zygote_start import SOCKET_FD
 from host.live.title import show_title
@@ -104,6 +105,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    label_output()
     _warm_up()
     show_title("enginehost: zygote", "zygote")
     serve(channel, supervisor)
@@ -164,6 +166,7 @@ def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) ->
 
 def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
     """Or not at all: where there is no room for a process, the socket closes, and the supervisor tries again later."""
+    _flush()  # or each child prints it again
     try:
         between = os.fork()
     except OSError as error:
@@ -192,6 +195,7 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         await_parent(supervisor, ADOPTION_NS_MAX)
         die_with(supervisor)
         show_title(request.title, request.name)
+        be_labelled(_label_of(request))
         import_module(ENTRIES[request.entry]).main(SOCKET_FD)
         code = 0
     except Orphaned:
@@ -207,11 +211,20 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         _leave(code)
 
 
+def _label_of(request: Fork) -> str:
+    """Behind the slot in the title of a worker: its engine, or the first one and how many more."""
+    return request.title.partition("/")[2].partition(" ")[2] if request.entry in ("worker", "candidate") else ""
+
+
 def _leave(code: int) -> Never:
     """Exit with this code, also where the disk has no room for what was printed, or a family closed the streams."""
     try:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
+        _flush()
     finally:
         os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

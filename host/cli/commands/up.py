@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
 
+LINES_MAX = 10_000
+"""Of those that came before the node was up: as many as it keeps."""
+
 COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 
 
@@ -222,7 +225,7 @@ def _show_logs(spec: NodeSpec) -> None:
     if instance is None:
         return
     with Client(instance.control) as client:
-        for response in client.follow("logs", {"engine": None, "follow": True, "limit": 0}):
+        for response in client.follow("logs", {"engine": None, "follow": True, "limit": LINES_MAX}):
             if response.items:
                 _show("log", response.items, render_lines)
 

@@ -40,6 +40,7 @@ from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.printed import OUTPUT, Printed
 from host.live.supervisor.processes import Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
@@ -51,6 +52,7 @@ from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
 from host.node.journal.marks import epoch_before
 from host.node.placement import NoSlot, lay_out
+from host.node.routing import Missing
 from host.node.supervision import Budget, Limits
 from transport.native import NativeMissing
 from transport.port import Frame
@@ -66,6 +68,9 @@ T = TypeVar("T")
 
 TEND_S: Final = 1.0
 """So often orphans are cleared away, and the runtime folder is looked after."""
+
+PRINTED_S: Final = 0.25
+"""So often what processes print is taken to the log."""
 
 
 def serve(
@@ -101,16 +106,19 @@ class _Service:
         except NativeMissing as error:
             return self._fail("failed", str(error))
         node.desk = PacketDesk(node, self._is_device)
+        self._printed = Printed(os.path.join(self._data, OUTPUT), node.logs, node.now_ns, self._is_engine)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
         watching = asyncio.create_task(Watching(node, self._spec.supervision, node.memory_kills).run())
         untangling = asyncio.create_task(Untangling(node).run())
+        printing = asyncio.create_task(self._read_output())
         try:
             return await self._live()
         finally:
             tending.cancel()
             watching.cancel()
             untangling.cancel()
+            printing.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
             if self._control is not None:
@@ -281,6 +289,15 @@ class _Service:
             self._node.control_groups.sweep()
             self._node.ended_logs.tend(self._node)
             self._stay_reachable()
+
+    async def _read_output(self) -> None:
+        while True:
+            await asyncio.sleep(PRINTED_S)
+            self._printed.read()
+
+    def _is_engine(self, name: str) -> bool:
+        found = self._node.directory.find(name)
+        return not isinstance(found, Missing) or found.reason != "unknown"
 
     def _tell_ready(self, engine: str, pid: int) -> None:
         if self._node.phase == "starting":

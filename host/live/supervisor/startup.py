@@ -22,14 +22,12 @@ from host.live.control.instances import Instance
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
 from host.live.supervisor.zygote_start import StartedZygote
 from host.live.title import show_title
 from host.live.zygote import Ahead
 from transport.port import Closed
-
-LOG_BYTES_MAX: Final = 8 << 20
-"""Size at which `supervisor.log` is set aside at the start of a node."""
 
 LAST_WORDS_S: Final = 1.0
 """For a reader of our progress that is behind when we leave; it reads as fast as it can, or is stopped."""
@@ -183,8 +181,8 @@ def _read_spec(fd: int) -> NodeSpec | None:
 
 def _open_log(data: str) -> int:
     """Where the streams of zygote and workers go, and a detached supervisor's: output of engines, faults."""
-    path = os.path.join(data, "supervisor.log")
-    if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
+    path = os.path.join(data, OUTPUT)
+    if os.path.exists(path) and os.path.getsize(path) > OUTPUT_BYTES_MAX:
         os.replace(path, path + ".1")
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -100,3 +100,16 @@ def test_an_attached_node_outlives_a_full_standard_output(project: Path) -> None
         shell("down")
         assert up.wait(LATE_S) == 0
         up.stderr.close()
+
+
+def test_an_attached_node_shows_what_engines_print(project: Path) -> None:
+    """False if the author of an engine prints to find a mistake, and sees nothing."""
+    (project / "speaking.py").write_text(
+        "from engines.examples.greeting import GREETEE\nimport sys\nprint('imported here', file=sys.stderr)\n"
+    )
+    (project / "node.yaml").write_text("node: streams\nroots: [.]\nengines: {a: {family: 'speaking:GREETEE'}}\n")
+    with subprocess.Popen([*command("host.__main__"), "up", "node.yaml"], stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert any("imported here" in line for line in up.stdout)
+        shell("down")
+        assert up.wait(LATE_S) == 0

@@ -87,10 +87,21 @@ def show(response: Response, render: Render) -> None:
 def show_stream(op: str, args: dict[str, Any], kind: str, render: Render) -> None:
     """Print one answer, or with `follow` in `args` answers as they come, until the node ends.
 
+    Without `follow`, and where no node runs, what one left behind.
+
     A followed stream has gaps of any length; empty batches are not printed.
     """
     following = args["follow"]
-    with Client(select_instance().control) as client:
+    try:
+        instance = select_instance()
+    except CliError as error:
+        if error.problem.error != "not_running" or following:
+            raise
+        from host.cli.left_behind import read_left_behind
+
+        emit(kind, read_left_behind(op, args, error), render)
+        return
+    with Client(instance.control) as client:
         for response in client.follow(op, args, timeout_ns=None if following else REQUEST_NS):
             if response.items or not following:
                 emit(kind, response.items, render)

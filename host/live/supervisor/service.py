@@ -36,6 +36,7 @@ from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.groups import Group
+from host.live.supervisor.kept_letters import KeptLetters
 from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
@@ -106,6 +107,7 @@ class _Service:
         except NativeMissing as error:
             return self._fail("failed", str(error))
         node.desk = PacketDesk(node, self._is_device)
+        self._kept_letters = KeptLetters(self._data, node.letters)
         self._printed = Printed(os.path.join(self._data, OUTPUT), node.logs, node.now_ns, self._is_engine)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
@@ -121,6 +123,7 @@ class _Service:
             printing.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
+            self._kept_letters.keep()
             if self._control is not None:
                 self._control.close()
 
@@ -289,6 +292,7 @@ class _Service:
             self._node.control_groups.sweep()
             self._node.ended_logs.tend(self._node)
             self._stay_reachable()
+            self._kept_letters.tend()
 
     async def _read_output(self) -> None:
         while True:

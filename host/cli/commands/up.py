@@ -91,6 +91,8 @@ def _start(path: str, detach: bool, timeout: int) -> None:
             raise
         node["took_ns"] = time.monotonic_ns() - begun
         _tell_of_namesakes(spec)
+        if spec.transport.local == "auto" and not node.get("native", True):
+            diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)")
         if detach:
             emit("node", [node], render_node)
         else:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import zmq
 
+from host.live.control.context import make_context, make_socket
 from host.live.control.protocol import PROTOCOL, Request, Response
 
 REQUESTS_MAX: Final = 64
@@ -39,8 +40,8 @@ class ControlServer:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
+        self._context = make_context()
+        self._socket = make_socket(self._context, zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, REQUEST_BYTES_MAX)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -115,7 +116,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
     except (OSError, Closed) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM | IN_THE_WAY:
             return _say_no_place(progress, no_place(data, error))
-        return _give_up(progress, "failed", f"the node cannot start: {error}")
+        return _give_up(progress, "failed", f"the node cannot start: {error}{_advice(error, spec)}")
     finally:
         progress.finish()
         runtime.close()
@@ -136,6 +137,15 @@ def _run(
     from host.live.supervisor.service import serve
 
     return serve(spec, data, runtime, nursery, progress, is_attached=is_attached)
+
+
+def _advice(error: OSError | Closed, spec: NodeSpec) -> str:
+    """What to do about a limit that was met."""
+    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+        return ""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = f"at most {hard} are allowed, too few for this node (engines: {len(spec.engines)})"
+    return f"; {limit}: raise that (ulimit -n {DESCRIPTORS_MAX}, or LimitNOFILE of a unit), or put engines together"
 
 
 def instance_of(spec: NodeSpec) -> Instance:

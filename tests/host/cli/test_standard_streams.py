@@ -19,9 +19,9 @@ NODE = "node: streams\nengines:\n  a: {family: 'engines.examples.greeting:GREETE
 everything_closed = pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 
 
-def shell(arguments: str, streams: str = "") -> subprocess.CompletedProcess[str]:
+def shell(arguments: str, streams: str = "", before: str = "") -> subprocess.CompletedProcess[str]:
     """The command as a shell runs it with these redirections."""
-    line = f"{shlex.join(command('host.__main__'))} {arguments} {streams}"
+    line = f"{before}{shlex.join(command('host.__main__'))} {arguments} {streams}"
     return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=LATE_S, check=False)
 
 

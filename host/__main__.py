@@ -2,5 +2,7 @@
 
 from host.entry import main
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     main()

@@ -10,11 +10,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from host import program
+
 if TYPE_CHECKING:
     from host.live.control.begin import Begun
 
 INTERRUPTED: Final = 130
-"""As `host.cli.main` ends after a Ctrl-C; written here because that is not imported yet."""
+"""As `host.cli.main` ends after a Ctrl-C; repeated here because that is not imported yet."""
 
 OTHERWISE: Final = frozenset({"-h", "--help", "--inline"})
 """With these, `up` starts no supervisor."""
@@ -22,6 +24,7 @@ OTHERWISE: Final = frozenset({"-h", "--help", "--inline"})
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    program.begin()
     try:
         begun = guess(sys.argv[1:])
         from host.cli.main import main

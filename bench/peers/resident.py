@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 
 from bench.peers.installed import require
 from bench.rounds import Contestant, Round
+from host.program import command
 
 ROUND_S: Final = 120.0
 LEAVE_S: Final = 10.0
@@ -70,7 +71,7 @@ class Resident:
 
     def __init__(self, module: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.peers.resident", module],
+            command("bench.peers.resident", module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -147,5 +148,6 @@ def timed(trip: Any, size: int) -> Round:
     return Round(sorted(taken_ns)[size // 2], size, taken_ns)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve as the peer whose module is named."""
     serve(import_module(sys.argv[1]).PEER)

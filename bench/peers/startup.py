@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 from bench.memory import private_bytes
 from bench.rounds import Contestant, Round
 from host.live.control.protocol import ControlError
+from host.program import command
 
 IDLE_S: Final = 1.0
 COMMAND_S: Final = 60.0
@@ -60,8 +60,8 @@ def _command(*arguments: str) -> list[dict[str, Any]]:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "host", *arguments, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    line = command("host.__main__", *arguments, "--json")
+    return subprocess.run(line, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
 def _idle(pids: list[int]) -> dict[str, float]:

@@ -30,6 +30,8 @@ from .definition import DefinitionError, Problem, unchecked
 
 VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
+HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
+"""Top-level packages that come with the model."""
 MODEL: Final = __name__.rpartition(".")[0]
 
 
@@ -212,15 +214,36 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 roots = ", ".join((*_finder.roots, *_engines_folders()))
-                raise LoadError(ref, f"there is no module {error.name} below the code roots ({roots})") from error
+                found = _hidden(error.name)
+                reason = found or f"there is no module {error.name} below the code roots ({roots})"
+                raise LoadError(ref, reason) from error
             raise _import_error(ref, error) from error
         except BaseException as error:  # sys.exit in a module is its mistake too, and no way to end a process of ours
             raise _import_error(ref, error) from error
     if not _finder.covers(module.__file__ or ""):
-        raise LoadError(
-            ref, f"{module_name} lies outside the code roots, at {module.__file__}; add its folder to roots"
-        )
+        outside = f"{module_name} lies outside the code roots, at {module.__file__}; add its folder to roots"
+        raise LoadError(ref, _hidden(module_name) or outside)
     return module
+
+
+def _hidden(name: str) -> str:
+    """Why a module below a code root is not the one that is imported under its name, and what to do; "": it is."""
+    first = name.partition(".")[0]
+    owner = "enginehost" if first in HOSTS else "Python" if first in sys.stdlib_module_names else ""
+    for root in _finder.roots if owner else ():
+        spec = FileFinder(root, (SourceOnly, [".py"])).find_spec(first)
+        path = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
+        if path and path != getattr(sys.modules.get(first), "__file__", None):
+            path = path.removesuffix("/__init__.py")
+            return f"{path} cannot be imported: {owner} itself has a module `{first}`; give it another name"
+    return ""
+
+
+def _imported_by(error: Exception) -> str:
+    """The module that an error of an import, or of a name that a module does not have, is about."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        return error.obj.__name__
+    return (error.name or "") if isinstance(error, ImportError) else ""
 
 
 @contextmanager
@@ -246,7 +269,8 @@ def _import_error(ref: str, error: BaseException) -> LoadError:
         if _finder.covers(trace.tb_frame.f_code.co_filename):
             file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
-    return LoadError(ref, f"{type(error).__name__}: {error}", file, line)
+    hidden = _hidden(_imported_by(error))
+    return LoadError(ref, f"{type(error).__name__}: {error}" + (f"; {hidden}" if hidden else ""), file, line)
 
 
 def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:

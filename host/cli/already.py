@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from host.cli.astray import await_reachable, find_astray
 from host.cli.output import emit
 from host.cli.problem import CliError
 from host.live.control.instances import Instance, running_instance
@@ -22,6 +24,9 @@ SHOWN_NS: Final = 2_000_000_000
 
 def show_running(running: Instance, spec: NodeSpec, timeout_ns: int) -> None:
     """Say that the node runs, once it does. Raises `CliError` when it is another, ends, or is not ready in time."""
+    if running.config != spec.path:
+        who = f"node {running.node} (pid {running.pid}) runs, started as {running.config}"
+        raise CliError("conflict", f"{who}: end it first (enginehost -f {running.config} down), then up")
     if running.digest != spec.digest:
         where = f"pid {running.pid}"
         advice = "enginehost down, then up; or reload ENGINE if only code changed"
@@ -36,6 +41,8 @@ def await_instance(path: str) -> Instance | None:
     until_ns = time.monotonic_ns() + SHOWN_NS
     while (found := running_instance(path)) is None and time.monotonic_ns() < until_ns:
         time.sleep(LOOK_S)
+    if found is None and (astray := find_astray(path)) is not None and astray.config == os.path.realpath(path):
+        return await_reachable(astray)
     return found
 
 

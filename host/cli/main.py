@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from host.cli.output import diagnose, envelope, write
+from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, write
 from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
+from host.live.control.protocol import EXIT_CODES
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -50,6 +51,11 @@ COMMANDS: Final = {
     "version": "Show versions.",
 }
 """Commands with their short help, in the order of `--help`."""
+
+ACTS: Final = frozenset(
+    {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard"}
+)
+"""Commands whose result tells of what they have done by then."""
 
 COMPLETE: Final = "_ENGINEHOST_COMPLETE"
 """Set by the shell's completion; then click answers instead of a command."""
@@ -127,8 +133,11 @@ def run(argv: Sequence[str], begun: Begun | None = None) -> int:
     """
     try:
         return _run(argv, begun)
+    except Unwritten as error:
+        abandon_stdout()
+        return _report_unwritten(error)
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon_stdout()
         return STDOUT_CLOSED
 
 
@@ -143,12 +152,11 @@ def main(begun: Begun | None = None) -> NoReturn:
     code = run(sys.argv[1:], begun)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _abandon_stdout()
-        code = STDOUT_CLOSED
+    except OSError as error:
+        abandon_stdout()
+        code = STDOUT_CLOSED if isinstance(error, BrokenPipeError) else code or EXIT_CODES["failed"]
     if sys.gettrace() or sys.getprofile():
         sys.exit(code)
-    sys.stderr.flush()
     os._exit(code)
 
 
@@ -162,7 +170,7 @@ def _run(argv: Sequence[str], begun: Begun | None) -> int:
         return 0
     except click.exceptions.Exit as e:
         return e.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, Unwritten):
         raise
     except (Exception, KeyboardInterrupt) as e:
         if "--debug" in argv:
@@ -175,16 +183,26 @@ def _report(problem: Problem, *, as_json: bool) -> int:
         diagnose(problem.text)
     diagnose(f"enginehost: {problem.message}")
     if as_json and problem.error != "interrupted":
-        write(envelope("error", problem.error_items()))
+        try:
+            write(envelope("error", problem.error_items()))
+        except Unwritten as error:
+            if error.is_closed_pipe:
+                raise
+            abandon_stdout()
     return problem.exit_code
+
+
+def _report_unwritten(error: Unwritten) -> int:
+    """What a command did is done, whether its result can be shown or not; one that only shows something has failed."""
+    is_done = error.command in ACTS
+    if not error.is_closed_pipe:
+        diagnose(f"enginehost: {error}" + (f" ({error.command}: done)" if is_done else ""))
+    if is_done:
+        return EXIT_CODES["ok"]
+    return STDOUT_CLOSED if error.is_closed_pipe else EXIT_CODES["failed"]
 
 
 def _show_traceback(error: BaseException) -> None:
     import traceback
 
     diagnose("".join(traceback.format_exception(error)))
-
-
-def _abandon_stdout() -> None:
-    """Nobody reads: what is still buffered goes nowhere, or Python complains about it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+import click
 import msgspec
 
 from host.cli.settings import settings
@@ -15,6 +17,16 @@ ENVELOPE: Final = 1
 """Version of the envelope. Items gain keys within a version; a key that goes or changes its meaning raises it."""
 
 Items = Sequence[dict[str, Any]]
+
+
+class Unwritten(Exception):
+    """Standard output does not take the result of a command."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output: {error.strerror}")
+        self.is_closed_pipe = isinstance(error, BrokenPipeError)
+        context = click.get_current_context(silent=True)
+        self.command = context.command_path.partition(" ")[2] if context else ""
 
 
 def emit(kind: str, items: Items, render: Callable[[Items], str]) -> None:
@@ -30,9 +42,13 @@ def envelope(kind: str, items: Iterable[Any]) -> str:
 
 def write(text: str) -> None:
     """Print lines on stdout at once, so that a pipe sees them and a closed pipe is noticed. Empty text is no line."""
-    if text:
+    if not text:
+        return
+    try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
+    except OSError as error:
+        raise Unwritten(error) from error
 
 
 def terminal_width() -> int | None:
@@ -44,9 +60,17 @@ def terminal_width() -> int | None:
 
 
 def diagnose(text: str) -> None:
-    """Print a line for the person on stderr, which `--json` leaves alone."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
+    """Print a line for the person on stderr, which `--json` leaves alone. Where stderr takes none, nobody reads it."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
+
+
+def abandon_stdout() -> None:
+    """Let what is still buffered, and all that follows, go nowhere: else Python complains about it at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def plain(value: Any) -> Any:

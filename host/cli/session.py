@@ -6,12 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from host.cli.astray import await_reachable, find_astray
 from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.settings import settings
 from host.live.control.client import REQUEST_NS, Client
+from host.live.control.holders import all_instances
 from host.live.control.instances import Instance, running_instance, running_instances
 from host.live.control.protocol import Response
+
+NAMED_MAX = 3
+"""Nodes elsewhere that are named."""
 
 Render = Callable[[Items], str]
 
@@ -27,21 +32,45 @@ def select_instance() -> Instance:
     config = settings().file
     if config is not None:
         return _instance_of(config)
-    return choose_instance(running_instances(), os.getcwd())
+    try:
+        return choose_instance(running_instances(), os.getcwd())
+    except CliError as error:
+        if error.problem.error != "not_running":
+            raise
+        return await_reachable(choose_instance(all_instances(), os.getcwd()))
 
 
 def choose_instance(instances: Sequence[Instance], folder: str) -> Instance:
     """The only one of `instances` at or below `folder`. Raises as `select_instance`."""
     here = os.path.realpath(folder)
-    below = [i for i in instances if os.path.commonpath([here, i.config]) == here]
+    below = _below(here, instances)
     if len(below) == 1:
         return below[0]
     if below:
         names = ", ".join(f"{i.node} ({os.path.relpath(i.config, here)})" for i in below)
+        advice = "choose one with -f CONFIG, or down --all"
         items = tuple({"node": i.node, "config": i.config, "pid": i.pid} for i in below)
-        raise CliError("conflict", f"{len(below)} nodes run here: {names}; choose one with -f CONFIG", items)
-    elsewhere = f" ({len(instances)} elsewhere; name one with -f CONFIG)" if instances else ""
-    raise CliError("not_running", f"no node runs at or below {here}{elsewhere}")
+        raise CliError("conflict", f"{len(below)} nodes run here: {names}; {advice}", items)
+    raise CliError("not_running", f"no node runs at or below {here}{_elsewhere(instances)}")
+
+
+def instances_below(folder: str) -> list[Instance]:
+    """Every running node at or below the folder, reachable or not yet. Raises `CliError` where there is none."""
+    instances = all_instances()
+    return _below(os.path.realpath(folder), instances) or [choose_instance(instances, folder)]
+
+
+def _below(folder: str, instances: Sequence[Instance]) -> list[Instance]:
+    """Those whose node file lies there, or did when they were started, or whose data lies there now."""
+    return [i for i in instances if any(os.path.commonpath([folder, place]) == folder for place in i.places)]
+
+
+def _elsewhere(instances: Sequence[Instance]) -> str:
+    if not instances:
+        return ""
+    names = [f"{i.node} ({i.config}, pid {i.pid})" for i in instances[:NAMED_MAX]]
+    more = ["…"] if len(instances) > NAMED_MAX else []
+    return f" ({len(instances)} elsewhere: {', '.join([*names, *more])}; name one with -f CONFIG)"
 
 
 def ask(op: str, args: dict[str, Any] | None = None, *, timeout_ns: int = REQUEST_NS) -> Response:
@@ -58,19 +87,33 @@ def show(response: Response, render: Render) -> None:
 def show_stream(op: str, args: dict[str, Any], kind: str, render: Render) -> None:
     """Print one answer, or with `follow` in `args` answers as they come, until the node ends.
 
+    Without `follow`, and where no node runs, what one left behind.
+
     A followed stream has gaps of any length; empty batches are not printed.
     """
     following = args["follow"]
-    with Client(select_instance().control) as client:
+    try:
+        instance = select_instance()
+    except CliError as error:
+        if error.problem.error != "not_running" or following:
+            raise
+        from host.cli.left_behind import read_left_behind
+
+        emit(kind, read_left_behind(op, args, error), render)
+        return
+    with Client(instance.control) as client:
         for response in client.follow(op, args, timeout_ns=None if following else REQUEST_NS):
             if response.items or not following:
                 emit(kind, response.items, render)
 
 
 def _instance_of(config: str) -> Instance:
+    instance = running_instance(config)
+    if instance is not None:
+        return instance
+    astray = find_astray(config)
+    if astray is not None:
+        return await_reachable(astray)
     if not os.path.exists(config):
         raise CliError("not_found", f"{config}: no such file")
-    instance = running_instance(config)
-    if instance is None:
-        raise CliError("not_running", f"{config} is not running (start it: enginehost up {config} -d)")
-    return instance
+    raise CliError("not_running", f"{config} is not running (start it: enginehost up {config} -d)")

@@ -119,6 +119,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
     """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs.
 
     `without_damaged` is no word of the file: it says that the node starts also if logs of its engines cannot be used.
+    `given` is the path as it was given, absolute, links not followed; "" where nobody gave one.
     """
 
     node: str
@@ -133,3 +134,4 @@ class NodeSpec(msgspec.Struct, frozen=True):
     roots: tuple[str, ...] = ()
     data: str = ""
     without_damaged: bool = False
+    given: str = ""

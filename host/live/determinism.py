@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from host.program import command
+
 DEADLINE_NS: Final = 60_000_000_000
 """For the interpreter, the imports of all families, and every case twice."""
 
@@ -54,7 +56,7 @@ def run_elsewhere(
     `deadline_ns`. Raises `ElsewhereError`.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", "host.live.determinism"],
+        command("host.live.determinism"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -109,7 +111,3 @@ def _run(order: Order) -> Result:
         return Result(tuple(run_cases(order.cases, order.roots)))
     except Exception as error:
         return Result((), f"{type(error).__name__}: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,8 @@ from typing import Final, Literal
 import msgspec
 import zmq
 
-from host.live.control.instances import running_instances, runtime_roots
+from host.live.control.holders import all_instances
+from host.live.control.instances import runtime_roots
 from transport.native import native_reason
 
 PYTHON: Final = (3, 11)
@@ -249,7 +250,7 @@ def _future_folder(root: str) -> Finding:
 
 
 def _running() -> Finding:
-    nodes = [f"{i.node} ({i.config}, pid {i.pid})" for i in running_instances()]
+    nodes = [f"{i.node} ({i.config}, pid {i.pid})" for i in all_instances()]
     return Finding("running nodes", "ok", ", ".join(nodes) or "none")
 
 

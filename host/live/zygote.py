@@ -1,7 +1,7 @@
 """The process that workers are forked from: warm, single-threaded, and ignorant of every family.
 
-`python -m host.live.zygote` is exec'd by the supervisor (`zygote_start`). It imports what all workers need, compiles
-the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
+It begins as a fork of the supervisor or as a program of its own (`zygote_start`). It imports what all workers need,
+compiles the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
 collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after the other, each with the
 descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on its own socket.
 
@@ -18,6 +18,7 @@ that end of file for the end of a process that never was. The zygote's own life 
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import os
@@ -32,6 +33,7 @@ import msgspec
 
 from host.live.confine import enter_group
 from host.live.lifeline import Orphaned, await_parent, die_with
+from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
 from host.live.supervisor.zygote_start import SOCKET_FD
 from host.live.title import show_title
@@ -103,6 +105,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    label_output()
     _warm_up()
     show_title("enginehost: zygote", "zygote")
     serve(channel, supervisor)
@@ -163,6 +166,7 @@ def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) ->
 
 def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
     """Or not at all: where there is no room for a process, the socket closes, and the supervisor tries again later."""
+    _flush()  # or each child prints it again
     try:
         between = os.fork()
     except OSError as error:
@@ -191,6 +195,7 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
         await_parent(supervisor, ADOPTION_NS_MAX)
         die_with(supervisor)
         show_title(request.title, request.name)
+        be_labelled(_label_of(request))
         import_module(ENTRIES[request.entry]).main(SOCKET_FD)
         code = 0
     except Orphaned:
@@ -200,12 +205,26 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        with contextlib.suppress(OSError, ValueError):
+            sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _leave(code)
+
+
+def _label_of(request: Fork) -> str:
+    """Behind the slot in the title of a worker: its engine, or the first one and how many more."""
+    return request.title.partition("/")[2].partition(" ")[2] if request.entry in ("worker", "candidate") else ""
+
+
+def _leave(code: int) -> Never:
+    """Exit with this code, also where the disk has no room for what was printed, or a family closed the streams."""
+    try:
+        _flush()
+    finally:
         os._exit(code)
 
 
-if __name__ == "__main__":
-    main()
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

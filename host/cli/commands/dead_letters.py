@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import Items, emit
+from host.cli.problem import CliError
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.table import Column, leaf, render_table
@@ -28,7 +29,15 @@ LETTERS_KEPT = 1_000
 def command(engine: str | None, limit: int, counts: bool) -> None:
     """List messages that reached nobody, from or to ENGINE or of the whole node: when, why, from whom to whom."""
     args = {"engine": engine, "limit": limit, "counts": counts}
-    show(ask("dead_letters", args), render_counts if counts else render_letters)
+    render = render_counts if counts else render_letters
+    try:
+        show(ask("dead_letters", args), render)
+    except CliError as error:
+        if error.problem.error != "not_running":
+            raise
+        from host.cli.left_behind import read_left_behind
+
+        emit("count" if counts else "dead_letter", read_left_behind("dead_letters", args, error), render)
 
 
 def render_letters(items: Items) -> str:

@@ -1,19 +1,23 @@
-"""`enginehost down`: the end of a node, and nothing of it left."""
+"""`enginehost down`: the end of a node, or of all."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from typing import Any
 
 import click
 
-from host.cli.output import Items, emit
+from host.cli.astray import await_reachable
+from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
-from host.cli.session import select_instance
-from host.cli.settings import common
+from host.cli.session import instances_below, select_instance
+from host.cli.settings import common, settings
 from host.cli.units import duration, show_duration
 from host.live.control.client import REQUEST_NS, Client
+from host.live.control.instances import Instance
+from host.live.control.protocol import ControlError
 
 DRAIN_NS = 5_000_000_000
 """How long engines may work on what they have, unless told."""
@@ -27,10 +31,34 @@ EXIT_NS = 5_000_000_000
     "--drain", type=duration, default=DRAIN_NS, metavar="DURATION", help="Bounds the work on what waits (5s)."
 )
 @click.option("--kill", is_flag=True, help="Kill the supervisor, which ends every process of the node at once.")
+@click.option("--all", "every", is_flag=True, help="Every node at or below this folder.")
 @common
-def command(drain: int, kill: bool) -> None:
+def command(drain: int, kill: bool, every: bool) -> None:
     """Stop the node: engines handle what waits, for at most --drain, then everything ends and is cleaned up."""
-    instance = select_instance()
+    if not every:
+        emit("down", [_end(select_instance(), drain, kill)], render_down)
+        return
+    if settings().file:
+        raise click.UsageError("--all means every node at or below this folder: leave -f out")
+    _end_all(drain, kill)
+
+
+def _end_all(drain: int, kill: bool) -> None:
+    """One after the other. What keeps one of them from ending is raised when the others have ended."""
+    ended, problem = [], None
+    for instance in instances_below(os.getcwd()):
+        try:
+            ended.append(_end(await_reachable(instance), drain, kill))
+        except (CliError, ControlError) as error:
+            problem = error
+            diagnose(f"node {instance.node} ({instance.config}, pid {instance.pid}): {error}")
+    emit("down", ended, render_down)
+    if problem is not None:
+        raise problem
+
+
+def _end(instance: Instance, drain: int, kill: bool) -> dict[str, Any]:
+    """The item of a node that is down now. Raises `CliError`, `ControlError`."""
     start = time.monotonic_ns()
     with Client(instance.control) as client:
         if kill:
@@ -39,8 +67,7 @@ def command(drain: int, kill: bool) -> None:
             client.request("down", {"drain_ns": drain}, timeout_ns=REQUEST_NS)
         if not client.wait_ended(drain + EXIT_NS):
             raise CliError("timeout", f"process {client.pid} does not end (enginehost down --kill ends it)")
-    took = time.monotonic_ns() - start
-    emit("down", [{"node": instance.node, "config": instance.config, "took_ns": took}], render_down)
+    return {"node": instance.node, "config": instance.config, "took_ns": time.monotonic_ns() - start}
 
 
 def render_down(items: Items) -> str:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import importlib
 import signal
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
 
 from host.cli.already import await_instance, show_running
+from host.cli.astray import find_switched, given_path
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
-from host.cli.output import Items, diagnose, emit
+from host.cli.output import Items, Unwritten, abandon_stdout, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import BEGUN, common
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
-from host.live.control.instances import running_instance
+from host.live.control.instances import known_instances, listening_pid, running_instance
 from host.live.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 READY_NS = 30_000_000_000
 """How long engines may take to get ready, their imports included, unless told."""
+
+LINES_MAX = 10_000
+"""Of those that came before the node was up: as many as it keeps."""
 
 COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 
@@ -52,7 +57,7 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int, withou
     if detach and inline:
         raise click.UsageError("--inline is this process itself; it cannot be detached")
     path = node_file(config)
-    if running := running_instance(path):
+    if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
     elif inline:
         _run_inline(load_node_file(path))
@@ -72,7 +77,7 @@ def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None
     signal.signal(signal.SIGTERM, _interrupt)
     with Launch(attached=not detach, begun=_begun(attached=not detach)) as launch:
         spec = msgspec.structs.replace(load_node_file(path), without_damaged=without_damaged)
-        launch.give(spec)
+        launch.give(msgspec.structs.replace(spec, given=given_path(path)))
         try:
             node = wait_ready(launch, spec, timeout)
         except CliError as e:
@@ -86,9 +91,21 @@ def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None
             launch.stop(signal.SIGTERM, signal.SIGKILL)
             raise
         node["took_ns"] = time.monotonic_ns() - begun
-        emit("node", [node], render_node)
-        if not detach:
-            _stay(launch, spec)
+        _tell_of_namesakes(spec)
+        if spec.transport.local == "auto" and not node.get("native", True):
+            diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)")
+        if detach:
+            emit("node", [node], render_node)
+        else:
+            _stay(launch, spec, node)
+
+
+def _tell_of_namesakes(spec: NodeSpec) -> None:
+    """Nodes are told apart by their files; two of one name are likely to be one that should have been ended."""
+    for other in known_instances():
+        if other.node == spec.node and other.config != spec.path and listening_pid(other.control) is not None:
+            where = f"{other.config}, pid {other.pid}"
+            diagnose(f"another node named {other.node} runs too ({where}): choose with -f, or end it")
 
 
 def _begun(*, attached: bool) -> Begun | None:
@@ -185,17 +202,21 @@ def render_node(items: Items) -> str:
     return f"{render_table(COLUMNS, rows)}{why}\nnode {node['node']} is up: {count} in {show_duration(node['took_ns'])}"
 
 
-def _stay(launch: Launch, spec: NodeSpec) -> None:
-    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed."""
+def _stay(launch: Launch, spec: NodeSpec, node: dict[str, Any]) -> None:
+    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed.
+
+    A reader of stdout that goes away ends the node: BrokenPipeError.
+    """
     try:
+        _show("node", [node], render_node)
         _show_logs(spec)
         code = launch.stop()
     except KeyboardInterrupt:
         code = _drain(launch)
-    except BrokenPipeError:
+    except Unwritten as error:
         launch.close()
         launch.stop()
-        raise
+        raise BrokenPipeError from error
     if code != 0:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         raise CliError("failed", f"the supervisor {how}")
@@ -209,9 +230,20 @@ def _show_logs(spec: NodeSpec) -> None:
     if instance is None:
         return
     with Client(instance.control) as client:
-        for response in client.follow("logs", {"engine": None, "follow": True, "limit": 0}):
+        for response in client.follow("logs", {"engine": None, "follow": True, "limit": LINES_MAX}):
             if response.items:
-                emit("log", response.items, render_lines)
+                _show("log", response.items, render_lines)
+
+
+def _show(kind: str, items: Items, render: Callable[[Items], str]) -> None:
+    """A full disk behind stdout costs what is shown, not the node. Raises `Unwritten` when the reader has gone."""
+    try:
+        emit(kind, items, render)
+    except Unwritten as error:
+        if error.is_closed_pipe:
+            raise
+        abandon_stdout()
+        diagnose(f"enginehost: {error}; the node goes on, and is not shown any more")
 
 
 def _drain(launch: Launch) -> int:

@@ -11,11 +11,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-SUPERVISOR: Final = (sys.executable, "-m", "host.live.supervisor")
+from host.program import command
+
+SUPERVISOR: Final = command("host.live.supervisor.__main__")
 
 HASH_SEED: Final = "0"
 """Of a node's processes unless PYTHONHASHSEED is a number: a `set` has the same order in each life of the node."""

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 import zmq
 
+from host.live.control.context import make_context, make_socket
 from host.live.control.instances import listening_pid
 from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
 
@@ -42,8 +43,8 @@ class Client:
         self.path = path
         self.pid = pid
         self._pidfd = _open_pidfd(pid)
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
+        self._context = make_context()
+        self._socket = make_socket(self._context, zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, RESPONSE_BYTES_MAX)
         self._socket.connect(f"ipc://{path}")

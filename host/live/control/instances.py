@@ -26,7 +26,11 @@ PROBE_S: Final = 1.0
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """A folder that a supervisor wrote its `node.json` into. `started` in nanoseconds since the epoch."""
+    """A folder that a supervisor wrote its `node.json` into. `started` in nanoseconds since the epoch.
+
+    `config` is the real path of the node file, `given` the path that `up` was given, absolute, links not followed.
+    `data`: where the data folder is now, for a node found by it (`host.live.control.holders`), else "".
+    """
 
     node: str
     config: str
@@ -34,6 +38,13 @@ class Instance(msgspec.Struct, frozen=True):
     pid: int
     started: int
     folder: str = ""
+    given: str = ""
+    data: str = ""
+
+    @property
+    def places(self) -> list[str]:
+        """Paths that it can be known by: of its node file, and of its data folder if that is known."""
+        return [path for path in (self.config, self.given, self.data) if path]
 
     @property
     def control(self) -> str:
@@ -51,15 +62,26 @@ def instance_folders(config: str) -> list[str]:
 
 def runtime_roots() -> list[str]:
     """Where instances of this user lie, the place for new ones first."""
-    temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"enginehost-{os.getuid()}")
-    run = os.environ.get("XDG_RUNTIME_DIR")
+    temporary = os.path.join(_absolute("TMPDIR") or "/tmp", f"enginehost-{os.getuid()}")
+    run = _absolute("XDG_RUNTIME_DIR")
     return [os.path.join(run, "enginehost"), temporary] if run else [temporary]
+
+
+def _absolute(variable: str) -> str:
+    """A folder that the environment names; "" for a relative one, which would be another for each command."""
+    path = os.environ.get(variable, "")
+    return path if os.path.isabs(path) else ""
 
 
 def running_instances() -> list[Instance]:
     """Every node of this user that runs, by the path of its node file."""
+    return sorted((i for i in known_instances() if listening_pid(i.control) is not None), key=lambda i: i.config)
+
+
+def known_instances() -> list[Instance]:
+    """As `running_instances`, with those that a kill left behind."""
     found = (read_instance(folder) for root in runtime_roots() for folder in _subfolders(root))
-    return sorted((i for i in found if i and listening_pid(i.control) is not None), key=lambda i: i.config)
+    return [instance for instance in found if instance is not None]
 
 
 def running_instance(config: str) -> Instance | None:

@@ -20,6 +20,7 @@ from host.live.control.protocol import ControlError, Request, Response
 from host.live.control.sending import Dispatch, bury_ended, id_key, send_message
 from host.live.control.server import Send
 from host.live.supervisor import quarantined
+from host.live.supervisor.kept_letters import letter_item
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
@@ -124,7 +125,7 @@ class Operations:
         letters = self._node.letters
         if args.get("counts"):
             return Response("count", [{"reason": r, "count": n} for r, n in sorted(letters.counts.items())])
-        items = [_letter_item(letter) for letter in letters.newest(args.get("limit", 20), args.get("engine") or "")]
+        items = [letter_item(letter) for letter in letters.newest(args.get("limit", 20), args.get("engine") or "")]
         return Response("dead_letter", items)
 
     async def _reload(self, args: Args) -> Response:
@@ -256,9 +257,3 @@ async def _stream(record: Record, engine: str, send: Callable[[list[Item]], bool
 
 def _items(payload: Any) -> list[Any]:
     return payload if isinstance(payload, list) else [payload]
-
-
-def _letter_item(letter: Any) -> Item:
-    item: Item = msgspec.structs.asdict(letter)
-    item["time"] = item.pop("now_ns")
-    return item

@@ -4,7 +4,7 @@ A request is `Request`; the answer is one `Response`, or for `follow` operations
 `last=True`. The command line's `--json` prints a `Response` body as the versioned envelope
 `{"v":1,"kind":…,"items":[…]}`. Exit codes are decided here, once, by the name of the error.
 
-Start. The command line runs `python -m host.live.supervisor SPEC_FD READY_FD [--attached]`. SPEC_FD is a pipe that
+Start. The command line runs `host.live.supervisor` with SPEC_FD READY_FD [--attached] (`begin`). SPEC_FD is a pipe that
 brings the node as MessagePack (`NodeSpec`) and then ends; when nothing comes, the supervisor leaves. READY_FD is a
 SEQPACKET socket; each packet is one `Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed`
 (items [{engine, reason, detail}], `last=False`) for each that cannot, and a final one with `last=True`: `node` (the

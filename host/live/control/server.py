@@ -9,6 +9,7 @@ the high water mark; it waits with a deadline and asks again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 import msgspec
 import zmq
 
+from host.live.control.context import make_context, make_socket
 from host.live.control.protocol import PROTOCOL, Request, Response
 
 REQUESTS_MAX: Final = 64
@@ -38,15 +40,27 @@ class ControlServer:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
+        self._context = make_context()
+        self._socket = make_socket(self._context, zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, REQUEST_BYTES_MAX)
-        self._socket.bind(f"ipc://{path}")
+        self._path = ""
+        self.bind(path)
         self._fd = int(self._socket.getsockopt(zmq.FD))
         self._loop.add_reader(self._fd, self._drain)
         self._loop.call_soon(self._drain)
+
+    def bind(self, path: str) -> None:
+        """Listen at `path`, and no longer where it was before; connections stay. Raises OSError."""
+        if self._path:
+            with contextlib.suppress(zmq.ZMQError):
+                self._socket.unbind(f"ipc://{self._path}")
+        self._path = path
+        try:
+            self._socket.bind(f"ipc://{path}")
+        except zmq.ZMQError as error:
+            raise OSError(error.errno, error.strerror, path) from error
 
     def close(self) -> None:
         """Stop serving; what was sent still goes out, for at most the linger time."""

@@ -1,4 +1,4 @@
-"""`python -m host.live.supervisor SPEC_FD READY_FD [--attached]`: the process that a node is.
+"""The process that a node is: a program with the arguments SPEC_FD READY_FD [--attached].
 
 The zygote is forked before anything else is imported, so that it gets warm meanwhile. Signals are blocked until the
 loop can take them: an early Ctrl-C ends the node as a late one does.

@@ -28,10 +28,14 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Record:
-    """One file with its ring. `append` may be called at any time in the loop's thread."""
+    """One file with its ring. `append` may be called at any time in the loop's thread.
+
+    `source` is called before anybody reads, and may append what there is to be read.
+    """
 
     def __init__(self, path: str) -> None:
         self.lost = 0
+        self.source: Callable[[], None] = lambda: None
         self._path = path
         self._ring: deque[Item] = deque(maxlen=RING_MAX)
         self._fresh: list[Item] = []
@@ -48,6 +52,7 @@ class Record:
 
     def newest(self, limit: int, engine: str = "") -> list[Item]:
         """At most `limit` items, oldest first, of one engine or of all."""
+        self.source()
         self.flush()
         found = [item for item in self._ring if not engine or item.get("engine") == engine]
         return found[-limit:] if limit > 0 else []
@@ -73,8 +78,9 @@ class Record:
 
     def close(self) -> None:
         """Flush and close. Idempotent."""
-        self.flush()
         if self._fd >= 0:
+            self.source()
+            self.flush()
             os.close(self._fd)
             self._fd = -1
 

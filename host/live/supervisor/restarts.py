@@ -22,6 +22,7 @@ A start that fails (import, initial state) is an end like any other: the process
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 from typing import Any, Final
@@ -30,6 +31,7 @@ import msgspec
 
 from host.live.supervisor import groups, population
 from host.live.supervisor.node import Node
+from host.live.supervisor.printed import OUTPUT
 from host.live.supervisor.revival import degrade, finish, relaunch
 from host.live.supervisor.slots import Slot
 from host.live.wire import End, InFlight, Letter
@@ -203,6 +205,8 @@ def _report(node: Node, slot: Slot, pid: int, ending: Ending, ended: Ended, in_f
     facts: dict[str, Any] = {"slot": slot.number, "pid": pid, "reason": ended.reason, "detail": ended.detail}
     words = slot.memory.moves()
     facts |= {"code": ending.code, "signal": _signal_name(ending)}
+    if ended.reason == "exception":
+        facts["printed"] = os.path.join(node.data, OUTPUT)
     facts |= {"lost": words[PARKED] + words[STANDING], "unsent": words[UNSENT]}
     for resident in residents[:NAMED_MAX]:
         node.event("crashed", resident.name, **facts, **_flight(resident.name, in_flight))

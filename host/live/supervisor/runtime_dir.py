@@ -3,7 +3,9 @@
 It holds `lock` (flock'd, the only thing that counts), `node.json` (who runs here, for commands that look from outside),
 `control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the lock and
 leaves the other files; the next holder removes them before it does anything else, so nothing stale can be mistaken for
-alive. The lock is not inherited by workers: its descriptor closes at exec, and nobody else opens it.
+alive. Where somebody sweeps the folder away (a cleaner of temporary files, the end of a login), the supervisor makes it
+again, here or in the other place that commands look at. The lock is not inherited by workers: its descriptor closes at
+exec, and nobody else opens it.
 
 A name below is at most 10 bytes, so that socket paths fit into the 108 bytes of a `sockaddr_un`; a root that
 is too long for that is refused.
@@ -20,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from host.live.control.holders import LOCK, write_holder
 from host.live.control.instances import CONTROL, Instance, instance_folders
 
 SOCKET_PATH_BYTES: Final = 107
@@ -27,6 +30,8 @@ SOCKET_PATH_BYTES: Final = 107
 
 NAME_BYTES: Final = 10
 """Longest file name used in the folder, `/` included."""
+
+NODE: Final = "node.json"
 
 
 class Refused(Exception):
@@ -38,10 +43,14 @@ class Taken(Exception):
 
 
 class RuntimeDir:
-    """A locked folder. `close` removes it; the lock goes last."""
+    """A locked folder. `close` removes it; the lock goes last.
+
+    `data_lock` is the lock of the node's data folder, -1 as long as there is none.
+    """
 
     def __init__(self, folder: str, lock_fd: int) -> None:
         self.folder = folder
+        self.data_lock = -1
         self._lock_fd = lock_fd
 
     @property
@@ -54,17 +63,43 @@ class RuntimeDir:
         return f"ipc://{self.folder}/s{slot}"
 
     def announce(self, instance: Instance) -> None:
-        """Write `node.json`, whole or not at all."""
-        path = os.path.join(self.folder, "node.json")
-        Path(path + ".new").write_bytes(msgspec.json.encode(msgspec.structs.replace(instance, folder=self.folder)))
+        """Write `node.json`, whole or not at all, and the same into the lock of the data folder. Raises OSError."""
+        instance = msgspec.structs.replace(instance, folder=self.folder)
+        path = os.path.join(self.folder, NODE)
+        Path(path + ".new").write_bytes(msgspec.json.encode(instance))
         os.replace(path + ".new", path)
+        if self.data_lock >= 0:
+            write_holder(self.data_lock, instance)
+
+    @property
+    def is_whole(self) -> bool:
+        """False once somebody removed the folder or what commands need of it."""
+        return self._holds_lock() and all(os.path.exists(os.path.join(self.folder, n)) for n in (NODE, CONTROL))
+
+    def try_restore(self, config: str) -> bool:
+        """Have a locked folder again, perhaps another one; what is in it is left to the caller. False: not now."""
+        if self._holds_lock():
+            return True
+        for folder in instance_folders(config):
+            with contextlib.suppress(Refused, Taken, OSError):
+                lock_fd = _lock_private(folder)
+                os.close(self._lock_fd)
+                self.folder, self._lock_fd = folder, lock_fd
+                return True
+        return False
+
+    def _holds_lock(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(os.path.join(self.folder, "lock")), os.fstat(self._lock_fd))
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Remove everything in the folder and the folder, then let go of the lock. Idempotent."""
         if self._lock_fd < 0:
             return
-        _empty(self.folder)
         with contextlib.suppress(OSError):
+            _empty(self.folder)
             os.unlink(os.path.join(self.folder, "lock"))
             os.rmdir(self.folder)
         os.close(self._lock_fd)
@@ -77,13 +112,18 @@ def claim(config: str) -> RuntimeDir:
     Raises `Refused`, `Taken`.
     """
     folder = instance_folders(config)[0]
+    lock_fd = _lock_private(folder)
+    _empty(folder)
+    return RuntimeDir(folder, lock_fd)
+
+
+def _lock_private(folder: str) -> int:
+    """The lock of a folder that is ours alone. Raises `Refused`, `Taken`, OSError."""
     if len(os.fsencode(folder)) + NAME_BYTES > SOCKET_PATH_BYTES:
         raise Refused(f"{folder} is too long for a socket path: set XDG_RUNTIME_DIR or TMPDIR to a shorter one")
     for path in (os.path.dirname(folder), folder):
         _make_private(path)
-    lock_fd = _lock(folder)
-    _empty(folder)
-    return RuntimeDir(folder, lock_fd)
+    return _lock(folder)
 
 
 def lock_data(folder: str) -> int:
@@ -92,7 +132,7 @@ def lock_data(folder: str) -> int:
     A node file has one runtime folder only while the environment that says where these are is the same, and two node
     files may name one data folder. Raises `Taken`, OSError.
     """
-    fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,6 +16,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,7 +25,6 @@ import uvloop
 
 from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
 from host.live import clock
-from host.live.control.instances import Instance
 from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
@@ -36,21 +36,24 @@ from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.groups import Group
+from host.live.supervisor.kept_letters import KeptLetters
 from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.printed import OUTPUT, Printed
 from host.live.supervisor.processes import Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.shutdown import shut_down
-from host.live.supervisor.startup import Progress, notify_system
+from host.live.supervisor.startup import Progress, instance_of, notify_system
 from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
 from host.node.journal.marks import epoch_before
 from host.node.placement import NoSlot, lay_out
+from host.node.routing import Missing
 from host.node.supervision import Budget, Limits
 from transport.native import NativeMissing
 from transport.port import Frame
@@ -65,7 +68,10 @@ DRAIN_NS: Final = 5_000_000_000
 T = TypeVar("T")
 
 TEND_S: Final = 1.0
-"""Orphans are cleared away that often."""
+"""So often orphans are cleared away, and the runtime folder is looked after."""
+
+PRINTED_S: Final = 0.25
+"""So often what processes print is taken to the log."""
 
 
 def serve(
@@ -101,18 +107,23 @@ class _Service:
         except NativeMissing as error:
             return self._fail("failed", str(error))
         node.desk = PacketDesk(node, self._is_device)
+        self._kept_letters = KeptLetters(self._data, node.letters)
+        self._printed = Printed(os.path.join(self._data, OUTPUT), node.logs, node.now_ns, self._is_engine)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
         tending = asyncio.create_task(self._tend())
         watching = asyncio.create_task(Watching(node, self._spec.supervision, node.memory_kills).run())
         untangling = asyncio.create_task(Untangling(node).run())
+        printing = asyncio.create_task(self._read_output())
         try:
             return await self._live()
         finally:
             tending.cancel()
             watching.cancel()
             untangling.cancel()
+            printing.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
+            self._kept_letters.keep()
             if self._control is not None:
                 self._control.close()
 
@@ -166,8 +177,19 @@ class _Service:
         from host.live.control.server import ControlServer
 
         self._control = ControlServer(self._runtime.control, Operations(self._node, self._begin_stop).handle)
-        spec = self._spec
-        self._runtime.announce(Instance(spec.node, spec.path, spec.digest, os.getpid(), self._node.started_ns))
+        self._runtime.announce(instance_of(self._spec))
+
+    def _stay_reachable(self) -> None:
+        """Make the runtime folder again if somebody swept it away; where that is not possible, try again later."""
+        if self._control is None or self._runtime.is_whole or not self._runtime.try_restore(self._spec.path):
+            return
+        try:
+            self._control.bind(self._runtime.control)
+            self._runtime.announce(instance_of(self._spec))
+        except OSError as error:
+            sys.stderr.write(f"no command reaches the node: {self._runtime.folder}: {error}\n")
+        else:
+            self._node.event("runtime_folder_restored", "", folder=self._runtime.folder)
 
     def _inspector(self) -> Inspector:
         from host.live.supervisor.inspection import Inspector
@@ -275,6 +297,17 @@ class _Service:
             self._node.reaper.collect()
             self._node.control_groups.sweep()
             self._node.ended_logs.tend(self._node)
+            self._stay_reachable()
+            self._kept_letters.tend()
+
+    async def _read_output(self) -> None:
+        while True:
+            await asyncio.sleep(PRINTED_S)
+            self._printed.read()
+
+    def _is_engine(self, name: str) -> bool:
+        found = self._node.directory.find(name)
+        return not isinstance(found, Missing) or found.reason != "unknown"
 
     def _tell_ready(self, engine: str, pid: int) -> None:
         if self._node.phase == "starting":

@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import resource
 import socket
+import time
 from collections import deque
 from typing import Final
 
 import msgspec
 
 from host.config.spec import NodeSpec
+from host.live.control.instances import Instance
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
+from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
 from host.live.supervisor.zygote_start import StartedZygote
 from host.live.title import show_title
 from host.live.zygote import Ahead
 from transport.port import Closed
-
-LOG_BYTES_MAX: Final = 8 << 20
-"""Size at which `supervisor.log` is set aside at the start of a node."""
 
 LAST_WORDS_S: Final = 1.0
 """For a reader of our progress that is behind when we leave; it reads as fast as it can, or is stopped."""
@@ -109,13 +110,13 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
     try:
         return _run(spec, data, runtime, zygote, progress, is_attached)
     except Taken:
-        return _give_up(progress, "conflict", f"another running node keeps its data in {data}")
+        return _give_up(progress, "conflict", _who_holds(data))
     except NoPlace as error:
         return _say_no_place(progress, error)
     except (OSError, Closed) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM | IN_THE_WAY:
             return _say_no_place(progress, no_place(data, error))
-        return _give_up(progress, "failed", f"the node cannot start: {error}")
+        return _give_up(progress, "failed", f"the node cannot start: {error}{_advice(error, spec)}")
     finally:
         progress.finish()
         runtime.close()
@@ -126,7 +127,8 @@ def _run(
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")
-    take_place(data)
+    runtime.data_lock = take_place(data)
+    runtime.announce(instance_of(spec))
     log_fd = _open_log(data)
     if not is_attached:
         os.dup2(log_fd, 1)
@@ -135,6 +137,30 @@ def _run(
     from host.live.supervisor.service import serve
 
     return serve(spec, data, runtime, nursery, progress, is_attached=is_attached)
+
+
+def _advice(error: OSError | Closed, spec: NodeSpec) -> str:
+    """What to do about a limit that was met."""
+    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+        return ""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = f"at most {hard} are allowed, too few for this node (engines: {len(spec.engines)})"
+    return f"; {limit}: raise that (ulimit -n {DESCRIPTORS_MAX}, or LimitNOFILE of a unit), or put engines together"
+
+
+def instance_of(spec: NodeSpec) -> Instance:
+    """This process as the supervisor of a node, as commands find it."""
+    return Instance(spec.node, spec.path, spec.digest, os.getpid(), time.time_ns(), given=spec.given)
+
+
+def _who_holds(data: str) -> str:
+    from host.live.control.holders import holder_of
+
+    holder = holder_of(data)
+    if holder is None:
+        return f"another running node keeps its data in {data}"
+    who = f"node {holder.node} (pid {holder.pid}), started as {holder.config}"
+    return f"{who}, keeps its data in {data}: end it first (enginehost -f {holder.config} down)"
 
 
 def _make_room_for_descriptors() -> None:
@@ -165,8 +191,8 @@ def _read_spec(fd: int) -> NodeSpec | None:
 
 def _open_log(data: str) -> int:
     """Where the streams of zygote and workers go, and a detached supervisor's: output of engines, faults."""
-    path = os.path.join(data, "supervisor.log")
-    if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
+    path = os.path.join(data, OUTPUT)
+    if os.path.exists(path) and os.path.getsize(path) > OUTPUT_BYTES_MAX:
         os.replace(path, path + ".1")
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -13,6 +13,8 @@ import socket
 import sys
 from typing import Final, NamedTuple, Never
 
+from host.program import command
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that end a node in order."""
 
@@ -64,7 +66,7 @@ def exec_zygote() -> StartedZygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "host.live.zygote"],
+        command("host.live.zygote"),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD)],
         setsid=True,  # a Ctrl-C at the terminal is the supervisor's alone

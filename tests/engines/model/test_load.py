@@ -205,3 +205,30 @@ def test_a_root_may_hold_folders_without_init_and_never_shadows_the_standard_lib
     (root.folder / "bare" / "fam.py").write_text(MODULE.format(extra="import json", after="", start=0))
     root.names.add("bare")
     assert root.load("bare.fam:HEARER").name == "hearer"
+
+
+@pytest.mark.parametrize(
+    ("module", "owner"), [("queue", "Python"), ("engines.counter", "enginehost"), ("host", "enginehost")]
+)
+def test_a_family_in_a_module_whose_name_is_taken_is_told_to_move(root: Root, module: str, owner: str) -> None:
+    """False if the module, which is there, is said to be missing, or the folder of Python's is to become a root."""
+    path = root.write(module)
+    root.names.clear()
+    (path.parent / "__init__.py").unlink(missing_ok=True)
+    first = module.partition(".")[0]
+    taken = root.folder / (first if "." in module else f"{first}.py")
+    with pytest.raises(LoadError) as caught:
+        load_family(f"{module}:HEARER", [str(root.folder)])
+    assert caught.value.reason == (
+        f"{taken} cannot be imported: {owner} itself has a module `{first}`; give it another name"
+    )
+
+
+@pytest.mark.parametrize("extra", ["from queue import Own", "import queue\nqueue.Own", "import transport.own"])
+def test_an_import_that_fails_for_a_name_that_is_taken_says_so(root: Root, extra: str) -> None:
+    """False if the author is left to find out that it is another module that has no such name."""
+    for name in ("queue", "transport"):
+        (root.folder / f"{name}.py").write_text("Own = 1")
+    root.write("mine", extra=extra)
+    with pytest.raises(LoadError, match=r"/(queue|transport).py cannot be imported: (Python|enginehost) itself has"):
+        load_family("mine:HEARER", [str(root.folder)])

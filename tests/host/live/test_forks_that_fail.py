@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import io
 import os
 import resource
 import socket
+import sys
+import traceback
+
+import pytest
 
 from host.live import zygote
 
@@ -22,3 +27,22 @@ def test_a_zygote_survives_a_fork_that_fails() -> None:
     assert ours.recv(1) == b"", "the supervisor takes the end of file for the end of a process that never was"
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
     ours.close()
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_child_whose_words_find_no_room_keeps_its_exit_code(is_closed: bool) -> None:
+    """A worker that fails while the disk is full is taken for one that left in order, and does not come back."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            full = open("/dev/full", "w")  # noqa: SIM115
+            sys.stdout = sys.stderr = io.TextIOWrapper(io.BufferedWriter(full.detach().detach()), write_through=False)
+            sys.stdout.write("the last words")
+            if is_closed:
+                os.close(sys.stdout.fileno())
+            zygote._leave(7)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

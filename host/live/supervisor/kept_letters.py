@@ -1,0 +1,80 @@
+"""Dead letters on the disk, for when the node is down: the newest of them, and all counts.
+
+They are in memory while the node runs (`host.node.dead_letters`); the file is written anew every `KEEP_S` in which
+something came, and at the end. So a kill of the supervisor costs the letters of the last seconds. A disk that refuses
+costs the file, never the node. The format is MessagePack, because a message may hold bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any, Final
+
+import msgspec
+
+from host.live.wire import Letter
+from host.node.dead_letters import LETTERS_MAX, DeadLetters
+
+LETTERS: Final = "dead_letters.msgpack"
+"""Name of the file in the data folder."""
+
+KEEP_S: Final = 10.0
+
+LETTERS_BYTES_MAX: Final = 4 << 20
+"""Of letters in the file, without the counts; the oldest are left out."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The content of the file. `letters` are items of `dead-letters`, the oldest first."""
+
+    counts: dict[str, int]
+    letters: list[msgspec.Raw]
+
+
+class KeptLetters:
+    """Writes the letters of one node."""
+
+    def __init__(self, data: str, letters: DeadLetters[Letter]) -> None:
+        self._path = os.path.join(data, LETTERS)
+        self._letters = letters
+        self._count = -1
+        self._kept_s = 0.0
+
+    def tend(self) -> None:
+        """Called every now and then."""
+        if time.monotonic() - self._kept_s >= KEEP_S:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write what there is, unless nothing came since the last time."""
+        self._kept_s = time.monotonic()
+        count = sum(self._letters.counts.values())
+        if count == self._count:
+            return
+        kept = Kept(self._letters.counts, _newest(self._letters))
+        with contextlib.suppress(OSError):
+            with open(self._path + ".new", "wb") as file:
+                file.write(msgspec.msgpack.encode(kept))
+            os.replace(self._path + ".new", self._path)
+            self._count = count
+
+
+def letter_item(letter: Letter) -> dict[str, Any]:
+    """An item of `dead-letters`."""
+    item: dict[str, Any] = msgspec.structs.asdict(letter)
+    item["time"] = item.pop("now_ns")
+    return item
+
+
+def _newest(letters: DeadLetters[Letter]) -> list[msgspec.Raw]:
+    found: list[msgspec.Raw] = []
+    left = LETTERS_BYTES_MAX
+    for letter in reversed(letters.newest(LETTERS_MAX)):
+        body = msgspec.msgpack.encode(letter_item(letter))
+        left -= len(body)
+        if left < 0:
+            break
+        found.append(msgspec.Raw(body))
+    return found[::-1]

@@ -239,7 +239,7 @@ def _hidden(name: str) -> str:
     return ""
 
 
-def _imported_by(error: Exception) -> str:
+def _imported_by(error: BaseException) -> str:
     """The module that an error of an import, or of a name that a module does not have, is about."""
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         return error.obj.__name__

@@ -74,7 +74,7 @@ class Slow:
                 self.stored.remove(before[place])
             case Wake(name, after_ns):
                 self.timer_count += 1
-                self.timers[name] = (self.timer_count, now_ns + after_ns)
+                self.timers[name] = (self.timer_count, now_ns + max(after_ns, 1))
             case Cancel(name):
                 self.timers.pop(name, None)
             case Child(word, numbered):

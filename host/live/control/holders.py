@@ -35,9 +35,10 @@ def holders() -> list[Instance]:
 
 
 def all_instances() -> list[Instance]:
-    """Every node of this user that runs; some may not be reachable yet."""
-    found = holders()
-    return [*found, *(i for i in running_instances() if i.pid not in {there.pid for there in found})]
+    """Every node of this user that runs, those of this runtime folder first; some may not be reachable yet."""
+    found = {instance.pid: instance for instance in holders()}
+    near = [found.pop(instance.pid, instance) for instance in running_instances()]
+    return [*near, *found.values()]
 
 
 def holder_of(data: str) -> Instance | None:

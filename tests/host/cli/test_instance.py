@@ -41,7 +41,7 @@ def test_a_node_beside_the_folder_is_not_meant(
     monkeypatch.chdir(project / "on")
     result = cli("down")
     assert result.code == 5
-    assert "1 elsewhere" in result.err
+    assert f"elsewhere: clock ({project}/one/clock.yaml, pid " in result.err
     assert neighbour.seen == []
 
 

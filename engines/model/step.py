@@ -10,6 +10,8 @@ Pure: the same family, configuration, environment, input, time and answers give 
   priority number that holds takes part, whatever the strategy; all these rules run, in order of priority and list,
   each on what the previous one left. Timers no rule takes are counted.
 
+What a rule raises, of whatever kind, fails its transition and nothing else (`blame`).
+
 Effects take place together or not at all (`commit`). An interactive action that lacks an answer suspends: nothing of it
 is kept, and the same call with one answer more goes on (`interaction`).
 
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
+from .blame import blame
 from .commit import Draft, StoredOverflow, commit, outgoing, store_message
 from .effects import Sent
 from .environment import Environment, Handle
@@ -105,7 +108,7 @@ def arrive(
             return Committed(env, outputs, labels)
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
-    except Exception as error:
+    except BaseException as error:
         return _failed(error)
     return _store(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
 
@@ -114,10 +117,8 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
     return Refused(f"mailbox {cause.mailbox} of {family.name} takes no {type(cause.message).__name__}")
 
 
-def _failed(error: Exception) -> Failed:
-    from traceback import format_exception
-
-    return Failed(f"{type(error).__name__}: {error}", "".join(format_exception(error)))
+def _failed(error: BaseException) -> Failed:
+    return Failed(*blame(error))
 
 
 def _store(
@@ -218,9 +219,9 @@ def _arrive(
         return Suspended(asked.question, tuple(transition.labels))
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
-    except AnswerError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if answers and issubclass(type(error), AnswerError):
+            raise
         return _failed(error)
 
 
@@ -298,9 +299,9 @@ def _elapse(
         return transition.committed(ignored=len(cause.handles) - len(levels))
     except Unanswered as asked:
         return Suspended(asked.question, tuple(transition.labels))
-    except AnswerError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if answers and issubclass(type(error), AnswerError):
+            raise
         return _failed(error)
 
 

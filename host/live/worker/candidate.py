@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engines.model import AdoptError, Declaration
+from engines.model.blame import clean
 from host.config.convert import ConversionError
 from host.live import wire
 from host.live.packets import Channel, close_all, read_memory_file
@@ -64,7 +65,7 @@ class _Candidate:
             try:
                 family = self._load(spec.family)
                 self._births.configure(family, spec, birth.parent, birth.birth)
-            except Exception as error:
+            except BaseException as error:
                 self._channel.send(failure(spec.name, error))
             else:
                 self._channel.send(wire.Ready((_running(spec.name, family),)))
@@ -75,8 +76,8 @@ class _Candidate:
             content = read_memory_file(descriptors[0])
             self._inherited = read_inheritance(content, self._boot, self._load, self._families)
         except (AdoptError, SnapshotError, ConversionError) as error:
-            self._channel.send(wire.Failed("", "adopt", str(error)[:DETAIL_CHARS_MAX]))
-        except Exception as error:
+            self._channel.send(wire.Failed("", "adopt", clean(str(error))[:DETAIL_CHARS_MAX]))
+        except BaseException as error:
             self._channel.send(failure("", error))
         else:
             self._channel.send(wire.Adopted())
@@ -108,7 +109,7 @@ class _Candidate:
             worker.take_over(self._prepared, inherited, worker.prepare)
             await worker.live()
 
-        run_loop(live)
+        run_loop(self._channel, live)
 
 
 def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:

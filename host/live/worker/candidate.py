@@ -109,7 +109,7 @@ class _Candidate:
             worker.take_over(self._prepared, inherited, worker.prepare)
             await worker.live()
 
-        run_loop(self._channel, live)
+        run_loop(live)
 
 
 def _running(name: str, family: Declaration[Any, Any, Any]) -> wire.Running:

@@ -33,6 +33,10 @@ class DriverFailed(Exception):
     """The only driver of the process raised: which one, and its traceback."""
 
 
+class DriverExit(Exception):
+    """Code of a driver called sys.exit, or raised KeyboardInterrupt."""
+
+
 class DeviceWorker(Worker):
     """The devices of a slot. Everything runs in the loop's thread."""
 
@@ -191,19 +195,26 @@ def run_devices(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) 
         worker.bear(boot.births)
         await worker.live()
 
-    run_loop(channel, live)
+    run_loop(live)
 
 
-def run_loop(channel: Channel[wire.ToWorker], live: Callable[[], Any]) -> None:
-    """Run a worker's life on uvloop until it is done. A driver's task that exits ends it too, as one that raises."""
+def run_loop(live: Callable[[], Any]) -> None:
+    """Run a coroutine on uvloop until it is done."""
     import uvloop
 
     settle_memory()
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(live())
-    except SystemExit as error:
-        line, detail = blame(error)
-        channel.send(wire.Event("failed", "", {"reason": "driver", "detail": detail[-DETAIL_CHARS_MAX:]}))
-        channel.make_room(0)
-        raise DriverFailed(line) from None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_task_factory(_contained)
+        runner.run(live())
+
+
+def _contained(loop: asyncio.AbstractEventLoop, work: Any, **rest: Any) -> asyncio.Task[Any]:
+    """A task in which an exit is an exception: out of a task of a driver it would end the loop, past the driver."""
+
+    async def contain() -> Any:
+        try:
+            return await work
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise DriverExit(blame(error)[0]) from error
+
+    return asyncio.Task(contain(), loop=loop, **rest)

@@ -10,6 +10,8 @@ Pure: the same family, configuration, environment, input, time and answers give 
   priority number that holds takes part, whatever the strategy; all these rules run, in order of priority and list,
   each on what the previous one left. Timers no rule takes are counted.
 
+What a rule raises, of whatever kind, fails its transition and nothing else (`blame`).
+
 Effects take place together or not at all (`commit`). An interactive action that lacks an answer suspends: nothing of it
 is kept, and the same call with one answer more goes on (`interaction`).
 
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
+from .blame import blame
 from .commit import Draft, StoredOverflow, commit, outgoing, store_message
 from .conform_leaves import ConformError
 from .effects import EffectError, Sent
@@ -105,7 +108,7 @@ def arrive(
             cause = Delivery(sender, mailbox, message)
             env, outputs = commit(family, configuration, env, cause, now_ns, effects)
             return Committed(env, outputs, labels)
-    except Exception as error:
+    except BaseException as error:
         return raised(error, 1)
     return _store(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
 
@@ -114,7 +117,7 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
     return Refused(f"mailbox {cause.mailbox} of {family.name} takes no {type(cause.message).__name__}")
 
 
-def raised(error: Exception, frames: int = 0) -> Overflow | Failed:
+def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
     """The outcome of a plain transition whose rule, or whose effects, raised this, that many frames below the author's
     code. The cycle in C comes here with what a rule raised there (`host/live/transition.h`)."""
     if isinstance(error, StoredOverflow):
@@ -125,13 +128,10 @@ def raised(error: Exception, frames: int = 0) -> Overflow | Failed:
     return _failed(error.with_traceback(traceback))
 
 
-def _failed(error: Exception) -> Failed:
+def _failed(error: BaseException) -> Failed:
     """A failure, with the way to it through the author's code; an effect that cannot happen has none there."""
-    from traceback import format_exception
-
-    line = f"{type(error).__name__}: {error}"
-    is_ours = isinstance(error, EffectError | ConformError)
-    return Failed(line, line if is_ours else "".join(format_exception(error)))
+    line, text = blame(error)
+    return Failed(line, line if isinstance(error, EffectError | ConformError) else text)
 
 
 def _store(
@@ -234,9 +234,9 @@ def _arrive(
         return Suspended(asked.question, tuple(transition.labels))
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
-    except AnswerError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if answers and issubclass(type(error), AnswerError):
+            raise
         return _failed(error)
 
 
@@ -314,9 +314,9 @@ def _elapse(
         return transition.committed(ignored=len(cause.handles) - len(levels))
     except Unanswered as asked:
         return Suspended(asked.question, tuple(transition.labels))
-    except AnswerError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if answers and issubclass(type(error), AnswerError):
+            raise
         return _failed(error)
 
 

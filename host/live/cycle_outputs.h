@@ -107,7 +107,7 @@ static int say_left(Cycle *self, const struct pending *at)
     PyObject *n = way == NULL ? NULL : PyLong_FromUnsignedLongLong(at->numbered.n);
     PyObject *said = n == NULL ? NULL
                                : PyObject_CallFunctionObjArgs(self->ledger.left, at->numbered.kept, at->numbered.way,
-                                                              way, n, NULL);
+                                                              get(way, Way_peer), n, NULL);
     Py_XDECREF(n);
     Py_XDECREF(said);
     return said == NULL ? -1 : 0;

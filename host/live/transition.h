@@ -59,14 +59,10 @@ static void change_clear(struct change *change)
     }
 }
 
-/* An exception becomes HAND_OVER: `step` meets it again and makes it an outcome. What is no Exception goes through. */
+/* An exception becomes HAND_OVER: `step` meets it again and makes it an outcome, of whatever kind it is. */
 static int hand_over(void)
 {
-    if (PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception))
-            return FAILED;
-        PyErr_Clear();
-    }
+    PyErr_Clear();
     return HAND_OVER;
 }
 

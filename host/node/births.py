@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from engines.model import Configuration, Declaration, Family, Spawned, birth, birth_values, encode
+from engines.model.blame import blame
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.spec import EngineSpec
@@ -91,8 +92,8 @@ class Births:
             params, state = birth_values(family, spawned.params, spawned.state)
             configuration = Configuration(self.node, spawned.name, cell.name, params)
             env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=(cell.name,))
-        except Exception as error:
-            fields = {"child": spawned.name, "family": spawned.family, "error": f"{type(error).__name__}: {error}"}
+        except BaseException as error:
+            fields = {"child": spawned.name, "family": spawned.family, "error": blame(error)[0]}
             scheduler.report.happenings.append(Happening("spawn_failed", cell.name, fields))
             return True
         scheduler.give_birth(family, configuration, env, child.mailboxes)

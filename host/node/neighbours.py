@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from engines.model import encode
+from engines.model.blame import blame
 from host.node.cell import Cell
 from host.node.mailbox import Inbox
 from host.node.way import Way
@@ -52,8 +51,8 @@ def post_here(
             return None
     try:
         shared = _for_neighbour(inbox, message)
-    except msgspec.DecodeError as error:
-        outbox.bury("type", cell, here.name, mailbox, message, str(error))
+    except BaseException as error:
+        outbox.bury("type", cell, here.name, mailbox, message, blame(error)[0])
         return None
     epoch = outbox.epoch if cell.recorder is None else cell.recorder.epoch
     scheduler.arrivals.deliver_here(here, inbox, cell.name, epoch, way.next_n, shared)
@@ -78,7 +77,7 @@ def closes_circle(cells: Mapping[str, Cell], cell: Cell, target: Cell) -> bool:
 
 
 def _for_neighbour(inbox: Inbox, message: Any) -> Any:
-    """The message itself where the classes are the same, else by the codec. Raises msgspec.DecodeError."""
+    """The message itself where the classes are the same, else by the codec. Raises what decoding raises."""
     if type(message) in inbox.box.accepts_types:
         return message
     return inbox.box.decode(encode(message))

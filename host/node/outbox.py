@@ -177,7 +177,12 @@ class Outbox:
         here = self._scheduler.cells.get(target)
         cause = self.try_post(cell, target, mailbox, numbered.message)
         if cause is None and cell.recorder is not None:
-            cell.recorder.left(target, mailbox, numbered.n, way, here)
+            if here is not None and here.recorder is not None:
+                cell.recorder.left(target, mailbox, numbered.n, None)
+            elif here is None and way.outlet is not None and way.number == numbered.n + 1:
+                cell.recorder.left(target, mailbox, numbered.n, way.peer)
+            else:
+                cell.recorder.settled(target, mailbox, numbered.n)
         return cause
 
     def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
@@ -360,7 +365,7 @@ class Outbox:
         """Make a dead letter of something `cell` sent."""
         if message.__class__ is Numbered:
             if cell.recorder is not None:
-                cell.recorder.given_up(target, mailbox, message.n)
+                cell.recorder.settled(target, mailbox, message.n)
             message = message.message
         now_ns = self._scheduler.clock()
         self._scheduler.report.bury(

@@ -6,16 +6,12 @@ A cell whose `recorder` is None is volatile, and nothing is written of it. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
 from engines.model import Handle, Outcome
-
-if TYPE_CHECKING:
-    from host.node.cell import Cell
-    from host.node.way import Way
 
 Record = Callable[[Outcome[Any], int], Outcome[Any]]
 """Writes an outcome down, with the count of answers it took; returns it with its messages `Numbered`."""
@@ -59,29 +55,11 @@ class Recorder(Protocol):
     def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int, /) -> Outcome[Any]:
         """The transition that stood at a choice went on; as `Record`."""
 
-    def left(self, target: str, mailbox: int, n: int, way: Way, here: Cell | None, /) -> None:
-        """A message left for `here`, or else over the way's link; or it became a dead letter, and took no number."""
+    def left(self, target: str, mailbox: int, n: int, peer: int | None, /) -> None:
+        """A message left over the link to slot `peer`, or (None) for a journaled neighbour."""
 
-    def given_up(self, target: str, mailbox: int, n: int, /) -> None:
-        """A message became a dead letter while it was held."""
+    def settled(self, target: str, mailbox: int, n: int, /) -> None:
+        """A message is not sent again: a volatile neighbour has it, or it is a dead letter."""
 
     def ended(self) -> None:
         """The engine ended. What it sent still leaves."""
-
-
-class Recording(Protocol):
-    """The journal of a slot. `kept` are its engines that have a recorder, by name."""
-
-    @property
-    def kept(self) -> Mapping[str, Recorder]:
-        """Those that have not ended."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much mail is waiting to be written that the cycle writes it before it takes more."""
-
-    def begin(self, cell: Cell, epoch: int, now_ns: int, /) -> None:
-        """A cell is new. It gets its recorder here, if it is journaled."""
-
-    def detached(self, peer: int, /) -> None:
-        """The lane to a slot is gone for good."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from engines.model import Delivery, Due, view
+from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.mailbox import Dropped
@@ -170,7 +171,10 @@ def render(item: Any, is_encoded: bool) -> Any:
     if isinstance(item, msgspec.Raw):
         return render(bytes(item), True)
     if not is_encoded:
-        return _bounded(view(item))
+        try:
+            return _bounded(view(item))
+        except Exception as error:  # no value of an engine, or one that has no bytes
+            return {"cannot_be_shown": blame(error)[0]}
     if len(item) > RENDERED_BYTES_MAX:
         return _cut(item)
     try:

@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
 from host.node.arrivals import Arrivals
@@ -26,7 +24,7 @@ from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
 from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally
-from host.node.recorder import Recording
+from host.node.recording import Recording
 from host.node.report import Report
 from host.node.turns import OUTPUTS_MAX, Turns
 
@@ -161,8 +159,8 @@ class Scheduler:
             self.arrivals.count_handled(cell, 1)
             try:
                 message = inbox.box.decode(item) if batch.is_encoded else item
-            except msgspec.DecodeError as error:
-                self.turns.bury(cell, "type", batch.sender, inbox.number, item, True, str(error))
+            except BaseException as error:
+                self.turns.bury_unreadable(cell, batch.sender, inbox.number, item, error)
                 continue
             return Delivery(batch.sender, inbox.number, message)
         return None

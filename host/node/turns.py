@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from traceback import format_exception
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +36,7 @@ from engines.model import (
     owned,
     step,
 )
+from engines.model.blame import blame
 from host.node.cell import Cell, Suspension
 from host.node.deadlines import NEVER, Deadlines
 from host.node.mailbox import Inbox
@@ -100,10 +100,10 @@ class Turns:
             words[N] = number
             try:
                 message = decode(payload)
-            except msgspec.DecodeError as error:
+            except BaseException as error:
                 if recorder is not None:
                     recorder.skipped(sender, mailbox, batch.epoch, number, now_ns)
-                self.bury(cell, "type", sender, mailbox, payload, True, str(error))
+                self.bury_unreadable(cell, sender, mailbox, payload, error)
                 continue
             outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
             if outcome.__class__ is Committed:
@@ -211,14 +211,9 @@ class Turns:
         self._resume(cell, suspension.cause, suspension.at_ns, answers)
 
     def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
-        """Run the transition again with one answer more. Code that was reloaded meanwhile may not ask the same."""
+        """Run the transition again with one answer more."""
         record = None if cell.recorder is None else partial(cell.recorder.resumed, self._clock())
-        outcome: Outcome[Any]
-        try:
-            outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
-        except AnswerError as error:
-            outcome = Failed(str(error), "".join(format_exception(error)))
-        self._settle(cell, cause, at_ns, answers, outcome, record)
+        self._settle(cell, cause, at_ns, answers, _step(cell, cause, at_ns, answers), record)
 
     def _answered(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
         """The answers with one more, which is written down before it is used."""
@@ -244,7 +239,7 @@ class Turns:
                 self._suspend(cell, cause, at_ns, answers, question)
                 return
             answers = self._answered(cell, at_ns, answers, 1 + self._chance(question.sides))
-            outcome = step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+            outcome = _step(cell, cause, at_ns, answers)
         if record is not None:
             outcome = record(outcome, len(answers))
         self._conclude(cell, cause, outcome)
@@ -322,11 +317,27 @@ class Turns:
             self.count_standing(cell, -1)
             self._bury_cause(cell, "ended", cell.suspension.cause, "")
 
+    def bury_unreadable(self, cell: Cell, sender: str, mailbox: int, payload: Any, error: BaseException) -> None:
+        """Make a dead letter of a message that cannot be read: it is none of this type, or its own checks raised."""
+        if isinstance(error, msgspec.DecodeError):
+            self.bury(cell, "type", sender, mailbox, payload, True, blame(error)[0].partition(": ")[2])
+        else:
+            cell.failed += 1
+            self.bury(cell, "failed", sender, mailbox, payload, True, blame(error)[1])
+
     def bury(
         self, cell: Cell, reason: str, sender: str, mailbox: int, item: Any, is_encoded: bool, detail: str
     ) -> None:
         """Make a dead letter of something that came for `cell`."""
         self._report.bury(reason, sender, cell.name, mailbox, self._clock(), item, is_encoded=is_encoded, detail=detail)
+
+
+def _step(cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> Outcome[Any]:
+    """A transition with answers. Those it does not take, for instance after a reload, fail it."""
+    try:
+        return step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
+    except AnswerError as error:
+        return Failed(*blame(error))
 
 
 def _as_it_is(message: Any) -> Any:

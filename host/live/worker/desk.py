@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import msgspec
 
+from engines.model.blame import blame
 from host.live import wire
 from host.live.packets import close_all, memory_file, memory_file_of_parts
 from host.live.worker.own_link import Attach
-from host.live.worker.views import show
+from host.live.worker.views import KINDS, show
 from host.node.circles import QUERY
 from host.node.relief import stuck_here
 from host.node.set_aside import unpark
@@ -140,17 +141,22 @@ class Desk:
             self._reply(query.id, msgspec.to_builtins(stuck_here(scheduler, os.getpid())))
             return
         cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
+        if cells == [None]:
+            self._refuse(query.id, f"{query.engine} does not live here")
+            return
+        if query.kind not in KINDS:
+            self._refuse(query.id, f"nobody can be asked for {query.kind}")
+            return
         try:
-            items = show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock())
-        except KeyError:
-            self._worker.channel.send(wire.Reply(query.id, None, f"nobody can be asked for {query.kind}"))
-            return
-        if query.engine and not items and cells == [None]:
-            self._worker.channel.send(wire.Reply(query.id, None, f"{query.engine} does not live here"))
-            return
-        self._reply(query.id, items)
+            self._reply(query.id, show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock()))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            self._refuse(query.id, f"{query.kind} of {query.engine or 'all'} cannot be shown: {blame(error)[0]}")
+
+    def _refuse(self, number: int, error: str) -> None:
+        self._worker.channel.send(wire.Reply(number, None, error))
 
     def _reply(self, number: int, payload: Any) -> None:
+        """Raises what encoding a value of an engine raises; nothing was sent then."""
         encoded = msgspec.msgpack.encode(payload)
         if len(encoded) <= PAYLOAD_BYTES_MAX:
             self._worker.channel.send(wire.Reply(number, payload))

@@ -9,11 +9,11 @@ decides about the process.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
 from engines.model import Configuration, Declaration, Device
+from engines.model.blame import blame
 from host.live import wire
 from host.live.packets import Channel
 from host.live.worker.desk import Leave
@@ -27,6 +27,14 @@ from transport.port import Closed
 
 NEXT_LOOK_S: Final = 0.002
 """While packets wait that the supervisor's socket had no room for."""
+
+
+class DriverFailed(Exception):
+    """The only driver of the process raised: which one, and its traceback."""
+
+
+class DriverExit(Exception):
+    """Code of a driver called sys.exit, or raised KeyboardInterrupt."""
 
 
 class DeviceWorker(Worker):
@@ -54,7 +62,7 @@ class DeviceWorker(Worker):
                 family = self.births.load(birth.spec.family)
                 configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
                 self._start(family, configuration, birth)
-            except Exception as error:
+            except BaseException as error:
                 self.channel.send(failure(birth.spec.name, error))
 
     def prepare(self, cell: Cell) -> None:
@@ -98,19 +106,37 @@ class DeviceWorker(Worker):
             self.telling.ready([(cell.name, family)])
 
     async def _drive(self, cell: Cell, driver: Any) -> None:
+        failed: BaseException | None = None
         try:
             await driver
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            detail = "".join(traceback.format_exception(error))[-DETAIL_CHARS_MAX:]
-            self.channel.send(wire.Failed(cell.name, "driver", detail))
+        except BaseException as error:
+            if self._is_leaving:
+                raise
+            failed = error
         else:
             self.scheduler.report.stopped.append(cell.name)
         del self._hosts[cell.name], self._tasks[cell.name]
         if not cell.is_ended:
             self.scheduler.end(cell)
+        if failed is not None:
+            self._driver_failed(cell, blame(failed)[1][-DETAIL_CHARS_MAX:])
         self.soon()
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self._left is not None and self._left.done()
+
+    def _driver_failed(self, cell: Cell, detail: str) -> None:
+        """Report it. A process that has no other driver ends by it, and its restart policy applies."""
+        if self._tasks:
+            self.channel.send(wire.Failed(cell.name, "driver", detail))
+            return
+        self.channel.send(wire.Event("failed", cell.name, {"reason": "driver", "detail": detail}))
+        if self._left is not None and not self._left.done():
+            self.turn([])
+            self.telling.everything(self.clock())
+            self.channel.make_room(0)
+            self._left.set_exception(DriverFailed(f"{cell.name}: {detail}"))
 
     def _pump(self) -> None:
         self._is_due = False
@@ -178,4 +204,17 @@ def run_loop(live: Callable[[], Any]) -> None:
 
     settle_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_task_factory(_contained)
         runner.run(live())
+
+
+def _contained(loop: asyncio.AbstractEventLoop, work: Any, **rest: Any) -> asyncio.Task[Any]:
+    """A task in which an exit is an exception: out of a task of a driver it would end the loop, past the driver."""
+
+    async def contain() -> Any:
+        try:
+            return await work
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise DriverExit(blame(error)[0]) from error
+
+    return asyncio.Task(contain(), loop=loop, **rest)

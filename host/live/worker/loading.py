@@ -6,12 +6,12 @@ A candidate of a reload runs code that nobody inspected, so it checks.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engines.model import BirthError as ModelBirthError
 from engines.model import Declaration, LoadError, load_family
+from engines.model.blame import blame
 from host.live.wire import Failed
 from host.node.births import BirthError
 
@@ -52,4 +52,4 @@ def failure(engine: str, error: BaseException) -> Failed:
         case BirthError() | ModelBirthError():
             return Failed(engine, "config", str(error)[:DETAIL_CHARS_MAX])
         case _:
-            return Failed(engine, "start", "".join(traceback.format_exception(error))[-DETAIL_CHARS_MAX:])
+            return Failed(engine, "start", blame(error)[1][-DETAIL_CHARS_MAX:])

@@ -103,7 +103,7 @@ class Worker:
         for birth in births:
             try:
                 cell = self.births.bear(self.scheduler, birth.spec, birth.parent, birth.birth)
-            except Exception as error:
+            except BaseException as error:
                 self.channel.send(failure(birth.spec.name, error))
                 continue
             if cell is not None:

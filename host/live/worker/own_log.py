@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from engines.model import AdoptError, Declaration
+from engines.model.blame import clean
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
@@ -78,8 +79,8 @@ def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink,
     try:
         return open_log(boot, own, load)
     except (AdoptError, Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
-        _refuse(channel, boot, f"{boot.journal}: {error}")
-    except Exception as error:
+        _refuse(channel, boot, clean(f"{boot.journal}: {error}"))
+    except BaseException as error:
         _refuse(channel, boot, failure("", error).detail)
     return None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.journal.recovery import Recovered
@@ -168,8 +169,8 @@ class Revival:
         if is_here:
             try:
                 self.births.bear(scheduler, spec, parent.name, 1)
-            except Exception as error:
-                fields = {"child": child.name, "family": child.family, "error": f"{type(error).__name__}: {error}"}
+            except BaseException as error:
+                fields = {"child": child.name, "family": child.family, "error": blame(error)[0]}
                 scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
         scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name), again=True))
 

@@ -17,8 +17,8 @@ ACQUAINTANCES_SHOWN_MAX: Final = 1_000
 
 
 def show(kind: str, cells: Iterable[Cell], now_ns: int) -> list[dict[str, Any]]:
-    """The items of a query of `kind`. Raises `KeyError` for one that is none."""
-    shown: Callable[[Cell, int], list[dict[str, Any]]] = _KINDS[kind]
+    """The items of a query of `kind`, one of `KINDS`. Raises what a value that cannot be shown raises."""
+    shown: Callable[[Cell, int], list[dict[str, Any]]] = KINDS[kind]
     return [item for cell in cells for item in shown(cell, now_ns)]
 
 
@@ -112,4 +112,4 @@ def _condition(cell: Cell) -> str:
     return "paused" if cell.held else "running"
 
 
-_KINDS: Final = {"state": _state, "timers": _timers, "mailbox": _mailbox, "stats": _stats}
+KINDS: Final = {"state": _state, "timers": _timers, "mailbox": _mailbox, "stats": _stats}

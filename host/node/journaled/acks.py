@@ -15,20 +15,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from host.node.cell import Cell
-from host.node.way import Way
 from transport.port import Closed
-
-if TYPE_CHECKING:
-    from host.node.journaled.keeping import Kept
 
 Stream = tuple[str, int]
 """Target and mailbox."""
 
 FULL = " unacked"
 """Under this name, which no engine can have, an engine is held that keeps too much."""
+
+
+class Unacknowledged(Protocol):
+    """A journaled engine, as far as it is looked at here (`host.node.journaled.keeping.Kept`)."""
+
+    cell: Cell
+    unacked_bytes: int
+
+    def ack(self, stream: Stream, n: int, /) -> None:
+        """Outputs up to number `n` need no sending again."""
 
 
 class Positions(Protocol):
@@ -46,23 +52,23 @@ class Acks:
 
     def __init__(self, positions: Positions) -> None:
         self._positions = positions
-        self._here: list[tuple[Kept, Stream, int]] = []
-        self._sent: dict[int, dict[tuple[str, Stream], tuple[Kept, int]]] = {}
-        self._flying: dict[int, deque[tuple[int, list[tuple[Kept, Stream, int]]]]] = {}
-        self._full: dict[str, Kept] = {}
+        self._here: list[tuple[Unacknowledged, Stream, int]] = []
+        self._sent: dict[int, dict[tuple[str, Stream], tuple[Unacknowledged, int]]] = {}
+        self._flying: dict[int, deque[tuple[int, list[tuple[Unacknowledged, Stream, int]]]]] = {}
+        self._full: dict[str, Unacknowledged] = {}
 
     @property
     def has_full(self) -> bool:
         """Whether an engine waits for acknowledgements."""
         return bool(self._full)
 
-    def left_here(self, kept: Kept, stream: Stream, n: int) -> None:
+    def left_here(self, kept: Unacknowledged, stream: Stream, n: int) -> None:
         """A journaled neighbour got an output; its frame is in the batch."""
         self._here.append((kept, stream, n))
 
-    def left(self, kept: Kept, stream: Stream, way: Way, n: int) -> None:
-        """Outputs up to number `n` were given to the outlet of their way."""
-        self._sent.setdefault(way.peer, {})[kept.cell.name, stream] = (kept, n)
+    def left(self, kept: Unacknowledged, stream: Stream, peer: int, n: int) -> None:
+        """Outputs up to number `n` were given to an outlet to slot `peer`."""
+        self._sent.setdefault(peer, {})[kept.cell.name, stream] = (kept, n)
 
     def appended(self) -> None:
         """The batch is in the log."""
@@ -100,7 +106,7 @@ class Acks:
         for (_, stream), (kept, n) in self._sent.pop(peer, {}).items():
             kept.ack(stream, n)
 
-    def hold_full(self, engines: Iterable[Kept], bytes_max: int) -> None:
+    def hold_full(self, engines: Iterable[Unacknowledged], bytes_max: int) -> None:
         """Hold those that keep more than that."""
         for kept in engines:
             if kept.unacked_bytes > bytes_max and kept.cell.name not in self._full:

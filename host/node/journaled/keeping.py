@@ -35,7 +35,6 @@ from host.node.journal.records import (
 )
 from host.node.journaled.acks import Acks, Positions, Stream
 from host.node.recorder import Numbered
-from host.node.way import Way
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
@@ -208,17 +207,15 @@ class Kept:
         self.unacked.setdefault(stream, deque()).append((n, payload))
         self.unacked_bytes += len(payload)
 
-    def left(self, target: str, mailbox: int, n: int, way: Way, here: Cell | None) -> None:
-        """A message left: who has it now, and what that is worth, stands in `acks`."""
-        if here is not None and here.recorder is not None:
+    def left(self, target: str, mailbox: int, n: int, peer: int | None) -> None:
+        """What ends the wait for an acknowledgement stands in `acks`."""
+        if peer is None:
             self._keeping.acks.left_here(self, (target, mailbox), n)
-        elif here is not None or way.number != n + 1 or way.outlet is None:
-            self.ack((target, mailbox), n)
         else:
-            self._keeping.acks.left(self, (target, mailbox), way, n)
+            self._keeping.acks.left(self, (target, mailbox), peer, n)
 
-    def given_up(self, target: str, mailbox: int, n: int) -> None:
-        """A dead letter needs no acknowledgement."""
+    def settled(self, target: str, mailbox: int, n: int) -> None:
+        """It needs no acknowledgement."""
         self.ack((target, mailbox), n)
 
     def ack(self, stream: Stream, n: int) -> None:

@@ -43,7 +43,7 @@ def test_the_last_setting_of_each_name_counts_and_no_handle_is_used_twice(sets: 
     env, last, numbers = newborn(), {}, []
     for at_ns, (name, after_ns) in enumerate(sets):
         env = after(run(env, Wake(name, after_ns), now_ns=at_ns))
-        last[name] = at_ns + after_ns
+        last[name] = at_ns + max(1, after_ns)
         numbers.append(env.timers[name].number)
     assert len(set(numbers)) == len(numbers)
     assert {name: timer.deadline_ns for name, timer in env.timers.items()} == last

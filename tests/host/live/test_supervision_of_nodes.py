@@ -59,8 +59,6 @@ def is_up(node: LiveNode, *engines: str) -> bool:
         ("Leave", {"code": 0}, "normal", ""),
         ("Leave", {"code": 1}, "exception", ""),
         ("Leave", {"code": 3}, "exit", "code 3"),
-        ("Quit", {"code": 1}, "exception", ""),
-        ("Quit", {"code": 3}, "exit", "code 3"),
         ("Signal", {"number": 11}, "signal", ""),
         ("Signal", {"number": 9}, "signal", ""),
     ],

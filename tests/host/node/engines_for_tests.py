@@ -272,3 +272,23 @@ def hear_while_pumping(m: Add, t: Arrived[Add, None, Pumping]) -> Effects[Pumpin
 PUMP = Family("pump", accepts=Pump | Add, emits=Add, state=Pumping(), timers=[TICK]).rules(
     start_pump, pump, hear_while_pumping
 )
+
+
+class Picky(Message):
+    """Its own check raises when it is read: `text` says what."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text == "lookup":
+            raise LookupError(self.text)
+        if self.text == "exit":
+            raise SystemExit(self.text)
+
+
+@rule
+def picky(m: Picky, t: Arrived[Picky, None, Total]) -> Effects[Total, Add]:
+    return Total(t.env.state.count + 1)
+
+
+PICKY = Family("picky", accepts=Picky, emits=Add, state=Total()).rules(picky)

@@ -7,6 +7,7 @@ from engines_for_tests import (
     COUNTER,
     FORWARDER,
     PARENT,
+    PICKY,
     RECORDER,
     SLEEPER,
     Add,
@@ -17,6 +18,7 @@ from engines_for_tests import (
     Fail,
     Keep,
     Pass,
+    Picky,
     Said,
     Seen,
     Throw,
@@ -338,3 +340,19 @@ def test_a_batch_that_killed_several_processes_is_survived_by_the_next(deadly: s
     assert inline.state("recorder").numbers == tuple(n for n in range(1, 10) if n not in deadly)
     found = letters(inline)
     assert [(letter.reason, letter.message) for letter in found] == [("crashed", ["Add", n]) for n in sorted(deadly)]
+
+
+def test_a_message_whose_own_check_raises_is_a_dead_letter_and_nothing_more() -> None:
+    """False if it ended the run, was taken for one of a wrong type, or cost what came with it."""
+    inline = node()
+    inline.add("picky", PICKY)
+    first = encode(Picky("good"))
+    shaped = [first.replace(encode("good"), encode(text)) for text in ("good", "lookup", "exit", "good")]
+    inline.scheduler.deliver(0, "outside", "picky", 0, 1, 1, shaped)
+    inline.run_until_idle()
+    assert inline.state("picky").count == 2
+    assert inline.scheduler.cells["picky"].failed == 2
+    found = letters(inline)
+    assert [letter.reason for letter in found] == ["failed", "failed"]
+    assert "LookupError: lookup" in found[0].detail
+    assert "SystemExit: exit" in found[1].detail

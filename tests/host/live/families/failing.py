@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import sys
 import time
 from typing import Never
 
@@ -42,12 +41,6 @@ class Raise(Message):
 
 class Leave(Message):
     """The process ends by itself, with this code."""
-
-    code: int
-
-
-class Quit(Message):
-    """The process ends by itself, with this code, and takes its time."""
 
     code: int
 
@@ -116,12 +109,6 @@ class Slow:
 
 
 @rule
-def take_leave(message: Quit, t: Arrived[Quit, None, Count]) -> Effects[Count, Never]:
-    sys.stderr = Slow()  # type: ignore[assignment]
-    raise SystemExit(message.code)
-
-
-@rule
 def die(message: Signal, t: Arrived[Signal, None, Count]) -> Effects[Count, Never]:
     os.kill(os.getpid(), message.number)
     return []
@@ -156,6 +143,6 @@ def spit(order: Spit, t: Arrived[Spit, None, Count]) -> Effects[Count, Add | Rai
 VICTIM = Family(
     "victim",
     state=Count(),
-    accepts=Add | Ask | Raise | Leave | Quit | Signal | Spin | Grind | Hog | Spit,
+    accepts=Add | Ask | Raise | Leave | Signal | Spin | Grind | Hog | Spit,
     emits=Total | Add | Raise | Signal,
-).rules(add, tell, fail, leave, take_leave, die, spin, grind, hog, spit)
+).rules(add, tell, fail, leave, die, spin, grind, hog, spit)

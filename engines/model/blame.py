@@ -1,0 +1,38 @@
+"""What is said of an exception from an author's code: always text, whatever the exception does when it is asked.
+
+An exception may have a `__str__` that raises, a class whose name raises, a message that is no UTF-8 (the name of a file
+may be none). None of that may harm whoever reports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_name_of: Any = type.__dict__["__name__"].__get__
+"""The name a class was given, past any metaclass."""
+
+
+def blame(error: BaseException) -> tuple[str, str]:
+    """An exception as a line, `Type: text`, and with its traceback. Both can be encoded as UTF-8."""
+    import traceback
+
+    line = _line(error)
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException:
+        text = "".join(traceback.format_tb(error.__traceback__)) + line
+    return clean(line), clean(text)
+
+
+def _line(error: BaseException) -> str:
+    name = _name_of(type(error))
+    try:
+        text = str(error)
+    except BaseException as other:
+        text = f"(its text cannot be had: {_name_of(type(other))})"
+    return f"{name}: {text}" if text else str(name)
+
+
+def clean(text: str) -> str:
+    """Text that can be encoded as UTF-8: lone surrogates are written out."""
+    return text.encode(errors="backslashreplace").decode()

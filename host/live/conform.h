@@ -159,7 +159,17 @@ static int form_of(struct form *form, PyObject *type)
 
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk);
 
-static inline int is_in_64_bits(PyObject *number)
+/* Two digits of Python's 30 bits, or one where that is what a compact number is, need no look at their value. */
+static inline int is_short(PyObject *number)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_IsCompact((const PyLongObject *)number);
+#else
+    return Py_SIZE(number) <= 2 && Py_SIZE(number) >= -2;
+#endif
+}
+
+static int is_in_64_bits(PyObject *number)
 {
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
@@ -174,14 +184,29 @@ static inline int is_in_64_bits(PyObject *number)
     return 1;
 }
 
-static inline int is_utf8(PyObject *text)
+static int is_utf8(PyObject *text)
 {
-    if (PyUnicode_GET_LENGTH(text) > CONFORM_BYTES_MAX)
-        return 0;
-    if (PyUnicode_IS_COMPACT_ASCII(text) || PyUnicode_AsUTF8(text) != NULL)
+    if (PyUnicode_AsUTF8(text) != NULL)
         return 1;
     PyErr_Clear();
     return 0;
+}
+
+/* A value of a plain class that the form has. */
+static inline int conform_plain(const struct form *form, PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyLong_Type)
+        return (form->classes & CLASS_INT) && (is_short(value) || is_in_64_bits(value));
+    if (type == &PyUnicode_Type)
+        return (form->classes & CLASS_STR) && PyUnicode_GET_LENGTH(value) <= CONFORM_BYTES_MAX &&
+               (PyUnicode_IS_COMPACT_ASCII(value) || is_utf8(value));
+    if (type == &PyBytes_Type)
+        return (form->classes & CLASS_BYTES) && PyBytes_GET_SIZE(value) <= CONFORM_BYTES_MAX;
+    if (value == Py_None)
+        return (form->classes & CLASS_NONE) != 0;
+    return ((form->classes & CLASS_FLOAT) && type == &PyFloat_Type) ||
+           ((form->classes & CLASS_BOOL) && PyBool_Check(value));
 }
 
 /* A field by its own conformer: whether it returns the very value. */
@@ -214,7 +239,9 @@ static int conform_fields(struct shape *shape, PyObject *value, PyObject *before
     for (Py_ssize_t i = 0; i < shape->count; i++) {
         const struct field *field = &shape->fields[i];
         PyObject *new = get(value, field->offset), *old = is_known ? get(before, field->offset) : NULL;
-        if (new == NULL || (new != old && !conform_in_c(&field->form, new, old, walk)))
+        if (new == old && new != NULL)
+            continue;
+        if (new == NULL || !(conform_plain(&field->form, new) || conform_in_c(&field->form, new, old, walk)))
             return 0;
     }
     walk->depth--;
@@ -254,20 +281,11 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
     PyTypeObject *type = Py_TYPE(value);
     if (value == before)
         return 1;
-    if (type == &PyLong_Type && (form->classes & CLASS_INT))
-        return is_in_64_bits(value);
-    if (type == &PyUnicode_Type && (form->classes & CLASS_STR))
-        return is_utf8(value);
-    if (type == &PyBytes_Type && (form->classes & CLASS_BYTES))
-        return PyBytes_GET_SIZE(value) <= CONFORM_BYTES_MAX;
     if (form->shape != NULL && type == form->shape->type)
         return conform_fields(form->shape, value, before, walk);
     if (form->items != NULL && type == &PyTuple_Type)
         return conform_items(form->items, value, before, walk);
-    if (((form->classes & CLASS_NONE) && value == Py_None) || ((form->classes & CLASS_BOOL) && PyBool_Check(value)) ||
-        ((form->classes & CLASS_FLOAT) && type == &PyFloat_Type))
-        return 1;
-    return conform_by_python(form, value, before, walk);
+    return conform_plain(form, value) || conform_by_python(form, value, before, walk);
 }
 
 /* `conform`: the value, maybe another, as a reference of its own. NULL with an exception, whose text says what is wrong. */

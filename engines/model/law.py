@@ -65,7 +65,7 @@ class Law:
 
     def address(self, name: str, mailbox: int) -> None:
         """An address something is sent to."""
-        if len(_text(name)) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
+        if len(_of("an address", _text, name)) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
             raise ConformError(f"an address has at most {ADDRESS_CHARS_MAX} characters and a mailbox of 32 bits")
 
     def deadline_ns(self, effect: SetTimer, now_ns: int) -> int:
@@ -82,7 +82,7 @@ class Law:
 
     def note(self, effect: Note) -> tuple[str, Map[str, Any]]:
         """Text and fields of a note."""
-        return _text(effect.text), _fields(effect.fields)
+        return _of("Note", _text, effect.text), _of("Note", _fields, effect.fields)
 
     def question(self, question: Question, now_ns: int) -> None:
         """A question, asked at this time."""
@@ -111,10 +111,15 @@ def _instant(at_ns: int, what: str) -> int:
 def _options(options: tuple[Any, ...]) -> None:
     if len(options) > OPTIONS_MAX:
         raise ConformError(f"Choose.options: {len(options)} are more than {OPTIONS_MAX}")
+    _of("Choose.options", _names, options)
+
+
+def _of(what: str, conforming: Conformer, value: Any) -> Any:
+    """`value`, checked; an error says what it is."""
     try:
-        _names(options)
+        return conforming(value)
     except ConformError as error:
-        raise ConformError(f"Choose.options{str(error).removeprefix('tuple')}") from None
+        raise ConformError(f"{what}: {error}") from None
 
 
 class OldRules:

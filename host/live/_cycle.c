@@ -92,7 +92,7 @@ static int cycle(Cycle *self, PyObject **left)
             *left = to_python(self, &frame);
             return *left == NULL ? -1 : taken;
         }
-        if (self->now_ns - self->cycle_ns >= RUN_NS_MAX)
+        if (verdict == RAISED || self->now_ns - self->cycle_ns >= RUN_NS_MAX)
             break;
     }
     if (verdict < 0)
@@ -104,6 +104,10 @@ static int cycle(Cycle *self, PyObject **left)
     self->unsent = 0;
     if (commit_log(self) < 0 || self->api->release(self->link) < 0)
         return -1;
+    if (verdict == RAISED) {
+        *left = settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
+        return *left == NULL ? -1 : taken;
+    }
     int has_outputs = self->pending_count > 0;
     verdict = send_pending(self);
     if (verdict == HAND_OVER)
@@ -303,7 +307,8 @@ static int find_types(void)
     Environment = (PyTypeObject *)named("engines.model.environment", "Environment");
     Outgoing = (PyTypeObject *)named("engines.model.outcome", "Outgoing");
     commit = named("engines.model.commit", "commit");
-    return Arrived && Delivery && Become && Sent && Environment && Outgoing && commit ? 0 : -1;
+    StoredOverflow = named("engines.model.commit", "StoredOverflow");
+    return Arrived && Delivery && Become && Sent && Environment && Outgoing && commit && StoredOverflow ? 0 : -1;
 }
 
 static int find_names(void)
@@ -313,12 +318,16 @@ static int find_names(void)
     str_rearm = PyUnicode_InternFromString("rearm");
     str_find_decode = PyUnicode_InternFromString("find_decode");
     zero = PyLong_FromLong(0);
-    return zero && str_outputs && str_show && str_rearm && str_find_decode ? 0 : -1;
+    str_conclude_raised = PyUnicode_InternFromString("conclude_raised");
+    forms = PyDict_New();
+    return zero && str_outputs && str_show && str_rearm && str_find_decode && str_conclude_raised && forms ? 0 : -1;
 }
 
 PyMODINIT_FUNC PyInit__cycle(void)
 {
-    if (bind_slots() < 0 || compare_numbers() < 0 || find_types() < 0 || find_names() < 0 || PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
+    if (bind_slots() < 0 || compare_numbers() < 0 || conform_bind() < 0 || find_types() < 0 || find_names() < 0)
+        return NULL;
+    if (PyType_Ready(&WindowType) < 0 || PyType_Ready(&CycleType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module != NULL && PyModule_AddObjectRef(module, "Cycle", (PyObject *)&CycleType) < 0)

@@ -25,11 +25,13 @@
 enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9,
        WORD_CYCLES = 11, WORDS_USED };
 
-static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode;
+static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode, *str_conclude_raised;
+static PyObject *forms; /* type of values -> capsule of its form; set of types of messages -> {type: capsule} */
 
 /* What never changes about an engine, how it did, and what is not yet written into its counters. */
 struct known {
     PyObject *cell, *plans, *emits, *params, *kept, *code; /* strong; kept NULL: volatile */
+    const struct form *state_form;
     unsigned resting, stride;
     unsigned long long taken, sent;
 };
@@ -136,6 +138,51 @@ static int settle(Cycle *self)
     return add_number(self->tally, Tally_sent, sent);
 }
 
+/* The form of a type, in a capsule: what `forms` has for it. Borrowed; NULL with an exception. */
+static PyObject *form_for(PyObject *type)
+{
+    PyObject *known = PyDict_GetItemWithError(forms, type);
+    if (known != NULL || PyErr_Occurred())
+        return known;
+    struct form *form = PyMem_Calloc(1, sizeof *form);
+    PyObject *capsule = form == NULL ? PyErr_NoMemory() : PyCapsule_New(form, NULL, NULL);
+    if (capsule != NULL && (form_of(form, type) < 0 || PyDict_SetItem(forms, type, capsule) < 0))
+        Py_CLEAR(capsule);
+    if (capsule == NULL)
+        PyMem_Free(form);
+    Py_XDECREF(capsule);
+    return capsule;
+}
+
+static const struct form *state_form(PyObject *family)
+{
+    PyObject *states = PyObject_GetAttrString(family, "states");
+    PyObject *form = states == NULL ? NULL : form_for(states);
+    Py_XDECREF(states);
+    return form == NULL ? NULL : PyCapsule_GetPointer(form, NULL);
+}
+
+/* The forms of what a family emits, by type: a new reference to what `forms` has for the set of them. */
+static PyObject *emitted_forms(PyObject *family)
+{
+    PyObject *kinds = PyObject_GetAttrString(family, "emits_types"), *kind, *key = NULL;
+    PyObject *found = kinds == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(forms, kinds));
+    if (found == NULL && kinds != NULL && !PyErr_Occurred() && (found = PyDict_New()) != NULL) {
+        PyObject *each = PyObject_GetIter(kinds);
+        while (each != NULL && (kind = PyIter_Next(each)) != NULL) {
+            key = form_for(kind);
+            if (key != NULL)
+                PyDict_SetItem(found, kind, key);
+            Py_DECREF(kind);
+        }
+        Py_XDECREF(each);
+        if (PyErr_Occurred() || PyDict_SetItem(forms, kinds, found) < 0)
+            Py_CLEAR(found);
+    }
+    Py_XDECREF(kinds);
+    return found;
+}
+
 /* What is known of a cell. NULL with an exception. */
 static struct known *know(Cycle *self, PyObject *cell)
 {
@@ -147,8 +194,9 @@ static struct known *know(Cycle *self, PyObject *cell)
     known_clear(known);
     PyObject *family = get(cell, Cell_family);
     known->plans = PyObject_GetAttrString(family, "plan");
-    known->emits = known->plans == NULL ? NULL : PyObject_GetAttrString(family, "emits_types");
-    if (known->emits == NULL || know_kept(self, known, cell) < 0) {
+    known->emits = known->plans == NULL ? NULL : emitted_forms(family);
+    known->state_form = known->emits == NULL ? NULL : state_form(family);
+    if (known->state_form == NULL || know_kept(self, known, cell) < 0) {
         known_clear(known);
         return NULL;
     }

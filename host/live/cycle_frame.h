@@ -54,6 +54,7 @@ static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const str
 struct run {
     struct known *known;
     PyObject *cell, *inbox, *mark, *mailbox, *env, *decode;
+    PyObject *message, *error; /* of the message whose rule raised */
     struct setting at;
     int64_t earliest_ns;
 };
@@ -66,6 +67,8 @@ static void run_clear(struct run *run)
     Py_XDECREF(run->mailbox);
     Py_XDECREF(run->env);
     Py_XDECREF(run->decode);
+    Py_XDECREF(run->message);
+    Py_XDECREF(run->error);
 }
 
 /* Finds everything a frame needs. DONE, HAND_OVER or FAILED. */
@@ -97,9 +100,10 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
     if (run->earliest_ns <= self->now_ns)
         return HAND_OVER; /* a due timer comes before mail */
     run->env = Py_NewRef(get(cell, Cell_env));
-    run->at = (struct setting){get(cell, Cell_family), run->known->plans, run->known->emits,
-                               get(cell, Cell_configuration), run->known->params, frame->sender, run->mailbox, NULL,
-                               NULL, NULL, NULL};
+    run->at = (struct setting){.family = get(cell, Cell_family), .plans = run->known->plans,
+                               .emits = run->known->emits, .configuration = get(cell, Cell_configuration),
+                               .params = run->known->params, .state_form = run->known->state_form,
+                               .sender = frame->sender, .mailbox = run->mailbox};
     return show_stream(self, cell, run->mailbox, frame) < 0 ? FAILED : DONE;
 }
 
@@ -140,7 +144,46 @@ static int run_commit(Cycle *self, struct run *run, struct change *change, struc
     return DONE;
 }
 
-/* The next message of a frame. DONE, HAND_OVER (it is still in the frame), FAILED. */
+/* The exception that is set, as an object with its traceback. */
+static PyObject *take_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Keeps what a rule raised, for `run_conclude`; takes over the message. */
+static void run_raised(Cycle *self, struct run *run, PyObject *message, unsigned at)
+{
+    run->message = message;
+    run->error = take_error();
+    if (run->known->kept != NULL) {
+        int is_full = PyErr_GivenExceptionMatches(run->error, StoredOverflow);
+        ledger_turn(&self->ledger, at, self->now_ns, 0, is_full ? TURN_OVERFLOW : TURN_FAILED);
+    }
+}
+
+/* What it means for the engine that a rule raised, once its turn is written. 0, or -1 with an exception. */
+static int run_conclude(Cycle *self, struct run *run, uint64_t n)
+{
+    self->words[WORD_N] = n;
+    PyObject *concluded = PyObject_CallMethodObjArgs(self->turns, str_conclude_raised, run->cell, run->at.sender,
+                                                     run->mailbox, run->message, run->error, NULL);
+    Py_XDECREF(concluded);
+    self->words[WORD_N] = 0;
+    return concluded == NULL ? -1 : 0;
+}
+
+/* The next message of a frame. DONE, HAND_OVER (it is still in the frame), RAISED (it is handled), FAILED. */
 static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, unsigned at)
 {
     struct lane_frame before = *frame;
@@ -155,10 +198,15 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, u
     int found = self->api->payload(self->link, frame, &bytes, &size);
     PyObject *message = found < 0 ? NULL : decode_at(run->decode, bytes, size, &self->window);
     int verdict = message == NULL ? hand_over() : transit(&change, &run->at, run->env, message, &self->trigger);
+    if (verdict == RAISED) {
+        change_clear(&change);
+        run_raised(self, run, message, at);
+        return RAISED;
+    }
     Py_XDECREF(message);
     if (verdict == DONE && run->known->kept != NULL) {
         verdict = ledger_prepare(run->known->kept, self->encode, &change, zero, numbered, &sum);
-        ledger_turn(&self->ledger, at, self->now_ns, sum);
+        ledger_turn(&self->ledger, at, self->now_ns, sum, TURN_COMMITTED);
     }
     if (verdict == DONE)
         return run_commit(self, run, &change, numbered);
@@ -196,7 +244,8 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
                         taken);
 }
 
-/* All messages of a frame. DONE; HAND_OVER: what is left in it is Python's; FAILED. */
+/* All messages of a frame. DONE; HAND_OVER: what is left in it is Python's; RAISED: nothing is left in it, and Python goes
+ * on with the cycle, since it has something to tell; FAILED. */
 static int run_frame(Cycle *self, struct lane_frame *frame)
 {
     struct run run = {0};
@@ -215,8 +264,12 @@ static int run_frame(Cycle *self, struct lane_frame *frame)
             }
         if (verdict == HAND_OVER && run.earliest_ns == NEVER && frame->count == count)
             run.known->resting = REST_FRAMES; /* its first message already: they may all be like that */
-        if (run_end(self, &run, frame, count - frame->count) < 0)
+        uint64_t n = self->words[WORD_N];
+        if (run_end(self, &run, frame, count - frame->count) < 0 ||
+            (verdict == RAISED && run_conclude(self, &run, n) < 0))
             verdict = FAILED;
+        if (verdict == RAISED && frame->count > 0)
+            verdict = HAND_OVER;
     }
     run_clear(&run);
     return verdict;

@@ -19,6 +19,8 @@
 
 #define TURN_BYTES 16u
 #define TURN_COMMITTED 1u /* host.node.journal.records.Result */
+#define TURN_OVERFLOW 3u
+#define TURN_FAILED 5u
 #define OUTPUT_IS_MESSAGE 1u /* host.node.journal.digest */
 
 static PyObject *Numbered, *str_keep;
@@ -147,9 +149,9 @@ static int ledger_number(PyObject *kept, struct numbered *numbered, unsigned cou
 }
 
 /* The TURN of the `at`-th message of a frame. */
-static void ledger_turn(struct ledger *ledger, unsigned at, int64_t now_ns, uint32_t outputs)
+static void ledger_turn(struct ledger *ledger, unsigned at, int64_t now_ns, uint32_t outputs, uint32_t result)
 {
-    uint32_t words[4] = {0, 0, outputs, TURN_COMMITTED};
+    uint32_t words[4] = {0, 0, outputs, result};
     memcpy(words, &now_ns, sizeof now_ns);
     memcpy(ledger->entries + at * TURN_BYTES, words, sizeof words);
 }

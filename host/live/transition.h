@@ -1,8 +1,9 @@
 /* The common case of `engines.model.step.arrive`, in C: a plain plan, effects that are a state, sends, or nothing.
  *
  * `step` stays the definition. What is not exactly the common case is not done here at all: `transit` says HAND_OVER,
- * nothing has happened, and the caller gives the same message to Python, which runs the same pure rules again. The tests
- * hold both equal for every family.
+ * nothing has happened, and the caller gives the same message to Python, which runs the same pure rules again. A rule, or
+ * an effect of it, that raises is the end of its transition here too: `transit` says RAISED, nothing has happened, and the
+ * exception is set, for `Turns.conclude_raised`; the rule is not run again. The tests hold both equal for every family.
  *
  * The objects a rule sees are the model's own. A trigger, and an environment, that nobody else holds once a transition is
  * over is used again for the next one, which no rule can tell from a new one.
@@ -12,21 +13,26 @@
 
 #include <Python.h>
 
+#include "conform.h"
 #include "object_slots.h"
 
+#define ADDRESS_CHARS_MAX 4096 /* engines.model.law.ADDRESS_CHARS_MAX */
 #define OUTPUTS_MAX 16u /* sends of one transition; more are Python's */
 
-enum { DONE = 0, HAND_OVER = 1, FAILED = -1 };
+enum { DONE = 0, HAND_OVER = 1, RAISED = 2, FAILED = -1 };
 
 static PyTypeObject *Arrived, *Become, *Delivery, *Environment, *Outgoing, *Sent;
-static PyObject *commit;
+static PyObject *commit, *StoredOverflow;
 
 /* What a transition is given, all borrowed. `kind` is the last message's type, and `plan` its plan, which is plain and of
- * this mailbox; `state_kind` is the last state's type. The family keeps all three. */
+ * this mailbox; `state_kind` is the last state's type. The family keeps all three. `emits` has the form of each type of
+ * message that may be sent, in a capsule; `sent_kind` is the last one's type, and `sent_form` its form. */
 struct setting {
     PyObject *family, *plans, *emits, *configuration, *params;
+    const struct form *state_form;
     PyObject *sender, *mailbox, *now;
-    PyTypeObject *kind, *state_kind;
+    PyTypeObject *kind, *state_kind, *sent_kind;
+    const struct form *sent_form;
     PyObject *plan;
 };
 
@@ -59,7 +65,7 @@ static void change_clear(struct change *change)
     }
 }
 
-/* An exception becomes HAND_OVER: `step` meets it again and makes it an outcome, of whatever kind it is. */
+/* An exception of the host becomes HAND_OVER: Python meets it again. */
 static int hand_over(void)
 {
     PyErr_Clear();
@@ -91,19 +97,46 @@ static PyObject *trigger_for(PyObject *last, const struct setting *at, PyObject 
 
 static int is_addressed_plainly(PyObject *target)
 {
-    return PyUnicode_CheckExact(target) &&
-           PyUnicode_FindChar(target, '#', 0, PyUnicode_GET_LENGTH(target), 1) == -1;
+    return PyUnicode_CheckExact(target) && PyUnicode_IS_COMPACT_ASCII(target) &&
+           PyUnicode_GET_LENGTH(target) <= ADDRESS_CHARS_MAX &&
+           memchr(PyUnicode_DATA(target), '#', (size_t)PyUnicode_GET_LENGTH(target)) == NULL;
 }
 
-/* One send of an action. DONE or HAND_OVER. */
-static int take_sent(struct change *change, struct setting *at, PyObject *effect)
+/* The form of a message that may be sent; NULL, maybe with an exception, for one of another type. */
+static const struct form *sent_form(struct setting *at, PyTypeObject *kind)
+{
+    if (kind == at->sent_kind)
+        return at->sent_form;
+    PyObject *found = PyDict_GetItemWithError(at->emits, (PyObject *)kind);
+    if (found == NULL)
+        return NULL;
+    at->sent_kind = kind;
+    return at->sent_form = PyCapsule_GetPointer(found, NULL);
+}
+
+/* One send of an action, which was taken for `cause`. DONE, HAND_OVER, RAISED or FAILED. */
+static int take_sent(struct change *change, struct setting *at, PyObject *cause, PyObject *effect)
 {
     PyObject *target = get(effect, Sent_target), *message = get(effect, Sent_message);
     if (target == NULL || message == NULL || change->count == OUTPUTS_MAX || !is_addressed_plainly(target))
         return HAND_OVER;
-    if (PySet_Contains(at->emits, (PyObject *)Py_TYPE(message)) != 1)
+    const struct form *form = sent_form(at, Py_TYPE(message));
+    if (form == NULL)
         return hand_over();
-    change->outputs[change->count++] = (struct output){Py_NewRef(target), NULL, Py_NewRef(message)};
+    PyObject *fit = conform(form, message, Py_TYPE(message) == Py_TYPE(cause) ? cause : NULL);
+    if (fit == NULL)
+        return RAISED; /* the exception stays set */
+    change->outputs[change->count++] = (struct output){Py_NewRef(target), NULL, fit};
+    return DONE;
+}
+
+/* A new state. DONE, RAISED or FAILED. */
+static int take_state(struct change *change, struct setting *at, PyObject *env, PyObject *state)
+{
+    PyObject *fit = conform(at->state_form, state, get(env, Environment_state));
+    if (fit == NULL)
+        return RAISED; /* the exception stays set */
+    Py_XSETREF(change->state, fit);
     return DONE;
 }
 
@@ -118,18 +151,17 @@ static int is_state(struct setting *at, PyTypeObject *kind)
     return found;
 }
 
-/* One effect of a list that is a state or a send. DONE or HAND_OVER. */
-static int take_effect(struct change *change, struct setting *at, PyObject *effect)
+/* One effect of a list that is a state or a send. DONE, HAND_OVER, RAISED or FAILED. */
+static int take_effect(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject *effect)
 {
     if (Py_IS_TYPE(effect, Sent))
-        return take_sent(change, at, effect);
+        return take_sent(change, at, message, effect);
     if (!Py_IS_TYPE(effect, Become))
         return HAND_OVER;
     PyObject *state = get(effect, Become_state);
     if (state == NULL || is_state(at, Py_TYPE(state)) != 1)
         return hand_over();
-    Py_XSETREF(change->state, Py_NewRef(state));
-    return DONE;
+    return take_state(change, at, env, state);
 }
 
 /* All other effects: the model's `commit` does them. Outputs that are not messages are Python's. */
@@ -144,7 +176,7 @@ static int take_by_commit(struct change *change, struct setting *at, PyObject *e
     PyObject *made = PyObject_Vectorcall(commit, given, 6, NULL);
     Py_DECREF(cause);
     if (made == NULL)
-        return hand_over();
+        return RAISED; /* the exception stays set */
     PyObject *outputs = PyTuple_GET_ITEM(made, 1);
     int verdict = PyTuple_GET_SIZE(outputs) > (Py_ssize_t)OUTPUTS_MAX ? HAND_OVER : DONE;
     for (Py_ssize_t i = 0; verdict == DONE && i < PyTuple_GET_SIZE(outputs); i++) {
@@ -169,20 +201,18 @@ static int take_effects(struct change *change, struct setting *at, PyObject *env
     int verdict = is_state(at, Py_TYPE(effects));
     if (verdict < 0)
         return hand_over();
-    if (verdict > 0) {
-        change->state = Py_NewRef(effects);
-        return DONE;
-    }
+    if (verdict > 0)
+        return take_state(change, at, env, effects);
     if (Py_IS_TYPE(effects, Sent))
-        verdict = take_sent(change, at, effects);
+        verdict = take_sent(change, at, message, effects);
     else if (PyList_CheckExact(effects) || PyTuple_CheckExact(effects)) {
         verdict = DONE;
         for (Py_ssize_t i = 0; verdict == DONE && i < PySequence_Fast_GET_SIZE(effects); i++)
-            verdict = take_effect(change, at, PySequence_Fast_GET_ITEM(effects, i));
+            verdict = take_effect(change, at, env, message, PySequence_Fast_GET_ITEM(effects, i));
     } else
         verdict = HAND_OVER;
-    if (verdict == DONE)
-        return DONE;
+    if (verdict != HAND_OVER)
+        return verdict;
     change_clear(change);
     return take_by_commit(change, at, env, message, effects);
 }
@@ -197,7 +227,7 @@ static int run_rules(struct change *change, struct setting *at, PyObject *env, P
         if (guard == Py_None)
             match = Py_NewRef(message);
         else if ((match = PyObject_CallOneArg(guard, trigger)) == NULL)
-            return hand_over();
+            return RAISED; /* the exception stays set */
         else if (match == Py_None) {
             Py_DECREF(match);
             continue;
@@ -207,7 +237,7 @@ static int run_rules(struct change *change, struct setting *at, PyObject *env, P
             PyObject_Vectorcall(PyTuple_GET_ITEM(candidate, 1), given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         Py_DECREF(match);
         if (effects == NULL)
-            return hand_over();
+            return RAISED; /* the exception stays set */
         int verdict = take_effects(change, at, env, message, effects);
         Py_DECREF(effects);
         return verdict;

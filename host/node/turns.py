@@ -34,6 +34,7 @@ from engines.model import (
     due_timers,
     next_deadline,
     owned,
+    raised,
     step,
 )
 from engines.model.blame import blame
@@ -190,6 +191,11 @@ class Turns:
         else:
             deadline = next_deadline(cell.env)
         self._deadlines.set(cell, NEVER if deadline is None else deadline)
+
+    def conclude_raised(self, cell: Cell, sender: str, mailbox: int, message: Any, error: BaseException) -> None:
+        """A transition in C has ended with this, and its record, if there is one, is written."""
+        self._conclude(cell, Delivery(sender, mailbox, message), raised(error))
+        self.rearm(cell)
 
     def _foresee(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
         """What outputs mean before they leave: an end is one at once, births come first."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 from family_inputs import messages
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -29,10 +30,13 @@ from engines.model import Declaration, Family, encode, load_family
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.control_page import new_control_page
+from host.live.journal.folder import DiskFolder
+from host.live.journal.recovery import boot_id, recover
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.own_log import open_log
+from host.node.journal.records import StreamImage
 from host.node.journaled.ledger import Ledger
 from transport.port import KIND_MESSAGES, Frame
 
@@ -44,7 +48,14 @@ MODULES = [
 ]
 NODE_FOLDER = FOLDER.parent.parent / "node"
 OF_NODE = ("RECORDER", "LOSSY", "KEEPER", "COUNTER", "FORWARDER", "SLEEPER", "ASKER", "PARENT", "SPLITTER")
-OWN = ["counting:COUNTER", "asking:ASKER", "blasting:WATCHER", *(f"engines_for_tests:{name}" for name in OF_NODE)]
+OWN = [
+    "counting:COUNTER",
+    "asking:ASKER",
+    "blasting:WATCHER",
+    "lawless:LAWLESS",
+    "lawless:CHILD",
+    *(f"engines_for_tests:{name}" for name in OF_NODE),
+]
 """Families for tests; `Die` would end the test itself."""
 START_NS = 1_000_000_000
 LANE_BYTES = 1 << 16
@@ -227,3 +238,23 @@ def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, An
     scheduler.turns._chance = lambda sides: sides // 2
     worker._in_c = None
     return worker
+
+
+def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any]:
+    """Every engine the log makes. Raises `Diverged` where a turn does not give what was recorded of it."""
+
+    def load(ref: str) -> Declaration[Any, Any, Any]:
+        return next((one for one in FAMILIES if one.ref == ref), family)
+
+    found = recover(DiskFolder(journal), "test", load, boot_id())
+    assert found.cut is None
+    return {name: _said(stream.as_image()) for name, stream in found.streams.items()}
+
+
+def _said(image: StreamImage) -> dict[str, Any]:
+    """What the image says, without the time of the birth, which is the machine's, and with frames that wait counted
+    anew: C and Python may split one at another place."""
+    waiting = [msgspec.structs.replace(batch, arrival=at) for at, batch in enumerate(image.cell.waiting)]
+    cell = msgspec.structs.replace(image.cell, waiting=waiting)
+    said: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(image, cell=cell, clock_ns=0))
+    return said

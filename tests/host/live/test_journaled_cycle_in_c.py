@@ -9,19 +9,15 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Any, Literal
 
-import msgspec
 import pytest
-from cycle_worlds import FAMILIES, Step, scripts, world
+from cycle_worlds import FAMILIES, Step, recovered, scripts, world
 from family_inputs import configured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.benchmark import oneway
 from engines.examples.ping_pong import PLAYER, Ping, Serve
-from engines.model import Declaration, Family
-from host.live.journal.folder import DiskFolder
-from host.live.journal.recovery import boot_id, recover
-from host.node.journal.records import StreamImage
+from engines.model import Family
 from transport.native import native_available, native_reason
 
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
@@ -32,26 +28,6 @@ PATIENCE_S = 5
 LAWS = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
-
-
-def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any]:
-    """Every engine the log makes. Raises `Diverged` where a turn does not give what was recorded of it."""
-
-    def load(ref: str) -> Declaration[Any, Any, Any]:
-        return next((one for one in FAMILIES if one.ref == ref), family)
-
-    found = recover(DiskFolder(journal), "test", load, boot_id())
-    assert found.cut is None
-    return {name: _said(stream.as_image()) for name, stream in found.streams.items()}
-
-
-def _said(image: StreamImage) -> dict[str, Any]:
-    """What the image says, without the time of the birth, which is the machine's, and with frames that wait counted
-    anew: C and Python may split one at another place."""
-    waiting = [msgspec.structs.replace(batch, arrival=at) for at, batch in enumerate(image.cell.waiting)]
-    cell = msgspec.structs.replace(image.cell, waiting=waiting)
-    said: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(image, cell=cell, clock_ns=0))
-    return said
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])

@@ -1,0 +1,301 @@
+/* Conformity of plain values, in C: `engines.model.conform` for what nearly every transition makes.
+ *
+ * `conform_in_c` says 1 only where `conform` returns the very value; everything else it leaves to `conform`, which knows
+ * the path to a culprit and what to bend. The plain case pays a comparison of pointers for what stayed, and one of types
+ * for what is new. A field that C does not know (a `Map`, an enumeration, bounds) is looked at by its own conformer.
+ *
+ * Forms are made from `engines.model.outline`, once for each type, and live as long as the process: so do families.
+ */
+#ifndef ENGINEHOST_CONFORM_H
+#define ENGINEHOST_CONFORM_H
+
+#include <Python.h>
+
+#include "object_slots.h"
+
+/* Bits of engines.model.outline.CLASSES. */
+#define CLASS_INT 1u
+#define CLASS_STR 2u
+#define CLASS_BYTES 4u
+#define CLASS_FLOAT 8u
+#define CLASS_BOOL 16u
+#define CLASS_NONE 32u
+
+#define CONFORM_DEPTH_MAX 100   /* engines.model.conform_leaves.DEPTH_MAX */
+#define CONFORM_VALUES_MAX 4096 /* looked at here; more are Python's, which counts their bytes too */
+#define CONFORM_BYTES_MAX 65536
+#define CONFORM_AHEAD 64 /* items of the old tuple that were left out, one after the other */
+
+struct shape;
+
+struct form {
+    unsigned classes;
+    struct shape *shape; /* NULL: no struct */
+    struct form *items;  /* NULL: no tuple */
+    PyObject *conformer; /* strong */
+};
+
+struct field {
+    Py_ssize_t offset;
+    struct form form;
+};
+
+/* A struct's fields; filled in when the first value of the type is looked at, since types may recur. */
+struct shape {
+    PyTypeObject *type;
+    PyObject *struct_form; /* strong */
+    Py_ssize_t count;      /* -1: not filled in yet */
+    struct field *fields;
+};
+
+/* A walk along a value. */
+struct walk {
+    unsigned depth, left;
+};
+
+static PyObject *outline_of, *fields_of, *absent;
+static PyObject *shapes; /* struct type -> capsule of its shape */
+
+static int form_make(struct form *form, PyObject *outline);
+
+static int conform_bind(void)
+{
+    outline_of = named("engines.model.outline", "outline");
+    fields_of = named("engines.model.outline", "fields_of");
+    absent = named("engines.model.conform_leaves", "ABSENT");
+    shapes = PyDict_New();
+    return outline_of && fields_of && absent && shapes ? 0 : -1;
+}
+
+/* The shape of a struct's type, maybe not filled in. NULL with an exception. */
+static struct shape *shape_of(PyObject *struct_form)
+{
+    PyObject *known = PyDict_GetItemWithError(shapes, struct_form);
+    if (known != NULL)
+        return PyCapsule_GetPointer(known, NULL);
+    if (PyErr_Occurred())
+        return NULL;
+    struct shape *shape = PyMem_Calloc(1, sizeof *shape);
+    PyObject *capsule = shape == NULL ? PyErr_NoMemory() : PyCapsule_New(shape, NULL, NULL);
+    if (capsule == NULL || PyDict_SetItem(shapes, struct_form, capsule) < 0) {
+        Py_XDECREF(capsule);
+        PyMem_Free(shape);
+        return NULL;
+    }
+    Py_DECREF(capsule);
+    shape->struct_form = Py_NewRef(struct_form);
+    shape->count = -1;
+    PyObject *origin = PyObject_GetAttrString(struct_form, "__origin__"); /* of a generic */
+    PyErr_Clear();
+    shape->type = (PyTypeObject *)(origin != NULL ? origin : Py_NewRef(struct_form));
+    return shape;
+}
+
+static int field_make(struct field *field, PyTypeObject *type, PyObject *name, PyObject *outline)
+{
+    PyObject *descriptor = PyObject_GetAttr((PyObject *)type, name);
+    if (descriptor == NULL)
+        return -1;
+    int is_slot = Py_IS_TYPE(descriptor, &PyMemberDescr_Type);
+    if (is_slot)
+        field->offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    else
+        PyErr_Format(PyExc_TypeError, "%.100s.%U is no slot", type->tp_name, name);
+    Py_DECREF(descriptor);
+    return is_slot ? form_make(&field->form, outline) : -1;
+}
+
+/* 0, or -1 with an exception. */
+static int shape_fill(struct shape *shape)
+{
+    PyObject *found = PyObject_CallOneArg(fields_of, shape->struct_form);
+    if (found == NULL)
+        return -1;
+    Py_ssize_t count = PyList_GET_SIZE(found);
+    struct field *fields = PyMem_Calloc(count ? (size_t)count : 1, sizeof *fields);
+    int failed = fields == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; failed == 0 && i < count; i++) {
+        PyObject *one = PyList_GET_ITEM(found, i);
+        failed = field_make(&fields[i], shape->type, PyTuple_GET_ITEM(one, 0), PyTuple_GET_ITEM(one, 1));
+    }
+    Py_DECREF(found);
+    if (failed < 0) {
+        PyMem_Free(fields);
+        return -1;
+    }
+    shape->fields = fields;
+    shape->count = count;
+    return 0;
+}
+
+/* Fills in a form from its outline. 0, or -1 with an exception. */
+static int form_make(struct form *form, PyObject *outline)
+{
+    PyObject *struct_form = PyTuple_GET_ITEM(outline, 1), *items = PyTuple_GET_ITEM(outline, 2);
+    form->classes = (unsigned)PyLong_AsUnsignedLong(PyTuple_GET_ITEM(outline, 0));
+    form->conformer = Py_NewRef(PyTuple_GET_ITEM(outline, 3));
+    if (struct_form != Py_None && (form->shape = shape_of(struct_form)) == NULL)
+        return -1;
+    if (items == Py_None)
+        return 0;
+    form->items = PyMem_Calloc(1, sizeof *form->items);
+    if (form->items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return form_make(form->items, items);
+}
+
+/* The form of a type of values. 0, or -1 with an exception. */
+static int form_of(struct form *form, PyObject *type)
+{
+    PyObject *outline = PyObject_CallOneArg(outline_of, type);
+    int failed = outline == NULL ? -1 : form_make(form, outline);
+    Py_XDECREF(outline);
+    return failed;
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
+
+static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk);
+
+/* Two digits of Python's 30 bits, or one where that is what a compact number is, need no look at their value. */
+static inline int is_short(PyObject *number)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_IsCompact((const PyLongObject *)number);
+#else
+    return Py_SIZE(number) <= 2 && Py_SIZE(number) >= -2;
+#endif
+}
+
+static int is_in_64_bits(PyObject *number)
+{
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    (void)value;
+    if (overflow <= 0)
+        return overflow == 0;
+    unsigned long long large = PyLong_AsUnsignedLongLong(number);
+    if (large == (unsigned long long)-1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    return 1;
+}
+
+static int is_utf8(PyObject *text)
+{
+    if (PyUnicode_AsUTF8(text) != NULL)
+        return 1;
+    PyErr_Clear();
+    return 0;
+}
+
+/* A value of a plain class that the form has. */
+static inline int conform_plain(const struct form *form, PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyLong_Type)
+        return (form->classes & CLASS_INT) && (is_short(value) || is_in_64_bits(value));
+    if (type == &PyUnicode_Type)
+        return (form->classes & CLASS_STR) && PyUnicode_GET_LENGTH(value) <= CONFORM_BYTES_MAX &&
+               (PyUnicode_IS_COMPACT_ASCII(value) || is_utf8(value));
+    if (type == &PyBytes_Type)
+        return (form->classes & CLASS_BYTES) && PyBytes_GET_SIZE(value) <= CONFORM_BYTES_MAX;
+    if (value == Py_None)
+        return (form->classes & CLASS_NONE) != 0;
+    return ((form->classes & CLASS_FLOAT) && type == &PyFloat_Type) ||
+           ((form->classes & CLASS_BOOL) && PyBool_Check(value));
+}
+
+/* A field by its own conformer: whether it returns the very value. */
+static int conform_by_python(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
+{
+    PyObject *depth = PyLong_FromUnsignedLong(walk->depth);
+    PyObject *given[] = {NULL, value, before == NULL ? absent : before, depth};
+    PyObject *fit = depth == NULL ? NULL
+                                  : PyObject_Vectorcall(form->conformer, given + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                                        NULL);
+    Py_XDECREF(depth);
+    int is_same = fit == value;
+    Py_XDECREF(fit);
+    if (fit == NULL)
+        PyErr_Clear(); /* it comes again, with the whole path */
+    return is_same;
+}
+
+static int conform_fields(struct shape *shape, PyObject *value, PyObject *before, struct walk *walk)
+{
+    if (shape->count < 0 && shape_fill(shape) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (walk->depth == CONFORM_DEPTH_MAX || walk->left == 0)
+        return 0;
+    walk->depth++;
+    walk->left--;
+    int is_known = before != NULL && Py_IS_TYPE(before, shape->type);
+    for (Py_ssize_t i = 0; i < shape->count; i++) {
+        const struct field *field = &shape->fields[i];
+        PyObject *new = get(value, field->offset), *old = is_known ? get(before, field->offset) : NULL;
+        if (new == old && new != NULL)
+            continue;
+        if (new == NULL || !(conform_plain(&field->form, new) || conform_in_c(&field->form, new, old, walk)))
+            return 0;
+    }
+    walk->depth--;
+    return 1;
+}
+
+/* Items that the old tuple has in the same order, with gaps, are known: appending and dropping look at what is new. */
+static int conform_items(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(value), at = 0;
+    Py_ssize_t old_size = before != NULL && PyTuple_CheckExact(before) ? PyTuple_GET_SIZE(before) : 0;
+    if (walk->depth == CONFORM_DEPTH_MAX)
+        return 0;
+    walk->depth++;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *new = PyTuple_GET_ITEM(value, i);
+        Py_ssize_t ahead = at, last = at + CONFORM_AHEAD < old_size ? at + CONFORM_AHEAD : old_size;
+        while (ahead < last && PyTuple_GET_ITEM(before, ahead) != new)
+            ahead++;
+        if (ahead < last) {
+            at = ahead + 1;
+            continue;
+        }
+        if (walk->left == 0)
+            return 0;
+        walk->left--;
+        if (!conform_in_c(form, new, i < old_size ? PyTuple_GET_ITEM(before, i) : NULL, walk))
+            return 0;
+    }
+    walk->depth--;
+    return 1;
+}
+
+/* Whether `value` is sure to conform as it is, where `before` (NULL: nothing) stood. Never an exception. */
+static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (value == before)
+        return 1;
+    if (form->shape != NULL && type == form->shape->type)
+        return conform_fields(form->shape, value, before, walk);
+    if (form->items != NULL && type == &PyTuple_Type)
+        return conform_items(form->items, value, before, walk);
+    return conform_plain(form, value) || conform_by_python(form, value, before, walk);
+}
+
+/* `conform`: the value, maybe another, as a reference of its own. NULL with an exception, whose text says what is wrong. */
+static PyObject *conform(const struct form *form, PyObject *value, PyObject *before)
+{
+    struct walk walk = {0, CONFORM_VALUES_MAX};
+    if (conform_in_c(form, value, before, &walk))
+        return Py_NewRef(value);
+    PyObject *given[] = {NULL, value, before == NULL ? absent : before};
+    return PyObject_Vectorcall(form->conformer, given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+#endif

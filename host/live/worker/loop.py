@@ -39,6 +39,7 @@ from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
 from host.node.answers import MemoryAnswers
 from host.node.births import Births
+from host.node.cell import Cell
 from host.node.fallen import Position
 from host.node.outbox import Outbox
 from host.node.report import Report
@@ -190,6 +191,16 @@ class Worker:
         """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
         if self.is_new and self.link.published(peer):
             self.outbox.signals.begin(peer)
+
+    def put_first(self, cell: Cell, sender: str) -> None:
+        """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
+        for _ in range(FORGET_CYCLES):
+            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
+                break
+            frames = self._drain()
+            if not frames:
+                break
+            self.turn(frames)
 
     def forget(self, peer: int) -> None:
         """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""

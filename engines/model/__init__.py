@@ -5,10 +5,12 @@ Tools that only tests and checks need are imported from their own modules: `over
 
 from .adopt import AdoptError
 from .ask import Answered, Ask, Asking, Overdue
-from .birth import BirthError, birth
+from .birth import BirthError, birth, birth_values
 from .blob import Blob
 from .box import Box, Mailbox, StoredMessage
 from .compose import compose
+from .conform import conform
+from .conform_leaves import ConformError
 from .declaration import Declaration
 from .definition import DefinitionError, Problem, unchecked
 from .device import Device, DeviceHost, Driver
@@ -57,21 +59,21 @@ from .outcome import (
 from .ref import Ref, RefTo
 from .rule import InteractiveRule, Rule, interactive_rule, rule
 from .schema import json_schema
-from .step import arrive, step
+from .step import arrive, raised, step
 from .trigger import Arrived, Configuration, Delivery, Due, Elapsed, Identity
 from .values import Config, Message, Value, convert, encode
 from .view import view
 
 __all__ = [
     "AdoptError", "Answer", "AnswerError", "Answered", "Arrived", "Ask", "Asking", "Become", "BirthError", "Blob",
-    "Box", "CancelTimer", "Choose", "Committed", "Config", "Configuration", "Consume", "Declaration",
+    "Box", "CancelTimer", "Choose", "Committed", "Config", "Configuration", "ConformError", "Consume", "Declaration",
     "DefinitionError", "Delivery", "Device", "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects",
     "Elapsed", "Environment", "Failed", "Family", "Forget", "Handle", "Identity", "Interaction", "InteractiveRule",
-    "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output",
-    "Overdue", "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule",
-    "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage",
-    "Suspended", "Timer", "Value", "arrive", "birth", "blob_places", "compatible", "compile_ahead", "compose",
+    "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output", "Overdue",
+    "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "Sent",
+    "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage", "Suspended", "Timer",
+    "Value", "arrive", "birth", "birth_values", "blob_places", "compatible", "compile_ahead", "compose", "conform",
     "convert", "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema",
-    "load_family", "next_deadline", "owned", "parent_name", "parse_address", "rule", "step", "unchecked", "use_roots",
-    "view",
+    "load_family", "next_deadline", "owned", "parent_name", "parse_address", "raised", "rule", "step", "unchecked",
+    "use_roots", "view",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from .conform import conform
+from .conform_leaves import ConformError
 from .dump import EnvironmentDump, assemble, decoder, read_dump
 from .environment import Environment
 from .interface import Interface, compatible
@@ -69,7 +71,11 @@ def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool)
         raise ValueError(f"migrate raised {type(error).__name__}: {error}") from error
     if type(state) not in family.state_types:
         raise ValueError(f"migrate gave {type(state).__name__}, which is not the state's type")
-    return state
+    try:
+        conformed: S = conform(state, family.states)
+    except ConformError as error:
+        raise ValueError(f"migrate gave {error}") from None
+    return conformed
 
 
 def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator[str]:

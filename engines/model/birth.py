@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .acquaintance import learn, references_in
 from .box import Mailbox
+from .conform import conform
+from .conform_leaves import ConformError
 from .environment import Environment
 from .map import Map
 from .trigger import Configuration
@@ -41,15 +43,23 @@ def birth(
     Raises:
         BirthError: parameters or state of another type.
     """
-    wanted = family.config or type(None)
-    if type(configuration.params) is not wanted:
-        found = type(configuration.params).__name__
-        raise BirthError(f"{family.name} takes {wanted.__name__} as its parameters, not {found}")
-    if state is not None and type(state) not in family.state_types:
-        raise BirthError(f"{family.name} has no state of type {type(state).__name__}")
+    _, state = birth_values(family, configuration.params, state)
     first = () if configuration.parent is None else (configuration.parent,)
     known = _acquainted((*first, *references_in(configuration.params), *acquaintances))
     return Environment(family.state if state is None else state, mailboxes(family), acquaintances=known)
+
+
+def birth_values(family: Family[Any, Any, Any, Any], params: Any, state: Any) -> tuple[Any, Any]:
+    """Parameters and first state (None: the family's own) as its types declare them. Raises BirthError."""
+    wanted = family.config or type(None)
+    if type(params) is not wanted:
+        raise BirthError(f"{family.name} takes {wanted.__name__} as its parameters, not {type(params).__name__}")
+    if state is not None and type(state) not in family.state_types:
+        raise BirthError(f"{family.name} has no state of type {type(state).__name__}")
+    try:
+        return conform(params, family.config), None if state is None else conform(state, family.states)
+    except ConformError as error:
+        raise BirthError(f"{family.name} cannot begin with {error}") from None
 
 
 @lru_cache(maxsize=SHARED_MAX)
@@ -62,4 +72,4 @@ def mailboxes(family: Family[Any, Any, Any, Any]) -> tuple[Mailbox[Any, Any] | N
     """The mailbox cluster of a newborn, by number."""
     last = max(family.boxes, default=-1)
     boxes = [family.boxes.get(number) for number in range(last + 1)]
-    return tuple(None if box is None else Mailbox(box.start) for box in boxes)
+    return tuple(None if box is None else Mailbox(conform(box.start, box.states)) for box in boxes)

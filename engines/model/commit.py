@@ -2,7 +2,8 @@
 
 Effects happen in order on a draft; the environment they started from is never touched, so a failure needs no undoing:
 the draft is dropped. What an effect refers to is checked here (an emitted type, a declared mailbox or timer, a fresh
-child word, a stored message), since these are the mistakes types cannot see.
+child word, a stored message), since these are the mistakes types cannot see. So is whether its values conform to their
+declared types (`law`): what is put on the draft is what its bytes will give.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .environment import NO_TIMERS, Environment, Pending
 from .immutable import owned
 from .names import parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
-from .spawning import child_family, child_word
+from .spawning import child_family, child_types, child_word
 from .trigger import Cause, Configuration, Delivery
 
 if TYPE_CHECKING:
@@ -138,14 +139,21 @@ def commit(
 
 def outgoing(family: Family[Any, Any, Any, Any], effect: Sent[Any]) -> Outgoing:
     """The output of a send, its type and address checked."""
-    message = effect.message
-    if type(message) not in family.emits_types:
-        raise EffectError(f"{family.name} emits no {type(message).__name__}: add it to emits=")
+    if type(effect.message) not in family.emits_types:
+        raise EffectError(f"{family.name} emits no {type(effect.message).__name__}: add it to emits=")
+    message = family.law.message(effect.message)
     target: Any = effect.target
-    if "#" in target:
-        name, mailbox = parse_address(target)
-        return Outgoing(name, mailbox, message)
-    return Outgoing(target, 0, message)
+    name, mailbox = address(target) if "#" in target else (target, 0)
+    family.law.address(name, mailbox)
+    return Outgoing(name, mailbox, message)
+
+
+def address(target: str) -> tuple[str, int]:
+    """Name and mailbox of an address with a mailbox. Raises EffectError."""
+    try:
+        return parse_address(target)
+    except ValueError as error:
+        raise EffectError(str(error)) from None
 
 
 def become(family: Family[Any, Any, Any, Any], env: Environment[Any], effect: Become[Any]) -> Environment[Any]:
@@ -153,6 +161,7 @@ def become(family: Family[Any, Any, Any, Any], env: Environment[Any], effect: Be
     state = effect.state
     if type(state) not in family.state_types:
         raise EffectError(f"{family.name} has no state of type {type(state).__name__}")
+    state = family.law.state(state, env.state)
     if family.holds_blobs:
         state = owned(state)
     return Environment(state, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count)
@@ -169,7 +178,8 @@ def _put(draft: Draft, effect: Put) -> None:
     box = family.boxes[number]
     if type(effect.state) not in box.state_types:
         raise EffectError(f"mailbox {number} of {family.name} has no state of type {type(effect.state).__name__}")
-    state = owned(effect.state) if family.holds_blobs else effect.state
+    state = family.law.mailbox_state(number, effect.state, before.state)
+    state = owned(state) if family.holds_blobs else state
     draft.put_mailbox(number, Mailbox(state, before.stored, before.count))
 
 
@@ -199,7 +209,8 @@ def store_message(draft: Draft, cause: Delivery[Any]) -> None:
     if len(before.stored) >= bound:
         raise StoredOverflow(number, bound)
     count = before.count + 1
-    message = owned(cause.message) if draft.family.holds_blobs else cause.message
+    message = draft.family.law.stored(cause.message)
+    message = owned(message) if draft.family.holds_blobs else message
     stored = StoredMessage(count, cause.sender, number, message, draft.now_ns)
     draft.put_mailbox(number, Mailbox(before.state, (*before.stored, stored), count))
 
@@ -216,7 +227,7 @@ def _consume(draft: Draft, effect: Consume) -> None:
 def _set_timer(draft: Draft, effect: SetTimer) -> None:
     if effect.timer not in draft.family.timers:
         raise EffectError(f"{draft.family.name} declares no timer {effect.timer.name!r}")
-    deadline_ns = draft.now_ns + effect.after_ns if effect.at_ns is None else effect.at_ns  # type: ignore[operator]
+    deadline_ns = draft.family.law.deadline_ns(effect, draft.now_ns)
     number = draft.env.timer_count + 1
     draft.env = draft.env.with_timers(draft.env.timers.set(effect.timer.name, Pending(number, deadline_ns)), number)
 
@@ -229,12 +240,13 @@ def _cancel_timer(draft: Draft, effect: CancelTimer) -> None:
 
 def _spawn(draft: Draft, effect: Spawn) -> None:
     family, ref = child_family(draft.family, effect)
+    config, state = draft.family.law.child(effect, *child_types(family))
     word, children = child_word(draft.env.children, effect.child)
     name = draft.configuration.child(word)
     draft.env = draft.env.with_children(children)
     if draft.family.strict:
         draft.env = draft.env.with_acquaintances(learn(draft.env.acquaintances, (name,)))
-    draft.outputs.append(Spawned(name, ref, effect.config, effect.state, family))
+    draft.outputs.append(Spawned(name, ref, config, state, family))
 
 
 def _forget(draft: Draft, effect: Forget) -> None:
@@ -242,7 +254,7 @@ def _forget(draft: Draft, effect: Forget) -> None:
 
 
 def _note(draft: Draft, effect: Note) -> None:
-    draft.outputs.append(Noted(effect.text, effect.fields))
+    draft.outputs.append(Noted(*draft.family.law.note(effect)))
 
 
 def _stop(draft: Draft, effect: Stop) -> None:

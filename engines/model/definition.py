@@ -14,6 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .box import NUMBER_MAX, Box
+from .conform import conform
+from .conform_leaves import ConformError
 from .forms import members
 from .immutable import Locate, faults
 from .place import Place, of_class
@@ -146,7 +148,9 @@ def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
             owners[kind] = box
             if kind not in declared.accepts_types:
                 yield _problem(box.place, f"{kind.__name__} is missing from accepts= of {declared.name}")
-        yield from _type_problems(box.states, f"the state of mailbox {box.number}", partial(_itself, box.place))
+        what = f"the state of mailbox {box.number}"
+        yield from _type_problems(box.states, what, partial(_itself, box.place))
+        yield from _start_problems(box.start, box.states, what, box.place)
     if any(box.number == 0 for box in declared.declared_boxes):
         for kind in declared.accepts_types - owners.keys():
             yield _problem(declared.place, f"{getattr(kind, '__name__', kind)} is accepted by no mailbox")
@@ -159,11 +163,21 @@ def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
         yield _problem(family.place, "a tuple cannot be a state, an action's effects are one; put it into a Value")
     if not isinstance(family.state, tuple(family.state_types)):
         yield _problem(family.place, f"the start state {family.state!r} is none of states=")
+    else:
+        yield from _start_problems(family.state, family.states, "the start state", family.place)
     if family.strategy not in STRATEGIES:
         yield _problem(family.place, f"strategy {family.strategy!r}: it is one of {', '.join(STRATEGIES)}")
     for name, count in Counter(timer.name for timer in family.timers).items():
         if count > 1:
             yield _problem(family.place, f"timer {name!r} is declared more than once")
+
+
+def _start_problems(start: Any, form: Any, what: str, place: Place) -> Iterator[Problem]:
+    """A start value that is none of its type's."""
+    try:
+        conform(start, form)
+    except ConformError as error:
+        yield _problem(place, f"{what}: {error}")
 
 
 def _itself(place: Place) -> Place:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 from .adopt import adopt_environment
 from .blob import Blob
 from .box import Box
+from .conform import conform
 from .declaration import Declaration
 from .definition import check_family
 from .dump import dump_environment, load_environment
@@ -22,6 +23,7 @@ from .environment import Environment
 from .forms import classes
 from .immutable import mentions
 from .interface import interface_of
+from .law import Law, OldRules
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
 from .rule import Rule
@@ -107,6 +109,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
             self.strict = strict
             self.spawns = tuple(spawns)
             self.migrate = migrate
+            self.law = OldRules()
             self.holds_blobs = False
             self.rule_list = ()
             self.plan = {}
@@ -120,6 +123,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     strict: bool
     spawns: tuple[Declaration[Any, Any, Any] | str, ...]
     migrate: Callable[[Any], S] | None
+    law: Law | OldRules
     holds_blobs: bool
     rule_list: tuple[Rule[Any, Any, Any, Any], ...]
     plan: Mapping[type[Any], Plan]
@@ -137,6 +141,8 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         check_family(self)
         held = [self.states, *(box.states for box in self.boxes.values()), *self.accepts_types]
         self.holds_blobs = any(mentions(form, Blob) for form in held)
+        self.state = conform(self.state, self.states)
+        self.law = Law(self)
         self.plan = plan_messages(self)
         self.timer_plan = plan_timers(self)
         return self
@@ -150,6 +156,13 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         twin = copy(self)
         twin.loaded(self.ref, self.version, self.files)
         twin.boxes = self.boxes | boxes
+        return twin
+
+    def under_old_rules(self) -> Self:
+        """The same family without the value law, for turns of a journal that ran before there was one."""
+        twin = copy(self)
+        twin.loaded(self.ref, self.version, self.files)
+        twin.law = OldRules()
         return twin
 
     def dump(self, env: Environment[S]) -> bytes:

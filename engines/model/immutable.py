@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import partial
+from operator import is_
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from .blob import Blob
+from .conform import conform, is_struct
+from .conform_leaves import ConformError
 from .forms import is_union
 from .map import Map
 from .place import Place, of_class, of_field
@@ -63,7 +66,7 @@ def faults(form: Any, where: str, place: Locate, seen: set[Any] | None = None) -
         yield from _key_faults(parts[0], where, place)
         for part in parts:
             yield from faults(part, where, place, seen)
-    elif _is_struct(origin or form):
+    elif is_struct(origin or form):
         for part in parts:
             yield from faults(part, where, place, seen)
         yield from _struct_faults(origin or form, where, place, seen)
@@ -84,9 +87,24 @@ def _struct_faults(kind: type[msgspec.Struct], where: str, place: Locate, seen: 
     except Exception as error:
         yield Fault(of_class(kind), f"{kind.__name__}: a field's annotation cannot be read at run time: {error}")
         return
+    found = False
     for name in kind.__struct_fields__:
         if not isinstance(hints[name], TypeVar):
-            yield from faults(hints[name], f"{kind.__name__}.{name}", partial(of_field, kind, name), seen)
+            for fault in faults(hints[name], f"{kind.__name__}.{name}", partial(of_field, kind, name), seen):
+                found = True
+                yield fault
+    if not found:
+        yield from _default_faults(kind)
+
+
+def _default_faults(kind: type[msgspec.Struct]) -> Iterator[Fault]:
+    """Defaults that are none of their field's values."""
+    for field in msgspec.structs.fields(kind):
+        if field.default is not msgspec.NODEFAULT and not isinstance(field.type, TypeVar):
+            try:
+                conform(field.default, field.type)
+            except ConformError as error:
+                yield Fault(of_field(kind, field.name), f"{kind.__name__}.{field.name}: its default {error}")
 
 
 def _key_faults(form: Any, where: str, place: Locate) -> Iterator[Fault]:
@@ -100,10 +118,6 @@ def _is_plain(form: Any) -> bool:
     if form is None or form in PLAIN or get_origin(form) is Literal:
         return True
     return isinstance(form, type) and issubclass(form, Enum)
-
-
-def _is_struct(form: Any) -> bool:
-    return isinstance(form, type) and issubclass(form, msgspec.Struct)
 
 
 def _reason(form: Any) -> str:
@@ -125,21 +139,28 @@ def mentions(form: Any, wanted: Any, seen: set[Any] | None = None) -> bool:
         return True
     if any(mentions(part, wanted, seen) for part in get_args(form) if part is not Ellipsis):
         return True
-    if not _is_struct(kind) or kind in seen:
+    if not is_struct(kind) or kind in seen:
         return False
     seen.add(kind)
     return any(mentions(hint, wanted, seen) for hint in get_type_hints(kind).values())
 
 
 def owned(value: Any) -> Any:
-    """`value` with every blob in it owning its bytes, as state must: a view is good for one transition only."""
+    """`value` with every blob in it owning its bytes, as state must: a view is good for one transition only.
+
+    What has no blob to copy stays the very object it was.
+    """
     match value:
         case Blob():
             return value.copy()
         case tuple():
-            return tuple(map(owned, value))
+            parts = tuple(map(owned, value))
+            return value if all(map(is_, parts, value)) else parts
         case Map():
-            return Map((owned(key), owned(held)) for key, held in value.items())
+            pairs = [(key, held, owned(held)) for key, held in value.items()]
+            return value.updated((key, mine) for key, held, mine in pairs if mine is not held)
         case msgspec.Struct():
-            return type(value)(*(owned(getattr(value, name)) for name in value.__struct_fields__))
+            fields = [(name, getattr(value, name)) for name in value.__struct_fields__]
+            copied = {name: mine for name, held in fields if (mine := owned(held)) is not held}
+            return msgspec.structs.replace(value, **copied) if copied else value
     return value

@@ -9,7 +9,7 @@ as any other. The strategy `one` asks too: which of the rules that hold, by a ro
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from .effects import Effects
@@ -112,13 +112,14 @@ class AnswerError(ValueError):
 
 
 class Answers:
-    """The recorded answers of one transition, taken in order."""
+    """The recorded answers of one transition, taken in order. `check` raises for a question that cannot be asked."""
 
-    __slots__ = ("given", "taken")
+    __slots__ = ("_check", "given", "taken")
 
-    def __init__(self, given: Sequence[Answer]) -> None:
+    def __init__(self, given: Sequence[Answer], check: Callable[[Question], None]) -> None:
         self.given = given
         self.taken = 0
+        self._check = check
 
     def take(self, question: Question) -> Answer:
         """The next recorded answer. Raises Unanswered beyond the last, AnswerError for one the question does not
@@ -126,6 +127,7 @@ class Answers:
         if self.taken >= QUESTIONS_MAX:
             raise RuntimeError(f"an action asked more than {QUESTIONS_MAX} questions")
         if self.taken == len(self.given):
+            self._check(question)
             raise Unanswered(question)
         answer = self.given[self.taken]
         if not question.allows(answer):

@@ -9,13 +9,16 @@ map it came from. Such a trie iterates in hash order, which follows the hash see
 once, and keeps the result; a new value under a present key hands it on. Maps of equal content are equal, hash alike and
 have the same bytes, whatever was done to get there.
 
+A map also keeps which keys were set since it was last checked against its declared type (`unchecked`), as a chain of
+(rest, key) that ends in the mark of that check; so a check after each transition costs what the transition changed.
+
 The awkward case: the views of `dict` combine into sets, whose order is the hash seed's. `keys`, `values` and `items`
 are therefore tuples, and a Map is no `collections.abc.Mapping`. Why a trie: docs/decisions/0001-persistent-map.md.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
-from typing import Final, Generic, NoReturn, Protocol, TypeVar, final, overload
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, final, overload
 
 import immutables
 import msgspec
@@ -53,14 +56,16 @@ class Map(Generic[K, V]):
         TypeError: on construction or change, naming the mutable or unknown type met in a key or value.
     """
 
-    __slots__ = ("_order", "_trie")
+    __slots__ = ("_order", "_set", "_trie")
 
     _trie: "immutables.Map[K, V]"
     _order: tuple[K, ...] | None
+    _set: object
 
     def __init__(self, content: HasItems[K, V] | Iterable[tuple[K, V]] = ()) -> None:
         _put_trie(self, content._trie if isinstance(content, Map) else immutables.Map(_checked(content)))
         _put_order(self, None)
+        _put_set(self, None)
 
     def __getitem__(self, key: K) -> V:
         return self._trie[key]
@@ -105,15 +110,35 @@ class Map(Generic[K, V]):
             check_key(key)
         if type(value) not in _PLAIN_VALUES:
             _check_value(value)
-        return _changed(self, self._trie.set(key, value))
+        since = self._set
+        return _changed(self, self._trie.set(key, value), None if since is None else (since, key))
 
     def without(self, key: K) -> "Map[K, V]":
         """This map without `key`; itself when the key is absent."""
-        return _changed(self, self._trie.delete(key)) if key in self._trie else self
+        return _changed(self, self._trie.delete(key), self._set) if key in self._trie else self
 
     def updated(self, content: HasItems[K, V] | Iterable[tuple[K, V]]) -> "Map[K, V]":
         """This map with each pair of `content` set, the last one where keys are equal."""
-        return _changed(self, self._trie.update(_checked(content)))
+        pairs = _checked(content)
+        since = self._set
+        if since is not None:
+            for key in pairs:
+                since = (since, key)
+        return _changed(self, self._trie.update(pairs), since)
+
+    def unchecked(self) -> tuple[object, Collection[K]]:
+        """The mark that was put on this map, or one that it was made from, and the keys set since; None if none was."""
+        found: dict[K, None] = {}
+        since: Any = self._set
+        while type(since) is tuple:
+            since, key = since
+            if key in self._trie:
+                found[key] = None
+        return since, found.keys()
+
+    def checked(self, mark: object) -> None:
+        """Put a mark, no plain tuple, on the map as it is: its keys and values conform."""
+        _put_set(self, mark)
 
     def __eq__(self, other: object) -> bool:
         return self._trie == other._trie if isinstance(other, Map) else NotImplemented
@@ -137,18 +162,20 @@ class Map(Generic[K, V]):
         return self
 
 
-# The two slots are written here alone: `_trie` at birth, `_order` at birth and by the first iteration.
+# The slots are written here alone: all at birth, `_order` by the first iteration too, `_set` by `checked`.
 _put_trie: Final = Map.__dict__["_trie"].__set__
 _put_order: Final = Map.__dict__["_order"].__set__
+_put_set: Final = Map.__dict__["_set"].__set__
 
 _PLAIN_VALUES: Final = frozenset({int, str, bytes, float, bool, type(None), Blob, Map})
 
 
-def _changed(before: Map[K, V], trie: "immutables.Map[K, V]") -> Map[K, V]:
-    """The map over `trie`, made from `before` by adding keys, or taking some out, never both."""
+def _changed(before: Map[K, V], trie: "immutables.Map[K, V]", since: object) -> Map[K, V]:
+    """The map over `trie`, made from `before` by adding keys, or taking some out, never both; `since` is its `_set`."""
     after: Map[K, V] = Map.__new__(Map)
     _put_trie(after, trie)
     _put_order(after, before._order if len(trie) == len(before._trie) else None)
+    _put_set(after, since)
     return after
 
 

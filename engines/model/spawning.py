@@ -36,6 +36,11 @@ def child_family(parent: Family[Any, Any, Any, Any], effect: Spawn) -> tuple[Any
     return named, named.ref
 
 
+def child_types(family: AnyDeclaration | None) -> tuple[Any, Any]:
+    """The types of a child's parameters and state; Any where its family is only named."""
+    return (Any, Any) if family is None else (family.config, getattr(family, "states", None))
+
+
 def child_word(children: Map[str, int], child: str | Numbered) -> tuple[str, Map[str, int]]:
     """The child's word, and the words used with this one among them.
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
 from .commit import Draft, StoredOverflow, commit, outgoing, store_message
-from .effects import Sent
+from .conform_leaves import ConformError
+from .effects import EffectError, Sent
 from .environment import Environment, Handle
 from .interaction import Answer, AnswerError, Answers, Roll, Unanswered, follow
 from .outcome import Committed, Failed, Outcome, Output, Overflow, Refused, Stopped, Stored, Suspended
@@ -94,7 +95,8 @@ def arrive(
             effects = action(match, trigger)
             kind = type(effects)
             if kind in plan.state_types:
-                env = Environment(effects, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count)
+                state = family.law.state(effects, env.state)
+                env = Environment(state, env.mailboxes, env.timers, env.acquaintances, env.children, env.timer_count)
                 return Committed(env, (), labels)
             if kind is list and len(effects) == 1 and type(effects[0]) is Sent:
                 return Committed(env, (outgoing(family, effects[0]),), labels)
@@ -103,10 +105,8 @@ def arrive(
             cause = Delivery(sender, mailbox, message)
             env, outputs = commit(family, configuration, env, cause, now_ns, effects)
             return Committed(env, outputs, labels)
-    except StoredOverflow as full:
-        return Overflow(full.mailbox, full.stored_max)
     except Exception as error:
-        return _failed(error)
+        return raised(error, 1)
     return _store(family, configuration, env, Delivery(sender, mailbox, message), now_ns)
 
 
@@ -114,10 +114,24 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
     return Refused(f"mailbox {cause.mailbox} of {family.name} takes no {type(cause.message).__name__}")
 
 
+def raised(error: Exception, frames: int = 0) -> Overflow | Failed:
+    """The outcome of a plain transition whose rule, or whose effects, raised this, that many frames below the author's
+    code. The cycle in C comes here with what a rule raised there (`host/live/transition.h`)."""
+    if isinstance(error, StoredOverflow):
+        return Overflow(error.mailbox, error.stored_max)
+    traceback = error.__traceback__
+    for _ in range(frames):
+        traceback = traceback and traceback.tb_next
+    return _failed(error.with_traceback(traceback))
+
+
 def _failed(error: Exception) -> Failed:
+    """A failure, with the way to it through the author's code; an effect that cannot happen has none there."""
     from traceback import format_exception
 
-    return Failed(f"{type(error).__name__}: {error}", "".join(format_exception(error)))
+    line = f"{type(error).__name__}: {error}"
+    is_ours = isinstance(error, EffectError | ConformError)
+    return Failed(line, line if is_ours else "".join(format_exception(error)))
 
 
 def _store(
@@ -126,12 +140,14 @@ def _store(
     env: Environment[Any],
     cause: Delivery[Any],
     now_ns: int,
-) -> Stored[Any] | Overflow:
+) -> Stored[Any] | Overflow | Failed:
     draft = Draft(family, configuration, env, cause, now_ns, [])
     try:
         store_message(draft, cause)
     except StoredOverflow as full:
         return Overflow(full.mailbox, full.stored_max)
+    except ConformError as error:
+        return _failed(error)
     return Stored(draft.env)
 
 
@@ -154,7 +170,7 @@ class _Transition:
         self.env = env
         self.cause = cause
         self.now_ns = now_ns
-        self.answers = Answers(answers)
+        self.answers = Answers(answers, lambda question: family.law.question(question, now_ns))
         self.outputs: list[Output] = []
         self.labels: list[str] = []
 

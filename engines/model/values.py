@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, dataclass_
 import msgspec
 
 from .blob import Blob
+from .conform import conforming_reader
 from .map import Map
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Decoder(Generic[T_co]):
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
-        self.decode = msgspec.msgpack.Decoder(kind, dec_hook=from_wire).decode
+        self.decode = conforming_reader(kind, msgspec.msgpack.Decoder(kind, dec_hook=from_wire).decode)
 
 
 def convert(value: object, kind: Any) -> Any:

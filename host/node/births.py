@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from engines.model import Configuration, Declaration, Family, Spawned, birth, encode
+from engines.model import Configuration, Declaration, Family, Spawned, birth, birth_values, encode
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.spec import EngineSpec
@@ -80,10 +80,9 @@ class Births:
                 family = self.load(spawned.family)
             if not isinstance(family, Family):
                 return False
-            configuration = Configuration(self.node, spawned.name, cell.name, spawned.params)
-            env = birth(
-                family, configuration, now_ns=scheduler.clock(), state=spawned.state, acquaintances=(cell.name,)
-            )
+            params, state = birth_values(family, spawned.params, spawned.state)
+            configuration = Configuration(self.node, spawned.name, cell.name, params)
+            env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=(cell.name,))
         except Exception as error:
             fields = {"child": spawned.name, "family": spawned.family, "error": f"{type(error).__name__}: {error}"}
             scheduler.report.happenings.append(Happening("spawn_failed", cell.name, fields))

@@ -1,0 +1,157 @@
+"""The value law: what a transition makes is exactly what its bytes, read back, give.
+
+What may live here: which values of a transition are looked at, and against which type. How a value is looked at is
+`conform`'s, when is `commit`'s: as each effect happens, on the draft, so that an effect that breaks the law changes
+nothing.
+The cycle in C looks at plain states and messages itself, and asks here about the rest (`host/live/conform.h`).
+
+A journal may hold turns that ran before there was this law. They are run again as they ran then, by a twin of the
+family (`Family.under_old_rules`) whose law is `OldRules`; what came of them is brought into form by `conform`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .conform import Conformer, conform, conformer
+from .conform_leaves import ConformError, shown
+from .map import Map
+
+if TYPE_CHECKING:
+    from .effects import Note, SetTimer, Spawn
+    from .family import Family
+    from .interaction import Question
+
+CLOCK_NS_MAX: Final = 2**63 - 2
+"""The last instant of an engine's clock; one more means never."""
+
+ADDRESS_CHARS_MAX: Final = 4_096
+MAILBOX_MAX: Final = 2**32 - 1
+"""Of an address; a frame has 32 bits for the mailbox."""
+
+OPTIONS_MAX: Final = 65_536
+
+_text: Final = conformer(str)
+_names: Final = conformer(tuple[str, ...])
+_fields: Final = conformer(Map[str, Any])
+
+
+class Law:
+    """The law of one family. All methods return what was given, with floats for ints where a field says float."""
+
+    __slots__ = ("_accepted", "_boxes", "_emitted", "_state")
+
+    def __init__(self, family: Family[Any, Any, Any, Any]) -> None:
+        self._state = conformer(family.states)
+        self._boxes = {number: conformer(box.states) for number, box in family.boxes.items()}
+        self._emitted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.emits_types}
+        self._accepted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.accepts_types}
+
+    def state(self, value: Any, before: Any) -> Any:
+        """A state that follows `before`. Raises `ConformError`, like every method here."""
+        return self._state(value, before)
+
+    def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
+        """A mailbox's state that follows `before`."""
+        return self._boxes[number](value, before)
+
+    def message(self, message: Any) -> Any:
+        """A message that is sent."""
+        return self._emitted[type(message)](message)
+
+    def stored(self, message: Any) -> Any:
+        """A message that is kept: a default of one of its fields may be an int for a float."""
+        return self._accepted[type(message)](message)
+
+    def address(self, name: str, mailbox: int) -> None:
+        """An address something is sent to."""
+        if len(_text(name)) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
+            raise ConformError(f"an address has at most {ADDRESS_CHARS_MAX} characters and a mailbox of 32 bits")
+
+    def deadline_ns(self, effect: SetTimer, now_ns: int) -> int:
+        """When a timer elapses."""
+        given = effect.after_ns if effect.at_ns is None else effect.at_ns
+        if type(given) is not int:
+            raise ConformError(f"SetTimer takes whole nanoseconds: {shown(given)} is {type(given).__name__}, not int")
+        return _instant(now_ns + given if effect.at_ns is None else given, "SetTimer")
+
+    def child(self, effect: Spawn, params: Any, states: Any) -> tuple[Any, Any]:
+        """Parameters and first state (None: the family's) of a child, of these types; Any where they are not known."""
+        state = None if effect.state is None else conform(effect.state, states)
+        return conform(effect.config, params), state
+
+    def note(self, effect: Note) -> tuple[str, Map[str, Any]]:
+        """Text and fields of a note."""
+        return _text(effect.text), _fields(effect.fields)
+
+    def question(self, question: Question, now_ns: int) -> None:
+        """A question, asked at this time."""
+        timeout_ns = question.timeout_ns
+        if timeout_ns is not None:
+            if type(timeout_ns) is not int:
+                raise ConformError(
+                    f"a time-out is whole nanoseconds: {shown(timeout_ns)} is {type(timeout_ns).__name__}"
+                )
+            _instant(now_ns + timeout_ns, type(question).__name__)
+        options = getattr(question, "options", None)
+        if options is None:
+            sides = question.sides  # type: ignore[union-attr]
+            if type(sides) is not int or sides > CLOCK_NS_MAX:
+                raise ConformError(f"Roll.sides: {shown(sides)} is no int of 63 bits")
+        else:
+            _options(options)
+
+
+def _instant(at_ns: int, what: str) -> int:
+    if not -CLOCK_NS_MAX <= at_ns <= CLOCK_NS_MAX:
+        raise ConformError(f"{what}: {shown(at_ns)} ns is no instant of an engine's clock (at most 2**63 - 2)")
+    return at_ns
+
+
+def _options(options: tuple[Any, ...]) -> None:
+    if len(options) > OPTIONS_MAX:
+        raise ConformError(f"Choose.options: {len(options)} are more than {OPTIONS_MAX}")
+    try:
+        _names(options)
+    except ConformError as error:
+        raise ConformError(f"Choose.options{str(error).removeprefix('tuple')}") from None
+
+
+class OldRules:
+    """What held before there was a value law: everything is taken as it is."""
+
+    __slots__ = ()
+
+    def state(self, value: Any, before: Any) -> Any:
+        """As `Law.state`; it raises nothing, like every method here."""
+        return value
+
+    def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
+        """As `Law.mailbox_state`."""
+        return value
+
+    def message(self, message: Any) -> Any:
+        """As `Law.message`."""
+        return message
+
+    def stored(self, message: Any) -> Any:
+        """As `Law.stored`."""
+        return message
+
+    def address(self, name: str, mailbox: int) -> None:
+        """As `Law.address`."""
+
+    def deadline_ns(self, effect: SetTimer, now_ns: int) -> Any:
+        """As `Law.deadline_ns`."""
+        return now_ns + effect.after_ns if effect.at_ns is None else effect.at_ns  # type: ignore[operator]
+
+    def child(self, effect: Spawn, params: Any, states: Any) -> tuple[Any, Any]:
+        """As `Law.child`."""
+        return effect.config, effect.state
+
+    def note(self, effect: Note) -> tuple[str, Map[str, Any]]:
+        """As `Law.note`."""
+        return effect.text, effect.fields
+
+    def question(self, question: Question, now_ns: int) -> None:
+        """As `Law.question`."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from host.live.journal.alarm import Alarm
 from host.live.journal.writer import Journal
-from host.node.journal.state_digest import DigestWriter
+from host.node.journal.state_digest import SHARE, DigestWriter
 
 PAUSE_NS: Final = 5_000_000
 IDLE_NS: Final = 1_000_000_000
@@ -54,10 +54,11 @@ class Tending:
         self._digests.write_all()
 
     def _look(self) -> None:
+        began_ns = self._clock()
         self._journal.check_there()
         self._digests.write_some()
         now_ns = self._clock()
-        self._next_ns = max(self._digests.next_ns, now_ns + PAUSE_NS)
+        self._next_ns = now_ns + max(PAUSE_NS, SHARE * (now_ns - began_ns))
         is_idle = self._journal.position == self._position
         self._idle_ns = min(2 * self._idle_ns, IDLE_NS_MAX) if is_idle else IDLE_NS
         self._position = self._journal.position

@@ -256,8 +256,9 @@ class JournaledWorker(Worker):
 
         A disk that fails ends this process here: nothing was acknowledged, and nothing will be.
         """
+        if self._tending.is_resting and not self.journal.batch.is_empty:
+            self._tending.stir()
         try:
-            self._tending.tend()
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
@@ -281,6 +282,16 @@ class JournaledWorker(Worker):
     def _kept_cell(self, name: str) -> Cell | None:
         kept = self.keeping.kept.get(name)
         return None if kept is None else kept.cell
+
+    def _hear(self) -> None:
+        """As `Worker._hear`, which writes what `tend` has for the log."""
+        try:
+            self._tending.tend()
+        except Gone as error:
+            self._give_up_log(error)
+        except Stopped as error:
+            self._give_up(str(error))
+        super()._hear()
 
     def _give_up_log(self, error: Gone) -> None:
         """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""

@@ -131,7 +131,7 @@ class Revival:
         detail, state = DETAIL + formed.reason, state_digest(cell)
         for one in formed.left_out:
             report.set_aside.append(SetAside(one.trigger, now_ns, state, cell.family.version, detail, one.payload))
-        if formed.left_out:
+        if formed.left_out or formed.is_converted:
             fields = {"turn": formed.turn, "left_out": len(formed.left_out), "reason": formed.reason}
             report.happenings.append(Happening("brought_to_form", cell.name, fields))
 

@@ -37,10 +37,14 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class Formed(msgspec.Struct, frozen=True):
-    """How an engine came to form: the turn its state is of, what was left out behind that, and why."""
+    """How an engine came to form: the turn its state is of, what was left out behind that, and why.
+
+    `is_converted`: the bytes of its environment are other ones than before.
+    """
 
     env: Environment[Any]
     turn: int
+    is_converted: bool
     left_out: tuple[LeftOut, ...] = ()
     reason: str = ""
 
@@ -79,6 +83,12 @@ def _whole(deadline_ns: float) -> int:
     return -int(-deadline_ns // 1)
 
 
+def form(family: Family[Any, Any, Any, Any], env: Environment[Any], turn: int) -> Formed:
+    """What came of old turns, as the law wants it. Raises `Formless`."""
+    formed = in_form(family, env)
+    return Formed(formed, turn, family.dump(env) != family.dump(formed))
+
+
 class FormWatch:
     """Mutable, one an engine whose last environment has no form: the newest one that has, and the triggers since."""
 
@@ -111,4 +121,4 @@ class FormWatch:
         """What the engine goes on from. Raises `Formless` if it never had one."""
         if not self._has_form:
             raise Formless(self._reason)
-        return Formed(self._env, self._turn, tuple(self._left_out), self._reason)
+        return Formed(self._env, self._turn, True, tuple(self._left_out), self._reason)

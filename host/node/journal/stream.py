@@ -41,7 +41,7 @@ from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
 from host.node.journal.numbering import Numbers
-from host.node.journal.old_rules import Formed, FormWatch, in_form
+from host.node.journal.old_rules import Formed, FormWatch, form
 from host.node.journal.records import (
     TURN,
     Answered,
@@ -218,7 +218,7 @@ class Stream:
 
     def form(self) -> Formed:
         """What came of old turns, as the law wants it. Raises `Formless`."""
-        return Formed(in_form(self.family, self.env), self.turns)
+        return form(self.family, self.env, self.turns)
 
     def due(self, turn: DueTurn) -> None:
         """A transition over elapsed timers. Raises as `run`."""

@@ -164,9 +164,13 @@ class Answer(Packet):
 
 
 class Unpark(Packet):
-    """What an engine was parked for is dealt with: it takes triggers again."""
+    """What an engine was parked for is dealt with: it takes triggers again.
+
+    `first` sent its poison once more, and is heard before what waits; "" if it was discarded.
+    """
 
     engine: str
+    first: str = ""
 
 
 class Allow(Packet):

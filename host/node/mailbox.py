@@ -156,6 +156,15 @@ class Inbox:
             if not self.depth:
                 self.batches = NOTHING
 
+    def put_first(self, sender: str) -> bool:
+        """Have what waits of a sender taken next, before what came earlier; whether there is any."""
+        of_sender = [batch for batch in self.batches if batch.sender == sender]
+        if of_sender:
+            for place, batch in enumerate(of_sender):
+                batch.arrival = place - len(of_sender)  # also before what waits in other mailboxes of the engine
+            self.batches = deque([*of_sender, *(batch for batch in self.batches if batch.sender != sender)])
+        return bool(of_sender)
+
     def _filling(self) -> deque[Batch]:
         """The batches, to be added to."""
         if self.batches is NOTHING:

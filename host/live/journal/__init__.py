@@ -30,16 +30,19 @@ A worker's loop, with what each call owes the next one:
     journal.frame(name, raw)                                          drained, before its first turn; also a neighbour's
     journal.turn(…) or run(…)                                         each transition, and each message that was skipped
     journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch
+    if tending.is_resting: tending.stir()                             something is about to be appended
     journal.append()                                                  then, and only then, heads move
     if journal.is_full: journal.append()                              between two frames, when large messages came
     if journal.is_durable: journal.sync()                             once a cycle; then, and only then, outputs leave
     journal.record(name, Acked(target, mailbox, next_n))              some time after a receiver said stable
     snapshots = Snapshots(folder, journal, clock, retain_bytes, retain_ns, found.turns)
     if snapshots.is_due: snapshots.start(state); snapshots.poll()     between two batches
-    journal.close()                                                   leaving in peace
+    tending.tend()                                                    between two cycles, once `tending.alarm` rang
+    tending.finish(); journal.close()                                 leaving in peace
     journal.stop("handed over")                                       leaving in a reload: `host.live.worker.handover`
 
-Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends.
+Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends. `Gone` is one of
+them: what the process has goes to a new log first (`rescue`).
 
 `folder` is the seam to files: `disk` for real ones; tests have one that simulates a loss of power.
 """

@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,12 +30,14 @@ from host.live.journal.log_files import (
     newest_snapshot,
     numbers_of,
     segment_name,
+    segments_of,
     start_of,
 )
 from host.live.journal.writer import SEGMENT_BYTES, Journal
 from host.node.journal.batch import Batch
-from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, SegmentHead, seal
+from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, VERSION, SegmentHead, Wrong, decode_segment, seal
 from host.node.journal.marks import next_epoch
+from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless
 from host.node.journal.records import Kind, Life
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
@@ -81,7 +85,7 @@ class Recovered(msgspec.Struct):
     there. `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about
     mail, `other_code` engines whose turns were written by another version than ran now. `turns` were run again, in
     `took_ns`. `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state is another one than
-    their log says.
+    their log says, `formed` those whose turns ran before there was a value law.
     """
 
     replay: Replay
@@ -95,6 +99,7 @@ class Recovered(msgspec.Struct):
     log_id: bytes
     same_boot: bool
     diverged: dict[str, Diverged]
+    formed: dict[str, Formed]
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -148,31 +153,113 @@ def recover(
     """
     began_ns = time.monotonic_ns()
     sums = checksums()
-    trusted = newest_snapshot(folder, sums)
+    reading = partial(_read, folder, node, load, boot, families)
+    read = _from_earlier(folder, newest_snapshot(folder, sums), reading)
+    formed = _bring_to_form(read, partial(_read, folder, node, load, boot, families, read.trusted, read.is_whole))
+    diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
+    took_ns = time.monotonic_ns() - began_ns
+    scan = read.scan
+    return Recovered(
+        read.replay,
+        scan,
+        read.tail,
+        scan.cut,
+        read.trusted.refused,
+        read.turns,
+        took_ns,
+        LOST in folder.names(),
+        _log_id(scan, read.trusted),
+        scan.last is None or scan.last.boot_id == boot,
+        diverged,
+        formed,
+    )
+
+
+class _Read(NamedTuple):
+    """One reading of a log, from a snapshot or from its begin; `is_whole`: with its history."""
+
+    trusted: Trusted
+    is_whole: bool
+    replay: Replay
+    scan: Scan
+    tail: Tail
+    turns: int
+
+
+def _read(
+    folder: Folder,
+    node: str,
+    load: Callable[[str], Declaration[Any, Any, Any]],
+    boot: bytes | None,
+    families: Families,
+    trusted: Trusted,
+    is_whole: bool = False,
+    only: str | None = None,
+) -> _Read:
+    sums = checksums()
     segments, start = start_of(folder, trusted)
+    if is_whole:
+        segments = segments_of(folder, history=True)
     scan = Scan(segments, sums, boot, start)
-    replay, tail = Replay(node, load, read_frame, sums, families=families), Tail()
+    replay = Replay(node, load, read_frame, sums, only, families=families, watch=only is not None)
+    tail = Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)
     turns = replay.turns
     for found in scan.batches():
         replay.apply(found)
         tail.add(found, scan.last.chain if scan.last is not None else NO_CHAIN)
-    diverged = replay.diverged()
-    took_ns = time.monotonic_ns() - began_ns
-    return Recovered(
-        replay,
-        scan,
-        tail,
-        scan.cut,
-        trusted.refused,
-        replay.turns - turns,
-        took_ns,
-        LOST in folder.names(),
-        _log_id(scan, trusted),
-        scan.last is None or scan.last.boot_id == boot,
-        diverged,
-    )
+    return _Read(trusted, is_whole, replay, scan, tail, replay.turns - turns)
+
+
+def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., _Read]) -> _Read:
+    """The newest snapshot, or, where a log of before the value law cannot go on from that, one before, or the birth.
+
+    A state that was written and cannot be read, or that was read as another one, was made by turns before it.
+    """
+    try:
+        return read(trusted)
+    except (Diverged, msgspec.ValidationError, ValueError) as error:
+        before = trusted
+        while before.snapshot is not None and _has_old_rules(folder, before.snapshot.position):
+            position = before.snapshot.position
+            before = newest_snapshot(folder, checksums(), position - 1)
+            with suppress(Diverged, msgspec.ValidationError, ValueError, Damaged):
+                return read(msgspec.structs.replace(before, refused=trusted.refused), is_whole=True)
+        raise error from None
+
+
+def _has_old_rules(folder: Folder, position: int) -> bool:
+    """Whether the segment that begins at a snapshot was written before there was a value law."""
+    for segment in segments_of(folder, history=True):
+        with suppress(Wrong):
+            head = decode_segment(segment.data, checksums())
+            if head.base == position:
+                return head.version < FORMAT_WITH_LAW
+    return False
+
+
+def _bring_to_form(read: _Read, again: Callable[..., _Read]) -> dict[str, Formed]:
+    """Engines that old turns made, as the law wants them; the streams have those environments then.
+
+    Raises `Damaged` for one that never had a form.
+    """
+    formed: dict[str, Formed] = {}
+    for name, stream in read.replay.streams.items():
+        if not stream.is_old:
+            continue
+        try:
+            formed[name] = stream.form()
+        except Formless as error:
+            watch = again(only=name).replay.streams[name].watch
+            assert watch is not None
+            try:
+                formed[name] = watch.formed
+            except Formless:
+                raise Damaged("", 0, f"{name} has no state in this log that can be written: {error}") from None
+            stream.question = None
+        stream.env = formed[name].env
+    return formed
 
 
 def begin(
@@ -201,10 +288,11 @@ def begin(
     chain = found.tail.chain if carried else found.scan.chain
     kind = carried[0].kind if carried else kind_written()
     identity = found.log_id or log_id or os.urandom(LOG_ID_BYTES)
-    head = SegmentHead(kind, number, base, synced, clock(), identity, boot, chain)
+    version = carried[0].version if carried else VERSION
+    head = SegmentHead(kind, number, base, synced, clock(), identity, boot, chain, version)
     journal = Journal(folder, head, checksums()[kind], clock, durable=durable, segment_bytes=segment_bytes)
     journal.open_segment(_carry(journal, found.tail) if carried else b"")
-    if kind != kind_written():
+    if kind != kind_written() or version != VERSION:
         journal = _with_own_checksum(folder, journal, clock, segment_bytes)
     _say_alive(journal, found, boot, clock())
     if found.is_lost:
@@ -245,7 +333,9 @@ def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> 
 
 
 def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int], segment_bytes: int) -> Journal:
-    """The writer behind one whose segment has the checksum of another build, as the outputs in its turns have."""
+    """The writer behind one whose segment has the checksum of another build, as the outputs in its turns have, or whose
+    turns ran under the rules of an older format.
+    """
     before, kind = carrier.head, kind_written()
     place = (before.number + 1, carrier.position, carrier.synced, clock())
     head = SegmentHead(kind, *place, before.log_id, before.boot_id, carrier.chain)

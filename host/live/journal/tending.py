@@ -1,12 +1,11 @@
 """What a writer does beside writing, now and then: digests of states, and a look whether its log is still there.
 
-Called before each append. Both together take one part in `SHARE` of the time at most, and come at most every PAUSE_NS.
-An alarm wakes a slot without mail: soon after its last turns, so that a digest covers them, and then to look at the
-log, at pauses that grow to IDLE_NS_MAX.
+Both together take one part in `SHARE` of the time at most. No cycle pays for them but with a look at `is_resting`: an
+alarm wakes the worker, soon after the first write behind a look, so that a digest covers it, and where nothing was
+written to look at the log, at pauses that grow to IDLE_NS_MAX.
 
-A log that is gone (unlinked, moved away, or another one in its place) takes no more of this life: the append after the
-look does not happen, so nothing more is acknowledged. What was acknowledged since the log went, within IDLE_NS_MAX, is
-in no file, but in this process; what becomes of it says `host.live.journal.rescue`.
+A log that is gone (unlinked, moved away, or another one in its place) takes no more of this life. What was acknowledged
+since it went is in no file, but in this process; what becomes of it says `host.live.journal.rescue`.
 """
 
 from __future__ import annotations
@@ -16,50 +15,62 @@ from typing import Final
 
 from host.live.journal.alarm import Alarm
 from host.live.journal.writer import Journal
-from host.node.journal.state_digest import DigestWriter
+from host.node.journal.state_digest import SHARE, DigestWriter
 
-PAUSE_NS: Final = 5_000_000
+PAUSE_NS: Final = 20_000_000
+"""Between two looks while something is written."""
 IDLE_NS: Final = 1_000_000_000
 """A slot that was idle since the last look is looked at after this, then after twice this, and so on."""
 IDLE_NS_MAX: Final = 4 * IDLE_NS
 
 
 class Tending:
-    """Mutable, one a writer. `alarm.fd` is readable when `tend` wants to be called."""
+    """Mutable, one a writer. `alarm.fd` is readable when `tend` wants to be called.
+
+    `is_resting`: everything written is looked at; whoever writes calls `stir`.
+    """
 
     def __init__(self, journal: Journal, digests: DigestWriter, clock: Callable[[], int]) -> None:
         """Raises OSError."""
         self.alarm = Alarm()
+        self.is_resting = True
         self._journal = journal
-        self._changed = journal.batch.changed
         self._digests = digests
         self._clock = clock
-        self._next_ns = 0
-        self._is_soon = False
+        self._not_before_ns = 0
+        self._at_ns = 0
         self._idle_ns = IDLE_NS
         self._position = journal.position
 
-    def tend(self) -> None:
-        """Before an append. Raises `Stopped` when the log is gone."""
+    def stir(self) -> None:
+        """Something is written."""
+        self.is_resting = False
         now_ns = self._clock()
-        if now_ns >= self._next_ns:
-            self._look()
-        elif self._changed and not self._is_soon:
-            self._is_soon = True
-            self.alarm.set(self._next_ns - now_ns)
+        self._wake(now_ns, max(PAUSE_NS // 4, self._not_before_ns - now_ns))
+
+    def tend(self) -> None:
+        """Between two cycles, from the alarm on; before that it does nothing. Raises `Stopped` when the log is gone."""
+        began_ns = self._clock()
+        if began_ns < self._at_ns:
+            return
+        self._journal.check_there()
+        self._digests.write_some()
+        now_ns = self._clock()
+        self._not_before_ns = now_ns + max(PAUSE_NS, SHARE * (now_ns - began_ns))
+        self.is_resting = not self._journal.batch.changed
+        if not self.is_resting:
+            self._wake(now_ns, self._not_before_ns - now_ns)
+            return
+        is_idle = self._journal.position == self._position
+        self._position = self._journal.position
+        self._idle_ns = min(2 * self._idle_ns, IDLE_NS_MAX) if is_idle else IDLE_NS
+        self._wake(now_ns, self._idle_ns)
 
     def finish(self) -> None:
         """Before the last append of a life that ends in order. Raises as `tend`."""
         self._journal.check_there()
         self._digests.write_all()
 
-    def _look(self) -> None:
-        self._journal.check_there()
-        self._digests.write_some()
-        now_ns = self._clock()
-        self._next_ns = max(self._digests.next_ns, now_ns + PAUSE_NS)
-        is_idle = self._journal.position == self._position
-        self._idle_ns = min(2 * self._idle_ns, IDLE_NS_MAX) if is_idle else IDLE_NS
-        self._position = self._journal.position
-        self._is_soon = bool(self._changed)
-        self.alarm.set(self._next_ns - now_ns if self._is_soon else self._idle_ns)
+    def _wake(self, now_ns: int, pause_ns: int) -> None:
+        self._at_ns = now_ns + pause_ns
+        self.alarm.set(pause_ns)

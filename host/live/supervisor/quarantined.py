@@ -1,7 +1,8 @@
 """The quarantine of a live node: triggers come in from workers, and go out by the word of a user.
 
 A replay sends the message once more, as a session: its sender is not there to be answered any more, so a rule that
-answers the sender of its trigger answers the session. An engine that was parked goes on first.
+answers the sender of its trigger answers the session. An engine that was parked then goes on, with that message before
+those that waited behind it.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ async def replay(node: Node, number: int) -> dict[str, Any]:
         raise ControlError("refused", f"entry {number} is of elapsed timers, which nobody can send again")
     if isinstance(found, Missing) or trigger.engine not in node.running:
         raise ControlError("not_ready", f"{trigger.engine} is not running; entry {number} stays")
-    await _send(node, found, trigger, held.payload)
-    _release(node, held, "replayed")
+    sender = await _send(node, found, trigger, held.payload)
+    _release(node, held, "replayed", sender)
     return shown(held, whole=False)
 
 
@@ -67,22 +68,24 @@ def show(node: Node, number: int) -> dict[str, Any]:
     return shown(_find(node, number), whole=True)
 
 
-async def _send(node: Node, resident: Resident, trigger: Trigger, payload: bytes) -> None:
+async def _send(node: Node, resident: Resident, trigger: Trigger, payload: bytes) -> str:
+    """The name it was sent under."""
     session = node.sessions.open()
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:
         await node.sessions.send(session, resident.slot, resident.name, trigger.mailbox, payload)
     finally:
         node.sessions.end(session)
+    return session.name
 
 
-def _release(node: Node, held: Held, how: Any) -> None:
+def _release(node: Node, held: Held, how: Any, sender: str = "") -> None:
     node.quarantine.release(held.id, how)
     engine = held.trigger.engine
     node.event(how, engine, id=held.id)
     found = node.directory.find(engine)
     if engine not in node.quarantine.parked() and not isinstance(found, Missing):
-        node.tell(found.slot, Unpark(engine))
+        node.tell(found.slot, Unpark(engine, sender))
 
 
 def _find(node: Node, number: int) -> Held:

@@ -22,7 +22,7 @@ from host.live.worker.own_link import Attach
 from host.live.worker.views import KINDS, show
 from host.node.circles import QUERY
 from host.node.relief import stuck_here
-from host.node.set_aside import unpark
+from host.node.set_aside import PARKED, unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
 
@@ -103,8 +103,8 @@ class Desk:
                 if worker.log is not None:
                     worker.log.write()  # the choice is safe before it is acknowledged
                 worker.channel.send(wire.Reply(number, None, error))
-            case wire.Unpark(engine):
-                self._unpark(engine)
+            case wire.Unpark(engine, first):
+                self._unpark(engine, first)
             case wire.Allow(engine):
                 worker.outbox.relief.allow(worker.scheduler, engine)
             case wire.Lose(engine, target):
@@ -129,9 +129,11 @@ class Desk:
             if cell is not None:
                 scheduler.end(cell)
 
-    def _unpark(self, engine: str) -> None:
+    def _unpark(self, engine: str, first: str) -> None:
         cell = self._worker.scheduler.cells.get(engine)
         if cell is not None:
+            if first and PARKED in cell.held:
+                self._worker.put_first(cell, first)
             unpark(cell)
             self._worker.scheduler.wake(cell)
 

@@ -120,8 +120,9 @@ class WorkerLog:
 
         A disk that fails ends this process here: nothing was acknowledged, and nothing will be.
         """
+        if self._tending.is_resting and not self.journal.batch.is_empty:
+            self._tending.stir()
         try:
-            self._tending.tend()
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
@@ -164,6 +165,15 @@ class WorkerLog:
     def _kept_cell(self, name: str) -> Cell | None:
         kept = self.keeping.kept.get(name)
         return None if kept is None else kept.cell
+
+    def tend(self) -> None:
+        """Write what the log is owed beside the turns: digests of states; see whether its files are still there."""
+        try:
+            self._tending.tend()
+        except Gone as error:
+            self._give_up_log(error)
+        except Stopped as error:
+            self._give_up(str(error))
 
     def _follow(self) -> None:
         """The folder of the log was moved, and the log goes on in it: so does the next process."""

@@ -204,6 +204,8 @@ class Worker:
 
     def _hear(self) -> None:
         """What the supervisor says, and what that lets leave. An answer is about all that came before its question."""
+        if self.log is not None:
+            self.log.tend()
         self.desk.hear()
         self.turn(self._drain() if self.desk.has_queries else [])
 
@@ -233,6 +235,16 @@ class Worker:
         """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
         if self.is_new and self.link.published(peer):
             self.outbox.signals.begin(peer)
+
+    def put_first(self, cell: Cell, sender: str) -> None:
+        """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
+        for _ in range(FORGET_CYCLES):
+            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
+                break
+            frames = self._drain()
+            if not frames:
+                break
+            self.turn(frames)
 
     def forget(self, peer: int) -> None:
         """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""

@@ -19,6 +19,7 @@ from host.live import wire
 from host.live.journal.recovery import Recovered
 from host.node.births import plain
 from host.node.cell import Cell
+from host.node.journal.old_rules import DETAIL, Formed
 from host.node.journal.records import Child as SpawnedChild
 from host.node.journal.records import Ended
 from host.node.journal.stream import Stream
@@ -26,7 +27,7 @@ from host.node.journaled.keeping import Kept
 from host.node.mailbox import Batch
 from host.node.recorder import Numbered
 from host.node.report import Child, Happening, Standing
-from host.node.set_aside import park
+from host.node.set_aside import SetAside, park, state_digest
 from host.node.snapshot import fill
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ class Revival:
             if birth is not None and birth.spec.durability == "volatile":
                 self.journal.record(name, Ended("volatile from now on"))
                 continue
-            cell = self._go_on(stream, birth, is_other=name in found.diverged)
+            cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
             if birth is None:
                 others.append(cell)
             else:
                 known.append(cell)
             if len(known) + len(others) <= RECOVERED_SHOWN:
                 self._tell_recovered(name, {"turns": stream.turns, "mode": stream.image.mode}, found)
+            if name in found.formed:
+                self._tell_formed(cell, found.formed[name])
             if (error := found.diverged.get(name)) is not None:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
                 scheduler.report.happenings.append(Happening(wire.DIVERGED, name, diverged))
@@ -133,6 +136,16 @@ class Revival:
             self._tell_standing(cell)
         return cell
 
+    def _tell_formed(self, cell: Cell, formed: Formed) -> None:
+        """Triggers that the state does not have are in quarantine before its image is in the log."""
+        report, now_ns = self.scheduler.report, self.clock()
+        detail, state = DETAIL + formed.reason, state_digest(cell)
+        for one in formed.left_out:
+            report.set_aside.append(SetAside(one.trigger, now_ns, state, cell.family.version, detail, one.payload))
+        if formed.left_out or formed.is_converted:
+            fields = {"turn": formed.turn, "left_out": len(formed.left_out), "reason": formed.reason}
+            report.happenings.append(Happening("brought_to_form", cell.name, fields))
+
     def _tell_standing(self, cell: Cell) -> None:
         suspension = cell.suspension
         assert suspension is not None
@@ -148,6 +161,8 @@ class Revival:
             happenings.append(Happening("journal_cut", "", cut))
         for refused in found.refused:
             happenings.append(Happening("snapshot_refused", "", {"finding": refused}))
+        for name, reason in found.replay.unread.items():
+            happenings.append(Happening("image_unread", name, {"reason": reason}))
         for note in found.notes:
             happenings.append(Happening("journal_note", "", {"note": note}))
 

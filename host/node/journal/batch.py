@@ -89,6 +89,11 @@ class Batch:
         """The last record of a writer."""
         self._add(Kind.CLOSED, 0, b"")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to append."""
+        return not self.count and self._key is None
+
     def take(self) -> tuple[bytes, int]:
         """All records and their count; the batch is empty then."""
         self._close_run()

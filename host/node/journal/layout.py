@@ -58,7 +58,7 @@ import msgspec
 from host.node.journal.checksum import Checksum
 
 VERSION: Final = 2
-"""1: no digests of states."""
+"""1: no digests of states, and no value law (`old_rules`)."""
 MAGIC_SEGMENT: Final = b"EHLOG\r\n"
 MAGIC_BATCH: Final = 0x48435442
 SEGMENT: Final = struct.Struct("<7sBB7xQQQQ16s16s16sI4x")
@@ -95,6 +95,7 @@ class SegmentHead(msgspec.Struct, frozen=True):
     log_id: bytes
     boot_id: bytes
     chain: bytes
+    version: int = VERSION
 
 
 class BatchHead(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +112,7 @@ class BatchHead(msgspec.Struct, frozen=True, gc=False):
 def encode_segment(head: SegmentHead, checksum: Checksum) -> bytes:
     """The bytes of a segment's head."""
     fields = (head.number, head.base, head.synced, head.made_ns, head.log_id, head.boot_id, head.chain)
-    data = SEGMENT.pack(MAGIC_SEGMENT, VERSION, head.kind, *fields, 0)
+    data = SEGMENT.pack(MAGIC_SEGMENT, head.version, head.kind, *fields, 0)
     summed = checksum(data[:_SEGMENT_SUMMED], 0)
     return data[:_SEGMENT_SUMMED] + summed.to_bytes(4, "little") + bytes(4)
 
@@ -120,7 +121,7 @@ def decode_segment(data: memoryview, checksums: dict[int, Checksum]) -> SegmentH
     """The head at the start of a segment. Raises `Wrong`, `Newer`."""
     if len(data) < SEGMENT.size:
         raise Wrong(f"{len(data)} bytes are less than a segment's head")
-    magic, version, kind, *fields, summed = SEGMENT.unpack_from(data)
+    magic, version, kind, number, base, synced, made_ns, log_id, boot_id, chain, summed = SEGMENT.unpack_from(data)
     if magic != MAGIC_SEGMENT:
         raise Wrong(f"begins with {bytes(data[:8]).hex()}, not like a segment")
     checksum = checksums.get(kind)
@@ -129,7 +130,7 @@ def decode_segment(data: memoryview, checksums: dict[int, Checksum]) -> SegmentH
         raise Newer(f"format {version}; this program reads up to format {VERSION}")
     if checksum is None or not is_sound or version < 1 or any(data[9:16]) or any(data[100:104]):
         raise Wrong("the segment's head does not agree with its checksum")
-    return SegmentHead(kind, *fields)
+    return SegmentHead(kind, number, base, synced, made_ns, log_id, boot_id, chain, version)
 
 
 def seal(records: bytes, count: int, position: int, synced: int, chain: bytes | None, checksum: Checksum) -> bytes:

@@ -12,9 +12,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from engines.model import Declaration
+from host.config.convert import ConversionError
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
+from host.node.journal.old_rules import FORMAT_WITH_LAW, FormWatch
 from host.node.journal.records import (
     Acked,
     Answered,
@@ -32,6 +34,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Diverged, Stream, make_stream
+from host.node.poison import Trigger
 from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
@@ -87,6 +90,7 @@ class Replay:
         until: of that engine, the turn after which to stop (`Enough`).
         families: the reference under which an engine goes on, None for its log's; called right before it is made.
         verify: hold every digest of a state against the replay at its place.
+        watch: look at the environment behind every turn (`FormWatch`).
 
     `leaving` are engines that ended and sent what nobody acknowledged.
     """
@@ -102,6 +106,7 @@ class Replay:
         families: Families = lambda name: None,
         *,
         verify: bool = False,
+        watch: bool = False,
     ) -> None:
         self.node = node
         self.streams: dict[str, Stream] = {}
@@ -121,6 +126,9 @@ class Replay:
         self._until = until
         self._families = families
         self._verify = verify
+        self._watch = watch
+        self._is_old = False
+        self.unread: dict[str, str] = {}
         self._answered: list[Stream] = []
         self._last: Stream | None = None
 
@@ -144,6 +152,7 @@ class Replay:
         if found.begins:
             self.names.clear()
             self._digest.use(self._checksums[found.kind])
+            self._use_rules(old=found.version < FORMAT_WITH_LAW)
         self.was_closed = False
         try:
             for kind, number, body in found.records:
@@ -192,6 +201,8 @@ class Replay:
             self._be(image)
             return
         stream = self.streams.get(name) or self.leaving.get(name)
+        if stream is None and name in self.unread:
+            return
         if stream is None:
             raise Wrong(f"a record of kind {kind} for {name}, which was not born")
         self._of_stream(stream, kind, body)
@@ -199,7 +210,10 @@ class Replay:
     def _of_stream(self, stream: Stream, kind: int, body: memoryview) -> None:
         if kind == Kind.TURNS:
             run, turns = decode_run(body, self.names)
-            stream.run(run, turns)
+            if stream.watch is None:
+                stream.run(run, turns)
+            else:
+                stream.run_watched(run, turns)
             self._saw(stream)
             return
         if kind == Kind.FRAME:
@@ -208,13 +222,19 @@ class Replay:
         match decode_body(kind, body):
             case DueTurn() as turn:
                 stream.due(turn)
+                if stream.watch is not None:
+                    stream.watch.saw(Trigger(stream.name, "", 0, 0, 0), None, stream.env, stream.turns)
             case Asked() as asked:
                 stream.asked(asked)
             case Answered() as answered:
                 self._answered.append(stream)
                 stream.answered(answered)
             case Resumed() as resumed:
+                question = stream.question
                 stream.resumed(resumed)
+                if stream.watch is not None and question is not None:
+                    at = Trigger(stream.name, question.sender, question.mailbox, 0, 0)
+                    stream.watch.saw(at, question.message or None, stream.env, stream.turns)
             case Acked() as acked:
                 stream.outputs.acked(acked)
             case ChildRecord(name):
@@ -259,11 +279,28 @@ class Replay:
         self.leaving.pop(name, None)
         family = self._families(name) or ""
         before = self.streams.get(name)
-        stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
+        try:
+            stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
+        except (msgspec.ValidationError, ConversionError, ValueError) as error:
+            if not self._is_old or (before is None and image.why == "snapshot"):
+                raise
+            self.unread[name] = str(error)
+            return
+        self.unread.pop(name, None)
+        if self._is_old:
+            stream.use_rules(old=True)
+        if self._watch:
+            stream.watch = FormWatch(stream.family, stream.env, stream.turns)
         if before is not None:
             stream.from_turn = before.from_turn
         self.streams[name] = stream
         self._saw(stream)
+
+    def _use_rules(self, *, old: bool) -> None:
+        if old != self._is_old:
+            self._is_old = old
+            for stream in (*self.streams.values(), *self.leaving.values()):
+                stream.use_rules(old=old)
 
     def _live(self, life: Any) -> None:
         self.life = life

@@ -68,7 +68,9 @@ class Damaged(Exception):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A batch with its records. `begins`: names count anew before it; `kind` is the checksum of the segment."""
+    """A batch with its records. `begins`: names count anew before it; `kind` is the checksum, `version` the
+    format of the segment.
+    """
 
     segment: str
     offset: int
@@ -76,6 +78,7 @@ class Found(msgspec.Struct, frozen=True):
     records: Records
     begins: bool
     kind: int
+    version: int
 
 
 class Scan:
@@ -186,7 +189,7 @@ class Scan:
                 return
             if at + batch.size > end:
                 raise Damaged(segment.name, at, f"the next segment begins within this batch, at position {limit}")
-            yield Found(segment.name, at, batch, records, begins, head.kind)
+            yield Found(segment.name, at, batch, records, begins, head.kind, head.version)
             at, begins = at + batch.size, False
             self.end = head.base + at
             self.synced = max(self.synced, batch.synced)

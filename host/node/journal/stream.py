@@ -39,6 +39,7 @@ from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
 from host.node.journal.numbering import Numbers
+from host.node.journal.old_rules import Formed, FormWatch, form
 from host.node.journal.records import (
     RESULTS,
     TURN,
@@ -55,6 +56,7 @@ from host.node.journal.records import (
 from host.node.journal.sent import Sent
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journal.waiting import WaitingMail
+from host.node.poison import Trigger
 from host.node.questions import QuestionImage, misfit, question_image
 
 _COMMITTED: Final = int(Result.COMMITTED)
@@ -100,6 +102,9 @@ class Stream:
         if not is_same and (problem := misfit(family, self.configuration, self.env, cell.question)):
             raise AdoptError(family.name, [problem])
         self.family: Any = bounded(family, cell.mailboxes)
+        self.rules: Any = self.family
+        self.is_old = False
+        self.watch: FormWatch | None = None
         self.name = cell.name
         self.image = image
         self.epoch = image.epoch
@@ -139,7 +144,7 @@ class Stream:
         box = self.family.boxes.get(mailbox)
         if box is None:
             raise Wrong(f"{self.name} has no mailbox {mailbox}")
-        decode, family, configuration = box.decode, self.family, self.configuration
+        decode, family, configuration = box.decode, self.rules, self.configuration
         until = self.until
         payloads: list[Any] = []
         at = count = 0
@@ -187,6 +192,26 @@ class Stream:
         self.env = env
         self.handled += run.count
         self.turns = turn
+
+    def use_rules(self, *, old: bool) -> None:
+        """The turns that come ran before there was a value law, or under it."""
+        self.rules = self.family.under_old_rules() if old else self.family
+        self.is_old = self.is_old or old
+
+    def run_watched(self, run: Run, turns: memoryview) -> None:
+        """As `run`, with a look at the environment behind every turn. Raises as `run`."""
+        assert self.watch is not None
+        for place in range(run.count):
+            n = run.first_n + place
+            payload = self.waiting.find(run.sender, run.mailbox, run.epoch, n)
+            one = msgspec.structs.replace(run, first_n=n, count=1)
+            self.run(one, turns[place * TURN.size : (place + 1) * TURN.size])
+            trigger = Trigger(self.name, run.sender, run.mailbox, run.epoch, n)
+            self.watch.saw(trigger, payload, self.env, self.turns)
+
+    def form(self) -> Formed:
+        """What came of old turns, as the law wants it. Raises `Formless`."""
+        return form(self.family, self.env, self.turns)
 
     def due(self, turn: DueTurn) -> None:
         """A transition over elapsed timers. Raises as `run`."""
@@ -304,7 +329,7 @@ class Stream:
     ) -> None:
         outcome: Outcome[Any]
         try:
-            outcome = step(self.family, self.configuration, self.env, cause, at_ns, answers)
+            outcome = step(self.rules, self.configuration, self.env, cause, at_ns, answers)
         except AnswerError as error:
             outcome = Failed(str(error), "")
         self._settle(cause, at_ns, answers, outcome, result, outputs)

@@ -51,6 +51,14 @@ class WaitingMail:
                 return _take_of(queue, place, at, most)
         return None
 
+    def find(self, sender: str, mailbox: int, epoch: int, n: int) -> bytes | None:
+        """Message number `n`, which stays."""
+        for waits in self._streams.get((sender, mailbox), ()):
+            at = n - waits.first_n
+            if waits.epoch == epoch and 0 <= at < len(waits.payloads):
+                return bytes(waits.payloads[at])
+        return None
+
     def images(self) -> list[BatchImage]:
         """What waits, in order of arrival."""
         found = [

@@ -10,7 +10,7 @@ import pytest
 from live_nodes import LiveNode, World, until
 from test_supervision_of_nodes import FREE, event, is_up, post
 
-from host.config.spec import ChildSpec, EngineSpec
+from host.config.spec import ChildSpec, EngineSpec, TransportSpec
 from host.live.control.protocol import ControlError
 
 
@@ -114,3 +114,42 @@ def test_an_engine_can_stop_at_poison(world: World) -> None:
         assert set(node.ps()) == {"b"}
         with pytest.raises(ControlError, match="a is not running; entry 1 stays"):
             node.ask("quarantine", do="replay", id=1)
+
+
+ORDERLY = """
+import os
+from engines.model import Arrived, Box, Effects, Family, Message, Value, rule
+
+class Word(Message):
+    n: int
+
+class Heard(Value):
+    of: tuple[int, ...] = ()
+
+@rule
+def hear(m: Word, t: Arrived[Word, None, Heard]) -> Effects[Heard, None]:
+    if m.n == 3 and not os.path.exists({flag!r}):
+        raise ValueError(m.n)
+    return Heard((*t.env.state.of, m.n))
+
+ORDERLY = Family("orderly", accepts=Word, state=Heard()).rules(hear)
+"""
+
+
+@pytest.mark.parametrize("local", ["auto", "zmq"])
+@pytest.mark.parametrize("durability", ["crash", "durable"])
+def test_what_parked_an_engine_is_taken_before_what_waited_behind_it(world: World, durability: Any, local: Any) -> None:
+    """False if a message that was replayed came after those that its engine was parked for, to keep their order."""
+    flag = world.folder / "mended"
+    (world.roots / "orderly.py").write_text(ORDERLY.format(flag=str(flag)))
+    spec = EngineSpec("o", "orderly:ORDERLY", durability=durability, child=ChildSpec(poison="park"))
+    with world.up(world.spec(spec, supervision=FREE, transport=TransportSpec(local=local))) as node:
+        for n in range(1, 6):
+            post(node, "o", "Word", n=n)
+        (entry,) = entries(node, 1)
+        flag.touch()
+        node.send("o", "Word", n=6)
+        node.ask("quarantine", do="replay", id=entry["id"])
+        node.send("o", "Word", n=7)
+        until(lambda: len(node.ask("state", engine="o")[0]["state"]["of"]) == 7, "all of them")
+        assert node.ask("state", engine="o")[0]["state"]["of"] == [1, 2, 3, 4, 5, 6, 7]

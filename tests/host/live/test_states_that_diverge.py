@@ -49,6 +49,16 @@ def verify(world: World, engine: str) -> list[Any]:
     return run_in_child(lambda: states(path, node.node, node.roots, engine, None, verify=True))
 
 
+def refusal(world: World, engine: str) -> str:
+    """Why `replay --verify` fails; "" as long as it does not."""
+    try:
+        verify(world, engine)
+    except ControlError as error:
+        assert error.error == "violated"  # noqa: PT017
+        return str(error)
+    return ""
+
+
 def kill(node: LiveNode, restarts: int) -> None:
     os.kill(node.ps()["e"]["pid"], signal.SIGKILL)
     until(lambda: (item := node.ps()["e"])["restarts"] == restarts and item["state"] == "running", "the restart")
@@ -64,17 +74,16 @@ def test_a_state_that_is_no_function_of_its_triggers_is_noticed(world: World, mo
         node.send("e", "Do", how=how)
         node.send("f", "Do", how="pure")
         before = node.ask("state", engine="e")[0]["state"]
-        with pytest.raises(ControlError, match="diverged: e, turn 2: recorded state") as refused:
-            verify(world, "e")
-        assert refused.value.error == "violated"
+        until(lambda: refusal(world, "e").startswith("diverged: e, turn 2: recorded state"), "a replay that says no")
         assert verify(world, "f")[0]["turn"] == 1
         node.send("e", "Do", how=how)
         kill(node, 1)
         after = node.ask("state", engine="e")[0]["state"]
         assert after["count"] == before["count"] + 1
         (event,) = node.events("diverged")
-        assert (event["engine"], event["turn"]) == ("e", 3)
-        assert node.ps()["e"]["fault"].startswith("diverged: turn 3: recorded state")
+        assert event["engine"] == "e"
+        assert event["turn"] in (2, 3)  # the last may have been killed before its digest
+        assert node.ps()["e"]["fault"].startswith(f"diverged: turn {event['turn']}: recorded state")
         assert node.ps()["f"]["fault"] == ""
         kill(node, 2)
         assert node.ask("state", engine="e")[0]["state"] == after

@@ -35,7 +35,7 @@ from engines.model import (
     load_family,
     step,
 )
-from host.live.journal.checksums import checksums
+from host.live.journal.checksums import checksums, kind_written
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, begin, recover
 from host.live.journal.writer import SEGMENT_BYTES, Journal
@@ -220,6 +220,12 @@ class Worker:
     def _send(self, engine: Engine, output: Outgoing, payload: bytes) -> None:
         n = engine.numbers.number(output.target, output.mailbox)
         self.waiting.append((engine.cell.name, output.target, n, payload))
+
+
+def of_format(version: int, segment: bytes) -> bytes:
+    """A segment whose head says this version."""
+    head = segment[:7] + bytes([version]) + segment[8:96]
+    return head + checksums()[kind_written()](head, 0).to_bytes(4, "little") + segment[100:]
 
 
 __all__ = ["Bear", "Decide", "End", "Fail", "Gamble", "Later", "Odd", "Pay", "Result", "Tick"]

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from journal_engines import Decide, Gamble, Later, Pay
-from journal_worker import BOOT, Worker, load
+from journal_worker import BOOT, Worker, load, of_format
 from simulated_disk import SimulatedFolder
 
 from engines.model import Ref
@@ -133,14 +133,6 @@ def test_a_newer_format_is_refused_as_such() -> None:
     first = min(name for name in files if name.endswith(".log"))
     with pytest.raises(Newer, match="format 3; this program reads up to format 2"):
         recover(SimulatedFolder({first: of_format(3, files[first])}), "node", load, BOOT)
-
-
-def of_format(version: int, segment: bytes) -> bytes:
-    """A segment whose head says this version."""
-    from host.live.journal.checksums import checksums, kind_written
-
-    head = segment[:7] + bytes([version]) + segment[8:96]
-    return head + checksums()[kind_written()](head, 0).to_bytes(4, "little") + segment[100:]
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])

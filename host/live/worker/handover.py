@@ -8,7 +8,8 @@ in no log; they cross in the memory file, as in any reload.
 | stage     | writes the log      | what the log has: from there a kill of everything goes on                     |
 |-----------|---------------------|-------------------------------------------------------------------------------|
 | importing | old                 | turns of old code; an ordinary recovery, with what the sources then are       |
-| freezing  | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
+| freezing  | old                 | the same                                                                      |
+| dumping   | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
 | adopting  | nobody              | the snapshot. New reads and migrates in memory, without a lock; old stands    |
 | retiring  | nobody              | the same; old leaves and writes nothing more                                  |
 | going     | new: `Life`, images | the same, until the images of the new version are appended (durable: synced), |

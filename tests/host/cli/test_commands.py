@@ -300,8 +300,23 @@ Render = Callable[[list[dict[str, Any]]], str]
         ),
         (
             ("reload", "a"),
-            [{"engine": "a", "from": "v1", "to": "v2", "pause_ns": 1_200_000, "queued": 17, "shared_with": ["b"]}],
+            [
+                {
+                    "engine": "a",
+                    "from": "v1",
+                    "to": "v2",
+                    "pause_ns": 1_200_000,
+                    "queued": 17,
+                    "shared_with": ["b"],
+                    "shared": 1,
+                }
+            ],
             "a: v1 -> v2, pause 1.20 ms, 17 queued and kept, paused with it: b\n",
+        ),
+        (
+            ("reload", "b"),
+            [{"engine": "b", "from": "v1", "to": "v2", "shared_with": ["a", "c"], "shared": 50_000}],
+            "b: v1 -> v2, paused with it: a, c and 50.0 k more\n",
         ),
         (("answer", "a", "yes"), [{"engine": "a", "choice": "yes"}], "a goes on with yes\n"),
     ],

@@ -85,7 +85,7 @@ def test_a_divergence_is_shown_with_both(data: str, tmp_path: Path) -> None:
 def test_state_diff_and_history(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     """False if what a turn changed, or what caused it, were told otherwise than it was."""
     items = ask(capsys, "state", "diff", "bank", data, "--from", "4", "--to", "5")
-    assert items == [{"where": "state.balance", "from": "5", "to": "6"}]
+    assert items == [{"where": "state.balance", "from": "5", "to": "6", "other_code": []}]
     turns = ask(capsys, "history", "bank", data)
     assert [turn["turn"] for turn in turns] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
     assert turns[0]["message"][0] == "Pay"

@@ -16,6 +16,9 @@ INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 """What MessagePack carries."""
 
+NOT_FINITE: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""Floats that JSON has no number for, by the texts that stand for them there and wherever people write them."""
+
 Plain = str | int | float | bool | None
 
 _WORDS: Final[dict[str, Plain]] = {"": None, "~": None, "null": None, "true": True, "false": False}

@@ -10,7 +10,7 @@ from host.cli.engines import complete_engine
 from host.cli.output import Items
 from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
-from host.cli.units import duration, show_count, show_duration
+from host.cli.units import duration, show_count, show_duration, show_names
 
 TIMEOUT_NS = 30_000_000_000
 """Importing a family and migrating a large state take seconds at most; after this the old engine goes on."""
@@ -47,5 +47,5 @@ def _line(item: dict[str, object]) -> str:
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
     if isinstance(shared, list) and shared:
-        parts.append(f"paused with it: {', '.join(map(str, shared))}")
+        parts.append(f"paused with it: {show_names(shared)}")
     return ", ".join(parts)

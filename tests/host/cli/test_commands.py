@@ -71,7 +71,7 @@ def test_a_table_fits_a_terminal_by_cutting_what_may_be_cut() -> None:
     assert render_table(columns, rows, 30) == "\n".join(
         ["A  FAMILY                    N", "a  …les.timestamping:SERVER  7"]
     )
-    assert render_table(columns, rows, 5).splitlines()[1] == "a  …stamping:SERVER  7"
+    assert render_table(columns, rows, 5).splitlines()[1] == "a  …timestamping:SERVER  7"
     assert render_table(columns, rows, 80) == render_table(columns, rows)
 
 

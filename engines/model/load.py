@@ -30,6 +30,9 @@ from .definition import DefinitionError, Problem, unchecked
 
 VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
+PACKAGES: Final = frozenset({"engines", "host", "transport"})
+"""Of the distribution, and in each of its processes; no root can have a module or folder of such a name."""
+
 MODEL: Final = __name__.rpartition(".")[0]
 
 
@@ -211,16 +214,42 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
             module = import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                _refuse_taken(ref, module_name)
                 roots = ", ".join((*_finder.roots, *_engines_folders()))
                 raise LoadError(ref, f"there is no module {error.name} below the code roots ({roots})") from error
             raise _import_error(ref, error) from error
         except Exception as error:
             raise _import_error(ref, error) from error
     if not _finder.covers(module.__file__ or ""):
+        _refuse_taken(ref, module_name)
         raise LoadError(
-            ref, f"{module_name} lies outside the code roots, at {module.__file__}; add its folder to roots"
+            ref, f"{module_name} lies outside the code roots, at {module.__file__ or 'no file'}{_advice(module_name)}"
         )
     return module
+
+
+def _refuse_taken(ref: str, module_name: str) -> None:
+    """Raises `LoadError` when a root has a module of this name which is not looked at, because the name is taken."""
+    first = module_name.partition(".")[0]
+    specs = (FileFinder(place, (SourceOnly, [".py"])).find_spec(first) for place in _finder.roots)
+    if spec := next(filter(None, specs), None):
+        taken = sys.modules.get(first)
+        own = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+        if own not in (getattr(taken, "__file__", None), *getattr(taken, "__path__", ())):
+            raise LoadError(
+                ref, f"{own} is not looked at, because the name {first} is taken {_owner(first)}; rename it"
+            )
+
+
+def _owner(name: str) -> str:
+    if name in sys.stdlib_module_names:
+        return "by Python's standard library"
+    return "by enginehost itself" if name in PACKAGES else "by a package that enginehost uses"
+
+
+def _advice(module_name: str) -> str:
+    first = module_name.partition(".")[0]
+    return "" if first in sys.stdlib_module_names or first in PACKAGES else "; add its folder to roots"
 
 
 @contextmanager

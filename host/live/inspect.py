@@ -274,5 +274,20 @@ def _locate(file: NodeFile, inspection: Inspection) -> list[Problem]:
     first = {e.family: entry_name(e.name) for e in reversed(file.spec.engines)}
     for ref, report in inspection.families.items():
         path = ("engines", first[ref], "family")
-        found += [file.problem(path, f"`{ref}` cannot be used: {problem}") for problem in report.problems]
+        suggestion = _missing_root(file.spec, ref)
+        found += [file.problem(path, f"`{ref}` cannot be used: {problem}", suggestion) for problem in report.problems]
     return found
+
+
+def _missing_root(spec: NodeSpec, ref: str) -> str:
+    """What to add where a family's module is in no root, but lies beside the node file."""
+    from engines.model.load import PACKAGES
+
+    folder, first = os.path.dirname(spec.path), ref.partition(":")[0].partition(".")[0]
+
+    def is_in(root: str) -> bool:
+        return os.path.exists(os.path.join(root, first)) or os.path.exists(os.path.join(root, first + ".py"))
+
+    if first in PACKAGES or any(map(is_in, spec.roots)) or not is_in(folder):
+        return ""
+    return "add `.` to `roots`" if spec.roots else "add `roots: [.]`"

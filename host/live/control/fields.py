@@ -347,9 +347,12 @@ def _nested(struct: str, field: str, kind: Kind, value: Any, types: Mapping[str,
 
 def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:
     """What the first part makes of it that can. Text comes last: it takes everything."""
+    reasons = []
     for part in sorted(parts, key=lambda part: part.name in ("str", "Ref")):
         try:
             return convert(part)
+        except Misfit as misfit:
+            reasons.append(misfit)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    raise ValueError("no part takes it")
+    raise reasons[0] if len(reasons) == 1 else ValueError("no part takes it")

@@ -1,4 +1,4 @@
-"""`enginehost down`: the end of a node, and nothing of it left."""
+"""`enginehost down`: the end of a node; its data folder stays."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ EXIT_NS = 5_000_000_000
 @click.option("--kill", is_flag=True, help="Kill the supervisor, which ends every process of the node at once.")
 @common
 def command(drain: int, kill: bool) -> None:
-    """Stop the node: engines handle what waits, for at most --drain, then everything ends and is cleaned up."""
+    """Stop the node: engines handle what waits, for at most --drain, then every process of it ends.
+
+    What it kept stays in its data folder: events, notes, and the logs of engines that are journaled.
+    """
     instance = select_instance()
     start = time.monotonic_ns()
     with Client(instance.control) as client:

@@ -150,6 +150,8 @@ class Operations:
             raise ControlError("not_ready", f"{resident.name} has no process")
         pid = process.pid
         process.kill()
+        if not await process.wait(QUERY_NS):
+            raise ControlError("timeout", f"process {pid} of {resident.name} has not ended yet")
         others = [one.name for one in self._node.directory if one.slot == resident.slot and one.name != resident.name]
         return Response("killed", [{"engine": resident.name, "pid": pid, "shared_with": others}])
 

@@ -49,8 +49,10 @@ def diff(engine: str, journal: str | None, first: int, second: int) -> None:
 
 
 def render_differences(items: Items) -> str:
-    """A line a place."""
-    return "\n".join(one_line(f"{i['where']}: {i['from']} -> {i['to']}") for i in items) or "nothing is different"
+    """A line a place, and a last one when code that is not the present one made some of the turns."""
+    lines = "\n".join(one_line(f"{i['where']}: {i['from']} -> {i['to']}") for i in items) or "nothing is different"
+    other = items[0].get("other_code") if items else None
+    return f"{lines}\nsome turns were made by other code: {', '.join(other)}" if other else lines
 
 
 def render_states(items: Items) -> str:

@@ -53,22 +53,30 @@ def states(
 def difference(
     path: str, node: str, roots: Sequence[str], engine: str, first: int, second: int
 ) -> list[dict[str, Any]]:
-    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`."""
-    dumps = [_dump(path, node, roots, engine, turn) for turn in (first, second)]
+    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`.
+
+    Both are shown as the code here has them; `other_code` lists the versions of the code that made turns on the way.
+    """
+    streams = [_stream_at(path, node, roots, engine, turn) for turn in (first, second)]
+    before, after = (encode(_parts(stream.family.dump(stream.env))) for stream in streams)
+    other = sorted(set().union(*map(_other_code, streams)))
     return [
-        {"where": one.where, "from": one.first, "to": one.second}
-        for one in compare(encode(_parts(dumps[0])), encode(_parts(dumps[1])))
+        {"where": one.where, "from": one.first, "to": one.second, "other_code": other} for one in compare(before, after)
     ]
 
 
-def _dump(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> bytes:
+def _stream_at(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> Stream:
     replay = _replayed(DiskFolder(path), node, roots, engine, turn, verify=False)
     stream = replay.of(engine)
     if stream is None or stream.turns < turn:
         made = "no stream in this log" if stream is None else f"made {stream.turns} turns, not {turn}"
         raise NotRetained(f"{engine} has {made}")
-    dump: bytes = stream.family.dump(stream.env)
-    return dump
+    return stream
+
+
+def _other_code(stream: Stream) -> set[str]:
+    """Versions of the code, other than the one here, that made turns of this stream."""
+    return stream.codes - {stream.family.version}
 
 
 def _replayed(
@@ -186,7 +194,7 @@ def _item(stream: Stream) -> dict[str, Any]:
         "waiting": stream.waiting.count,
         "unacked": sum(map(len, stream.unacked.values())),
         "question": list(stream.question.options) if stream.question is not None else [],
-        "other_code": sorted(stream.codes - {stream.family.version}),
+        "other_code": sorted(_other_code(stream)),
     }
 
 

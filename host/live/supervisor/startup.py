@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -115,10 +116,17 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
     except (OSError, Closed) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM | IN_THE_WAY:
             return _say_no_place(progress, no_place(data, error))
-        return _give_up(progress, "failed", f"the node cannot start: {error}")
+        return _give_up(progress, "failed", f"the node cannot start: {error}{_advice(error)}")
     finally:
         progress.finish()
         runtime.close()
+
+
+def _advice(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+        return ""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"; ulimit -n is {soft}, ulimit -Hn {hard} (enginehost doctor says what nodes need)"
 
 
 def _run(

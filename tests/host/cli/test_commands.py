@@ -20,6 +20,7 @@ from host.cli.commands.events import render_events
 from host.cli.commands.logs import render_lines
 from host.cli.commands.mailbox import render_mailboxes
 from host.cli.commands.ps import render_engines
+from host.cli.commands.state import render_differences
 from host.cli.main import COMMANDS, root
 from host.cli.table import Column, render_table
 from host.cli.units import show_time
@@ -176,6 +177,14 @@ def test_several_answers_may_be_waited_for(start_node: StartNode, cli: Cli) -> N
     assert (result.code, result.out) == (1, "")
     assert result.err == "Wrong\n  why: late\nenginehost: s answered Wrong, not A or B or C\n"
     assert cli("send", "s", "T", "--wait", "A", "--json").envelope["items"][0]["answer"] == other["answer"]
+
+
+def test_a_difference_over_a_reload_says_whose_code_made_it() -> None:
+    """False if turns that old code made passed for the work of the code that shows them."""
+    item = {"where": "state.n", "from": "1", "to": "2", "other_code": ["abc"]}
+    assert render_differences([item]) == "state.n: 1 -> 2\nsome turns were made by other code: abc"
+    assert render_differences([item | {"other_code": []}]) == "state.n: 1 -> 2"
+    assert render_differences([]) == "nothing is different"
 
 
 def test_a_mailbox_counts_all_that_is_stored() -> None:

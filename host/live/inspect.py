@@ -23,6 +23,7 @@ import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
+from host.live.clock import left_ms
 from host.live.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
@@ -215,9 +216,11 @@ def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) 
     ready = select.poll()
     ready.register(reading, select.POLLIN)
     while not collector.done:
-        left_ms = (end_ns - time.monotonic_ns()) // 1_000_000
-        if left_ms <= 0 or not ready.poll(left_ms):
+        is_ready = ready.poll(left_ms(end_ns))
+        if time.monotonic_ns() >= end_ns:
             collector.give_up(f"took longer than {deadline_ns / 1e9:g} s to import")
+        elif not is_ready:
+            continue
         elif data := os.read(reading, 2 * PIECE_BYTES_MAX):
             collector.feed(data)
         else:

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 import zmq
 
+from host.live.clock import left_ms
 from host.live.control.instances import listening_pid
 from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
 
@@ -25,9 +26,6 @@ REQUEST_NS: Final = 5_000_000_000
 
 RESPONSE_BYTES_MAX: Final = 256 << 20
 """Bounds what a broken peer makes us allocate; above any state a worker hands out."""
-
-POLL_MS_MAX: Final = 2**31 - 1
-"""What `poll` takes; a longer wait, from 25 days on, is several."""
 
 LAST_WORDS_MS: Final = 50
 """What a node said just before its end may still be on its way through ZeroMQ's own thread."""
@@ -90,7 +88,7 @@ class Client:
         poller = zmq.Poller()
         poller.register(self._pidfd, zmq.POLLIN)
         deadline = time.monotonic_ns() + timeout_ns
-        while not (has_ended := bool(poller.poll(_left_ms(deadline)))) and time.monotonic_ns() < deadline:
+        while not (has_ended := bool(poller.poll(left_ms(deadline)))) and time.monotonic_ns() < deadline:
             pass
         return has_ended
 
@@ -114,18 +112,13 @@ class Client:
     def _receive(self, timeout_ns: int | None) -> Response:
         deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         while True:
-            ready = dict(self._poller.poll(None if deadline is None else _left_ms(deadline)))
+            ready = dict(self._poller.poll(None if deadline is None else left_ms(deadline)))
             if self._socket in ready or (ready and self._socket.poll(LAST_WORDS_MS)):
                 return _checked(self._socket.recv_multipart()[-1])
             if ready:
                 raise ControlError("not_running", "the node ended before it answered")
             if deadline is not None and time.monotonic_ns() >= deadline:
                 raise ControlError("timeout", f"no answer within {(timeout_ns or 0) / 1e9:g} s{_why_silent(self.pid)}")
-
-
-def _left_ms(deadline_ns: int) -> int:
-    """Milliseconds until then, for `poll`."""
-    return min(POLL_MS_MAX, max(0, -(-(deadline_ns - time.monotonic_ns()) // 1_000_000)))
 
 
 def _why_silent(pid: int) -> str:

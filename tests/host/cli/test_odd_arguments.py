@@ -19,7 +19,7 @@ from .conftest import Cli, StartNode
 NOT_UTF8 = "caf\udce9"
 """As Python has the argument whose bytes are `caf\\xe9`."""
 
-ODD = ["", "-", "-1", "a#99999999999999999999", "9" * 30, "25d", "292y", "\x1b[2J\n", "größe", NOT_UTF8, "/dev/null"]
+ODD = ["", "-", "-1", "a#99999999999999999999", "9" * 30, "25d", "106000d", "\x1b[2J\n", "größe", NOT_UTF8, "/dev/null"]
 """For every argument and option of every command."""
 
 ODD_FIELDS = [
@@ -39,8 +39,8 @@ ODD_FIELDS = [
 
 ODD_PATHS = [*ODD, "/" + "x" * 5_000, "a\nb", "."]
 
-OWN_WORK = {"bench", "doctor", "version", "up"}
-"""Start processes, or look at the machine; what they take is tried apart."""
+OWN_WORK = {"bench", "doctor", "down", "up", "version"}
+"""Start or stop processes, or look at the machine; what they take is tried apart."""
 
 
 def _commands() -> Iterator[tuple[str, ...]]:
@@ -89,13 +89,18 @@ def node(start_node: StartNode, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMAND_LINES, ids=" ".join)
 def test_an_odd_argument_is_a_sentence_and_a_documented_code(cli: Cli, command: tuple[str, ...]) -> None:
     """False if an argument at fault ended in an internal error, or a code that `--help` does not list."""
-    if command == ("down",):
-        pytest.skip("sends signals; its options are tried with a node of their own")
     for odd in ODD:
         check(cli, *command, odd)
         check(cli, *command, "a", odd)
         for option in _options(command):
             check(cli, *command, "a", f"{option}={odd}")
+
+
+@pytest.mark.parametrize("timeout", ["25d", "106000d"])
+def test_imports_may_take_as_long_as_can_be_written(cli: Cli, project: Path, timeout: str) -> None:
+    """False if a good duration were an internal error."""
+    (project / "a.yaml").write_text("node: a\nengines: {e: {family: 'engines.benchmark.oneway:SINK'}}\n")
+    assert cli("validate", "a.yaml", "--timeout", timeout).err == ""
 
 
 @pytest.mark.usefixtures("node")

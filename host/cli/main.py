@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from host.cli.output import diagnose, envelope, take_any_encoding, write
+from host.cli.output import diagnose, envelope, one_line, take_any_encoding, write
 from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
 
@@ -216,7 +216,7 @@ def _run(argv: Sequence[str], begun: Begun | None) -> int:
 def _report(problem: Problem, *, as_json: bool) -> int:
     if problem.text:
         diagnose(problem.text)
-    diagnose(f"enginehost: {problem.message}")
+    diagnose(f"enginehost: {one_line(problem.message)}")
     if as_json and problem.error != "interrupted":
         write(envelope("error", problem.error_items()))
     return problem.exit_code

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from typing import Any, Final
 
 from bench.compare import verdict
 from bench.spread import Ratio
+from host.cli.output import one_line
+from host.cli.table import Column
+from host.cli.table import render_table as table_of
 from host.cli.units import show_bytes, show_count, show_duration
+
+COLUMNS: Final = (
+    Column("SUITE"),
+    Column("PEER"),
+    Column("MEDIAN", number=True),
+    Column("MIN MAX", number=True, drop=1),
+    Column("X ENGINEHOST", number=True),
+    Column("SINGLE TIMES", drop=2),
+    Column("BY EARLIER"),
+)
+
+BUSY_LOAD: Final = 0.5
+"""Processes that want to run, for each core; from there on a figure says as much about them."""
 
 
 def show_value(value: float, unit: str) -> str:
@@ -56,36 +71,35 @@ def more_is_better(item: dict[str, Any]) -> bool:
 
 
 def render_table(items: list[dict[str, Any]], width: int | None) -> str:
-    """A table, one line a suite and peer; the notes of those without figures stand where the figures would."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    with_compared = any("compared" in item for item in items)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("SUITE", "PEER"):
-        table.add_column(title, no_wrap=True)
-    for title in ("MEDIAN", "UNIT", "MIN MAX", "X ENGINEHOST"):
-        table.add_column(title, justify="left" if title == "UNIT" else "right", no_wrap=True)
-    table.add_column("SINGLE TIMES, NOTES")
-    if with_compared:
-        table.add_column("BY EARLIER", no_wrap=True)
-    for index, item in enumerate(items):
-        last = index + 1 == len(items) or items[index + 1]["suite"] != item["suite"]
-        table.add_row(*_row(item, items), *([_show_compared(item)] if with_compared else []), end_section=last)
-    text = io.StringIO()
-    Console(file=text, width=width or 200, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    """A table, one line a suite and peer; below it, a line for each reason why peers of a suite have no figures."""
+    rows = [_row(item, items) for item in items if "median" in item]
+    used = [at for at in range(len(COLUMNS)) if any(row[at] for row in rows)]
+    table = [table_of([COLUMNS[at] for at in used], [[row[at] for at in used] for row in rows], width)] if rows else []
+    return "\n".join([*table, *_not_measured(items), *_busy(items)])
 
 
 def _row(item: dict[str, Any], items: list[dict[str, Any]]) -> list[str]:
-    from rich.markup import escape
-
-    if "median" not in item:
-        return [item["suite"], item["peer"], "-", item["unit"], "", "", escape(item["note"])]
+    counted = f" {item['unit']}" if more_is_better(item) and item["unit"] != "bytes/s" else ""
+    value = show_value(item["median"], item["unit"]) + counted
+    spread = show_spread(item) if item["min"] != item["max"] else ""
     shown = show_times(relative(item, items), item)
-    value = show_value(item["median"], item["unit"])
-    return [item["suite"], item["peer"], value, item["unit"], show_spread(item), shown, show_percentiles(item)]
+    return [item["suite"], item["peer"], value, spread, shown, show_percentiles(item), _show_compared(item)]
+
+
+def _not_measured(items: list[dict[str, Any]]) -> list[str]:
+    peers: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        if "median" not in item:
+            peers.setdefault((item["suite"], item["note"]), []).append(item["peer"])
+    return [one_line(f"{suite}: {', '.join(names)}: {note}") for (suite, note), names in peers.items()]
+
+
+def _busy(items: list[dict[str, Any]]) -> list[str]:
+    """A warning where others had the machine too, by the load when the run began."""
+    run: dict[str, Any] = next((item["run"] for item in items if "run" in item), {})
+    if run.get("load", 0) <= BUSY_LOAD * run.get("cores", 1):
+        return []
+    return [f"the machine was busy (load {run['load']:g} on {run['cores']} cores): figures and ratios are doubtful"]
 
 
 def _show_compared(item: dict[str, Any]) -> str:

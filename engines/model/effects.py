@@ -191,5 +191,16 @@ EFFECTS: Final = (
 Effect: TypeAlias = Become[S] | Sent[M] | Put | Store | Consume | SetTimer | CancelTimer | Spawn | Forget | Note | Stop
 """One effect, in a family with state S that emits M."""
 
-Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
-"""What an action returns in a family with state S that emits M (`Never` for nothing)."""
+_Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
+
+if TYPE_CHECKING:
+    Effects: TypeAlias = _Effects[S, M]
+else:
+
+    class Effects:
+        """What an action returns in a family with state S that emits M (`Never` for nothing)."""
+
+        def __class_getitem__(cls, parts: Any) -> Any:
+            if not isinstance(parts, tuple) or len(parts) != 2:
+                raise TypeError("Effects takes two: the state, and what is emitted (Never for nothing)")
+            return _Effects[parts]

@@ -28,8 +28,8 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
 
     Keys: `name`, `version`, `device`, `config` and `state` (JSON schemas or None), `state_layout` {type, types},
     `boxes` [{number, accepts, lossy, stored_max}] and `emits`, both {tag: [[field, type, has default], …]}, `types`
-    {name: {layout, tag, fields}} for the structs named in types, `enumerations` {name: [value, …]}, `timers`,
-    `rules`, `strategy`, `strict`, `spawns`.
+    {name: {layout, tag, fields}} for the structs named in types, `enumerations` {name: [value, …]} and
+    `members` {name: {member's name: value}} for the enumerations, `timers`, `rules`, `strategy`, `strict`, `spawns`.
     """
     types = Types()
     return {
@@ -51,6 +51,7 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
         "emits": _messages(declared.emits_types, types),
         "types": types.structs(),
         "enumerations": types.enumerations(),
+        "members": types.members(),
         "timers": [timer.name for timer in getattr(declared, "timers", ())],
         "rules": [rule.name for rule in getattr(declared, "rule_list", ())],
         "strategy": getattr(declared, "strategy", ""),
@@ -70,9 +71,11 @@ class Types:
         """A class's name here; its description is made once, and may mention itself."""
         name = self.names.of(kind)
         if name not in self.described:
-            self.described[name] = found = {"layout": "value", "tag": None, "fields": list[Any]()}
+            found: dict[str, Any] = {"layout": "value", "tag": None, "fields": []}
+            self.described[name] = found
             if issubclass(kind, Enum):
                 found["fields"] = [view(member) for member in kind]
+                found["members"] = {name: view(member) for name, member in kind.__members__.items()}
             else:
                 config = kind.__struct_config__
                 found |= {"layout": "place" if config.array_like else "name", "tag": config.tag}
@@ -87,6 +90,10 @@ class Types:
         """The values of enumerations, by name."""
         found = {name: found["fields"] for name, found in self.described.items() if found["layout"] == "value"}
         return dict(sorted(found.items()))
+
+    def members(self) -> dict[str, dict[str, Any]]:
+        """The members of enumerations by their names in the source, by name."""
+        return {name: found["members"] for name, found in sorted(self.described.items()) if "members" in found}
 
 
 def type_text(form: Any, types: Types) -> str:

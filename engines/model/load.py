@@ -31,7 +31,7 @@ from .definition import DefinitionError, Problem, unchecked
 VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
-"""Top-level packages that come with the model."""
+"""Top-level packages that come with the model; no root can have a module or folder of such a name."""
 MODEL: Final = __name__.rpartition(".")[0]
 
 
@@ -221,9 +221,15 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
         except BaseException as error:  # sys.exit in a module is its mistake too, and no way to end a process of ours
             raise _import_error(ref, error) from error
     if not _finder.covers(module.__file__ or ""):
-        outside = f"{module_name} lies outside the code roots, at {module.__file__}; add its folder to roots"
-        raise LoadError(ref, _hidden(module_name) or outside)
+        raise LoadError(ref, _hidden(module_name) or _outside(module_name, module.__file__))
     return module
+
+
+def _outside(name: str, file: str | None) -> str:
+    """That a module is not below a code root; with advice, unless its name is one that no root can have."""
+    first = name.partition(".")[0]
+    advice = "" if first in sys.stdlib_module_names or first in HOSTS else "; add its folder to roots"
+    return f"{name} lies outside the code roots, at {file or 'no file'}{advice}"
 
 
 def _hidden(name: str) -> str:

@@ -6,7 +6,8 @@ How a value is written says how it travels; the node, which knows the message's 
     key=b64:AAEC         bytes in base 64
     body=@page.html      the content of a file, as bytes
     at={"x": 1}  a=[1,2] JSON; also "quoted text"
-    count=7  ok=true     by the field's type
+    count=7  ok=true     by the field's type; an enumeration by value or name
+    x=inf                a float, also nan and -inf, which JSON has in quotes: x="inf"
     after_ns=10s         with a unit where the field's name ends in `_ns` or `_bytes`
     to=text:@home        text as it stands, for values that look like one of the above
 """
@@ -27,7 +28,12 @@ from host.live.control.protocol import Written
 FILE_BYTES_MAX: Final = 64 << 20
 """The largest message a link carries; a larger file could not be sent anyway."""
 
-NAME: Final = re.compile(r"[^\W\d]\w*", re.ASCII)
+NESTED_MAX: Final = 100
+"""Depth of JSON. A message is not deeper, and reading one much deeper would end in a `RecursionError`."""
+
+MAILBOX_DIGITS_MAX: Final = 9
+"""A longer number is no mailbox of any engine."""
+
 HEX: Final = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
 
 
@@ -35,12 +41,16 @@ class FieldError(ValueError):
     """A field is not written as it must be; the text says what was expected."""
 
 
+class NotJson(ValueError):
+    """A text that is no JSON value, or none that can be sent; the text says why."""
+
+
 def parse_target(text: str) -> tuple[str, int]:
     """Engine and mailbox number of `ENGINE[#MAILBOX]`; mailbox 0 when left out. Raises `FieldError`."""
     engine, hash_sign, number = text.partition("#")
     if not engine:
         raise FieldError(f"{text!r} names no engine: write ENGINE or ENGINE#MAILBOX")
-    if hash_sign and not (number.isascii() and number.isdigit()):
+    if hash_sign and not (number.isascii() and number.isdigit() and len(number) <= MAILBOX_DIGITS_MAX):
         raise FieldError(f"{text!r}: a mailbox is a number, as in {engine}#1")
     return engine, int(number or 0)
 
@@ -59,7 +69,7 @@ def parse_fields(arguments: Iterable[str]) -> dict[str, Written]:
 def parse_field(argument: str) -> tuple[str, Written]:
     """Name and value of one `field=value`. Reads the file of `@file`. Raises `FieldError`."""
     name, equals, text = argument.partition("=")
-    if not equals or not NAME.fullmatch(name):
+    if not equals or not name.isidentifier():
         raise FieldError(f"{argument!r} is not field=value")
     return name, parse_value(name, text)
 
@@ -80,9 +90,9 @@ def parse_value(name: str, text: str) -> Written:
 def parse_message(text: bytes) -> tuple[str | None, dict[str, Written]]:
     """A message as a JSON object: its tag when it has a `type`, and its fields. Raises `FieldError`."""
     try:
-        body = msgspec.json.decode(text)
-    except msgspec.MsgspecError as e:
-        raise FieldError(f"standard input is not JSON: {e}") from e
+        body = _decoded(text)
+    except NotJson as e:
+        raise FieldError(f"standard input: {e}") from e
     if not isinstance(body, dict):
         raise FieldError("standard input is not a JSON object of fields")
     tag = body.pop("type", None)
@@ -111,6 +121,33 @@ def _from_file(name: str, path: str) -> bytes:
 
 def _from_json(name: str, text: str) -> Any:
     try:
-        return msgspec.json.decode(text)
+        return _decoded(text)
+    except NotJson as e:
+        raise FieldError(f"{name}: {e} (text that begins like JSON: {name}=text:…)") from e
+
+
+def _decoded(text: str | bytes) -> Any:
+    """The value of a JSON text, in a form that a request carries. Raises `NotJson`."""
+    try:
+        return _carried(msgspec.json.decode(text), NESTED_MAX)
     except (msgspec.MsgspecError, UnicodeEncodeError) as e:
-        raise FieldError(f"{name}: not JSON: {e} (text that begins like JSON: {name}=text:…)") from e
+        raise NotJson(f"not JSON: {e}") from e
+    except RecursionError as e:
+        raise NotJson(f"nested deeper than {NESTED_MAX} levels") from e
+    except OverflowError as e:
+        raise NotJson("not JSON: Number out of range") from e
+
+
+def _carried(value: Any, depth: int) -> Any:
+    """`value` with whole numbers beyond 64 bits as fractions, which is what a field that takes them holds."""
+    if depth == 0:
+        raise RecursionError
+    match value:
+        case int() if not -(2**63) <= value < 2**64:
+            return float(value)
+        case dict():
+            return {key: _carried(item, depth - 1) for key, item in value.items()}
+        case list():
+            return [_carried(item, depth - 1) for item in value]
+        case _:
+            return value

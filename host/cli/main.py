@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, write
+from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, one_line, take_any_encoding, write
 from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
 from host.live.control.protocol import EXIT_CODES
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
     "up": "Start a node; returns (-d) or stays attached once every engine is ready.",
-    "down": "Stop the node; nothing of it is left.",
+    "down": "Stop the node: none of its processes is left.",
     "ps": "List the engines of the running node.",
     "send": "Send a message to an engine, and wait for an answer if asked to.",
     "state": "Look at the state of an engine.",
@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "mailbox": "Show what waits in the mailboxes of an engine.",
     "dead-letters": "List messages that reached nobody, and why.",
     "quarantine": "List, look at, replay or discard messages that were set aside.",
+    "kill": "Kill the process of an engine, as a crash would end it.",
     "restart": "Start an engine again that is degraded or finished.",
     "logs": "Show what engines noted.",
     "events": "Show what happened to engines and processes.",
@@ -56,6 +57,28 @@ ACTS: Final = frozenset(
     {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard"}
 )
 """Commands whose result tells of what they have done by then."""
+
+MEANT: Final = {
+    "check": "validate",
+    "dlq": "dead-letters",
+    "exec": "send",
+    "get": "state get",
+    "inspect": "state get",
+    "list": "ps",
+    "log": "logs",
+    "ls": "ps",
+    "run": "up",
+    "show": "state get",
+    "shutdown": "down",
+    "start": "up",
+    "stats": "ps",
+    "status": "ps",
+    "stop": "down",
+    "tail": "logs -f",
+    "top": "ps --watch",
+    "watch": "ps --watch",
+}
+"""What others call these commands."""
 
 COMPLETE: Final = "_ENGINEHOST_COMPLETE"
 """Set by the shell's completion; then click answers instead of a command."""
@@ -85,7 +108,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             from host.config.suggest import did_you_mean
 
-            guess = did_you_mean(name, COMMANDS)
+            guess = f"did you mean `{MEANT[name]}`?" if name in MEANT else did_you_mean(name, COMMANDS)
             raise click.UsageError(f"no command `{name}`" + (f": {guess}" if guess else ""), ctx)
         return super().resolve_command(ctx, args)
 
@@ -107,6 +130,15 @@ class LazyGroup(click.Group):
         formatter.write("Exit codes:\n" + indent(exit_table(), "  ") + "\n")
 
 
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Run `version` in place of a command."""
+    if wanted and not context.resilient_parsing:
+        command = root.get_command(context, "version")
+        assert command is not None
+        context.invoke(command)
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup,
     name="enginehost",
@@ -114,11 +146,19 @@ class LazyGroup(click.Group):
     no_args_is_help=False,
 )
 @common
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=_show_version,
+    help="The same as the command version.",
+)
 def root() -> None:
     """Run a node of engines described by a YAML file, and talk to it.
 
     A command speaks to the node of --file CONFIG, else to the only running node
-    whose file lies at or below this folder.
+    whose file lies at or below this folder, else in the nearest folder above it,
+    or below the project (.git, pyproject.toml) that this folder belongs to.
     """
 
 
@@ -147,6 +187,7 @@ def main(begun: Begun | None = None) -> NoReturn:
     Leaves without taking the interpreter apart, which takes 13 ms of the 80 of `ps`: commands close what they open.
     """
     gc.set_threshold(GC_THRESHOLD)
+    take_any_encoding()
     if COMPLETE in os.environ:
         root.main(prog_name="enginehost", complete_var=COMPLETE)
     code = run(sys.argv[1:], begun)
@@ -162,6 +203,8 @@ def main(begun: Begun | None = None) -> NoReturn:
 
 def _run(argv: Sequence[str], begun: Begun | None) -> int:
     try:
+        for argument in argv:
+            argument.encode()
         with root.make_context("enginehost", list(argv)) as context:
             context.meta[BEGUN] = begun
             if not argv:
@@ -181,7 +224,7 @@ def _run(argv: Sequence[str], begun: Begun | None) -> int:
 def _report(problem: Problem, *, as_json: bool) -> int:
     if problem.text:
         diagnose(problem.text)
-    diagnose(f"enginehost: {problem.message}")
+    diagnose(f"enginehost: {one_line(problem.message)}")
     if as_json and problem.error != "interrupted":
         try:
             write(envelope("error", problem.error_items()))

@@ -30,7 +30,7 @@ def node_file(argument: str | None) -> str:
         raise click.UsageError("name a node file: CONFIG")
     if os.path.isdir(path):
         raise CliError("not_found", f"{path} is a folder: name the node file in it")
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise CliError("not_found", f"{path}: no such file")
     return path
 

@@ -1,8 +1,14 @@
-"""Results on stdout: the envelope of `--json`, or text for people."""
+"""Results on stdout: the envelope of `--json`, or text for people.
+
+No control character of a user's or an engine's text reaches the terminal: all but tabs and line ends are escaped here.
+Where a text must stay on one line, `one_line` escapes those too.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +23,25 @@ ENVELOPE: Final = 1
 """Version of the envelope. Items gain keys within a version; a key that goes or changes its meaning raises it."""
 
 Items = Sequence[dict[str, Any]]
+
+NEWLINE: Final = ord("\n")
+
+INVISIBLE: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Control characters of ASCII and Latin 1, other ends of a line, and marks that change the direction of text."""
+
+ESCAPES: Final = {c: f"\\x{c:02x}" if c < 0x7F else f"\\u{c:04x}" for c in INVISIBLE} | {
+    ord("\t"): "\\t",
+    ord("\r"): "\\r",
+    NEWLINE: "\\n",
+}
+"""From 0x7f on the form is one that JSON has too: its encoder leaves these characters as they are."""
+
+ESCAPES_OF_LINES: Final = {c: escape for c, escape in ESCAPES.items() if c not in (NEWLINE, ord("\t"))}
+
+PLAIN: Final = str.maketrans({"…": ".", "─": "-", "µ": "u", "⏎": "/"})
+"""What our own marks are where a terminal has no character for them; one for one, so that columns stay."""
+
+PLAIN_ERRORS: Final = "enginehost-plain"
 
 
 class Unwritten(Exception):
@@ -35,7 +60,7 @@ def emit(kind: str, items: Items, render: Callable[[Items], str]) -> None:
 
 
 def envelope(kind: str, items: Iterable[Any]) -> str:
-    """The one line that `--json` prints. Bytes become "0x…", as everywhere in machine output."""
+    """The one line that `--json` prints; `plain` says what becomes of values that JSON does not have."""
     body = {"v": ENVELOPE, "kind": kind, "items": list(items)}
     return msgspec.json.encode(plain(body)).decode()
 
@@ -45,10 +70,29 @@ def write(text: str) -> None:
     if not text:
         return
     try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.write(_lines(text))
         sys.stdout.flush()
     except OSError as error:
         raise Unwritten(error) from error
+
+
+def one_line(text: object) -> str:
+    """A text that stays on its line: line ends and other control characters as `\\n`, `\\x1b`."""
+    return str(text).translate(ESCAPES)
+
+
+def take_any_encoding() -> None:
+    """Let the standard streams escape what their encoding (latin-1, ASCII) has no character for."""
+    codecs.register_error(PLAIN_ERRORS, _plain_mark)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors=PLAIN_ERRORS)  # type: ignore[union-attr]
+
+
+def clear() -> None:
+    """Begin at the top of an empty screen, if stdout is one."""
+    if terminal_width() is not None:
+        sys.stdout.write("\x1b[H\x1b[J")
 
 
 def terminal_width() -> int | None:
@@ -62,7 +106,7 @@ def terminal_width() -> int | None:
 def diagnose(text: str) -> None:
     """Print a line for the person on stderr, which `--json` leaves alone. Where stderr takes none, nobody reads it."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.write(_lines(text))
         sys.stderr.flush()
 
 
@@ -74,13 +118,32 @@ def abandon_stdout() -> None:
 
 
 def plain(value: Any) -> Any:
-    """`value` with bytes as "0x…" text, for JSON and for people."""
+    """`value` for JSON: bytes as "0x…", floats without a number there as "nan", "inf", "-inf".
+
+    Names of files that are not UTF-8 have escapes.
+    """
     match value:
         case bytes():
             return "0x" + value.hex()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case str() if not value.isascii():
+            return value.encode(errors="backslashreplace").decode()
         case dict():
             return {k if isinstance(k, str) else str(plain(k)): plain(v) for k, v in value.items()}
         case list() | tuple():
             return [plain(v) for v in value]
         case _:
             return value
+
+
+def _lines(text: str) -> str:
+    return (text if text.endswith("\n") else text + "\n").translate(ESCAPES_OF_LINES)
+
+
+def _plain_mark(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: our marks by their stand-ins, everything else by its escape."""
+    if isinstance(error, UnicodeEncodeError):
+        found = error.object[error.start : error.end].translate(PLAIN)
+        return found.encode("ascii", "backslashreplace").decode(), error.end
+    raise error

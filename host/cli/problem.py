@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import click
@@ -72,6 +73,8 @@ def find_problem(error: BaseException) -> Problem:
             return Problem("failed", error.format_message())
         case KeyboardInterrupt() | click.Abort():
             return Problem("interrupted", "interrupted")
+        case UnicodeEncodeError() if "surrogates" in error.reason:
+            return Problem("usage", f"{_raw(error.object)} is not UTF-8: names and texts must be")
         case OSError():
             return Problem("failed", _os_error(error))
         case _:
@@ -90,6 +93,21 @@ def _usage(error: click.UsageError) -> str:
     return f"{error.format_message().rstrip('.')} (see: {path} --help)"
 
 
+def _raw(text: str) -> str:
+    """Text that came as bytes of another encoding: `'caf\\xe9'`."""
+    return repr(os.fsencode(text))[1:]
+
+
 def _os_error(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and not error.filename and _is_folder_gone():
+        return "the current folder is gone: change to another one"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False

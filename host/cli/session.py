@@ -20,37 +20,47 @@ NAMED_MAX = 3
 
 Render = Callable[[Items], str]
 
+PROJECT_MARKS = (".git", "pyproject.toml")
+
 MARGIN_NS = 1_000_000_000
 """The node keeps the time-out itself and says more about it; ours comes this much later."""
 
 
 def select_instance() -> Instance:
-    """The node of `--file`, else the only running one whose node file lies at or below the current folder.
+    """The node of `--file`, else the one that `choose_instance` finds from the current folder.
 
     Raises `CliError`: `not_running` when there is none, `conflict` with a list when there are several.
     """
     config = settings().file
     if config is not None:
         return _instance_of(config)
+    here, project = os.getcwd(), project_of(os.getcwd())
     try:
-        return choose_instance(running_instances(), os.getcwd())
+        return choose_instance(running_instances(), here, project)
     except CliError as error:
         if error.problem.error != "not_running":
             raise
-        return await_reachable(choose_instance(all_instances(), os.getcwd()))
+        return await_reachable(choose_instance(all_instances(), here, project))
 
 
-def choose_instance(instances: Sequence[Instance], folder: str) -> Instance:
-    """The only one of `instances` at or below `folder`. Raises as `select_instance`."""
-    here = os.path.realpath(folder)
-    below = _below(here, instances)
-    if len(below) == 1:
-        return below[0]
-    if below:
-        names = ", ".join(f"{i.node} ({os.path.relpath(i.config, here)})" for i in below)
+def choose_instance(instances: Sequence[Instance], folder: str, project: str | None = None) -> Instance:
+    """The only one of `instances` that is meant in `folder`. Raises as `select_instance`.
+
+    Those at or below the folder; else, going up from it, those directly in the first folder that has any. At the top
+    of the project that the folder belongs to, all below that are meant.
+    """
+    place = here = os.path.realpath(folder)
+    found = _below(here, instances)
+    while not found and place != (above := os.path.dirname(place)):
+        place = above
+        found = _below(place, instances) if place == project else _directly_in(place, instances)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{i.node} ({os.path.relpath(i.config, here)})" for i in found)
         advice = "choose one with -f CONFIG, or down --all"
-        items = tuple({"node": i.node, "config": i.config, "pid": i.pid} for i in below)
-        raise CliError("conflict", f"{len(below)} nodes run here: {names}; {advice}", items)
+        items = tuple({"node": i.node, "config": i.config, "pid": i.pid} for i in found)
+        raise CliError("conflict", f"{len(found)} nodes run here: {names}; {advice}", items)
     raise CliError("not_running", f"no node runs at or below {here}{_elsewhere(instances)}")
 
 
@@ -60,17 +70,31 @@ def instances_below(folder: str) -> list[Instance]:
     return _below(os.path.realpath(folder), instances) or [choose_instance(instances, folder)]
 
 
-def _below(folder: str, instances: Sequence[Instance]) -> list[Instance]:
-    """Those whose node file lies there, or did when they were started, or whose data lies there now."""
-    return [i for i in instances if any(os.path.commonpath([folder, place]) == folder for place in i.places)]
-
-
 def _elsewhere(instances: Sequence[Instance]) -> str:
     if not instances:
         return ""
     names = [f"{i.node} ({i.config}, pid {i.pid})" for i in instances[:NAMED_MAX]]
     more = ["…"] if len(instances) > NAMED_MAX else []
     return f" ({len(instances)} elsewhere: {', '.join([*names, *more])}; name one with -f CONFIG)"
+
+
+def project_of(folder: str) -> str | None:
+    """The nearest folder, from `folder` up, that is marked as the top of a project."""
+    place = os.path.realpath(folder)
+    while not any(os.path.exists(os.path.join(place, mark)) for mark in PROJECT_MARKS):
+        place, before = os.path.dirname(place), place
+        if place == before:
+            return None
+    return place
+
+
+def _below(folder: str, instances: Sequence[Instance]) -> list[Instance]:
+    """Those whose node file lies there, or did when they were started, or whose data lies there now."""
+    return [i for i in instances if any(os.path.commonpath([folder, place]) == folder for place in i.places)]
+
+
+def _directly_in(folder: str, instances: Sequence[Instance]) -> list[Instance]:
+    return [i for i in instances if any(os.path.dirname(place) == folder for place in i.places)]
 
 
 def ask(op: str, args: dict[str, Any] | None = None, *, timeout_ns: int = REQUEST_NS) -> Response:

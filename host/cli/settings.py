@@ -45,7 +45,7 @@ def settings() -> Settings:
 
 def _options(command: F, *file: str) -> F:
     offered = [
-        (file, "The node file; else the running node at or below this folder.", False),
+        (file, "The node file; else the running node of this folder.", False),
         (("--json",), 'Print {"v":1,"kind":…,"items":[…]} with machine units.', True),
         (("--debug",), "Show the traceback of an error.", True),
     ]

@@ -8,37 +8,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from host.cli.output import one_line
+
 GAP: Final = "  "
 
-SHRUNK_MIN: Final = 16
-"""Characters a cell keeps however narrow the terminal is; below that lines wrap."""
+SHRUNK_MIN: Final = 20
+"""Characters a cell keeps however narrow the terminal is: `…timestamping:SERVER`. Below that lines wrap."""
 
 
 class Column(NamedTuple):
-    """A heading; whether its cells are numbers, which stand at the right; whether they may lose their beginning."""
+    """A heading, and how its cells stand.
+
+    Args:
+        number: at the right.
+        shrinks: a cell may lose its beginning where lines are too long, down to `SHRUNK_MIN` characters.
+        drop: where lines are too long, columns with a `drop` are left out, the largest first. 0: never.
+    """
 
     title: str
     number: bool = False
     shrinks: bool = False
+    drop: int = 0
 
 
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
     """One line a row below the headings; no line ends in blanks.
 
-    Lines longer than `width` are avoided by cutting cells that may shrink; what is cut is marked.
+    Lines longer than `width` are avoided by leaving out columns that may go, which a last line names, and by cutting
+    cells that may shrink; what is cut is marked. Control characters are escaped.
     """
-    cells = [[c.title for c in columns], *rows]
+    cells = [[c.title for c in columns], *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    if width is not None:
-        widths = _fitted(columns, widths, width)
-    return "\n".join(_line(row, columns, widths) for row in cells)
+    if width is None:
+        return "\n".join(_line(row, columns, widths) for row in cells)
+    kept = _kept(columns, widths, width)
+    shown = [columns[i] for i in kept]
+    fitted = _fitted(shown, [widths[i] for i in kept], width)
+    lines = [_line([row[i] for i in kept], shown, fitted) for row in cells]
+    left_out = [column.title for column in columns if column not in shown]
+    return "\n".join([*lines, *([f"left out in {width} columns: {', '.join(left_out)}"] if left_out else [])])
 
 
 def render_tree(value: Any, indent: str = "") -> str:
     """A nested value as indented `key: value` lines, close to how the node file would write it."""
     match value:
         case dict() if value:
-            return "\n".join(_branch(f"{indent}{k}:", v, indent) for k, v in value.items())
+            return "\n".join(_branch(f"{indent}{one_line(k)}:", v, indent) for k, v in value.items())
         case list() | tuple() if _nested(value):
             return "\n".join(_branch(f"{indent}-", v, indent) for v in value)
         case _:
@@ -46,7 +61,8 @@ def render_tree(value: Any, indent: str = "") -> str:
 
 
 def leaf(value: Any) -> str:
-    """A value on one line: text bare, bytes as 0x…, collections in brackets."""
+    """A value on one line: text without quotes and with its control characters escaped, bytes as 0x…, collections in
+    brackets."""
     match value:
         case None:
             return "null"
@@ -55,11 +71,24 @@ def leaf(value: Any) -> str:
         case bytes():
             return "0x" + value.hex()
         case dict():
-            return "{" + ", ".join(f"{k}: {leaf(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{one_line(k)}: {leaf(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
             return "[" + ", ".join(leaf(v) for v in value) + "]"
         case _:
-            return str(value)
+            return one_line(value)
+
+
+def _kept(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
+    """Indexes of the columns that stay, so that lines fit with all cells cut as far as they may be."""
+    kept = list(range(len(columns)))
+
+    def least() -> int:
+        cut = (min(widths[i], SHRUNK_MIN) if columns[i].shrinks else widths[i] for i in kept)
+        return sum(cut) + len(GAP) * (len(kept) - 1)
+
+    while least() > width and (worst := max(kept, key=lambda i: columns[i].drop)) and columns[worst].drop:
+        kept.remove(worst)
+    return kept
 
 
 def _fitted(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:

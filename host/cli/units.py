@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import click
 
 NS: Final = {"us": 10**3, "ms": 10**6, "s": 10**9}
+NAMES_SHOWN_MAX: Final = 10
+
 MINUTE_NS: Final = 60 * 10**9
+
+COUNT_MAX: Final = 2**63 - 1
+"""What MessagePack and `islice` take."""
+
+
+class Count(click.IntRange):
+    """Type of a click option that counts turns or entries, from `least` on."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__(least, COUNT_MAX)
+
+    def _describe_range(self) -> str:
+        return f"x>={self.min}"
 
 
 def show_duration(ns: int) -> str:
@@ -50,6 +66,11 @@ def show_bytes(n: int) -> str:
         if scaled < 1024:
             return f"{_digits(scaled)} {unit}"
     return f"{_digits(scaled / 1024)} TiB"
+
+
+def show_names(names: Sequence[object]) -> str:
+    """Names, or how many there are when they would fill more than a line or two."""
+    return ", ".join(map(str, names)) if len(names) <= NAMES_SHOWN_MAX else f"{show_count(len(names))} engines"
 
 
 def show_time(ns: int) -> str:

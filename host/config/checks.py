@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import msgspec
+
 from host.node.placement import NoSlot, lay_out
 
 from .finding import Finding, Path
@@ -31,6 +33,7 @@ def check_meaning(node: NodeEntry, names: Iterable[str], folder: str, cores: fro
             yield from _check_core(("engines", name, "placement"), engine.placement, cores)
     yield from _check_core(("placement", "default"), node.placement.default, cores)
     yield from _check_roots(node.roots, folder)
+    yield from _check_home(node.data)
     yield from _check_lane_bytes(node.transport.lane_bytes)
     yield from check_supervision(node, known)
     yield from _check_numbers(node)
@@ -87,10 +90,21 @@ def _check_core(path: Path, placement: str, cores: frozenset[int]) -> Iterator[F
 
 def _check_roots(roots: tuple[str, ...], folder: str) -> Iterator[Finding]:
     for at, root in enumerate(roots):
-        path = os.path.join(folder, root)
+        path = resolved(folder, root)
         if not os.path.isdir(path):
             what = "not a folder" if os.path.exists(path) else "no such folder"
             yield Finding(("roots", at), f"{what}: {os.path.normpath(path)}", "roots are relative to this file")
+
+
+def _check_home(data: str | msgspec.UnsetType) -> Iterator[Finding]:
+    if data and os.path.expanduser(data).startswith("~"):
+        user = data.partition("/")[0]
+        yield Finding(("data",), f"nobody's home folder: {user}", f"a folder of that name is written `./{user}`")
+
+
+def resolved(folder: str, path: str) -> str:
+    """The path of a file that is written in a node file in `folder`; `~` is the home folder."""
+    return os.path.join(folder, os.path.expanduser(path))
 
 
 def _check_lane_bytes(size: int) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from engines.model.blob import Blob
 
 from .finding import describe
-from .scalars import spelling
+from .scalars import NOT_FINITE, spelling
 from .units import parse_quantity
 
 
@@ -58,6 +58,9 @@ def _read_integer(value: Any, unit: str) -> int:
 
 
 def _read_number(value: Any, _unit: str) -> float:
+    """Also `nan`, `inf` and `-inf`."""
+    if isinstance(value, str) and value in NOT_FINITE:
+        return NOT_FINITE[value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise _wrong(float, value)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from typing import Any
 
 import msgspec
 
-from .checks import check_meaning, check_slots
+from .checks import check_meaning, check_slots, resolved
 from .finding import Finding, Path
 from .problems import ConfigErrors, Place, Problem
 from .schema import EngineEntry, MailboxEntry, NodeEntry
@@ -25,6 +26,8 @@ from .spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, Tra
 from .supervised import child_of, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
+
+NOT_A_FILE = "not a regular file: a node is known by the path of its file, and commands read it again"
 
 _FAMILY_KEYS = ("config", "state")
 """Below these keys of an engine, fields belong to the family; their units are read with its types."""
@@ -65,6 +68,9 @@ def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None
     """
     name = os.fspath(path)
     try:
+        mode = os.stat(name).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise ConfigErrors([Problem(name, 1, 1, NOT_A_FILE)])
         with open(name, "rb") as source:
             data = source.read()
     except OSError as error:
@@ -168,8 +174,8 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         ),
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
         journal=JournalSpec(entry.journal.retain_bytes, entry.journal.retain_ns, entry.journal.unacked_bytes),
-        roots=tuple(os.path.realpath(os.path.join(folder, root)) for root in entry.roots),
-        data=os.path.normpath(os.path.join(folder, data)),
+        roots=tuple(os.path.realpath(resolved(folder, root)) for root in entry.roots),
+        data=os.path.normpath(resolved(folder, data)),
     )
     return msgspec.structs.replace(spec, digest=digest(spec))
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 """What MessagePack carries."""
+
+NOT_FINITE: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""Floats that JSON has no number for, by the texts that stand for them there and wherever people write them."""
 
 Plain = str | int | float | bool | None
 
@@ -46,6 +49,19 @@ def read_plain(text: str) -> Plain:
     if _FRACTION.fullmatch(text):
         return _read_fraction(text)
     return text
+
+
+def for_json(value: Any) -> Any:
+    """`value`, made of what JSON has, with the floats of `NOT_FINITE` as their texts."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {key: for_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [for_json(item) for item in value]
+        case _:
+            return value
 
 
 def spelling(text: str, wanted: str) -> str:

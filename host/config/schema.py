@@ -37,7 +37,7 @@ _JOURNAL: Final = JournalSpec()
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
-_MODULE: Final = "[A-Za-z_][A-Za-z0-9_]*"
+_MODULE: Final = r"[^\W\d]\w*"
 _END: Final = r"$(?!\n)"
 """The end of the text; alone, `$` also matches before a last line end."""
 

@@ -10,6 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from time import CLOCK_BOOTTIME, clock_gettime_ns
+from typing import Final
+
+POLL_MS_MAX: Final = 2**31 - 1
+"""What `poll` takes; a longer wait, from 25 days on, is several."""
+
+
+def left_ms(until_ns: int) -> int:
+    """Milliseconds until then on the monotonic clock, for `poll`: rounded up, and at most what it takes."""
+    return min(POLL_MS_MAX, max(0, -(-(until_ns - time.monotonic_ns()) // 1_000_000)))
 
 
 def offset_now() -> int:

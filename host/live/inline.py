@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import Device
+from host.config.scalars import for_json
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.clock import engine_clock, offset_now
 from host.live.worker.chance import uniform
@@ -187,4 +188,4 @@ def _can_read(loop: asyncio.AbstractEventLoop, inline: InlineRun) -> bool:
 
 
 def _print(item: dict[str, Any], stream: Any = None) -> None:
-    print(_encode(item).decode(), file=stream or sys.stdout, flush=True)
+    print(_encode(for_json(item)).decode(), file=stream or sys.stdout, flush=True)

@@ -23,6 +23,7 @@ import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
+from host.live.clock import left_ms
 from host.live.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
@@ -215,9 +216,11 @@ def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) 
     ready = select.poll()
     ready.register(reading, select.POLLIN)
     while not collector.done:
-        left_ms = (end_ns - time.monotonic_ns()) // 1_000_000
-        if left_ms <= 0 or not ready.poll(left_ms):
+        is_ready = ready.poll(left_ms(end_ns))
+        if time.monotonic_ns() >= end_ns:
             collector.give_up(f"took longer than {deadline_ns / 1e9:g} s to import")
+        elif not is_ready:
+            continue
         elif data := os.read(reading, 2 * PIECE_BYTES_MAX):
             collector.feed(data)
         else:
@@ -274,5 +277,20 @@ def _locate(file: NodeFile, inspection: Inspection) -> list[Problem]:
     first = {e.family: entry_name(e.name) for e in reversed(file.spec.engines)}
     for ref, report in inspection.families.items():
         path = ("engines", first[ref], "family")
-        found += [file.problem(path, f"`{ref}` cannot be used: {problem}") for problem in report.problems]
+        suggestion = _missing_root(file.spec, ref)
+        found += [file.problem(path, f"`{ref}` cannot be used: {problem}", suggestion) for problem in report.problems]
     return found
+
+
+def _missing_root(spec: NodeSpec, ref: str) -> str:
+    """What to add where a family's module is in no root, but lies beside the node file."""
+    from engines.model.load import HOSTS
+
+    folder, first = os.path.dirname(spec.path), ref.partition(":")[0].partition(".")[0]
+
+    def is_in(root: str) -> bool:
+        return os.path.exists(os.path.join(root, first)) or os.path.exists(os.path.join(root, first + ".py"))
+
+    if first in HOSTS or any(map(is_in, spec.roots)) or not is_in(folder):
+        return ""
+    return "add `.` to `roots`" if spec.roots else "add `roots: [.]`"

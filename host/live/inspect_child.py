@@ -34,6 +34,9 @@ from host.live.inspect_records import (
 PROBLEMS_MAX: Final = 100
 """Problems of one family that are passed on."""
 
+ALARM_S_MAX: Final = 1e9
+"""Thirty years; much more does not fit the kernel's time."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -114,7 +117,7 @@ def _isolate(deadline_ns: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     if deadline_ns:
-        signal.setitimer(signal.ITIMER_REAL, deadline_ns / 1e9)
+        signal.setitimer(signal.ITIMER_REAL, min(deadline_ns / 1e9, ALARM_S_MAX))
 
 
 def _silence() -> None:

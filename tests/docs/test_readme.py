@@ -94,7 +94,7 @@ def test_the_attestation_verifies(folder: Folder) -> None:
 def test_a_killed_server_comes_back_and_says_so(folder: Folder) -> None:
     """If false, `events` is silent about a crash, or the engine does not answer any more."""
     folder.shell("enginehost up configs/timestamping.yaml -d")
-    kill = next(block for block in fenced("shell", "Ten minutes") if block.startswith("kill"))
+    kill = next(block for block in fenced("shell", "Ten minutes") if block.startswith("enginehost kill"))
     folder.shell(kill)
     answer = folder.items("enginehost send server TimeStampRequest hash=0x01 --wait TimeStampedHash")
     assert answer[0]["hash"] == "0x01"

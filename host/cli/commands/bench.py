@@ -40,12 +40,12 @@ def command(
     """
     if bool(suites) + everything + (kept is not None) != 1:
         raise click.UsageError(f"name suites, or --all, or --from FILE; suites: {', '.join(_bench('suites').NAMES)}")
-    gates = _bench("gate").load_gates(gate) if gate else []
-    earlier = _bench("stored").load_run(compare) if compare else None
-    items = _bench("stored").load_run(kept) if kept else _measured(suites, quick, rounds)
+    gates = _bench("gate").load_gates(gate) if gate is not None else []
+    earlier = _bench("stored").load_run(compare) if compare is not None else None
+    items = _bench("stored").load_run(kept) if kept is not None else _measured(suites, quick, rounds)
     if earlier is not None:
         items = _bench("compare").compared(items, earlier)
-    if html:
+    if html is not None:
         _bench("report").write_report(html, items)
     emit("bench", items, render_results)
     _finish(items, _bench("gate").judge(gates, items) if gates else [])

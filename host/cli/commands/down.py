@@ -1,4 +1,4 @@
-"""`enginehost down`: the end of a node, or of all."""
+"""`enginehost down`: the end of a node, or of all; data folders stay."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ EXIT_NS = 5_000_000_000
 @click.option("--all", "every", is_flag=True, help="Every node at or below this folder.")
 @common
 def command(drain: int, kill: bool, every: bool) -> None:
-    """Stop the node: engines handle what waits, for at most --drain, then everything ends and is cleaned up."""
+    """Stop the node: engines handle what waits, for at most --drain, then every process of it ends.
+
+    What it kept stays in its data folder: events, notes, and the logs of engines that are journaled.
+    """
     if not every:
         emit("down", [_end(select_instance(), drain, kill)], render_down)
         return

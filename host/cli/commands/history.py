@@ -8,18 +8,18 @@ from itertools import islice
 import click
 
 from host.cli.journals import named_logs, told
-from host.cli.output import Items, emit
+from host.cli.output import Items, emit, one_line
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import leaf
-from host.cli.units import show_time
+from host.cli.units import Count, show_time
 
 
 @click.command("history")
 @click.argument("engine")
 @click.argument("journal", required=False, type=click.Path())
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="The newest so many.")
-@click.option("--from", "first", type=click.IntRange(1), metavar="N", help="From turn N on, the oldest first.")
+@click.option("--limit", type=Count(0), default=100, show_default=True, help="The newest so many.")
+@click.option("--from", "first", type=Count(1), metavar="N", help="From turn N on, the oldest first.")
 @common
 def command(engine: str, journal: str | None, limit: int, first: int | None) -> None:
     """Show the transitions of ENGINE that JOURNAL (a node's data folder) keeps: when, over what, with what outcome.
@@ -42,7 +42,7 @@ def command(engine: str, journal: str | None, limit: int, first: int | None) -> 
 
 def render_turns(items: Items) -> str:
     """A line a turn."""
-    return "\n".join(_line(item) for item in items)
+    return "\n".join(one_line(_line(item)) for item in items)
 
 
 def _line(item: dict[str, object]) -> str:

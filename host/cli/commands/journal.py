@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from host.cli.journals import data_folder, locked, named_logs, told
-from host.cli.output import Items, emit, envelope, write
+from host.cli.output import Items, emit, envelope, one_line, write
 from host.cli.problem import CliError
 from host.cli.settings import common, settings
+from host.cli.subcommands import SubcommandGroup
 from host.cli.table import Column, leaf, render_table
 from host.cli.units import show_time
 
 COLUMNS = (Column("LOG"), Column("BATCHES", number=True), Column("RECORDS", number=True), Column("FOUND"))
 
 
-@click.group("journal", no_args_is_help=False)
+@click.group("journal", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
     """Look at the files of a journal, move them, and go on when they are damaged.
 
@@ -47,7 +48,7 @@ def dump(journal: str | None, engine: str | None) -> None:
     with told():
         for item in operations.dump(named_logs(journal)):
             if engine is None or item["engine"] == engine:
-                write(envelope("record", [item]) if settings().json else _line(item))
+                write(envelope("record", [item]) if settings().json else one_line(_line(item)))
 
 
 @command.command("repair")

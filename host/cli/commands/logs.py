@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import Items, one_line
 from host.cli.session import show_stream
 from host.cli.settings import common_following
 from host.cli.table import leaf
@@ -26,7 +26,7 @@ def command(engine: str | None, follow: bool, limit: int) -> None:
 
 def render_lines(items: Items) -> str:
     """Time, engine, text, fields; one line a note."""
-    return "\n".join(_line(i) for i in items)
+    return "\n".join(one_line(_line(i)) for i in items)
 
 
 def _line(item: dict[str, object]) -> str:

@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import click
 
-from host.cli.output import Items, terminal_width
-from host.cli.session import ask, show
+from host.cli.output import Items, clear, one_line, terminal_width
+from host.cli.session import select_instance, show
 from host.cli.settings import common
 from host.cli.table import Column, render_table
 from host.cli.units import show_bytes, show_count, show_rate
+from host.live.control.client import Client
 
 COLUMNS = (
     Column("ENGINE"),
     Column("FAMILY", shrinks=True),
     Column("STATE"),
     Column("PID", number=True),
-    Column("PLACEMENT"),
+    Column("PLACEMENT", drop=3),
     Column("MAIL", number=True),
     Column("IN/S", number=True),
-    Column("OUT/S", number=True),
+    Column("OUT/S", number=True, drop=1),
     Column("HANDLED", number=True),
     Column("RESTARTS", number=True),
-    Column("MEMORY", number=True),
-    Column("VERSION"),
+    Column("MEMORY", number=True, drop=2),
+    Column("VERSION", drop=4),
 )
 
 VERSION_SHOWN = 8
 """Digits of the version digest; enough to see that it changed."""
 
 
+WATCH_NS = 1_000_000_000
+"""Between two looks of `--watch`."""
+
+
 @click.command("ps")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C or the node's end.")
 @common
-def command() -> None:
+def command(watch: bool) -> None:
     """List the engines of the running node: process, mail that waits, rates, restarts, code version.
+
+    A terminal that is too narrow for all columns gets the more important ones.
 
     Under the table: why an engine failed, which one waits for an answer, and notes where links are not native
     or receivers sleep at once.
     """
-    show(ask("ps"), render_engines)
+    with Client(select_instance().control) as client:
+        show(client.request("ps"), render_engines)
+        while watch and not client.wait_ended(WATCH_NS):
+            response = client.request("ps")
+            clear()
+            show(response, render_engines)
 
 
 def render_engines(items: Items) -> str:
@@ -71,7 +84,9 @@ def _number(item: dict[str, object], key: str) -> float:
 
 def _faults(items: Items) -> list[str]:
     return [
-        f"{i['engine']}: {str(i['fault']).strip().splitlines()[0]}" for i in items if str(i.get("fault", "")).strip()
+        f"{i['engine']}: {one_line(str(i['fault']).strip().splitlines()[0])}"
+        for i in items
+        if str(i.get("fault", "")).strip()
     ]
 
 

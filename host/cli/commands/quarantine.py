@@ -8,8 +8,9 @@ from host.cli.engines import complete_engine
 from host.cli.output import Items
 from host.cli.session import ask, show
 from host.cli.settings import common
+from host.cli.subcommands import SubcommandGroup
 from host.cli.table import Column, leaf, render_table, render_tree
-from host.cli.units import show_time
+from host.cli.units import Count, show_time
 
 COLUMNS = (
     Column("ID", number=True),
@@ -22,7 +23,7 @@ COLUMNS = (
 )
 
 
-@click.group("quarantine", no_args_is_help=False)
+@click.group("quarantine", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
     """List, look at, replay or discard messages that were set aside because their engine fails on them."""
 
@@ -36,7 +37,7 @@ def ls(engine: str | None) -> None:
 
 
 @command.command("show")
-@click.argument("entry", type=click.IntRange(1))
+@click.argument("entry", type=Count(1))
 @common
 def show_entry(entry: int) -> None:
     """Show ENTRY: the message, the traceback, digests of the state it met and of the code that ran."""
@@ -44,7 +45,7 @@ def show_entry(entry: int) -> None:
 
 
 @command.command("replay")
-@click.argument("entry", type=click.IntRange(1))
+@click.argument("entry", type=Count(1))
 @common
 def replay(entry: int) -> None:
     """Send the message of ENTRY to its engine once more, say after a reload; a parked engine goes on."""
@@ -52,7 +53,7 @@ def replay(entry: int) -> None:
 
 
 @command.command("discard")
-@click.argument("entry", type=click.IntRange(1))
+@click.argument("entry", type=Count(1))
 @common
 def discard(entry: int) -> None:
     """Forget ENTRY; a parked engine goes on."""

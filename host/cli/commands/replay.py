@@ -10,13 +10,13 @@ from host.cli.journals import log_with, named_logs, told
 from host.cli.output import Items, emit
 from host.cli.settings import common
 from host.cli.table import other_code_note, render_tree
-from host.cli.units import show_time
+from host.cli.units import Count, show_time
 
 
 @click.command("replay")
 @click.argument("journal", required=False, type=click.Path())
 @click.option("--engine", help="Only this engine.")
-@click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after turn N of the engine.")
+@click.option("--until", type=Count(0), metavar="N", help="Stop after turn N of the engine.")
 @click.option("--verify", is_flag=True, help="From as early as possible; compare every snapshot and digest.")
 @common
 def command(journal: str | None, engine: str | None, until: int | None, verify: bool) -> None:

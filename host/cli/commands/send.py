@@ -9,11 +9,12 @@ import click
 from host.cli.engines import complete_engine
 from host.cli.fields import FieldError, parse_fields, parse_message, parse_target
 from host.cli.output import Items
+from host.cli.problem import CliError
 from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
 from host.cli.table import render_tree
 from host.cli.units import duration
-from host.live.control.protocol import Written
+from host.live.control.protocol import ControlError, Written
 
 TIMEOUT_NS = 10_000_000_000
 """How long an answer may take unless told; an engine that answers at all does so within milliseconds."""
@@ -34,7 +35,12 @@ class SendCommand(click.Command):
 @click.argument("target", metavar="ENGINE[#MAILBOX]", shell_complete=complete_engine)
 @click.argument("tag", metavar="TAG", required=False)
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--wait", metavar="TAG", help="Wait for an answer of this type and print it.")
+@click.option(
+    "--wait",
+    metavar="TAG",
+    multiple=True,
+    help="Wait for an answer of this type and print it; again, or A|B, for more.",
+)
 @click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the wait (10s).")
 @click.option(
     "--id",
@@ -48,7 +54,7 @@ def command(
     target: str,
     tag: str | None,
     fields: tuple[str, ...],
-    wait: str | None,
+    wait: tuple[str, ...],
     timeout: int,
     message_id: str | None,
     stdin: bool,
@@ -60,11 +66,13 @@ def command(
     key=b64:AAEC        bytes in base 64
     body=@page.html     the content of a file, as bytes
     at={"x":1} a=[1,2]  JSON, also "quoted text"
-    count=7 ok=true     by the type of the field
+    count=7 ok=true     by the type of the field; an enumeration by value or name
+    x=inf x=nan         floats; in JSON, sent and shown, they are "inf", "-inf", "nan"
     after_ns=10s        with a unit where the name of the field ends in one
     to=text:@home       text as it stands
 
-    A reference that is left out is this command itself, so an answer sent to it comes back with --wait.
+    A reference that is left out is this command itself, so an answer sent to it comes back with --wait. An answer of
+    another type than those waited for is shown, with exit code 1.
 
     `--json -` reads the fields from standard input as one JSON object; its "type" can stand for TAG.
     """
@@ -74,8 +82,17 @@ def command(
     except FieldError as e:
         raise click.UsageError(str(e)) from e
     args = {"engine": engine, "mailbox": mailbox, "tag": found, "fields": message, "id": message_id}
-    args |= {"wait": wait, "timeout_ns": timeout}
-    show(ask("send", args, timeout_ns=timeout + MARGIN_NS), render_answer)
+    args |= {"wait": "|".join(wait) or None, "timeout_ns": timeout}
+    try:
+        response = ask("send", args, timeout_ns=timeout + MARGIN_NS)
+    except ControlError as e:
+        raise CliError(e.error, e.message, tuple(e.items), _other_answer(e.items)) from e
+    show(response, render_answer)
+
+
+def _other_answer(items: Items) -> str:
+    """An answer that came instead of the one waited for; nothing for other errors."""
+    return "\n".join(_answer(i["answer"]) for i in items if "answer" in i)
 
 
 def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[str, dict[str, Written]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items, emit
+from host.cli.output import Items, emit, one_line
 from host.cli.session import ask, show
 from host.cli.settings import common
+from host.cli.subcommands import SubcommandGroup
 from host.cli.table import other_code_note, render_tree
-from host.cli.units import show_time
+from host.cli.units import Count, show_time
 
 
-@click.group("state", no_args_is_help=False)
+@click.group("state", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
     """Look at the state of an engine."""
 
@@ -28,8 +29,8 @@ def get(engine: str) -> None:
 @command.command("diff")
 @click.argument("engine")
 @click.argument("journal", required=False, type=click.Path())
-@click.option("--from", "first", type=click.IntRange(0), required=True, metavar="N", help="The turn before.")
-@click.option("--to", "second", type=click.IntRange(0), required=True, metavar="M", help="The turn after.")
+@click.option("--from", "first", type=Count(0), required=True, metavar="N", help="The turn before.")
+@click.option("--to", "second", type=Count(0), required=True, metavar="M", help="The turn after.")
 @common
 def diff(engine: str, journal: str | None, first: int, second: int) -> None:
     """Show what is different in ENGINE after turn M from what it was after turn N, by replay of its journal.
@@ -49,7 +50,7 @@ def diff(engine: str, journal: str | None, first: int, second: int) -> None:
 
 def render_differences(items: Items) -> str:
     """A line a place."""
-    lines = [f"{i['where']}: {i['from']} -> {i['to']}" for i in items]
+    lines = [one_line(f"{i['where']}: {i['from']} -> {i['to']}") for i in items]
     return "\n".join([*lines, *other_code_note(items[0])]) if lines else "nothing is different"
 
 

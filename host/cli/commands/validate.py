@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from host.cli.node_file import check_node_file, node_file
-from host.cli.output import Items, emit
+from host.cli.output import Items, emit, terminal_width
 from host.cli.settings import common
 from host.cli.table import Column, render_table
 from host.cli.units import duration
@@ -16,7 +16,7 @@ from host.cli.units import duration
 TIMEOUT_NS = 20_000_000_000
 """For the imports of all families together, unless told."""
 
-COLUMNS = (Column("ENGINE"), Column("FAMILY"), Column("PLACEMENT"), Column("ACCEPTS"))
+COLUMNS = (Column("ENGINE"), Column("FAMILY", shrinks=True), Column("PLACEMENT"), Column("ACCEPTS"))
 
 
 @click.command("validate")
@@ -54,7 +54,8 @@ def _show_schema(config: str | None) -> None:
 
 def render_valid(items: Items) -> str:
     """The engines, and that all is well."""
-    table = render_table(COLUMNS, [[i["engine"], i["family"], i["placement"], _tags(i["accepts"])] for i in items])
+    rows = [[i["engine"], i["family"], i["placement"], _tags(i["accepts"])] for i in items]
+    table = render_table(COLUMNS, rows, terminal_width())
     return f"{table}\nvalid: {len(items)} engine{'' if len(items) == 1 else 's'}"
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 import zmq
 
+from host.live.clock import left_ms
 from host.live.control.context import make_context, make_socket
 from host.live.control.instances import listening_pid
 from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
@@ -87,7 +88,10 @@ class Client:
             return listening_pid(self.path) is None
         poller = zmq.Poller()
         poller.register(self._pidfd, zmq.POLLIN)
-        return bool(poller.poll(timeout_ns // 1_000_000))
+        deadline = time.monotonic_ns() + timeout_ns
+        while not (has_ended := bool(poller.poll(left_ms(deadline)))) and time.monotonic_ns() < deadline:
+            pass
+        return has_ended
 
     def close(self) -> None:
         """Give back the descriptors. What was not sent yet is dropped."""
@@ -109,14 +113,23 @@ class Client:
     def _receive(self, timeout_ns: int | None) -> Response:
         deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         while True:
-            left_ms = None if deadline is None else max(0, -(-(deadline - time.monotonic_ns()) // 1_000_000))
-            ready = dict(self._poller.poll(left_ms))
+            ready = dict(self._poller.poll(None if deadline is None else left_ms(deadline)))
             if self._socket in ready or (ready and self._socket.poll(LAST_WORDS_MS)):
                 return _checked(self._socket.recv_multipart()[-1])
             if ready:
                 raise ControlError("not_running", "the node ended before it answered")
-            if left_ms is not None and time.monotonic_ns() >= (deadline or 0):
-                raise ControlError("timeout", f"no answer within {(timeout_ns or 0) / 1e9:g} s")
+            if deadline is not None and time.monotonic_ns() >= deadline:
+                raise ControlError("timeout", f"no answer within {(timeout_ns or 0) / 1e9:g} s{_why_silent(self.pid)}")
+
+
+def _why_silent(pid: int) -> str:
+    """What the system knows about a supervisor that does not answer: that it is stopped, or nothing."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        state = file.read().rpartition(b")")[2].split()[0]
+        if state in (b"T", b"t"):
+            by = "stopped" if state == b"T" else "held by a debugger"
+            return f": the supervisor (pid {pid}) is {by}" + ("; kill -CONT lets it go on" if state == b"T" else "")
+    return ""
 
 
 def _open_pidfd(pid: int) -> int | None:

@@ -6,24 +6,32 @@ types as text, and the structs these name. That text is all there is to go by, s
     type   = part { " | " part }
     part   = name [ "[" type { ", " type } "]" ]
 
-A whole number in a field whose name ends in `_ns` or `_bytes` may be written with a unit, as in the node file.
+As in the node file, a whole number in a field whose name ends in `_ns` or `_bytes` may be written with a unit, and an
+enumeration by a member's value or its name.
 
 Whoever reads the message checks it again with the real types; a value let through here becomes a dead letter there.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from host.config.scalars import INTEGER_MAX, INTEGER_MIN, NOT_FINITE
 from host.config.units import UnitError, parse_quantity, unit_suffix
 from host.live.control.protocol import Written
 
+INTEGER_BOUNDS: Final = "the least is -2**63, the most 2**64 - 1"
+
 NESTED_MAX: Final = 32
 """Depth of a type; the ones people write have three or four levels."""
+
+ANY: Final = "*"
+"""As a message that is awaited: whatever comes."""
 
 _TOKEN: Final = re.compile(r"\s*(\.\.\.|[\w.]+|[\[\],|])")
 _WITH_UNIT: Final = re.compile(r"[0-9]+(\.[0-9]+)? ?[^\W\d_]+")
@@ -54,13 +62,15 @@ def encode_message(
     tag: str,
     fields: Mapping[str, Written],
     me: str,
-    wait: str | None = None,
+    awaited: Collection[str] = (),
 ) -> bytes:
     """The bytes of a message for `mailbox`. Raises `FieldProblem`.
 
-    A reference that is left out is `me`; one that may be None only when it takes the message `wait`.
+    A reference that is left out is `me`; one that may be None only when it takes one of the messages `awaited`.
     """
     declared = _declared(interface, mailbox, tag)
+    _check_awaited(interface, tag, [(name, text) for name, text, _ in declared if name not in fields], awaited)
+    types = interface["types"] | _enumerations(interface)
     if unknown := [name for name in fields if name not in {field[0] for field in declared}]:
         known = ", ".join(field[0] for field in declared) or "none"
         raise FieldProblem(f"{tag} has no field {unknown[0]}; its fields: {known}")
@@ -68,8 +78,8 @@ def encode_message(
     for at, (name, text, has_default) in enumerate(declared):
         kind = parse_kind(text)
         if name in fields:
-            values.append(_converted(tag, name, kind, fields[name], interface["types"]))
-        elif kind.name == "Ref" or _may_answer(kind, wait):
+            values.append(_converted(tag, name, kind, fields[name], types))
+        elif kind.name == "Ref" or _messages_taken(kind) & set(awaited):
             values.append(me)
         elif not has_default:
             raise FieldProblem(f"{tag}.{name} ({text}) is missing")
@@ -98,11 +108,26 @@ def parse_kind(text: str) -> Kind:
     return kind
 
 
-def _may_answer(kind: Kind, wait: str | None) -> bool:
-    """Whether a field that may be left out is a reference to which `wait` could be sent."""
-    refs = [part for part in kind.parts if part.name == "Ref"] if kind.name == "|" else []
-    taken = [message for ref in refs for target in ref.parts for message in (target.parts or (target,))]
-    return any(message.name == wait for message in taken)
+def _messages_taken(kind: Kind) -> set[str]:
+    """The messages that could be sent to a field that is a reference, or may be one."""
+    refs = [part for part in (kind.parts if kind.name == "|" else (kind,)) if part.name == "Ref"]
+    return {message.name for ref in refs for target in ref.parts for message in (target.parts or (target,))}
+
+
+def _check_awaited(
+    interface: Mapping[str, Any], tag: str, left_out: list[tuple[str, str]], awaited: Collection[str]
+) -> None:
+    """Raises `Undeclared` for a message that cannot come back to the references `left_out`, as far as types tell.
+
+    They do where all that the references take is among what the engine sends: then these names are messages, and not
+    the name of a type that stands for more.
+    """
+    takes = {name: taken for name, text in left_out if (taken := _messages_taken(parse_kind(text)))}
+    possible = set().union(*takes.values())
+    never = [name for name in awaited if name not in possible and name != ANY]
+    if takes and never and possible <= interface["emits"].keys():
+        shown = "; ".join(f"{tag}.{name} takes {' or '.join(sorted(taken))}" for name, taken in takes.items())
+        raise Undeclared(f"no {never[0]} can come back: {shown}")
 
 
 def _declared(interface: Mapping[str, Any], mailbox: int, tag: str) -> list[tuple[str, str, bool]]:
@@ -145,7 +170,7 @@ def _converted(tag: str, name: str, kind: Kind, written: Written, types: Mapping
             return quantity
         if written.how == "json":
             return _from_json(kind, written.value, types)
-        return _from_text(kind, written)
+        return _from_text(kind, written, types)
     except (ValueError, TypeError, KeyError) as error:
         raise FieldProblem(f"{tag}.{name}: {_misfit(kind, _shown(written), error)}") from error
 
@@ -183,10 +208,10 @@ def _short(value: Any) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _from_text(kind: Kind, written: Written) -> Any:
+def _from_text(kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
     """A value from the argument itself: text, hex or bytes."""
     if kind.name == "|":
-        return _first(kind.parts, lambda part: _from_text(part, written))
+        return _first(kind.parts, lambda part: _from_text(part, written, types))
     if isinstance(written.value, bytes):
         return _from_bytes(kind, written.value)
     text = str(written.value)
@@ -198,15 +223,39 @@ def _from_text(kind: Kind, written: Written) -> Any:
         case "int":
             return _wire_int(int(text, 0))
         case "float":
-            return float(text)
+            return _from_digits(text)
         case "bool":
             return {"true": True, "false": False}[text.lower()]
         case "None":
             return {"null": None}[text]
         case "tuple" | "Map":
             raise Misfit("it is written as JSON")
+        case name if "members" in types.get(name, ()):
+            return _member(types[name]["members"], text)
         case _:
             return text
+
+
+def _from_digits(text: str) -> float:
+    """A float; infinite only if its text says so, and not because its digits are too many."""
+    number = float(text)
+    if math.isinf(number) and not text.lower().lstrip("+-").startswith("inf"):
+        raise Misfit("the most is 1.8e308; infinity is written inf")
+    return number
+
+
+def _enumerations(interface: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {"members": members} for name, members in interface.get("members", {}).items()}
+
+
+def _member(members: Mapping[str, Any], found: Any) -> Any:
+    """A member's value from the value itself, from its digits, or from the member's name in the source."""
+    for value in members.values():
+        if (value == found and type(value) is type(found)) or (isinstance(value, int | float) and str(value) == found):
+            return value
+    if isinstance(found, str) and found in members:
+        return members[found]
+    raise Misfit("its members: " + ", ".join(f"{name} = {value}" for name, value in members.items()))
 
 
 def _from_bytes(kind: Kind, value: bytes) -> Any:
@@ -222,7 +271,9 @@ def _from_bytes(kind: Kind, value: bytes) -> Any:
 def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
     match kind.name:
         case "|":
-            return _first(kind.parts, lambda part: _from_json(part, value, types))
+            is_text = isinstance(value, str) and value in NOT_FINITE and Kind("str") in kind.parts
+            parts = (Kind("str"),) if is_text else kind.parts
+            return _first(parts, lambda part: _from_json(part, value, types))
         case "bytes" | "Blob":
             if not isinstance(value, str) or not value.startswith("0x"):
                 raise Misfit("bytes in JSON are 0x…")
@@ -234,6 +285,8 @@ def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
         case "Map":
             pairs = value.items() if isinstance(value, dict) else value
             return [[_from_json(p, v, types) for p, v in zip(kind.parts, pair, strict=True)] for pair in pairs]
+        case name if "members" in types.get(name, ()):
+            return _member(types[name]["members"], value)
         case name if name in types:
             return _struct_from_json(name, types[name], value, types)
         case _:
@@ -241,6 +294,10 @@ def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
+    if name == "float" and isinstance(value, str) and value in NOT_FINITE:
+        return NOT_FINITE[value]
+    if name == "int" and isinstance(value, float) and not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise Misfit(INTEGER_BOUNDS)
     expected: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool}
     is_right = value is None if name == "None" else isinstance(value, expected.get(name, str))
     if not is_right or (isinstance(value, bool) and name != "bool"):
@@ -252,8 +309,8 @@ def _plain(name: str, value: Any) -> Any:
 
 def _wire_int(value: int) -> int:
     """An integer that MessagePack has a form for."""
-    if not -(2**63) <= value < 2**64:
-        raise Misfit("the least is -2**63, the most 2**64 - 1")
+    if not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise Misfit(INTEGER_BOUNDS)
     return value
 
 
@@ -290,9 +347,12 @@ def _nested(struct: str, field: str, kind: Kind, value: Any, types: Mapping[str,
 
 def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:
     """What the first part makes of it that can. Text comes last: it takes everything."""
+    reasons = []
     for part in sorted(parts, key=lambda part: part.name in ("str", "Ref")):
         try:
             return convert(part)
+        except Misfit as misfit:
+            reasons.append(misfit)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    raise ValueError("no part takes it")
+    raise reasons[0] if len(reasons) == 1 else ValueError("no part takes it")

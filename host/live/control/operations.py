@@ -59,6 +59,7 @@ class Operations:
             "dead_letters": self._dead_letters,
             "reload": self._reload,
             "restart": self._restart,
+            "kill": self._kill,
             "quarantine": self._quarantine,
             "answer": self._answer,
             "down": self._down,
@@ -142,6 +143,18 @@ class Operations:
             )
         restart_degraded(self._node, slot)
         return Response("restart", [{"engine": resident.name}])
+
+    async def _kill(self, args: Args) -> Response:
+        resident = self._resident(args["engine"])
+        process = self._node.slots[resident.slot].process
+        if process is None:
+            raise ControlError("not_ready", f"{resident.name} has no process")
+        pid = process.pid
+        process.kill()
+        if not await process.wait(QUERY_NS):
+            raise ControlError("timeout", f"process {pid} of {resident.name} has not ended yet")
+        others = [one.name for one in self._node.directory if one.slot == resident.slot and one.name != resident.name]
+        return Response("killed", [{"engine": resident.name, "pid": pid, "shared_with": others}])
 
     async def _quarantine(self, args: Args) -> Response:
         node = self._node

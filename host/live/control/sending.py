@@ -1,7 +1,7 @@
 """`send`: a message from outside, checked against the interface, delivered by a session, with what comes of it.
 
-Without `wait` it returns when the message has arrived, or with the dead letter it became. With `wait` it returns the
-first message of that type that comes to the session.
+Without `wait` it returns when the message has arrived, or with the dead letter it became. With `wait`, one type or
+several as `A|B`, it returns the first message that comes to the session; one of another type is an error that shows it.
 
 With an `id` a repetition gets the first one's result and sends nothing, for as long as the node lives. A first one that
 failed is tried again where that is safe: the message was not handled, or its receiver has a journal and so knows, also
@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from host.live.control.fields import FieldProblem, Undeclared, encode_message, message_tag
+from host.live.control.fields import ANY, FieldProblem, Undeclared, encode_message, message_tag
 from host.live.control.protocol import ControlError, Response, Written
 from host.live.control.sessions import Arrived, Session
 from host.live.control.shown import show_message
@@ -31,9 +31,6 @@ IDS_MAX: Final = 10_000
 
 ARRIVAL_NS: Final = 250_000_000
 """How long to ask whether the message arrived; a worker in a long transition answers later, and the message waits."""
-
-ANY: Final = "*"
-"""As the tag to wait for: whatever comes."""
 
 NOT_HANDLED: Final = ("refused", "not_found", "not_ready")
 """Errors that say that the engine did not handle the message."""
@@ -88,8 +85,8 @@ async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> 
         async with asyncio.timeout(args["timeout_ns"] / 1e9):
             return await _exchange(node, session, resident, args)
     except TimeoutError:
-        wait = args.get("wait")
-        what = f"no {wait} came back" if wait else f"{resident.name} takes no messages now"
+        awaited = _awaited(args)
+        what = f"no {' or '.join(awaited)} came back" if awaited else f"{resident.name} takes no messages now"
         raise ControlError("timeout", f"{what} within {args['timeout_ns'] / 1e9:g} s") from None
     finally:
         node.sessions.end(session)
@@ -116,28 +113,31 @@ async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
 
 
 async def _exchange(node: Node, session: Session, resident: Resident, args: dict[str, Any]) -> Response:
-    mailbox, tag, wait = args.get("mailbox", 0), args["tag"], args.get("wait")
-    payload = _encoded(node, session, resident.name, mailbox, tag, _written(args), wait)
+    mailbox, awaited = args.get("mailbox", 0), _awaited(args)
+    payload = _encoded(node, session, args, awaited)
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:
         position = await node.sessions.send(session, resident.slot, resident.name, mailbox, payload)
     except (TooLarge, Closed) as error:
         raise ControlError("refused", f"{resident.name}: {error}") from error
-    if wait is None:
+    if not awaited:
         await node.sessions.await_release(resident.slot, position, ARRIVAL_NS)
         await _await_arrival(node, session, resident)
-        return Response("sent", [{"engine": resident.name, "tag": tag}])
-    return Response("message", [await _await_answer(node, session, wait)])
+        return Response("sent", [{"engine": resident.name, "tag": args["tag"]}])
+    return Response("message", [await _await_answer(node, session, awaited)])
 
 
-def _encoded(
-    node: Node, session: Session, engine: str, mailbox: int, tag: str, written: dict[str, Written], wait: str | None
-) -> bytes:
+def _awaited(args: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(tag for part in (args.get("wait") or "").split("|") if (tag := part.strip()))
+
+
+def _encoded(node: Node, session: Session, args: dict[str, Any], awaited: tuple[str, ...]) -> bytes:
+    engine, mailbox = args["engine"], args.get("mailbox", 0)
     running = node.running.get(engine)
     if running is None:
         raise ControlError("not_ready", f"{engine} is not running: {node.faults.get(engine, 'not ready yet')}")
     try:
-        return encode_message(running.interface, mailbox, tag, written, session.name, wait)
+        return encode_message(running.interface, mailbox, args["tag"], _written(args), session.name, awaited)
     except FieldProblem as problem:
         error = "not_found" if isinstance(problem, Undeclared) else "refused"
         raise ControlError(error, f"{engine}: {problem}") from problem
@@ -155,13 +155,15 @@ async def _await_arrival(node: Node, session: Session, resident: Resident) -> No
             _raise(item)
 
 
-async def _await_answer(node: Node, session: Session, wait: str) -> dict[str, Any]:
-    while True:
-        item = await session.inbox.get()
-        if isinstance(item, Letter):
-            _raise(item)
-        if wait in (ANY, message_tag(item.payload)):
-            return _shown(node, item)
+async def _await_answer(node: Node, session: Session, awaited: tuple[str, ...]) -> dict[str, Any]:
+    item = await session.inbox.get()
+    if isinstance(item, Letter):
+        _raise(item)
+    answer = _shown(node, item)
+    if ANY in awaited or message_tag(item.payload) in awaited:
+        return answer
+    other = f"{item.sender} answered {answer['type']}, not {' or '.join(awaited)}"
+    raise ControlError("failed", other, [{"answer": answer}])
 
 
 def _shown(node: Node, arrived: Arrived) -> dict[str, Any]:

@@ -213,11 +213,9 @@ class PacketDesk:
         self._take_ready(slot, tuple(child.running for child in children if child.running is not None))
 
     def _take_child(self, slot: Slot, child: Born) -> None:
-        spec = child.birth.spec
-        self._node.event("spawned", spec.name, parent=child.birth.parent, family=spec.family)
         made = population.take_spawn(self._node, slot, child)
         if made is not None:
-            task = asyncio.get_running_loop().create_task(self._start_child(made, spec.family))
+            task = asyncio.get_running_loop().create_task(self._start_child(made, child.birth.spec.family))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -201,6 +201,7 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         return None
     if child.placed_here:
         node.directory.enter(Resident(spec, slot.number, parent, child.birth.birth))
+        node.event("spawned", spec.name, parent=parent, family=spec.family)
         return None
     number = place_spawned("process", slot.number, frozenset(node.slots))
     if number is None:
@@ -213,6 +214,7 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         _refuse_spawn(node, spec, parent or "", f"no memory for its slot: {error.strerror}")
         return None
     made.fresh = not child.again
+    node.event("spawned", spec.name, parent=parent, family=spec.family)
     return made
 
 

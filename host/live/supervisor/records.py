@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from host.config.scalars import for_json
+
 FILE_BYTES_MAX: Final = 16 << 20
 """Size at which a file is set aside."""
 
@@ -25,6 +27,12 @@ Item = dict[str, Any]
 Follower = Callable[[list[Item]], None]
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def _line(item: Item) -> bytes:
+    """`null` is what the encoder makes of a float that JSON has no number for, too: only then is the item walked."""
+    text = _encode(item)
+    return (_encode(for_json(item)) if b"null" in text else text) + b"\n"
 
 
 class Record:
@@ -85,7 +93,7 @@ class Record:
             self._fd = -1
 
     def _write(self, items: list[Item]) -> None:
-        body = b"".join(_encode(item) + b"\n" for item in items)
+        body = b"".join(_line(item) for item in items)
         if self._size + len(body) > FILE_BYTES_MAX:
             self._set_aside()
         try:

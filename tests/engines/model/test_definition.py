@@ -174,3 +174,14 @@ def test_a_rule_is_called_unreachable_exactly_when_nothing_runs_it(shapes: Any, 
                 continue
             ran |= set(outcome.labels) if isinstance(outcome, Committed) else set()
     assert called == {rule.name for rule in rules} - ran
+
+
+def test_a_forgotten_parameter_of_effects_is_said_in_plain_words() -> None:
+    """False if the author were shown eight lines of the union behind the name."""
+
+    def act(message: Ask, t: Arrived[Ask, None, Trail]) -> Any:
+        return Trail()
+
+    act.__annotations__["return"] = "Effects[Trail]"
+    (text,) = [text for text in texts("f", accepts=Ask, state=Trail(), rules=[rule(act)]) if "cannot be read" in text]
+    assert text.endswith("Effects takes two: the state, and what is emitted (Never for nothing)")

@@ -187,6 +187,38 @@ def test_a_name_that_is_no_family_of_the_roots_is_refused(root: Root, ref: str, 
         root.load(ref)
 
 
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("queue", "by Python's standard library"),
+        ("host", "by enginehost itself"),
+        ("msgspec", "by a package that enginehost uses"),
+    ],
+)
+def test_a_module_whose_name_is_taken_is_said_to_be_there(root: Root, name: str, owner: str) -> None:
+    """False if whoever wrote `queue.py` were told to make Python's folder a root."""
+    path = root.write(name)
+    root.names.clear()
+    with pytest.raises(LoadError) as caught:
+        root.load(f"{name}:HEARER")
+    assert f"{path} is not looked at, because the name {name} is taken {owner}; rename it" in str(caught.value)
+
+
+def test_an_own_folder_named_engines_is_said_to_be_there(root: Root) -> None:
+    """False if whoever wrote `engines/counter.py` were told that there is no such file."""
+    (root.folder / "engines").mkdir()
+    (root.folder / "engines" / "mine.py").touch()
+    with pytest.raises(LoadError, match=r"engines is not looked at, because the name engines is taken by enginehost"):
+        root.load("engines.mine:X")
+
+
+def test_a_module_of_python_is_not_advised_as_a_root(root: Root) -> None:
+    """False if a node file ended up with Python's folder among its roots."""
+    with pytest.raises(LoadError) as caught:
+        root.load("json:JSONDecoder")
+    assert "add its folder" not in str(caught.value)
+
+
 def test_a_worker_need_not_check_again(root: Root) -> None:
     """If false, each process pays for a check another one made."""
     root.write("lax", after="Family('empty', accepts=Hello).rules()")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from .conftest import FakeNode, StartNode
 
 SOON_NS = 50_000_000
 LATE_NS = 10_000_000_000
+YEARS_NS = 2**63 - 1
 
 MORTAL = """
 import sys, zmq
@@ -66,6 +69,31 @@ def test_silence_ends_at_the_deadline(start_node: StartNode) -> None:
     with Client(control(node)) as client, pytest.raises(ControlError) as caught:
         client.request("ps", timeout_ns=SOON_NS)
     assert caught.value.error == "timeout"
+
+
+def test_a_supervisor_that_is_stopped_is_called_stopped(mortal: str) -> None:
+    """False if a user were left to guess why a node does not answer."""
+    with Client(mortal) as client:
+        os.kill(client.pid, signal.SIGSTOP)
+        os.waitpid(client.pid, os.WUNTRACED)
+        with pytest.raises(ControlError) as caught:
+            client.request("ps", timeout_ns=SOON_NS)
+    assert caught.value.error == "timeout"
+    assert f"the supervisor (pid {client.pid}) is stopped; kill -CONT lets it go on" in caught.value.message
+
+
+def test_a_wait_may_be_longer_than_poll_can_count(start_node: StartNode) -> None:
+    """False if 25 days of waiting for an answer were an internal error."""
+    node = start_node("a.yaml", lambda r: [Response("echo", [r.op])])
+    with Client(control(node)) as client:
+        assert client.request("ps", timeout_ns=YEARS_NS).items == ["ps"]
+
+
+def test_the_end_of_a_node_may_be_waited_for_longer_than_poll_can_count(mortal: str) -> None:
+    """False if `down --drain 25d` stopped the node and then failed."""
+    with Client(mortal) as client:
+        os.kill(client.pid, signal.SIGKILL)
+        assert client.wait_ended(YEARS_NS)
 
 
 def test_the_death_of_the_node_ends_a_wait_at_once(mortal: str) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import pty
+import subprocess
 import sys
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +20,11 @@ from host.cli.commands.events import render_events
 from host.cli.commands.logs import render_lines
 from host.cli.commands.mailbox import render_mailboxes
 from host.cli.commands.ps import render_engines
+from host.cli.commands.state import render_differences
 from host.cli.main import COMMANDS, root
 from host.cli.table import Column, render_table
 from host.cli.units import show_time
+from host.live.control.instances import Instance, instance_folders
 from host.live.control.protocol import Request, Response
 
 from .conftest import Answers, Cli, StartNode, answer_ps, engine_item
@@ -71,8 +79,112 @@ def test_a_table_fits_a_terminal_by_cutting_what_may_be_cut() -> None:
     assert render_table(columns, rows, 30) == "\n".join(
         ["A  FAMILY                    N", "a  …les.timestamping:SERVER  7"]
     )
-    assert render_table(columns, rows, 5).splitlines()[1] == "a  …stamping:SERVER  7"
+    assert render_table(columns, rows, 5).splitlines()[1] == "a  …timestamping:SERVER  7"
     assert render_table(columns, rows, 80) == render_table(columns, rows)
+
+
+@contextlib.contextmanager
+def terminal(columns: int) -> Iterator[None]:
+    """Standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with open(theirs, "w") as stdout, contextlib.redirect_stdout(stdout):
+        yield
+    os.close(ours)
+
+
+def test_ps_fits_80_columns_and_says_what_it_leaves_out() -> None:
+    """False if the first thing a user looks at wrapped in a terminal of usual width, or cut families beyond use."""
+    busy = {"mailbox_depth": 12_345, "in_rate": 1_234_567.0, "handled": 98_765_432}
+    server = engine_item("server", family="engines.examples.timestamping:SERVER", pid=17411, **busy)
+    bob = engine_item("bob", family="engines.examples.timestamping:CLIENT")
+    with terminal(80):
+        lines = render_engines([server, bob]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "timestamping:SERVER" in lines[1]
+    assert lines[0].split()[:4] == ["ENGINE", "FAMILY", "STATE", "PID"]
+    assert lines[3].startswith("left out in 80 columns: ")
+    assert "VERSION" in lines[3]
+
+
+SHORT_LIVED = """
+import sys, msgspec, zmq
+from host.live.control.protocol import Response
+with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+    router.bind("ipc://" + sys.argv[1])
+    print("bound", flush=True)
+    for pid in (17, 18):
+        peer, empty, _ = router.recv_multipart()
+        item = {"engine": "a", "state": "running", "pid": pid}
+        router.send_multipart([peer, empty, msgspec.msgpack.encode(Response("engine", [item]))])
+"""
+"""A node that ends once it was looked at twice."""
+
+
+def test_ps_watches_until_the_node_ends(project: Path, cli: Cli) -> None:
+    """False if `ps --watch` looked once, or did not notice that the node went."""
+    (project / "a.yaml").touch()
+    folder = Path(instance_folders("a.yaml")[0])
+    folder.mkdir(parents=True)
+    (folder / "node.json").write_bytes(msgspec.json.encode(Instance("a", str(project / "a.yaml"), "d", 1, 1)))
+    command = [sys.executable, "-c", SHORT_LIVED, str(folder / "control")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as node:
+        assert node.stdout is not None
+        assert node.stdout.readline() == b"bound\n"
+        result = cli("ps", "--watch")
+        assert node.wait(10) == 0
+    assert result.code == 0
+    assert [line.split()[2] for line in result.out.splitlines() if line.startswith("a ")] == ["17", "18"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "guess"),
+    [
+        (("stop",), "no command `stop`: did you mean `down`?"),
+        (("status",), "no command `status`: did you mean `ps`?"),
+        (("state", "bob"), "no command `state bob`: did you mean `state get bob`?"),
+        (("state", "gte", "bob"), "no command `state gte`: did you mean `state get`?"),
+        (("quarantine", "3"), "no command `quarantine 3`: did you mean `quarantine show 3`?"),
+    ],
+)
+def test_what_others_call_a_command_is_understood(cli: Cli, argv: tuple[str, ...], guess: str) -> None:
+    """False if a user who knows other tools had to read the list."""
+    result = cli(*argv)
+    assert (result.code, guess in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("argv", [("--version",), ("--version", "--json"), ("--json", "--version")])
+def test_version_is_an_option_too(cli: Cli, argv: tuple[str, ...]) -> None:
+    """False if the first thing that is tried on a new program failed."""
+    assert cli(*argv).out == cli(*("version" if a == "--version" else a for a in argv)).out
+
+
+def test_long_lists_of_names_are_counts(start_node: StartNode, cli: Cli) -> None:
+    """False if a reload of 50,000 engines printed 600 kB."""
+    names = [f"e.{n}" for n in range(50_000)]
+    item = {"engine": "a", "from": "1", "to": "2", "shared_with": names, "pid": 7}
+    start_node("a.yaml", always("reload", item))
+    assert cli("reload", "a").out == "a: 1 -> 2, paused with it: 50.0 k engines\n"
+    assert cli("kill", "a").out == "a: process 7 is killed, and with it 50.0 k engines\n"
+
+
+def test_several_answers_may_be_waited_for(start_node: StartNode, cli: Cli) -> None:
+    """False if only one type could be waited for, or the answer that came instead were not shown."""
+    other = {"answer": {"type": "Wrong", "why": "late"}}
+    node = start_node("a.yaml", always("error", other, error="failed", message="s answered Wrong, not A or B or C"))
+    result = cli("send", "s", "T", "--wait", "A", "--wait", "B|C")
+    assert node.seen[0].args["wait"] == "A|B|C"
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "Wrong\n  why: late\nenginehost: s answered Wrong, not A or B or C\n"
+    assert cli("send", "s", "T", "--wait", "A", "--json").envelope["items"][0]["answer"] == other["answer"]
+
+
+def test_a_difference_over_a_reload_says_whose_code_made_it() -> None:
+    """False if turns that old code made passed for the work of the code that shows them."""
+    item = {"where": "state.n", "from": "1", "to": "2", "other_code": ["abc"]}
+    assert render_differences([item]) == "state.n: 1 -> 2\nsome turns were made by other code: abc"
+    assert render_differences([item | {"other_code": []}]) == "state.n: 1 -> 2"
+    assert render_differences([]) == "nothing is different"
 
 
 def test_a_mailbox_counts_all_that_is_stored() -> None:

@@ -100,14 +100,35 @@ def test_a_node_from_a_shell_without_a_runtime_folder_is_found(
 paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 
-@given(st.sets(paths.map(lambda p: p + ".yaml")), paths)
-def test_only_what_lies_below_is_chosen(configs: set[str], folder: str) -> None:
+@given(st.sets(paths.map(lambda p: p + ".yaml")), paths, st.none() | paths)
+def test_only_what_lies_below_or_right_above_is_chosen(configs: set[str], folder: str, project: str | None) -> None:
     """If false, some arrangement of folders would make a command reach a neighbour."""
+    above = ["/" + "/".join(folder.split("/")[1:n]) for n in range(folder.count("/"), 0, -1)]
     below = [c for c in sorted(configs) if c.startswith(folder + "/")]
+    beside = [[c for c in sorted(configs) if str(Path(c).parent) == place] for place in above]
+    within = [[c for c in sorted(configs) if c.startswith(place + "/")] if place == project else [] for place in above]
+    meant = next((c for c in [below, *(w or b for w, b in zip(within, beside, strict=True))] if c), [])
     found = [instance(c) for c in sorted(configs)]
-    if len(below) == 1:
-        assert choose_instance(found, folder).config == below[0]
+    if len(meant) == 1:
+        assert choose_instance(found, folder, project).config == meant[0]
         return
     with pytest.raises(CliError) as caught:
-        choose_instance(found, folder)
-    assert caught.value.problem.error == ("conflict" if below else "not_running")
+        choose_instance(found, folder, project)
+    assert caught.value.problem.error == ("conflict" if meant else "not_running")
+
+
+@pytest.mark.parametrize("mark", [".git", "pyproject.toml"])
+def test_the_node_of_a_project_is_found_from_all_of_it(
+    start_node: StartNode, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """If false, `ps` in `docs/` would not find the node whose file lies in `configs/` beside it."""
+    start_node("one/configs/clock.yaml", answers)
+    neighbour = project / "two" / "docs"
+    for folder in (project / "one" / "docs" / "guides", neighbour):
+        folder.mkdir(parents=True)
+    for top in ("one", "two"):
+        (project / top / mark).touch()
+    monkeypatch.chdir(project / "one" / "docs" / "guides")
+    assert cli("ps").code == 0
+    monkeypatch.chdir(neighbour)
+    assert cli("ps").code == 5

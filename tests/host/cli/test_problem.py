@@ -50,6 +50,11 @@ def test_help_prints_every_exit_code(cli: Cli) -> None:
         (click.UsageError("no"), 2, "no (see: enginehost --help)"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (FileNotFoundError(2, "No such file or directory", "a.yaml"), 1, "a.yaml: No such file or directory"),
+        (
+            UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"),
+            2,
+            r"'caf\xe9' is not UTF-8: names and texts must be",
+        ),
         (ValueError("v"), 1, "internal error: ValueError: v (--debug shows where)"),
     ],
 )

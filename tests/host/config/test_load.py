@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,41 @@ def test_unreadable(tmp_path: Path) -> None:
         with pytest.raises(ConfigErrors, match=reason) as caught:
             load_node(path)
         assert [(p.file, p.line, p.column) for p in caught.value.problems] == [(str(path), 1, 1)]
+
+
+def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if `data: ~/kept` made a folder named `~`."""
+    monkeypatch.setenv("HOME", str(folder))
+    text = "node: n\nroots: [~/src, src]\ndata: ~/kept\nengines: {e: {family: 'a:B'}}\n"
+    (folder / "below" / "src").mkdir(parents=True)
+    found = load(folder / "below", text)
+    assert (found.data, found.roots) == (f"{folder}/kept", (f"{folder}/src", f"{folder}/below/src"))
+    with pytest.raises(ConfigErrors, match=r"nobody's home folder: ~n-o-b-o-d-y"):
+        load(folder, text.replace("~/kept", "~n-o-b-o-d-y/kept"))
+    assert load(folder / "below", text.replace("~/kept", "./~x")).data == f"{folder}/below/~x"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_refused_and_not_waited_for(folder: Path, kind: str) -> None:
+    """False if a pipe as node file hung the command, or was read once and then taken for another node."""
+    path = folder / "pipe" if kind == "pipe" else Path(os.devnull)
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(ConfigErrors, match="not a regular file"):
+        load_node(path)
+
+
+@pytest.mark.parametrize("family", ["ünits:SMALL", "größen.ünits:SMALL", "a:Ä1"])
+def test_names_of_modules_are_those_of_python(folder: Path, family: str) -> None:
+    """False if a module that Python imports could not be named."""
+    assert load(folder, f"node: n\nengines: {{e: {{family: '{family}'}}}}\n").engines[0].family == family
+
+
+@pytest.mark.parametrize("family", ["1a:B", "a-b:C", "a:B\n"])
+def test_names_that_python_does_not_have_are_refused(folder: Path, family: str) -> None:
+    """False if anything but a name reached the import system."""
+    with pytest.raises(ConfigErrors, match="expected a family"):
+        load(folder, f'node: n\nengines: {{e: {{family: "{family}"}}}}\n'.replace('\n"', '\\n"'))
 
 
 def test_names_say_their_entry() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from enum import Enum
 from typing import Any, cast
 
 import msgspec
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.model import Message, Ref, Value
 from engines.model.device import Device, DeviceHost
-from host.live.control.fields import FieldProblem, encode_message, parse_kind, show_kind
+from host.live.control.fields import FieldProblem, Undeclared, encode_message, parse_kind, show_kind
 from host.live.control.protocol import Written
 
 
@@ -43,6 +45,29 @@ class Forward(Message):
     inner: Reply
 
 
+class Color(Enum):
+    RED = 1
+    GREEN = 2
+    VERT = 2  # noqa: PIE796
+
+
+class Mood(Enum):
+    GOOD = "fine"
+
+
+class Painted(Value):
+    color: Color
+    depth: float = 0.0
+
+
+class Paint(Message):
+    color: Color
+    mood: Mood | None = None
+    depth: float | None = None
+    nested: Painted | None = None
+    label: float | str = ""
+
+
 class Pause(Value):
     for_ns: int
 
@@ -64,8 +89,8 @@ class Silence:
         return
 
 
-ASKER: Device[Ask | Reply | Tell | Forward | Wake, None, Ask] = Device(
-    "asker", accepts=Ask | Reply | Tell | Forward | Wake, emits=Ask, driver=Silence
+ASKER: Device[Ask | Reply | Tell | Forward | Wake | Paint, None, Ask] = Device(
+    "asker", accepts=Ask | Reply | Tell | Forward | Wake | Paint, emits=Ask, driver=Silence
 )
 
 
@@ -103,8 +128,80 @@ def test_a_reference_left_out_is_the_session() -> None:
     assert sent(hash=("bytes", b"x")) == Ask(b"x", ME)
 
 
-@pytest.mark.parametrize(("wait", "to"), [(None, None), ("Other", None), ("Reply", ME)])
-def test_a_reference_that_may_be_none_is_the_session_that_waits(wait: str | None, to: Ref[Reply] | None) -> None:
+def painted(**fields: tuple[str, Any]) -> Paint:
+    before: dict[str, Any] = {"color": ("text", "RED"), **dict.fromkeys(("mood", "depth", "nested"), ("json", None))}
+    return msgspec.msgpack.decode(encoded(before | fields, "Paint"), type=Paint)
+
+
+@pytest.mark.parametrize(
+    ("how", "value", "color"),
+    [
+        ("text", "RED", Color.RED),
+        ("text", "2", Color.GREEN),
+        ("text", "VERT", Color.GREEN),
+        ("json", 2, Color.GREEN),
+        ("json", "GREEN", Color.GREEN),
+    ],
+)
+def test_an_enumeration_is_written_by_value_or_by_name(how: str, value: Any, color: Color) -> None:
+    """False if a member could be sent in one of the two ways only, or arrived as another."""
+    assert painted(color=(how, value)).color is color
+    assert painted(nested=("json", {"color": value})).nested == Painted(color)
+
+
+@pytest.mark.parametrize("mood", ["GOOD", "fine"])
+def test_an_enumeration_of_texts_too(mood: str) -> None:
+    """False if the name of a member whose value is text were taken for a value."""
+    assert painted(mood=("text", mood)).mood is Mood.GOOD
+    assert painted(mood=("text", "null")).mood is None
+
+
+@pytest.mark.parametrize(
+    ("how", "value"), [("text", "BLUE"), ("text", "3"), ("json", 3), ("json", True), ("json", "1.0")]
+)
+def test_no_member_is_refused_and_the_members_are_listed(how: str, value: Any) -> None:
+    """False if what is no member became a dead letter instead of a refusal."""
+    with pytest.raises(
+        FieldProblem, match=r"Paint.color: Color expected, .* \(its members: RED = 1, GREEN = 2, VERT = 2\)"
+    ):
+        painted(color=(how, value))
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_floats_that_json_has_no_number_for_are_written_the_same_everywhere(text: str) -> None:
+    """False if what `state get --json` shows could not be sent."""
+    for how in ("text", "json"):
+        assert str(painted(depth=(how, text)).depth) == text
+        nested = painted(nested=("json", {"color": 1, "depth": text})).nested
+        assert nested is not None
+        assert str(nested.depth) == text
+    assert painted(label=("json", text)).label == text
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "9" * 400])
+def test_digits_are_never_infinity(text: str) -> None:
+    """False if a number too large for a float became infinite in silence."""
+    with pytest.raises(FieldProblem, match=r"Paint.depth: float \| None expected, .*infinity is written inf"):
+        painted(depth=("text", text))
+    assert painted(depth=("text", "Infinity")).depth == math.inf
+    with pytest.raises(FieldProblem, match=r"Ask.ratio: float expected, .*infinity is written inf"):
+        sent(hash=("hex", "0x"), count=("text", "1"), ratio=("text", text))
+
+
+def test_a_tag_that_cannot_come_back_is_refused() -> None:
+    """False if a mistyped `--wait` waited out its time."""
+    only = {**interface(), "emits": {"Reply": []}}
+    written = {"hash": Written("hex", "0x")}
+    with pytest.raises(Undeclared, match=r"no Rpely can come back: Ask.to takes Reply"):
+        encode_message(only, 0, "Ask", written, "cli.1", ("Reply", "Rpely"))
+    assert encode_message(only, 0, "Ask", written, "cli.1", ("Reply",))
+    assert encode_message(only, 0, "Ask", written, "cli.1", ("*",))
+    named = written | {"to": Written("text", "bob")}
+    assert encode_message(only, 0, "Ask", named, "cli.1", ("Other",))
+
+
+@pytest.mark.parametrize(("wait", "to"), [((), None), (("*",), None), (("Other", "Reply"), ME), (("Reply",), ME)])
+def test_a_reference_that_may_be_none_is_the_session_that_waits(wait: tuple[str, ...], to: Ref[Reply] | None) -> None:
     """Who waits for an answer has to say so twice, or who does not wait gets one all the same."""
     payload = encode_message(interface(), 0, "Tell", {"text": Written("text", "hi")}, "cli.1", wait)
     assert msgspec.msgpack.decode(payload, type=Tell if to else Any) == (Tell("hi", to) if to else ["Tell", "hi"])
@@ -178,7 +275,7 @@ def test_mistakes_in_a_nested_value_say_where(inner: dict[str, Any], problem: st
 
 def test_wrong_tag_and_mailbox_say_what_there_is() -> None:
     """Who mistypes a message has to look up the family."""
-    with pytest.raises(FieldProblem, match="mailbox 0 does not accept Aks; it accepts Ask, Forward, Reply, Tell, Wake"):
+    with pytest.raises(FieldProblem, match="does not accept Aks; it accepts Ask, Forward, Paint, Reply, Tell, Wake"):
         encoded({}, tag="Aks")
     with pytest.raises(FieldProblem, match="no mailbox 3; declared: 0"):
         encoded({}, mailbox=3)

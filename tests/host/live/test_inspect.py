@@ -207,6 +207,23 @@ def test_mistakes_of_file_and_families_come_together(root: str, monkeypatch: pyt
     assert str(caught.value).replace(root, "<root>") + "\n" == MISTAKES
 
 
+@pytest.mark.parametrize(
+    ("roots", "advice"), [("", "add `roots: [.]`"), ("roots: [pack]\n", "add `.` to `roots`"), ("roots: [.]\n", "")]
+)
+def test_a_family_beside_the_node_file_needs_a_root(
+    root: str, monkeypatch: pytest.MonkeyPatch, roots: str, advice: str
+) -> None:
+    """False if the author of a first family, whose file lies right there, were told only that there is no module."""
+    monkeypatch.chdir(root)
+    family = "pack.missing:PLAIN" if not advice else "pack.good:PLAIN"
+    Path("node.yaml").write_text(f"node: n\n{roots}engines:\n  e: {{family: '{family}'}}\n")
+    with pytest.raises(ConfigErrors) as caught:
+        validate_node("node.yaml")
+    assert "there is no module pack" in str(caught.value)
+    assert ("roots" in str(caught.value).splitlines()[2]) == bool(advice)
+    assert advice in str(caught.value)
+
+
 def test_a_good_node(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The node and a report for each family it names."""
     monkeypatch.chdir(root)

@@ -58,6 +58,7 @@ def test_a_spawn_without_descriptors_is_refused(world: World) -> None:
         with no_descriptors(node):
             node.send("a", "Breed")
             (refused,) = until(lambda: node.events("spawn_refused"), "the refusal")
+            assert node.events("spawned", refused["engine"]) == []
         assert refused["engine"] == "a/child"
         assert "open files" in node.ask("dead_letters")[0]["detail"]
         assert node.total("a") == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,18 @@ def test_items_reach_file_ring_and_followers_in_order(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert [item["n"] for item in lines(tmp_path / "events.jsonl")] == [0, 1, 2, 3]
+
+
+def test_the_file_tells_the_floats_apart_that_json_has_no_number_for(tmp_path: Path) -> None:
+    """False if a note with infinity were null in the file of a node that is down."""
+
+    async def scenario() -> None:
+        record = Record(str(tmp_path / "logs.jsonl"))
+        record.append([{"fields": {"x": [math.inf, -math.inf, math.nan, None]}}])
+        record.close()
+
+    asyncio.run(scenario())
+    assert lines(tmp_path / "logs.jsonl") == [{"fields": {"x": ["inf", "-inf", "nan", None]}}]
 
 
 def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

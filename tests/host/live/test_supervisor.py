@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 from live_nodes import World, counter, until
 
@@ -70,6 +71,55 @@ def test_a_killed_worker_is_restarted_and_said_so(world: World) -> None:
         assert restarted["pid"] == node.ps()["a"]["pid"] != before
         assert (node.total("a"), node.total("b")) == (0, 7)
         assert node.ps()["a"]["restarts"] == 1
+
+
+def test_kill_ends_the_process_of_an_engine_as_a_crash_would(world: World) -> None:
+    """False if the engine lived on, a neighbour died with it, or `kill` returned before it had taken effect."""
+    shared = Placement("group", group="g")
+    with world.up(world.spec(counter("a", placement=shared), counter("b", placement=shared), counter("c"))) as node:
+        before = {name: item["pid"] for name, item in node.ps().items()}
+        assert node.ask("kill", engine="a") == [{"engine": "a", "pid": before["a"], "shared_with": ["b"]}]
+        assert not psutil.pid_exists(before["a"])
+        until(lambda: node.states() == dict.fromkeys("abc", "running"), "the restart")
+        assert [event["signal"] for event in node.events("crashed", "a")] == ["SIGKILL"]
+        assert node.ps()["c"]["pid"] == before["c"] != node.ps()["a"]["pid"]
+
+
+TWO_ANSWERS = """
+from __future__ import annotations
+from engines.model import Arrived, Effects, Family, Message, Ref, Send, rule
+
+class Ask(Message):
+    right: bool
+    reply: Ref[Result | Wrong]
+
+class Result(Message):
+    value: int
+
+class Wrong(Message):
+    why: str
+
+@rule
+def answer(ask: Ask, t: Arrived[Ask, None, None]) -> Effects[None, Result | Wrong]:
+    return Send(ask.reply, Result(7) if ask.right else Wrong("as asked"))
+
+TWO = Family("two", state=None, accepts=Ask, emits=Result | Wrong).rules(answer)
+"""
+
+
+def test_an_answer_of_another_type_is_said_at_once(world: World) -> None:
+    """False if `send --wait` waited out its time for an answer though another one was there."""
+    (world.roots / "two.py").write_text(TWO_ANSWERS)
+    with world.up(world.spec(EngineSpec("e", "two:TWO"))) as node:
+        assert node.send("e", "Ask", "Result", right=True) == {"type": "Result", "value": 7}
+        assert node.send("e", "Ask", "Result|Wrong", right=False) == {"type": "Wrong", "why": "as asked"}
+        with pytest.raises(ControlError) as caught:
+            node.send("e", "Ask", "Result", right=False)
+        assert (caught.value.error, caught.value.message) == ("failed", "e answered Wrong, not Result")
+        assert caught.value.items == [{"answer": {"type": "Wrong", "why": "as asked"}}]
+        with pytest.raises(ControlError) as refused:
+            node.send("e", "Ask", "Resutl", right=True)
+        assert refused.value.message == "e: no Resutl can come back: Ask.reply takes Result or Wrong"
 
 
 def test_the_message_that_killed_is_a_dead_letter_and_its_sender_hears_of_it(world: World) -> None:

@@ -82,6 +82,21 @@ def test_a_divergence_is_shown_with_both(data: str, tmp_path: Path) -> None:
     assert item["outputs"][0]["message"]
 
 
+def test_a_difference_names_the_code_that_made_it(data: str, tmp_path: Path) -> None:
+    """False if the turns of an older version were shown as those of the present one."""
+    root = tmp_path / "other"
+    root.mkdir()
+    (root / "journal_engines.py").write_text(Path(ROOT, "journal_engines.py").read_text() + "# edited\n")
+    record = Path(data, "journal", "node.json")
+    record.write_text(record.read_text().replace(ROOT, str(root)))
+    command = [sys.executable, "-m", "host", "state", "diff", "bank", data, "--from", "4", "--to", "5", "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    (item,) = json.loads(ran.stdout)["items"]
+    assert item["where"] == "state.balance"
+    assert len(item["other_code"]) == 1
+
+
 def test_state_diff_and_history(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     """False if what a turn changed, or what caused it, were told otherwise than it was."""
     items = ask(capsys, "state", "diff", "bank", data, "--from", "4", "--to", "5")

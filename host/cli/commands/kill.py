@@ -1,0 +1,33 @@
+"""`enginehost kill`: the end of an engine's process, without a warning."""
+
+from __future__ import annotations
+
+import click
+
+from host.cli.engines import complete_engine
+from host.cli.output import Items
+from host.cli.session import ask, show
+from host.cli.settings import common
+from host.cli.units import show_names
+
+
+@click.command("kill")
+@click.argument("engine", shell_complete=complete_engine)
+@common
+def command(engine: str) -> None:
+    """Kill the process of ENGINE (SIGKILL), as a crash would end it: what its restart policy says happens next.
+
+    Engines that share the process die with it; they are listed.
+    """
+    show(ask("kill", {"engine": engine}), render_killed)
+
+
+def render_killed(items: Items) -> str:
+    """One line a process."""
+    return "\n".join(_line(i) for i in items)
+
+
+def _line(item: dict[str, object]) -> str:
+    shared = item.get("shared_with")
+    with_it = f", and with it {show_names(shared)}" if isinstance(shared, list) and shared else ""
+    return f"{item['engine']}: process {item['pid']} is killed{with_it}"

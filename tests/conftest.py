@@ -1,28 +1,53 @@
-"""For all tests: no time limit for an example of Hypothesis, since a busy machine is no mistake; no child is left."""
+"""For all tests: a place of their own, Ctrl-C as a terminal has it, patience with a busy machine, and no child left."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
+from patience import PATIENCE_S
 
-LEAVING_S = 10.0
-"""A process that was told to leave may take its time, on a busy machine."""
+OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
+"""Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
 
 settings.register_profile("patient", deadline=None, print_blob=True)
 settings.load_profile("patient")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # `nohup pytest &` in a script ignores it, children inherit that, and a test that sends it would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
-def no_child_is_left() -> Iterator[None]:
+def own_place() -> Iterator[Path]:
+    """The working folder of a test, empty, and beside it the folders of its runtime and of its temporary files.
+
+    Whatever nodes the user of this machine runs, and from wherever tests are started, a test does not see them.
+    """
+    # Short, since the paths of sockets are bounded.
+    with TemporaryDirectory(prefix="eh", dir="/tmp") as name, pytest.MonkeyPatch.context() as patch:
+        work = Path(name, "work")
+        work.mkdir()
+        for variable in OUTSIDE:
+            patch.delenv(variable, raising=False)
+        patch.setenv("XDG_RUNTIME_DIR", name)
+        patch.setenv("TMPDIR", name)
+        patch.chdir(work)
+        yield work
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left(own_place: Path) -> Iterator[None]:
     """A process that a test started and left running takes time from later ones, and hides what they leave."""
     before = children()
     yield
-    deadline = time.monotonic() + LEAVING_S
+    deadline = time.monotonic() + PATIENCE_S
     while left := children() - before:
         assert time.monotonic() < deadline, f"children still run: {left}"
         time.sleep(0.005)

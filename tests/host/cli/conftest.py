@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,15 +99,9 @@ StartNode = Callable[..., FakeNode]
 
 
 @pytest.fixture
-def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder to work in, with a runtime folder whose socket paths are short enough."""
-    root = Path(tempfile.mkdtemp(prefix="eh", dir="/tmp"))
-    (root / "work").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(root))
-    monkeypatch.setenv("TMPDIR", str(root))
-    monkeypatch.chdir(root / "work")
-    yield root / "work"
-    shutil.rmtree(root)
+def project(own_place: Path) -> Path:
+    """The folder a command is typed in."""
+    return own_place
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from deadline import DEADLINE_S
 from hypothesis import settings
-from patience import PATIENCE_S
 
 OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
 """Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
@@ -47,10 +47,12 @@ def no_child_is_left(own_place: Path) -> Iterator[None]:
     """A process that a test started and left running takes time from later ones, and hides what they leave."""
     before = children()
     yield
-    deadline = time.monotonic() + PATIENCE_S
-    while left := children() - before:
-        assert time.monotonic() < deadline, f"children still run: {left}"
+    deadline = time.monotonic() + DEADLINE_S
+    while (left := children() - before) and time.monotonic() < deadline:
         time.sleep(0.005)
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert not left, f"children still ran: {left}"
 
 
 def children() -> set[str]:

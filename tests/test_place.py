@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from patience import PATIENCE_S
+from deadline import DEADLINE_S
 
 from host.live.control.instances import runtime_roots
 
@@ -32,7 +32,7 @@ def test_a_test_has_a_place_of_its_own(own_place: Path) -> None:
 
 def test_what_a_test_starts_is_there_too() -> None:
     """False if a command that a test runs took its user's folders, or could not be interrupted."""
-    subprocess.run([sys.executable, "-c", PROBE], check=True, timeout=PATIENCE_S)
+    subprocess.run([sys.executable, "-c", PROBE], check=True, timeout=DEADLINE_S)
 
 
 def test_an_ignored_interrupt_is_none_in_tests() -> None:

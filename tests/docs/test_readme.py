@@ -14,12 +14,12 @@ from pathlib import Path
 import nacl.signing
 import pytest
 import yaml
+from deadline import DEADLINE_S
 
 from engines.model import Committed, Configuration, Delivery, Family, Outgoing, birth, load_family, step
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK_S = 60
 
 
 def fenced(language: str, section: str) -> list[str]:
@@ -42,7 +42,13 @@ class Folder:
         """What a block prints on standard output. It must succeed, every command of it."""
         command = ["bash", "-euo", "pipefail", "-c", block]
         done = subprocess.run(
-            command, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=BLOCK_S, check=False
+            command,
+            cwd=self.path,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
         )
         assert done.returncode == 0, f"{block}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout

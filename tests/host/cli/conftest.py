@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from deadline import DEADLINE_S
 
 from host.cli.main import run
 from host.live.control.instances import Instance, instance_folders
@@ -61,7 +62,7 @@ class FakeNode:
         with self._context.socket(zmq.PAIR) as end:
             end.connect("inproc://end")
             end.send(b"")
-            self._thread.join(10)
+            self._thread.join(DEADLINE_S)
         self._end.close(0)
         self._router.close(0)
         self._context.term()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 
 NODE = """\
 node: clock
@@ -30,7 +31,7 @@ def up(folder: Path, data: str, argv: list[str] = UP) -> str:
     """What a failing `up` says."""
     (folder / "node.yaml").write_text(NODE.format(data=f"data: {data}" if data else "#"))
     found = subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=_environment()
+        argv, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=_environment()
     )
     assert found.returncode == 1, found.stderr
     assert "Traceback" not in found.stderr

@@ -4,10 +4,10 @@ What may live here: the structure and its laws. The codec is the core's (a map t
 pairs in iteration order), and so is the check of declared field types; `keys.py` says what may be a key and which comes
 first.
 
-How it works. The content is a hash array mapped trie (`immutables`), so a change shares all but a few nodes with the
-map it came from. Such a trie iterates in hash order, which follows the hash seed; therefore iteration sorts the keys,
-once, and keeps the result; a new value under a present key hands it on. Maps of equal content are equal, hash alike and
-have the same bytes, whatever was done to get there.
+How it works. The content is a hash array mapped trie (`immutables`, else `trie.py`), so a change shares all but a few
+nodes with the map it came from. Such a trie iterates in hash order, which follows the hash seed; therefore iteration
+sorts the keys, once, and keeps the result; a new value under a present key hands it on. Maps of equal content are
+equal, hash alike and have the same bytes, whatever was done to get there.
 
 The awkward case: the views of `dict` combine into sets, whose order is the hash seed's. `keys`, `values` and `items`
 are therefore tuples, and a Map is no `collections.abc.Mapping`. Why a trie: docs/decisions/0001-persistent-map.md.
@@ -17,11 +17,15 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, Generic, NoReturn, Protocol, TypeVar, final, overload
 
-import immutables
 import msgspec
 
 from .blob import Blob
 from .keys import PLAIN_KEYS, check_key, in_order
+
+try:
+    from immutables import Map as Trie
+except ImportError:  # no wheel for this Python
+    from .trie import RpdsTrie as Trie  # type: ignore[assignment]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -55,11 +59,11 @@ class Map(Generic[K, V]):
 
     __slots__ = ("_order", "_trie")
 
-    _trie: "immutables.Map[K, V]"
+    _trie: "Trie[K, V]"
     _order: tuple[K, ...] | None
 
     def __init__(self, content: HasItems[K, V] | Iterable[tuple[K, V]] = ()) -> None:
-        _put_trie(self, content._trie if isinstance(content, Map) else immutables.Map(_checked(content)))
+        _put_trie(self, content._trie if isinstance(content, Map) else Trie(_checked(content)))
         _put_order(self, None)
 
     def __getitem__(self, key: K) -> V:
@@ -144,7 +148,7 @@ _put_order: Final = Map.__dict__["_order"].__set__
 _PLAIN_VALUES: Final = frozenset({int, str, bytes, float, bool, type(None), Blob, Map})
 
 
-def _changed(before: Map[K, V], trie: "immutables.Map[K, V]") -> Map[K, V]:
+def _changed(before: Map[K, V], trie: "Trie[K, V]") -> Map[K, V]:
     """The map over `trie`, made from `before` by adding keys, or taking some out, never both."""
     after: Map[K, V] = Map.__new__(Map)
     _put_trie(after, trie)

@@ -38,7 +38,6 @@ DESCRIPTORS: Final = 1024
 
 LIBRARIES: Final = (
     "click",
-    "immutables",
     "jsonschema",
     "msgpack",
     "msgspec",
@@ -47,6 +46,7 @@ LIBRARIES: Final = (
     "PyYAML",
     "pyzmq",
     "rich",
+    "rpds-py",
     "uvloop",
 )
 
@@ -74,6 +74,7 @@ def examine() -> list[Finding]:
         _compiler(),
         _libzmq(),
         *map(_library, LIBRARIES),
+        _trie(),
         _cores(),
         _descriptors(),
         _memory_limit(),
@@ -186,6 +187,14 @@ def _library(name: str) -> Finding:
         return Finding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "bad", "not installed", "install enginehost again")
+
+
+def _trie() -> Finding:
+    """What maps in states are made of. Without immutables, which has no wheel for new Pythons, they are slower."""
+    try:
+        return Finding("immutables", "ok", importlib.metadata.version("immutables"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("immutables", "ok", "not installed; maps in states use rpds-py")
 
 
 def _cores() -> Finding:

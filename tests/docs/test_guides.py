@@ -22,6 +22,9 @@ from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
+BLOCK_S = 10 * DEADLINE_S
+"""Blocks hold several commands."""
+
 FILE = re.compile(r"\A# (\S+\.(?:py|yaml))\n(.*)\Z", re.DOTALL)
 
 
@@ -50,7 +53,7 @@ class Page:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_S,
+            timeout=BLOCK_S,
             check=False,
         )
         where = f"{example.path}:{example.line}"
@@ -80,7 +83,7 @@ def page() -> Iterator[Page]:
     made = Page(folder)
     yield made
     down = ["enginehost", "down"]
-    subprocess.run(down, cwd=folder, env=made.environment, capture_output=True, timeout=DEADLINE_S, check=False)
+    subprocess.run(down, cwd=folder, env=made.environment, capture_output=True, timeout=BLOCK_S, check=False)
     shutil.rmtree(folder)
 
 
@@ -97,6 +100,6 @@ def test_the_guide_works_as_printed(guide: Path, page: Page) -> None:
     typed = [str(path) for path in sorted(page.folder.glob("*.py"))]
     mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), *typed]
     done = subprocess.run(
-        mypy, cwd=page.folder, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        mypy, cwd=page.folder, env=environment, capture_output=True, text=True, timeout=BLOCK_S, check=False
     )
     assert done.returncode == 0, done.stdout

@@ -19,6 +19,9 @@ from deadline import DEADLINE_S
 from engines.model import Committed, Configuration, Delivery, Family, Outgoing, birth, load_family, step
 
 ROOT = Path(__file__).resolve().parents[2]
+BLOCK_S = 10 * DEADLINE_S
+"""Blocks measure, too, and hold several commands."""
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -47,7 +50,7 @@ class Folder:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_S,
+            timeout=BLOCK_S,
             check=False,
         )
         assert done.returncode == 0, f"{block}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -61,9 +64,9 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
+def folder(own_place: Path) -> Iterator[Folder]:
     """The folder; whatever a failed tour leaves running is ended."""
-    made = Folder(tmp_path)
+    made = Folder(own_place)
     yield made
     subprocess.run(["enginehost", "down"], cwd=made.path, env=made.environment, capture_output=True, check=False)
 

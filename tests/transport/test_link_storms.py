@@ -45,6 +45,7 @@ def storm(world: World, kind: type[Storm], kills: int, *, everywhere: bool = Fal
     return blowing
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("kind", KINDS)
 def test_deaths_of_one_side_lose_nothing(far_world: World, kind: type[Storm]) -> None:
     """If false, a death somewhere would leave a wrong, lost, repeated or stuck message to the slot's next process."""

@@ -22,8 +22,7 @@ CONFINED = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 

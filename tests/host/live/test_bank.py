@@ -126,6 +126,7 @@ def unacked(world: World) -> int:
     return sum(len(outputs) for stream in streams for outputs in stream.unacked.values())
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 def test_a_bank_survives_kills_of_everything(world: World, mode: str) -> None:
     """A transfer that was under way is lost or made again: 5 kills of all processes; and what is kept is bounded."""

@@ -111,6 +111,7 @@ def _came(node: LiveNode) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.storm
 def test_a_node_that_is_disturbed_loses_nothing(world: World) -> None:
     """False if steady work with deaths and reloads lost or doubled a message, or a descriptor were lost each time."""
     samples = soak(world, 15.0, 3, seed=3)

@@ -101,6 +101,7 @@ def check_all_goes_on(world: World, local: str, durability: str, seed: int, stor
             until(lambda to=to, before=before: seen(node, to) > before, f"a message from {spec.name} to {to}")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("durability", ["volatile", "mixed"])
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_storm_comes_to_rest(world: World, local: str, durability: str) -> None:

@@ -99,6 +99,7 @@ MISTAKES: list[tuple[type[Storm], type, str, Callable[..., object]]] = [
 ]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     ("kind", "where", "name", "mistake"), MISTAKES, ids=lambda part: getattr(part, "__name__", part)
 )

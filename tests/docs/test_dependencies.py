@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+from deadline import DEADLINE_S
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -44,3 +47,18 @@ def test_each_pin_has_hashes_and_no_place() -> None:
     assert all("--hash=sha256:" in block for block in LOCK.split("\n") if block.startswith("    "))
     assert len(re.findall(r"^[\w.-]+==\S+.*\\$", LOCK, re.MULTILINE)) == len(pins())
     assert "://" not in LOCK
+
+
+OLDER = """
+import runpy, sys
+sys.version_info = (3, 10, 12)
+sys.modules["setuptools"] = None
+runpy.run_path("setup.py")
+"""
+
+
+def test_an_older_python_is_refused_before_anything_else() -> None:
+    """False if pip, on a Python that will not do, first tried one version of each dependency after the other."""
+    done = subprocess.run([sys.executable, "-c", OLDER], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1
+    assert done.stderr.startswith("enginehost needs Python 3.11 or newer")

@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+if sys.version_info < (3, 11):  # noqa: UP036, refused before pip tries one version of each dependency after the other
+    sys.exit(f"enginehost needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
+
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 

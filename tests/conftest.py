@@ -1,31 +1,63 @@
-"""For all tests: no time limit for an example of Hypothesis, since a busy machine is no mistake; no child is left."""
+"""For all tests: a place of their own, Ctrl-C as a terminal has it, patience with a busy machine, and no child left."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from deadline import DEADLINE_S
 from hypothesis import settings
 
-LEAVING_S = 10.0
-"""A process that was told to leave may take its time, on a busy machine."""
+OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
+"""Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
 
 settings.register_profile("patient", deadline=None, print_blob=True)
 settings.load_profile("patient")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # `nohup pytest &` in a script ignores it, children inherit that, and a test that sends it would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole suite, since many tests wait; none where files are named, which is done sooner."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
 
 @pytest.fixture(autouse=True)
-def no_child_is_left() -> Iterator[None]:
+def own_place() -> Iterator[Path]:
+    """The working folder of a test, empty, and beside it the folders of its runtime and of its temporary files.
+
+    Whatever nodes the user of this machine runs, and from wherever tests are started, a test does not see them.
+    """
+    # Short, since the paths of sockets are bounded.
+    with TemporaryDirectory(prefix="eh", dir="/tmp") as name, pytest.MonkeyPatch.context() as patch:
+        work = Path(name, "work")
+        work.mkdir()
+        for variable in OUTSIDE:
+            patch.delenv(variable, raising=False)
+        patch.setenv("XDG_RUNTIME_DIR", name)
+        patch.setenv("TMPDIR", name)
+        patch.chdir(work)
+        yield work
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left(own_place: Path) -> Iterator[None]:
     """A process that a test started and left running takes time from later ones, and hides what they leave."""
     before = children()
     yield
-    deadline = time.monotonic() + LEAVING_S
-    while left := children() - before:
-        assert time.monotonic() < deadline, f"children still run: {left}"
+    deadline = time.monotonic() + DEADLINE_S
+    while (left := children() - before) and time.monotonic() < deadline:
         time.sleep(0.005)
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert not left, f"children still ran: {left}"
 
 
 def children() -> set[str]:

@@ -21,6 +21,9 @@ DRAIN_MAX: Final = 1024
 QUEUED_MAX: Final = 10_000
 """Records in a queue; a semaphore holds no more than 32,767."""
 
+FORKING: Final = multiprocessing.get_context("fork")
+"""As rounds begin their processes (`bench.places`). The default of Python 3.14 would start a server that stays."""
+
 Way = tuple[int, int]
 
 
@@ -37,7 +40,7 @@ def queue(run: Callable[[Weave], Round]) -> Contestant:
 @contextmanager
 def weave_pipes(ways: Sequence[Way]) -> Iterator[Pipes]:
     """A pipe for each way, open in all processes of the round."""
-    pipes = {way: multiprocessing.Pipe(duplex=False) for way in ways}
+    pipes = {way: FORKING.Pipe(duplex=False) for way in ways}
     try:
         yield Pipes(pipes)
     finally:
@@ -49,7 +52,7 @@ def weave_pipes(ways: Sequence[Way]) -> Iterator[Pipes]:
 @contextmanager
 def weave_queues(ways: Sequence[Way]) -> Iterator[Queues]:
     """A queue for each receiver."""
-    queues: dict[int, Queue[bytes]] = {there: multiprocessing.Queue(QUEUED_MAX) for _, there in ways}
+    queues: dict[int, Queue[bytes]] = {there: FORKING.Queue(QUEUED_MAX) for _, there in ways}
     try:
         yield Queues(queues)
     finally:

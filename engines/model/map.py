@@ -4,10 +4,10 @@ What may live here: the structure and its laws. The codec is the core's (a map t
 pairs in iteration order), and so is the check of declared field types; `keys.py` says what may be a key and which comes
 first.
 
-How it works. The content is a hash array mapped trie (`immutables`), so a change shares all but a few nodes with the
-map it came from. Such a trie iterates in hash order, which follows the hash seed; therefore iteration sorts the keys,
-once, and keeps the result; a new value under a present key hands it on. Maps of equal content are equal, hash alike and
-have the same bytes, whatever was done to get there.
+How it works. The content is a hash array mapped trie (`immutables`, else `trie.py`), so a change shares all but a few
+nodes with the map it came from. Such a trie iterates in hash order, which follows the hash seed; therefore iteration
+sorts the keys, once, and keeps the result; a new value under a present key hands it on. Maps of equal content are
+equal, hash alike and have the same bytes, whatever was done to get there.
 
 A map also keeps which keys were set since it was last checked against its declared type (`unchecked`), as a chain of
 (rest, key) that ends in the mark of that check; so a check after each transition costs what the transition changed.
@@ -20,11 +20,15 @@ from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, final, overload
 
-import immutables
 import msgspec
 
 from .blob import Blob
 from .keys import PLAIN_KEYS, check_key, in_order
+
+try:
+    from immutables import Map as Trie
+except ImportError:  # no wheel for this Python
+    from .trie import RpdsTrie as Trie  # type: ignore[assignment]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,12 +62,12 @@ class Map(Generic[K, V]):
 
     __slots__ = ("_order", "_set", "_trie")
 
-    _trie: "immutables.Map[K, V]"
+    _trie: "Trie[K, V]"
     _order: tuple[K, ...] | None
     _set: object
 
     def __init__(self, content: HasItems[K, V] | Iterable[tuple[K, V]] = ()) -> None:
-        _put_trie(self, content._trie if isinstance(content, Map) else immutables.Map(_checked(content)))
+        _put_trie(self, content._trie if isinstance(content, Map) else Trie(_checked(content)))
         _put_order(self, None)
         _put_set(self, None)
 
@@ -170,7 +174,7 @@ _put_set: Final = Map.__dict__["_set"].__set__
 _PLAIN_VALUES: Final = frozenset({int, str, bytes, float, bool, type(None), Blob, Map})
 
 
-def _changed(before: Map[K, V], trie: "immutables.Map[K, V]", since: object) -> Map[K, V]:
+def _changed(before: Map[K, V], trie: "Trie[K, V]", since: object) -> Map[K, V]:
     """The map over `trie`, made from `before` by adding keys, or taking some out, never both; `since` is its `_set`."""
     after: Map[K, V] = Map.__new__(Map)
     _put_trie(after, trie)

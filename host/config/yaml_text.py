@@ -7,13 +7,16 @@ of two equal keys, follows aliases without a bound and recurses as deep as the t
 no second document, keys are text and unique, and size, depth and the number of values are bounded; a repeated alias
 counts with everything below it, so that an alias bomb meets the same bound. Refusals are collected and reading goes on,
 as far as the text can be parsed at all. The awkward case is deep nesting: the library's scanner takes quadratic time
-over open brackets, so the depth is checked event by event, before the next one is asked for.
+over open brackets, so the depth is checked event by event, before the next one is asked for. The scanner also reads
+ahead, and may give up (newer versions at a depth of their own) before it hands out the event that is too deep for us.
+What stands before that place is then looked at by itself.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +37,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MERGE: Final = "<<"
+_TOO_DEEP: Final = f"nested deeper than {DEPTH_MAX} levels"
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -153,7 +157,10 @@ class _Composer:
         except _Stop:
             return None
         except yaml.MarkedYAMLError as error:
-            self._refuse_syntax(error)
+            if deep := _too_deep(text[: error.problem_mark.index] if error.problem_mark else ""):
+                self._refuse(deep, _TOO_DEEP)
+            else:
+                self._refuse_syntax(error)
             return None
 
     def _document(self) -> Node | None:
@@ -175,7 +182,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, place)
         if depth > DEPTH_MAX:
-            self._refuse(place, f"nested deeper than {DEPTH_MAX} levels")
+            self._refuse(place, _TOO_DEEP)
             raise _Stop
         if event.tag is not None:
             self._refuse(place, f"a tag (`{event.tag}`) is not read here; types come from the field")
@@ -276,6 +283,17 @@ class _Composer:
         from .yaml_syntax import explain_syntax
 
         self.refused.append(_problem(self._file, self._lines, *explain_syntax(error, self._lines)))
+
+
+def _too_deep(text: str) -> Place | None:
+    """The first value below too many others."""
+    depth = 0
+    with suppress(yaml.MarkedYAMLError):
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.NodeEvent) and depth > DEPTH_MAX:
+                return _place(event)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+    return None
 
 
 def _place(event: Any) -> Place:

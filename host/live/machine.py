@@ -39,7 +39,6 @@ DESCRIPTORS: Final = 1024
 
 LIBRARIES: Final = (
     "click",
-    "immutables",
     "jsonschema",
     "msgpack",
     "msgspec",
@@ -48,6 +47,7 @@ LIBRARIES: Final = (
     "PyYAML",
     "pyzmq",
     "rich",
+    "rpds-py",
     "uvloop",
 )
 
@@ -75,6 +75,7 @@ def examine() -> list[Finding]:
         _compiler(),
         _libzmq(),
         *map(_library, LIBRARIES),
+        _trie(),
         _cores(),
         _descriptors(),
         _memory_limit(),
@@ -187,6 +188,14 @@ def _library(name: str) -> Finding:
         return Finding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "bad", "not installed", "install enginehost again")
+
+
+def _trie() -> Finding:
+    """What maps in states are made of. Without immutables, which has no wheel for new Pythons, they are slower."""
+    try:
+        return Finding("immutables", "ok", importlib.metadata.version("immutables"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("immutables", "ok", "not installed; maps in states use rpds-py")
 
 
 def _cores() -> Finding:

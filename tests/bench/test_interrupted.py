@@ -7,13 +7,12 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-
-STARTED_S = 30.0
-ENDED_S = 20.0
+from deadline import DEADLINE_S
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -24,14 +23,22 @@ def test_nothing_is_left_behind(tmp_path: Path, suite: str, number: signal.Signa
     bench = subprocess.Popen(
         command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL, process_group=0
     )
-    below = _with_children(bench.pid)
-    if number is signal.SIGINT:
-        os.killpg(bench.pid, number)
-    else:
-        bench.send_signal(number)
-    code = bench.wait(ENDED_S)
+    below: list[psutil.Process] = []
+    try:
+        below = _with_children(bench.pid)
+        if number is signal.SIGINT:
+            os.killpg(bench.pid, number)
+        else:
+            bench.send_signal(number)
+        code = bench.wait(DEADLINE_S)
+        left = psutil.wait_procs(below, timeout=DEADLINE_S)[1]
+    finally:
+        for process in (bench, *below):
+            with suppress(psutil.Error):
+                process.kill()
+        bench.wait(DEADLINE_S)
     assert code in {signal.SIGINT: (130,), signal.SIGTERM: (130,), signal.SIGKILL: (-9,)}[number]
-    assert psutil.wait_procs(below, timeout=ENDED_S)[1] == []
+    assert left == []
     if number is not signal.SIGKILL:
         assert list(tmp_path.glob("enginehost-bench-*")) == []
 
@@ -40,9 +47,9 @@ def _with_children(pid: int) -> list[psutil.Process]:
     """Everything below a measurement, once a node of it runs: the supervisor, its zygote, two workers at least."""
     process = psutil.Process(pid)
     poller = select.poll()
-    for _ in range(int(STARTED_S * 20)):
+    for _ in range(int(DEADLINE_S * 20)):
         below = process.children(recursive=True)
         if len(below) >= 4:
             return below
         poller.poll(50)
-    raise TimeoutError(f"no node within {STARTED_S:g} s")
+    raise TimeoutError(f"no node within {DEADLINE_S:g} s")

@@ -16,12 +16,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from deadline import DEADLINE_S
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
-BLOCK_S = 120.0
+BLOCK_S = 10 * DEADLINE_S
+"""Blocks hold several commands."""
+
 FILE = re.compile(r"\A# (\S+\.(?:py|yaml))\n(.*)\Z", re.DOTALL)
 
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import nacl.signing
 import pytest
 import yaml
+from deadline import DEADLINE_S
 
 from engines.model import Committed, Configuration, Delivery, Family, Outgoing, birth, load_family, step
 
 ROOT = Path(__file__).resolve().parents[2]
+BLOCK_S = 10 * DEADLINE_S
+"""Blocks measure, too, and hold several commands."""
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK_S = 60
 
 
 def fenced(language: str, section: str) -> list[str]:
@@ -42,7 +45,13 @@ class Folder:
         """What a block prints on standard output. It must succeed, every command of it."""
         command = ["bash", "-euo", "pipefail", "-c", block]
         done = subprocess.run(
-            command, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=BLOCK_S, check=False
+            command,
+            cwd=self.path,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=BLOCK_S,
+            check=False,
         )
         assert done.returncode == 0, f"{block}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -55,9 +64,9 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
+def folder(own_place: Path) -> Iterator[Folder]:
     """The folder; whatever a failed tour leaves running is ended."""
-    made = Folder(tmp_path)
+    made = Folder(own_place)
     yield made
     subprocess.run(["enginehost", "down"], cwd=made.path, env=made.environment, capture_output=True, check=False)
 

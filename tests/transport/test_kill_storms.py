@@ -91,6 +91,7 @@ MISTAKES: dict[str, tuple[str, Mistakes]] = {
 }
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_storm_finds_a_planted_mistake(tmp_path: Path, mistake: str) -> None:
     """If false, the storms above would prove nothing."""

@@ -57,6 +57,7 @@ def test_the_same_with_one_message_more(tmp_path: Path) -> None:
     assert states(explore(tmp_path, "MESSAGES=5")) > 10_000_000
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("weakened", WEAKENED)
 def test_each_ordering_is_needed(tmp_path: Path, weakened: str) -> None:
     """If false, the model would not tell a right lane from one with this ordering left out."""

@@ -47,6 +47,7 @@ def storm(world: World, kind: type[Storm], kills: int, *, everywhere: bool = Fal
     return blowing
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("kind", KINDS)
 def test_deaths_of_one_side_lose_nothing(far_world: World, kind: type[Storm]) -> None:
     """If false, a death somewhere would leave a wrong, lost, repeated or stuck message to the slot's next process."""
@@ -100,6 +101,7 @@ MISTAKES: list[tuple[type[Storm], type, str, Callable[..., object]]] = [
 ]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     ("kind", "where", "name", "mistake"), MISTAKES, ids=lambda part: getattr(part, "__name__", part)
 )

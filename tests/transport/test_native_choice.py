@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 from transport_worlds import NEEDS_NATIVE
 
 from transport import native
@@ -18,7 +19,9 @@ ROOT = Path(native.__file__).parent.parent
 
 def python(code: str, mode: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "ENGINEHOST_NATIVE": mode}
-    return subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S
+    )
 
 
 def test_off_means_off() -> None:
@@ -63,6 +66,6 @@ def test_a_build_without_a_compiler(mode: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "transport", tmp_path / "transport", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     env = {**os.environ, "ENGINEHOST_NATIVE": mode, "CC": str(tmp_path / "no-compiler")}
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-    built = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    built = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S)
     assert (built.returncode == 0) is (mode == "auto")
     assert ("NOTICE: transport._lane could not be built" in built.stderr) is (mode == "auto")

@@ -23,6 +23,7 @@ def test_no_lie_of_a_peer_leads_beyond_a_frame(tmp_path: Path) -> None:
     assert findings > 10_000
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("side", ["producer", "consumer"])
 def test_a_storm_runs_clean(tmp_path: Path, side: str) -> None:
     """If false, what a death leaves would lead the slot's next process out of bounds."""
@@ -108,6 +109,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], str, Mistakes]] = {
 }
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_sanitizer_finds_a_planted_mistake(tmp_path: Path, mistake: str) -> None:
     """If false, the sanitizer would not be on, or the test would not come by the place."""

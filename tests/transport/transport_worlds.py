@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS, DEADLINE_S
 
 from transport.keep_memory import create_keep
 from transport.local import Hub
@@ -25,8 +26,6 @@ from transport.native import native_available, native_reason
 from transport.port import Closed, Frame, Link
 from transport.zmq_link import ZmqLink
 
-DEADLINE_S = 20
-DEADLINE_NS = DEADLINE_S * 1_000_000_000
 LANE_BYTES = 1 << 16
 NEEDS_NATIVE = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
 

@@ -25,13 +25,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from deadline import DEADLINE_S
 
 from host.cli.main import run as run_command_line
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MARK = "ENGINEHOST_WORKED_MARK"
-COMMAND_S = 30.0
-DEADLINE_S = 10.0
 POLL_S = 0.02
 
 
@@ -62,7 +61,7 @@ class LiveNode:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=COMMAND_S,
+            timeout=DEADLINE_S,
             check=False,
         )
         return self._items(arguments, done.returncode, done.stdout, done.stderr)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
-from live_node import COMMAND_S, CONFIGS, LiveNode, live_node
+from deadline import DEADLINE_S
+from live_node import CONFIGS, LiveNode, live_node
 
 COMMANDS = 4
 
@@ -28,6 +29,6 @@ def _up_together(node: LiveNode) -> list[dict[str, Any]]:
         subprocess.Popen(command, env=node.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(COMMANDS)
     ]
-    ended = [(process.communicate(timeout=COMMAND_S), process.returncode) for process in started]
+    ended = [(process.communicate(timeout=DEADLINE_S), process.returncode) for process in started]
     assert [code for _, code in ended] == [0] * COMMANDS, ended
     return [json.loads(out)["items"][0] for (out, _), _ in ended]

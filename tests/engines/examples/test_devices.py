@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_S
 from example_world import World
 
 from engines.devices import log, wall_clock
 from engines.devices.log import Line, Lines, LogFile, ReadLines, WriteLine, Written
 from engines.devices.wall_clock import ClockReading, ReadClock
 from engines.model import Configuration, Delivery, Device, Message, Ref
-
-DEADLINE_S = 10.0
 
 
 class Desk:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from deadline import DEADLINE_S
 
 from host.cli.main import run
 from host.live.control.instances import Instance, instance_folders
@@ -63,7 +62,7 @@ class FakeNode:
         with self._context.socket(zmq.PAIR) as end:
             end.connect("inproc://end")
             end.send(b"")
-            self._thread.join(10)
+            self._thread.join(DEADLINE_S)
         self._end.close(0)
         self._router.close(0)
         self._context.term()
@@ -101,15 +100,9 @@ StartNode = Callable[..., FakeNode]
 
 
 @pytest.fixture
-def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder to work in, with a runtime folder whose socket paths are short enough."""
-    root = Path(tempfile.mkdtemp(prefix="eh", dir="/tmp"))
-    (root / "work").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(root))
-    monkeypatch.setenv("TMPDIR", str(root))
-    monkeypatch.chdir(root / "work")
-    yield root / "work"
-    shutil.rmtree(root)
+def project(own_place: Path) -> Path:
+    """The folder a command is typed in."""
+    return own_place
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deadline import killed_at_last
 
 from host.live.control.client import Client
 from host.live.control.instances import instance_folders, listening_pid
@@ -40,11 +41,13 @@ def control(node: FakeNode) -> str:
 def mortal(project: Path) -> Iterator[str]:
     """The control socket of a process that dies when asked."""
     path = str(project / "control")
-    with subprocess.Popen([sys.executable, "-c", MORTAL, path], stdout=subprocess.PIPE) as process:
+    with (
+        subprocess.Popen([sys.executable, "-c", MORTAL, path], stdout=subprocess.PIPE) as process,
+        killed_at_last(process),
+    ):
         assert process.stdout is not None
         assert process.stdout.readline() == b"bound\n"
         yield path
-        process.kill()
 
 
 def test_a_request_brings_its_answer(start_node: StartNode) -> None:

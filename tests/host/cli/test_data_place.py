@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 
 NODE = """\
 node: clock
@@ -21,8 +22,7 @@ CONFINED = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def up(folder: Path, data: str, argv: list[str] = UP) -> str:
     """What a failing `up` says."""
     (folder / "node.yaml").write_text(NODE.format(data=f"data: {data}" if data else "#"))
     found = subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=_environment()
+        argv, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=_environment()
     )
     assert found.returncode == 1, found.stderr
     assert "Traceback" not in found.stderr

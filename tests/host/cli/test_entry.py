@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 
 from host.entry import guess
 from host.live.control.launch import Launch
-
-WAIT_S = 10.0
 
 
 @pytest.mark.parametrize(
@@ -30,14 +29,14 @@ def test_a_supervisor_that_was_begun_is_used(argv: tuple[str, ...], attached: bo
     assert begun.attached == attached
     with Launch(attached=attached, begun=begun) as launch:
         assert launch.process is begun.process
-    assert begun.process.wait(WAIT_S) == 0
+    assert begun.process.wait(DEADLINE_S) == 0
 
 
 @pytest.mark.parametrize("argv", [("up", "no.yaml"), ("up", "no.yaml", "-df", "other.yaml"), ("up", "--wrong")])
 def test_a_command_that_comes_to_nothing_leaves_no_process(tmp_path: Path, argv: tuple[str, ...]) -> None:
     """False if a mistyped `up` left a supervisor behind: it holds the streams of the command until it ends."""
     command = [sys.executable, "-m", "host", *argv]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode in (2, 4)
     assert "Traceback" not in done.stderr
 
@@ -61,5 +60,5 @@ main()
 def test_a_control_c_in_the_imports_is_no_traceback(tmp_path: Path, module: str) -> None:
     """False if the first tenth of a second answered a Ctrl-C with a screen of import machinery, or left a process."""
     command = [sys.executable, "-c", INTERRUPTED_IMPORT.format(module=module)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (done.returncode, done.stderr) == (130, "enginehost: interrupted\n")

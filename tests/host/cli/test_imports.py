@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from deadline import DEADLINE_S
+
 from .conftest import StartNode, answer_ps
 
 LIST = """
@@ -34,7 +36,9 @@ COMMANDS = "host.cli.commands."
 
 
 def modules(*argv: str) -> set[str]:
-    found = subprocess.run([sys.executable, "-c", LIST, *argv], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", LIST, *argv], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
     assert found.returncode == 0, found.stderr
     return set(found.stderr.split())
 

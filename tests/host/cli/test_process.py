@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 
+from deadline import DEADLINE_S, killed_at_last
+
 from host.live.control.protocol import Request, Response
 
 from .conftest import StartNode, answer_ps
 
 COMMAND = (sys.executable, "-m", "host")
-LATE_S = 60
 
 
 def run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +22,7 @@ def run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [*COMMAND, *argv],
         capture_output=True,
         text=True,
-        timeout=LATE_S,
+        timeout=DEADLINE_S,
         check=False,
         env={**os.environ, **environment},
     )
@@ -39,8 +40,11 @@ def test_a_closed_pipe_is_silent() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     for argv in (("--help",), ("version",), ("--json", "nonsense")):
-        with subprocess.Popen([*COMMAND, *argv], stdout=writer, stderr=subprocess.PIPE, text=True) as process:
-            assert "Traceback" not in process.communicate(timeout=LATE_S)[1]
+        with (
+            subprocess.Popen([*COMMAND, *argv], stdout=writer, stderr=subprocess.PIPE, text=True) as process,
+            killed_at_last(process),
+        ):
+            assert "Traceback" not in process.communicate(timeout=DEADLINE_S)[1]
         assert process.returncode == 141
     os.close(writer)
 
@@ -54,14 +58,17 @@ def test_ctrl_c_is_one_word_and_130(start_node: StartNode) -> None:
         return [Response("log", [{"time": 0, "engine": "a", "text": "one", "fields": {}}], last=False)]
 
     start_node("a.yaml", answer)
-    with subprocess.Popen(
-        [*COMMAND, "logs", "-f"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert asked.wait(LATE_S)
+    with (
+        subprocess.Popen(
+            [*COMMAND, "logs", "-f"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+        killed_at_last(process),
+    ):
+        assert asked.wait(DEADLINE_S)
         assert process.stdout is not None
         assert process.stdout.readline().endswith("a:  one\n")
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=LATE_S)[1] == "enginehost: interrupted\n"
+        assert process.communicate(timeout=DEADLINE_S)[1] == "enginehost: interrupted\n"
     assert process.returncode == 130
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from deadline import DEADLINE_S
 
 from host.config import ConfigErrors, NodeSpec, load_node
 from host.config.names import entry_name
@@ -188,5 +189,7 @@ def test_a_good_file_costs_no_import_of_what_explains_bad_ones(folder: Path) -> 
         f"import host.config; host.config.load_node({str(folder / 'node.yaml')!r});"
         "print([m for m in ('jsonschema', 'difflib', 'zmq', 'engines.examples', 'pack') if m in sys.modules])"
     )
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=DEADLINE_S
+    )
     assert output.stdout.split("\n")[:2] == ["False", "[]"]

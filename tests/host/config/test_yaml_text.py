@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from host.config.yaml_text import DEPTH_MAX, REFUSALS_MAX, TEXT_BYTES_MAX, Document, Path, read_document, to_builtins
 
-TIME_S_MAX = 2.0
+TIME_S_MAX = 10.0
+"""Of this process, so that others do not count. What has no bound takes minutes over these texts."""
 """A refusal takes milliseconds; a defeated bound takes minutes."""
 
 
@@ -110,6 +111,7 @@ REFUSED = {
     "a: b\x00c\n": "f:1:5: character U+0000 does not belong",
     "[" * (DEPTH_MAX + 5): f"f:1:{DEPTH_MAX + 2}: nested deeper than {DEPTH_MAX} levels",
     "[" * 500_000: f"f:1:{DEPTH_MAX + 2}: nested deeper than",
+    "[" * 500 + "@": f"f:1:{DEPTH_MAX + 2}: nested deeper than",
     "- " * 200_000: f"f:1:{2 * DEPTH_MAX + 3}: nested deeper than",
     "{a: " * 200_000: f"f:1:{4 * DEPTH_MAX + 5}: nested deeper than",
     BOMB: "f:6:8: more than 100000 values",
@@ -121,9 +123,9 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: repr(text[:20]))
 def test_refused_with_place_and_in_bounded_time(text: str) -> None:
     """Each is refused first for the reason given, at the place given, before anything grows."""
-    begun = time.monotonic()
+    begun = time.process_time()
     refused = read(text).refused
-    assert time.monotonic() - begun < TIME_S_MAX
+    assert time.process_time() - begun < TIME_S_MAX
     assert str(refused[0]).startswith(REFUSED[text])
 
 

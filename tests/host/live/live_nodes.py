@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from deadline import DEADLINE_NS, DEADLINE_S
 
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.control.client import Client
@@ -27,7 +28,6 @@ from host.live.control.launch import Launch
 from host.live.control.protocol import Response
 
 MARK = "ENGINEHOST_TEST_MARK"
-DEADLINE_S = 10.0
 FAMILIES = Path(__file__).parent / "families"
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class LiveNode:
             "tag": tag,
             "fields": written,
             "wait": wait,
-            "timeout_ns": 5_000_000_000,
+            "timeout_ns": DEADLINE_NS,
         }
         return self.client.request("send", args).items[0]
 
@@ -124,7 +124,7 @@ class World:
 
     def responses(self, launch: Launch) -> list[Response]:
         """All that a start reports."""
-        return list(launch.progress(int(DEADLINE_S * 1e9)))
+        return list(launch.progress(DEADLINE_NS))
 
     def processes(self) -> list[int]:
         """Living processes of this test's nodes."""

@@ -101,6 +101,7 @@ def test_the_policies_through_a_chain_of_three_processes(world: World, family: s
         assert letters(node) == ({} if kept == 400 else {"mailbox_full": 400 - kept})
 
 
+@pytest.mark.storm
 def test_memory_is_bounded_under_a_flood(world: World) -> None:
     """A fast sender fills the memory of a slow receiver, or its own."""
     engines = [relay("flood", "slow", family="FLOOD"), relay("slow", take_ms=0.2, capacity=500)]

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, MailboxSpec, Placement
 
 CAPACITY = 8
 FOUND_S = 1.0
-SLACK_S = 2.0
-"""What a busy machine may add in a test; the bound itself is measured."""
+SLACK_STARTS = 8
+"""What a test may add, in starts of its node: a busy machine stretches both. The bound itself is measured elsewhere."""
 
 
 def relay(name: str, to: str, group: str = "", family: str = "RELAY", **params: Any) -> EngineSpec:
@@ -78,9 +79,9 @@ def all_accounted_for(node: LiveNode, names: Sequence[str]) -> bool:
     ("names", "groups"),
     [
         ("ab", ()),
-        ("abc", ()),
-        ("abcdefgh", ()),
-        ("abcd", ("one", "one", "two", "two")),
+        pytest.param("abc", (), marks=pytest.mark.storm),
+        pytest.param("abcdefgh", (), marks=pytest.mark.storm),
+        pytest.param("abcd", ("one", "one", "two", "two"), marks=pytest.mark.storm),
         ("abcd", ("one", "two", "one", "two")),
         ("abc", ("one", "one", "")),
     ],
@@ -89,13 +90,14 @@ def test_a_circle_is_found_within_a_second_named_and_resolved(
     world: World, names: str, groups: tuple[str, ...]
 ) -> None:
     """Engines that stop each other over process boundaries stand still for ever, or lose more than the bound costs."""
+    began_s = time.monotonic()
     with world.up(world.spec(*ring(names, groups), starter(names))) as node:
-        began_s = time.monotonic()
+        up_s = time.monotonic()
         start(node)
         until(lambda: node.events("circle"), "the circle")
-        assert time.monotonic() - began_s < FOUND_S + SLACK_S
+        assert time.monotonic() - up_s < FOUND_S + SLACK_STARTS * (up_s - began_s)
         assert node.events("circle")[0]["relief"] == "allowance"
-        until(lambda: all_accounted_for(node, names), "the end of all drops", within_s=60)
+        until(lambda: all_accounted_for(node, names), "the end of all drops")
         assert named(node) == {frozenset(names)}
         assert all(item["state"] == "running" for item in node.ps().values())
 
@@ -148,7 +150,7 @@ def test_a_circle_during_a_reload_loses_nothing_but_what_is_said(world: World) -
         source = world.roots / "circling.py"
         for number in range(3):
             source.write_text(source.read_text() + f"\nVERSION = {number}\n")
-            node.ask("reload", engine="abc"[number], timeout_ns=10_000_000_000)
+            node.ask("reload", engine="abc"[number], timeout_ns=DEADLINE_NS)
         until(lambda: all_accounted_for(node, "abc"), "the end of all drops")
         assert len(node.events("reloaded")) == 3
 
@@ -160,6 +162,6 @@ def test_a_circle_during_a_restart_ends(world: World) -> None:
         until(lambda: node.events("circle"), "the circle")
         os.kill(node.ps()["b"]["pid"], signal.SIGKILL)
         until(lambda: node.events("restarted", "b"), "the restart")
-        until(lambda: at_rest(node, "abc"), "the end of all drops", within_s=60)
+        until(lambda: at_rest(node, "abc"), "the end of all drops")
         [crashed] = node.events("crashed", "b")
         assert crashed["lost"] > 0

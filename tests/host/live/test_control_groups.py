@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from deadline import killed_at_last
 from live_nodes import LiveNode, World, counter, until
 from test_kill_everything import kill_all
 
@@ -236,9 +237,8 @@ def groups(tmp_path: Path) -> Iterator[ControlGroups]:
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A process to be put into groups."""
-    with subprocess.Popen(["sleep", "3600"]) as process:
+    with subprocess.Popen(["sleep", "3600"]) as process, killed_at_last(process):
         yield process
-        process.kill()
 
 
 def group_of(groups: ControlGroups) -> ControlGroup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import World, counter, until
 
 from host.config.spec import EngineSpec, MailboxSpec, Placement, TransportSpec
@@ -92,7 +93,7 @@ def test_a_device_is_reloaded_with_its_mail_and_its_streams(world: World) -> Non
     with world.up(world.spec(EngineSpec("source", BLASTER), EngineSpec("watcher", WATCHER))) as node:
         node.send("source", "Blast", count=1_000, target="watcher")
         sight(node, "watcher", 1_000)
-        node.ask("reload", engine="source", to="", timeout_ns=5_000_000_000)
+        node.ask("reload", engine="source", to="", timeout_ns=DEADLINE_NS)
         node.send("source", "Blast", count=1_000, target="watcher")
         assert sight(node, "watcher", 2_000)["count"] == 2_000
         assert node.events("gap") == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from deadline import DEADLINE_S
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
@@ -125,7 +126,7 @@ def test_a_log_that_is_damaged_is_refused_with_its_place(world: World) -> None:
     before = {path.name: path.read_bytes() for path in log_files(world, "a")}
     with Launch(spec, attached=False) as launch:
         last = world.responses(launch)[-1]
-        launch.process.wait(10)
+        launch.process.wait(DEADLINE_S)
     assert last.error == "not_ready"
     (item,) = last.items
     assert (item["engine"], item["reason"]) == ("a", "journal")
@@ -192,7 +193,7 @@ def test_an_engine_whose_state_another_log_has_does_not_begin_anew(world: World,
         kill_all(world)
     with Launch(apart, attached=False) as launch:
         last = world.responses(launch)[-1]
-        launch.process.wait(10)
+        launch.process.wait(DEADLINE_S)
     assert last.error == "not_ready"
     (item,) = last.items
     assert (item["engine"], item["reason"]) == ("b", "journal")
@@ -207,7 +208,7 @@ def test_a_device_with_a_journal_is_refused(world: World) -> None:
     spec = world.spec(EngineSpec("d", "blocking:BLOCKER", durability="crash"))
     with Launch(spec, attached=False) as launch:
         last = world.responses(launch)[-1]
-        launch.process.wait(10)
+        launch.process.wait(DEADLINE_S)
     assert "has no journal" in last.items[0]["detail"]
 
 
@@ -265,6 +266,6 @@ def test_a_journal_of_another_node_is_refused(world: World) -> None:
     other = world.spec(lasting("a", "durable"), node="other")
     with Launch(msgspec.structs.replace(other, data=spec.data), attached=False) as launch:
         last = world.responses(launch)[-1]
-        launch.process.wait(10)
+        launch.process.wait(DEADLINE_S)
     assert last.error
     assert "is that of node test, and this is other" in last.message

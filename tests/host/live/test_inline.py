@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 
 from engines.model import LoadError, encode, load_family
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.inline import InlineRun
 
 FAMILIES = str(Path(__file__).parent / "families")
-DEADLINE_S = 10.0
 
 
 def spec(*engines: EngineSpec) -> NodeSpec:

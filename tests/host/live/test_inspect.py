@@ -13,6 +13,7 @@ from textwrap import dedent
 
 import psutil
 import pytest
+from deadline import DEADLINE_NS, DEADLINE_S, killed_at_last
 
 from host.config import ConfigErrors
 from host.live.inspect import Collector, Inquiry, frame, inspect_families, validate_node
@@ -143,16 +144,20 @@ def test_what_a_module_starts_dies_with_the_child(root: str) -> None:
 def test_answers_over_a_packet_socket(root: str) -> None:
     """The same inquiry through a socket, as a child of the zygote answers it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    inquiry = Inquiry(("pack.good:PLAIN", "pack.raises:PLAIN"), (root,), deadline_ns=20 * SECOND_NS)
+    inquiry = Inquiry(("pack.good:PLAIN", "pack.raises:PLAIN"), (root,), deadline_ns=DEADLINE_NS)
     program = f"from host.live.inspect_child import main; main({theirs.fileno()})"
-    with ours, subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()]) as child:
+    with (
+        ours,
+        subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()]) as child,
+        killed_at_last(child),
+    ):
         theirs.close()
-        ours.settimeout(20)
+        ours.settimeout(DEADLINE_S)
         ours.send(frame(inquiry))
         collector = Collector(inquiry)
         while not collector.feed(ours.recv(1 << 16)):
             pass
-        assert child.wait(20) == 0
+        assert child.wait(DEADLINE_S) == 0
     assert [report.ok for report in collector.families.values()] == [True, False]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from cycle_worlds import FAMILIES, Step, recovered, scripts, world
+from deadline import DEADLINE_S
 from family_inputs import configured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,9 +22,6 @@ from engines.model import Family
 from transport.native import native_available, native_reason
 
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
-
-PATIENCE_S = 5
-"""Far more than a cycle takes."""
 
 LAWS = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -107,11 +105,11 @@ def test_c_does_not_sleep_on_acknowledgements(tmp_path: Path) -> None:
         worker.log.keeping.unacked_bytes_max = 1
         fast.send(Step(1, "p", 0, [Ping(turn, 9, "q") for turn in range(3)]))
         os.eventfd_read(fast.ready)
-        alarm = Timer(PATIENCE_S, os.eventfd_write, (fast.ready, 1))
+        alarm = Timer(DEADLINE_S, os.eventfd_write, (fast.ready, 1))
         alarm.start()
         begun = time.monotonic()
         assert worker.is_calm
         assert worker._common() is None
         alarm.cancel()
         assert worker.log.keeping.acks.has_full
-        assert time.monotonic() - begun < PATIENCE_S / 2
+        assert time.monotonic() - begun < DEADLINE_S / 2

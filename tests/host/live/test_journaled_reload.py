@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, until
 
 from host.cli.commands.state import render_differences
@@ -70,7 +71,7 @@ def migrating(world: World, how: str) -> None:
 
 
 def reload(node: LiveNode, engine: str = "a", **args: Any) -> Any:
-    return node.ask("reload", engine=engine, timeout_ns=10**10, **args)[0]
+    return node.ask("reload", engine=engine, timeout_ns=DEADLINE_NS, **args)[0]
 
 
 def shown(node: LiveNode, engine: str = "a") -> tuple[int, int]:
@@ -99,14 +100,14 @@ def reloading(node: LiveNode, **args: Any) -> Iterator[list[Any]]:
     def work() -> None:
         with Client(node.client.path) as client:
             try:
-                found.append(client.request("reload", {"engine": "a", "timeout_ns": 10**10, **args}).items[0])
+                found.append(client.request("reload", {"engine": "a", "timeout_ns": DEADLINE_NS, **args}).items[0])
             except (ControlError, OSError) as error:
                 found.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
     yield found
-    thread.join(15)
+    thread.join(DEADLINE_S)
     assert not thread.is_alive(), "the reload never ended"
 
 
@@ -436,7 +437,7 @@ def test_history_and_replay_reach_across_a_reload(world: World, mode: str) -> No
     assert len({turn["code"] for turn in turns}) == 2
     for verify_too in ([], ["--verify"]):
         command = [sys.executable, "-m", "host", "replay", logs.data, "--engine", "a", "--json", *verify_too]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
         assert ran.returncode == 0, ran.stderr
         (item,) = json.loads(ran.stdout)["items"]
         assert (item["turn"], item["from_turn"], item["state"]["total"]) == (7, 5, 6)

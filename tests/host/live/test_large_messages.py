@@ -66,6 +66,7 @@ def test_a_sender_from_outside_is_told(world: World) -> None:
         assert refused.value.error == "refused"
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("victim", ["shipper", "keeper"])
 def test_a_death_with_parcels_on_their_way(world: World, victim: str) -> None:
     """False if the memory of parcels were lost with a process, until none was left to send with."""

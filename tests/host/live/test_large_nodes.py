@@ -37,7 +37,7 @@ def meet(world: World) -> None:
         limit, hard = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
         assert limit == min(hard, DESCRIPTORS_MAX), "the supervisor does not ask for what it needs"
         node.send(names[0], "Begin", spread=True)
-        until(lambda: heard(node, names) == [GUESTS - 1] * GUESTS, "all greetings", within_s=30)
+        until(lambda: heard(node, names) == [GUESTS - 1] * GUESTS, "all greetings")
         assert all(item["state"] == "running" for item in node.ps().values())
         assert node.events("crashed") == []
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, counter, until
 
 from host.config.spec import SupervisionSpec
@@ -44,9 +45,9 @@ def test_a_reload_without_descriptors_leaves_the_engine_as_it_is(world: World) -
     with world.up(world.spec(counter("a"), supervision=FREE)) as node:
         node.send("a", "Add", amount=9)
         with no_descriptors(node), pytest.raises(ControlError, match="open files"):
-            node.ask("reload", engine="a", timeout_ns=10**10)
+            node.ask("reload", engine="a", timeout_ns=DEADLINE_NS)
         assert node.total("a") == 9
-        assert node.ask("reload", engine="a", timeout_ns=10**10)[0]["engine"] == "a"
+        assert node.ask("reload", engine="a", timeout_ns=DEADLINE_NS)[0]["engine"] == "a"
         assert node.total("a") == 9
         assert node.events("internal_error") == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from deadline import DEADLINE_S
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import ChildSpec, EngineSpec, JournalSpec, NodeSpec, SupervisionSpec
@@ -220,7 +221,7 @@ def test_children_that_move_to_their_parent_do_not_begin_anew(world: World) -> N
         node.end()
     with Launch(msgspec.structs.replace(spec, spawned="parent"), attached=False) as launch:
         last = world.responses(launch)[-1]
-        launch.process.wait(10)
+        launch.process.wait(DEADLINE_S)
     assert last.error == "not_ready"
     assert "change the placement back" in last.items[0]["detail"]
     with world.up(spec) as node:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from deadline import DEADLINE_S
 from live_nodes import World, counter, until
 
 from host.live.control.launch import Launch
@@ -66,7 +67,7 @@ def test_two_nodes_never_share_a_data_folder(world: World, monkeypatch: pytest.M
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(other))
         with Launch(spec, attached=False) as launch:
             refused = world.responses(launch)[-1]
-            launch.process.wait(10)
+            launch.process.wait(DEADLINE_S)
         assert refused.error == "conflict"
         assert spec.data in refused.message
         monkeypatch.undo()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +92,8 @@ def test_a_module_that_hangs_ends_at_the_deadline_with_all_it_started(tmp_path: 
         f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE); "
         f"open({str(note)!r}, 'w').write(str(c.pid)); import signal; signal.pause()",
     )
-    started = time.monotonic()
     with pytest.raises(ElsewhereError, match="within 2 s"):
         run_elsewhere([case], (str(tmp_path),), seed=SEED, deadline_ns=2 * SECOND)
-    assert time.monotonic() - started < 10
     until(lambda: not _is_alive(int(note.read_text())), "the end of what it started")
 
 

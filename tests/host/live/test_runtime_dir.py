@@ -11,9 +11,9 @@ from host.live.supervisor.runtime_dir import Refused, Taken, claim
 
 
 @pytest.fixture(autouse=True)
-def own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
+def own_root(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own_place))
+    return own_place
 
 
 def test_one_holder_at_a_time_and_nothing_left(own_root: Path) -> None:

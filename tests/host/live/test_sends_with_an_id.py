@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, SupervisionSpec, TransportSpec
@@ -22,7 +23,7 @@ def lasting(mode: Any) -> EngineSpec:
 
 def add(node: LiveNode, key: str, field: str = "amount") -> None:
     fields = {field: ["json", 3]}
-    node.ask("send", engine="a", tag="Add", fields=fields, id=key, timeout_ns=5_000_000_000)
+    node.ask("send", engine="a", tag="Add", fields=fields, id=key, timeout_ns=DEADLINE_NS)
 
 
 def kill_all(world: World) -> None:
@@ -64,5 +65,5 @@ def test_an_id_is_that_of_a_message_to_one_engine(world: World) -> None:
     with world.up(world.spec(*engines)) as node:
         for engine in ("a", "b", "a", "b"):
             args = {"engine": engine, "tag": "Add", "fields": {"amount": ["json", 3]}, "id": "same"}
-            node.ask("send", timeout_ns=5_000_000_000, **args)
+            node.ask("send", timeout_ns=DEADLINE_NS, **args)
         assert (node.total("a"), node.total("b")) == (3, 3)

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_S
 
 from host.live.control.sessions import Arrived, Sessions
 from host.live.packets import close_all
@@ -15,7 +16,6 @@ from transport.port import Frame
 
 LANE_TO_0 = 4096
 """Where the tail of a slot's lane to slot 0 lies: 7 is none."""
-PATIENCE_S = 5
 
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
 
@@ -86,7 +86,7 @@ def test_a_lane_that_breaks_leaves_the_others_heard() -> None:
                 await asyncio.sleep(0)  # the bell is heard, and the lane broken
             assert peers[1].outlet(0, "child", session.name, 0, 1, 1).send(b"answer")
             peers[1].flush()
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(DEADLINE_S):
                 return await session.inbox.get()
         finally:
             sessions.close()

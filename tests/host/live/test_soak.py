@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, counter, until
 
 from host.config.spec import EngineSpec, SupervisionSpec
@@ -94,7 +95,7 @@ def _disturb(node: LiveNode, step: int, kill_every: int, chance: random.Random) 
     node.send("count", "Add")
     node.ask("events", limit=10)
     if step % kill_every == kill_every // 2:
-        node.ask("reload", engine="count", to="", timeout_ns=5_000_000_000)
+        node.ask("reload", engine="count", to="", timeout_ns=DEADLINE_NS)
     if step % kill_every == 0:
         with suppress(ProcessLookupError):
             os.kill(node.ps()[chance.choice(VICTIMS)]["pid"], signal.SIGKILL)
@@ -110,6 +111,7 @@ def _came(node: LiveNode) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.storm
 def test_a_node_that_is_disturbed_loses_nothing(world: World) -> None:
     """False if steady work with deaths and reloads lost or doubled a message, or a descriptor were lost each time."""
     samples = soak(world, 15.0, 3, seed=3)

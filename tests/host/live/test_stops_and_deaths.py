@@ -7,6 +7,7 @@ import signal
 from contextlib import suppress
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, MailboxSpec, SupervisionSpec, TransportSpec
@@ -126,7 +127,7 @@ def test_news_of_a_restart_does_not_undo_a_stop_of_the_new_process(world: World,
         if degraded:
             os.kill(node.ps()["full"]["pid"], signal.SIGKILL)
             until(lambda: node.events("degraded", "full"), "the end of patience")
-            node.ask("restart", engine="full", timeout_ns=10_000_000_000)
+            node.ask("restart", engine="full", timeout_ns=DEADLINE_NS)
         else:
             kill(node, "full")
         until(lambda: node.states()["full"] == "suspended", "the choice again")

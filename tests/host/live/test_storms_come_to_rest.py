@@ -9,6 +9,7 @@ from contextlib import suppress
 from random import Random
 
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, MailboxSpec, Placement, SupervisionSpec, TransportSpec
@@ -74,7 +75,7 @@ def storm(node: LiveNode, random: Random, names: list[str], storm_s: float) -> N
             elif what < 0.9:
                 stumble(node, random, name)
             else:
-                node.ask("reload", engine=name, timeout_ns=3_000_000_000)
+                node.ask("reload", engine=name, timeout_ns=DEADLINE_NS)
 
 
 def at_rest(node: LiveNode, names: list[str]) -> bool:
@@ -100,6 +101,7 @@ def check_all_goes_on(world: World, local: str, durability: str, seed: int, stor
             until(lambda to=to, before=before: seen(node, to) > before, f"a message from {spec.name} to {to}")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("durability", ["volatile", "mixed"])
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_storm_comes_to_rest(world: World, local: str, durability: str) -> None:

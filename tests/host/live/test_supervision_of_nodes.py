@@ -21,7 +21,8 @@ SECOND = 1_000_000_000
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 """Kills without end cost nothing but the restarts."""
 
-QUICK = msgspec.structs.replace(FREE, soft_ns=200 * MS, hard_ns=600 * MS, start_ns=1_000 * MS)
+QUICK = msgspec.structs.replace(FREE, soft_ns=400 * MS, hard_ns=1_200 * MS, start_ns=2_500 * MS)
+"""Far below the defaults, and above what a healthy process needs on a busy machine."""
 
 
 def victim(name: str, **rest: Any) -> EngineSpec:
@@ -194,7 +195,7 @@ def test_a_hang_is_seen_dumped_and_ended(world: World, how: str) -> None:
             assert (letter["reason"], letter["message"]) == ("crashed", [how])
         until(lambda: is_up(node, "a"), "the restart")
         assert node.total("b") == 20
-        assert took < 5
+        assert took < FREE.hard_ns / SECOND, "the limits of the node file did not count"
 
 
 def test_a_driver_that_blocks_is_seen_and_ended(world: World) -> None:

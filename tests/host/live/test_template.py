@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, SupervisionSpec
@@ -92,7 +93,7 @@ def test_a_reload_imports_for_itself(world: World) -> None:
     """False if the new process of a reload, or one after it, were forked from one that has the module already."""
     engines, trace = family(world)
     with world.up(world.spec(*engines)) as node:
-        node.ask("reload", engine="a", timeout_ns=10_000_000_000)
+        node.ask("reload", engine="a", timeout_ns=DEADLINE_NS)
         assert importers(trace)[1:] == [node.ps()["a"]["pid"]]
         restarted = [restart(node, name) for name in "ab"]
         assert importers(trace)[2:] == restarted
@@ -112,7 +113,7 @@ def test_what_a_reload_brought_into_force_stays(world: World, durability: str) -
     with world.up(world.spec(EngineSpec("a", "stepping:LASTING", durability=durability))) as node:
         node.send("a", "Add", amount=1)
         step.write_text("100")
-        node.ask("reload", engine="a", timeout_ns=10_000_000_000)
+        node.ask("reload", engine="a", timeout_ns=DEADLINE_NS)
         node.send("a", "Add", amount=1)
         restart(node, "a")
         node.send("a", "Add", amount=1)
@@ -122,7 +123,7 @@ def test_what_a_reload_brought_into_force_stays(world: World, durability: str) -
 def test_a_template_that_does_not_answer_is_let_go(world: World) -> None:
     """False if births hung on it again and again, and engines became degraded that did nothing wrong."""
     engines, trace = family(world)
-    supervision = SupervisionSpec(backoff_ns=0, start_ns=1_000_000_000)
+    supervision = SupervisionSpec(backoff_ns=0, start_ns=2_500_000_000)
     with world.up(world.spec(*engines, supervision=supervision)) as node:
         (template,) = importers(trace)
         os.kill(template, signal.SIGSTOP)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from deadline import DEADLINE_S
 
 from engines.model import encode, load_family
 from host.config.spec import EngineSpec
@@ -21,7 +22,6 @@ from host.live.packets import Channel, channel_pair, close_all, read_memory_file
 from host.live.worker.loop import main
 from transport.port import LANE_BYTES, Frame
 
-DEADLINE_S = 10.0
 FAMILIES = str(Path(__file__).parent / "families")
 SLOT = 1
 

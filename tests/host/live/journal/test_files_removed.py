@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, new_world
 
 from host.config.spec import EngineSpec, NodeSpec, SupervisionSpec
@@ -49,7 +50,7 @@ def made(request: pytest.FixtureRequest) -> Any:
             with world.up(spec) as node:
                 _add(node, 5)
                 if life in (1, 2):
-                    node.ask("reload", engine="a", timeout_ns=10**10)
+                    node.ask("reload", engine="a", timeout_ns=DEADLINE_NS)
                 _add(node, 5)
                 node.end()
         shutil.copytree(world.folder / "test", world.folder / "saved")
@@ -76,7 +77,7 @@ def _started(world: World, spec: NodeSpec) -> int | str:
     with Launch(spec, attached=False) as launch:
         last = world.responses(launch)[-1]
         if last.error:
-            launch.process.wait(10)
+            launch.process.wait(DEADLINE_S)
             return str(last.items[0]["detail"])
         instance = running_instance(spec.path)
         assert instance is not None

@@ -123,6 +123,7 @@ def test_a_process_is_killed(after_kills: dict[str, Seen], sender: str, receiver
     check_kills(after_kills, sender, receiver)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(("sender", "receiver"), PAIRS)
 def test_all_processes_are_killed(after_lives: Seen, sender: str, receiver: str) -> None:
     """One cell of the second column."""

@@ -171,6 +171,7 @@ def after_power(traced_library: Any) -> Iterator[Seen]:
         yield lose_power(world, traced_library, STATES, STARTS, seed=8)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(("sender", "receiver"), PAIRS)
 def test_power_is_lost(after_power: Seen, sender: str, receiver: str) -> None:
     """One cell of the third column."""

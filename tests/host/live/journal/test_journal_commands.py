@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_S
 from journal_engines import Decide, Gamble, Later, Pay
 from journal_worker import BOOT, ROOT, Worker, load
 
@@ -73,7 +74,10 @@ def test_a_divergence_is_shown_with_both(data: str, tmp_path: Path) -> None:
     record = Path(data, "journal", "node.json")
     record.write_text(record.read_text().replace(ROOT, str(root)))
     ran = subprocess.run(
-        [sys.executable, "-m", "host", "replay", data, "--verify", "--json"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "host", "replay", data, "--verify", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
     )
     assert ran.returncode == 8, ran.stderr
     item = json.loads(ran.stdout)["items"][0]

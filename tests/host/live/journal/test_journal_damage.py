@@ -93,6 +93,7 @@ def truncated(files: Files) -> Iterator[Files]:
             yield {**files, name: data[:length]}
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 @pytest.mark.parametrize("closed", [False, True])
 def test_no_damage_is_silent(mode: str, closed: bool) -> None:

@@ -95,6 +95,7 @@ def check(disk: SimulatedFolder, mode: str, done: list[State], acknowledged: int
             assert recover(after, "node", load, b"a third boot....").streams["b"].turns == state["b"][0] + 1
 
 
+@pytest.mark.storm
 def test_power_is_lost_in_two_thousand_states() -> None:
     seed = 20240601
     count = survive("durable", 40, seed) + survive("crash", 40, seed)

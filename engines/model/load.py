@@ -32,6 +32,7 @@ VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
 """Top-level packages that come with the model; no root can have a module or folder of such a name."""
+USED: Final = "a package that enginehost uses"
 MODEL: Final = __name__.rpartition(".")[0]
 
 
@@ -235,14 +236,22 @@ def _outside(name: str, file: str | None) -> str:
 def _hidden(name: str) -> str:
     """Why a module below a code root is not the one that is imported under its name, and what to do; "": it is."""
     first = name.partition(".")[0]
-    owner = "enginehost" if first in HOSTS else "Python" if first in sys.stdlib_module_names else ""
-    for root in _finder.roots if owner else ():
+    taken = sys.modules.get(first)
+    used = (getattr(taken, "__file__", None), *getattr(taken, "__path__", ()))
+    for root in _finder.roots if taken is not None or _owner(first) != USED else ():
         spec = FileFinder(root, (SourceOnly, [".py"])).find_spec(first)
         path = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
-        if path and path != getattr(sys.modules.get(first), "__file__", None):
+        if path and path not in used:
             path = path.removesuffix("/__init__.py")
-            return f"{path} cannot be imported: {owner} itself has a module `{first}`; give it another name"
+            return f"{path} cannot be imported: {_owner(first)} has a module `{first}`; give it another name"
     return ""
+
+
+def _owner(first: str) -> str:
+    """Where the module comes from that a root cannot have under this name."""
+    if first in HOSTS:
+        return "enginehost itself"
+    return "Python itself" if first in sys.stdlib_module_names else USED
 
 
 def _imported_by(error: BaseException) -> str:

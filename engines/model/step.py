@@ -120,7 +120,7 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
 def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
     """The outcome of a plain transition whose rule, or whose effects, raised this, that many frames below the author's
     code. The cycle in C comes here with what a rule raised there (`host/live/transition.h`)."""
-    if isinstance(error, StoredOverflow):
+    if type(error) is StoredOverflow:
         return Overflow(error.mailbox, error.stored_max)
     traceback = error.__traceback__
     for _ in range(frames):
@@ -131,7 +131,8 @@ def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
 def _failed(error: BaseException) -> Failed:
     """A failure, with the way to it through the author's code; an effect that cannot happen has none there."""
     line, text = blame(error)
-    return Failed(line, line if isinstance(error, EffectError | ConformError) else text)
+    is_ours = issubclass(type(error), EffectError | ConformError)  # by type: an author's class may lie about itself
+    return Failed(line, line if is_ours else text)
 
 
 def _store(

@@ -201,7 +201,7 @@ def test_a_module_whose_name_is_taken_is_said_to_be_there(root: Root, name: str,
     root.names.clear()
     with pytest.raises(LoadError) as caught:
         root.load(f"{name}:HEARER")
-    assert f"{path} is not looked at, because the name {name} is taken {owner}; rename it" in str(caught.value)
+    assert f"{path} cannot be imported: {owner} has a module `{name}`; give it another name" in str(caught.value)
 
 
 def test_an_own_folder_named_engines_is_said_to_be_there(root: Root) -> None:

@@ -62,7 +62,7 @@ class RpdsTrie(Generic[K, V]):
         return len(self) == len(other) and dict(self._boxed.items()) == dict(other._boxed.items())
 
     def __hash__(self) -> int:
-        return hash(self._boxed)
+        return hash(frozenset(self._boxed.items()))  # older versions of `rpds` have no hash
 
 
 def _trie_over(boxed: Any) -> RpdsTrie[Any, Any]:

@@ -37,7 +37,7 @@ from host.live.journal.recovery import Recovered, begin, boot_id, recover
 from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
-from host.live.journal.writer import Gone, Stopped
+from host.live.journal.writer import Stopped
 from host.live.packets import Channel
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
@@ -262,8 +262,6 @@ class JournaledWorker(Worker):
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
-        except Gone as error:
-            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
         self._follow()
@@ -287,19 +285,15 @@ class JournaledWorker(Worker):
         """As `Worker._hear`, which writes what `tend` has for the log."""
         try:
             self._tending.tend()
-        except Gone as error:
-            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
         super()._hear()
 
-    def _give_up_log(self, error: Gone) -> None:
+    def _leave_gone(self, finding: str) -> None:
         """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""
         reason = rescue(self._boot.journal, self.journal, self._state(), self.clock, self._lock)
-        fields = {"finding": str(error), "journal": self._boot.journal, "saved": not reason, "reason": reason}
+        fields = {"finding": finding, "journal": self._boot.journal, "saved": not reason, "reason": reason}
         self.channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
-        self.channel.make_room(0)
-        sys.exit(1)
 
     def _follow(self) -> None:
         """The folder of the log was moved, and the log goes on in it: so does the next process."""
@@ -308,7 +302,10 @@ class JournaledWorker(Worker):
             self.channel.send(wire.Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
 
     def _give_up(self, reason: str) -> None:
-        self.channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": self._folder}))
+        if self.journal.is_gone:
+            self._leave_gone(reason)
+        else:
+            self.channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": self._folder}))
         self.channel.make_room(0)
         sys.exit(1)
 

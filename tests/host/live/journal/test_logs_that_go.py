@@ -42,7 +42,7 @@ def the_data_folder(folder: Path) -> None:
 
 
 def gone(node: LiveNode, engine: str) -> Any:
-    until(lambda: node.ps()[engine]["state"] == "degraded", f"{engine} degraded")
+    until(lambda: node.ps()[engine]["state"] == "degraded", f"{engine} degraded", within_s=60)  # it syncs
     return next(e for e in node.events("journal_gone") if e["journal"].endswith(f"/{engine}"))
 
 

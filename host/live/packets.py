@@ -129,6 +129,8 @@ class Channel(Generic[Received]):
             )
         except BlockingIOError:
             return None
+        except ConnectionResetError:
+            return self.receive()  # said once, by a peer that ended with packets unread; what it sent comes after it
         except (ConnectionError, OSError) as error:
             raise Closed(f"socket pair: {error}") from error
         descriptors = _descriptors(ancillary)

@@ -41,8 +41,8 @@ A worker's loop, with what each call owes the next one:
     tending.finish(); journal.close()                                 leaving in peace
     journal.stop("handed over")                                       leaving in a reload: `host.live.worker.handover`
 
-Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends. `Gone` is one of
-them: what the process has goes to a new log first (`rescue`).
+Any of them may raise `Stopped`: nothing of this cycle is acknowledged, the process says so and ends. If the
+log itself is gone (`journal.is_gone`), what the process has goes to a new one first (`rescue`).
 
 `folder` is the seam to files: `disk` for real ones; tests have one that simulates a loss of power.
 """

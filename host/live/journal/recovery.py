@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engines.model import Declaration
+from engines.model import AdoptError, Declaration
 from host.live.journal.checksums import checksums, kind_written
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
@@ -48,6 +48,10 @@ LOG_ID_BYTES: Final = 16
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 LOST: Final = "history-changed"
 """A file that says: somebody changed this log, so every epoch rises. Removed once a writer wrote it down."""
+
+
+REFUSALS: Final = (Diverged, AdoptError, msgspec.ValidationError, ValueError)
+"""What keeps engines from coming back, though every byte of their log is what was written."""
 
 
 class Tail:
@@ -219,12 +223,12 @@ def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., _Read]) 
     """
     try:
         return read(trusted)
-    except (Diverged, msgspec.ValidationError, ValueError) as error:
+    except REFUSALS as error:
         before = trusted
         while before.snapshot is not None and _has_old_rules(folder, before.snapshot.position):
             position = before.snapshot.position
             before = newest_snapshot(folder, checksums(), position - 1)
-            with suppress(Diverged, msgspec.ValidationError, ValueError, Damaged):
+            with suppress(*REFUSALS, Damaged):
                 return read(msgspec.structs.replace(before, refused=trusted.refused), is_whole=True)
         raise error from None
 

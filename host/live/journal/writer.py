@@ -44,10 +44,6 @@ class Stopped(Exception):
     """The disk failed; nothing is written or acknowledged by this process any more."""
 
 
-class Gone(Stopped):
-    """Somebody removed or moved the log, or put another one in its place."""
-
-
 class Journal:
     """Mutable, one a slot's worker. Made by `begin` of the recovery."""
 
@@ -64,6 +60,7 @@ class Journal:
         """`head` is that of the segment to begin with; it is made by `open_segment`."""
         self.is_durable = durable
         self.stopped = ""
+        self.is_gone = False
         self.batch = Batch(pack_of(head.kind))
         self.frame = self.batch.frame
         self.run = self.batch.run
@@ -150,12 +147,13 @@ class Journal:
             self._write(data)
 
     def check_there(self) -> None:
-        """Raise `Gone` if the segment that is written to is not the file at its place; it is then the last word."""
+        """Raise `Stopped`, `is_gone` set, if the segment that is written to is not the file at its place any more."""
         self._check()
         file, name = self._file, segment_name(self.head.number)
         if file is not None and not self._do("stat", lambda: self._folder.has(name, file)):
+            self.is_gone = True
             self.stop(f"{name}: {GONE}")
-            raise Gone(self.stopped)
+            raise Stopped(self.stopped)
 
     def on_disk(self, position: int) -> None:
         """Somebody else synced the log up to here."""

@@ -26,7 +26,7 @@ from host.live.journal.recovery import Recovered
 from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
-from host.live.journal.writer import Gone, Stopped
+from host.live.journal.writer import Stopped
 from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
 from host.live.worker.revival import Revival
@@ -126,8 +126,6 @@ class WorkerLog:
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
-        except Gone as error:
-            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
         self._follow()
@@ -170,8 +168,6 @@ class WorkerLog:
         """Write what the log is owed beside the turns: digests of states; see whether its files are still there."""
         try:
             self._tending.tend()
-        except Gone as error:
-            self._give_up_log(error)
         except Stopped as error:
             self._give_up(str(error))
 
@@ -203,19 +199,19 @@ class WorkerLog:
             return None
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
 
-    def _give_up_log(self, error: Gone) -> None:
+    def _leave_gone(self, finding: str) -> None:
         """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""
         reason = rescue(self._boot.journal, self.journal, self._state(), self._worker.clock, self.lock)
-        fields = {"finding": str(error), "journal": self._boot.journal, "saved": not reason, "reason": reason}
-        channel = self._worker.channel
-        channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
-        channel.make_room(0)
-        sys.exit(1)
+        fields = {"finding": finding, "journal": self._boot.journal, "saved": not reason, "reason": reason}
+        self._worker.channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
 
     def _give_up(self, reason: str) -> None:
         channel = self._worker.channel
-        folder = os.readlink(f"/proc/self/fd/{self.lock}").removesuffix(f"/{LOCK}")
-        channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": folder}))
+        if self.journal.is_gone:
+            self._leave_gone(reason)
+        else:
+            folder = os.readlink(f"/proc/self/fd/{self.lock}").removesuffix(f"/{LOCK}")
+            channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": folder}))
         channel.make_room(0)
         sys.exit(1)
 

@@ -11,8 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engines.model import Declaration
-from host.config.convert import ConversionError
+from engines.model import AdoptError, Declaration, Family, encode
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
@@ -281,8 +280,9 @@ class Replay:
         before = self.streams.get(name)
         try:
             stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
-        except (msgspec.ValidationError, ConversionError, ValueError) as error:
-            if not self._is_old or (before is None and image.why == "snapshot"):
+        except (AdoptError, msgspec.ValidationError, ValueError) as error:
+            is_of_snapshot = before is None and image.why == "snapshot"
+            if not self._is_old or is_of_snapshot or (isinstance(error, AdoptError) and not self._is_like(image)):
                 raise
             self.unread[name] = str(error)
             return
@@ -295,6 +295,14 @@ class Replay:
             stream.from_turn = before.from_turn
         self.streams[name] = stream
         self._saw(stream)
+
+    def _is_like(self, image: StreamImage) -> bool:
+        """Whether the family of an image looks as it did: then what keeps it from being read is its state."""
+        family = self._load(self._families(image.cell.name) or image.cell.family)
+        if not isinstance(family, Family):
+            return False
+        there, here = image.cell.interface, family.interface()
+        return all(encode(there.get(part)) == encode(here[part]) for part in ("state_layout", "boxes"))
 
     def _use_rules(self, *, old: bool) -> None:
         if old != self._is_old:

@@ -177,6 +177,21 @@ def test_what_a_dead_peer_said_is_received_before_its_end() -> None:
         supervisor.send(wire.Thaw())
 
 
+def test_a_peer_that_ended_with_packets_unread_is_heard_to_its_last_word() -> None:
+    """False if a worker that had not read all that was sent to it could not say why it ends."""
+    ours, theirs = channel_pair()
+    channel, worker = supervisor_end(ours), worker_end(theirs)
+    channel.send(wire.End(("a",)))
+    worker.send(wire.Event("journal_stopped", "", {"reason": "no room"}))
+    worker.close()
+    received = channel.receive()
+    assert received is not None
+    assert received[0] == wire.Event("journal_stopped", "", {"reason": "no room"})
+    with pytest.raises(Closed):
+        channel.receive()
+    channel.close()
+
+
 def test_a_packet_of_no_known_kind_is_broken_and_its_descriptors_closed() -> None:
     """False if garbage were taken, or leaked descriptors."""
     worker, _, raw = ends()

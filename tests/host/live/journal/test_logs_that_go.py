@@ -42,8 +42,14 @@ def the_data_folder(folder: Path) -> None:
 
 
 def gone(node: LiveNode, engine: str) -> Any:
-    until(lambda: node.ps()[engine]["state"] == "degraded", f"{engine} degraded")
+    until(lambda: node.ps()[engine]["state"] == "degraded", f"{engine} degraded", within_s=60)  # it syncs
     return next(e for e in node.events("journal_gone") if e["journal"].endswith(f"/{engine}"))
+
+
+def hits_until_gone(node: LiveNode) -> bool:
+    with suppress(ControlError):  # of a process that has just left
+        node.send("a", "Add")
+    return bool(node.events("journal_gone"))
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])
@@ -60,9 +66,8 @@ def test_what_was_acknowledged_survives_the_removal_of_its_log(
             node.send("a", "Add")
         assert node.total("a") == 3
         remove(folder_of(world, "a"))
-        while not is_idle and not node.events("journal_gone"):
-            with suppress(ControlError):  # of a process that has just left
-                node.send("a", "Add")
+        if not is_idle:
+            until(lambda: hits_until_gone(node), "the news", within_s=60)
         assert gone(node, "a")["saved"] is True
         assert "removed" in node.ps()["a"]["fault"]
         node.ask("restart", engine="a")

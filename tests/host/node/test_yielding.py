@@ -13,7 +13,7 @@ from host.node.scheduler import RUN_NS_MAX
 from host.node.turns import OUTPUTS_MAX
 
 SECOND = 1_000_000_000
-CALL_NS = 1_000
+CALL_NS = 10_000
 """Time that passes from one look at the clock to the next."""
 ALWAYS = 1 << 60
 """Ticks that nobody lives to see the end of."""

@@ -95,7 +95,7 @@ class RootFinder:
         """The spec of a module below a root, with a loader that compiles from source; None for any other."""
         if _is_model(fullname):
             return None
-        if path is None and fullname in sys.stdlib_module_names:
+        if path is None and (fullname in sys.stdlib_module_names or fullname in HOSTS):
             return None
         folders: list[str] = []
         for place in self.roots if path is None else filter(self.covers, path):
@@ -236,14 +236,15 @@ def _outside(name: str, file: str | None) -> str:
 def _hidden(name: str) -> str:
     """Why a module below a code root is not the one that is imported under its name, and what to do; "": it is."""
     first = name.partition(".")[0]
-    taken = sys.modules.get(first)
-    used = (getattr(taken, "__file__", None), *getattr(taken, "__path__", ()))
-    for root in _finder.roots if taken is not None or _owner(first) != USED else ():
+    taken, owner = sys.modules.get(first), _owner(first)
+    if owner == USED and (taken is None or _finder.covers(taken.__file__ or "")):
+        return ""
+    for root in _finder.roots:
         spec = FileFinder(root, (SourceOnly, [".py"])).find_spec(first)
         path = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
-        if path and path not in used:
+        if path and path not in (getattr(taken, "__file__", None), *getattr(taken, "__path__", ())):
             path = path.removesuffix("/__init__.py")
-            return f"{path} cannot be imported: {_owner(first)} has a module `{first}`; give it another name"
+            return f"{path} cannot be imported: {owner} has a module `{first}`; give it another name"
     return ""
 
 

@@ -1,8 +1,9 @@
 """The node as its supervisor holds it: all state in one place, and the smallest acts on it.
 
-What changes this state lives elsewhere, one file a subject: `population` (slots and processes begin), `links` (names
-find slots), `restarts` (a process died), `reload` (a process is replaced), `sessions` (messages from outside), `desk`
-(which packet goes to whom). All of it runs in one thread, in the event loop, and no step of it waits.
+What changes this state lives elsewhere, one file a subject: `perform` (a slot gets, keeps or loses its process),
+`population` (how slots and processes are made), `deaths` (what an end means for engines and messages), `links` (names
+find slots), `reload` (a process is replaced), `sessions` (messages from outside), `desk` (which packet goes to whom).
+All of it runs in one thread, in the event loop, and no step of it waits.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ from host.live.supervisor.processes import Process, Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
-from host.live.supervisor.slots import Memory, Slot
+from host.live.supervisor.slots import Group, Memory, Slot
 from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
 from host.node.routing import Directory
+from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending, Limits
 
 if TYPE_CHECKING:
     from host.live.control.sessions import Sessions
-    from host.live.supervisor.groups import Group
-    from host.live.supervisor.reload import Reload
 
 SLOT_SUPERVISOR: Final = 0
 """The slot that sessions send from."""
@@ -58,8 +58,17 @@ class Desk(Protocol):
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
         """A process ended."""
 
-    def missed(self, slot: Slot) -> None:
-        """A process that a slot waits for could not be had."""
+
+class Replacement(Protocol):
+    """A reload under way, as `perform` sees it: who is to take over, and the deeds that concern only the reload."""
+
+    candidate: Process
+
+    def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
+        """Whether the packet was its own; else it goes the ordinary way."""
+
+    def perform(self, command: ReloadDeed | Conclude) -> None:
+        """Do as `host.node.slot_plan` says."""
 
 
 @dataclass
@@ -96,7 +105,7 @@ class Node:
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
-    reloads: dict[int, Reload] = field(default_factory=dict)
+    reloads: dict[int, Replacement] = field(default_factory=dict)
     farewells: set[asyncio.Task[None]] = field(default_factory=set)
     """Slots that are dissolved as soon as their peers let go."""
     lookups: set[asyncio.Task[None]] = field(default_factory=set)
@@ -123,7 +132,12 @@ class Node:
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
 
+    def shutdown_ns(self, slot: Slot, otherwise_ns: int) -> int:
+        """The shutdown time of a slot's process: the longest that one of its engines was given."""
+        given = [resident.spec.child.shutdown_ns for resident in self.directory.in_slot(slot.number)]
+        return max((ns for ns in given if ns is not None), default=otherwise_ns)
+
     def check_settled(self) -> None:
-        """Whether no slot waits for its first words any more; tells who starts the node."""
+        """Let the start of the node go on once no slot is starting any more."""
         if all(slot.state != "starting" for slot in self.slots.values()):
             self.settled.set()

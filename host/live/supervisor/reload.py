@@ -1,12 +1,12 @@
 """One reload under way: the deeds to the decisions of `host.node.reload_plan`, where stages and crash points stand.
 
 A `Reload` owns the candidate process until the slot is its own, the snapshot, and one timer, the deadline of the
-stage it is in. It is fed by the desk (packets and ends of both processes) and by the timer, and it ends exactly once,
-with a `Verdict`. The slot's memory is handed to the candidate with `Go`, after the old process's pidfd was readable,
-never before.
+stage it is in. What happens to it (packets of both processes, the timer) is fed to the slot, whose state it is part of
+(`host.node.slot_plan`); `perform` has it do what only a reload does. It ends exactly once, with a `Verdict`. The slot's
+memory is handed to the candidate with `Go`, after the old process's pidfd was readable, never before.
 
 An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload is over with
-the slot (`abort`); else its neighbours cross over without it.
+the slot; else its neighbours cross over without it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,16 @@ from typing import Any, Final
 import msgspec
 
 from host.live.control.protocol import ControlError
-from host.live.supervisor import links, population, restarts
+from host.live.supervisor import links, population
 from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
+from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
-from host.live.supervisor.slots import Slot
+from host.live.supervisor.slots import Slot, Timer
 from host.live.wire import Adopt, Adopted, Birth, Exit, Failed, Freeze, Frozen, Go, Ready, Running, Thaw, ToSupervisor
-from host.node.reload_plan import (
-    Checked,
-    Command,
-    Happening,
-    Late,
-    Loaded,
-    NewFailed,
-    OldEnded,
-    Plan,
-    Stage,
-    Stopped,
-    Verdict,
-    Went,
-    advance,
-)
+from host.node.reload_plan import Checked, Happening, Late, Loaded, NewFailed, Stage, Stopped, Verdict, Went
 from host.node.routing import Missing, Resident
-from host.node.supervision import Ending
+from host.node.slot_state import Conclude, ReloadDeed
 
 FREEZE_NS: Final = 5_000_000_000
 """To reach a boundary: one batch. An engine that needs longer is stuck, and stays with the old code."""
@@ -79,64 +66,38 @@ class Reload:
         self._engine = engine
         self._family = family
         self._timeout_ns = timeout_ns
-        self._plan = Plan()
+        self._timer = Timer()
         self._ready: dict[str, Running] = {}
         self._snapshot = -1
         self._queued = 0
         self._frozen_at_ns = 0
-        self._old_ending = Ending()
-        self._new_ending = Ending()
         self._births = [self._changed(birth) for birth in population.births_of(node, slot)]
-        self._new = population.bear(node, slot, "candidate")
+        self.candidate = population.bear(node, slot, "candidate")
         node.reloads[slot.number] = self
-        self._timer = self._set_deadline("importing")
-        population.send_boot(node, slot, self._new, self._births, candidate=True)
+        feed(node, slot, "reload_begun")
+        population.send_boot(node, slot, self.candidate, self._births, candidate=True)
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was ours; else it goes the ordinary way."""
-        if process is self._new:
+        if process is self.candidate:
             return self._take_from_new(packet)
         if process is self._old and isinstance(packet, Frozen):
             self._snapshot = os.dup(descriptors[0])
             self._queued = packet.queued
             self._feed(Stopped())
             return True
-        if process is self._old and isinstance(packet, Failed) and self._plan.stage == "freezing":
+        if process is self._old and isinstance(packet, Failed) and self._stage == "freezing":
             self._feed(NewFailed(f"{packet.reason}: {packet.detail}"))
             return True
         return False
 
-    def ended(self, process: Process, ending: Ending) -> bool:
-        """Whether the end of `process` was ours to handle."""
-        if process is self._new:
-            self._new_ending = ending
-            self._feed(NewFailed("the new process ended before it ran", ended=True))
-            return True
-        if process is self._old:
-            self._slot.process = None
-            self._old_ending = ending
-            self._feed(OldEnded())
-            return True
-        return False
-
-    def abort(self, reason: str) -> None:
-        """The node stops, or the slot: the candidate goes, whatever the stage; who owns the slot is ended by others."""
-        if not self.done.done():
-            if self._slot.process is not self._new:
-                self._new.kill()
-            self._finish("refused", reason)
-
-    def fail(self, reason: str) -> None:
-        """The candidate is not to go on. With the old process gone, as it may be while state is adopted: a crash."""
-        self._feed(NewFailed(reason))
-
     def _take_from_new(self, packet: ToSupervisor) -> bool:
         match packet:
-            case Ready(engines) if self._plan.stage == "importing":
+            case Ready(engines) if self._stage == "importing":
                 self._ready.update((engine.name, engine) for engine in engines)
                 if len(self._ready) == len(self._births):
                     self._feed(Checked(tuple(check_interfaces(self._node, self._ready))))
-            case Ready() if self._plan.stage == "going":
+            case Ready() if self._stage == "going":
                 self._feed(Went())
                 return False
             case Failed(_, reason, detail):
@@ -144,64 +105,50 @@ class Reload:
             case Adopted():
                 self._feed(Loaded())
             case _:
-                return self._slot.process is not self._new
+                return self._slot.process is not self.candidate
         return True
 
-    def _feed(self, happening: Happening) -> None:
-        step = advance(self._plan, happening)
-        is_new_stage = step.plan.stage != self._plan.stage
-        self._plan = step.plan
-        if is_new_stage:
-            self._timer.cancel()
-            if step.verdict is None:
-                self._timer = self._set_deadline(step.plan.stage)
-        if step.verdict is not None:
-            self._finish(step.verdict, step.reason)
-        for command in step.commands:
-            self._perform(command)
-
-    def _perform(self, command: Command) -> None:
+    def perform(self, command: ReloadDeed | Conclude) -> None:
+        """Do as `host.node.slot_plan` says."""
         match command:
+            case "set_deadline":
+                self._set_deadline()
+            case Conclude(verdict, reason):
+                self._finish(verdict, reason)
             case "freeze":
-                self._slot.move("freeze")
                 self._frozen_at_ns = self._node.now_ns()
                 self._tell_old(Freeze())
             case "thaw":
-                self._slot.move("thaw")
                 self._tell_old(Thaw())
             case "adopt":
-                self._new.send(Adopt(), self._snapshot)
+                self.candidate.send(Adopt(), self._snapshot)
             case "retire":
                 self._tell_old(Exit())
             case "go":
                 self._hand_over()
-            case "kill_old":
-                assert self._old is not None
-                self._old.kill()
             case "kill_new":
-                self._new.kill()
-            case "restart":
-                self._crash(self._old, self._old_ending)
-            case "restart_with_new":
+                self.candidate.kill()
+            case "enforce":
                 self._change_directory()
-                self._slot.process = None
-                self._crash(self._new, self._new_ending)
+
+    @property
+    def _stage(self) -> Stage:
+        crossing = self._slot.status.crossing
+        return "over" if crossing is None else crossing.plan.stage
+
+    def _feed(self, happening: Happening) -> None:
+        feed(self._node, self._slot, happening)
 
     def _hand_over(self) -> None:
         """Old is gone: the candidate becomes the slot's process, with everything a process of the slot has."""
         slot = self._slot
-        slot.process = self._new
         self._change_directory()
         parked = tuple(birth.spec.name for birth in population.births_of(self._node, slot) if birth.parked)
-        self._new.send(Go(parked), *slot.memory.own_descriptors())
-        links.attach_all(self._node, slot, self._new)
+        self.candidate.send(Go(parked), *slot.memory.own_descriptors())
+        links.attach_all(self._node, slot, self.candidate)
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
-
-    def _crash(self, process: Process | None, ending: Ending) -> None:
-        """With the ending of that process: the old one ends well when it is asked to, which is not what happened."""
-        restarts.crashed(self._node, self._slot, process.pid if process else 0, ending)
 
     def _finish(self, verdict: Verdict, reason: str) -> None:
         node, slot = self._node, self._slot
@@ -210,14 +157,13 @@ class Reload:
         if self._snapshot >= 0:
             os.close(self._snapshot)
         pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
-        if verdict == "switched":
-            slot.move("took_over")
         self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
 
-    def _set_deadline(self, stage: Stage) -> asyncio.TimerHandle:
+    def _set_deadline(self) -> None:
+        stage = self._stage
         limits: dict[Stage, int] = {"freezing": FREEZE_NS, "retiring": RETIRE_NS, "going": GO_NS}
         wait_ns = min(limits.get(stage, self._timeout_ns), self._timeout_ns)
-        return asyncio.get_running_loop().call_later(wait_ns / 1e9, self._feed, Late())
+        self._timer.set(wait_ns, lambda: self._feed(Late()))
 
     def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
         if self._old is not None:

@@ -29,13 +29,12 @@ from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
 from host.live.lifeline import become_subreaper
-from host.live.supervisor import groups, population
+from host.live.supervisor import perform, population
 from host.live.supervisor.circles import Untangling
 from host.live.supervisor.control_group_home import find_home
 from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.ended_logs import EndedLogs
-from host.live.supervisor.groups import Group
 from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
@@ -45,6 +44,7 @@ from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.shutdown import shut_down
+from host.live.supervisor.slots import Group
 from host.live.supervisor.startup import Progress, notify_system
 from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
@@ -147,7 +147,7 @@ class _Service:
             if look is not None and not self._faults:
                 devices = frozenset(e.name for e in engines if look.is_device(e.family))
                 population.populate(self._node, lay_out(engines, devices))
-                groups.start_all(self._node)
+                perform.start_all(self._node)
         except (NoSlot, population.TooBig) as error:
             return self._fail("configuration", str(error))
         if not self._faults:

@@ -71,32 +71,48 @@ class Replacement(Protocol):
         """Do as `host.node.slot_plan` says."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Node:
-    """Everything the supervisor knows. Fields are written by the modules named above, in the loop's thread."""
+    """Everything the supervisor knows, in the loop's thread: facts, then the roster, then news.
+
+    Facts never change once the node starts, and what hangs on them keeps its own state. The roster is who lives where
+    and what runs: `perform` writes it, with `population` and `links`. News are what workers reported: `desk` and
+    `deaths` write them.
+    """
 
     spec: NodeSpec
-    nursery: Nursery
-    reaper: Reaper
-    transport: Transport
-    events: Record
-    logs: Record
+    data: str
     offset_ns: int
     """Added to CLOCK_BOOTTIME gives engine time."""
     now_ns: Callable[[], int]
     started_ns: int
-    data: str
-    quarantine: Quarantine
-    memory_kills: MemoryKills
-    ended_logs: EndedLogs
     epoch: int = 0
     """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
     limits: Limits = field(default_factory=Limits)
-    budget: Budget = field(default_factory=Budget)
-    groups: dict[str, Group] = field(default_factory=dict)
+    nursery: Nursery
+    reaper: Reaper
+    transport: Transport
+    memory_kills: MemoryKills
+    control_groups: ControlGroups = field(init=False)
+    ended_logs: EndedLogs = field(init=False)
+    desk: Desk = field(init=False)
+    sessions: Sessions = field(init=False)
+
     phase: Phase = "starting"
     directory: Directory = field(default_factory=Directory)
     slots: dict[int, Slot] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    reloads: dict[int, Replacement] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    farewells: set[asyncio.Task[None]] = field(default_factory=set)
+    """Slots that are dissolved as soon as their peers let go."""
+    lookups: set[asyncio.Task[None]] = field(default_factory=set)
+    """Names that were asked for before they were known."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    events: Record
+    logs: Record
+    quarantine: Quarantine
     running: dict[str, Running] = field(default_factory=dict)
     interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
     """By family and version, so that thousands of engines of one family share one."""
@@ -105,17 +121,8 @@ class Node:
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
-    reloads: dict[int, Replacement] = field(default_factory=dict)
-    farewells: set[asyncio.Task[None]] = field(default_factory=set)
-    """Slots that are dissolved as soon as their peers let go."""
-    lookups: set[asyncio.Task[None]] = field(default_factory=set)
-    """Names that were asked for before anybody said them."""
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
-    control_groups: ControlGroups = field(init=False)
-    desk: Desk = field(init=False)
-    sessions: Sessions = field(init=False)
 
     def described(self, families: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Those keys of `interfaces` that are of these families."""
@@ -136,6 +143,11 @@ class Node:
         """The shutdown time of a slot's process: the longest that one of its engines was given."""
         given = [resident.spec.child.shutdown_ns for resident in self.directory.in_slot(slot.number)]
         return max((ns for ns in given if ns is not None), default=otherwise_ns)
+
+    def all_journals_run(self) -> bool:
+        """Whether the node is up, and each slot with a journal runs. No child has one whose parent has none."""
+        journaled = {resident.slot for resident in self.directory if resident.spec.durability != "volatile"}
+        return self.phase == "running" and all(self.slots[slot].state == "running" for slot in journaled)
 
     def check_settled(self) -> None:
         """Let the start of the node go on once no slot is starting any more."""

@@ -193,7 +193,6 @@ class _Service:
             started_ns=now_ns(),
             data=self._data,
             epoch=epoch_before(life),
-            ended_logs=EndedLogs(self._data, life),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
             limits=limits,
@@ -203,6 +202,7 @@ class _Service:
             on_fault=self._note_fault,
         )
         node.control_groups = ControlGroups(find_home(), self._spec.node, self._data, node.event)
+        node.ended_logs = EndedLogs(self._data, life, self._spec.journal, node.all_journals_run, node.event)
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
         node.sessions = Sessions(memory, link, attach, self._bury, self._lose_lane)
@@ -268,7 +268,7 @@ class _Service:
             await asyncio.sleep(TEND_S)
             self._node.reaper.collect()
             self._node.control_groups.sweep()
-            self._node.ended_logs.tend(self._node)
+            self._node.ended_logs.tend()
 
     def _tell_ready(self, engine: str, pid: int) -> None:
         if self._node.phase == "starting":

@@ -1,8 +1,7 @@
 """Where packets of workers arrive: each goes to the module whose subject it is.
 
-A slot may have two processes, the one that owns it and a candidate of a reload; a reload under way is offered
-everything first, and what it does not want from the owner goes the ordinary way. What a process says that is neither is
-dropped: it has been replaced and is about to end.
+A slot may have two processes, its owner and the candidate of a reload. A reload under way is offered every packet
+first; what it leaves of the owner's goes the ordinary way. Packets of any other process are dropped: it was replaced.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
 from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
-from host.live.supervisor.slots import Slot, Timer
+from host.live.supervisor.slots import Alarm, Slot
 from host.live.wire import Adopt, Adopted, Birth, Exit, Failed, Freeze, Frozen, Go, Ready, Running, Thaw, ToSupervisor
 from host.node.reload_plan import Checked, Happening, Late, Loaded, NewFailed, Stage, Stopped, Verdict, Went
 from host.node.routing import Missing, Resident
@@ -66,7 +66,7 @@ class Reload:
         self._engine = engine
         self._family = family
         self._timeout_ns = timeout_ns
-        self._timer = Timer()
+        self._timer = Alarm()
         self._ready: dict[str, Running] = {}
         self._snapshot = -1
         self._queued = 0

@@ -60,19 +60,19 @@ class Memory(Protocol):
         """Give the memory back. Idempotent."""
 
 
-class Timer:
-    """At most one call that is due; the next one takes its place."""
+class Alarm:
+    """At most one call that is due; the next one set takes its place."""
 
     def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, after_ns: int, call: Callable[[], None]) -> None:
-        """From now on that one."""
+        """Call that after so long, and nothing else."""
         self.cancel()
         self._handle = asyncio.get_running_loop().call_later(after_ns / 1e9, call)
 
     def cancel(self) -> None:
-        """None. Idempotent."""
+        """Call nothing. Idempotent."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -87,7 +87,7 @@ class Group:
         self.slots: list[int] = []
         self.history = History()
         self.work = GroupWork()
-        self.timer = Timer()
+        self.timer = Alarm()
 
     def begin(self, work: GroupWork) -> None:
         """This instead of what is under way."""
@@ -115,7 +115,7 @@ class Slot:
         self.spawned = False
         self.fresh = False
         self.status = SlotState(strategy=None if group is None else group.spec.strategy)
-        self.timer = Timer()
+        self.timer = Alarm()
         self.process: Process | None = None
         self.birth_error: Exception | None = None
         self.last: Resident | None = None

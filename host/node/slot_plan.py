@@ -2,26 +2,26 @@
 
 A slot is memory that outlives processes, and at most one process owns it. The states, and what ends each of them:
 
-| state      | process | ends with                                                                    |
-|------------|---------|------------------------------------------------------------------------------|
-| starting   | none    | `start_due`: its turn in its group, or its family was looked at               |
-|            | wanted  | none could be had: counts as its end in a moment                            |
-|            | there   | `engines_ready`, or its end, which the start deadline sees to                 |
-| running    | there   | its end, a reload, a recall by its group                                     |
-| freezing   | there   | the verdict of the reload under way                                          |
-|            | none    | the same; the candidate has the state, and gets the slot                     |
-| recalled   | there   | its end, at the latest once its time to leave is over                        |
-| restarting | none    | `Judged`, at once; then `pause_over`, or what its group does next             |
-| degraded   | none    | `start_due`, by hand or with its group: it died too often                     |
-| finished   | none    | the same: its end asked for no restart                                       |
-| stopping   | any     | the end of its process; the node stops, or the slot is dissolved             |
+| state      | process | ends with                                                             |
+|------------|---------|-----------------------------------------------------------------------|
+| starting   | none    | `start_due`: its turn in its group, or its family was looked at       |
+|            | wanted  | none could be had, which counts as its end in a moment                |
+|            | there   | `engines_ready`, or its end, which the start deadline sees to         |
+| running    | there   | its end, a reload, a recall by its group                              |
+| freezing   | there   | the verdict of the reload under way                                   |
+|            | none    | the same; the candidate has the state, and gets the slot              |
+| recalled   | there   | its end, at the latest once its time to leave has passed              |
+| restarting | none    | a verdict, at once; then `pause_over`, or what its group does next    |
+| degraded   | none    | `start_due`, by hand or with its group: it died too often             |
+| finished   | none    | the same: its end asked for no restart                                |
+| stopping   | any     | the end of its process; the node stops, or the slot is dissolved      |
 
 A reload under way is a machine of its own (`reload_plan`), which this one feeds: the end of a process means one thing
 to a slot alone and another to a slot that is passed on. `starting`, `recalled` and `restarting` have at most one timer
 each, which goes with the state. What does not belong to the state (a late answer, a timer of before) changes nothing.
 
 The awkward case: engines of a dead process are buried before the verdict on its end, and a slot whose last engine is
-buried is dissolved. So `Judged` comes as a happening of its own, and finds the slot `restarting` or not.
+buried is dissolved. So the verdict is a happening of its own, and finds the slot `restarting` or not.
 
 Decision and deed are apart as in OTP's `supervisor.erl` (`do_restart`, `add_restart`); the form is that of
 `reload_plan`. Deeds: `host.live.supervisor.perform`, the only place that gives a slot a process or takes it away.

@@ -29,8 +29,8 @@ Reason = Literal[
     "never_ran",
 ]
 
-Ours = Literal["", "hung", "start_timeout", "shutdown", "start_failed"]
-"""Why we killed a process, if we did."""
+Ours = Literal["", "hung", "start_timeout", "shutdown", "start_failed", "raised"]
+"""Why we killed a process, if we did. `raised`: it reported that an exception left its driver, which had started."""
 
 SIGKILL: Final = 9
 SIGXCPU: Final = 24
@@ -76,6 +76,11 @@ def strongest(kinds: frozenset[Kind]) -> Kind:
     return max(kinds, key=_STRENGTH.index, default="permanent")
 
 
+def shown(ended: Ended) -> str:
+    """For people."""
+    return f"{ended.reason} ({ended.detail})" if ended.detail else ended.reason
+
+
 def _killed(number: int, ours: Ours, memory_evidence: str) -> Ended:
     if number == SIGXCPU:
         return Ended("cpu_limit", "its own limit")
@@ -86,6 +91,8 @@ def _killed(number: int, ours: Ours, memory_evidence: str) -> Ended:
             return Ended("out_of_memory", memory_evidence) if memory_evidence else Ended("signal")
         case "hung" | "start_timeout":
             return Ended(ours)
+        case "raised":
+            return Ended("exception", "its driver")
         case _:
             return Ended("killed", ours)
 

@@ -20,7 +20,7 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A process of a group by the number of its slot. `waits`: it has none, and a plan under way was to start it."""
+    """A process of a group by the number of its slot. `waits`: a plan under way was to start it, once it has left."""
 
     slot: int
     kind: Kind = "permanent"

@@ -22,11 +22,11 @@ from host.live.control.server import Send
 from host.live.supervisor import quarantined
 from host.live.supervisor.kept_letters import letter_item
 from host.live.supervisor.node import Node
+from host.live.supervisor.perform import restart_by_hand
 from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
 from host.live.supervisor.reload import reload_engine
-from host.live.supervisor.restarts import restart_degraded
 from host.node.routing import Missing, Resident
 
 QUERY_NS: Final = 2_000_000_000
@@ -141,7 +141,7 @@ class Operations:
             raise ControlError(
                 "conflict", f"{resident.name} is {slot.state}; what is degraded or finished can be restarted"
             )
-        restart_degraded(self._node, slot)
+        restart_by_hand(self._node, slot)
         return Response("restart", [{"engine": resident.name}])
 
     async def _kill(self, args: Args) -> Response:

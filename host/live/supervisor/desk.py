@@ -1,21 +1,19 @@
 """Where packets of workers arrive: each goes to the module whose subject it is.
 
-A slot may have two processes, the one that owns it and a candidate of a reload; a reload under way is offered
-everything first, and what it does not want from the owner goes the ordinary way. What a process says that is neither is
-dropped: it has been replaced and is about to end.
+A slot may have two processes, its owner and the candidate of a reload. A reload under way is offered every packet
+first; what it leaves of the owner's goes the ordinary way. Packets of any other process are dropped: it was replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, assert_never
 
 import msgspec
 
-from host.live.supervisor import links, population, quarantined, restarts
+from host.live.supervisor import links, perform, population, quarantined
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
@@ -48,8 +46,8 @@ from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed
 
-BIRTHS_LOST_MAX: Final = 3
-"""Births of one slot in a row that may die with the zygote before that counts as a death like others."""
+LOOK_AGAIN_S: Final = 0.1
+"""Between two tries to look at a spawned family, while the supervisor is short of something."""
 
 
 class PacketDesk:
@@ -59,7 +57,6 @@ class PacketDesk:
         self._node = node
         self._is_device = is_device
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lost: Counter[int] = Counter()
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
         """As `Desk.take`."""
@@ -71,39 +68,8 @@ class PacketDesk:
 
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
         """As `Desk.ended`."""
-        node = self._node
-        node.queries.forget(process)
-        reload = node.reloads.get(slot.number)
-        if reload is not None and reload.ended(process, ending):
-            return
-        if process is not slot.process:
-            return
-        slot.process = None
-        if slot.state == "starting" and process.is_lost_birth and self._lost[slot.number] < BIRTHS_LOST_MAX:
-            self._repeat_birth(slot)
-        elif node.phase == "starting" and slot.state == "starting":
-            restarts.failed_to_start(node, slot, process.pid, ending)
-        elif slot.state == "recalled":
-            restarts.recalled(node, slot, process.pid, ending)
-        elif slot.state != "stopping":
-            restarts.crashed(node, slot, process.pid, ending)
-        elif node.phase != "stopping":
-            population.remove(node, slot)
-
-    def missed(self, slot: Slot) -> None:
-        """As `Desk.missed`."""
-        if slot.state != "starting" or slot.process is not None:
-            return
-        if self._node.phase == "starting":
-            restarts.failed_to_start(self._node, slot, 0, Ending())
-        else:
-            restarts.crashed(self._node, slot, 0, Ending())
-
-    def _repeat_birth(self, slot: Slot) -> None:
-        """The zygote died before it had forked what was asked of it: nothing ran, so nothing crashed."""
-        self._lost[slot.number] += 1
-        self._node.event("birth_repeated", "", slot=slot.number)
-        population.launch(self._node, slot)
+        self._node.queries.forget(process)
+        perform.end_process(self._node, slot, process, ending)
 
     def _take_from_owner(self, slot: Slot, packet: ToSupervisor, descriptors: list[int]) -> None:
         node = self._node
@@ -117,7 +83,7 @@ class PacketDesk:
             case Spawn(children):
                 self._take_spawned(slot, children)
             case Stopped(name):
-                population.end_engine(node, name)
+                perform.end_engine(node, name)
                 self._settle(slot)
             case Letters(counts, letters):
                 node.letters.add(counts, letters)
@@ -157,7 +123,6 @@ class PacketDesk:
     def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
         node = self._node
         assert slot.process is not None
-        self._lost.pop(slot.number, None)
         living = [engine for engine in engines if not isinstance(node.directory.find(engine.name), Missing)]
         for engine in map(self._sharing_interface, living):
             if engine.name in slot.unready or engine.name not in node.running:
@@ -193,19 +158,14 @@ class PacketDesk:
             self._settle(slot)
             return
         if not slot.unready and all(r.name in node.faults for r in node.directory.in_slot(slot.number)):
-            assert slot.process is not None
-            slot.killing = "start_failed"
-            slot.process.kill()
+            perform.feed(node, slot, "engines_failed")
             return
         self._settle(slot)
 
     def _settle(self, slot: Slot) -> None:
-        """A slot whose engines have all spoken is up; once all are, so is the node."""
-        node = self._node
+        """A slot whose engines have all reported is up; once all are, so is the node."""
         if slot.state == "starting" and not slot.unready:
-            slot.move("ready")
-            slot.settled.set()
-        node.check_settled()
+            perform.feed(self._node, slot, "engines_ready")
 
     def _take_spawned(self, slot: Slot, children: tuple[Born, ...]) -> None:
         for child in children:
@@ -227,9 +187,8 @@ class PacketDesk:
                 break
             except (OSError, Closed) as error:
                 population.tell_birth_failed(self._node, slot, error)
-                await asyncio.sleep(population.BIRTH_AGAIN_S)
-        if slot.state == "starting" and self._node.phase != "stopping":
-            population.launch(self._node, slot)
+                await asyncio.sleep(LOOK_AGAIN_S)
+        perform.feed(self._node, slot, "start_due")
 
     def _take_notes(self, slot: Slot, notes: tuple[Noted, ...], dropped: int) -> None:
         lines = [{"time": n.now_ns, "engine": n.engine, "text": n.text, "fields": n.fields} for n in notes]

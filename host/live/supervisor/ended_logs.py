@@ -15,13 +15,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Any, Final
 
+from host.config.spec import JournalSpec
 from host.node.journal.retention import Over, over_at
-
-if TYPE_CHECKING:
-    from host.live.supervisor.node import Node
-    from host.live.supervisor.slots import Slot
 
 REMOVED_MAX: Final = 1_000
 """Logs removed at one go."""
@@ -30,9 +28,19 @@ REMOVED_MAX: Final = 1_000
 class EndedLogs:
     """Mutable, one a node."""
 
-    def __init__(self, data: str, life: int) -> None:
-        """`life` 0: no engine has a journal, and there is nothing to do."""
+    def __init__(
+        self, data: str, life: int, spec: JournalSpec, all_run: Callable[[], bool], event: Callable[..., Any]
+    ) -> None:
+        """`life` 0: no engine has a journal, and there is nothing to do.
+
+        Args:
+            all_run: whether each slot with a journal runs.
+            event: records an event by kind, engine, and fields.
+        """
         self._data = data
+        self._spec = spec
+        self._all_run = all_run
+        self._event = event
         self._life = life
         self._known: dict[str, Over] = {}
         self._confirmed: set[str] = set()
@@ -48,46 +56,36 @@ class EndedLogs:
         """The child whose slot this was is over, and its parent's log knows."""
         self._confirmed.add(slot)
 
-    def tend(self, node: Node) -> None:
-        """Called every now and then. Begins what is to be done, unless something is under way."""
+    def tend(self) -> None:
+        """Called every now and then. Begins what there is to do, unless something is under way."""
         if not self._life or (self._task is not None and not self._task.done()):
             return
-        looks = not self._has_looked and node.phase == "running" and _all_run(node)
-        if looks or self._confirmed or over_at(self._known.values(), time.time_ns(), *_bounds(node)):
-            self._task = asyncio.get_running_loop().create_task(self._try_work(node, looks))
+        looks = not self._has_looked and self._all_run()
+        if looks or self._confirmed or self._over():
+            self._task = asyncio.get_running_loop().create_task(self._try_work(looks))
 
-    async def _try_work(self, node: Node, looks: bool) -> None:
+    def _over(self) -> list[str]:
+        return over_at(self._known.values(), time.time_ns(), self._spec.retain_bytes, self._spec.retain_ns)
+
+    async def _try_work(self, looks: bool) -> None:
         try:
-            await self._work(node, looks)
+            await self._work(looks)
         except OSError as error:
             self._life = 0
-            node.event("logs_kept", "", reason=str(error))
+            self._event("logs_kept", "", reason=str(error))
 
-    async def _work(self, node: Node, looks: bool) -> None:
+    async def _work(self, looks: bool) -> None:
         if looks:
             self._known |= await asyncio.to_thread(_look, self._data, self._life, frozenset(self._again))
             self._has_looked = True
         confirmed, self._confirmed = self._confirmed, set()
         self._known |= await asyncio.to_thread(_measure, self._data, confirmed)
-        names = over_at(self._known.values(), time.time_ns(), *_bounds(node))[:REMOVED_MAX]
+        names = self._over()[:REMOVED_MAX]
         removed = await asyncio.to_thread(_remove, self._data, names)
         for name in removed:
             del self._known[name]
         if removed:
-            node.event("logs_removed", "", count=len(removed))
-
-
-def _bounds(node: Node) -> tuple[int, int]:
-    return node.spec.journal.retain_bytes, node.spec.journal.retain_ns
-
-
-def _all_run(node: Node) -> bool:
-    return all(slot.state == "running" or not _has_journal(node, slot) for slot in node.slots.values())
-
-
-def _has_journal(node: Node, slot: Slot) -> bool:
-    """A child has its parent's durability, so without a journal there is no child with one."""
-    return any(resident.spec.durability != "volatile" for resident in node.directory.in_slot(slot.number))
+            self._event("logs_removed", "", count=len(removed))
 
 
 def _look(data: str, life: int, again: frozenset[str]) -> dict[str, Over]:

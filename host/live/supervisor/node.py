@@ -1,8 +1,9 @@
 """The node as its supervisor holds it: all state in one place, and the smallest acts on it.
 
-What changes this state lives elsewhere, one file a subject: `population` (slots and processes begin), `links` (names
-find slots), `restarts` (a process died), `reload` (a process is replaced), `sessions` (messages from outside), `desk`
-(which packet goes to whom). All of it runs in one thread, in the event loop, and no step of it waits.
+What changes this state lives elsewhere, one file a subject: `perform` (a slot gets, keeps or loses its process),
+`population` (how slots and processes are made), `deaths` (what an end means for engines and messages), `links` (names
+find slots), `reload` (a process is replaced), `sessions` (messages from outside), `desk` (which packet goes to whom).
+All of it runs in one thread, in the event loop, and no step of it waits.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ from host.live.supervisor.processes import Process, Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
-from host.live.supervisor.slots import Memory, Slot
+from host.live.supervisor.slots import Group, Memory, Slot
 from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
 from host.node.routing import Directory
+from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending, Limits
 
 if TYPE_CHECKING:
     from host.live.control.sessions import Sessions
-    from host.live.supervisor.groups import Group
-    from host.live.supervisor.reload import Reload
 
 SLOT_SUPERVISOR: Final = 0
 """The slot that sessions send from."""
@@ -58,36 +58,68 @@ class Desk(Protocol):
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
         """A process ended."""
 
-    def missed(self, slot: Slot) -> None:
-        """A process that a slot waits for could not be had."""
+
+class Replacement(Protocol):
+    """A reload under way, as `perform` sees it: who is to take over, and the deeds that concern only the reload."""
+
+    candidate: Process
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether the slot's process hands out, stands, or begins, so that only the reload's deadlines bound it."""
+
+    def account_of(self, ending: Ending) -> str:
+        """How the candidate ended, and where it was."""
+
+    def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
+        """Whether the packet was its own; else it goes the ordinary way."""
+
+    def perform(self, command: ReloadDeed | Conclude) -> None:
+        """Do as `host.node.slot_plan` says."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Node:
-    """Everything the supervisor knows. Fields are written by the modules named above, in the loop's thread."""
+    """Everything the supervisor knows, in the loop's thread: facts, then the roster, then news.
+
+    Facts never change once the node starts, and what hangs on them keeps its own state. The roster is who lives where
+    and what runs: `perform` writes it, with `population` and `links`. News are what workers reported: `desk` and
+    `deaths` write them.
+    """
 
     spec: NodeSpec
-    nursery: Nursery
-    reaper: Reaper
-    transport: Transport
-    events: Record
-    logs: Record
+    data: str
     offset_ns: int
     """Added to CLOCK_BOOTTIME gives engine time."""
     now_ns: Callable[[], int]
     started_ns: int
-    data: str
-    quarantine: Quarantine
-    memory_kills: MemoryKills
-    ended_logs: EndedLogs
     epoch: int = 0
     """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
     limits: Limits = field(default_factory=Limits)
-    budget: Budget = field(default_factory=Budget)
-    groups: dict[str, Group] = field(default_factory=dict)
+    nursery: Nursery
+    reaper: Reaper
+    transport: Transport
+    memory_kills: MemoryKills
+    control_groups: ControlGroups = field(init=False)
+    ended_logs: EndedLogs = field(init=False)
+    desk: Desk = field(init=False)
+    sessions: Sessions = field(init=False)
+
     phase: Phase = "starting"
     directory: Directory = field(default_factory=Directory)
     slots: dict[int, Slot] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    reloads: dict[int, Replacement] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    farewells: set[asyncio.Task[None]] = field(default_factory=set)
+    """Slots that are dissolved as soon as their peers let go."""
+    lookups: set[asyncio.Task[None]] = field(default_factory=set)
+    """Names that were asked for before they were known."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    events: Record
+    logs: Record
+    quarantine: Quarantine
     running: dict[str, Running] = field(default_factory=dict)
     interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
     """By family and version, so that thousands of engines of one family share one."""
@@ -98,17 +130,8 @@ class Node:
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
-    reloads: dict[int, Reload] = field(default_factory=dict)
-    farewells: set[asyncio.Task[None]] = field(default_factory=set)
-    """Slots that are dissolved as soon as their peers let go."""
-    lookups: set[asyncio.Task[None]] = field(default_factory=set)
-    """Names that were asked for before anybody said them."""
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
-    control_groups: ControlGroups = field(init=False)
-    desk: Desk = field(init=False)
-    sessions: Sessions = field(init=False)
 
     def described(self, families: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Those keys of `interfaces` that are of these families."""
@@ -125,7 +148,17 @@ class Node:
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
 
+    def shutdown_ns(self, slot: Slot, otherwise_ns: int) -> int:
+        """The shutdown time of a slot's process: the longest that one of its engines was given."""
+        given = [resident.spec.child.shutdown_ns for resident in self.directory.in_slot(slot.number)]
+        return max((ns for ns in given if ns is not None), default=otherwise_ns)
+
+    def all_journals_run(self) -> bool:
+        """Whether the node is up, and each slot with a journal runs. No child has one whose parent has none."""
+        journaled = {resident.slot for resident in self.directory if resident.spec.durability != "volatile"}
+        return self.phase == "running" and all(self.slots[slot].state == "running" for slot in journaled)
+
     def check_settled(self) -> None:
-        """Whether no slot waits for its first words any more; tells who starts the node."""
+        """Let the start of the node go on once no slot is starting any more."""
         if all(slot.state != "starting" for slot in self.slots.values()):
             self.settled.set()

@@ -1,4 +1,4 @@
-"""Slots come to life: from the layout of the node file, for spawned engines, and again after a death.
+"""How slots are made, from the layout of the node file or for spawned engines, and how their processes are booted.
 
 Boot and everything after it is sent at once; it waits in the worker's socket until the worker reads. Births that do not
 fit into the Boot packet follow in `Deliver` packets.
@@ -6,30 +6,22 @@ fit into the Boot packet follow in `Deliver` packets.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
-
-import msgspec
+from typing import Final, Literal
 
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.supervisor import links
 from host.live.supervisor.control_groups import ControlGroup, bound_of
-from host.live.supervisor.farewell import take_leave
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
-from host.live.supervisor.slots import Slot
+from host.live.supervisor.slots import Group, Slot
 from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight, Letter
 from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
-from transport.port import Closed
-
-if TYPE_CHECKING:
-    from host.live.supervisor.groups import Group
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
@@ -37,69 +29,28 @@ BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 BIRTH_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 32 * 1024
 """One birth, which is alone in its packet when it is larger than others together may be."""
 
-FALLEN_BYTES_MAX: Final = 16 * 1024
-"""Messages that killed, as they are told to the next process: some hundreds. Beyond it the oldest are forgotten."""
-
-
-BIRTH_AGAIN_S: Final = 0.1
-"""Until a birth that could not even be asked for counts as a death."""
-
 
 class TooBig(Exception):
     """An engine's parameters and initial state are more than can be handed to a process."""
 
 
 def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
-    """Make the slots of the node file, and start all their processes but those of groups.
-
-    Raises `TooBig`, before anything is started.
-    """
+    """Make the slots of the node file. Raises `TooBig`, before anything is made."""
     specs = {spec.name: spec for spec in node.spec.engines}
     list(_chunks([Birth(spec) for spec in node.spec.engines]))
+    groups = {name: group for group in node.groups.values() for name in group.spec.engines}
     for plan in plans:
-        _make_slot(node, plan, [Resident(specs[name], plan.slot) for name in plan.engines])
+        residents = [Resident(specs[name], plan.slot) for name in plan.engines]
+        _make_slot(node, plan, residents, group=next((groups[n] for n in plan.engines if n in groups), None))
     for group in node.groups.values():
-        _gather(node, group)
-    for slot in node.slots.values():
-        if slot.group is None:
-            launch(node, slot)
-
-
-def launch(node: Node, slot: Slot) -> None:
-    """A new process for all engines of a slot; if none can be had, later. Raises OSError, Closed as the node starts."""
-    births = births_of(node, slot)
-    slot.epoch = max(slot.epoch, node.epoch) + 1
-    slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
-    slot.unready = {birth.spec.name for birth in births}
-    slot.settled.clear()
-    slot.killing = ""
-    try:
-        slot.process = bear(node, slot)
-        send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
-    except (OSError, Closed) as error:
-        if node.phase == "starting" and slot.group is None:
-            raise
-        _miss(node, slot, error)
-        return
-    links.attach_all(node, slot, slot.process)
-    if not births:
-        slot.move("ready")
-        slot.settled.set()
+        there = [found for name in group.spec.engines if not isinstance(found := node.directory.find(name), Missing)]
+        group.slots = list(dict.fromkeys(resident.slot for resident in there))
 
 
 def tell_birth_failed(node: Node, slot: Slot, error: Exception) -> None:
     """No descriptors, no room on the disk, no zygote: nothing ran."""
     for resident in node.directory.in_slot(slot.number)[:1]:
         node.event("birth_failed", resident.name, slot=slot.number, error=str(error))
-
-
-def _miss(node: Node, slot: Slot, error: Exception) -> None:
-    """A process could not be had, or told what to be: an end like any other, which is a reason to try again."""
-    tell_birth_failed(node, slot, error)
-    if slot.process is not None:
-        slot.process.kill()
-    else:
-        asyncio.get_running_loop().call_later(BIRTH_AGAIN_S, node.desk.missed, slot)
 
 
 def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker") -> Process:
@@ -187,9 +138,9 @@ def _journal(node: Node, slot: Slot) -> str:
 
 
 def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
-    """A child was spawned in `slot`. One that its worker did not place gets a slot of its own, not launched yet.
+    """A child was spawned in `slot`. One that its worker did not place gets a slot of its own, not started yet.
 
-    A name that is or was in use is a spawn told twice, and nothing.
+    A name that is or was in use is a spawn reported twice, which changes nothing.
     """
     spec, parent = child.birth.spec, child.birth.parent
     if child.again:
@@ -201,7 +152,7 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         return None
     if child.placed_here:
         node.directory.enter(Resident(spec, slot.number, parent, child.birth.birth))
-        node.event("spawned", spec.name, parent=parent, family=spec.family)
+        _tell_spawned(node, spec, parent)
         return None
     number = place_spawned("process", slot.number, frozenset(node.slots))
     if number is None:
@@ -209,69 +160,17 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         return None
     resident = Resident(spec, number, parent, child.birth.birth)
     try:
-        made = _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident], spawned=True)
+        made = _make_slot(node, SlotPlan(number, (spec.name,), False, spec.placement.core), [resident])
     except OSError as error:
         _refuse_spawn(node, spec, parent or "", f"no memory for its slot: {error.strerror}")
         return None
-    made.fresh = not child.again
-    node.event("spawned", spec.name, parent=parent, family=spec.family)
+    made.spawned, made.fresh = True, not child.again
+    _tell_spawned(node, spec, parent)
     return made
 
 
-def end_engine(node: Node, name: str) -> None:
-    """A worker says that an engine stopped."""
-    resident = node.directory.end(name)
-    if resident is not None:
-        bury(node, resident)
-
-
-def bury(node: Node, resident: Resident) -> None:
-    """What follows when the directory has laid a tombstone."""
-    for kept in (node.running, node.faults, node.diverged, node.waits):
-        kept.pop(resident.name, None)
-    node.event("ended", resident.name)
-    _tell_parent(node, resident)
-    slot = node.slots.get(resident.slot)
-    if slot is None:
-        return
-    slot.unready.discard(resident.name)
-    links.tell_gone(node, slot, resident.name, "ended")
-    if slot.spawned and not node.directory.in_slot(slot.number) and slot.state != "stopping":
-        _dissolve(node, slot, resident)
-
-
-def _tell_parent(node: Node, child: Resident) -> None:
-    """A parent in another process that has a journal would spawn it again in its next life."""
-    if child.parent is None or child.spec.durability == "volatile":
-        return
-    parent = node.directory.find(child.parent)
-    if not isinstance(parent, Missing) and parent.slot != child.slot:
-        node.tell(parent.slot, ChildEnded(child.parent, child.name))
-
-
-def remove(node: Node, slot: Slot) -> None:
-    """The process of a dissolved slot is gone: free its number and memory."""
-    del node.slots[slot.number]
-    links.detach(node, slot)
-    slot.memory.close()
-
-
-def _dissolve(node: Node, slot: Slot, last: Resident) -> None:
-    reload = node.reloads.get(slot.number)
-    if reload is not None:
-        reload.abort(f"{last.name} ended meanwhile")
-    slot.move("stop")
-    if slot.process is None:
-        remove(node, slot)
-        return
-    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, last))
-    node.farewells.add(task)
-    task.add_done_callback(node.farewells.discard)
-
-
-def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned: bool = False) -> Slot:
-    slot = Slot(plan, node.transport.memory(plan.slot), spawned=spawned)
-    node.slots[plan.slot] = slot
+def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], group: Group | None = None) -> Slot:
+    node.slots[plan.slot] = slot = Slot(plan, node.transport.memory(plan.slot), group)
     slot.share = share_of(residents[0].spec)
     slot.kind = strongest(frozenset(resident.spec.child.restart for resident in residents))
     for resident in residents:
@@ -279,12 +178,8 @@ def _make_slot(node: Node, plan: SlotPlan, residents: list[Resident], *, spawned
     return slot
 
 
-def _gather(node: Node, group: Group) -> None:
-    """Find the slots of a group, in the order of its engines."""
-    there = [found for name in group.spec.engines if not isinstance(found := node.directory.find(name), Missing)]
-    group.slots = list(dict.fromkeys(resident.slot for resident in there))
-    for number in group.slots:
-        node.slots[number].group = group
+def _tell_spawned(node: Node, spec: EngineSpec, parent: str | None) -> None:
+    node.event("spawned", spec.name, parent=parent, family=spec.family)
 
 
 def _refuse_spawn(node: Node, spec: EngineSpec, parent: str, why: str) -> None:

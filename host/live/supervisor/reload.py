@@ -1,12 +1,12 @@
 """One reload under way: the deeds to the decisions of `host.node.reload_plan`, where stages and crash points stand.
 
 A `Reload` owns the candidate process until the slot is its own, the snapshot, and one timer, the deadline of the
-stage it is in. It is fed by the desk (packets and ends of both processes) and by the timer, and it ends exactly once,
-with a `Verdict`. The slot's memory is handed to the candidate with `Go`, after the old process's pidfd was readable,
-never before.
+stage it is in. What happens to it (packets of both processes, the timer) is fed to the slot, whose state it is part of
+(`host.node.slot_plan`); `perform` has it do what only a reload does. It ends exactly once, with a `Verdict`. The slot's
+memory is handed to the candidate with `Go`, after the old process's pidfd was readable, never before.
 
 An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload is over with
-the slot (`abort`); else its neighbours cross over without it.
+the slot; else its neighbours cross over without it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ import msgspec
 from engines.model.interface import Interface
 from host.live.control.protocol import ControlError
 from host.live.control_page import new_control_page, read_control_page
-from host.live.supervisor import links, population, restarts
+from host.live.supervisor import links, population
+from host.live.supervisor.deaths import signal_name
 from host.live.supervisor.interfaces import check_interfaces
 from host.live.supervisor.node import Node
+from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
-from host.live.supervisor.slots import Slot
+from host.live.supervisor.slots import Alarm, Slot
 from host.live.wire import (
     Adopt,
     Adopted,
@@ -44,22 +46,19 @@ from host.live.wire import (
 )
 from host.node.reload_plan import (
     Checked,
-    Command,
     Halted,
     Happening,
     Late,
     Loaded,
     NewFailed,
-    OldEnded,
-    Plan,
     Stage,
     Stopped,
     Verdict,
     Went,
-    advance,
     candidate_ended,
 )
 from host.node.routing import Missing, Resident
+from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
 FREEZE_NS: Final = 5_000_000_000
@@ -98,31 +97,29 @@ class Reload:
         self._engine = engine
         self._family = family
         self._timeout_ns = timeout_ns
-        self._plan = Plan()
         self._ready: set[str] = set()
         self._would_run: dict[str, Running] = {}
         self._until_ns = node.now_ns() + timeout_ns
         self._snapshot = -1
         self._queued = 0
         self._frozen_at_ns = 0
-        self._old_ending = Ending()
-        self._new_ending = Ending()
+        self._timer = Alarm()
         told = self._told(node.directory.in_slot(slot.number))
         self._births = [self._changed(birth) for birth in population.births(node, told)]
         self._page = new_control_page()
         try:
-            self._new = population.bear(node, slot, "candidate")
+            self.candidate = population.bear(node, slot, "candidate")
         except BaseException:
             os.close(self._page)
             raise
         node.reloads[slot.number] = self
-        self._timer = self._set_deadline("importing")
-        population.send_boot(node, slot, self._new, self._births, candidate_page=self._page)
+        feed(node, slot, "reload_begun")
+        population.send_boot(node, slot, self.candidate, self._births, candidate_page=self._page)
 
     @property
     def is_handing_over(self) -> bool:
         """Whether the slot's process hands out, stands, or begins: the deadlines here bound that, and nothing else."""
-        return self._plan.stage not in ("importing", "freezing")
+        return self._stage not in ("importing", "freezing")
 
     @property
     def version(self) -> str:
@@ -131,47 +128,27 @@ class Reload:
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was ours; else it goes the ordinary way."""
-        if process is self._new:
+        if process is self.candidate:
             return self._take_from_new(packet)
         if process is self._old:
             return self._take_from_old(packet, descriptors)
         return False
 
-    def ended(self, process: Process, ending: Ending) -> bool:
-        """Whether the end of `process` was ours to handle."""
-        if process is self._new:
-            self._new_ending = ending
-            at = read_control_page(self._page).engine
-            self._feed(NewFailed(candidate_ended(self._plan.stage, at, ending.code, _signal_name(ending)), ended=True))
-            return True
-        if process is self._old:
-            self._slot.process = None
-            self._old_ending = ending
-            self._feed(OldEnded())
-            return True
-        return False
-
-    def abort(self, reason: str) -> None:
-        """The node stops, or the slot: the candidate goes, whatever the stage; who owns the slot is ended by others."""
-        if not self.done.done():
-            if self._slot.process is not self._new:
-                self._new.kill()
-            self._finish("refused", reason)
-
-    def fail(self, reason: str) -> None:
-        """The candidate is not to go on. With the old process gone, as it may be while state is adopted: a crash."""
-        self._feed(NewFailed(reason))
+    def account_of(self, ending: Ending) -> str:
+        """How the candidate ended, and where it was."""
+        at = read_control_page(self._page).engine
+        return candidate_ended(self._stage, at, ending.code, signal_name(ending) or "")
 
     def _take_from_old(self, packet: ToSupervisor, descriptors: list[int]) -> bool:
         """What is not of this stage is the echo of a reload before this one, or goes the ordinary way."""
         match packet:
             case AtBoundary():
                 self._feed(Halted())
-            case Frozen(queued) if self._plan.stage == "dumping":
+            case Frozen(queued) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
                 self._queued = queued
                 self._feed(Stopped())
-            case Failed(_, reason, detail) if self._plan.stage == "dumping":
+            case Failed(_, reason, detail) if self._stage == "dumping":
                 self._feed(NewFailed(f"{reason}: {detail}"))
             case _:
                 return False
@@ -179,9 +156,9 @@ class Reload:
 
     def _take_from_new(self, packet: ToSupervisor) -> bool:
         match packet:
-            case Ready(engines) if self._plan.stage == "importing":
+            case Ready(engines) if self._stage == "importing":
                 self._learn(engines)
-            case Ready() if self._plan.stage == "going":
+            case Ready() if self._stage == "going":
                 self._feed(Went())
                 return False
             case Failed(engine, reason, detail):
@@ -190,7 +167,7 @@ class Reload:
             case Adopted():
                 self._feed(Loaded())
             case _:
-                return self._slot.process is not self._new
+                return self._slot.process is not self.candidate
         return True
 
     def _learn(self, engines: tuple[Running, ...]) -> None:
@@ -209,61 +186,47 @@ class Reload:
             if family in self._would_run:
                 yield resident, self._would_run[family].interface
 
-    def _feed(self, happening: Happening) -> None:
-        step = advance(self._plan, happening)
-        is_new_stage = step.plan.stage != self._plan.stage
-        self._plan = step.plan
-        if is_new_stage:
-            self._timer.cancel()
-            if step.verdict is None:
-                self._timer = self._set_deadline(step.plan.stage)
-        if step.verdict is not None:
-            self._finish(step.verdict, step.reason)
-        for command in step.commands:
-            self._perform(command)
-
-    def _perform(self, command: Command) -> None:
+    def perform(self, command: ReloadDeed | Conclude) -> None:
+        """Do as `host.node.slot_plan` says."""
         match command:
+            case "set_deadline":
+                self._set_deadline()
+            case Conclude(verdict, reason):
+                self._finish(verdict, reason)
             case "freeze":
-                self._slot.move("freeze")
                 self._frozen_at_ns = self._node.now_ns()
                 self._tell_old(Freeze())
             case "thaw":
-                self._slot.move("thaw")
                 self._tell_old(Thaw())
             case "adopt":
-                self._new.send(Adopt(), self._snapshot)
+                self.candidate.send(Adopt(), self._snapshot)
             case "retire":
                 self._tell_old(Exit())
             case "go":
                 self._hand_over()
-            case "kill_old":
-                assert self._old is not None
-                self._old.kill()
             case "kill_new":
-                self._new.kill()
-            case "restart":
-                self._crash(self._old, self._old_ending)
-            case "restart_with_new":
+                self.candidate.kill()
+            case "enforce":
                 self._change_directory()
-                self._slot.process = None
-                self._crash(self._new, self._new_ending)
+
+    @property
+    def _stage(self) -> Stage:
+        crossing = self._slot.status.crossing
+        return "over" if crossing is None else crossing.plan.stage
+
+    def _feed(self, happening: Happening) -> None:
+        feed(self._node, self._slot, happening)
 
     def _hand_over(self) -> None:
         """Old is gone: the candidate becomes the slot's process, with everything a process of the slot has."""
         slot = self._slot
-        slot.process = self._new
         self._change_directory()
         parked = tuple(self._node.quarantine.parked())
-        self._new.send(Go(parked), *slot.memory.own_descriptors())
-        links.attach_all(self._node, slot, self._new)
+        self.candidate.send(Go(parked), *slot.memory.own_descriptors())
+        links.attach_all(self._node, slot, self.candidate)
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
-
-    def _crash(self, process: Process | None, ending: Ending) -> None:
-        """With the ending of that process: the old one ends well when it is asked to, which is not what happened."""
-        restarts.crashed(self._node, self._slot, process.pid if process else 0, ending)
 
     def _finish(self, verdict: Verdict, reason: str) -> None:
         node, slot = self._node, self._slot
@@ -273,11 +236,9 @@ class Reload:
             os.close(self._snapshot)
         os.close(self._page)
         pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
-        if verdict == "switched":
-            slot.move("took_over")
         self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
 
-    def _set_deadline(self, stage: Stage) -> asyncio.TimerHandle:
+    def _set_deadline(self) -> None:
         """Up to `adopting` one time-out is for all stages, and then the old process goes on; the new one has as much
         again to begin, since nothing could be done without it."""
         left_ns = max(0, self._until_ns - self._node.now_ns())
@@ -286,8 +247,7 @@ class Reload:
             "retiring": RETIRE_NS,
             "going": self._timeout_ns,
         }
-        wait_ns = limits.get(stage, left_ns)
-        return asyncio.get_running_loop().call_later(wait_ns / 1e9, self._feed, Late())
+        self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed(Late()))
 
     def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
         if self._old is not None:

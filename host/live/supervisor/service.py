@@ -29,13 +29,12 @@ from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.control.sessions import Sessions
 from host.live.lifeline import become_subreaper
-from host.live.supervisor import groups, population
+from host.live.supervisor import perform, population
 from host.live.supervisor.circles import Untangling
 from host.live.supervisor.control_group_home import find_home
 from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.desk import PacketDesk
 from host.live.supervisor.ended_logs import EndedLogs
-from host.live.supervisor.groups import Group
 from host.live.supervisor.kept_letters import KeptLetters
 from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
@@ -47,6 +46,7 @@ from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.shutdown import shut_down
+from host.live.supervisor.slots import Group
 from host.live.supervisor.startup import Progress, instance_of, notify_system
 from host.live.supervisor.watching import Watching
 from host.live.supervisor.zygote_start import SIGNALS
@@ -158,7 +158,7 @@ class _Service:
             if look is not None and not self._faults:
                 devices = frozenset(e.name for e in engines if look.is_device(e.family))
                 population.populate(self._node, lay_out(engines, devices))
-                groups.start_all(self._node)
+                perform.start_all(self._node)
         except (NoSlot, population.TooBig) as error:
             return self._fail("configuration", str(error))
         if not self._faults:
@@ -221,7 +221,6 @@ class _Service:
             started_ns=now_ns(),
             data=self._data,
             epoch=epoch_before(life),
-            ended_logs=EndedLogs(self._data, life),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
             limits=limits,
@@ -231,6 +230,7 @@ class _Service:
             on_fault=self._note_fault,
         )
         node.control_groups = ControlGroups(find_home(), self._spec.node, self._data, node.event)
+        node.ended_logs = EndedLogs(self._data, life, self._spec.journal, node.all_journals_run, node.event)
         memory = transport.memory(SLOT_SUPERVISOR)
         link, attach = transport.link(memory, self._spec.transport.wait)
         node.sessions = Sessions(memory, link, attach, self._bury, self._lose_lane)
@@ -296,7 +296,7 @@ class _Service:
             await asyncio.sleep(TEND_S)
             self._node.reaper.collect()
             self._node.control_groups.sweep()
-            self._node.ended_logs.tend(self._node)
+            self._node.ended_logs.tend()
             self._stay_reachable()
             self._kept_letters.tend()
 

@@ -15,11 +15,12 @@ import os
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from host.live.supervisor.groups import shutdown_ns_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.orphans import end_children
+from host.live.supervisor.perform import feed
 from host.live.supervisor.slots import Slot
 from host.live.wire import Exit
+from host.node.group_plan import GroupWork
 
 KILL_NS: Final = 1_000_000_000
 """After the drain, and for a killed process to be gone."""
@@ -28,14 +29,12 @@ KILL_NS: Final = 1_000_000_000
 async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
     """End everything: workers handle what they have for at most `drain_ns`; `kill` ends that at once."""
     node.phase = "stopping"
-    for reload in tuple(node.reloads.values()):
-        reload.abort("the node stops")
     for group in node.groups.values():
-        group.halt()
+        group.begin(GroupWork())
     processes = [slot.process for slot in node.slots.values() if slot.process is not None]
     killed: list[str] = []
     for slot in node.slots.values():
-        slot.move("stop")
+        feed(node, slot, "node_stops")
     await _or_kill([_leave_in_turn(node, chain, drain_ns, killed) for chain in _chains(node)], kill)
     for slot in node.slots.values():
         _kill(node, slot, killed)
@@ -73,7 +72,7 @@ async def _leave_in_turn(node: Node, chain: Sequence[Slot], drain_ns: int, kille
     for slot in chain:
         process = slot.process
         if process is not None:
-            leave_ns = min(drain_ns, shutdown_ns_of(node, slot, drain_ns))
+            leave_ns = min(drain_ns, node.shutdown_ns(slot, drain_ns))
             process.send(Exit(leave_ns))
             if not await process.wait(leave_ns + KILL_NS):
                 _kill(node, slot, killed)

@@ -1,71 +1,27 @@
-"""A slot as the supervisor holds it: memory that outlives processes, the process in it now, and where it stands.
+"""A slot as the supervisor holds it: memory that outlives processes, and the process in it now; and groups of slots.
 
-The states and what moves between them; a pair that is not in the table is a mistake of ours and raises:
-
-    starting ──ready──▶ running ──freeze──▶ freezing ──thaw / took_over──▶ running
-        │                  │                    │
-        ├──────────────────┴──────ended─────────┴──▶ restarting ──launch──▶ starting
-        │                                                │  ▲
-        └ and running, freezing ──recall──▶ recalled ──ended┘
-                                                         ├──give_up──▶ degraded ──launch──▶ starting
-                                                         └──finish───▶ finished ──launch──▶ starting
-        any ──stop──▶ stopping
-
-The process belongs to `starting`, `running`, `freezing`, `recalled`, `stopping`; in the others there is none.
-`recalled`: told to leave because a sibling of its group died. `degraded`: it died too often. `finished`: its end asked
-for no restart.
-While a reload is under way there is a second process, the candidate; it owns nothing until the first one's pidfd is
-readable.
+Where a slot stands, and what may happen to it, is `host.node.slot_plan`'s; `perform` alone changes `status` and
+`process`. While a reload is under way there is a second process, the candidate; it owns nothing until the first one's
+pidfd is readable.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
+from host.config.spec import GroupSpec
 from host.live.supervisor.processes import Process
 from host.live.wire import InFlight
-from host.node.endings import Kind, Ours
+from host.node.endings import Kind
+from host.node.group_plan import GroupWork
 from host.node.placement import SlotPlan
-from host.node.supervision import History
-
-if TYPE_CHECKING:
-    from host.live.supervisor.groups import Group
-
-State = Literal["starting", "running", "freezing", "recalled", "restarting", "degraded", "finished", "stopping"]
-Move = Literal["ready", "freeze", "thaw", "took_over", "recall", "ended", "launch", "give_up", "finish", "stop"]
-
-TABLE: Final[Mapping[tuple[State, Move], State]] = {
-    ("starting", "ready"): "running",
-    ("starting", "recall"): "recalled",
-    ("starting", "ended"): "restarting",
-    ("starting", "stop"): "stopping",
-    ("running", "ready"): "running",
-    ("running", "freeze"): "freezing",
-    ("running", "recall"): "recalled",
-    ("running", "ended"): "restarting",
-    ("running", "stop"): "stopping",
-    ("freezing", "thaw"): "running",
-    ("freezing", "took_over"): "running",
-    ("freezing", "recall"): "recalled",
-    ("freezing", "ended"): "restarting",
-    ("freezing", "stop"): "stopping",
-    ("recalled", "ended"): "restarting",
-    ("recalled", "stop"): "stopping",
-    ("restarting", "launch"): "starting",
-    ("restarting", "give_up"): "degraded",
-    ("restarting", "finish"): "finished",
-    ("restarting", "stop"): "stopping",
-    ("degraded", "launch"): "starting",
-    ("degraded", "stop"): "stopping",
-    ("finished", "launch"): "starting",
-    ("finished", "give_up"): "degraded",
-    ("finished", "stop"): "stopping",
-    ("stopping", "stop"): "stopping",
-}
+from host.node.routing import Resident
+from host.node.slot_state import SlotState, State
+from host.node.supervision import History, Limits
 
 
 class Stuck(msgspec.Struct, frozen=True):
@@ -104,32 +60,69 @@ class Memory(Protocol):
         """Give the memory back. Idempotent."""
 
 
+class Alarm:
+    """At most one call that is due; the next one set takes its place."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, after_ns: int, call: Callable[[], None]) -> None:
+        """Call that after so long, and nothing else."""
+        self.cancel()
+        self._handle = asyncio.get_running_loop().call_later(after_ns / 1e9, call)
+
+    def cancel(self) -> None:
+        """Call nothing. Idempotent."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class Group:
+    """Mutable. `slots` in the order of their engines; `history` is that of the whole group, `work` what it is at."""
+
+    def __init__(self, spec: GroupSpec, limits: Limits) -> None:
+        self.spec = spec
+        self.limits = limits
+        self.slots: list[int] = []
+        self.history = History()
+        self.work = GroupWork()
+        self.timer = Alarm()
+
+    def begin(self, work: GroupWork) -> None:
+        """This instead of what is under way."""
+        self.timer.cancel()
+        self.work = work
+
+
 class Slot:
     """One numbered place.
 
     `share` is what its engines have in common, and the name of its log. `linked` are the slots it has been attached
     to, `left` those of them that are gone, `unready` the engines it still waits for.
 
-    `fresh`: its engine was spawned in this life, under a name that no log has. `killing` is why we kill its process,
-    `rests` why none comes after this one until somebody says so: its log is gone, or damaged at the start,
-    `settled` is set while its process is up, or none is to come, `fallen` are the messages in which processes died and
-    that none has laid to rest yet, oldest first.
+    `fresh`: its engine was spawned in this life, under a name that no log has. `rests`: why no process comes after this
+    one until somebody asks for it, because its log is gone, or was damaged at the start. `timer` is that of its state,
+    and `birth_error` why the last process could not be had. `fallen`: messages being handled when a process of this
+    slot died, oldest first, not yet made dead letters by a successor.
     """
 
-    def __init__(self, plan: SlotPlan, memory: Memory, *, spawned: bool = False) -> None:
+    def __init__(self, plan: SlotPlan, memory: Memory, group: Group | None = None) -> None:
         self.number = plan.slot
         self.device = plan.device
         self.core = plan.core
         self.share = ""
         self.memory = memory
-        self.spawned = spawned
+        self.spawned = False
         self.fresh = False
-        self.state: State = "starting"
+        self.status = SlotState(strategy=None if group is None else group.spec.strategy)
+        self.timer = Alarm()
         self.process: Process | None = None
+        self.birth_error: Exception | None = None
+        self.last: Resident | None = None
         self.history = History()
-        self.group: Group | None = None
+        self.group = group
         self.kind: Kind = "permanent"
-        self.killing: Ours = ""
         self.rests = ""
         self.epoch = 0
         self.restarts = 0
@@ -137,8 +130,8 @@ class Slot:
         self.linked: set[int] = set()
         self.left: set[int] = set()
         self.unready: set[str] = set()
-        self.settled = asyncio.Event()
 
-    def move(self, move: Move) -> None:
-        """Go where the table says."""
-        self.state = TABLE[self.state, move]
+    @property
+    def state(self) -> State:
+        """That of `status`."""
+        return self.status.state

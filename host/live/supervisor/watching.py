@@ -24,6 +24,7 @@ from typing import Final
 from host.config.spec import SupervisionSpec
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import Node
+from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.node.progress import CYCLES, N
@@ -89,10 +90,9 @@ class Watching:
 
     def _look_at_start(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
         watched.starting_ns += min(passed_ns, LOOK_NS_MAX)
-        if self._start_ns and watched.starting_ns >= self._start_ns and not slot.killing:
-            slot.killing = "start_timeout"
+        if self._start_ns and watched.starting_ns >= self._start_ns and not slot.status.killing:
             self._node.event("start_timeout", _first(self._node, slot), slot=slot.number, pid=watched.process.pid)
-            watched.process.kill()
+            feed(self._node, slot, "start_timeout")
 
     def _look_at_page(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
         words = slot.memory.moves()
@@ -110,8 +110,7 @@ class Watching:
                 asyncio.get_running_loop().call_later(DUMP_S, self._tell, "stuck", slot, watched, condition, stuck_ns)
             case "hard":
                 self._tell("hung", slot, watched, condition, watched.watch.stuck_ns)
-                slot.killing = "hung"
-                watched.process.kill()
+                feed(self._node, slot, "hung")
 
     def _condition(self, slot: Slot, watched: _Watched, by_page: Condition) -> Condition:
         """What a process is at whose page stands still."""

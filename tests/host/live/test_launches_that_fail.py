@@ -53,7 +53,7 @@ def test_a_reload_without_descriptors_leaves_the_engine_as_it_is(world: World) -
 
 
 def test_a_spawn_without_descriptors_is_refused(world: World) -> None:
-    """False if nobody was told that an engine does not live."""
+    """False if an engine that does not live is reported as spawned, or not reported as refused."""
     with world.up(world.spec(counter("a"), supervision=FREE, spawned="process")) as node:
         node.send("a", "Add")
         with no_descriptors(node):
@@ -61,6 +61,7 @@ def test_a_spawn_without_descriptors_is_refused(world: World) -> None:
             (refused,) = until(lambda: node.events("spawn_refused"), "the refusal")
             assert node.events("spawned", refused["engine"]) == []
         assert refused["engine"] == "a/child"
+        assert node.events("spawned") == []
         assert "open files" in node.ask("dead_letters")[0]["detail"]
         assert node.total("a") == 1
         assert node.events("internal_error") == []

@@ -211,6 +211,16 @@ def test_a_driver_that_blocks_is_seen_and_ended(world: World) -> None:
         assert node.events("stuck", "idle") == []
 
 
+def test_a_driver_that_raises_after_its_start_is_an_exception(world: World) -> None:
+    """False if the crash of a device that had started is shown as a start that failed."""
+    with world.up(world.spec(EngineSpec("d", "blasting:BLASTER"), supervision=FREE)) as node:
+        post(node, "d", "Fall")
+        assert "RuntimeError: as asked" in event(node, "failed", "d")["detail"]
+        crashed = event(node, "crashed", "d")
+        assert (crashed["reason"], crashed["detail"]) == ("exception", "its driver")
+        event(node, "restarted", "d")
+
+
 def test_a_slow_engine_is_not_stuck(world: World) -> None:
     """Who works hard is killed for it."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=QUICK)) as node:

@@ -23,6 +23,8 @@ KILLED = Ending(signal=9)
         (KILLED, "hung", "oom_kill of the machine", Ended("hung")),
         (KILLED, "start_timeout", "", Ended("start_timeout")),
         (KILLED, "shutdown", "", Ended("killed", "shutdown")),
+        (KILLED, "start_failed", "", Ended("killed", "start_failed")),
+        (KILLED, "raised", "", Ended("exception", "its driver")),
         # It left by itself before our signal came.
         (Ending(code=1), "hung", "", Ended("exception")),
         (Ending(signal=11), "hung", "", Ended("signal")),

@@ -1,0 +1,158 @@
+"""What the end of a process means for its engines and their messages; whether another one comes is not decided here.
+
+The control page names the message that was in flight. Its fate (`host.node.poison`): the next process makes it a dead
+letter, tries it once more, or hands it over to the quarantine. Messages whose engines stood at a choice are on no page
+and in no lane any more, and become dead letters here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, Final
+
+import msgspec
+
+from host.live.supervisor import links
+from host.live.supervisor.node import Node
+from host.live.supervisor.printed import OUTPUT
+from host.live.supervisor.slots import Slot
+from host.live.wire import ChildEnded, End, InFlight, Letter
+from host.node.endings import Ended, shown
+from host.node.poison import Trigger, after_death
+from host.node.progress import PARKED, STANDING, UNSENT
+from host.node.routing import Missing, Resident
+from host.node.slot_state import Departure
+from host.node.supervision import Ending
+
+NAMED_MAX: Final = 100
+"""Engines of a dead process that get an event each; a group of thousands says the rest in one number."""
+
+FALLEN_BYTES_MAX: Final = 16 * 1024
+"""Messages that killed, as the next process is told of them: some hundreds. Beyond it the oldest are forgotten."""
+
+
+def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> InFlight | None:
+    """The message the process died in; the next process is told its fate, unless it is to try again."""
+    died_in = slot.memory.in_flight()
+    if died_in is None:
+        return None
+    trigger = Trigger(died_in.engine, died_in.sender, died_in.mailbox, died_in.epoch, died_in.n)
+    found = node.directory.find(died_in.engine)
+    durability = "volatile" if isinstance(found, Missing) else found.spec.durability
+    verdict = after_death(durability, departure.ending, ended, node.quarantine.failures(trigger))
+    if verdict.failure:
+        node.quarantine.count(trigger, verdict.failure)
+    if verdict.fate == "quarantine":
+        how = f"its process died in it again: {shown(ended)}"
+        slot.fallen[msgspec.structs.replace(died_in, poison=how)] = None
+    elif verdict.fate == "crashed":
+        slot.fallen[died_in] = None
+    while len(msgspec.msgpack.encode(tuple(slot.fallen))) > FALLEN_BYTES_MAX:
+        del slot.fallen[next(iter(slot.fallen))]
+    return died_in
+
+
+def report(node: Node, slot: Slot, departure: Departure, in_flight: InFlight | None = None) -> None:
+    """A process is gone and nobody asked it to go."""
+    residents, ended, ending = node.directory.in_slot(slot.number), departure.ended, departure.ending
+    facts: dict[str, Any] = {"slot": slot.number, "pid": departure.pid, "reason": ended.reason, "detail": ended.detail}
+    words = slot.memory.moves()
+    facts |= {"code": ending.code, "signal": signal_name(ending)}
+    if ended.reason == "exception":
+        facts["printed"] = os.path.join(node.data, OUTPUT)
+    facts |= {"lost": words[PARKED] + words[STANDING], "unsent": words[UNSENT]}
+    for resident in residents[:NAMED_MAX]:
+        node.event("crashed", resident.name, **facts, **_flight(resident.name, in_flight))
+    if len(residents) > NAMED_MAX:
+        node.event("crashed", "", **facts, more=len(residents) - NAMED_MAX)
+
+
+def report_recalled(node: Node, slot: Slot, departure: Departure) -> None:
+    """A process left because its group is restarted."""
+    for resident in node.directory.in_slot(slot.number)[:NAMED_MAX]:
+        node.event("recalled", resident.name, slot=slot.number, pid=departure.pid, reason=shown(departure.ended))
+
+
+def fail_start(node: Node, slot: Slot, departure: Departure) -> None:
+    """A process ended before the node was up and its engines ready: whoever starts the node is told why."""
+    ending = departure.ending
+    how = f"killed by {signal_name(ending)}" if ending.signal else f"exit code {ending.code}"
+    for name in sorted(slot.unready):
+        detail = f"its process ended before it was ready: {shown(departure.ended)}, {how}"
+        node.on_fault(name, "crashed", detail)
+
+
+def succeed(node: Node, slot: Slot) -> tuple[Resident, ...]:
+    """Engines of a dead process are born again or ended, wherever they live. The caller buries those it gets."""
+    _bury_suspended(node, slot)
+    succession = node.directory.succeed(slot.number)
+    for resident in (*succession.ended, *succession.reborn):
+        node.waits.pop(resident.name, None)
+        node.running.pop(resident.name, None)
+    for resident in succession.ended:
+        if resident.slot != slot.number:
+            node.tell(resident.slot, End((resident.name,)))
+    return succession.ended
+
+
+def _bury_suspended(node: Node, slot: Slot) -> None:
+    """A message whose engine waited for a choice dies with the process: a dead letter `crashed`.
+
+    It left its lane when its engine took it, so no successor reads it there. Crash points: a process killed before it
+    moved the heads of its lanes gets the message again; one killed between that and sending `Waits`, some microseconds
+    in a cycle, takes the content along, and the control page says how many there were.
+    """
+    residents = node.directory.in_slot(slot.number)
+    if any(resident.spec.durability != "volatile" for resident in residents):
+        return  # in a log, or beside one: what is lost of a volatile neighbour cannot be told from the page
+    standing = [waits for r in residents if (waits := node.waits.pop(r.name, None))]
+    letters = [
+        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")
+        for w in standing
+    ]
+    unnamed = slot.memory.moves()[STANDING] - sum(bool(waits.sender) for waits in standing)
+    letters += [_unnamed(node, slot) for _ in range(unnamed)]
+    if letters:
+        node.letters.add({"crashed": len(letters)}, letters)
+        node.sessions.take_letters(letters)
+
+
+def bury_engine(node: Node, resident: Resident) -> None:
+    """What follows when the directory has laid a tombstone."""
+    for kept in (node.running, node.faults, node.diverged, node.waits):
+        kept.pop(resident.name, None)
+    node.event("ended", resident.name)
+    _tell_parent(node, resident)
+    slot = node.slots.get(resident.slot)
+    if slot is not None:
+        slot.unready.discard(resident.name)
+        links.tell_gone(node, slot, resident.name, "ended")
+
+
+def _unnamed(node: Node, slot: Slot) -> Letter:
+    """For a message whose engine waited for a choice when the process died; its content is lost."""
+    residents = node.directory.in_slot(slot.number)
+    engine = residents[0].name if len(residents) == 1 else ""
+    detail = f"stood at a choice in slot {slot.number}; its content died with the process"
+    return Letter("crashed", "", engine, 0, node.now_ns(), None, detail)
+
+
+def _flight(engine: str, in_flight: InFlight | None) -> dict[str, object]:
+    if in_flight is None or in_flight.engine != engine:
+        return {}
+    return {"in_flight": {"sender": in_flight.sender, "mailbox": in_flight.mailbox, "n": in_flight.n}}
+
+
+def _tell_parent(node: Node, child: Resident) -> None:
+    """A parent in another process that has a journal would spawn it again in its next life."""
+    if child.parent is None or child.spec.durability == "volatile":
+        return
+    parent = node.directory.find(child.parent)
+    if not isinstance(parent, Missing) and parent.slot != child.slot:
+        node.tell(parent.slot, ChildEnded(child.parent, child.name))
+
+
+def signal_name(ending: Ending) -> str | None:
+    """SIGKILL and the like; None when no signal ended it."""
+    return None if ending.signal is None else signal.Signals(ending.signal).name

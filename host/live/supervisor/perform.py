@@ -1,0 +1,306 @@
+"""Deeds of slots and groups: what `host.node.slot_plan` and `group_plan` there decide is done here, a function each.
+
+Whatever happens to a slot comes to `feed`, which alone changes `Slot.status`; nobody else writes `Slot.process`. So a
+slot has the process that its state says, and what a reload, a group, a death and a birth that fails do to each other is
+a line of text in the tests of the plans. A deed that makes something happen (a launch without engines, a verdict) feeds
+that in turn, as its last act.
+
+The order in `_bury` matters, because the node may stop between any two steps, and because peers must not reach a slot
+that nobody will come back to: the message in flight is remembered, engines that descend from one that begins again are
+ended, and only then supervision is asked whether and when another process comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from host.config.spec import SHUTDOWN_NS
+from host.live.supervisor import deaths, links, population
+from host.live.supervisor.farewell import take_leave
+from host.live.supervisor.node import Node
+from host.live.supervisor.processes import Process
+from host.live.supervisor.slots import Group, Slot
+from host.live.wire import Exit
+from host.node.endings import Ended
+from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
+from host.node.routing import Resident
+from host.node.slot_plan import advance, verdict_on
+from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
+from host.node.strategies import Child
+from host.node.supervision import Ending, GiveUp, History, Restart
+from transport.port import Closed
+
+BIRTH_AGAIN_NS: Final = 100_000_000
+"""Until a process that could not even be asked for counts as a death."""
+
+LEAVE_NS: Final = 500_000_000
+"""For a process to be gone after its time to leave."""
+
+
+def start_all(node: Node) -> None:
+    """The first start of every slot, those of a group in order. Raises OSError, Closed if a process cannot be had."""
+    for slot in node.slots.values():
+        if slot.group is None:
+            feed(node, slot, "start_due")
+            if slot.birth_error is not None:
+                raise slot.birth_error
+    for group in node.groups.values():
+        _begin(node, group, GroupWork(start=tuple(group.slots)))
+
+
+def restart_by_hand(node: Node, slot: Slot) -> None:
+    """Somebody says that the fault is gone: begin again, with nothing held against it."""
+    slot.history = History(node.now_ns())
+    if slot.group is not None:
+        slot.group.history = slot.history
+    if slot.status.strategy in (None, "one_for_one"):
+        feed(node, slot, "start_due")
+    else:
+        _restart_group(node, slot, 0)
+
+
+def end_process(node: Node, slot: Slot, process: Process, ending: Ending) -> None:
+    """A process ended. One that neither owns the slot nor is about to has been replaced: nothing."""
+    reload, owned = node.reloads.get(slot.number), process is slot.process
+    if owned:
+        slot.process = None
+    elif reload is None or process is not reload.candidate:
+        return
+    counted = node.memory_kills.risen()
+    evidence = node.control_groups.evidence(process.pid) or counted
+    is_lost = slot.state == "starting" and process.is_lost_birth
+    account = reload.account_of(ending) if reload is not None and process is reload.candidate else ""
+    feed(node, slot, ProcessEnded(process.pid, ending, owned, evidence, is_lost, node.phase == "starting", account))
+
+
+def end_engine(node: Node, name: str) -> None:
+    """A worker reports that an engine stopped."""
+    resident = node.directory.end(name)
+    if resident is not None:
+        _bury_engine(node, resident)
+
+
+def feed(node: Node, slot: Slot, happening: SlotHappening) -> None:
+    """What happens to a slot, and all that follows."""
+    step = advance(slot.status, happening)
+    if step.slot.state != slot.state:
+        slot.timer.cancel()
+    slot.status = step.slot
+    for command in step.commands:
+        _perform(node, slot, command)
+    node.check_settled()
+    if slot.group is not None:
+        _carry_on(node, slot.group)
+
+
+def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
+    match command:
+        case "launch":
+            _launch(node, slot)
+        case "repeat_launch":
+            node.event("birth_repeated", "", slot=slot.number)
+            _launch(node, slot)
+        case "relaunch":
+            _relaunch(node, slot)
+        case "tell_back":
+            links.tell_back(node, slot)
+        case "await_birth":
+            slot.timer.set(BIRTH_AGAIN_NS, lambda: _end_wait(node, slot))
+        case "dismiss":
+            _dismiss(node, slot)
+        case "kill":
+            assert slot.process is not None
+            slot.process.kill()
+        case "take_leave":
+            _take_leave(node, slot)
+        case "remove":
+            del node.slots[slot.number]
+            links.detach(node, slot)
+            slot.memory.close()
+        case Bury(how, departure):
+            _bury(node, slot, how, departure)
+        case Later("pause", pause_ns):
+            slot.timer.set(pause_ns, partial(feed, node, slot, "pause_over"))
+        case Later(_, pause_ns):
+            _restart_group(node, slot, pause_ns)
+        case Down("finish", reason):
+            _finish(node, slot, reason)
+        case Down("degrade", reason):
+            _degrade(node, slot, reason)
+        case Down(_, reason):
+            _give_up_group(node, slot, reason)
+        case _:
+            reload = node.reloads[slot.number]
+            if command == "go":
+                slot.process = reload.candidate
+            reload.perform(command)
+
+
+def _launch(node: Node, slot: Slot) -> None:
+    """A new process for all engines of a slot. One that was had, but could not be told what to be, is ended."""
+    slot.timer.cancel()
+    births = population.births_of(node, slot)
+    slot.epoch = max(slot.epoch, node.epoch) + 1
+    slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
+    slot.unready = {birth.spec.name for birth in births}
+    slot.birth_error = None
+    try:
+        slot.process = population.bear(node, slot)
+        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
+    except (OSError, Closed) as error:
+        slot.birth_error = error
+        population.tell_birth_failed(node, slot, error)
+        if slot.process is not None:
+            slot.process.kill()
+        else:
+            feed(node, slot, "birth_failed")
+        return
+    links.attach_all(node, slot, slot.process)
+    if not births:
+        feed(node, slot, "engines_ready")
+
+
+def _relaunch(node: Node, slot: Slot) -> None:
+    slot.restarts += 1
+    slot.rests = ""
+    for resident in node.directory.in_slot(slot.number):
+        node.faults.pop(resident.name, None)
+        node.diverged.pop(resident.name, None)
+    _launch(node, slot)
+    links.tell_restarted(node, slot)
+
+
+def _end_wait(node: Node, slot: Slot) -> None:
+    """A process that could not be had is one that ended."""
+    feed(node, slot, ProcessEnded(0, Ending(), node_starts=node.phase == "starting"))
+
+
+def _dismiss(node: Node, slot: Slot) -> None:
+    """It handles what it has for its shutdown time; without one it is killed at once."""
+    assert slot.process is not None
+    shutdown_ns = node.shutdown_ns(slot, SHUTDOWN_NS)
+    slot.process.send(Exit(shutdown_ns))
+    slot.timer.set(shutdown_ns + LEAVE_NS if shutdown_ns else 0, partial(feed, node, slot, "leave_expired"))
+
+
+def _take_leave(node: Node, slot: Slot) -> None:
+    assert slot.process is not None
+    assert slot.last is not None
+    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, slot.last))
+    node.farewells.add(task)
+    task.add_done_callback(node.farewells.discard)
+
+
+def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
+    match how:
+        case "failed_start" if slot.rests:
+            _degrade(node, slot, slot.rests)
+        case "failed_start":
+            deaths.report(node, slot, departure)
+            deaths.fail_start(node, slot, departure)
+            _halt_group(node, slot)
+        case "recalled":
+            deaths.remember(node, slot, departure, Ended("killed", "shutdown"))  # what it left is not its fault
+            deaths.report_recalled(node, slot, departure)
+            _succeed(node, slot)
+        case _:
+            died_in = deaths.remember(node, slot, departure, departure.ended)
+            deaths.report(node, slot, departure, died_in)
+            _succeed(node, slot)
+            if slot.state == "restarting" and slot.rests:
+                feed(node, slot, Down("degrade", slot.rests))
+            elif slot.state == "restarting":
+                _judge(node, slot, departure.ended)
+
+
+def _judge(node: Node, slot: Slot, ended: Ended) -> None:
+    """A group counts the restarts of all its slots together."""
+    holder, limits = (slot, node.limits) if slot.group is None else (slot.group, slot.group.limits)
+    verdict = verdict_on(ended, slot.kind, holder.history, limits, node.budget, node.now_ns(), random.random())
+    if isinstance(verdict, Restart | GiveUp):
+        holder.history = verdict.history
+    if isinstance(verdict, Restart):
+        node.budget = verdict.budget
+    feed(node, slot, verdict)
+
+
+def _succeed(node: Node, slot: Slot) -> None:
+    for resident in deaths.succeed(node, slot):
+        _bury_engine(node, resident)
+
+
+def _bury_engine(node: Node, resident: Resident) -> None:
+    """An engine ended: a slot that was made for it goes with it."""
+    deaths.bury_engine(node, resident)
+    slot = node.slots.get(resident.slot)
+    if slot is not None and slot.spawned and not node.directory.in_slot(slot.number):
+        slot.last = resident
+        feed(node, slot, "emptied")
+
+
+def _finish(node: Node, slot: Slot, reason: str) -> None:
+    """A temporary child's engines are gone for good."""
+    for resident in node.directory.in_slot(slot.number):
+        node.event("finished", resident.name, slot=slot.number, reason=reason)
+        links.tell_gone(node, slot, resident.name, "ended")
+        if slot.kind == "temporary":
+            end_engine(node, resident.name)
+
+
+def _degrade(node: Node, slot: Slot, reason: str) -> None:
+    """Loud, because somebody has to look at it."""
+    for resident in node.directory.in_slot(slot.number):
+        node.faults.setdefault(resident.name, reason)
+        node.event("degraded", resident.name, reason=reason, slot=slot.number)
+    links.tell_degraded(node, slot)
+
+
+def _restart_group(node: Node, slot: Slot, pause_ns: int) -> None:
+    assert slot.group is not None
+    strategy, children = slot.group.spec.strategy, _children(node, slot.group, slot)
+    _begin(node, slot.group, restart_work(strategy, children, slot.number, pause_ns))
+
+
+def _give_up_group(node: Node, slot: Slot, reason: str) -> None:
+    assert slot.group is not None
+    _begin(node, slot.group, give_up_work(_children(node, slot.group, slot), reason))
+
+
+def _halt_group(node: Node, slot: Slot) -> None:
+    """The start of the node fails: those that wait for their turn wait no longer."""
+    if slot.group is None:
+        return
+    slot.group.begin(GroupWork())
+    for other in (node.slots[number] for number in slot.group.slots):
+        if other.state == "starting":
+            feed(node, other, Down("degrade", "the start of its group failed"))
+
+
+def _children(node: Node, group: Group, failed: Slot) -> tuple[Child, ...]:
+    """Slots of the group in its order, but those that nobody lives in any more."""
+    slots = [node.slots[number] for number in group.slots]
+    there = [slot for slot in slots if slot is failed or node.directory.in_slot(slot.number)]
+    return tuple(child_of(slot.number, slot.kind, slot.status) for slot in there)
+
+
+def _begin(node: Node, group: Group, work: GroupWork) -> None:
+    group.begin(work)
+    _carry_on(node, group)
+
+
+def _carry_on(node: Node, group: Group) -> None:
+    """Whatever the group can do now."""
+    while True:
+        group.work, task = next_task(group.work, {number: node.slots[number].status for number in group.slots})
+        match task:
+            case None:
+                return
+            case Later(_, pause_ns):
+                group.timer.set(pause_ns, lambda: _begin(node, group, resumed(group.work)))
+            case (number, happening):
+                feed(node, node.slots[number], happening)

@@ -1,0 +1,105 @@
+"""A group on its way down and up: what its slots are asked for next, from where they stand now.
+
+A group carries out one `GroupWork` at a time: recall slots, leave some out, pause, start the others one after the
+other. `next_task` looks at the slots instead of remembering what happened to them, so it can be asked whenever anything
+did, and cannot miss anything. A death on the way makes a new work, which takes the place of the one under way and
+covers what that had left to do (`strategies`); so does giving up. Dropping a work anywhere leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from host.node.endings import Kind
+from host.node.slot_state import Down, Later, SlotHappening, SlotState
+from host.node.strategies import Child, Strategy, plan_restart, plan_stop
+
+LEFT_OUT: Final = "its group was restarted"
+"""Why a temporary child is finished."""
+
+
+class GroupWork(msgspec.Struct, frozen=True):
+    """Slots to recall, to leave out, to start, each in its order; with a reason to give up, those to degrade.
+
+    `pauses` once the pause has begun; `starts` once the first slot of `start` was asked to.
+    """
+
+    stop: tuple[int, ...] = ()
+    over: tuple[int, ...] = ()
+    pause_ns: int = 0
+    start: tuple[int, ...] = ()
+    degrade: tuple[int, ...] = ()
+    reason: str = ""
+    pauses: bool = False
+    starts: bool = False
+
+
+GroupTask = tuple[int, SlotHappening] | Later
+"""Something to feed to a slot; or `pauses` is to be reset after that time."""
+
+
+def restart_work(strategy: Strategy, children: tuple[Child, ...], failed: int, pause_ns: int) -> GroupWork:
+    """`failed` starts again, with those whom the strategy names."""
+    plan = plan_restart(strategy, children, failed)
+    return GroupWork(plan.stop, plan.over, pause_ns, plan.start)
+
+
+def give_up_work(children: tuple[Child, ...], reason: str) -> GroupWork:
+    """Too many restarts: as a supervisor of OTP, the group stops all of its children."""
+    return GroupWork(plan_stop(children), degrade=tuple(child.slot for child in children), reason=reason)
+
+
+def child_of(number: int, kind: Kind, now: SlotState) -> Child:
+    """A slot as `strategies` looks at it. A temporary child that was not born yet has its first start before it."""
+    is_unborn = now.state == "starting" and now.is_vacant
+    waits = is_unborn or now.state in ("recalled", "restarting")
+    return Child(number, "transient" if is_unborn else kind, not now.is_vacant, waits)
+
+
+def resumed(work: GroupWork) -> GroupWork:
+    """After its pause."""
+    return _with(work, pauses=False)
+
+
+def next_task(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
+    """What to do now, and the work from then on; None: nothing, until a slot gets on or the pause is over."""
+    if work.stop:
+        return _stop(work, slots)
+    if work.over:
+        return _with(work, over=work.over[1:]), (work.over[0], Down("finish", LEFT_OUT))
+    if work.degrade:
+        return _with(work, degrade=work.degrade[1:]), (work.degrade[0], Down("degrade", work.reason))
+    if work.pauses:
+        return work, None
+    if work.pause_ns:
+        return _with(work, pause_ns=0, pauses=True), Later("pause", work.pause_ns)
+    return _start(work, slots) if work.start else (work, None)
+
+
+def _stop(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
+    """One after the other, each gone before the next is asked."""
+    first, *others = work.stop
+    now = slots[first]
+    if now.is_vacant and now.process == "none":
+        return next_task(_with(work, stop=tuple(others)), slots)
+    if now.state in ("recalled", "stopping"):
+        return work, None
+    return work, (first, "recall_asked")
+
+
+def _start(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
+    """One after the other, each ready before the next is asked; one that finished is not waited for."""
+    first, *others = work.start
+    now = slots[first]
+    if not work.starts and now.is_vacant:
+        return _with(work, starts=True), (first, "start_due")
+    if now.state in ("starting", "restarting"):
+        return _with(work, starts=True), None
+    return next_task(_with(work, start=tuple(others), starts=False), slots)
+
+
+def _with(work: GroupWork, **changes: Any) -> GroupWork:
+    return msgspec.structs.replace(work, **changes)

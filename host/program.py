@@ -3,8 +3,8 @@
 A program begins with three standard streams: a closed one becomes /dev/null, or the next file, pipe or socket that is
 opened would take its number and everything printed. And it imports its own packages from where it lies, and Python's
 from Python: neither the folder a command was typed in, nor a script's own folder, nor PYTHONPATH comes before them.
-What a family imports is found as ever, since the code roots have a finder of their own (`engines.model.load`) and the
-rest of the path stays as it was.
+What a family imports is found as ever, since the code roots have a finder of their own (`engines.model.store.load`) and
+the rest of the path stays as it was.
 
 Packages named `host`, `engines`, `transport` and `bench` may well exist elsewhere on a path. Imported once, ours stay
 ours, and their modules are found through them.

@@ -3,16 +3,16 @@
 Tools that only tests and checks need are imported from their own modules: `overlap`, `determinism`.
 """
 
-from .adopt import AdoptError
 from .ask import Answered, Ask, Asking, Overdue
 from .birth import BirthError, birth, birth_values
 from .blob import Blob
 from .box import Box, Mailbox, StoredMessage
+from .check.definition import DefinitionError, Problem, unchecked
+from .check.immutable import owned
 from .compose import compose
 from .conform import conform
 from .conform_leaves import ConformError
 from .declaration import Declaration
-from .definition import DefinitionError, Problem, unchecked
 from .device import Device, DeviceHost, Driver
 from .effects import (
     Become,
@@ -35,11 +35,8 @@ from .effects import (
 )
 from .environment import Environment, Handle, Pending, due_timers, next_deadline
 from .family import Family
-from .immutable import owned
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
-from .interface import compatible, interface_of
 from .large import blob_places, in_parts
-from .load import LoadError, compile_ahead, load_family, use_roots
 from .map import Map
 from .names import is_descendant, parent_name, parse_address
 from .outcome import (
@@ -58,8 +55,11 @@ from .outcome import (
 )
 from .ref import Ref, RefTo
 from .rule import InteractiveRule, Rule, interactive_rule, rule
-from .schema import json_schema
 from .step import arrive, raised, step
+from .store.adopt import AdoptError
+from .store.interface import compatible, interface_of
+from .store.load import LoadError, compile_ahead, load_family, use_roots
+from .store.schema import json_schema
 from .trigger import Arrived, Configuration, Delivery, Due, Elapsed, Identity
 from .values import Config, Message, Value, convert, encode
 from .view import view

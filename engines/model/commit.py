@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .acquaintance import learn
 from .box import Mailbox, StoredMessage
+from .check.immutable import owned
 from .effects import (
     Become,
     CancelTimer,
@@ -28,7 +29,6 @@ from .effects import (
     Store,
 )
 from .environment import NO_TIMERS, Environment, Pending
-from .immutable import owned
 from .names import parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
 from .spawning import child_family, child_types, child_word

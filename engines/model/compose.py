@@ -24,11 +24,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from .box import Box
-from .definition import DefinitionError, Problem
+from .check.definition import DefinitionError, Problem
+from .check.signature import rule_messages
 from .family import Family
 from .part import AnyFamily, Part
 from .place import caller
-from .signature import rule_messages
 from .values import Config, Value, convert
 
 A1 = TypeVar("A1")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .box import Box
+from .check.definition import check_device
 from .declaration import Declaration
-from .definition import check_device
-from .interface import interface_of
 from .place import caller
 from .ref import Ref
+from .store.interface import interface_of
 from .trigger import Configuration, Delivery
 
 if TYPE_CHECKING:

@@ -11,22 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
-from .adopt import Adoption
 from .blob import Blob
 from .box import Box
+from .check.definition import check_family
+from .check.immutable import mentions
 from .conform import conform
 from .declaration import Declaration
-from .definition import check_family
-from .dump import dump_environment, load_environment
 from .effects import Effects, Timer
 from .environment import Environment
 from .forms import classes
-from .immutable import mentions
-from .interface import interface_of
 from .law import Law, OldRules
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
 from .rule import Rule
+from .store.adopt import Adoption
+from .store.dump import dump_environment, load_environment
+from .store.interface import interface_of
 
 if TYPE_CHECKING:
     from typing import Never

@@ -3,7 +3,7 @@
 What may live here: which values of a transition are looked at, and against which type. How a value is looked at is
 `conform`'s, when is `commit`'s: as each effect happens, on the draft, so that an effect that breaks the law changes
 nothing.
-The cycle in C looks at plain states and messages itself, and asks here about the rest (`host/live/conform.h`).
+The cycle in C looks at plain states and messages itself, and asks here about the rest (`host/live/cycle/conform.h`).
 
 A journal may hold turns that ran before there was this law. They are run again as they ran then, by a twin of the
 family (`Family.under_old_rules`) whose law is `OldRules`; what came of them is brought into form by `conform`.

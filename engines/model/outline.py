@@ -15,7 +15,7 @@ from .conform import Conformer, conformer, has_bounds, is_struct
 from .forms import is_union
 
 CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, NoneType: 32, None: 32}
-"""The bits of `host/live/conform.h`."""
+"""The bits of `host/live/cycle/conform.h`."""
 
 
 class Outline(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .check.signature import rule_messages
 from .large import blob_places
 from .rule import Rule
-from .signature import rule_messages
 
 if TYPE_CHECKING:
     from .box import Box

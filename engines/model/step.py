@@ -119,7 +119,7 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
 
 def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
     """The outcome of a plain transition whose rule, or whose effects, raised this, that many frames below the author's
-    code. The cycle in C comes here with what a rule raised there (`host/live/transition.h`)."""
+    code. The cycle in C comes here with what a rule raised there (`host/live/cycle/transition.h`)."""
     if type(error) is StoredOverflow:
         return Overflow(error.mailbox, error.stored_max)
     traceback = error.__traceback__

@@ -13,7 +13,7 @@ from host.config.problems import ConfigErrors
 from host.config.spec import NodeSpec
 
 if TYPE_CHECKING:
-    from host.live.inspect import FamilyReport
+    from host.live.inspection.inspect import FamilyReport
 
 
 EXPLAIN_NS: Final = 5_000_000_000
@@ -51,7 +51,7 @@ def load_node_file(path: str) -> NodeSpec:
 
 def check_node_file(path: str, timeout_ns: int) -> tuple[NodeSpec, dict[str, FamilyReport]]:
     """The node and what its families are, found out in a process that imports them. Raises as `load_node_file`."""
-    from host.live.inspect import validate_node
+    from host.live.inspection.inspect import validate_node
 
     try:
         return validate_node(path, deadline_ns=timeout_ns)

@@ -2,8 +2,8 @@
 
 The usual case is short: YAML, units, `msgspec.convert`, checks of meaning. Once something is wrong, the slow and
 thorough way explains the shape, and the checks run on what is left, so that every mistake of a file is reported at once
-and in the order of the file. Families are not imported here; `host.live.inspect` does that in a process of its own, and
-brings its findings back to their places with `NodeFile.problem`.
+and in the order of the file. Families are not imported here; `host.live.inspection.inspect` does that in a process of
+its own, and brings its findings back to their places with `NodeFile.problem`.
 
 An entry with `count: n` stands for engines NAME.1 to NAME.n, the form in which the model numbers children: a dot cannot
 be in a written name, so the names never collide, and the count can grow without renaming anybody.

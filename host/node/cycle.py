@@ -13,7 +13,8 @@ that mean something where it is, at once and in this order; to stop in between i
     SHOW
 
 Drivers: the worker (`host.live.worker.loop`), which devices share, and the node in one process (`host.node.inline`).
-The cycle in C (`host/live/_cycle.c`) does the common case in the same order; what it cannot finish is finished here.
+The cycle in C (`host/live/cycle/_cycle.c`) does the common case in the same order; what it cannot finish is finished
+here.
 
 A kill at each place, and what the slot's next process finds:
 

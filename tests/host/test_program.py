@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host.live.determinism import run_elsewhere
+from host.live.inspection.determinism import run_elsewhere
 from host.program import LAUNCHER, ROOT, command
 
 LATE_S = 60

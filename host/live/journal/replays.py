@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from engines.model import AdoptError, encode, load_family
-from engines.model.determinism import compare
-from engines.model.dump import read_dump
+from engines.model.check.determinism import compare
+from engines.model.store.dump import read_dump
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import DiskFolder, Folder
 from host.live.journal.frames import read_frame

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from host.live.supervisor.zygote_start import SIGNALS, fork_zygote
+from host.live.spawn.zygote_start import SIGNALS, fork_zygote
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Looking at families from the supervisor: a child of the zygote imports them and reports.
 
-What the child does and how it reports stands in `host.live.inspect`; it ends by itself, at the latest by its own
-alarm. The one that looks at the families of the node file may stay for a while (`host.live.template`). A report is kept
+What the child does and how it reports stands in `host.live.inspection`; it ends by itself, at the latest by its own
+alarm. The one that looks at the families of the node file may stay for a while (`spawn.template`). A report is kept
 for as long as the node lives, because it only says whether a family is a device; a reload asks the candidate itself.
 """
 
@@ -15,10 +15,19 @@ import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
-from host.live.inspect import ALARM_AFTER_NS, DEADLINE_NS, DIED, Collector, FamilyReport, Inquiry, frame, inquiry_of
-from host.live.inspect_records import PIECE_BYTES_MAX
+from host.live.inspection.inspect import (
+    ALARM_AFTER_NS,
+    DEADLINE_NS,
+    DIED,
+    Collector,
+    FamilyReport,
+    Inquiry,
+    frame,
+    inquiry_of,
+)
+from host.live.inspection.inspect_records import PIECE_BYTES_MAX
+from host.live.spawn.zygote import Fork
 from host.live.supervisor.nursery import Nursery
-from host.live.zygote import Fork
 
 Entry = Literal["inspect", "template"]
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from engines.model.interface import Interface, compatible
+from engines.model.store.interface import Interface, compatible
 from host.live.supervisor.node import Node
 from host.node.routing import Resident
 

@@ -13,10 +13,10 @@ import signal
 from typing import Final
 
 from host.config.spec import TransportSpec
-from host.live.control.sessions import Attacher
 from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
+from host.live.supervisor.serving.sessions import Attacher
 from host.live.supervisor.slots import Memory, Stuck
 from host.live.wire import InFlight
 from transport.native import NativeMissing, native_available

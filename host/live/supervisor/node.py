@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from host.config.spec import NodeSpec
-from host.live.control.rates import Rates
 from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.ended_logs import EndedLogs
 from host.live.supervisor.memory_kills import MemoryKills
@@ -23,6 +22,7 @@ from host.live.supervisor.processes import Process, Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
+from host.live.supervisor.serving.rates import Rates
 from host.live.supervisor.slots import Group, Memory, Slot
 from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
@@ -31,7 +31,7 @@ from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending, Limits
 
 if TYPE_CHECKING:
-    from host.live.control.sessions import Sessions
+    from host.live.supervisor.serving.sessions import Sessions
 
 SLOT_SUPERVISOR: Final = 0
 """The slot that sessions send from."""

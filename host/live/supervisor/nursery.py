@@ -3,7 +3,7 @@
 The zygote is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
 socket. A zygote that died is replaced at the next request; workers are not its children and live on.
 
-The template (`host.live.template`) is a child of the zygote that has imported the node's families. Those that start a
+The template (`spawn.template`) is a child of the zygote that has imported the node's families. Those that start a
 node come from it without a question; each later one only if nothing was edited that it has imported, nor added beside.
 It is let go for good by such an edit, by the first reload, since what that brings into force is what every later
 process has to run, and by a birth that it leaves unanswered.
@@ -20,11 +20,11 @@ from typing import Final
 
 import msgspec
 
-from host.live.inspect_records import digest_of
+from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
-from host.live.supervisor.zygote_start import StartedZygote, exec_zygote
+from host.live.spawn.zygote import Ahead, Fork, Log
+from host.live.spawn.zygote_start import StartedZygote, exec_zygote
 from host.live.wire import Packet
-from host.live.zygote import Ahead, Fork, Log
 from transport.port import Closed
 
 ROOM_S: Final = 1.0

@@ -12,13 +12,13 @@ from typing import Final, Literal
 
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
+from host.live.spawn.zygote import Fork
 from host.live.supervisor import links
 from host.live.supervisor.control_groups import ControlGroup, bound_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight, Letter
-from host.live.zygote import Fork
 from host.node.endings import strongest
 from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident

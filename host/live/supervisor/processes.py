@@ -20,12 +20,12 @@ from collections.abc import Callable
 from typing import Final
 
 from host.live.packets import Full, channel_pair, close_all, supervisor_end
+from host.live.spawn.zygote import Fork
 from host.live.supervisor.control_groups import ControlGroup, ControlGroups
 from host.live.supervisor.line import Line
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.orphans import end_group
 from host.live.wire import Hello, Packet, ToSupervisor
-from host.live.zygote import Fork
 from host.node.supervision import Ending
 from transport.port import Broken, Closed
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model.interface import Interface
+from engines.model.store.interface import Interface
 from host.live.control.protocol import ControlError
 from host.live.control_page import new_control_page, read_control_page
 from host.live.supervisor import links, population

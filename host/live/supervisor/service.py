@@ -25,10 +25,9 @@ import uvloop
 
 from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
 from host.live import clock
-from host.live.control.overview import node_item
 from host.live.control.protocol import EXIT_CODES, Response
-from host.live.control.sessions import Sessions
-from host.live.lifeline import become_subreaper
+from host.live.spawn.lifeline import become_subreaper
+from host.live.spawn.zygote_start import SIGNALS
 from host.live.supervisor import perform, population
 from host.live.supervisor.circles import Untangling
 from host.live.supervisor.control_group_home import find_home
@@ -45,11 +44,12 @@ from host.live.supervisor.processes import Reaper
 from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.records import Record
 from host.live.supervisor.runtime_dir import RuntimeDir
+from host.live.supervisor.serving.overview import node_item
+from host.live.supervisor.serving.sessions import Sessions
 from host.live.supervisor.shutdown import shut_down
 from host.live.supervisor.slots import Group
 from host.live.supervisor.startup import Progress, instance_of, notify_system
 from host.live.supervisor.watching import Watching
-from host.live.supervisor.zygote_start import SIGNALS
 from host.live.wire import Letter
 from host.node.journal.marks import epoch_before
 from host.node.placement import NoSlot, lay_out
@@ -59,8 +59,8 @@ from transport.native import NativeMissing
 from transport.port import Frame
 
 if TYPE_CHECKING:
-    from host.live.control.server import ControlServer
     from host.live.supervisor.inspection import Inspector, Look
+    from host.live.supervisor.serving.server import ControlServer
 
 DRAIN_NS: Final = 5_000_000_000
 """How long engines may work on what they have after a signal."""
@@ -173,8 +173,8 @@ class _Service:
 
     def _open_control(self) -> None:
         """Answer commands. Imported here, while a child looks at families: nobody asks earlier."""
-        from host.live.control.operations import Operations
-        from host.live.control.server import ControlServer
+        from host.live.supervisor.serving.operations import Operations
+        from host.live.supervisor.serving.server import ControlServer
 
         self._control = ControlServer(self._runtime.control, Operations(self._node, self._begin_stop).handle)
         self._runtime.announce(instance_of(self._spec))

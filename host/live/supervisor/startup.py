@@ -21,13 +21,13 @@ import msgspec
 from host.config.spec import NodeSpec
 from host.live.control.instances import Instance
 from host.live.control.protocol import EXIT_CODES, Response
+from host.live.spawn.title import show_title
+from host.live.spawn.zygote import Ahead
+from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
 from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
-from host.live.supervisor.zygote_start import StartedZygote
-from host.live.title import show_title
-from host.live.zygote import Ahead
 from transport.port import Closed
 
 LAST_WORDS_S: Final = 1.0

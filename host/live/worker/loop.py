@@ -29,8 +29,8 @@ import msgspec
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
-from host.live.confine import confine
 from host.live.packets import Channel, close_all, worker_end
+from host.live.spawn.confine import confine
 from host.live.worker.chance import uniform
 from host.live.worker.desk import Desk, Leave
 from host.live.worker.loading import failure, loader

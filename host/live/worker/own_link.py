@@ -15,7 +15,7 @@ from host.live.wire import Boot, Peer
 from transport.port import Broken, Link
 
 if TYPE_CHECKING:
-    from host.live._cycle import Cycle
+    from host.live.cycle._cycle import Cycle
     from host.node.journaled.ledger import Ledger
     from host.node.scheduler import Scheduler
 
@@ -54,7 +54,7 @@ def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledg
     """The cycle in C over an open slot; None where the link is not lanes. `offset_ns` is that of the engine clock."""
     if not own.is_native:
         return None
-    from host.live._cycle import Cycle
+    from host.live.cycle._cycle import Cycle
 
     return Cycle(own.link, scheduler, own.page.words, offset_ns, ledger)
 

@@ -9,7 +9,7 @@ A digest is compared only where all turns since the last image were made by the 
 the same form. `replay --verify` compares each; a recovery the last one of each engine, once it has read the log: what
 it goes on from is what counts, and a digest costs as much as ten turns.
 
-The bytes are those of `engines.model.dump`, which do not depend on the hash seed.
+The bytes are those of `engines.model.store.dump`, which do not depend on the hash seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import Environment, Family
-from engines.model.dump import FORMAT
+from engines.model.store.dump import FORMAT
 from host.node.cell import Cell
 from host.node.journal.records import Body, StateDigest
 from host.node.set_aside import environment_digest

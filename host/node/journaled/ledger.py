@@ -1,4 +1,4 @@
-"""What a driver of cycles owes the log, if it is not the scheduler: the cycle in C (`host/live/journaled.h`)."""
+"""What a driver of cycles owes the log, if it is not the scheduler: the cycle in C (`host/live/cycle/journaled.h`)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from engines.model import (
     step,
     unchecked,
 )
-from engines.model.reach import unreachable
+from engines.model.check.reach import unreachable
 
 
 class Ask(Message):

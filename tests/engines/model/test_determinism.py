@@ -27,9 +27,9 @@ from engines.model import (
     load_family,
     step,
 )
-from engines.model.determinism import DIFFERENCES_MAX, Difference, compare, record_case, record_outcome, run_case
-from engines.model.samples import Samples
-from host.live.determinism import run_elsewhere
+from engines.model.check.determinism import DIFFERENCES_MAX, Difference, compare, record_case, record_outcome, run_case
+from engines.model.check.samples import Samples
+from host.live.inspection.determinism import run_elsewhere
 
 PLANTED = str(Path(__file__).with_name("planted"))
 OTHER_SEEDS = [seed for seed in range(1, 8) if str(seed) != os.environ.get("PYTHONHASHSEED")]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engines.model import LoadError, compile_ahead, load_family, unchecked
-from engines.model.load import _ahead
+from engines.model.store.load import _ahead
 
 MODULE = """
 from engines.model import *
@@ -141,7 +141,7 @@ def test_the_version_does_not_depend_on_what_was_loaded_before(root: Root) -> No
 
 def test_a_family_in_the_implicit_root_has_a_version() -> None:
     """If false, the families that come with the program cannot be reloaded."""
-    from engines.model.load import MODEL, _finder, use_roots
+    from engines.model.store.load import MODEL, _finder, use_roots
 
     use_roots(())
     assert MODEL == "engines.model"

@@ -22,8 +22,8 @@ from engines.model import (
     birth,
     rule,
 )
+from engines.model.check.overlap import find_overlaps
 from engines.model.compose import compose
-from engines.model.overlap import find_overlaps
 from engines.model.rule import Rule
 
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from engines.model.blob import Blob
+from engines.model.check.samples import Dice, Samples, constants_of
 from engines.model.map import Map
-from engines.model.samples import Dice, Samples, constants_of
 
 T = TypeVar("T")
 Small = Annotated[int, msgspec.Meta(ge=0, le=3)]

@@ -36,7 +36,7 @@ from engines.model import (
     view,
 )
 from engines.model.acquaintance import references_in
-from engines.model.immutable import faults
+from engines.model.check.immutable import faults
 from engines.model.place import Place
 
 

@@ -111,7 +111,7 @@ class World:
 
     def use(self, ledger: Ledger | None) -> None:
         """Cycles in C from now on, with this ledger."""
-        from host.live._cycle import Cycle
+        from host.live.cycle._cycle import Cycle
 
         scheduler = self.worker.scheduler
         self.worker._in_c = Cycle(self.worker.link, scheduler, scheduler._words, None, ledger)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engines.model import Message, Ref, Value
 from engines.model.device import Device, DeviceHost
-from host.live.control.fields import FieldProblem, Undeclared, encode_message, parse_kind, show_kind
 from host.live.control.protocol import Written
+from host.live.supervisor.serving.fields import FieldProblem, Undeclared, encode_message, parse_kind, show_kind
 
 
 class Point(Value):

@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from host.live import zygote
+from host.live.spawn import zygote
 
 
 def test_a_zygote_survives_a_fork_that_fails() -> None:

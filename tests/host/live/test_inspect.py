@@ -16,7 +16,7 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S, killed_at_last
 
 from host.config import ConfigErrors
-from host.live.inspect import Collector, Inquiry, frame, inspect_families, validate_node
+from host.live.inspection.inspect import Collector, Inquiry, frame, inspect_families, validate_node
 
 SECOND_NS = 1_000_000_000
 GOOD = """
@@ -145,7 +145,7 @@ def test_answers_over_a_packet_socket(root: str) -> None:
     """The same inquiry through a socket, as a child of the zygote answers it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     inquiry = Inquiry(("pack.good:PLAIN", "pack.raises:PLAIN"), (root,), deadline_ns=DEADLINE_NS)
-    program = f"from host.live.inspect_child import main; main({theirs.fileno()})"
+    program = f"from host.live.inspection.inspect_child import main; main({theirs.fileno()})"
     with (
         ours,
         subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()]) as child,

@@ -10,8 +10,8 @@ import pytest
 from live_nodes import until
 
 from engines.model import Configuration, Delivery, Ref, birth, load_family, step
-from engines.model.determinism import record_case, record_outcome
-from host.live.determinism import ElsewhereError, run_elsewhere
+from engines.model.check.determinism import record_case, record_outcome
+from host.live.inspection.determinism import ElsewhereError, run_elsewhere
 
 SEED = 7
 SECOND = 1_000_000_000

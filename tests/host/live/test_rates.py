@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host.live.control.rates import RATE_NS_MIN, Rates
+from host.live.supervisor.serving.rates import RATE_NS_MIN, Rates
 
 SECOND_NS = 1_000_000_000
 BORN_NS = 5 * SECOND_NS

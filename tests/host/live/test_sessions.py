@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
-from host.live.control.sessions import Arrived, Sessions
 from host.live.packets import close_all
+from host.live.supervisor.serving.sessions import Arrived, Sessions
 from transport.native import native_available, native_reason
 from transport.port import Frame
 

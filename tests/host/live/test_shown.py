@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import engines.examples
 from engines.model import Blob, Declaration, Device, Map, Message, Ref, Value, encode, view
+from engines.model.check.samples import Samples
 from engines.model.device import DeviceHost
-from engines.model.samples import Samples
-from host.live.control.shown import show_message
+from host.live.supervisor.serving.shown import show_message
 
 
 class Colour(Enum):

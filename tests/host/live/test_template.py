@@ -13,11 +13,11 @@ from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, SupervisionSpec
-from host.live.inspect_records import digest_of
+from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
+from host.live.spawn.zygote import Ahead, Fork, Log
+from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.nursery import Nursery
-from host.live.supervisor.zygote_start import StartedZygote
-from host.live.zygote import Ahead, Fork, Log
 
 MODULE = """
 import os, threading

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVa
 
 import msgspec
 
-from .blob import Blob
-from .conform import conform, is_struct
-from .conform_leaves import ConformError
-from .forms import is_union
-from .map import Map
-from .place import Place, of_class, of_field
+from ..blob import Blob
+from ..conform import conform, is_struct
+from ..conform_leaves import ConformError
+from ..forms import is_union
+from ..map import Map
+from ..place import Place, of_class, of_field
 
 PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, Blob})
 KEYS: Final = frozenset({type(None), int, str, bytes})

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engines.model import view
-from host.live.control.fields import FieldProblem, Kind, parse_kind
+from host.live.supervisor.serving.fields import FieldProblem, Kind, parse_kind
 
 
 class Unfit(Exception):

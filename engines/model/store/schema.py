@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 
 import msgspec
 
-from .blob import Blob
-from .forms import ShortNames, is_union
-from .map import Map
-from .ref import ref_to
-from .view import view
+from ..blob import Blob
+from ..forms import ShortNames, is_union
+from ..map import Map
+from ..ref import ref_to
+from ..view import view
 
 Schema = dict[str, Any]
 

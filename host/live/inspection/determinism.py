@@ -1,7 +1,7 @@
 """The other process of the determinism check: cases go in, are run under another hash seed, records come out.
 
-What a case and a record are, and how two records compare, is `engines.model.determinism`, which is pure. Here is the
-process: a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way over its
+What a case and a record are, and how two records compare, is `engines.model.check.determinism`, which is pure. Here is
+the process: a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way over its
 standard streams, as MessagePack; nothing that could run code is decoded. What a family prints goes to standard error,
 so it cannot get between. The child has a session of its own, and whatever it started ends with it at the deadline.
 """
@@ -56,7 +56,7 @@ def run_elsewhere(
     `deadline_ns`. Raises `ElsewhereError`.
     """
     child = subprocess.Popen(
-        command("host.live.determinism"),
+        command("host.live.inspection.determinism"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _run(order: Order) -> Result:
-    from engines.model.determinism import run_cases
+    from engines.model.check.determinism import run_cases
 
     try:
         return Result(tuple(run_cases(order.cases, order.roots)))

@@ -24,7 +24,7 @@ import msgspec
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
 from host.live.clock import left_ms
-from host.live.inspect_records import (
+from host.live.inspection.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
     Begin,
@@ -204,7 +204,7 @@ def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
         os.setsid()
         os.dup2(writing, 3)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-        from host.live.inspect_child import answer
+        from host.live.inspection.inspect_child import answer
 
         answer(inquiry, 3)
     finally:
@@ -284,7 +284,7 @@ def _locate(file: NodeFile, inspection: Inspection) -> list[Problem]:
 
 def _missing_root(spec: NodeSpec, ref: str) -> str:
     """What to add where a family's module is in no root, but lies beside the node file."""
-    from engines.model.load import HOSTS
+    from engines.model.store.load import HOSTS
 
     folder, first = os.path.dirname(spec.path), ref.partition(":")[0].partition(".")[0]
 

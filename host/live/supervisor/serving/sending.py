@@ -5,7 +5,7 @@ several as `A|B`, it returns the first message that comes to the session; one of
 
 With an `id` a repetition gets the first one's result and sends nothing, for as long as the node lives. A first one that
 failed is tried again where that is safe: the message was not handled, or its receiver has a journal and so knows, also
-after a restart of the node, which ids it took (`host.live.control.sessions`). What it took before it answers no more.
+after a restart of the node, which ids it took (`sessions`). What it took before it answers no more.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from host.live.control.fields import ANY, FieldProblem, Undeclared, encode_message, message_tag
 from host.live.control.protocol import ControlError, Response, Written
-from host.live.control.sessions import Arrived, Session
-from host.live.control.shown import show_message
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
+from host.live.supervisor.serving.fields import ANY, FieldProblem, Undeclared, encode_message, message_tag
+from host.live.supervisor.serving.sessions import Arrived, Session
+from host.live.supervisor.serving.shown import show_message
 from host.live.wire import Letter
 from host.node.routing import Missing, Resident
 from transport.port import Closed, TooLarge
@@ -144,7 +144,7 @@ def _encoded(node: Node, session: Session, args: dict[str, Any], awaited: tuple[
 
 
 async def _await_arrival(node: Node, session: Session, resident: Resident) -> None:
-    """Until the worker has turned once around its loop; see `host.live.control.sessions`."""
+    """Until the worker has turned once around its loop; see `host.live.supervisor.serving.sessions`."""
     for _ in range(2):
         process = node.slots[resident.slot].process if resident.slot in node.slots else None
         if process is None or await node.queries.ask(process, "stats", resident.name, ARRIVAL_NS) is None:

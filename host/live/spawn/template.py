@@ -29,13 +29,13 @@ from typing import Final
 import msgspec
 
 from engines.model import Family
-from engines.model.load import sources_run
-from host.live.inspect_child import look, read_inquiry, send
-from host.live.inspect_records import Done, digest, digest_of
+from engines.model.store.load import sources_run
+from host.live.inspection.inspect_child import look, read_inquiry, send
+from host.live.inspection.inspect_records import Done, digest, digest_of
 from host.live.packets import Channel
-from host.live.title import show_title
+from host.live.spawn.title import show_title
+from host.live.spawn.zygote import Fork, serve
 from host.live.worker.loading import keep_for_forks
-from host.live.zygote import Fork, serve
 
 DEVICES: Final = "host.live.worker.device_loop"
 """What workers of devices need besides: an event loop library, 6 MiB."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, get_args,
 
 import msgspec
 
-from .forms import ShortNames, is_union, members
-from .ref import ref_to
+from ..forms import ShortNames, is_union, members
+from ..ref import ref_to
+from ..view import view
 from .schema import json_schema
-from .view import view
 
 if TYPE_CHECKING:
-    from .declaration import Declaration
+    from ..declaration import Declaration
 
 Interface = dict[str, Any]
 

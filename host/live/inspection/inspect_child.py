@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from engines.model.declaration import Declaration
-from engines.model.load import LoadError, load_family
+from engines.model.store.load import LoadError, load_family
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.finding import Finding
-from host.live.inspect_records import (
+from host.live.inspection.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
     Begin,

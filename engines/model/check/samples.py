@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import msgspec
 
-from .blob import Blob
-from .map import Map
+from ..blob import Blob
+from ..map import Map
 
 T = TypeVar("T")
 

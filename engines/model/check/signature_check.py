@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Never, get_args, get_origin
 
-from .effects import EFFECTS, Become, Sent
-from .environment import Handle
-from .forms import bare, is_union, may_be_none, members
-from .place import Place, of_function
-from .rule import Rule
+from ..effects import EFFECTS, Become, Sent
+from ..environment import Handle
+from ..forms import bare, is_union, may_be_none, members
+from ..place import Place, of_function
+from ..rule import Rule
 from .signature import SignatureError, action_signature, guard_signature, trigger_parts
 
 if TYPE_CHECKING:
-    from .family import Family
+    from ..family import Family
 
 Found = tuple[Place, str]
 

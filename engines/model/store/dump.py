@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from .birth import mailboxes
-from .box import Mailbox, StoredMessage
-from .environment import Environment, Pending
-from .map import Map
-from .values import Decoder, encode
+from ..birth import mailboxes
+from ..box import Mailbox, StoredMessage
+from ..environment import Environment, Pending
+from ..map import Map
+from ..values import Decoder, encode
 
 if TYPE_CHECKING:
-    from .family import Family
+    from ..family import Family
 
 S = TypeVar("S")
 

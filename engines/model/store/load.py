@@ -25,8 +25,8 @@ from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLo
 from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
-from .declaration import Declaration
-from .definition import DefinitionError, Problem, unchecked
+from ..check.definition import DefinitionError, Problem, unchecked
+from ..declaration import Declaration
 
 VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"

@@ -17,12 +17,12 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from .box import Box, Mailbox, StoredMessage
-from .environment import Environment, Handle
-from .family import Family
-from .rule import Rule
+from ..box import Box, Mailbox, StoredMessage
+from ..environment import Environment, Handle
+from ..family import Family
+from ..rule import Rule
+from ..trigger import Arrived, Configuration, Elapsed
 from .samples import Samples, constants_of
-from .trigger import Arrived, Configuration, Elapsed
 
 AnyFamily: TypeAlias = Family[Any, Any, Any, Any]
 AnyRule: TypeAlias = Rule[Any, Any, Any, Any]

@@ -13,8 +13,8 @@
 
 #include <Python.h>
 
-#include "../../transport/lane_api.h"
-#include "journal/sums.h"
+#include "../../../transport/lane_api.h"
+#include "../journal/sums.h"
 #include "transition.h"
 
 #define TURN_BYTES 16u

@@ -1,6 +1,6 @@
-"""Messages from people: what a user wrote, to the bytes an engine reads. The way back is `host.live.control.shown`.
+"""Messages from people: what a user wrote, to the bytes an engine reads. The way back is `shown`.
 
-The supervisor knows a family by its interface only (`engines.model.interface`): for each message its fields with their
+The supervisor knows a family by its interface only (`engines.model.store`): for each message its fields with their
 types as text, and the structs these name. That text is all there is to go by, so it is parsed here:
 
     type   = part { " | " part }

@@ -6,7 +6,7 @@
 #include <Python.h>
 #include <time.h>
 
-#include "../../transport/lane_api.h"
+#include "../../../transport/lane_api.h"
 #include "journaled.h"
 #include "transition.h"
 #include "window.h"

@@ -31,12 +31,12 @@ from typing import Final, Literal, Never
 
 import msgspec
 
-from host.live.confine import enter_group
-from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
-from host.live.supervisor.zygote_start import SOCKET_FD
-from host.live.title import show_title
+from host.live.spawn.confine import enter_group
+from host.live.spawn.lifeline import Orphaned, await_parent, die_with
+from host.live.spawn.title import show_title
+from host.live.spawn.zygote_start import SOCKET_FD
 from host.live.wire import Packet
 from host.node.endings import CODE_MEMORY
 from transport.port import Closed
@@ -47,8 +47,8 @@ ADOPTION_NS_MAX: Final = 5_000_000_000
 ENTRIES: Final = {
     "worker": "host.live.worker.loop",
     "candidate": "host.live.worker.loop",
-    "inspect": "host.live.inspect_child",
-    "template": "host.live.template",
+    "inspect": "host.live.inspection.inspect_child",
+    "template": "host.live.spawn.template",
 }
 """Modules whose `main(socket_fd)` a child may run. A candidate is the worker that a reload brings."""
 
@@ -58,7 +58,7 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
 """What every child needs; an inspecting one imports the little that is missing by itself."""
 
-NATIVE: Final = ("transport.lanes", "host.live._cycle")
+NATIVE: Final = ("transport.lanes", "host.live.cycle._cycle")
 """What a worker with lanes needs besides."""
 
 JOURNALED: Final = "host.live.worker.journaled"

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from host.live.control.rates import Sample
 from host.live.supervisor.node import Node
+from host.live.supervisor.serving.rates import Sample
 from host.live.supervisor.slots import Slot
 from host.node.routing import Resident
 

@@ -1,4 +1,4 @@
-/* host.live._cycle: the common case of a worker's cycle, in C. What a cycle is stands in
+/* host.live.cycle._cycle: the common case of a worker's cycle, in C. What a cycle is stands in
  * host/node/cycle.py.
  *
  * `run` does whole cycles, as long as each is of the common kind: frames of known streams for engines that may run and
@@ -284,7 +284,7 @@ static PyMethodDef cycle_methods[] = {
 };
 
 static PyTypeObject CycleType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "host.live._cycle.Cycle",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "host.live.cycle._cycle.Cycle",
     .tp_basicsize = sizeof(Cycle),
     .tp_new = cycle_new,
     .tp_dealloc = (destructor)cycle_dealloc,

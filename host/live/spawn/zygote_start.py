@@ -51,7 +51,7 @@ def _be_zygote(own: socket.socket, others: tuple[int, ...]) -> Never:
             os.dup2(fd, SOCKET_FD)
             os.close(fd)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        from host.live.zygote import main
+        from host.live.spawn.zygote import main
 
         main()
         code = 0
@@ -66,7 +66,7 @@ def exec_zygote() -> StartedZygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.posix_spawn(
         sys.executable,
-        command("host.live.zygote"),
+        command("host.live.spawn.zygote"),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD)],
         setsid=True,  # a Ctrl-C at the terminal is the supervisor's alone

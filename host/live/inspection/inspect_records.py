@@ -51,7 +51,7 @@ class SourceProblem(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FamilyReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """A family as plain data, or why there is none. `interface` is that of `engines.model.interface`."""
+    """A family as plain data, or why there is none. `interface` is that of `engines.model.store.interface`."""
 
     ref: str
     name: str = ""
@@ -79,7 +79,7 @@ class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.template`).
+    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.spawn.template`).
 
     `sources` are digests (`digest_of`) of the files whose code it then runs, and of the folders where it looked for
     them.

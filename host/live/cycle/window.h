@@ -22,7 +22,7 @@ static int window_getbuffer(Window *self, Py_buffer *view, int flags)
 static PyBufferProcs window_buffer = {(getbufferproc)window_getbuffer, NULL};
 
 static PyTypeObject WindowType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "host.live._cycle.Window",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "host.live.cycle._cycle.Window",
     .tp_basicsize = sizeof(Window),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_as_buffer = &window_buffer,

@@ -15,10 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from host.live.control.overview import list_engines, node_item
 from host.live.control.protocol import ControlError, Request, Response
-from host.live.control.sending import Dispatch, bury_ended, id_key, send_message
-from host.live.control.server import Send
 from host.live.supervisor import quarantined
 from host.live.supervisor.kept_letters import letter_item
 from host.live.supervisor.node import Node
@@ -27,6 +24,9 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
 from host.live.supervisor.reload import reload_engine
+from host.live.supervisor.serving.overview import list_engines, node_item
+from host.live.supervisor.serving.sending import Dispatch, bury_ended, id_key, send_message
+from host.live.supervisor.serving.server import Send
 from host.node.routing import Missing, Resident
 
 QUERY_NS: Final = 2_000_000_000

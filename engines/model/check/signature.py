@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from .forms import members
-from .rule import Rule
+from ..forms import members
+from ..rule import Rule
 
 
 class SignatureError(Exception):

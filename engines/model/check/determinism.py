@@ -17,15 +17,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from .dump import decoder, dump_environment, read_dump
-from .environment import Environment, Handle
-from .family import Family
-from .interaction import Answer
-from .load import load_family
-from .outcome import Committed, Failed, Noted, Outcome, Outgoing, Output, Overflow, Refused, Spawned, Stored, Suspended
-from .step import step
-from .trigger import Cause, Configuration, Delivery, Due
-from .values import encode
+from ..environment import Environment, Handle
+from ..family import Family
+from ..interaction import Answer
+from ..outcome import Committed, Failed, Noted, Outcome, Outgoing, Output, Overflow, Refused, Spawned, Stored, Suspended
+from ..step import step
+from ..store.dump import decoder, dump_environment, read_dump
+from ..store.load import load_family
+from ..trigger import Cause, Configuration, Delivery, Due
+from ..values import encode
 
 AnyFamily: TypeAlias = Family[Any, Any, Any, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from .rule import Rule
+from ..rule import Rule
 
 AnyRule: TypeAlias = Rule[Any, Any, Any, Any]
 

@@ -13,22 +13,22 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .box import NUMBER_MAX, Box
-from .conform import conform
-from .conform_leaves import ConformError
-from .forms import members
+from ..box import NUMBER_MAX, Box
+from ..conform import conform
+from ..conform_leaves import ConformError
+from ..forms import members
+from ..place import Place, of_class
+from ..rule import Rule
+from ..values import Decoder, Message
 from .immutable import Locate, faults
-from .place import Place, of_class
 from .reach import unreachable
-from .rule import Rule
 from .signature import SignatureError, rule_messages
 from .signature_check import signature_problems
-from .values import Decoder, Message
 
 if TYPE_CHECKING:
-    from .declaration import Declaration
-    from .device import Device
-    from .family import Family
+    from ..declaration import Declaration
+    from ..device import Device
+    from ..family import Family
 
 STRATEGIES: Final = ("first", "last", "all", "one", "unique")
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from .conform import conform
-from .conform_leaves import ConformError
+from ..conform import conform
+from ..conform_leaves import ConformError
+from ..environment import Environment
+from ..values import encode
 from .dump import EnvironmentDump, assemble, decoder, read_dump
-from .environment import Environment
 from .interface import Interface, compatible
-from .values import encode
 
 if TYPE_CHECKING:
-    from .family import Family
+    from ..family import Family
 
 S = TypeVar("S")
 

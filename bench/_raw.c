@@ -1,10 +1,10 @@
 /* The floor under our figures: what the operating system itself takes for a round trip, with no Python in the way.
  *
  * `eventfd_round_trips(rounds, core, child_core)` forks a child that only echoes; parent and child each block in read(2)
- * on an eventfd the other one writes. The cores are an argument because the figure is another one altogether when both
- * share a core (a hand-over of 2 us) or sleep on two (two wake-ups across cores, 25 us each in a virtual machine). What is timed is therefore two wake-ups of a sleeping process and four system calls: the least
- * that any pair of sleeping receivers can take here. Nothing of the project is involved; this file may only be used by
- * `bench`.
+ * on an eventfd the other one writes. The cores are an argument because the figure changes altogether when both share a
+ * core (a hand-over of 2 us) or sleep on two (two wake-ups across cores, 25 us each in a virtual machine). What is timed
+ * is two wake-ups of a sleeping process and four system calls: the least that any pair of sleeping receivers can take
+ * here. Nothing of the project is involved; only `bench` may use this file.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN

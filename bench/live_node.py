@@ -15,7 +15,7 @@ from host.config.load import load_node
 from host.live.control.client import Client
 from host.live.control.instances import running_instance
 from host.live.control.launch import Launch
-from host.live.control.protocol import ControlError, Written
+from host.live.control.protocol import ControlError, TypedField
 
 READY_NS: Final = 20_000_000_000
 ROUND_NS: Final = 30_000_000_000
@@ -45,6 +45,6 @@ def live_node(text: str) -> Iterator[Client]:
 
 def exchange(client: Client, engine: str, tag: str, fields: dict[str, Any], wait: str = "") -> dict[str, Any]:
     """Send a message to an engine; with `wait`, the fields of the first message of that type that comes back."""
-    written = {name: Written("json", value) for name, value in fields.items()}
+    written = {name: TypedField("json", value) for name, value in fields.items()}
     args = {"engine": engine, "tag": tag, "fields": written, "wait": wait or None, "timeout_ns": ROUND_NS}
     return dict(client.request("send", args, timeout_ns=ROUND_NS).items[0])

@@ -25,8 +25,8 @@
  * replaced (same number, new files) has another identity. `reader` and `writer` hold the identity that a lane's positions
  * belong to, so both ends begin at zero again without exchanging a message.
  *
- * The files cannot shrink, grow or be unsealed, and a ring or block is allocated before its first byte is written: a mapping never
- * faults. Writing is not sealed, since the slot's next process must map it writable again.
+ * The files cannot shrink, grow or be unsealed, and a ring or block is allocated before its first byte is written, so a
+ * mapping never faults. Writing is not sealed, since the slot's next process must map it writable again.
  */
 #ifndef ENGINEHOST_SLOT_H
 #define ENGINEHOST_SLOT_H

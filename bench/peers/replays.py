@@ -26,7 +26,7 @@ from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
 from host.node.cell import Cell
 from host.node.journal.images import stream_image
-from host.node.journal.records import TURN, Result
+from host.node.journal.records import TURN, TurnResult
 
 NODE: Final = "bench"
 
@@ -77,7 +77,7 @@ def _write_journal(path: str, batches: int) -> None:
     configuration = Configuration[Any](NODE, "sink", None, None, 1)
     env = birth(SINK, configuration, now_ns=1, state=Tally(batches * BATCH + 1))
     log.record("sink", stream_image(Cell(SINK, configuration, env, {}), "birth", "crash", 1, 0, 1))
-    turns = TURN.pack(1, 0, Result.COMMITTED, 0) * BATCH
+    turns = TURN.pack(1, 0, TurnResult.COMMITTED, 0) * BATCH
     for number in range(batches):
         first_n = number * BATCH + 1
         log.frame("sink", frame_bytes("source", "sink", 0, 1, first_n, [PAYLOAD] * BATCH))

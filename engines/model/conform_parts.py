@@ -104,7 +104,7 @@ def places_check(checks: tuple[Check, ...]) -> Check:
     return check_places
 
 
-class Checked(NamedTuple):
+class ConformMark(NamedTuple):
     """The mark on a map that conforms: to which check, and how many levels below it its values reach at most."""
 
     check: MapCheck
@@ -128,8 +128,8 @@ class MapCheck:
         if type(value) is not Map:
             raise other(value, "Map", " (make one of pairs: Map(...))" if isinstance(value, list | tuple) else "")
         mark, keys = value.unchecked()
-        if not (isinstance(mark, Checked) and mark.check is self and walk.depth + 1 + mark.height <= DEPTH_MAX):
-            mark, keys = Checked(self, 0), value.keys()
+        if not (isinstance(mark, ConformMark) and mark.check is self and walk.depth + 1 + mark.height <= DEPTH_MAX):
+            mark, keys = ConformMark(self, 0), value.keys()
         walk.enter(2 * len(keys))
         outside, walk.deepest = walk.deepest, walk.depth + mark.height
         old = before if type(before) is Map else Map[Any, Any]()
@@ -144,7 +144,7 @@ class MapCheck:
                 bent.append((key, *fit))
         for key, fit_key, fit_item in bent:
             value = value.without(key).set(fit_key, fit_item)
-        value.checked(Checked(self, walk.deepest - walk.depth))
+        value.checked(ConformMark(self, walk.deepest - walk.depth))
         walk.deepest = max(outside, walk.deepest)
         walk.depth -= 1
         return value

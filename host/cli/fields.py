@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from host.live.control.protocol import Written
+from host.live.control.protocol import TypedField
 
 FILE_BYTES_MAX: Final = 64 << 20
 """The largest message a link carries; a larger file could not be sent anyway."""
@@ -55,9 +55,9 @@ def parse_target(text: str) -> tuple[str, int]:
     return engine, int(number or 0)
 
 
-def parse_fields(arguments: Iterable[str]) -> dict[str, Written]:
+def parse_fields(arguments: Iterable[str]) -> dict[str, TypedField]:
     """All `field=value` arguments of a command line. Raises `FieldError`, also for a field given twice."""
-    fields: dict[str, Written] = {}
+    fields: dict[str, TypedField] = {}
     for argument in arguments:
         name, value = parse_field(argument)
         if name in fields:
@@ -66,7 +66,7 @@ def parse_fields(arguments: Iterable[str]) -> dict[str, Written]:
     return fields
 
 
-def parse_field(argument: str) -> tuple[str, Written]:
+def parse_field(argument: str) -> tuple[str, TypedField]:
     """Name and value of one `field=value`. Reads the file of `@file`. Raises `FieldError`."""
     name, equals, text = argument.partition("=")
     if not equals or not name.isidentifier():
@@ -74,20 +74,20 @@ def parse_field(argument: str) -> tuple[str, Written]:
     return name, parse_value(name, text)
 
 
-def parse_value(name: str, text: str) -> Written:
+def parse_value(name: str, text: str) -> TypedField:
     """How `text` was written, and what it carries. `name` is for the error."""
     if text.startswith("text:"):
-        return Written("text", text[len("text:") :])
+        return TypedField("text", text[len("text:") :])
     if text.startswith("b64:"):
-        return Written("bytes", _from_base64(name, text[len("b64:") :]))
+        return TypedField("bytes", _from_base64(name, text[len("b64:") :]))
     if text.startswith("@"):
-        return Written("bytes", _from_file(name, text[1:]))
+        return TypedField("bytes", _from_file(name, text[1:]))
     if text.startswith(("{", "[", '"')):
-        return Written("json", _from_json(name, text))
-    return Written("hex" if HEX.fullmatch(text) else "text", text)
+        return TypedField("json", _from_json(name, text))
+    return TypedField("hex" if HEX.fullmatch(text) else "text", text)
 
 
-def parse_message(text: bytes) -> tuple[str | None, dict[str, Written]]:
+def parse_message(text: bytes) -> tuple[str | None, dict[str, TypedField]]:
     """A message as a JSON object: its tag when it has a `type`, and its fields. Raises `FieldError`."""
     try:
         body = _decoded(text)
@@ -98,7 +98,7 @@ def parse_message(text: bytes) -> tuple[str | None, dict[str, Written]]:
     tag = body.pop("type", None)
     if tag is not None and not isinstance(tag, str):
         raise FieldError("standard input: `type` is the name of a message, in quotes")
-    return tag, {name: Written("json", value) for name, value in body.items()}
+    return tag, {name: TypedField("json", value) for name, value in body.items()}
 
 
 def _from_base64(name: str, text: str) -> bytes:

@@ -76,12 +76,12 @@ def told() -> Iterator[None]:
 @contextmanager
 def locked(data: str) -> Iterator[None]:
     """No node runs on this data folder meanwhile. Raises `CliError`: `conflict`."""
-    from host.live.supervisor.runtime_dir import Taken, lock_data
+    from host.live.supervisor.runtime_dir import FolderTaken, lock_data
 
     try:
         os.makedirs(data, exist_ok=True)
         lock = lock_data(data)
-    except Taken:
+    except FolderTaken:
         raise CliError("conflict", f"a node runs on {data}: stop it first (enginehost down)") from None
     try:
         yield

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, one_line, take_any_encoding, write
-from host.cli.problem import STDOUT_CLOSED, Problem, exit_table, find_problem
+from host.cli.problem import STDOUT_CLOSED, CommandProblem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
 from host.live.control.protocol import EXIT_CODES
 
@@ -221,7 +221,7 @@ def _run(argv: Sequence[str], begun: Begun | None) -> int:
         return _report(find_problem(e), as_json="--json" in argv)
 
 
-def _report(problem: Problem, *, as_json: bool) -> int:
+def _report(problem: CommandProblem, *, as_json: bool) -> int:
     if problem.text:
         diagnose(problem.text)
     diagnose(f"enginehost: {one_line(problem.message)}")

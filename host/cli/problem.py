@@ -31,7 +31,7 @@ EXIT_TEXTS: Final = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True):
+class CommandProblem(msgspec.Struct, frozen=True):
     """An error by name, its sentence, and the items that `--json` prints (filled in when empty)."""
 
     error: str
@@ -53,32 +53,32 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class CliError(Exception):
-    """Raised by commands: a `Problem` on its way up."""
+    """Raised by commands: a `CommandProblem` on its way up."""
 
     def __init__(self, error: str, message: str, items: tuple[dict[str, Any], ...] = (), text: str = "") -> None:
         super().__init__(message)
-        self.problem = Problem(error, message, items, text)
+        self.problem = CommandProblem(error, message, items, text)
 
 
-def find_problem(error: BaseException) -> Problem:
+def find_problem(error: BaseException) -> CommandProblem:
     """The problem behind any exception that leaves a command."""
     match error:
         case CliError():
             return error.problem
         case ControlError():
-            return Problem(error.error, error.message, tuple(i for i in error.items if isinstance(i, dict)))
+            return CommandProblem(error.error, error.message, tuple(i for i in error.items if isinstance(i, dict)))
         case click.UsageError():
-            return Problem("usage", _usage(error))
+            return CommandProblem("usage", _usage(error))
         case click.ClickException():
-            return Problem("failed", error.format_message())
+            return CommandProblem("failed", error.format_message())
         case KeyboardInterrupt() | click.Abort():
-            return Problem("interrupted", "interrupted")
+            return CommandProblem("interrupted", "interrupted")
         case UnicodeEncodeError() if "surrogates" in error.reason:
-            return Problem("usage", f"{_raw(error.object)} is not UTF-8: names and texts must be")
+            return CommandProblem("usage", f"{_raw(error.object)} is not UTF-8: names and texts must be")
         case OSError():
-            return Problem("failed", _os_error(error))
+            return CommandProblem("failed", _os_error(error))
         case _:
-            return Problem("failed", f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+            return CommandProblem("failed", f"internal error: {type(error).__name__}: {error} (--debug shows where)")
 
 
 def exit_table() -> str:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .load import NodeFile, load_node, read_node_file
-    from .problems import ConfigErrors, Problem, render
+    from .problems import ConfigErrors, ConfigProblem, render
     from .spec import NodeSpec
 
-__all__ = ["ConfigErrors", "NodeFile", "NodeSpec", "Problem", "load_node", "read_node_file", "render"]
+__all__ = ["ConfigErrors", "ConfigProblem", "NodeFile", "NodeSpec", "load_node", "read_node_file", "render"]
 
 _HOMES = {
     "ConfigErrors": "problems",
     "NodeFile": "load",
     "NodeSpec": "spec",
-    "Problem": "problems",
+    "ConfigProblem": "problems",
     "load_node": "load",
     "read_node_file": "load",
     "render": "problems",

@@ -20,7 +20,7 @@ import msgspec
 
 from .checks import check_meaning, check_slots, resolved
 from .finding import Finding, Path
-from .problems import ConfigErrors, Place, Problem
+from .problems import ConfigErrors, ConfigProblem, SourcePlace
 from .schema import EngineEntry, MailboxEntry, NodeEntry
 from .spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
 from .supervised import child_of, supervision_of
@@ -38,14 +38,14 @@ class NodeFile(msgspec.Struct, frozen=True):
 
     document: Document
     spec: NodeSpec | None
-    problems: tuple[Problem, ...]
+    problems: tuple[ConfigProblem, ...]
 
-    def locate(self, path: Path, *, at_key: bool = False) -> Place:
+    def locate(self, path: Path, *, at_key: bool = False) -> SourcePlace:
         """Where the value at `path` (or its key) is written, or the nearest thing above it. Engines by their entry."""
         find = self.document.key_place if at_key else self.document.place
         return find(path)
 
-    def problem(self, path: Path, text: str, suggestion: str = "", *, at_key: bool = False) -> Problem:
+    def problem(self, path: Path, text: str, suggestion: str = "", *, at_key: bool = False) -> ConfigProblem:
         """A problem at the place of `path`."""
         return self.document.problem(self.locate(path, at_key=at_key), text, suggestion)
 
@@ -70,11 +70,11 @@ def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None
     try:
         mode = os.stat(name).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise ConfigErrors([Problem(name, 1, 1, NOT_A_FILE)])
+            raise ConfigErrors([ConfigProblem(name, 1, 1, NOT_A_FILE)])
         with open(name, "rb") as source:
             data = source.read()
     except OSError as error:
-        raise ConfigErrors([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from error
+        raise ConfigErrors([ConfigProblem(name, 1, 1, f"cannot be read: {error.strerror}")]) from error
     cores = frozenset(os.sched_getaffinity(0)) if cores is None else cores
     return _read(read_document(data, name), os.path.realpath(name), cores)
 
@@ -92,13 +92,13 @@ def _read(document: Document, path: str, cores: frozenset[int]) -> NodeFile:
         return NodeFile(document, None, _in_order(refused, []))
     written = to_builtins(document.root)
     refused += _read_units(document, written, ())
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     entry = _convert(document, written, problems)
     spec = None if entry is None else _checked(document, written, entry, path, cores, problems)
     return NodeFile(document, spec, _in_order(refused, problems))
 
 
-def _convert(document: Document, written: Any, problems: list[Problem]) -> NodeEntry | None:
+def _convert(document: Document, written: Any, problems: list[ConfigProblem]) -> NodeEntry | None:
     try:
         return msgspec.convert(written, NodeEntry)
     except msgspec.ValidationError as error:
@@ -113,7 +113,7 @@ def _convert(document: Document, written: Any, problems: list[Problem]) -> NodeE
 
 
 def _checked(
-    document: Document, written: Any, entry: NodeEntry, path: str, cores: frozenset[int], problems: list[Problem]
+    document: Document, written: Any, entry: NodeEntry, path: str, cores: frozenset[int], problems: list[ConfigProblem]
 ) -> NodeSpec | None:
     """The node, with what is wrong with its meaning put to `problems`; None when there is too much of it."""
     findings = list(check_meaning(entry, written["engines"], os.path.dirname(path), cores))
@@ -125,7 +125,7 @@ def _checked(
     return spec
 
 
-def _read_units(document: Document, value: Any, path: Path) -> list[Problem]:
+def _read_units(document: Document, value: Any, path: Path) -> list[ConfigProblem]:
     """Put numbers where texts with units stand, in place; a text that is no quantity is taken out and reported."""
     if isinstance(value, list):
         return [p for at, item in enumerate(value) for p in _read_units(document, item, (*path, at))]
@@ -147,12 +147,12 @@ def _read_units(document: Document, value: Any, path: Path) -> list[Problem]:
     return problems
 
 
-def _problem(document: Document, finding: Finding) -> Problem:
+def _problem(document: Document, finding: Finding) -> ConfigProblem:
     place = document.key_place(finding.path) if finding.at_key else document.place(finding.path)
     return document.problem(place, finding.text, finding.suggestion)
 
 
-def _in_order(refused: list[Problem], found: list[Problem]) -> tuple[Problem, ...]:
+def _in_order(refused: list[ConfigProblem], found: list[ConfigProblem]) -> tuple[ConfigProblem, ...]:
     """In the order of the file. What is found where the text itself was refused follows from that, and is left out."""
     places = {(problem.line, problem.column) for problem in refused}
     new = [problem for problem in found if (problem.line, problem.column) not in places]

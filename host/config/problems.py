@@ -18,7 +18,7 @@ SHOWN_COLUMNS_MAX: Final = 120
 """A longer source line is shown in part, around the place."""
 
 
-class Place(NamedTuple):
+class SourcePlace(NamedTuple):
     """Where something is written: line and column from 1, and how many characters of that line it covers."""
 
     line: int
@@ -26,7 +26,7 @@ class Place(NamedTuple):
     length: int = 1
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ConfigProblem(msgspec.Struct, frozen=True):
     """One mistake. `suggestion` is a clause of its own (`did you mean …?`) or empty; `source` is the line itself."""
 
     file: str
@@ -52,12 +52,12 @@ class Problem(msgspec.Struct, frozen=True):
 class ConfigErrors(Exception):
     """Every mistake of a configuration, by place. As text: all of them as they are shown."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
+        self.problems: tuple[ConfigProblem, ...] = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
         super().__init__(render(self.problems))
 
 
-def render(problems: Iterable[Problem]) -> str:
+def render(problems: Iterable[ConfigProblem]) -> str:
     """The problems as text, in the order given, a line apart."""
     return "\n".join(str(problem) for problem in problems)
 

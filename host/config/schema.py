@@ -84,11 +84,11 @@ Restarts = Annotated[
 ]
 
 
-class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base: a mapping of the file; unknown keys are mistakes."""
 
 
-class MailboxEntry(Written, frozen=True):
+class MailboxEntry(FileEntry, frozen=True):
     """Bounds of one mailbox; policy `wait` stops senders, the others make dead letters.
 
     `capacity` bounds the mail that waits; `stored_max` what rules have left, in place of what the family's `Box` says.
@@ -99,14 +99,14 @@ class MailboxEntry(Written, frozen=True):
     stored_max: Annotated[int, Meta(ge=0, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
 
 
-class LimitsEntry(Written, frozen=True):
+class LimitsEntry(FileEntry, frozen=True):
     """What the engine's process may take: data in memory, and time of a processor over its whole life."""
 
     memory_bytes: Annotated[int, Meta(ge=MEMORY_BYTES_MIN, le=2**53)] | msgspec.UnsetType = msgspec.UNSET
     cpu_ns: Annotated[int, Meta(ge=CPU_NS_MIN, le=2**62)] | msgspec.UnsetType = msgspec.UNSET
 
 
-class EngineEntry(Written, frozen=True):
+class EngineEntry(FileEntry, frozen=True):
     """One engine, or `count` of them, named NAME.1 to NAME.count; NAME then stands for all of them in acquaintances."""
 
     family: FamilyRef
@@ -123,7 +123,7 @@ class EngineEntry(Written, frozen=True):
     durability: Literal["volatile", "crash", "durable"] = "volatile"
 
 
-class GroupEntry(Written, frozen=True):
+class GroupEntry(FileEntry, frozen=True):
     """Engines supervised together: a supervisor of OTP, its children in their order. Left out: as the node says."""
 
     engines: Annotated[tuple[Word, ...], Meta(min_length=1)]
@@ -132,7 +132,7 @@ class GroupEntry(Written, frozen=True):
     period_ns: Period | msgspec.UnsetType = msgspec.UNSET
 
 
-class SupervisionEntry(Written, frozen=True):
+class SupervisionEntry(FileEntry, frozen=True):
     """When processes are started again, and when they count as stuck. A deadline of 0 is none."""
 
     intensity: Restarts = 10
@@ -147,14 +147,14 @@ class SupervisionEntry(Written, frozen=True):
     groups: dict[Word, GroupEntry] = {}
 
 
-class PlacementEntry(Written, frozen=True):
+class PlacementEntry(FileEntry, frozen=True):
     """Where engines live unless their entry says otherwise, and where spawned ones go."""
 
     default: PlacementText = "process"
     spawned: Literal["parent", "process"] = "parent"
 
 
-class TransportEntry(Written, frozen=True):
+class TransportEntry(FileEntry, frozen=True):
     """Links between processes of this node."""
 
     local: Literal["auto", "lane", "zmq"] = "auto"
@@ -163,7 +163,7 @@ class TransportEntry(Written, frozen=True):
     arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = ARENA_BYTES
 
 
-class JournalEntry(Written, frozen=True):
+class JournalEntry(FileEntry, frozen=True):
     """What logs keep: history up to a size and an age, 0 for none, and outputs until they are acknowledged."""
 
     retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = _JOURNAL.retain_bytes
@@ -171,7 +171,7 @@ class JournalEntry(Written, frozen=True):
     unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = _JOURNAL.unacked_bytes
 
 
-class NodeEntry(Written, frozen=True):
+class NodeEntry(FileEntry, frozen=True):
     """A node file. `roots` and `data` are folders, relative to the file."""
 
     node: Word

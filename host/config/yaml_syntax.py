@@ -10,7 +10,7 @@ from typing import Final
 
 import yaml
 
-from .problems import Place
+from .problems import SourcePlace
 
 _OPENED: Final = {
     "while parsing a flow sequence": "this `[` is not closed, or a comma is missing after an item",
@@ -28,12 +28,12 @@ _FOUND: Final = {
 }
 
 
-def explain_syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple[Place, str, str]:
+def explain_syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple[SourcePlace, str, str]:
     """Place, text and suggestion for a text that cannot be parsed."""
     at = _place(error.problem_mark or error.context_mark, lines)
     line = lines[at.line - 1]
     if (tab := _tab_in_indentation(line)) is not None:
-        return Place(at.line, tab + 1), "a tab in the indentation; YAML indents with spaces only", ""
+        return SourcePlace(at.line, tab + 1), "a tab in the indentation; YAML indents with spaces only", ""
     if (opened := _OPENED.get(error.context or "")) and error.context_mark:
         return _place(error.context_mark, lines), opened, ""
     problem = error.problem or "not YAML"
@@ -45,14 +45,14 @@ def explain_syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple
     return at, f"not YAML: {error.context + ', ' if error.context else ''}{problem}", ""
 
 
-def _place(mark: yaml.Mark | None, lines: tuple[str, ...]) -> Place:
+def _place(mark: yaml.Mark | None, lines: tuple[str, ...]) -> SourcePlace:
     """The mark's place; of one behind the last line, the end of the last line that is not empty."""
     if mark is None:
-        return Place(1, 1)
+        return SourcePlace(1, 1)
     if mark.line < len(lines) and (lines[mark.line].strip() or mark.line == 0):
-        return Place(mark.line + 1, mark.column + 1)
+        return SourcePlace(mark.line + 1, mark.column + 1)
     last = next((n for n in range(min(mark.line, len(lines)), 0, -1) if lines[n - 1].strip()), 1)
-    return Place(last, len(lines[last - 1].rstrip()) + 1)
+    return SourcePlace(last, len(lines[last - 1].rstrip()) + 1)
 
 
 def _tab_in_indentation(line: str) -> int | None:

@@ -23,7 +23,7 @@ import msgspec
 import yaml
 
 from .finding import Path
-from .problems import Place, Problem
+from .problems import ConfigProblem, SourcePlace
 from .scalars import Plain, ScalarError, read_plain
 
 TEXT_BYTES_MAX: Final = 1024 * 1024
@@ -43,7 +43,7 @@ _TOO_DEEP: Final = f"nested deeper than {DEPTH_MAX} levels"
 class Scalar(msgspec.Struct, frozen=True):
     """A value without parts."""
 
-    place: Place
+    place: SourcePlace
     value: Plain
     size: int = 1
 
@@ -51,7 +51,7 @@ class Scalar(msgspec.Struct, frozen=True):
 class Sequence(msgspec.Struct, frozen=True):
     """A list. `size` counts it with everything below."""
 
-    place: Place
+    place: SourcePlace
     items: tuple[Node, ...]
     size: int = 1
 
@@ -59,8 +59,8 @@ class Sequence(msgspec.Struct, frozen=True):
 class Mapping(msgspec.Struct, frozen=True):
     """A mapping; keys are text as written, each with its own place."""
 
-    place: Place
-    keys: dict[str, Place]
+    place: SourcePlace
+    keys: dict[str, SourcePlace]
     items: dict[str, Node]
     size: int = 1
 
@@ -74,23 +74,23 @@ class Document(msgspec.Struct, frozen=True):
     file: str
     lines: tuple[str, ...]
     root: Node | None
-    refused: tuple[Problem, ...]
+    refused: tuple[ConfigProblem, ...]
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: Path) -> SourcePlace:
         """Where the value at `path` is written; the nearest place above it when there is no such value."""
         return self._find(path)[0]
 
-    def key_place(self, path: Path) -> Place:
+    def key_place(self, path: Path) -> SourcePlace:
         """Where the key that ends `path` is written; for an item of a list, where the item is."""
         return self._find(path)[1]
 
-    def problem(self, place: Place, text: str, suggestion: str = "") -> Problem:
+    def problem(self, place: SourcePlace, text: str, suggestion: str = "") -> ConfigProblem:
         """A problem at a place of this file."""
         return _problem(self.file, self.lines, place, text, suggestion)
 
-    def _find(self, path: Path) -> tuple[Place, Place]:
+    def _find(self, path: Path) -> tuple[SourcePlace, SourcePlace]:
         """The places of the value and of its key."""
-        value = key = self.root.place if self.root else Place(1, 1)
+        value = key = self.root.place if self.root else SourcePlace(1, 1)
         node = self.root
         for step in path:
             match node:
@@ -109,7 +109,7 @@ def read_document(data: bytes, file: str) -> Document:
     """Read a file's bytes. Never raises for what they contain; problems are in `refused`, in the order met."""
     if len(data) > TEXT_BYTES_MAX:
         found = f"the file has {len(data)} bytes, at most {TEXT_BYTES_MAX} are read"
-        return Document(file, (), None, (Problem(file, 1, 1, found),))
+        return Document(file, (), None, (ConfigProblem(file, 1, 1, found),))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -142,7 +142,7 @@ class _Composer:
     """Events to a tree. `refused` grows; `_left` is how many values may still come."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
-        self.refused: list[Problem] = []
+        self.refused: list[ConfigProblem] = []
         self._file = file
         self._lines = lines
         self._anchors: dict[str, Node | None] = {}
@@ -167,7 +167,7 @@ class _Composer:
         next(self._events)
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            self._refuse(Place(1, 1), "the file is empty")
+            self._refuse(SourcePlace(1, 1), "the file is empty")
             return None
         root = self._node(next(self._events), 0)
         next(self._events)
@@ -193,7 +193,7 @@ class _Composer:
             self._anchors[event.anchor] = node
         return node
 
-    def _untagged(self, event: Any, place: Place, depth: int) -> Node:
+    def _untagged(self, event: Any, place: SourcePlace, depth: int) -> Node:
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(place, depth)
         if isinstance(event, yaml.MappingStartEvent):
@@ -207,14 +207,14 @@ class _Composer:
             self._refuse(place, str(error))
             return Scalar(place, None)
 
-    def _sequence(self, place: Place, depth: int) -> Sequence:
+    def _sequence(self, place: SourcePlace, depth: int) -> Sequence:
         items: list[Node] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
         return Sequence(place, tuple(items), 1 + sum(item.size for item in items))
 
-    def _mapping(self, place: Place, depth: int) -> Mapping:
-        keys: dict[str, Place] = {}
+    def _mapping(self, place: SourcePlace, depth: int) -> Mapping:
+        keys: dict[str, SourcePlace] = {}
         items: dict[str, Node] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event, depth)
@@ -242,13 +242,13 @@ class _Composer:
             return None
         return str(event.value)
 
-    def _is_new(self, key: str, place: Place, keys: dict[str, Place]) -> bool:
+    def _is_new(self, key: str, place: SourcePlace, keys: dict[str, SourcePlace]) -> bool:
         if (first := keys.get(key)) is None:
             return True
         self._refuse(place, f"key `{key}` a second time; the first is at {first.line}:{first.column}")
         return False
 
-    def _alias(self, event: Any, place: Place) -> Node:
+    def _alias(self, event: Any, place: SourcePlace) -> Node:
         place = self._extent(event, place)
         node = self._anchors.get(event.anchor)
         if node is not None:
@@ -258,13 +258,13 @@ class _Composer:
         self._refuse(place, f"alias `*{event.anchor}` {what}; a text that begins with `*` needs quotes")
         return Scalar(place, None)
 
-    def _count(self, place: Place, values: int) -> None:
+    def _count(self, place: SourcePlace, values: int) -> None:
         self._left -= values
         if self._left < 0:
             self._refuse(place, f"more than {VALUES_MAX} values, those behind aliases counted at each use")
             raise _Stop
 
-    def _extent(self, event: Any, place: Place) -> Place:
+    def _extent(self, event: Any, place: SourcePlace) -> SourcePlace:
         """The place with the length of what stands there; of several lines the first counts."""
         end = event.end_mark
         same = end.line + 1 == place.line
@@ -274,7 +274,7 @@ class _Composer:
     def _line(self, number: int) -> str:
         return self._lines[number - 1] if number <= len(self._lines) else ""
 
-    def _refuse(self, place: Place, text: str, suggestion: str = "") -> None:
+    def _refuse(self, place: SourcePlace, text: str, suggestion: str = "") -> None:
         self.refused.append(_problem(self._file, self._lines, place, text, suggestion))
         if len(self.refused) >= REFUSALS_MAX:
             raise _Stop
@@ -285,7 +285,7 @@ class _Composer:
         self.refused.append(_problem(self._file, self._lines, *explain_syntax(error, self._lines)))
 
 
-def _too_deep(text: str) -> Place | None:
+def _too_deep(text: str) -> SourcePlace | None:
     """The first value below too many others."""
     depth = 0
     with suppress(yaml.MarkedYAMLError):
@@ -296,23 +296,23 @@ def _too_deep(text: str) -> Place | None:
     return None
 
 
-def _place(event: Any) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(event: Any) -> SourcePlace:
+    return SourcePlace(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _problem(file: str, lines: tuple[str, ...], place: Place, text: str, suggestion: str = "") -> Problem:
+def _problem(file: str, lines: tuple[str, ...], place: SourcePlace, text: str, suggestion: str = "") -> ConfigProblem:
     source = lines[place.line - 1] if place.line <= len(lines) else ""
-    return Problem(file, place.line, place.column, text, suggestion, source, place.length)
+    return ConfigProblem(file, place.line, place.column, text, suggestion, source, place.length)
 
 
 def _undecodable(data: bytes, file: str, error: UnicodeDecodeError) -> Document:
     before = data[: error.start].decode("utf-8-sig", "replace")
     lines = _LINE_END.split(before)
     text = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-    return Document(file, (), None, (Problem(file, len(lines), len(lines[-1]) + 1, text),))
+    return Document(file, (), None, (ConfigProblem(file, len(lines), len(lines[-1]) + 1, text),))
 
 
-def _control_character(file: str, lines: tuple[str, ...], text: str, match: re.Match[str]) -> Problem:
+def _control_character(file: str, lines: tuple[str, ...], text: str, match: re.Match[str]) -> ConfigProblem:
     before = _LINE_END.split(text[: match.start()])
     found = f"character U+{ord(match.group()):04X} does not belong in a text file"
-    return _problem(file, lines, Place(len(before), len(before[-1]) + 1), found)
+    return _problem(file, lines, SourcePlace(len(before), len(before[-1]) + 1), found)

@@ -56,7 +56,7 @@ class InlineRun:
         self._failed: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """Until cancelled, or until the host makes a mistake. Raises `BirthError`."""
+        """Until cancelled, or until the host makes a mistake. Raises `BirthRefusedError`."""
         self._failed = asyncio.get_running_loop().create_future()
         for spec in self._spec.engines:
             self._bear(spec)

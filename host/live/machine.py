@@ -56,7 +56,7 @@ EPOLL_PWAIT2: Final = 441
 """System call numbers; the same on every architecture, as for all calls of these years."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class MachineFinding(msgspec.Struct, frozen=True):
     """One thing that was looked at. `warn`: slower or smaller than it could be; `bad`: a node will not run."""
 
     check: str
@@ -65,7 +65,7 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-def examine() -> list[Finding]:
+def examine() -> list[MachineFinding]:
     """Everything, in the order of the report. Leaves nothing open and nothing behind."""
     return [
         _python(),
@@ -94,29 +94,29 @@ def native_lane() -> tuple[bool, str]:
     return not reason, reason or str(importlib.import_module("transport._lane").__file__)
 
 
-def _python() -> Finding:
+def _python() -> MachineFinding:
     found = f"{platform.python_implementation()} {platform.python_version()}"
     if sys.version_info < PYTHON:
-        return Finding("python", "bad", found, f"install Python {_dotted(PYTHON)} or newer")
-    return Finding("python", "ok", f"{found} at {sys.executable}")
+        return MachineFinding("python", "bad", found, f"install Python {_dotted(PYTHON)} or newer")
+    return MachineFinding("python", "ok", f"{found} at {sys.executable}")
 
 
-def _kernel() -> Finding:
+def _kernel() -> MachineFinding:
     found = platform.release()
     if sys.platform != "linux":
-        return Finding("kernel", "bad", sys.platform, "a node runs on Linux only")
+        return MachineFinding("kernel", "bad", sys.platform, "a node runs on Linux only")
     numbers = found.split("-")[0].split(".")[:2]
     if tuple(int(n) for n in numbers if n.isdigit()) < KERNEL:
-        return Finding("kernel", "bad", found, f"Linux {_dotted(KERNEL)} or newer is needed")
-    return Finding("kernel", "ok", f"Linux {found}")
+        return MachineFinding("kernel", "bad", found, f"Linux {_dotted(KERNEL)} or newer is needed")
+    return MachineFinding("kernel", "ok", f"Linux {found}")
 
 
-def _call(name: str, attempt: Callable[[], None]) -> Finding:
+def _call(name: str, attempt: Callable[[], None]) -> MachineFinding:
     try:
         attempt()
     except (OSError, AttributeError) as e:
-        return Finding(name, "bad", str(e), "the kernel is too old, or a sandbox (seccomp) refuses the call")
-    return Finding(name, "ok", "works")
+        return MachineFinding(name, "bad", str(e), "the kernel is too old, or a sandbox (seccomp) refuses the call")
+    return MachineFinding(name, "ok", "works")
 
 
 def _try_pidfd() -> None:
@@ -156,65 +156,69 @@ def _expect(error: int, number: int, *arguments: object) -> None:
         raise OSError(found, os.strerror(found))
 
 
-def _native() -> Finding:
+def _native() -> MachineFinding:
     native, why = native_lane()
     if native:
-        return Finding("native lane", "ok", why)
+        return MachineFinding("native lane", "ok", why)
     if os.environ.get("ENGINEHOST_NATIVE") not in ("off", "auto", "", None):
-        return Finding("native lane", "bad", why, "ENGINEHOST_NATIVE=auto uses ZeroMQ where there is no native lane")
-    return Finding("native lane", "warn", why, "links are ZeroMQ; reinstall with a C compiler for shared memory")
+        return MachineFinding(
+            "native lane", "bad", why, "ENGINEHOST_NATIVE=auto uses ZeroMQ where there is no native lane"
+        )
+    return MachineFinding("native lane", "warn", why, "links are ZeroMQ; reinstall with a C compiler for shared memory")
 
 
-def _compiler() -> Finding:
+def _compiler() -> MachineFinding:
     name = os.environ.get("CC") or "cc"
     path = shutil.which(name.split()[0])
     header = os.path.join(sysconfig.get_path("include"), "Python.h")
     if path is None:
-        return Finding("compiler", "warn", f"no {name}", "install gcc to build the native lane")
+        return MachineFinding("compiler", "warn", f"no {name}", "install gcc to build the native lane")
     if not os.path.exists(header):
-        return Finding("compiler", "warn", f"{path}, but no {header}", "install the Python headers (python3-dev)")
-    return Finding("compiler", "ok", path)
+        return MachineFinding(
+            "compiler", "warn", f"{path}, but no {header}", "install the Python headers (python3-dev)"
+        )
+    return MachineFinding("compiler", "ok", path)
 
 
-def _libzmq() -> Finding:
+def _libzmq() -> MachineFinding:
     found = zmq.zmq_version()
     if zmq.zmq_version_info() < LIBZMQ:
-        return Finding("libzmq", "bad", found, f"install a pyzmq with libzmq {_dotted(LIBZMQ)} or newer")
-    return Finding("libzmq", "ok", found)
+        return MachineFinding("libzmq", "bad", found, f"install a pyzmq with libzmq {_dotted(LIBZMQ)} or newer")
+    return MachineFinding("libzmq", "ok", found)
 
 
-def _library(name: str) -> Finding:
+def _library(name: str) -> MachineFinding:
     try:
-        return Finding(name, "ok", importlib.metadata.version(name))
+        return MachineFinding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "bad", "not installed", "install enginehost again")
+        return MachineFinding(name, "bad", "not installed", "install enginehost again")
 
 
-def _trie() -> Finding:
+def _trie() -> MachineFinding:
     """What maps in states are made of. Without immutables, which has no wheel for new Pythons, they are slower."""
     try:
-        return Finding("immutables", "ok", importlib.metadata.version("immutables"))
+        return MachineFinding("immutables", "ok", importlib.metadata.version("immutables"))
     except importlib.metadata.PackageNotFoundError:
-        return Finding("immutables", "ok", "not installed; maps in states use rpds-py")
+        return MachineFinding("immutables", "ok", "not installed; maps in states use rpds-py")
 
 
-def _cores() -> Finding:
+def _cores() -> MachineFinding:
     usable = len(os.sched_getaffinity(0))
     value = f"{usable} usable of {os.cpu_count()}"
     if usable < 2:
-        return Finding("cores", "warn", value, "engines in several processes share one core")
-    return Finding("cores", "ok", value)
+        return MachineFinding("cores", "warn", value, "engines in several processes share one core")
+    return MachineFinding("cores", "ok", value)
 
 
-def _descriptors() -> Finding:
+def _descriptors() -> MachineFinding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     value = f"{soft} (hard limit {hard})"
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        return Finding("descriptors", "warn", value, f"large nodes need ulimit -Hn {DESCRIPTORS}")
-    return Finding("descriptors", "ok", value)
+        return MachineFinding("descriptors", "warn", value, f"large nodes need ulimit -Hn {DESCRIPTORS}")
+    return MachineFinding("descriptors", "ok", value)
 
 
-def _memory_limit() -> Finding:
+def _memory_limit() -> MachineFinding:
     """Engines are limited by rlimits, and by control groups where there is one that we may divide."""
     from host.live.supervisor.control_group_home import find_home
 
@@ -223,44 +227,46 @@ def _memory_limit() -> Finding:
     bound = "no limit of its own" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
     rlimit = f"RLIMIT_DATA for each process, {bound}"
     if isinstance(home, str):
-        return Finding("memory limit", "ok", f"{rlimit}; no control groups: {home}")
-    return Finding("memory limit", "ok", f"{rlimit}; control groups of version {home.version} in {home.folder}")
+        return MachineFinding("memory limit", "ok", f"{rlimit}; no control groups: {home}")
+    return MachineFinding("memory limit", "ok", f"{rlimit}; control groups of version {home.version} in {home.folder}")
 
 
-def _memory_evidence() -> Finding:
+def _memory_evidence() -> MachineFinding:
     """By what a kill for lack of memory is told from any other SIGKILL."""
     from host.live.supervisor.memory_kills import MemoryKills
 
     found = MemoryKills().found()
     if not found:
         advice = "a kill for lack of memory is shown as a SIGKILL of unknown origin"
-        return Finding("memory kills", "warn", "no counter to read", advice)
-    return Finding("memory kills", "ok", f"told by the counter of the {' and the '.join(found)}")
+        return MachineFinding("memory kills", "warn", "no counter to read", advice)
+    return MachineFinding("memory kills", "ok", f"told by the counter of the {' and the '.join(found)}")
 
 
-def _folder(root: str) -> Finding:
+def _folder(root: str) -> MachineFinding:
     try:
         found = os.lstat(root)
     except FileNotFoundError:
         return _future_folder(root)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        return Finding("runtime folder", "bad", root, "it is not a folder of this user; remove it")
+        return MachineFinding("runtime folder", "bad", root, "it is not a folder of this user; remove it")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
-        return Finding("runtime folder", "warn", f"{root}, mode {mode:o}", f"chmod 700 {root}")
-    return Finding("runtime folder", "ok", f"{root}, mode {mode:o}")
+        return MachineFinding("runtime folder", "warn", f"{root}, mode {mode:o}", f"chmod 700 {root}")
+    return MachineFinding("runtime folder", "ok", f"{root}, mode {mode:o}")
 
 
-def _future_folder(root: str) -> Finding:
+def _future_folder(root: str) -> MachineFinding:
     parent = os.path.dirname(root)
     if not os.access(parent, os.W_OK | os.X_OK):
-        return Finding("runtime folder", "bad", f"{parent} takes no files", "set XDG_RUNTIME_DIR to a folder that does")
-    return Finding("runtime folder", "ok", f"{root}, made by the first node")
+        return MachineFinding(
+            "runtime folder", "bad", f"{parent} takes no files", "set XDG_RUNTIME_DIR to a folder that does"
+        )
+    return MachineFinding("runtime folder", "ok", f"{root}, made by the first node")
 
 
-def _running() -> Finding:
+def _running() -> MachineFinding:
     nodes = [f"{i.node} ({i.config}, pid {i.pid})" for i in all_instances()]
-    return Finding("running nodes", "ok", ", ".join(nodes) or "none")
+    return MachineFinding("running nodes", "ok", ", ".join(nodes) or "none")
 
 
 def _dotted(version: tuple[int, ...]) -> str:

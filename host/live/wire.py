@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, dataclass_transform
 import msgspec
 
 from host.config.spec import EngineSpec, JournalSpec
+from host.node.news import Letter, NoteLine
 from transport.port import ARENA_BYTES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
@@ -62,10 +63,10 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 class Boot(Packet):
     """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [keep, page].
 
-    `candidate`: the worker takes part in a reload: it imports, says `Ready` or `Failed`, and waits for `Adopt` instead
-    of giving birth at once; it gets these descriptors with `Go`, and with `Boot` [control page], one of its own, which
-    names the family or the engine it is at. `spawned`: whether children live beside their parent,
-    or the worker says `Spawn` with `placed_here=False` and the supervisor places them (as it does with devices anyway).
+    `candidate`: the worker takes part in a reload: it imports, sends `Ready` or `EngineFailed`, and waits for `Adopt`
+    instead of giving birth at once; it gets these descriptors with `Go`, and with `Boot` [control page], one of its
+    own, which names the family or the engine it is at. `spawned`: whether children live beside their parent, or the
+    worker sends `ChildrenSpawned` with `placed_here=False` and the supervisor places them (as it does devices).
     `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
     references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
@@ -189,7 +190,7 @@ class Lose(Packet):
 class Freeze(Packet):
     """Stop at the next boundary, outputs released, and hand out the engines.
 
-    Answered by `AtBoundary`, then by `Frozen` or `Failed`.
+    Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`.
     """
 
 
@@ -198,7 +199,7 @@ class Thaw(Packet):
 
 
 class Adopt(Packet):
-    """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answered by `Adopted` or `Failed`."""
+    """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answer: `Adopted` or `EngineFailed`."""
 
 
 class Go(Packet):
@@ -266,7 +267,7 @@ class Ready(Packet):
     engines: tuple[Running, ...]
 
 
-class Failed(Packet):
+class EngineFailed(Packet):
     """An engine could not start, import, migrate or adopt: where and why."""
 
     engine: str
@@ -292,28 +293,16 @@ class Born(msgspec.Struct, frozen=True, array_like=True):
     again: bool = False
 
 
-class Spawn(Packet):
+class ChildrenSpawned(Packet):
     """Transitions spawned children, in this order. Those that run take messages now, as `Ready` says of others."""
 
     children: tuple[Born, ...]
 
 
-class Stopped(Packet):
+class EngineEnded(Packet):
     """An engine ended."""
 
     name: str
-
-
-class Letter(msgspec.Struct, frozen=True, array_like=True):
-    """A dead letter: who sent what to whom, why it died, when (engine time), and a rendering of the message."""
-
-    reason: str
-    sender: str
-    target: str
-    mailbox: int
-    now_ns: int
-    message: Any
-    detail: str = ""
 
 
 class Letters(Packet):
@@ -323,19 +312,10 @@ class Letters(Packet):
     letters: tuple[Letter, ...]
 
 
-class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """A `Note` effect or a line of a driver's log."""
-
-    engine: str
-    now_ns: int
-    text: str
-    fields: dict[str, Any] = {}
-
-
 class Notes(Packet):
     """Log lines, in order; `dropped` counts those a full queue cost."""
 
-    notes: tuple[Noted, ...]
+    notes: tuple[NoteLine, ...]
     dropped: int = 0
 
 
@@ -420,10 +400,10 @@ DIVERGED: Final = "diverged"
 ToSupervisor = (
     Hello
     | Ready
-    | Failed
+    | EngineFailed
     | Resolve
-    | Spawn
-    | Stopped
+    | ChildrenSpawned
+    | EngineEnded
     | Letters
     | Notes
     | Waits

@@ -17,13 +17,13 @@ from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
-from host.node.report import Child, Happening
+from host.node.report import Happening, Offspring
 
 if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
 
 
-class BirthError(Exception):
+class BirthRefusedError(Exception):
     """An engine cannot be born: its parameters, state or mailboxes are not those of its family."""
 
 
@@ -37,10 +37,10 @@ class Births:
         self.durability_of: Callable[[Cell], Literal["volatile", "crash", "durable"]] = lambda cell: "volatile"
 
     def bear(self, scheduler: Scheduler, spec: EngineSpec, parent: str | None, number: int) -> Cell | None:
-        """An engine by its spec; None when the name is or was in use. Raises `BirthError`, and what loading raises."""
+        """An engine by its spec; None when the name is or was in use. Raises `BirthRefusedError`, and as `load`."""
         family = self.load(spec.family)
         if not isinstance(family, Family):
-            raise BirthError(f"{spec.family} is a device, and this process has no event loop")
+            raise BirthRefusedError(f"{spec.family} is a device, and this process has no event loop")
         configuration, state = self.configure(family, spec, parent, number)
         env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=spec.acquaintances)
         cell = scheduler.give_birth(family, configuration, env, spec.mailboxes)
@@ -51,14 +51,14 @@ class Births:
     def configure(
         self, family: Declaration[Any, Any, Any], spec: EngineSpec, parent: str | None, number: int
     ) -> tuple[Configuration[Any], Any]:
-        """Identity with parameters, and the first state, as a spec gives them. Raises `BirthError`."""
+        """Identity with parameters, and the first state, as a spec gives them. Raises `BirthRefusedError`."""
         unknown = sorted(set(spec.mailboxes) - set(family.boxes))
         if unknown:
-            raise BirthError(f"{family.name} has no mailbox {unknown[0]}")
+            raise BirthRefusedError(f"{family.name} has no mailbox {unknown[0]}")
         try:
             params, state = convert_engine(family, spec.params, spec.state)
         except ConversionError as error:
-            raise BirthError(str(error)) from error
+            raise BirthRefusedError(str(error)) from error
         return Configuration(self.node, spec.name, parent, params, number), state
 
     def bear_spawned(self, scheduler: Scheduler) -> None:
@@ -80,7 +80,7 @@ class Births:
             is_here = self._spawn_here(scheduler, cell, spawned, child)
         if family is not None and not isinstance(family, Family):
             child = msgspec.structs.replace(child, durability="volatile")  # a device has no journal
-        scheduler.report.spawned.append(Child(child, cell.name, is_here, scheduler.cells.get(spawned.name)))
+        scheduler.report.spawned.append(Offspring(child, cell.name, is_here, scheduler.cells.get(spawned.name)))
 
     def _spawn_here(self, scheduler: Scheduler, cell: Cell, spawned: Spawned, child: EngineSpec) -> bool:
         family = spawned.declared

@@ -17,13 +17,14 @@ import msgspec
 
 from engines.model import Configuration, Declaration, Delivery, Due, Environment, Family
 from host.config.spec import MailboxSpec
-from host.node.deadlines import NEVER
 from host.node.mailbox import Inbox
+from transport.port import Outlet
 
 if TYPE_CHECKING:
     from host.node.recorder import Recorder
-    from host.node.way import Way
 
+NEVER: Final = (1 << 63) - 1
+"""Later than any deadline; that of an engine without one."""
 MARKS_MAX: Final = 10_000
 """Streams an engine remembers the position of; beyond it the one that is idle longest is forgotten."""
 
@@ -59,6 +60,30 @@ class Suspension(msgspec.Struct, frozen=True):
     answers: tuple[Any, ...]
     question: Any
     deadline_ns: int
+
+
+class Way:
+    """A stream from one engine: where it goes, and its next number while it has no outlet."""
+
+    __slots__ = ("cell", "inbox", "next_n", "outlet", "peer")
+
+    def __init__(self, next_n: int) -> None:
+        self.next_n = next_n
+        self.outlet: Outlet | None = None
+        self.peer = 0
+        self.cell: Cell | None = None
+        self.inbox: Inbox | None = None
+
+    def close(self) -> None:
+        """Forget where it goes, keep the number."""
+        if self.outlet is not None:
+            self.next_n = self.outlet.next_n
+        self.outlet = self.cell = self.inbox = None
+
+    @property
+    def number(self) -> int:
+        """The number the next message gets."""
+        return self.next_n if self.outlet is None else self.outlet.next_n
 
 
 class Cell:

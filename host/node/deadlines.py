@@ -8,13 +8,8 @@ entry for each engine.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from host.node.cell import Cell
-
-NEVER: Final = (1 << 63) - 1
-"""Later than any deadline; that of an engine without one."""
+from host.node.cell import NEVER, Cell
 
 
 class Deadlines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from host.node.deadlines import NEVER
+from host.node.cell import NEVER
 
 EARLY_NS_MAX: Final = 2_000_000_000
 """How long mail waits for a birth; a spawn is under way for milliseconds."""

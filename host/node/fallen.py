@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from host.node.deadlines import NEVER
+from host.node.cell import NEVER
 
 FALLEN_NS_MAX: Final = 1_000_000_000
 """How long they may take to come again; lanes are attached within milliseconds."""

@@ -15,7 +15,7 @@ import msgspec
 
 from host.node.endings import Kind
 from host.node.slot_state import Down, Later, SlotHappening, SlotState
-from host.node.strategies import Child, Strategy, plan_restart, plan_stop
+from host.node.strategies import GroupChild, Strategy, plan_restart, plan_stop
 
 LEFT_OUT: Final = "its group was restarted"
 """Why a temporary child is finished."""
@@ -41,22 +41,22 @@ GroupTask = tuple[int, SlotHappening] | Later
 """Something to feed to a slot; or `pauses` is to be reset after that time."""
 
 
-def restart_work(strategy: Strategy, children: tuple[Child, ...], failed: int, pause_ns: int) -> GroupWork:
+def restart_work(strategy: Strategy, children: tuple[GroupChild, ...], failed: int, pause_ns: int) -> GroupWork:
     """`failed` starts again, with those whom the strategy names."""
     plan = plan_restart(strategy, children, failed)
     return GroupWork(plan.stop, plan.over, pause_ns, plan.start)
 
 
-def give_up_work(children: tuple[Child, ...], reason: str) -> GroupWork:
+def give_up_work(children: tuple[GroupChild, ...], reason: str) -> GroupWork:
     """Too many restarts: as a supervisor of OTP, the group stops all of its children."""
     return GroupWork(plan_stop(children), degrade=tuple(child.slot for child in children), reason=reason)
 
 
-def child_of(number: int, kind: Kind, now: SlotState) -> Child:
+def child_of(number: int, kind: Kind, now: SlotState) -> GroupChild:
     """A slot as `strategies` looks at it. A temporary child that was not born yet has its first start before it."""
     is_unborn = now.state == "starting" and now.is_vacant
     waits = is_unborn or now.state in ("recalled", "restarting")
-    return Child(number, "transient" if is_unborn else kind, not now.is_vacant, waits)
+    return GroupChild(number, "transient" if is_unborn else kind, not now.is_vacant, waits)
 
 
 def resumed(work: GroupWork) -> GroupWork:

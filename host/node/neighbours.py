@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engines.model import encode
 from engines.model.blame import blame
-from host.node.cell import Cell
+from host.node.cell import Cell, Way
 from host.node.mailbox import Inbox
-from host.node.way import Way
 
 if TYPE_CHECKING:
     from host.node.outbox import Cause, Outbox

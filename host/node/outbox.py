@@ -19,15 +19,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from engines.model import Noted, Outgoing, Output, Stopped, encode, in_parts, view
-from host.node.cell import Cell
+from host.node.cell import Cell, Way
 from host.node.neighbours import DEADLOCK, post_here
-from host.node.recorder import Numbered
+from host.node.news import NoteLine
+from host.node.recorder import NumberedMessage
 from host.node.relief import Relief
-from host.node.report import NoteLine
 from host.node.routing import DEGRADED
 from host.node.set_aside import PARKED
 from host.node.signals import Signals
-from host.node.way import Way
 from transport.port import Closed, Link, Outlet, TooLarge
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Outbox:
 
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
         """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
-        if message.__class__ is Numbered:
+        if message.__class__ is NumberedMessage:
             return self._try_post_numbered(cell, target, mailbox, message)
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
         here = way.cell
@@ -168,7 +167,7 @@ class Outbox:
         self._scheduler.tally.sent += 1
         return None
 
-    def _try_post_numbered(self, cell: Cell, target: str, mailbox: int, numbered: Numbered) -> Cause | None:
+    def _try_post_numbered(self, cell: Cell, target: str, mailbox: int, numbered: NumberedMessage) -> Cause | None:
         """Send a message of a journaled engine under the number it was committed with."""
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
         if way.number != numbered.n:
@@ -363,7 +362,7 @@ class Outbox:
 
     def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
         """Make a dead letter of something `cell` sent."""
-        if message.__class__ is Numbered:
+        if message.__class__ is NumberedMessage:
             if cell.recorder is not None:
                 cell.recorder.settled(target, mailbox, message.n)
             message = message.message

@@ -14,10 +14,10 @@ import msgspec
 from engines.model import Handle, Outcome
 
 Record = Callable[[Outcome[Any], int], Outcome[Any]]
-"""Writes an outcome down, with the count of answers it took; returns it with its messages `Numbered`."""
+"""Writes an outcome down, with the count of answers it took; returns it with its messages `NumberedMessage`."""
 
 
-class Numbered(msgspec.Struct, frozen=True):
+class NumberedMessage(msgspec.Struct, frozen=True):
     """A message of a journaled engine on its way out: its number was given when it was committed."""
 
     n: int

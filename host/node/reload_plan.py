@@ -40,7 +40,7 @@ class Halted(msgspec.Struct, frozen=True):
     """Old stopped at a boundary and is at its snapshot."""
 
 
-class Stopped(msgspec.Struct, frozen=True):
+class SnapshotTaken(msgspec.Struct, frozen=True):
     """The snapshot of old is in our hands."""
 
 
@@ -67,10 +67,10 @@ class Late(msgspec.Struct, frozen=True):
     """The deadline of the stage has passed."""
 
 
-Happening = Checked | Halted | Stopped | Loaded | Went | NewFailed | OldEnded | Late
+Happening = Checked | Halted | SnapshotTaken | Loaded | Went | NewFailed | OldEnded | Late
 
 
-class Plan(msgspec.Struct, frozen=True):
+class ReloadState(msgspec.Struct, frozen=True):
     """Where a reload stands."""
 
     stage: Stage = "importing"
@@ -81,16 +81,16 @@ class Plan(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """What follows: the plan from now on, the deeds in their order, and how it ended if it did."""
 
-    plan: Plan
+    plan: ReloadState
     commands: tuple[Command, ...] = ()
     verdict: Verdict | None = None
     reason: str = ""
 
 
-OVER: Final = Plan("over")
+OVER: Final = ReloadState("over")
 
 
-def advance(plan: Plan, happening: Happening) -> Step:
+def advance(plan: ReloadState, happening: Happening) -> Step:
     """The step that `happening` leads to. What does not belong to the stage (a late answer) changes nothing."""
     match plan.stage:
         case "importing":
@@ -124,10 +124,10 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
     return f"the new process {how} {where}"
 
 
-def _while_importing(plan: Plan, happening: Happening) -> Step:
+def _while_importing(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case Checked(()):
-            return Step(Plan("freezing"), ("freeze",))
+            return Step(ReloadState("freezing"), ("freeze",))
         case Checked(problems):
             return _refuse("; ".join(problems), "kill_new")
         case NewFailed(reason):
@@ -140,10 +140,10 @@ def _while_importing(plan: Plan, happening: Happening) -> Step:
             return Step(plan)
 
 
-def _while_freezing(plan: Plan, happening: Happening) -> Step:
+def _while_freezing(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case Halted():
-            return Step(Plan("dumping"))
+            return Step(ReloadState("dumping"))
         case NewFailed(reason):
             return _refuse(reason, "kill_new", "thaw")
         case Late():
@@ -154,10 +154,10 @@ def _while_freezing(plan: Plan, happening: Happening) -> Step:
             return Step(plan)
 
 
-def _while_dumping(plan: Plan, happening: Happening) -> Step:
+def _while_dumping(plan: ReloadState, happening: Happening) -> Step:
     match happening:
-        case Stopped():
-            return Step(Plan("adopting"), ("adopt",))
+        case SnapshotTaken():
+            return Step(ReloadState("adopting"), ("adopt",))
         case NewFailed(reason):
             return _refuse(reason, "kill_new", "thaw")
         case Late():
@@ -168,14 +168,14 @@ def _while_dumping(plan: Plan, happening: Happening) -> Step:
             return Step(plan)
 
 
-def _while_adopting(plan: Plan, happening: Happening) -> Step:
+def _while_adopting(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case Loaded() if plan.old_gone:
-            return Step(Plan("going", old_gone=True), ("go",))
+            return Step(ReloadState("going", old_gone=True), ("go",))
         case Loaded():
-            return Step(Plan("retiring"), ("retire",))
+            return Step(ReloadState("retiring"), ("retire",))
         case OldEnded():
-            return Step(Plan("adopting", old_gone=True))
+            return Step(ReloadState("adopting", old_gone=True))
         case NewFailed() | Late():
             reason = happening.reason if isinstance(happening, NewFailed) else "the state was not migrated in time"
             if plan.old_gone:
@@ -185,21 +185,21 @@ def _while_adopting(plan: Plan, happening: Happening) -> Step:
             return Step(plan)
 
 
-def _while_retiring(plan: Plan, happening: Happening) -> Step:
+def _while_retiring(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case OldEnded() if plan.new_gone:
             return _crash("the new process ended before it had the slot", "restart_with_new")
         case OldEnded():
-            return Step(Plan("going", old_gone=True), ("go",))
+            return Step(ReloadState("going", old_gone=True), ("go",))
         case NewFailed():
-            return Step(Plan("retiring", new_gone=True), ("kill_new",))
+            return Step(ReloadState("retiring", new_gone=True), ("kill_new",))
         case Late():
             return Step(plan, ("kill_old",))
         case _:
             return Step(plan)
 
 
-def _while_going(plan: Plan, happening: Happening) -> Step:
+def _while_going(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case Went():
             return Step(OVER, (), "switched")

@@ -18,10 +18,11 @@ from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.mailbox import Dropped
+from host.node.news import Letter, NoteLine
 
 if TYPE_CHECKING:
     from host.node.fallen import Position
-    from host.node.set_aside import SetAside
+    from host.node.news import SetAside
 
 LETTERS_MAX: Final = 1_000
 """Letters kept between two reports; also what a node keeps in all."""
@@ -36,28 +37,7 @@ SHOWN_BYTES: Final = 64
 """How many first bytes."""
 
 
-class Letter(msgspec.Struct, frozen=True):
-    """A dead letter: `message` is its rendering as plain data."""
-
-    reason: str
-    sender: str
-    target: str
-    mailbox: int
-    now_ns: int
-    message: Any
-    detail: str = ""
-
-
-class NoteLine(msgspec.Struct, frozen=True):
-    """A `Note` effect, or a line of a driver's log."""
-
-    engine: str
-    now_ns: int
-    text: str
-    fields: dict[str, Any] = {}
-
-
-class Child(msgspec.Struct, frozen=True):
+class Offspring(msgspec.Struct, frozen=True):
     """A spawned engine. `is_here`: beside its parent, with its cell if it lives; else the node places it.
 
     `again`: an earlier process of its parent spawned it.
@@ -108,7 +88,7 @@ class Report:
 
     def __init__(self) -> None:
         self.resolve: list[str] = []
-        self.spawned: list[Child] = []
+        self.spawned: list[Offspring] = []
         self.stopped: list[str] = []
         self.set_aside: list[SetAside] = []
         self.rested: list[Position] = []

@@ -19,8 +19,8 @@ from typing import Any, Final
 from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
 from host.node.arrivals import Arrivals
-from host.node.cell import STRIDE_MAX, Cell
-from host.node.deadlines import NEVER, Deadlines
+from host.node.cell import NEVER, STRIDE_MAX, Cell
+from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
 from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally

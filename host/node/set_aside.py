@@ -19,23 +19,13 @@ import msgspec
 
 from engines.model import Delivery, Due, Environment, Family, encode
 from host.node.cell import Cell
+from host.node.news import SetAside
 from host.node.poison import Trigger
 from host.node.report import Report
 
 PARKED: Final = " parked"
 
 DIGEST_BYTES: Final = 16
-
-
-class SetAside(msgspec.Struct, frozen=True):
-    """A trigger for the quarantine. `payload` is the encoded message, None for timers."""
-
-    trigger: Trigger
-    now_ns: int
-    state: str
-    code: str
-    detail: str
-    payload: bytes | None
 
 
 def set_aside(report: Report, cell: Cell, trigger: Trigger, item: Any, detail: str, now_ns: int) -> None:

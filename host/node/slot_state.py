@@ -25,7 +25,7 @@ class Departure(msgspec.Struct, frozen=True):
 class Crossing(msgspec.Struct, frozen=True):
     """A reload under way, and how its processes ended, as far as they did."""
 
-    plan: reload_plan.Plan = reload_plan.Plan()
+    plan: reload_plan.ReloadState = reload_plan.ReloadState()
     old: Departure | None = None
     new: Departure | None = None
 

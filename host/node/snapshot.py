@@ -25,12 +25,11 @@ from engines.model import AdoptError, Configuration, Declaration, Environment, F
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
-from host.node.cell import Cell
+from host.node.cell import Cell, Way
 from host.node.early import Letterbox
 from host.node.mailbox import Batch
 from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
-from host.node.way import Way
 
 FORMAT: Final = 2
 

@@ -19,7 +19,7 @@ from host.node.endings import Kind
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
-class Child(msgspec.Struct, frozen=True):
+class GroupChild(msgspec.Struct, frozen=True):
     """A process of a group by the number of its slot. `waits`: a plan under way was to start it, once it has left."""
 
     slot: int
@@ -28,7 +28,7 @@ class Child(msgspec.Struct, frozen=True):
     waits: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RestartPlan(msgspec.Struct, frozen=True):
     """Slots to stop, in that order; then, after the pause, slots to start, in that order; and those that are over."""
 
     stop: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True):
     over: tuple[int, ...] = ()
 
 
-def plan_restart(strategy: Strategy, children: tuple[Child, ...], failed: int) -> Plan:
+def plan_restart(strategy: Strategy, children: tuple[GroupChild, ...], failed: int) -> RestartPlan:
     """The plan for the death of `failed`, which asked for a restart. `children` in their order, `failed` among them."""
     at = next(index for index, child in enumerate(children) if child.slot == failed)
     match strategy:
@@ -47,13 +47,13 @@ def plan_restart(strategy: Strategy, children: tuple[Child, ...], failed: int) -
         case "one_for_all":
             touched = children
     others = [child for child in touched if child.slot != failed]
-    return Plan(
+    return RestartPlan(
         stop=tuple(child.slot for child in reversed(others) if child.is_running),
         start=tuple(child.slot for child in touched if child.slot == failed or child.kind != "temporary"),
         over=tuple(child.slot for child in others if child.kind == "temporary"),
     )
 
 
-def plan_stop(children: tuple[Child, ...]) -> tuple[int, ...]:
+def plan_stop(children: tuple[GroupChild, ...]) -> tuple[int, ...]:
     """Slots to stop when the group gives up, or the node ends: the last one first."""
     return tuple(child.slot for child in reversed(children) if child.is_running)

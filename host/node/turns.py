@@ -38,8 +38,8 @@ from engines.model import (
     step,
 )
 from engines.model.blame import blame
-from host.node.cell import Cell, Suspension
-from host.node.deadlines import NEVER, Deadlines
+from host.node.cell import NEVER, Cell, Suspension
+from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
 from host.node.progress import EPOCH, MAILBOX, STANDING, STARTED_NS, TIMERS, N, Progress, Tally
 from host.node.recorder import Record

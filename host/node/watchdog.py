@@ -20,7 +20,7 @@ Condition = Literal["waiting", "handling", "stopped", "computing", "deaf"]
 Alarm = Literal["", "soft", "hard"]
 
 
-class Deadlines(msgspec.Struct, frozen=True):
+class WatchLimits(msgspec.Struct, frozen=True):
     """Nanoseconds a process may be stuck before its stack is dumped, and before it is killed; 0: never."""
 
     soft_ns: int
@@ -38,7 +38,7 @@ class Look(msgspec.Struct, frozen=True):
 class Watch:
     """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks can tell."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: WatchLimits) -> None:
         self.stuck_ns = 0
         self._deadlines = deadlines
         self._last: Look | None = None

@@ -14,7 +14,7 @@ from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
 from host.cli.table import render_tree
 from host.cli.units import duration
-from host.live.control.protocol import ControlError, Written
+from host.live.control.protocol import ControlError, TypedField
 
 TIMEOUT_NS = 10_000_000_000
 """How long an answer may take unless told; an engine that answers at all does so within milliseconds."""
@@ -95,7 +95,7 @@ def _other_answer(items: Items) -> str:
     return "\n".join(_answer(i["answer"]) for i in items if "answer" in i)
 
 
-def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[str, dict[str, Written]]:
+def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[str, dict[str, TypedField]]:
     if tag is not None and "=" in tag:
         raise FieldError(f"the message type is missing before {tag!r}")
     fields = parse_fields(arguments)

@@ -37,7 +37,7 @@ EXIT_CODES: Final = {
 """Exit code by situation; DESIGN of the command line, printed by `--help`, tested."""
 
 
-class Written(msgspec.Struct, frozen=True, array_like=True):
+class TypedField(msgspec.Struct, frozen=True, array_like=True):
     """A field of `send` as the user wrote it: `args["fields"]` is {name: [how, value]}; the supervisor converts.
 
     `text`: the argument itself, read by the field's type (str, int, float, bool, a reference, null for optional).

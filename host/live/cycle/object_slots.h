@@ -12,13 +12,16 @@
 
 /* module, class, members */
 #define BOUND_SLOTS(X)                                                                                                 \
-    X("host.node.cell", Cell, name) X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
+    X("host.node.cell", Cell, name) X("host.node.cell", Cell, env)                                                     \
+    X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)                                         \
     X("host.node.cell", Cell, inboxes) X("host.node.cell", Cell, marks) X("host.node.cell", Cell, suspension)          \
     X("host.node.cell", Cell, held) X("host.node.cell", Cell, ways) X("host.node.cell", Cell, notify)                  \
-    X("host.node.cell", Cell, recorder) X("host.node.cell", Cell, is_ended) X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)        \
+    X("host.node.cell", Cell, recorder) X("host.node.cell", Cell, is_ended)                                            \
+    X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)                                            \
     X("host.node.cell", Cell, received) X("host.node.cell", Cell, sent) X("host.node.cell", Mark, epoch)               \
     X("host.node.cell", Mark, next_n) X("host.node.mailbox", Inbox, decode) X("host.node.mailbox", Inbox, depth)       \
-    X("host.node.way", Way, outlet) X("host.node.way", Way, peer) X("host.node.deadlines", Deadlines, earliest)                                      \
+    X("host.node.cell", Way, outlet) X("host.node.cell", Way, peer)                                                    \
+    X("host.node.deadlines", Deadlines, earliest)                                                                      \
     X("host.node.progress", Tally, handled) X("host.node.progress", Tally, received)   \
     X("host.node.progress", Tally, sent) X("engines.model.plan", Plan, mailbox) X("engines.model.plan", Plan, plain)   \
     X("engines.model.plan", Plan, candidates) X("engines.model.plan", Plan, state_types)                               \

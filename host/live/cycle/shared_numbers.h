@@ -14,7 +14,7 @@
     X("host.node.scheduler", "STRIDE_SLOW_NS", STRIDE_SLOW_NS)                                                         \
     X("host.node.cell", "STRIDE_MIN", STRIDE_MIN)                                                                      \
     X("host.node.cell", "STRIDE_MAX", STRIDE_MAX)                                                                      \
-    X("host.node.deadlines", "NEVER", NEVER)                                                                           \
+    X("host.node.cell", "NEVER", NEVER)                                                                           \
     X("transport.port", "FRAME_MESSAGES_MAX", LANE_FRAME_MESSAGES_MAX)                                                 \
     X("host.node.progress", "N", WORD_N)                                                                               \
     X("host.node.progress", "STARTED_NS", WORD_STARTED_NS)                                                             \

@@ -1,9 +1,10 @@
 """The other process of the determinism check: cases go in, are run under another hash seed, records come out.
 
 What a case and a record are, and how two records compare, is `engines.model.check.determinism`, which is pure. Here is
-the process: a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way over its
-standard streams, as MessagePack; nothing that could run code is decoded. What a family prints goes to standard error,
-so it cannot get between. The child has a session of its own, and whatever it started ends with it at the deadline.
+the process: a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way over
+its standard streams, as MessagePack; nothing that could run code is decoded. What a family prints goes to standard
+error, so it cannot get between. The child has a session of its own, and whatever it started ends with it at the
+deadline.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     roots: tuple[str, ...]
 
 
-class Result(msgspec.Struct, frozen=True, array_like=True):
+class DeterminismResult(msgspec.Struct, frozen=True, array_like=True):
     """From the child: a record a case in their order, or why there are none."""
 
     records: tuple[bytes, ...]
@@ -76,7 +77,7 @@ def run_elsewhere(
 
 def _records(answer: bytes, words: bytes, code: int) -> list[bytes]:
     try:
-        result = msgspec.msgpack.decode(answer, type=Result)
+        result = msgspec.msgpack.decode(answer, type=DeterminismResult)
     except msgspec.DecodeError as error:
         said = words.decode(errors="replace")[-WORDS_SHOWN:]
         raise ElsewhereError(f"the process ended with code {code} and no records: {said}") from error
@@ -104,10 +105,10 @@ def main() -> None:
         stream.write(msgspec.msgpack.encode(result))
 
 
-def _run(order: Order) -> Result:
+def _run(order: Order) -> DeterminismResult:
     from engines.model.check.determinism import run_cases
 
     try:
-        return Result(tuple(run_cases(order.cases, order.roots)))
+        return DeterminismResult(tuple(run_cases(order.cases, order.roots)))
     except Exception as error:
-        return Result((), f"{type(error).__name__}: {error}")
+        return DeterminismResult((), f"{type(error).__name__}: {error}")

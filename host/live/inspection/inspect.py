@@ -40,7 +40,7 @@ from host.node.placement import NoSlot, lay_out
 
 if TYPE_CHECKING:
     from host.config.load import NodeFile
-    from host.config.problems import Problem
+    from host.config.problems import ConfigProblem
 
 __all__ = [
     "Collector", "FamilyReport", "Inquiry", "Inspection", "SourceProblem", "frame", "inquiry_of", "inspect_families",
@@ -268,7 +268,7 @@ def _find_in_slots(spec: NodeSpec, devices: frozenset[str]) -> Iterable[Finding]
         yield Finding(("engines",), f"{error}; devices have processes of their own", at_key=True)
 
 
-def _locate(file: NodeFile, inspection: Inspection) -> list[Problem]:
+def _locate(file: NodeFile, inspection: Inspection) -> list[ConfigProblem]:
     """Findings and family problems with their places in the file; a family's at the first engine that names it."""
     from host.config.names import entry_name
 

@@ -26,7 +26,7 @@ class _Timer(ctypes.Structure):
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-class Alarm:
+class LookAlarm:
     """Mutable; `fd` is readable from the time that was set until another one is."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ DEADLINE_NS: Final = 600_000_000_000
 _PIECE: Final = 1 << 20
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ChildReport(msgspec.Struct, frozen=True):
     """Items, or an error by name with its sentence."""
 
     items: list[Any] = []
@@ -48,7 +48,7 @@ def run_in_child(work: Callable[[], list[dict[str, Any]]], *, deadline_ns: int =
         os.waitpid(pid, 0)
     if not data:
         raise ControlError("failed", "the process that ran the families died, or took too long")
-    answer = msgspec.msgpack.decode(data, type=Answer)
+    answer = msgspec.msgpack.decode(data, type=ChildReport)
     if answer.error:
         raise ControlError(answer.error, answer.message, answer.items)
     return answer.items
@@ -82,21 +82,21 @@ def _live_as_child(work: Callable[[], list[dict[str, Any]]], writing: int) -> Ne
         os._exit(0)
 
 
-def _answer(work: Callable[[], list[dict[str, Any]]]) -> Answer:
+def _answer(work: Callable[[], list[dict[str, Any]]]) -> ChildReport:
     try:
-        return Answer(work())
+        return ChildReport(work())
     except Diverged as error:
         outputs = [_shown(one) for one in error.outputs]
         item = {"engine": error.engine, "turn": error.turn, "recorded": error.recorded, "found": error.found}
-        return Answer([{**item, "outputs": outputs}], "violated", f"diverged: {error}")
+        return ChildReport([{**item, "outputs": outputs}], "violated", f"diverged: {error}")
     except Damaged as error:
-        return Answer([{"segment": error.segment, "offset": error.offset}], "refused", str(error))
+        return ChildReport([{"segment": error.segment, "offset": error.offset}], "refused", str(error))
     except Newer as error:
-        return Answer([], "refused", str(error))
+        return ChildReport([], "refused", str(error))
     except BaseException as error:
         name = "not_found" if type(error).__name__ == "NotRetained" else "failed"
         text = str(error) or type(error).__name__
-        return Answer([], name, " ".join(text.split()))
+        return ChildReport([], name, " ".join(text.split()))
 
 
 def _shown(output: Output) -> dict[str, Any]:

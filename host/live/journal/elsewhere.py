@@ -25,7 +25,7 @@ from host.live.journal.folder import DiskFolder, Folder
 from host.live.journal.log_files import newest_snapshot, numbers_of, start_of
 from host.live.journal.over import is_over
 from host.node.journal.layout import Newer
-from host.node.journal.records import Kind
+from host.node.journal.records import RecordKind
 from host.node.journal.scan import Damaged, Scan
 
 LOOKS: Final = 5
@@ -141,10 +141,10 @@ def living_in(folder: Folder) -> set[str]:
         if batch.begins:
             names.clear()
         for kind, number, body in batch.records:
-            if kind == Kind.NAME:
+            if kind == RecordKind.NAME:
                 names[number] = str(body, "utf-8", "replace")
-            elif kind == Kind.IMAGE:
+            elif kind == RecordKind.IMAGE:
                 found.add(names.get(number, ""))
-            elif kind == Kind.ENDED:
+            elif kind == RecordKind.ENDED:
                 found.discard(names.get(number, ""))
     return found

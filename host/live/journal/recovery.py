@@ -34,11 +34,11 @@ from host.live.journal.log_files import (
     start_of,
 )
 from host.live.journal.writer import SEGMENT_BYTES, Journal
-from host.node.journal.batch import Batch
+from host.node.journal.batch import LogBatch
 from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, VERSION, SegmentHead, Wrong, decode_segment, seal
 from host.node.journal.marks import next_epoch
 from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless
-from host.node.journal.records import Kind, Life
+from host.node.journal.records import Life, RecordKind
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
 from host.node.journal.stream import Diverged, Stream
@@ -73,7 +73,7 @@ class Tail:
             gone = self.batches.pop(0)
             self.chain = gone.head.chain if gone.head.flags & CHAINED else self.chain
             for kind, number, body in gone.records:
-                if kind == Kind.NAME:
+                if kind == RecordKind.NAME:
                     self.names[number] = str(body, "utf-8")
 
 
@@ -392,7 +392,7 @@ def _carry(journal: Journal, tail: Tail) -> bytes:
     return b"".join(pieces)
 
 
-def _again(batch: Batch, found: Found) -> tuple[bytes, int]:
+def _again(batch: LogBatch, found: Found) -> tuple[bytes, int]:
     """The records of a batch once more, with the checksum of the segment they go to."""
     for kind, number, body in found.records:
         batch.copy(kind, number, body)

@@ -27,7 +27,7 @@ from host.live.journal.folder import DiskFolder
 from host.live.journal.log_files import numbers_of
 from host.live.journal.over import LOCK
 from host.live.journal.snapshots import write_snapshot
-from host.live.journal.writer import Journal, Stopped
+from host.live.journal.writer import Journal, LogStopped
 from host.node.journal.layout import Wrong
 from host.node.journal.replay import LogState
 
@@ -50,7 +50,7 @@ def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], 
         journal = Journal(folder, head, checksums()[head.kind], clock, durable=True)
         journal.open_segment()
         write_snapshot(folder, head, state)
-    except (OSError, Stopped, Wrong) as error:
+    except (OSError, LogStopped, Wrong) as error:
         return str(error)
     return ""
 

@@ -56,7 +56,7 @@ class Unsynced(OSError):
     """The segments before a snapshot could not be synced."""
 
 
-class Written(msgspec.Struct, frozen=True):
+class SnapshotResult(msgspec.Struct, frozen=True):
     """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
 
     `archiving` says why old segments stay, if the disk refused to move them; the next snapshot tries again.
@@ -126,7 +126,7 @@ class Snapshots:
         self._running = (pid, reading, head.base)
         return reading
 
-    def poll(self) -> Written | None:
+    def poll(self) -> SnapshotResult | None:
         """What became of the snapshot that was started, once it is known; archives then. Never blocks for long."""
         if self._running is None:
             return None
@@ -138,7 +138,7 @@ class Snapshots:
         os.close(reading)
         return self._ended(position, reason or "the process that wrote it died")
 
-    def take(self, state: LogState) -> Written:
+    def take(self, state: LogState) -> SnapshotResult:
         """A snapshot by this process, where that is not one thread, or its log is handed over. Blocks.
 
         Raises `Stopped`.
@@ -162,15 +162,15 @@ class Snapshots:
         self._at_turns, self._at_ns = self._journal.turns_appended, self._clock()
         return self._journal.head
 
-    def _ended(self, position: int, reason: str) -> Written:
+    def _ended(self, position: int, reason: str) -> SnapshotResult:
         if reason == _DONE:
             self._at_position = position
             self._journal.on_disk(position)
-            return Written(position, archiving=self._archive())
+            return SnapshotResult(position, archiving=self._archive())
         is_fatal = reason.startswith(_FATAL)
         if is_fatal:
             self._journal.stop(reason)
-        return Written(position, reason, is_fatal)
+        return SnapshotResult(position, reason, is_fatal)
 
     def _archive(self) -> str:
         try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from host.live.journal.alarm import Alarm
+from host.live.journal.alarm import LookAlarm
 from host.live.journal.writer import Journal
 from host.node.journal.state_digest import SHARE, DigestWriter
 
@@ -32,7 +32,7 @@ class Tending:
 
     def __init__(self, journal: Journal, digests: DigestWriter, clock: Callable[[], int]) -> None:
         """Raises OSError."""
-        self.alarm = Alarm()
+        self.alarm = LookAlarm()
         self.is_resting = True
         self._journal = journal
         self._digests = digests

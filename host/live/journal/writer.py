@@ -8,7 +8,7 @@ One sync a cycle is the group commit: what arrives while a sync takes its time i
 with the load, to the messages of a cycle, and nobody waits for company.
 
 States: open; *stopped*, for good, by the first error of the disk: the reason is kept, every later call raises
-`Stopped`, and nothing is tried again, since after a failed sync the pages look clean and are not on the disk. The next
+`LogStopped`, and nothing is tried again: after a failed sync the pages look clean and are not on the disk. The next
 life recovers what is there.
 
 A segment is closed when it is full, between two batches, and by `begin_segment` before a snapshot. In a durable log the
@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 from host.live.journal.checksums import pack_of
 from host.live.journal.folder import File, Folder
 from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
-from host.node.journal.batch import Batch
+from host.node.journal.batch import LogBatch
 from host.node.journal.checksum import Checksum
 from host.node.journal.layout import SegmentHead, encode_segment, seal
 
@@ -40,7 +40,7 @@ GONE: Final = "it is not at its place any more"
 T = TypeVar("T")
 
 
-class Stopped(Exception):
+class LogStopped(Exception):
     """The disk failed; nothing is written or acknowledged by this process any more."""
 
 
@@ -61,7 +61,7 @@ class Journal:
         self.is_durable = durable
         self.stopped = ""
         self.is_gone = False
-        self.batch = Batch(pack_of(head.kind))
+        self.batch = LogBatch(pack_of(head.kind))
         self.frame = self.batch.frame
         self.run = self.batch.run
         self.turn = self.batch.turn
@@ -80,7 +80,7 @@ class Journal:
         self._unsynced = dict.fromkeys(unsynced, head.base)
 
     def append(self) -> None:
-        """Write the batch. Nothing of it may be acknowledged, and no head moved, if this raises `Stopped`."""
+        """Write the batch. Nothing of it may be acknowledged, and no head moved, if this raises `LogStopped`."""
         self._check()
         turns = self.batch.turns
         records, count = self.batch.take()
@@ -95,7 +95,7 @@ class Journal:
             self.begin_segment()
 
     def sync(self) -> None:
-        """Everything appended is on the disk when this returns; else it raises `Stopped`."""
+        """Everything appended is on the disk when this returns; else it raises `LogStopped`."""
         self._check()
         if self._file is not None and self.synced < self.position:
             self._do("fdatasync", self._file.sync)
@@ -147,13 +147,13 @@ class Journal:
             self._write(data)
 
     def check_there(self) -> None:
-        """Raise `Stopped`, `is_gone` set, if the segment that is written to is not the file at its place any more."""
+        """Raise `LogStopped`, with `is_gone` set, if the segment being written is no longer the file at its place."""
         self._check()
         file, name = self._file, segment_name(self.head.number)
         if file is not None and not self._do("stat", lambda: self._folder.has(name, file)):
             self.is_gone = True
             self.stop(f"{name}: {GONE}")
-            raise Stopped(self.stopped)
+            raise LogStopped(self.stopped)
 
     def on_disk(self, position: int) -> None:
         """Somebody else synced the log up to here."""
@@ -165,7 +165,7 @@ class Journal:
         self.stopped = self.stopped or reason
 
     def close(self) -> None:
-        """Leave in peace: what is in the batch, synced, and a last record that says so. Raises `Stopped`."""
+        """Leave in peace: what is in the batch, synced, and a last record that says so. Raises `LogStopped`."""
         self.append()
         self.sync()
         self.batch.closed()
@@ -190,7 +190,7 @@ class Journal:
         written = self._do("write", lambda: file.append(data))
         if written != len(data):
             self.stop(f"write: {written} of {len(data)} bytes")
-            raise Stopped(self.stopped)
+            raise LogStopped(self.stopped)
         self.position += written
 
     def _do(self, what: str, act: Callable[[], T]) -> T:
@@ -198,11 +198,11 @@ class Journal:
             return act()
         except OSError as error:
             self.stop(f"{what} of {segment_name(self.head.number)}: {error.strerror or error}")
-            raise Stopped(self.stopped) from error
+            raise LogStopped(self.stopped) from error
 
     def _check(self) -> None:
         if self.stopped:
-            raise Stopped(self.stopped)
+            raise LogStopped(self.stopped)
 
     def figures(self) -> dict[str, Any]:
         """For `ps` and metrics."""

@@ -1,1 +1,6 @@
 """Births of processes: the zygote forks them, a template has imported the families already."""
+
+from typing import Final
+
+SOCKET_FD: Final = 3
+"""Where a zygote, and later each of its children, finds its socket: right after the standard streams."""

@@ -33,10 +33,10 @@ import msgspec
 
 from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
+from host.live.spawn import SOCKET_FD
 from host.live.spawn.confine import enter_group
 from host.live.spawn.lifeline import Orphaned, await_parent, die_with
 from host.live.spawn.title import show_title
-from host.live.spawn.zygote_start import SOCKET_FD
 from host.live.wire import Packet
 from host.node.endings import CODE_MEMORY
 from transport.port import Closed
@@ -65,7 +65,7 @@ JOURNALED: Final = "host.live.worker.journaled"
 """What workers of a node with a journal need besides; to import it takes longer than to run 10,000 turns again."""
 
 
-class Log(Packet):
+class OutputFile(Packet):
     """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
 
 
@@ -124,9 +124,9 @@ def _warm_up() -> None:
     gc.enable()
 
 
-def _supervisor_channel() -> Channel[Fork | Ahead | Log]:
+def _supervisor_channel() -> Channel[Fork | Ahead | OutputFile]:
     os.set_inheritable(SOCKET_FD, False)
-    return Channel(socket.socket(fileno=SOCKET_FD), msgspec.msgpack.Decoder(Fork | Ahead | Log))
+    return Channel(socket.socket(fileno=SOCKET_FD), msgspec.msgpack.Decoder(Fork | Ahead | OutputFile))
 
 
 def _detach_input() -> None:
@@ -135,7 +135,7 @@ def _detach_input() -> None:
     os.close(null)
 
 
-def serve(channel: Channel[Fork] | Channel[Fork | Ahead | Log], supervisor: int) -> None:
+def serve(channel: Channel[Fork] | Channel[Fork | Ahead | OutputFile], supervisor: int) -> None:
     """Do what is asked until the supervisor hangs up."""
     while True:
         select.select([channel], [], [])
@@ -147,7 +147,7 @@ def serve(channel: Channel[Fork] | Channel[Fork | Ahead | Log], supervisor: int)
             _do(*received, supervisor)
 
 
-def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) -> None:
+def _do(request: Fork | Ahead | OutputFile, descriptors: list[int], supervisor: int) -> None:
     match request:
         case Fork():
             _fork_twice(request, descriptors, supervisor)
@@ -158,7 +158,7 @@ def _do(request: Fork | Ahead | Log, descriptors: list[int], supervisor: int) ->
                 import_module(JOURNALED)
             compile_ahead(families, roots)
             gc.freeze()
-        case Log():
+        case OutputFile():
             for stream in (1, 2):
                 os.dup2(descriptors[0], stream)
     close_all(descriptors)

@@ -13,13 +13,11 @@ import socket
 import sys
 from typing import Final, NamedTuple, Never
 
+from host.live.spawn import SOCKET_FD
 from host.program import command
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that end a node in order."""
-
-SOCKET_FD: Final = 3
-"""Where a zygote, and later each of its children, finds its socket: right after the standard streams."""
 
 
 class StartedZygote(NamedTuple):

@@ -32,12 +32,12 @@ RECORD_BYTES_MAX: Final = 128 << 20
 """Above any message."""
 
 
-class Damaged(OSError):
+class DamagedFile(OSError):
     """A file that is not what was written to it."""
 
 
 class AppendFile:
-    """One open file; one process at a time, kept by whoever locks the folder. Raises OSError, `Damaged`."""
+    """One open file; one process at a time, kept by whoever locks the folder. Raises OSError, `DamagedFile`."""
 
     def __init__(self, path: str) -> None:
         """Open or make it. `records` are those found; `torn_bytes` what was cut off at the end."""
@@ -95,7 +95,7 @@ class AppendFile:
                 raise OSError(f"{self._path}: there is no room for its first {len(MAGIC)} bytes")
             return [], len(content)
         if not content.startswith(MAGIC):
-            raise Damaged(f"{self._path}: begins with {content[:8].hex()}, not a file of this version")
+            raise DamagedFile(f"{self._path}: begins with {content[:8].hex()}, not a file of this version")
         records, end = _read(content, self._path)
         os.ftruncate(self._fd, end)
         return records, len(content) - end
@@ -110,13 +110,13 @@ def _read(content: bytes, path: str) -> tuple[list[bytes], int]:
         if zlib.crc32(content[at : at + 4]) != length_crc or length > RECORD_BYTES_MAX:
             if not any(content[at:]):
                 break
-            raise Damaged(f"{path}: a record's length is damaged at offset {at}")
+            raise DamagedFile(f"{path}: a record's length is damaged at offset {at}")
         begin, end = at + _HEAD.size, at + _HEAD.size + length
         payload = content[begin:end]
         if len(payload) < length or zlib.crc32(payload) != payload_crc:
             if end >= len(content):
                 break
-            raise Damaged(f"{path}: a record is damaged at offset {at}")
+            raise DamagedFile(f"{path}: a record is damaged at offset {at}")
         records.append(payload)
         at = end
     return records, at

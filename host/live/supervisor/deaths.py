@@ -17,8 +17,9 @@ from host.live.supervisor import links
 from host.live.supervisor.node import Node
 from host.live.supervisor.printed import OUTPUT
 from host.live.supervisor.slots import Slot
-from host.live.wire import ChildEnded, End, InFlight, Letter
+from host.live.wire import ChildEnded, End, InFlight
 from host.node.endings import Ended, shown
+from host.node.news import Letter
 from host.node.poison import Trigger, after_death
 from host.node.progress import PARKED, STANDING, UNSENT
 from host.node.routing import Missing, Resident

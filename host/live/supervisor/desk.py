@@ -24,12 +24,13 @@ from host.live.wire import (
     Adopted,
     AtBoundary,
     Born,
+    ChildrenSpawned,
+    EngineEnded,
+    EngineFailed,
     Event,
-    Failed,
     Frozen,
     Hello,
     Letters,
-    Noted,
     Notes,
     Poisoned,
     Ready,
@@ -37,11 +38,10 @@ from host.live.wire import (
     Resolve,
     Rested,
     Running,
-    Spawn,
-    Stopped,
     ToSupervisor,
     Waits,
 )
+from host.node.news import NoteLine
 from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed
@@ -76,13 +76,13 @@ class PacketDesk:
         match packet:
             case Ready(engines):
                 self._take_ready(slot, engines)
-            case Failed(engine, reason, detail):
+            case EngineFailed(engine, reason, detail):
                 self._take_failed(slot, engine, reason, detail)
             case Resolve(name):
                 links.resolve(node, slot, name)
-            case Spawn(children):
+            case ChildrenSpawned(children):
                 self._take_spawned(slot, children)
-            case Stopped(name):
+            case EngineEnded(name):
                 perform.end_engine(node, name)
                 self._settle(slot)
             case Letters(counts, letters):
@@ -190,7 +190,7 @@ class PacketDesk:
                 await asyncio.sleep(LOOK_AGAIN_S)
         perform.feed(self._node, slot, "start_due")
 
-    def _take_notes(self, slot: Slot, notes: tuple[Noted, ...], dropped: int) -> None:
+    def _take_notes(self, slot: Slot, notes: tuple[NoteLine, ...], dropped: int) -> None:
         lines = [{"time": n.now_ns, "engine": n.engine, "text": n.text, "fields": n.fields} for n in notes]
         self._node.logs.append(lines)
         if dropped:

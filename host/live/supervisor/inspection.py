@@ -35,7 +35,7 @@ PIECE_BYTES: Final = 64 * 1024
 """One read; pieces of an answer are half of it."""
 
 
-class Look(msgspec.Struct, frozen=True):
+class FamilyLook(msgspec.Struct, frozen=True):
     """What was found: reports by family reference, and what is wrong with what engines are given."""
 
     families: dict[str, FamilyReport]
@@ -54,7 +54,7 @@ class Inspector:
         self._roots = roots
         self._known: dict[str, FamilyReport] = {}
 
-    async def look_at_node(self, spec: NodeSpec) -> Look:
+    async def look_at_node(self, spec: NodeSpec) -> FamilyLook:
         """The families of a node file, and what it gives to their engines."""
         look = await self._ask(inquiry_of(spec), "template")
         self._known |= look.families
@@ -67,7 +67,7 @@ class Inspector:
             self._known |= (await self._ask(inquiry, "inspect")).families
         return self._known[family]
 
-    async def _ask(self, inquiry: Inquiry, entry: Entry) -> Look:
+    async def _ask(self, inquiry: Inquiry, entry: Entry) -> FamilyLook:
         """Ask children, one after the other, until one lives to the end of what is left."""
         blamed: dict[str, FamilyReport] = {}
         while True:
@@ -76,7 +76,7 @@ class Inspector:
             if left is None:
                 if not collector.done:
                     collector.give_up(DIED)
-                return Look(blamed | collector.families, collector.findings)
+                return FamilyLook(blamed | collector.families, collector.findings)
             blamed |= collector.families
             inquiry = left
 

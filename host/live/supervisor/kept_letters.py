@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from host.live.wire import Letter
 from host.node.dead_letters import LETTERS_MAX, DeadLetters
+from host.node.news import Letter
 
 LETTERS: Final = "dead_letters.msgpack"
 """Name of the file in the data folder."""
@@ -26,7 +26,7 @@ LETTERS_BYTES_MAX: Final = 4 << 20
 """Of letters in the file, without the counts; the oldest are left out."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class LettersFile(msgspec.Struct, frozen=True):
     """The content of the file. `letters` are items of `dead-letters`, the oldest first."""
 
     counts: dict[str, int]
@@ -53,7 +53,7 @@ class KeptLetters:
         count = sum(self._letters.counts.values())
         if count == self._count:
             return
-        kept = Kept(self._letters.counts, _newest(self._letters))
+        kept = LettersFile(self._letters.counts, _newest(self._letters))
         with contextlib.suppress(OSError):
             with open(self._path + ".new", "wb") as file:
                 file.write(msgspec.msgpack.encode(kept))

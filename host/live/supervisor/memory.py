@@ -17,7 +17,7 @@ from host.live.control_page import clear_stacks, new_control_page, read_control_
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.serving.sessions import Attacher
-from host.live.supervisor.slots import Memory, Stuck
+from host.live.supervisor.slots import Memory, StuckProcess
 from host.live.wire import InFlight
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
@@ -51,14 +51,14 @@ class SlotMemory:
         """As `Memory.moves`."""
         return read_words(self._page)
 
-    def stuck_at(self) -> Stuck:
+    def stuck_at(self) -> StuckProcess:
         """As `Memory.stuck_at`; what is in flight is left out when the page is unreadable."""
         stack = read_stacks(self._page)
         try:
             reading = read_control_page(self._page)
         except Broken:
-            return Stuck(stack=stack)
-        return Stuck(reading.engine, reading.in_flight, stack)
+            return StuckProcess(stack=stack)
+        return StuckProcess(reading.engine, reading.in_flight, stack)
 
     def dump_stack(self, pid: int) -> None:
         """As `Memory.dump_stack`."""

@@ -24,8 +24,9 @@ from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
 from host.live.supervisor.serving.rates import Rates
 from host.live.supervisor.slots import Group, Memory, Slot
-from host.live.wire import Letter, Packet, Running, ToSupervisor, Waits
+from host.live.wire import Packet, Running, ToSupervisor, Waits
 from host.node.dead_letters import DeadLetters
+from host.node.news import Letter
 from host.node.routing import Directory
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending, Limits
@@ -49,7 +50,7 @@ class Transport(Protocol):
         """Memory for a new slot."""
 
 
-class Desk(Protocol):
+class PacketTaker(Protocol):
     """Who takes what processes say and that they end."""
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
@@ -102,7 +103,7 @@ class Node:
     memory_kills: MemoryKills
     control_groups: ControlGroups = field(init=False)
     ended_logs: EndedLogs = field(init=False)
-    desk: Desk = field(init=False)
+    desk: PacketTaker = field(init=False)
     sessions: Sessions = field(init=False)
 
     phase: Phase = "starting"

@@ -22,7 +22,7 @@ import msgspec
 
 from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
-from host.live.spawn.zygote import Ahead, Fork, Log
+from host.live.spawn.zygote import Ahead, Fork, OutputFile
 from host.live.spawn.zygote_start import StartedZygote, exec_zygote
 from host.live.wire import Packet
 from transport.port import Closed
@@ -103,7 +103,7 @@ class Nursery:
     def _adopt(self, zygote: StartedZygote) -> Channel[Packet]:
         self.pid = zygote.pid
         self._channel = Channel(zygote.socket, msgspec.msgpack.Decoder(Packet))
-        self._channel.send(Log(), (self._log_fd,))
+        self._channel.send(OutputFile(), (self._log_fd,))
         self._channel.send(self._ahead)
         return self._channel
 

@@ -31,7 +31,7 @@ from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, r
 from host.node.routing import Resident
 from host.node.slot_plan import advance, verdict_on
 from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
-from host.node.strategies import Child
+from host.node.strategies import GroupChild
 from host.node.supervision import Ending, GiveUp, History, Restart
 from transport.port import Closed
 
@@ -281,7 +281,7 @@ def _halt_group(node: Node, slot: Slot) -> None:
             feed(node, other, Down("degrade", "the start of its group failed"))
 
 
-def _children(node: Node, group: Group, failed: Slot) -> tuple[Child, ...]:
+def _children(node: Node, group: Group, failed: Slot) -> tuple[GroupChild, ...]:
     """Slots of the group in its order, but those that nobody lives in any more."""
     slots = [node.slots[number] for number in group.slots]
     there = [slot for slot in slots if slot is failed or node.directory.in_slot(slot.number)]

@@ -18,8 +18,9 @@ from host.live.supervisor.control_groups import ControlGroup, bound_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight, Letter
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight
 from host.node.endings import strongest
+from host.node.news import Letter
 from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
 

@@ -14,7 +14,8 @@ from host.live.packets import read_memory_file
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.quarantine import Held, shown
-from host.live.wire import Letter, Poisoned, Unpark
+from host.live.wire import Poisoned, Unpark
+from host.node.news import Letter
 from host.node.poison import Policy, Trigger
 from host.node.routing import Missing, Resident
 

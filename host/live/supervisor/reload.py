@@ -34,8 +34,8 @@ from host.live.wire import (
     Adopted,
     AtBoundary,
     Birth,
+    EngineFailed,
     Exit,
-    Failed,
     Freeze,
     Frozen,
     Go,
@@ -51,8 +51,8 @@ from host.node.reload_plan import (
     Late,
     Loaded,
     NewFailed,
+    SnapshotTaken,
     Stage,
-    Stopped,
     Verdict,
     Went,
     candidate_ended,
@@ -147,8 +147,8 @@ class Reload:
             case Frozen(queued) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
                 self._queued = queued
-                self._feed(Stopped())
-            case Failed(_, reason, detail) if self._stage == "dumping":
+                self._feed(SnapshotTaken())
+            case EngineFailed(_, reason, detail) if self._stage == "dumping":
                 self._feed(NewFailed(f"{reason}: {detail}"))
             case _:
                 return False
@@ -161,7 +161,7 @@ class Reload:
             case Ready() if self._stage == "going":
                 self._feed(Went())
                 return False
-            case Failed(engine, reason, detail):
+            case EngineFailed(engine, reason, detail):
                 where = f"{engine}: " if engine not in ("", self._engine) else ""
                 self._feed(NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case Adopted():

@@ -34,11 +34,11 @@ NAME_BYTES: Final = 10
 NODE: Final = "node.json"
 
 
-class Refused(Exception):
+class FolderRefused(Exception):
     """The folder cannot be used: not ours, open to others, or with a path too long for a socket."""
 
 
-class Taken(Exception):
+class FolderTaken(Exception):
     """Another supervisor holds the folder."""
 
 
@@ -81,7 +81,7 @@ class RuntimeDir:
         if self._holds_lock():
             return True
         for folder in instance_folders(config):
-            with contextlib.suppress(Refused, Taken, OSError):
+            with contextlib.suppress(FolderRefused, FolderTaken, OSError):
                 lock_fd = _lock_private(folder)
                 os.close(self._lock_fd)
                 self.folder, self._lock_fd = folder, lock_fd
@@ -109,7 +109,7 @@ class RuntimeDir:
 def claim(config: str) -> RuntimeDir:
     """Create, check and lock the folder of a node file, and clear what a killed supervisor left.
 
-    Raises `Refused`, `Taken`.
+    Raises `FolderRefused`, `FolderTaken`.
     """
     folder = instance_folders(config)[0]
     lock_fd = _lock_private(folder)
@@ -118,9 +118,9 @@ def claim(config: str) -> RuntimeDir:
 
 
 def _lock_private(folder: str) -> int:
-    """The lock of a folder that is ours alone. Raises `Refused`, `Taken`, OSError."""
+    """The lock of a folder that is ours alone. Raises `FolderRefused`, `FolderTaken`, OSError."""
     if len(os.fsencode(folder)) + NAME_BYTES > SOCKET_PATH_BYTES:
-        raise Refused(f"{folder} is too long for a socket path: set XDG_RUNTIME_DIR or TMPDIR to a shorter one")
+        raise FolderRefused(f"{folder} is too long for a socket path: set XDG_RUNTIME_DIR or TMPDIR to a shorter one")
     for path in (os.path.dirname(folder), folder):
         _make_private(path)
     return _lock(folder)
@@ -130,14 +130,14 @@ def lock_data(folder: str) -> int:
     """Lock the folder of a node's data for as long as this process lives; the descriptor.
 
     A node file has one runtime folder only while the environment that says where these are is the same, and two node
-    files may name one data folder. Raises `Taken`, OSError.
+    files may name one data folder. Raises `FolderTaken`, OSError.
     """
     fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise Taken(folder) from None
+        raise FolderTaken(folder) from None
     return fd
 
 
@@ -146,7 +146,7 @@ def _make_private(path: str) -> None:
         os.makedirs(path, mode=0o700)
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise Refused(f"{path} is not a folder of this user")
+        raise FolderRefused(f"{path} is not a folder of this user")
     if found.st_mode & 0o077:
         os.chmod(path, 0o700)
 
@@ -161,12 +161,12 @@ def _lock(folder: str) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise Taken(folder) from None
+            raise FolderTaken(folder) from None
         with contextlib.suppress(OSError):
             if os.stat(path).st_ino == os.fstat(fd).st_ino:
                 return fd
         os.close(fd)
-    raise Refused(f"{path} is replaced again and again")
+    raise FolderRefused(f"{path} is replaced again and again")
 
 
 def _empty(folder: str) -> None:

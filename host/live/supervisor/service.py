@@ -48,10 +48,10 @@ from host.live.supervisor.serving.overview import node_item
 from host.live.supervisor.serving.sessions import Sessions
 from host.live.supervisor.shutdown import shut_down
 from host.live.supervisor.slots import Group
-from host.live.supervisor.startup import Progress, instance_of, notify_system
+from host.live.supervisor.start_progress import StartProgress, instance_of, notify_system
 from host.live.supervisor.watching import Watching
-from host.live.wire import Letter
 from host.node.journal.marks import epoch_before
+from host.node.news import Letter
 from host.node.placement import NoSlot, lay_out
 from host.node.routing import Missing
 from host.node.supervision import Budget, Limits
@@ -59,7 +59,7 @@ from transport.native import NativeMissing
 from transport.port import Frame
 
 if TYPE_CHECKING:
-    from host.live.supervisor.inspection import Inspector, Look
+    from host.live.supervisor.inspection import FamilyLook, Inspector
     from host.live.supervisor.serving.server import ControlServer
 
 DRAIN_NS: Final = 5_000_000_000
@@ -75,7 +75,7 @@ PRINTED_S: Final = 0.25
 
 
 def serve(
-    spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress, *, is_attached: bool
+    spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: StartProgress, *, is_attached: bool
 ) -> int:
     """Run a node in this process; the exit code."""
     become_subreaper()
@@ -85,7 +85,9 @@ def serve(
 class _Service:
     """One node, from `run` to its return."""
 
-    def __init__(self, spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: Progress) -> None:
+    def __init__(
+        self, spec: NodeSpec, data: str, runtime: RuntimeDir, nursery: Nursery, progress: StartProgress
+    ) -> None:
         self._spec = spec
         self._data = data
         self._runtime = runtime
@@ -145,7 +147,7 @@ class _Service:
         return EXIT_CODES["ok"]
 
     async def _start(self) -> int | None:
-        """Look, place, start all workers, wait until each has spoken. An exit code when that did not succeed."""
+        """Look at the families, place engines, start all workers, wait for each. An exit code when that failed."""
         engines = self._spec.engines
         try:
             lay_out(engines, frozenset())
@@ -248,7 +250,7 @@ class _Service:
         task.cancel()
         return None
 
-    def _take_look(self, look: Look) -> None:
+    def _take_look(self, look: FamilyLook) -> None:
         """How families look, and the faults of theirs and of what engines are given."""
         for report in look.families.values():
             if report.ok:

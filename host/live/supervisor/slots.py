@@ -24,7 +24,7 @@ from host.node.slot_state import SlotState, State
 from host.node.supervision import History, Limits
 
 
-class Stuck(msgspec.Struct, frozen=True):
+class StuckProcess(msgspec.Struct, frozen=True):
     """Where a process stands: the engine in flight (""; none), its message (None: timers), and its stack as text."""
 
     engine: str = ""
@@ -50,7 +50,7 @@ class Memory(Protocol):
     def moves(self) -> tuple[int, ...]:
         """The words of the control page, in the order of `host.node.progress`."""
 
-    def stuck_at(self) -> Stuck:
+    def stuck_at(self) -> StuckProcess:
         """Where the process stands now, and what `dump_stack` brought."""
 
     def dump_stack(self, pid: int) -> None:

@@ -5,21 +5,16 @@ How the descriptors are used stands in `host.live.control.protocol`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
 import os
 import resource
-import socket
-import time
-from collections import deque
 from typing import Final
 
 import msgspec
 
 from host.config.spec import NodeSpec
-from host.live.control.instances import Instance
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.spawn.title import show_title
 from host.live.spawn.zygote import Ahead
@@ -27,11 +22,9 @@ from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
-from host.live.supervisor.runtime_dir import Refused, RuntimeDir, Taken, claim
+from host.live.supervisor.runtime_dir import FolderRefused, FolderTaken, RuntimeDir, claim
+from host.live.supervisor.start_progress import StartProgress, instance_of
 from transport.port import Closed
-
-LAST_WORDS_S: Final = 1.0
-"""For a reader of our progress that is behind when we leave; it reads as fast as it can, or is stopped."""
 
 AHEAD_MAX: Final = 64
 """Families that are compiled before workers ask for them: one packet, and no longer start for a node of very many."""
@@ -44,72 +37,22 @@ DESCRIPTORS_MAX: Final = 1 << 15
 those too, of all processes of a user together."""
 
 
-class Progress:
-    """Packets to whoever started us, in order. It may have gone: then nobody is told, and nothing is wrong.
-
-    What the kernel has no room for waits here and leaves from the event loop; `finish` is for what is left at the end.
-    """
-
-    def __init__(self, fd: int) -> None:
-        self.socket = socket.socket(fileno=fd)
-        self.socket.setblocking(False)
-        self._waiting: deque[bytes] = deque()
-
-    def tell(self, response: Response) -> None:
-        """Send one packet, if somebody is there."""
-        self._waiting.append(msgspec.msgpack.encode(response))
-        if len(self._waiting) == 1 and not self._send_waiting():
-            with contextlib.suppress(RuntimeError):  # no loop runs yet: `finish` sends it
-                asyncio.get_running_loop().add_writer(self.socket, self._go_on)
-
-    def finish(self) -> None:
-        """Give a reader that is late `LAST_WORDS_S` for each packet that waits."""
-        self.socket.settimeout(LAST_WORDS_S)
-        self._send_waiting()
-
-    def _go_on(self) -> None:
-        if self._send_waiting():
-            asyncio.get_running_loop().remove_writer(self.socket)
-
-    def _send_waiting(self) -> bool:
-        """Whether nothing waits any more."""
-        while self._waiting:
-            try:
-                self.socket.send(self._waiting[0], socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                return False
-            except OSError:
-                self._waiting.clear()
-                return True
-            self._waiting.popleft()
-        return True
-
-
-def notify_system(text: str) -> None:
-    """Tell a service manager that waits for it (systemd's NOTIFY_SOCKET) how far we are."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
-
-
 def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
     """Run the node to its end; the exit code. No node comes when the command found a mistake in its file."""
     spec = _read_spec(spec_fd)
     if spec is None:
         return EXIT_CODES["ok"]
-    progress = Progress(ready_fd)
+    progress = StartProgress(ready_fd)
     data = spec.data or os.path.join(os.path.dirname(spec.path), ".enginehost", spec.node)
     try:
         runtime = claim(spec.path)
-    except Taken:
+    except FolderTaken:
         return _give_up(progress, "conflict", f"{spec.path} runs already, or is just starting")
-    except (Refused, OSError) as error:
+    except (FolderRefused, OSError) as error:
         return _give_up(progress, "failed", f"no folder for the node to run in: {error}")
     try:
         return _run(spec, data, runtime, zygote, progress, is_attached)
-    except Taken:
+    except FolderTaken:
         return _give_up(progress, "conflict", _who_holds(data))
     except NoPlace as error:
         return _say_no_place(progress, error)
@@ -123,7 +66,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
 
 
 def _run(
-    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: Progress, is_attached: bool
+    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: StartProgress, is_attached: bool
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")
@@ -146,11 +89,6 @@ def _advice(error: OSError | Closed, spec: NodeSpec) -> str:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = f"at most {hard} are allowed, too few for this node (engines: {len(spec.engines)})"
     return f"; {limit}: raise that (ulimit -n {DESCRIPTORS_MAX}, or LimitNOFILE of a unit), or put engines together"
-
-
-def instance_of(spec: NodeSpec) -> Instance:
-    """This process as the supervisor of a node, as commands find it."""
-    return Instance(spec.node, spec.path, spec.digest, os.getpid(), time.time_ns(), given=spec.given)
 
 
 def _who_holds(data: str) -> str:
@@ -200,12 +138,12 @@ def _open_log(data: str) -> int:
         raise no_place(data, error) from error
 
 
-def _say_no_place(progress: Progress, error: NoPlace) -> int:
+def _say_no_place(progress: StartProgress, error: NoPlace) -> int:
     item = {"data": error.data, "reason": error.reason, "advice": error.advice}
     progress.tell(Response("failed", [item], error="failed", message=str(error)))
     return EXIT_CODES["failed"]
 
 
-def _give_up(progress: Progress, error: str, message: str) -> int:
+def _give_up(progress: StartProgress, error: str, message: str) -> int:
     progress.tell(Response("failed", error=error, message=message))
     return EXIT_CODES[error]

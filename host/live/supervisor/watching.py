@@ -28,7 +28,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.node.progress import CYCLES, N
-from host.node.watchdog import LOOK_NS_MAX, Condition, Deadlines, Look, Watch
+from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch, WatchLimits
 
 LOOK_NS_MIN: Final = 5_000_000
 
@@ -41,7 +41,7 @@ STACK_CHARS_MAX: Final = 8_000
 class _Watched:
     """One process under watch."""
 
-    def __init__(self, process: Process, deadlines: Deadlines) -> None:
+    def __init__(self, process: Process, deadlines: WatchLimits) -> None:
         self.process = process
         self.watch = Watch(deadlines)
         self.starting_ns = 0
@@ -56,7 +56,7 @@ class Watching:
     def __init__(self, node: Node, spec: SupervisionSpec, memory_kills: MemoryKills) -> None:
         self._node = node
         self._start_ns = spec.start_ns
-        self._deadlines = Deadlines(spec.soft_ns, spec.hard_ns)
+        self._deadlines = WatchLimits(spec.soft_ns, spec.hard_ns)
         shortest = min((ns // 4 for ns in (spec.soft_ns, spec.hard_ns, spec.start_ns) if ns), default=LOOK_NS_MAX)
         self._every_ns = max(LOOK_NS_MIN, min(LOOK_NS_MAX, shortest))
         self._memory_kills = memory_kills

@@ -91,7 +91,7 @@ class _Candidate:
                 parts = read_parts(descriptors[0])
                 self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of)
         except (AdoptError, SnapshotError, ConversionError) as error:
-            self._channel.send(wire.Failed(self._at, "adopt", clean(str(error))[:DETAIL_CHARS_MAX]))
+            self._channel.send(wire.EngineFailed(self._at, "adopt", clean(str(error))[:DETAIL_CHARS_MAX]))
         except BaseException as error:
             self._channel.send(failure(self._at, error))
         else:

@@ -47,7 +47,7 @@ class _CalledOff(Exception):
     """The snapshot that is being written is not wanted any more."""
 
 
-class Desk:
+class WorkerDesk:
     """Mutable, one a worker."""
 
     def __init__(self, worker: Worker, attach: Attach) -> None:

@@ -21,7 +21,7 @@ from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure
 from host.live.worker.loop import Worker, settle_memory
 from host.live.worker.own_link import OwnLink
-from host.node.births import BirthError
+from host.node.births import BirthRefusedError
 from host.node.cell import Cell
 from transport.port import Closed
 
@@ -100,7 +100,7 @@ class DeviceWorker(Worker):
 
     def _start(self, family: Declaration[Any, Any, Any], configuration: Configuration[Any], birth: wire.Birth) -> None:
         if not isinstance(family, Device):
-            raise BirthError(f"{family.name} has rules; this process is for devices")
+            raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
         cell = Cell(family, configuration, None, birth.spec.mailboxes)
         if self.scheduler.settle(cell, self.prepare):
             self.telling.ready([(cell.name, family)])
@@ -129,7 +129,7 @@ class DeviceWorker(Worker):
     def _driver_failed(self, cell: Cell, detail: str) -> None:
         """Report it. A process that has no other driver ends by it, and its restart policy applies."""
         if self._tasks:
-            self.channel.send(wire.Failed(cell.name, "driver", detail))
+            self.channel.send(wire.EngineFailed(cell.name, "driver", detail))
             return
         self.channel.send(wire.Event("failed", cell.name, {"reason": "driver", "detail": detail}))
         if self._left is not None and not self._left.done():

@@ -26,7 +26,7 @@ from host.live.journal.recovery import Recovered
 from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
-from host.live.journal.writer import Stopped
+from host.live.journal.writer import LogStopped
 from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
 from host.live.worker.revival import Revival
@@ -126,7 +126,7 @@ class WorkerLog:
             self.journal.append()
             if self.journal.is_durable:
                 self.journal.sync()
-        except Stopped as error:
+        except LogStopped as error:
             self._give_up(str(error))
         self._follow()
         self.keeping.acks.appended()
@@ -168,7 +168,7 @@ class WorkerLog:
         """Write what the log is owed beside the turns: digests of states; see whether its files are still there."""
         try:
             self._tending.tend()
-        except Stopped as error:
+        except LogStopped as error:
             self._give_up(str(error))
 
     def _follow(self) -> None:
@@ -184,7 +184,7 @@ class WorkerLog:
         try:
             self._tending.finish()
             self.journal.close()
-        except Stopped as error:
+        except LogStopped as error:
             happening = Happening("journal_stopped", "", {"reason": str(error)})
             self._worker.scheduler.report.happenings.append(happening)
 
@@ -195,7 +195,7 @@ class WorkerLog:
         """
         reason = self._checkpoint()
         if reason:
-            self._worker.channel.send(wire.Failed("", "journal", f"no snapshot: {reason}"))
+            self._worker.channel.send(wire.EngineFailed("", "journal", f"no snapshot: {reason}"))
             return None
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
 
@@ -223,7 +223,7 @@ class WorkerLog:
         self.snapshots.abandon()
         try:
             written = self.snapshots.take(self._state())
-        except Stopped as error:
+        except LogStopped as error:
             self._give_up(str(error))
         except OSError as error:
             return str(error)
@@ -244,7 +244,7 @@ class WorkerLog:
                     snapshots.start(self._state)
                     return
                 written = snapshots.take(self._state())
-            except Stopped as error:
+            except LogStopped as error:
                 self._give_up(str(error))
                 return
             except OSError as error:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from engines.model import BirthError as ModelBirthError
-from engines.model import Declaration, LoadError, load_family
+from engines.model import BirthError, Declaration, LoadError, load_family
 from engines.model.blame import blame
-from host.live.wire import Failed
-from host.node.births import BirthError
+from host.live.wire import EngineFailed
+from host.node.births import BirthRefusedError
 
 DETAIL_CHARS_MAX: Final = 8_000
 """Of a traceback; a packet stays far below its bound."""
@@ -41,15 +40,15 @@ def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaratio
     return load
 
 
-def failure(engine: str, error: BaseException) -> Failed:
+def failure(engine: str, error: BaseException) -> EngineFailed:
     """Why an engine cannot start, in a word, and where."""
     match error:
         case LoadError() if error.problems:
             problems = "\n".join(map(str, error.problems))
-            return Failed(engine, "definition", problems[:DETAIL_CHARS_MAX])
+            return EngineFailed(engine, "definition", problems[:DETAIL_CHARS_MAX])
         case LoadError():
-            return Failed(engine, "import", str(error)[:DETAIL_CHARS_MAX])
-        case BirthError() | ModelBirthError():
-            return Failed(engine, "config", str(error)[:DETAIL_CHARS_MAX])
+            return EngineFailed(engine, "import", str(error)[:DETAIL_CHARS_MAX])
+        case BirthRefusedError() | BirthError():
+            return EngineFailed(engine, "config", str(error)[:DETAIL_CHARS_MAX])
         case _:
-            return Failed(engine, "start", blame(error)[1][-DETAIL_CHARS_MAX:])
+            return EngineFailed(engine, "start", blame(error)[1][-DETAIL_CHARS_MAX:])

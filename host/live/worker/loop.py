@@ -32,7 +32,7 @@ from host.live.clock import engine_clock
 from host.live.packets import Channel, close_all, worker_end
 from host.live.spawn.confine import confine
 from host.live.worker.chance import uniform
-from host.live.worker.desk import Desk, Leave
+from host.live.worker.desk import Leave, WorkerDesk
 from host.live.worker.loading import failure, loader
 from host.live.worker.own_link import OwnLink, common_case, open_link
 from host.live.worker.telling import Telling
@@ -85,7 +85,7 @@ class Worker:
         self.outbox = Outbox(boot.slot, boot.epoch, own.link)
         self.scheduler = Scheduler(self.clock, uniform, own.page, report, self.outbox, keeping)
         self.telling = Telling(channel, report, boot.described)
-        self.desk = Desk(self, own.attach)
+        self.desk = WorkerDesk(self, own.attach)
         self.is_new = not boot.candidate
         self.log = None if own_log is None else _worker_log(self, own_log, boot, own)
         if keeping is not None:

@@ -24,7 +24,7 @@ from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
-from host.live.journal.writer import Journal, Stopped
+from host.live.journal.writer import Journal, LogStopped
 from host.live.packets import Channel
 from host.live.worker.loading import failure
 from host.live.worker.own_link import OwnLink
@@ -78,7 +78,7 @@ def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink,
     once the supervisor has sent something: a new start would find the same. Raises `Closed`."""
     try:
         return open_log(boot, own, load)
-    except (AdoptError, Damaged, Newer, Diverged, Elsewhere, Stopped, OSError) as error:
+    except (AdoptError, Damaged, Newer, Diverged, Elsewhere, LogStopped, OSError) as error:
         _refuse(channel, boot, clean(f"{boot.journal}: {error}"))
     except BaseException as error:
         _refuse(channel, boot, failure("", error).detail)
@@ -89,7 +89,7 @@ def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> No
     from host.live.worker.loop import next_packet
 
     for birth in boot.births:
-        channel.send(wire.Failed(birth.spec.name, "journal", detail))
+        channel.send(wire.EngineFailed(birth.spec.name, "journal", detail))
     while not isinstance(next_packet(channel)[0], wire.Exit):
         continue
 

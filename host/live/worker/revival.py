@@ -20,14 +20,15 @@ from host.live.journal.recovery import Recovered
 from host.node.births import plain
 from host.node.cell import Cell
 from host.node.journal.old_rules import DETAIL, Formed
-from host.node.journal.records import Child as SpawnedChild
-from host.node.journal.records import Ended
+from host.node.journal.records import EndRecord
+from host.node.journal.records import SpawnRecord as SpawnedChild
 from host.node.journal.stream import Stream
-from host.node.journaled.keeping import Kept
+from host.node.journaled.keeping import EngineRecorder
 from host.node.mailbox import Batch
-from host.node.recorder import Numbered
-from host.node.report import Child, Happening, Standing
-from host.node.set_aside import SetAside, park, state_digest
+from host.node.news import SetAside
+from host.node.recorder import NumberedMessage
+from host.node.report import Happening, Offspring, Standing
+from host.node.set_aside import park, state_digest
 from host.node.snapshot import fill
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Revival:
         for name, stream in found.streams.items():
             birth = births.get(name)
             if birth is not None and birth.spec.durability == "volatile":
-                self.journal.record(name, Ended("volatile from now on"))
+                self.journal.record(name, EndRecord("volatile from now on"))
                 continue
             cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
             if birth is None:
@@ -112,12 +113,14 @@ class Revival:
         poison = birth.spec.child.poison if birth else "skip"
         fill(cell, msgspec.structs.replace(image.cell, waiting=[], told=told, poison=poison))
         place = self.keeping.leaving if stream.is_ended else self.keeping.kept
-        kept = place[cell.name] = Kept(self.keeping, cell, image.mode, stream.epoch, stream.turns, stream.numbers)
+        kept = place[cell.name] = EngineRecorder(
+            self.keeping, cell, image.mode, stream.epoch, stream.turns, stream.numbers
+        )
         kept.children = dict(stream.children)
         for (target, mailbox), outputs in stream.unacked.items():
             for n, payload in outputs:
                 kept.keep((target, mailbox), n, payload)
-                held = Numbered(n, msgspec.Raw(payload), len(payload))
+                held = NumberedMessage(n, msgspec.Raw(payload), len(payload))
                 cell.held.setdefault(target, deque()).append((mailbox, held))
         if birth is not None and birth.parked:
             park(cell)
@@ -187,10 +190,12 @@ class Revival:
             except BaseException as error:
                 fields = {"child": child.name, "family": child.family, "error": blame(error)[0]}
                 scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
-        scheduler.report.spawned.append(Child(spec, parent.name, is_here, scheduler.cells.get(child.name), again=True))
+        scheduler.report.spawned.append(
+            Offspring(spec, parent.name, is_here, scheduler.cells.get(child.name), again=True)
+        )
 
 
-def _as_child(cell: Cell, kept: Kept) -> Child:
+def _as_child(cell: Cell, kept: EngineRecorder) -> Offspring:
     """An engine of the log that the node file does not name: spawned in an earlier life, or taken out of the file."""
     spec = EngineSpec(
         name=cell.name,
@@ -198,4 +203,4 @@ def _as_child(cell: Cell, kept: Kept) -> Child:
         params=plain(cell.configuration.params) or {},
         durability=kept.mode,
     )
-    return Child(spec, cell.configuration.parent or "", True, cell)
+    return Offspring(spec, cell.configuration.parent or "", True, cell)

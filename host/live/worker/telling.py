@@ -15,8 +15,8 @@ import msgspec
 from engines.model import Declaration, Due
 from host.live import wire
 from host.live.packets import OUTSIZED_BYTES_MAX, Channel, close_all, encoded_bytes, memory_file, parcels
-from host.node.report import Child, Happening, Letter, NoteLine, Report, Standing, render
-from host.node.set_aside import SetAside
+from host.node.news import Letter, NoteLine, SetAside
+from host.node.report import Happening, Offspring, Report, Standing, render
 
 WAITING_PACKETS_MAX: Final = 1_024
 """Packets queued for a supervisor that is behind; beyond it the worker stands still until it has read them."""
@@ -71,7 +71,7 @@ class Telling:
             report.set_aside.clear()
         if report.stopped:
             for name in report.stopped:
-                send(wire.Stopped(name))
+                send(wire.EngineEnded(name))
             report.stopped.clear()
 
     def in_time(self, now_ns: int) -> None:
@@ -117,11 +117,11 @@ class Telling:
         self._described.add(key)
         return wire.Running(name, family.ref, family.name, family.version, interface)
 
-    def _tell_spawned(self, children: list[Child]) -> None:
+    def _tell_spawned(self, children: list[Offspring]) -> None:
         for parcel in parcels(self._born(children), ITEMS_BYTES):
-            self._send(wire.Spawn(parcel))
+            self._send(wire.ChildrenSpawned(parcel))
 
-    def _born(self, children: list[Child]) -> Iterator[tuple[wire.Born, int]]:
+    def _born(self, children: list[Offspring]) -> Iterator[tuple[wire.Born, int]]:
         """Children with the length of what is told of them. One that is too long for a packet cannot be told."""
         for child in children:
             running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
@@ -155,20 +155,16 @@ def _waits(standing: Standing) -> wire.Waits:
     return wire.Waits(standing.engine, standing.options, standing.deadline_ns, sender, mailbox, render(given, False))
 
 
-def _letter(letter: Letter) -> wire.Letter:
-    return wire.Letter(
-        letter.reason,
-        letter.sender,
-        letter.target,
-        letter.mailbox,
-        letter.now_ns,
-        letter.message,
-        letter.detail[-ITEM_BYTES_MAX // 2 :],
-    )
+def _letter(letter: Letter) -> Letter:
+    """With as much of its detail as a packet holds."""
+    detail = letter.detail[-ITEM_BYTES_MAX // 2 :]
+    return letter if detail is letter.detail else msgspec.structs.replace(letter, detail=detail)
 
 
-def _noted(note: NoteLine) -> wire.Noted:
-    return wire.Noted(note.engine, note.now_ns, note.text[: ITEM_BYTES_MAX // 2], note.fields)
+def _noted(note: NoteLine) -> NoteLine:
+    """With as much of its text as a packet holds."""
+    text = note.text[: ITEM_BYTES_MAX // 2]
+    return note if text is note.text else msgspec.structs.replace(note, text=text)
 
 
 def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
@@ -179,6 +175,6 @@ def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def _shortened(item: Any) -> Any:
-    if isinstance(item, wire.Noted):
+    if isinstance(item, NoteLine):
         return msgspec.structs.replace(item, fields={"shortened": True})
     return msgspec.structs.replace(item, message=None, detail=item.detail[-ITEM_BYTES_MAX // 4 :])

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from host.node.journal.layout import Pack
-from host.node.journal.records import KINDS, RUN_MAX, TURNS_HEAD, Body, Kind, encode_body, encode_run
+from host.node.journal.records import KINDS, RUN_MAX, TURNS_HEAD, Body, RecordKind, encode_body, encode_run
 
-_NAME: Final = int(Kind.NAME)
-_FRAME: Final = int(Kind.FRAME)
-_TURNS: Final = frozenset((Kind.DUE, Kind.RESUMED))
+_NAME: Final = int(RecordKind.NAME)
+_FRAME: Final = int(RecordKind.FRAME)
+_TURNS: Final = frozenset((RecordKind.DUE, RecordKind.RESUMED))
 
 
-class Batch:
+class LogBatch:
     """Mutable, one a log. `changed` are engines with turns, the oldest first, until somebody takes them out."""
 
     __slots__ = ("_key", "_next_n", "_pack", "_parts", "_turns", "bytes", "changed", "count", "names", "turns")
@@ -75,7 +75,7 @@ class Batch:
         self.changed[engine] = None
         numbers = self._number(engine), self._number(sender), self._number(code)
         head = TURNS_HEAD.pack(numbers[1], mailbox, epoch, first_n, numbers[2], count)
-        self._put(self._pack(Kind.TURNS, numbers[0], head + entries))
+        self._put(self._pack(RecordKind.TURNS, numbers[0], head + entries))
         self.turns += count
 
     def record(self, engine: str, body: Body) -> None:
@@ -87,7 +87,7 @@ class Batch:
 
     def closed(self) -> None:
         """The last record of a writer."""
-        self._add(Kind.CLOSED, 0, b"")
+        self._add(RecordKind.CLOSED, 0, b"")
 
     @property
     def is_empty(self) -> bool:
@@ -115,7 +115,7 @@ class Batch:
 
     def copy(self, kind: int, number: int, body: bytes | memoryview) -> None:
         """A record of another batch of a segment that numbers names as this one does."""
-        if kind == Kind.NAME:
+        if kind == RecordKind.NAME:
             self.names[str(body, "utf-8")] = number
         self._add(kind, number, body)
 
@@ -145,4 +145,4 @@ class Batch:
         first_n = self._next_n - len(self._turns)
         body = encode_run(numbers[1], mailbox, epoch, first_n, numbers[2], self._turns)
         self._turns = []
-        self._put(self._pack(Kind.TURNS, numbers[0], body))
+        self._put(self._pack(RecordKind.TURNS, numbers[0], body))

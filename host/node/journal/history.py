@@ -12,7 +12,16 @@ from typing import Any
 import msgspec
 
 from host.node.journal.layout import Wrong
-from host.node.journal.records import TURN, DueTurn, Kind, Result, Resumed, StreamImage, decode_body, decode_run
+from host.node.journal.records import (
+    TURN,
+    DueTurn,
+    RecordKind,
+    Resumed,
+    StreamImage,
+    TurnResult,
+    decode_body,
+    decode_run,
+)
 from host.node.journal.replay import LogState, Mail
 from host.node.journal.scan import Damaged, Found
 
@@ -38,7 +47,7 @@ class Teller:
         place = {"segment": found.segment, "offset": found.offset, "position": found.head.position}
         try:
             for kind, name, body in self._named(found):
-                yield {**place, "kind": Kind(kind).name.lower(), "engine": name, **self._told(kind, name, body)}
+                yield {**place, "kind": RecordKind(kind).name.lower(), "engine": name, **self._told(kind, name, body)}
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
 
@@ -55,25 +64,25 @@ class Teller:
         if found.begins:
             self._names.clear()
         for kind, number, body in found.records:
-            if kind == Kind.NAME:
+            if kind == RecordKind.NAME:
                 self._names[number] = str(body, "utf-8", "replace")
                 continue
-            if kind not in Kind.__members__.values() or (number and number not in self._names):
+            if kind not in RecordKind.__members__.values() or (number and number not in self._names):
                 raise Wrong(f"a record of kind {kind} for name {number}")
             yield kind, self._names.get(number, ""), body
 
     def _told(self, kind: int, name: str, body: memoryview) -> dict[str, Any]:
-        if kind == Kind.FRAME:
+        if kind == RecordKind.FRAME:
             mail = self._read_frame(body)
             messages = [plain(payload) for payload in mail.payloads]
             head = {"sender": mail.sender, "mailbox": mail.mailbox, "epoch": mail.epoch, "first_n": mail.first_n}
             return {**head, "messages": messages}
-        if kind == Kind.TURNS:
+        if kind == RecordKind.TURNS:
             run, turns = decode_run(body, self._names)
-            results = [Result(result).name.lower() for _, _, result, _ in TURN.iter_unpack(turns)]
+            results = [TurnResult(result).name.lower() for _, _, result, _ in TURN.iter_unpack(turns)]
             told: dict[str, Any] = {name: getattr(run, name) for name in run.__struct_fields__}
             return {**told, "results": results}
-        if kind == Kind.CLOSED:
+        if kind == RecordKind.CLOSED:
             return {}
         decoded = decode_body(kind, body)
         if isinstance(decoded, StreamImage):
@@ -81,22 +90,22 @@ class Teller:
         return dict(msgspec.structs.asdict(decoded))
 
     def _turns_in(self, kind: int, name: str, body: memoryview) -> Iterator[dict[str, Any]]:
-        if kind == Kind.FRAME:
+        if kind == RecordKind.FRAME:
             self._keep(name, self._read_frame(body))
-        elif kind == Kind.TURNS:
+        elif kind == RecordKind.TURNS:
             yield from self._run(name, body)
-        elif kind == Kind.DUE:
+        elif kind == RecordKind.DUE:
             turn = decode_body(kind, body)
             assert isinstance(turn, DueTurn)
             cause = {"timers": [list(handle) for handle in turn.handles]}
             yield self._turn(name, turn.now_ns, cause, turn.result, turn.outputs, turn.answers, turn.code)
-        elif kind == Kind.RESUMED:
+        elif kind == RecordKind.RESUMED:
             resumed = decode_body(kind, body)
             assert isinstance(resumed, Resumed)
             self._turns[name] -= 1
             fields = (resumed.result, resumed.outputs, resumed.answers, resumed.code)
             yield self._turn(name, resumed.now_ns, {"resumed": True}, *fields)
-        elif kind == Kind.IMAGE:
+        elif kind == RecordKind.IMAGE:
             image = decode_body(kind, body)
             assert isinstance(image, StreamImage)
             self._born(image)
@@ -112,7 +121,7 @@ class Teller:
         self, name: str, now_ns: int, cause: dict[str, Any], result: int, outputs: int, answers: int, code: str
     ) -> dict[str, Any]:
         turn = self._turns[name] = self._turns.get(name, 0) + 1
-        told = Result(result).name.lower()
+        told = TurnResult(result).name.lower()
         return {"engine": name, "turn": turn, "time": now_ns, **cause, "result": told, "outputs": outputs} | {
             "answers": answers,
             "code": code,

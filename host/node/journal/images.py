@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from host.node.cell import Cell
-from host.node.journal.records import Child, StreamImage, Unacked
+from host.node.journal.records import SpawnRecord, StreamImage, Unacked
 from host.node.snapshot import cell_image
 
 
@@ -20,7 +20,7 @@ def stream_image(
     turns: int,
     now_ns: int,
     unacked: Iterable[Unacked] = (),
-    children: Iterable[Child] = (),
+    children: Iterable[SpawnRecord] = (),
 ) -> StreamImage:
     """An engine between two cycles. What it holds because it cannot leave is among `unacked`, with its numbers."""
     held = msgspec.structs.replace(cell_image(cell), held={}, interface=cell.family.interface())

@@ -7,14 +7,14 @@
 | 3 | TURNS | below | transitions of the engine over consecutive messages of one stream |
 | 4 | DUE | `DueTurn` | a transition over elapsed timers |
 | 5 | ASKED | `Asked` | the transition before stands at a choice, with its deadline |
-| 6 | ANSWER | `Answered` | one answer of the transition that stands, or of the one that comes next |
+| 6 | ANSWER | `AnswerRecord` | one answer of the transition that stands, or of the one that comes next |
 | 7 | RESUMED | `Resumed` | the transition that stood at a choice went on with all answers so far |
 | 8 | IMAGE | `StreamImage` | from here on the engine is this: a birth, a new version, a new begin |
-| 9 | ENDED | `Ended` | the engine is over; nothing of it is to be revived |
+| 9 | ENDED | `EndRecord` | the engine is over; nothing of it is to be revived |
 | 10 | ACKED | `Acked` | outputs below this number need no sending again |
 | 11 | LIFE | `Life` | the first record of a writer |
 | 12 | CLOSED | nothing | the last record of a writer that left in peace; synced |
-| 13 | CHILD | `ChildRecord` | a child the engine spawned has ended: it is not to be spawned again |
+| 13 | CHILD | `ChildEndRecord` | a child the engine spawned has ended: it is not to be spawned again |
 | 14 | DIGEST | `StateDigest` | what the environment of the engine is behind all turns so far; since format 2 |
 
 TURNS, all words little endian: the head
@@ -46,7 +46,7 @@ from host.node.journal.layout import Wrong
 from host.node.snapshot import CellImage
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """Kinds of records."""
 
     NAME = 1
@@ -65,7 +65,7 @@ class Kind(IntEnum):
     DIGEST = 14
 
 
-class Result(IntEnum):
+class TurnResult(IntEnum):
     """What a transition came to. SKIPPED: none took place (`Skip`); the message was taken out of its mailbox."""
 
     COMMITTED = 1
@@ -77,13 +77,13 @@ class Result(IntEnum):
     SKIPPED = 7
 
 
-RESULTS: Final[dict[type[Any], Result]] = {
-    Committed: Result.COMMITTED,
-    Stored: Result.STORED,
-    Overflow: Result.OVERFLOW,
-    Refused: Result.REFUSED,
-    Failed: Result.FAILED,
-    Suspended: Result.SUSPENDED,
+RESULTS: Final[dict[type[Any], TurnResult]] = {
+    Committed: TurnResult.COMMITTED,
+    Stored: TurnResult.STORED,
+    Overflow: TurnResult.OVERFLOW,
+    Refused: TurnResult.REFUSED,
+    Failed: TurnResult.FAILED,
+    Suspended: TurnResult.SUSPENDED,
 }
 """By the type of the model's outcome."""
 
@@ -105,7 +105,7 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     deadline_ns: int | None
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True):
+class AnswerRecord(msgspec.Struct, frozen=True, array_like=True):
     """The `index`-th answer, from 0, of the transition that began at `at_ns`."""
 
     at_ns: int
@@ -132,7 +132,7 @@ class Unacked(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
 
 
-class Child(msgspec.Struct, frozen=True, array_like=True):
+class SpawnRecord(msgspec.Struct, frozen=True, array_like=True):
     """A spawn: what makes the child again, idempotent by name. Values are encoded; `state` None: the family's."""
 
     name: str
@@ -157,10 +157,10 @@ class StreamImage(msgspec.Struct, frozen=True, array_like=True):
     code: str
     clock_ns: int
     unacked: list[Unacked] = []
-    children: list[Child] = []
+    children: list[SpawnRecord] = []
 
 
-class Ended(msgspec.Struct, frozen=True, array_like=True):
+class EndRecord(msgspec.Struct, frozen=True, array_like=True):
     """Why an engine ended that did not say so itself."""
 
     reason: str
@@ -183,7 +183,7 @@ class Life(msgspec.Struct, frozen=True, array_like=True):
     epochs: dict[str, int]
 
 
-class ChildRecord(msgspec.Struct, frozen=True, array_like=True):
+class ChildEndRecord(msgspec.Struct, frozen=True, array_like=True):
     """The name of a child that ended."""
 
     name: str
@@ -196,19 +196,19 @@ class StateDigest(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
 
 
-Body = DueTurn | Asked | Answered | Resumed | StreamImage | Ended | Acked | Life | ChildRecord | StateDigest
+Body = DueTurn | Asked | AnswerRecord | Resumed | StreamImage | EndRecord | Acked | Life | ChildEndRecord | StateDigest
 
-KINDS: Final[dict[type[Any], Kind]] = {
-    DueTurn: Kind.DUE,
-    Asked: Kind.ASKED,
-    Answered: Kind.ANSWER,
-    Resumed: Kind.RESUMED,
-    StreamImage: Kind.IMAGE,
-    Ended: Kind.ENDED,
-    Acked: Kind.ACKED,
-    Life: Kind.LIFE,
-    ChildRecord: Kind.CHILD,
-    StateDigest: Kind.DIGEST,
+KINDS: Final[dict[type[Any], RecordKind]] = {
+    DueTurn: RecordKind.DUE,
+    Asked: RecordKind.ASKED,
+    AnswerRecord: RecordKind.ANSWER,
+    Resumed: RecordKind.RESUMED,
+    StreamImage: RecordKind.IMAGE,
+    EndRecord: RecordKind.ENDED,
+    Acked: RecordKind.ACKED,
+    Life: RecordKind.LIFE,
+    ChildEndRecord: RecordKind.CHILD,
+    StateDigest: RecordKind.DIGEST,
 }
 
 TURNS_HEAD: Final = struct.Struct("<IIQQII")

@@ -18,13 +18,13 @@ from host.node.journal.layout import Wrong
 from host.node.journal.old_rules import FORMAT_WITH_LAW, FormWatch
 from host.node.journal.records import (
     Acked,
-    Answered,
+    AnswerRecord,
     Asked,
-    ChildRecord,
+    ChildEndRecord,
     DueTurn,
-    Ended,
-    Kind,
+    EndRecord,
     Life,
+    RecordKind,
     Resumed,
     StateDigest,
     StreamImage,
@@ -179,13 +179,13 @@ class Replay:
         return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
 
     def _record(self, kind: int, number: int, body: memoryview) -> None:
-        if kind == Kind.NAME:
+        if kind == RecordKind.NAME:
             self.names[number] = _text(body)
             return
-        if kind == Kind.CLOSED:
+        if kind == RecordKind.CLOSED:
             self.was_closed = True
             return
-        if kind == Kind.LIFE:
+        if kind == RecordKind.LIFE:
             self._live(decode_body(kind, body))
             return
         name = self.names.get(number)
@@ -193,7 +193,7 @@ class Replay:
             raise Wrong(f"a record of kind {kind} for name {number}, which this segment does not have")
         if self._only is not None and name != self._only:
             return
-        if kind == Kind.IMAGE:
+        if kind == RecordKind.IMAGE:
             image = decode_body(kind, body)
             assert isinstance(image, StreamImage)
             self.ended.pop(name, None)
@@ -207,7 +207,7 @@ class Replay:
         self._of_stream(stream, kind, body)
 
     def _of_stream(self, stream: Stream, kind: int, body: memoryview) -> None:
-        if kind == Kind.TURNS:
+        if kind == RecordKind.TURNS:
             run, turns = decode_run(body, self.names)
             if stream.watch is None:
                 stream.run(run, turns)
@@ -215,7 +215,7 @@ class Replay:
                 stream.run_watched(run, turns)
             self._saw(stream)
             return
-        if kind == Kind.FRAME:
+        if kind == RecordKind.FRAME:
             self._mail(stream, self._read_frame(body))
             return
         match decode_body(kind, body):
@@ -225,7 +225,7 @@ class Replay:
                     stream.watch.saw(Trigger(stream.name, "", 0, 0, 0), None, stream.env, stream.turns)
             case Asked() as asked:
                 stream.asked(asked)
-            case Answered() as answered:
+            case AnswerRecord() as answered:
                 self._answered.append(stream)
                 stream.answered(answered)
             case Resumed() as resumed:
@@ -236,9 +236,9 @@ class Replay:
                     stream.watch.saw(at, question.message or None, stream.env, stream.turns)
             case Acked() as acked:
                 stream.outputs.acked(acked)
-            case ChildRecord(name):
+            case ChildEndRecord(name):
                 stream.children.pop(name, None)
-            case Ended():
+            case EndRecord():
                 stream.ended()
             case StateDigest() as digest:
                 stream.witnessed(digest)

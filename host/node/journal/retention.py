@@ -31,7 +31,7 @@ class Segment(NamedTuple):
     made_ns: int
 
 
-class Plan(NamedTuple):
+class RetentionPlan(NamedTuple):
     """What is to be done, in this order. Numbers of segments; positions of snapshots."""
 
     archive: list[int]
@@ -46,7 +46,7 @@ def plan(
     now_ns: int,
     bytes_max: int = RETAIN_BYTES,
     age_ns_max: int = RETAIN_NS,
-) -> Plan:
+) -> RetentionPlan:
     """What to do after a snapshot. Lists are in order, oldest first; `snapshots` are positions that were verified."""
     kept = snapshots[-SNAPSHOTS_KEPT:]
     is_safe = len(kept) == SNAPSHOTS_KEPT
@@ -59,7 +59,9 @@ def plan(
         removed += 1
     left = [*history[removed:], *live[len(archive) :]]
     remove = [segment.number for segment in history[:removed]]
-    return Plan([segment.number for segment in archive], remove, _forget(snapshots, left[0].base if left else 0))
+    return RetentionPlan(
+        [segment.number for segment in archive], remove, _forget(snapshots, left[0].base if left else 0)
+    )
 
 
 def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:

@@ -7,10 +7,10 @@ from collections import deque
 from engines.model import Outgoing, Output, Spawned, encode
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import Acked, Child, StreamImage, Unacked
+from host.node.journal.records import Acked, SpawnRecord, StreamImage, Unacked
 
 
-class Sent:
+class SentOutputs:
     """Mutable, one an engine."""
 
     __slots__ = ("_digest", "children", "count", "numbers", "unacked")
@@ -34,7 +34,7 @@ class Sent:
         for output in outputs:
             if isinstance(output, Spawned):
                 state = None if output.state is None else encode(output.state)
-                child = Child(output.name, output.family, encode(output.params), state)
+                child = SpawnRecord(output.name, output.family, encode(output.params), state)
                 self.children.setdefault(output.name, child)
         return self._digest.outputs(outputs, lambda out, payload: self._keep(out.target, out.mailbox, payload))
 

@@ -33,8 +33,7 @@ from engines.model import (
     step,
 )
 from host.config.engine_values import convert_engine
-from host.node.cell import bounded
-from host.node.deadlines import NEVER
+from host.node.cell import NEVER, bounded
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
 from host.node.journal.marks import take
@@ -43,24 +42,24 @@ from host.node.journal.old_rules import Formed, FormWatch, form
 from host.node.journal.records import (
     RESULTS,
     TURN,
-    Answered,
+    AnswerRecord,
     Asked,
-    Child,
     DueTurn,
-    Result,
     Resumed,
     Run,
+    SpawnRecord,
     StateDigest,
     StreamImage,
+    TurnResult,
 )
-from host.node.journal.sent import Sent
+from host.node.journal.sent import SentOutputs
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journal.waiting import WaitingMail
 from host.node.poison import Trigger
 from host.node.questions import QuestionImage, misfit, question_image
 
-_COMMITTED: Final = int(Result.COMMITTED)
-_SKIPPED: Final = int(Result.SKIPPED)
+_COMMITTED: Final = int(TurnResult.COMMITTED)
+_SKIPPED: Final = int(TurnResult.SKIPPED)
 
 
 class Diverged(Exception):
@@ -114,7 +113,7 @@ class Stream:
         self.code = image.code
         self.marks = {(sender, mailbox): (epoch, n) for sender, mailbox, epoch, n in cell.marks}
         self.waiting = WaitingMail(cell.waiting)
-        self.outputs = Sent(image, digest)
+        self.outputs = SentOutputs(image, digest)
         self.answers: list[Any] = []
         self.question = cell.question
         self.is_ended = cell.is_ended
@@ -225,7 +224,7 @@ class Stream:
             raise Wrong(f"{self.name} stands at no choice, and has a deadline for it")
         self.question = msgspec.structs.replace(self.question, deadline_ns=_never(asked.deadline_ns))
 
-    def answered(self, answered: Answered) -> None:
+    def answered(self, answered: AnswerRecord) -> None:
         """An answer, for the turn that comes next in the same batch."""
         self.answers.append(answered.answer)
 
@@ -262,7 +261,7 @@ class Stream:
         return self.outputs.numbers
 
     @property
-    def children(self) -> dict[str, Child]:
+    def children(self) -> dict[str, SpawnRecord]:
         """What it spawned and what has not ended, by name."""
         return self.outputs.children
 
@@ -400,7 +399,7 @@ def make_stream(
 
 
 def _recorded(result: int, outputs: int) -> str:
-    name = Result(result).name.lower() if result in Result.__members__.values() else f"result {result}"
+    name = TurnResult(result).name.lower() if result in TurnResult.__members__.values() else f"result {result}"
     return f"{name} with outputs {outputs:08x}" if outputs else name
 
 

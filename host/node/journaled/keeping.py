@@ -21,20 +21,20 @@ from host.node.journal.numbering import Numbers
 from host.node.journal.records import (
     RESULTS,
     Acked,
-    Answered,
+    AnswerRecord,
     Asked,
     Body,
-    Child,
-    ChildRecord,
+    ChildEndRecord,
     DueTurn,
-    Ended,
-    Result,
+    EndRecord,
     Resumed,
+    SpawnRecord,
     StreamImage,
+    TurnResult,
     Unacked,
 )
 from host.node.journaled.acks import Acks, Positions, Stream
-from host.node.recorder import Numbered
+from host.node.recorder import NumberedMessage
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
@@ -76,7 +76,7 @@ EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
 """Sender, target, mailbox, epoch, first number, payloads; as `host.live.journal.frames.frame_bytes`."""
 
 
-class Kept:
+class EngineRecorder:
     """The `Recorder` of one engine. `unacked` are (number, encoded message) by target and mailbox, oldest first.
 
     An output is *unacked* from its commit until its receiver has it where a kill of its process cannot reach it
@@ -107,7 +107,7 @@ class Kept:
         self.numbers = numbers or Numbers()
         self.unacked: dict[Stream, deque[tuple[int, bytes]]] = {}
         self.unacked_bytes = 0
-        self.children: dict[str, Child] = {}
+        self.children: dict[str, SpawnRecord] = {}
         self.has_stopped = False
         cell.recorder = self
 
@@ -133,7 +133,7 @@ class Kept:
         """A TURN without a transition."""
         self.turns += 1
         name, code = self.cell.name, self.cell.family.version
-        self._keeping.log.turn(name, sender, mailbox, epoch, n, code, now_ns, 0, Result.SKIPPED)
+        self._keeping.log.turn(name, sender, mailbox, epoch, n, code, now_ns, 0, TurnResult.SKIPPED)
 
     def elapsed(
         self, handles: tuple[Handle, ...], now_ns: int, outcome: Outcome[Any], answers: int = 0
@@ -151,7 +151,7 @@ class Kept:
 
     def answered(self, at_ns: int, index: int, answer: Any) -> None:
         """An answer: safe with its batch, before which nothing leaves that was made of it."""
-        self._record(Answered(at_ns, index, answer))
+        self._record(AnswerRecord(at_ns, index, answer))
 
     def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int) -> Outcome[Any]:
         """The rest of a turn, which was counted when it began."""
@@ -162,7 +162,7 @@ class Kept:
     def ended(self) -> None:
         """An end that no transition said is a record of its own."""
         if not self.has_stopped:
-            self._record(Ended("ended from outside"))
+            self._record(EndRecord("ended from outside"))
         self._keeping.end(self.cell)
 
     def _record(self, body: Body) -> None:
@@ -183,7 +183,7 @@ class Kept:
         def sent(output: Outgoing, payload: bytes) -> None:
             n = self.numbers.number(output.target, output.mailbox)
             self.keep((output.target, output.mailbox), n, payload)
-            numbered.append(Outgoing(output.target, output.mailbox, Numbered(n, output.message, len(payload))))
+            numbered.append(Outgoing(output.target, output.mailbox, NumberedMessage(n, output.message, len(payload))))
 
         total = self._keeping.digest.outputs(outputs, sent)
         messages = iter(numbered)
@@ -195,7 +195,7 @@ class Kept:
             return leaving
         if isinstance(output, Spawned):
             state = None if output.state is None else encode(output.state)
-            self.children.setdefault(output.name, Child(output.name, output.family, encode(output.params), state))
+            self.children.setdefault(output.name, SpawnRecord(output.name, output.family, encode(output.params), state))
         elif isinstance(output, Stopped):
             self.has_stopped = True
         return output
@@ -242,8 +242,8 @@ class Keeping:
         self.digest = digest
         self.encode_frame = encode_frame
         self.acks = Acks(positions)
-        self.kept: dict[str, Kept] = {}
-        self.leaving: dict[str, Kept] = {}
+        self.kept: dict[str, EngineRecorder] = {}
+        self.leaving: dict[str, EngineRecorder] = {}
         self.modes: dict[str, Mode] = {}
         self.unacked_bytes_max = UNACKED_BYTES_MAX
 
@@ -258,10 +258,10 @@ class Keeping:
         mode = self.modes.get(cell.name) or (parent.mode if parent is not None else None)
         if mode is not None:
             cell.poison = cell.poison or "skip"
-            kept = self.kept[cell.name] = Kept(self, cell, mode, epoch)
+            kept = self.kept[cell.name] = EngineRecorder(self, cell, mode, epoch)
             self.log.record(cell.name, self.image(kept, "birth", now_ns))
 
-    def of(self, name: str) -> Kept | None:
+    def of(self, name: str) -> EngineRecorder | None:
         """A journaled engine, also one that ended while outputs of it wait."""
         return self.kept.get(name) or self.leaving.get(name)
 
@@ -282,7 +282,7 @@ class Keeping:
         """A child is over: a recovery of its parent does not spawn it again."""
         kept = self.kept.get(parent)
         if kept is not None and kept.children.pop(child, None) is not None:
-            self.log.record(parent, ChildRecord(child))
+            self.log.record(parent, ChildEndRecord(child))
 
     def detached(self, peer: int) -> None:
         """What went to a lane that is over is done: its receivers have ended."""
@@ -294,7 +294,7 @@ class Keeping:
         self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
         return self.acks.has_full
 
-    def image(self, kept: Kept, why: Why, now_ns: int) -> StreamImage:
+    def image(self, kept: EngineRecorder, why: Why, now_ns: int) -> StreamImage:
         """The engine between two transitions."""
         unacked = [Unacked(*way, n, payload) for way, queue in kept.unacked.items() for n, payload in queue]
         found = stream_image(kept.cell, why, kept.mode, kept.epoch, kept.turns, now_ns, unacked, kept.children.values())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from host.node.journaled.acks import Stream
-from host.node.journaled.keeping import Kept
+from host.node.journaled.keeping import EngineRecorder
 
 
 class Ledger(NamedTuple):
@@ -18,7 +18,7 @@ class Ledger(NamedTuple):
     """As `Batch.run`."""
     commit: Callable[[], bool]
     """The batch is in the log when this returns; whether the caller has something to see to before it sleeps."""
-    left: Callable[[Kept, Stream, int, int], None]
+    left: Callable[[EngineRecorder, Stream, int, int], None]
     """As `Acks.left`."""
     flushed: Callable[[], bool]
     """What left is published; whether the caller has something to see to before it sleeps."""

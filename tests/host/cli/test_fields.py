@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.cli.fields import FieldError, parse_field, parse_fields, parse_message, parse_target, parse_value
-from host.live.control.protocol import Written
+from host.live.control.protocol import TypedField
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 json_values = st.recursive(
@@ -25,27 +25,27 @@ json_values = st.recursive(
 @given(names, st.text())
 def test_every_text_can_be_sent_as_it_stands(name: str, text: str) -> None:
     """If false, some text could not be sent at all."""
-    assert parse_field(f"{name}=text:{text}") == (name, Written("text", text))
+    assert parse_field(f"{name}=text:{text}") == (name, TypedField("text", text))
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "Zs"])))
 def test_text_without_a_marker_is_itself(text: str) -> None:
     """If false, ordinary words would be changed on their way."""
     marked = text.startswith(("text:", "b64:", "@", "{", "[", '"', "0x"))
-    assert marked or parse_value("x", text) == Written("text", text)
+    assert marked or parse_value("x", text) == TypedField("text", text)
 
 
 @given(st.binary())
 def test_bytes_survive_hex_and_base64(content: bytes) -> None:
     """If false, bytes would arrive changed."""
-    assert parse_value("x", "0x" + content.hex()) == Written("hex", "0x" + content.hex())
-    assert parse_value("x", "b64:" + base64.b64encode(content).decode()) == Written("bytes", content)
+    assert parse_value("x", "0x" + content.hex()) == TypedField("hex", "0x" + content.hex())
+    assert parse_value("x", "b64:" + base64.b64encode(content).decode()) == TypedField("bytes", content)
 
 
 @given(names, json_values.filter(lambda v: isinstance(v, dict | list | str)))
 def test_nested_values_are_json(name: str, value: object) -> None:
     """If false, nested values would not arrive as written."""
-    assert parse_field(f"{name}={msgspec.json.encode(value).decode()}") == (name, Written("json", value))
+    assert parse_field(f"{name}={msgspec.json.encode(value).decode()}") == (name, TypedField("json", value))
 
 
 @given(st.text(), st.text())
@@ -65,7 +65,7 @@ def test_standard_input_parses_or_says_what_is_wrong(text: bytes) -> None:
 @given(st.dictionaries(names.filter(lambda n: n != "type"), json_values))
 def test_a_message_on_standard_input_gives_its_fields(fields: dict[str, object]) -> None:
     """If false, `--json -` would lose fields or the type."""
-    expected = {name: Written("json", value) for name, value in fields.items()}
+    expected = {name: TypedField("json", value) for name, value in fields.items()}
     assert parse_message(msgspec.json.encode(fields)) == (None, expected)
     assert parse_message(msgspec.json.encode({"type": "Stamp", **fields})) == ("Stamp", expected)
 
@@ -73,7 +73,7 @@ def test_a_message_on_standard_input_gives_its_fields(fields: dict[str, object])
 def test_the_content_of_a_file(tmp_path: Path) -> None:
     """If false, `body=@file` would send something else."""
     (tmp_path / "page").write_bytes(b"\x00\xff")
-    assert parse_value("body", f"@{tmp_path}/page") == Written("bytes", b"\x00\xff")
+    assert parse_value("body", f"@{tmp_path}/page") == TypedField("bytes", b"\x00\xff")
 
 
 def test_targets() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from host.cli.problem import EXIT_TEXTS, CliError, Problem, find_problem
+from host.cli.problem import EXIT_TEXTS, CliError, CommandProblem, find_problem
 from host.live.control.protocol import EXIT_CODES, ControlError
 
 from .conftest import Cli
@@ -67,5 +67,5 @@ def test_every_exception_is_a_line_and_a_code(error: BaseException, code: int, m
 def test_error_items_say_what_when_and_which_code() -> None:
     """If false, a program could not tell errors apart without parsing text."""
     base = {"error": "conflict", "message": "several", "exit_code": 9}
-    assert Problem("conflict", "several").error_items() == [base]
-    assert Problem("conflict", "several", ({"node": "a"},)).error_items() == [{**base, "node": "a"}]
+    assert CommandProblem("conflict", "several").error_items() == [base]
+    assert CommandProblem("conflict", "several", ({"node": "a"},)).error_items() == [{**base, "node": "a"}]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.config.problems import SHOWN_COLUMNS_MAX, ConfigErrors, Problem, render
+from host.config.problems import SHOWN_COLUMNS_MAX, ConfigErrors, ConfigProblem, render
 
 
 def test_shown() -> None:
     """Place, sentence, the line, carets and the suggestion."""
-    problem = Problem("n.yaml", 12, 3, "unknown key `a`", "did you mean `b`?", "  abc: 1", 3)
+    problem = ConfigProblem("n.yaml", 12, 3, "unknown key `a`", "did you mean `b`?", "  abc: 1", 3)
     assert str(problem) == (
         "n.yaml:12:3: unknown key `a`\n"
         "  12 |   abc: 1\n"
@@ -20,12 +20,14 @@ def test_shown() -> None:
 
 def test_without_source() -> None:
     """A file that cannot be read has no line to show."""
-    assert str(Problem("n.yaml", 1, 1, "cannot be read", "look again")) == "n.yaml:1:1: cannot be read; look again"
+    assert (
+        str(ConfigProblem("n.yaml", 1, 1, "cannot be read", "look again")) == "n.yaml:1:1: cannot be read; look again"
+    )
 
 
 def test_errors_are_in_order() -> None:
     """All of them, by place, in one text."""
-    problems = [Problem("f", 2, 1, "c"), Problem("f", 1, 9, "b"), Problem("f", 1, 2, "a")]
+    problems = [ConfigProblem("f", 2, 1, "c"), ConfigProblem("f", 1, 9, "b"), ConfigProblem("f", 1, 2, "a")]
     errors = ConfigErrors(problems)
     assert [p.text for p in errors.problems] == ["a", "b", "c"]
     assert str(errors) == render(errors.problems)
@@ -35,7 +37,7 @@ def test_errors_are_in_order() -> None:
 def test_carets_stand_below_their_column(line: str, data: st.DataObject) -> None:
     """Long lines are cropped and control characters blanked, and the first caret is still below its character."""
     at = data.draw(st.integers(0, len(line) - 1))
-    shown = str(Problem("f", 1, at + 1, "x", "", line, data.draw(st.integers(1, 500)))).split("\n")
+    shown = str(ConfigProblem("f", 1, at + 1, "x", "", line, data.draw(st.integers(1, 500)))).split("\n")
     if not line.strip():
         assert shown == [f"f:1:{at + 1}: x"]
         return

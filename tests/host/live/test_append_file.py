@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.live.supervisor.append_file import MAGIC, AppendFile, Damaged
+from host.live.supervisor.append_file import MAGIC, AppendFile, DamagedFile
 
 RECORDS = [b"first", b"", b"x" * 300, b"last"]
 
@@ -61,7 +61,7 @@ def test_every_flipped_bit_is_refused_or_cuts_the_end(tmp_path: Path) -> None:
             path.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
             try:
                 records = found(path)
-            except Damaged:
+            except DamagedFile:
                 refused += 1
                 assert path.read_bytes()[at] == content[at] ^ bit
             else:
@@ -94,7 +94,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     """An older program reads what it does not understand, and overwrites it."""
     path = tmp_path / "list"
     path.write_bytes(MAGIC[:-1] + b"\x02" + written(tmp_path / "other")[len(MAGIC) :])
-    with pytest.raises(Damaged, match="not a file of this version"):
+    with pytest.raises(DamagedFile, match="not a file of this version"):
         AppendFile(str(path))
 
 

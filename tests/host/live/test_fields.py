@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.model import Message, Ref, Value
 from engines.model.device import Device, DeviceHost
-from host.live.control.protocol import Written
+from host.live.control.protocol import TypedField
 from host.live.supervisor.serving.fields import FieldProblem, Undeclared, encode_message, parse_kind, show_kind
 
 
@@ -99,7 +99,7 @@ def interface() -> dict[str, Any]:
 
 
 def encoded(fields: dict[str, Any], tag: str = "Ask", mailbox: int = 0) -> bytes:
-    written = {name: Written(how, value) for name, (how, value) in fields.items()}
+    written = {name: TypedField(how, value) for name, (how, value) in fields.items()}
     return encode_message(interface(), mailbox, tag, written, "cli.1")
 
 
@@ -191,19 +191,19 @@ def test_digits_are_never_infinity(text: str) -> None:
 def test_a_tag_that_cannot_come_back_is_refused() -> None:
     """False if a mistyped `--wait` waited out its time."""
     only = {**interface(), "emits": {"Reply": []}}
-    written = {"hash": Written("hex", "0x")}
+    written = {"hash": TypedField("hex", "0x")}
     with pytest.raises(Undeclared, match=r"no Rpely can come back: Ask.to takes Reply"):
         encode_message(only, 0, "Ask", written, "cli.1", ("Reply", "Rpely"))
     assert encode_message(only, 0, "Ask", written, "cli.1", ("Reply",))
     assert encode_message(only, 0, "Ask", written, "cli.1", ("*",))
-    named = written | {"to": Written("text", "bob")}
+    named = written | {"to": TypedField("text", "bob")}
     assert encode_message(only, 0, "Ask", named, "cli.1", ("Other",))
 
 
 @pytest.mark.parametrize(("wait", "to"), [((), None), (("*",), None), (("Other", "Reply"), ME), (("Reply",), ME)])
 def test_a_reference_that_may_be_none_is_the_session_that_waits(wait: tuple[str, ...], to: Ref[Reply] | None) -> None:
     """Who waits for an answer has to say so twice, or who does not wait gets one all the same."""
-    payload = encode_message(interface(), 0, "Tell", {"text": Written("text", "hi")}, "cli.1", wait)
+    payload = encode_message(interface(), 0, "Tell", {"text": TypedField("text", "hi")}, "cli.1", wait)
     assert msgspec.msgpack.decode(payload, type=Tell if to else Any) == (Tell("hi", to) if to else ["Tell", "hi"])
 
 

@@ -14,7 +14,7 @@ from live_nodes import World, counter, until
 
 from host.live.control.launch import Launch
 from host.live.control.protocol import Response
-from host.live.supervisor.startup import Progress
+from host.live.supervisor.start_progress import StartProgress
 
 PACKETS = 20_000
 
@@ -27,7 +27,7 @@ def test_every_packet_of_progress_arrives_whoever_slow_reads() -> None:
 async def _tell_all() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    progress, loop = Progress(theirs.detach()), asyncio.get_running_loop()
+    progress, loop = StartProgress(theirs.detach()), asyncio.get_running_loop()
     for number in range(PACKETS):
         progress.tell(Response("ready", [number], last=number == PACKETS - 1))
     heard: list[Any] = []
@@ -45,7 +45,7 @@ def test_what_waits_at_the_end_is_still_said() -> None:
     """If false, the reason of a failed start is lost when its reader is behind."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-    progress = Progress(theirs.detach())
+    progress = StartProgress(theirs.detach())
     for number in range(3):
         progress.tell(Response("failed", ["x" * 3_000, number]))
     first = [ours.recv(65_536) for _ in range(3 - len(progress._waiting))]

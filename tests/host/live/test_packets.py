@@ -166,11 +166,11 @@ def test_a_peer_that_never_reads_makes_the_queue_full() -> None:
 def test_what_a_dead_peer_said_is_received_before_its_end() -> None:
     """False if the last words of a worker were lost with it."""
     worker, supervisor, _ = ends()
-    worker.send(wire.Stopped(name="a"))
+    worker.send(wire.EngineEnded(name="a"))
     worker.close()
     assert select.select([supervisor], [], [], 5)[0] == [supervisor]
     received = supervisor.receive()
-    assert received == (wire.Stopped(name="a"), [])
+    assert received == (wire.EngineEnded(name="a"), [])
     with pytest.raises(Closed):
         supervisor.receive()
     with pytest.raises(Closed):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host.live.control.instances import Instance, read_instance
-from host.live.supervisor.runtime_dir import Refused, Taken, claim
+from host.live.supervisor.runtime_dir import FolderRefused, FolderTaken, claim
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def own_root(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_holder_at_a_time_and_nothing_left(own_root: Path) -> None:
     """Two supervisors run one node, or a folder stays behind."""
     held = claim("/a/node.yaml")
-    with pytest.raises(Taken):
+    with pytest.raises(FolderTaken):
         claim("/a/node.yaml")
     other = claim("/b/node.yaml")
     held.close()
@@ -51,14 +51,14 @@ def test_the_folder_is_ours_alone(own_root: Path) -> None:
     os.rmdir(own_root / "enginehost")
     (own_root / "elsewhere").mkdir()
     (own_root / "enginehost").symlink_to(own_root / "elsewhere")
-    with pytest.raises(Refused, match="not a folder of this user"):
+    with pytest.raises(FolderRefused, match="not a folder of this user"):
         claim("/a/node.yaml")
 
 
 def test_a_root_too_long_for_sockets_is_refused(own_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The node starts, and its socket cannot be bound."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(own_root / ("x" * 100)))
-    with pytest.raises(Refused, match="too long for a socket path"):
+    with pytest.raises(FolderRefused, match="too long for a socket path"):
         claim("/a/node.yaml")
 
 

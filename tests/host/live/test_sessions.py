@@ -10,7 +10,7 @@ import pytest
 from deadline import DEADLINE_S
 
 from host.live.packets import close_all
-from host.live.supervisor.serving.sessions import Arrived, Sessions
+from host.live.supervisor.serving.sessions import SessionMail, Sessions
 from transport.native import native_available, native_reason
 from transport.port import Frame
 
@@ -35,7 +35,7 @@ def test_an_answer_is_heard_though_its_slot_was_given_up_meanwhile() -> None:
     late: list[Frame] = []
     findings: list[str] = []
 
-    async def play() -> Arrived:
+    async def play() -> SessionMail:
         link = LaneLink(0, *map(os.dup, own))
         memory: Any = Memory()
         sessions = Sessions(
@@ -50,7 +50,7 @@ def test_an_answer_is_heard_though_its_slot_was_given_up_meanwhile() -> None:
             peer.flush()
             sessions.detach(2)
             item = session.inbox.get_nowait()
-            assert isinstance(item, Arrived)
+            assert isinstance(item, SessionMail)
             return item
         finally:
             sessions.close()
@@ -97,6 +97,6 @@ def test_a_lane_that_breaks_leaves_the_others_heard() -> None:
         answer = asyncio.run(play())
     finally:
         close_all([*own, *bad, *good])
-    assert answer == Arrived("child", b"answer")
+    assert answer == SessionMail("child", b"answer")
     assert len(findings) == 1
     assert "lane 2>0" in findings[0]

@@ -9,7 +9,8 @@ from engines.examples.dice import DICE
 from host.live import wire
 from host.live.packets import Channel, channel_pair, supervisor_end, worker_end
 from host.live.worker.telling import Telling
-from host.node.report import LETTERS_MAX, NOTES_MAX, Happening, NoteLine, Report, Standing
+from host.node.news import NoteLine
+from host.node.report import LETTERS_MAX, NOTES_MAX, Happening, Report, Standing
 
 
 def pair() -> tuple[Report, Telling, Channel[wire.ToSupervisor], Channel[wire.ToWorker]]:
@@ -80,7 +81,7 @@ def test_what_others_depend_on_is_told_at_once_and_the_rest_in_time() -> None:
     report.standing.append(Standing("d", ("x", "y"), 5))
     report.happenings.append(Happening("gap", "e", {"expected": 1}))
     telling.at_once()
-    assert heard(supervisor, worker) == [wire.Resolve("b"), wire.Waits("d", ("x", "y"), 5), wire.Stopped("c")]
+    assert heard(supervisor, worker) == [wire.Resolve("b"), wire.Waits("d", ("x", "y"), 5), wire.EngineEnded("c")]
     telling.in_time(10**9)
     assert heard(supervisor, worker) == [wire.Event("gap", "e", {"expected": 1})]
     report.happenings.append(Happening("gap", "e", {"expected": 2}))

@@ -15,7 +15,7 @@ from live_nodes import LiveNode, World, until
 from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
-from host.live.spawn.zygote import Ahead, Fork, Log
+from host.live.spawn.zygote import Ahead, Fork, OutputFile
 from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.nursery import Nursery
 
@@ -160,13 +160,13 @@ def test_a_template_that_is_gone_is_not_missed() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     gone, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     end.close()
-    heard = Channel(theirs, msgspec.msgpack.Decoder(Log | Ahead | Fork))
+    heard = Channel(theirs, msgspec.msgpack.Decoder(OutputFile | Ahead | Fork))
     nursery = Nursery(StartedZygote(0, ours), 0, Ahead((), ()))
     nursery.use_template(gone, {})
     asked = nursery.bear(Fork("worker", "a", "a"), 0)
     assert not nursery.has_lost(asked)
     packets = [heard.receive() for _ in range(3)]
-    assert [type(found[0]) for found in packets if found] == [Log, Ahead, Fork]
+    assert [type(found[0]) for found in packets if found] == [OutputFile, Ahead, Fork]
     for found in packets:
         assert found is not None
         for descriptor in found[1]:

@@ -94,7 +94,7 @@ def test_an_engine_that_cannot_start_says_why_and_its_neighbour_runs(
 ) -> None:
     """False if one bad engine took its group down, or nobody learnt what is wrong with it."""
     worker = bench.worker(spec, EngineSpec("good", COUNTER))
-    failed = worker.hear(wire.Failed)
+    failed = worker.hear(wire.EngineFailed)
     assert (failed.engine, failed.reason) == ("x", reason)
     assert where in failed.detail
     assert worker.hear(wire.Ready).engines[0].name == "good"
@@ -104,7 +104,7 @@ def test_a_family_that_raises_in_its_module_names_file_and_line(bench: Bench, tm
     """False if a mistake in a user's module had to be searched for."""
     (tmp_path / "raising.py").write_text("ok = 1\n\nraise ValueError('as written')\n")
     worker = bench.worker(EngineSpec("x", "raising:X"), roots=(str(tmp_path),))
-    failed = worker.hear(wire.Failed)
+    failed = worker.hear(wire.EngineFailed)
     assert failed.reason == "import"
     assert f"{tmp_path}/raising.py:3" in failed.detail
     assert "as written" in failed.detail
@@ -187,7 +187,7 @@ def test_a_child_is_told_before_its_mail_can_be_asked_for(bench: Bench) -> None:
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("a", COUNTER))
     peer.send("a", counting("Breed"))
-    (born,) = worker.hear(wire.Spawn).children
+    (born,) = worker.hear(wire.ChildrenSpawned).children
     assert (born.birth.spec.name, born.birth.parent, born.placed_here) == ("a/child", "a", True)
     assert born.running is not None
     assert born.running.name == "a/child"
@@ -205,7 +205,7 @@ def test_children_that_the_node_places_do_not_run_here(bench: Bench) -> None:
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("a", COUNTER), spawned="process")
     peer.send("a", counting("Breed"))
-    (born,) = worker.hear(wire.Spawn).children
+    (born,) = worker.hear(wire.ChildrenSpawned).children
     assert (born.birth.spec.name, born.birth.spec.family, born.placed_here) == ("a/child", COUNTER, False)
     assert born.running is None
     assert [item["engine"] for item in worker.ask("stats")] == ["a"]

@@ -119,7 +119,7 @@ def test_a_candidate_that_cannot_adopt_says_so_and_ends_only_itself(bench: Bench
     worker.say(wire.Freeze())
     worker.hear(wire.Frozen)
     candidate.say(wire.Adopt(), worker.descriptors[-1])
-    failed = candidate.hear(wire.Failed)
+    failed = candidate.hear(wire.EngineFailed)
     assert failed.reason == "adopt"
     assert "total" in failed.detail
     worker.say(wire.Thaw())

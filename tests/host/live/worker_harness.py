@@ -20,6 +20,7 @@ from host.live.clock import offset_now
 from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
 from host.live.worker.loop import main
+from host.node.news import Letter
 from transport.port import LANE_BYTES, Frame
 
 FAMILIES = str(Path(__file__).parent / "families")
@@ -179,9 +180,9 @@ class Worker:
             return msgspec.msgpack.decode(read_memory_file(self.descriptors[-1]))
         return reply.payload
 
-    def letters(self, count: int) -> list[wire.Letter]:
+    def letters(self, count: int) -> list[Letter]:
         """The next `count` dead letters."""
-        found: list[wire.Letter] = []
+        found: list[Letter] = []
         while len(found) < count:
             found += self.hear(wire.Letters).letters
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from engines.model import Message
 from host.node.inline import InlineNode
-from host.node.report import Letter
+from host.node.news import Letter
 
 
 class Unheard(Message):

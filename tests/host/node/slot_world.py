@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from host.node.endings import Kind
 from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
-from host.node.reload_plan import Checked, Late, Loaded, NewFailed, Stopped, Went
+from host.node.reload_plan import Checked, Late, Loaded, NewFailed, SnapshotTaken, Went
 from host.node.slot_plan import advance
 from host.node.slot_state import (
     Bury,
@@ -19,7 +19,7 @@ from host.node.slot_state import (
     SlotState,
     StayDown,
 )
-from host.node.strategies import Child, Strategy
+from host.node.strategies import GroupChild, Strategy
 from host.node.supervision import Budget, Ending, GiveUp, History, Restart
 
 KILLED = Ending(signal=9)
@@ -52,7 +52,7 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "finish": Down("finish", "its group"),
     "checked": Checked(),
     "unfit": Checked(("mailbox 0 no longer accepts Ping",)),
-    "stopped": Stopped(),
+    "stopped": SnapshotTaken(),
     "loaded": Loaded(),
     "went": Went(),
     "new fails": NewFailed("import"),
@@ -201,7 +201,7 @@ class SlotWorld:
         else:
             self.doomed_candidates.add(number)
 
-    def _children(self) -> tuple[Child, ...]:
+    def _children(self) -> tuple[GroupChild, ...]:
         return tuple(child_of(number, self.kinds[number], now) for number, now in self.slots.items())
 
     def _begin(self, work: GroupWork) -> None:

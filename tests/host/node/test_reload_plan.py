@@ -12,9 +12,9 @@ from host.node.reload_plan import (
     Loaded,
     NewFailed,
     OldEnded,
-    Plan,
+    ReloadState,
+    SnapshotTaken,
     Step,
-    Stopped,
     Went,
     advance,
 )
@@ -23,7 +23,7 @@ SIGNS: dict[str, Happening] = {
     "checked": Checked(),
     "incompatible": Checked(("mailbox 0 no longer accepts Ping",)),
     "halted": Halted(),
-    "stopped": Stopped(),
+    "stopped": SnapshotTaken(),
     "loaded": Loaded(),
     "went": Went(),
     "new fails": NewFailed("import"),
@@ -35,7 +35,7 @@ SIGNS: dict[str, Happening] = {
 
 def run(script: str) -> str:
     """What a script of happenings does, as text: commands in order, then the verdict."""
-    plan = Plan()
+    plan = ReloadState()
     trace: list[str] = []
     for word in filter(None, script.split(", ")):
         step = advance(plan, SIGNS[word])
@@ -83,7 +83,7 @@ def test_scripts(script: str, expected: str) -> None:
 @given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30))
 def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list[str]) -> None:
     """Some order of ends, failures and delays leaves a slot with two processes, with none, or with a wrong verdict."""
-    plan = Plan()
+    plan = ReloadState()
     old_is_alive, new_is_alive, owner, verdicts = True, True, "old", []
     for word in script:
         if (word == "old ends" and not old_is_alive) or (word.startswith("new ends") and not new_is_alive):

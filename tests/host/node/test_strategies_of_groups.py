@@ -10,29 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.node.endings import Kind, Reason, wants_restart
-from host.node.strategies import Child, Plan, Strategy, plan_restart, plan_stop
+from host.node.strategies import GroupChild, RestartPlan, Strategy, plan_restart, plan_stop
 
-A, B, C, D = (Child(slot) for slot in (1, 2, 3, 4))
+A, B, C, D = (GroupChild(slot) for slot in (1, 2, 3, 4))
 ALL = (A, B, C, D)
-TEMPORARY = (A, Child(2, "temporary"), C, D)
-ENDED_WELL = (A, B, Child(3, "transient", is_running=False), D)
-DOWN = (A, Child(2, is_running=False), C, D)
-WAITS = (A, Child(2, is_running=False, waits=True), Child(3, is_running=False, waits=True), D)
+TEMPORARY = (A, GroupChild(2, "temporary"), C, D)
+ENDED_WELL = (A, B, GroupChild(3, "transient", is_running=False), D)
+DOWN = (A, GroupChild(2, is_running=False), C, D)
+WAITS = (A, GroupChild(2, is_running=False, waits=True), GroupChild(3, is_running=False, waits=True), D)
 
 
 @pytest.mark.parametrize(
     ("kind", "reason", "is_restarted"),
     [
-        ("permanent", "normal", True),  # do_restart(Reason, Child, State) when ?is_permanent(Child)
+        ("permanent", "normal", True),  # do_restart(Reason, GroupChild, State) when ?is_permanent(GroupChild)
         ("permanent", "exception", True),
         ("permanent", "out_of_memory", True),
-        ("transient", "normal", False),  # do_restart(normal, Child, State)
-        ("transient", "exception", True),  # do_restart(Reason, Child, State) when ?is_transient(Child)
+        ("transient", "normal", False),  # do_restart(normal, GroupChild, State)
+        ("transient", "exception", True),  # do_restart(Reason, GroupChild, State) when ?is_transient(GroupChild)
         ("transient", "signal", True),
         ("transient", "exit", True),
         ("transient", "hung", True),
-        ("temporary", "normal", False),  # do_restart(normal, Child, State)
-        ("temporary", "exception", False),  # do_restart(Reason, Child, State) when ?is_temporary(Child)
+        ("temporary", "normal", False),  # do_restart(normal, GroupChild, State)
+        ("temporary", "exception", False),  # do_restart(Reason, GroupChild, State) when ?is_temporary(GroupChild)
         ("temporary", "signal", False),
     ],
 )
@@ -45,32 +45,34 @@ def test_who_is_restarted_at_all(kind: Kind, reason: Reason, is_restarted: bool)
     ("strategy", "children", "failed", "plan"),
     [
         # restart(one_for_one, ...): do_start_child, nobody else is touched
-        ("one_for_one", ALL, 1, Plan(start=(1,))),
-        ("one_for_one", ALL, 4, Plan(start=(4,))),
-        ("one_for_one", ENDED_WELL, 2, Plan(start=(2,))),
+        ("one_for_one", ALL, 1, RestartPlan(start=(1,))),
+        ("one_for_one", ALL, 4, RestartPlan(start=(4,))),
+        ("one_for_one", ENDED_WELL, 2, RestartPlan(start=(2,))),
         # restart(one_for_all, ...): terminate_children in reverse, start_children in order
-        ("one_for_all", ALL, 1, Plan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
-        ("one_for_all", ALL, 3, Plan(stop=(4, 2, 1), start=(1, 2, 3, 4))),
+        ("one_for_all", ALL, 1, RestartPlan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
+        ("one_for_all", ALL, 3, RestartPlan(stop=(4, 2, 1), start=(1, 2, 3, 4))),
         # terminate_children: "Temporary children should not be restarted and thus should be skipped"
-        ("one_for_all", TEMPORARY, 3, Plan(stop=(4, 2, 1), start=(1, 3, 4), over=(2,))),
+        ("one_for_all", TEMPORARY, 3, RestartPlan(stop=(4, 2, 1), start=(1, 3, 4), over=(2,))),
         # del_child keeps a transient child that ended well (pid=undefined); start_children starts whoever is listed
-        ("one_for_all", ENDED_WELL, 1, Plan(stop=(4, 2), start=(1, 2, 3, 4))),
+        ("one_for_all", ENDED_WELL, 1, RestartPlan(stop=(4, 2), start=(1, 2, 3, 4))),
         # do_terminate(_Child, _SupName): one without a process is not stopped again
-        ("one_for_all", DOWN, 1, Plan(stop=(4, 3), start=(1, 2, 3, 4))),
+        ("one_for_all", DOWN, 1, RestartPlan(stop=(4, 3), start=(1, 2, 3, 4))),
         # restart(rest_for_one, ...): split_child, those after the failed one and itself
-        ("rest_for_one", ALL, 1, Plan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
-        ("rest_for_one", ALL, 3, Plan(stop=(4,), start=(3, 4))),
-        ("rest_for_one", ALL, 4, Plan(start=(4,))),
-        ("rest_for_one", TEMPORARY, 1, Plan(stop=(4, 3, 2), start=(1, 3, 4), over=(2,))),
-        ("rest_for_one", TEMPORARY, 3, Plan(stop=(4,), start=(3, 4))),
-        ("rest_for_one", ENDED_WELL, 2, Plan(stop=(4,), start=(2, 3, 4))),
+        ("rest_for_one", ALL, 1, RestartPlan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
+        ("rest_for_one", ALL, 3, RestartPlan(stop=(4,), start=(3, 4))),
+        ("rest_for_one", ALL, 4, RestartPlan(start=(4,))),
+        ("rest_for_one", TEMPORARY, 1, RestartPlan(stop=(4, 3, 2), start=(1, 3, 4), over=(2,))),
+        ("rest_for_one", TEMPORARY, 3, RestartPlan(stop=(4,), start=(3, 4))),
+        ("rest_for_one", ENDED_WELL, 2, RestartPlan(stop=(4,), start=(2, 3, 4))),
         # children that the plan under way was to start (there, a supervisor that restarts hears of no other end)
-        ("rest_for_one", WAITS, 3, Plan(stop=(4,), start=(2, 3, 4))),
-        ("rest_for_one", WAITS, 1, Plan(stop=(4,), start=(1, 2, 3, 4))),
-        ("one_for_one", WAITS, 3, Plan(start=(3,))),
+        ("rest_for_one", WAITS, 3, RestartPlan(stop=(4,), start=(2, 3, 4))),
+        ("rest_for_one", WAITS, 1, RestartPlan(stop=(4,), start=(1, 2, 3, 4))),
+        ("one_for_one", WAITS, 3, RestartPlan(start=(3,))),
     ],
 )
-def test_who_goes_and_comes_with_whom(strategy: Strategy, children: tuple[Child, ...], failed: int, plan: Plan) -> None:
+def test_who_goes_and_comes_with_whom(
+    strategy: Strategy, children: tuple[GroupChild, ...], failed: int, plan: RestartPlan
+) -> None:
     """A group comes back without a member it cannot do without, or in a state no member was started from."""
     assert plan_restart(strategy, children, failed) == plan
 
@@ -83,12 +85,12 @@ def test_a_group_that_gives_up_stops_in_reverse() -> None:
 
 KINDS = st.sampled_from(["permanent", "transient", "temporary"])
 GROUPS = st.lists(st.tuples(KINDS, st.booleans()), min_size=1, max_size=8).map(
-    lambda found: tuple(Child(slot, kind, running) for slot, (kind, running) in enumerate(found, start=1))
+    lambda found: tuple(GroupChild(slot, kind, running) for slot, (kind, running) in enumerate(found, start=1))
 )
 
 
 @given(st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]), GROUPS, st.data())
-def test_what_every_plan_keeps(strategy: Strategy, children: tuple[Child, ...], data: st.DataObject) -> None:
+def test_what_every_plan_keeps(strategy: Strategy, children: tuple[GroupChild, ...], data: st.DataObject) -> None:
     """Somebody is started twice or out of order, stopped and forgotten, or stopped although nothing ran."""
     failed = data.draw(st.sampled_from([child.slot for child in children]))
     plan = plan_restart(strategy, children, failed)

@@ -23,7 +23,7 @@ import msgspec
 
 from host.config.scalars import INTEGER_MAX, INTEGER_MIN, NOT_FINITE
 from host.config.units import UnitError, parse_quantity, unit_suffix
-from host.live.control.protocol import Written
+from host.live.control.protocol import TypedField
 
 INTEGER_BOUNDS: Final = "the least is -2**63, the most 2**64 - 1"
 
@@ -49,18 +49,18 @@ class Misfit(ValueError):
     """Why a value is not of its type, in words for whoever wrote it."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class FieldKind(msgspec.Struct, frozen=True):
     """A parsed type: `|` has its parts as arguments, everything else is a name with arguments."""
 
     name: str
-    parts: tuple[Kind, ...] = ()
+    parts: tuple[FieldKind, ...] = ()
 
 
 def encode_message(
     interface: Mapping[str, Any],
     mailbox: int,
     tag: str,
-    fields: Mapping[str, Written],
+    fields: Mapping[str, TypedField],
     me: str,
     awaited: Collection[str] = (),
 ) -> bytes:
@@ -99,7 +99,7 @@ def message_tag(payload: bytes) -> str:
     return str(found[0]) if isinstance(found, list) and found else ""
 
 
-def parse_kind(text: str) -> Kind:
+def parse_kind(text: str) -> FieldKind:
     """A type's text as a tree. Raises `FieldProblem` for text that is none."""
     tokens = _TOKEN.findall(text)
     kind, rest = _union(tokens, 0, NESTED_MAX)
@@ -108,7 +108,7 @@ def parse_kind(text: str) -> Kind:
     return kind
 
 
-def _messages_taken(kind: Kind) -> set[str]:
+def _messages_taken(kind: FieldKind) -> set[str]:
     """The messages that could be sent to a field that is a reference, or may be one."""
     refs = [part for part in (kind.parts if kind.name == "|" else (kind,)) if part.name == "Ref"]
     return {message.name for ref in refs for target in ref.parts for message in (target.parts or (target,))}
@@ -140,30 +140,30 @@ def _declared(interface: Mapping[str, Any], mailbox: int, tag: str) -> list[tupl
     return [(name, text, has_default) for name, text, has_default in boxes[mailbox][tag]]
 
 
-def _union(tokens: list[str], at: int, depth: int) -> tuple[Kind, int]:
+def _union(tokens: list[str], at: int, depth: int) -> tuple[FieldKind, int]:
     parts = []
     while True:
         part, at = _part(tokens, at, depth)
         parts.append(part)
         if at >= len(tokens) or tokens[at] != "|":
-            return (parts[0] if len(parts) == 1 else Kind("|", tuple(parts))), at
+            return (parts[0] if len(parts) == 1 else FieldKind("|", tuple(parts))), at
         at += 1
 
 
-def _part(tokens: list[str], at: int, depth: int) -> tuple[Kind, int]:
+def _part(tokens: list[str], at: int, depth: int) -> tuple[FieldKind, int]:
     if at >= len(tokens) or depth == 0 or tokens[at] in "[],|":
         raise FieldProblem(f"the type {' '.join(tokens)!r} is not understood")
     name, at = tokens[at], at + 1
-    parts: list[Kind] = []
+    parts: list[FieldKind] = []
     if at < len(tokens) and tokens[at] == "[":
         while at < len(tokens) and tokens[at] in "[,":
             part, at = _union(tokens, at + 1, depth - 1)
             parts.append(part)
         at += 1
-    return Kind(name, tuple(parts)), at
+    return FieldKind(name, tuple(parts)), at
 
 
-def _converted(tag: str, name: str, kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
+def _converted(tag: str, name: str, kind: FieldKind, written: TypedField, types: Mapping[str, Any]) -> Any:
     """The value that `written` stands for, for the wire."""
     try:
         if (quantity := _quantity(name, kind, written.value)) is not None:
@@ -175,7 +175,7 @@ def _converted(tag: str, name: str, kind: Kind, written: Written, types: Mapping
         raise FieldProblem(f"{tag}.{name}: {_misfit(kind, _shown(written), error)}") from error
 
 
-def _quantity(field: str, kind: Kind, value: Any) -> int | None:
+def _quantity(field: str, kind: FieldKind, value: Any) -> int | None:
     """What a text with a unit stands for in a field that is named for one and takes no text; None: it is none."""
     suffix = unit_suffix(field)
     names = {part.name for part in kind.parts} if kind.name == "|" else {kind.name}
@@ -187,19 +187,19 @@ def _quantity(field: str, kind: Kind, value: Any) -> int | None:
         raise Misfit(f"{error}; {error.suggestion}" if error.suggestion else str(error)) from error
 
 
-def _misfit(kind: Kind, shown: str, error: Exception) -> str:
+def _misfit(kind: FieldKind, shown: str, error: Exception) -> str:
     why = f" ({error})" if isinstance(error, Misfit) else ""
     return f"{show_kind(kind)} expected, {shown} found{why}"
 
 
-def show_kind(kind: Kind) -> str:
+def show_kind(kind: FieldKind) -> str:
     """A type as text again."""
     if kind.name == "|":
         return " | ".join(map(show_kind, kind.parts))
     return f"{kind.name}[{', '.join(map(show_kind, kind.parts))}]" if kind.parts else kind.name
 
 
-def _shown(written: Written) -> str:
+def _shown(written: TypedField) -> str:
     return _short(written.value)
 
 
@@ -208,7 +208,7 @@ def _short(value: Any) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _from_text(kind: Kind, written: Written, types: Mapping[str, Any]) -> Any:
+def _from_text(kind: FieldKind, written: TypedField, types: Mapping[str, Any]) -> Any:
     """A value from the argument itself: text, hex or bytes."""
     if kind.name == "|":
         return _first(kind.parts, lambda part: _from_text(part, written, types))
@@ -258,7 +258,7 @@ def _member(members: Mapping[str, Any], found: Any) -> Any:
     raise Misfit("its members: " + ", ".join(f"{name} = {value}" for name, value in members.items()))
 
 
-def _from_bytes(kind: Kind, value: bytes) -> Any:
+def _from_bytes(kind: FieldKind, value: bytes) -> Any:
     match kind.name:
         case "bytes" | "Blob":
             return value
@@ -268,11 +268,11 @@ def _from_bytes(kind: Kind, value: bytes) -> Any:
             raise ValueError("no bytes")
 
 
-def _from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _from_json(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
     match kind.name:
         case "|":
-            is_text = isinstance(value, str) and value in NOT_FINITE and Kind("str") in kind.parts
-            parts = (Kind("str"),) if is_text else kind.parts
+            is_text = isinstance(value, str) and value in NOT_FINITE and FieldKind("str") in kind.parts
+            parts = (FieldKind("str"),) if is_text else kind.parts
             return _first(parts, lambda part: _from_json(part, value, types))
         case "bytes" | "Blob":
             if not isinstance(value, str) or not value.startswith("0x"):
@@ -314,7 +314,7 @@ def _wire_int(value: int) -> int:
     return value
 
 
-def _tuple_from_json(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
+def _tuple_from_json(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError("a list is expected")
     if kind.parts and kind.parts[-1].name == "...":
@@ -336,7 +336,7 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
     return values if tag is None else [tag, *values]
 
 
-def _nested(struct: str, field: str, kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _nested(struct: str, field: str, kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
     """A field inside a field: a mistake there is said with its own place."""
     try:
         quantity = _quantity(field, kind, value)
@@ -345,7 +345,7 @@ def _nested(struct: str, field: str, kind: Kind, value: Any, types: Mapping[str,
         raise Misfit(f"{struct}.{field}: {_misfit(kind, _short(value), error)}") from error
 
 
-def _first(parts: tuple[Kind, ...], convert: Callable[[Kind], Any]) -> Any:
+def _first(parts: tuple[FieldKind, ...], convert: Callable[[FieldKind], Any]) -> Any:
     """What the first part makes of it that can. Text comes last: it takes everything."""
     reasons = []
     for part in sorted(parts, key=lambda part: part.name in ("str", "Ref")):

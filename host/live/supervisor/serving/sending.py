@@ -16,13 +16,13 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from host.live.control.protocol import ControlError, Response, Written
+from host.live.control.protocol import ControlError, Response, TypedField
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.serving.fields import ANY, FieldProblem, Undeclared, encode_message, message_tag
-from host.live.supervisor.serving.sessions import Arrived, Session
+from host.live.supervisor.serving.sessions import Session, SessionMail
 from host.live.supervisor.serving.shown import show_message
-from host.live.wire import Letter
+from host.node.news import Letter
 from host.node.routing import Missing, Resident
 from transport.port import Closed, TooLarge
 
@@ -104,8 +104,8 @@ def bury_ended(node: Node, args: dict[str, Any]) -> None:
     node.letters.add({"ended": 1}, [Letter("ended", session.name, args["engine"], mailbox, node.now_ns(), message)])
 
 
-def _written(args: dict[str, Any]) -> dict[str, Written]:
-    return msgspec.convert(args.get("fields", {}), dict[str, Written])
+def _written(args: dict[str, Any]) -> dict[str, TypedField]:
+    return msgspec.convert(args.get("fields", {}), dict[str, TypedField])
 
 
 async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
@@ -166,7 +166,7 @@ async def _await_answer(node: Node, session: Session, awaited: tuple[str, ...]) 
     raise ControlError("failed", other, [{"answer": answer}])
 
 
-def _shown(node: Node, arrived: Arrived) -> dict[str, Any]:
+def _shown(node: Node, arrived: SessionMail) -> dict[str, Any]:
     found = node.directory.find(arrived.sender)
     running = None if isinstance(found, Missing) else node.running.get(arrived.sender)
     return show_message(running.interface if running else None, arrived.payload)

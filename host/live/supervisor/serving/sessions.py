@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from host.live.supervisor.slots import Memory, Slot
-from host.live.wire import Letter
+from host.node.news import Letter
 from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link, Outlet
 
 ID_PREFIX: Final = "id."
@@ -47,7 +47,7 @@ Attacher = Callable[[int, Memory], None]
 """Links slot 0 with a slot; lanes and ZeroMQ differ in how."""
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class SessionMail(msgspec.Struct, frozen=True):
     """A message that came for a session."""
 
     sender: str
@@ -60,7 +60,7 @@ class Session:
     def __init__(self, name: str, epoch: int) -> None:
         self.name = name
         self.epoch = epoch
-        self.inbox: asyncio.Queue[Arrived | Letter] = asyncio.Queue()
+        self.inbox: asyncio.Queue[SessionMail | Letter] = asyncio.Queue()
 
 
 class Sessions:
@@ -209,4 +209,4 @@ class Sessions:
             self._on_late(frame)
             return
         for payload in frame.payloads:
-            session.inbox.put_nowait(Arrived(frame.sender, bytes(payload)))
+            session.inbox.put_nowait(SessionMail(frame.sender, bytes(payload)))

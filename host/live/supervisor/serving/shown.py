@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engines.model import view
-from host.live.supervisor.serving.fields import FieldProblem, Kind, parse_kind
+from host.live.supervisor.serving.fields import FieldKind, FieldProblem, parse_kind
 
 
 class Unfit(Exception):
@@ -37,7 +37,7 @@ def _shown(text: str, value: Any, types: Mapping[str, Any]) -> Any:
         return view(value)
 
 
-def _typed(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _typed(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
     match kind.name:
         case "|":
             return _first(kind.parts, value, types)
@@ -55,7 +55,7 @@ def _typed(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
             return view(value)
 
 
-def _first(parts: tuple[Kind, ...], value: Any, types: Mapping[str, Any]) -> Any:
+def _first(parts: tuple[FieldKind, ...], value: Any, types: Mapping[str, Any]) -> Any:
     """As the first part that fits has it; a union has one part at most that is a list on the wire, or tags."""
     for part in parts:
         try:
@@ -65,16 +65,16 @@ def _first(parts: tuple[Kind, ...], value: Any, types: Mapping[str, Any]) -> Any
     raise Unfit
 
 
-def _map(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _map(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
     """An object when all keys are text, else the pairs."""
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         raise Unfit
-    forms = kind.parts or (Kind("Any"), Kind("Any"))
+    forms = kind.parts or (FieldKind("Any"), FieldKind("Any"))
     pairs = [[_item(form, each, types) for form, each in zip(forms, pair, strict=True)] for pair in value]
     return dict(pairs) if all(isinstance(key, str) for key, _ in value) else pairs
 
 
-def _tuple(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
+def _tuple(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> list[Any]:
     if not isinstance(value, list):
         raise Unfit
     if kind.parts and kind.parts[-1].name == "...":
@@ -82,7 +82,8 @@ def _tuple(kind: Kind, value: Any, types: Mapping[str, Any]) -> list[Any]:
     if kind.parts and len(kind.parts) != len(value):
         raise Unfit
     return [
-        _item(form, each, types) for form, each in zip(kind.parts or [Kind("Any")] * len(value), value, strict=True)
+        _item(form, each, types)
+        for form, each in zip(kind.parts or [FieldKind("Any")] * len(value), value, strict=True)
     ]
 
 
@@ -100,5 +101,5 @@ def _struct(described: Mapping[str, Any], value: Any, types: Mapping[str, Any]) 
     return head | {name: _item(kind, given[name], types) for name, kind in declared.items() if name in given}
 
 
-def _item(kind: Kind, value: Any, types: Mapping[str, Any]) -> Any:
+def _item(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
     return view(value) if kind.name == "Any" else _typed(kind, value, types)

@@ -43,7 +43,7 @@ from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import RESULTS, Answered, Asked, DueTurn, Result, Resumed, StreamImage
+from host.node.journal.records import RESULTS, AnswerRecord, Asked, DueTurn, Resumed, StreamImage, TurnResult
 
 ROOT = os.path.dirname(journal_engines.__file__)
 BOOT = bytes(range(16))
@@ -171,7 +171,7 @@ class Worker:
         assert engine.standing is not None
         cause, at_ns, answers = engine.standing
         engine.standing = None
-        self.journal.record(name, Answered(at_ns, len(answers), choice))
+        self.journal.record(name, AnswerRecord(at_ns, len(answers), choice))
         result, outputs, count = self._step(engine, cause, at_ns, (*answers, choice))
         self.journal.record(name, Resumed(self.clock(), result, outputs, count, engine.cell.family.version))
         self._asked(name)
@@ -196,7 +196,7 @@ class Worker:
         cell = engine.cell
         outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns, answers)
         while isinstance(outcome, Suspended) and not isinstance(outcome.question, Choose):
-            self.journal.record(cell.name, Answered(now_ns, len(answers), 3))
+            self.journal.record(cell.name, AnswerRecord(now_ns, len(answers), 3))
             answers = (*answers, 3)
             outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns, answers)
         outputs = 0
@@ -228,4 +228,4 @@ def of_format(version: int, segment: bytes) -> bytes:
     return head + checksums()[kind_written()](head, 0).to_bytes(4, "little") + segment[100:]
 
 
-__all__ = ["Bear", "Decide", "End", "Fail", "Gamble", "Later", "Odd", "Pay", "Result", "Tick"]
+__all__ = ["Bear", "Decide", "End", "Fail", "Gamble", "Later", "Odd", "Pay", "Tick", "TurnResult"]

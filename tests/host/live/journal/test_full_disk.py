@@ -17,7 +17,7 @@ from simulated_disk import Fault, SimulatedFolder
 from engines.model import Ref
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import Snapshots
-from host.live.journal.writer import Stopped
+from host.live.journal.writer import LogStopped
 
 PAID: Ref[object] = Ref("shop")
 SEGMENT_BYTES = 1500
@@ -53,7 +53,7 @@ def live(folder: SimulatedFolder, mode: Mode, cycles: int, done: list[State], ra
             if cycle % 3 == 2:
                 snapshots.take(worker_state(worker))
         worker.journal.close()
-    except (Stopped, OSError):
+    except (LogStopped, OSError):
         return False
     return True
 

@@ -12,7 +12,7 @@ from engines.model import Ref, encode
 from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, recover
-from host.node.journal.records import Result
+from host.node.journal.records import TurnResult
 from host.node.journal.stream import Diverged
 
 PAID: Ref[object] = Ref("shop")
@@ -128,7 +128,7 @@ def test_outputs_that_differ_stop_the_replay(tmp_path: Path) -> None:
     worker.mail("alice", "bank", [Pay(1, PAID)])
     code = load("journal_engines:ACCOUNT").version
     worker.journal.frame("bank", frame_bytes("alice", "bank", 0, 1, 2, [encode(Pay(2, PAID))]))
-    worker.journal.turn("bank", "alice", 0, 1, 2, code, 1, 7, Result.COMMITTED)
+    worker.journal.turn("bank", "alice", 0, 1, 2, code, 1, 7, TurnResult.COMMITTED)
     worker.commit()
     with pytest.raises(Diverged, match=r"bank, turn 2: recorded committed with outputs 00000007") as caught:
         recovered(folder)

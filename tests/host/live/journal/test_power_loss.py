@@ -16,7 +16,7 @@ from simulated_disk import LOSSES, Fault, SimulatedFolder
 
 from engines.model import Ref
 from host.live.journal.recovery import recover
-from host.live.journal.writer import Stopped
+from host.live.journal.writer import LogStopped
 
 PAID: Ref[object] = Ref("shop")
 OTHER_BOOT = b"another boot...."
@@ -125,14 +125,14 @@ def test_a_disk_that_fails_at_any_call_stops_the_writer(mode: str, fault: Fault)
         acknowledged = [0]
         try:
             worker = start(folder, mode, segment_bytes=3000)
-        except (Stopped, OSError):
+        except (LogStopped, OSError):
             continue
         try:
             work(worker, 12, done, acknowledged)
             worker.journal.close()
-        except Stopped:
+        except LogStopped:
             for again in (worker.journal.append, worker.journal.sync, worker.journal.begin_segment):
-                with pytest.raises(Stopped):
+                with pytest.raises(LogStopped):
                     again()
         else:
             if calls > folder.calls:

@@ -18,7 +18,7 @@ from engines.model import Ref
 from host.live.journal.folder import DiskFolder, Folder
 from host.live.journal.log_files import numbers_of, segments_of
 from host.live.journal.recovery import recover
-from host.live.journal.snapshots import Snapshots, Written
+from host.live.journal.snapshots import SnapshotResult, Snapshots
 from host.node.journal.replay import LogState
 
 PAID: Ref[object] = Ref("shop")
@@ -49,7 +49,7 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     written = None
     while written is None:
         written = snapshots.poll()
-    assert written == Written(written.position)
+    assert written == SnapshotResult(written.position)
     found = recover(folder, "node", load, BOOT)
     assert found.turns == 6
     assert found.streams["bank"].env == worker.engines["bank"].cell.env

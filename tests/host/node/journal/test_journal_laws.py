@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.model import Outgoing, Stopped
-from host.node.journal.batch import Batch
+from host.node.journal.batch import LogBatch
 from host.node.journal.checksum import CRC32, PURE, crc32c
 from host.node.journal.digest import Digest
 from host.node.journal.layout import NO_CHAIN, SegmentHead, encode_segment, packer, seal
 from host.node.journal.marks import next_epoch, take
 from host.node.journal.numbering import WAYS_MAX, Numbers
-from host.node.journal.records import TURN, Acked, Kind, decode_body, decode_run
+from host.node.journal.records import TURN, Acked, RecordKind, decode_body, decode_run
 from host.node.journal.retention import SNAPSHOTS_KEPT, Segment, plan
 from host.node.journal.scan import Scan, SegmentData
 
@@ -110,7 +110,7 @@ TURNS = st.tuples(NAMES, st.integers(1, 5), st.integers(1, 3), st.integers(0, 2*
 @given(st.lists(st.lists(TURNS, max_size=12), max_size=5), st.booleans())
 def test_a_log_reads_as_it_was_written(batches: list[list[tuple[str, int, int, int, int]]], chained: bool) -> None:
     """Turns, in whatever runs they were gathered, come back in their order with engine, cause and outcome."""
-    batch = Batch(packer(SUM))
+    batch = LogBatch(packer(SUM))
     head = SegmentHead(CRC32, 1, 0, 0, 5, bytes(16), bytes(16), NO_CHAIN)
     data, chain = encode_segment(head, SUM), NO_CHAIN
     wrote = []
@@ -128,9 +128,9 @@ def test_a_log_reads_as_it_was_written(batches: list[list[tuple[str, int, int, i
     read = []
     for found in scan.batches():
         for kind, number, body in found.records:
-            if kind == Kind.NAME:
+            if kind == RecordKind.NAME:
                 names[number] = str(body, "utf-8")
-            elif kind == Kind.TURNS:
+            elif kind == RecordKind.TURNS:
                 assert names[number] == "engine"
                 run, entries = decode_run(body, names)
                 for at, (now_ns, outputs, _, _) in enumerate(TURN.iter_unpack(entries)):

@@ -9,7 +9,7 @@ from host.live.journal.checksums import checksums
 from host.live.journal.frames import frame_bytes
 from host.node.births import Births
 from host.node.cycle import Duty, cycle
-from host.node.journal.batch import Batch
+from host.node.journal.batch import LogBatch
 from host.node.journal.checksum import CRC32
 from host.node.journal.digest import Digest
 from host.node.journal.layout import packer
@@ -50,7 +50,7 @@ def hear(_m: Echo, t: Arrived[Echo, None, Said]) -> Effects[Said, Echo]:
 SPEAKER = Family("speaker", accepts=Say | Echo, emits=Echo, state=Said()).rules(say, hear)
 
 
-class MemoryLog(Batch):
+class MemoryLog(LogBatch):
     """A log that is never full."""
 
     is_full = False

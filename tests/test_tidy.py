@@ -1,0 +1,82 @@
+"""What keeps the house in order and can be looked at: the reason stands in each message."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ("host", "transport", "engines/model")
+"""Packages in which one name means one thing."""
+C_COLUMNS_MAX = 130
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Files of the repository by pattern, as git knows them."""
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
+def classes(file: str) -> Iterator[str]:
+    """Names of the classes that a file defines; those for the type checker and for the interpreter count once."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    yield from {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def test_a_class_name_exists_once() -> None:
+    """False if going to a class by its name could lead to another one."""
+    homes = defaultdict(list)
+    for file in tracked(*(f"{folder}/*.py" for folder in SHARED)):
+        for name in classes(file):
+            homes[name].append(file)
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_a_class_name_exists_once_in_each_folder_of_families() -> None:
+    """False if two families of one folder define different things under one name."""
+    folders = {file.split("/")[1] for file in tracked("engines/*/*.py")} - {"model", "examples", "benchmark"}
+    for folder in sorted(folders):
+        names = [name for file in tracked(f"engines/{folder}/*.py") for name in classes(file)]
+        assert sorted({name for name in names if names.count(name) > 1}) == [], folder
+
+
+def test_what_a_comment_names_by_path_is_there() -> None:
+    """False if a comment or docstring sends its reader to a file that does not exist."""
+    missing = []
+    for file in tracked("host/*", "engines/*", "transport/*", "bench/*"):
+        if not file.endswith((".py", ".pyi", ".c", ".h")):
+            continue
+        text = (ROOT / file).read_text(encoding="utf-8")
+        named = re.findall(r"`((?:engines|host|transport|bench)/[\w./]+\.(?:py|c|h|yaml))`", text)
+        missing += [(file, path) for path in named if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_what_a_comment_names_by_module_is_there() -> None:
+    """False if a comment or docstring names a module that was moved."""
+    missing = []
+    for file in tracked("host/*.py", "engines/*.py", "transport/*.py", "bench/*.py"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        for dotted in re.findall(r"`((?:engines|host|transport|bench)(?:\.[a-z_]\w*)+)(?:\.[A-Z]\w*)?`", text):
+            path = ROOT / dotted.replace(".", "/")
+            above = path.parent.with_suffix(".py")  # a function of a module
+            if not (
+                path.is_dir() or path.with_suffix(".py").exists() or above.exists() or path.with_suffix(".c").exists()
+            ):
+                missing.append((file, dotted))
+    assert missing == []
+
+
+def test_lines_of_c_fit_a_screen() -> None:
+    """False if a line of C is longer than its readers' windows; Python's are ruff's business."""
+    long = [
+        f"{file}:{number}"
+        for file in tracked("*.c", "*.h")
+        for number, line in enumerate((ROOT / file).read_text(encoding="utf-8").splitlines(), start=1)
+        if len(line) > C_COLUMNS_MAX
+    ]
+    assert long == []

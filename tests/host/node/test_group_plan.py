@@ -83,8 +83,8 @@ SCRIPTS: list[tuple[Strategy, str, str]] = [
     ),
     (  # a death while the candidate of another one adopts, its old process gone
         "one_for_all",
-        f"{UP}, 2 reload, 2 checked, 2 stopped, 2 ends, 1 ends, 3 leaves",
-        f"{STARTED} 2:set_deadline 2:set_deadline 2:freeze 2:set_deadline 2:adopt 1:crashed(signal)"
+        f"{UP}, 2 reload, 2 checked, 2 halted, 2 stopped, 2 ends, 1 ends, 3 leaves",
+        f"{STARTED} 2:set_deadline 2:set_deadline 2:freeze 2:set_deadline 2:set_deadline 2:adopt 1:crashed(signal)"
         " 1:restart_group(0) 3:dismiss 3:recalled(normal) 2:kill_new 2:CRASHED 2:crashed(signal) 2:restart_group(0)"
         " 1:relaunch -> starting restarting restarting",
     ),

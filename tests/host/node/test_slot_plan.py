@@ -75,8 +75,8 @@ SCRIPTS = {
     f"{UP}, emptied, node stops, ends": "launch take_leave -> stopping none",
     f"{UP}, node stops, ends, again, due": "launch -> stopping none",
     # a reload
-    f"{UP}, reload, checked, stopped, loaded, ends well, went": "launch set_deadline set_deadline freeze set_deadline"
-    " adopt set_deadline retire set_deadline go SWITCHED -> running there",
+    f"{UP}, reload, checked, halted, stopped, loaded, ends well, went": "launch set_deadline set_deadline freeze"
+    " set_deadline set_deadline adopt set_deadline retire set_deadline go SWITCHED -> running there",
     f"{UP}, reload, unfit": "launch set_deadline kill_new REFUSED -> running there",
     f"{UP}, reload, new ends": "launch set_deadline kill_new REFUSED -> running there",
     f"{UP}, reload, ends": "launch set_deadline kill_new CRASHED crashed(signal) -> restarting none",
@@ -86,13 +86,17 @@ SCRIPTS = {
     f"{UP}, reload, node stops, new ends, checked": "launch set_deadline kill_new REFUSED -> stopping there",
 }
 FROZEN = f"{UP}, reload, checked"
-ADOPTING = f"{FROZEN}, stopped"
+DUMPING = f"{FROZEN}, halted"
+ADOPTING = f"{DUMPING}, stopped"
 RETIRING = f"{ADOPTING}, loaded"
 GOING = f"{RETIRING}, ends well"
 CROSSINGS = {
     f"{FROZEN}, late": "kill_new thaw REFUSED -> running there",
     f"{FROZEN}, ends": "kill_new CRASHED crashed(signal) -> restarting none",
     f"{FROZEN}, recall": "kill_new REFUSED dismiss -> recalled there",
+    f"{DUMPING}, late": "kill_new thaw REFUSED -> running there",
+    f"{DUMPING}, ends": "kill_new CRASHED crashed(signal) -> restarting none",
+    f"{DUMPING}, recall": "kill_new REFUSED dismiss -> recalled there",
     f"{ADOPTING}, new ends": "kill_new thaw REFUSED -> running there",
     f"{ADOPTING}, ends, loaded, went": "set_deadline go SWITCHED -> running there",
     f"{ADOPTING}, ends, new ends": "kill_new CRASHED crashed(signal) -> restarting none",
@@ -127,7 +131,7 @@ def test_scripts(script: str, expected: str) -> None:
 @pytest.mark.parametrize(("script", "expected"), CROSSINGS.items())
 def test_scripts_of_reloads_that_are_crossed(script: str, expected: str) -> None:
     """False if an end, a recall or a stop in the middle of a reload leaves its slot to nobody, or to two."""
-    begun = next(stage for stage in (GOING, RETIRING, ADOPTING, FROZEN) if script.startswith(stage))
+    begun = next(stage for stage in (GOING, RETIRING, ADOPTING, DUMPING, FROZEN) if script.startswith(stage))
     before = run(begun if begun != GOING else RETIRING).partition("->")[0]
     assert run(script).removeprefix(before) == expected
 
@@ -145,10 +149,16 @@ def test_births_are_repeated_a_few_times() -> None:
     )
 
 
-STALE = ("pause over", "expired", "ready", "loaded", "went", "late", "stopped")
+STALE = ("pause over", "expired", "ready", "loaded", "went", "late", "halted", "stopped")
 """Words of the past, and timers that had fired already."""
 
-REPLIES = {"importing": "checked", "freezing": "stopped", "adopting": "loaded", "going": "went"}
+REPLIES = {
+    "importing": "checked",
+    "freezing": "halted",
+    "dumping": "stopped",
+    "adopting": "loaded",
+    "going": "went",
+}
 
 
 def possible(world: SlotWorld, number: int) -> list[str]:

@@ -57,7 +57,7 @@ static int ledger_bind(void)
     str_keep = PyUnicode_InternFromString("keep");
     if (str_keep == NULL || bind_kept_slots() < 0)
         return -1;
-    Numbered = named("host.node.recorder", "Numbered");
+    Numbered = named("host.node.recorder", "NumberedMessage");
     return Numbered == NULL ? -1 : 0;
 }
 
@@ -110,7 +110,7 @@ static int output_sum(PyObject *target, PyObject *mailbox, PyObject *payload, ui
 static int ledger_prepare(PyObject *kept, PyObject *encode, const struct change *change, PyObject *zero,
                           struct numbered *numbered, uint32_t *total)
 {
-    PyObject *next_n = get(get(kept, Kept_numbers), Numbers_next_n);
+    PyObject *next_n = get(get(kept, EngineRecorder_numbers), Numbers_next_n);
     *total = 0;
     for (unsigned i = 0; i < change->count; i++) {
         const struct output *output = &change->outputs[i];
@@ -128,10 +128,10 @@ static int ledger_prepare(PyObject *kept, PyObject *encode, const struct change 
     return DONE;
 }
 
-/* Gives outputs their numbers, and keeps them, as `Kept.handled`. 0, or -1 with an exception. */
+/* Gives outputs their numbers, and keeps them, as `EngineRecorder.handled`. 0, or -1 with an exception. */
 static int ledger_number(PyObject *kept, struct numbered *numbered, unsigned count)
 {
-    PyObject *next_n = get(get(kept, Kept_numbers), Numbers_next_n);
+    PyObject *next_n = get(get(kept, EngineRecorder_numbers), Numbers_next_n);
     for (unsigned i = 0; i < count; i++) {
         PyObject *n = Py_XNewRef(PyDict_GetItemWithError(next_n, numbered[i].way));
         numbered[i].n = n == NULL ? 0 : PyLong_AsUnsignedLongLong(n);
@@ -176,7 +176,7 @@ static int ledger_frame(struct ledger *ledger, const struct lane_api *api, PyObj
     written = PyObject_CallMethod(cell, "mark", "OOKK", frame->sender, mailbox, (unsigned long long)frame->epoch,
                                   (unsigned long long)frame->first_n);
     Py_XDECREF(written);
-    return written == NULL ? -1 : add_number(kept, Kept_turns, taken);
+    return written == NULL ? -1 : add_number(kept, EngineRecorder_turns, taken);
 }
 
 /* Calls one of the ledger's functions. 1 or 0 as it said, or -1 with an exception. */

@@ -38,7 +38,8 @@
 
 /* Those of a slot with a journal; bound where there is one, since others do not import these modules. */
 #define KEPT_SLOTS(X)                                                                                                  \
-    X("host.node.journaled.keeping", Kept, numbers) X("host.node.journaled.keeping", Kept, turns)                      \
+    X("host.node.journaled.keeping", EngineRecorder, numbers)                                                            \
+    X("host.node.journaled.keeping", EngineRecorder, turns)                                                            \
     X("host.node.journal.numbering", Numbers, next_n)
 
 #define DECLARE(module, type, member) static Py_ssize_t type##_##member;

@@ -159,15 +159,6 @@ def test_version_is_an_option_too(cli: Cli, argv: tuple[str, ...]) -> None:
     assert cli(*argv).out == cli(*("version" if a == "--version" else a for a in argv)).out
 
 
-def test_long_lists_of_names_are_counts(start_node: StartNode, cli: Cli) -> None:
-    """False if a reload of 50,000 engines printed 600 kB."""
-    names = [f"e.{n}" for n in range(50_000)]
-    item = {"engine": "a", "from": "1", "to": "2", "shared_with": names, "pid": 7}
-    start_node("a.yaml", always("reload", item))
-    assert cli("reload", "a").out == "a: 1 -> 2, paused with it: 50.0 k engines\n"
-    assert cli("kill", "a").out == "a: process 7 is killed, and with it 50.0 k engines\n"
-
-
 def test_several_answers_may_be_waited_for(start_node: StartNode, cli: Cli) -> None:
     """False if only one type could be waited for, or the answer that came instead were not shown."""
     other = {"answer": {"type": "Wrong", "why": "late"}}

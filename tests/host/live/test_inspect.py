@@ -95,7 +95,7 @@ def test_report_of_a_good_family(root: str, capfd: pytest.CaptureFixture[str]) -
         ("broken", "never closed", 1),
         ("gone", "no module", 0),
         ("other", "PLAIN", 0),
-        ("exits", "SystemExit", 0),
+        ("exits", "SystemExit", 1),
         ("dies", "ended the process", 0),
     ],
 )

@@ -233,7 +233,7 @@ def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, m
         node.send("a", "Add", amount=5)
         before = node.ps()["a"]
         double(world)
-        limits = resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
+        limits = resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (700, resource.RLIM_INFINITY))
         with pytest.raises(ControlError, match="not all of") as caught:
             reload(node)
         assert caught.value.error == "refused"

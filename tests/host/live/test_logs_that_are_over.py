@@ -19,7 +19,7 @@ from host.live.journal.elsewhere import HOMES, Elsewhere, refuse_elsewhere
 from host.live.journal.operations import history, verify
 from host.live.journal.over import GONE, is_over, mark_over, try_remove, unmark
 from host.live.journal.replays import states
-from host.live.worker.journaled import lock
+from host.live.worker.own_log import lock
 from host.node.journal.retention import Over, over_at
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)

@@ -217,7 +217,7 @@ def test_a_driver_that_raises_after_its_start_is_an_exception(world: World) -> N
         post(node, "d", "Fall")
         assert "RuntimeError: as asked" in event(node, "failed", "d")["detail"]
         crashed = event(node, "crashed", "d")
-        assert (crashed["reason"], crashed["detail"]) == ("exception", "its driver")
+        assert crashed["reason"] == "exception"
         event(node, "restarted", "d")
 
 

@@ -115,7 +115,7 @@ class Worker:
         engine.turns = stream.turns
         engine.numbers = stream.outputs.numbers
         if stream.question is not None:
-            cause = stream._cause(stream.question)
+            cause = stream.question.cause(stream.family.boxes)
             engine.standing = (cause, stream.question.at_ns, stream.question.answers)
         for (sender, mailbox), (epoch, n) in stream.marks.items():
             cell.mark(sender, mailbox, epoch, n)

@@ -90,9 +90,13 @@ class SimulatedFile:
         pass
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """As `append`, of what a trace says was written there."""
-        assert offset == len(self.content.data), "the model has no place for a file that is written twice at one place"
-        self.append(data)
+        """What a trace says was written there, over what is there already or behind it."""
+        content, end = self.content, offset + len(data)
+        assert offset <= len(content.data), "the model has no place for a hole"
+        content.on_disk += bytes(max(0, end - len(content.data)))
+        content.data[offset:end] = data
+        content.is_dirty[offset:end] = b"\x01" * len(data)
+        self._folder.watch(self._folder)
 
     def truncate(self, size: int) -> None:
         """Cut off what is behind, on the disk at once."""

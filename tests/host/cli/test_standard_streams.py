@@ -47,7 +47,7 @@ def test_closed_standard_input_is_empty(start_node: StartNode) -> None:
     """False if reading it is an internal error."""
     start_node("a.yaml", answer)
     done = shell("send a Tag --json -", "<&-")
-    assert (done.returncode, "standard input is not JSON" in done.stderr) == (2, True)
+    assert (done.returncode, "standard input: " in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -87,17 +87,26 @@ def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None
                 return
             _explain(e, path)
             raise
+        except Terminated:
+            if launch.stop(signal.SIGTERM, signal.SIGKILL) != 0 or detach:
+                raise
+            return
         except BaseException:
             launch.stop(signal.SIGTERM, signal.SIGKILL)
             raise
         node["took_ns"] = time.monotonic_ns() - begun
-        _tell_of_namesakes(spec)
-        if spec.transport.local == "auto" and not node.get("native", True):
-            diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)")
         if detach:
+            _remark(spec, node)
             emit("node", [node], render_node)
         else:
             _stay(launch, spec, node)
+
+
+def _remark(spec: NodeSpec, node: dict[str, Any]) -> None:
+    """What a user should know of a node that is up."""
+    _tell_of_namesakes(spec)
+    if spec.transport.local == "auto" and not node.get("native", True):
+        diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)")
 
 
 def _tell_of_namesakes(spec: NodeSpec) -> None:
@@ -208,6 +217,7 @@ def _stay(launch: Launch, spec: NodeSpec, node: dict[str, Any]) -> None:
     A reader of stdout that goes away ends the node: BrokenPipeError.
     """
     try:
+        _remark(spec, node)
         _show("node", [node], render_node)
         _show_logs(spec)
         code = launch.stop()
@@ -257,6 +267,9 @@ def _drain(launch: Launch) -> int:
         raise
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a polite Ctrl-C. A node that ends in order ends the command with exit code 0, ready by then or not."""
+
+
 def _interrupt(_number: int, _frame: object) -> None:
-    """SIGTERM is a polite Ctrl-C."""
-    raise KeyboardInterrupt
+    raise Terminated

@@ -33,7 +33,7 @@ IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
 """Top-level packages that come with the model; no root can have a module or folder of such a name."""
 USED: Final = "a package that enginehost uses"
-MODEL: Final = __name__.rpartition(".")[0]
+MODEL: Final = __name__.rpartition(".store.")[0]
 
 
 class LoadError(Exception):

@@ -232,8 +232,7 @@ class Worker:
         return frames
 
     def attached(self, peer: int) -> None:
-        """A slot is linked. Its lane may hold stops of the process before: a new process revokes them, a reload keeps
-        them."""
+        """A slot is linked. Its lane may hold stops of the process before: a new process revokes them."""
         if self.is_new and self.link.published(peer):
             self.outbox.signals.begin(peer)
 

@@ -25,8 +25,7 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Peer(msgspec.Struct, frozen=True, array_like=True):
-    """How a slot reaches another one. Lanes bring descriptors [out, in, doorbell]; ZeroMQ brings an address and
-    [keep]."""
+    """How a slot reaches another one. Lanes bring descriptors [out, in, doorbell]; ZeroMQ an address and [keep]."""
 
     slot: int
     address: str = ""

@@ -147,8 +147,7 @@ class Collector:
         self.done = True
 
     def without_begun(self) -> Inquiry | None:
-        """The child died: blame the family it had begun. Returns the inquiry for a fresh child, or None if it is
-        empty."""
+        """The child died: blame the family it had begun. Returns the inquiry for a fresh child, None if it is empty."""
         if not self._begun or self._begun in self.families:
             return None
         asked = self._inquiry

@@ -43,7 +43,7 @@ MEMBER_BYTES_MAX: Final = 1 << 34
 
 
 def verify(logs: Logs) -> list[dict[str, Any]]:
-    """An item a log: `finding` is "" if a start would continue from it; `torn` is an end it would cut, `choices`
+    """An item a log: `finding` "" if a start would continue from it, `torn` an end that it would cut, `choices` the
     advice."""
     return [_verified(name, DiskFolder(path)) for name, path in logs.folders.items()]
 

@@ -239,7 +239,7 @@ def _memory_evidence() -> MachineFinding:
     if not found:
         advice = "a kill for lack of memory is shown as a SIGKILL of unknown origin"
         return MachineFinding("memory kills", "warn", "no counter to read", advice)
-    return MachineFinding("memory kills", "ok", f"told by the counter of the {' and the '.join(found)}")
+    return MachineFinding("memory kills", "ok", f"read from the counter of the {' and the '.join(found)}")
 
 
 def _folder(root: str) -> MachineFinding:

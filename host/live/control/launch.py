@@ -129,6 +129,6 @@ def _last_line(log: Path | None, start: int) -> str:
         return ""
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
         file.seek(start)
-        lines = file.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = file.read().decode(errors="replace").strip().splitlines() or ["it printed nothing"]
         return f": {lines[-1]} (in {log})"
     return ""

@@ -32,19 +32,18 @@ from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged, Scan
 
 CHOICES: Final = (
-    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to go on "
-    "without what lies from there on: it is set aside, not removed"
+    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to "
+    "continue without the log from there on, which is set aside, not removed"
 )
 HISTORY_CHOICES: Final = (
-    "put the file back from a backup; a start goes on all the same, and `replay` and `history` cannot go back beyond it"
+    "put the file back from a backup; a start works without it, but `replay` and `history` cannot go back beyond it"
 )
 _MEMBER: Final = re.compile(r"journal/(node\.json|[A-Za-z0-9_.#~%-]+/(\d{8}\.(log|arc)|\d{20}\.snap))")
 MEMBER_BYTES_MAX: Final = 1 << 34
 
 
 def verify(logs: Logs) -> list[dict[str, Any]]:
-    """An item a log: `finding` "" if a start would continue from it, `torn` an end that it would cut, `choices` the
-    advice."""
+    """An item a log: `finding` ("" if a start would succeed), `torn` (an end it would cut), `choices` (what to do)."""
     return [_verified(name, DiskFolder(path)) for name, path in logs.folders.items()]
 
 
@@ -201,10 +200,10 @@ def import_logs(path: str, data: str) -> int:
     """
     target = os.path.join(data, JOURNAL)
     if os.path.exists(target):
-        raise Occupied(f"{target} is there already: move it away first, nothing is ever mixed")
+        raise Occupied(f"{target} exists already: move it away first, logs are never mixed")
     fresh = target + UNDER_CONSTRUCTION
     if os.path.exists(fresh):
-        raise Occupied(f"{fresh} is what an import left that did not end: remove it")
+        raise Occupied(f"{fresh} was left by an import that did not finish: remove it")
     make_folders(fresh)
     count = 0
     try:

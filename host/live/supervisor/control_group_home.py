@@ -1,8 +1,8 @@
-"""Where a node may make control groups, or why it may not: in the group of this process, if that was delegated.
+"""Where a node may make control groups, or why it may not: in the group of this process, if that was handed over.
 
-A group belongs to its creator: a service manager, a container engine, a session. Dividing a group that was not
-delegated would change what its owner counts and kills. Write permission is therefore not enough for root, who can write
-everywhere. Delegated is
+A group belongs to its creator: a service manager, a container engine, a session. Dividing a group that was not handed
+over would change what its owner counts and kills. Write permission is therefore not enough for root, who can write
+everywhere. Handed over is
 
     a user other than root    a group that this user may divide: its owner gave it away
     root                      one that its manager marked (systemd's `Delegate=`, the attribute `*.delegate`)
@@ -86,7 +86,7 @@ def _refusal(home: Home, mode: str) -> str:
     if home.version == 1 and os.path.exists(hierarchy) and words(hierarchy) != ["1"]:
         return f"groups in {home.folder} would not count towards it"
     if mode == "auto" and os.geteuid() == 0 and not _is_marked(home.folder):
-        return f"{home.folder} was not handed over ({VARIABLE}=own says that it is ours)"
+        return f"{home.folder} was not handed over ({VARIABLE}=own declares it ours)"
     return ""
 
 

@@ -107,10 +107,10 @@ def _bury_suspended(node: Node, slot: Slot) -> None:
     """
     residents = node.directory.in_slot(slot.number)
     if any(resident.spec.durability != "volatile" for resident in residents):
-        return  # in a log, or beside one: what is lost of a volatile neighbour cannot be told from the page
+        return  # in a log, or beside one: the page does not show what a volatile neighbour lost
     standing = [waits for r in residents if (waits := node.waits.pop(r.name, None))]
     letters = [
-        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")
+        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"waited for {', '.join(w.options)}")
         for w in standing
     ]
     unnamed = slot.memory.moves()[STANDING] - sum(bool(waits.sender) for waits in standing)
@@ -136,7 +136,7 @@ def _unnamed(node: Node, slot: Slot) -> Letter:
     """For a message whose engine waited for a choice when the process died; its content is lost."""
     residents = node.directory.in_slot(slot.number)
     engine = residents[0].name if len(residents) == 1 else ""
-    detail = f"stood at a choice in slot {slot.number}; its content died with the process"
+    detail = f"waited for a choice in slot {slot.number}; its content died with the process"
     return Letter("crashed", "", engine, 0, node.now_ns(), None, detail)
 
 

@@ -116,7 +116,7 @@ class PacketDesk:
             how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
             self._node.diverged[engine] = f"{DIVERGED}: {how}"
         elif kind == JOURNAL_GONE:
-            what = "what it had is in a new one" if fields["saved"] else f"what it had is lost: {fields['reason']}"
+            what = "its state is in a new one" if fields["saved"] else f"its state is lost: {fields['reason']}"
             slot.rests = f"the log in {fields['journal']} was removed; {what}"
         elif kind == JOURNAL_MOVED:
             self._node.data = os.path.dirname(os.path.dirname(fields["journal"]))

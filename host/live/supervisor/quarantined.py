@@ -56,7 +56,7 @@ async def replay(node: Node, number: int) -> dict[str, Any]:
     trigger = held.trigger
     found = node.directory.find(trigger.engine)
     if held.payload is None:
-        raise ControlError("refused", f"entry {number} is of elapsed timers, which nobody can send again")
+        raise ControlError("refused", f"entry {number} is of elapsed timers, which cannot be sent again")
     if isinstance(found, Missing) or trigger.engine not in node.running:
         raise ControlError("not_ready", f"{trigger.engine} is not running; entry {number} stays")
     sender = await _send(node, found, trigger, held.payload)

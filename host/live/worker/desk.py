@@ -147,7 +147,7 @@ class WorkerDesk:
             self._refuse(query.id, f"{query.engine} does not live here")
             return
         if query.kind not in KINDS:
-            self._refuse(query.id, f"nobody can be asked for {query.kind}")
+            self._refuse(query.id, f"unknown query: {query.kind}")
             return
         try:
             self._reply(query.id, show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock()))
@@ -168,7 +168,7 @@ class WorkerDesk:
         close_all([descriptor])
 
     def _freeze(self) -> None:
-        """Hand over the engines, then stand still until `Thaw`. The end of a cycle is a boundary."""
+        """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())

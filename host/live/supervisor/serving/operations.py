@@ -139,7 +139,7 @@ class Operations:
         slot = self._node.slots[resident.slot]
         if slot.state not in ("degraded", "finished"):
             raise ControlError(
-                "conflict", f"{resident.name} is {slot.state}; what is degraded or finished can be restarted"
+                "conflict", f"{resident.name} is {slot.state}; only degraded and finished engines can be restarted"
             )
         restart_by_hand(self._node, slot)
         return Response("restart", [{"engine": resident.name}])
@@ -171,7 +171,7 @@ class Operations:
             case "discard":
                 return Response("quarantined", [quarantined.release(node, args["id"])])
             case other:
-                raise ControlError("usage", f"a quarantine can be asked to ls, show, replay or discard, not {other!r}")
+                raise ControlError("usage", f"quarantine takes ls, show, replay or discard, not {other!r}")
 
     async def _in_time(self, work: Awaitable[Any]) -> Any:
         try:

@@ -17,7 +17,7 @@ POLL_MS_MAX: Final = 2**31 - 1
 
 
 def left_ms(until_ns: int) -> int:
-    """Milliseconds until then on the monotonic clock, for `poll`: rounded up, and at most what it takes."""
+    """Milliseconds until `until_ns` on the monotonic clock, for `poll`: rounded up, and within its limit."""
     return min(POLL_MS_MAX, max(0, -(-(until_ns - time.monotonic_ns()) // 1_000_000)))
 
 

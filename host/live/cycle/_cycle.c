@@ -65,7 +65,7 @@ static int commit_log(Cycle *self)
     return wanted < 0 ? -1 : 0;
 }
 
-/* Tells the ledger that the outputs are published, which may fill an engine's unacknowledged outputs. 0, or -1. */
+/* Notifies the ledger that the outputs are published, which may fill an engine's unacknowledged outputs. 0, or -1. */
 static int say_flushed(Cycle *self)
 {
     if (self->ledger.commit == NULL)

@@ -7,7 +7,7 @@ process; beyond it the kernel sends SIGXCPU, then SIGKILL. Neither can be raised
 
 RLIMIT_DATA does not cover shared memory and programs that an engine starts; a control group bounds these where one can
 be made. The supervisor makes and removes it (`host.live.supervisor.control_groups`); a process enters right after its
-fork, so that little of its memory is counted elsewhere.
+fork, before much of its memory is counted elsewhere.
 """
 
 from __future__ import annotations

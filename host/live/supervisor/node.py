@@ -123,7 +123,7 @@ class Node:
     quarantine: Quarantine
     running: dict[str, Running] = field(default_factory=dict)
     interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """By family and version, so that thousands of engines of one family share one."""
+    """By family and version: thousands of engines of one family share one interface."""
     faults: dict[str, str] = field(default_factory=dict)
     diverged: dict[str, str] = field(default_factory=dict)
     """Engines whose recovery reached another state than their log records, and how."""

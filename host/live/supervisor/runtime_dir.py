@@ -1,11 +1,11 @@
 """The runtime folder of a node's instance: one for each node file, locked for as long as its supervisor lives.
 
-It holds `lock` (flock'd, the only thing that counts), `node.json` (who runs here, for commands that look from outside),
-`control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the lock and
-leaves the other files; the next holder removes them before it does anything else, so nothing stale can be mistaken for
-alive. If the folder is removed (by a cleaner of temporary files, at the end of a login), the supervisor makes it again,
-here or in the other place that commands look at. Workers do not inherit the lock: its descriptor closes at exec, and no
-other process opens it.
+It holds `lock` (flock'd, the only thing that counts), `node.json` (the running node, for commands that look from
+outside), `control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the
+lock and leaves the other files; the next holder removes them before it does anything else, so nothing stale can be
+mistaken for alive. If the folder is removed (by a cleaner of temporary files, at the end of a login), the supervisor
+makes it again, here or in the other place that commands look at. Workers do not inherit the lock: its descriptor closes
+at exec, and no other process opens it.
 
 A name below is at most 10 bytes: socket paths must fit into the 108 bytes of a `sockaddr_un`. A root too long for that
 is refused.

@@ -36,13 +36,13 @@ class Memory(Protocol):
     """What a slot owns beyond its processes. Lanes and ZeroMQ differ; see `host.live.supervisor.memory`."""
 
     address: str
-    """Where a ZeroMQ peer connects to; empty with lanes."""
+    """The address a ZeroMQ peer connects to; empty with lanes."""
 
     def own_descriptors(self) -> list[int]:
-        """For the process in the slot, as `Boot` says. They stay ours."""
+        """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
 
     def peer_descriptors(self) -> list[int]:
-        """For a process that links with the slot, as `Peer` says. They stay ours."""
+        """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
 
     def in_flight(self) -> InFlight | None:
         """The message a process that died was handling, from the control page."""

@@ -146,7 +146,7 @@ class Watching:
 
 
 def _first(node: Node, slot: Slot) -> str:
-    """The engine that stands for a slot."""
+    """The engine that represents a slot in events."""
     return next((resident.name for resident in node.directory.in_slot(slot.number)), "")
 
 

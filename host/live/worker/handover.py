@@ -10,8 +10,8 @@ cross in the memory file, as in any reload.
 | importing | old                 | turns of old code; an ordinary recovery, with what the sources then are       |
 | freezing  | old                 | the same                                                                      |
 | dumping   | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
-| adopting  | nobody              | the snapshot. New reads and migrates in memory, without a lock; old stands    |
-| retiring  | nobody              | the same; old leaves and writes nothing more                                  |
+| adopting  | no process          | the snapshot. New reads and migrates in memory, without a lock; old is frozen |
+| retiring  | no process          | the same; old exits and writes nothing more                                   |
 | going     | new: `Life`, images | the same, until the images of the new version are appended (durable: synced), |
 |           |                     | which is before `Ready`; from then on those                                   |
 

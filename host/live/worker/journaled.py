@@ -92,7 +92,7 @@ class WorkerLog:
         return known
 
     def sift_ends(self) -> None:
-        """Leave only those ends in the report that may be reported."""
+        """Keep only those ends in the report that may be sent."""
         try:
             self.ends.sift(len(self._worker.scheduler.cells))
         except OSError as error:

@@ -1,7 +1,7 @@
 """Families for a worker: each imported once, always from source; and the report for one that cannot be.
 
 The definition checks of a family ran in the child that inspected it, on the same sources; they are not repeated here.
-A candidate of a reload runs code that nobody inspected, so it checks.
+A candidate of a reload runs code that was not inspected, so it checks.
 """
 
 from __future__ import annotations

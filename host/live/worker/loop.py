@@ -10,8 +10,8 @@ first uncommon case returns here in the middle of its cycle, and `turn` finishes
 A worker whose engines keep a journal has a log (`journaled`); for all others `log` is None.
 
 The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
-cycle, after its letters were sent: after two answers the asker knows that what it sent before the first query was
-drained. The supervisor's end of file, or a broken packet, ends the process at once.
+cycle, after its letters were sent: after two answers, mail that the asker sent before the first query has been drained.
+The supervisor's end of file, or a broken packet, ends the process at once.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Worker:
         return frames
 
     def attached(self, peer: int) -> None:
-        """A slot is linked. Its lane may hold stops of the process before: a new process revokes them."""
+        """Note that a slot is linked. Its lane may hold stops of the process before: a new process revokes them."""
         if self.is_new and self.link.published(peer):
             self.outbox.signals.begin(peer)
 
@@ -247,7 +247,7 @@ class Worker:
             self.turn(frames)
 
     def forget(self, peer: int) -> None:
-        """A slot is gone. What it had sent still lies in its lane, and is drained first."""
+        """Forget a slot that is gone. Messages it had sent still lie in its lane, and are drained first."""
         for _ in range(FORGET_CYCLES):
             frames = self._drain()
             if not frames:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 RATE_NS_MIN: Final = 100_000_000
-"""A shorter interval says nothing about a rate."""
+"""A shorter interval gives no meaningful rate."""
 
 
 class Sample(msgspec.Struct, frozen=True):

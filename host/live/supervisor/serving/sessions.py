@@ -147,7 +147,7 @@ class Sessions:
         self._attach(slot.number, slot.memory)
 
     def detach(self, slot: int) -> None:
-        """Forget a slot, after taking what it had sent."""
+        """Forget a slot, after taking the messages it had sent."""
         for _ in range(DETACH_DRAINS):
             if not self._take_some():
                 break

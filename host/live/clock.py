@@ -1,8 +1,8 @@
-"""Engine time: nanoseconds since the epoch, the same in every process of a node, never back.
+"""Engine time: nanoseconds since the epoch, the same in every process of a node, never going back.
 
 The wall clock is read once, when the node starts; from then on time is that plus what CLOCK_BOOTTIME has counted since,
-so a correction of the wall clock or a suspended machine moves no timer wrongly. What all processes share is the
-difference between the two clocks, one number; CLOCK_BOOTTIME itself is the machine's.
+so a correction of the wall clock or a suspended machine moves no timer wrongly. All processes share one number, the
+difference between the two clocks; CLOCK_BOOTTIME itself is the machine's.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from time import CLOCK_BOOTTIME, clock_gettime_ns
 from typing import Final
 
 POLL_MS_MAX: Final = 2**31 - 1
-"""What `poll` takes; a longer wait, from 25 days on, is several."""
+"""The longest wait that `poll` takes; a wait of more than 25 days is split."""
 
 
 def left_ms(until_ns: int) -> int:
-    """Milliseconds until then on the monotonic clock, for `poll`: rounded up, and at most what it takes."""
+    """Milliseconds until `until_ns` on the monotonic clock, for `poll`: rounded up, and within its limit."""
     return min(POLL_MS_MAX, max(0, -(-(until_ns - time.monotonic_ns()) // 1_000_000)))
 
 
 def offset_now() -> int:
-    """What to add to CLOCK_BOOTTIME to get engine time; a supervisor takes it once."""
+    """The number that added to CLOCK_BOOTTIME gives engine time; a supervisor takes it once."""
     return time.time_ns() - clock_gettime_ns(CLOCK_BOOTTIME)
 
 

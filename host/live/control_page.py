@@ -1,8 +1,8 @@
-"""A slot's control page: what a worker is doing, readable at any moment and after its death.
+"""A slot's control page: shows what a worker is doing, at any moment and after its death.
 
 It lies in a memory file that the supervisor makes and keeps; the worker of the slot is the only writer, through a
 memoryview of aligned 8-byte words (one store each, so a reader never sees half of one). It has no locks and needs none:
-numbers may be a message old, and the names are read when they are meant, that is when the writer is dead, or as a hint.
+numbers may be one message old, and names are relied on only once the writer is dead; before, they are a hint.
 
 | offset | size | type        | meaning                                                                      |
 |--------|------|-------------|------------------------------------------------------------------------------|
@@ -17,8 +17,8 @@ numbers may be a message old, and the names are read when they are meant, that i
 | 2176   | 1920 |             | reserved                                                                     |
 | 4096   |      | UTF-8       | stacks of the worker's threads, as faulthandler writes them on SIGUSR1        |
 
-The stacks lie beyond what is mapped and are written with write(2), by a handler that needs neither the interpreter's
-lock nor a worker that gets anything else done. Reader and writer share the file's position, which only they use.
+The stacks lie beyond the mapped page and are written with write(2), by a handler that needs neither the interpreter's
+lock nor a worker that makes progress. Reader and writer share the file's position, which only they use.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PAGE_BYTES: Final = 4_096
 MAGIC: Final = 0x32_45_47_41_50_48_45  # "EHPAGE2", little-endian
 NAME_BYTES_MAX: Final = 1_024
 STACKS_BYTES_MAX: Final = 16 * 1024
-"""Of stacks that are read; faulthandler writes a hundred frames a thread."""
+"""The most of the stacks that is read; faulthandler writes a hundred frames a thread."""
 
 _WORDS_AT: Final = 16
 _WORDS: Final = struct.Struct(f"={progress.WORDS}Q")
@@ -51,7 +51,7 @@ _SENDER_AT: Final = 1_152
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One look at a page. `in_flight` is a message; with timers in flight only `engine` and `started_ns` say so."""
+    """One look at a page. `in_flight` is a message; timers in flight show only in `engine` and `started_ns`."""
 
     engine: str
     in_flight: InFlight | None
@@ -68,7 +68,7 @@ class ControlPage:
     words: Words
 
     def __init__(self, descriptor: int) -> None:
-        """Map the page; the descriptor stays the caller's. A predecessor's words are gone from here on."""
+        """Map the page; the descriptor stays the caller's. Zeroes the words of a predecessor."""
         self._map = _mapped(descriptor, mmap.PROT_READ | mmap.PROT_WRITE)
         view = memoryview(self._map)
         self._bytes = view
@@ -78,7 +78,7 @@ class ControlPage:
             self.words[index] = 0
 
     def show(self, engine: str, sender: str) -> None:
-        """As `Progress.show`. A name beyond its field is cut."""
+        """As `Progress.show`. A name longer than its field is cut."""
         _put_name(self._bytes, self._lengths, 0, _ENGINE_AT, engine)
         _put_name(self._bytes, self._lengths, 1, _SENDER_AT, sender)
 
@@ -92,7 +92,7 @@ def new_control_page() -> int:
 
 
 def write_stacks_to(descriptor: int) -> None:
-    """From now on SIGUSR1 makes this process write its stacks behind the page.
+    """From now on SIGUSR1 makes this process write its stacks after the page.
 
     Keeps a descriptor of its own, which the next call closes.
     """
@@ -100,13 +100,13 @@ def write_stacks_to(descriptor: int) -> None:
 
 
 def clear_stacks(descriptor: int) -> None:
-    """Forget stacks that were written before; the next ones begin behind the page."""
+    """Remove stacks written before; the next ones begin right after the page."""
     os.ftruncate(descriptor, PAGE_BYTES)
     os.lseek(descriptor, PAGE_BYTES, os.SEEK_SET)
 
 
 def read_stacks(descriptor: int) -> str:
-    """What was written since `clear_stacks`, at most `STACKS_BYTES_MAX` of it."""
+    """The stacks written since `clear_stacks`, at most `STACKS_BYTES_MAX` bytes."""
     return os.pread(descriptor, STACKS_BYTES_MAX, PAGE_BYTES).decode(errors="replace")
 
 
@@ -116,7 +116,7 @@ def read_words(descriptor: int) -> tuple[int, ...]:
 
 
 def read_control_page(descriptor: int) -> Reading:
-    """What the page says now. Raises `Broken` when it is no control page."""
+    """The content of the page now. Raises `Broken` if it is no control page."""
     page = os.pread(descriptor, PAGE_BYTES, 0)
     if len(page) != PAGE_BYTES or int.from_bytes(page[:8], "little") != MAGIC:
         raise Broken(f"control page: {len(page)} bytes that begin with {page[:8].hex()}")

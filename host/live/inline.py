@@ -1,9 +1,9 @@
-"""A whole node in one process, for a debugger: `enginehost up --inline`.
+"""Runs a whole node in one process, for a debugger: `enginehost up --inline`.
 
-No fork, no lanes, no deadlines, nothing restarted: a breakpoint may stay hit as long as it likes, and an error of the
-host itself stops the program where it happens. The scheduler is the one every worker runs, so rules, order and dead
-letters are the same; drivers of devices run beside it in one event loop. Notes go to standard output, dead letters and
-choices that wait to standard error. A line on standard input, `ENGINE CHOICE`, answers a choice. Ctrl-C ends it.
+No fork, no lanes, no deadlines, no restarts: a breakpoint may hold the program for any time, and an error of the host
+itself stops the program where it happens. The scheduler is that of every worker, so rules, order and dead letters are
+the same; drivers of devices run beside it in one event loop. Notes go to standard output, dead letters and waiting
+choices to standard error. A line on standard input, `ENGINE CHOICE`, answers a choice. Ctrl-C ends the node.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from host.node.cell import Cell
 from host.node.inline import InlineNode
 
 LINE_BYTES_MAX: Final = 4_096
-"""Of standard input at once."""
+"""The most read from standard input at once."""
 
 SHOWN_MAX: Final = 20
 """Engines named at the start."""
@@ -37,10 +37,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InlineRun:
-    """A node that runs in this process. Also what a test drives that wants devices and real time."""
+    """A node that runs in this process. Tests with devices and real time use it too."""
 
     def __init__(self, spec: NodeSpec) -> None:
-        """Import every family. Raises `LoadError` for one that cannot be."""
+        """Import every family. Raises `LoadError` for one that cannot be imported."""
         self.clock = engine_clock(offset_now())
         self._load = loader(spec.roots, check=True)
         for engine in spec.engines:
@@ -56,7 +56,7 @@ class InlineRun:
         self._failed: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """Until cancelled, or until the host makes a mistake. Raises `BirthRefusedError`."""
+        """Run until cancelled, or until an error of the host. Raises `BirthRefusedError`, and that error."""
         self._failed = asyncio.get_running_loop().create_future()
         for spec in self._spec.engines:
             self._bear(spec)
@@ -68,7 +68,7 @@ class InlineRun:
                 task.cancel()
 
     def soon(self) -> None:
-        """Run a cycle when the caller has yielded."""
+        """Run a cycle once the caller has yielded."""
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
@@ -77,7 +77,7 @@ class InlineRun:
         """Nothing to publish: there is no lane."""
 
     def answer(self, engine: str, choice: str) -> str:
-        """Answer an engine that stands at a choice; "" when it was taken, else why not."""
+        """Answer an engine that waits for a choice; "" if the answer was taken, else why not."""
         error = self.scheduler.answer(engine, choice)
         self.soon()
         return error
@@ -168,7 +168,7 @@ async def _run(inline: InlineRun) -> None:
 
 
 def _can_read(loop: asyncio.AbstractEventLoop, inline: InlineRun) -> bool:
-    """Have lines of standard input answered, where it is something an event loop can wait for."""
+    """Read choices from standard input, if an event loop can wait for it; whether it can."""
 
     def read() -> None:
         line = sys.stdin.readline(LINE_BYTES_MAX)

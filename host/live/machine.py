@@ -1,6 +1,6 @@
-"""What this machine offers to a node, tried rather than looked up: kernel calls are made, folders are checked.
+"""Examines what this machine offers to a node, by trying: kernel calls are made, folders are checked.
 
-A sandbox can refuse a call that the kernel's version promises, so each call is made in a way that does nothing.
+A sandbox can refuse a call that the kernel's version promises, so each call is made, in a way without effect.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from transport.native import native_reason
 PYTHON: Final = (3, 11)
 
 LIBZMQ: Final = (4, 3, 5)
-"""The oldest that the links were tried with."""
+"""The oldest version that the links were tested with."""
 
 KERNEL: Final = (5, 11)
-"""Brought epoll_pwait2, the youngest call in use."""
+"""The version that introduced epoll_pwait2, the youngest call in use."""
 
 DESCRIPTORS: Final = 1024
-"""The supervisor holds about a dozen a slot, and there are at most 64 slots."""
+"""The supervisor holds about a dozen descriptors a slot, and there are at most 64 slots."""
 
 LIBRARIES: Final = (
     "click",
@@ -53,11 +53,11 @@ LIBRARIES: Final = (
 
 CLOSE_RANGE: Final = 436
 EPOLL_PWAIT2: Final = 441
-"""System call numbers; the same on every architecture, as for all calls of these years."""
+"""System call numbers; the same on every architecture, like those of all recent calls."""
 
 
 class MachineFinding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `warn`: slower or smaller than it could be; `bad`: a node will not run."""
+    """The result of one check. `warn`: slower or smaller than it could be; `bad`: a node will not run."""
 
     check: str
     level: Literal["ok", "warn", "bad"]
@@ -66,7 +66,7 @@ class MachineFinding(msgspec.Struct, frozen=True):
 
 
 def examine() -> list[MachineFinding]:
-    """Everything, in the order of the report. Leaves nothing open and nothing behind."""
+    """All checks, in the order of the report. Leaves nothing open and nothing behind."""
     return [
         _python(),
         _kernel(),
@@ -86,7 +86,7 @@ def examine() -> list[MachineFinding]:
 
 
 def native_lane() -> tuple[bool, str]:
-    """Whether links can be native lanes here; the extension's file, or why not, as `transport.native` has it."""
+    """Whether links can be native lanes here; the extension's file, or the reason from `transport.native`."""
     try:
         reason = native_reason()
     except ValueError as e:
@@ -128,13 +128,13 @@ def _try_memfd() -> None:
 
 
 def _try_close_range() -> None:
-    """Closes the last possible descriptor, which nobody has."""
+    """Closes the last possible descriptor, which is never open."""
     last = ctypes.c_uint(0xFFFFFFFF)
     _expect(0, CLOSE_RANGE, last, last, ctypes.c_uint(0))
 
 
 def _try_epoll_pwait2() -> None:
-    """Waits on no descriptor at all, which a kernel that has the call refuses as such."""
+    """Waits on no valid descriptor, which a kernel that has the call refuses with EBADF."""
     _expect(errno.EBADF, EPOLL_PWAIT2, ctypes.c_int(-1), None, ctypes.c_int(1), None, None, ctypes.c_size_t(0))
 
 
@@ -147,7 +147,7 @@ CALLS: Final[dict[str, Callable[[], None]]] = {
 
 
 def _expect(error: int, number: int, *arguments: object) -> None:
-    """Make a system call. Raises `OSError` when it ends with another error (0: none)."""
+    """Make a system call. Raises `OSError` if it ends with another error than `error` (0: none)."""
     libc = ctypes.CDLL(None, use_errno=True)
     ctypes.set_errno(0)
     failed = libc.syscall(ctypes.c_long(number), *arguments) < 0
@@ -195,7 +195,7 @@ def _library(name: str) -> MachineFinding:
 
 
 def _trie() -> MachineFinding:
-    """What maps in states are made of. Without immutables, which has no wheel for new Pythons, they are slower."""
+    """The library behind maps in states. Without immutables, which has no wheel for new Pythons, they are slower."""
     try:
         return MachineFinding("immutables", "ok", importlib.metadata.version("immutables"))
     except importlib.metadata.PackageNotFoundError:
@@ -219,7 +219,7 @@ def _descriptors() -> MachineFinding:
 
 
 def _memory_limit() -> MachineFinding:
-    """Engines are limited by rlimits, and by control groups where there is one that we may divide."""
+    """Engines are limited by rlimits, and by control groups if there is one that we may divide."""
     from host.live.supervisor.control_group_home import find_home
 
     home = find_home()
@@ -232,14 +232,14 @@ def _memory_limit() -> MachineFinding:
 
 
 def _memory_evidence() -> MachineFinding:
-    """By what a kill for lack of memory is told from any other SIGKILL."""
+    """The counters that distinguish a kill for lack of memory from any other SIGKILL."""
     from host.live.supervisor.memory_kills import MemoryKills
 
     found = MemoryKills().found()
     if not found:
         advice = "a kill for lack of memory is shown as a SIGKILL of unknown origin"
         return MachineFinding("memory kills", "warn", "no counter to read", advice)
-    return MachineFinding("memory kills", "ok", f"told by the counter of the {' and the '.join(found)}")
+    return MachineFinding("memory kills", "ok", f"read from the counter of the {' and the '.join(found)}")
 
 
 def _folder(root: str) -> MachineFinding:

@@ -1,8 +1,8 @@
-"""What engines print, line by line, with the name of the process that printed it.
+"""Labels the output of engines, line by line, with the process that printed it.
 
-Standard output and error of all processes of a node are one file, opened for appending, so that no print ever waits
-for anybody and what was printed before a kill is there after it. A line of a worker begins with its label in brackets;
-what C code or another program writes has none. The supervisor reads the file back (`host.live.supervisor.printed`).
+Standard output and error of all processes of a node are one file, opened for appending: no print ever waits for a
+reader, and output printed before a kill survives it. A line of a worker begins with its label in brackets; output of C
+code or another program has none. The supervisor reads the file back (`host.live.supervisor.printed`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LabelledLines(io.RawIOBase):
         return True
 
     def write(self, data: object) -> int:
-        """All of it, in one call of the system, so that lines of several processes stay whole."""
+        """Write all of it in one system call: lines of several processes stay whole."""
         body = bytes(data)  # type: ignore[call-overload]
         if body:
             os.write(self._fd, self._labelled(body))
@@ -50,19 +50,19 @@ class LabelledLines(io.RawIOBase):
 
 
 def label_output() -> None:
-    """From now on standard output and error of this process, and of those it forks, come line by line."""
+    """From now on standard output and error of this process, and of its forks, are written by labelled lines."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         raw = io.BufferedWriter(LabelledLines(fd))
         setattr(sys, name, io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True))
 
 
 def be_labelled(label: str) -> None:
-    """What this process prints is marked with `label`; "" for not at all."""
+    """Mark the output of this process with `label`; "" for no mark."""
     LabelledLines.label = LABEL_BEGIN + label.encode() + LABEL_END if label else b""
 
 
 def split_label(line: str) -> tuple[str, str]:
-    """The label of a line and its text; "" where it has none."""
+    """The label of a line, "" if it has none, and its text."""
     begin, end = LABEL_BEGIN.decode(), LABEL_END.decode()
     label, found, text = line.partition(end)
     return (label.removeprefix(begin), text) if found and line.startswith(begin) else ("", line)

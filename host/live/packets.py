@@ -1,14 +1,14 @@
 """Packets with descriptors over a slot's SEQPACKET socket pair: one `Channel` at each end.
 
-Nothing here blocks but `make_room`. `send` hands the packet to the kernel, or queues it when the socket's buffer is
-full; `flush`, called when the socket is writable again, sends the rest in order. While a packet waits, the channel
-holds duplicates of its descriptors, so the caller may close its own right after `send`. The queue is bounded: at
-`QUEUE_PACKETS_MAX` `send` raises `Full`, because a peer that reads nothing for that long is not going to. The end of
-file raises `Closed`; what the peer sent before it died is still received first, in order.
+Only `make_room` blocks. `send` hands the packet to the kernel, or queues it if the socket's buffer is full; `flush`,
+called when the socket is writable again, sends the rest in order. While a packet waits, the channel holds duplicates of
+its descriptors, so the caller may close its own right after `send`. The queue is bounded: at `QUEUE_PACKETS_MAX` `send`
+raises `Full`, because a peer that has read nothing for so long never will. The end of file raises `Closed`; packets
+that the peer sent before it died are still received first, in order.
 
-A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: what goes over the socket is `OUTSIZED`,
-and the file's descriptor behind the packet's own. A payload that is large as a rule has a file to itself:
-`memory_file`, `read_memory_file`; one that is made and read piece by piece is a file of parts, each behind its length:
+A packet above `PACKET_BYTES_MAX` travels in an unnamed, sealed memory file: the socket carries `OUTSIZED`, and the
+file's descriptor after the packet's own. A payload that is usually large has a file to itself: `memory_file`,
+`read_memory_file`; one that is made and read piece by piece is a file of parts, each after its length:
 `memory_file_of_parts`, `read_parts`.
 """
 
@@ -31,7 +31,7 @@ from host.live import wire
 from transport.port import Broken, Closed
 
 QUEUE_PACKETS_MAX: Final = 1 << 18
-"""Packets that wait for a peer that does not read: one for each engine of a process that dies beside it."""
+"""Packets that may wait for a peer that does not read: one for each engine of a neighbouring process that dies."""
 
 DESCRIPTORS_MAX: Final = 253
 """The kernel's own bound for one SCM_RIGHTS message (SCM_MAX_FD)."""
@@ -40,26 +40,26 @@ OUTSIZED: Final = b"\xc1"
 """Stands for a packet that lies in a memory file. No MessagePack begins with it."""
 
 OUTSIZED_BYTES_MAX: Final = 64 << 20
-"""As the largest message; an engine whose parameters and state take more cannot be told of."""
+"""The size of the largest message; an engine with larger parameters and state cannot be sent."""
 
 MEMORY_FILE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 _NOT_NOW: Final = frozenset({errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS})
-"""Short of memory, or too many descriptors of a user are on their way (`RLIMIT_NOFILE`): somebody has to read first."""
+"""Short of memory, or too many descriptors of a user are in flight (`RLIMIT_NOFILE`): a peer has to read first."""
 
 _LENGTH: Final = struct.Struct("=Q")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _encode = msgspec.msgpack.Encoder().encode
 _TO_WORKER: Final = msgspec.msgpack.Decoder(wire.ToWorker)
 _TO_SUPERVISOR: Final = msgspec.msgpack.Decoder(wire.ToSupervisor)
-"""Made at import, before a fork: making one evaluates every annotation of the wire, 1 MiB and a millisecond."""
+"""Made at import, before a fork: making a decoder evaluates every annotation of the wire, 1 MiB and a millisecond."""
 
 Received = TypeVar("Received")
 T = TypeVar("T")
 
 
 class Full(Exception):
-    """The peer has not read for `QUEUE_PACKETS_MAX` packets; nothing was queued."""
+    """`QUEUE_PACKETS_MAX` packets wait for the peer already; the packet was not queued."""
 
 
 class Channel(Generic[Received]):
@@ -71,7 +71,7 @@ class Channel(Generic[Received]):
         self._decode = decoder.decode
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self.is_short = False
-        """Whether packets wait though the socket is writable: the kernel is short of something else."""
+        """Whether packets wait although the socket is writable: the kernel is short of another resource."""
 
     def fileno(self) -> int:
         """The socket's descriptor; -1 once closed."""
@@ -79,14 +79,14 @@ class Channel(Generic[Received]):
 
     @property
     def waiting(self) -> int:
-        """Packets queued; above 0, call `flush` when the socket is writable, or after a moment if `is_short`."""
+        """Packets queued. Above 0, call `flush` when the socket is writable, or after a moment if `is_short`."""
         return len(self._queue)
 
     def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
-        """Send now, or queue behind what waits. Never blocks.
+        """Send now, or queue after the waiting packets. Never blocks.
 
         Raises `ValueError` for over `OUTSIZED_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`, and
-        OSError when a packet would have to wait and its descriptors could not be duplicated.
+        OSError if a packet has to wait and its descriptors cannot be duplicated.
         """
         data = _encode(packet)
         is_outsized = len(data) > wire.PACKET_BYTES_MAX
@@ -98,7 +98,7 @@ class Channel(Generic[Received]):
             self._send_or_queue(data, descriptors)
 
     def flush(self) -> bool:
-        """Send what waits, as far as the kernel takes it; True once nothing waits. Raises `Closed`."""
+        """Send waiting packets, as far as the kernel takes them; True once none waits. Raises `Closed`."""
         while self._queue:
             data, duplicates = self._queue[0]
             if not self._try_send(data, duplicates):
@@ -118,10 +118,10 @@ class Channel(Generic[Received]):
             writable.poll()
 
     def receive(self) -> tuple[Received, list[int]] | None:
-        """The next packet with its descriptors (close-on-exec), or None when nothing is there now.
+        """The next packet with its descriptors (close-on-exec), or None if there is none now.
 
-        Raises `Closed` at the end of file, `Broken` for a packet that is cut or of no known kind; the latter's
-        descriptors are closed.
+        Raises `Closed` at the end of file, `Broken` for a packet that is cut or of no known kind, whose descriptors are
+        closed.
         """
         try:
             data, ancillary, flags, _ = self._sock.recvmsg(
@@ -130,7 +130,7 @@ class Channel(Generic[Received]):
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            return self.receive()  # said once, by a peer that ended with packets unread; what it sent comes after it
+            return self.receive()  # raised once, if the peer ended with packets unread; its own packets follow
         except (ConnectionError, OSError) as error:
             raise Closed(f"socket pair: {error}") from error
         descriptors = _descriptors(ancillary)
@@ -140,7 +140,7 @@ class Channel(Generic[Received]):
         return self._checked(data, flags, descriptors), descriptors
 
     def close(self) -> None:
-        """Close the socket and what waits. Idempotent."""
+        """Close the socket and drop waiting packets. Idempotent."""
         for _, duplicates in self._queue:
             close_all(duplicates)
         self._queue.clear()
@@ -158,7 +158,7 @@ class Channel(Generic[Received]):
             self._enqueue(data, descriptors)
 
     def _checked(self, data: bytes, flags: int, descriptors: list[int]) -> Received:
-        """The packet; of an outsized one the file is read, closed, and taken off `descriptors`."""
+        """The packet; the file of an outsized one is read, closed, and removed from `descriptors`."""
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise Broken(f"socket pair: packet cut to {len(data)} bytes, {len(descriptors)} descriptors")
@@ -204,7 +204,7 @@ def _duplicates(descriptors: Sequence[int]) -> list[int]:
 
 
 def parcels(items: Iterable[tuple[T, int]], bytes_max: int) -> Iterator[tuple[T, ...]]:
-    """Items in order, each given with its length, cut to what fits into packets; a longer one is alone."""
+    """Items in order, each given with its length, split into packets; a longer one is alone."""
     parcel: list[T] = []
     size = 0
     for item, length in items:
@@ -218,17 +218,17 @@ def parcels(items: Iterable[tuple[T, int]], bytes_max: int) -> Iterator[tuple[T,
 
 
 def encoded_bytes(value: Any) -> int:
-    """How long a packet's field is."""
+    """The encoded length of a packet's field."""
     return len(_encode(value))
 
 
 def worker_end(sock: socket.socket) -> Channel[wire.ToWorker]:
-    """The end that receives what a supervisor says."""
+    """A worker's end, which receives the supervisor's packets."""
     return Channel(sock, _TO_WORKER)
 
 
 def supervisor_end(sock: socket.socket) -> Channel[wire.ToSupervisor]:
-    """The end that receives what a worker says."""
+    """The supervisor's end, which receives a worker's packets."""
     return Channel(sock, _TO_SUPERVISOR)
 
 
@@ -245,7 +245,7 @@ def memory_file(content: bytes, name: str = "enginehost-payload") -> int:
 def memory_file_of_parts(parts: Iterable[bytes]) -> int:
     """As `memory_file`, for `read_parts`. Each part is written before the next is asked for.
 
-    Raises what `parts` raises; there is no file then.
+    Raises what `parts` raises; then there is no file.
     """
     return _sealed_file((piece for part in parts for piece in (_LENGTH.pack(len(part)), part)), "enginehost-parts")
 
@@ -265,7 +265,7 @@ def _sealed_file(pieces: Iterable[bytes], name: str) -> int:
 
 
 def read_memory_file(descriptor: int) -> bytes:
-    """All of a memory file, from its start, whatever the descriptor's position. Does not close it."""
+    """The whole content of a memory file, whatever the descriptor's position. Does not close it."""
     return _piece(descriptor, 0, os.fstat(descriptor).st_size)
 
 
@@ -292,7 +292,7 @@ def _piece(descriptor: int, offset: int, length: int) -> bytes:
 
 
 def _outsized(descriptors: list[int]) -> bytes:
-    """The packet in the file that is the last descriptor, which is closed and taken off. Raises `Broken`."""
+    """The packet in the file of the last descriptor, which is closed and removed. Raises `Broken`."""
     if not descriptors:
         raise Broken("socket pair: an outsized packet without its file")
     file = descriptors.pop()

@@ -1,8 +1,8 @@
-"""What supervisor and worker say to each other over a slot's SEQPACKET socket pair.
+"""The packets between supervisor and worker over a slot's SEQPACKET socket pair.
 
 One packet is one MessagePack-encoded struct of the unions below, with the descriptors its docstring names (SCM_RIGHTS).
 The end of file is the lifeline: a worker that reads it exits at once; a supervisor that reads it waits for the pidfd.
-What exceeds a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file whose descriptor goes along.
+Content beyond a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file, whose descriptor goes with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Peer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Birth(msgspec.Struct, frozen=True, array_like=True):
-    """An engine to start: its spec, its parent, and what birth its descendants' names carry (1 is not written).
+    """An engine to start: its spec, its parent, and the birth number in its descendants' names (1 is not written).
 
     `parked`: it takes no trigger before `Unpark`.
     """
@@ -44,9 +44,9 @@ class Birth(msgspec.Struct, frozen=True, array_like=True):
 
 
 class InFlight(msgspec.Struct, frozen=True, array_like=True):
-    """A message a dead process was handling; a successor makes it a dead letter `crashed`. `n` as in a frame.
+    """A message that a dead process was handling; a successor makes it a dead letter `crashed`. `n` as in a frame.
 
-    `poison`: how it killed, more than once; then a journaled engine's successor says `Poisoned` instead.
+    `poison`: how it killed repeatedly; then a journaled engine's successor sends `Poisoned` instead.
     """
 
     engine: str
@@ -64,13 +64,13 @@ class Boot(Packet):
     """First packet to a worker. Descriptors with lanes: [out, in, doorbell, control page]; with ZeroMQ [keep, page].
 
     `candidate`: the worker takes part in a reload: it imports, sends `Ready` or `EngineFailed`, and waits for `Adopt`
-    instead of giving birth at once; it gets these descriptors with `Go`, and with `Boot` [control page], one of its
-    own, which names the family or the engine it is at. `spawned`: whether children live beside their parent, or the
-    worker sends `ChildrenSpawned` with `placed_here=False` and the supervisor places them (as it does devices).
-    `now_ns` is engine time less CLOCK_BOOTTIME: what a worker adds to the latter to get the former. `described`: family
-    references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
+    instead of bearing engines at once; it gets these descriptors with `Go`, and with `Boot` [control page], a page of
+    its own, which names the family or engine it is handling. `spawned`: whether children live beside their parent, or
+    the worker sends `ChildrenSpawned` with `placed_here=False` and the supervisor places them (as it does devices).
+    `now_ns` is engine time less CLOCK_BOOTTIME: a worker adds it to CLOCK_BOOTTIME to get engine time. `described`:
+    family references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
-    `journal_spec`: what it keeps. `fresh`: its engine was just spawned, under a name that no log has.
+    `journal_spec`: its retention. `fresh`: its engine was just spawned, under a name that no log has.
     """
 
     node: str
@@ -98,27 +98,27 @@ class Boot(Packet):
 
 
 class Attach(Packet):
-    """A peer to link with, as `Peer` says."""
+    """A peer to link with, as described by `Peer`."""
 
     peer: Peer
 
 
 class Detach(Packet):
-    """A peer slot is gone for good."""
+    """A peer slot was dissolved."""
 
     slot: int
 
 
 class Restarted(Packet):
-    """A peer slot has a new process: forget what its engines told us to stop."""
+    """A peer slot has a new process: drop the stops that its engines sent."""
 
     slot: int
 
 
 class Route(Packet):
-    """Answer to `Resolve`, or news about a name: its slot, or why there is none (`unknown`, `ended`).
+    """Answer to `Resolve`, or news of a name: its slot, or why there is none (`unknown`, `ended`).
 
-    A slot with the reason `degraded` takes what its lanes hold, and nobody waits for room there.
+    The lanes of a slot with the reason `degraded` still take messages, and no sender waits for room there.
     """
 
     name: str
@@ -134,13 +134,13 @@ class ChildEnded(Packet):
 
 
 class Deliver(Packet):
-    """Give birth to engines that were spawned at run time."""
+    """Bear engines: more of a `Boot`, or spawned at run time."""
 
     births: tuple[Birth, ...]
 
 
 class End(Packet):
-    """End these engines: an ancestor was restarted from its initial state, or the node says so."""
+    """End these engines: an ancestor was restarted from its initial state, or the node orders it."""
 
     names: tuple[str, ...]
 
@@ -165,9 +165,9 @@ class Answer(Packet):
 
 
 class Unpark(Packet):
-    """What an engine was parked for is dealt with: it takes triggers again.
+    """The trigger an engine was parked for is dealt with: it takes triggers again.
 
-    `first` sent its poison once more, and is heard before what waits; "" if it was discarded.
+    `first` is the sender of a replay, whose message comes before those that wait; "" if the trigger was discarded.
     """
 
     engine: str
@@ -175,27 +175,27 @@ class Unpark(Packet):
 
 
 class Allow(Packet):
-    """The engine is in a circle of stopped ones: its mailboxes get their allowance, its senders go on."""
+    """The engine is in a circle of stopped ones: its mailboxes get their allowance, its senders continue."""
 
     engine: str
 
 
 class Lose(Packet):
-    """The allowance of `target` is spent: what `engine` has for it is lost, for as long as `engine` is full."""
+    """The allowance of `target` is spent: messages of `engine` to it are lost, for as long as `engine` is full."""
 
     engine: str
     target: str
 
 
 class Freeze(Packet):
-    """Stop at the next boundary, outputs released, and hand out the engines.
+    """Stop at the next boundary, outputs released, and hand over the engines.
 
     Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`.
     """
 
 
 class Thaw(Packet):
-    """The reload is off: go on as if nothing had been. A snapshot under way is given up."""
+    """The reload is cancelled: continue as before. A snapshot under way is given up."""
 
 
 class Adopt(Packet):
@@ -203,16 +203,16 @@ class Adopt(Packet):
 
 
 class Go(Packet):
-    """To a candidate that adopted: the slot is yours. Descriptors as in `Boot`. Answered by `Ready` once it runs.
+    """To a candidate that adopted: take over the slot. Descriptors as in `Boot`. Answered by `Ready` once it runs.
 
-    `parked`: who is parked by now; births said what was so before.
+    `parked`: the engines parked by now; the births may be out of date.
     """
 
     parked: tuple[str, ...] = ()
 
 
 class Exit(Packet):
-    """Leave. With `drain_ns` > 0: handle what is there first, for at most that long."""
+    """Exit. With `drain_ns` > 0, first drain, for at most that long."""
 
     drain_ns: int = 0
 
@@ -251,7 +251,7 @@ class Hello(Packet):
 class Running(msgspec.Struct, frozen=True, array_like=True):
     """An engine that is ready: family reference, family name, version digest, interface as plain data.
 
-    `interface` is None where the same process told that of the same family and version before, or `Boot` names it.
+    `interface` is None if this process has sent that of the same family and version before, or `Boot` names it.
     """
 
     name: str
@@ -276,15 +276,15 @@ class EngineFailed(Packet):
 
 
 class Resolve(Packet):
-    """Which slot has this name? Also asks for the link."""
+    """A lookup of a name's slot, and a request to link with it."""
 
     name: str
 
 
 class Born(msgspec.Struct, frozen=True, array_like=True):
-    """A spawned child; `placed_here` when it lives beside its parent, and then as `running`, unless it could not.
+    """A spawned child; `placed_here` if it lives beside its parent, then with `running`, unless it could not start.
 
-    `again`: its parent spawned it in an earlier process, which may have told it, and it may have a log.
+    `again`: its parent spawned it in an earlier process, which may have reported it, and it may have a log.
     """
 
     birth: Birth
@@ -294,7 +294,7 @@ class Born(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ChildrenSpawned(Packet):
-    """Transitions spawned children, in this order. Those that run take messages now, as `Ready` says of others."""
+    """Transitions spawned children, in this order. Those that run take messages now, like engines in `Ready`."""
 
     children: tuple[Born, ...]
 
@@ -313,17 +313,17 @@ class Letters(Packet):
 
 
 class Notes(Packet):
-    """Log lines, in order; `dropped` counts those a full queue cost."""
+    """Log lines, in order; `dropped` counts those lost to a full queue."""
 
     notes: tuple[NoteLine, ...]
     dropped: int = 0
 
 
 class Waits(Packet):
-    """An engine stands at a choice (options and deadline, engine time), or no longer does (no options).
+    """An engine waits for a choice (options and deadline, engine time), or no longer does (no options).
 
-    Sender, mailbox and a rendering of the message that it was given: if its process dies, the supervisor makes a dead
-    letter of them. After elapsed timers there is no sender.
+    Sender, mailbox and a rendering of its trigger's message: if the process dies, the supervisor makes a dead letter of
+    them. A trigger of elapsed timers has no sender.
     """
 
     engine: str
@@ -343,15 +343,15 @@ class Reply(Packet):
 
 
 class Rested(Packet):
-    """These messages, which `Boot` said killed, are seen to: the next process need not look out for them."""
+    """These messages, `fallen` in `Boot`, are dealt with: the next process need not get them."""
 
     fallen: tuple[InFlight, ...]
 
 
 class Poisoned(Packet):
-    """A trigger for the quarantine: its address, digests of state and code, and what it raised or how it killed.
+    """A trigger for the quarantine: its address, digests of state and code, and its exception or how it killed.
 
-    Descriptor: [payload], the message as it was encoded; none for timers.
+    Descriptor: [payload], the encoded message; none for timers.
     """
 
     engine: str
@@ -370,7 +370,7 @@ class AtBoundary(Packet):
 
 
 class Frozen(Packet):
-    """Second answer to `Freeze`. Descriptor: [snapshot], the parts that `host.node.snapshot` says."""
+    """Second answer to `Freeze`. Descriptor: [snapshot], the parts defined in `host.node.snapshot`."""
 
     queued: int
 
@@ -388,13 +388,13 @@ class Event(Packet):
 
 
 JOURNAL_GONE: Final = "journal_gone"
-"""The kind of event that says: a log was removed under its writer; `saved`: what it had is in a new one."""
+"""Event kind: a log was removed under its writer; `saved`: its state is in a new one."""
 
 JOURNAL_MOVED: Final = "journal_moved"
-"""The kind of event that says: a log was moved with its folder and goes on there."""
+"""Event kind: a log was moved with its folder and continues there."""
 
 DIVERGED: Final = "diverged"
-"""The kind of event that says: a recovery came to another state than the log says."""
+"""Event kind: a recovery reached another state than the log records."""
 
 
 ToSupervisor = (

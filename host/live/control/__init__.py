@@ -1,1 +1,1 @@
-"""Both ends of the control socket: the command line's client, and what the supervisor answers."""
+"""The command line's side of the control socket, and the protocol that both sides speak."""

@@ -1,7 +1,7 @@
-"""The first step of a start: the supervisor's process, which gets warm while its command is still being understood.
+"""The first step of a start: the supervisor's process, which warms up while its command is still being parsed.
 
-Imports nothing of weight, because the command line is not imported yet when an `up` begins. What the descriptors are
-for stands in `host.live.control.protocol`; a supervisor whose pipe ends before it brought a node leaves.
+Imports nothing heavy, because the command line is not imported yet when an `up` begins. `host.live.control.protocol`
+describes the descriptors; a supervisor whose pipe ends without a node exits.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from host.program import command
 SUPERVISOR: Final = command("host.live.supervisor.__main__")
 
 HASH_SEED: Final = "0"
-"""Of a node's processes unless PYTHONHASHSEED is a number: a `set` has the same order in each life of the node."""
+"""A node's hash seed unless PYTHONHASHSEED is a number: a `set` has the same order in each life of the node."""
 
 
 class Begun(NamedTuple):
-    """A supervisor without a node. `node` is the pipe that takes it, `progress` the socket that tells what it does."""
+    """A supervisor without a node. `node` is the pipe for it, `progress` the socket for reports."""
 
     process: subprocess.Popen[bytes]
     node: int
@@ -31,13 +31,13 @@ class Begun(NamedTuple):
     attached: bool
 
     def close(self) -> None:
-        """Not wanted: it reads the end of the pipe, and leaves."""
+        """Dismiss the supervisor: it reads the end of the pipe, and exits."""
         os.close(self.node)
         self.progress.close()
 
 
 def begin(*, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> Begun:
-    """Start a supervisor; everything but its two descriptors is closed in it."""
+    """Start a supervisor; every descriptor except its two is closed in it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     node, bring = os.pipe2(os.O_CLOEXEC)
     fds = (node, theirs.fileno())
@@ -55,7 +55,7 @@ def begin(*, attached: bool, program: tuple[str, ...] = SUPERVISOR) -> Begun:
 
 
 def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subprocess.Popen[bytes]:
-    """Errors before there is a log go where ours go."""
+    """Start the process. Until it has a log, its errors go to our standard error."""
     null, seed = subprocess.DEVNULL, os.environ.get("PYTHONHASHSEED", "")
     env = {**os.environ, "PYTHONHASHSEED": seed if seed.isdecimal() else HASH_SEED}
     if attached:
@@ -65,7 +65,7 @@ def _start(command: list[str], fds: tuple[int, ...], attached: bool) -> subproce
 
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """A supervisor inherits them blocked and takes them once it can end in order: an early Ctrl-C waits until then."""
+    """Block signals: a supervisor inherits that, and unblocks them once it can shut down in order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield

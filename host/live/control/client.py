@@ -1,7 +1,7 @@
 """The command line's end of the control socket: requests with a deadline, and streams to follow.
 
-A DEALER alone would wait for ever for a supervisor that has died, since ZeroMQ reconnects in silence. So each wait also
-watches the pidfd of the process that listens on the socket: its death ends the wait with `not_running`, not with a
+A DEALER alone would wait indefinitely for a supervisor that has died, since ZeroMQ reconnects silently. So each wait
+also watches the pidfd of the process that listens on the socket: its death ends the wait with `not_running`, not with a
 time-out. Used from one thread, with one request under way at a time.
 """
 
@@ -26,16 +26,16 @@ REQUEST_NS: Final = 5_000_000_000
 """Deadline of an ordinary request; a supervisor answers within a millisecond, a stopped one never."""
 
 RESPONSE_BYTES_MAX: Final = 256 << 20
-"""Bounds what a broken peer makes us allocate; above any state a worker hands out."""
+"""Bounds what a broken peer makes us allocate; above any state that a worker shows."""
 
 LAST_WORDS_MS: Final = 50
-"""What a node said just before its end may still be on its way through ZeroMQ's own thread."""
+"""A response sent just before the node's end may still be on its way through ZeroMQ's own thread."""
 
 _DECODER: Final = msgspec.msgpack.Decoder(Response)
 
 
 class Client:
-    """A connection to one running node. Raises `ControlError` (`not_running`) when nobody listens at `path`."""
+    """A connection to one running node. Raises `ControlError` (`not_running`) if no process listens at `path`."""
 
     def __init__(self, path: str) -> None:
         pid = listening_pid(path)
@@ -57,13 +57,13 @@ class Client:
     def request(self, op: str, args: dict[str, Any] | None = None, *, timeout_ns: int = REQUEST_NS) -> Response:
         """The answer to one operation.
 
-        Raises `ControlError`: what the supervisor reported, `timeout`, or `not_running` when it ended meanwhile.
+        Raises `ControlError`: the supervisor's error, `timeout`, or `not_running` if it ended meanwhile.
         """
         self._send(op, args)
         return self._receive(timeout_ns)
 
     def follow(self, op: str, args: dict[str, Any], *, timeout_ns: int | None = None) -> Iterator[Response]:
-        """Answers as they come, until the one marked `last` or the end of the node. `timeout_ns` bounds each gap.
+        """Answers as they arrive, until the one marked `last` or the end of the node. `timeout_ns` bounds each gap.
 
         Raises `ControlError` as `request` does, except that the node's end just ends the stream.
         """
@@ -80,9 +80,9 @@ class Client:
                 return
 
     def wait_ended(self, timeout_ns: int) -> bool:
-        """Whether the supervisor's process is gone, at the latest after `timeout_ns`.
+        """Wait for the end of the supervisor's process, at most `timeout_ns`; whether it ended.
 
-        One in another process namespace cannot be watched: what counts is then that nobody listens any more.
+        A process in another process namespace cannot be watched; then only the socket is probed for a listener.
         """
         if self._pidfd is None:
             return listening_pid(self.path) is None
@@ -94,7 +94,7 @@ class Client:
         return has_ended
 
     def close(self) -> None:
-        """Give back the descriptors. What was not sent yet is dropped."""
+        """Close the descriptors. Requests not sent yet are dropped."""
         self._socket.close()
         self._context.term()
         if self._pidfd is not None:
@@ -123,7 +123,7 @@ class Client:
 
 
 def _why_silent(pid: int) -> str:
-    """What the system knows about a supervisor that does not answer: that it is stopped, or nothing."""
+    """Why a supervisor does not answer, as far as the system shows: it is stopped, or ""."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
         state = file.read().rpartition(b")")[2].split()[0]
         if state in (b"T", b"t"):

@@ -1,6 +1,6 @@
-"""ZeroMQ contexts for the control socket, or an error where there is no room for one.
+"""ZeroMQ contexts for the control socket, or an error where there is no room for their threads.
 
-libzmq aborts a process that may not start its two threads, so whether it may is tried before.
+libzmq aborts a process that may not start its two threads, so that is tried first.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 import zmq
 
 THREADS: Final = 2
-"""Of a context: one for its sockets' I/O, one that takes them down."""
+"""Threads of a context: one for its sockets' I/O, one that closes them."""
 
 
 def make_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """A context that has room for its threads, as far as can be known. Raises OSError."""
+    """A context, after a check that there is room for its threads. Raises OSError."""
     go_on = threading.Event()
     with ExitStack() as stack:
         stack.callback(go_on.set)
@@ -31,7 +31,7 @@ def make_context() -> zmq.Context[zmq.Socket[bytes]]:
 
 
 def make_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
-    """A socket. Raises OSError, where ZeroMQ has an error of its own kind."""
+    """A socket. Raises OSError in place of ZeroMQ's own error."""
     try:
         return context.socket(kind)
     except zmq.ZMQError as error:

@@ -1,12 +1,12 @@
-"""Nodes found by their data folders, for when their runtime folder is not where a command looks.
+"""Finds nodes by their data folders, if their runtime folder is not where a command looks.
 
-A runtime folder depends on the environment (XDG_RUNTIME_DIR, TMPDIR) and on the path of the node file; it may be swept
-away, and the path may come to lead elsewhere (a folder was moved, a link was switched). What no sweep and no move
-changes is that the supervisor holds the lock of its data folder open, and this file says who it is: an `Instance`,
-written by the supervisor when it takes the lock and each time its runtime folder changes. So the processes of this user
-are asked, through /proc: which of them holds such a lock, and where the file is now.
+A runtime folder depends on the environment (XDG_RUNTIME_DIR, TMPDIR) and on the path of the node file; it may be
+removed by a cleaner, and the path may come to lead elsewhere (a folder was moved, a link was switched). Throughout all
+that the supervisor holds the lock file of its data folder open, and this file identifies the node: it contains an
+`Instance`, written by the supervisor when it takes the lock and each time its runtime folder changes. So /proc is
+searched for processes of this user that hold such a lock, and for the file's present path.
 
-A process of another process namespace is not found. Looking takes some milliseconds, so commands do it last.
+A process in another process namespace is not found. The search takes some milliseconds, so commands do it last.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ LOCK: Final = "lock"
 """Name of the lock in a data folder."""
 
 DESCRIPTORS_MAX: Final = 256
-"""Of a supervisor's, the lowest so many are looked at: it takes the lock before it opens much."""
+"""Only so many of a supervisor's lowest descriptors are searched: it takes the lock before it opens many."""
 
 
 def holders() -> list[Instance]:
-    """The nodes of this user whose supervisors live, by the path of their node file; `data` is where it is now."""
+    """The nodes of this user with a living supervisor, sorted by node file; `data` is the data folder's path now."""
     found = (_held_by(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_supervisor(pid))
     return sorted((instance for instance in found if instance is not None), key=lambda i: i.config)
 
 
 def all_instances() -> list[Instance]:
-    """Every node of this user that runs, those of this runtime folder first; some may not be reachable yet."""
+    """Every running node of this user, those of this runtime folder first; some may not be reachable yet."""
     found = {instance.pid: instance for instance in holders()}
     near = [found.pop(instance.pid, instance) for instance in running_instances()]
     return [*near, *found.values()]
@@ -47,14 +47,14 @@ def holder_of(data: str) -> Instance | None:
 
 
 def write_holder(lock_fd: int, instance: Instance) -> None:
-    """Say in the lock of a data folder who holds it. Raises OSError; what was there before is then no longer whole."""
+    """Write the holder into the lock of a data folder. Raises OSError; the former content is then no longer whole."""
     content = msgspec.json.encode(instance)
     os.pwrite(lock_fd, content, 0)
     os.ftruncate(lock_fd, len(content))
 
 
 def is_same_folder(one: str, other: str) -> bool:
-    """Whether both paths lead to one folder, which exists."""
+    """Whether both paths lead to one existing folder."""
     try:
         return os.path.samefile(one, other)
     except OSError:
@@ -78,7 +78,7 @@ def _held_by(pid: str) -> Instance | None:
 
 
 def _read(pid: str, path: str) -> Instance | None:
-    """What the lock behind a descriptor says, if it is one."""
+    """The holder in the lock that a descriptor is open on; None if it is no lock."""
     try:
         target = os.readlink(path)
         if os.path.basename(target.removesuffix(" (deleted)")) != LOCK:

@@ -1,12 +1,12 @@
-"""Which nodes run on this machine, seen from outside: read-only, and without the locks that belong to the supervisors.
+"""The nodes running on this machine, seen from outside: read-only, and without touching the supervisors' locks.
 
 An instance belongs to its node file: its folder is `<root>/<hash of the file's real path>`, where the root is
-`$XDG_RUNTIME_DIR/enginehost`, else `<temporary folder>/enginehost-<uid>`. Both roots are searched, so that a node
-started from a login shell is found from a cron job.
+`$XDG_RUNTIME_DIR/enginehost`, else `<temporary folder>/enginehost-<uid>`. Both roots are searched: a node started from
+a login shell must be found from a cron job.
 
-A node runs when something listens on its control socket. Trying the supervisor's lock instead would, for an instant,
-hold it, and a node that starts in that instant would find its own folder taken. A socket file that nobody listens on is
-what a kill leaves behind; it counts as not running, and the next supervisor replaces it.
+A node runs if a process listens on its control socket. Trying the supervisor's lock instead would hold it for an
+instant, and a node that starts in that instant would find its own folder taken. A socket file without a listener is
+left behind by a kill; it counts as not running, and the next supervisor replaces it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CONTROL: Final = "control"
 """Name of the control socket in an instance's folder."""
 
 PROBE_S: Final = 1.0
-"""A listener with a full backlog makes `connect` block; longer than this, and the node counts as running but deaf."""
+"""A listener with a full backlog makes `connect` block; after this time the node counts as running but deaf."""
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """A folder that a supervisor wrote its `node.json` into. `started` in nanoseconds since the epoch.
+    """The `node.json` that a supervisor wrote into its folder. `started` is in nanoseconds since the epoch.
 
-    `config` is the real path of the node file, `given` the path that `up` was given, absolute, links not followed.
-    `data`: where the data folder is now, for a node found by it (`host.live.control.holders`), else "".
+    `config` is the real path of the node file, `given` the path given to `up`, absolute, links not followed. `data`:
+    the data folder's present path, for a node found by it (`host.live.control.holders`), else "".
     """
 
     node: str
@@ -43,7 +43,7 @@ class Instance(msgspec.Struct, frozen=True):
 
     @property
     def places(self) -> list[str]:
-        """Paths that it can be known by: of its node file, and of its data folder if that is known."""
+        """Paths that a user may name it by: of its node file, and of its data folder if that is known."""
         return [path for path in (self.config, self.given, self.data) if path]
 
     @property
@@ -53,7 +53,7 @@ class Instance(msgspec.Struct, frozen=True):
 
 
 def instance_folders(config: str) -> list[str]:
-    """The folders an instance of this node file can have, the likelier one first."""
+    """The possible folders of this node file's instance, the likelier one first."""
     from hashlib import blake2b  # brings OpenSSL with it: 3 ms that most commands need not spend
 
     name = blake2b(os.path.realpath(config).encode(), digest_size=8).hexdigest()
@@ -61,25 +61,25 @@ def instance_folders(config: str) -> list[str]:
 
 
 def runtime_roots() -> list[str]:
-    """Where instances of this user lie, the place for new ones first."""
+    """The roots of this user's instances, the one for new instances first."""
     temporary = os.path.join(_absolute("TMPDIR") or "/tmp", f"enginehost-{os.getuid()}")
     run = _absolute("XDG_RUNTIME_DIR")
     return [os.path.join(run, "enginehost"), temporary] if run else [temporary]
 
 
 def _absolute(variable: str) -> str:
-    """A folder that the environment names; "" for a relative one, which would be another for each command."""
+    """A folder named by the environment; "" for a relative path, which would differ from command to command."""
     path = os.environ.get(variable, "")
     return path if os.path.isabs(path) else ""
 
 
 def running_instances() -> list[Instance]:
-    """Every node of this user that runs, by the path of its node file."""
+    """Every running node of this user, sorted by node file."""
     return sorted((i for i in known_instances() if listening_pid(i.control) is not None), key=lambda i: i.config)
 
 
 def known_instances() -> list[Instance]:
-    """As `running_instances`, with those that a kill left behind."""
+    """As `running_instances`, including those that a kill left behind."""
     found = (read_instance(folder) for root in runtime_roots() for folder in _subfolders(root))
     return [instance for instance in found if instance is not None]
 
@@ -91,7 +91,7 @@ def running_instance(config: str) -> Instance | None:
 
 
 def read_instance(folder: str) -> Instance | None:
-    """What `node.json` in `folder` says; None when there is none, or one cut short by a full disk."""
+    """The content of `node.json` in `folder`; None if there is none, or one cut short by a full disk."""
     try:
         with open(os.path.join(folder, "node.json"), "rb") as file:
             instance = msgspec.json.decode(file.read(), type=Instance)
@@ -101,9 +101,9 @@ def read_instance(folder: str) -> Instance | None:
 
 
 def listening_pid(path: str) -> int | None:
-    """Process that listens on the socket at `path` (0: outside our process namespace); None: nobody does.
+    """The process that listens on the socket at `path` (0: outside our process namespace); None if there is none.
 
-    Connects and hangs up, which a ZeroMQ listener takes for a peer that went away before its handshake.
+    Connects and hangs up; to a ZeroMQ listener that is a peer that closed before its handshake.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(PROBE_S)

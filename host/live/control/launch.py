@@ -1,8 +1,8 @@
-"""Start a supervisor, and hear from it who is ready.
+"""Starts a supervisor, and receives its progress reports.
 
-The process may begin before the node file is read, so that it gets warm meanwhile. The node goes over as data through
-a pipe, so the supervisor parses no YAML; what it reports comes back over a SEQPACKET socket. The contract is written
-down in `host.live.control.protocol`.
+The process may begin before the node file is read, and warms up meanwhile. The node is sent as data through a pipe, so
+the supervisor parses no YAML; its reports come back over a SEQPACKET socket. `host.live.control.protocol` has the
+contract.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ PROGRESS_BYTES_MAX: Final = 256 * 1024
 """One packet of progress; SEQPACKET sockets refuse larger ones by default."""
 
 STOP_S: Final = 5.0
-"""A supervisor that was told to go has ended its workers, or killed them, by then."""
+"""By then a supervisor that was asked to exit has ended its workers, or killed them."""
 
 
 class Launch:
-    """A supervisor that was started by us. `log` is its standard output and error once it is detached and has a node.
+    """A supervisor started by us. `log` is its standard output and error once it is detached and has a node.
 
     Args:
-        spec: the node; without one, `give` follows, or the supervisor leaves as soon as this is closed.
-        begun: a supervisor that was begun before, `attached` as here.
+        spec: the node; without one, `give` follows, or the supervisor exits as soon as this is closed. begun: a
+        supervisor begun earlier, with the same `attached`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Launch:
             self.give(spec)
 
     def give(self, spec: NodeSpec) -> None:
-        """The node to be. Once only; a supervisor that is gone already is noticed by `progress`."""
+        """Send the node. Once only; if the supervisor is gone already, `progress` notices."""
         self.log = None if self._attached else Path(spec.data) / "supervisor.log"
         self._log_from = _size(self.log)
         with contextlib.suppress(BrokenPipeError), open(self._node, "wb") as file:
@@ -64,9 +64,9 @@ class Launch:
             file.write(msgspec.msgpack.encode(spec))
 
     def progress(self, timeout_ns: int) -> Iterator[Response]:
-        """What the supervisor reports until the packet marked `last`, which may be an error.
+        """The supervisor's reports, up to the packet marked `last`, which may be an error.
 
-        Raises `ControlError`: `timeout` after `timeout_ns` in all, `not_ready` when the supervisor ends without a word.
+        Raises `ControlError`: `timeout` after `timeout_ns` in all, `not_ready` if the supervisor ends without a report.
         """
         deadline = time.monotonic_ns() + timeout_ns
         while True:
@@ -81,9 +81,9 @@ class Launch:
                 return
 
     def stop(self, *numbers: signal.Signals) -> int:
-        """Send these signals, each only when the one before had no effect in time; the code the supervisor ends with.
+        """Send these signals, each only if the one before had no effect in time; the supervisor's exit code.
 
-        Its workers end with it by themselves. No signals: it is leaving already, and only waited for.
+        Its workers end with it by themselves. Without signals, only wait for a supervisor that is exiting already.
         """
         for number in numbers:
             self.process.send_signal(number)
@@ -92,7 +92,7 @@ class Launch:
         return self.process.wait()
 
     def close(self) -> None:
-        """Hang up. A supervisor without a node leaves; an attached one takes this for "drain and leave"."""
+        """Hang up. A supervisor without a node exits; an attached one drains and exits."""
         self._progress.close()
         if self._node >= 0:
             os.close(self._node)
@@ -124,11 +124,11 @@ def _size(log: Path | None) -> int:
 
 
 def _last_line(log: Path | None, start: int) -> str:
-    """The last line that was written to `log` from `start` on; what earlier runs said explains nothing."""
+    """The last line written to `log` from `start` on; lines of earlier runs explain nothing."""
     if log is None or _size(log) < start:
         return ""
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
         file.seek(start)
-        lines = file.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = file.read().decode(errors="replace").strip().splitlines() or ["it printed nothing"]
         return f": {lines[-1]} (in {log})"
     return ""

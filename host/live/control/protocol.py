@@ -1,16 +1,16 @@
 """The control protocol between the command line and the supervisor: MessagePack over a ZeroMQ ipc socket.
 
-A request is `Request`; the answer is one `Response`, or for `follow` operations a sequence of them that ends with
+A request is a `Request`; the answer is one `Response`, or for `follow` operations a sequence of them that ends with
 `last=True`. The command line's `--json` prints a `Response` body as the versioned envelope
 `{"v":1,"kind":…,"items":[…]}`. Exit codes are decided here, once, by the name of the error.
 
 Start. The command line runs `host.live.supervisor` with SPEC_FD READY_FD [--attached] (`begin`). SPEC_FD is a pipe that
-brings the node as MessagePack (`NodeSpec`) and then ends; when nothing comes, the supervisor leaves. READY_FD is a
-SEQPACKET socket; each packet is one `Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed`
-(items [{engine, reason, detail}], `last=False`) for each that cannot, and a final one with `last=True`: `node` (the
-item of `status`) when all are ready, else an error by name (`not_ready`, `conflict`, …). Detached, the supervisor is a
+carries the node as MessagePack (`NodeSpec`) and then ends; if it ends without a node, the supervisor exits. READY_FD is
+a SEQPACKET socket; each packet is one `Response`: `ready` (items [{engine, pid}]) for each engine once ready, `failed`
+(items [{engine, reason, detail}], `last=False`) for each that fails, and a final one with `last=True`: `node` (the item
+of `status`) when all are ready, else an error by name (`not_ready`, `conflict`, …). Detached, the supervisor is a
 session of its own and makes `supervisor.log` its standard streams. Attached, it shares the terminal's foreground group
-with the command, keeps READY_FD open, and takes its end of file for "the command is gone": it drains and leaves.
+with the command, keeps READY_FD open, and takes its end of file for the end of the command: it drains and exits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TypedField(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """An operation with its arguments. `v` is the protocol; another one is refused, not guessed at."""
+    """An operation with its arguments. `v` is the protocol's version; any other is refused."""
 
     op: str
     args: dict[str, Any] = {}
@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """Items of `kind`, or an error by name (a key of `EXIT_CODES`) with a sentence that says what to do."""
+    """Items of `kind`, or an error by name (a key of `EXIT_CODES`) with a sentence of advice."""
 
     kind: str
     items: list[Any] = []
@@ -69,7 +69,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class ControlError(Exception):
-    """An operation that did not succeed: `error` is a key of `EXIT_CODES`, `items` whatever the supervisor added."""
+    """An operation that failed: `error` is a key of `EXIT_CODES`, `items` what the supervisor added."""
 
     def __init__(self, error: str, message: str, items: list[Any] | None = None) -> None:
         super().__init__(message)

@@ -1,1 +1,1 @@
-"""The common case of a cycle, in C. `cycle.h` says what it takes and where it hands over."""
+"""The common case of a cycle, in C. `_cycle.c` describes what it handles, and where it hands over to Python."""

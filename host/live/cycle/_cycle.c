@@ -1,20 +1,19 @@
-/* host.live.cycle._cycle: the common case of a worker's cycle, in C. What a cycle is stands in
- * host/node/cycle.py.
+/* host.live.cycle._cycle: the common case of a worker's cycle, in C. host/node/cycle.py defines the cycle.
  *
- * `run` does whole cycles, as long as each is of the common kind: frames of known streams for engines that may run and
- * have nothing waiting, transitions as in transition.h, outputs to known targets in other slots with room. It comes back
- * to Python for everything else, and for time and supervisor:
+ * `run` performs whole cycles, as long as each is of the common kind: frames of known streams for engines that may run
+ * and have nothing waiting, transitions as in transition.h, outputs to known targets in other slots with room. It
+ * returns to Python for everything else, and for deadlines and the supervisor:
  *
  *   None       nothing is left to do: a watched descriptor is ready, a deadline came, or `poll_ns` of work passed
- *   a list     this cycle is Python's from here on, with these frames in hand (maybe none); what was done of it is
- *              written down, outputs that have not left yet are in `turns.outputs`
+ *   a list     this cycle is Python's from here on, with these frames in hand (maybe none); the part done here is
+ *              recorded, outputs that have not left yet are in `turns.outputs`
  *
- * So a cycle is C's up to some message and Python's from there, never mixed, and its order is kept by whoever finishes
- * it. Nothing is remembered between two calls of `run`
- * but caches of what never changes; the state is that of cells, marks, ways and tally, which Python reads and writes too.
- * The caller calls `run` only while nothing is ready, held, stopping or waiting (`Worker.is_calm`).
+ * So a cycle is C's up to some message and Python's from there, never mixed, and the side that finishes it keeps its
+ * order. Between two calls of `run` only caches of constants are kept; the state is that of cells, marks, ways and
+ * tally, which Python reads and writes too. The caller calls `run` only while nothing is ready, held, stopping or
+ * waiting (`Worker.is_calm`).
  *
- * In a slot with a journal, what journaled.h writes down is in the log before the heads move.
+ * In a slot with a journal, the records of journaled.h are in the log before the heads move.
  *
  * Crash points are those of the cycle: the control page's word N is set before each message and zeroed after each frame.
  */
@@ -28,7 +27,7 @@
 
 /* --- a cycle ------------------------------------------------------------------------------------------------------ */
 
-/* Brings the words up to date, as `Scheduler.show`: nothing is parked or held. */
+/* Updates the words of the control page, as `Scheduler.show`: nothing is parked or held. */
 static void show_tally(Cycle *self)
 {
     self->words[WORD_CYCLES]++;
@@ -39,7 +38,8 @@ static void show_tally(Cycle *self)
     self->words[WORD_UNSENT] = 0;
 }
 
-/* What Python has to go on with: the frame that was begun, if any, and the outputs so far. NULL with an exception. */
+/* What Python continues with: the rest of the frame that was begun, if any, and the outputs so far. NULL with an
+ * exception. */
 static PyObject *to_python(Cycle *self, struct lane_frame *frame)
 {
     PyObject *rest = self->api->rest(self->link, frame);
@@ -55,7 +55,7 @@ static PyObject *to_python(Cycle *self, struct lane_frame *frame)
     return frames;
 }
 
-/* What happened is in the log, if there is one. 0, or -1 with an exception. */
+/* Commits what happened to the log, if there is one. 0, or -1 with an exception. */
 static int commit_log(Cycle *self)
 {
     if (self->ledger.commit == NULL)
@@ -65,7 +65,7 @@ static int commit_log(Cycle *self)
     return wanted < 0 ? -1 : 0;
 }
 
-/* What left is published, which may fill an engine with what it keeps: acknowledgements ring no bell. 0, or -1. */
+/* Notifies the ledger that the outputs are published, which may fill an engine's unacknowledged outputs. 0, or -1. */
 static int say_flushed(Cycle *self)
 {
     if (self->ledger.commit == NULL)
@@ -75,7 +75,8 @@ static int say_flushed(Cycle *self)
     return wanted < 0 ? -1 : 0;
 }
 
-/* One cycle: the messages taken, or -1 with an exception. `*left`: Python finishes it, with these frames. */
+/* One cycle: the number of messages taken, or -1 with an exception. If `*left` is set, Python finishes it, with these
+ * frames. */
 static int cycle(Cycle *self, PyObject **left)
 {
     struct lane_frame frame;
@@ -122,7 +123,7 @@ static int cycle(Cycle *self, PyObject **left)
     return taken;
 }
 
-/* Between two cycles without mail: sleep. 1: there may be mail; 0: back to Python; -1 with an exception. */
+/* Sleeps between two cycles without mail. 1: there may be mail; 0: return to Python; -1 with an exception. */
 static int rest(Cycle *self)
 {
     int64_t at_ns = earliest(self), timeout_ns = -1;
@@ -228,7 +229,7 @@ static void cycle_dealloc(Cycle *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-/* Holds what the scheduler made once and never replaces. 0, or -1 with an exception. */
+/* Takes references to what the scheduler makes once and never replaces. 0, or -1 with an exception. */
 static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *words)
 {
     PyObject *outbox = PyObject_GetAttrString(scheduler, "outbox");

@@ -1,4 +1,4 @@
-"""The common case of a worker's cycle, in C; what it does and leaves to Python stands in `_cycle.c`."""
+"""The common case of a worker's cycle, in C; `_cycle.c` describes what it does, and what it leaves to Python."""
 
 from typing import Any, final
 
@@ -22,9 +22,9 @@ class Cycle:
         self, link: Any, scheduler: Scheduler, words: Words, offset_ns: int | None, ledger: Ledger | None = None
     ) -> None: ...
     def run(self, poll_ns: int, rests: bool, /) -> list[Frame] | None:
-        """Run cycles while they are of the common kind, asleep between them. Only while `Worker.is_calm`.
+        """Run cycles while they are of the common kind, sleeping between them. Only while `Worker.is_calm`.
 
-        `rests` False: come back instead of sleeping, also where `Ledger.commit` wants it.
-        None: nothing is left to do, but a descriptor is ready, a deadline came, or `poll_ns` of work have passed. A
-        list: `Worker.turn` finishes the cycle with these frames. Raises `Broken` as `Link.drain`, before a cycle.
+        With `rests` False, return instead of sleeping; also if `Ledger.commit` demands that. Returns None once a
+        descriptor is ready, a deadline came, or `poll_ns` of work have passed; a list of frames if `Worker.turn` has to
+        finish the cycle with them. Raises `Broken` as `Link.drain`, before a cycle.
         """

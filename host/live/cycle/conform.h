@@ -1,10 +1,11 @@
-/* Conformity of plain values, in C: `engines.model.conform` for what nearly every transition makes.
+/* Conformity of plain values, in C: `engines.model.conform` for the values that nearly every transition makes.
  *
- * `conform_in_c` says 1 only where `conform` returns the very value; everything else it leaves to `conform`, which knows
- * the path to a culprit and what to bend. The plain case pays a comparison of pointers for what stayed, and one of types
- * for what is new. A field that C does not know (a `Map`, an enumeration, bounds) is looked at by its own conformer.
+ * `conform_in_c` returns 1 only where `conform` returns the very value; everything else it leaves to `conform`, which
+ * reports the path to an error and converts values. The plain case costs a comparison of pointers for an unchanged
+ * value, and one of types for a new one. A field that C does not know (a `Map`, an enumeration, bounds) is checked by
+ * its own conformer.
  *
- * Forms are made from `engines.model.outline`, once for each type, and live as long as the process: so do families.
+ * Forms are made from `engines.model.outline`, once for each type, and live as long as the process, like families.
  */
 #ifndef ENGINEHOST_CONFORM_H
 #define ENGINEHOST_CONFORM_H
@@ -22,9 +23,9 @@
 #define CLASS_NONE 32u
 
 #define CONFORM_DEPTH_MAX 100   /* engines.model.conform_leaves.DEPTH_MAX */
-#define CONFORM_VALUES_MAX 4096 /* looked at here; more are Python's, which counts their bytes too */
+#define CONFORM_VALUES_MAX 4096 /* checked here; more are Python's, which counts their bytes too */
 #define CONFORM_BYTES_MAX 65536
-#define CONFORM_AHEAD 64 /* items of the old tuple that were left out, one after the other */
+#define CONFORM_AHEAD 64 /* items of the old tuple that may be missing in a row */
 
 struct shape;
 
@@ -40,7 +41,7 @@ struct field {
     struct form form;
 };
 
-/* A struct's fields; filled in when the first value of the type is looked at, since types may recur. */
+/* A struct's fields; filled in when the first value of the type is checked, since types may recur. */
 struct shape {
     PyTypeObject *type;
     PyObject *struct_form; /* strong */
@@ -48,7 +49,7 @@ struct shape {
     struct field *fields;
 };
 
-/* A walk along a value. */
+/* The progress of a walk through a value. */
 struct walk {
     unsigned depth, left;
 };
@@ -159,7 +160,7 @@ static int form_of(struct form *form, PyObject *type)
 
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk);
 
-/* Two digits of Python's 30 bits, or one where that is what a compact number is, need no look at their value. */
+/* Whether a number surely fits 64 bits: it has at most two of Python's 30-bit digits, or is compact. */
 static inline int is_short(PyObject *number)
 {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -192,7 +193,7 @@ static int is_utf8(PyObject *text)
     return 0;
 }
 
-/* A value of a plain class that the form has. */
+/* Whether a value is of a plain class that the form has. */
 static inline int conform_plain(const struct form *form, PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
@@ -209,7 +210,7 @@ static inline int conform_plain(const struct form *form, PyObject *value)
            ((form->classes & CLASS_BOOL) && PyBool_Check(value));
 }
 
-/* A field by its own conformer: whether it returns the very value. */
+/* Checks a field by its own conformer: whether it returns the very value. */
 static int conform_by_python(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
 {
     PyObject *depth = PyLong_FromUnsignedLong(walk->depth);
@@ -221,7 +222,7 @@ static int conform_by_python(const struct form *form, PyObject *value, PyObject 
     int is_same = fit == value;
     Py_XDECREF(fit);
     if (fit == NULL)
-        PyErr_Clear(); /* it comes again, with the whole path */
+        PyErr_Clear(); /* it is raised again, with the whole path */
     return is_same;
 }
 
@@ -248,7 +249,8 @@ static int conform_fields(struct shape *shape, PyObject *value, PyObject *before
     return 1;
 }
 
-/* Items that the old tuple has in the same order, with gaps, are known: appending and dropping look at what is new. */
+/* Items that the old tuple has in the same order, with gaps, are known: after appending and dropping only new ones are
+ * checked. */
 static int conform_items(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(value), at = 0;
@@ -275,7 +277,7 @@ static int conform_items(const struct form *form, PyObject *value, PyObject *bef
     return 1;
 }
 
-/* Whether `value` is sure to conform as it is, where `before` (NULL: nothing) stood. Never an exception. */
+/* Whether `value` surely conforms as it is, in place of `before` (NULL: nothing). Never an exception. */
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
 {
     PyTypeObject *type = Py_TYPE(value);
@@ -288,7 +290,8 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
     return conform_plain(form, value) || conform_by_python(form, value, before, walk);
 }
 
-/* `conform`: the value, maybe another, as a reference of its own. NULL with an exception, whose text says what is wrong. */
+/* `conform`: the value, maybe a converted one, as a new reference. NULL with an exception whose text explains the
+ * error. */
 static PyObject *conform(const struct form *form, PyObject *value, PyObject *before)
 {
     struct walk walk = {0, CONFORM_VALUES_MAX};

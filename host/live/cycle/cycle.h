@@ -1,4 +1,4 @@
-/* A cycle in C: what it holds between two calls, its clock, and what it knows of engines.
+/* A cycle in C: its state between two calls, its clock, and its caches of engines.
  */
 #ifndef ENGINEHOST_CYCLE_H
 #define ENGINEHOST_CYCLE_H
@@ -17,7 +17,7 @@
 #define STRIDE_MIN 1u
 #define STRIDE_MAX 32u
 #define KNOWN_CELLS 64u /* bits of `touched` */
-#define REST_FRAMES 64u /* frames of an engine that go to Python after one that had to */
+#define REST_FRAMES 64u /* frames of an engine that go to Python after one that needed Python */
 #define NS_PER_S 1000000000ll
 #define NEVER INT64_MAX
 
@@ -28,7 +28,7 @@ enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PAR
 static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode, *str_conclude_raised;
 static PyObject *forms; /* type of values -> capsule of its form; set of types of messages -> {type: capsule} */
 
-/* What never changes about an engine, how it did, and what is not yet written into its counters. */
+/* Constants of an engine, its pace, and counts that are not yet in its counters. */
 struct known {
     PyObject *cell, *plans, *emits, *params, *kept, *code; /* strong; kept NULL: volatile */
     const struct form *state_form;
@@ -46,7 +46,7 @@ typedef struct {
     PyObject_HEAD
     const struct lane_api *api;
     PyObject *link, *turns, *cells, *stops, *tally, *deadlines, *encode;
-    PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, which is the same without a call */
+    PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, the same time without a call */
     Py_buffer words_view;
     volatile uint64_t *words;
     int64_t offset_ns, cycle_ns, now_ns, busy_ns;
@@ -58,7 +58,7 @@ typedef struct {
     size_t pending_count, pending_room;
     unsigned long long taken, sent; /* of this cycle, not yet in the tally */
     size_t unsent;                  /* of `pending`, those of volatile engines */
-    int is_wanted;                  /* by Python, before a sleep */
+    int is_wanted;                  /* Python must run before a sleep */
     struct ledger ledger;
     uint64_t touched;               /* which of `known` have counters to write */
     struct known known[KNOWN_CELLS];
@@ -102,7 +102,7 @@ static void known_clear(struct known *known)
     Py_CLEAR(known->code);
 }
 
-/* Whether and how the engine is journaled. 0, or -1: there is no ledger for it, or an exception. */
+/* Finds the recorder of a journaled engine. 0, or -1 if there is no ledger for it, or with an exception. */
 static int know_kept(Cycle *self, struct known *known, PyObject *cell)
 {
     PyObject *kept = get(cell, Cell_recorder);
@@ -125,7 +125,7 @@ static int known_settle(struct known *known)
     return add_number(known->cell, Cell_sent, sent);
 }
 
-/* Writes all counters: when the outputs have left, since somebody may wait for these, or before Python goes on. */
+/* Writes all counters: after the outputs have left, since a receiver may wait for these, or before Python continues. */
 static int settle(Cycle *self)
 {
     for (; self->touched; self->touched &= self->touched - 1)
@@ -138,7 +138,7 @@ static int settle(Cycle *self)
     return add_number(self->tally, Tally_sent, sent);
 }
 
-/* The form of a type, in a capsule: what `forms` has for it. Borrowed; NULL with an exception. */
+/* The form of a type, in a capsule, from `forms`. Borrowed; NULL with an exception. */
 static PyObject *form_for(PyObject *type)
 {
     PyObject *known = PyDict_GetItemWithError(forms, type);
@@ -162,7 +162,7 @@ static const struct form *state_form(PyObject *family)
     return form == NULL ? NULL : PyCapsule_GetPointer(form, NULL);
 }
 
-/* The forms of what a family emits, by type: a new reference to what `forms` has for the set of them. */
+/* The forms of the messages that a family emits, by type, from `forms`. A new reference; NULL with an exception. */
 static PyObject *emitted_forms(PyObject *family)
 {
     PyObject *kinds = PyObject_GetAttrString(family, "emits_types"), *kind, *key = NULL;
@@ -183,7 +183,7 @@ static PyObject *emitted_forms(PyObject *family)
     return found;
 }
 
-/* What is known of a cell. NULL with an exception. */
+/* The cached entry of a cell. NULL with an exception. */
 static struct known *know(Cycle *self, PyObject *cell)
 {
     struct known *known = &self->known[((uintptr_t)cell >> 5) % KNOWN_CELLS];

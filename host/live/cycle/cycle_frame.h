@@ -1,6 +1,7 @@
 /* A frame in a cycle in C: whether it is of the common kind, and its messages, one transition each.
  *
- * Up to some message a frame is handled here, from there by Python; nothing of the first that is Python's has happened.
+ * A frame is handled here up to some message, and by Python from there; of the first message for Python nothing has
+ * happened.
  */
 #ifndef ENGINEHOST_CYCLE_FRAME_H
 #define ENGINEHOST_CYCLE_FRAME_H
@@ -10,7 +11,7 @@
 
 /* --- streams ------------------------------------------------------------------------------------------------------ */
 
-/* Whether an engine may be given a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
+/* Whether an engine may get a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
 static int is_free(PyObject *cell)
 {
     return get(cell, Cell_is_ended) == Py_False && get(cell, Cell_is_queued) == Py_False &&
@@ -18,7 +19,7 @@ static int is_free(PyObject *cell)
            PyDict_GET_SIZE(get(cell, Cell_held)) == 0;
 }
 
-/* The mark of a stream that goes on exactly where it was left, or NULL. Borrowed. */
+/* The mark of a stream that continues exactly where it stopped, or NULL. Borrowed. */
 static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
 {
     PyObject *mark = of_pair(get(cell, Cell_marks), frame->sender, mailbox);
@@ -27,7 +28,7 @@ static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_fr
     return mark;
 }
 
-/* Says what stream comes next, as `Turns.show_stream`. 0, or -1 with an exception. */
+/* Shows the stream that comes next on the control page, as `Turns.show_stream`. 0, or -1 with an exception. */
 static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
 {
     if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&
@@ -107,7 +108,7 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
     return show_stream(self, cell, run->mailbox, frame) < 0 ? FAILED : DONE;
 }
 
-/* The change becomes the engine's environment and pending outputs. DONE or FAILED. */
+/* Applies the change to the engine's environment and the pending outputs. DONE or FAILED. */
 static int run_commit(Cycle *self, struct run *run, struct change *change, struct numbered *numbered)
 {
     if (pending_reserve(self, change->count) < 0)
@@ -128,7 +129,7 @@ static int run_commit(Cycle *self, struct run *run, struct change *change, struc
                 return FAILED;
         }
     } else if (change->state != NULL) {
-        /* held by the run, the cell, and the trigger that nobody kept */
+        /* held by the run, the cell, and a trigger without other references */
         Py_ssize_t held = Py_REFCNT(self->trigger) == 1 ? 3 : 0;
         run->env = with_state(run->env, change->state, held);
         if (run->env == NULL)
@@ -144,7 +145,7 @@ static int run_commit(Cycle *self, struct run *run, struct change *change, struc
     return DONE;
 }
 
-/* The exception that is set, as an object with its traceback. */
+/* Takes the exception that is set, as an object with its traceback. */
 static PyObject *take_error(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -161,7 +162,7 @@ static PyObject *take_error(void)
 #endif
 }
 
-/* Keeps what a rule raised, for `run_conclude`; takes over the message. */
+/* Keeps a rule's exception, for `run_conclude`; takes over the message. */
 static void run_raised(Cycle *self, struct run *run, PyObject *message, unsigned at)
 {
     run->message = message;
@@ -172,7 +173,7 @@ static void run_raised(Cycle *self, struct run *run, PyObject *message, unsigned
     }
 }
 
-/* What it means for the engine that a rule raised, once its turn is written. 0, or -1 with an exception. */
+/* Concludes for the engine that its rule raised, once its turn is recorded. 0, or -1 with an exception. */
 static int run_conclude(Cycle *self, struct run *run, uint64_t n)
 {
     self->words[WORD_N] = n;
@@ -215,7 +216,7 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, u
     return verdict;
 }
 
-/* A look at the clock after a stride, or after each message while a timer is pending. DONE: go on. */
+/* Reads the clock after a stride, or after each message while a timer is pending. DONE: continue. */
 static int run_look(Cycle *self, struct run *run)
 {
     int64_t began_ns = self->now_ns;
@@ -229,7 +230,7 @@ static int run_look(Cycle *self, struct run *run)
     return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= RUN_NS_MAX ? HAND_OVER : DONE;
 }
 
-/* Writes down that `taken` messages of the frame are handled. */
+/* Records that `taken` messages of the frame are handled. */
 static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame, uint32_t taken)
 {
     self->words[WORD_N] = 0;
@@ -244,8 +245,8 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
                         taken);
 }
 
-/* All messages of a frame. DONE; HAND_OVER: what is left in it is Python's; RAISED: nothing is left in it, and Python goes
- * on with the cycle, since it has something to tell; FAILED. */
+/* Handles all messages of a frame. DONE; HAND_OVER: the rest of it is Python's; RAISED: nothing is left in it, and
+ * Python continues the cycle, since it has an error to report; FAILED. */
 static int run_frame(Cycle *self, struct lane_frame *frame)
 {
     struct run run = {0};
@@ -263,7 +264,7 @@ static int run_frame(Cycle *self, struct lane_frame *frame)
                 stride = 0;
             }
         if (verdict == HAND_OVER && run.earliest_ns == NEVER && frame->count == count)
-            run.known->resting = REST_FRAMES; /* its first message already: they may all be like that */
+            run.known->resting = REST_FRAMES; /* its very first message: the others may be like that */
         uint64_t n = self->words[WORD_N];
         if (run_end(self, &run, frame, count - frame->count) < 0 ||
             (verdict == RAISED && run_conclude(self, &run, n) < 0))

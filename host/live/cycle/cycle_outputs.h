@@ -1,7 +1,8 @@
-/* The outputs of a cycle in C: kept in order while transitions run, then sent, or handed to Python from one on.
+/* The outputs of a cycle in C: kept in order while transitions run, then sent; from the first uncommon one on,
+ * Python's.
  *
- * What is kept is what `Turns.outputs` would hold. An output is Python's if its stream is new, its target is a neighbour or
- * has said stop, or there is no room; then so are all that follow, since order is a promise.
+ * They are the entries that `Turns.outputs` would hold. An output is Python's if its stream is new, its target is a
+ * neighbour or has sent stop, or there is no room; then so are all that follow, since order is a promise.
  */
 #ifndef ENGINEHOST_CYCLE_OUTPUTS_H
 #define ENGINEHOST_CYCLE_OUTPUTS_H
@@ -32,7 +33,7 @@ static void pending_drop(struct pending *pending)
     numbered_clear(&pending->numbered);
 }
 
-/* An output as Python keeps it until it leaves: of a journaled engine it has its number. NULL with an exception. */
+/* An output in the form that Python keeps; that of a journaled engine has its number. NULL with an exception. */
 static PyObject *pending_message(const struct pending *pending)
 {
     const struct numbered *numbered = &pending->numbered;
@@ -66,7 +67,7 @@ static int pending_spill(Cycle *self, size_t first)
     return failed;
 }
 
-/* What a dictionary has under (name, mailbox): borrowed, or NULL, maybe with an exception. */
+/* The value of a dictionary under (name, mailbox): borrowed, or NULL, maybe with an exception. */
 static PyObject *of_pair(PyObject *dictionary, PyObject *name, PyObject *mailbox)
 {
     PyObject *key = PyTuple_Pack(2, name, mailbox);
@@ -75,7 +76,7 @@ static PyObject *of_pair(PyObject *dictionary, PyObject *name, PyObject *mailbox
     return found;
 }
 
-/* The outlet of a stream to another slot that may be sent to now; NULL when that is Python's to say. Borrowed. */
+/* The outlet of a stream to another slot, if it may be used now; NULL if Python has to decide. Borrowed. */
 static PyObject *ready_outlet(Cycle *self, const struct pending *at)
 {
     PyObject *cell = at->cell, *target = at->output.target;
@@ -90,7 +91,7 @@ static PyObject *ready_outlet(Cycle *self, const struct pending *at)
     return at->numbered.kept == NULL || self->api->next_n(outlet) == at->numbered.n ? outlet : NULL;
 }
 
-/* Whether the output after this one is of another stream. */
+/* Whether this output is the last of its stream in a row. */
 static int ends_stream(const Cycle *self, size_t i)
 {
     const struct pending *at = &self->pending[i], *next = at + 1;
@@ -98,7 +99,7 @@ static int ends_stream(const Cycle *self, size_t i)
            next->output.mailbox != at->output.mailbox;
 }
 
-/* Says that the outputs of a journaled stream left, up to this one. 0, or -1 with an exception. */
+/* Reports to the ledger that the outputs of a journaled stream left, up to this one. 0, or -1 with an exception. */
 static int say_left(Cycle *self, const struct pending *at)
 {
     if (at->numbered.kept == NULL)
@@ -113,7 +114,7 @@ static int say_left(Cycle *self, const struct pending *at)
     return said == NULL ? -1 : 0;
 }
 
-/* Sends one output. DONE, HAND_OVER when Python must, or FAILED. */
+/* Sends one output. DONE, HAND_OVER if Python must send it, or FAILED. */
 static int send_one(Cycle *self, const struct pending *at)
 {
     PyObject *outlet = ready_outlet(self, at);
@@ -128,7 +129,7 @@ static int send_one(Cycle *self, const struct pending *at)
     return sent == 1 ? DONE : hand_over();
 }
 
-/* Lets the outputs leave, as `Outbox.release`. DONE, HAND_OVER when some are Python's now, or FAILED. */
+/* Sends the pending outputs, as `Outbox.release`. DONE, HAND_OVER if some are Python's now, or FAILED. */
 static int send_pending(Cycle *self)
 {
     size_t i = 0;

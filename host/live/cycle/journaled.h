@@ -1,12 +1,12 @@
-/* What the cycle in C writes down of journaled engines. What is written and why stands in host/node/journaled/keeping.py,
- * when in host/node/cycle.py; this is the part of it that every message pays.
+/* What the cycle in C records of journaled engines. host/node/journaled/keeping.py describes the records and their
+ * reasons, host/node/cycle.py their time; this file is the part that every message pays for.
  *
- * Of a frame whose messages were handled here: the frame, then one TURN a message, as two records, once the frame is
- * over. If Python goes on in the middle of a frame, the frame that is written has the messages handled here and no more:
- * Python writes what is left of it. Both lie in the batch under construction, so a kill before `commit` leaves nothing.
+ * For a frame whose messages were handled here: the frame, then one TURN a message, as two records, at the end of the
+ * frame. If Python takes over in the middle of a frame, the recorded frame has only the messages handled here: Python
+ * records the rest. Both lie in the batch under construction, so a kill before `commit` leaves nothing.
  *
- * Outputs are numbered and kept at the commit of their transition; only streams that have a number are common. A
- * transition that is handed over has numbered nothing.
+ * Outputs are numbered and kept at the commit of their transition; only streams that have a number already are common.
+ * A transition that is handed over has numbered nothing.
  */
 #ifndef ENGINEHOST_JOURNALED_H
 #define ENGINEHOST_JOURNALED_H
@@ -25,13 +25,13 @@
 
 static PyObject *Numbered, *str_keep;
 
-/* `host.node.journaled.ledger.Ledger`; `commit` NULL: the slot has no journal. Strong references. */
+/* `host.node.journaled.ledger.Ledger`; `commit` is NULL if the slot has no journal. Strong references. */
 struct ledger {
     PyObject *frame, *run, *commit, *left, *flushed;
     uint8_t entries[LANE_FRAME_MESSAGES_MAX * TURN_BYTES];
 };
 
-/* An output that has a number: strong references; `kept` NULL: its engine is volatile. */
+/* An output that has a number: strong references; `kept` is NULL if its engine is volatile. */
 struct numbered {
     PyObject *kept, *way, *payload;
     uint64_t n;
@@ -46,7 +46,7 @@ static void ledger_clear(struct ledger *ledger)
     Py_CLEAR(ledger->flushed);
 }
 
-/* What only slots with a journal need. 0, or -1 with an exception. */
+/* Binds what only slots with a journal need. 0, or -1 with an exception. */
 static int ledger_bind(void)
 {
     if (Numbered != NULL)
@@ -105,8 +105,8 @@ static int output_sum(PyObject *target, PyObject *mailbox, PyObject *payload, ui
     return 0;
 }
 
-/* Encodes a change's outputs and sums them up, as `Digest.outputs`. DONE; HAND_OVER when one begins a stream, or cannot
- * be encoded; FAILED. Nothing is numbered yet. */
+/* Encodes a change's outputs and computes their checksum, as `Digest.outputs`. DONE; HAND_OVER if one begins a stream,
+ * or cannot be encoded; FAILED. Nothing is numbered yet. */
 static int ledger_prepare(PyObject *kept, PyObject *encode, const struct change *change, PyObject *zero,
                           struct numbered *numbered, uint32_t *total)
 {
@@ -148,7 +148,7 @@ static int ledger_number(PyObject *kept, struct numbered *numbered, unsigned cou
     return 0;
 }
 
-/* The TURN of the `at`-th message of a frame. */
+/* Prepares the TURN of the `at`-th message of a frame. */
 static void ledger_turn(struct ledger *ledger, unsigned at, int64_t now_ns, uint32_t outputs, uint32_t result)
 {
     uint32_t words[4] = {0, 0, outputs, result};
@@ -156,7 +156,7 @@ static void ledger_turn(struct ledger *ledger, unsigned at, int64_t now_ns, uint
     memcpy(ledger->entries + at * TURN_BYTES, words, sizeof words);
 }
 
-/* Writes a frame whose first `taken` messages were handled, and their turns. 0, or -1 with an exception. */
+/* Records a frame whose first `taken` messages were handled, and their turns. 0, or -1 with an exception. */
 static int ledger_frame(struct ledger *ledger, const struct lane_api *api, PyObject *kept, PyObject *cell,
                         PyObject *code, PyObject *mailbox, const struct lane_frame *frame, uint32_t taken)
 {
@@ -179,7 +179,7 @@ static int ledger_frame(struct ledger *ledger, const struct lane_api *api, PyObj
     return written == NULL ? -1 : add_number(kept, EngineRecorder_turns, taken);
 }
 
-/* Calls one of the ledger's functions. 1 or 0 as it said, or -1 with an exception. */
+/* Calls one of the ledger's functions. Its result as 1 or 0, or -1 with an exception. */
 static int ledger_ask(PyObject *function)
 {
     PyObject *said = PyObject_CallNoArgs(function);

@@ -1,8 +1,8 @@
-/* Where the members of the host's and the model's objects lie, so that C reads and writes them without a look-up.
+/* Offsets of members in the host's and the model's objects, for reading and writing them without a look-up.
  *
  * All of these classes have slots (or are msgspec structs, which have them too), so a member is a pointer at a fixed
- * offset, which its descriptor knows. `bind_slots` asks the descriptors once, at import; a member that is gone or is no
- * slot any more is an ImportError that names it, never a wrong pointer.
+ * offset, which its descriptor has. `bind_slots` reads the descriptors once, at import; a member that is gone or no
+ * longer a slot is an ImportError that names it, never a wrong pointer.
  */
 #ifndef ENGINEHOST_OBJECT_SLOTS_H
 #define ENGINEHOST_OBJECT_SLOTS_H
@@ -36,7 +36,7 @@
     X("engines.model.effects", Sent, message) X("engines.model.outcome", Outgoing, target)                             \
     X("engines.model.outcome", Outgoing, mailbox) X("engines.model.outcome", Outgoing, message)
 
-/* Those of a slot with a journal; bound where there is one, since others do not import these modules. */
+/* Members that only slots with a journal need; bound there only, since other slots do not import these modules. */
 #define KEPT_SLOTS(X)                                                                                                  \
     X("host.node.journaled.keeping", EngineRecorder, numbers)                                                            \
     X("host.node.journaled.keeping", EngineRecorder, turns)                                                            \
@@ -86,7 +86,7 @@ static int bind_kept_slots(void)
 }
 #undef BIND
 
-/* A member: borrowed, NULL when it was never set. */
+/* A member: borrowed, NULL if it was never set. */
 static inline PyObject *get(PyObject *object, Py_ssize_t offset)
 {
     return *(PyObject **)((char *)object + offset);

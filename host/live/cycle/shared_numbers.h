@@ -1,6 +1,6 @@
-/* Numbers that the cycle in C and the one in Python both follow: compared at import, so that they stay one.
+/* Numbers that the cycle in C and the one in Python share, compared at import.
  *
- * One that differs, or is gone, is an ImportError that names it.
+ * A number that differs, or is gone, is an ImportError that names it.
  */
 #ifndef ENGINEHOST_SHARED_NUMBERS_H
 #define ENGINEHOST_SHARED_NUMBERS_H

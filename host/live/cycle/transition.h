@@ -1,12 +1,13 @@
-/* The common case of `engines.model.step.arrive`, in C: a plain plan, effects that are a state, sends, or nothing.
+/* The common case of `engines.model.step.arrive`, in C: a plain plan, with a state, sends, or nothing as effects.
  *
- * `step` stays the definition. What is not exactly the common case is not done here at all: `transit` says HAND_OVER,
- * nothing has happened, and the caller gives the same message to Python, which runs the same pure rules again. A rule, or
- * an effect of it, that raises is the end of its transition here too: `transit` says RAISED, nothing has happened, and the
- * exception is set, for `Turns.conclude_raised`; the rule is not run again. The tests hold both equal for every family.
+ * `step` stays the definition. A transition that is not exactly the common case is not done here at all: `transit`
+ * returns HAND_OVER, nothing has happened, and the caller gives the same message to Python, which runs the same pure
+ * rules again. A rule, or an effect of it, that raises ends its transition here too: `transit` returns RAISED, nothing
+ * has happened, and the exception is set, for `Turns.conclude_raised`; the rule is not run again. Tests compare both
+ * for every family.
  *
- * The objects a rule sees are the model's own. A trigger, and an environment, that nobody else holds once a transition is
- * over is used again for the next one, which no rule can tell from a new one.
+ * The objects a rule sees are the model's own. A trigger or environment without other references after a transition is
+ * reused for the next one; no rule can distinguish it from a new one.
  */
 #ifndef ENGINEHOST_TRANSITION_H
 #define ENGINEHOST_TRANSITION_H
@@ -24,9 +25,10 @@ enum { DONE = 0, HAND_OVER = 1, RAISED = 2, FAILED = -1 };
 static PyTypeObject *Arrived, *Become, *Delivery, *Environment, *Outgoing, *Sent;
 static PyObject *commit, *StoredOverflow;
 
-/* What a transition is given, all borrowed. `kind` is the last message's type, and `plan` its plan, which is plain and of
- * this mailbox; `state_kind` is the last state's type. The family keeps all three. `emits` has the form of each type of
- * message that may be sent, in a capsule; `sent_kind` is the last one's type, and `sent_form` its form. */
+/* The inputs of a transition, all borrowed. `kind` is the last message's type, and `plan` its plan, which is plain and
+ * of this mailbox; `state_kind` is the last state's type. The family keeps all three alive. `emits` has the form of
+ * each type of message that may be sent, in a capsule; `sent_kind` is the type of the last one, and `sent_form` its
+ * form. */
 struct setting {
     PyObject *family, *plans, *emits, *configuration, *params;
     const struct form *state_form;
@@ -40,7 +42,7 @@ struct output {
     PyObject *target, *mailbox, *message; /* strong; mailbox NULL: 0 */
 };
 
-/* What a transition came to: references of its own. `state` or `env` or neither. */
+/* The result of a transition, with references of its own: `state` or `env` or neither. */
 struct change {
     PyObject *state, *env;
     unsigned count;
@@ -65,14 +67,14 @@ static void change_clear(struct change *change)
     }
 }
 
-/* An exception of the host becomes HAND_OVER: Python meets it again. */
+/* An exception of the host becomes HAND_OVER: Python raises it again. */
 static int hand_over(void)
 {
     PyErr_Clear();
     return HAND_OVER;
 }
 
-/* A trigger for this message: the last one, where nobody kept it. NULL with an exception. */
+/* A trigger for this message: the last one, if it has no other reference. NULL with an exception. */
 static PyObject *trigger_for(PyObject *last, const struct setting *at, PyObject *env, PyObject *message)
 {
     if (last == NULL || Py_REFCNT(last) != 1) {
@@ -102,7 +104,7 @@ static int is_addressed_plainly(PyObject *target)
            memchr(PyUnicode_DATA(target), '#', (size_t)PyUnicode_GET_LENGTH(target)) == NULL;
 }
 
-/* The form of a message that may be sent; NULL, maybe with an exception, for one of another type. */
+/* The form of a message that may be sent; NULL, maybe with an exception, for a message of another type. */
 static const struct form *sent_form(struct setting *at, PyTypeObject *kind)
 {
     if (kind == at->sent_kind)
@@ -114,7 +116,7 @@ static const struct form *sent_form(struct setting *at, PyTypeObject *kind)
     return at->sent_form = PyCapsule_GetPointer(found, NULL);
 }
 
-/* One send of an action, which was taken for `cause`. DONE, HAND_OVER, RAISED or FAILED. */
+/* Takes one send of an action, which was caused by `cause`. DONE, HAND_OVER, RAISED or FAILED. */
 static int take_sent(struct change *change, struct setting *at, PyObject *cause, PyObject *effect)
 {
     PyObject *target = get(effect, Sent_target), *message = get(effect, Sent_message);
@@ -151,7 +153,7 @@ static int is_state(struct setting *at, PyTypeObject *kind)
     return found;
 }
 
-/* One effect of a list that is a state or a send. DONE, HAND_OVER, RAISED or FAILED. */
+/* Takes one effect of a list, a state or a send. DONE, HAND_OVER, RAISED or FAILED. */
 static int take_effect(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject *effect)
 {
     if (Py_IS_TYPE(effect, Sent))
@@ -164,7 +166,7 @@ static int take_effect(struct change *change, struct setting *at, PyObject *env,
     return take_state(change, at, env, state);
 }
 
-/* All other effects: the model's `commit` does them. Outputs that are not messages are Python's. */
+/* Has the model's `commit` apply all other effects. Outputs that are not messages are Python's. */
 static int take_by_commit(struct change *change, struct setting *at, PyObject *env, PyObject *message,
                           PyObject *effects)
 {
@@ -217,7 +219,7 @@ static int take_effects(struct change *change, struct setting *at, PyObject *env
     return take_by_commit(change, at, env, message, effects);
 }
 
-/* The first rule that holds, and its effects. */
+/* Runs the first rule whose guard matches, and takes its effects. */
 static int run_rules(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject *trigger)
 {
     PyObject *candidates = get(at->plan, Plan_candidates);
@@ -242,10 +244,10 @@ static int run_rules(struct change *change, struct setting *at, PyObject *env, P
         Py_DECREF(effects);
         return verdict;
     }
-    return HAND_OVER; /* nobody takes it: it is stored */
+    return HAND_OVER; /* no rule takes it: it is stored */
 }
 
-/* The plan of this type of message, when it is plain and of this mailbox. DONE or HAND_OVER. */
+/* Finds the plan of this type of message, if it is plain and of this mailbox. DONE or HAND_OVER. */
 static int find_plan(struct setting *at, PyTypeObject *kind)
 {
     PyObject *plan = PyDict_GetItemWithError(at->plans, (PyObject *)kind);
@@ -258,7 +260,7 @@ static int find_plan(struct setting *at, PyTypeObject *kind)
     return DONE;
 }
 
-/* One transition. `*trigger` is the last one's, kept for the next. The change is the caller's when DONE. */
+/* One transition. `*trigger` is that of the last one, and is kept for the next. If DONE, the change is the caller's. */
 static int transit(struct change *change, struct setting *at, PyObject *env, PyObject *message, PyObject **trigger)
 {
     int verdict = Py_TYPE(message) == at->kind ? DONE : find_plan(at, Py_TYPE(message));
@@ -270,8 +272,8 @@ static int transit(struct change *change, struct setting *at, PyObject *env, PyO
     return run_rules(change, at, env, message, *trigger);
 }
 
-/* The environment with the change's state. `env` is a reference of the caller's, `held` how many there are in all if
- * nobody but the caller knows it. NULL with an exception; takes over `env`. */
+/* The environment with the change's state. `env` is a reference of the caller's, `held` the count of all references if
+ * only the caller has any. NULL with an exception; takes over `env`. */
 static PyObject *with_state(PyObject *env, PyObject *state, Py_ssize_t held)
 {
     if (Py_REFCNT(env) == held) {

@@ -1,7 +1,7 @@
-/* A window on bytes that lie elsewhere: an object to decode from, without a copy, used again for the next bytes.
+/* A window on bytes that lie elsewhere: an object to decode from without a copy, reused for the next bytes.
  *
- * Codecs copy what they make out of a buffer. One that kept the buffer instead would keep the window too, which its
- * reference count shows once the decoding is over: then the bytes are decoded again from an object of their own.
+ * Codecs copy values out of a buffer. A codec that kept the buffer instead would hold a reference to the window, which
+ * shows after the decoding: then the bytes are decoded again, from an object of their own.
  */
 #ifndef ENGINEHOST_WINDOW_H
 #define ENGINEHOST_WINDOW_H
@@ -29,7 +29,7 @@ static PyTypeObject WindowType = {
     .tp_doc = "Bytes that lie elsewhere, for as long as a decoder reads them.",
 };
 
-/* What `decode` makes of these bytes. `*window` is kept for the next time. NULL with an exception. */
+/* The value that `decode` returns for these bytes. `*window` is kept for the next call. NULL with an exception. */
 static PyObject *decode_at(PyObject *decode, const void *bytes, Py_ssize_t size, Window **window)
 {
     if (*window == NULL && (*window = PyObject_New(Window, &WindowType)) == NULL)

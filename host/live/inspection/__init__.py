@@ -1,1 +1,1 @@
-"""Families looked at in a throw-away child: the supervisor and the command line never import one."""
+"""Inspects families in a child process: the supervisor and the command line never import one."""

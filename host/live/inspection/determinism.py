@@ -1,10 +1,9 @@
-"""The other process of the determinism check: cases go in, are run under another hash seed, records come out.
+"""The second process of the determinism check: it takes cases, runs them under another hash seed, and returns records.
 
-What a case and a record are, and how two records compare, is `engines.model.check.determinism`, which is pure. Here is
-the process: a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way over
-its standard streams, as MessagePack; nothing that could run code is decoded. What a family prints goes to standard
-error, so it cannot get between. The child has a session of its own, and whatever it started ends with it at the
-deadline.
+Cases, records and their comparison are in `engines.model.check.determinism`, which is pure. This file has the process:
+a fresh interpreter, because a hash seed is chosen at its start and forks keep it. One packet each way goes over its
+standard streams, as MessagePack; nothing that could run code is decoded. The output of a family goes to standard error,
+apart from the packet. The child has a session of its own; at the deadline it is killed with every process it started.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ DEADLINE_NS: Final = 60_000_000_000
 """For the interpreter, the imports of all families, and every case twice."""
 
 SEED_MAX: Final = 2**32 - 1
-"""The largest that PYTHONHASHSEED takes."""
+"""The largest value of PYTHONHASHSEED."""
 
 WORDS_SHOWN: Final = 2_000
-"""Characters of what a child that died had to say, the last ones."""
+"""Characters shown of a dead child's last output."""
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -38,14 +37,14 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeterminismResult(msgspec.Struct, frozen=True, array_like=True):
-    """From the child: a record a case in their order, or why there are none."""
+    """From the child: a record for each case, in order, or why there are none."""
 
     records: tuple[bytes, ...]
     error: str = ""
 
 
 class ElsewhereError(RuntimeError):
-    """The cases were not run: a family does not load there, a case is none, the child died or was too slow."""
+    """The cases were not run: a family does not load there, a case is invalid, the child died or was too slow."""
 
 
 def run_elsewhere(
@@ -87,9 +86,9 @@ def _records(answer: bytes, words: bytes, code: int) -> list[bytes]:
 
 
 def _end_session(child: subprocess.Popen[bytes]) -> None:
-    """End a child that has not ended, and what it started, which would otherwise hold its streams open.
+    """Kill a child that has not ended, and the processes it started, which would otherwise hold its streams open.
 
-    One that was waited for has given its number back, so nothing is sent to it.
+    A child that was reaped has given up its pid, so it gets no signal.
     """
     if child.returncode is None:
         os.killpg(child.pid, signal.SIGKILL)

@@ -1,13 +1,13 @@
-"""What the families of a node are, found out without importing one here.
+"""Inspects the families of a node without importing them in this process.
 
-The command line and the supervisor never import a family: its module may print, hang, start threads, or leave itself
-behind where a reload should find new code. A child is forked, imports, reports and is killed; it owns nothing but the
-write end of a pipe. It has a session of its own, so that whatever a module started dies with it.
+The command line and the supervisor never import a family: its module may print, hang, start threads, or stay loaded
+where a reload should find new code. A child is forked, imports, reports and is killed; it owns only the write end of a
+pipe. It has a session of its own: any program that a module started is killed with it.
 
 The caller is single-threaded, or forks through the zygote instead: there `inspect_child.main` runs in a child, `frame`
-makes the bytes of an inquiry, and a `Collector` reads the answers. Crash points: the child dies or hangs in an import:
-the family it had begun gets the blame; after a death a fresh child looks at the others, after a time-out those behind
-it are reported as not looked at. The parent dies: the child's own alarm ends it, soon after the deadline.
+encodes an inquiry, and a `Collector` reads the answers. Crash points: the child dies or hangs in an import: the family
+it had begun gets the blame; after a death a fresh child inspects the others, after a time-out the later ones are
+reported as not looked at. The parent dies: the child's own alarm ends it, soon after the deadline.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ __all__ = [
 ]  # fmt: skip
 
 DEADLINE_NS: Final = 20_000_000_000
-"""For all imports of a node together; slow libraries take seconds, a module that hangs takes for ever."""
+"""For all imports of a node together; slow libraries take seconds, a hanging module never returns."""
 
 DIED: Final = "ended the process that imported it"
 
 ALARM_AFTER_NS: Final = 1_000_000_000
-"""How much later than the parent's deadline the child ends itself."""
+"""The child's own alarm rings this long after the parent's deadline."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -66,12 +66,12 @@ class Inspection(msgspec.Struct, frozen=True):
 def inspect_families(
     refs: Iterable[str], roots: tuple[str, ...] = (), *, deadline_ns: int = DEADLINE_NS
 ) -> dict[str, FamilyReport]:
-    """A report for each family. Blocks until all were imported, at most `deadline_ns`; raises for nothing they do."""
+    """A report for each family. Blocks until all are imported, at most `deadline_ns`; never raises for their errors."""
     return _ask(Inquiry(tuple(dict.fromkeys(refs)), roots, deadline_ns=deadline_ns + ALARM_AFTER_NS), deadline_ns)[0]
 
 
 def inspect_node(spec: NodeSpec, *, deadline_ns: int = DEADLINE_NS) -> Inspection:
-    """The families of a node, and what is wrong with what its engines are given. Blocks as `inspect_families`."""
+    """The families of a node, and the findings about its engines' arguments. Blocks as `inspect_families`."""
     families, findings = _ask(inquiry_of(spec, deadline_ns=deadline_ns), deadline_ns)
     devices = frozenset(e.name for e in spec.engines if e.family in families and families[e.family].device)
     return Inspection(families, (*findings, *_find_in_mailboxes(spec, families), *_find_in_slots(spec, devices)))
@@ -80,9 +80,9 @@ def inspect_node(spec: NodeSpec, *, deadline_ns: int = DEADLINE_NS) -> Inspectio
 def validate_node(
     path: str | os.PathLike[str], *, deadline_ns: int = DEADLINE_NS
 ) -> tuple[NodeSpec, dict[str, FamilyReport]]:
-    """The node of a file with everything checked, its families and what it gives them included.
+    """The node of a file with everything checked, including its families and their arguments.
 
-    Raises `ConfigErrors` with all mistakes of the file, also of its families when the file itself has mistakes.
+    Raises `ConfigErrors` with all errors of the file and of its families together.
     """
     from host.config.load import read_node_file
     from host.config.problems import ConfigErrors
@@ -98,7 +98,7 @@ def validate_node(
 
 
 def inquiry_of(spec: NodeSpec, *, deadline_ns: int = DEADLINE_NS) -> Inquiry:
-    """The inquiry about a node: its families, and for each entry of its file what the engines are given."""
+    """The inquiry about a node: its families, and for each entry of its file the engines' arguments."""
     from host.config.names import UNREADABLE_FAMILY, entry_name
 
     entries = {entry_name(e.name): e for e in spec.engines if e.family != UNREADABLE_FAMILY}
@@ -114,7 +114,7 @@ def frame(inquiry: Inquiry) -> bytes:
 
 
 class Collector:
-    """Reads a child's answers as they come. Pure: bytes in, state out."""
+    """Reads a child's answers as they arrive. Pure: bytes in, state out."""
 
     def __init__(self, inquiry: Inquiry) -> None:
         self._inquiry = inquiry
@@ -139,7 +139,7 @@ class Collector:
         return self.done
 
     def give_up(self, why: str) -> None:
-        """The child is dead or out of time: blame the family it had begun, and say of the rest that nobody looked."""
+        """The child is dead or out of time: blame the family it had begun, and report the rest as not looked at."""
         for ref in self._inquiry.families:
             if ref not in self.families:
                 text = why if ref == self._begun else f"not looked at, because `{self._begun}` {why}"
@@ -147,7 +147,7 @@ class Collector:
         self.done = True
 
     def without_begun(self) -> Inquiry | None:
-        """The child died: blame the family it had begun. What a fresh one is to look at, None when nothing is left."""
+        """The child died: blame the family it had begun. Returns the inquiry for a fresh child, None if it is empty."""
         if not self._begun or self._begun in self.families:
             return None
         asked = self._inquiry
@@ -169,7 +169,7 @@ class Collector:
 
 
 def _ask(inquiry: Inquiry, deadline_ns: int) -> tuple[dict[str, FamilyReport], tuple[Finding, ...]]:
-    """Ask children, one after the other, until one lives to the end of what is left."""
+    """Ask one child after another, until one survives all the families left."""
     end_ns = time.monotonic_ns() + deadline_ns
     blamed: dict[str, FamilyReport] = {}
     while True:
@@ -199,7 +199,7 @@ def _ask_child(collector: Collector, inquiry: Inquiry, end_ns: int, deadline_ns:
 
 
 def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
-    """From the fork to the exit; nothing returns into the parent's stack, and no exit handler of its runs."""
+    """From the fork to the exit; never returns into the parent's stack, and runs none of its exit handlers."""
     try:
         os.setsid()
         os.dup2(writing, 3)
@@ -212,7 +212,7 @@ def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
 
 
 def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) -> bool:
-    """Read until everything is reported or the time is up; False when the child died before."""
+    """Read until everything is reported or the time is up; False if the child died before."""
     ready = select.poll()
     ready.register(reading, select.POLLIN)
     while not collector.done:
@@ -229,7 +229,7 @@ def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) 
 
 
 def _end(pid: int) -> None:
-    """Kill the child and all it started, and take its exit."""
+    """Kill the child and all it started, and reap it."""
     for kill in (os.killpg, os.kill):
         try:
             kill(pid, signal.SIGKILL)
@@ -240,7 +240,7 @@ def _end(pid: int) -> None:
 
 
 def _find_in_mailboxes(spec: NodeSpec, families: dict[str, FamilyReport]) -> Iterable[Finding]:
-    """Mailboxes a family does not declare, and mail that may be dropped though the family did not say so."""
+    """Mailboxes a family does not declare, and policies that drop mail although the family did not declare it lossy."""
     from host.config.names import entry_name
 
     for name, engine in {entry_name(e.name): e for e in spec.engines}.items():
@@ -283,7 +283,7 @@ def _locate(file: NodeFile, inspection: Inspection) -> list[ConfigProblem]:
 
 
 def _missing_root(spec: NodeSpec, ref: str) -> str:
-    """What to add where a family's module is in no root, but lies beside the node file."""
+    """What to add if a family's module is in no root, but lies beside the node file."""
     from engines.model.store.load import HOSTS
 
     folder, first = os.path.dirname(spec.path), ref.partition(":")[0].partition(".")[0]

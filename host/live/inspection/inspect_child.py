@@ -1,7 +1,7 @@
-"""The throw-away process that imports families, its side: requests in, records out, nothing else.
+"""The child process that imports families: an inquiry in, records out, nothing else.
 
-What a family's module prints goes nowhere, what it raises becomes a report, and if it hangs or kills the process, the
-records sent before it say which one it was. Records are MessagePack behind a 4-byte length, in pieces that also fit a
+The output of a family's module is dropped, its exception becomes a report, and if it hangs or kills the process, the
+records sent before show which one it was. Records are MessagePack after a 4-byte length, in pieces that also fit a
 packet socket; the last one is `Done`.
 """
 
@@ -32,16 +32,16 @@ from host.live.inspection.inspect_records import (
 )
 
 PROBLEMS_MAX: Final = 100
-"""Problems of one family that are passed on."""
+"""Problems reported for one family."""
 
 ALARM_S_MAX: Final = 1e9
-"""Thirty years; much more does not fit the kernel's time."""
+"""Thirty years; much more overflows the kernel's type."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def main(fd: int) -> None:
-    """Serve the one inquiry that is read from `fd`, a connected socket. For a child of the zygote."""
+    """Serve the one inquiry read from `fd`, a connected socket. For a child of the zygote."""
     answer(read_inquiry(fd), fd)
 
 
@@ -65,13 +65,13 @@ def send(fd: int, record: msgspec.Struct) -> None:
 
 
 def answer(inquiry: Inquiry, fd: int) -> None:
-    """Import, look, convert, report to `fd`. Changes this process for good."""
+    """Import, inspect, convert, report to `fd`. Changes this process permanently."""
     look(inquiry, fd)
     send(fd, Done())
 
 
 def look(inquiry: Inquiry, fd: int, *, is_silent: bool = True) -> dict[str, Declaration[Any, Any, Any]]:
-    """As `answer`, without the last record. The families that can be used; `is_silent`: what they print is dropped."""
+    """As `answer`, without the last record. Returns the usable families; `is_silent`: their output is dropped."""
     _isolate(inquiry.deadline_ns)
     if is_silent:
         _silence()
@@ -87,7 +87,7 @@ def look(inquiry: Inquiry, fd: int, *, is_silent: bool = True) -> dict[str, Decl
 
 
 def inspect_family(ref: str, roots: tuple[str, ...]) -> tuple[FamilyReport, Declaration[Any, Any, Any] | None]:
-    """Load a family and describe it; whatever its module raises becomes the report's problems."""
+    """Load a family and describe it; any exception of its module becomes the report's problems."""
     try:
         declared = load_family(ref, roots)
         interface = declared.interface()  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ def _find_in(values: EngineValues, families: dict[str, Declaration[Any, Any, Any
 
 
 def _isolate(deadline_ns: int) -> None:
-    """No bytecode files, no signal handlers of the parent's, and an end even if nobody waits any more."""
+    """No bytecode files, no signal handlers of the parent's, and an alarm that ends the child even without a parent."""
     sys.dont_write_bytecode = True
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
@@ -129,7 +129,7 @@ def _silence() -> None:
 
 
 def _problems_of(error: BaseException) -> tuple[SourceProblem, ...]:
-    """An exception as problems with file and line: those of a definition each, else where it was raised."""
+    """An exception as problems with file and line: each problem of a definition, or the place where it was raised."""
     if not isinstance(error, LoadError):
         return (SourceProblem(_sentence(error)),)
     if error.problems:

@@ -1,6 +1,6 @@
-"""What a process that looks at families is asked, and what it reports: the records between `inspect` and its child.
+"""The records between `inspect` and its child: the inquiry, and the reports.
 
-Apart from both, because the asking side imports nothing of the model.
+Separate from both, because the asking side imports nothing of the model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LENGTH_BYTES: Final = 4
 
 
 class EngineValues(msgspec.Struct, frozen=True, array_like=True):
-    """What a node file gives the engines of one entry."""
+    """The arguments that a node file gives the engines of one entry."""
 
     entry: str
     family: str
@@ -29,7 +29,7 @@ class EngineValues(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, array_like=True):
-    """What to look at: families, and engines with their values. After `deadline_ns` the child ends itself."""
+    """What to inspect: families, and engines with their values. After `deadline_ns` the child's alarm ends it."""
 
     families: tuple[str, ...]
     roots: tuple[str, ...]
@@ -73,16 +73,16 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class ValueFindings(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """What is wrong with parameters and states, by path in the node file."""
+    """Findings about parameters and states, by path in the node file."""
 
     findings: tuple[Finding, ...]
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at. `stays`: workers can be forked from the process that did (`host.live.spawn.template`).
+    """Everything was inspected. `stays`: workers can be forked from the process that did it
+    (`host.live.spawn.template`).
 
-    `sources` are digests (`digest_of`) of the files whose code it then runs, and of the folders where it looked for
-    them.
+    `sources` are digests (`digest_of`) of the files whose code it then runs, and of the folders it searched for them.
     """
 
     stays: bool = False
@@ -90,7 +90,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 def digest_of(path: str) -> bytes:
-    """What tells a file's text from another, or the modules in a folder from others. Empty: it is neither."""
+    """A digest of a file's text, or of the names of the modules in a folder. Empty for neither."""
     try:
         if os.path.isdir(path):
             return digest(" ".join(filter(_may_be_module, sorted(os.listdir(path)))).encode())
@@ -103,12 +103,12 @@ def digest_of(path: str) -> bytes:
 
 
 def digest(text: bytes) -> bytes:
-    """As `digest_of`, of a text that was read."""
+    """As `digest_of`, of a text already read."""
     return blake2b(text, digest_size=16).digest()
 
 
 def _may_be_module(name: str) -> bool:
-    """Folders have no dot; what the interpreter makes beside modules is none."""
+    """Whether a name may be that of a module or package. Folders have no dot; the interpreter's cache is excluded."""
     return name.endswith((".py", ".so")) or ("." not in name and name != "__pycache__")
 
 

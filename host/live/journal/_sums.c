@@ -1,6 +1,6 @@
-/* host.live.journal._sums: CRC32C with a start value, and records of a journal with it, ready to be written.
+/* host.live.journal._sums: CRC32C with a start value, and complete records of a journal with that checksum.
  *
- * `record` is `host.node.journal.layout.encode_record`, where the layout stands; a test holds them equal.
+ * `record` equals `host.node.journal.layout.encode_record`, which defines the layout; a test compares them.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -1,6 +1,6 @@
-"""A descriptor that becomes readable when a time has come: a timer that whoever sleeps on descriptors hears of.
+"""A timer as a descriptor, which becomes readable at its time: for a loop that sleeps on descriptors.
 
-Python has `os.timerfd_create` since 3.13; before that it is called in the C library.
+Python has `os.timerfd_create` since 3.13; before that, the C library's is called.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class LookAlarm:
-    """Mutable; `fd` is readable from the time that was set until another one is."""
+    """Mutable; `fd` is readable from the set time on, until another time is set."""
 
     def __init__(self) -> None:
         """Raises OSError."""
         self.fd = _checked(_LIBC.timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK))
 
     def set(self, pause_ns: int) -> None:
-        """Ring once, after this pause of at least 1 ns; whatever was set before is off, and what rang is quiet."""
+        """Ring once, after this pause of at least 1 ns. Cancels an earlier setting, and clears `fd`."""
         timer = _Timer(_Time(0, 0), _Time(*divmod(max(1, pause_ns), _SECOND_NS)))
         _checked(_LIBC.timerfd_settime(self.fd, 0, ctypes.byref(timer), None))
 

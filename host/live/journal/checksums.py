@@ -1,4 +1,4 @@
-"""Which checksums there are here: CRC32C where the native core was built, zlib's CRC-32 everywhere; both are read."""
+"""The checksums available here: CRC32C where the native core was built, zlib's CRC-32 everywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NATIVE: Final = _sum
 
 
 def checksums() -> dict[int, Checksum]:
-    """By kind; what can be written and read here."""
+    """The checksums that can be written and read here, by kind."""
     return PURE if _NATIVE is None else {CRC32C: _NATIVE, CRC32: zlib.crc32}
 
 
@@ -31,5 +31,5 @@ def kind_written() -> int:
 
 
 def pack_of(kind: int) -> Pack:
-    """What makes records of a segment with this kind of checksum."""
+    """The function that makes records of a segment with this kind of checksum."""
     return _record if kind == CRC32C and _record is not None else packer(checksums()[kind])

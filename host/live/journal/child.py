@@ -1,7 +1,8 @@
-"""Work that runs families, in a throw-away process: what it returns comes back as plain data, what it raises as text.
+"""Runs work with families in a child process: its result comes back as plain data, its exception as text.
 
-The child is forked, has a session of its own, prints nowhere, and is killed at the deadline. It runs under the hash
-seed of this process, which need not be the node's: a rule that depends on it may diverge here, and is shown as that.
+The child is forked, has a session of its own and no output, and is killed at the deadline. It runs under the hash seed
+of this process, which need not be the node's: a rule that depends on the seed may diverge here, and is reported as
+diverged.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _PIECE: Final = 1 << 20
 
 
 class ChildReport(msgspec.Struct, frozen=True):
-    """Items, or an error by name with its sentence."""
+    """Items, or an error by name with its message."""
 
     items: list[Any] = []
     error: str = ""
@@ -34,7 +35,7 @@ class ChildReport(msgspec.Struct, frozen=True):
 
 
 def run_in_child(work: Callable[[], list[dict[str, Any]]], *, deadline_ns: int = DEADLINE_NS) -> list[Any]:
-    """The items that `work` returns. Blocks. Raises `ControlError` for everything that goes wrong in it."""
+    """The items that `work` returns. Blocks. Raises `ControlError` for any error in it."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -55,7 +56,7 @@ def run_in_child(work: Callable[[], list[dict[str, Any]]], *, deadline_ns: int =
 
 
 def _collect(reading: int, end_ns: int) -> bytes:
-    """Everything until the end of file; nothing when that does not come in time."""
+    """Everything until the end of file; empty if that does not come in time."""
     ready = select.poll()
     ready.register(reading, select.POLLIN)
     pieces: list[bytes] = []

@@ -1,8 +1,8 @@
-"""The journals of a node: `journal/` in its data folder, one folder a slot, and `node.json`, which says what they need.
+"""The journals of a node: `journal/` in its data folder, one folder a slot, and `node.json` with what a replay needs.
 
 `node.json` pins what a replay depends on: the node's name, the code roots, and the hash seed of its workers. It is
-written once, whole or not at all; later roots are those of the node file. One node at a time: the supervisor holds
-`lock_data` of the data folder, and so do commands that change a log.
+written once, whole or not at all; later roots come from the node file. One node at a time: the supervisor holds the
+data folder's lock (`lock_data`), as does a command that changes a log.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class NodeRecord(msgspec.Struct, frozen=True):
 
 
 class NotAJournal(Exception):
-    """A path that leads to no journal; says what was looked for."""
+    """A path that leads to no journal; the text names what was looked for."""
 
 
 class Occupied(Exception):
-    """There is a journal where one is to be put."""
+    """There is already a journal at the target."""
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Logs(msgspec.Struct, frozen=True):
 
 
 def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRecord:
-    """The record of a data folder, made now if there is none. Raises OSError, `NotAJournal`."""
+    """The record of a data folder, written now if there is none. Raises OSError, `NotAJournal`."""
     folder = os.path.join(data, JOURNAL)
     path = os.path.join(folder, NODE)
     if os.path.exists(path):
@@ -83,7 +83,7 @@ def find_logs(path: str) -> Logs:
 
 
 def read_record(folder: str) -> NodeRecord:
-    """What `node.json` in a journal folder says. Raises `NotAJournal`."""
+    """The record in `node.json` of a journal folder. Raises `NotAJournal`."""
     path = os.path.join(folder, NODE)
     try:
         with open(path, "rb") as file:
@@ -96,7 +96,7 @@ def read_record(folder: str) -> NodeRecord:
 
 
 def file_name(slot: str) -> str:
-    """A slot's name as that of a folder: plain letters stay, everything else is its bytes in hexadecimal after `%`."""
+    """The folder name for a slot's name: plain letters stay, any other byte is written in hexadecimal after `%`."""
     pieces = [char if _PLAIN.fullmatch(char) else "".join(f"%{byte:02x}" for byte in char.encode()) for char in slot]
     name = "".join(pieces)
     return f"%2e{name[1:]}" if name.startswith(".") else name

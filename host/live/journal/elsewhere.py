@@ -1,13 +1,14 @@
-"""Engines whose stream lies in the log of another slot: a changed placement must not let them begin anew.
+"""Finds engines whose stream lies in the log of another slot: a changed placement must not let them begin anew.
 
-Read before a log's writer begins, for engines that are new in it; no family is needed. A child that was just spawned is
-not looked for: its name was never used. The first process of a life that has to look reads all logs but those that are
-over, once, and leaves what it found in `homes`, under its lock, for the others. A kill leaves a file that makes no
-sense, or one of an earlier life, and the next who looks reads the logs again. Within a life what it says stays true:
-an engine does not move, and a name is not used twice. One who is refused has looked again, into that one log.
+The search runs before a log's writer begins, for engines that are new in that log; no family is needed. A child that
+was just spawned is not looked for: its name was never used. The first process of a life that searches reads all logs
+except those marked `over`, once, and writes its findings to the file `homes`, under its lock, for the others. A kill
+leaves an unreadable file, or one of an earlier life; the next process that searches then reads the logs again. Within a
+life the findings stay true: an engine does not move, and a name is not used twice. Before an engine is refused, the one
+log in question is read again.
 
-Other logs may be written meanwhile by their own workers: what is being written looks torn, and a file that was archived
-between two looks is looked for again.
+Other logs may be written meanwhile by their own workers: a batch being written looks torn, and if a file was archived
+during the reading, the log is read again.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ HOMES: Final = "homes"
 
 
 class Elsewhere(Exception):
-    """Engines are in the log of another slot, or nobody knows: which, in which, and what to do."""
+    """Engines are, or may be, in the log of another slot: which engines, which log, and what to do."""
 
 
 class Homes(msgspec.Struct, frozen=True):
-    """The folders of engines that live, and of logs that could not be read, why; as a `life` found them."""
+    """The folders of living engines, and the reasons for logs that could not be read, as found in a `life`."""
 
     life: int
     engines: dict[str, list[str]]
@@ -45,7 +46,7 @@ class Homes(msgspec.Struct, frozen=True):
 
 
 def refuse_elsewhere(journal: str, names: Iterable[str], life: int) -> None:
-    """Whether one of `names`, which the log in this folder does not have, lives in a log beside it.
+    """Refuse `names`, which are not in the log of this folder, if one of them lives in a log beside it.
 
     Raises `Elsewhere`, also when a log beside it cannot be read; OSError.
     """
@@ -64,7 +65,7 @@ def refuse_elsewhere(journal: str, names: Iterable[str], life: int) -> None:
 
 
 def refuse_logs_of_their_own(journal: str, names: Iterable[str]) -> None:
-    """Whether one of `names`, to be born in this log, has a log of its own from when children had their own processes.
+    """Refuse `names`, to be born in this log, if one has a log of its own, from when children had their own processes.
 
     Raises `Elsewhere`, OSError.
     """
@@ -89,7 +90,7 @@ def _sentence(names: list[str], slot: str, path: str) -> str:
 
 
 def _homes(journal: str, life: int) -> Homes:
-    """What this life knows, found out now if nobody did yet."""
+    """The findings of this life, gathered now if there are none yet."""
     fd = os.open(os.path.join(journal, HOMES), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with open(fd, "r+b") as file:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -130,7 +131,7 @@ def _look(folder: Folder) -> set[str]:
 
 
 def living_in(folder: Folder) -> set[str]:
-    """The engines that a log has and does not say the end of. One that stopped by itself counts, until a snapshot."""
+    """The engines in a log without a recorded end. One that stopped by itself counts until the next snapshot."""
     trusted = newest_snapshot(folder, checksums())
     segments, start = start_of(folder, trusted)
     found: set[str] = set()

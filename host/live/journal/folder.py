@@ -1,7 +1,7 @@
-"""Files of a log's folder, as few operations as a journal needs: the seam between it and a disk.
+"""The files of a log's folder, with the few operations that a journal needs: the seam between it and a disk.
 
-Names are flat. Nothing is written twice at one place: files are made whole, or grow at their end. An `append` may write
-less than it was given, as write(2) may; whoever calls decides what that means. Every operation raises OSError.
+Names are flat. No place is written twice: files are made whole, or grow at their end. An `append` may write less than
+it was given, like write(2); its caller decides what that means. Every operation raises OSError.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ class File(Protocol):
     """A file that grows."""
 
     def append(self, data: bytes, /) -> int:
-        """Write at the end; how many bytes were written. They survive this process, not the machine."""
+        """Write at the end; the number of bytes written. They survive this process, not a crash of the machine."""
 
     def sync(self) -> None:
-        """What was written survives the machine."""
+        """Make what was written survive a crash of the machine."""
 
     def close(self) -> None:
         """Idempotent."""
@@ -37,19 +37,19 @@ class Folder(Protocol):
         """A new, empty file. Raises FileExistsError."""
 
     def open(self, name: str, /) -> File:
-        """A file that is there, to sync it or to go on at its end."""
+        """An existing file, to sync it or to append to it."""
 
     def has(self, name: str, file: Any, /) -> bool:
-        """Whether this name, at this folder's place, is that of this file, which was created or opened here."""
+        """Whether this name, in this folder's place, still is that of this file, which was created or opened here."""
 
     def rename(self, old: str, new: str, /) -> None:
-        """Give a file another name, instead of any that has it."""
+        """Give a file another name, replacing any file of that name."""
 
     def remove(self, name: str, /) -> None:
         """Remove a file."""
 
     def sync(self) -> None:
-        """Names made, changed and removed survive the machine."""
+        """Make changes of names survive a crash of the machine."""
 
 
 MAPPED_BYTES: Final = 4 << 20
@@ -82,10 +82,10 @@ class DiskFile:
 
 
 class DiskFolder:
-    """A `Folder` of the operating system; made with its parents if it is not there."""
+    """A `Folder` of the operating system."""
 
     def __init__(self, path: str, *, make: bool = False) -> None:
-        """Raises FileNotFoundError unless `make`."""
+        """`make` creates it, with its parents, if missing; otherwise raises FileNotFoundError."""
         if make:
             make_folders(path)
         self.path = path
@@ -96,8 +96,8 @@ class DiskFolder:
         return sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
 
     def read(self, name: str, /) -> memoryview:
-        """As `Folder.read`. A large one is mapped, since a log may be larger than the memory; a small one is not, since
-        a mapping holds a descriptor, and there may be thousands.
+        """As `Folder.read`. A large file is mapped, since a log may be larger than the memory; a small one is not,
+        since a mapping holds a descriptor, and there may be thousands of files.
         """
         fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -118,7 +118,7 @@ class DiskFolder:
         return DiskFile(os.open(self._path(name), _APPENDING))
 
     def has(self, name: str, file: DiskFile, /) -> bool:
-        """As `Folder.has`. A folder that was moved, this file in it, is followed."""
+        """As `Folder.has`. A folder that was moved with this file in it is followed."""
         if self._is_at(self.path, name, file):
             return True
         path, found = os.path.split(os.readlink(f"/proc/self/fd/{file.fd}"))
@@ -151,7 +151,7 @@ class DiskFolder:
 
 
 def write_whole(folder: Folder, name: str, data: bytes) -> None:
-    """A new file with this content, on the disk. Raises OSError, also when the disk took a part of it only."""
+    """Write a new file with this content to the disk. Raises OSError, also if the disk took only a part of it."""
     file = folder.create(name)
     try:
         if file.append(data) != len(data):
@@ -162,7 +162,7 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
 
 
 def make_folders(path: str) -> None:
-    """A folder with all above it, each of which survives the machine from then on."""
+    """Make a folder with its parents; each survives a crash of the machine from then on."""
     above = os.path.dirname(path) or "."
     if not os.path.isdir(above):
         make_folders(above)
@@ -174,7 +174,7 @@ def make_folders(path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """The names in a folder survive the machine."""
+    """Make the names in a folder survive a crash of the machine."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,6 +1,6 @@
-"""Raw frames to and from a journal. Their layout is `transport/frame.h`'s; a record's checksum replaces theirs.
+"""Raw frames in a journal. Their layout is that of `transport/frame.h`; a record's checksum replaces theirs.
 
-A large message lies in a block of its sender's arena; in the journal it lies in the frame, as a small one does.
+On the way a large message lies in a block of its sender's arena; in the journal it lies in the frame, like a small one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LENGTH: Final = struct.Struct("<I").unpack_from
 
 
 def frame_bytes(sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: Sequence[Payload]) -> bytes:
-    """A frame of mail that did not come as one: a neighbour's, or one whose message lay in a block."""
+    """A frame for mail that did not come as a raw frame: a neighbour's, or a message from a block."""
     return encode_frame(Frame(0, KIND_MESSAGES, sender, target, mailbox, epoch, first_n, list(payloads)), 0)
 
 

@@ -1,11 +1,11 @@
-"""How often a node with a journal was started: so that epochs of what has none rise over its lives.
+"""Counts the lives of a node with a journal: epochs of engines without one must rise from life to life.
 
 A journaled receiver remembers its senders' positions. A sender without a journal, or a session, counts from 1 again in
-each life of the node; its epoch has to be higher than all before, or its mail is taken for repeats. Counted before any
-process of that life is born, on the disk before it is used.
+each life of the node; its epoch has to be higher than all before, or its mail is taken for repeats. The count rises
+before any process of the life is born, and is on the disk before it is used.
 
-A count that is lost while there are logs (they were imported, or somebody removed or wrote to the file) goes on from
-the seconds since 1970, which is above whatever was counted or begun like that before.
+If the count is lost while there are logs (they were imported, or the file was removed or overwritten), it continues
+from the seconds since 1970, which is above any earlier count, and any earlier such start.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ LIVES: Final = "lives"
 
 
 LIVES_MAX: Final = 1 << 31
-"""More than any node lives, or seconds since 1970 until 2038; epochs have room for it."""
+"""More than the lives of any node, and than the seconds since 1970 until 2038; epochs have room for it."""
 
 
 def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
     """The number of this life, from 1. Called under the lock of the data folder. Raises OSError.
 
-    The hash seed is that of the first life: under another one, rules that go through a `set` may not do again what they
-    did. A supervisor is started under one that is known (`host.live.control.begin`).
+    The hash seed is that of the first life: under another one, rules that iterate over a `set` may act differently in a
+    replay. A supervisor is started under a known seed (`host.live.control.begin`).
     """
     seed = int(os.environ["PYTHONHASHSEED"])
     try:

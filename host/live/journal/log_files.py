@@ -48,7 +48,7 @@ def segment_names(folder: Folder) -> list[tuple[str, int]]:
 
 
 class Trusted(msgspec.Struct, frozen=True):
-    """The newest snapshot that passed; `refused` are newer ones that did not, each with what is wrong."""
+    """The newest snapshot that passed its checks; `refused` are newer ones that did not, each with the reason."""
 
     snapshot: Snapshot | None
     refused: tuple[str, ...]
@@ -77,7 +77,7 @@ def read_snapshot_file(folder: Folder, position: int, sums: dict[int, Checksum])
 
 
 def start_of(folder: Folder, trusted: Trusted) -> tuple[list[SegmentData], int]:
-    """The segments to read behind a snapshot, and the position to begin at. Raises `Damaged` when none can do."""
+    """The segments to read after a snapshot, and the position to begin at. Raises `Damaged` if none can be used."""
     if trusted.snapshot is not None:
         segments = segments_of(folder)
         _refuse_gap(folder, segments, trusted.snapshot.position)
@@ -89,9 +89,9 @@ def start_of(folder: Folder, trusted: Trusted) -> tuple[list[SegmentData], int]:
 
 
 def _refuse_gap(folder: Folder, segments: list[SegmentData], position: int) -> None:
-    """Before a snapshot is in force the segment that begins at its place is on the disk. Raises `Damaged` if none is.
+    """Raises `Damaged` if no segment begins at a snapshot's place: it was on the disk before the snapshot was in force.
 
-    One that power was lost in, and that a writer set aside right before it was killed, has another ending.
+    If power was lost in it, and a writer was killed right after setting it aside, it has another suffix.
     """
     if any(name.endswith(CUT) for name in folder.names()):
         return
@@ -101,7 +101,7 @@ def _refuse_gap(folder: Folder, segments: list[SegmentData], position: int) -> N
 
 
 def _end_of(segment: SegmentData) -> int | None:
-    """Where a segment ends; None when its head does not say."""
+    """The end of a segment; None if its head cannot be read."""
     try:
         return decode_segment(segment.data, checksums()).base + len(segment.data)
     except Wrong:

@@ -1,7 +1,7 @@
-"""What commands do with the logs of a node: verify, dump, repair, export, import. No family is needed for any of it.
+"""The operations of commands on the logs of a node: verify, dump, repair, export, import. None of them needs a family.
 
 `repair` and `import_logs` change files; their caller holds the lock of the data folder. Both leave a mark that makes
-every epoch rise with the next start: what others know of this node's messages may be more than the log now does.
+every epoch rise at the next start: receivers may know more of this node's messages than the log now has.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged, Scan
 
 CHOICES: Final = (
-    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to go on "
-    "without what lies from there on: it is set aside, not removed"
+    "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to "
+    "continue without the log from there on, which is set aside, not removed"
 )
 HISTORY_CHOICES: Final = (
-    "put the file back from a backup; a start goes on all the same, and `replay` and `history` cannot go back beyond it"
+    "put the file back from a backup; a start works without it, but `replay` and `history` cannot go back beyond it"
 )
 _MEMBER: Final = re.compile(r"journal/(node\.json|[A-Za-z0-9_.#~%-]+/(\d{8}\.(log|arc)|\d{20}\.snap))")
 MEMBER_BYTES_MAX: Final = 1 << 34
 
 
 def verify(logs: Logs) -> list[dict[str, Any]]:
-    """An item a log: `finding` "" when a start would go on from it, `torn` when it would cut an end, and what to do."""
+    """An item a log: `finding` ("" if a start would succeed), `torn` (an end it would cut), `choices` (what to do)."""
     return [_verified(name, DiskFolder(path)) for name, path in logs.folders.items()]
 
 
@@ -73,7 +73,7 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
 
 
 def _history(folder: Folder, before: int) -> dict[str, Any]:
-    """Also what lies before the newest snapshot, though no start reads it: what is wrong there, as in an item."""
+    """Check what lies before the newest snapshot too, though no start reads it; fields of an item for damage there."""
     scan = Scan(segments_of(folder, history=True), checksums(), None)
     try:
         for found in scan.batches():
@@ -89,7 +89,7 @@ def _history(folder: Folder, before: int) -> dict[str, Any]:
 
 
 def dump(logs: Logs) -> Iterator[dict[str, Any]]:
-    """Every record of every log, in order, as plain data. Raises `Damaged`, `Newer` where a log stops making sense."""
+    """Every record of every log, in order, as plain data. Raises `Damaged`, `Newer` where a log cannot be read on."""
     for name, path in logs.folders.items():
         teller = Teller(read_frame)
         scan = Scan(segments_of(DiskFolder(path), history=True), checksums(), None)
@@ -105,7 +105,7 @@ def history(logs: Logs, engine: str) -> Iterator[dict[str, Any]]:
 
 
 def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
-    """Of a log. Where the births are not kept, from the first snapshot on, which knows how many turns came before."""
+    """The turns in a log; if the births are not kept, from the first snapshot on, which counts the turns before."""
     teller = Teller(read_frame)
     scan = Scan(segments_of(folder, history=True), checksums(), None)
     positions = numbers_of(folder, ".snap")
@@ -121,10 +121,10 @@ def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
 
 
 def repair(folder: DiskFolder) -> dict[str, Any] | None:
-    """Set aside what lies behind the first damage that keeps a log from starting; None when there is none.
+    """Set aside what follows the first damage that keeps a log from starting; None if there is none.
 
-    The damaged file and those behind it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
-    when nothing that comes before can be used.
+    The damaged file and those after it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
+    if nothing before the damage can be used.
     """
     trusted = newest_snapshot(folder, checksums())
     segments, start = start_of(folder, trusted)
@@ -167,10 +167,10 @@ def _write_anew(folder: DiskFolder, name: str, data: bytes) -> None:
 
 
 def export(logs: Logs, path: str) -> int:
-    """All logs of a node as a tar file, also while it runs; how many files. Raises FileExistsError, OSError.
+    """Write all logs of a node to a tar file, even while it runs; the number of files. Raises FileExistsError, OSError.
 
-    Snapshots are taken before segments, so that what a snapshot needs is in the file too; a batch that is being written
-    is torn in it, and cut when it is imported.
+    Snapshots are added before segments: whatever a snapshot needs is then in the file too. A batch being written is
+    torn in the file, and cut at the first start after an import.
     """
     count = 0
     with open(path, "xb") as file, tarfile.open(fileobj=file, mode="w") as tar:
@@ -194,16 +194,16 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def import_logs(path: str, data: str) -> int:
-    """The logs of an export into a data folder that has none; how many files. Whole or not at all.
+    """Unpack the logs of an export into a data folder that has none, whole or not at all; the number of files.
 
     Raises `NotAJournal` for a file that is no export, `Occupied`, OSError.
     """
     target = os.path.join(data, JOURNAL)
     if os.path.exists(target):
-        raise Occupied(f"{target} is there already: move it away first, nothing is ever mixed")
+        raise Occupied(f"{target} exists already: move it away first, logs are never mixed")
     fresh = target + UNDER_CONSTRUCTION
     if os.path.exists(fresh):
-        raise Occupied(f"{fresh} is what an import left that did not end: remove it")
+        raise Occupied(f"{fresh} was left by an import that did not finish: remove it")
     make_folders(fresh)
     count = 0
     try:

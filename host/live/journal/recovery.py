@@ -1,11 +1,11 @@
-"""From the files of a log to engines, and from there to a writer that goes on.
+"""From the files of a log to its engines, and to a writer that continues the log.
 
-`recover` reads and changes nothing. `begin` writes: it removes what was under construction, sets aside segments behind
-a torn end, and opens a new segment at the place where the log ends. In a durable log the batches that are not known to
-be on the disk are written again, into that segment, before it gets its name.
+`recover` reads and changes nothing. `begin` writes: it removes files under construction, sets aside segments after a
+torn end, and opens a new segment where the log ends. In a durable log the batches not known to be on the disk are
+written again, into that segment, before it gets its name.
 
 Crash points of `begin`: each step leaves a log that recovers to the same engines. Segments are set aside from the last
-to the first, so what is left is torn at the same place.
+to the first, so the rest is torn at the same place.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ from host.node.snapshot import Families
 LOG_ID_BYTES: Final = 16
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 LOST: Final = "history-changed"
-"""A file that says: somebody changed this log, so every epoch rises. Removed once a writer wrote it down."""
+"""A file that marks a log as changed by a command: every epoch rises. Removed once a writer has recorded that."""
 
 
 REFUSALS: Final = (Diverged, AdoptError, msgspec.ValidationError, ValueError)
-"""What keeps engines from coming back, though every byte of their log is what was written."""
+"""Errors that keep engines from coming back although their log is undamaged."""
 
 
 class Tail:
-    """The batches of a durable log's last segment that nobody knows to be on the disk, and the names before them."""
+    """The batches of a durable log's last segment that are not known to be on the disk, and the names before them."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
@@ -63,7 +63,7 @@ class Tail:
         self.chain = NO_CHAIN
 
     def add(self, found: Found, chain: bytes) -> None:
-        """One batch more, and the chain when its segment began; those known to be on the disk are none of the tail."""
+        """Add a batch, with the chain at its segment's begin; batches known to be on the disk leave the tail."""
         if found.begins:
             self.names, self.batches, self.chain = {}, [], chain
         if not found.head.flags & CHAINED:
@@ -82,14 +82,14 @@ def _end(found: Found) -> int:
 
 
 class Recovered(msgspec.Struct):
-    """What a log holds.
+    """The content of a log.
 
-    `streams` are the engines there are, with environment, marks, waiting mail, unacknowledged outputs and spawned
-    children; `ended` the names of those that are over; `clock_ns` the latest engine time it knows: time goes on from
-    there. `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about
-    mail, `other_code` engines whose turns were written by another version than ran now. `turns` were run again, in
-    `took_ns`. `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state is another one than
-    their log says, `formed` those whose turns ran before there was a value law.
+    `streams` are the living engines, with environment, marks, waiting mail, unacknowledged outputs and spawned
+    children; `ended` the names of ended ones; `clock_ns` the latest engine time in the log, from which time continues.
+    `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about mail,
+    `other_code` engines with turns written by another version than ran now. `turns` were run again, in `took_ns`.
+    `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state differs from the one their log
+    records, `formed` those whose turns ran before there was a value law.
     """
 
     replay: Replay
@@ -112,12 +112,12 @@ class Recovered(msgspec.Struct):
 
     @property
     def leaving(self) -> dict[str, Stream]:
-        """Engines that are over and have sent what nobody acknowledged."""
+        """Ended engines with unacknowledged outputs."""
         return self.replay.leaving
 
     @property
     def ended(self) -> list[str]:
-        """Engines that are over."""
+        """Names of ended engines."""
         return list(self.replay.ended)
 
     @property
@@ -132,13 +132,13 @@ class Recovered(msgspec.Struct):
 
     @property
     def other_code(self) -> dict[str, list[str]]:
-        """Engines with the digests of versions that wrote turns of theirs, other than the one that ran them now."""
+        """Engines with the digests of versions that wrote their turns, other than the one that ran them now."""
         found = {name: sorted(stream.codes - {stream.family.version}) for name, stream in self.streams.items()}
         return {name: codes for name, codes in found.items() if codes}
 
 
 def boot_id() -> bytes:
-    """What tells one start of this machine from another."""
+    """The id of this start of the machine."""
     with open(BOOT_ID, encoding="ascii") as file:
         return bytes.fromhex(file.read().strip().replace("-", ""))
 
@@ -150,7 +150,7 @@ def recover(
     boot: bytes | None,
     families: Families = lambda name: None,
 ) -> Recovered:
-    """The engines of a log, by its newest verified snapshot and what follows. Changes nothing. `boot`: `boot_id`.
+    """The engines of a log, from its newest verified snapshot and what follows. Changes nothing. `boot`: `boot_id`.
 
     `families`: as for `Replay`.
     Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
@@ -180,7 +180,7 @@ def recover(
 
 
 class _Read(NamedTuple):
-    """One reading of a log, from a snapshot or from its begin; `is_whole`: with its history."""
+    """One reading of a log, from a snapshot or from its beginning; `is_whole`: with its history."""
 
     trusted: Trusted
     is_whole: bool
@@ -217,9 +217,9 @@ def _read(
 
 
 def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., _Read]) -> _Read:
-    """The newest snapshot, or, where a log of before the value law cannot go on from that, one before, or the birth.
+    """Read from the newest snapshot, or, if a log older than the value law needs it, from an earlier one or the birth.
 
-    A state that was written and cannot be read, or that was read as another one, was made by turns before it.
+    A state that cannot be read, or is read as another one, was made by turns before it.
     """
     try:
         return read(trusted)
@@ -234,7 +234,7 @@ def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., _Read]) 
 
 
 def _has_old_rules(folder: Folder, position: int) -> bool:
-    """Whether the segment that begins at a snapshot was written before there was a value law."""
+    """Whether the segment that begins at a snapshot is older than the value law."""
     for segment in segments_of(folder, history=True):
         with suppress(Wrong):
             head = decode_segment(segment.data, checksums())
@@ -244,7 +244,7 @@ def _has_old_rules(folder: Folder, position: int) -> bool:
 
 
 def _bring_to_form(read: _Read, again: Callable[..., _Read]) -> dict[str, Formed]:
-    """Engines that old turns made, as the law wants them; the streams have those environments then.
+    """Bring engines made by old turns to the form the law requires; their streams get those environments.
 
     Raises `Damaged` for one that never had a form.
     """
@@ -276,10 +276,10 @@ def begin(
     log_id: bytes = b"",
     segment_bytes: int = SEGMENT_BYTES,
 ) -> Journal:
-    """The writer that goes on behind `found`, whose engines get their epochs of this life.
+    """The writer that continues after `found`, whose engines get their epochs of this life.
 
-    `durable`: some engine of the slot is. `clock` is the engines' and not before `found.clock_ns`. `log_id`: for a log
-    that begins now; 16 bytes that no other log has. Raises `Stopped` when the disk fails, OSError.
+    `durable`: an engine of the slot is durable. `clock` is the engines', and not before `found.clock_ns`. `log_id`: for
+    a new log; 16 bytes that no other log has. Raises `LogStopped` if the disk fails, OSError.
     """
     _set_aside(folder, found.cut)
     number = max([0, *numbers_of(folder, ".log"), *numbers_of(folder, ".arc")]) + 1
@@ -306,13 +306,13 @@ def begin(
 
 
 def _is_in_last_segment(found: Recovered) -> bool:
-    """Whether the tail is there; else the last segment has no batch that could be written again."""
+    """Whether the tail is in the last segment; otherwise that has no batch to write again."""
     last, batches = found.scan.last, found.tail.batches
     return last is not None and bool(batches) and batches[0].head.position >= last.base
 
 
 def _sync_all(folder: Folder) -> None:
-    """Have on the disk what a log that was not durable left in the cache."""
+    """Sync what a log that was not durable left in the page cache."""
     for number in numbers_of(folder, ".log"):
         file = folder.open(segment_name(number))
         try:
@@ -323,7 +323,7 @@ def _sync_all(folder: Folder) -> None:
 
 
 def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:
-    """The first record: what this life begins with. Epochs rise where history may be lost."""
+    """Write the first record of this life. Epochs rise where history may be lost."""
     raised: dict[str, int] = {}
     for name, stream in found.streams.items():
         was = {"was_closed": found.replay.was_closed, "was_cut": found.cut is not None, "is_lost": found.is_lost}
@@ -337,7 +337,7 @@ def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> 
 
 
 def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int], segment_bytes: int) -> Journal:
-    """The writer behind one whose segment has the checksum of another build, as the outputs in its turns have, or whose
+    """The writer after one whose segment has the checksum of another build, like the outputs in its turns, or whose
     turns ran under the rules of an older format.
     """
     before, kind = carrier.head, kind_written()
@@ -349,9 +349,9 @@ def _with_own_checksum(folder: Folder, carrier: Journal, clock: Callable[[], int
 
 
 def _set_aside(folder: Folder, cut: Cut | None) -> None:
-    """Remove what was never finished, and rename segments that lie behind the end of the log, the last one first.
+    """Remove unfinished files, and rename segments after the end of the log, the last one first.
 
-    A file without a whole head has nothing in it, and its name would hide a segment that is missed later.
+    A file without a whole head is empty, and its name would hide a segment that is missed later.
     """
     names = folder.names()
     for name in names:
@@ -373,7 +373,7 @@ def _set_aside(folder: Folder, cut: Cut | None) -> None:
 
 
 def _carry(journal: Journal, tail: Tail) -> bytes:
-    """The tail as batches of the new segment. Names keep the numbers they had."""
+    """The tail as batches of the new segment. Names keep their numbers."""
     pieces: list[bytes] = []
     position = journal.position + SEGMENT.size
     checksum = checksums()[journal.head.kind]
@@ -393,7 +393,7 @@ def _carry(journal: Journal, tail: Tail) -> bytes:
 
 
 def _again(batch: LogBatch, found: Found) -> tuple[bytes, int]:
-    """The records of a batch once more, with the checksum of the segment they go to."""
+    """Re-encode the records of a batch, with the checksum of the segment they go to."""
     for kind, number, body in found.records:
         batch.copy(kind, number, body)
     return batch.take()

@@ -1,6 +1,6 @@
-"""Re-execution of a log for people: the state at any turn, the first divergence, the difference of two states.
+"""Re-executes a log for commands: the state at any turn, the first divergence, the difference of two states.
 
-These run families, so they run in the throw-away process of `run_in_child`; what they return is plain data.
+These functions run families, so they are called in the child process of `run_in_child`; they return plain data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from host.node.journal.stream import Diverged, Enough, Stream
 
 
 class NotRetained(Exception):
-    """The turn asked for is older than what is kept, or newer than what there is."""
+    """The turn asked for is older than the history kept, or newer than the last one."""
 
 
 def states(
@@ -33,10 +33,10 @@ def states(
 ) -> list[dict[str, Any]]:
     """The engines of a log after turn `until`, or after the last.
 
-    With `verify` the replay begins as early as it can, and each snapshot and digest it comes by is held against its own
-    state; without it, `diverged` says of an engine that its state is not what the last digest says.
-    Turns before a reload, which the code here does not make the same, are not run again: the replay begins at the
-    snapshot of the reload; `from_turn` says where.
+    With `verify` the replay begins as early as it can, and compares its state with each snapshot and digest on the way;
+    without it, `diverged` reports an engine whose state does not match the last digest. Turns before a reload that the
+    present code cannot reproduce are not run again: the replay begins at the snapshot of the reload; `from_turn` is the
+    turn of it.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
     folder = DiskFolder(path)
@@ -55,9 +55,9 @@ def states(
 def difference(
     path: str, node: str, roots: Sequence[str], engine: str, first: int, second: int
 ) -> list[dict[str, Any]]:
-    """Where the environment of `engine` after turn `second` is not as after turn `first`. Raises as `states`.
+    """Where the environment of `engine` after turn `second` differs from that after turn `first`. Raises as `states`.
 
-    `other_code` are the versions that made turns on the way there, which are shown in the shape they have here.
+    `other_code` are other versions that made turns up to there; states are shown in the shape of the present code.
     """
     streams = [_stream(path, node, roots, engine, turn) for turn in (first, second)]
     before, after = (encode(_parts(stream.family.dump(stream.env))) for stream in streams)
@@ -103,7 +103,7 @@ def _replayed(
 
 
 def _is_by_other_code(replay: Replay, error: Diverged | AdoptError) -> bool:
-    """Whether another version made what cannot be run again here: behind a reload there may be a place to begin."""
+    """Whether another version made turns that cannot be run again here: a reload after them may be a place to begin."""
     if isinstance(error, AdoptError):
         return True
     stream = replay.of(error.engine)
@@ -113,14 +113,14 @@ def _is_by_other_code(replay: Replay, error: Diverged | AdoptError) -> bool:
 def _behind(
     snapshots: list[Snapshot], start: Snapshot | None, until: int | None, engine: str | None
 ) -> Snapshot | None:
-    """The next snapshot to begin with that is not beyond the turn asked for."""
+    """The next snapshot to begin with that is not after the turn asked for."""
     position = -1 if start is None else start.position
     later = [one for one in snapshots if one.position > position]
     return next((one for one in later if until is None or _turns(one.state, engine) <= until), None)
 
 
 def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
-    """All of the log from `start` on, or what `replay` asks for."""
+    """Replay the log from `start` on, until `replay` has enough."""
     sums = checksums()
     if start is not None:
         replay.restore(start.state)
@@ -146,7 +146,7 @@ def _snapshots(folder: Folder) -> Iterator[Snapshot]:
 def _start(
     folder: Folder, snapshots: list[Snapshot], engine: str | None, until: int | None, *, verify: bool
 ) -> Snapshot | None:
-    """Where to begin: as late as the turn allows, with `verify` as early as there is a begin. None: at the birth."""
+    """The snapshot to begin with: as late as the turn allows, with `verify` as early as possible. None: the birth."""
     has_all = _oldest_base(folder) == 0
     usable = [one for one in snapshots if until is None or _turns(one.state, engine) <= until]
     if has_all and (verify or not usable):
@@ -169,7 +169,7 @@ def _turns(state: LogState, engine: str | None) -> int:
 
 
 def _hold_against(replay: Replay, state: LogState) -> None:
-    """A snapshot is what the replay came to there. Raises `Diverged`."""
+    """Check that a snapshot equals the state of the replay at that place. Raises `Diverged`."""
     for image in state.streams:
         name = image.cell.name
         stream = replay.streams.get(name)

@@ -1,18 +1,17 @@
-"""A log that went away under its writer: what its process has goes to a new log, where the old one was.
+"""Rescues the state of a writer whose log was removed: writes it to a new log, where the old one was.
 
-Whoever removes a file that a process writes to leaves it a file without a name: appends succeed, and are gone with the
-process. The writer notices within seconds (`Tending`), or before the next append if it was idle, and acknowledges
-nothing more. Then
+A writer whose file is removed keeps a file without a name: appends succeed, and vanish with the process. The writer
+notices within seconds (`Tending`), or before the next append if it was idle, and acknowledges nothing more. Then
 
-    the folder is there, or none is      a new segment, and the snapshot of all engines, with the turns that were not
-                                         appended any more: nothing that was acknowledged is lost
+    the folder is there, or none is      a new segment, and a snapshot of all engines, with the turns that were not
+                                         appended yet: nothing that was acknowledged is lost
     another log is there                 nothing is written. What was acknowledged since is lost with this process
 
-and in both cases the process ends, says `journal_gone`, and its slot is degraded, for somebody to look at: `restart`
-goes on from what is at the place then. Crash points: a segment without its snapshot is refused as damaged, since it
-claims what is before it; a kill before that finds the place as it was left.
+and in both cases the process reports `journal_gone` and exits, and its slot is degraded until an operator acts:
+`restart` continues from what is at the place by then. Crash points: a segment without its snapshot is refused as
+damaged, since its base claims earlier content; after a kill before that, the place is unchanged.
 
-A folder that was moved, the log in it, is no such case: the writer follows it (`DiskFolder.has`).
+A folder that was moved with the log in it is not such a case: the writer follows it (`DiskFolder.has`).
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ ANOTHER = "another log lies there"
 
 
 def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], lock: int) -> str:
-    """Write what a slot is to a new log at `path`; "" or why not. `lock` is the descriptor of the lock of the old one.
+    """Write a slot's state to a new log at `path`; "" or why not. `lock` is the descriptor of the old log's lock.
 
-    The lock of the new one is held until the process ends, if there is one to be made.
+    The lock of a new log is held until the process ends.
     """
     try:
         folder = DiskFolder(path, make=True)
@@ -56,7 +55,7 @@ def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], 
 
 
 def _is_free(folder: DiskFolder, lock: int) -> bool:
-    """Whether the folder is the one whose lock this process has, or has no log in it."""
+    """Whether the folder is the one whose lock this process holds, or has no log in it."""
     place = os.path.join(folder.path, LOCK)
     if os.path.exists(place):
         return os.path.samestat(os.stat(place), os.fstat(lock))

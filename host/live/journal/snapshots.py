@@ -1,15 +1,15 @@
-"""Snapshots of a log, so that a recovery is bounded; and what becomes of the segments behind them.
+"""Snapshots of a log, which bound a recovery; and the archiving of the segments before them.
 
 States: idle; *running* (a child writes one; at most one at a time). A snapshot is taken between two batches, at the
-place where a new segment begins. The child of a single-threaded worker has the state of that moment for as long as it
+place where a new segment begins. The child of a single-threaded worker keeps the state of that moment for as long as it
 needs it:
 
-    1 it syncs the segments before that place, so that a snapshot never says more than the log
+    1 it syncs the segments before that place: a snapshot never holds more than the log
     2 writes a temporary file, syncs it, reads it again and compares
-    3 renames it, syncs the folder, and leaves
+    3 renames it, syncs the folder, and exits
 
-then the worker archives. Crash points: before 3 there is a file nobody reads; after 3 the snapshot is in force, and the
-archiving that was missed happens after the next one. A failure of 1 means that the disk does not keep what was written:
+then the worker archives. Crash points: before 3 there is a file that is never read; after 3 the snapshot is in force,
+and the missed archiving happens after the next one. A failure of 1 means that the disk did not keep what was written:
 the writer stops. A failure of 2 or 3 is reported, and the next snapshot is tried when it is due.
 """
 
@@ -57,9 +57,9 @@ class Unsynced(OSError):
 
 
 class SnapshotResult(msgspec.Struct, frozen=True):
-    """A snapshot ended. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
+    """The result of a snapshot. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
 
-    `archiving` says why old segments stay, if the disk refused to move them; the next snapshot tries again.
+    `archiving` is why old segments stay, if the disk refused to move them; the next snapshot tries again.
     """
 
     position: int
@@ -80,7 +80,7 @@ class Snapshots:
         retain_ns: int = RETAIN_NS,
         turns_behind: int = 0,
     ) -> None:
-        """`turns_behind`: those a recovery ran again, so that a log is bounded also if its writers keep dying."""
+        """`turns_behind`: those a recovery ran again; counting them bounds a log even if its writers keep dying."""
         self._folder = folder
         self._journal = journal
         self._clock = clock
@@ -94,7 +94,7 @@ class Snapshots:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough lies behind the last one."""
+        """Whether enough was written since the last snapshot."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
         if turns < SNAPSHOT_TURNS and log_bytes < SNAPSHOT_BYTES:
@@ -103,13 +103,13 @@ class Snapshots:
 
     @property
     def is_running(self) -> bool:
-        """Whether a child writes one."""
+        """Whether a child is writing a snapshot."""
         return self._running is not None
 
     def start(self, state: Callable[[], LogState]) -> int:
-        """Begin a segment and fork a child that writes what `state` returns; a descriptor that says when it is done.
+        """Begin a segment and fork a child that writes what `state` returns; a descriptor that is readable at its end.
 
-        Called between two batches, in a process of one thread, while nothing of a batch waits. Raises `Stopped`,
+        Called between two batches, in a process of one thread, while nothing of a batch waits. Raises `LogStopped`,
         OSError.
         """
         head = self._begin()
@@ -127,7 +127,7 @@ class Snapshots:
         return reading
 
     def poll(self) -> SnapshotResult | None:
-        """What became of the snapshot that was started, once it is known; archives then. Never blocks for long."""
+        """The result of the snapshot that was started, once it is known; then archives. Never blocks for long."""
         if self._running is None:
             return None
         pid, reading, position = self._running
@@ -139,15 +139,15 @@ class Snapshots:
         return self._ended(position, reason or "the process that wrote it died")
 
     def take(self, state: LogState) -> SnapshotResult:
-        """A snapshot by this process, where that is not one thread, or its log is handed over. Blocks.
+        """Write a snapshot in this process, for one with several threads, or whose log is handed over. Blocks.
 
-        Raises `Stopped`.
+        Raises `LogStopped`.
         """
         head = self._begin()
         return self._ended(head.base, _attempt(self._folder, head, lambda: state))
 
     def abandon(self) -> None:
-        """Have no child write one any more: what it made is under construction, or whole."""
+        """Kill the child that writes a snapshot: its file stays under construction, or is whole."""
         if self._running is not None:
             pid, reading, _ = self._running
             self._running = None
@@ -185,9 +185,9 @@ _FATAL: Final = "sync before the snapshot: "
 
 
 def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
-    """Write what the log was where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`.
+    """Write the state of the log where the segment of `head` begins. Raises `Unsynced`, OSError, `Wrong`.
 
-    One that fails leaves no file behind: a disk that is full needs the room.
+    A failed write leaves no file behind: a full disk needs the room.
     """
     _sync_before(folder, head)
     sums = checksums()
@@ -214,9 +214,9 @@ def archive(
     age_ns_max: int = RETAIN_NS,
     known: dict[int, SegmentHead] | None = None,
 ) -> None:
-    """Move segments that no recovery needs to history, and remove history that is over. Raises OSError.
+    """Move segments that no recovery needs to history, and remove history beyond the bounds. Raises OSError.
 
-    `known` are heads by number that were read before, and gets the others: there may be thousands.
+    `known` holds the heads read before, by number, and gets the others: there may be thousands.
     """
     found = _extents(folder, {} if known is None else known)
     live = [segment for name, segment in found if name.endswith(".log")]
@@ -235,7 +235,7 @@ def archive(
 
 
 def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, Segment]]:
-    """The segments with the positions they cover; one whose head is wrong has none and stays.
+    """The segments with the positions they cover; one with a damaged head is left out, and stays.
 
     One file is open at a time: a mapping holds a descriptor.
     """
@@ -285,7 +285,7 @@ def _attempt(folder: Folder, head: SegmentHead, state: Callable[[], LogState]) -
 
 
 def _live_as_child(folder: Folder, head: SegmentHead, state: Callable[[], LogState], writing: int) -> Never:
-    """From the fork to the exit: no descriptor of the worker's stays open, its lanes are not touched."""
+    """From the fork to the exit: closes the worker's descriptors, and never touches its lanes."""
     try:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.dup2(writing, 3, inheritable=False)

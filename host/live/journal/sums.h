@@ -1,8 +1,8 @@
 /* CRC32C with a start value: `crc32c_more(crc32c_more(0, a), b)` is that of a and b.
  *
- * For short input, so one stream of the crc32 instruction: three cycles a word. `transport/crc32c.h` has the table and the
- * way for long input from the start; a frame of a few kilobytes takes a microsecond here, which its record pays once.
- * Whoever includes this calls `checksum_init` before.
+ * For short input, so one stream of the crc32 instruction: three cycles a word. `transport/crc32c.h` has the table, and
+ * the faster way for long input without a start value; a frame of a few kilobytes takes a microsecond here, once for
+ * its record. The including module calls `checksum_init` first.
  */
 #ifndef ENGINEHOST_SUMS_H
 #define ENGINEHOST_SUMS_H

@@ -1,11 +1,11 @@
-"""What a writer does beside writing, now and then: digests of states, and a look whether its log is still there.
+"""A writer's periodic work beside writing: digests of states, and a check that its log is still there.
 
-Both together take one part in `SHARE` of the time at most. No cycle pays for them but with a look at `is_resting`: an
-alarm wakes the worker, soon after the first write behind a look, so that a digest covers it, and where nothing was
-written to look at the log, at pauses that grow to IDLE_NS_MAX.
+Both together take at most one part in `SHARE` of the time. A cycle pays for them only by reading `is_resting`: an alarm
+wakes the worker soon after the first write since a look, for a digest that covers it, and without a write to check the
+log, at pauses that grow to IDLE_NS_MAX.
 
-A log that is gone (unlinked, moved away, or another one in its place) takes no more of this life. What was acknowledged
-since it went is in no file, but in this process; what becomes of it says `host.live.journal.rescue`.
+If the log is gone (unlinked, moved away, or replaced by another one), nothing more of this life is written to it. What
+was acknowledged since then is in no file, only in this process; `host.live.journal.rescue` saves it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from host.node.journal.state_digest import SHARE, DigestWriter
 PAUSE_NS: Final = 20_000_000
 """Between two looks while something is written."""
 IDLE_NS: Final = 1_000_000_000
-"""A slot that was idle since the last look is looked at after this, then after twice this, and so on."""
+"""Pause after a look that found no write; the next such pause is twice as long, and so on."""
 IDLE_NS_MAX: Final = 4 * IDLE_NS
 
 
 class Tending:
-    """Mutable, one a writer. `alarm.fd` is readable when `tend` wants to be called.
+    """Mutable, one a writer. `alarm.fd` is readable when `tend` is due.
 
-    `is_resting`: everything written is looked at; whoever writes calls `stir`.
+    `is_resting`: everything written is covered; a caller about to write then calls `stir`.
     """
 
     def __init__(self, journal: Journal, digests: DigestWriter, clock: Callable[[], int]) -> None:
@@ -43,13 +43,13 @@ class Tending:
         self._position = journal.position
 
     def stir(self) -> None:
-        """Something is written."""
+        """Note that something is about to be written."""
         self.is_resting = False
         now_ns = self._clock()
         self._wake(now_ns, max(PAUSE_NS // 4, self._not_before_ns - now_ns))
 
     def tend(self) -> None:
-        """Between two cycles, from the alarm on; before that it does nothing. Raises `Stopped` when the log is gone."""
+        """Called between two cycles; does nothing before the alarm's time. Raises `LogStopped` if the log is gone."""
         began_ns = self._clock()
         if began_ns < self._at_ns:
             return
@@ -67,7 +67,7 @@ class Tending:
         self._wake(now_ns, self._idle_ns)
 
     def finish(self) -> None:
-        """Before the last append of a life that ends in order. Raises as `tend`."""
+        """Called before the last append of a normal exit. Raises as `tend`."""
         self._journal.check_there()
         self._digests.write_all()
 

@@ -1,19 +1,19 @@
-"""The writer of a log. What the worker's loop calls, in this order, each cycle:
+"""The writer of a log. The worker's loop calls, in this order, each cycle:
 
     frame, turn, record   what belongs to the batch, in the order in which it happened
     append                one write; then heads may move
     sync                  durable: now outputs may leave
 
-One sync a cycle is the group commit: what arrives while a sync takes its time is the next cycle's batch, so groups grow
-with the load, to the messages of a cycle, and nobody waits for company.
+One sync a cycle is the group commit: mail that arrives during a sync is the next cycle's batch, so groups grow with the
+load, up to the messages of a cycle, and no message waits for others to join it.
 
-States: open; *stopped*, for good, by the first error of the disk: the reason is kept, every later call raises
-`LogStopped`, and nothing is tried again: after a failed sync the pages look clean and are not on the disk. The next
+States: open; *stopped*, permanently, by the first error of the disk: the reason is kept, every later call raises
+`LogStopped`, and nothing is retried, since after a failed sync the pages look clean and are not on the disk. The next
 life recovers what is there.
 
 A segment is closed when it is full, between two batches, and by `begin_segment` before a snapshot. In a durable log the
-old one is on the disk before that, and the new one's head before it is used; else nothing is synced here, because a
-sync of a whole segment takes as long as half a million transitions.
+old segment is on the disk before that, and the new one's head before it is used. In any other log nothing is synced
+here, because a sync of a whole segment takes as long as half a million transitions.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from host.node.journal.checksum import Checksum
 from host.node.journal.layout import SegmentHead, encode_segment, seal
 
 SEGMENT_BYTES: Final = 64 << 20
-"""A segment is closed once it is larger: small enough to be archived and removed by the piece."""
+"""A larger segment is closed: segments are small enough to archive and remove one by one."""
 
 BATCH_BYTES: Final = 128 << 20
-"""Twice the largest message; with one more the batch is still far from what a write takes."""
+"""Twice the largest message; even with one more the batch stays far below the limit of a write."""
 
 GONE: Final = "it is not at its place any more"
 
@@ -41,11 +41,11 @@ T = TypeVar("T")
 
 
 class LogStopped(Exception):
-    """The disk failed; nothing is written or acknowledged by this process any more."""
+    """The disk failed; this process writes and acknowledges nothing any more."""
 
 
 class Journal:
-    """Mutable, one a slot's worker. Made by `begin` of the recovery."""
+    """Mutable, one a slot's worker. Made by `recovery.begin`."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Journal:
         durable: bool,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        """`head` is that of the segment to begin with; it is made by `open_segment`."""
+        """`head` is that of the first segment, whose file `open_segment` makes."""
         self.is_durable = durable
         self.stopped = ""
         self.is_gone = False
@@ -95,7 +95,7 @@ class Journal:
             self.begin_segment()
 
     def sync(self) -> None:
-        """Everything appended is on the disk when this returns; else it raises `LogStopped`."""
+        """Everything appended is on the disk when this returns. Raises `LogStopped`."""
         self._check()
         if self._file is not None and self.synced < self.position:
             self._do("fdatasync", self._file.sync)
@@ -105,11 +105,11 @@ class Journal:
 
     @property
     def is_full(self) -> bool:
-        """Whether the batch should be appended before anything more is put into it: one write takes 2 GiB at most."""
+        """Whether the batch should be appended before it gets more: one write takes 2 GiB at most."""
         return self.batch.bytes >= BATCH_BYTES
 
     def begin_segment(self) -> int:
-        """Go on in a new segment; its base. Called between two batches."""
+        """Continue in a new segment; its base. Called between two batches."""
         self.check_there()
         if self.is_durable:
             self.sync()
@@ -132,7 +132,7 @@ class Journal:
         return self.head.base
 
     def open_segment(self, content: bytes = b"") -> None:
-        """Make the file of `head`. `content` are batches that carry on from an older segment; these get synced."""
+        """Make the file of `head`. `content` are batches carried over from an older segment; these are synced."""
         data = encode_segment(self.head, self._checksum) + content
         name = segment_name(self.head.number)
         if self.is_durable:
@@ -156,16 +156,16 @@ class Journal:
             raise LogStopped(self.stopped)
 
     def on_disk(self, position: int) -> None:
-        """Somebody else synced the log up to here."""
+        """Note that another process synced the log up to `position`."""
         self.synced = max(self.synced, position)
         self._unsynced = {number: end for number, end in self._unsynced.items() if end > position}
 
     def stop(self, reason: str) -> None:
-        """The disk is not to be trusted any more."""
+        """Stop the writer: the disk cannot be trusted any more."""
         self.stopped = self.stopped or reason
 
     def close(self) -> None:
-        """Leave in peace: what is in the batch, synced, and a last record that says so. Raises `LogStopped`."""
+        """Close normally: append the batch, sync, and record the close. Raises `LogStopped`."""
         self.append()
         self.sync()
         self.batch.closed()
@@ -176,7 +176,7 @@ class Journal:
         self.stopped = "the journal is closed"
 
     def _sync_older(self) -> None:
-        """Segments of this life or an earlier one that were left unsynced, and their names."""
+        """Sync segments of this life or an earlier one that were left unsynced, and their names."""
         for number in self._unsynced:
             file = self._do("open", partial(self._folder.open, segment_name(number)))
             self._do("fdatasync", file.sync)

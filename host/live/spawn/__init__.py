@@ -1,4 +1,4 @@
-"""Births of processes: the zygote forks them, a template has imported the families already."""
+"""Births of processes: the zygote forks them, or a template that has imported the families already."""
 
 from typing import Final
 

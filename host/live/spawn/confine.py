@@ -1,13 +1,13 @@
-"""Limits of one process, which it sets for itself before it imports a family.
+"""Limits that a process sets for itself before it imports a family.
 
-RLIMIT_DATA bounds private memory that can be written: what Python and its extensions allocate, not lanes and other
-shared mappings. Beyond it an allocation fails: as MemoryError in a rule, which undoes that transition and nothing else;
-one that nobody catches ends the process with an exit code of its own. RLIMIT_CPU bounds time of a processor over the
-whole life of the process; beyond it the kernel sends SIGXCPU, then SIGKILL. Neither can be raised again from within.
+RLIMIT_DATA bounds private writable memory: what Python and its extensions allocate, not lanes and other shared
+mappings. Beyond it an allocation fails: as MemoryError in a rule, which undoes that transition and nothing else; an
+uncaught one ends the process with an exit code of its own. RLIMIT_CPU bounds processor time over the whole life of the
+process; beyond it the kernel sends SIGXCPU, then SIGKILL. Neither can be raised again from within.
 
-What RLIMIT_DATA does not see, shared memory and programs that an engine starts, a control group bounds where one can be
-had. The supervisor makes and removes it (`host.live.supervisor.control_groups`); a process enters right after its fork,
-so that little of what it touches is counted elsewhere.
+RLIMIT_DATA does not cover shared memory and programs that an engine starts; a control group bounds these where one can
+be made. The supervisor makes and removes it (`host.live.supervisor.control_groups`); a process enters right after its
+fork, before much of its memory is counted elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECOND: Final = 1_000_000_000
 
 
 def confine(memory_bytes: int | None, cpu_ns: int | None) -> None:
-    """Set the limits that are given, unless the process has lower ones already."""
+    """Set the given limits, unless the process has lower ones already."""
     if memory_bytes is not None:
         _lower(resource.RLIMIT_DATA, memory_bytes, memory_bytes)
     if cpu_ns is not None:
@@ -30,7 +30,7 @@ def confine(memory_bytes: int | None, cpu_ns: int | None) -> None:
 
 
 def enter_group(folder: str) -> None:
-    """Become a process of a control group. One that is gone or refuses us is the supervisor's to tell: it looks."""
+    """Enter a control group. The supervisor checks that, and reports a group that is gone or refuses us."""
     with contextlib.suppress(OSError):
         fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
         try:

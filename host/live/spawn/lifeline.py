@@ -1,7 +1,7 @@
-"""Ties between the lives of processes that the standard library has no call for: prctl, through ctypes.
+"""Ties between the lives of processes, which the standard library has no calls for: prctl, through ctypes.
 
-PR_SET_PDEATHSIG belongs to the *thread* that forked: supervisor and zygote fork from their main threads only. Between a
-fork and the call the parent may die unseen, so the parent is compared again after it.
+PR_SET_PDEATHSIG belongs to the *thread* that forked: supervisor and zygote fork from their main threads only. The
+parent may die unseen between a fork and the call, so the parent is compared after the call.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ class Orphaned(Exception):
 
 
 def become_subreaper() -> None:
-    """From now on, descendants whose parent dies become children of this process, and it can read how they end."""
+    """From now on, descendants whose parent dies become children of this process, which then reads how they end."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
-    """Be killed when `parent`, our parent now, dies. Raises `Orphaned` when it died before."""
+    """Be killed when `parent`, our parent now, dies. Raises `Orphaned` if it has died already."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise Orphaned(f"{parent} is gone")
 
 
 def await_parent(parent: int, timeout_ns: int) -> None:
-    """Wait until `parent` has adopted us, which takes as long as the process between us needs to exit.
+    """Wait until `parent` has adopted us, which takes until the process between us has exited.
 
-    Raises `Orphaned` when it has not within `timeout_ns`.
+    Raises `Orphaned` if that takes longer than `timeout_ns`.
     """
     deadline = time.monotonic_ns() + timeout_ns
     while os.getppid() != parent:

@@ -1,19 +1,19 @@
-"""The process that has looked at a node's families, and that its workers are forked from.
+"""The process that has inspected a node's families, and that its workers are forked from.
 
-It is forked from the zygote, imports the families, checks and reports them as any throw-away child does
-(`inspect_child`), and then stays: a worker forked from here finds its family imported, which would cost it 3 ms and
-2 MiB, and with a cryptographic library 9 ms and 5 MiB. It says which files it runs, with digests of their text. Once
-the node is up the supervisor reads these before each birth; when one has changed, or a module was added beside, the
-template is let go, and workers, after a crash or by a spawn, are the zygote's again and import for themselves: code
-that was edited is the code that runs. The same once somebody reloads. A file that a module reads when it is imported,
-and a library outside the roots, are as they were when the node started, until the first reload.
+It is forked from the zygote, imports the families, checks and reports them like any other inspecting child
+(`inspect_child`), and then stays: a worker forked from here finds its family imported, which saves it 3 ms and 2 MiB,
+and with a cryptographic library 9 ms and 5 MiB. It reports the files it runs, with digests of their text. Once the node
+is up, the supervisor compares these before each birth. If one has changed, or a module was added beside, the template
+is released; later workers, after a crash or a spawn, are forked from the zygote and import the families themselves:
+edited code is the code that runs. A reload releases it too. A file that a module reads at its import, and a library
+outside the roots, stay as they were at the node's start, until the first reload.
 
 A fork copies memory and the one thread that forks, nothing else. So a module that started a thread or a program, or
-opened something, when it was imported has to do that again in each process: then this one ends after its report
+opened a descriptor, at its import has to do that again in each process: then this process exits after its report
 (`Done.stays` is false), and workers come from the zygote.
 
-Crash points: it dies while it looks: `supervisor.inspection` asks another one about the rest. It dies later: births
-that were asked of it are repeated by the zygote. The supervisor dies, or lets it go: the end of file ends it.
+Crash points: it dies while it inspects: `supervisor.inspection` asks another one about the rest. It dies later: the
+zygote repeats the births requested from it. The supervisor dies, or releases it: it exits at the end of file.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from host.live.spawn.zygote import Fork, serve
 from host.live.worker.loading import keep_for_forks
 
 DEVICES: Final = "host.live.worker.device_loop"
-"""What workers of devices need besides: an event loop library, 6 MiB."""
+"""What workers of devices need in addition: an event loop library, 6 MiB."""
 
 
 def main(fd: int) -> None:
-    """Answer the one inquiry that is read from `fd`, then fork workers until the supervisor hangs up."""
+    """Answer the one inquiry read from `fd`, then fork workers until the supervisor hangs up."""
     supervisor, opened, writes_bytecode = os.getppid(), _descriptors(), not sys.dont_write_bytecode
     inquiry = read_inquiry(fd)
     families = look(inquiry, fd, is_silent=False)
@@ -62,14 +62,14 @@ def main(fd: int) -> None:
 
 
 def _sources(roots: tuple[str, ...]) -> dict[str, bytes]:
-    """What this process runs, as it was read; and what else could be imported in its place, as it is."""
+    """Digests of the sources that this process runs, as read, and of the folders that could hold others instead."""
     texts = sources_run()
     folders = {*roots, *(os.path.dirname(path) for path in texts)}
     return {path: digest(text) for path, text in texts.items()} | {path: digest_of(path) for path in folders}
 
 
 def _descriptors() -> list[str]:
-    """Those that are open, with what they are; the one this is read through is the same each time."""
+    """The open descriptors; the one used for this listing is the same each time."""
     return sorted(os.listdir("/proc/self/fd"))
 
 

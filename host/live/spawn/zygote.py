@@ -1,19 +1,19 @@
-"""The process that workers are forked from: warm, single-threaded, and ignorant of every family.
+"""The process that workers are forked from: warm, single-threaded, and without any family imported.
 
 It begins as a fork of the supervisor or as a program of its own (`zygote_start`). It imports what all workers need,
-compiles the families of the node without running them, so that not every worker does, freezes the heap (`gc.freeze`: a
+compiles the families of the node once for all workers, without running them, freezes the heap (`gc.freeze`: a
 collection in a worker then leaves shared pages alone) and serves `Fork` packets, one after the other, each with the
-descriptor of the socket the child is to own. Nothing is answered: a child introduces itself, on its own socket.
+descriptor of the child's socket. It sends no answers: a child introduces itself, on its own socket.
 
-A fork is double. The supervisor must be the worker's parent, to read how it ends, and a worker must outlive the zygote;
+A fork is double. The supervisor must be the worker's parent, to read how it ends, and a worker must survive the zygote;
 so the child in between exits at once and the supervisor, a subreaper, adopts the grandchild. The worker
 
-1. closes every descriptor but its streams and its socket (else it would hold other workers' lifelines open),
+1. closes every descriptor except its streams and its socket (otherwise it would hold other workers' lifelines open),
 2. takes a session of its own, so a terminal's signals never reach it,
-3. waits until the supervisor is its parent, asks to die with it, looks again,
+3. waits until the supervisor is its parent, asks the kernel to kill it with that parent, and compares the parent again,
 
-and only then runs. Crash points: the zygote dies with requests unread: their sockets close, and the supervisor takes
-that end of file for the end of a process that never was. The zygote's own life ends with the supervisor's.
+and only then runs. Crash points: the zygote dies with requests unread: their sockets close, and the supervisor reads
+the end of file as a birth that never happened. The zygote itself dies with the supervisor.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from host.node.endings import CODE_MEMORY
 from transport.port import Closed
 
 ADOPTION_NS_MAX: Final = 5_000_000_000
-"""The process in between exits at once; only a starved machine makes that a while."""
+"""The process in between exits at once; only a starved machine delays that."""
 
 ENTRIES: Final = {
     "worker": "host.live.worker.loop",
@@ -50,27 +50,27 @@ ENTRIES: Final = {
     "inspect": "host.live.inspection.inspect_child",
     "template": "host.live.spawn.template",
 }
-"""Modules whose `main(socket_fd)` a child may run. A candidate is the worker that a reload brings."""
+"""Modules whose `main(socket_fd)` a child may run. A candidate is a worker started by a reload."""
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
 
 PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
-"""What every child needs; an inspecting one imports the little that is missing by itself."""
+"""What every child needs; an inspecting child imports the little that is missing itself."""
 
 NATIVE: Final = ("transport.lanes", "host.live.cycle._cycle")
-"""What a worker with lanes needs besides."""
+"""What a worker with lanes needs in addition."""
 
 JOURNALED: Final = "host.live.worker.journaled"
-"""What workers of a node with a journal need besides; to import it takes longer than to run 10,000 turns again."""
+"""What workers of a node with a journal need in addition; importing it takes longer than running 10,000 turns again."""
 
 
 class OutputFile(Packet):
-    """Where output and faults go from now on, the children's too. Descriptor: [a file]."""
+    """The file for output and faults from now on, also of children. Descriptor: [a file]."""
 
 
 class Ahead(Packet):
-    """Families to compile before they are asked for. A worker whose source differs by then compiles again.
+    """Families to compile ahead. A worker whose source has changed by then compiles again.
 
     `journaled`: workers of this node keep journals.
     """
@@ -83,8 +83,8 @@ class Ahead(Packet):
 class Fork(Packet):
     """A child that runs `entry`. Descriptor: [its socket].
 
-    `name` and `title` are what the system's `top` and `ps` show, 15 bytes and about 40. `group`: folder of a control
-    group that the child enters before anything else, "" for none.
+    `name` and `title` are shown by the system's `top` and `ps`, 15 bytes and about 40. `group`: folder of a control
+    group that the child enters first, "" for none.
     """
 
     entry: Literal["worker", "candidate", "inspect", "template"]
@@ -96,7 +96,7 @@ class Fork(Packet):
 def main() -> None:
     """Serve until the supervisor hangs up.
 
-    Children inherit the fault handlers and the collector's thresholds; setting them there, each would touch 200 KiB.
+    Children inherit the fault handlers and the collector's thresholds; setting these in each child would touch 200 KiB.
     """
     channel = _supervisor_channel()
     supervisor = os.getppid()
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Import what children need; what is made meanwhile stays, so nobody looks for garbage."""
+    """Import what children need, without collecting garbage: what is made meanwhile stays."""
     gc.disable()
     for module in PRELOADED:
         import_module(module)
@@ -136,7 +136,7 @@ def _detach_input() -> None:
 
 
 def serve(channel: Channel[Fork] | Channel[Fork | Ahead | OutputFile], supervisor: int) -> None:
-    """Do what is asked until the supervisor hangs up."""
+    """Serve requests until the supervisor hangs up."""
     while True:
         select.select([channel], [], [])
         try:
@@ -165,7 +165,7 @@ def _do(request: Fork | Ahead | OutputFile, descriptors: list[int], supervisor: 
 
 
 def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
-    """Or not at all: where there is no room for a process, the socket closes, and the supervisor tries again later."""
+    """Fork the worker. If there is no room for a process, the socket closes, and the supervisor tries again later."""
     _flush()  # or each child prints it again
     try:
         between = os.fork()
@@ -174,7 +174,7 @@ def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
         return
     if between == 0:
         try:
-            os.setsid()  # what is killed with the zygote's group is nobody's worker
+            os.setsid()  # a kill of the zygote's group must not reach a worker
             if os.fork() == 0:
                 _become(request, descriptors[0], supervisor)
         finally:
@@ -183,12 +183,12 @@ def _fork_twice(request: Fork, descriptors: list[int], supervisor: int) -> None:
 
 
 def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
-    """The life of a child, from the fork to the exit. Nothing of it returns into the zygote's stack."""
+    """The life of a child, from the fork to the exit. It never returns into the zygote's stack."""
     code = 1
     try:
         os.dup2(socket_fd, SOCKET_FD, inheritable=False)
         os.closerange(SOCKET_FD + 1, os.sysconf("SC_OPEN_MAX"))
-        os.dup(SOCKET_FD)  # open until the exit, whoever closes the other: who hangs up and lives on is killed
+        os.dup(SOCKET_FD)  # open until the exit, even if a family closes the other: an early end of file gets us killed
         if request.group:
             enter_group(request.group)
         os.setsid()
@@ -212,12 +212,12 @@ def _become(request: Fork, socket_fd: int, supervisor: int) -> Never:
 
 
 def _label_of(request: Fork) -> str:
-    """Behind the slot in the title of a worker: its engine, or the first one and how many more."""
+    """The part of a worker's title after the slot: its engine, or the first one and the number of others."""
     return request.title.partition("/")[2].partition(" ")[2] if request.entry in ("worker", "candidate") else ""
 
 
 def _leave(code: int) -> Never:
-    """Exit with this code, also where the disk has no room for what was printed, or a family closed the streams."""
+    """Exit with this code, even if the disk has no room for the output, or a family closed the streams."""
     try:
         _flush()
     finally:

@@ -1,8 +1,8 @@
-"""The first things a supervisor does, before it has imported anything of weight: block signals, make a zygote.
+"""The first steps of a supervisor, before it has imported anything heavy: block signals, make a zygote.
 
-The first zygote is a fork of a process that is nothing yet: it saves an interpreter's start, 25 ms on the way to the
-first engine. A later one is exec'd, since its supervisor has threads, sockets and half the library by then. Both are
-alike from then on: a session of their own, default signals, one inherited socket.
+The first zygote is a fork of a process that has loaded nothing yet: that saves the start of an interpreter, 25 ms on
+the way to the first engine. A later one is exec'd, since the supervisor has threads, sockets and half the library by
+then. From then on both are alike: a session of their own, default signals, one inherited socket.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from host.live.spawn import SOCKET_FD
 from host.program import command
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Those that end a node in order."""
+"""Signals that shut a node down in order."""
 
 
 class StartedZygote(NamedTuple):
-    """A process that warms up, and our end of its socket."""
+    """A zygote that is warming up, and our end of its socket."""
 
     pid: int
     socket: socket.socket
 
 
 def fork_zygote(inherited: tuple[int, ...]) -> StartedZygote:
-    """A zygote as a fork of this process, which has one thread, blocks `SIGNALS`, and owns `inherited` descriptors."""
+    """Fork a zygote from this process, which has one thread, blocks `SIGNALS`, and owns `inherited` descriptors."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
@@ -38,7 +38,7 @@ def fork_zygote(inherited: tuple[int, ...]) -> StartedZygote:
 
 
 def _be_zygote(own: socket.socket, others: tuple[int, ...]) -> Never:
-    """Nothing returns into the supervisor's stack."""
+    """Run the zygote; never returns into the supervisor's stack."""
     code = 1
     try:
         os.setsid()
@@ -60,14 +60,14 @@ def _be_zygote(own: socket.socket, others: tuple[int, ...]) -> Never:
 
 
 def exec_zygote() -> StartedZygote:
-    """A zygote as a program of its own, with no signal blocked whatever this process blocks. For the main thread."""
+    """Start a zygote as a program of its own, with no signal blocked, whatever is blocked here. For the main thread."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.posix_spawn(
         sys.executable,
         command("host.live.spawn.zygote"),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD)],
-        setsid=True,  # a Ctrl-C at the terminal is the supervisor's alone
+        setsid=True,  # a Ctrl-C at the terminal must reach the supervisor only
         setsigmask=[],
         setsigdef=[signal.SIGINT, signal.SIGTERM],
     )

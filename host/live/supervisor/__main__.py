@@ -1,7 +1,7 @@
-"""The process that a node is: a program with the arguments SPEC_FD READY_FD [--attached].
+"""The supervisor process of a node, a program with the arguments SPEC_FD READY_FD [--attached].
 
-The zygote is forked before anything else is imported, so that it gets warm meanwhile. Signals are blocked until the
-loop can take them: an early Ctrl-C ends the node as a late one does.
+The zygote is forked before anything else is imported, and warms up meanwhile. Signals are blocked until the loop can
+take them: an early Ctrl-C ends the node like a late one.
 """
 
 from __future__ import annotations

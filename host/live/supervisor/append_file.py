@@ -1,4 +1,4 @@
-"""A file of records that only grows: what was appended before a kill -9 of anything is there after it.
+"""An append-only file of records. An appended record survives a kill -9 of any process.
 
 | offset | size | type | meaning                                              |
 |--------|------|------|------------------------------------------------------|
@@ -10,12 +10,12 @@
 | 12     |      |      | the payload                                          |
 
 All integers are little-endian. A record is written by one write(2). The last one may be torn, if the machine stopped in
-the middle of it: it is cut off when the file is opened, and counted. A file of nothing but zeros is torn from its first
-byte on: power was lost before anything of it was on the disk. Anything else that is wrong is refused with its offset,
-and nothing is changed: a length has a checksum of its own, so that a damaged one is not taken for a torn end.
+the middle of it: opening the file cuts it off and counts its bytes. A file of nothing but zeros is torn from its first
+byte: power was lost before any of it reached the disk. Any other damage is refused with its offset, and the file is
+left unchanged. The length has a checksum of its own: a damaged length is not mistaken for a torn end.
 
-`rewrite` puts other records in place of all: a temporary file, fsync, rename, fsync of the folder. Crash points: before
-the rename the old file is in force and the temporary one is overwritten the next time; after it, the new one.
+`rewrite` replaces all records: a temporary file, fsync, rename, fsync of the folder. Crash points: before the rename
+the old file is in force, and the next rewrite overwrites the temporary one; after it, the new file is in force.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ RECORD_BYTES_MAX: Final = 128 << 20
 
 
 class DamagedFile(OSError):
-    """A file that is not what was written to it."""
+    """The content of the file is not what was written to it."""
 
 
 class AppendFile:
-    """One open file; one process at a time, kept by whoever locks the folder. Raises OSError, `DamagedFile`."""
+    """One open file, for one process at a time: the lock on the folder sees to that. Raises OSError, `DamagedFile`."""
 
     def __init__(self, path: str) -> None:
-        """Open or make it. `records` are those found; `torn_bytes` what was cut off at the end."""
+        """Open or create it. `records` are those found, `torn_bytes` the number of bytes cut off at the end."""
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -51,7 +51,7 @@ class AppendFile:
         self.size = os.fstat(self._fd).st_size
 
     def append(self, payload: bytes) -> None:
-        """Add a record; it outlives this process from here on. With `sync` it outlives the machine."""
+        """Add a record. From here on it survives this process; after `sync` it survives a crash of the machine."""
         framed = _framed(payload)
         written = os.write(self._fd, framed)
         if written != len(framed):
@@ -60,11 +60,11 @@ class AppendFile:
         self.size += written
 
     def sync(self) -> None:
-        """Have it all on the disk."""
+        """Write everything to the disk."""
         os.fdatasync(self._fd)
 
     def rewrite(self, payloads: Iterable[bytes]) -> None:
-        """These records instead of all there are."""
+        """Replace all records by these."""
         fresh = f"{self._path}.new"
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -102,7 +102,7 @@ class AppendFile:
 
 
 def _read(content: bytes, path: str) -> tuple[list[bytes], int]:
-    """The records, and where they end; behind that lies nothing or a torn one."""
+    """The records, and the offset of their end; nothing or a torn record follows."""
     records: list[bytes] = []
     at = len(MAGIC)
     while at + _HEAD.size <= len(content):

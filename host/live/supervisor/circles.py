@@ -1,8 +1,8 @@
-"""Circles of stopped engines, looked for and relieved. The rules are in `host.node.circles`.
+"""Finds circles of stopped engines, and relieves them. The rules are in `host.node.circles`.
 
-Control pages say which slots may have part in one; only their workers are asked, and a node where nothing is stuck
-costs some reads of memory a second. A worker that does not answer in time has no part in this look: it is in a long
-transition, and an engine in a transition is not stuck, but a neighbour of it may be, whose circle is found later.
+Control pages show which slots may take part in one; only their workers are queried, and a node with no stuck engine
+costs some reads of memory a second. A worker that does not answer in time is left out of this look: it is in a long
+transition, and an engine in a transition is not stuck. A neighbour of it may be; that circle is found later.
 
 Each relief is an event `circle`, with the engines in it and what was done: `allowance` or `loss`.
 """
@@ -21,7 +21,7 @@ from host.node.circles import LOOK_NS, QUERY, Allowance, Looks, Loss, Stuck
 from host.node.progress import STUCK
 
 ANSWER_NS_MAX: Final = 200_000_000
-"""How long one look waits for workers: with a pause and another look it still ends within a second."""
+"""How long one look waits for workers: with a pause and another look, the search still ends within a second."""
 
 
 class Untangling:
@@ -62,6 +62,6 @@ class Untangling:
                 assert_never(relief)
 
     def _slot_of(self, relief: Allowance | Loss) -> Slot | None:
-        """Where its engine lives, while the process that answered lives there."""
+        """The slot of its engine, while the process that answered lives there."""
         slots = (slot for slot in self._node.slots.values() if slot.process is not None)
         return next((slot for slot in slots if slot.process and slot.process.pid == relief.process), None)

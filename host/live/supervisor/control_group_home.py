@@ -1,17 +1,17 @@
-"""Where control groups of a node may be made, or why nowhere: the group this process is in, if it was handed over.
+"""Where a node may make control groups, or why it may not: in the group of this process, if that was handed over.
 
-A group belongs to whoever made it: a service manager, a container engine, a session. To divide one that was not handed
-over would change what its owner counts and ends, so being able to write there is not enough for root, who can write
+A group belongs to its creator: a service manager, a container engine, a session. Dividing a group that was not handed
+over would change what its owner counts and kills. Write permission is therefore not enough for root, who can write
 everywhere. Handed over is
 
-    a user other than root    a group that this user may divide: somebody gave it away
+    a user other than root    a group that this user may divide: its owner gave it away
     root                      one that its manager marked (systemd's `Delegate=`, the attribute `*.delegate`)
-    ENGINEHOST_CGROUP=own     one that root may divide: whoever set this says that it is ours
+    ENGINEHOST_CGROUP=own     one that root may divide: the variable declares it ours
     ENGINEHOST_CGROUP=off     none
 
 Memory is counted by version 2 of control groups or, where that hierarchy is still mounted, by version 1; a machine has
-the controller in one of them. In version 1, groups that do not count towards those above them (`memory.use_hierarchy`)
-would escape the limits of the one we are in, and are not used.
+the controller in one of them. In version 1, groups that do not count towards their parents (`memory.use_hierarchy`)
+would escape the limits of our own group, and are not used.
 
 Source: systemd's CGROUP_DELEGATION; Linux, admin-guide/cgroup-v2 ("Delegation") and cgroup-v1/memory.
 """
@@ -30,7 +30,7 @@ LEAF: Final = "enginehost"
 """In version 2, the group below a home in which the node itself lives (`control_group_leaf`)."""
 
 MARKS: Final = ("trusted.delegate", "user.delegate")
-"""Attributes by which systemd says that a group is no longer its own."""
+"""Attributes by which systemd marks a group that it delegated."""
 
 
 class Home(NamedTuple):
@@ -41,7 +41,7 @@ class Home(NamedTuple):
 
 
 def find_home(proc: str = "/proc/self") -> Home | str:
-    """The home of groups of this process, or why there is none. Changes nothing. `proc`: where it is described."""
+    """The home for this process's groups, or why there is none. Changes nothing. `proc`: the process's /proc folder."""
     mode = os.environ.get(VARIABLE, "") or "auto"
     if mode not in MODES:
         return f"{VARIABLE} is one of {', '.join(MODES)}, not {mode!r}"
@@ -55,7 +55,7 @@ def find_home(proc: str = "/proc/self") -> Home | str:
 
 
 def _find(proc: str) -> Home | str:
-    """The group that counts memory of this process, whoever owns it. Raises OSError, ValueError."""
+    """The group that counts the memory of this process, whatever its owner. Raises OSError, ValueError."""
     with open(f"{proc}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.rstrip("\n").split(":", 2) for line in file]
     for _, controllers, path in lines:
@@ -86,7 +86,7 @@ def _refusal(home: Home, mode: str) -> str:
     if home.version == 1 and os.path.exists(hierarchy) and words(hierarchy) != ["1"]:
         return f"groups in {home.folder} would not count towards it"
     if mode == "auto" and os.geteuid() == 0 and not _is_marked(home.folder):
-        return f"{home.folder} was not handed over ({VARIABLE}=own says that it is ours)"
+        return f"{home.folder} was not handed over ({VARIABLE}=own declares it ours)"
     return ""
 
 
@@ -110,7 +110,7 @@ def _mounted(proc: str, kind: str, path: str, option: str = "") -> str:
 
 
 def _mounts(proc: str, kind: str, option: str) -> Iterator[tuple[str, str]]:
-    """What each mounted hierarchy shows, and where (proc(5), mountinfo)."""
+    """The root and mount point of each mounted hierarchy (proc(5), mountinfo)."""
     with open(f"{proc}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             before, _, after = line.partition(" - ")
@@ -120,6 +120,6 @@ def _mounts(proc: str, kind: str, option: str) -> Iterator[tuple[str, str]]:
 
 
 def words(path: str) -> list[str]:
-    """What a file of the kernel lists. Raises OSError."""
+    """The words in a file of the kernel. Raises OSError."""
     with open(path, encoding="ascii") as file:
         return file.read().split()

@@ -1,13 +1,13 @@
-"""Version 2 of control groups: a group gives memory limits to those below it only when no process is in itself.
+"""Version 2 of control groups: a group can limit the memory of its children only while it holds no process itself.
 
-So the node moves: `divide` puts it into a leaf, `<home>/enginehost`, with what it has started and the command that
-started it, and then lets memory be limited below the home; `unite` takes that back. A home with other processes in it
-is left as it is. Several nodes may live in one leaf: a command in the leaf starts the next one there. The first node
+So the node moves: `divide` puts it into a leaf, `<home>/enginehost`, with the processes it started and the command that
+started it, and then enables memory limits below the home; `unite` undoes that. A home with other processes in it is
+left as it is. Several nodes may live in one leaf: a command in the leaf starts the next one there. The first node
 divides, the last one unites; a lock on the home's folder keeps them apart.
 
-Crash points: a supervisor that dies after `mkdir` leaves an empty leaf, after moving its own processes a leaf that is
-emptied by their deaths, after enabling a home that is divided: the next start finds the leaf and goes on there. What a
-service manager started, it clears away with the group itself.
+Crash points: a supervisor that dies after `mkdir` leaves an empty leaf; after moving its own processes, a leaf that
+their deaths empty; after enabling, a divided home. The next start finds the leaf and continues from there. A service
+manager removes what it started together with the group.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Final
 from host.live.supervisor.control_group_home import LEAF, words
 
 TRIES: Final = 8
-"""A process of ours may be born where the last look did not see it; births of ours are some a second."""
+"""A process of ours may be born after the last listing of the group; births are a few a second."""
 
 PREFIX: Final = "enginehost-"
-"""Of every group that is not the leaf."""
+"""Begins the name of every group other than the leaf."""
 
 
 def divide(home: str) -> None:
-    """Let memory be limited below `home`. Idempotent. Raises OSError, and everything is as before then."""
+    """Enable memory limits below `home`. Idempotent. Raises OSError; everything is then as before."""
     with _locked(home):
         if "memory" in words(f"{home}/cgroup.subtree_control"):
             return
@@ -44,7 +44,7 @@ def divide(home: str) -> None:
 
 
 def unite(home: str) -> None:
-    """Be in `home` again, if nobody else is below it. For the end of a node: what it started is gone."""
+    """Move back into `home`, if no other process is below it. For the end of a node, when its processes are gone."""
     leaf = f"{home}/{LEAF}"
     with contextlib.suppress(OSError), _locked(home):
         if _folders(home) != [LEAF] or not set(processes(leaf)) <= _ours():
@@ -54,12 +54,12 @@ def unite(home: str) -> None:
 
 
 def processes(folder: str) -> list[int]:
-    """Who is in a group. Raises OSError."""
+    """The processes in a group. Raises OSError."""
     return [int(word) for word in words(f"{folder}/cgroup.procs")]
 
 
 def write(path: str, text: str) -> None:
-    """One write to a file that the kernel made; OSError says what it thinks of it."""
+    """One write to a file of the kernel. Raises OSError with the kernel's reason."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())
@@ -84,7 +84,7 @@ def _enable(home: str, leaf: str) -> None:
 
 
 def _leave(home: str, leaf: str) -> None:
-    """Back into the home, those of the leaf, and the leaf away."""
+    """Move the processes of the leaf back into the home, and remove the leaf."""
     with contextlib.suppress(OSError):
         for pid in processes(leaf):
             _move(pid, home)
@@ -102,7 +102,7 @@ def _folders(home: str) -> list[str]:
 
 
 def _ours() -> set[int]:
-    """This process, who started it, and all that descends from it."""
+    """This process, its parent, and all its descendants."""
     parents = {int(entry): _parent(entry) for entry in os.listdir("/proc") if entry.isdigit()}
     ours, fresh = {os.getpid(), os.getppid()}, {os.getpid()}
     while fresh := {pid for pid, parent in parents.items() if parent in fresh}:

@@ -1,26 +1,26 @@
-"""Control groups of a node: one for each process with `memory_bytes`, beside its rlimits, where a home is to be had.
+"""Control groups of a node: one for each process with `memory_bytes`, beside its rlimits, where groups can be made.
 
-RLIMIT_DATA is met first and is the friendlier limit: an allocation fails, and one transition is undone. It does not see
-shared mappings, files in memory, or programs that an engine started; the group counts all of these, and its bound is
-what keeps the machine. The kernel then kills the largest process of the group: the worker itself, whose end is
-`out_of_memory` with its own group's counter as evidence, or a program it started, which `memory_kill` tells.
+RLIMIT_DATA is met first and is the friendlier limit: an allocation fails, and one transition is undone. It does not
+count shared mappings, files in memory, or programs that an engine started. The group counts all of these, and its bound
+protects the machine: at the bound the kernel kills the largest process of the group. That is the worker itself, whose
+end is `out_of_memory` with its own group's counter as evidence, or a program it started, reported as `memory_kill`.
 
-The bound is what the node allows a process to have: `memory_bytes`, twice for a slot with a journal (a snapshot is
-written by a fork, whose copied pages count here too); its lanes to all slots and its arena, shared memory that is
-counted where it is written first; `RESERVE_BYTES`. A process that keeps its rlimit never meets it.
+The bound is the sum of what a process may use: `memory_bytes`, twice for a slot with a journal (a snapshot is written
+by a fork, whose copied pages count here too); its lanes to all slots and its arena, shared memory that is counted in
+the group that first writes to it; `RESERVE_BYTES`. A process that keeps its rlimit never meets it.
 
 A group is `<home>/enginehost-<key>-<node>-<slot>-<pid>-<n>`: the key is that of the data folder, which one supervisor
-holds, the pid that supervisor's, so that a group which a program of an earlier life keeps is in nobody's way. Its life,
-and who is at work:
+holds, the pid that supervisor's. So a group kept alive by a program of an earlier life does not get in the way. Its
+life, and the actor of each step:
 
     made       supervisor, before the fork is asked for
-    entered    the worker itself, right after its fork; the supervisor looks when it says who it is, and puts it in
-    ended      supervisor, before the end is told: the counter is read for the last time
+    entered    the worker itself, right after its fork; the supervisor checks at its `Hello`, and moves it in
+    ended      supervisor, before the end is reported: the counter is read for the last time
     removed    supervisor: at once, or when the last program in it is gone (`sweep`), at the latest at the node's end
 
 Crash points: the supervisor dies between `made` and `removed`: its processes die too, empty groups stay, and the next
-supervisor with the key removes them before it makes any. One that holds a program which outlived everything stays until
-that has ended. A group that cannot be made is told once, and the process runs with its rlimits.
+supervisor with the key removes them before it makes any. A group with a surviving program stays until that has ended. A
+failure to make a group is reported once, and the process runs with its rlimits.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from host.live.supervisor.control_group_leaf import PREFIX, divide, processes, u
 from transport.port import SLOTS_MAX
 
 RESERVE_BYTES: Final = 64 << 20
-"""For what no limit of ours counts: stacks, page tables, buffers of the kernel, pages of the image written to."""
+"""For memory that no limit of ours counts: stacks, page tables, kernel buffers, written pages of the image."""
 
 ENDED_MAX: Final = 256
-"""Evidence of processes that ended and whose end nobody has judged; a reload keeps one for some seconds."""
+"""Evidence kept for ends not judged yet; a reload keeps one for some seconds."""
 
 LIMITS: Final = {1: "memory.limit_in_bytes", 2: "memory.max"}
 COUNTERS: Final = {1: "memory.oom_control", 2: "memory.events"}
@@ -50,16 +50,16 @@ _OOM_KILL: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def bound_of(memory_bytes: int, transport: TransportSpec, *, journaled: bool) -> int:
-    """Bytes that a group may hold whose process has a limit of `memory_bytes`."""
+    """The bound of a group whose process has a limit of `memory_bytes`."""
     own = 2 * memory_bytes if journaled else memory_bytes
     return own + SLOTS_MAX * transport.lane_bytes + transport.arena_bytes + RESERVE_BYTES
 
 
 class ControlGroup:
-    """One group, for one process. `pid` is 0 until it said who it is."""
+    """One group, for one process. `pid` is 0 until the process is known."""
 
     def __init__(self, home: Home, name: str, bound: int) -> None:
-        """Make it. Raises OSError, and nothing is left then."""
+        """Make it. Raises OSError, and leaves nothing behind."""
         self.name = name
         self.folder = f"{home.folder}/{name}"
         self.pid = 0
@@ -73,24 +73,24 @@ class ControlGroup:
         self._known = self._last = self._count()
 
     def enter(self, pid: int) -> None:
-        """See to it that `pid` is in the group. Raises OSError; ended by now is not an error."""
+        """Ensure that `pid` is in the group. Raises OSError; a process that has ended is no error."""
         self.pid = pid
         if pid not in processes(self.folder):
             with contextlib.suppress(ProcessLookupError):
                 write(f"{self.folder}/cgroup.procs", str(pid))
 
     def look(self) -> int:
-        """Kills since the look before the last one, of which the process of the group did not end."""
+        """Kills between the last two looks, which the process of the group survived."""
         fresh, self._known = self._last - self._known, self._last
         self._last = self._count()
         return fresh
 
     def risen(self) -> int:
-        """Kills that the end of the process, just now, can be due to: since the look before the last one."""
+        """Kills that may explain the end of the process just now: those since the look before the last one."""
         return self._count() - self._known
 
     def remove(self) -> bool:
-        """Whether it is gone; with a process in it, it stays."""
+        """Remove it; whether it is gone. A group with a process in it stays."""
         try:
             os.rmdir(self.folder)
         except FileNotFoundError:
@@ -113,14 +113,11 @@ class ControlGroup:
 
 
 class ControlGroups:
-    """All groups of a node, for the supervisor's event loop. Nothing here waits, but for another node that divides
-    the same home at that moment.
+    """All groups of a node, for the event loop. Nothing waits, except for another node that divides the same home.
 
     Args:
-        home: where they are made, or why nowhere.
-        node: its name.
-        data: its data folder, which nobody else holds.
-        event: records an event: a kind and fields.
+        home: where groups are made, or why there is no place. node: its name. data: its data folder, which no other
+        supervisor holds. event: records an event: a kind and fields.
     """
 
     def __init__(self, home: Home | str, node: str, data: str, event: Callable[..., None]) -> None:
@@ -137,7 +134,7 @@ class ControlGroups:
         self._remove_old()
 
     def make(self, slot: int, bound: int) -> ControlGroup | None:
-        """A group for a process that is about to be born; None where none can be had."""
+        """A group for a process about to be born; None if it cannot be made."""
         if self._home is None:
             return None
         self._n += 1
@@ -154,7 +151,7 @@ class ControlGroups:
         return group
 
     def enter(self, group: ControlGroup | None, pid: int) -> None:
-        """The process of a group said who it is."""
+        """The process of a group is known now."""
         try:
             if group is not None:
                 group.enter(pid)
@@ -162,7 +159,7 @@ class ControlGroups:
             self._tell(error)
 
     def end(self, group: ControlGroup | None) -> None:
-        """The process of a group ended, or never was: keep what its counter says, and remove it."""
+        """The process of a group ended, or never came to be: keep the evidence of its counter, and remove the group."""
         if group is None:
             return
         self._living.discard(group)
@@ -175,21 +172,21 @@ class ControlGroups:
             self._emptying.add(group)
 
     def evidence(self, pid: int) -> str:
-        """That the kernel killed in the group of `pid`, a process that ended, for lack of memory; "" if it did not."""
+        """Evidence that the kernel killed in the group of the ended process `pid`, for lack of memory; "" if none."""
         return self._ended.pop(pid, "")
 
     def look(self) -> None:
-        """Once in a while: tell of programs that were killed while their worker lives."""
+        """Called periodically: report programs that were killed while their worker lives."""
         for group in self._living:
             if kills := group.look():
                 self._event("memory_kill", group=group.name, pid=group.pid, count=kills)
 
     def sweep(self) -> None:
-        """Remove groups whose last process ended by now."""
+        """Remove groups whose last process has ended by now."""
         self._emptying = {group for group in self._emptying if not group.remove()}
 
     def close(self) -> None:
-        """The node is gone but for this process: so are its groups. Idempotent."""
+        """Remove all groups: of the node, only this process is left. Idempotent."""
         self._emptying |= self._living
         self._living.clear()
         self.sweep()
@@ -198,7 +195,7 @@ class ControlGroups:
             self._has_divided = False
 
     def _remove_old(self) -> None:
-        """What a supervisor that was killed left. Of other nodes nothing is touched, and nothing that is in use."""
+        """Remove the groups that a killed supervisor left, but none of another node, and none in use."""
         if self._home is None:
             return
         with contextlib.suppress(OSError):
@@ -208,7 +205,7 @@ class ControlGroups:
                         os.rmdir(f"{self._home.folder}/{name}")
 
     def _tell(self, error: OSError) -> None:
-        """A process runs with its rlimits alone. Said once in a life; the next birth tries again."""
+        """Report, once in a life, that a process runs with its rlimits alone; the next birth tries again."""
         if self._home is not None and not self._has_told:
             self._has_told = True
             self._event("no_control_group", home=self._home.folder, reason=str(error))

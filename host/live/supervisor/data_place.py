@@ -1,4 +1,4 @@
-"""The folder of a node's data is taken, or it is said what is wrong with it and what to do."""
+"""Claims the folder of a node's data, or explains what is wrong with it and what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANOTHER: Final = "name another folder as `data`"
 
 
 class NoPlace(Exception):
-    """Nothing can be kept in a folder: which, why, and what to do."""
+    """A folder that cannot keep the data: which one, why, and what to do."""
 
     def __init__(self, data: str, reason: str, advice: str) -> None:
         super().__init__(f"the node's data cannot be kept in {data}: {reason}; {advice}")
@@ -26,7 +26,7 @@ class NoPlace(Exception):
 
 
 def take_place(data: str) -> int:
-    """Make and lock the folder; the descriptor of the lock. Raises `NoPlace`, `Taken`."""
+    """Make and lock the folder; the descriptor of the lock. Raises `NoPlace`, `FolderTaken`."""
     try:
         os.makedirs(data, exist_ok=True)
         return lock_data(data)
@@ -35,7 +35,7 @@ def take_place(data: str) -> int:
 
 
 def no_place(data: str, error: OSError) -> NoPlace:
-    """What an error in this folder means for whoever wrote the node file."""
+    """Explain an error in this folder to the author of the node file."""
     obstacle = _obstacle(data)
     if os.path.islink(obstacle):
         target = os.readlink(obstacle)
@@ -51,7 +51,7 @@ def no_place(data: str, error: OSError) -> NoPlace:
 
 
 def _obstacle(path: str) -> str:
-    """What is in the way at or above `path` and is no folder; "" if nothing is."""
+    """The first path at or above `path` that exists and is not a folder; "" if there is none."""
     above = os.path.dirname(path)
     if os.path.isdir(path) or above == path:
         return ""

@@ -1,8 +1,8 @@
-"""What the end of a process means for its engines and their messages; whether another one comes is not decided here.
+"""What the end of a process means for its engines and their messages; the decision on a restart is made elsewhere.
 
 The control page names the message that was in flight. Its fate (`host.node.poison`): the next process makes it a dead
-letter, tries it once more, or hands it over to the quarantine. Messages whose engines stood at a choice are on no page
-and in no lane any more, and become dead letters here.
+letter, tries it once more, or hands it to the quarantine. Messages whose engines waited for a choice are on no page and
+no longer in a lane; they become dead letters here.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from host.node.slot_state import Departure
 from host.node.supervision import Ending
 
 NAMED_MAX: Final = 100
-"""Engines of a dead process that get an event each; a group of thousands says the rest in one number."""
+"""Engines of a dead process that get an event each; the rest of a group of thousands is counted in one event."""
 
 FALLEN_BYTES_MAX: Final = 16 * 1024
-"""Messages that killed, as the next process is told of them: some hundreds. Beyond it the oldest are forgotten."""
+"""Size of the fatal messages sent to the next process: some hundreds. Beyond it the oldest are dropped."""
 
 
 def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> InFlight | None:
-    """The message the process died in; the next process is told its fate, unless it is to try again."""
+    """The message the process died in; its fate goes to the next process, unless the message is retried."""
     died_in = slot.memory.in_flight()
     if died_in is None:
         return None
@@ -55,7 +55,7 @@ def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> InFl
 
 
 def report(node: Node, slot: Slot, departure: Departure, in_flight: InFlight | None = None) -> None:
-    """A process is gone and nobody asked it to go."""
+    """Record that a process ended without being asked to exit."""
     residents, ended, ending = node.directory.in_slot(slot.number), departure.ended, departure.ending
     facts: dict[str, Any] = {"slot": slot.number, "pid": departure.pid, "reason": ended.reason, "detail": ended.detail}
     words = slot.memory.moves()
@@ -70,13 +70,13 @@ def report(node: Node, slot: Slot, departure: Departure, in_flight: InFlight | N
 
 
 def report_recalled(node: Node, slot: Slot, departure: Departure) -> None:
-    """A process left because its group is restarted."""
+    """Record that a process exited because its group is restarted."""
     for resident in node.directory.in_slot(slot.number)[:NAMED_MAX]:
         node.event("recalled", resident.name, slot=slot.number, pid=departure.pid, reason=shown(departure.ended))
 
 
 def fail_start(node: Node, slot: Slot, departure: Departure) -> None:
-    """A process ended before the node was up and its engines ready: whoever starts the node is told why."""
+    """A process ended before the node was up and its engines ready: report why to the command that starts the node."""
     ending = departure.ending
     how = f"killed by {signal_name(ending)}" if ending.signal else f"exit code {ending.code}"
     for name in sorted(slot.unready):
@@ -85,7 +85,7 @@ def fail_start(node: Node, slot: Slot, departure: Departure) -> None:
 
 
 def succeed(node: Node, slot: Slot) -> tuple[Resident, ...]:
-    """Engines of a dead process are born again or ended, wherever they live. The caller buries those it gets."""
+    """Revive or end the engines of a dead process, wherever they live. Returns the ended ones, for burial."""
     _bury_suspended(node, slot)
     succession = node.directory.succeed(slot.number)
     for resident in (*succession.ended, *succession.reborn):
@@ -100,16 +100,17 @@ def succeed(node: Node, slot: Slot) -> tuple[Resident, ...]:
 def _bury_suspended(node: Node, slot: Slot) -> None:
     """A message whose engine waited for a choice dies with the process: a dead letter `crashed`.
 
-    It left its lane when its engine took it, so no successor reads it there. Crash points: a process killed before it
-    moved the heads of its lanes gets the message again; one killed between that and sending `Waits`, some microseconds
-    in a cycle, takes the content along, and the control page says how many there were.
+    It left its lane when its engine took it, so no successor reads it there. Crash points: if a process is killed
+    before it moved the heads of its lanes, its successor gets the message again; if it is killed between that and
+    sending `Waits`, some microseconds in a cycle, the content is lost, and the control page holds only the number of
+    such messages.
     """
     residents = node.directory.in_slot(slot.number)
     if any(resident.spec.durability != "volatile" for resident in residents):
-        return  # in a log, or beside one: what is lost of a volatile neighbour cannot be told from the page
+        return  # in a log, or beside one: the page does not show what a volatile neighbour lost
     standing = [waits for r in residents if (waits := node.waits.pop(r.name, None))]
     letters = [
-        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"stood at {', '.join(w.options)}")
+        Letter("crashed", w.sender, w.engine, w.mailbox, node.now_ns(), w.message, f"waited for {', '.join(w.options)}")
         for w in standing
     ]
     unnamed = slot.memory.moves()[STANDING] - sum(bool(waits.sender) for waits in standing)
@@ -120,7 +121,7 @@ def _bury_suspended(node: Node, slot: Slot) -> None:
 
 
 def bury_engine(node: Node, resident: Resident) -> None:
-    """What follows when the directory has laid a tombstone."""
+    """The consequences of an engine's end, after the directory has laid a tombstone."""
     for kept in (node.running, node.faults, node.diverged, node.waits):
         kept.pop(resident.name, None)
     node.event("ended", resident.name)
@@ -135,7 +136,7 @@ def _unnamed(node: Node, slot: Slot) -> Letter:
     """For a message whose engine waited for a choice when the process died; its content is lost."""
     residents = node.directory.in_slot(slot.number)
     engine = residents[0].name if len(residents) == 1 else ""
-    detail = f"stood at a choice in slot {slot.number}; its content died with the process"
+    detail = f"waited for a choice in slot {slot.number}; its content died with the process"
     return Letter("crashed", "", engine, 0, node.now_ns(), None, detail)
 
 
@@ -146,7 +147,7 @@ def _flight(engine: str, in_flight: InFlight | None) -> dict[str, object]:
 
 
 def _tell_parent(node: Node, child: Resident) -> None:
-    """A parent in another process that has a journal would spawn it again in its next life."""
+    """Notify a journaled parent in another process: it would otherwise spawn the child again in its next life."""
     if child.parent is None or child.spec.durability == "volatile":
         return
     parent = node.directory.find(child.parent)
@@ -155,5 +156,5 @@ def _tell_parent(node: Node, child: Resident) -> None:
 
 
 def signal_name(ending: Ending) -> str | None:
-    """SIGKILL and the like; None when no signal ended it."""
+    """The signal's name, such as SIGKILL; None if no signal ended the process."""
     return None if ending.signal is None else signal.Signals(ending.signal).name

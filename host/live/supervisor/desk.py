@@ -1,7 +1,8 @@
-"""Where packets of workers arrive: each goes to the module whose subject it is.
+"""Dispatches the packets of workers, each to the module in charge of its subject.
 
 A slot may have two processes, its owner and the candidate of a reload. A reload under way is offered every packet
-first; what it leaves of the owner's goes the ordinary way. Packets of any other process are dropped: it was replaced.
+first; packets of the owner that it does not take are handled as usual. Packets of any other process are dropped: it was
+replaced.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from host.node.supervision import Ending
 from transport.port import Closed
 
 LOOK_AGAIN_S: Final = 0.1
-"""Between two tries to look at a spawned family, while the supervisor is short of something."""
+"""Between two tries to inspect a spawned family, while the supervisor is short of a resource."""
 
 
 class PacketDesk:
@@ -110,12 +111,12 @@ class PacketDesk:
                 assert_never(packet)
 
     def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
-        """What of an event the supervisor acts on."""
+        """Act on an event that concerns the supervisor."""
         if kind == DIVERGED:
             how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
             self._node.diverged[engine] = f"{DIVERGED}: {how}"
         elif kind == JOURNAL_GONE:
-            what = "what it had is in a new one" if fields["saved"] else f"what it had is lost: {fields['reason']}"
+            what = "its state is in a new one" if fields["saved"] else f"its state is lost: {fields['reason']}"
             slot.rests = f"the log in {fields['journal']} was removed; {what}"
         elif kind == JOURNAL_MOVED:
             self._node.data = os.path.dirname(os.path.dirname(fields["journal"]))
@@ -139,7 +140,7 @@ class PacketDesk:
         self._settle(slot)
 
     def _sharing_interface(self, engine: Running) -> Running:
-        """One interface for all engines of a family and version; what its first one said."""
+        """One interface for all engines of a family and version: the one that the first engine reported."""
         key = (engine.family, engine.version)
         if engine.interface is not None:
             self._node.interfaces.setdefault(key, engine.interface)
@@ -163,7 +164,7 @@ class PacketDesk:
         self._settle(slot)
 
     def _settle(self, slot: Slot) -> None:
-        """A slot whose engines have all reported is up; once all are, so is the node."""
+        """A slot is up once all its engines have reported, the node once all slots are up."""
         if slot.state == "starting" and not slot.unready:
             perform.feed(self._node, slot, "engines_ready")
 
@@ -180,7 +181,7 @@ class PacketDesk:
             task.add_done_callback(self._tasks.discard)
 
     async def _start_child(self, slot: Slot, family: str) -> None:
-        """A slot made for a child: mail for it may already be in the lanes, the process follows."""
+        """Start the process of a slot made for a child; mail for it may already be in the lanes."""
         while slot.state == "starting":
             try:
                 slot.device = await self._is_device(family)

@@ -1,13 +1,12 @@
-"""Logs of children that are over, for as long as `journal: {retain_bytes, retain_ns}` says; all of them together.
+"""Keeps the logs of ended children within `journal: {retain_bytes, retain_ns}`, a bound on all of them together.
 
-What may be removed: a log that is marked as over, and whose child no parent will spawn again. That is known of a child
-that ended in this life once its parent answered behind the news (`farewell`), and of marks of earlier lives once all
-slots with a journal run, since each parent tells of the children it has before it is ready. One that does not, because
-it is degraded or finished, may have such a parent: then older logs stay. States and crash points:
-`host.live.journal.over`.
+A log may be removed when it is marked as closed and no parent will spawn its child again. For a child that ended in
+this life, that holds once its parent has answered a query sent after the news (`farewell`). For marks of earlier lives
+it holds once all slots with a journal run, since each parent reports its children before it is ready. A slot that is
+degraded or finished may hold such a parent: then older logs stay. States and crash points: `host.live.journal.over`.
 
-Files are looked at and removed in a thread, so that the loop does not wait for a disk. What a disk refuses is told once
-(`logs_kept`), and tried again by the next life.
+Files are read and removed in a thread: the loop never waits for a disk. An error of the disk is reported once
+(`logs_kept`); the next life tries again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from host.config.spec import JournalSpec
 from host.node.journal.retention import Over, over_at
 
 REMOVED_MAX: Final = 1_000
-"""Logs removed at one go."""
+"""Logs removed in one round."""
 
 
 class EndedLogs:
@@ -31,7 +30,7 @@ class EndedLogs:
     def __init__(
         self, data: str, life: int, spec: JournalSpec, all_run: Callable[[], bool], event: Callable[..., Any]
     ) -> None:
-        """`life` 0: no engine has a journal, and there is nothing to do.
+        """`life` is 0 where no engine has a journal: then there is nothing to do.
 
         Args:
             all_run: whether each slot with a journal runs.
@@ -49,15 +48,15 @@ class EndedLogs:
         self._task: asyncio.Task[None] | None = None
 
     def bear_again(self, slot: str) -> None:
-        """A parent spawns a child of an earlier process again: the log of its slot is needed."""
+        """A parent spawns a child of its earlier process again: the log of the child's slot is needed."""
         self._again.add(slot)
 
     def confirm(self, slot: str) -> None:
-        """The child whose slot this was is over, and its parent's log knows."""
+        """The child of this slot ended, and the end is in its parent's log."""
         self._confirmed.add(slot)
 
     def tend(self) -> None:
-        """Called every now and then. Begins what there is to do, unless something is under way."""
+        """Called periodically. Starts a round if there is work and none is under way."""
         if not self._life or (self._task is not None and not self._task.done()):
             return
         looks = not self._has_looked and self._all_run()
@@ -89,7 +88,7 @@ class EndedLogs:
 
 
 def _look(data: str, life: int, again: frozenset[str]) -> dict[str, Over]:
-    """Logs that were over before this life, by folder; what a life before was removing is removed."""
+    """Logs closed before this life, by folder. Removals that an earlier life began are completed first."""
     from host.live.journal.data_folder import JOURNAL, slot_name
     from host.live.journal.over import finish_removals, life_of
 
@@ -116,7 +115,7 @@ def _extents(folder: str, names: list[str]) -> dict[str, Over]:
 
 
 def _remove(data: str, names: list[str]) -> list[str]:
-    """Those that are gone; a process that is about to leave keeps its log until the next time."""
+    """The logs that are removed now. A process that is about to exit keeps its log until the next round."""
     from host.live.journal.data_folder import JOURNAL
     from host.live.journal.over import try_remove
 

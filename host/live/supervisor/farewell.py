@@ -1,15 +1,16 @@
-"""The end of a slot that was made for a spawned engine, once nobody can send to it any more.
+"""Dissolves the slot of a spawned engine once no process can send to it any more.
 
-1. the engine ended: its peers were told that the name has no slot any more (`links.tell_gone`);
-2. each process that is linked with the slot is asked something, behind that news: its answer says that it took the
-   news, and that what it sent before lies in its lane. One that is stuck or stopped is waited for, as long as it is
-   there; one that ended is followed by another, which never heard of the name, or hears that it ended;
-3. the slot's process makes dead letters of what lies in its lanes, and leaves; the supervisor frees number and memory;
-4. a parent with a journal is told of the end once more and asked: its answer says that its log knows. Then nobody needs
-   the slot's log any more. A parent that ends instead is followed by a process that is told anew, for the next life.
+1. the engine ended: its peers were notified that its name has no slot any more (`links.tell_gone`);
+2. each process linked with the slot gets a query behind that news. Its answer confirms that it has the news, and that
+   what it sent before lies in its lane. A process that is stuck or stopped is waited for as long as it lives. The
+   successor of a process that died never had the name, or learns that it ended;
+3. the slot's process turns what lies in its lanes into dead letters, and exits; the supervisor frees number and memory;
+4. a parent with a journal gets the news of the end once more, followed by a query: its answer confirms that the end is
+   in its log. From then on the slot's log is not needed. If the parent dies instead, its successor gets the news, and
+   the log stays until the next life.
 
-The awkward case is a peer that is linked while others are waited for, because it asked for the name before the engine
-ended: it is asked in the next round.
+The awkward case is a peer that is linked while others are waited for, because it looked up the name before the engine
+ended: the next round queries it.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from host.live.wire import ChildEnded, Exit
 from host.node.routing import Missing, Resident
 
 ANSWER_NS: Final = 3_600_000_000_000
-"""After which a peer that did not answer is asked again."""
+"""After this time a peer that did not answer is queried again."""
 
 FAREWELL_NS: Final = 200_000_000
-"""For the process that leaves to make dead letters of what lies in its lanes."""
+"""For the exiting process to turn what lies in its lanes into dead letters."""
 
 
 async def take_leave(node: Node, slot: Slot, process: Process, last: Resident) -> None:
-    """Have `process` leave a slot whose last engine ended, as soon as nobody sends to it any more."""
+    """Ask `process` to exit, once its slot's last engine has ended and no process sends to the slot any more."""
     confirmed: set[Process] = set()
     while asked := _peers(node, slot) - confirmed:
         answers = await asyncio.gather(*(node.queries.ask(peer, "stats", last.name, ANSWER_NS) for peer in asked))
@@ -42,7 +43,7 @@ async def take_leave(node: Node, slot: Slot, process: Process, last: Resident) -
 
 
 async def _parent_knows(node: Node, child: Resident) -> bool:
-    """Whether the end of `child` is in the log of its parent, which answers behind its writes."""
+    """Whether the end of `child` is in its parent's log. The parent answers only after its writes."""
     parent = Missing("unknown") if child.parent is None else node.directory.find(child.parent)
     slot = None if isinstance(parent, Missing) else node.slots.get(parent.slot)
     if isinstance(parent, Missing) or slot is None or slot.process is None or not slot.process.is_alive:

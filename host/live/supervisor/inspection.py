@@ -1,8 +1,8 @@
-"""Looking at families from the supervisor: a child of the zygote imports them and reports.
+"""Inspects families for the supervisor: a child of the zygote imports them and reports.
 
-What the child does and how it reports stands in `host.live.inspection`; it ends by itself, at the latest by its own
-alarm. The one that looks at the families of the node file may stay for a while (`spawn.template`). A report is kept
-for as long as the node lives, because it only says whether a family is a device; a reload asks the candidate itself.
+`host.live.inspection` describes the child and its reports; it exits by itself, at the latest by its own alarm. The
+child that inspects the families of the node file may stay for a while (`spawn.template`). A report is kept for the
+node's life, because it is used only for whether a family is a device; a reload asks the candidate itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PIECE_BYTES: Final = 64 * 1024
 
 
 class FamilyLook(msgspec.Struct, frozen=True):
-    """What was found: reports by family reference, and what is wrong with what engines are given."""
+    """The result: reports by family reference, and findings about the arguments of engines."""
 
     families: dict[str, FamilyReport]
     findings: tuple[Finding, ...] = ()
@@ -47,7 +47,7 @@ class FamilyLook(msgspec.Struct, frozen=True):
 
 
 class Inspector:
-    """Looks, in the event loop."""
+    """Inspects, in the event loop."""
 
     def __init__(self, nursery: Nursery, roots: tuple[str, ...]) -> None:
         self._nursery = nursery
@@ -55,20 +55,20 @@ class Inspector:
         self._known: dict[str, FamilyReport] = {}
 
     async def look_at_node(self, spec: NodeSpec) -> FamilyLook:
-        """The families of a node file, and what it gives to their engines."""
+        """Inspect the families of a node file, and what it gives to their engines."""
         look = await self._ask(inquiry_of(spec), "template")
         self._known |= look.families
         return look
 
     async def look_at(self, family: str) -> FamilyReport:
-        """One family, at once if it was looked at before."""
+        """Inspect one family; immediate if it was inspected before."""
         if family not in self._known:
             inquiry = Inquiry((family,), self._roots, deadline_ns=DEADLINE_NS + ALARM_AFTER_NS)
             self._known |= (await self._ask(inquiry, "inspect")).families
         return self._known[family]
 
     async def _ask(self, inquiry: Inquiry, entry: Entry) -> FamilyLook:
-        """Ask children, one after the other, until one lives to the end of what is left."""
+        """Ask one child after another, until one survives all the families left."""
         blamed: dict[str, FamilyReport] = {}
         while True:
             collector = Collector(inquiry)
@@ -81,7 +81,7 @@ class Inspector:
             inquiry = left
 
     async def _ask_child(self, inquiry: Inquiry, collector: Collector, entry: Entry) -> bool:
-        """Whether a child reported everything, or ran out of time; False when it died before."""
+        """Whether a child reported everything, or ran out of time; False if it died before."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:

@@ -1,7 +1,7 @@
-"""Whether a new version may take over: its interfaces against those in force, and what its acquaintances read.
+"""Whether a new version may take over: compares its interfaces with those in force and with those of its acquaintances.
 
-Engines of one family and version share one interface object, so each pair is compared once, however many engines have
-it; and a problem that many engines have is told once, with their number.
+Engines of one family and version share one interface object: each pair is compared once, however many engines have it.
+A problem that many engines share is reported once, with their number.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from host.live.supervisor.node import Node
 from host.node.routing import Resident
 
 Compared = dict[tuple[int, int], list[str]]
-"""Texts by the identities of two interfaces, which the node holds on to meanwhile."""
+"""Texts by the identities of two interfaces; the node keeps the interfaces alive meanwhile."""
 
 Alike = tuple[int, int, tuple[str, ...]]
-"""What engines have in common that have the same problems: both interfaces and their acquaintances."""
+"""Engines equal in this have the same problems: both interfaces and the acquaintances."""
 
 
 def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]]) -> list[str]:
-    """Why engines, with the interfaces a candidate has for them, cannot replace the running ones; empty when they
-    can."""
+    """Why engines with a candidate's interfaces cannot replace the running ones; empty if they can."""
     read: Compared = {}
     known: dict[Alike, list[str]] = {}
     first: dict[str, str] = {}
@@ -46,7 +45,7 @@ def _and_more(others: int) -> str:
 
 
 def _unreadable(node: Node, resident: Resident, interface: Interface, known: Compared) -> Iterator[str]:
-    """What acquaintances that the node file or a spawn names would read wrongly of what `resident` will send."""
+    """What the acquaintances of `resident` would misread in its messages."""
     for other in resident.spec.acquaintances:
         reader = node.running.get(other)
         if reader is not None:
@@ -63,7 +62,7 @@ def _misread(sender: Interface, reader: Interface) -> Iterator[str]:
 
 
 def _mismatch(tag: str, sent: list[Any], read: list[Any]) -> Iterator[str]:
-    """Fields go by place: common places must agree, places the reader has beyond them need defaults."""
+    """Fields match by place: common places must agree, and further places of the reader need defaults."""
     for place, (ours, theirs) in enumerate(zip(sent, read, strict=False)):
         if ours[:2] != theirs[:2]:
             yield f"reads field {place} of {tag} as {theirs[0]}: {theirs[1]}, not {ours[0]}: {ours[1]}"

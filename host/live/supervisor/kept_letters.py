@@ -1,7 +1,7 @@
-"""Dead letters on the disk, for when the node is down: the newest of them, and all counts.
+"""Dead letters on the disk, for when the node is down: the newest letters, and all counts.
 
-They are in memory while the node runs (`host.node.dead_letters`); the file is written anew every `KEEP_S` in which
-something came, and at the end. So a kill of the supervisor costs the letters of the last seconds. A disk that refuses
+While the node runs they are in memory (`host.node.dead_letters`). The file is rewritten every `KEEP_S` if a letter
+came, and when the node stops: a kill of the supervisor loses the letters of the last seconds. An error of the disk
 costs the file, never the node. The format is MessagePack, because a message may hold bytes.
 """
 
@@ -23,7 +23,7 @@ LETTERS: Final = "dead_letters.msgpack"
 KEEP_S: Final = 10.0
 
 LETTERS_BYTES_MAX: Final = 4 << 20
-"""Of letters in the file, without the counts; the oldest are left out."""
+"""Size of the letters in the file, without the counts; the oldest are left out."""
 
 
 class LettersFile(msgspec.Struct, frozen=True):
@@ -43,12 +43,12 @@ class KeptLetters:
         self._kept_s = 0.0
 
     def tend(self) -> None:
-        """Called every now and then."""
+        """Called periodically."""
         if time.monotonic() - self._kept_s >= KEEP_S:
             self.keep()
 
     def keep(self) -> None:
-        """Write what there is, unless nothing came since the last time."""
+        """Write the file, unless no letter came since the last time."""
         self._kept_s = time.monotonic()
         count = sum(self._letters.counts.values())
         if count == self._count:

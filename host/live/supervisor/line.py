@@ -1,4 +1,4 @@
-"""A channel in the supervisor's event loop: what the kernel does not take now goes out when it does."""
+"""A channel in the supervisor's event loop: what the kernel cannot take now is sent as soon as it can."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transport.port import Closed
 Received = TypeVar("Received")
 
 SHORT_S: Final = 0.01
-"""Between two tries where the kernel is short of something that no event tells of."""
+"""Between two tries while the kernel is short of a resource that no event announces."""
 
 
 class Line(Generic[Received]):
@@ -39,7 +39,7 @@ class Line(Generic[Received]):
         return self._channel.receive()
 
     def close(self) -> None:
-        """Close it, what waits included. Idempotent."""
+        """Close it and drop what waits. Idempotent."""
         if self.fd >= 0:
             self._stop_writing()
             self._channel.close()
@@ -52,7 +52,7 @@ class Line(Generic[Received]):
                 self._write_later()
 
     def _write_later(self) -> None:
-        """When the socket is writable; if it is already, in a moment: who is to read has to make room elsewhere."""
+        """Write when the socket is writable. If it is already, in a moment: the reader has to free a resource first."""
         self._loop = asyncio.get_running_loop()
         if self._channel.is_short:
             self._timer = self._loop.call_later(SHORT_S, self._flush)

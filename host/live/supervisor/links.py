@@ -1,13 +1,13 @@
-"""Names find slots, and slots find each other.
+"""Resolves names to slots, and attaches slots to each other.
 
-A worker asks for a name it has not sent to before (`Resolve`). Both ends are attached to each other before it learns
-the route, each through its own socket, so the target may see the first doorbell before its `Attach`; it looks at
-every lane when it attaches one. Attachments are the slots', not the processes': whoever comes into a slot is attached
-to the same peers at its birth.
+A worker looks up a name it has not sent to before (`Resolve`). Both ends are attached to each other before it gets the
+route, each through its own socket. The target may therefore see the first doorbell before its `Attach`; it reads every
+lane when it attaches one. Attachments belong to slots, not to processes: a new process in a slot is attached to the
+same peers at its birth.
 
-The awkward case: a parent spawns a child and tells a third engine its name, and that one asks for the name before we
-have read the parent's `Spawn`. The parent's worker wrote the `Spawn` before any message left it, so it lies in its
-socket: a name that is unknown at first is looked up again after every worker was heard.
+The awkward case: a parent spawns a child and sends its name to a third engine, which looks the name up before we have
+read the parent's `Spawn`. The parent's worker wrote the `Spawn` before any message left it, so it lies in the worker's
+socket: an unknown name is looked up again after the ancestor's worker has answered a query.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from host.live.wire import Attach, Detach, Peer, Restarted, Route
 from host.node.routing import DEGRADED, Missing, Resident
 
 ANSWER_NS: Final = 1_000_000_000
-"""How long who asks for a name that nobody knows may wait for the one who could have spawned it."""
+"""How long a lookup of an unknown name waits for the process that may have spawned it."""
 
 NO_SLOT: Final = "no_slot"
 """Why a spawned engine has no route: every slot was taken."""
 
 
 def resolve(node: Node, slot: Slot, name: str) -> None:
-    """Answer a worker's question for `name`, now or after who may have spawned it was heard."""
+    """Answer a worker's lookup of `name`, at once or after the process that may have spawned it has answered."""
     if not _answer(node, slot, name, is_final=False):
         task = asyncio.get_running_loop().create_task(_look_again(node, slot, name))
         node.lookups.add(task)
@@ -48,8 +48,8 @@ def link(node: Node, one: int, other: int) -> None:
 
 
 def attach_all(node: Node, slot: Slot, process: Process) -> None:
-    """Give a process that is new in `slot` all peers of the slot, and the end of those that are gone: large messages
-    which they had are theirs until then, and the news may have found nobody, or a process that handed over."""
+    """Attach a new process in `slot` to all peers of the slot, and detach it from those that are gone: they own large
+    messages until then, and the first `Detach` may have reached no process, or one that handed over."""
     for peer in sorted(slot.linked):
         _attach(node, process, peer)
     for peer in sorted(slot.left):
@@ -57,26 +57,26 @@ def attach_all(node: Node, slot: Slot, process: Process) -> None:
 
 
 def tell_restarted(node: Node, slot: Slot) -> None:
-    """Peers forget what the engines of the dead process told them to stop."""
+    """Peers drop the stops sent by the engines of the dead process."""
     for peer in slot.linked - {SLOT_SUPERVISOR}:
         node.tell(peer, Restarted(slot.number))
     node.sessions.peer_restarted(slot.number)
 
 
 def tell_gone(node: Node, slot: Slot, name: str, reason: str) -> None:
-    """News to everyone who may have the route: `name` is not in `slot` any more."""
+    """Notify every peer that may have the route: `name` is not in `slot` any more."""
     for peer in slot.linked - {SLOT_SUPERVISOR}:
         node.tell(peer, Route(name, None, reason))
 
 
 def tell_degraded(node: Node, slot: Slot) -> None:
-    """Nobody reads this slot's lanes for now: they take what they hold, and nobody waits for room in them."""
+    """No process reads this slot's lanes for now: they keep what they hold, and no sender waits for room in them."""
     tell_restarted(node, slot)
     _tell_all(node, slot, DEGRADED)
 
 
 def tell_back(node: Node, slot: Slot) -> None:
-    """A slot that was degraded is not any more."""
+    """Notify peers that a degraded slot is back."""
     _tell_all(node, slot, "")
 
 
@@ -128,7 +128,7 @@ async def _look_again(node: Node, slot: Slot, name: str) -> None:
 
 
 def _ancestor(node: Node, name: str) -> Resident | None:
-    """The nearest one that is known, `name` itself if it is by now; None for a name that nobody can have spawned."""
+    """`name` itself or its nearest known ancestor; None for a name that no engine can have spawned."""
     from engines.model.names import parent_name  # brings the model with it: not on the way to the first engine
 
     above: str | None = name

@@ -1,8 +1,8 @@
-"""What slots are made of: memory with lanes, or a ZeroMQ address and a keep; and in both cases a control page.
+"""The memory of slots: lanes, or a ZeroMQ address and a keep; and in both cases a control page.
 
-The supervisor holds the descriptors, so that memory outlives the process that uses it. Nothing has a name in
-/dev/shm: the last descriptor to close frees it, also when everything is killed at once. Peers get `out` and `in`,
-or the keep, reopened read-only.
+The supervisor holds the descriptors: memory outlives the process that uses it. Nothing has a name in /dev/shm: closing
+the last descriptor frees the memory, even if every process is killed at once. Peers get `out` and `in`, or the keep,
+reopened read-only.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SlotTransport:
     """The `Transport` of a node: lanes where the node file and the machine allow, else ZeroMQ."""
 
     def __init__(self, spec: TransportSpec, runtime: RuntimeDir) -> None:
-        """Raises `NativeMissing` when lanes are wanted, by the node file or the environment, and not there."""
+        """Raises `NativeMissing` if the node file or the environment demands lanes and the native core is missing."""
         self.native = _choose_lanes(spec)
         self._lane_bytes: Final = spec.lane_bytes
         self._arena_bytes: Final = spec.arena_bytes

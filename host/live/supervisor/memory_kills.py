@@ -1,9 +1,9 @@
-"""Whether the kernel killed for lack of memory lately: its counters, since it tells nobody whom it killed.
+"""Whether the kernel has recently killed for lack of memory: read from its counters, which do not name the victim.
 
-A process with a control group of its own has its own counter (`control_groups`), which comes before these. That of the
-cgroup of the node is good evidence that a process of ours was meant. The machine's says only that some process was;
-with a SIGKILL of unknown origin in the same second it is named as what it is. Looked at at every death and in between,
-so that a kill of an hour ago explains nothing now.
+A process with a control group of its own has its own counter (`control_groups`), which takes precedence. The counter of
+the node's cgroup is good evidence that the victim was a process of ours. The machine's counter shows only that some
+process was killed; with a SIGKILL of unknown origin in the same second, the report names that counter. The counters are
+read at every death and in between: a kill of an hour ago explains nothing now.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class MemoryKills:
         self._counts = {what: _count(path) for what, path in self._sources.items()}
 
     def found(self) -> list[str]:
-        """The counters that are there."""
+        """The counters that exist."""
         return [what for what, path in self._sources.items() if _read(path) is not None]
 
     def look(self) -> None:
-        """Take what was counted so far as known."""
+        """Take the present counts as the new baseline."""
         self.risen()
 
     def risen(self) -> str:
@@ -45,7 +45,7 @@ class MemoryKills:
 
 
 def _sources() -> dict[str, str]:
-    """The files of this process: version 2 of control groups, version 1, the machine."""
+    """The files for this process: version 2 of control groups, version 1, the machine."""
     sources: dict[str, str] = {}
     with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="ascii", errors="replace") as file:
         for line in file.read().splitlines():

@@ -1,9 +1,9 @@
-"""The node as its supervisor holds it: all state in one place, and the smallest acts on it.
+"""The node as its supervisor holds it: all state in one place, with the smallest operations on it.
 
-What changes this state lives elsewhere, one file a subject: `perform` (a slot gets, keeps or loses its process),
-`population` (how slots and processes are made), `deaths` (what an end means for engines and messages), `links` (names
-find slots), `reload` (a process is replaced), `sessions` (messages from outside), `desk` (which packet goes to whom).
-All of it runs in one thread, in the event loop, and no step of it waits.
+The code that changes this state lives elsewhere, one file a subject: `perform` (a slot gets, keeps or loses its
+process), `population` (slots and processes are created), `deaths` (what an end means for engines and messages), `links`
+(names resolve to slots), `reload` (a process is replaced), `sessions` (messages from outside), `desk` (dispatches
+packets). All of it runs in one thread, in the event loop, and no step of it waits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Phase = Literal["starting", "running", "stopping"]
 
 
 class Transport(Protocol):
-    """What differs between lanes and ZeroMQ when slots are made; see `host.live.supervisor.memory`."""
+    """The difference between lanes and ZeroMQ in creating slots; see `host.live.supervisor.memory`."""
 
     native: bool
     """Whether links are lanes."""
@@ -51,7 +51,7 @@ class Transport(Protocol):
 
 
 class PacketTaker(Protocol):
-    """Who takes what processes say and that they end."""
+    """Takes the packets and the ends of processes."""
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
         """A packet came. The descriptors are closed after the call."""
@@ -61,31 +61,31 @@ class PacketTaker(Protocol):
 
 
 class Replacement(Protocol):
-    """A reload under way, as `perform` sees it: who is to take over, and the deeds that concern only the reload."""
+    """A reload under way, as `perform` sees it: the candidate, and the commands that concern only the reload."""
 
     candidate: Process
 
     @property
     def is_handing_over(self) -> bool:
-        """Whether the slot's process hands out, stands, or begins, so that only the reload's deadlines bound it."""
+        """Whether the slot's process hands over, stands still, or begins: only the reload's deadlines bound that."""
 
     def account_of(self, ending: Ending) -> str:
-        """How the candidate ended, and where it was."""
+        """How the candidate ended, and in which engine."""
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
-        """Whether the packet was its own; else it goes the ordinary way."""
+        """Whether the packet was for the reload; otherwise it is handled as usual."""
 
     def perform(self, command: ReloadDeed | Conclude) -> None:
-        """Do as `host.node.slot_plan` says."""
+        """Perform a command of `host.node.slot_plan`."""
 
 
 @dataclass(kw_only=True)
 class Node:
-    """Everything the supervisor knows, in the loop's thread: facts, then the roster, then news.
+    """All state of the supervisor, in the loop's thread: facts, then the roster, then news.
 
-    Facts never change once the node starts, and what hangs on them keeps its own state. The roster is who lives where
-    and what runs: `perform` writes it, with `population` and `links`. News are what workers reported: `desk` and
-    `deaths` write them.
+    Facts never change once the node starts; the objects among them keep their own state. The roster holds engines,
+    slots and what runs: `perform` writes it, with `population` and `links`. News is what workers reported: `desk` and
+    `deaths` write it.
     """
 
     spec: NodeSpec
@@ -113,9 +113,9 @@ class Node:
     reloads: dict[int, Replacement] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     farewells: set[asyncio.Task[None]] = field(default_factory=set)
-    """Slots that are dissolved as soon as their peers let go."""
+    """Slots that are dissolved as soon as no peer sends to them."""
     lookups: set[asyncio.Task[None]] = field(default_factory=set)
-    """Names that were asked for before they were known."""
+    """Lookups of names that were not known yet."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     events: Record
@@ -123,10 +123,10 @@ class Node:
     quarantine: Quarantine
     running: dict[str, Running] = field(default_factory=dict)
     interfaces: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """By family and version, so that thousands of engines of one family share one."""
+    """By family and version: thousands of engines of one family share one interface."""
     faults: dict[str, str] = field(default_factory=dict)
     diverged: dict[str, str] = field(default_factory=dict)
-    """Engines whose recovery came to another state than their log says, and how."""
+    """Engines whose recovery reached another state than their log records, and how."""
     waits: dict[str, Waits] = field(default_factory=dict)
     letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
@@ -135,7 +135,7 @@ class Node:
     on_fault: Callable[[str, str, str], None] = lambda engine, reason, detail: None
 
     def described(self, families: Iterable[str]) -> tuple[tuple[str, str], ...]:
-        """Those keys of `interfaces` that are of these families."""
+        """The keys of `interfaces` for these families."""
         wanted = frozenset(families)
         return tuple(key for key in self.interfaces if key[0] in wanted)
 
@@ -144,22 +144,22 @@ class Node:
         self.events.append([{"time": self.now_ns(), "kind": kind, "engine": engine, **fields}])
 
     def tell(self, slot: int, packet: Packet, *descriptors: int) -> None:
-        """Send to the process in a slot, if there is one; whoever comes next is told everything at its birth."""
+        """Send to the process in a slot, if there is one; a later process is sent everything at its birth."""
         there = self.slots.get(slot)
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
 
     def shutdown_ns(self, slot: Slot, otherwise_ns: int) -> int:
-        """The shutdown time of a slot's process: the longest that one of its engines was given."""
+        """The shutdown time of a slot's process: the longest of its engines'."""
         given = [resident.spec.child.shutdown_ns for resident in self.directory.in_slot(slot.number)]
         return max((ns for ns in given if ns is not None), default=otherwise_ns)
 
     def all_journals_run(self) -> bool:
-        """Whether the node is up, and each slot with a journal runs. No child has one whose parent has none."""
+        """Whether the node is up and all slots with a journal run. A child has a journal only if its parent has one."""
         journaled = {resident.slot for resident in self.directory if resident.spec.durability != "volatile"}
         return self.phase == "running" and all(self.slots[slot].state == "running" for slot in journaled)
 
     def check_settled(self) -> None:
-        """Let the start of the node go on once no slot is starting any more."""
+        """Let the start of the node continue once no slot is starting any more."""
         if all(slot.state != "starting" for slot in self.slots.values()):
             self.settled.set()

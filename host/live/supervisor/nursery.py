@@ -1,12 +1,12 @@
-"""Where processes come from: the zygote, held by its socket, and for workers the template, while it is up to date.
+"""Forks processes: from the zygote, held by its socket, or, for workers, from the template while it is up to date.
 
-The zygote is started before the supervisor imports anything heavy, so that it gets warm meanwhile; requests wait in its
-socket. A zygote that died is replaced at the next request; workers are not its children and live on.
+The zygote is started before the supervisor imports anything heavy, and warms up meanwhile; requests wait in its socket.
+A zygote that died is replaced at the next request. Workers are not its children and survive it.
 
-The template (`spawn.template`) is a child of the zygote that has imported the node's families. Those that start a
-node come from it without a question; each later one only if nothing was edited that it has imported, nor added beside.
-It is let go for good by such an edit, by the first reload, since what that brings into force is what every later
-process has to run, and by a birth that it leaves unanswered.
+The template (`spawn.template`) is a child of the zygote that has imported the node's families. The first workers of a
+node come from it unconditionally; each later one only if no source it imported was edited, and none added beside. The
+template is released permanently by such an edit; by the first reload, since every later process has to run what the
+reload brought into force; and by a birth that it leaves unanswered.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from host.live.wire import Packet
 from transport.port import Closed
 
 ROOM_S: Final = 1.0
-"""How long a request may wait for room in the zygote's socket, which holds hundreds; then the zygote hangs."""
+"""How long a request waits for room in the zygote's socket, which holds hundreds; a full one means that it hangs."""
 
 
 class Nursery:
     """The zygote, and births through it. For the supervisor's main thread.
 
     Args:
-        log_fd: becomes everybody's output.
-        ahead: what workers will ask for.
+        log_fd: becomes the output of every process. ahead: what workers will ask for.
     """
 
     def __init__(self, zygote: StartedZygote, log_fd: int, ahead: Ahead) -> None:
@@ -49,9 +48,9 @@ class Nursery:
         self._adopt(zygote)
 
     def bear(self, request: Fork, socket_fd: int) -> Channel[Packet]:
-        """Have a child forked that owns `socket_fd`, which the caller closes. A dead zygote is replaced first.
+        """Request a child that owns `socket_fd`; the caller closes its own copy. A dead zygote is replaced first.
 
-        Returns whom it asked. Raises `Closed` when the new one is dead too.
+        Returns the channel it asked. Raises `Closed` if the new zygote is dead too.
         """
         if request.entry == "candidate" or (self._looks_at_sources and not self._is_up_to_date()):
             self.release_template()
@@ -67,11 +66,11 @@ class Nursery:
         raise Closed("zygote: dies as soon as it is started")
 
     def has_lost(self, asked: Channel[Packet]) -> bool:
-        """Whether who was asked is gone. It never says anything, so what can be read is the end of file."""
+        """Whether the process asked is gone. It never sends anything: a readable channel is at end of file."""
         return asked not in (self._channel, self._template) or _is_ready(asked, select.POLLIN, 0)
 
     def distrust(self, asked: Channel[Packet]) -> None:
-        """Nothing came of what it was asked. A zygote is known to be gone by its end of file."""
+        """A birth asked of it is unanswered: a template is released. A dead zygote shows by its end of file."""
         if asked is self._template:
             self.release_template()
 
@@ -81,7 +80,7 @@ class Nursery:
         self._sources = sources
 
     def look_at_sources(self) -> None:
-        """From now on what was edited is what the next worker runs."""
+        """From now on the next worker runs sources as edited."""
         self._looks_at_sources = True
 
     def release_template(self) -> None:
@@ -94,7 +93,7 @@ class Nursery:
         return self._template is None or all(digest_of(path) == text for path, text in self._sources.items())
 
     def close(self) -> None:
-        """Let the zygote go, and the template: they read the end of file. Idempotent."""
+        """Release the zygote and the template: they exit at the end of file. Idempotent."""
         self.release_template()
         if self._channel is not None:
             self._channel.close()
@@ -109,7 +108,7 @@ class Nursery:
 
 
 def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Packet]:
-    """Send, and wait a while for room. Raises `Closed`."""
+    """Send, and wait up to `ROOM_S` for room. Raises `Closed`."""
     channel.send(request, (socket_fd,))
     until_s = time.monotonic() + ROOM_S
     while channel.waiting and (left_s := until_s - time.monotonic()) > 0 and _is_ready(channel, select.POLLOUT, left_s):
@@ -118,7 +117,7 @@ def _ask(channel: Channel[Packet], request: Fork, socket_fd: int) -> Channel[Pac
 
 
 def _is_ready(channel: Channel[Packet], event: int, within_s: float) -> bool:
-    """`select` knows no descriptors above 1,023."""
+    """Uses poll, since `select` takes no descriptors above 1,023."""
     poll = select.poll()
     poll.register(channel, event)
     return bool(poll.poll(within_s * 1e3))

@@ -1,9 +1,10 @@
-"""Programs that families started, when what they hang on has ended.
+"""Kills programs that families started, when their process or the node ends.
 
-A worker leads a session, so most of what it started is in its process group and is killed when it is reaped: until then
-the number of the group cannot mean another one. What left the session, as daemons do, becomes a child of the
-supervisor, a subreaper, when its parent ends; the supervisor cannot tell it from a worker that is just being born, so
-it lives until the node ends. A supervisor that is killed leaves such programs running: nothing ties them to it.
+A worker leads a session, so most programs it started are in its process group, and are killed when the worker is
+reaped: until then the group's number cannot mean another group. A program that left the session, as daemons do, becomes
+a child of the supervisor, a subreaper, when its parent ends. The supervisor cannot distinguish it from a worker that is
+just being born, so it lives until the node ends. A supervisor that is killed leaves such programs running: nothing ties
+them to it.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from pathlib import Path
 from typing import Final
 
 SWEEP_NS: Final = 1_000_000_000
-"""For killed processes to be gone; each round finds the children of those killed in the one before."""
+"""For killed processes to end; each round finds the children of those killed in the round before."""
 
 LOOK_S: Final = 0.002
 """Between two rounds."""
 
 
 def end_group(pid: int) -> None:
-    """Kill what is left in the process group of `pid`, a child of ours that ended and is not reaped yet."""
+    """Kill the rest of the process group of `pid`, a child of ours that ended and is not reaped yet."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 async def end_children(reap: Callable[[], None]) -> None:
-    """Kill all children of this process, and theirs, which become ours; `reap` takes their ends."""
+    """Kill all children of this process, and their children, which become ours; `reap` reaps them."""
     until_ns = time.monotonic_ns() + SWEEP_NS
     while (living := list(_children())) and time.monotonic_ns() < until_ns:
         for pid in living:
@@ -42,7 +43,7 @@ async def end_children(reap: Callable[[], None]) -> None:
 
 
 def _children() -> Iterator[int]:
-    """Numbers of our children, the dead that nobody reaped included."""
+    """The pids of our children, zombies included."""
     me = os.getpid()
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -1,13 +1,13 @@
-"""Deeds of slots and groups: what `host.node.slot_plan` and `group_plan` there decide is done here, a function each.
+"""Performs the commands for slots and groups that `host.node.slot_plan` and `group_plan` decide, a function each.
 
-Whatever happens to a slot comes to `feed`, which alone changes `Slot.status`; nobody else writes `Slot.process`. So a
-slot has the process that its state says, and what a reload, a group, a death and a birth that fails do to each other is
-a line of text in the tests of the plans. A deed that makes something happen (a launch without engines, a verdict) feeds
-that in turn, as its last act.
+Every happening of a slot comes to `feed`, which alone changes `Slot.status`; only this file writes `Slot.process`. So a
+slot's process always matches its state, and each interaction of a reload, a group, a death and a failed birth is a line
+of text in the tests of the plans. A command with a consequence (a launch without engines, a verdict) feeds that in
+turn, as its last act.
 
 The order in `_bury` matters, because the node may stop between any two steps, and because peers must not reach a slot
-that nobody will come back to: the message in flight is remembered, engines that descend from one that begins again are
-ended, and only then supervision is asked whether and when another process comes.
+that gets no further process: the message in flight is remembered, the descendants of engines that begin again are
+ended, and only then does supervision decide whether and when another process comes.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from host.node.supervision import Ending, GiveUp, History, Restart
 from transport.port import Closed
 
 BIRTH_AGAIN_NS: Final = 100_000_000
-"""Until a process that could not even be asked for counts as a death."""
+"""Delay before a process that could not be requested is treated as one that died."""
 
 LEAVE_NS: Final = 500_000_000
-"""For a process to be gone after its time to leave."""
+"""For a process to end after its shutdown time."""
 
 
 def start_all(node: Node) -> None:
-    """The first start of every slot, those of a group in order. Raises OSError, Closed if a process cannot be had."""
+    """The first start of every slot, groups in order. Raises OSError, Closed if a process cannot be created."""
     for slot in node.slots.values():
         if slot.group is None:
             feed(node, slot, "start_due")
@@ -54,7 +54,7 @@ def start_all(node: Node) -> None:
 
 
 def restart_by_hand(node: Node, slot: Slot) -> None:
-    """Somebody says that the fault is gone: begin again, with nothing held against it."""
+    """A user asks for a restart: begin again, with a clean history."""
     slot.history = History(node.now_ns())
     if slot.group is not None:
         slot.group.history = slot.history
@@ -65,7 +65,7 @@ def restart_by_hand(node: Node, slot: Slot) -> None:
 
 
 def end_process(node: Node, slot: Slot, process: Process, ending: Ending) -> None:
-    """A process ended. One that neither owns the slot nor is about to has been replaced: nothing."""
+    """A process ended. If it is neither the slot's owner nor its candidate, it was replaced, and nothing follows."""
     reload, owned = node.reloads.get(slot.number), process is slot.process
     if owned:
         slot.process = None
@@ -86,7 +86,7 @@ def end_engine(node: Node, name: str) -> None:
 
 
 def feed(node: Node, slot: Slot, happening: SlotHappening) -> None:
-    """What happens to a slot, and all that follows."""
+    """Apply a happening to a slot, and all that follows from it."""
     step = advance(slot.status, happening)
     if step.slot.state != slot.state:
         slot.timer.cancel()
@@ -142,7 +142,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
 
 
 def _launch(node: Node, slot: Slot) -> None:
-    """A new process for all engines of a slot. One that was had, but could not be told what to be, is ended."""
+    """Create a process for all engines of a slot. A process that was born but could not be booted is killed."""
     slot.timer.cancel()
     births = population.births_of(node, slot)
     slot.epoch = max(slot.epoch, node.epoch) + 1
@@ -176,12 +176,12 @@ def _relaunch(node: Node, slot: Slot) -> None:
 
 
 def _end_wait(node: Node, slot: Slot) -> None:
-    """A process that could not be had is one that ended."""
+    """Treat a process that could not be created as one that ended."""
     feed(node, slot, ProcessEnded(0, Ending(), node_starts=node.phase == "starting"))
 
 
 def _dismiss(node: Node, slot: Slot) -> None:
-    """It handles what it has for its shutdown time; without one it is killed at once."""
+    """Let the process drain for its shutdown time; with a time of 0 it is killed at once."""
     assert slot.process is not None
     shutdown_ns = node.shutdown_ns(slot, SHUTDOWN_NS)
     slot.process.send(Exit(shutdown_ns))
@@ -205,7 +205,7 @@ def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
             deaths.fail_start(node, slot, departure)
             _halt_group(node, slot)
         case "recalled":
-            deaths.remember(node, slot, departure, Ended("killed", "shutdown"))  # what it left is not its fault
+            deaths.remember(node, slot, departure, Ended("killed", "shutdown"))  # a recalled process is not to blame
             deaths.report_recalled(node, slot, departure)
             _succeed(node, slot)
         case _:
@@ -235,7 +235,7 @@ def _succeed(node: Node, slot: Slot) -> None:
 
 
 def _bury_engine(node: Node, resident: Resident) -> None:
-    """An engine ended: a slot that was made for it goes with it."""
+    """An engine ended: a slot that was made for it ends too."""
     deaths.bury_engine(node, resident)
     slot = node.slots.get(resident.slot)
     if slot is not None and slot.spawned and not node.directory.in_slot(slot.number):
@@ -244,7 +244,7 @@ def _bury_engine(node: Node, resident: Resident) -> None:
 
 
 def _finish(node: Node, slot: Slot, reason: str) -> None:
-    """A temporary child's engines are gone for good."""
+    """Record that a slot's engines have finished; those of a temporary child end."""
     for resident in node.directory.in_slot(slot.number):
         node.event("finished", resident.name, slot=slot.number, reason=reason)
         links.tell_gone(node, slot, resident.name, "ended")
@@ -253,7 +253,7 @@ def _finish(node: Node, slot: Slot, reason: str) -> None:
 
 
 def _degrade(node: Node, slot: Slot, reason: str) -> None:
-    """Loud, because somebody has to look at it."""
+    """Record that a slot's engines are degraded, an event each: an operator has to act."""
     for resident in node.directory.in_slot(slot.number):
         node.faults.setdefault(resident.name, reason)
         node.event("degraded", resident.name, reason=reason, slot=slot.number)
@@ -272,7 +272,7 @@ def _give_up_group(node: Node, slot: Slot, reason: str) -> None:
 
 
 def _halt_group(node: Node, slot: Slot) -> None:
-    """The start of the node fails: those that wait for their turn wait no longer."""
+    """The start of the node fails: slots that wait for their turn are given up."""
     if slot.group is None:
         return
     slot.group.begin(GroupWork())
@@ -282,7 +282,7 @@ def _halt_group(node: Node, slot: Slot) -> None:
 
 
 def _children(node: Node, group: Group, failed: Slot) -> tuple[GroupChild, ...]:
-    """Slots of the group in its order, but those that nobody lives in any more."""
+    """Slots of the group in its order, without those that have no engine left."""
     slots = [node.slots[number] for number in group.slots]
     there = [slot for slot in slots if slot is failed or node.directory.in_slot(slot.number)]
     return tuple(child_of(slot.number, slot.kind, slot.status) for slot in there)
@@ -294,7 +294,7 @@ def _begin(node: Node, group: Group, work: GroupWork) -> None:
 
 
 def _carry_on(node: Node, group: Group) -> None:
-    """Whatever the group can do now."""
+    """Perform all that the group can do now."""
     while True:
         group.work, task = next_task(group.work, {number: node.slots[number].status for number in group.slots})
         match task:

@@ -1,6 +1,6 @@
-"""How slots are made, from the layout of the node file or for spawned engines, and how their processes are booted.
+"""Creates slots, from the layout of the node file or for spawned engines, and boots their processes.
 
-Boot and everything after it is sent at once; it waits in the worker's socket until the worker reads. Births that do not
+Boot and all that follows is sent at once, and waits in the worker's socket until the worker reads. Births that do not
 fit into the Boot packet follow in `Deliver` packets.
 """
 
@@ -28,11 +28,11 @@ BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
 
 BIRTH_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 32 * 1024
-"""One birth, which is alone in its packet when it is larger than others together may be."""
+"""One birth. One larger than `BIRTHS_BYTES` is alone in its packet."""
 
 
 class TooBig(Exception):
-    """An engine's parameters and initial state are more than can be handed to a process."""
+    """An engine's parameters and initial state are too large to be sent to a process."""
 
 
 def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
@@ -49,13 +49,13 @@ def populate(node: Node, plans: Iterable[SlotPlan]) -> None:
 
 
 def tell_birth_failed(node: Node, slot: Slot, error: Exception) -> None:
-    """No descriptors, no room on the disk, no zygote: nothing ran."""
+    """Record that no process came up: no descriptors, no room on the disk, no zygote."""
     for resident in node.directory.in_slot(slot.number)[:1]:
         node.event("birth_failed", resident.name, slot=slot.number, error=str(error))
 
 
 def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker") -> Process:
-    """A process that belongs to `slot`, not booted yet."""
+    """A process for `slot`, not booted yet."""
     take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
     names = [resident.name for resident in node.directory.in_slot(slot.number)] or ["-"]
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
@@ -66,7 +66,7 @@ def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker
 
 
 def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
-    """For the next process of a slot with a limit of memory, where one can be had."""
+    """The control group for the next process of a slot with a memory limit; None where there is none."""
     specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
     memory_bytes = max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None)
     if memory_bytes is None:
@@ -76,12 +76,12 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
 
 
 def births_of(node: Node, slot: Slot) -> list[Birth]:
-    """The engines of a slot, as they are to be born now."""
+    """The births of a slot's engines, as of now."""
     return births(node, node.directory.in_slot(slot.number))
 
 
 def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
-    """These engines, as they are to be born now."""
+    """The births of these engines, as of now."""
     parked = node.quarantine.parked()
     return [Birth(r.spec, r.parent, r.birth, r.name in parked) for r in residents]
 
@@ -129,7 +129,7 @@ def send_boot(
 
 
 def _journal(node: Node, slot: Slot) -> str:
-    """The folder of the slot's log, made if it is not there; "" where no engine has a journal, or none can."""
+    """The folder of the slot's log, created if missing; "" where no engine has a journal, or can have one."""
     residents = node.directory.in_slot(slot.number)
     if slot.device or all(resident.spec.durability == "volatile" for resident in residents):
         return ""
@@ -139,9 +139,9 @@ def _journal(node: Node, slot: Slot) -> str:
 
 
 def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
-    """A child was spawned in `slot`. One that its worker did not place gets a slot of its own, not started yet.
+    """A child was spawned in `slot`. If its worker did not place it, it gets a slot of its own, not started yet.
 
-    A name that is or was in use is a spawn reported twice, which changes nothing.
+    A name that is or was in use means that the spawn was reported twice: nothing changes.
     """
     spec, parent = child.birth.spec, child.birth.parent
     if child.again:
@@ -191,7 +191,7 @@ def _refuse_spawn(node: Node, spec: EngineSpec, parent: str, why: str) -> None:
 
 
 def _chunks(births: list[Birth]) -> Iterator[tuple[Birth, ...]]:
-    """`births` in their order, cut to what fits into a packet. Raises `TooBig`."""
+    """`births` in order, split into packets. Raises `TooBig`."""
     lengths = [encoded_bytes(birth) for birth in births]
     for birth, length in zip(births, lengths, strict=True):
         if length > BIRTH_BYTES_MAX:

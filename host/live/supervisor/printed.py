@@ -1,9 +1,9 @@
-"""What the processes of a node print becomes lines of its log: the file they print to is read as it grows.
+"""Turns the output of a node's processes into lines of its log: reads the file they print to as it grows.
 
-The file keeps everything, `logs` has it in order with what engines note. A label that is the name of an engine becomes
-the line's engine; any other stays part of the text. A node that prints more than is read in time skips to the end and
-says so. The file is bounded: at `OUTPUT_BYTES_MAX` it is copied to `<name>.1` and cut off, which its writers, who
-append, do not notice; a line that is printed between the two is lost there, and only there if it was read.
+The file keeps everything; `logs` shows it in order with the notes of engines. A label that is the name of an engine
+becomes the line's engine; any other stays part of the text. If a node prints faster than is read, reading skips to the
+end and logs that. The file is bounded: at `OUTPUT_BYTES_MAX` it is copied to `<name>.1` and truncated, which its
+appending writers do not notice; a line printed between the two is lost in the file, but not in `logs` if it was read.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ OUTPUT_BYTES_MAX: Final = 8 << 20
 """Size at which the file is set aside."""
 
 READ_BYTES_MAX: Final = 256 << 10
-"""Read at once."""
+"""Size of one read."""
 
 BEHIND_BYTES_MAX: Final = 4 << 20
-"""What is not read yet; beyond that it is skipped."""
+"""Unread output; beyond this it is skipped."""
 
 LINE_BYTES_MAX: Final = 8 << 10
-"""A longer line is several."""
+"""A longer line is split."""
 
 
 class Printed:
     """Reads one file, from its present end on."""
 
     def __init__(self, path: str, record: Record, now_ns: Callable[[], int], is_engine: Callable[[str], bool]) -> None:
-        """What is read is appended to `record`, which asks for it before it is read itself."""
+        """Lines are appended to `record`, which calls `read` before it is read itself."""
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._path = path
         self._record = record
@@ -48,7 +48,7 @@ class Printed:
         record.source = self.read
 
     def read(self) -> None:
-        """Take what was printed since the last time."""
+        """Take the output printed since the last call."""
         size = os.fstat(self._fd).st_size
         if size == self._at:
             return
@@ -60,7 +60,7 @@ class Printed:
             self._set_aside(size)
 
     def _skip(self, size: int) -> None:
-        """Where somebody else cut the file off, begin again; where too much was printed, go to the end."""
+        """If another program truncated the file, begin again; if too much was printed, go to the end."""
         if size < self._at:
             self._at, self._rest = 0, b""
         behind = size - self._at
@@ -85,7 +85,7 @@ class Printed:
         return {"time": now_ns, "engine": engine, "text": text, "fields": {}, "printed": True}
 
     def _set_aside(self, size: int) -> None:
-        """Everything up to `size` was read."""
+        """Copy and truncate the file, all of which was read up to `size`."""
         try:
             shutil.copyfile(self._path, self._path + ".1")
             os.ftruncate(self._fd, 0)

@@ -1,8 +1,8 @@
-"""Worker processes as the supervisor sees them: born by the zygote, spoken to in packets, watched to their end.
+"""Worker processes as the supervisor sees them: forked by the zygote, driven by packets, watched until they end.
 
-A `Process` is one incarnation. It begins as a socket pair whose far end goes to the zygote; whatever is sent before the
-worker reads waits in the kernel, so nobody waits for a birth. It says who it is with `Hello`; from then on its pidfd
-tells when it has ended, and how, the reaper reads. `on_end` is called exactly once, whatever happens:
+A `Process` is one incarnation. It begins as a socket pair whose far end goes to the zygote; packets sent before the
+worker reads wait in the kernel, so no caller waits for a birth. The worker introduces itself with `Hello`; from then on
+its pidfd shows when it has ended, and the reaper reads how. `on_end` is called exactly once, whatever happens:
 
     no Hello, end of file    the zygote died first (`is_lost_birth`), or the fork failed: nothing ever ran, `Ending()`
     Hello, pidfd readable    the ordinary end, after every packet it sent was handled
@@ -30,20 +30,20 @@ from host.node.supervision import Ending
 from transport.port import Broken, Closed
 
 ENDINGS_MAX: Final = 256
-"""Endings kept of processes nobody has asked about: orphans that a family left, adopted by the supervisor."""
+"""Endings kept that no `Process` has read: of orphans that a family left and the supervisor adopted."""
 
 PACKETS_PER_TURN: Final = 64
-"""Packets of one worker handled before the others get their turn."""
+"""Packets handled for one worker before the others get their turn."""
 
 
 class Reaper:
-    """Reads how children ended, and ends what they started. Grandchildren that lost their parent come here too."""
+    """Reaps children, and kills the programs they started. Grandchildren that lost their parent are reaped here too."""
 
     def __init__(self) -> None:
         self._endings: dict[int, Ending] = {}
 
     def collect(self) -> None:
-        """Take all endings there are; the supervisor calls it at every end it sees and once in a while."""
+        """Reap all ended children; the supervisor calls it at every end it sees, and periodically."""
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -58,7 +58,7 @@ class Reaper:
                 del self._endings[next(iter(self._endings))]
 
     def ending(self, pid: int) -> Ending:
-        """How `pid` ended; neither code nor signal when that is not known."""
+        """How `pid` ended; neither code nor signal if that is not known."""
         self.collect()
         return self._endings.pop(pid, Ending())
 
@@ -99,14 +99,14 @@ class Process:
 
     @property
     def is_lost_birth(self) -> bool:
-        """Whether this never was a process, because who should have forked it is gone."""
+        """Whether this never became a process, because the zygote or template asked to fork it is gone."""
         return self.pid == 0 and self._nursery.has_lost(self._asked)
 
     def send(self, packet: Packet, *descriptors: int) -> None:
-        """Send, in order, without blocking. To a process that is gone: nothing, its end is on the way.
+        """Send, in order, without blocking. A packet to a process that is gone is dropped: its end will be reported.
 
-        One that has not read for very long, or so much that there are no descriptors left, is killed: what it is not
-        told of could not be made up for, but its next process is told everything, and whoever tells must not fail.
+        A process that stops reading, until the queue is full or no descriptors are left, is killed. It could not catch
+        up on what it missed, whereas its successor is sent everything; and the sender must not fail because of it.
         """
         try:
             self._line.send(packet, descriptors)
@@ -117,7 +117,7 @@ class Process:
             pass
 
     def kill(self) -> None:
-        """SIGKILL. The end is reported as any other; one that has not said who it is loses its socket, and dies."""
+        """SIGKILL. The end is reported like any other. A process without `Hello` yet loses its socket, and dies."""
         if self._pidfd < 0:
             self._nursery.distrust(self._asked)
             self._hang_up()
@@ -126,13 +126,13 @@ class Process:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def wait(self, timeout_ns: int) -> bool:
-        """Whether it ended within the time."""
+        """Wait for its end; whether it ended within the time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), timeout_ns / 1e9)
         return not self.is_alive
 
     def hear(self) -> None:
-        """Handle what came, at most `PACKETS_PER_TURN`; at the end of file, hang up."""
+        """Handle received packets, at most `PACKETS_PER_TURN`; at the end of file, hang up."""
         for _ in range(PACKETS_PER_TURN):
             if not self._read_one():
                 return
@@ -162,7 +162,7 @@ class Process:
             close_all(descriptors)
 
     def _hang_up(self) -> None:
-        """Close our end. A worker that lives on is killed; of one that never said who it is, this is the end."""
+        """Close our end. A worker that lives on is killed; one that never sent `Hello` counts as ended."""
         if self._line.fd >= 0:
             self._loop.remove_reader(self._line.fd)
             self._line.close()
@@ -174,7 +174,7 @@ class Process:
             self._loop.call_soon(self._on_end, self, Ending())
 
     def _finish(self) -> None:
-        """The pidfd is readable: take the last words, then report."""
+        """The pidfd is readable: take the last packets, then report the end."""
         self._loop.remove_reader(self._pidfd)
         while self._read_one():
             pass

@@ -1,12 +1,12 @@
-"""Triggers that were set aside because their engine fails on them, and how often each has failed so far.
+"""Triggers set aside because their engine fails on them, and how often each has failed so far.
 
-It is the supervisor's, in a file of its own below the data folder, so it outlives a kill of anything. What is open lies
-in memory, with its payload; what was replayed or discarded is only remembered in the file until that is rewritten.
+The supervisor keeps it in a file of its own below the data folder: it survives a kill of any process. Open entries are
+in memory, with their payload; entries that were replayed or discarded stay in the file until the next rewrite.
 
 Records, each a struct tagged by its name: `Attempt` (a process died in that trigger), `Held` (it is in quarantine),
-`Released` (it is not any more). Crash points: between the death of a process and its `Attempt`, the attempt is not
-counted, and the trigger gets one more; between `Held` and the word to whoever waits, it is held. A trigger that is held
-twice, since its engine was killed before the outcome was durable there, is one entry.
+`Released` (it left quarantine). Crash points: between the death of a process and its `Attempt`, the attempt is not
+counted, and the trigger gets one more; between `Held` and the reply to the waiting command, it is held. A trigger held
+twice, because its engine was killed before the outcome was durable there, is one entry.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ HELD_MAX: Final = 10_000
 """Triggers in quarantine; one more is refused and becomes a dead letter."""
 
 ATTEMPTS_KEPT: Final = 10_000
-"""Triggers whose failures are remembered; the oldest go."""
+"""Triggers whose failures are remembered; the oldest are dropped."""
 
 FILE_BYTES_MAX: Final = 16 << 20
-"""Beyond it, and when most of it is of the past, the file is rewritten at the next opening."""
+"""Beyond this size the file is rewritten at the next opening."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -36,7 +36,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """One entry. `payload` is the message as it was encoded, None for timers; `state` and `code` are digests."""
+    """One entry. `payload` is the encoded message, None for timers; `state` and `code` are digests."""
 
     id: int
     trigger: Trigger
@@ -63,7 +63,7 @@ class Quarantine:
     """Mutable, in the supervisor's thread. Raises OSError when its file cannot be written."""
 
     def __init__(self, path: str) -> None:
-        """Raises `Damaged`."""
+        """Raises OSError, `DamagedFile`."""
         self._file = AppendFile(path)
         self._held: dict[int, Held] = {}
         self._failures: dict[Trigger, tuple[str, ...]] = {}
@@ -76,17 +76,17 @@ class Quarantine:
             self._rewrite()
 
     def failures(self, trigger: Trigger) -> tuple[str, ...]:
-        """How processes died in it so far."""
+        """How processes have died in it so far."""
         return self._failures.get(trigger, ())
 
     def count(self, trigger: Trigger, failure: str) -> None:
-        """A process died in it once more."""
+        """Count another death of a process in it."""
         self._write(Attempt(trigger, failure))
 
     def hold(
         self, trigger: Trigger, at_ns: int, state: str, code: str, detail: str, policy: Policy, payload: bytes | None
     ) -> Held | None:
-        """A new entry, on the disk when this returns; the one there is for the same trigger; None at the bound."""
+        """A new entry, on the disk on return; or the entry the same trigger has already; or None at the bound."""
         known = next((held for held in self._held.values() if held.trigger == trigger and trigger.n), None)
         if known is not None or len(self._held) >= HELD_MAX:
             return known
@@ -103,7 +103,7 @@ class Quarantine:
         self._file.sync()
 
     def find(self, number: int) -> Held | None:
-        """The entry of that number."""
+        """The entry with that number."""
         return self._held.get(number)
 
     def entries(self, engine: str = "") -> list[Held]:
@@ -111,7 +111,7 @@ class Quarantine:
         return [held for held in self._held.values() if engine in ("", held.trigger.engine)]
 
     def parked(self) -> frozenset[str]:
-        """The engines that stand still until an entry of theirs is dealt with."""
+        """The engines parked until their entry is dealt with."""
         return frozenset(held.trigger.engine for held in self._held.values() if held.policy == "park")
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""The quarantine of a live node: triggers come in from workers, and go out by the word of a user.
+"""The quarantine of a live node: workers set triggers aside, users replay or discard them.
 
-A replay sends the message once more, as a session: its sender is not there to be answered any more, so a rule that
-answers the sender of its trigger answers the session. An engine that was parked then goes on, with that message before
-those that waited behind it.
+A replay sends the message once more, as a session: the original sender no longer expects an answer, so a rule that
+answers the sender of its trigger answers the session. A parked engine then continues, with that message before those
+that waited behind it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def take(node: Node, packet: Poisoned, descriptors: list[int]) -> None:
 
 
 def release(node: Node, number: int) -> dict[str, Any]:
-    """Forget an entry; a parked engine goes on once it has none. Raises `ControlError`."""
+    """Discard an entry; a parked engine continues once it has none. Raises `ControlError`."""
     held = _find(node, number)
     _release(node, held, "discarded")
     return shown(held, whole=False)
@@ -56,7 +56,7 @@ async def replay(node: Node, number: int) -> dict[str, Any]:
     trigger = held.trigger
     found = node.directory.find(trigger.engine)
     if held.payload is None:
-        raise ControlError("refused", f"entry {number} is of elapsed timers, which nobody can send again")
+        raise ControlError("refused", f"entry {number} is of elapsed timers, which cannot be sent again")
     if isinstance(found, Missing) or trigger.engine not in node.running:
         raise ControlError("not_ready", f"{trigger.engine} is not running; entry {number} stays")
     sender = await _send(node, found, trigger, held.payload)
@@ -70,7 +70,7 @@ def show(node: Node, number: int) -> dict[str, Any]:
 
 
 async def _send(node: Node, resident: Resident, trigger: Trigger, payload: bytes) -> str:
-    """The name it was sent under."""
+    """Send it; the name of the sending session."""
     session = node.sessions.open()
     links.link(node, resident.slot, SLOT_SUPERVISOR)
     try:

@@ -1,6 +1,6 @@
 """Questions to workers and their answers, matched by number.
 
-A worker that dies, or does not answer in time, answers None: whoever asked falls back to what the supervisor knows.
+A worker that dies, or does not answer in time, gives None: the caller falls back to what the supervisor knows.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Queries:
         return await self._exchange(number, process, Answer(number, engine, choice), timeout_ns)
 
     async def ask_all(self, processes: Iterable[Process], kind: str, timeout_ns: int) -> list[Reply | None]:
-        """One question to many; the deadline is for all of them."""
+        """One question to many processes; they share the deadline."""
         return await asyncio.gather(*(self.ask(process, kind, "", timeout_ns) for process in processes))
 
     def take(self, reply: Reply, descriptors: list[int]) -> None:
-        """A reply came. One that nobody waits for any more is dropped."""
+        """Take a reply. One whose question has timed out is dropped."""
         _, future = self._open.get(reply.id, (None, None))
         if future is None or future.done():
             return
@@ -48,7 +48,7 @@ class Queries:
         future.set_result(reply)
 
     def forget(self, process: Process) -> None:
-        """The process ended: it answers nothing more."""
+        """The process ended: its open questions get None."""
         for asked, future in self._open.values():
             if asked is process and not future.done():
                 future.set_result(None)

@@ -1,8 +1,8 @@
-"""What happened, for operators: events and log lines, each in a bounded file and a bounded ring, with followers.
+"""Events and log lines for operators, each in a bounded file and a bounded ring, with followers.
 
-A line is one JSON object. A file that reaches `FILE_BYTES_MAX` becomes `<name>.1`, over the one before, so a node
-never holds more than two of each. Writing happens in the supervisor's loop: lines are collected and written once a
-turn of the loop. A disk that refuses costs the lines of that turn (counted as `lost`), never the node.
+A line is one JSON object. A file that reaches `FILE_BYTES_MAX` is renamed to `<name>.1`, replacing the one before: a
+node never holds more than two of each. The supervisor's loop writes the collected lines once a turn. A disk that
+refuses costs the lines of that turn (counted as `lost`), never the node.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def _line(item: Item) -> bytes:
-    """`null` is what the encoder makes of a float that JSON has no number for, too: only then is the item walked."""
+    """The encoder also writes `null` for a float without a JSON number: only a line with `null` is walked."""
     text = _encode(item)
     return (_encode(for_json(item)) if b"null" in text else text) + b"\n"
 
@@ -38,7 +38,7 @@ def _line(item: Item) -> bytes:
 class Record:
     """One file with its ring. `append` may be called at any time in the loop's thread.
 
-    `source` is called before anybody reads, and may append what there is to be read.
+    `source` is called before each read, and may append items first.
     """
 
     def __init__(self, path: str) -> None:
@@ -66,7 +66,7 @@ class Record:
         return found[-limit:] if limit > 0 else []
 
     def follow(self, follower: Follower) -> None:
-        """Call `follower` with what comes, until `leave`."""
+        """Call `follower` with new items, until `leave`."""
         self.flush()
         self._followers.add(follower)
 
@@ -75,7 +75,7 @@ class Record:
         self._followers.discard(follower)
 
     def flush(self) -> None:
-        """Write and hand out what is fresh."""
+        """Write the fresh items and hand them to the followers."""
         fresh, self._fresh = self._fresh, []
         if not fresh:
             return

@@ -1,12 +1,12 @@
-"""One reload under way: the deeds to the decisions of `host.node.reload_plan`, where stages and crash points stand.
+"""One reload under way: performs what `host.node.reload_plan` decides; stages and crash points are described there.
 
-A `Reload` owns the candidate process until the slot is its own, the snapshot, and one timer, the deadline of the
-stage it is in. What happens to it (packets of both processes, the timer) is fed to the slot, whose state it is part of
-(`host.node.slot_plan`); `perform` has it do what only a reload does. It ends exactly once, with a `Verdict`. The slot's
-memory is handed to the candidate with `Go`, after the old process's pidfd was readable, never before.
+A `Reload` owns the candidate process until that takes over the slot, the snapshot, and one timer, the deadline of the
+present stage. Its inputs (packets of both processes, the timer) are fed to the slot, whose state includes it
+(`host.node.slot_plan`); `perform` hands it the commands that concern only a reload. It ends exactly once, with a
+`Verdict`. The candidate gets the slot's memory with `Go`, after the old process's pidfd was readable, never before.
 
-An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload is over with
-the slot; else its neighbours cross over without it.
+An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload ends with the
+slot; otherwise its neighbours cross over without it.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
 FREEZE_NS: Final = 5_000_000_000
-"""To reach a boundary: one batch. An engine that needs longer is stuck, and stays with the old code."""
+"""For the old process to reach a boundary: one batch. An engine that needs longer is stuck, and keeps the old code."""
 
 NAMES_SHOWN: Final = 20
-"""Neighbours named in the answer and in the event of a reload; of more there is the number."""
+"""Neighbours named in the answer and in the event of a reload; the rest are counted."""
 
 RETIRE_NS: Final = 1_000_000_000
-"""To leave after everything was handed over; then it is killed."""
+"""For the old process to exit after the handover; then it is killed."""
 
 VERSION_SHOWN: Final = 12
-"""Digits of a version digest that people see."""
+"""Digits shown of a version digest."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a reload ended. `pause_ns`: from the order to freeze to the word that the new process runs."""
+    """How a reload ended. `pause_ns`: from sending `Freeze` to the new process's report that it runs."""
 
     verdict: Verdict
     reason: str = ""
@@ -86,7 +86,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class Reload:
     """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
 
-    Raises OSError, Closed when there is no candidate to be had.
+    Raises OSError, Closed if no candidate can be created.
     """
 
     def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
@@ -118,16 +118,16 @@ class Reload:
 
     @property
     def is_handing_over(self) -> bool:
-        """Whether the slot's process hands out, stands, or begins: the deadlines here bound that, and nothing else."""
+        """Whether the slot's process hands over, stands still, or begins: only the deadlines here bound that."""
         return self._stage not in ("importing", "freezing")
 
     @property
     def version(self) -> str:
-        """The family and version that the candidate has for the engine."""
+        """The engine's family and version in the candidate."""
         return _label(self._would_run[self._family])
 
     def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
-        """Whether the packet was ours; else it goes the ordinary way."""
+        """Whether the packet was for the reload; otherwise it is handled as usual."""
         if process is self.candidate:
             return self._take_from_new(packet)
         if process is self._old:
@@ -135,12 +135,12 @@ class Reload:
         return False
 
     def account_of(self, ending: Ending) -> str:
-        """How the candidate ended, and where it was."""
+        """How the candidate ended, and in which engine."""
         at = read_control_page(self._page).engine
         return candidate_ended(self._stage, at, ending.code, signal_name(ending) or "")
 
     def _take_from_old(self, packet: ToSupervisor, descriptors: list[int]) -> bool:
-        """What is not of this stage is the echo of a reload before this one, or goes the ordinary way."""
+        """A packet that does not fit the stage is left over from an earlier reload, or is handled as usual."""
         match packet:
             case AtBoundary():
                 self._feed(Halted())
@@ -171,7 +171,7 @@ class Reload:
         return True
 
     def _learn(self, engines: tuple[Running, ...]) -> None:
-        """What the candidate would run. Once it is complete, whether that may take over."""
+        """Collect what the candidate would run. Once it is complete, check whether that may take over."""
         for engine in engines:
             self._ready.add(engine.name)
             if engine.family not in self._would_run:
@@ -187,7 +187,7 @@ class Reload:
                 yield resident, self._would_run[family].interface
 
     def perform(self, command: ReloadDeed | Conclude) -> None:
-        """Do as `host.node.slot_plan` says."""
+        """Perform a command of `host.node.slot_plan`."""
         match command:
             case "set_deadline":
                 self._set_deadline()
@@ -218,7 +218,7 @@ class Reload:
         feed(self._node, self._slot, happening)
 
     def _hand_over(self) -> None:
-        """Old is gone: the candidate becomes the slot's process, with everything a process of the slot has."""
+        """The old process is gone: the candidate becomes the slot's process, with everything such a process owns."""
         slot = self._slot
         self._change_directory()
         parked = tuple(self._node.quarantine.parked())
@@ -239,8 +239,8 @@ class Reload:
         self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
 
     def _set_deadline(self) -> None:
-        """Up to `adopting` one time-out is for all stages, and then the old process goes on; the new one has as much
-        again to begin, since nothing could be done without it."""
+        """Up to `adopting` all stages share one time-out, after which the old process continues. The new process has
+        the same time again to begin, since the old one is gone by then."""
         left_ns = max(0, self._until_ns - self._node.now_ns())
         limits: dict[Stage, int] = {
             "freezing": min(FREEZE_NS, left_ns),
@@ -254,8 +254,8 @@ class Reload:
             self._old.send(packet)
 
     def _told(self, residents: tuple[Resident, ...]) -> tuple[Resident, ...]:
-        """Those that the candidate needs to know before it gets the engines themselves: of a log all, else one a
-        family, and the engine that is reloaded, which may have another family from now on."""
+        """The engines that the candidate is sent before it gets their state: all of them for a log, otherwise one a
+        family and the reloaded engine, which may get another family."""
         if any(resident.spec.durability != "volatile" for resident in residents):
             return residents
         of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
@@ -268,7 +268,7 @@ class Reload:
 
 
 async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int) -> dict[str, Any]:
-    """Replace the code of an engine, and say what it cost. Raises `ControlError`; the old engine is then untouched."""
+    """Replace the code of an engine; returns the cost. Raises `ControlError`; the old engine is then untouched."""
     name, slot = resident.name, node.slots[resident.slot]
     if slot.number in node.reloads:
         raise ControlError("conflict", f"{name}: its process is being reloaded already")
@@ -306,5 +306,5 @@ def _signal_name(ending: Ending) -> str:
 
 
 def _label(running: Running) -> str:
-    """A version for people: the family and the beginning of its digest."""
+    """A version for display: the family and the first digits of its digest."""
     return f"{running.family}@{running.version[:VERSION_SHOWN]}"

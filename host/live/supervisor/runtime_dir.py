@@ -1,14 +1,14 @@
-"""The folder that makes a node an instance: one for each node file, locked for as long as its supervisor lives.
+"""The runtime folder of a node's instance: one for each node file, locked for as long as its supervisor lives.
 
-It holds `lock` (flock'd, the only thing that counts), `node.json` (who runs here, for commands that look from outside),
-`control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the lock and
-leaves the other files; the next holder removes them before it does anything else, so nothing stale can be mistaken for
-alive. Where somebody sweeps the folder away (a cleaner of temporary files, the end of a login), the supervisor makes it
-again, here or in the other place that commands look at. The lock is not inherited by workers: its descriptor closes at
-exec, and nobody else opens it.
+It holds `lock` (flock'd, the only thing that counts), `node.json` (the running node, for commands that look from
+outside), `control` (the supervisor's socket) and, where links are ZeroMQ, `s<slot>`. A kill of the supervisor frees the
+lock and leaves the other files; the next holder removes them before it does anything else, so nothing stale can be
+mistaken for alive. If the folder is removed (by a cleaner of temporary files, at the end of a login), the supervisor
+makes it again, here or in the other place that commands look at. Workers do not inherit the lock: its descriptor closes
+at exec, and no other process opens it.
 
-A name below is at most 10 bytes, so that socket paths fit into the 108 bytes of a `sockaddr_un`; a root that
-is too long for that is refused.
+A name below is at most 10 bytes: socket paths must fit into the 108 bytes of a `sockaddr_un`. A root too long for that
+is refused.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class FolderTaken(Exception):
 
 
 class RuntimeDir:
-    """A locked folder. `close` removes it; the lock goes last.
+    """A locked folder. `close` removes it, the lock last.
 
-    `data_lock` is the lock of the node's data folder, -1 as long as there is none.
+    `data_lock` is the lock of the node's data folder, -1 until there is one.
     """
 
     def __init__(self, folder: str, lock_fd: int) -> None:
@@ -73,11 +73,11 @@ class RuntimeDir:
 
     @property
     def is_whole(self) -> bool:
-        """False once somebody removed the folder or what commands need of it."""
+        """False once the folder, or a file in it that commands need, was removed."""
         return self._holds_lock() and all(os.path.exists(os.path.join(self.folder, n)) for n in (NODE, CONTROL))
 
     def try_restore(self, config: str) -> bool:
-        """Have a locked folder again, perhaps another one; what is in it is left to the caller. False: not now."""
+        """Make and lock a folder again, perhaps another one; the caller fills it. False if none can be had now."""
         if self._holds_lock():
             return True
         for folder in instance_folders(config):
@@ -95,7 +95,7 @@ class RuntimeDir:
             return False
 
     def close(self) -> None:
-        """Remove everything in the folder and the folder, then let go of the lock. Idempotent."""
+        """Remove the folder with everything in it, then release the lock. Idempotent."""
         if self._lock_fd < 0:
             return
         with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ class RuntimeDir:
 
 
 def claim(config: str) -> RuntimeDir:
-    """Create, check and lock the folder of a node file, and clear what a killed supervisor left.
+    """Create, check and lock the folder of a node file, and remove what a killed supervisor left.
 
     Raises `FolderRefused`, `FolderTaken`.
     """
@@ -127,10 +127,10 @@ def _lock_private(folder: str) -> int:
 
 
 def lock_data(folder: str) -> int:
-    """Lock the folder of a node's data for as long as this process lives; the descriptor.
+    """Lock the folder of a node's data until this process ends; the descriptor.
 
-    A node file has one runtime folder only while the environment that says where these are is the same, and two node
-    files may name one data folder. Raises `FolderTaken`, OSError.
+    The lock on the runtime folder is not enough: its place depends on the environment, and two node files may name one
+    data folder. Raises `FolderTaken`, OSError.
     """
     fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -152,7 +152,7 @@ def _make_private(path: str) -> None:
 
 
 def _lock(folder: str) -> int:
-    """The lock's descriptor. Repeats when a closing supervisor removed the file between our open and our lock."""
+    """The lock's descriptor. Retries if a closing supervisor removed the file between our open and our lock."""
     path = os.path.join(folder, "lock")
     for _ in range(100):
         _make_private(folder)

@@ -1,13 +1,13 @@
-"""A node from its first process to its last.
+"""Runs a node from its first process to its last.
 
-Start: a throw-away child checks the families (`inspection`), which workers skip, and says how they look; then all
-workers are born at once. The node is ready when every engine said so; one that cannot, and the whole node goes again,
-with the reasons.
+Start: a child that exits afterwards checks the families (`inspection`), which workers skip, and reports their
+interfaces; then all workers are born at once. The node is ready when every engine has reported ready. If one cannot
+start, the whole node exits, with the reasons.
 
 End: the first signal, `down`, or the end of the command it is attached to drains with a deadline; a second signal kills
-(`shutdown`). The folder is removed last, so that "nothing listens" means that nothing is left. If this process dies
-instead, everything else dies with it by itself: each worker and the zygote hang on our life twice, by a signal of the
-kernel and by the end of file on their sockets.
+(`shutdown`). The folder is removed last: "nothing listens" means that nothing is left. If this process dies instead,
+every other process dies with it: each worker and the zygote depend on our life twice, by a signal of the kernel and by
+the end of file on their sockets.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ if TYPE_CHECKING:
     from host.live.supervisor.serving.server import ControlServer
 
 DRAIN_NS: Final = 5_000_000_000
-"""How long engines may work on what they have after a signal."""
+"""How long engines may drain their mailboxes after a signal."""
 
 T = TypeVar("T")
 
 TEND_S: Final = 1.0
-"""So often orphans are cleared away, and the runtime folder is looked after."""
+"""Interval at which orphans are reaped and the runtime folder is checked."""
 
 PRINTED_S: Final = 0.25
-"""So often what processes print is taken to the log."""
+"""Interval at which printed output is copied to the log."""
 
 
 def serve(
@@ -130,7 +130,7 @@ class _Service:
                 self._control.close()
 
     async def _live(self) -> int:
-        """Start, stay, return the exit code when it is time to go."""
+        """Start the node, wait for the order to stop, return the exit code."""
         failed = await self._start()
         if failed is not None or self._stop.is_set():
             self._drain_ns = 0
@@ -147,7 +147,7 @@ class _Service:
         return EXIT_CODES["ok"]
 
     async def _start(self) -> int | None:
-        """Look at the families, place engines, start all workers, wait for each. An exit code when that failed."""
+        """Inspect the families, place engines, start all workers, wait for each. An exit code if that failed."""
         engines = self._spec.engines
         try:
             lay_out(engines, frozenset())
@@ -174,7 +174,7 @@ class _Service:
         return [{"engine": resident.name, "fault": node.faults[resident.name]} for resident in resting]
 
     def _open_control(self) -> None:
-        """Answer commands. Imported here, while a child looks at families: nobody asks earlier."""
+        """Answer commands. Imported here, while a child inspects families: no command arrives earlier."""
         from host.live.supervisor.serving.operations import Operations
         from host.live.supervisor.serving.server import ControlServer
 
@@ -182,7 +182,7 @@ class _Service:
         self._runtime.announce(instance_of(self._spec))
 
     def _stay_reachable(self) -> None:
-        """Make the runtime folder again if somebody swept it away; where that is not possible, try again later."""
+        """Make the runtime folder again if it was removed; where that is not possible, try again later."""
         if self._control is None or self._runtime.is_whole or not self._runtime.try_restore(self._spec.path):
             return
         try:
@@ -201,7 +201,7 @@ class _Service:
         return self._looking
 
     async def _is_device(self, family: str) -> bool:
-        """Whether a family that was spawned is a device."""
+        """Whether the family of a spawned engine is a device."""
         return (await self._inspector().look_at(family)).device
 
     def _make_node(self) -> Node:
@@ -240,7 +240,7 @@ class _Service:
         return node
 
     async def _or_stop(self, work: Awaitable[T]) -> T | None:
-        """The result of `work`, or None once the node is told to stop."""
+        """The result of `work`, or None once the node has been asked to stop."""
         task = asyncio.ensure_future(work)
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -251,7 +251,7 @@ class _Service:
         return None
 
     def _take_look(self, look: FamilyLook) -> None:
-        """How families look, and the faults of theirs and of what engines are given."""
+        """Take the interfaces of families, their faults, and the faults in what engines are given."""
         for report in look.families.values():
             if report.ok:
                 self._node.interfaces[report.ref, report.version] = report.interface
@@ -279,7 +279,7 @@ class _Service:
         self._stop.set()
 
     def _watch_command(self) -> None:
-        """Attached: the end of file on the progress socket means that the command is gone."""
+        """Attached: the end of file on the progress socket means that the command has exited."""
         loop, fd = asyncio.get_running_loop(), self._progress.socket.fileno()
 
         def gone() -> None:
@@ -289,7 +289,7 @@ class _Service:
         loop.add_reader(fd, gone)
 
     def _take_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A mistake of ours in a callback: the node goes on, and says so where operators look."""
+        """A bug of ours in a callback: the node continues, and records the error where operators look."""
         loop.default_exception_handler(context)
         self._node.event("internal_error", "", error=repr(context.get("exception") or context["message"]))
 
@@ -324,7 +324,7 @@ class _Service:
         self._node.event("lane_broken", "", finding=finding)
 
     def _bury(self, frame: Frame) -> None:
-        """Mail for a session that is over."""
+        """Turn mail for an ended session into dead letters."""
         now_ns = self._node.now_ns()
         letters = [Letter("ended", frame.sender, frame.target, frame.mailbox, now_ns, None) for _ in frame.payloads]
         self._node.letters.add({"ended": len(letters)}, letters)
@@ -339,7 +339,7 @@ class _Service:
 
 
 def _life(spec: NodeSpec, data: str) -> int:
-    """The number of this life; counted only where a journal could remember an earlier one's epochs, else 0."""
+    """The number of this life, or 0 where no journal could remember the epochs of an earlier one."""
     if all(engine.durability == "volatile" for engine in spec.engines):
         return 0
     from host.live.journal.lives import begin_life
@@ -356,5 +356,5 @@ def _limits_of(group: GroupSpec, limits: Limits) -> Limits:
 
 
 def _import_late() -> None:
-    """What `ps` needs, after the start and before somebody asks."""
+    """Import what `ps` needs, after the start and before the first `ps`."""
     import psutil  # noqa: F401

@@ -1,10 +1,10 @@
-"""The end of a node: workers are told to leave, and who is still there after the deadline is killed.
+"""Shuts a node down: workers are asked to exit, and those still alive after the deadline are killed.
 
-The processes of a group leave one after the other, the last one first, each within its shutdown time; all others at
+The processes of a group exit one after the other, the last one first, each within its shutdown time; all others at
 once.
 
-A slot that waits for its next process is stopped first, so none is born on the way. A candidate of a reload just goes;
-who owns its slot is told like the others. What families started and left behind is killed last.
+A slot that waits for its next process is stopped first, so none is born meanwhile. The candidate of a reload is killed;
+the owner of its slot is asked to exit like the others. Programs that families left behind are killed last.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from host.live.wire import Exit
 from host.node.group_plan import GroupWork
 
 KILL_NS: Final = 1_000_000_000
-"""After the drain, and for a killed process to be gone."""
+"""Grace after the drain, and time for a killed process to end."""
 
 
 async def shut_down(node: Node, drain_ns: int, kill: asyncio.Event) -> None:
-    """End everything: workers handle what they have for at most `drain_ns`; `kill` ends that at once."""
+    """End everything: workers drain for at most `drain_ns`; setting `kill` cuts that short."""
     node.phase = "stopping"
     for group in node.groups.values():
         group.begin(GroupWork())
@@ -56,13 +56,13 @@ def _give_back(node: Node) -> None:
 
 
 def _chains(node: Node) -> list[list[Slot]]:
-    """Slots that leave one after the other, the last one first: those of a group; and each of the others alone."""
+    """Slots that exit one after the other: those of a group, the last one first; each other slot is alone."""
     alone = [[slot] for slot in node.slots.values() if slot.group is None]
     return alone + [[node.slots[number] for number in reversed(group.slots)] for group in node.groups.values()]
 
 
 def _kill(node: Node, slot: Slot, killed: list[str]) -> None:
-    """End a process that did not leave, and write down whose it was."""
+    """Kill a process that did not exit, and note its engines."""
     if slot.process is not None and slot.process.is_alive:
         slot.process.kill()
         killed += [resident.name for resident in node.directory.in_slot(slot.number)]
@@ -79,7 +79,7 @@ async def _leave_in_turn(node: Node, chain: Sequence[Slot], drain_ns: int, kille
 
 
 async def _or_kill(works: Sequence[Coroutine[Any, Any, object]], kill: asyncio.Event) -> None:
-    """Until all is done, or `kill` is set."""
+    """Wait until all is done, or `kill` is set."""
     ends = asyncio.gather(*works)
     killed = asyncio.ensure_future(kill.wait())
     await asyncio.wait((ends, killed), return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
-"""A slot as the supervisor holds it: memory that outlives processes, and the process in it now; and groups of slots.
+"""Slots as the supervisor holds them: memory that outlives processes, and the current process. And groups of slots.
 
-Where a slot stands, and what may happen to it, is `host.node.slot_plan`'s; `perform` alone changes `status` and
+The states of a slot and their transitions are defined in `host.node.slot_plan`; only `perform` changes `status` and
 `process`. While a reload is under way there is a second process, the candidate; it owns nothing until the first one's
 pidfd is readable.
 """
@@ -25,7 +25,7 @@ from host.node.supervision import History, Limits
 
 
 class StuckProcess(msgspec.Struct, frozen=True):
-    """Where a process stands: the engine in flight (""; none), its message (None: timers), and its stack as text."""
+    """What a process is executing: the engine in flight ("" if none), its message (None: timers), and its stack."""
 
     engine: str = ""
     in_flight: InFlight | None = None
@@ -36,13 +36,13 @@ class Memory(Protocol):
     """What a slot owns beyond its processes. Lanes and ZeroMQ differ; see `host.live.supervisor.memory`."""
 
     address: str
-    """Where a ZeroMQ peer connects to; empty with lanes."""
+    """The address a ZeroMQ peer connects to; empty with lanes."""
 
     def own_descriptors(self) -> list[int]:
-        """For the process in the slot, as `Boot` says. They stay ours."""
+        """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
 
     def peer_descriptors(self) -> list[int]:
-        """For a process that links with the slot, as `Peer` says. They stay ours."""
+        """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
 
     def in_flight(self) -> InFlight | None:
         """The message a process that died was handling, from the control page."""
@@ -51,35 +51,35 @@ class Memory(Protocol):
         """The words of the control page, in the order of `host.node.progress`."""
 
     def stuck_at(self) -> StuckProcess:
-        """Where the process stands now, and what `dump_stack` brought."""
+        """What the process is executing now, and the stack that `dump_stack` produced."""
 
     def dump_stack(self, pid: int) -> None:
-        """Have the process write its stack beside the page, whatever it is at; `stuck_at` reads it a moment later."""
+        """Make the process write its stack beside the page, whatever it is doing; `stuck_at` reads it later."""
 
     def close(self) -> None:
-        """Give the memory back. Idempotent."""
+        """Free the memory. Idempotent."""
 
 
 class Alarm:
-    """At most one call that is due; the next one set takes its place."""
+    """At most one scheduled call; setting another replaces it."""
 
     def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, after_ns: int, call: Callable[[], None]) -> None:
-        """Call that after so long, and nothing else."""
+        """Schedule `call` instead of any earlier one."""
         self.cancel()
         self._handle = asyncio.get_running_loop().call_later(after_ns / 1e9, call)
 
     def cancel(self) -> None:
-        """Call nothing. Idempotent."""
+        """Cancel the scheduled call. Idempotent."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
 
 class Group:
-    """Mutable. `slots` in the order of their engines; `history` is that of the whole group, `work` what it is at."""
+    """Mutable. `slots` are in engine order; `history` is that of the whole group, `work` what is under way."""
 
     def __init__(self, spec: GroupSpec, limits: Limits) -> None:
         self.spec = spec
@@ -90,7 +90,7 @@ class Group:
         self.timer = Alarm()
 
     def begin(self, work: GroupWork) -> None:
-        """This instead of what is under way."""
+        """Replace the work under way by this."""
         self.timer.cancel()
         self.work = work
 
@@ -98,12 +98,12 @@ class Group:
 class Slot:
     """One numbered place.
 
-    `share` is what its engines have in common, and the name of its log. `linked` are the slots it has been attached
-    to, `left` those of them that are gone, `unready` the engines it still waits for.
+    `share` names the set of engines that share the slot (`share_of`), and their log. `linked` are the slots it has been
+    attached to, `left` those of them that are gone, `unready` the engines that are not ready yet.
 
-    `fresh`: its engine was spawned in this life, under a name that no log has. `rests`: why no process comes after this
-    one until somebody asks for it, because its log is gone, or was damaged at the start. `timer` is that of its state,
-    and `birth_error` why the last process could not be had. `fallen`: messages being handled when a process of this
+    `fresh`: its engine was spawned in this life, under a name that no log has. `rests`: why the slot gets no further
+    process until a user restarts it: its log is gone, or was damaged at the start. `timer` is that of its state;
+    `birth_error` is why the last process could not be created. `fallen`: messages being handled when a process of this
     slot died, oldest first, not yet made dead letters by a successor.
     """
 
@@ -133,5 +133,5 @@ class Slot:
 
     @property
     def state(self) -> State:
-        """That of `status`."""
+        """The state in `status`."""
         return self.status.state

@@ -1,4 +1,4 @@
-"""How far the start of a node is: for the command that waits, for a service manager, and for commands that look."""
+"""Reports the progress of a node's start: to the waiting command, to a service manager, and to other commands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from host.live.control.instances import Instance
 from host.live.control.protocol import Response
 
 LAST_WORDS_S: Final = 1.0
-"""For a reader of our progress that is behind when we leave; it reads as fast as it can, or is stopped."""
+"""How long an exiting supervisor waits for a reader that is behind; it reads as fast as it can, or is stopped."""
 
 
 class StartProgress:
-    """Packets to whoever started us, in order. It may have gone: then nobody is told, and nothing is wrong.
+    """Packets to the command that started us, in order. A command that has exited is no error: its packets are dropped.
 
-    What the kernel has no room for waits here and leaves from the event loop; `finish` is for what is left at the end.
+    Packets that the kernel has no room for wait here until the event loop can send them; `finish` sends the rest.
     """
 
     def __init__(self, fd: int) -> None:
@@ -32,14 +32,14 @@ class StartProgress:
         self._waiting: deque[bytes] = deque()
 
     def tell(self, response: Response) -> None:
-        """Send one packet, if somebody is there."""
+        """Send one packet, if the command is still there."""
         self._waiting.append(msgspec.msgpack.encode(response))
         if len(self._waiting) == 1 and not self._send_waiting():
             with contextlib.suppress(RuntimeError):  # no loop runs yet: `finish` sends it
                 asyncio.get_running_loop().add_writer(self.socket, self._go_on)
 
     def finish(self) -> None:
-        """Give a reader that is late `LAST_WORDS_S` for each packet that waits."""
+        """Give a slow reader `LAST_WORDS_S` for each waiting packet."""
         self.socket.settimeout(LAST_WORDS_S)
         self._send_waiting()
 
@@ -48,7 +48,7 @@ class StartProgress:
             asyncio.get_running_loop().remove_writer(self.socket)
 
     def _send_waiting(self) -> bool:
-        """Whether nothing waits any more."""
+        """Whether no packet is left waiting."""
         while self._waiting:
             try:
                 self.socket.send(self._waiting[0], socket.MSG_NOSIGNAL)
@@ -62,7 +62,7 @@ class StartProgress:
 
 
 def notify_system(text: str) -> None:
-    """Tell a service manager that waits for it (systemd's NOTIFY_SOCKET) how far we are."""
+    """Notify a service manager (systemd's NOTIFY_SOCKET) of our progress."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

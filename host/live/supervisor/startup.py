@@ -1,6 +1,6 @@
-"""The start of a node before there is a loop: it is read, its folder claimed, its log opened.
+"""The start of a node before there is a loop: read its spec, claim its folder, open its log.
 
-How the descriptors are used stands in `host.live.control.protocol`.
+`host.live.control.protocol` describes the descriptors.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from host.live.supervisor.start_progress import StartProgress, instance_of
 from transport.port import Closed
 
 AHEAD_MAX: Final = 64
-"""Families that are compiled before workers ask for them: one packet, and no longer start for a node of very many."""
+"""Families compiled before workers ask for them: they fit one packet, and more would delay the start."""
 
 DESCRIPTORS: Final = 1024
 """More than the slots of a node need, a dozen each."""
 
 DESCRIPTORS_MAX: Final = 1 << 15
-"""Where each of 64 processes is told of all others at once, 12,096 are on their way, or wait for that: the limit is on
-those too, of all processes of a user together."""
+"""With 64 processes introduced to one another at once, 12,096 descriptors are in flight. The limit counts those too,
+across all of a user's processes."""
 
 
 def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
-    """Run the node to its end; the exit code. No node comes when the command found a mistake in its file."""
+    """Run the node to its end; the exit code. No spec arrives when the command found a mistake in the node file."""
     spec = _read_spec(spec_fd)
     if spec is None:
         return EXIT_CODES["ok"]
@@ -83,7 +83,7 @@ def _run(
 
 
 def _advice(error: OSError | Closed, spec: NodeSpec) -> str:
-    """What to do about a limit that was met."""
+    """What to do about a limit on descriptors."""
     if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
         return ""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -102,9 +102,9 @@ def _who_holds(data: str) -> str:
 
 
 def _make_room_for_descriptors() -> None:
-    """Raise this process's limit, and let the kernel make its table of descriptors as large as it will be.
+    """Raise this process's limit, and have the kernel grow its table of descriptors to the final size.
 
-    Once there are threads (ZeroMQ brings two), each doubling of it waits for an RCU grace period, about 10 ms.
+    Once there are threads (ZeroMQ starts two), each doubling of the table waits for an RCU grace period, about 10 ms.
     """
     limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_MAX, hard)
@@ -128,7 +128,7 @@ def _read_spec(fd: int) -> NodeSpec | None:
 
 
 def _open_log(data: str) -> int:
-    """Where the streams of zygote and workers go, and a detached supervisor's: output of engines, faults."""
+    """The file for the output of zygote, workers and a detached supervisor: prints of engines, faults."""
     path = os.path.join(data, OUTPUT)
     if os.path.exists(path) and os.path.getsize(path) > OUTPUT_BYTES_MAX:
         os.replace(path, path + ".1")

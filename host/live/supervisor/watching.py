@@ -1,15 +1,16 @@
-"""Who is stuck, and what is done about it: a look at every control page, once in a while, from a process that is not.
+"""The watchdog: reads every control page periodically, and acts on processes that are stuck.
 
 A process that is stuck (`host.node.watchdog`) for the soft deadline is asked for its stack by a signal, whose handler
-needs neither the interpreter's lock nor the loop of the worker; it goes into `events`. At the hard deadline it is
-killed, and ends as `hung`. A stopped process is killed all the same and can show no stack; one that a debugger holds is
-left alone. A process that is not ready after the start deadline is killed and ends as `start_timeout`.
+needs neither the interpreter's lock nor the loop of the worker; the stack goes into `events`. At the hard deadline the
+process is killed, and ends as `hung`. A stopped process is killed too, but can show no stack; a process under a
+debugger is left alone. A process that is not ready after the start deadline is killed and ends as `start_timeout`.
 
-A pure engine's process tells by its page and, if that stands still, by its state in the kernel. A driver waits in its
-own ways, so a device's process is asked a question; no answer before the next look, and it counts as deaf from there.
+The condition of a pure engine's process shows in its page and, if that stands still, in its state in the kernel. A
+driver blocks in its own ways, so a device's process is sent a query; without an answer before the next look it counts
+as deaf from then on.
 
-A process that hands over in a reload, or begins after it, is left to the deadlines of the reload: it computes for as
-long as its engines have state, and whoever gave it up must not find it killed.
+A process that hands over in a reload, or begins after it, is left to the deadlines of the reload: it computes in
+proportion to its engines' state, and a reload that is given up must find the old process alive.
 
 Detection takes at most one look longer than the deadline. Nothing here waits for a worker.
 """
@@ -33,7 +34,7 @@ from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch, WatchLimits
 LOOK_NS_MIN: Final = 5_000_000
 
 DUMP_S: Final = 0.1
-"""For a handler to write its stack."""
+"""How long a handler may take to write its stack."""
 
 STACK_CHARS_MAX: Final = 8_000
 
@@ -113,7 +114,7 @@ class Watching:
                 feed(self._node, slot, "hung")
 
     def _condition(self, slot: Slot, watched: _Watched, by_page: Condition) -> Condition:
-        """What a process is at whose page stands still."""
+        """The condition of a process whose page stands still."""
         state = _kernel_state(watched.process.pid)
         if state == "t":
             return "waiting"
@@ -145,7 +146,7 @@ class Watching:
 
 
 def _first(node: Node, slot: Slot) -> str:
-    """The engine that stands for a slot."""
+    """The engine that represents a slot in events."""
     return next((resident.name for resident in node.directory.in_slot(slot.number)), "")
 
 

@@ -1,8 +1,8 @@
-"""A candidate: the process that is to take over a slot in a reload.
+"""A candidate: the process that takes over a slot in a reload.
 
-It imports the new code and says what it would run, migrates a snapshot of the engines, and then waits for the slot. It
-touches no lane and writes no log before `Go`, when the process before it is gone (`handover` for slots with a journal).
-Whatever goes wrong until then is said as `Failed`, and ends only this process.
+It imports the new code and reports what it would run, migrates a snapshot of the engines, and then waits for the slot.
+It touches no lane and writes no log before `Go`, when the old process is gone (`handover` for slots with a journal).
+Any error until then is reported as `EngineFailed`, and ends only this process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from transport.port import Broken
 
 
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
-    """From the import to the end of the worker it becomes. Raises `Closed` when the supervisor is gone."""
+    """From the import to the end of the worker it becomes. Raises `Closed` if the supervisor is gone."""
     candidate = _Candidate(channel, boot, _own_page(descriptors))
     candidate.prepare(boot.births)
     while True:
@@ -52,7 +52,7 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors:
 
 
 class _Candidate:
-    """What is known of the slot before it is ours."""
+    """The state of a candidate before it owns the slot."""
 
     def __init__(self, channel: Channel[wire.ToWorker], boot: wire.Boot, page: ControlPage) -> None:
         self._channel = channel
@@ -67,7 +67,7 @@ class _Candidate:
         self._inherited: Inheritance | None = None
 
     def prepare(self, births: tuple[wire.Birth, ...]) -> None:
-        """Import what the engines run, and say `Ready` or `Failed` for each."""
+        """Import what the engines run, and send `Ready` or `EngineFailed` for each."""
         self._prepared += births
         ready = []
         for birth in births:
@@ -101,19 +101,19 @@ class _Candidate:
             close_all(descriptors)
 
     def _family_of(self, engine: str) -> str | None:
-        """The family under which an engine goes on, which comes next."""
+        """The family under which an engine continues; it is adopted next."""
         self._stand_at(engine)
         return self._families.get(engine)
 
     def _stand_at(self, what: str) -> None:
-        """Code of a family comes next, which may end this process: for that the page says where it was."""
+        """A family's code runs next, and may end this process: the page records where."""
         self._at = what
         self._page.words[N] = 0
         self._page.show(what, "")
         self._page.words[N] = bool(what)
 
     def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
-        """The slot is ours: be its worker."""
+        """The slot is ours: become its worker."""
         assert self._inherited is not None, "Go before Adopt"
         self._prepared = tuple(replace(birth, parked=birth.spec.name in parked) for birth in self._prepared)
         own = open_link(self._boot, descriptors)
@@ -154,7 +154,7 @@ def _own_page(descriptors: list[int]) -> ControlPage:
 
 @contextmanager
 def _nothing_to_collect() -> Iterator[None]:
-    """While engines are made, which all stay: the collector would look at them again and again, so it never does."""
+    """No collection while engines are made: all of them stay, and the collector would visit them again and again."""
     gc.disable()
     try:
         yield

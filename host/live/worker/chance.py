@@ -1,4 +1,4 @@
-"""Chance for rolls, from the operating system's secure source."""
+"""Random numbers for rolls, from the operating system's secure source."""
 
 from __future__ import annotations
 

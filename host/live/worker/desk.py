@@ -1,7 +1,7 @@
-"""What the supervisor says to a worker, and what follows.
+"""Handles the packets of the supervisor to a worker.
 
-Reading is separate from doing where the order matters: queries are answered at the end of a cycle, and a worker that is
-frozen reads on without running anything.
+Reading is separate from acting where the order matters: queries are answered at the end of a cycle, and a frozen worker
+keeps reading without running anything.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
 """A larger answer goes in a memory file."""
 
 SETTLE_NS: Final = 200_000_000
-"""For what a leaving process published to be acknowledged, over ZeroMQ; receivers that left before never do."""
+"""How long an exiting process waits for ZeroMQ peers to acknowledge its messages. Peers that have exited never will."""
 
 PACKETS_MAX: Final = 64
 """Packets read between two cycles."""
 
 
 class Leave(Exception):
-    """The supervisor said so, or is gone."""
+    """Raised to exit: the supervisor asked for it, or is gone."""
 
 
 class _CalledOff(Exception):
-    """The snapshot that is being written is not wanted any more."""
+    """The snapshot being written is no longer wanted."""
 
 
 class WorkerDesk:
@@ -57,11 +57,11 @@ class WorkerDesk:
 
     @property
     def has_queries(self) -> bool:
-        """Whether somebody waits for an answer."""
+        """Whether a query waits for an answer."""
         return bool(self._queries)
 
     def hear(self) -> None:
-        """Read what came, at most `PACKETS_MAX`, and do it. Raises `Leave`."""
+        """Read and handle packets, at most `PACKETS_MAX`. Raises `Leave`."""
         channel = self._worker.channel
         try:
             channel.flush()
@@ -74,7 +74,7 @@ class WorkerDesk:
             raise Leave(str(error)) from error
 
     def answer_queries(self) -> None:
-        """Answer what was asked."""
+        """Answer all waiting queries."""
         queries, self._queries = self._queries, []
         for query in queries:
             self._answer_query(query)
@@ -114,7 +114,7 @@ class WorkerDesk:
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
             case wire.Boot() | wire.Adopt() | wire.Go() | wire.Thaw():
-                pass  # not for a worker that runs: the echo of a reload that was given up
+                pass  # not for a running worker: left over from a reload that was given up
             case wire.ChildEnded(parent, child):
                 if worker.log is not None:
                     worker.log.keeping.child_ended(parent, child)
@@ -147,7 +147,7 @@ class WorkerDesk:
             self._refuse(query.id, f"{query.engine} does not live here")
             return
         if query.kind not in KINDS:
-            self._refuse(query.id, f"nobody can be asked for {query.kind}")
+            self._refuse(query.id, f"unknown query: {query.kind}")
             return
         try:
             self._reply(query.id, show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock()))
@@ -158,7 +158,7 @@ class WorkerDesk:
         self._worker.channel.send(wire.Reply(number, None, error))
 
     def _reply(self, number: int, payload: Any) -> None:
-        """Raises what encoding a value of an engine raises; nothing was sent then."""
+        """Raises what encoding a value of an engine raises; then nothing was sent."""
         encoded = msgspec.msgpack.encode(payload)
         if len(encoded) <= PAYLOAD_BYTES_MAX:
             self._worker.channel.send(wire.Reply(number, payload))
@@ -168,7 +168,7 @@ class WorkerDesk:
         close_all([descriptor])
 
     def _freeze(self) -> None:
-        """Stand still until `Thaw`, and hand out the engines first. The end of a cycle is a boundary."""
+        """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
@@ -192,9 +192,9 @@ class WorkerDesk:
     def _unless_called_off(
         self, parts: Iterator[bytes], meanwhile: deque[tuple[wire.ToWorker, list[int]]]
     ) -> Iterator[bytes]:
-        """The parts, while packets that come are put by: they would change what is being written.
+        """The parts, while received packets are put aside: they would change what is being written.
 
-        Raises `_CalledOff` behind the part after which nobody wants them any more.
+        Raises `_CalledOff` after the part at which `Thaw` or `Exit` came.
         """
         for part in parts:
             yield part
@@ -204,7 +204,7 @@ class WorkerDesk:
                     raise _CalledOff
 
     def _stand_still(self, meanwhile: deque[tuple[wire.ToWorker, list[int]]]) -> None:
-        """Do what the supervisor says, `meanwhile` first, but run nothing, as an answer to a choice would.
+        """Handle packets, `meanwhile` first, without running an engine: an answer to a choice is refused.
 
         Raises `Leave`.
         """
@@ -227,7 +227,7 @@ class WorkerDesk:
                 self._do(*received)
 
     def _exit(self, drain_ns: int) -> None:
-        """Leave at once, or when nothing is left to handle, or when the time is up."""
+        """Exit at once, or when nothing is left to handle, or when the time is up."""
         worker = self._worker
         until_ns = worker.clock() + drain_ns
         while drain_ns and worker.clock() < until_ns:

@@ -1,8 +1,8 @@
-"""What a driver sees of its process: mail to receive, ways to send.
+"""A driver's view of its process: mail to receive, ways to send.
 
 `send` runs for every message a device emits, so the usual case, a known target with room, is a dictionary look-up, the
 codec, and the outlet. Everything else (names being looked up, stops, full lanes, neighbours) goes through the outbox,
-which also knows what to wait for. The table of ready outlets is dropped whenever the outbox learns anything.
+which also knows what to wait for. The table of ready outlets is cleared whenever the outbox has news of a target.
 
 Sends leave when the driver yields, or when a frame is full (smart batching).
 """
@@ -20,7 +20,7 @@ from host.node.scheduler import Scheduler
 from transport.port import FRAME_MESSAGES_MAX, Closed, TooLarge
 
 HELD_MAX: Final = 1_000
-"""Messages kept for a name that is being looked up; `send` says full beyond it."""
+"""Messages kept for a name that is being looked up; beyond it `send` returns False."""
 
 
 class Pump(Protocol):
@@ -31,10 +31,10 @@ class Pump(Protocol):
     clock: Callable[[], int]
 
     def soon(self) -> None:
-        """Run a cycle once the driver that runs now has yielded."""
+        """Run a cycle once the running driver has yielded."""
 
     def publish(self) -> None:
-        """Let what was sent leave now."""
+        """Publish now what was sent."""
 
 
 class DriverHost:
@@ -103,16 +103,16 @@ class DriverHost:
             await self.writable(target)
 
     def settle(self) -> None:
-        """Count what was sent; called before and after the cycles."""
+        """Add the messages sent to the count; called before each cycle, and at a full frame."""
         self._cell.sent += self._unpublished
         self._unpublished = 0
 
     def forget_ways(self) -> None:
-        """The outbox learnt something about a target: look again before the next send to each."""
+        """The outbox has news of a target: look every target up again before the next send to it."""
         self._ready.clear()
 
     def _send_first(self, target: str, message: Any) -> bool:
-        """A send that is not the usual case, or the first of such."""
+        """A send that is not the usual case, or the first to a target."""
         cell, outbox = self._cell, self._pump.outbox
         name, mailbox = parse_address(target)
         queue = cell.held.get(name)
@@ -134,7 +134,7 @@ class DriverHost:
         return is_kept
 
     async def _news(self) -> None:
-        """Until mail came or a way may be free; maybe for nothing."""
+        """Wait until mail came or a target may take messages again; may return spuriously."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter

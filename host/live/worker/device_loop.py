@@ -1,7 +1,7 @@
 """A worker for devices: engines with drivers instead of rules, on an event loop, because they do I/O.
 
-The cycle is that of any worker; what differs is who calls it. Here the loop does, when a doorbell rings, when a driver
-that sent something yields, or when a deadline comes. Between two cycles the receiver is armed, so an idle device costs
+The cycle is that of any worker; only its caller differs. Here the event loop calls it when a doorbell rings, when a
+driver that sent something yields, or at a deadline. Between two cycles the receiver is armed: an idle device costs
 nothing. Drivers are tasks; one that returns ends its engine, one that raises is reported as failed, and the supervisor
 decides about the process.
 """
@@ -26,11 +26,11 @@ from host.node.cell import Cell
 from transport.port import Closed
 
 NEXT_LOOK_S: Final = 0.002
-"""While packets wait that the supervisor's socket had no room for."""
+"""Until the next try while packets wait for room in the supervisor's socket."""
 
 
 class DriverFailed(Exception):
-    """The only driver of the process raised: which one, and its traceback."""
+    """The only driver of the process raised; the text has its name and traceback."""
 
 
 class DriverExit(Exception):
@@ -56,7 +56,7 @@ class DeviceWorker(Worker):
         self.outbox.on_news = self._forget_ways
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
-        """Start the drivers of engines, and say for each that it is ready or why not."""
+        """Start the drivers of engines, and report for each that it is ready, or why not."""
         for birth in births:
             try:
                 family = self.births.load(birth.spec.family)
@@ -83,7 +83,7 @@ class DeviceWorker(Worker):
         self.link.flush()
 
     async def live(self) -> None:
-        """Until the supervisor says so, or is gone."""
+        """Run until the supervisor asks to exit, or is gone."""
         loop = asyncio.get_running_loop()
         self._left = loop.create_future()
         loop.add_reader(self.channel.fileno(), self._guarded, self._hear)
@@ -127,7 +127,7 @@ class DeviceWorker(Worker):
         return self._left is not None and self._left.done()
 
     def _driver_failed(self, cell: Cell, detail: str) -> None:
-        """Report it. A process that has no other driver ends by it, and its restart policy applies."""
+        """Report it. If the process has no other driver it exits, and its restart policy applies."""
         if self._tasks:
             self.channel.send(wire.EngineFailed(cell.name, "driver", detail))
             return
@@ -161,7 +161,7 @@ class DeviceWorker(Worker):
         self.soon()
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Do it; a reason to leave ends the worker, a mistake of ours the process."""
+        """Call `act`. A reason to exit ends the worker, a bug of ours the process."""
         if self._left is None or self._left.done():
             return
         try:
@@ -209,7 +209,7 @@ def run_loop(live: Callable[[], Any]) -> None:
 
 
 def _contained(loop: asyncio.AbstractEventLoop, work: Any, **rest: Any) -> asyncio.Task[Any]:
-    """A task in which an exit is an exception: out of a task of a driver it would end the loop, past the driver."""
+    """A task in which an exit is an exception: an exit from a driver's task would end the loop, past the driver."""
 
     async def contain() -> Any:
         try:

@@ -1,9 +1,10 @@
-"""Engines of a slot with a journal that ended: told to the supervisor once what they sent is acknowledged.
+"""Ended engines of a slot with a journal: reported to the supervisor once their outputs are acknowledged.
 
-Before that the log is the only place where their outputs are, and only a process of this slot sends them again; so
-nobody may be told that the engine is over: its parent would strike it off, and no life of the node would start its
-process. Mail that comes meanwhile becomes dead letters, as behind any end. A slot of children that are all over has its
-log marked first (`host.live.journal.over`). A kill anywhere: the next process finds the ends in the log and tells them.
+Until then only the log holds their outputs, and only a process of this slot can send them again. The end must therefore
+stay unreported: the parent would strike the engine off, and no life of the node would start its process. Mail that
+arrives meanwhile becomes dead letters, as after any end. If all children of a slot have ended, its log is marked first
+(`host.live.journal.over`). Crash points: after a kill anywhere, the next process finds the ends in the log and reports
+them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from host.node.journaled.keeping import Keeping
 from host.node.report import Report
 
 WAIT_NS: Final = 1_000_000
-"""The first look for an acknowledgement, which rings no bell; the longer it takes, the longer until the next."""
+"""Delay of the first look for an acknowledgement, which rings no bell; later delays grow with the time waited."""
 
 WAIT_NS_MAX: Final = 250_000_000
 
 
 class Ends:
-    """Mutable, one a worker. `mark` is called when none of its engines is left, before the last is told."""
+    """Mutable, one a worker. `mark` is called when none of its engines is left, before the last end is reported."""
 
     def __init__(self, keeping: Keeping, report: Report, clock: Callable[[], int], mark: Callable[[], None]) -> None:
         self._keeping = keeping
@@ -36,7 +37,7 @@ class Ends:
         return bool(self._waiting)
 
     def sift(self, living: int) -> None:
-        """Leave those ends in the report that can be told. `living` are the engines there are. Raises OSError."""
+        """Keep only those ends in the report that may be sent. `living` counts the living engines. Raises OSError."""
         ended = self._report.stopped
         if not ended and not self._waiting:
             return

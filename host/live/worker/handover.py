@@ -1,30 +1,30 @@
-"""A slot with a journal passes from one process to the next: what a reload adds to `host.node.reload_plan`.
+"""The handover of a slot with a journal from one process to the next: what a reload adds to `host.node.reload_plan`.
 
-The log is the owner of every journaled engine. It is handed over as a *snapshot of the log*, taken by the old process
-at its boundary and on the disk before anything else happens, so no turn of old code is ever run by new code: whoever
-reads the log next begins at that snapshot, and has the new code migrate the environments in it. Volatile neighbours are
-in no log; they cross in the memory file, as in any reload.
+The log owns every journaled engine. It is handed over as a *snapshot of the log*, taken by the old process at its
+boundary and on the disk before anything else happens. So new code never runs a turn of old code: the next reader of the
+log begins at that snapshot, and the new code migrates the environments in it. Volatile neighbours are in no log; they
+cross in the memory file, as in any reload.
 
-| stage     | writes the log      | what the log has: from there a kill of everything goes on                     |
+| stage     | writes the log      | what the log has: after a kill of everything the node continues from it       |
 |-----------|---------------------|-------------------------------------------------------------------------------|
 | importing | old                 | turns of old code; an ordinary recovery, with what the sources then are       |
 | freezing  | old                 | the same                                                                      |
 | dumping   | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
-| adopting  | nobody              | the snapshot. New reads and migrates in memory, without a lock; old stands    |
-| retiring  | nobody              | the same; old leaves and writes nothing more                                  |
+| adopting  | no process          | the snapshot. New reads and migrates in memory, without a lock; old is frozen |
+| retiring  | no process          | the same; old exits and writes nothing more                                   |
 | going     | new: `Life`, images | the same, until the images of the new version are appended (durable: synced), |
 |           |                     | which is before `Ready`; from then on those                                   |
 
-One writer: old holds the lock of the folder until it is gone, new takes it at `Go`. What old still puts into its batch
-while it stands (acknowledgements) is dropped if it leaves, and repeated by whoever goes on; if it thaws, it is written.
+One writer: old holds the lock of the folder until it is gone, new takes it at `Go`. What old adds to its batch while it
+stands still (acknowledgements) is dropped if it exits, and repeated by the process that continues; if old thaws, the
+batch is written.
 
-Which family runs: the image in the log says it, at every start, and the directory of the supervisor follows what a
-process says it runs. So before the new images are in the log a reload `--to` another family did not happen, after it it
-did, for this node and the next; the node file names the family an engine is born with. With the same reference and
-changed sources there is but one code left, the new one: a life that begins between the snapshot and the images migrates
-as the candidate did.
+The family to run: the image in the log decides, at every start, and the supervisor's directory follows what a process
+reports. So a reload `--to` another family takes effect when the new images are in the log, for this node and the next;
+the node file names the family an engine is born with. With the same reference and changed sources only the new code is
+left: a life that begins between the snapshot and the images migrates as the candidate did.
 
-A snapshot that cannot be written (a full disk) is said as `Failed`, and old goes on.
+A snapshot that cannot be written (a full disk) is reported as `EngineFailed`, and old continues.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Load = Callable[[str], Declaration[Any, Any, Any]]
 
 
 class Inheritance(NamedTuple):
-    """A slot that is to be taken over: the volatile engines, and, with a journal, what its log has."""
+    """A slot to take over: the volatile engines and, with a journal, the content of its log."""
 
     image: SlotImage
     revived: list[Revived]
@@ -51,7 +51,7 @@ class Inheritance(NamedTuple):
 
 
 def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families) -> Inheritance:
-    """What the process before handed out (`WorkerLog.hand_out`, or a snapshot where there is no log). Changes nothing.
+    """Read what `WorkerLog.hand_out` handed over, or a snapshot where there is no log. Changes nothing.
 
     Raises as `read_snapshot` and `recover`.
     """

@@ -1,8 +1,9 @@
-"""What a log adds to a worker's cycle (`host.node.cycle`), and what of the worker's life it holds.
+"""What a log adds to a worker's cycle (`host.node.cycle`) and to its birth and exit.
 
 At COMMIT everything of the cycle is in one batch: it is appended, and synced where an engine is durable. Acknowledged
-outputs are forgotten there, and a snapshot is begun when it is due. So what a message caused leaves when its log is
-safe, and what the log does not have comes again from the lane. The next life, at any point of this:
+outputs are dropped there, and a snapshot is begun when it is due. So the outputs of a message leave only when they are
+safe in the log, and a message that is not in the log comes again from the lane. Crash points, and what the next life
+finds:
 
     before the append   the lanes bring the mail again; neighbours' mail comes again from their unacknowledged outputs
     before heads moved  the lanes bring again what is in the log; marks drop it
@@ -43,17 +44,17 @@ if TYPE_CHECKING:
     from host.live.worker.loop import Worker
 
 ACKNOWLEDGED_NS: Final = 1_000_000
-"""Sleep at most that long while an engine waits for acknowledgements, which ring no bell."""
+"""The longest sleep while an engine waits for acknowledgements, which ring no bell."""
 
 SNAPSHOT_NS: Final = 2_000_000
-"""Sleep at most that long while a snapshot is being written."""
+"""The longest sleep while a snapshot is being written."""
 
 
 class WorkerLog:
     """The log of a worker. Mutable, one a worker."""
 
     def __init__(self, worker: Worker, own: OwnLog, boot: wire.Boot, *, is_alone: bool) -> None:
-        """`is_alone`: the process has one thread, so that a child can write a snapshot."""
+        """`is_alone`: the process has one thread, so a forked child can write a snapshot."""
         self.journal = own.journal
         self.keeping = own.keeping
         self.lock = own.lock
@@ -77,8 +78,8 @@ class WorkerLog:
     # --- births -------------------------------------------------------------------------------------------------------
 
     def revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
-        """The engines of the log go on, if they do not yet; those among `births`, once this is in the log. One that
-        ended in it stays so, which is reported."""
+        """Revive the engines of the log, at the first call. Returns those among `births`, once all is in the log. An
+        engine that ended in the log stays ended, which is reported."""
         found, self._found = self._found, None
         for birth in births:
             if birth.spec.durability != "volatile":
@@ -91,14 +92,14 @@ class WorkerLog:
         return known
 
     def sift_ends(self) -> None:
-        """Leave those ends in the report that can be told."""
+        """Keep only those ends in the report that may be sent."""
         try:
             self.ends.sift(len(self._worker.scheduler.cells))
         except OSError as error:
             self._give_up(f"mark: {error.strerror}")
 
     def _mark_over(self) -> None:
-        """Of children only: an engine of the node file is asked for again by the next life."""
+        """Mark the log of a slot of children only: the next life starts an engine of the node file again."""
         if all(birth.parent is not None for birth in self._boot.births):
             self.write()
             mark_over(self._boot.journal, life_of(self._boot.epoch))
@@ -106,7 +107,7 @@ class WorkerLog:
     # --- in a cycle ---------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
-        """Everything that happened is in the log; whether the worker has something to see to before it sleeps."""
+        """Write everything that happened; whether the worker has to poll for something before it sleeps."""
         acks = self.keeping.acks
         acks.hear_released()
         for cell in acks.free(self.keeping.unacked_bytes_max):
@@ -116,7 +117,7 @@ class WorkerLog:
         return self.snapshots.is_running or acks.has_full
 
     def write(self) -> None:
-        """What happened since the last time is in the log, and on the disk where that is promised.
+        """Write what happened since the last time to the log, and to the disk where that is promised.
 
         A disk that fails ends this process here: nothing was acknowledged, and nothing will be.
         """
@@ -132,7 +133,7 @@ class WorkerLog:
         self.keeping.acks.appended()
 
     def ledger(self) -> Ledger | None:
-        """For cycles in C, which write CRC32C; None where the log has another checksum."""
+        """The ledger for cycles in C, which write CRC32C; None if the log has another checksum."""
         if self.journal.head.kind != CRC32C:
             return None
         journal, keeping = self.journal, self.keeping
@@ -140,16 +141,16 @@ class WorkerLog:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing but mail can want anything. Acknowledgements that an engine waits for ring no bell."""
+        """Whether only mail can need attention. Acknowledgements that an engine waits for ring no bell."""
         return not self.keeping.acks.has_full and not self.ends.are_waiting
 
     @property
     def rests(self) -> bool:
-        """Whether the worker may sleep for as long as no mail comes, as far as the log is concerned."""
+        """Whether the log lets the worker sleep until mail comes."""
         return not self.snapshots.is_running
 
     def sleep_ns_max(self, now_ns: int) -> int | None:
-        """How long the worker may sleep; None: for as long as it likes."""
+        """How long the worker may sleep; None: without limit."""
         if self.keeping.acks.has_full:
             return ACKNOWLEDGED_NS
         if self.snapshots.is_running:
@@ -157,7 +158,7 @@ class WorkerLog:
         return self.ends.sleep_ns(now_ns) if self.ends.are_waiting else None
 
     def watch(self) -> None:
-        """Let the alarm that the log is tended by wake the worker."""
+        """Let the alarm for tending the log wake the worker."""
         self._worker.link.watch(self._tending.alarm.fd)
 
     def _kept_cell(self, name: str) -> Cell | None:
@@ -165,14 +166,14 @@ class WorkerLog:
         return None if kept is None else kept.cell
 
     def tend(self) -> None:
-        """Write what the log is owed beside the turns: digests of states; see whether its files are still there."""
+        """Write digests of states, due beside the turns, and check that the log's files are still there."""
         try:
             self._tending.tend()
         except LogStopped as error:
             self._give_up(str(error))
 
     def _follow(self) -> None:
-        """The folder of the log was moved, and the log goes on in it: so does the next process."""
+        """The folder of the log was moved, and the log continues in it: the next process must find it there."""
         if self._log_folder.path != self._boot.journal:
             self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
             self._worker.channel.send(wire.Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
@@ -180,7 +181,7 @@ class WorkerLog:
     # --- leaving ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """The worker leaves in peace, and the log says so."""
+        """Record in the log that the worker exits normally."""
         try:
             self._tending.finish()
             self.journal.close()
@@ -189,9 +190,9 @@ class WorkerLog:
             self._worker.scheduler.report.happenings.append(happening)
 
     def hand_out(self) -> Iterator[bytes] | None:
-        """The volatile engines as parts of a snapshot, after a snapshot of the log is in force (see `handover`).
+        """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).
 
-        None when the log could not be saved; `Failed` was sent then.
+        None if the log could not be saved; `EngineFailed` was sent then.
         """
         reason = self._checkpoint()
         if reason:
@@ -200,7 +201,7 @@ class WorkerLog:
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
 
     def _leave_gone(self, finding: str) -> None:
-        """The log is not there any more; what this slot is goes to a new one, and somebody has to look at it."""
+        """The log was removed: save the slot's state in a new one, and report that, since an operator has to act."""
         reason = rescue(self._boot.journal, self.journal, self._state(), self._worker.clock, self.lock)
         fields = {"finding": finding, "journal": self._boot.journal, "saved": not reason, "reason": reason}
         self._worker.channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
@@ -218,7 +219,7 @@ class WorkerLog:
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> str:
-        """Between two cycles: the whole log in a snapshot that is on the disk; "" or why there is none."""
+        """Between two cycles: write the whole log as a snapshot to the disk; "" or why that failed."""
         self.write()
         self.snapshots.abandon()
         try:
@@ -234,7 +235,7 @@ class WorkerLog:
         return ""
 
     def _see_to_snapshot(self) -> None:
-        """Begin one when it is due, and see to one that has ended. Called right behind `write`."""
+        """Begin a snapshot when it is due, and take the result of one that has ended. Called right after `write`."""
         snapshots = self.snapshots
         if snapshots.is_running:
             written = snapshots.poll()

@@ -1,7 +1,7 @@
-"""Families for a worker: each imported once, always from source, and what to say when one cannot be.
+"""Families for a worker: each imported once, always from source; and the report for one that cannot be.
 
 The definition checks of a family ran in the child that inspected it, on the same sources; they are not repeated here.
-A candidate of a reload runs code that nobody inspected, so it checks.
+A candidate of a reload runs code that was not inspected, so it checks.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from host.live.wire import EngineFailed
 from host.node.births import BirthRefusedError
 
 DETAIL_CHARS_MAX: Final = 8_000
-"""Of a traceback; a packet stays far below its bound."""
+"""Characters kept of a traceback; a packet stays far below its bound."""
 
 
 _kept: Final[dict[str, Declaration[Any, Any, Any]]] = {}
-"""Families that the process this one was forked from had loaded, by reference."""
+"""Families loaded by the process this one was forked from, by reference."""
 
 
 def keep_for_forks(families: Mapping[str, Declaration[Any, Any, Any]]) -> None:
-    """Processes forked from this one have these families, and do not look at their sources again."""
+    """Give these families to processes forked from this one, which then do not read their sources again."""
     _kept.update(families)
 
 
@@ -41,7 +41,7 @@ def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaratio
 
 
 def failure(engine: str, error: BaseException) -> EngineFailed:
-    """Why an engine cannot start, in a word, and where."""
+    """Why an engine cannot start: a word, and the detail."""
     match error:
         case LoadError() if error.problems:
             problems = "\n".join(map(str, error.problems))

@@ -1,17 +1,17 @@
 """A worker: the process in a slot. It runs a scheduler between the slot's lanes and the supervisor's socket.
 
 One thread, no event loop library. It drains, and performs the duties of a cycle (`host.node.cycle`); then, unless there
-is more to do, it sleeps until mail, a packet, or the next deadline. A process that slept runs all of this cold, several
-times slower than in a loop, so what comes before PUBLISH is kept short.
+is more to do, it sleeps until mail, a packet, or the next deadline. A process that slept runs all of this with cold
+caches, several times slower than in a loop, so the path to PUBLISH is kept short.
 
-Where links are lanes, cycles of the common kind run in C (`_cycle.c`), for as long as nothing but mail is about
-(`is_calm`); the first uncommon thing comes back here, in the middle of its cycle, and `turn` finishes it.
+Where links are lanes, common cycles run in C (`_cycle.c`), for as long as there is only mail to handle (`is_calm`); the
+first uncommon case returns here in the middle of its cycle, and `turn` finishes it.
 
-A worker whose engines keep a journal is given its log (`journaled`); all others have None there.
+A worker whose engines keep a journal has a log (`journaled`); for all others `log` is None.
 
 The supervisor's packets are read between cycles, at the latest every `POLL_NS`. Queries are answered at the end of a
-cycle, after the letters it made: who asks twice knows that what it sent before the first question was drained.
-Its end of file, or anything it says that is broken, ends the process at once.
+cycle, after its letters were sent: after two answers, mail that the asker sent before the first query has been drained.
+The supervisor's end of file, or a broken packet, ends the process at once.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     from host.live.worker.own_log import OwnLog
 
 FORGET_CYCLES: Final = 256
-"""More than the frames of any lane take, among those of its neighbours, which may never end."""
+"""Enough cycles to drain one lane completely while its neighbours keep sending."""
 
 POLL_NS: Final = 1_000_000
-"""How long the supervisor may wait to be heard while there is work."""
+"""How long a packet of the supervisor may stay unread while there is work."""
 
 BACKLOG_NS: Final = 2_000_000
-"""Sleep at most that long while packets wait that the supervisor's socket had no room for."""
+"""The longest sleep while packets wait for room in the supervisor's socket."""
 
 
 class Worker:
@@ -94,7 +94,7 @@ class Worker:
         self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
-        """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
+        """Bear engines, and report for each that it is ready, or why not. Engines in the log are revived instead."""
         if self.log is not None:
             known = self.log.revive(births)
             self.telling.ready((cell.name, cell.family) for cell in known)
@@ -121,7 +121,7 @@ class Worker:
         inherited: Inheritance,
         prepare: Callable[[Cell], None] = lambda cell: None,
     ) -> None:
-        """Be the slot's process after a reload. No journaled engine is ready before its new image is in the log."""
+        """Become the slot's process in a reload. No journaled engine is ready before its new image is in the log."""
         revive(self.scheduler, inherited.image, inherited.revived, prepare)
         inherited_cells = [cell for cell in self.scheduler.cells.values() if cell.recorder is None]
         known = [] if self.log is None else self.log.revive(births)
@@ -130,7 +130,7 @@ class Worker:
             self._tell()
 
     def run(self) -> None:
-        """Until the supervisor says so, or is gone."""
+        """Run until the supervisor asks to exit, or is gone."""
         settle_memory()
         self.link.watch(self.channel.fileno())
         if self.log is not None:
@@ -156,7 +156,7 @@ class Worker:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing but mail, a deadline or the supervisor can want anything, so that C may go on alone."""
+        """Whether only mail, a deadline or the supervisor can need attention: then C may go on alone."""
         return (
             self._in_c is not None
             and self.scheduler.is_calm
@@ -170,7 +170,7 @@ class Worker:
         return self.turn(self._drain())
 
     def turn(self, frames: list[Frame]) -> bool:
-        """A cycle over frames that were drained; whether any were, or there is more to do at once."""
+        """A cycle over drained frames; whether there were any, or there is more to do at once."""
         for duty in cycle(self.scheduler, self.births, frames):
             self._perform(duty)
         return bool(frames) or not self.scheduler.is_idle
@@ -197,13 +197,13 @@ class Worker:
                 assert_never(duty)
 
     def _tell(self) -> None:
-        """Tell what others may depend on."""
+        """Send what other processes may depend on."""
         if self.log is not None:
             self.log.sift_ends()
         self.telling.at_once()
 
     def _hear(self) -> None:
-        """What the supervisor says, and what that lets leave. An answer is about all that came before its question."""
+        """Handle the supervisor's packets, and send what they release. An answer covers all mail before its query."""
         if self.log is not None:
             self.log.tend()
         self.desk.hear()
@@ -220,7 +220,7 @@ class Worker:
             return self._lose_lane(error)
 
     def _common(self) -> list[Frame] | None:
-        """Whole cycles in C, asleep between them; None: something else wants to be seen to, else frames for `turn`."""
+        """Whole cycles in C, asleep between them; frames for `turn`, or None if something else needs attention."""
         assert self._in_c is not None
         rests = self.log is None or self.log.rests
         try:
@@ -232,12 +232,12 @@ class Worker:
         return frames
 
     def attached(self, peer: int) -> None:
-        """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
+        """Note that a slot is linked. Its lane may hold stops of the process before: a new process revokes them."""
         if self.is_new and self.link.published(peer):
             self.outbox.signals.begin(peer)
 
     def put_first(self, cell: Cell, sender: str) -> None:
-        """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
+        """Put a sender's message first for a stopped engine. The message lies in its lane, or waits already."""
         for _ in range(FORGET_CYCLES):
             if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
                 break
@@ -247,7 +247,7 @@ class Worker:
             self.turn(frames)
 
     def forget(self, peer: int) -> None:
-        """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
+        """Forget a slot that is gone. Messages it had sent still lie in its lane, and are drained first."""
         for _ in range(FORGET_CYCLES):
             frames = self._drain()
             if not frames:
@@ -257,7 +257,7 @@ class Worker:
         self.outbox.detached(peer)
 
     def drained(self) -> bool:
-        """Whether nothing waits in the lanes, in mailboxes, or to leave."""
+        """Whether no message waits in a mailbox or to be sent."""
         return not any(cell.depth or cell.held for cell in self.scheduler.cells.values())
 
     def _lose_lane(self, error: Broken) -> list[Frame]:
@@ -289,7 +289,7 @@ def main(sock_fd: int) -> None:
 
 
 def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
-    """Be what the first packet says: a worker, a worker for devices, or a candidate that becomes one of them."""
+    """Run as the first packet demands: a worker, a worker for devices, or a candidate that becomes one of them."""
     if boot.candidate:
         from host.live.worker.candidate import adopt_and_run
 
@@ -313,14 +313,14 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
 
 
 def _worker_log(worker: Worker, own_log: OwnLog, boot: wire.Boot, own: OwnLink) -> WorkerLog:
-    """Imported only where there is a log: it costs a start more than 10,000 turns."""
+    """Imported only where there is a log: the import costs more than 10,000 turns."""
     from host.live.worker.journaled import WorkerLog
 
     return WorkerLog(worker, own_log, boot, is_alone=own.is_native)
 
 
 def introduce(channel: Channel[wire.ToWorker]) -> None:
-    """Say who this is, with a descriptor that tells of its end."""
+    """Introduce this process, with a descriptor that shows its end."""
     pidfd = os.pidfd_open(os.getpid())
     channel.send(wire.Hello(os.getpid()), [pidfd])
     close_all([pidfd])
@@ -346,5 +346,5 @@ def next_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.ToWorker, list[in
 
 
 def settle_memory() -> None:
-    """What was imported stays: keep the collector off it. To collect first would touch it all."""
+    """Keep the collector off what was imported, which stays. Collecting first would touch all of it."""
     gc.freeze()

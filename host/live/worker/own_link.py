@@ -1,4 +1,4 @@
-"""A worker's own end of its slot: lanes or ZeroMQ, as its first packet says, and the control page beside it.
+"""A worker's own end of its slot: lanes or ZeroMQ, as its first packet demands, and the control page beside it.
 
 Only the implementation in use is imported: pyzmq costs threads and memory that a worker with lanes does not have.
 """
@@ -37,7 +37,7 @@ class OwnLink(NamedTuple):
 
 
 def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
-    """Open the slot a packet describes; the descriptors are taken over, also by a failure. Raises `Broken`, OSError."""
+    """Open the slot that `Boot` describes; takes over the descriptors, even on failure. Raises `Broken`, OSError."""
     wanted = (LANE_DESCRIPTORS if boot.native else ZMQ_DESCRIPTORS) + 1
     if len(descriptors) != wanted:
         close_all(descriptors)
@@ -51,7 +51,7 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
 
 
 def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledger | None = None) -> Cycle | None:
-    """The cycle in C over an open slot; None where the link is not lanes. `offset_ns` is that of the engine clock."""
+    """The cycle in C over an open slot; None if the link is not lanes. `offset_ns` is that of the engine clock."""
     if not own.is_native:
         return None
     from host.live.cycle._cycle import Cycle

@@ -1,10 +1,10 @@
 """A worker's own log, opened: read, locked, and ready to be written to.
 
-A log that is damaged, of a later format, or that its families cannot replay, fails the start of each engine with the
+A log that is damaged, of a later format, or not replayable by its families, fails the start of each engine, with the
 place; nothing is written.
 
-One writer: the folder is locked for the life of the process, since a supervisor that is killed frees the data folder
-before its workers are gone.
+One writer: the folder is locked for the life of the process, since a killed supervisor unlocks the data folder before
+its workers are gone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Load = Callable[[str], Declaration[Any, Any, Any]]
 
 
 class OwnLog(NamedTuple):
-    """`found` is what the log has; engine time, by `offset_ns`, goes on behind it. `lock` is a descriptor."""
+    """`found` is the content of the log; engine time, by `offset_ns`, continues after it. `lock` is a descriptor."""
 
     folder: DiskFolder
     lock: int
@@ -50,7 +50,7 @@ class OwnLog(NamedTuple):
 
 
 def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None = None) -> OwnLog:
-    """`found` is what a candidate read of the log. Raises what `recover` and `begin` raise, and `Elsewhere`."""
+    """`found` is the content if a candidate has read it. Raises what `recover` and `begin` raise, and `Elsewhere`."""
     folder = DiskFolder(boot.journal, make=True)
     held = lock(boot.journal)
     if found is None:
@@ -67,15 +67,15 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
 
 
 def lock(folder: str) -> int:
-    """Lock a log for as long as this process lives; waits for a process that is about to end. The descriptor."""
+    """Lock a log until this process ends; waits for a holder that is about to end. The descriptor."""
     fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
     return fd
 
 
 def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink, load: Load) -> OwnLog | None:
-    """As `open_log`. For a log that cannot be used, each engine is reported with the reason, and this returns None
-    once the supervisor has sent something: a new start would find the same. Raises `Closed`."""
+    """As `open_log`. If the log cannot be used, each engine is reported as failed with the reason, and this returns
+    None once the supervisor has sent `Exit`: a new start would fail the same way. Raises `Closed`."""
     try:
         return open_log(boot, own, load)
     except (AdoptError, Damaged, Newer, Diverged, Elsewhere, LogStopped, OSError) as error:
@@ -95,7 +95,7 @@ def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> No
 
 
 def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
-    """Raises `Elsewhere`. A child that was just spawned is nowhere: names are not used twice."""
+    """Raises `Elsewhere`. A child that was just spawned is in no other log: names are not used twice."""
     if not boot.fresh:
         refuse_elsewhere(boot.journal, _new_here(found, boot.births), life_of(boot.epoch))
     if boot.spawned == "parent":
@@ -105,11 +105,11 @@ def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
 
 
 def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
-    """Whether nothing of what a log has, and is to have, lives."""
+    """Whether no engine lives that the log has or will have."""
     return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
 
 
 def _new_here(found: Recovered, births: tuple[wire.Birth, ...]) -> list[str]:
-    """The journaled engines among `births` that the log knows nothing of."""
+    """The journaled engines among `births` that are not in the log."""
     specs = [birth.spec for birth in births if birth.spec.durability != "volatile"]
     return [spec.name for spec in specs if spec.name not in found.streams and spec.name not in found.ended]

@@ -1,9 +1,9 @@
-"""The engines that a worker's log has go on: streams become cells, and what they had under way is under way again.
+"""Revives the engines found in a worker's log: each stream becomes a cell, with its pending work restored.
 
-Order: every stream becomes a cell with its marks, timers, waiting mail and unacknowledged outputs; the supervisor hears
-what was found, then of engines that it did not know; children whose birth the log does not have are born; only then are
-the node file's engines ready. Nothing is run and nothing leaves here. A kill anywhere in it changes nothing: what it
-writes is a record that a next revival writes again.
+Order: every stream becomes a cell with its marks, timers, waiting mail and unacknowledged outputs; the findings are
+reported to the supervisor, then the engines it did not know; children whose birth is not in the log are born; only then
+are the node file's engines ready. Nothing is run or sent to engines here. A kill at any point changes nothing: the next
+revival writes the same records again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from host.live.worker.loop import Worker
 
 RECOVERED_SHOWN: Final = 100
-"""Engines of a log that have an event of their own; of more there is the number."""
+"""Engines of a log that get an event of their own; the rest are counted."""
 
 
 class Revival:
@@ -52,10 +52,10 @@ class Revival:
         self._is_new = worker.is_new
 
     def run(self, found: Recovered, births: dict[str, wire.Birth]) -> list[Cell]:
-        """The engines of the log go on; the supervisor hears of those it did not know, and what it took.
+        """Revive the engines of the log; report those the supervisor did not know, and the time it took.
 
-        Those of `births`, which are ready once what this wrote is in the log; also those that ended and whose last
-        outputs wait: their process is up, and nobody is to wait for whoever acknowledges them.
+        Returns those of `births`, which are ready once what this wrote is in the log. Ended engines with waiting
+        outputs are included: their process is up, and the node's start must not wait for the acknowledgements.
         """
         scheduler = self.scheduler
         scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
@@ -98,13 +98,13 @@ class Revival:
         self.scheduler.report.happenings.append(Happening("recovered", name, fields))
 
     def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
-        """Names with a tombstone that are to live: an engine of the file that was volatile in between."""
+        """Names with a tombstone that live again: an engine of the node file that has become volatile."""
         return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
 
     def _go_on(self, stream: Stream, birth: wire.Birth | None, *, is_other: bool = False) -> Cell:
-        """A stream becomes a cell. What it had sent and nobody acknowledged leaves before it gets a trigger.
+        """Turn a stream into a cell. Its unacknowledged outputs leave before it gets a trigger.
 
-        `is_other`: its state is not what its log leads to, so an image of it is written.
+        `is_other`: its state is not the one its log leads to, so an image of it is written.
         """
         image = stream.as_image()
         cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
@@ -140,7 +140,7 @@ class Revival:
         return cell
 
     def _tell_formed(self, cell: Cell, formed: Formed) -> None:
-        """Triggers that the state does not have are in quarantine before its image is in the log."""
+        """Triggers left out of the state are in quarantine before its image is in the log."""
         report, now_ns = self.scheduler.report, self.clock()
         detail, state = DETAIL + formed.reason, state_digest(cell)
         for one in formed.left_out:
@@ -170,7 +170,7 @@ class Revival:
             happenings.append(Happening("journal_note", "", {"note": note}))
 
     def _spawn_again(self, parent: Cell, child: SpawnedChild) -> None:
-        """A child whose birth the log does not have. Repeated by name, this does nothing."""
+        """Spawn a child whose birth is not in the log. For a name that exists already, this does nothing."""
         scheduler = self.scheduler
         if child.name in scheduler.cells or child.name in scheduler.ended:
             return
@@ -196,7 +196,7 @@ class Revival:
 
 
 def _as_child(cell: Cell, kept: EngineRecorder) -> Offspring:
-    """An engine of the log that the node file does not name: spawned in an earlier life, or taken out of the file."""
+    """An engine of the log that is not in the node file: spawned in an earlier life, or removed from the file."""
     spec = EngineSpec(
         name=cell.name,
         family=cell.family.ref,

@@ -1,8 +1,8 @@
-"""What a worker tells its supervisor: the report of its scheduler as packets.
+"""Sends the report of a worker's scheduler to the supervisor, as packets.
 
-Spawns are told at once, before the outputs of the same turn are published: the supervisor must know a name before
-anybody can ask for it. So are questions for names, ends, and choices. Letters and notes go at most every `PAUSE_NS`
-while work goes on, and always before the worker sleeps or answers a query.
+Spawns are sent at once, before the outputs of the same turn are published: the supervisor must know a name before any
+engine can look it up. Lookups, ends and choices are sent at once too. Letters and notes go at most every `PAUSE_NS`
+while the worker is busy, and always before it sleeps or answers a query.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from host.node.news import Letter, NoteLine, SetAside
 from host.node.report import Happening, Offspring, Report, Standing, render
 
 WAITING_PACKETS_MAX: Final = 1_024
-"""Packets queued for a supervisor that is behind; beyond it the worker stands still until it has read them."""
+"""Packets queued for a supervisor that is behind; beyond it the worker waits until the supervisor has read some."""
 
 PAUSE_NS: Final = 20_000_000
 """Between two packets of letters or notes from a busy worker."""
 
 ITEMS_BYTES: Final = wire.PACKET_BYTES_MAX - 4 * 1024
-"""Letters or notes of one packet, encoded; the rest is room for counts."""
+"""Letters or notes in one packet, encoded; the rest is room for counts."""
 
 BORN_BYTES_MAX: Final = OUTSIZED_BYTES_MAX - 64 * 1024
-"""What may be told of one child; the rest is room for what surrounds it, also when it is handed on."""
+"""Size of one encoded child; the rest is room for its frame, also when it is forwarded."""
 
 ITEM_BYTES_MAX: Final = 16 * 1024
 """A longer letter or note loses its detail and fields."""
@@ -47,12 +47,12 @@ class Telling:
 
     @property
     def is_due(self) -> bool:
-        """Whether `everything` would tell something."""
+        """Whether `everything` would send something."""
         report = self._report
         return bool(report.happenings or report.notes or report.notes_dropped or report.rested) or report.has_letters
 
     def at_once(self) -> None:
-        """Tell what others may depend on."""
+        """Send what other processes may depend on."""
         report, send = self._report, self._send
         if report.spawned:
             self._tell_spawned(report.spawned)
@@ -75,12 +75,12 @@ class Telling:
             report.stopped.clear()
 
     def in_time(self, now_ns: int) -> None:
-        """Tell letters, notes and happenings, unless it was done a moment ago."""
+        """Send letters, notes and happenings, unless that was done within `PAUSE_NS`."""
         if now_ns - self._told_ns >= PAUSE_NS:
             self.everything(now_ns)
 
     def everything(self, now_ns: int) -> None:
-        """Tell letters, notes and happenings."""
+        """Send letters, notes and happenings."""
         self._told_ns = now_ns
         report = self._report
         while report.happenings:
@@ -100,13 +100,13 @@ class Telling:
                 dropped = 0
 
     def ready(self, engines: Iterable[tuple[str, Declaration[Any, Any, Any]]]) -> None:
-        """Tell that engines take messages; and once for each family how it looks, which takes milliseconds."""
+        """Report that engines take messages; and once for each family its interface, which takes milliseconds."""
         running = [self._running(name, family) for name, family in engines]
         for parcel in parcels(((one, encoded_bytes(one)) for one in running), ITEMS_BYTES):
             self._send(wire.Ready(parcel))
 
     def _send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
-        """Send; a supervisor that is far behind is waited for."""
+        """Send; wait for a supervisor that is far behind."""
         if self._channel.waiting >= WAITING_PACKETS_MAX:
             self._channel.make_room(0)
         self._channel.send(packet, descriptors)
@@ -122,7 +122,7 @@ class Telling:
             self._send(wire.ChildrenSpawned(parcel))
 
     def _born(self, children: list[Offspring]) -> Iterator[tuple[wire.Born, int]]:
-        """Children with the length of what is told of them. One that is too long for a packet cannot be told."""
+        """Children with their encoded length. One too long for a packet is reported as failed instead."""
         for child in children:
             running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
             born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running, child.again)
@@ -156,19 +156,19 @@ def _waits(standing: Standing) -> wire.Waits:
 
 
 def _letter(letter: Letter) -> Letter:
-    """With as much of its detail as a packet holds."""
+    """The letter, with as much of its detail as a packet holds."""
     detail = letter.detail[-ITEM_BYTES_MAX // 2 :]
     return letter if detail is letter.detail else msgspec.structs.replace(letter, detail=detail)
 
 
 def _noted(note: NoteLine) -> NoteLine:
-    """With as much of its text as a packet holds."""
+    """The note, with as much of its text as a packet holds."""
     text = note.text[: ITEM_BYTES_MAX // 2]
     return note if text is note.text else msgspec.structs.replace(note, text=text)
 
 
 def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
-    """Items in order, cut to what fits into packets; one that is too long is shortened."""
+    """Items in order, split into packets; one that is too long is shortened."""
     measured = ((item, encoded_bytes(item)) for item in items)
     short = (pair if pair[1] <= ITEM_BYTES_MAX else (_shortened(pair[0]), ITEM_BYTES_MAX) for pair in measured)
     return list(parcels(short, ITEMS_BYTES))

@@ -1,4 +1,4 @@
-"""What a worker answers when it is asked about its engines: states, timers, mailboxes, counters, as plain data."""
+"""A worker's answers to queries about its engines: states, timers, mailboxes, counters, as plain data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ACQUAINTANCES_SHOWN_MAX: Final = 1_000
 
 
 def show(kind: str, cells: Iterable[Cell], now_ns: int) -> list[dict[str, Any]]:
-    """The items of a query of `kind`, one of `KINDS`. Raises what a value that cannot be shown raises."""
+    """The items of a query of `kind`, one of `KINDS`. Raises the error of a value that cannot be shown."""
     shown: Callable[[Cell, int], list[dict[str, Any]]] = KINDS[kind]
     return [item for cell in cells for item in shown(cell, now_ns)]
 

@@ -144,7 +144,7 @@ def test_a_message_whose_engine_stood_at_a_choice_in_a_crash_is_a_dead_letter(wo
         sent = pool.submit(other.request, "send", args, timeout_ns=DEADLINE_NS)
         until(lambda: node.states()["q"] == "suspended", "the question")
         os.kill(node.ps()["q"]["pid"], signal.SIGKILL)
-        with pytest.raises(ControlError, match=r"crashed \(stood at yes, no\)"):
+        with pytest.raises(ControlError, match=r"crashed \(waited for yes, no\)"):
             sent.result(10)
         until(lambda: node.states() == {"q": "running", "a": "running"}, "the restart")
         (letter,) = node.ask("dead_letters", limit=10)

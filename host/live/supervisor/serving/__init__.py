@@ -1,1 +1,1 @@
-"""The supervisor's end of the control socket: what each request does, and what it answers."""
+"""The supervisor's end of the control socket: performs each request and answers it."""

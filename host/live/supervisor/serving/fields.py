@@ -1,7 +1,7 @@
-"""Messages from people: what a user wrote, to the bytes an engine reads. The way back is `shown`.
+"""Encodes what a user wrote into the bytes of a message. `shown` is the way back.
 
 The supervisor knows a family by its interface only (`engines.model.store`): for each message its fields with their
-types as text, and the structs these name. That text is all there is to go by, so it is parsed here:
+types as text, and the structs that these name. That text is the only source, so it is parsed here:
 
     type   = part { " | " part }
     part   = name [ "[" type { ", " type } "]" ]
@@ -9,7 +9,7 @@ types as text, and the structs these name. That text is all there is to go by, s
 As in the node file, a whole number in a field whose name ends in `_ns` or `_bytes` may be written with a unit, and an
 enumeration by a member's value or its name.
 
-Whoever reads the message checks it again with the real types; a value let through here becomes a dead letter there.
+The receiver checks the message again with the real types: a wrong value let through here becomes a dead letter there.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from host.live.control.protocol import TypedField
 INTEGER_BOUNDS: Final = "the least is -2**63, the most 2**64 - 1"
 
 NESTED_MAX: Final = 32
-"""Depth of a type; the ones people write have three or four levels."""
+"""Depth of a type; those in use have three or four levels."""
 
 ANY: Final = "*"
-"""As a message that is awaited: whatever comes."""
+"""As an awaited message: any message."""
 
 _TOKEN: Final = re.compile(r"\s*(\.\.\.|[\w.]+|[\[\],|])")
 _WITH_UNIT: Final = re.compile(r"[0-9]+(\.[0-9]+)? ?[^\W\d_]+")
 
 
 class FieldProblem(ValueError):
-    """A message cannot be made of what was given; the text says which field and what was expected."""
+    """The given fields make no message; the text names the field and what was expected."""
 
 
 class Undeclared(FieldProblem):
@@ -46,7 +46,7 @@ class Undeclared(FieldProblem):
 
 
 class Misfit(ValueError):
-    """Why a value is not of its type, in words for whoever wrote it."""
+    """Why a value is not of its type, in words for its author."""
 
 
 class FieldKind(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def encode_message(
 ) -> bytes:
     """The bytes of a message for `mailbox`. Raises `FieldProblem`.
 
-    A reference that is left out is `me`; one that may be None only when it takes one of the messages `awaited`.
+    A missing reference is filled with `me`; an optional one only if it takes one of the messages `awaited`.
     """
     declared = _declared(interface, mailbox, tag)
     _check_awaited(interface, tag, [(name, text) for name, text, _ in declared if name not in fields], awaited)
@@ -91,7 +91,7 @@ def encode_message(
 
 
 def message_tag(payload: bytes) -> str:
-    """The type of an encoded message; empty when it is none."""
+    """The type of an encoded message; empty if the bytes are none."""
     try:
         found = msgspec.msgpack.decode(payload)
     except msgspec.DecodeError:
@@ -100,7 +100,7 @@ def message_tag(payload: bytes) -> str:
 
 
 def parse_kind(text: str) -> FieldKind:
-    """A type's text as a tree. Raises `FieldProblem` for text that is none."""
+    """A type's text as a tree. Raises `FieldProblem` for text that is no type."""
     tokens = _TOKEN.findall(text)
     kind, rest = _union(tokens, 0, NESTED_MAX)
     if rest != len(tokens):
@@ -117,10 +117,10 @@ def _messages_taken(kind: FieldKind) -> set[str]:
 def _check_awaited(
     interface: Mapping[str, Any], tag: str, left_out: list[tuple[str, str]], awaited: Collection[str]
 ) -> None:
-    """Raises `Undeclared` for a message that cannot come back to the references `left_out`, as far as types tell.
+    """Raises `Undeclared` for an awaited message that cannot come back to the references `left_out`, judged by types.
 
-    They do where all that the references take is among what the engine sends: then these names are messages, and not
-    the name of a type that stands for more.
+    Types can be judged only where every name that the references take is among the messages the engine sends: then no
+    name is an alias for several messages.
     """
     takes = {name: taken for name, text in left_out if (taken := _messages_taken(parse_kind(text)))}
     possible = set().union(*takes.values())
@@ -164,7 +164,7 @@ def _part(tokens: list[str], at: int, depth: int) -> tuple[FieldKind, int]:
 
 
 def _converted(tag: str, name: str, kind: FieldKind, written: TypedField, types: Mapping[str, Any]) -> Any:
-    """The value that `written` stands for, for the wire."""
+    """The wire value of `written`."""
     try:
         if (quantity := _quantity(name, kind, written.value)) is not None:
             return quantity
@@ -176,7 +176,7 @@ def _converted(tag: str, name: str, kind: FieldKind, written: TypedField, types:
 
 
 def _quantity(field: str, kind: FieldKind, value: Any) -> int | None:
-    """What a text with a unit stands for in a field that is named for one and takes no text; None: it is none."""
+    """The value of a text with a unit, in a field that is named for one and takes no text; None if it is none."""
     suffix = unit_suffix(field)
     names = {part.name for part in kind.parts} if kind.name == "|" else {kind.name}
     if not suffix or names - {"int", "None"} or not isinstance(value, str) or not _WITH_UNIT.fullmatch(value):
@@ -237,7 +237,7 @@ def _from_text(kind: FieldKind, written: TypedField, types: Mapping[str, Any]) -
 
 
 def _from_digits(text: str) -> float:
-    """A float; infinite only if its text says so, and not because its digits are too many."""
+    """A float; infinite only if the text is, never by overflow."""
     number = float(text)
     if math.isinf(number) and not text.lower().lstrip("+-").startswith("inf"):
         raise Misfit("the most is 1.8e308; infinity is written inf")
@@ -337,7 +337,7 @@ def _struct_from_json(name: str, described: Mapping[str, Any], value: Any, types
 
 
 def _nested(struct: str, field: str, kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
-    """A field inside a field: a mistake there is said with its own place."""
+    """A field inside a field: an error there names its own place."""
     try:
         quantity = _quantity(field, kind, value)
         return _from_json(kind, value, types) if quantity is None else quantity
@@ -346,7 +346,7 @@ def _nested(struct: str, field: str, kind: FieldKind, value: Any, types: Mapping
 
 
 def _first(parts: tuple[FieldKind, ...], convert: Callable[[FieldKind], Any]) -> Any:
-    """What the first part makes of it that can. Text comes last: it takes everything."""
+    """The value by the first part that accepts it. Text comes last, since it accepts everything."""
     reasons = []
     for part in sorted(parts, key=lambda part: part.name in ("str", "Ref")):
         try:

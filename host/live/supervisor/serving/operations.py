@@ -1,7 +1,7 @@
 """The operations of the control protocol: each takes arguments and answers with one `Response`.
 
-Errors are raised as `ControlError` with a name from `EXIT_CODES` and a sentence that says what to do; the server turns
-them, and whatever goes wrong unforeseen, into responses. Nothing here waits without a deadline.
+Errors are raised as `ControlError` with a name from `EXIT_CODES` and a sentence of advice; `handle` turns these and
+unforeseen exceptions into responses. Nothing here waits without a deadline.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from host.live.supervisor.serving.server import Send
 from host.node.routing import Missing, Resident
 
 QUERY_NS: Final = 2_000_000_000
-"""For a worker to answer between two batches; one that does not is stuck in a transition, or stopped."""
+"""For a worker to answer between two batches; one that does not answer is stuck in a transition, or stopped."""
 
 HEARTBEAT_S: Final = 5.0
-"""An empty batch after so long without news finds out whether a follower is still there."""
+"""After so long without news an empty batch checks whether a follower is still there."""
 
 BACKLOG_MAX: Final = 1_000
-"""Batches that wait for a follower; beyond it the oldest go."""
+"""Batches that wait for a follower; beyond it the oldest are dropped."""
 
 Args = dict[str, Any]
 Stop = Callable[[int], None]
 
 
 class Operations:
-    """All operations on one node. `stop` begins its end, with a time for draining."""
+    """All operations on one node. `stop` begins its shutdown, with a time for draining."""
 
     def __init__(self, node: Node, stop: Stop) -> None:
         self._node = node
@@ -139,7 +139,7 @@ class Operations:
         slot = self._node.slots[resident.slot]
         if slot.state not in ("degraded", "finished"):
             raise ControlError(
-                "conflict", f"{resident.name} is {slot.state}; what is degraded or finished can be restarted"
+                "conflict", f"{resident.name} is {slot.state}; only degraded and finished engines can be restarted"
             )
         restart_by_hand(self._node, slot)
         return Response("restart", [{"engine": resident.name}])
@@ -171,7 +171,7 @@ class Operations:
             case "discard":
                 return Response("quarantined", [quarantined.release(node, args["id"])])
             case other:
-                raise ControlError("usage", f"a quarantine can be asked to ls, show, replay or discard, not {other!r}")
+                raise ControlError("usage", f"quarantine takes ls, show, replay or discard, not {other!r}")
 
     async def _in_time(self, work: Awaitable[Any]) -> Any:
         try:
@@ -208,7 +208,7 @@ class Operations:
         return Response(kind)
 
     async def _query(self, kind: str, engine: str) -> list[Any]:
-        """What the worker of an engine says. Raises `ControlError`."""
+        """The answer of an engine's worker to a query. Raises `ControlError`."""
         resident = self._resident(engine)
         reply = await self._node.queries.ask(self._process(resident), kind, engine, QUERY_NS)
         if reply is None:
@@ -231,7 +231,7 @@ class Operations:
         return found
 
     def _known(self, name: str) -> None:
-        """Raises `ControlError` for a name that never was."""
+        """Raises `ControlError` for a name that was never in use."""
         found = self._node.directory.find(name)
         if isinstance(found, Missing) and found.reason == "unknown":
             raise self._missing(name, found)
@@ -246,7 +246,7 @@ class Operations:
 
 
 async def _stream(record: Record, engine: str, send: Callable[[list[Item]], bool], newest: list[Item]) -> None:
-    """Hand out items as they come, until the follower is gone."""
+    """Send items as they come, until the follower is gone."""
     queue: asyncio.Queue[list[Item]] = asyncio.Queue(BACKLOG_MAX)
 
     def follower(items: list[Item]) -> None:

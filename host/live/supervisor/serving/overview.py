@@ -1,7 +1,7 @@
-"""What `ps` and `status` show: what the supervisor knows, and on top of it what workers say in time.
+"""What `ps` and `status` show: the supervisor's state, and the answers of workers that come in time.
 
-A worker that does not answer within `STATS_NS` is shown all the same: `stopped` when the system says so (SIGSTOP, a
-debugger), else `busy`.
+A worker that does not answer within `STATS_NS` is still shown: `stopped` if the system reports that (SIGSTOP, a
+debugger), otherwise `busy`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from host.live.supervisor.slots import Slot
 from host.node.routing import Resident
 
 STATS_NS: Final = 40_000_000
-"""For all workers together, so that `ps` stays below 100 ms whatever they do."""
+"""For all workers together: `ps` stays below 100 ms whatever they do."""
 
 
 def node_item(node: Node) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def node_item(node: Node) -> dict[str, Any]:
 
 
 async def list_engines(node: Node) -> list[dict[str, Any]]:
-    """The items of `ps`, in the order in which the engines came."""
+    """The items of `ps`, in the order in which the engines were entered."""
     slots = [slot for slot in node.slots.values() if slot.process is not None]
     replies = await node.queries.ask_all((s.process for s in slots if s.process), "stats", STATS_NS)
     silent = {s.number: _silence(s) for s, reply in zip(slots, replies, strict=True) if reply is None}
@@ -83,14 +83,14 @@ def _engine_item(
 
 
 def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
-    """Rates as of now. An engine that did not answer has none: its counters are not known, and not zero."""
+    """Rates as of now. An engine that did not answer has none: its counters are unknown, not zero."""
     return node.rates.at(name, node.now_ns(), stats["received"], stats["sent"]) if stats else Sample()
 
 
 def _state(
     node: Node, resident: Resident, stats: dict[str, Any], silent: Mapping[int, str], parked: frozenset[str]
 ) -> str:
-    """In a word. `silent` are the slots whose process did not answer in time, with what it is at."""
+    """The state in a word. `silent` are the slots whose process did not answer in time, with its state."""
     slot = node.slots[resident.slot]
     if slot.state in ("degraded", "finished"):
         return slot.state
@@ -108,7 +108,7 @@ def _state(
 
 
 def _silence(slot: Slot) -> str:
-    """What a process that does not answer is at: looked up once, however many engines it has."""
+    """The state of a process that did not answer: looked up once, however many engines it has."""
     return "stopped" if slot.process and _is_stopped(slot.process.pid) else "busy"
 
 

@@ -1,6 +1,6 @@
-"""Rates of engines, from their counters: between the last two looks that were at least `RATE_NS_MIN` apart.
+"""Rates of engines, from their counters at the last two looks that were at least `RATE_NS_MIN` apart.
 
-The first look compares with the moment at which the engine's process got ready, when its counters were zero.
+The first look compares with the moment when the engine's process became ready, with counters of zero.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 RATE_NS_MIN: Final = 100_000_000
-"""A shorter interval says nothing about a rate."""
+"""A shorter interval gives no meaningful rate."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Rates:
         self._samples: dict[str, Sample] = {}
 
     def begin(self, name: str, now_ns: int) -> None:
-        """The engine got ready in a new process, which counts from zero."""
+        """The engine became ready in a new process, which counts from zero."""
         self._samples[name] = Sample(now_ns)
 
     def at(self, name: str, now_ns: int, received: int, sent: int) -> Sample:
@@ -49,6 +49,6 @@ class Rates:
         return found
 
     def keep(self, names: set[str]) -> None:
-        """Forget everyone else."""
+        """Forget all other engines."""
         for name in self._samples.keys() - names:
             del self._samples[name]

@@ -1,11 +1,13 @@
-"""`send`: a message from outside, checked against the interface, delivered by a session, with what comes of it.
+"""`send`: a message from outside, checked against the interface, delivered by a session, with its result.
 
 Without `wait` it returns when the message has arrived, or with the dead letter it became. With `wait`, one type or
-several as `A|B`, it returns the first message that comes to the session; one of another type is an error that shows it.
+several as `A|B`, it returns the first message that the session receives; a message of another type is an error that
+shows it.
 
-With an `id` a repetition gets the first one's result and sends nothing, for as long as the node lives. A first one that
-failed is tried again where that is safe: the message was not handled, or its receiver has a journal and so knows, also
-after a restart of the node, which ids it took (`sessions`). What it took before it answers no more.
+With an `id`, a repetition gets the result of the first `send` and sends nothing, as long as the node runs. A failed
+first `send` is repeated where that is safe: the message was not handled, or its receiver has a journal and thus knows,
+even after a restart of the node, the ids it took (`sessions`). A receiver does not answer again a message it took
+before.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from host.node.routing import Missing, Resident
 from transport.port import Closed, TooLarge
 
 IDS_MAX: Final = 10_000
-"""Results kept for `id`; the oldest go first."""
+"""Results kept for `id`; the oldest are dropped."""
 
 ARRIVAL_NS: Final = 250_000_000
-"""How long to ask whether the message arrived; a worker in a long transition answers later, and the message waits."""
+"""How long to wait for confirmation; a worker in a long transition answers later, and the message waits."""
 
 NOT_HANDLED: Final = ("refused", "not_found", "not_ready")
-"""Errors that say that the engine did not handle the message."""
+"""Errors which imply that the engine did not handle the message."""
 
 ERRORS: Final = {
     "unknown": "not_found",
@@ -42,22 +44,22 @@ ERRORS: Final = {
     "crashed": "failed",
     "quarantined": "failed",
 }
-"""Exit by the reason of a dead letter; the others mean that the message was refused."""
+"""Error by the reason of a dead letter; any other reason means that the message was refused."""
 
 
 class Dispatch:
-    """Remembers what became of messages with an id."""
+    """Remembers the results of messages with an id."""
 
     def __init__(self) -> None:
         self._results: dict[str, asyncio.Task[Response]] = {}
 
     def first(self, key: str | None) -> Awaitable[Response] | None:
-        """What becomes, or became, of the message sent first under `key`; None: there was none."""
+        """The result, perhaps still to come, of the message sent first under `key`; None if there was none."""
         task = None if key is None else self._results.get(key)
         return None if task is None else asyncio.shield(task)
 
     async def once(self, key: str | None, resident: Resident, send: Callable[[], Awaitable[Response]]) -> Response:
-        """The result of `send`, which runs once for each key, or again after a failure that leaves no doubt."""
+        """The result of `send`, which runs once for each key, and again only after a failure where that is safe."""
         if key is None:
             return await send()
         if key not in self._results:
@@ -73,7 +75,7 @@ class Dispatch:
 
 
 def id_key(args: dict[str, Any]) -> str | None:
-    """What an id of a user's stands for: a message to one mailbox of one engine. None without an id."""
+    """The key for a user's id: it covers messages to one mailbox of one engine. None without an id."""
     key = args.get("id")
     return None if key is None else f"{args['engine']}#{args.get('mailbox', 0)} {key}"
 
@@ -93,7 +95,7 @@ async def send_message(node: Node, resident: Resident, args: dict[str, Any]) -> 
 
 
 def bury_ended(node: Node, args: dict[str, Any]) -> None:
-    """A message for an engine that ended is a dead letter like any other that comes late; its sender hears as well."""
+    """Turn a message for an ended engine into a dead letter, like any other late one; the caller reports the error."""
     from host.node.report import render  # brings the model with it: not on the way to the first engine
 
     session = node.sessions.open()
@@ -144,7 +146,7 @@ def _encoded(node: Node, session: Session, args: dict[str, Any], awaited: tuple[
 
 
 async def _await_arrival(node: Node, session: Session, resident: Resident) -> None:
-    """Until the worker has turned once around its loop; see `host.live.supervisor.serving.sessions`."""
+    """Wait until the worker has made one turn of its loop; see `host.live.supervisor.serving.sessions`."""
     for _ in range(2):
         process = node.slots[resident.slot].process if resident.slot in node.slots else None
         if process is None or await node.queries.ask(process, "stats", resident.name, ARRIVAL_NS) is None:

@@ -1,9 +1,9 @@
 """The control socket: requests of the command line in, responses out, drained inside the event loop.
 
-A plain ROUTER on ipc. Its descriptor is edge-triggered and says only "look again": after every event, and after every
-send, the socket is drained until nothing is there. Each request runs as a task of its own, so a slow one holds up
-nobody; a client has at most `REQUESTS_MAX` of them, more are refused. A client that stops reading loses responses at
-the high water mark; it waits with a deadline and asks again.
+A plain ROUTER on ipc. Its descriptor is edge-triggered and means only "look again": after every event, and after every
+send, the socket is drained until it is empty. Each request runs as a task of its own: a slow one delays no other. A
+client has at most `REQUESTS_MAX` requests, more are refused. A client that stops reading loses responses at the high
+water mark; it waits with a deadline and asks again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from host.live.control.context import make_context, make_socket
 from host.live.control.protocol import PROTOCOL, Request, Response
 
 REQUESTS_MAX: Final = 64
-"""Requests of one client at work at once."""
+"""Requests of one client under way at once."""
 
 REQUEST_BYTES_MAX: Final = 160 << 20
-"""A message of more than 64 MiB, written in hexadecimal digits: it is to be refused with a reason, not by silence."""
+"""Room for a message of more than 64 MiB in hexadecimal digits: it must be refused with a reason, not in silence."""
 
 Send = Callable[[Response], bool]
 """Sends to the client of a request; False when it has gone."""
 Handler = Callable[[Request, Send], Awaitable[Response | None]]
-"""Runs one request. May send responses with `last=False`; returns the last one, or None when it was sent already."""
+"""Runs one request. May send responses with `last=False`; returns the last one, or None if it was sent already."""
 
 
 class ControlServer:
@@ -52,7 +52,7 @@ class ControlServer:
         self._loop.call_soon(self._drain)
 
     def bind(self, path: str) -> None:
-        """Listen at `path`, and no longer where it was before; connections stay. Raises OSError."""
+        """Listen at `path` instead of the former path; connections stay. Raises OSError."""
         if self._path:
             with contextlib.suppress(zmq.ZMQError):
                 self._socket.unbind(f"ipc://{self._path}")
@@ -63,7 +63,7 @@ class ControlServer:
             raise OSError(error.errno, error.strerror, path) from error
 
     def close(self) -> None:
-        """Stop serving; what was sent still goes out, for at most the linger time."""
+        """Stop serving; responses already queued still go out, for at most the linger time."""
         self._loop.remove_reader(self._fd)
         for task in self._tasks:
             task.cancel()
@@ -107,7 +107,7 @@ class ControlServer:
                 del self._busy[client]
 
     def _send(self, client: bytes, response: Response) -> bool:
-        """False: the client is gone. One that does not read loses what does not fit."""
+        """False if the client is gone. A client that does not read loses what does not fit."""
         if self._socket.closed:
             return False
         try:

@@ -1,15 +1,16 @@
-"""Messages from outside: each `send` of the command line is an engine for a moment, called `cli.N`, in slot 0.
+"""Messages from outside: each `send` of the command line is a temporary engine, called `cli.N`, in slot 0.
 
-It has no state and no rules: it sends one message, may wait for one answer, and ends; what comes later is a dead letter
-`ended`. A name is never used twice in the life of a node; but a message with an id of its user's is sent by the engine
-`id.<digest of the id>`, in an epoch that never rises, so that a receiver takes it once for as long as it has its marks,
-a journaled one through every restart. The sessions share the supervisor's own link, whose doorbell hangs in the event
-loop. A target that said stop is sent nothing until it says go or the time is up.
+It has no state and no rules: it sends one message, may wait for one answer, and ends; a later message becomes a dead
+letter `ended`. A name is never used twice in the life of a node, with one exception: a message with a user's id is sent
+by the engine `id.<digest of the id>`, in an epoch that never rises. A receiver therefore takes it once for as long as
+it has its marks, a journaled one through every restart. The sessions share the supervisor's own link; the event loop
+watches its doorbell. After a stop from a target nothing is sent to it until its go, or until the time is up.
 
-What tells a session that its message arrived: the worker's position on the lane, and then two questions through its
-socket. The second answer comes after a whole turn of its loop; dead letters about what was drained were reported before
-it. With lanes the answers alone would do, since that turn drained what we flushed; ZeroMQ takes its time. A worker that
-does not answer in time is busy or stopped: the message lies in its lane, and that is said.
+A session knows that its message arrived from the worker's position on the lane, followed by two queries through its
+socket. The second answer comes after a whole turn of the worker's loop, and after the dead letters about what that turn
+drained. With lanes the answers alone would do, since that turn drained what we flushed; ZeroMQ has a delay of its own.
+A worker that does not answer in time is busy or stopped: the message lies in its lane, and the `send` reports that it
+was sent.
 """
 
 from __future__ import annotations
@@ -31,31 +32,31 @@ ID_PREFIX: Final = "id."
 ID_EPOCH: Final = 1
 
 DRAIN_MESSAGES: Final = 256
-"""Answers handled before the loop gets its turn."""
+"""Messages handled before the loop gets its turn."""
 
 DETACH_DRAINS: Final = 1_000
-"""More than a lane's frames take, among those of others."""
+"""Drains that suffice to empty one lane, even among the frames of others."""
 
 ROOM_S: Final = 0.005
 """Between two looks at a lane without room; sessions are not a data path."""
 
 RELEASE_S: Final = 0.0005
-"""Between two looks at how far a worker is: about what one turn of its loop takes."""
+"""Between two looks at the worker's position: about one turn of its loop."""
 
 
 Attacher = Callable[[int, Memory], None]
-"""Links slot 0 with a slot; lanes and ZeroMQ differ in how."""
+"""Links slot 0 with a slot; lanes and ZeroMQ have one each."""
 
 
 class SessionMail(msgspec.Struct, frozen=True):
-    """A message that came for a session."""
+    """A message received by a session."""
 
     sender: str
     payload: bytes
 
 
 class Session:
-    """A temporary engine. `inbox` holds what came for it: messages, and dead letters of what it sent."""
+    """A temporary engine. `inbox` holds the messages it received, and the dead letters of those it sent."""
 
     def __init__(self, name: str, epoch: int) -> None:
         self.name = name
@@ -74,7 +75,7 @@ class Sessions:
         on_late: Callable[[Frame], None],
         on_broken: Callable[[str], None],
     ) -> None:
-        """`on_late` gets what comes for nobody, `on_broken` what a lane was found to be."""
+        """`on_late` gets messages for sessions that ended, `on_broken` the finding about a damaged lane."""
         self.memory = memory
         self.epoch = 1
         self._link = link
@@ -90,7 +91,7 @@ class Sessions:
         self._take_mail()
 
     def open(self, key: str | None = None) -> Session:
-        """A new session with a name of its own, or, for a message with an id, with the name of that."""
+        """A new session, with a new name or, for a message with an id, the name of the id."""
         if key is None:
             self._last = next(self._numbers)
             session = Session(f"cli.{self._last}", self.epoch)
@@ -100,7 +101,7 @@ class Sessions:
         return session
 
     def end(self, session: Session) -> None:
-        """Its name is not reachable any more."""
+        """Close a session: its name is not reachable any more."""
         if self._open.get(session.name) is session:
             del self._open[session.name]
 
@@ -116,9 +117,9 @@ class Sessions:
         return prefix == "cli" and number.isdecimal() and 0 < int(number) <= self._last and name not in self._open
 
     async def send(self, session: Session, slot: int, target: str, mailbox: int, payload: bytes) -> int:
-        """Put a message into the lane. Waits while the target says stop or there is no room; the caller bounds that.
+        """Put a message into the lane. Waits while the target is stopped or the lane is full; the caller bounds that.
 
-        Returns the position behind it, for `await_release`. Raises `TooLarge`, `Closed`.
+        Returns the position after it, for `await_release`. Raises `TooLarge`, `Closed`.
         """
         while (go := self._go.get((slot, target))) is not None:
             await go.wait()
@@ -128,25 +129,25 @@ class Sessions:
         return self._link.published(slot)
 
     async def await_release(self, slot: int, position: int, timeout_ns: int) -> None:
-        """Until the worker in a slot has released what was sent up to `position`; or time is up, or it is gone."""
+        """Wait until the worker in a slot has released everything up to `position`, its time is up, or it is gone."""
         with contextlib.suppress(TimeoutError, Closed):
             async with asyncio.timeout(timeout_ns / 1e9):
                 while self._link.released(slot) < position:
                     await asyncio.sleep(RELEASE_S)
 
     def take_letters(self, letters: Iterable[Letter]) -> None:
-        """Dead letters that a worker reported: a session hears of its own."""
+        """Take dead letters reported by a worker: each open session gets its own."""
         for letter in letters:
             session = self._open.get(letter.sender)
             if session is not None:
                 session.inbox.put_nowait(letter)
 
     def attach(self, slot: Slot) -> None:
-        """Link with a slot; the slot's end is the caller's business."""
+        """Link with a slot; the caller attaches the slot's end."""
         self._attach(slot.number, slot.memory)
 
     def detach(self, slot: int) -> None:
-        """Forget a slot, once what it had sent is taken."""
+        """Forget a slot, after taking the messages it had sent."""
         for _ in range(DETACH_DRAINS):
             if not self._take_some():
                 break
@@ -154,7 +155,7 @@ class Sessions:
         self.peer_restarted(slot)
 
     def peer_restarted(self, slot: int) -> None:
-        """What the engines of a dead process told us to stop counts no more."""
+        """Drop the stops sent by the engines of a dead process."""
         for peer, target in tuple(self._go):
             if peer == slot:
                 self._go.pop((peer, target)).set()
@@ -175,13 +176,13 @@ class Sessions:
         self._take_mail()
 
     def _take_mail(self) -> None:
-        """Handle what came; come back at once if that was not all, else when the doorbell rings."""
+        """Handle received frames; again at once if more are there, otherwise when the doorbell rings."""
         self._take_some()
         if not self._link.arm():
             self._loop.call_soon(self._take_mail)
 
     def _take_some(self) -> bool:
-        """Whether there was anything. A lane that breaks is detached, and may not keep the others from being heard."""
+        """Whether there was anything. A lane that breaks is detached, and must not block the others."""
         try:
             frames = self._link.drain(DRAIN_MESSAGES)
         except Broken as error:

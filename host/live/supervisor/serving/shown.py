@@ -1,8 +1,8 @@
-"""Bytes of a message back to what people read: the same as `engines.model.view` makes of the message itself.
+"""Decodes the bytes of a message for display: the same form as `engines.model.view` gives the message itself.
 
-The wire does not say all of it. A `Map` is a list of pairs there, a struct by place a list of values, a struct's type
-its first item; so the field's declared type is asked, as text from the sender's interface. What does not fit its type
-(an interface of another version, a message of nobody) is shown as it came, never an error.
+The wire form alone is ambiguous: a `Map` is a list of pairs there, a struct by place a list of values, a struct's type
+its first item. The field's declared type decides, as text from the sender's interface. A value that does not fit its
+type (an interface of another version, an unknown sender) is shown as received, and is never an error.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from host.live.supervisor.serving.fields import FieldKind, FieldProblem, parse_k
 
 
 class Unfit(Exception):
-    """A value is not of the type it was declared with."""
+    """A value is not of its declared type."""
 
 
 def show_message(interface: Mapping[str, Any] | None, payload: bytes) -> dict[str, Any]:
-    """A message as plain data: its type and its fields, by name as far as the sender's interface tells."""
+    """A message as plain data: its type and its fields, by name where the sender's interface has them."""
     tag, *values = msgspec.msgpack.decode(payload)
     declared = (interface or {}).get("emits", {}).get(tag, [])
     types = (interface or {}).get("types", {})
@@ -56,7 +56,7 @@ def _typed(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
 
 
 def _first(parts: tuple[FieldKind, ...], value: Any, types: Mapping[str, Any]) -> Any:
-    """As the first part that fits has it; a union has one part at most that is a list on the wire, or tags."""
+    """The form by the first part that fits; at most one part of a union is an untagged list on the wire."""
     for part in parts:
         try:
             return _typed(part, value, types)
@@ -66,7 +66,7 @@ def _first(parts: tuple[FieldKind, ...], value: Any, types: Mapping[str, Any]) -
 
 
 def _map(kind: FieldKind, value: Any, types: Mapping[str, Any]) -> Any:
-    """An object when all keys are text, else the pairs."""
+    """An object if all keys are text, otherwise the pairs."""
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         raise Unfit
     forms = kind.parts or (FieldKind("Any"), FieldKind("Any"))

@@ -37,12 +37,12 @@ CHAPTERS = {
     "Devices": """
         Device DeviceHost Driver""",
     "Running an engine without a host": """
-        birth BirthError step arrive Delivery Due due_timers next_deadline Outcome Committed Suspended Stored Overflow
+        birth birth_values BirthError step arrive raised Delivery Due due_timers next_deadline Outcome Committed Suspended Stored Overflow
         Failed Refused Output Outgoing Spawned Noted Stopped""",
     "Families as data": """
         load_family LoadError use_roots compile_ahead interface_of compatible AdoptError json_schema""",
     "Values and names": """
-        encode convert view owned in_parts blob_places unchecked parse_address parent_name is_descendant""",
+        conform ConformError encode convert view owned in_parts blob_places unchecked parse_address parent_name is_descendant""",
 }
 """Every exported name, in the chapter that an author looks for it."""
 

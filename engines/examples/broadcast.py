@@ -1,5 +1,4 @@
-"""A broadcast: an engine that learns the value passes it on to all peers, once; so all get it, and the traffic
-stops."""
+"""A broadcast: an engine that learns the value passes it on to all peers, once. So all get it, and traffic ends."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class Ask(Generic[R]):
         return Overdue(numbers, self._become(asking.without(numbers))) if numbers else None
 
     def _become(self, asking: Asking) -> tuple[Put | SetTimer | CancelTimer, ...]:
-        """The effects after which `asking` holds: the timer stands at the earliest deadline, or not at all."""
+        """The effects after which `asking` holds: the timer is set to the earliest deadline, or cancelled."""
         if not asking.deadlines_ns:
             return (Put(self.box, asking), CancelTimer(self.timer))
         return (Put(self.box, asking), SetTimer(self.timer, at_ns=min(asking.deadlines_ns.values())))

@@ -11,7 +11,7 @@ is taken for real only when two looks, the second begun after the first one's an
 same process, same targets, and no message handled or sent in between. Each engine then stayed as it was from its first
 answer to its second. All of these spans have an instant in common, and a circle at one instant stays.
 
-The awkward case is a circle that ends between the second look and the deed: a process died, a user ended an engine.
+The awkward case is a circle that ends between the second look and its relief: a process died, a user ended an engine.
 Then the relief names engines that are not stuck, or gone, and does nothing.
 """
 

@@ -87,7 +87,7 @@ def misfit(
         found = f"does not take what led there: {error}"
     if isinstance(found, Suspended) and _is_same(image.question, found.question):
         return ""
-    return f"it stands at {_asked(image.question)}, and the new code {_otherwise(found)}"
+    return f"it waits for {_asked(image.question)}, and the new code {_otherwise(found)}"
 
 
 def _is_same(asked: Choose[Any], found: object) -> bool:
@@ -108,7 +108,7 @@ def _otherwise(found: Outcome[Any] | str) -> str:
         case str():
             return found
         case Suspended(question, labels):
-            return f"stands at {_asked(question)} there, in {', '.join(labels) or 'its strategy'}"
+            return f"waits for {_asked(question)} there, in {', '.join(labels) or 'its strategy'}"
         case Failed(error):
             return f"fails there: {error}"
         case _:

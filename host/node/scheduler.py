@@ -6,8 +6,9 @@ bounded, and is counted as parked.
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
 
-Timers of no delay keep nobody out. A transition at time t sets deadlines after t (the model's law), so once the timers
-that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its triggers.
+Timers without delay do not keep mail out. A transition at time t sets deadlines after t (the model's law), so once the
+timers that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its
+triggers.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class Turns:
         """Answer the choice that a cell waits for; "" when the answer was taken, else why not."""
         suspension = cell.suspension
         if suspension is None:
-            return f"{cell.name} stands at no choice"
+            return f"{cell.name} waits for no choice"
         if choice not in suspension.question.options:
             return f"{choice!r} is no option of {cell.name}: {', '.join(suspension.question.options)}"
         self._answer(cell, suspension, choice)

@@ -213,7 +213,7 @@ class Scan:
         segment = self._segments[index]
         claimed = max([self.synced, *self._claims(index, at)])
         if claimed > self.end:
-            raise Damaged(segment.name, at, f"{finding}; position {self.end} was on the disk, says what follows")
+            raise Damaged(segment.name, at, f"{finding}; what follows claims that position {self.end} was on the disk")
         is_unfinished = self._is_last_begun(index) and self._ends_early(index, at)
         if not is_unfinished and self._boot_id is not None and self._boot(index) == self._boot_id:
             raise Damaged(segment.name, at, f"{finding}; no power was lost since it was written")

@@ -221,7 +221,7 @@ class Stream:
     def asked(self, asked: Asked) -> None:
         """Set the deadline of the question that suspends the engine."""
         if self.question is None:
-            raise Wrong(f"{self.name} stands at no choice, and has a deadline for it")
+            raise Wrong(f"{self.name} waits for no choice, and has a deadline for one")
         self.question = msgspec.structs.replace(self.question, deadline_ns=_never(asked.deadline_ns))
 
     def answered(self, answered: AnswerRecord) -> None:
@@ -232,7 +232,7 @@ class Stream:
         """Resume the transition that waited for a choice; it was counted when it began. Raises as `run`."""
         question = self.question
         if question is None:
-            raise Wrong(f"{self.name} stands at no choice, and goes on with one")
+            raise Wrong(f"{self.name} waits for no choice, and goes on from one")
         self.question = None
         self._run_by(resumed.code)
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
@@ -370,7 +370,7 @@ class Stream:
 
     def _stands(self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Any) -> QuestionImage:
         if not isinstance(question, Choose):
-            raise Wrong(f"{self.name} stands at a roll, which is answered at once")
+            raise Wrong(f"{self.name} waits for a roll, which is answered at once")
         return question_image(cause, at_ns, answers, question, _never(None))
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:

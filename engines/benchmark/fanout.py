@@ -51,7 +51,7 @@ class Hand(Value):
 
 
 class Table(Value):
-    """Hands that have not reported, and what the others reported."""
+    """Hands that have not reported, and the totals of the others."""
 
     left: int = 0
     count: int = 0
@@ -69,7 +69,7 @@ def take(_record: Record, t: Arrived[Record, None, Hand]) -> Effects[Hand, Reach
 
 @rule
 def report(enough: Enough, t: Arrived[Enough, None, Hand]) -> Effects[Hand, Reached]:
-    """State: empty again. Messages: what came, to the table. Timers, engines: none."""
+    """State: empty again. Messages: the count and times, to the table. Timers, engines: none."""
     hand = t.env.state
     return [Become(Hand()), Send(enough.table, Reached(hand.count, hand.first_ns, t.now_ns))]
 

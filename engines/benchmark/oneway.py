@@ -74,7 +74,7 @@ def counted(left: int, t: Recorded) -> Effects[Tally, Seen | Emit]:
 
 @rule(priority=1)
 def last(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
-    """State: the empty tally. Messages: what was seen, to the listener, if records were ordered. Others: none."""
+    """State: the empty tally. Messages: the count and time, to the listener, if records were ordered. Others: none."""
     armed = t.env.state.armed
     if armed is None:
         return []

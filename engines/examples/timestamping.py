@@ -148,7 +148,7 @@ Submitted = Arrived[Submit, Pace, Held]
 
 
 def room(t: Submitted) -> Held | None:
-    """What is held with these hashes, if there is room for them."""
+    """The state with these hashes held, if there is room for them."""
     held, order = t.env.state, t.message
     errands = tuple(Errand(order.server, TimeStampRequest(hash, order.destination)) for hash in order.hashes)
     return None if len(held.errands) + len(errands) > HELD_MAX else replace(held, errands=(*held.errands, *errands))

@@ -88,7 +88,7 @@ class Declaration(Generic[A_co, C, E]):
 
 
 def _boxes(accepts: Any, boxes: Sequence[Box[Any, Any]]) -> dict[int, Box[Any, Any]]:
-    """The boxes by number, with mailbox 0 made for what is left over."""
+    """The boxes by number, with mailbox 0 made for the types left over."""
     found = {box.number: box for box in boxes}
     claimed = frozenset[Any]().union(*(box.accepts_types for box in boxes))
     rest = [kind for kind in members(accepts) if kind not in claimed]

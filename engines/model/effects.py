@@ -195,6 +195,7 @@ _Effects: TypeAlias = Sequence[Effect[S, M]] | Effect[S, M] | S
 
 if TYPE_CHECKING:
     Effects: TypeAlias = _Effects[S, M]
+    """What an action returns in a family with state S that emits M (`Never` for nothing)."""
 else:
 
     class Effects:

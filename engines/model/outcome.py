@@ -49,7 +49,7 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 Output: TypeAlias = Outgoing | Spawned | Noted | Stopped
-"""What the host performs after a commit."""
+"""An output: the host performs it after the commit."""
 
 
 class Committed(msgspec.Struct, Generic[S_co], frozen=True, gc=False):

@@ -13,7 +13,7 @@ from host.node.cell import NEVER, Cell
 
 
 class Deadlines:
-    """The deadlines of a slot. `earliest` may be too early by what was moved later since, never too late."""
+    """The deadlines of a slot. `earliest` may be too early, if a deadline was moved later since, never too late."""
 
     __slots__ = ("_heap", "_pushes", "earliest")
 

@@ -161,7 +161,7 @@ class Inbox:
         of_sender = [batch for batch in self.batches if batch.sender == sender]
         if of_sender:
             for place, batch in enumerate(of_sender):
-                batch.arrival = place - len(of_sender)  # also before what waits in other mailboxes of the engine
+                batch.arrival = place - len(of_sender)  # also before mail in other mailboxes of the engine
             self.batches = deque([*of_sender, *(batch for batch in self.batches if batch.sender != sender)])
         return bool(of_sender)
 

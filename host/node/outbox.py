@@ -102,7 +102,7 @@ class Outbox:
             report.stopped.append(cell.name)
 
     def post(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
-        """Send, or hold behind what is held for this target already."""
+        """Send, or hold behind the messages held for this target already."""
         if cell.held and target in cell.held:
             self.hold_more(cell, target, mailbox, message)
         elif (cause := self.try_post(cell, target, mailbox, message)) is not None:
@@ -117,7 +117,7 @@ class Outbox:
         self._scheduler.turns.rearm(cell)
 
     def hold_more(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
-        """Keep a message behind what is held for `target`."""
+        """Keep a message behind those held for `target`."""
         cell.held[target].append((mailbox, message))
         self.held += 1
 

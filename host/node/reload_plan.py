@@ -5,7 +5,7 @@ may touch the lanes, so the slot passes from one to the other over the death of 
 
 | stage     | runs | holds the state | then                                                |
 |-----------|------|-----------------|-----------------------------------------------------|
-| importing | old  | old             | new reports what it would run; interfaces are compared |
+| importing | old  | old             | new reports its families; interfaces are compared   |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |

@@ -77,7 +77,7 @@ _BATCH_SUMMED: Final = 48
 
 
 class Wrong(Exception):
-    """Bytes that are not what a writer writes; the text says what was found."""
+    """Bytes that no writer writes; the text gives the finding."""
 
 
 class Newer(Exception):

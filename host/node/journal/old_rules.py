@@ -72,7 +72,7 @@ def in_form(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Enviro
         formed = Environment(state, cluster, timers, env.acquaintances, env.children, env.timer_count)
         dump = family.dump(formed)
         if family.dump(family.load(dump)) != dump:
-            raise Formless("what is read back is not what was written")
+            raise Formless("the bytes read back give another environment")
     except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
         raise Formless(str(error) or type(error).__name__) from None
     return formed

@@ -4,7 +4,7 @@ An output is acknowledged once its receiver cannot lose it by a kill:
 
     here, journaled    when the batch with its frame is appended (`appended`)
     here, volatile     at once: the receiver's state dies with this process, and nothing is sent to it twice
-    over a link        when the receiver has released what was published (`flushed`, then `hear_released`)
+    over a link        when the receiver has released the published bytes (`flushed`, then `hear_released`)
     a dead letter      at once
 
 A lane whose other slot is gone is closed: outputs on it are acknowledged, since their receivers have ended.
@@ -41,7 +41,7 @@ class Positions(Protocol):
     """A link's positions in the lane to a peer: how far it was published, and how far the receiver released it."""
 
     def published(self, peer: int, /) -> int:
-        """A position that rises with what is flushed. Raises `Closed`."""
+        """A position that rises with each flush. Raises `Closed`."""
 
     def released(self, peer: int, /) -> int:
         """The position up to which all published messages were released. Raises `Closed`."""

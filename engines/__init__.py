@@ -1,1 +1,1 @@
-"""Engines: pure behaviour. `model` says what an engine is; the other packages are families by subject."""
+"""Engines: pure behaviour. `model` defines what an engine is; the other packages are families by subject."""

@@ -21,7 +21,7 @@ class EmitBatches(Message):
 
 
 class Fetch(Message):
-    """Begin again: order `count` batches from `source`, and tell `listener` once they came."""
+    """Begin again: order `count` batches from `source`, and report to `listener` once they came."""
 
     count: int
     source: Ref[EmitBatches]

@@ -1,7 +1,7 @@
 """One source, records to many engines in turn: what `bench fanout` measures.
 
-A device deals records out and, behind them on the same way, the word that this was all. Every hand then tells the
-table when its first record came and when the last one was in; engines of a node share one clock.
+A device deals out records and sends `Enough` on the same way behind them. Every hand then reports to the table when its
+first record came and when the last one was in; engines of a node share one clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engines.model import Arrived, Become, Device, DeviceHost, Effects, Family, 
 
 
 class Deal(Message):
-    """To the dealer: `each` records to every hand, in turn, then the word that it was all, for `table`."""
+    """To the dealer: `each` records to every hand, in turn, then `Enough` with `table`."""
 
     each: int
     record: Record
@@ -20,7 +20,7 @@ class Deal(Message):
 
 
 class Enough(Message):
-    """No more records come; tell `table`."""
+    """No more records come; report to `table`."""
 
     table: Ref[Reached]
 
@@ -34,7 +34,7 @@ class Reached(Message):
 
 
 class Play(Message):
-    """To the table: have records dealt, and tell `listener` once every hand has its own."""
+    """To the table: have records dealt, and report to `listener` once every hand has its own."""
 
     each: int
     record: Record
@@ -51,7 +51,7 @@ class Hand(Value):
 
 
 class Table(Value):
-    """Hands that have not reported, and what the others reported."""
+    """Hands that have not reported, and the totals of the others."""
 
     left: int = 0
     count: int = 0
@@ -69,21 +69,21 @@ def take(_record: Record, t: Arrived[Record, None, Hand]) -> Effects[Hand, Reach
 
 @rule
 def report(enough: Enough, t: Arrived[Enough, None, Hand]) -> Effects[Hand, Reached]:
-    """State: empty again. Messages: what came, to the table. Timers, engines: none."""
+    """State: empty again. Messages: the count and times, to the table. Timers, engines: none."""
     hand = t.env.state
     return [Become(Hand()), Send(enough.table, Reached(hand.count, hand.first_ns, t.now_ns))]
 
 
 @rule
 def play(order: Play, t: Arrived[Play, None, Table]) -> Effects[Table, Deal | Seen]:
-    """State: nobody reported. Messages: the order, to the dealer. Timers, engines: none."""
+    """State: no hand has reported. Messages: the order, to the dealer. Timers, engines: none."""
     deal = Deal(order.each, order.record, order.hands, Ref(t.me.name))
     return [Become(Table(len(order.hands), listener=order.listener)), Send(order.dealer, deal)]
 
 
 @rule
 def note(reached: Reached, t: Arrived[Reached, None, Table]) -> Effects[Table, Deal | Seen]:
-    """State: one hand less to come. Messages: after the last one the whole, to the listener. Others: none."""
+    """State: one hand less to come. Messages: after the last one the total, to the listener. Others: none."""
     table = t.env.state
     after = Table(
         table.left - 1,

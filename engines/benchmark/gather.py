@@ -1,7 +1,7 @@
 """Records from several sources, or through several stages, into one engine: `bench fanin` and `bench pipeline`.
 
-The gatherer counts as the sink of `engines.benchmark.oneway` does; only the order differs, which goes to many sources
-and says where their records are to go first.
+The gatherer counts as the sink of `engines.benchmark.oneway` does. Only the order differs: it goes to many sources, and
+names the engine that their records go to first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engines.model import Arrived, Become, Config, Effects, Family, Message, Ref
 
 
 class Gather(Message):
-    """Begin again: order `each` records from every source, sent to `target`; tell `listener` once all came here."""
+    """Begin again: order `each` records from every source, for `target`; report to `listener` once all came here."""
 
     each: int
     sources: tuple[Ref[Emit], ...]
@@ -21,7 +21,7 @@ class Gather(Message):
 
 
 class Ordered(Value):
-    """What was ordered, when, and who wants to know."""
+    """The number of records ordered, when, and the listener to report to."""
 
     count: int
     began_ns: int
@@ -57,7 +57,7 @@ def gather(order: Gather, t: Arrived[Gather, None, Harvest]) -> Effects[Harvest,
 
 
 class Onward(Config):
-    """Where a stage sends what it got."""
+    """Where a stage sends the records it receives."""
 
     next: Ref[Record]
 

@@ -9,7 +9,7 @@ PAGE = 4096
 
 
 class Chunk(Message):
-    """A large field, and what a byte of each of its pages adds up to."""
+    """A large field, and the sum of one byte of each of its pages."""
 
     content: Blob
     total: int
@@ -24,7 +24,7 @@ class EmitChunks(Message):
 
 
 class Pull(Message):
-    """Begin again: order `count` chunks of `size` bytes from `source`, and tell `listener` once they came."""
+    """Begin again: order `count` chunks of `size` bytes from `source`, and report to `listener` once they came."""
 
     count: int
     size: int
@@ -42,7 +42,7 @@ class Pulled(Value):
 
 
 def page_total(content: memoryview) -> int:
-    """A byte of each page, added up: reads all of a chunk's pages without copying them."""
+    """The sum of one byte of each page: touches all pages of a chunk without copying them."""
     return sum(content[::PAGE])
 
 
@@ -66,7 +66,7 @@ def pull(order: Pull, t: Arrived[Pull, None, Pulled]) -> Effects[Pulled, Seen | 
 
 
 class Hauling:
-    """The source's driver: makes a chunk once, and sends it as often as it was told."""
+    """The source's driver: makes a chunk once, and sends it as often as ordered."""
 
     def __init__(self) -> None:
         self._chunk = Chunk(Blob(), 0)

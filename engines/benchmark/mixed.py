@@ -1,7 +1,7 @@
 """Engines as a node has them, all at work: what `bench mixed` measures.
 
-Tokens wander among the walkers, each hop to another one, and every walker has a timer that it sets again and again and
-whose lateness it keeps. The guide hands the tokens out, collects them, and asks every walker for what it saw.
+Tokens wander among the walkers, each hop to another one. Every walker sets a timer again and again and keeps how late
+it was each time. The guide deals out the tokens, collects them, and asks every walker for its diary.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHUNK = 32
 
 
 class Step(Message):
-    """A token with so many hops to go; at the end it comes back to `guide`."""
+    """A token with `left` hops to go; at the end it comes back to `guide`."""
 
     left: int
     guide: Ref[Arrival]
@@ -48,7 +48,7 @@ class Wake(Message):
 
 
 class Rest(Message):
-    """Tick no more, and tell `guide`."""
+    """Tick no more, and send a diary to `guide`."""
 
     guide: Ref[Diary]
 
@@ -61,7 +61,7 @@ class Diary(Message):
 
 
 class Walk(Message):
-    """Have `tokens` make `hops` hops each among the walkers, and tell `listener`."""
+    """Have `tokens` make `hops` hops each among the walkers, and report to `listener`."""
 
     tokens: Annotated[int, Meta(ge=1, le=10_000)]
     hops: Annotated[int, Meta(ge=1)]
@@ -78,7 +78,7 @@ class Walked(Message):
 
 
 class Ways(Config):
-    """Whom a walker knows, how far on in that list its first step goes, and how often it ticks."""
+    """The walkers a walker knows, how far on in that list its first step goes, and how often it ticks."""
 
     walkers: tuple[Ref[Step], ...]
     stride: int
@@ -95,7 +95,7 @@ class Path(Value):
 
 
 class Tour(Value):
-    """What the guide still waits for: tokens, then diaries; and what came."""
+    """The tokens, then diaries, that the guide still waits for; and what came so far."""
 
     tokens: int
     diaries: int

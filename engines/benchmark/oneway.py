@@ -1,8 +1,8 @@
 """A stream of records into one engine: what `bench oneway` measures.
 
-The sink has a guard and an action that run for each record. It tells a listener when it has seen the count it was armed
-with, by its own clock from the order on, so that neither start-up nor the command line is in the figure. The records
-come from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
+The sink has a guard and an action that run for each record. It reports to a listener when it has seen the count it was
+armed with, timed by its own clock from the order on, so that neither start-up nor the command line is in the figure.
+The records come from a device (`engines.benchmark.source`), because a driver may send without being asked each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Emit(Message):
 
 
 class Reset(Message):
-    """Begin again: order `count` records from `source`, and tell `listener` once they came."""
+    """Begin again: order `count` records from `source`, and report to `listener` once they came."""
 
     count: int
     source: Ref[Emit]
@@ -43,7 +43,7 @@ class Reset(Message):
 
 
 class Armed(Value):
-    """What was ordered, when, and who wants to know."""
+    """The number of records ordered, when, and the listener to report to."""
 
     count: int
     began_ns: int
@@ -74,7 +74,7 @@ def counted(left: int, t: Recorded) -> Effects[Tally, Seen | Emit]:
 
 @rule(priority=1)
 def last(_record: Record, t: Recorded) -> Effects[Tally, Seen | Emit]:
-    """State: the empty tally. Messages: what was seen, to the listener, if records were ordered. Others: none."""
+    """State: the empty tally. Messages: the count and time, to the listener, if records were ordered. Others: none."""
     armed = t.env.state.armed
     if armed is None:
         return []

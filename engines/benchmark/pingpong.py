@@ -13,7 +13,7 @@ CHUNK = 32
 
 
 class Ball(Message):
-    """From `striker`, who takes it back as `Return`."""
+    """From `striker`, which takes it back as `Return`."""
 
     striker: Ref[Return]
 
@@ -29,7 +29,7 @@ class Rally(Message):
 
 
 class Serve(Message):
-    """Play `rounds` round trips against `wall` and tell `listener`."""
+    """Play `rounds` round trips against `wall` and report to `listener`."""
 
     rounds: int
     wall: Ref[Ball]
@@ -37,7 +37,7 @@ class Serve(Message):
 
 
 class Terms(Value):
-    """What stays the same in a game: the ball as it is struck, against whom, and who hears of it."""
+    """The constants of a game: the ball as it is struck, the wall, and the listener."""
 
     ball: Ball
     wall: Ref[Ball]
@@ -81,7 +81,7 @@ def strike(_ball: Return, t: Returned) -> Effects[Game | None, Ball | Rally]:
 
 @rule
 def give_back(ball: Ball, _t: Arrived[Ball, None, None]) -> Effects[None, Return]:
-    """Messages: the ball, back to who struck it. State, timers, engines: none."""
+    """Messages: the ball, back to its striker. State, timers, engines: none."""
     return [Send(ball.striker, Return())]
 
 

@@ -6,7 +6,7 @@ from engines.model import Arrived, Config, Effects, Family, Message, Ref, Send, 
 
 
 class Token(Message):
-    """`left` of `hops` are still to go since `began_ns`; `listener` hears of the end."""
+    """`left` of `hops` are still to go since `began_ns`; `listener` gets the lap at the end."""
 
     left: int
     hops: int
@@ -29,7 +29,7 @@ class Start(Message):
 
 
 class Place(Config):
-    """Who is next in the ring."""
+    """The next runner in the ring."""
 
     next: Ref[Token]
 

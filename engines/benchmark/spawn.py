@@ -1,7 +1,7 @@
-"""Engines that come to life: what `bench spawn` and `bench density` measure.
+"""Engines that are spawned: what `bench spawn` and `bench density` measure.
 
-Nobody counts as born before it answered. One after the other (`Bear`), or in crowds (`Crowd`): a transition spawns
-many, asks the last of them, and goes on once that one answers; they then stay, idle.
+An engine counts as born once it has answered. They come one after the other (`Bear`), or in crowds (`Crowd`): a
+transition spawns many, asks the last of them, and goes on once that one answers; they then stay, idle.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ CHUNK = 32
 
 
 class Ping(Message):
-    """Are you there? `leave`: and end yourself."""
+    """A question whether the engine lives. `leave`: it then ends itself."""
 
     parent: Ref[Pong]
     leave: bool
 
 
 class Pong(Message):
-    """Yes."""
+    """The answer that it does."""
 
 
 class Bear(Message):
-    """Spawn `count` engines, each once the one before answered and left; tell `listener` how long each took."""
+    """Spawn `count` engines, each once the one before answered and ended; report to `listener` how long each took."""
 
     count: int
     listener: Ref[Born]
 
 
 class Crowd(Message):
-    """Spawn `count` engines that stay, `each` in one transition; tell `listener` how long all took."""
+    """Spawn `count` engines that stay, `each` in one transition; report to `listener` how long all took."""
 
     count: int
     each: Annotated[int, Meta(ge=1, le=10_000)]
@@ -56,7 +56,7 @@ class Crowd(Message):
 
 
 class Born(Message):
-    """`count` engines came to life in `took_ns`; one after the other, each took so long, in chunks."""
+    """`count` engines were born in `took_ns`; `taken_ns`: the time of each, if one after the other, in chunks."""
 
     count: int
     took_ns: int
@@ -64,7 +64,7 @@ class Born(Message):
 
 
 class Birth(Value):
-    """Engines still to come of how many, how many at a time, since when all and the last; the times so far."""
+    """Engines left, in all, and at a time; when all were begun, and when the last ones; the times so far."""
 
     left: int
     count: int
@@ -81,7 +81,7 @@ CHILD_WORD = Numbered("child")
 
 @rule
 def answer(ping: Ping, _t: Arrived[Ping, None, None]) -> Effects[None, Pong]:
-    """Messages: yes, to the parent. Engines: its own end, if told. State, timers: none."""
+    """Messages: the answer, to the parent. Engines: its own end, if asked for. State, timers: none."""
     return [Send(ping.parent, Pong()), Stop()] if ping.leave else Send(ping.parent, Pong())
 
 

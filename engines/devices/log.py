@@ -1,7 +1,7 @@
-"""A log: appends lines to a file, each with its time and who sent it, and reads the last ones back.
+"""A log: appends lines to a file, each with its time and sender, and reads the last ones back.
 
-The driver writes within its own task; a line is short, and the operating system keeps it, so nobody waits for the disk.
-A line is in the file once `Written` says so; it survives a crash of the node, not the loss of power.
+The driver writes within its own task; a line is short, and the operating system buffers it, so nothing waits for the
+disk. A line is in the file once `Written` is sent; it survives a crash of the node, but not a loss of power.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LINES_MAX: Final = 1000
 
 
 class LogFile(Config):
-    """The file; a relative path begins at the folder in which the node was started. What is missing of it is made."""
+    """The file; a relative path begins at the folder in which the node was started. Missing folders are made."""
 
     path: str
 
@@ -58,7 +58,7 @@ class ReadLines(Message):
 
 
 class Line(Value):
-    """A line of the log: when it was written, who sent it, what it says."""
+    """A line of the log: when it was written, its sender, its text."""
 
     time_ns: int
     sender: str
@@ -72,10 +72,10 @@ class Lines(Message):
 
 
 class Log:
-    """The driver: one JSON object a line, flushed. While an answer finds no room, mail waits and its senders stop."""
+    """The driver: one JSON object a line, flushed. While an answer finds no room, mail waits and senders stop."""
 
     async def run(self, host: DeviceHost) -> None:
-        """Live until cancelled; the file is closed then. Raises OSError: the disk does not let it."""
+        """Run until cancelled, which closes the file. Raises OSError when the file cannot be written or read."""
         path = Path(host.config.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
@@ -95,7 +95,7 @@ class Log:
 
 
 def last_lines(path: Path, count: int) -> tuple[Line, ...]:
-    """The last lines of a log file. Raises OSError, and msgspec.DecodeError for a line that is none of ours."""
+    """The last lines of a log file. Raises OSError, and msgspec.DecodeError for a line of another form."""
     with path.open(encoding="utf-8") as file:
         return tuple(msgspec.json.decode(line, type=Line) for line in deque(file, _bounded(count)))
 
@@ -112,14 +112,14 @@ class Kept(Value):
 
 @rule
 def write(order: WriteLine, t: Arrived[WriteLine, LogFile, Kept]) -> Effects[Kept, Written | Lines]:
-    """Twin. State: one line more. Messages: that it is written, if asked. Timers, engines: none."""
+    """Twin. State: one line more. Messages: `Written`, if asked for. Timers, engines: none."""
     kept = Kept((*t.env.state.lines, Line(t.now_ns, t.sender, order.text))[-LINES_MAX:])
     return [Become(kept), *([Send(order.destination, Written(order.text))] if order.destination else [])]
 
 
 @rule
 def read(request: ReadLines, t: Arrived[ReadLines, LogFile, Kept]) -> Effects[Kept, Written | Lines]:
-    """Twin. State: none. Messages: the last lines, to who asked. Timers, engines: none."""
+    """Twin. State: none. Messages: the last lines, to the destination. Timers, engines: none."""
     lines = t.env.state.lines
     return Send(request.destination, Lines(lines[len(lines) - min(_bounded(request.count), len(lines)) :]))
 

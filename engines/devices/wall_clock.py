@@ -1,7 +1,7 @@
-"""A wall clock: tells the time of day to who asks.
+"""A wall clock: sends the time of day on request.
 
 Engines have a clock of their own, which starts with the node and never goes back. The wall clock is the machine's,
-which people and other machines can set; it is input from outside, so it enters through a device.
+which people and other machines can set. It is input from outside, so it enters through a device.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WallClock:
     """The driver: one answer a question, in order."""
 
     async def run(self, host: DeviceHost) -> None:
-        """Live until cancelled."""
+        """Run until cancelled."""
         while True:
             request = (await host.receive()).message
             await host.send_when_writable(request.destination, ClockReading(time.time_ns()))
@@ -35,7 +35,7 @@ class WallClock:
 
 @rule
 def read(request: ReadClock, t: Arrived[ReadClock, None, None]) -> Effects[None, ClockReading]:
-    """Twin: the engine's own clock. State: none. Messages: the time, to who asked. Timers, engines: none."""
+    """Twin: the engine's own clock. State: none. Messages: the time, to the destination. Timers, engines: none."""
     return Send(request.destination, ClockReading(t.now_ns))
 
 

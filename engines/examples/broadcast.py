@@ -1,4 +1,4 @@
-"""A broadcast: who learns the value first passes it on to all peers, once; so all know it, and the traffic stops."""
+"""A broadcast: an engine that learns the value passes it on to all peers, once. So all get it, and traffic ends."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from engines.model import Arrived, Become, Config, Effects, Family, Message, Ref
 
 
 class Peers(Config):
-    """To whom an engine passes the value on."""
+    """The peers to which an engine passes the value on."""
 
     peers: tuple[Ref[Tell], ...]
 
 
 class Announce(Message):
-    """From outside: tell the peers what you hold."""
+    """From outside: send the peers the value held."""
 
 
 class Tell(Message):

@@ -1,7 +1,7 @@
 """A causal mailbox: a post is delivered once all posts it needs were delivered, in whatever order they come.
 
-What cannot be delivered yet is taken by no rule, so it stays in the mailbox. Each delivery releases from there all it
-makes deliverable, and what that makes deliverable in turn, within the one action.
+A post that cannot be delivered yet is taken by no rule, so it stays in the mailbox. Each delivery releases all stored
+posts that it makes deliverable, and those that these make deliverable in turn, within the one action.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Delivered(Message):
 
 
 class Reader(Config):
-    """Who gets the posts."""
+    """Where the posts go."""
 
     reader: Ref[Delivered]
 
@@ -83,7 +83,7 @@ def deliver(history: History, t: Posted) -> Effects[History, Delivered]:
 
 
 def release(history: History, stored: Sequence[StoredMessage[Post]]) -> tuple[History, tuple[StoredMessage[Post], ...]]:
-    """The history once nothing stored is deliverable any more, and the stored posts it took for that."""
+    """The history once no stored post is deliverable any more, and the stored posts that were delivered for that."""
     released = tuple(post for post in stored if history.allows(post.message))
     if not released:
         return history, ()

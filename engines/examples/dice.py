@@ -1,6 +1,6 @@
 """A game of dice: the player is asked, the die is rolled, and both answers are on record before they are used.
 
-While it waits for the player the engine is suspended: `enginehost ps` says for what, `enginehost answer` tells it.
+While it waits for the player the engine is suspended: `enginehost ps` shows the choice, `enginehost answer` makes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIDES = 6
 
 
 class Table(Config):
-    """How long a player may think."""
+    """How long a player may take to choose."""
 
     patience_ns: int
 
@@ -41,7 +41,7 @@ class Bet(Message):
 
 
 class Settled(Message):
-    """The bet is over: whether the die was rolled, on what it fell, and what was won or lost."""
+    """The bet is settled: whether the die was rolled, the side it fell on, and the gain or loss."""
 
     rolled: bool
     side: int
@@ -75,7 +75,7 @@ def play(bet: Bet, t: Placed) -> Interaction[Bank, Settled]:
 
 @rule(priority=1)
 def decline(bet: Bet, _t: Placed) -> Effects[Bank, Settled]:
-    """No bet: a note and the outcome, nothing. State, timers, engines: none."""
+    """No valid bet. Messages: a settlement of nothing, and a note. State, timers, engines: none."""
     return [Note("no such bet", side=bet.side, stake=bet.stake), Send(bet.player, Settled(False, 0, 0))]
 
 

@@ -1,4 +1,4 @@
-"""The British greeting protocol: who is asked how they do asks back.
+"""The British greeting protocol: an engine that is asked how it does asks back.
 
 John  -- How do you do? -->  Alice
 John  <-- How do you do? --  Alice
@@ -22,13 +22,13 @@ class Greeting(Message):
 
 
 class GreetingResponse(Message):
-    """How do you do? Says `yours_truly`, who was greeted."""
+    """How do you do? From `yours_truly`, the engine that was greeted."""
 
     yours_truly: Ref[Greeting]
 
 
 class Awaiting(Value):
-    """State of a greeter: the greetings that still await a response, by whom they went to."""
+    """State of a greeter: the greetings that still await a response, by the engine they went to."""
 
     greetings: Map[Ref[Greeting], Greeting] = Map()
 
@@ -41,13 +41,13 @@ def greet(order: Greet, t: Arrived[Greet, None, Awaiting]) -> Effects[Awaiting, 
 
 
 def awaited(t: Arrived[GreetingResponse, None, Awaiting]) -> Ref[Greeting] | None:
-    """Who responds, if they were greeted; any other response is left in the mailbox."""
+    """The sender, if it was greeted; any other response is left in the mailbox."""
     return Ref(t.sender) if t.sender in t.env.state.greetings else None
 
 
 @rule(when=awaited)
 def greeted(by: Ref[Greeting], t: Arrived[GreetingResponse, None, Awaiting]) -> Effects[Awaiting, Greeting]:
-    """State: nothing awaited from them any more. Messages, timers, engines: none."""
+    """State: no response awaited from the sender any more. Messages, timers, engines: none."""
     return Awaiting(t.env.state.greetings.without(by))
 
 

@@ -1,4 +1,4 @@
-"""A ticker: it counts, and tells the count to who asks."""
+"""A ticker: it counts, and sends the count on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Counted(Message):
 
 
 class Ticks(Value):
-    """State: how many increments came."""
+    """State: the number of increments so far."""
 
     count: int = 0
 
@@ -35,7 +35,7 @@ def increment(_one: Increment, t: Arrived[Increment, None, Ticks]) -> Effects[Ti
 
 @rule
 def tell(request: Count, t: Arrived[Count, None, Ticks]) -> Effects[Ticks, Counted]:
-    """State: none. Messages: the count, to who asked. Timers, engines: none."""
+    """State: none. Messages: the count, to the destination. Timers, engines: none."""
     return Send(request.destination, Counted(t.env.state.count))
 
 

@@ -1,7 +1,7 @@
 """A ticker that carries on under a new name: at every multiple of a number it spawns its continuation, and ends.
 
-An engine cannot change its name. Who wants another one spawns a continuation with the state reached. Mail that still
-comes under the old name is a dead letter, so the ticker tells who listens where it went.
+An engine cannot change its name. To go on under another one it spawns a continuation with the state reached. Mail that
+still comes under the old name is a dead letter, so the ticker sends its listener the new address.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engines.model import Arrived, Become, Config, Effects, Family, Message, Ref
 
 
 class Terms(Config):
-    """A ticker ends at each multiple of `every`, and tells `listener` who carries on."""
+    """A ticker ends at each multiple of `every`, and sends `listener` the address of its continuation."""
 
     every: int
     listener: Ref[Continued] | None = None
@@ -39,7 +39,7 @@ def at_end(t: Incremented) -> Ticks | None:
 
 @rule(when=at_end)
 def carry_on(ticks: Ticks, t: Incremented) -> Effects[Ticks, Counted | Continued]:
-    """State: the end. Messages: where it goes on. Timers: none. Engines: the continuation, with this count."""
+    """State: the last count. Messages: the new address. Timers: none. Engines: the continuation, with this count."""
     following = Spawn(TICKER, "next", t.config, ticks)
     told = [Send(t.config.listener, Continued(ticks.count, t.child("next")))] if t.config.listener else []
     return [Become(ticks), following, *told, Stop()]
@@ -53,7 +53,7 @@ def increment(_one: Increment, t: Incremented) -> Effects[Ticks, Counted | Conti
 
 @rule
 def tell(request: Count, t: Arrived[Count, Terms, Ticks]) -> Effects[Ticks, Counted | Continued]:
-    """State: none. Messages: the count, to who asked. Timers, engines: none."""
+    """State: none. Messages: the count, to the destination. Timers, engines: none."""
     return Send(request.destination, Counted(t.env.state.count))
 
 
@@ -63,7 +63,7 @@ TICKER = Family(
 
 
 class Beat(Message):
-    """To a drummer: so many increments, to `ticker`."""
+    """To a drummer: send `times` increments to `ticker`."""
 
     times: Annotated[int, Meta(ge=0, le=10_000)]
     ticker: Ref[Increment]

@@ -1,8 +1,8 @@
 """A time-stamping server with a rate limit, and its clients.
 
-The server attests that it has seen a hash at a time: it signs both and sends them to whom the request names. Within any
-window it answers so many requests; the others it takes and drops. A client sends the hashes it holds one by one, by a
-timer, so that it stays inside the limit.
+The server attests that it has seen a hash at a time: it signs both and sends them to the destination in the request.
+Within any window it answers a limited number of requests; it takes and drops the others. A client sends the hashes it
+holds one by one, by a timer, so that it stays inside the limit.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Recent(Value):
 
 
 class Issued(Value):
-    """State of the server: how many attestations went out."""
+    """State of the server: the number of attestations sent."""
 
     count: int = 0
 
@@ -110,7 +110,7 @@ SECOND_NS = 1_000_000_000
 
 
 class Pace(Config):
-    """The limit of its server as a client knows it; unless told otherwise that of `configs/timestamping.yaml`."""
+    """The limit of its server as a client knows it; by default that of `configs/timestamping.yaml`."""
 
     requests: int = 100
     window_ns: int = SECOND_NS
@@ -130,7 +130,7 @@ class Submit(Message):
 
 
 class Errand(Value):
-    """A hash to be stamped: what to send to whom."""
+    """A hash to be stamped: the request and the server it goes to."""
 
     server: Ref[TimeStampRequest]
     request: TimeStampRequest
@@ -148,7 +148,7 @@ Submitted = Arrived[Submit, Pace, Held]
 
 
 def room(t: Submitted) -> Held | None:
-    """What is held with these hashes, if there is room for them."""
+    """The state with these hashes held, if there is room for them."""
     held, order = t.env.state, t.message
     errands = tuple(Errand(order.server, TimeStampRequest(hash, order.destination)) for hash in order.hashes)
     return None if len(held.errands) + len(errands) > HELD_MAX else replace(held, errands=(*held.errands, *errands))

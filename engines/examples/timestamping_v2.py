@@ -1,7 +1,7 @@
-"""The time-stamping server, second version: it also counts what it refuses, and tells who asks.
+"""The time-stamping server, second version: it also counts the requests it refuses, and reports on request.
 
 To be put in the place of a running server of the first version. Messages, parameters and mailbox are the same; the
-state has one field more, the server takes one message more.
+state has one more field, and the server accepts one more message.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def refuse(_request: TimeStampRequest, t: Request) -> Effects[Served, TimeStampe
 def report(
     request: ReportRequest, t: Arrived[ReportRequest, Limit, Served]
 ) -> Effects[Served, TimeStampedHash | Report]:
-    """State: none. Messages: the counts, to who asked. Timers, engines: none."""
+    """State: none. Messages: the counts, to the destination. Timers, engines: none."""
     return Send(request.destination, Report(t.env.state.issued, t.env.state.refused))
 
 
 def migrate(old: dict[str, Any]) -> Served:
-    """The first version counted what it issued, as `count`; nobody knows what it refused."""
+    """The first version counted attestations, as `count`; its refusals are not known."""
     return Served(issued=old["count"])
 
 

@@ -1,6 +1,6 @@
-"""A poll: each voter counts once, whatever they send; which candidates there are is a parameter.
+"""A poll: each voter counts once, whatever they send; the candidates are a parameter.
 
-A voter is who the host says has sent the vote. That cannot be forged, so the vote itself need not say it.
+The voter is the sender stamped by the host. It cannot be forged, so the vote itself need not name it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from engines.model import Arrived, Config, Effects, Family, Map, Message, Ref, S
 
 
 class Candidates(Config):
-    """Whom one may vote for, in this poll."""
+    """The candidates of this poll."""
 
     candidates: tuple[str, ...]
 
@@ -34,7 +34,7 @@ class Result(Message):
 
 
 class Votes(Value):
-    """State of a poll: who voted for whom."""
+    """State of a poll: each voter's candidate."""
 
     by_voter: Map[str, str] = Map()
 
@@ -58,13 +58,13 @@ def count(votes: Votes, _t: Voted) -> Effects[Votes, Result]:
 
 @rule(priority=1)
 def disregard(_vote: Vote, _t: Voted) -> Effects[Votes, Result]:
-    """A second vote, or one for nobody. State, messages, timers, engines: none."""
+    """A second vote, or a vote for no candidate. State, messages, timers, engines: none."""
     return []
 
 
 @rule
 def tell(request: ResultRequest, t: Arrived[ResultRequest, Candidates, Votes]) -> Effects[Votes, Result]:
-    """State: none. Messages: the result, to who asked. Timers, engines: none."""
+    """State: none. Messages: the result, to the destination. Timers, engines: none."""
     cast = t.env.state.by_voter.values()
     votes = Map((candidate, cast.count(candidate)) for candidate in t.config.candidates)
     return Send(request.destination, Result(votes, len(cast)))

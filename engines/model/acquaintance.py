@@ -28,7 +28,7 @@ S = TypeVar("S")
 Finder: TypeAlias = Callable[[Any], Iterable[str]]
 
 ACQUAINTANCES_MAX: Final = 1_000_000
-"""An engine that knows so many names learns no more."""
+"""An engine with this many acquaintances learns no more."""
 
 
 def learn_from_message(env: Environment[S], cause: Delivery[Any]) -> Environment[S]:
@@ -77,7 +77,7 @@ def _finder(form: Any, underway: dict[Any, list[Finder]]) -> Finder | None:
 
 
 def _in_struct(kind: type[msgspec.Struct], underway: dict[Any, list[Finder]]) -> Finder | None:
-    if kind in underway:  # a recursive type: ask again at run time, when it is known
+    if kind in underway:  # a recursive type: look it up at run time, when it is known
         return references_in
     underway[kind] = []
     hints = get_type_hints(kind, include_extras=True)

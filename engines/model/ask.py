@@ -1,13 +1,13 @@
 """`Ask`: questions with an answer or a time-out, exactly one of the two.
 
-How it works. An Ask owns a mailbox for the answers and a timer. The mailbox's state says which questions are open, and
-until when; a question is closed by whatever comes first, its answer or its deadline, and both close it in the same
-place, so the other finds nothing to close. An answer carries the number of its question, and who answers takes it from
-the question: correlation is by number, not by sender.
+How it works. An Ask owns a mailbox for the answers and a timer. The mailbox's state holds the open questions and their
+deadlines. Whichever comes first closes a question: its answer or its deadline. Both close it in the same place, so the
+other finds nothing to close. An answer carries the number of its question, and the answering engine takes that number
+from the question: correlation is by number, not by sender.
 
-The awkward case: an answer to a closed question, late or duplicate. The rule `late` takes it, without effects; left out
-of a family, such answers would pile up in the mailbox. One timer serves all open questions: it stands at the earliest
-deadline and is set again when that question closes.
+The awkward case: an answer to a closed question, late or duplicate. The rule `late` takes it, without effects; in a
+family without that rule such answers would pile up in the mailbox. One timer serves all open questions: it is set to
+the earliest deadline, and set again when that question closes.
 
     QUOTES = Ask("quotes", mailbox=1, answers=Quote, timeout_ns=2 * SECOND)
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .ref import Ref
 
 OPEN_MAX: Final = 1024
-"""Questions open at once, unless the Ask says otherwise; one more fails the transition that opens it."""
+"""Questions open at once, unless the Ask sets another bound; one more fails the transition that opens it."""
 
 
 class Correlated(Protocol):
@@ -67,13 +67,13 @@ Clocked = Arrived[Any, Any, Any] | Elapsed[Any, Any]
 
 
 class Asking(Value):
-    """State of the answers' mailbox: questions ever opened, and the deadline of each that is open."""
+    """State of the answers' mailbox: the count of questions ever opened, and the deadline of each open one."""
 
     count: int = 0
     deadlines_ns: Map[int, int] = Map()
 
     def without(self, numbers: tuple[int, ...]) -> Asking:
-        """These questions closed."""
+        """The state with these questions closed."""
         deadlines_ns = self.deadlines_ns
         for number in numbers:
             deadlines_ns = deadlines_ns.without(number)
@@ -81,14 +81,14 @@ class Asking(Value):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Questions just opened, by number, and the effects that open them: state of the Ask's mailbox, its timer."""
+    """Questions just opened, by number, and the effects that open them: on the Ask's mailbox state and its timer."""
 
     numbers: tuple[int, ...]
     effects: tuple[Put | SetTimer | CancelTimer, ...]
 
     @property
     def number(self) -> int:
-        """The number of the first, for who asks one."""
+        """The number of the first question, for actions that ask one."""
         return self.numbers[0]
 
 
@@ -143,13 +143,13 @@ class Ask(Generic[R]):
         return self.box.at(t.me.name)
 
     def overdue(self, t: Elapsed[Any, Any]) -> Overdue | None:
-        """Guard: the deadline of open questions has come."""
+        """Guard: the deadline of an open question has come."""
         asking = t.env[self.box].state
         numbers = tuple(number for number, at_ns in asking.deadlines_ns.items() if at_ns <= t.now_ns)
         return Overdue(numbers, self._become(asking.without(numbers))) if numbers else None
 
     def _become(self, asking: Asking) -> tuple[Put | SetTimer | CancelTimer, ...]:
-        """The effects after which `asking` holds: the timer stands at the earliest deadline, or not at all."""
+        """The effects after which `asking` holds: the timer is set to the earliest deadline, or cancelled."""
         if not asking.deadlines_ns:
             return (Put(self.box, asking), CancelTimer(self.timer))
         return (Put(self.box, asking), SetTimer(self.timer, at_ns=min(asking.deadlines_ns.values())))
@@ -173,5 +173,5 @@ def _answered(ask: Ask[R], answers: Any) -> Callable[[Arrived[R, Any, Any]], Ans
 
 
 def _late(answer: Correlated, t: Clocked) -> tuple[Never, ...]:
-    """An answer nobody waits for. State, messages, timers, engines: none."""
+    """An answer to a question that is no longer open. State, messages, timers, engines: none."""
     return ()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 SHARED_MAX: Final = 1_024
-"""Mailbox clusters and acquaintances that newborns of one kind have in common: immutable, so they are the same."""
+"""Mailbox clusters and acquaintances shared by newborns of one kind: being immutable, they are the same objects."""
 
 
 class BirthError(ValueError):
-    """A configuration or first state that is none of the family's."""
+    """A configuration or first state that does not fit the family."""
 
 
 def birth(

@@ -1,7 +1,7 @@
-"""What is said of an exception from an author's code: always text, whatever the exception does when it is asked.
+"""Exceptions from an author's code as text, whatever the exception does when it is rendered.
 
-An exception may have a `__str__` that raises, a class whose name raises, a message that is no UTF-8 (the name of a file
-may be none). None of that may harm whoever reports it.
+An exception may have a `__str__` that raises, a class whose name raises, or a message that is not UTF-8 (file names
+need not be). None of that may harm the code that reports it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _name_of: Any = type.__dict__["__name__"].__get__
-"""The name a class was given, past any metaclass."""
+"""The name a class was given, bypassing any metaclass."""
 
 
 def blame(error: BaseException) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """`Blob`: a read-only view of a large field, without a copy.
 
-A blob over a transport's memory is good for the transition it came with; `copy()` gives one that owns its bytes,
+A blob over a transport's memory is valid during the transition it came with; `copy()` gives one that owns its bytes,
 which is what belongs in state. Two blobs, or a blob and bytes, are equal when their content is.
 """
 
@@ -12,8 +12,9 @@ class Blob:
     """A read-only view of bytes, compared and hashed by content.
 
     Args:
-        content: bytes, or a contiguous read-only memoryview. A writable one is refused: `memoryview.toreadonly` says
-            that its owner will not change it while the blob lives.
+        content: bytes, or a contiguous read-only memoryview. A writable one is refused; with `memoryview.toreadonly`
+        the
+            caller promises that its owner does not change it while the blob lives.
 
     Raises:
         TypeError: `content` is neither, or can be written through.

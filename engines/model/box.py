@@ -1,7 +1,7 @@
 """Mailboxes: declared by a family with `Box`, held by the environment as `Mailbox`.
 
-Mail that has arrived and was not triggered yet is *waiting* and not here; a mailbox holds its state and the messages
-that rules left (stored), until an action consumes them.
+Mail that has arrived and was not triggered yet is *waiting* and not here. A mailbox holds its state and its stored
+messages: those that no rule took, until an action consumes them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ NUMBER_MAX: Final = 255
 """Mailbox numbers index a tuple of the environment, gaps included."""
 
 STORED_MAX: Final = 1024
-"""Messages a mailbox keeps, unless the box says otherwise; one more is a dead letter `stored_overflow`."""
+"""Messages a mailbox stores, unless the box sets another bound; one more is a dead letter `stored_overflow`."""
 
 
 class StoredMessage(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
-    """A message no rule took, or one stored by an action. `number` counts the mailbox's stored messages for ever."""
+    """A message that no rule took, or that an action stored. `number` counts the mailbox's stored messages for ever."""
 
     number: int
     sender: str
@@ -131,7 +131,7 @@ class Box(Generic[M_co, B]):
     def decode(self) -> Callable[[bytes], M_co]:
         """Reads a message off the wire. It raises msgspec.ValidationError for anything this mailbox does not accept.
 
-        Given a memoryview, which must not change while something looks at it, it leaves large blobs where they are.
+        Given a memoryview, which must not change while a decoded message refers to it, it leaves large blobs in place.
         """
         if self._decode is None:
             self._decode = reading_in_place(self.accepts_types, Decoder[M_co](self.accepts).decode)

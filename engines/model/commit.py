@@ -1,9 +1,9 @@
 """The commit: a transition's effects become a new environment and outputs, all of them or none.
 
-Effects happen in order on a draft; the environment they started from is never touched, so a failure needs no undoing:
-the draft is dropped. What an effect refers to is checked here (an emitted type, a declared mailbox or timer, a fresh
-child word, a stored message), since these are the mistakes types cannot see. So is whether its values conform to their
-declared types (`law`): what is put on the draft is what its bytes will give.
+Effects happen in order on a draft. The environment they started from is never touched, so a failure needs no undoing:
+the draft is dropped. An effect's references are checked here (an emitted type, a declared mailbox or timer, a fresh
+child word, a stored message), since types cannot catch these mistakes. So is whether its values conform to their
+declared types (`law`): a value on the draft equals what its bytes will give.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from .family import Family
 
 EFFECTS_MAX: Final = 65_536
-"""Effects of one transition; more fail it, since all of them happen before anything else can."""
+"""Effects of one transition; more fail it, since all of them happen before anything else can run."""
 
 
 class StoredOverflow(Exception):
-    """A message is to be stored in a full mailbox."""
+    """A message cannot be stored: its mailbox is full."""
 
     def __init__(self, mailbox: int, stored_max: int) -> None:
         super().__init__(f"mailbox {mailbox} holds its {stored_max} stored messages")
@@ -51,7 +51,7 @@ class StoredOverflow(Exception):
 
 
 class Draft:
-    """A commit under way: the environment as the effects so far left it, and their outputs."""
+    """A commit under way: the environment after the effects so far, and their outputs."""
 
     __slots__ = ("cause", "configuration", "env", "family", "now_ns", "outputs", "stopped")
 
@@ -97,11 +97,11 @@ def commit(
     now_ns: int,
     effects: Any,
 ) -> tuple[Environment[Any], tuple[Output, ...]]:
-    """The environment and outputs after what an action returned; `Stopped` is the last output of an engine that ends.
+    """The environment and outputs after an action's result; `Stopped` is the last output of an engine that ends.
 
     Raises:
         EffectError: an effect that cannot happen.
-        StoredOverflow: a message is to be stored in a full mailbox.
+        StoredOverflow: a message cannot be stored, because its mailbox is full.
     """
     kind = type(effects)
     if kind is list or kind is tuple:
@@ -191,7 +191,7 @@ def _send(draft: Draft, effect: Sent[Any]) -> None:
 
 
 def _may_send(draft: Draft, name: str) -> bool:
-    """Whether a strict engine knows this name; itself it always knows."""
+    """Whether a strict engine knows this name; it always knows itself."""
     return name in draft.env.acquaintances or name == draft.configuration.name
 
 

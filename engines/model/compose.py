@@ -1,16 +1,16 @@
-"""Composition: two families become a third, whose engines are as any other.
+"""Composition: two families become a third, whose engines are like any others.
 
-A message goes to the part that accepts its type. Types in `hidden` are the parts' own business: whoever of them sends
-one, it goes to the engine itself, whatever the address, and from elsewhere it is a dead letter. Labels and timers read
+A message goes to the part that accepts its type. Types in `hidden` are internal: when a part sends one, it goes to the
+engine itself, whatever the address; from elsewhere it is a dead letter. Labels and timers read
 `part.name`, child words `part-word`, the part being named by its family. When one part ends, the engine ends.
 
-The law: seen through one part, a run of the whole is a run of that part alone, with the hidden messages of the other
+The law: seen through one part, a run of the whole is a run of that part alone, with the other's hidden messages
 among its mail. State, parameters and shared mailbox states are pairs with fields `left` and `right`. How a part's rules
 run unchanged on the whole: `part.py`. The idea is that of I/O automata (Lynch and Tuttle, 1987): composition on
 matching actions, then hiding.
 
-What is one in an engine is one in the whole: elapsed timers of both parts are one transition, which fails as one, and a
-strict whole is acquainted with whom either part met.
+Parts share what an engine has only one of: elapsed timers of both parts are one transition, which fails as one, and a
+strict whole knows the acquaintances of both parts.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def compose(
     """The composition of two complete families.
 
     Args:
-        hidden: message types one part sends and a part accepts, that neither enter nor leave the engine.
+        hidden: message types that one part sends and a part accepts, and that neither enter nor leave the engine.
 
     Raises:
-        DefinitionError: everything that keeps the two from being composed.
+        DefinitionError: with every reason why the two cannot be composed.
     """
     place = caller(1)
     module = sys._getframe(1).f_globals.get("__name__", "")
@@ -84,12 +84,12 @@ def _problems(left: AnyFamily, right: AnyFamily, hidden: Sequence[type[Any]]) ->
 
 
 def _tags(family: AnyFamily) -> set[str]:
-    """Messages are told apart by their tags, also those of two classes of one name."""
+    """The tags of the accepted messages: messages are distinguished by tag, even two classes of one name."""
     return {str(kind.__struct_config__.tag) for kind in family.accepts_types}
 
 
 class _Whole:
-    """The pieces of a composition on their way into its family."""
+    """The pieces of a composition, from which its family is made."""
 
     def __init__(self, name: str, left: AnyFamily, right: AnyFamily, hidden: Sequence[type[Any]]) -> None:
         self.name = name
@@ -143,7 +143,7 @@ class _Whole:
         )
 
     def _migration(self) -> Callable[[Any], Any] | None:
-        """An older state's halves, each by its part's migration, or as they are."""
+        """The migration of an older state: each half by its part's migration, or as it is."""
         left, right = self.families
         if left.migrate is None and right.migrate is None:
             return None

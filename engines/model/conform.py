@@ -1,14 +1,14 @@
 """Conformity: whether a value is exactly what its bytes read back give, by the type its place declares.
 
-What may live here: the checks, one compiled for each type, and `conform`, which runs one. What is checked when is
-`law`'s.
+What may live here: the checks, one compiled for each type, and `conform`, which runs one. `law` decides which values
+are checked, and when.
 
-How it works. A check gets a value, what stood in its place before, and the walk it is part of; it returns the value, or
-raises `ConformError` with the path to the culprit. Types are compared exactly: a bool is no int, a subclass of a struct
-would read back as the struct. The one thing that is bent is an int in a float's place, which becomes the float that its
-bytes would give; the structs, tuples and maps around it are then made anew. Whatever *is* what stood there before is
-skipped, so a transition pays for what it changed: fields are compared by place, items of a tuple with all items of the
-old one. A `Map` knows which keys were set since it last conformed (`Map.unchecked`).
+How it works. A check gets a value, the value that was in its place before, and the walk it is part of. It returns the
+value, or raises `ConformError` with the path to the culprit. Types are compared exactly: a bool is no int, and a
+subclass of a struct would be read back as the struct. One thing only is bent: an int in a float's place becomes the
+float that its bytes would give, and the structs, tuples and maps around it are then made anew. A value that *is* the
+object that was there before is skipped, so a transition pays for what it changed. Fields are compared by place, items
+of a tuple with all items of the old one. A `Map` knows which keys were set since it last conformed (`Map.unchecked`).
 
 The awkward case: a struct with a `__post_init__` runs it again when it is read. Such a struct is made a second time
 from its fields, and has to come out the same.
@@ -42,7 +42,7 @@ from .forms import is_union
 from .map import Map
 
 Conformer: TypeAlias = Callable[..., Any]
-"""A value, what stood there before if anything did, and how deep it lies, to the value in its form. Raises
+"""From a value, the value in its place before if there was one, and its depth, to the value in its form. Raises
 `ConformError`."""
 
 META_BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
@@ -51,10 +51,10 @@ META_BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_len
 def conform(value: Any, form: Any, before: Any = ABSENT) -> Any:
     """`value` itself, or with floats for ints where `form` says float.
 
-    `before` conforms, and stood where `value` will; what of `value` is the very same object there is not looked at.
+    `before` conforms, and was in the place of `value`; parts of `value` that are the same objects there are skipped.
 
     Raises:
-        ConformError: the value, read back from its bytes as a `form`, would be another one, or could not be written.
+        ConformError: the value could not be written, or its bytes, read back as a `form`, would give another one.
     """
     return conformer(form)(value, before)
 
@@ -75,9 +75,9 @@ def conformer(form: Any) -> Conformer:
 
 
 def conforming_reader(form: Any, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`read`, a decoder of `form`; what it makes of bytes conforms, also where a field takes its default.
+    """`read`, a decoder of `form`, made to return values that conform, even where a field takes its default.
 
-    The codec sees to it, but for defaults: `level: float = 0` gives an int. It raises msgspec.ValidationError.
+    The codec ensures that except for defaults: `level: float = 0` gives an int. It raises msgspec.ValidationError.
     """
     if not any(map(_has_odd_default, _structs_in(form, set()))):
         return read
@@ -93,7 +93,7 @@ def conforming_reader(form: Any, read: Callable[[Any], Any]) -> Callable[[Any], 
 
 
 def _structs_in(form: Any, seen: set[Any]) -> Iterator[Any]:
-    """Every type of a struct within `form`, however deep."""
+    """Every struct type within `form`, however deep."""
     if is_struct(get_origin(form) or form) and form not in seen:
         seen.add(form)
         yield form
@@ -104,7 +104,7 @@ def _structs_in(form: Any, seen: set[Any]) -> Iterator[Any]:
 
 
 def _has_odd_default(form: Any) -> bool:
-    """Whether a struct has a default that does not conform as it is, or one that is made each time."""
+    """Whether a struct has a default that does not conform as it is, or a default factory."""
     for field in msgspec.structs.fields(form):
         if field.default_factory is not msgspec.NODEFAULT:
             return True
@@ -126,7 +126,7 @@ def is_struct(kind: Any) -> bool:
 
 
 def checker(form: Any) -> Check:
-    """The check of a type; made once where the type can be looked up."""
+    """The check of a type; made once if the type is hashable."""
     try:
         return _checker(form)
     except TypeError:  # a mark in it is not hashable
@@ -165,7 +165,7 @@ def _compile(form: Any) -> Check:
 
 
 def check_any(value: Any, _before: Any, walk: Walk) -> Any:
-    """A value of a type nobody declares, as the fields of a note are: one that can be written."""
+    """A value without a declared type, such as a field of a note: it must be one that can be written."""
     kind = type(value)
     if kind in SCALARS:
         return SCALARS[kind](value, ABSENT, walk)
@@ -185,7 +185,7 @@ def has_bounds(marks: Iterable[Any]) -> bool:
 
 
 def _bounded(form: Any, marks: tuple[Any, ...]) -> Check:
-    """What is marked with bounds; they are compared by the codec, as when it reads."""
+    """A type marked with bounds; the codec compares them, as it does when it reads."""
     check = checker(form)
     if not has_bounds(marks):
         return check
@@ -205,7 +205,7 @@ def _within(value: Any, bounds: Any) -> Any:
 
 
 def _union(parts: tuple[Any, ...]) -> Check:
-    """By the value's very type; an int is a float only where nothing else takes it."""
+    """Choose the check by the value's exact type; an int is a float only where no other alternative takes it."""
     found: dict[type[Any], list[Check]] = {}
     for part in parts:
         for kind in _classes(part):
@@ -243,7 +243,7 @@ def _classes(form: Any) -> Iterator[type[Any]]:
 
 
 def _any_of(checks: list[Check]) -> Check:
-    """The first check that holds, of types whose values have one class."""
+    """The first check that passes, for types whose values share a class."""
 
     def check(value: Any, before: Any, walk: Walk) -> Any:
         for one in checks[:-1]:

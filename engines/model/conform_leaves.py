@@ -1,6 +1,6 @@
 """The leaves of conformity: the error, the walk with its bounds, and the checks of values that hold no others.
 
-What may live here: what needs no declared type beside the one it is for. Everything compiled from types is `conform`'s.
+What may live here: checks that need no declared type but their own. Everything compiled from types is `conform`'s.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from typing import Any, Final, TypeAlias
 from .blob import Blob
 
 Check: TypeAlias = "Callable[[Any, Any, Walk], Any]"
-"""A value, what stood in its place before (or `ABSENT`), and the walk, to the value in its form."""
+"""From a value, the value in its place before (or `ABSENT`), and the walk, to the value in its form."""
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
-"""The whole numbers that MessagePack carries."""
+"""The integers that MessagePack carries."""
 
 DEPTH_MAX: Final = 100
-"""Values inside values. Reading nests Python calls, of which a map takes several a level."""
+"""Values inside values. Reading nests Python calls, several for each level of a map."""
 
 SIZE_MAX: Final = 1 << 30
-"""Bytes of what is new in one value; each value in it counts `VALUE_BYTES` besides its text or bytes."""
+"""Bytes of new content in one value; each value in it counts `VALUE_BYTES` besides its text or bytes."""
 
 VALUE_BYTES: Final = 64
 
 SHOWN_CHARS_MAX: Final = 60
 SHOWN_BITS_MAX: Final = 512
-"""Of a value in the text of a `ConformError`."""
+"""Bounds of a value shown in the text of a `ConformError`."""
 
 
 ABSENT: Final = object()
-"""What stood in a place where nothing did; it is no part of a value."""
+"""Stands for the earlier value where there was none; it is no part of a value."""
 
 
 class ConformError(ValueError):
-    """A value whose bytes, read back, would not give it: where in the value, and what is wrong there."""
+    """A value that its bytes, read back, would not give: where in the value the fault is, and what it is."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ class ConformError(ValueError):
         self.text = text
 
     def inside(self, step: str) -> ConformError:
-        """The same, of a value that holds the culprit one step further in."""
+        """The same error, for the value that holds the culprit one step further in."""
         self.path = step + self.path
         return self
 
@@ -53,7 +53,7 @@ class ConformError(ValueError):
 
 
 class Walk:
-    """One walk along a value: how deep it is, how deep it was, and how much of the value it may still see."""
+    """One walk along a value: its depth, its greatest depth so far, and how many bytes it may still see."""
 
     __slots__ = ("deepest", "depth", "left")
 
@@ -62,7 +62,7 @@ class Walk:
         self.left = SIZE_MAX
 
     def enter(self, values: int) -> None:
-        """Go one level down, to so many values. Raises `ConformError` at the bounds."""
+        """Go one level down, to this many values. Raises `ConformError` at the bounds."""
         self.depth += 1
         if self.depth > self.deepest:
             self.deepest = self.depth
@@ -71,14 +71,14 @@ class Walk:
         self.spend(values * VALUE_BYTES)
 
     def spend(self, size: int) -> None:
-        """Count what is new. Raises `ConformError` at the bound."""
+        """Count new content. Raises `ConformError` at the bound."""
         self.left -= size
         if self.left < 0:
             raise ConformError(f"more than {SIZE_MAX >> 20} MiB that are new")
 
 
 def check_int(value: Any, _before: Any, _walk: Walk) -> Any:
-    """A whole number of 64 bits."""
+    """An integer of 64 bits."""
     if type(value) is not int:
         raise other(value, "int")
     if not INT_MIN <= value <= INT_MAX:
@@ -87,7 +87,7 @@ def check_int(value: Any, _before: Any, _walk: Walk) -> Any:
 
 
 def check_float(value: Any, _before: Any, _walk: Walk) -> Any:
-    """A float; of an int the float."""
+    """A float; an int becomes a float."""
     if type(value) is float:
         return value
     if type(value) is not int:
@@ -128,7 +128,7 @@ def check_blob(value: Any, _before: Any, walk: Walk) -> Any:
 
 
 def exactly(kind: type[Any], name: str) -> Check:
-    """A check of the class alone: of None, of bools, and of members of an enumeration."""
+    """A check of the class alone: for None, bools, and members of an enumeration."""
 
     def check(value: Any, _before: Any, _walk: Walk) -> Any:
         if type(value) is not kind:
@@ -163,7 +163,7 @@ def literal(choices: tuple[Any, ...]) -> Check:
 
 
 def check_plain(value: Any, before: Any, walk: Walk) -> Any:
-    """What reads back as it is whatever its type: scalars."""
+    """A value that reads back as it is without a declared type: scalars."""
     check = SCALARS.get(type(value))
     if check is None or check is check_blob:
         raise ConformError(f"{shown(value)} stands where no type is declared; name one")
@@ -171,17 +171,17 @@ def check_plain(value: Any, before: Any, walk: Walk) -> Any:
 
 
 def other(value: Any, wanted: str, hint: str = "") -> ConformError:
-    """What is wrong with a value of another class than the one wanted."""
+    """The error for a value of another class than the one wanted."""
     return ConformError(f"{shown(value)} is {kind_name(type(value))}, not {wanted}{hint}")
 
 
 def kind_name(kind: type[Any]) -> str:
-    """What people call a class."""
+    """The name of a class for people."""
     return "None" if kind is NoneType else kind.__name__
 
 
 def shown(value: Any) -> str:
-    """A value in a message: in ASCII, short, and without a call of anybody's `__repr__`."""
+    """A value for an error message: in ASCII, short, and without calling any `__repr__`."""
     kind = type(value)
     if kind is int and value.bit_length() > SHOWN_BITS_MAX:
         return f"an int of {value.bit_length()} bits"

@@ -1,4 +1,4 @@
-"""Conformity of what holds other values: structs, tuples, maps. The checks of what is inside are handed in."""
+"""Conformity of values that hold others: structs, tuples, maps. The checks of their contents are handed in."""
 
 from __future__ import annotations
 
@@ -105,16 +105,16 @@ def places_check(checks: tuple[Check, ...]) -> Check:
 
 
 class ConformMark(NamedTuple):
-    """The mark on a map that conforms: to which check, and how many levels below it its values reach at most."""
+    """The mark on a map that conforms: the check it passed, and how many levels below it its values reach at most."""
 
     check: MapCheck
     height: int
 
 
 class MapCheck:
-    """A `Map`: the keys that were set since this check saw the map, or one that it was made from, last.
+    """A `Map`: checks the keys that were set since this check last saw the map, or one that it was made from.
 
-    What it does not look at counts in the depth by the height that was measured then.
+    The part it skips counts in the depth by the height that was measured then.
     """
 
     __slots__ = ("_item", "_key")

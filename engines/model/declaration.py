@@ -1,5 +1,5 @@
-"""What families and device engines have in common: a name, parameters, mailboxes with their message types, what is
-emitted."""
+"""What families and device engines have in common: a name, parameters, mailboxes with their message types, and emitted
+messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ else:
     A_co, C, E = TypeVar("A_co"), TypeVar("C"), TypeVar("E")
 
 UNLOADED: Final = ""
-"""The version of what was not loaded by `load_family`, from source that was read."""
+"""The version of a declaration that `load_family` did not load."""
 
 
 class Declaration(Generic[A_co, C, E]):
@@ -46,7 +46,7 @@ class Declaration(Generic[A_co, C, E]):
     version: str
     files: tuple[str, ...]
     _interface: dict[str, Any] | None = None
-    """Of this version; made when it is first asked for."""
+    """The interface of this version; made at the first request."""
 
     def _declare(
         self, name: str, config: Any, accepts: Any, emits: Any, boxes: Sequence[Box[Any, Any]], place: Place
@@ -67,7 +67,7 @@ class Declaration(Generic[A_co, C, E]):
 
     @property
     def ref(self) -> str:
-        """How a node file names it, "package.module:NAME"; "" when its module does not hold it under a name."""
+        """Its name in a node file, "package.module:NAME"; "" when its module does not hold it under a name."""
         if not self._ref:
             names = vars(sys.modules[self._module]).items() if self._module in sys.modules else ()
             found = next((name for name, value in names if value is self), None)
@@ -79,7 +79,7 @@ class Declaration(Generic[A_co, C, E]):
         return Ref(name)
 
     def loaded(self, ref: str, version: str, files: tuple[str, ...]) -> None:
-        """Called once by `load_family`: the reference, the digest of the sources, and which files these were."""
+        """Called once by `load_family`: the reference, the digest of the sources, and the files these are in."""
         self._ref, self.version, self.files = ref, version, files
         self._interface = None
 
@@ -88,7 +88,7 @@ class Declaration(Generic[A_co, C, E]):
 
 
 def _boxes(accepts: Any, boxes: Sequence[Box[Any, Any]]) -> dict[int, Box[Any, Any]]:
-    """The boxes by number, with mailbox 0 made for what is left over."""
+    """The boxes by number, with mailbox 0 made for the types left over."""
     found = {box.number: box for box in boxes}
     claimed = frozenset[Any]().union(*(box.accepts_types for box in boxes))
     rest = [kind for kind in members(accepts) if kind not in claimed]

@@ -1,7 +1,7 @@
 """Device engines: the only ones with I/O. Same identity, mailboxes and message types as any engine; a driver, no rules.
 
-A driver is an asynchronous task of its own that receives, does what it must with the world outside, and sends.
-Whatever comes from outside enters the system through it and bears its engine's name. For simulation a device has a
+A driver is an asynchronous task that receives messages, deals with the world outside, and sends. All input from outside
+enters the system through a driver and bears its engine's name. For simulation a device has a
 deterministic twin: a family with the same mailboxes and types.
 """
 
@@ -36,11 +36,11 @@ else:
 
 
 class DeviceHost(Protocol):
-    """What a driver sees of its host. Calls belong to the driver's event loop: its own task and those it starts."""
+    """The host as a driver sees it. Calls belong to the driver's event loop: its own task and those it starts."""
 
     @property
     def me(self) -> Configuration[Any]:
-        """Who this engine is."""
+        """The engine's identity."""
         ...
 
     @property
@@ -57,8 +57,7 @@ class DeviceHost(Protocol):
         ...
 
     def send(self, target: Ref[M], message: M) -> bool:
-        """Send at once. False: the way is full and nothing was sent; `writable` waits until it is worth trying
-        again."""
+        """Send at once. False: the way is full and nothing was sent; `writable` waits until a new try is worthwhile."""
         ...
 
     async def writable(self, target: Ref[Any]) -> None:
@@ -72,10 +71,10 @@ class DeviceHost(Protocol):
 
 
 class Driver(Protocol):
-    """The behaviour of a device engine. Made anew for each engine; its end is the engine's, an exception a crash."""
+    """The behaviour of a device engine. Made anew for each engine. Its end ends the engine, an exception is a crash."""
 
     async def run(self, host: DeviceHost) -> None:
-        """Live until cancelled."""
+        """Run until cancelled."""
         ...
 
 
@@ -87,7 +86,7 @@ class Device(Declaration[A_co, C, E]):
         twin: its deterministic twin, with the same mailboxes and message types.
 
     Raises:
-        DefinitionError: everything that is wrong with it, each with file and line.
+        DefinitionError: with every mistake in the declaration, each with file and line.
     """
 
     if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Device(Declaration[A_co, C, E]):
     twin: Family[Any, C, Any, E] | None
 
     def interface(self) -> dict[str, Any]:
-        """The outside of the device as plain data, made once and not to be changed; see `interface`."""
+        """The outside of the device as plain data, made once and never changed by callers; see `interface`."""
         if self._interface is None:
             self._interface = interface_of(self)
         return self._interface

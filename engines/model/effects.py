@@ -1,4 +1,4 @@
-"""Effects: deltas an action returns. What they do not mention stays; all of them happen, in order, or none.
+"""Effects: the changes an action returns. Everything else stays; all effects happen, in order, or none.
 
 An action returns one effect, a list or tuple of effects, or just the new state.
 """
@@ -65,8 +65,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
 if TYPE_CHECKING:
 
     class Sent(Generic[M_co]):
-        """What `Send` makes. The checker sees a function and this class, because it would infer a constructor's type
-        from what the action may return: the union of all it emits, which no single reference takes.
+        """The value that `Send` makes. The checker sees a function and this class, because it would infer a
+        constructor's type from what the action may return: the union of all it emits, which no single reference takes.
         """
 
         target: Ref[Any]
@@ -97,13 +97,13 @@ class Store(msgspec.Struct, frozen=True):
 
 
 class Consume(msgspec.Struct, frozen=True):
-    """Take a stored message out of its mailbox. Consuming what is not stored fails the transition."""
+    """Take a stored message out of its mailbox. If the message is not stored, the transition fails."""
 
     stored: StoredMessage[Any]
 
 
 class SetTimer(msgspec.Struct, frozen=True):
-    """Set a timer, at an instant or after a while (nanoseconds of the engine's clock). Exactly one of the two."""
+    """Set a timer, at an instant or after a delay (nanoseconds of the engine's clock). Exactly one of the two."""
 
     timer: Timer
     at_ns: int | None = None
@@ -121,7 +121,7 @@ class CancelTimer(msgspec.Struct, frozen=True):
 
 
 class Spawn(msgspec.Struct, frozen=True):
-    """Create a child engine: its family (or "package.module:NAME"), its word, its parameters, maybe its first state."""
+    """Create a child engine: its family (or "package.module:NAME"), its word, parameters, maybe its first state."""
 
     family: Family[Any, Any, Any, Any] | str
     child: str | Numbered
@@ -146,7 +146,7 @@ class Forget(msgspec.Struct, frozen=True):
 
 
 class Note:
-    """A line for the log, with fields of plain values; silent in replay."""
+    """A line for the log, with fields of plain values; not written in a replay."""
 
     __slots__ = ("fields", "text")
 

@@ -38,8 +38,8 @@ class Pending(msgspec.Struct, frozen=True):
 class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
     """One engine's state, mailboxes (by number, None for a gap), timers (by name), acquaintances, and counters.
 
-    `children` keeps every child word ever used: `word` for a plain one, `word.` with the last number given out below
-    it.
+    `children` keeps every child word ever used: `word` for a plain one, `word.` with the last number given out for a
+    numbered one.
     """
 
     state: S_co
@@ -58,7 +58,7 @@ class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
         return mailbox
 
     def is_pending(self, timer: Timer) -> bool:
-        """Whether a timer was set and has neither elapsed nor been cancelled. One that triggers is not pending."""
+        """Whether a timer was set and has neither elapsed nor been cancelled. A trigger's own timer is not pending."""
         return timer.name in self.timers
 
     def with_state(self, state: Any) -> Environment[Any]:
@@ -70,7 +70,7 @@ class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
         return Environment(self.state, mailboxes, self.timers, self.acquaintances, self.children, self.timer_count)
 
     def with_timers(self, timers: Map[str, Pending], count: int | None = None) -> Environment[S_co]:
-        """This environment with other timers, and the number given out last."""
+        """This environment with other timers, and another number given out last."""
         last = self.timer_count if count is None else count
         return Environment(self.state, self.mailboxes, timers, self.acquaintances, self.children, last)
 
@@ -83,7 +83,7 @@ class Environment(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
         return Environment(self.state, self.mailboxes, self.timers, self.acquaintances, children, self.timer_count)
 
     def child_word(self, word: str | Numbered, after: int = 0) -> str:
-        """The word of a child: itself, or for a numbered one what its spawn will get after `after` others before it."""
+        """The word of a child: itself, or for a numbered one the word its spawn will get after `after` others."""
         if isinstance(word, str):
             return word
         return f"{word.word}.{self.children.get(word.word + '.', 0) + 1 + after}"
@@ -93,13 +93,13 @@ NO_TIMERS: Final[Map[str, Pending]] = Map()
 
 
 def due_timers(env: Environment[Any], now_ns: int) -> tuple[Handle, ...]:
-    """The handles of all timers whose deadline has come, the earliest deadline first, then by number; maybe none."""
+    """The handles of all timers whose deadline has come, the earliest deadline first, then by number; may be empty."""
     due = [(timer.deadline_ns, timer.number, name) for name, timer in env.timers.items() if timer.deadline_ns <= now_ns]
     return tuple(Handle(name, number) for _, number, name in sorted(due))
 
 
 def next_deadline(env: Environment[Any]) -> int | None:
-    """The least deadline of an engine, in nanoseconds of its clock; None without a pending timer."""
+    """The earliest deadline of an engine, in nanoseconds of its clock; None without a pending timer."""
     if not env.timers:
         return None
     return min(timer.deadline_ns for timer in env.timers.values())

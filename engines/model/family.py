@@ -1,8 +1,8 @@
 """Engine families: a behaviour with its types, named and versioned. The last statement of a family's module.
 
-`Family(...)` fixes the types, `.rules(...)` completes it: the rules are checked against the types, all mistakes are
-reported at once, and the dispatch tables of `step` are made. In one call the checker would silently widen the types
-to fit the rules.
+`Family(...)` fixes the types, `.rules(...)` completes the family: the rules are checked against the types, all mistakes
+are reported at once, and the dispatch tables of `step` are made. In a single call the type checker would silently widen
+the types to fit the rules.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     """A behaviour for messages A, with parameters C, state S, and emitted messages E.
 
     Args:
-        name: what people call it.
+        name: its name for people.
         accepts, emits: messages in and out, as unions.
         config: the class of its parameters.
-        state: what an engine starts with; not a tuple or a list, since an action may return a bare state.
+        state: the initial state of an engine; not a tuple or a list, since an action may return a bare state.
         states: the type of the state when that is wider than the start value's class: a union, or a `Map[K, V]`.
         boxes: mailboxes other than a plain mailbox 0.
         timers: every timer its rules set or take.
         strategy: which rules run when several hold.
-        strict: it learns acquaintances and may send to nobody else.
+        strict: it learns acquaintances and may send only to them.
         spawns: the families (or references) of its children; its own needs no mention.
         migrate: an older version's state, as builtins, to a state of this one.
     """
@@ -129,15 +129,15 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     plan: Mapping[type[Any], Plan]
     timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
     _adoption: Adoption[S] | None = None
-    """For the earlier interface that was met last: engines of one version come one after another."""
+    """For the earlier interface seen last: engines of one version come one after another."""
     hidden: frozenset[type[Any]] = frozenset()
-    """Messages taken from the engine itself alone; see `compose`."""
+    """Message types that are accepted only from the engine itself; see `compose`."""
 
     def rules(self, *rules: Rule[A_co, C, S, Effects[S, E]]) -> Self:
         """Complete the family with its rules, in order.
 
         Raises:
-            DefinitionError: everything that is wrong with it, each with file and line.
+            DefinitionError: with every mistake in the family, each with file and line.
         """
         self.rule_list = rules
         self._interface = None
@@ -162,7 +162,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         return twin
 
     def under_old_rules(self) -> Self:
-        """The same family without the value law, for turns of a journal that ran before there was one."""
+        """The same family without the value law, for turns of a journal from before there was one."""
         twin = copy(self)
         twin.loaded(self.ref, self.version, self.files)
         twin.law = OldRules()
@@ -173,19 +173,19 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         return dump_environment(env)
 
     def load(self, dump: bytes) -> Environment[S]:
-        """The environment of a dump by this very family. Raises msgspec.ValidationError."""
+        """The environment of a dump that this very family made. Raises msgspec.ValidationError."""
         return load_environment(self, dump)
 
     def adopt(self, dump: bytes, old_interface: dict[str, Any]) -> Environment[S]:
-        """The environment of a dump by an earlier version, for this one. Raises AdoptError, with every reason it
-        finds."""
+        """The environment, for this version, of a dump by an earlier version. Raises AdoptError, with every reason
+        found."""
         adoption = self._adoption
         if adoption is None or adoption.old is not old_interface:
             adoption = self._adoption = Adoption(self, old_interface)
         return adoption.environment(dump)
 
     def interface(self) -> dict[str, Any]:
-        """The outside of the family as plain data, made once and not to be changed; see `interface`."""
+        """The outside of the family as plain data, made once and never changed by callers; see `interface`."""
         if self._interface is None:
             self._interface = interface_of(self)
         return self._interface

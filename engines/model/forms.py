@@ -1,4 +1,4 @@
-"""Reading type forms at run time: unions flattened, aliases resolved, generic structs told apart."""
+"""Reading type forms at run time: flatten unions, resolve aliases, take generic structs apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def members(form: Any) -> tuple[Any, ...]:
 
 
 class ShortNames:
-    """Names for classes: each its own; the second of a name gets a number. The same order gives the same names."""
+    """Names for classes, all different; the second of a name gets a number. The same order gives the same names."""
 
     def __init__(self) -> None:
         self._names: dict[Any, str] = {}

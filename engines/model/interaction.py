@@ -1,10 +1,10 @@
-"""Interaction: an action that asks. A choice by a user among finitely many, or the roll of a die, each maybe with a
-time-out.
+"""Interaction: an action that asks. A user's choice among finitely many options, or the roll of a die, each optionally
+with a time-out.
 
-An interactive rule is a generator that yields questions, gets answers, and returns effects. Nothing of a suspended
-engine is kept but its trigger and the answers so far: to go on, the action runs again from the start and takes the
-recorded answers in order. That is why an answer is recorded before it is used, and why such an action must be as pure
-as any other. The strategy `one` asks too: which of the rules that hold, by a roll before the action.
+An interactive rule is a generator that yields questions, gets answers, and returns effects. Only the trigger of a
+suspended engine and the answers so far are kept. To go on, the action runs again from the start and takes the recorded
+answers in order. That is why an answer is recorded before it is used, and why such an action must be as pure
+as any other. The strategy `one` asks too: a roll before the action decides which of the rules that hold runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ S = TypeVar("S")
 M = TypeVar("M")
 
 QUESTIONS_MAX: Final = 1000
-"""Questions of one transition; one more fails it, or an action could ask for ever."""
+"""Questions of one transition; one more fails it, since otherwise an action could ask for ever."""
 
 Answer: TypeAlias = str | int | None
-"""An option, the side a die fell on, or None: the time is out."""
+"""An option, the side a die fell on, or None after a time-out."""
 
 
 class Choose(Generic[A]):
@@ -94,10 +94,10 @@ class Roll(Generic[A]):
 
 
 Question: TypeAlias = Choose[Any] | Roll[Any]
-"""What an engine can stand at."""
+"""A question that can suspend an engine."""
 
 Interaction: TypeAlias = Generator[Choose[Any] | Roll[Any], Any, Effects[S, M]]
-"""What an interactive action returns: the tree of its questions, with effects at the leaves."""
+"""The result of an interactive action: the tree of its questions, with effects at the leaves."""
 
 
 class Unanswered(Exception):
@@ -109,7 +109,7 @@ class Unanswered(Exception):
 
 
 class AnswerError(ValueError):
-    """An answer that the question does not allow, or one more than there were questions. Nothing happened."""
+    """An answer that the question does not allow, or one more than there were questions. Nothing changed."""
 
 
 class Answers:
@@ -123,8 +123,8 @@ class Answers:
         self._check = check
 
     def take(self, question: Question) -> Answer:
-        """The next recorded answer. Raises Unanswered beyond the last, AnswerError for one the question does not
-        allow."""
+        """The next recorded answer. Raises Unanswered beyond the last, AnswerError for an answer that the question does
+        not allow."""
         if self.taken >= QUESTIONS_MAX:
             raise RuntimeError(f"an action asked more than {QUESTIONS_MAX} questions")
         if self.taken == len(self.given):

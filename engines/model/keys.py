@@ -1,4 +1,4 @@
-"""The keys of a `Map`: what may be one, and their total order.
+"""The keys of a `Map`: which values may be keys, and their total order.
 
 The order is a function of the keys alone: int < str < bytes < None < enumeration member < tuple < struct; inside a type
 the natural one, members by name, tuples and structs field by field, structs of different classes by name.
@@ -40,21 +40,21 @@ def check_key(key: object) -> None:
 
 
 def in_order(keys: Collection[K]) -> tuple[K, ...]:
-    """The keys, smallest first; all of them passed `check_key`."""
+    """The keys, smallest first; all of them have passed `check_key`."""
     found: Collection[Any] = keys
     kinds = set(map(type, found))
     if kinds == {tuple}:
         kinds = set(map(type, chain.from_iterable(found)))
     if kinds <= PLAIN_KEYS:
         try:
-            return tuple(sorted(found))  # where Python compares these, it agrees with the order
+            return tuple(sorted(found))  # where Python can compare them, it agrees with this order
         except TypeError:
             pass  # an int met a str
     return tuple(sorted(found, key=_position))
 
 
 def _position(key: object) -> tuple[Any, ...]:
-    """What `key` is sorted by: its type's rank first, so that no two types are ever compared."""
+    """The sort key of `key`: its type's rank first, so that no two types are ever compared."""
     match key:
         case int():
             return (0, key)

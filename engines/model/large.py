@@ -1,15 +1,15 @@
 """Large messages, with as few copies as their blobs allow: `in_parts` on the way out, `reading_in_place` on the way in.
 
-A message with a `Blob` among its own fields is encoded around the blob: what lies before it, the blob's own memory,
-what lies behind; whoever carries it copies it once, to where its receiver reads it. A receiver that gets a memoryview
-instead of bytes decodes the message around the blob as well: the field is a view of what the transport shows. The view
-is good for the transition it came with; where a blob is put in state or stored, `commit` copies it (`immutable.owned`).
+A message with a `Blob` among its own fields is encoded around the blob: the bytes before it, the blob's own memory,
+the bytes behind it. The transport copies the blob once, to where its receiver reads it. A receiver that gets a
+memoryview instead of bytes decodes the message around the blob as well: the field is a view of the transport's memory.
+The view is valid during the transition it came with; a blob put into state or stored is copied (`immutable.owned`).
 
 Both work for fields that are declared `Blob` or `Blob | None` in the message itself. Deeper down, and as `bytes`, large
-content is copied by the codec as usual. What is on the wire is the same either way; a law in the tests says so.
+content is copied by the codec as usual. The bytes on the wire are the same either way; a law in the tests holds that.
 
 The way in: a twin of each message type, in which `memoryview` stands for `Blob`. The codec makes memoryviews of its
-input where they are asked for, and would hand bytes to a hook.
+input where they are declared, but would hand bytes to a hook.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .blob import Blob
 from .values import Decoder, Message, encode
 
 LARGE_BYTES: Final = 1 << 15
-"""A blob from here on is worth a part of its own."""
+"""The size from which a blob gets a part of its own."""
 
 PARTS_MAX: Final = 64
-"""More parts than a transport takes are one."""
+"""Parts a transport takes; a message with more is encoded as one."""
 
 FIXARRAY_MAX: Final = 15
 BIN16_MAX: Final = 1 << 16
@@ -63,7 +63,7 @@ def in_parts(message: Message) -> list[Part] | None:
 
 
 def reading_in_place(kinds: Iterable[type[Any]], decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`decode`, which reads any of these message types; from a memoryview without a copy of blobs, if it has some."""
+    """`decode`, for any of these message types; from a memoryview it leaves their blobs in place, if they have any."""
     found = list(kinds)
     if not any(map(blob_places, found)):
         return decode
@@ -96,7 +96,7 @@ def _made(found: Any, twins: dict[type[Any], tuple[type[Any], frozenset[int]]]) 
 
 
 def _twin(kind: type[Any]) -> type[Any]:
-    """The same on the wire, with `memoryview` for `Blob`."""
+    """The same type on the wire, with `memoryview` for `Blob`."""
     places = blob_places(kind)
     fields: list[Any] = []
     for place, field in enumerate(msgspec.structs.fields(kind)):
@@ -114,7 +114,7 @@ def _twin(kind: type[Any]) -> type[Any]:
 
 
 def _viewed(default: Any) -> Any:
-    """A default that is a blob, as what a twin holds."""
+    """A default as a twin holds it: a blob as its view."""
     return msgspec.field(default_factory=lambda: default.view) if isinstance(default, Blob) else default
 
 

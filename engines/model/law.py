@@ -1,12 +1,11 @@
 """The value law: what a transition makes is exactly what its bytes, read back, give.
 
-What may live here: which values of a transition are looked at, and against which type. How a value is looked at is
-`conform`'s, when is `commit`'s: as each effect happens, on the draft, so that an effect that breaks the law changes
-nothing.
-The cycle in C looks at plain states and messages itself, and asks here about the rest (`host/live/cycle/conform.h`).
+What may live here: which values of a transition are checked, and against which type. `conform` defines how a value is
+checked, `commit` when: as each effect happens, on the draft, so that an effect that breaks the law changes nothing.
+The cycle in C checks plain states and messages itself, and calls this for all others (`host/live/cycle/conform.h`).
 
-A journal may hold turns that ran before there was this law. They are run again as they ran then, by a twin of the
-family (`Family.under_old_rules`) whose law is `OldRules`; what came of them is brought into form by `conform`.
+A journal may hold turns from before there was this law. They are run again as they ran then, by a twin of the
+family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the result into form.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from .interaction import Question
 
 CLOCK_NS_MAX: Final = 2**63 - 2
-"""The last instant of an engine's clock; one more means never."""
+"""The last instant of an engine's clock; the next number means never."""
 
 ADDRESS_CHARS_MAX: Final = 4_096
 MAILBOX_MAX: Final = 2**32 - 1
-"""Of an address; a frame has 32 bits for the mailbox."""
+"""The bound of an address; a frame has 32 bits for the mailbox."""
 
 OPTIONS_MAX: Final = 65_536
 
@@ -37,7 +36,7 @@ _fields: Final = conformer(Map[str, Any])
 
 
 class Law:
-    """The law of one family. All methods return what was given, with floats for ints where a field says float."""
+    """The law of one family. All methods return the given value, with floats for ints where a field says float."""
 
     __slots__ = ("_accepted", "_boxes", "_emitted", "_state")
 
@@ -48,44 +47,44 @@ class Law:
         self._accepted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.accepts_types}
 
     def state(self, value: Any, before: Any) -> Any:
-        """A state that follows `before`. Raises `ConformError`, like every method here."""
+        """Check a state that follows `before`. Raises `ConformError`, like every method here."""
         return self._state(value, before)
 
     def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
-        """A mailbox's state that follows `before`."""
+        """Check a mailbox's state that follows `before`."""
         return self._boxes[number](value, before)
 
     def message(self, message: Any) -> Any:
-        """A message that is sent."""
+        """Check a message that is sent."""
         return self._emitted[type(message)](message)
 
     def stored(self, message: Any) -> Any:
-        """A message that is kept: a default of one of its fields may be an int for a float."""
+        """Check a message that is stored: a default of one of its fields may be an int for a float."""
         return self._accepted[type(message)](message)
 
     def address(self, name: str, mailbox: int) -> None:
-        """An address something is sent to."""
+        """Check the address of a send."""
         if len(_of("an address", _text, name)) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
             raise ConformError(f"an address has at most {ADDRESS_CHARS_MAX} characters and a mailbox of 32 bits")
 
     def deadline_ns(self, effect: SetTimer, now_ns: int) -> int:
-        """When a timer elapses."""
+        """When a timer elapses, in nanoseconds of the engine's clock."""
         given = effect.after_ns if effect.at_ns is None else effect.at_ns
         if type(given) is not int:
             raise ConformError(f"SetTimer takes whole nanoseconds: {shown(given)} is {type(given).__name__}, not int")
         return _instant(now_ns + given if effect.at_ns is None else given, "SetTimer")
 
     def child(self, effect: Spawn, params: Any, states: Any) -> tuple[Any, Any]:
-        """Parameters and first state (None: the family's) of a child, of these types; Any where they are not known."""
+        """Check a child's parameters and first state (None: the family's) against these types (Any: not known)."""
         state = None if effect.state is None else conform(effect.state, states)
         return conform(effect.config, params), state
 
     def note(self, effect: Note) -> tuple[str, Map[str, Any]]:
-        """Text and fields of a note."""
+        """Check text and fields of a note."""
         return _of("Note", _text, effect.text), _of("Note", _fields, effect.fields)
 
     def question(self, question: Question, now_ns: int) -> None:
-        """A question, asked at this time."""
+        """Check a question, asked at `now_ns`."""
         timeout_ns = question.timeout_ns
         if timeout_ns is not None:
             if type(timeout_ns) is not int:
@@ -115,7 +114,7 @@ def _options(options: tuple[Any, ...]) -> None:
 
 
 def _of(what: str, conforming: Conformer, value: Any) -> Any:
-    """`value`, checked; an error says what it is."""
+    """Check `value`; an error begins with `what`."""
     try:
         return conforming(value)
     except ConformError as error:
@@ -123,7 +122,7 @@ def _of(what: str, conforming: Conformer, value: Any) -> Any:
 
 
 class OldRules:
-    """What held before there was a value law: everything is taken as it is."""
+    """The rules before there was a value law: every value is taken as it is."""
 
     __slots__ = ()
 

@@ -1,16 +1,16 @@
 """`Map`: a persistent, deeply immutable mapping that iterates in the order of its keys.
 
-What may live here: the structure and its laws. The codec is the core's (a map travels as an array of [key, value]
-pairs in iteration order), and so is the check of declared field types; `keys.py` says what may be a key and which comes
-first.
+What may live here: the structure and its laws. The codec is `values`' (a map travels as an array of [key, value] pairs
+in iteration order), the check of declared field types `conform`'s; `keys.py` defines which values may be keys, and
+their order.
 
 How it works. The content is a hash array mapped trie (`immutables`, else `trie.py`), so a change shares all but a few
-nodes with the map it came from. Such a trie iterates in hash order, which follows the hash seed; therefore iteration
-sorts the keys, once, and keeps the result; a new value under a present key hands it on. Maps of equal content are
-equal, hash alike and have the same bytes, whatever was done to get there.
+nodes with the map it came from. Such a trie iterates in hash order, which follows the hash seed. Therefore iteration
+sorts the keys, once, and keeps the result; a new value under a present key passes it on. Maps of equal content are
+equal, hash alike and have the same bytes, whichever operations made them.
 
 A map also keeps which keys were set since it was last checked against its declared type (`unchecked`), as a chain of
-(rest, key) that ends in the mark of that check; so a check after each transition costs what the transition changed.
+(rest, key) that ends in the mark of that check. So a check after each transition costs what the transition changed.
 
 The awkward case: the views of `dict` combine into sets, whose order is the hash seed's. `keys`, `values` and `items`
 are therefore tuples, and a Map is no `collections.abc.Mapping`. Why a trie: docs/decisions/0001-persistent-map.md.
@@ -54,7 +54,7 @@ class Map(Generic[K, V]):
     map sorts its keys.
 
     Args:
-        content: a mapping, or pairs, of which the last wins where keys are equal.
+        content: a mapping, or pairs; of pairs with equal keys the last wins.
 
     Raises:
         TypeError: on construction or change, naming the mutable or unknown type met in a key or value.
@@ -131,7 +131,7 @@ class Map(Generic[K, V]):
         return _changed(self, self._trie.update(pairs), since)
 
     def unchecked(self) -> tuple[object, Collection[K]]:
-        """The mark that was put on this map, or one that it was made from, and the keys set since; None if none was."""
+        """The last mark put on this map or one it was made from, and the keys set since; None if there is no mark."""
         found: dict[K, None] = {}
         since: Any = self._set
         while type(since) is tuple:
@@ -141,7 +141,7 @@ class Map(Generic[K, V]):
         return since, found.keys()
 
     def checked(self, mark: object) -> None:
-        """Put a mark, no plain tuple, on the map as it is: its keys and values conform."""
+        """Mark this map, whose keys and values conform, with `mark`, which is no plain tuple."""
         _put_set(self, mark)
 
     def __eq__(self, other: object) -> bool:
@@ -166,7 +166,7 @@ class Map(Generic[K, V]):
         return self
 
 
-# The slots are written here alone: all at birth, `_order` by the first iteration too, `_set` by `checked`.
+# Only these write the slots: all at creation, `_order` also at the first iteration, `_set` also in `checked`.
 _put_trie: Final = Map.__dict__["_trie"].__set__
 _put_order: Final = Map.__dict__["_order"].__set__
 _put_set: Final = Map.__dict__["_set"].__set__
@@ -175,7 +175,7 @@ _PLAIN_VALUES: Final = frozenset({int, str, bytes, float, bool, type(None), Blob
 
 
 def _changed(before: Map[K, V], trie: "Trie[K, V]", since: object) -> Map[K, V]:
-    """The map over `trie`, made from `before` by adding keys, or taking some out, never both; `since` is its `_set`."""
+    """The map over `trie`, made from `before` by adding keys or removing some, never both; `since` is its `_set`."""
     after: Map[K, V] = Map.__new__(Map)
     _put_trie(after, trie)
     _put_order(after, before._order if len(trie) == len(before._trie) else None)
@@ -195,7 +195,7 @@ def _checked(content: HasItems[K, V] | Iterable[tuple[K, V]]) -> dict[K, V]:
 
 
 def _check_value(value: object) -> None:
-    """Raise TypeError unless `value` is immutable; a frozen struct answers for its fields when it is defined."""
+    """Raise TypeError unless `value` is immutable; the fields of a frozen struct are checked when it is defined."""
     if type(value) in _PLAIN_VALUES or isinstance(value, Enum):
         return
     if isinstance(value, tuple):

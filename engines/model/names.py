@@ -1,9 +1,9 @@
 """Names of engines: words joined by slashes, unique for ever below their parent.
 
 A name reads `server`, `server/worker`, `server/worker.3` (the third child numbered under one word) or, once `server`
-was restarted from its initial state, `server~2/worker`: the birth number goes into the names of its descendants, so
-that a descendant of an earlier birth is never confused with one of a later; `server` itself always reaches the living
-birth. An address is a name, or name#mailbox.
+was restarted from its initial state, `server~2/worker`. The birth number goes into the names of its descendants, so
+that a descendant of an earlier birth is never confused with one of a later birth; `server` itself always reaches the
+living birth. An address is a name, or name#mailbox.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parent_name(name: str) -> str | None:
 
 
 def is_descendant(name: str, ancestor: str) -> bool:
-    """Whether `name` lies below `ancestor`, whichever birth of it."""
+    """Whether `name` lies below `ancestor`, in any birth of it."""
     if not name.startswith(ancestor):
         return False
     rest = name[len(ancestor) :]

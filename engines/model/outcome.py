@@ -1,4 +1,4 @@
-"""What `step` answers, and the outputs of a committed transition that the host performs, in order, after the commit."""
+"""The outcomes of `step`, and the outputs of a transition, which the host performs in order after the commit."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 Output: TypeAlias = Outgoing | Spawned | Noted | Stopped
-"""What the host performs after a commit."""
+"""An output: the host performs it after the commit."""
 
 
 class Committed(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
     """The transition happened: the environment after it, its outputs, the names of the rules that ran.
 
-    `ignored` counts elapsed timers no rule took.
+    `ignored` counts elapsed timers that no rule took.
     """
 
     env: Environment[S_co]
@@ -65,37 +65,37 @@ class Committed(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
 
 
 class Suspended(msgspec.Struct, frozen=True):
-    """The engine stands at a question. To go on, call `step` again with the same arguments and one more answer."""
+    """The engine waits for an answer. To go on, call `step` again with the same arguments and one more answer."""
 
     question: Choose[Any] | Roll[Any]
     labels: tuple[str, ...] = ()
 
 
 class Stored(msgspec.Struct, Generic[S_co], frozen=True):
-    """No rule took the message: it lies in its mailbox now, and nothing else changed."""
+    """No rule took the message: it is stored in its mailbox now, and nothing else changed."""
 
     env: Environment[S_co]
 
 
 class Overflow(msgspec.Struct, frozen=True):
-    """The message was to be stored, but its mailbox is full; nothing changed."""
+    """The message could not be stored, because its mailbox is full; nothing changed."""
 
     mailbox: int
     stored_max: int
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A guard, an action or the commit raised; nothing changed. `error` is one line, `traceback` the whole story."""
+    """A guard, an action or the commit raised; nothing changed. `error` is one line, `traceback` the full text."""
 
     error: str
     traceback: str
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The message is none of its mailbox; no rule saw it."""
+    """The mailbox does not accept the message; no rule saw it."""
 
     reason: str
 
 
 Outcome: TypeAlias = Committed[S_co] | Suspended | Stored[S_co] | Overflow | Failed | Refused
-"""What `step` answers."""
+"""The outcome of `step`."""

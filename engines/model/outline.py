@@ -1,6 +1,6 @@
-"""Outlines: types as the cycle in C looks at them, which knows exact classes, structs by field, and tuples of one type.
+"""Outlines: types as the cycle in C checks them. It knows exact classes, structs by field, and tuples of one type.
 
-Whatever an outline does not say is looked at by `conform`, so an outline may say less than its type, never more.
+Values that an outline does not cover are checked by `conform`, so an outline may cover less than its type, never more.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fields_of(struct: Any) -> list[tuple[str, Outline]]:
 
 
 def _alternatives(form: Any) -> Iterator[Any]:
-    """The members of a union, without marks that mean nothing to a value."""
+    """The members of a union, without marks that do not restrict values."""
     if is_union(form):
         for part in get_args(form):
             yield from _alternatives(part)

@@ -1,10 +1,10 @@
-"""One part of a composition: what it sees of the whole, and what its effects do to the whole.
+"""One part of a composition: its view of the whole, and what its effects do to the whole.
 
-The whole's state, parameters, and the state of a mailbox both parts have, are pairs. A part's rules run unchanged on a
-projected trigger: its half of each pair, the stored messages of its types, and the timers and child words under its
-prefix, without the prefix. Its effects are lifted back, prefix and other half added. Acquaintances and the counters of
-timers and stored messages are shared: one engine has one of each, so a part sees gaps in numbers and nothing else of
-the other.
+State and parameters of the whole, and the states of mailboxes that both parts have, are pairs. A part's rules run
+unchanged on a projected trigger: its half of each pair, the stored messages of its types, and the timers and child
+words under its prefix, without the prefix. Its effects are lifted back, with prefix and other half added. Acquaintances
+and the counters of timers and stored messages are shared: one engine has one of each. So a part sees gaps in numbers,
+and nothing else of the other part.
 
 Projecting costs time linear in the pending timers, stored messages and child words of the whole.
 """
@@ -30,11 +30,11 @@ AnyRule = Rule[Any, Any, Any, Any]
 AnyTrigger = Arrived[Any, Any, Any] | Elapsed[Any, Any]
 
 LIFTED: Final = frozenset({Become, Put, Sent, SetTimer, CancelTimer, Spawn})
-"""Effects that read differently in the whole; the others mean the same there."""
+"""Effects that are translated for the whole; the others mean the same there."""
 
 
 class PartIdentity(Configuration[Any], frozen=True):
-    """The engine's identity as a part sees it: its children's words bear its prefix."""
+    """The engine's identity as a part sees it: the words of its children bear its prefix."""
 
     prefix: str = ""
 
@@ -141,7 +141,7 @@ class Part:
         )
 
     def lifts(self, effects: Any, t: AnyTrigger) -> list[Any]:
-        """What a part's effects, or bare new state, do to the whole."""
+        """The effects on the whole of a part's effects, or of its bare new state."""
         kind = type(effects)
         if kind is not list and kind is not tuple:
             effects = [Become(effects) if kind in self.family.state_types else effects]
@@ -175,7 +175,7 @@ class Part:
         return effect if number is None else Send(self.boxes[number].at(t.me.name), effect.message)
 
     def _check(self, value: object, kinds: frozenset[type[Any]], what: str) -> None:
-        """The whole would take what either part may do; raise TypeError for what this one may not."""
+        """Raise TypeError for a value that this part may not make; the whole would take those of either part."""
         if type(value) not in kinds:
             raise TypeError(f"{self.family.name} {what} {type(value).__name__}")
 

@@ -1,4 +1,4 @@
-"""Where a declaration stands in the source: file and line, for messages about it."""
+"""The place of a declaration in the source: file and line, for messages about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def of_function(function: Callable[..., Any]) -> Place:
 
 
 def of_class(kind: type[Any]) -> Place:
-    """Where a class is defined, found by its `class` line in its module's file; for messages only, so it may be
+    """Where a class is defined, found by its `class` line in its module's file. For messages only, so it may be
     slow."""
     return _search(kind, rf"\s*class\s+{kind.__name__}\b")
 

@@ -18,7 +18,7 @@ Candidate: TypeAlias = tuple[Callable[..., Any] | None, Callable[..., Any], tupl
 
 
 class Plan:
-    """What to do with a message of one type: its mailbox, its rules, and these as (guard, action, labels).
+    """How to handle a message of one type: its mailbox, its rules, and these as (guard, action, labels).
 
     `plain`: strategy `first`, nothing interactive or hidden, no blobs, not strict; then the first candidate that
     holds is the transition.

@@ -1,8 +1,8 @@
-"""References: typed addresses. Who wants an answer sends one; it says which messages the far side may send back.
+"""References: typed addresses. A message that asks for an answer carries one; its type says which answers it takes.
 
 At run time a reference is a `str`, "name" or "name#mailbox", so it costs nothing and travels as text. For the checker
-it is a class of its own, contravariant: who takes A and B may stand where only A is sent. The message type lives on
-in field annotations as `Annotated[str, RefTo(M)]`, which is how the model finds the references inside a message.
+it is a class of its own, contravariant: a reference that takes A and B may stand where only A is sent. The message type
+is kept in field annotations as `Annotated[str, RefTo(M)]`, by which the model finds the references inside a message.
 """
 
 from __future__ import annotations

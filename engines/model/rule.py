@@ -1,8 +1,8 @@
 """Rules: guarded actions. `@rule` turns an action into one; its name is its label.
 
-The guard gets the trigger and returns a match, or None to say no; without a guard the message itself (or the timer's
-handle) is the match. The action gets match and trigger and returns effects. Types are read from the action's
-annotations: `Arrived[M, C, S]` says which messages, `Elapsed[C, S]` goes with `timer=`.
+The guard gets the trigger and returns a match, or None if it does not hold; without a guard the message itself (or the
+timer's handle) is the match. The action gets match and trigger and returns effects. Types are read from the action's
+annotations: `Arrived[M, C, S]` gives the messages, `Elapsed[C, S]` goes with `timer=`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ X_co = TypeVar("X_co", covariant=True)
 
 
 class Rule(Generic[M_co, C, S, X_co]):
-    """A guarded action on messages M (or on a timer), in a family with parameters C and state S; X is what it returns.
+    """A guarded action on messages M (or on a timer), in a family with parameters C and state S; it returns X.
 
     Calling the rule calls its action, so a test needs no host. `messages` is given for rules made by other code;
     otherwise the action's annotations say which they are.
@@ -63,7 +63,7 @@ class Rule(Generic[M_co, C, S, X_co]):
         self.name = action.__name__ if name is None else name
         self.interactive = interactive
         self.messages = messages
-        self.hints: Any = None  # what `signature` has read off the action, once
+        self.hints: Any = None  # the action's annotations, read once by `signature`
         self.place: Place = of_function(action)
         self.__wrapped__ = action
 
@@ -146,10 +146,10 @@ def rule(
     """Make an action a rule.
 
     Args:
-        when: the guard. It may have no effects and must be able to say no: its annotation ends in `| None`.
-        priority: only rules of the lowest number with a rule that holds take part.
-        timer: the rule is about this timer, not about a message.
-        name: its label; else the action's name.
+        when: the guard. It may have no effects and must be able to return None: its annotation ends in `| None`.
+        priority: of the rules that hold, only those with the lowest number take part.
+        timer: the timer that the rule is about, instead of a message.
+        name: its label; by default the action's name.
     """
     if action is not None:
         return Rule(action)

@@ -1,4 +1,4 @@
-"""Children: which family, with what, under which name. A word is remembered for ever, so that no name comes twice."""
+"""Children: family, parameters, state and name. A word is remembered for ever, so that no name is given out twice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CHILD_WORDS_MAX: Final = 1_000_000
 
 
 def child_family(parent: Family[Any, Any, Any, Any], effect: Spawn) -> tuple[AnyDeclaration | None, str]:
-    """The child's family (None when it is only named) and its reference.
+    """The child's family (None when it is given by reference only) and its reference.
 
     Raises:
-        EffectError: the family is missing from spawns=, or parameters or first state are not its own.
+        EffectError: the family is missing from spawns=, or parameters or first state are not of its types.
     """
     named = effect.family
     if isinstance(named, str):
@@ -37,7 +37,7 @@ def child_family(parent: Family[Any, Any, Any, Any], effect: Spawn) -> tuple[Any
 
 
 def child_types(family: AnyDeclaration | None) -> tuple[Any, Any]:
-    """The types of a child's parameters and state; Any where its family is only named."""
+    """The types of a child's parameters and state; Any where its family is given by reference only."""
     return (Any, Any) if family is None else (family.config, getattr(family, "states", None))
 
 
@@ -45,8 +45,8 @@ def child_word(children: Map[str, int], child: str | Numbered) -> tuple[str, Map
     """The child's word, and the words used with this one among them.
 
     Raises:
-        EffectError: the word was used before, or there are too many.
-        ValueError: it cannot be a name.
+        EffectError: the word was used before, or too many words were used.
+        ValueError: the word cannot be a name.
     """
     numbered = isinstance(child, Numbered)
     word = check_word(child.word if isinstance(child, Numbered) else child)
@@ -60,7 +60,7 @@ def child_word(children: Map[str, int], child: str | Numbered) -> tuple[str, Map
 
 
 def _check(family: AnyDeclaration, effect: Spawn) -> None:
-    """Parameters and first state against the family's types."""
+    """Check parameters and first state against the family's types."""
     wanted = family.config or type(None)
     if type(effect.config) is not wanted:
         found = type(effect.config).__name__

@@ -2,21 +2,21 @@
 
 Pure: the same family, configuration, environment, input, time and answers give the same outcome. What runs:
 
-* A message. Only rules of the lowest priority number with one that holds take part; among them the family's strategy
-  decides: `first` and `last` in the order listed; `all`, each seeing the environment the previous one left, until one
-  ends the engine; `one`, by a roll before the action; `unique`, where two that hold fail the transition. When none
-  holds, the message is stored.
-* Elapsed timers, one input with all their handles, which leave the environment first. For each timer the lowest
-  priority number that holds takes part, whatever the strategy; all these rules run, in order of priority and list,
-  each on what the previous one left. Timers no rule takes are counted.
+* A message. Of the rules that hold, only those with the lowest priority number take part. Among them the family's
+  strategy decides: `first` and `last` in the order listed; `all`, each seeing the environment the previous one left,
+  until one ends the engine; `one`, by a roll before the action; `unique`, where two that hold fail the transition. When
+  no rule holds, the message is stored.
+* Elapsed timers, one input with all their handles, which leave the environment first. For each timer the rules that
+  hold with the lowest priority number take part, whatever the strategy. All these rules run, in order of priority and
+  list, each on the environment the previous one left. Timers that no rule takes are counted.
 
-What a rule raises, of whatever kind, fails its transition and nothing else (`blame`).
+An exception of any kind raised by a rule fails its transition and nothing else (`blame`).
 
 Effects take place together or not at all (`commit`). An interactive action that lacks an answer suspends: nothing of it
-is kept, and the same call with one answer more goes on (`interaction`).
+is kept, and the same call with one more answer goes on (`interaction`).
 
-The plain case (strategy `first`, nothing interactive, not strict) runs in line in `arrive`, since it is nearly every
-message; a law in the tests holds it equal to the general path.
+The plain case (strategy `first`, nothing interactive, not strict) runs inline in `arrive`, since nearly every message
+takes it; a law in the tests holds it equal to the general path.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ S = TypeVar("S")
 
 
 class Ambiguous(Exception):
-    """Strategy `unique`: two rules hold."""
+    """Strategy `unique`, and two rules hold."""
 
 
 def step(
@@ -58,10 +58,10 @@ def step(
     Args:
         cause: a `Delivery`, or the `Due` timers (a non-empty set whose deadlines have come).
         now_ns: the engine's clock, as rules will see it.
-        answers: those recorded so far, for a transition that was suspended.
+        answers: the answers recorded so far, for a transition that was suspended.
 
     Raises:
-        AnswerError: an answer the question does not allow; nothing happened.
+        AnswerError: an answer that the question does not allow; nothing changed.
     """
     if type(cause) is not Delivery:
         return _elapse(family, configuration, env, cast(Due, cause), now_ns, answers)
@@ -82,7 +82,7 @@ def arrive(
     message: Any,
     now_ns: int,
 ) -> Outcome[S]:
-    """`step` for a message that has no answers yet, without a `Delivery` around it: what a host calls in its loop."""
+    """`step` for a message without answers, without a `Delivery` around it: the call in a host's loop."""
     plan = family.plan.get(type(message))
     if plan is None or plan.mailbox != mailbox:
         return _refuse(family, Delivery(sender, mailbox, message))
@@ -118,8 +118,8 @@ def _refuse(family: Family[Any, Any, Any, Any], cause: Delivery[Any]) -> Refused
 
 
 def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
-    """The outcome of a plain transition whose rule, or whose effects, raised this, that many frames below the author's
-    code. The cycle in C comes here with what a rule raised there (`host/live/cycle/transition.h`)."""
+    """The outcome of a plain transition that raised `error` in its rule or its effects, `frames` frames above the
+    author's code. The cycle in C calls this for exceptions of its rules (`host/live/cycle/transition.h`)."""
     if type(error) is StoredOverflow:
         return Overflow(error.mailbox, error.stored_max)
     traceback = error.__traceback__
@@ -129,7 +129,7 @@ def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
 
 
 def _failed(error: BaseException) -> Failed:
-    """A failure, with the way to it through the author's code; an effect that cannot happen has none there."""
+    """A failure, with the traceback through the author's code; an impossible effect has no frames there."""
     line, text = blame(error)
     is_ours = issubclass(type(error), EffectError | ConformError)  # by type: an author's class may lie about itself
     return Failed(line, line if is_ours else text)
@@ -153,7 +153,7 @@ def _store(
 
 
 class _Transition:
-    """A transition by the general path: the environment as the rules so far left it, their outputs and labels."""
+    """A transition by the general path: the environment after the rules so far, their outputs and labels."""
 
     __slots__ = ("answers", "cause", "configuration", "env", "family", "labels", "now_ns", "outputs")
 
@@ -195,7 +195,7 @@ class _Transition:
         return Elapsed(handle, self.cause.handles, self.now_ns, self.configuration.params, self.env, self.configuration)
 
     def run(self, rule: AnyRule, match: object, trigger: Any) -> bool:
-        """Run a rule's action and commit its effects; whether the engine goes on."""
+        """Run a rule's action and commit its effects; returns whether the engine goes on."""
         self.labels.append(rule.name)
         effects = rule.action(match, trigger)
         if rule.interactive:
@@ -205,7 +205,7 @@ class _Transition:
         return not (outputs and type(outputs[-1]) is Stopped)
 
     def committed(self, ignored: int = 0) -> Committed[Any]:
-        """The outcome of what ran. Raises AnswerError when there are answers nobody asked for."""
+        """The outcome of the rules that ran. Raises AnswerError when there are more answers than questions."""
         if self.answers.taken < len(self.answers.given):
             raise AnswerError(f"{len(self.answers.given)} answers for {self.answers.taken} questions")
         return Committed(self.env, tuple(self.outputs), tuple(self.labels), ignored)
@@ -246,7 +246,7 @@ def _matches(rule: AnyRule, trigger: Arrived[Any, Any, Any]) -> Any:
 
 
 def _run_all(transition: _Transition, plan: Plan) -> bool:
-    """Strategy `all`; whether any rule held."""
+    """Strategy `all`; returns whether any rule held."""
     level: int | None = None
     for rule in plan.rules:
         if level is not None and rule.priority > level:
@@ -262,7 +262,7 @@ def _run_all(transition: _Transition, plan: Plan) -> bool:
 
 
 def _run_one(transition: _Transition, plan: Plan) -> bool:
-    """Strategies that run a single rule; whether any rule held."""
+    """Strategies that run a single rule; returns whether any rule held."""
     trigger = transition.arrived()
     strategy = transition.family.strategy
     holding: list[tuple[AnyRule, Any]] = []
@@ -280,7 +280,7 @@ def _run_one(transition: _Transition, plan: Plan) -> bool:
 
 
 def _choice(transition: _Transition, holding: list[tuple[AnyRule, Any]]) -> int:
-    """Which of the rules that hold is run. Raises Ambiguous, Unanswered."""
+    """The index of the rule to run among those that hold. Raises Ambiguous, Unanswered."""
     strategy = transition.family.strategy
     if strategy == "last":
         return len(holding) - 1
@@ -322,7 +322,7 @@ def _elapse(
 
 
 def _run_timers(transition: _Transition, handles: tuple[Handle, ...]) -> dict[Handle, int]:
-    """Run every rule that takes part; the timers that were taken, with the priority number that took them."""
+    """Run every rule that takes part; returns the timers taken, with the priority number that took them."""
     levels: dict[Handle, int] = {}
     by_name = {handle.name: handle for handle in handles}
     for rule in transition.family.timer_plan:

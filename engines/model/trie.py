@@ -1,8 +1,8 @@
 """The hash array mapped trie below `Map` where `immutables` cannot be installed: that of `rpds`, under the same names.
 
-What may live here: that, so that nothing but time tells which of the two it is (docs/decisions/0001-persistent-map.md
+What may live here: only that, so that the two differ in nothing but speed (docs/decisions/0001-persistent-map.md
 has the figures). The awkward case: `rpds` panics when two keys have one hash and `__eq__` of one does not know the
-type of the other, as with "a" and b"a", or 0 and "". Tuples compare whatever is in them, so each key lies in one.
+type of the other, as with "a" and b"a", or 0 and "". Tuples compare any contents, so each key is put into one.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class RpdsTrie(Generic[K, V]):
         return _trie_over(self._boxed.insert((key,), value))
 
     def delete(self, key: K) -> "RpdsTrie[K, V]":
-        """This trie without `key`, which is there."""
+        """This trie without `key`, which must be present."""
         return _trie_over(self._boxed.remove((key,)))
 
     def update(self, content: dict[K, V]) -> "RpdsTrie[K, V]":

@@ -1,4 +1,4 @@
-"""Triggers: a message arrived, or timers elapsed; always with the engine's time, its configuration and environment.
+"""Triggers: a message arrived, or timers elapsed; always with the engine's time, configuration and environment.
 
 Triggers have plain fields, not properties: guards read them for every message.
 """
@@ -20,7 +20,7 @@ S_co = TypeVar("S_co", covariant=True)
 
 
 class Configuration(msgspec.Struct, Generic[C_co], frozen=True):
-    """What is set at an engine's creation and never changes: node, full name, parent's name, the family's parameters.
+    """What is fixed at an engine's creation: node, full name, parent's name, the family's parameters.
 
     `birth` counts how often this engine began from its initial state; above 1 it shows in its descendants' names.
     """
@@ -37,7 +37,7 @@ class Configuration(msgspec.Struct, Generic[C_co], frozen=True):
 
 
 Identity: TypeAlias = Configuration[Any]
-"""Who an engine is: the configuration itself, read for `.node`, `.name` and `.parent`."""
+"""The identity of an engine: its configuration, read for `.node`, `.name` and `.parent`."""
 
 
 class Arrived(msgspec.Struct, Generic[M_co, C_co, S_co], frozen=True, gc=False):

@@ -1,9 +1,10 @@
-"""The bases of what engines are made of, and the one codec: frozen structs, plain MessagePack.
+"""The bases of engine values, and the one codec: frozen structs, plain MessagePack.
 
-A struct here is frozen, but that is shallow; that every field type is immutable too is checked when a family is defined
-(`definition`). What is deeply immutable can close no circle, so the garbage collector need not look at it (`gc=False`),
-which makes these structs a good deal cheaper to make and to drop. A `Map` travels as an array of [key, value] pairs in
-its order, a `Blob` as bytes; both decode by their declared types, or the structs inside would come back as lists.
+A struct here is frozen, but that is shallow; the definition of a family also checks that every field type is immutable
+(`definition`). Deeply immutable values can form no reference cycle, so the garbage collector need not look at them
+(`gc=False`), which makes these structs a good deal cheaper to make and to drop. A `Map` travels as an array of [key,
+value] pairs in its order, a `Blob` as bytes; both are decoded by their declared types, since otherwise the structs
+inside would come back as lists.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Value(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
-    """What engines send: encoded as [tag, fields in order], the tag being the class's name.
+    """A message between engines: encoded as [tag, fields in order], the tag being the class's name.
 
     Because fields go by place, a later version may only append fields, each with a default.
     """
@@ -46,7 +47,7 @@ class Config(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 def to_wire(value: object) -> object:
-    """Hook of the encoders: what MessagePack has no type for. Raises NotImplementedError, naming the type."""
+    """Hook of the encoders, for values MessagePack has no type for. Raises NotImplementedError, naming the type."""
     if isinstance(value, Map):
         return value.items()
     if isinstance(value, Blob):
@@ -78,9 +79,9 @@ class Decoder(Generic[T_co]):
 
 
 def convert(value: object, kind: Any) -> Any:
-    """Builtins, as decoded without a type, to `kind`. Raises msgspec.ValidationError."""
+    """Builtins, as decoded without a type, converted to `kind`. Raises msgspec.ValidationError."""
     return msgspec.convert(value, kind, dec_hook=from_wire)
 
 
 encode: Final[Callable[[object], bytes]] = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
-"""The bytes of a message or any other value. Raises TypeError or NotImplementedError for what is no value."""
+"""The bytes of a message or any other value. Raises TypeError or NotImplementedError for anything else."""

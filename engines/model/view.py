@@ -1,4 +1,4 @@
-"""`view`: a value as people read it, in types JSON has.
+"""`view`: a value for people to read, in the types of JSON.
 
 Bytes are "0x…" text, messages carry their type, a `Map` is an object when all its keys are text,
 a list of pairs otherwise.
@@ -16,7 +16,7 @@ from .map import Map
 
 
 def view(value: object) -> Any:
-    """`value` as None, bool, int, float, str, list and dict. Raises TypeError for what is no value of an engine."""
+    """`value` as None, bool, int, float, str, list and dict. Raises TypeError for anything but values of engines."""
     match value:
         case None | bool() | int() | float() | str():
             return value.value if isinstance(value, Enum) else value

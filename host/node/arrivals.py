@@ -1,11 +1,11 @@
 """Where arriving mail goes: into a mailbox, into the dead letters, or aside until a child is born.
 
-Mail of one stream (sender, target, mailbox) carries an epoch and a number. A higher epoch begins anew, a lower one is
-of a life that is over; what was seen before is dropped, what is missing is reported. A receiver that does not know the
-stream, because it was restarted, takes the first number it sees.
+Mail of one stream (sender, target, mailbox) carries an epoch and a number. A higher epoch begins anew; a lower one
+belongs to an earlier life. Messages seen before are dropped, missing ones are reported. A receiver that does not know
+the stream, because it was restarted, takes the first number it sees.
 
-The awkward case is mail for a name nobody has. Its parent may live here and spawn it at any moment: such mail waits,
-for a while and up to a bound, then it is a dead letter like any other to a name `unknown`.
+The awkward case is mail for an unknown name. Its parent may live here and spawn it at any moment. Such mail waits, with
+a bound in time and number, then becomes a dead letter `unknown` like any other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Arrivals:
     def deliver(
         self, peer: int | None, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> None:
-        """Take what a frame from slot `peer` brought: encoded messages `first_n`, `first_n + 1`, …
+        """Take the messages of a frame from slot `peer`: encoded, numbered `first_n`, `first_n + 1`, …
 
         `peer` None: from a neighbour in this slot, to a journaled engine.
         """
@@ -69,7 +69,7 @@ class Arrivals:
         self.wait_in(cell, inbox, Batch(0, sender, epoch, first_n, payloads, True), peer)
 
     def wait_in(self, cell: Cell, inbox: Inbox, batch: Batch, peer: int | None) -> None:
-        """Have mail that is new wait in its mailbox, without what killed an earlier process."""
+        """Put new mail into its mailbox, without the messages that killed an earlier process."""
         if self.fallen.is_expected:
             self._leave_out_fallen(cell, inbox, batch)
         if batch.payloads:
@@ -90,7 +90,7 @@ class Arrivals:
         self._scheduler.arrived(cell, inbox, None)
 
     def expect(self, fallen: Iterable[Position]) -> None:
-        """Predecessors died handling these messages: when they come again, they are not tried again."""
+        """Earlier processes died handling these messages: when they arrive again, they are not tried again."""
         self.fallen.expect(fallen, self._clock())
 
     @property
@@ -104,7 +104,7 @@ class Arrivals:
         return self._count
 
     def continue_after(self, cell: Cell) -> None:
-        """Mail that comes from now on came after what `cell` brings with it."""
+        """Order mail that arrives from now on behind the mail that `cell` brings with it."""
         for inbox in cell.inboxes.values():
             self._count = max(self._count, *(batch.arrival for batch in inbox.batches), 0)
 
@@ -114,7 +114,7 @@ class Arrivals:
             self.deliver(*letter)
 
     def expire(self, now_ns: int) -> None:
-        """Bury what waited too long for a birth, and what a dead predecessor lost."""
+        """Bury mail that waited too long for a birth, and messages lost with an earlier process."""
         if self.fallen.until_ns <= now_ns:
             for position in self.fallen.take_late():
                 self._lose(position)
@@ -127,13 +127,13 @@ class Arrivals:
         self._tally.handled += messages
 
     def count_dropped(self, messages: int) -> None:
-        """Messages left a mailbox, and the engine never saw them."""
+        """Messages left a mailbox without reaching the engine."""
         self._tally.handled += messages
 
     def _align(
         self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> tuple[list[Any], int]:
-        """A stream that is new, or not where it was left: drop what was seen, report what is missing."""
+        """Align a stream that is new or out of step: drop messages seen before, report missing ones."""
         mark = cell.marks.get((sender, mailbox))
         known = mark is not None and mark.epoch >= epoch
         if known and mark is not None:
@@ -150,7 +150,7 @@ class Arrivals:
         return payloads, first_n
 
     def _leave_out_fallen(self, cell: Cell, inbox: Inbox, batch: Batch) -> None:
-        """What an earlier process died in is not tried again: it is laid to rest, what surrounds it runs."""
+        """Take messages that killed an earlier process out of a batch; the messages around them run."""
         stream = (cell.name, batch.sender, inbox.number, batch.epoch)
         lost, here = self.fallen.take(stream, batch.first_n, len(batch.payloads))
         for position in lost:
@@ -170,7 +170,7 @@ class Arrivals:
                 return
 
     def _lay_to_rest(self, cell: Cell, position: Position, payload: Any) -> None:
-        """A message that killed becomes a dead letter, or, of a journaled engine and not for the first time, poison."""
+        """Bury a message that killed. One that killed a journaled engine more than once is poison instead."""
         if cell.recorder is not None:
             cell.recorder.skipped(position.sender, position.mailbox, position.epoch, position.n, self._clock())
         if position.poison and cell.poison:
@@ -181,7 +181,7 @@ class Arrivals:
         self._report.rested.append(position)
 
     def _lose(self, lost: Position) -> None:
-        """A message that killed was off its lane: nothing of it is left but its address."""
+        """Bury a message that killed and had left its lane: only its address is known."""
         detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
         self._report.bury(
             "crashed", lost.sender, lost.engine, lost.mailbox, self._clock(), None, is_encoded=False, detail=detail

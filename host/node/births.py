@@ -1,7 +1,7 @@
 """Births in a slot: of engines a node file names, and of children that engines here spawn.
 
-A family is found by a callable, since finding one means importing it. What a spawn means depends on the policy: a child
-lives beside its parent, or the node is asked to place it; devices are always placed by the node.
+Families are found by a callable, since finding one means importing it. The policy decides where a child is placed:
+beside its parent, or by the node. Devices are always placed by the node.
 """
 
 from __future__ import annotations
@@ -111,5 +111,5 @@ class Births:
 
 
 def plain(value: Any) -> Any:
-    """Builtins of a value, as the node file or the wire would have them."""
+    """A value as builtins, as the node file or the wire would hold it."""
     return None if value is None else msgspec.msgpack.decode(encode(value))

@@ -1,10 +1,10 @@
-"""One engine of a slot: what the model says it is, and what the host keeps beside it.
+"""One engine of a slot: its environment as the model defines it, and the state the host keeps beside it.
 
-States. An engine is *runnable* unless it is *suspended* (it stands at a choice, and is its cause and the answers so
-far) or *held* (outputs it committed cannot leave, because a target said stop, a lane is full, or a name is being looked
-up). A suspended or held engine gets no trigger; its mail waits, its neighbours go on. An engine with `notify` has a
-driver instead of rules: it is never given triggers but takes its mail itself, and is told when there is some or when
-what held it is gone.
+An engine is *runnable* unless it is *suspended* or *held*. A suspended engine waits for a user's choice; the trigger
+and the answers so far are kept in `suspension`. A held engine has committed outputs that cannot leave, because a target
+sent stop, a lane is full, or a name is being looked up. A suspended or held engine gets no trigger; its mail waits, its
+neighbours go on. An engine with `notify` has a driver instead of rules. It gets no triggers but takes its mail itself;
+`notify` is called when mail arrives or when it is no longer held.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from host.node.recorder import Recorder
 
 NEVER: Final = (1 << 63) - 1
-"""Later than any deadline; that of an engine without one."""
+"""Later than any deadline; the deadline of an engine that has none."""
 MARKS_MAX: Final = 10_000
-"""Streams an engine remembers the position of; beyond it the one that is idle longest is forgotten."""
+"""Streams whose position an engine remembers; beyond it the longest idle one is forgotten."""
 
 STRIDE_MIN: Final = 1
-"""Messages that an engine of which nothing is known yet runs before a look at the clock."""
+"""Messages that a new engine runs before the clock is read."""
 
 STRIDE_MAX: Final = 32
-"""Messages run between two looks at the clock while no timer is pending: all of them may turn out to be slow."""
+"""Messages run between two readings of the clock while no timer is pending: all of them may turn out to be slow."""
 
 
 PLAIN: Final = MailboxSpec()
-"""The bounds of a mailbox of which the node file says nothing."""
+"""The bounds of a mailbox that the node file does not mention."""
 
 NOBODY: Final[frozenset[int]] = frozenset()
-"""Slots that were told to stop; shared by all engines that told none."""
+"""Slots that were sent stop; shared by all engines that sent none."""
 
 
 class Mark:
@@ -53,7 +53,7 @@ class Mark:
 
 
 class Suspension(msgspec.Struct, frozen=True):
-    """A transition that stands at a choice. `deadline_ns`: when the time-out answers; `NEVER` without one."""
+    """A transition that waits for a choice. `deadline_ns`: when the time-out answers; `NEVER` without one."""
 
     cause: Delivery[Any] | Due
     at_ns: int
@@ -63,7 +63,7 @@ class Suspension(msgspec.Struct, frozen=True):
 
 
 class Way:
-    """A stream from one engine: where it goes, and its next number while it has no outlet."""
+    """The sending end of a stream: its outlet or receiving cell, and its next number while it has no outlet."""
 
     __slots__ = ("cell", "inbox", "next_n", "outlet", "peer")
 
@@ -75,22 +75,22 @@ class Way:
         self.inbox: Inbox | None = None
 
     def close(self) -> None:
-        """Forget where it goes, keep the number."""
+        """Forget the target's place, keep the number."""
         if self.outlet is not None:
             self.next_n = self.outlet.next_n
         self.outlet = self.cell = self.inbox = None
 
     @property
     def number(self) -> int:
-        """The number the next message gets."""
+        """The number of the next message."""
         return self.next_n if self.outlet is None else self.outlet.next_n
 
 
 class Cell:
     """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None.
 
-    `recorder` is that of a journaled engine, None where it is volatile. `poison`: what follows once a trigger of a
-    journaled engine is set aside; "": nothing is.
+    `recorder` is None for a volatile engine. `poison`: what a journaled engine does once a trigger of it is set aside;
+    "": no trigger is set aside.
     """
 
     __slots__ = (
@@ -171,7 +171,7 @@ class Cell:
         return sum(inbox.depth for inbox in self.inboxes.values())
 
     def next_inbox(self) -> Inbox | None:
-        """The mailbox whose mail came first; None when none waits."""
+        """The mailbox whose mail arrived first; None when all are empty."""
         if self.only_inbox is not None:
             return self.only_inbox if self.only_inbox.depth else None
         found: Inbox | None = None
@@ -181,7 +181,7 @@ class Cell:
         return found
 
     def let_views_go(self) -> None:
-        """The engine cannot run for now: what waits in others' memory is copied. A driver takes its mail anyway."""
+        """Copy waiting mail that lies in senders' memory: the engine cannot run for now. A driver takes mail anyway."""
         if self.notify is None:
             for inbox in self.inboxes.values():
                 if inbox.has_views:
@@ -198,7 +198,7 @@ class Cell:
 
 
 def bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
-    """The family, with the bounds of stored messages that the node file gives: `step` knows one bound only."""
+    """The family with the stored-message bounds of the node file: `step` knows one bound only."""
     if not mailboxes:
         return family
     given = {

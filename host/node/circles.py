@@ -1,18 +1,18 @@
-"""Circles of stopped engines: who waits for whom, over the whole node, and what is done about it. Pure.
+"""Circles of stopped engines: which engine waits for which, over the whole node, and how a circle is relieved. Pure.
 
-An engine is *stuck* while an output of its is held because the target's mailbox said stop, and its own mailbox says
-stop as well. It gets no trigger before all it holds has left, so it takes no mail, so it stays full. Hence a circle of
-stuck engines stands still for ever (the AND model of Knapp, "Deadlock detection in distributed databases", 1987), and
-nothing else does for that reason: a long chain ends in an engine that is not stuck. Only a driver could take mail while
-it waits to send; then its circle was none, and costs no more than an allowance while it handles nothing.
+An engine is *stuck* while one of its outputs is held because the target's mailbox sent stop, and its own mailbox has
+sent stop as well. It gets no trigger before all it holds has left, so it takes no mail, so it stays full. Hence a
+circle of stuck engines stands still for ever (the AND model of Knapp, "Deadlock detection in distributed databases",
+1987). Nothing else does for that reason: a long chain ends in an engine that is not stuck. Only a driver could take
+mail while it waits to send; its circle was never real, and costs no more than an allowance while it handles nothing.
 
-Workers are asked one by one, so what they say was never true at one instant, and a circle in it may be a phantom. It is
-taken for real only when two looks, the second begun after the first one's answers, agree on each of its engines: same
-process, same targets, and no message handled or sent in between. Each was then as it said from its first answer to its
-second; all of these spans have an instant in common; and a circle at one instant stays.
+Workers are asked one by one, so their reports are not from one instant, and a circle in them may be a phantom. A circle
+is taken for real only when two looks, the second begun after the first one's answers, agree on each of its engines:
+same process, same targets, and no message handled or sent in between. Each engine then stayed as it was from its first
+answer to its second. All of these spans have an instant in common, and a circle at one instant stays.
 
-The awkward case is a circle that ends between the second look and the deed: a process died, a user ended an engine.
-Then the deed names engines that are not stuck, or gone, and does nothing.
+The awkward case is a circle that ends between the second look and its relief: a process died, a user ended an engine.
+Then the relief names engines that are not stuck, or gone, and does nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LOOK_NS: Final = 200_000_000
 """Between two looks; a circle takes at most two of these and the answers to be found."""
 
 QUERY: Final = "stuck"
-"""What workers are asked for."""
+"""The name of the query sent to workers."""
 
 
 class Stuck(msgspec.Struct, frozen=True, array_like=True):
-    """An engine that is stuck. `process` is whoever answered; `targets`, sorted, have stopped it.
+    """An engine that is stuck. `process` is the worker that answered; `targets`, sorted, have stopped it.
 
     `is_spent`: its mailbox was given its allowance before, and is full again.
     """
@@ -47,7 +47,7 @@ class Stuck(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """The mailboxes of `engine` take more than they should."""
+    """The mailboxes of `engine` may fill beyond their capacity."""
 
     circle: Circle
     engine: str
@@ -55,7 +55,7 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """What `engine` holds and sends for `target` becomes dead letters, as long as its own mailbox is full."""
+    """Messages that `engine` holds and sends for `target` become dead letters while its own mailbox is full."""
 
     circle: Circle
     engine: str
@@ -64,13 +64,13 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Looks:
-    """Mutable: what the look before saw."""
+    """Mutable: the engines found stuck at the last look."""
 
     def __init__(self) -> None:
         self._last: Mapping[str, Stuck] = {}
 
     def reliefs(self, stuck: Iterable[Stuck]) -> list[Allowance | Loss]:
-        """What to do about the circles that this look and the one before agree on; no engine is in two of them."""
+        """The reliefs for the circles that this look and the one before agree on; no engine is in two of them."""
         seen = {one.engine: one for one in stuck}
         steady = {name: one for name, one in seen.items() if self._last.get(name) == one}
         self._last = seen
@@ -78,7 +78,7 @@ class Looks:
 
 
 def relief(circle: Circle, stuck: Mapping[str, Stuck]) -> Allowance | Loss:
-    """The mailbox of the circle's first engine gets an allowance; once that is spent, who sends to it loses."""
+    """An allowance for the mailbox of the circle's first engine; once that is spent, the loss of its sender."""
     first, last = stuck[circle[0]], stuck[circle[-1]]
     if first.is_spent:
         return Loss(circle, last.engine, first.engine, last.process)
@@ -86,7 +86,7 @@ def relief(circle: Circle, stuck: Mapping[str, Stuck]) -> Allowance | Loss:
 
 
 def circles(waits: Mapping[str, Iterable[str]]) -> list[Circle]:
-    """Disjoint circles in a graph of who waits for whom; none is left among engines that are in no found one.
+    """Disjoint circles in a graph of waiting engines; no circle is left among engines outside the found ones.
 
     The same graph gives the same circles, whatever the order in it. Takes time in proportion to engines and edges.
     """
@@ -101,7 +101,7 @@ def circles(waits: Mapping[str, Iterable[str]]) -> list[Circle]:
 def _walk(start: str, ahead: Mapping[str, list[str]], done: set[str], found: list[Circle]) -> None:
     """Depth first from `start`, without recursion; a circle is cut out of the path where it closes.
 
-    Whoever is done has nothing ahead that is not: it leads to no circle, or only to engines of one.
+    An engine that is done has only done engines ahead: it leads to no circle, or only to engines of a found one.
     """
     if start in done:
         return

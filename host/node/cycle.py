@@ -1,9 +1,9 @@
 """The order of a cycle: the one place that defines it, for every driver of a scheduler.
 
-`cycle` does what is pure and yields a `Duty` wherever the world has to be dealt with. A driver performs those duties
-that mean something where it is, at once and in this order; to stop in between is to be killed there.
+`cycle` does what is pure and yields a `Duty` for each step that touches the world. A driver performs the duties that
+mean something for it, at once and in this order. Stopping in between is the same as being killed there.
 
-    deliver     what was drained from the lanes goes into mailboxes; stop and go are heard
+    deliver     drained messages go into mailboxes; stop and go take effect
     run         transitions, for a bounded time (`Scheduler.run`)
     COMMIT
     HEADS       only where frames were drained
@@ -13,13 +13,13 @@ that mean something where it is, at once and in this order; to stop in between i
     SHOW
 
 Drivers: the worker (`host.live.worker.loop`), which devices share, and the node in one process (`host.node.inline`).
-The cycle in C (`host/live/cycle/_cycle.c`) does the common case in the same order; what it cannot finish is finished
-here.
+The cycle in C (`host/live/cycle/_cycle.c`) does the common case in the same order; a cycle that it cannot finish
+is finished here.
 
 A kill at each place, and what the slot's next process finds:
 
     before COMMIT is done   the mail, in its lanes; the control page says which message was in flight
-    before HEADS is done    the same mail again; what a log has is dropped by its marks
+    before HEADS is done    the same mail again; marks drop what the log has already
     before PUBLISH is done  no output of this cycle: a journal has them and sends them again, else they are lost
     later                   all of it
 """
@@ -39,23 +39,23 @@ if TYPE_CHECKING:
 
 
 CYCLE_MESSAGES_MAX: Final = 2_048
-"""Messages drained for one cycle: what is repeated, or lost, when the process is killed in it."""
+"""Messages drained for one cycle: the most that is repeated, or lost, when the process is killed in it."""
 
 
 class Duty(Enum):
-    """What a driver owes the cycle, where it is yielded."""
+    """A step that a driver of cycles performs where the cycle yields it."""
 
     COMMIT = "commit"
-    """Make what happened so far permanent: append it to the log, and sync where that is promised. Must be done before
-    anything that follows. It comes once more, early, when the mail of one cycle fills the log's batch."""
+    """Make everything so far permanent: append it to the log, and sync where that is promised. Must be done before
+    anything that follows. It is yielded once more, early, when the mail of one cycle fills the log's batch."""
     HEADS = "heads"
     """Give the room of the drained frames back to their senders."""
     BORN = "born"
     """Announce the children, before a message that names one of them leaves."""
     PUBLISH = "publish"
-    """Let the receivers see what was put into their lanes."""
+    """Make the messages put into lanes visible to their receivers."""
     SHOW = "show"
-    """Nobody waits any more. Announce the rest, and answer who asked: the answer covers all mail drained before."""
+    """Report the rest, and answer queries: the answers cover all mail drained before. No receiver waits for this."""
 
 
 def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame]) -> Iterator[Duty]:
@@ -83,7 +83,7 @@ def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame]) -> Iter
 
 
 def _hear(outbox: Outbox, peer: int, kind: int, target: str) -> None:
-    """A receiver in another slot says stop or go."""
+    """A receiver in another slot sent stop or go."""
     if kind == KIND_STOP:
         outbox.stop(target, peer)
     elif kind == KIND_GO and target == EVERYONE:

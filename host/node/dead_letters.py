@@ -1,4 +1,4 @@
-"""The messages that reached nobody: the newest of them, and how many for each reason.
+"""Messages that reached no engine: the newest of them, and how many for each reason.
 
 The counts are complete; the letters are the last `LETTERS_MAX` of the node. Workers send both (a worker under a flood
 sends all counts but not all letters).
@@ -15,7 +15,7 @@ LETTERS_MAX: Final = 1_000
 
 
 class Addressed(Protocol):
-    """What is asked of a letter here."""
+    """The fields of a letter that are used here."""
 
     @property
     def sender(self) -> str:
@@ -37,12 +37,12 @@ class DeadLetters(Generic[L]):
         self._counts: Counter[str] = Counter()
 
     def add(self, counts: Mapping[str, int], letters: Iterable[L]) -> None:
-        """Take what a worker reports. `counts` include `letters`."""
+        """Add a worker's report. `counts` include `letters`."""
         self._counts.update(counts)
         self._letters.extend(letters)
 
     def newest(self, limit: int, engine: str = "") -> list[L]:
-        """At most `limit` letters, oldest first; with `engine`, only those it sent or should have got."""
+        """At most `limit` letters, oldest first; with `engine`, only those it sent or that were sent to it."""
         found = [letter for letter in self._letters if not engine or engine in (letter.sender, letter.target)]
         return found[-limit:] if limit > 0 else []
 

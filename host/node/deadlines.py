@@ -1,6 +1,6 @@
 """When each engine of a slot wants to be woken, the earliest first.
 
-A heap with lazy corrections: an engine that moves its deadline later, as one does that restarts a timer at each
+A heap with lazy corrections. An engine that moves its deadline later, for instance by restarting a timer at each
 message, costs nothing until the old time is reached; only an earlier deadline is pushed. So the heap holds about one
 entry for each engine.
 """
@@ -13,7 +13,7 @@ from host.node.cell import NEVER, Cell
 
 
 class Deadlines:
-    """The deadlines of a slot. `earliest` may be too early by what was moved later since, never too late."""
+    """The deadlines of a slot. `earliest` may be too early, if a deadline was moved later since, never too late."""
 
     __slots__ = ("_heap", "_pushes", "earliest")
 
@@ -23,7 +23,7 @@ class Deadlines:
         self._pushes = 0
 
     def set(self, cell: Cell, deadline_ns: int) -> None:
-        """From now on `cell` wants to be woken then (`NEVER`: not at all)."""
+        """Wake `cell` at `deadline_ns` from now on (`NEVER`: not at all)."""
         cell.deadline_ns = deadline_ns
         if deadline_ns < cell.heaped_ns:
             self._push(cell)

@@ -7,14 +7,14 @@ from typing import Any, Final, NamedTuple
 from host.node.cell import NEVER
 
 EARLY_NS_MAX: Final = 2_000_000_000
-"""How long mail waits for a birth; a spawn is under way for milliseconds."""
+"""How long mail waits for a birth; a spawn takes milliseconds."""
 
 EARLY_MESSAGES_MAX: Final = 10_000
-"""Messages that wait in all; more are dead letters at once."""
+"""Messages waiting for births at most; further ones become dead letters at once."""
 
 
 class Letterbox(NamedTuple):
-    """What a frame brought, as `Scheduler.deliver` takes it."""
+    """The content of a frame, as `Scheduler.deliver` takes it."""
 
     peer: int
     sender: str
@@ -26,7 +26,7 @@ class Letterbox(NamedTuple):
 
 
 class EarlyMail:
-    """Mutable, one a scheduler. `deadline_ns`: when the first of it has waited long enough."""
+    """Mutable, one a scheduler. `deadline_ns`: when the mail that waits longest has waited long enough."""
 
     def __init__(self) -> None:
         self.deadline_ns = NEVER
@@ -35,7 +35,7 @@ class EarlyMail:
         self._messages = 0
 
     def keep(self, letter: Letterbox, now_ns: int) -> bool:
-        """Keep it until its target is born; False when too much waits already."""
+        """Keep a letterbox until its target is born; False when too much waits already."""
         if self._messages + len(letter.payloads) > EARLY_MESSAGES_MAX:
             return False
         self._messages += len(letter.payloads)
@@ -45,7 +45,7 @@ class EarlyMail:
         return True
 
     def take(self, name: str) -> list[Letterbox]:
-        """`name` is born: what waits for it, in order of arrival."""
+        """Take out the mail that waits for `name`, which is born now, in order of arrival."""
         letters = self._letters.pop(name, None)
         if letters is None:
             return []
@@ -55,14 +55,14 @@ class EarlyMail:
         return letters
 
     def expired(self, now_ns: int) -> list[Letterbox]:
-        """What has waited too long, taken out."""
+        """Take out the mail that has waited too long."""
         late = [name for name, since in self._since.items() if now_ns - since >= EARLY_NS_MAX]
         return [letter for name in late for letter in self.take(name)]
 
     def waiting(self) -> list[Letterbox]:
-        """All of it, left where it is."""
+        """All waiting mail, left in place."""
         return [letter for letters in self._letters.values() for letter in letters]
 
     def _set_deadline(self) -> None:
-        """The first name is the one that waits longest: time never goes back."""
+        """The first name has waited longest: time never goes back."""
         self.deadline_ns = next(iter(self._since.values()), NEVER - EARLY_NS_MAX) + EARLY_NS_MAX

@@ -1,8 +1,8 @@
-"""Why a process ended, as far as can be told, and whether such an end asks for a restart.
+"""Why a process ended, as far as can be known, and whether such an end asks for a restart.
 
-The kernel says an exit code or a signal and nothing else. The rest is inferred, and named for what it is: a SIGKILL is
+The kernel reports an exit code or a signal and nothing else. The rest is inferred and named accordingly: a SIGKILL is
 `killed` only when we sent one, `out_of_memory` only with evidence (a counter of the kernel rose, or the process itself
-ran into its limit and said so), else just `signal`. Whoever sent it is not known and not guessed.
+ran into its limit and reported it), else just `signal`. The sender of such a signal is not known and not guessed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from host.node.supervision import Ending
 
 Kind = Literal["permanent", "transient", "temporary"]
-"""Of a child, as in OTP: restarted always, only after an end that was not normal, never."""
+"""Kind of child, as in OTP: restarted always, only after an end that was not normal, or never."""
 
 Reason = Literal[
     "normal",
@@ -30,27 +30,27 @@ Reason = Literal[
 ]
 
 Ours = Literal["", "hung", "start_timeout", "shutdown", "start_failed", "raised"]
-"""Why we killed a process, if we did. `raised`: it reported that an exception left its driver, which had started."""
+"""Why we killed a process, if we did. `raised`: it reported that its driver had started and then raised."""
 
 SIGKILL: Final = 9
 SIGXCPU: Final = 24
-"""Numbers of Linux, the same on every architecture we know of but MIPS for the second."""
+"""Numbers of Linux; the second differs on MIPS."""
 
 CODE_MEMORY: Final = 86
-"""Exit code of a process of ours in which a MemoryError was caught by nobody."""
+"""Exit code of a process of ours that ended with an uncaught MemoryError."""
 
 _STRENGTH: Final[tuple[Kind, ...]] = ("temporary", "transient", "permanent")
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A reason, and what it was inferred from when that is not plain."""
+    """A reason, and the evidence for it where it was inferred."""
 
     reason: Reason
     detail: str = ""
 
 
 def classify(ending: Ending, *, ours: Ours, memory_evidence: str, ran: bool) -> Ended:
-    """Why a process ended. `ran` False: it never said who it was. `memory_evidence`: who counted an OOM kill, or ""."""
+    """Why a process ended. `ran` False: it never identified itself. `memory_evidence`: of an OOM kill, or ""."""
     if ending.signal is not None:
         return _killed(ending.signal, ours, memory_evidence)
     match ending.code:
@@ -72,12 +72,12 @@ def wants_restart(kind: Kind, reason: Reason) -> bool:
 
 
 def strongest(kinds: frozenset[Kind]) -> Kind:
-    """The kind of a process whose engines have these kinds: it is restarted if one of them is to be."""
+    """The kind of a process whose engines have these kinds: it is restarted if one of them would be."""
     return max(kinds, key=_STRENGTH.index, default="permanent")
 
 
 def shown(ended: Ended) -> str:
-    """For people."""
+    """A reason for people to read."""
     return f"{ended.reason} ({ended.detail})" if ended.detail else ended.reason
 
 
@@ -98,7 +98,7 @@ def _killed(number: int, ours: Ours, memory_evidence: str) -> Ended:
 
 
 def _unborn(ours: Ours) -> Ended:
-    """It has no pid that we know: the fork failed, or it was given up before it spoke."""
+    """The process has no pid that we know: the fork failed, or it was given up before it identified itself."""
     return (
         Ended("start_timeout") if ours == "start_timeout" else Ended("never_ran", "the fork failed, or its parent died")
     )

@@ -1,9 +1,9 @@
-"""A group on its way down and up: what its slots are asked for next, from where they stand now.
+"""The work of a group going down and up: what its slots are asked for next, given where they stand now.
 
 A group carries out one `GroupWork` at a time: recall slots, leave some out, pause, start the others one after the
-other. `next_task` looks at the slots instead of remembering what happened to them, so it can be asked whenever anything
-did, and cannot miss anything. A death on the way makes a new work, which takes the place of the one under way and
-covers what that had left to do (`strategies`); so does giving up. Dropping a work anywhere leaves nothing half done.
+other. `next_task` looks at the slots instead of remembering what happened to them, so it can be asked after any
+happening and cannot miss one. A death on the way makes a new work, which replaces the one under way and covers what
+that had left to do (`strategies`); so does giving up. Dropping a work at any point leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEFT_OUT: Final = "its group was restarted"
 class GroupWork(msgspec.Struct, frozen=True):
     """Slots to recall, to leave out, to start, each in its order; with a reason to give up, those to degrade.
 
-    `pauses` once the pause has begun; `starts` once the first slot of `start` was asked to.
+    `pauses` once the pause has begun; `starts` once the first slot of `start` was asked to start.
     """
 
     stop: tuple[int, ...] = ()
@@ -38,34 +38,34 @@ class GroupWork(msgspec.Struct, frozen=True):
 
 
 GroupTask = tuple[int, SlotHappening] | Later
-"""Something to feed to a slot; or `pauses` is to be reset after that time."""
+"""A happening to feed to a slot; or a pause after which the work is `resumed`."""
 
 
 def restart_work(strategy: Strategy, children: tuple[GroupChild, ...], failed: int, pause_ns: int) -> GroupWork:
-    """`failed` starts again, with those whom the strategy names."""
+    """Start `failed` again, with the children that the strategy names."""
     plan = plan_restart(strategy, children, failed)
     return GroupWork(plan.stop, plan.over, pause_ns, plan.start)
 
 
 def give_up_work(children: tuple[GroupChild, ...], reason: str) -> GroupWork:
-    """Too many restarts: as a supervisor of OTP, the group stops all of its children."""
+    """Too many restarts: the group stops all of its children, as a supervisor of OTP does."""
     return GroupWork(plan_stop(children), degrade=tuple(child.slot for child in children), reason=reason)
 
 
 def child_of(number: int, kind: Kind, now: SlotState) -> GroupChild:
-    """A slot as `strategies` looks at it. A temporary child that was not born yet has its first start before it."""
+    """A slot as `strategies` looks at it. A temporary child that was never born still has its first start before it."""
     is_unborn = now.state == "starting" and now.is_vacant
     waits = is_unborn or now.state in ("recalled", "restarting")
     return GroupChild(number, "transient" if is_unborn else kind, not now.is_vacant, waits)
 
 
 def resumed(work: GroupWork) -> GroupWork:
-    """After its pause."""
+    """The work after its pause."""
     return _with(work, pauses=False)
 
 
 def next_task(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
-    """What to do now, and the work from then on; None: nothing, until a slot gets on or the pause is over."""
+    """The next task, and the work from then on; None: nothing to do until a slot changes or the pause ends."""
     if work.stop:
         return _stop(work, slots)
     if work.over:
@@ -80,7 +80,7 @@ def next_task(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWor
 
 
 def _stop(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
-    """One after the other, each gone before the next is asked."""
+    """Stop one slot after the other, each gone before the next is asked."""
     first, *others = work.stop
     now = slots[first]
     if now.is_vacant and now.process == "none":
@@ -91,7 +91,7 @@ def _stop(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, G
 
 
 def _start(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
-    """One after the other, each ready before the next is asked; one that finished is not waited for."""
+    """Start one slot after the other, each ready before the next is asked; one that finished is not waited for."""
     first, *others = work.start
     now = slots[first]
     if not work.starts and now.is_vacant:

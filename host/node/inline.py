@@ -1,7 +1,7 @@
-"""A whole node in one process, driven step by step: for tests, debuggers, and whoever brings a clock of his own.
+"""A whole node in one process, driven step by step: for tests, debuggers, and callers with a clock of their own.
 
-The scheduler is the one every worker runs; only the neighbours differ. There is one slot, time moves when it is told
-to, and the world outside is a set of names that listen. Families may be given directly or found by reference.
+The scheduler is the one every worker runs; only its surroundings differ. There is one slot, time moves when the caller
+moves it, and the world outside is a set of names that listen. Families may be given directly or found by reference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from host.node.report import Report
 from host.node.scheduler import Scheduler
 
 CYCLES_MAX: Final = 1_000_000
-"""Cycles of one `run_until_idle`, and deadlines of one `advance`; engines that still have work probably never rest."""
+"""Cycles of one `run_until_idle`, and deadlines of one `advance`; engines with work left after that may never rest."""
 
 
 class Restless(Exception):
@@ -74,24 +74,24 @@ class InlineNode:
         return cell
 
     def listen(self, name: str) -> list[Any]:
-        """From now on messages to `name`, which is no engine, are kept; returns the list they go to, as it grows."""
+        """Keep messages to `name`, which is no engine, from now on; returns the list they are added to."""
         return self.received.setdefault(name, [])
 
     def send(self, target: str, *messages: Any, mailbox: int = 0, sender: str = "outside") -> None:
-        """Messages from outside, encoded as a link would bring them."""
+        """Send messages from outside, encoded as a link would bring them."""
         key = (sender, target, mailbox)
         first_n = self._numbers.get(key, 1)
         self._numbers[key] = first_n + len(messages)
         self.scheduler.deliver(0, sender, target, mailbox, 1, first_n, [encode(message) for message in messages])
 
     def cycle(self) -> None:
-        """One cycle. There is no log, no lane, and nobody to be told before the outputs leave."""
+        """Run one cycle. There is no log, no lane, and no other process to inform before the outputs leave."""
         for duty in cycle(self.scheduler, self._births, ()):
             if duty is Duty.SHOW:
                 self._show()
 
     def _show(self) -> None:
-        """Say what is known of the names that were asked for."""
+        """Answer the look-ups of the cycle."""
         asked, self.report.resolve = self.report.resolve, []
         for name in asked:
             self._resolve(name)
@@ -121,7 +121,7 @@ class InlineNode:
         raise Restless(f"still setting timers after {CYCLES_MAX} deadlines")
 
     def answer(self, engine: str, choice: str) -> str:
-        """Answer an engine that stands at a choice; "" when it was taken, else why not."""
+        """Answer an engine that waits for a choice; "" when the answer was taken, else why not."""
         error = self.scheduler.answer(engine, choice)
         self.run_until_idle()
         return error

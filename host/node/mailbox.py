@@ -1,15 +1,15 @@
 """The waiting side of a mailbox: mail that has arrived and was not triggered yet, bounded.
 
-Mail waits as it came, in batches of one stream, so that a batch can be run straight through. What a mailbox *stores* is
-part of the environment and not here. Bounds act when mail is parked, that is when its engine cannot or did not run, not
-while a batch passes through an engine that keeps up:
+Mail waits in the batches it arrived in, each of one stream, so that a batch can be run straight through. The messages a
+mailbox *stores* are part of the environment and not here. Bounds act when mail is parked, that is when its engine
+cannot or did not run, not while a batch passes through an engine that keeps up:
 
-    wait         at three quarters of the capacity senders are told to stop, at one half to go on; all mail is taken
+    wait         at three quarters of the capacity senders are sent stop, at one half go; all mail is taken
     reject       beyond the capacity the newest is refused
     drop-oldest  beyond the capacity the oldest is dropped; only for a box declared lossy, else it is `wait`
 
-Large messages lie in their sender's memory, which has place for few: with `wait`, some of them say stop as many small
-ones do. Where the engine cannot run they are copied, so that its neighbours get theirs.
+Large messages lie in their sender's memory, which has room for few. With `wait`, a few of them cause a stop as many
+small ones do. Where the engine cannot run, they are copied, which frees that memory for its neighbours' messages.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from engines.model import Box
 from host.config.spec import MailboxSpec
 
 LARGE_MAX: Final = 16
-"""Large messages waiting in a mailbox that says stop: a quarter of those a sender may have on their way."""
+"""Large messages waiting at which a mailbox sends stop: a quarter of those a sender may have under way."""
 
 LARGE_BYTES_MAX: Final = 1 << 26
-"""Bytes of them at which it does: one of the largest."""
+"""Bytes of large messages at which a mailbox sends stop: one message of the largest size."""
 
 LARGE_BYTES: Final = 1 << 15
-"""What counts as large here; such a message comes in a batch of its own."""
+"""The size from which a message counts as large here; such a message arrives in a batch of its own."""
 
 
 class Batch(msgspec.Struct, eq=False):
@@ -63,7 +63,7 @@ NOTHING: Final[deque[Batch]] = deque(maxlen=0)
 
 
 class Dropped(NamedTuple):
-    """A message a bound cost, number `n` of its stream."""
+    """A message lost to a bound, number `n` of its stream."""
 
     sender: str
     epoch: int
@@ -75,7 +75,7 @@ class Dropped(NamedTuple):
 class Inbox:
     """Mail waiting for one mailbox. `depth` is the number of messages in `batches`.
 
-    `stored_max` is what the node file gives, None if it does not; the family's boxes hold the bound in force.
+    `stored_max` is the node file's bound, None if it has none; the family's boxes hold the bound in force.
     """
 
     __slots__ = (
@@ -105,12 +105,12 @@ class Inbox:
         self.has_views = False
 
     def set_bounds(self) -> None:
-        """Say stop and go where the capacity wants it."""
+        """Derive the depths for stop and go from the capacity."""
         self.stop_at = max(1, self.capacity * 3 // 4)
         self.go_at = self.capacity // 2
 
     def find_decode(self) -> Callable[[bytes], Any]:
-        """The box's decoder, at hand as `decode` from now on: made with the first message, many never get one."""
+        """The box's decoder, kept as `decode`; made with the first message, since many mailboxes never get one."""
         self.decode = self.box.decode
         return self.decode
 
@@ -120,25 +120,25 @@ class Inbox:
         return self.policy == "wait" and (self.depth >= self.stop_at or self.is_heavy())
 
     def is_heavy(self, share: int = 1) -> bool:
-        """Whether the large messages that wait reach their bounds, or 1/`share` of these."""
+        """Whether the large messages waiting reach their bounds, or 1/`share` of these."""
         sizes = [len(batch.payloads[0]) for batch in self.batches if batch.is_encoded and len(batch.payloads) == 1]
         large = [size for size in sizes if size >= LARGE_BYTES]
         return len(large) * share >= LARGE_MAX or sum(large) * share >= LARGE_BYTES_MAX
 
     def copy_large(self) -> None:
-        """Let the memory go in which large messages came (`has_views`)."""
+        """Release the senders' memory that large messages lie in (`has_views`)."""
         self.has_views = False
         for batch in self.batches:
             if batch.payloads[0].__class__ is memoryview:
                 batch.payloads[0] = bytes(batch.payloads[0])
 
     def add(self, batch: Batch) -> None:
-        """Put a batch behind what waits; a bound that it breaks is the business of `over_bound`."""
+        """Append a batch; a bound that it breaks is left to `over_bound`."""
         self._filling().append(batch)
         self.depth += len(batch.payloads)
 
     def add_message(self, arrival: int, sender: str, epoch: int, n: int, message: Any) -> None:
-        """Put a neighbour's message object behind what waits, into the last batch where that is the same stream."""
+        """Append a neighbour's message object, to the last batch if that is of the same stream."""
         self.depth += 1
         last = self.batches[-1] if self.batches else None
         if last is not None and last.sender == sender and last.next_n == n and not last.is_encoded:
@@ -157,22 +157,22 @@ class Inbox:
                 self.batches = NOTHING
 
     def put_first(self, sender: str) -> bool:
-        """Have what waits of a sender taken next, before what came earlier; whether there is any."""
+        """Move a sender's waiting mail before all other mail of the engine; returns whether there is any."""
         of_sender = [batch for batch in self.batches if batch.sender == sender]
         if of_sender:
             for place, batch in enumerate(of_sender):
-                batch.arrival = place - len(of_sender)  # also before what waits in other mailboxes of the engine
+                batch.arrival = place - len(of_sender)  # also before mail in other mailboxes of the engine
             self.batches = deque([*of_sender, *(batch for batch in self.batches if batch.sender != sender)])
         return bool(of_sender)
 
     def _filling(self) -> deque[Batch]:
-        """The batches, to be added to."""
+        """The batches, for appending."""
         if self.batches is NOTHING:
             self.batches = deque()
         return self.batches
 
     def over_bound(self) -> list[Dropped]:
-        """Take out what the policy does not let wait, in order of arrival."""
+        """Take out the messages that the policy does not let wait, in order of arrival."""
         if self.depth <= self.capacity or self.policy == "wait":
             return []
         surplus = self.depth - self.capacity

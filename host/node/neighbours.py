@@ -4,8 +4,8 @@ A message is immutable, so the receiver gets the object itself, if its class is 
 loaded from different versions of a module have different classes of one name, and there the codec translates.
 
 An engine that sends to itself, or whose stop closes a circle of stopped engines in this slot, would wait for ever.
-There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`. A circle
-through other slots is found by the node (`host.node.circles`), which says whose sends are lost.
+There the mailbox takes up to twice its capacity; beyond that the send becomes a dead letter `deadlock`. Circles through
+other slots are found by the node (`host.node.circles`), which decides whose sends are lost.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
 
 ALLOWANCE: Final = 2
-"""Times the capacity that a mailbox in a circle takes."""
+"""Multiple of its capacity that a mailbox in a circle takes."""
 
 DEADLOCK: Final = "deadlock"
-"""What a send in a circle dies of when that is spent."""
+"""The dead-letter reason of a send in a circle once the allowance is spent."""
 
 
 def post_here(
     outbox: Outbox, scheduler: Scheduler, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any
 ) -> Cause | None:
-    """Send to `here`, or say what that would have to wait for. None: it arrived, or became a dead letter."""
+    """Send to `here`, or return the cause to wait for. None: the message arrived, or became a dead letter."""
     inbox = way.inbox
     if inbox is None or here.inboxes.get(mailbox) is not inbox:
         inbox = way.inbox = here.inboxes.get(mailbox)

@@ -1,4 +1,4 @@
-"""What a process reports of its engines, declared once: written by the worker, sent, kept and shown as it is."""
+"""A process's report of its engines, declared once: written by the worker, sent, kept and shown in this form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from host.node.poison import Trigger
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True):
-    """A dead letter: sender and target, why it was not handled, when (engine time), and a rendering of the message."""
+    """A dead letter: sender, target, reason, time (engine time), and a rendering of the message."""
 
     reason: str
     sender: str

@@ -1,15 +1,15 @@
-"""The way out: outputs of committed transitions, to neighbours in the slot or over a link, in order, never lost in
-between.
+"""The way out: outputs of committed transitions, sent to neighbours in the slot or over a link, in order, never lost on
+the way.
 
-What cannot leave now is *held* in the engine that sent it, under its target, in order; such an engine gets no trigger
-until all of it left. Causes, and what ends them:
+An output that cannot leave now is *held* in the engine that sent it, under its target, in order. Such an engine gets no
+trigger until all its outputs have left. Causes, and what ends them:
 
     route  the target's slot is being looked up        `route`
-    stop   the target's mailbox is filling             `go`, or `go_all` of a process that is new in its slot
-    room   the lane to the target's slot is full       `poll_room`, or the news that nobody reads it for now
+    stop   the target's mailbox is filling             `go`, or `go_all` from a new process in its slot
+    room   the lane to the target's slot is full       `poll_room`, or the report that the lane has no reader for now
 
-Numbers. Each stream (sender, target, mailbox) counts its messages from 1; its `Way` keeps the count while no outlet
-does.
+Numbers. Each stream (sender, target, mailbox) counts its messages from 1. Its `Way` keeps the count while it has no
+outlet.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 Cause = tuple[Literal["route", "stop", "room"], str | int]
 
 ROUTES_MAX: Final = 100_000
-"""Names whose slot is remembered; the oldest is asked for again."""
+"""Names whose slot is remembered; beyond it the oldest is looked up again when needed."""
 
 WAYS_MAX: Final = 10_000
-"""Streams an engine keeps open; the oldest is closed when one more begins, and its next number remembered."""
+"""Streams an engine keeps open; the oldest is closed when one more begins, and its next number is remembered."""
 
 CLOSED_MAX: Final = 100_000
-"""Closed streams whose number an engine remembers; beyond it the oldest is forgotten. Streams that are not remembered
-begin above the numbers of those forgotten, so that none is ever taken for a repeat; its receiver reports a gap."""
+"""Closed streams whose number an engine remembers; beyond it the oldest is forgotten. A stream that is not remembered
+begins above the numbers of the forgotten ones, so it is never taken for a repeat; its receiver reports a gap."""
 
 
 class Outbox:
-    """Mutable, one a slot. `link` None: there is nothing outside this slot. `held` counts messages that are held."""
+    """Mutable, one a slot. `link` None: there is nothing outside this slot. `held` counts held messages."""
 
     _scheduler: Scheduler
 
@@ -65,7 +65,7 @@ class Outbox:
         self._degraded: set[str] = set()
 
     def attach(self, scheduler: Scheduler) -> None:
-        """Know whose outputs these are. Called once, by the scheduler."""
+        """Set the scheduler whose outputs these are. Called once, by the scheduler."""
         self._scheduler = scheduler
 
     @property
@@ -76,7 +76,7 @@ class Outbox:
     # --- releasing ----------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """Let the outputs of the last run leave, and what was held and can leave now."""
+        """Send the outputs of the last run, and held ones that can leave now."""
         turns = self._scheduler.turns
         if turns.outputs:
             released, turns.outputs, turns.outputs_count = turns.outputs, [], 0
@@ -102,7 +102,7 @@ class Outbox:
             report.stopped.append(cell.name)
 
     def post(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
-        """Send, or hold behind what is held for this target already."""
+        """Send, or hold behind the messages held for this target already."""
         if cell.held and target in cell.held:
             self.hold_more(cell, target, mailbox, message)
         elif (cause := self.try_post(cell, target, mailbox, message)) is not None:
@@ -117,19 +117,19 @@ class Outbox:
         self._scheduler.turns.rearm(cell)
 
     def hold_more(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
-        """Keep a message behind what is held for `target`."""
+        """Keep a message behind those held for `target`."""
         cell.held[target].append((mailbox, message))
         self.held += 1
 
     def take_in(self, cell: Cell) -> None:
-        """What a cell brings along unsent waits until the node says where it goes."""
+        """Look up the targets of outputs that a cell brings along unsent; they wait until the node answers."""
         for target, queue in cell.held.items():
             if target != PARKED:
                 self.held += len(queue)
                 self._wait_for(self._ask(target), cell, target)
 
     def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
-        """Take out what is held because nobody knows `target`: (sender, mailbox, message), in order for each sender."""
+        """Take out messages held for the unknown name `target`: (sender, mailbox, message), in order by sender."""
         self._asked.discard(target)
         taken: list[tuple[str, int, Any]] = []
         for cell in self.waiting.pop(("route", target), {}).values():
@@ -139,7 +139,7 @@ class Outbox:
         return taken
 
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
+        """Send, or return the cause to wait for. None: the message left, or became a dead letter."""
         if message.__class__ is NumberedMessage:
             return self._try_post_numbered(cell, target, mailbox, message)
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
@@ -185,14 +185,14 @@ class Outbox:
         return cause
 
     def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """The target said stop: wait for its word, unless the node found that to be without end."""
+        """The target sent stop: wait for its go, unless the node found a circle and decided to lose the message."""
         if not self.relief.loses(cell, target):
             return ("stop", target)
         self.bury(DEADLOCK, cell, target, mailbox, message, "")
         return None
 
     def _no_room(self, cell: Cell, target: str, mailbox: int, message: Any, peer: int) -> Cause | None:
-        """The lane is full. Nobody waits for one that nobody reads for now."""
+        """The lane is full: wait for room, unless the slot is degraded and its lanes have no reader for now."""
         if target not in self._degraded:
             return ("room", peer)
         self.bury(DEGRADED, cell, target, mailbox, message, "")
@@ -227,7 +227,7 @@ class Outbox:
         return way.outlet
 
     def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """The target has no place that is known here: it ended, or the node has to be asked."""
+        """No place is known for the target: it ended, or the node has to be asked."""
         if target in self._scheduler.ended:
             self.bury("ended", cell, target, mailbox, message, "")
             return None
@@ -240,7 +240,7 @@ class Outbox:
         return ("route", target)
 
     def route(self, name: str, slot: int | None, reason: str = "") -> None:
-        """What the node knows of a name: its slot, or why it has none; then what is held for it dies of that."""
+        """Take the node's answer for a name: its slot, or why it has none; then held messages become dead letters."""
         self._asked.discard(name)
         if self._routes.get(name) != slot:
             self._close_ways(lambda target, way: target == name)
@@ -254,7 +254,7 @@ class Outbox:
         if reason == DEGRADED:
             self._degraded.add(name)
             self.relief.forget(name)
-            self._retry(("stop", name))  # its last word stands, unheeded, until a new process says go for all
+            self._retry(("stop", name))  # its stop stands, unheeded, until a new process sends go for all
         else:
             self._degraded.discard(name)
         self._routes[name] = slot
@@ -264,29 +264,29 @@ class Outbox:
         self._retry(("room", slot))
 
     def stop(self, target: str, peer: int) -> None:
-        """`target`, in slot `peer`, wants nothing for now."""
+        """`target`, in slot `peer`, sent stop."""
         self.on_news()
         self.stops[target] = peer
 
     def inherit(self, stops: Mapping[str, int]) -> None:
-        """Stops that the process before was told. Who said them may have ended since: the node is asked."""
+        """Take over the earlier process's received stops. Their senders may have ended since: the node is asked."""
         self.stops.update(stops)
         for target in stops:
             self._ask(target)
 
     def go(self, target: str) -> None:
-        """`target` takes messages again."""
+        """`target` sent go: it takes messages again."""
         self.stops.pop(target, None)
         self.relief.forget(target)
         self._retry(("stop", target))
 
     def go_all(self, peer: int) -> None:
-        """Nobody in slot `peer` has told to stop any more."""
+        """A new process in slot `peer` sent go for all its engines: no stop of the earlier one stands."""
         for target in [target for target, slot in self.stops.items() if slot == peer]:
             self.go(target)
 
     def lose(self, engine: str, target: str) -> None:
-        """In a circle, `engine` loses what it has for `target`, if it still waits for that."""
+        """Lose what `engine`, in a circle, holds and sends for `target`, if it still waits for that."""
         cause: Cause = ("stop", target)
         cell = self.waiting.get(cause, {}).pop((engine, target), None)
         if cell is not None:
@@ -295,12 +295,12 @@ class Outbox:
             self._post_held(cell, target)
 
     def restarted(self, peer: int) -> None:
-        """The slot has a new process, which nobody stopped yet. Whom it stops it says in its lane, after go for all."""
+        """The slot has a new process, which has received no stop yet. Its own stops follow go for all in its lane."""
         for cell in self._scheduler.cells.values():
             self.signals.again(cell, peer)
 
     def detached(self, peer: int) -> None:
-        """The slot is not linked any more; names that were there are looked up again."""
+        """The slot is no longer linked; names that were there are looked up again."""
         if self._scheduler.recording is not None:
             self._scheduler.recording.detached(peer)
         self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
@@ -356,12 +356,12 @@ class Outbox:
                     way.close()
 
     def senders(self) -> list[Cell]:
-        """All cells, and those that ended while outputs of theirs are held."""
+        """All cells, and cells that ended while outputs of theirs are held."""
         ended = {id(cell): cell for held in self.waiting.values() for cell in held.values() if cell.is_ended}
         return [*self._scheduler.cells.values(), *ended.values()]
 
     def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
-        """Make a dead letter of something `cell` sent."""
+        """Make a dead letter of a message that `cell` sent."""
         if message.__class__ is NumberedMessage:
             if cell.recorder is not None:
                 cell.recorder.settled(target, mailbox, message.n)

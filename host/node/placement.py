@@ -15,7 +15,7 @@ import msgspec
 from host.config.spec import EngineSpec
 
 SLOT_LAST: Final = 63
-"""The highest slot number; with the supervisor's 0 that is `SLOTS_MAX` of the transport, which a test compares."""
+"""The highest slot number; with slot 0 that makes `SLOTS_MAX` slots of the transport, which a test compares."""
 
 
 class NoSlot(Exception):
@@ -23,7 +23,7 @@ class NoSlot(Exception):
 
 
 class SlotPlan(msgspec.Struct, frozen=True):
-    """One process to start: its slot, its engines in the order of the node file, whether for devices, and its core."""
+    """One process to start: its slot, its engines in node-file order, whether it is for devices, and its core."""
 
     slot: int
     engines: tuple[str, ...]
@@ -56,7 +56,7 @@ def place_spawned(policy: Literal["parent", "process"], parent_slot: int, taken:
 
 
 def share_of(engine: EngineSpec) -> str:
-    """What engines of one process have in common. A name cannot hold a blank, so the kinds never collide."""
+    """The key that engines of one process share. A name cannot hold a blank, so the kinds never collide."""
     name, placement = engine.name, engine.placement
     match placement.kind:
         case "one":

@@ -1,11 +1,12 @@
-"""What becomes of a message that makes its engine fail: the policy, with the engine's durability as an argument.
+"""The fate of a message that makes its engine fail: the policy, with the engine's durability as an argument.
 
                       volatile                journaled (`crash`, `durable`)
     the action raises dead letter `failed`    quarantine at once: a second try would fail the same way
     the process dies  dead letter `crashed`   tried once more; the same failure again: quarantine
 
-Not every death is the message's fault. Killed by us to make way, never born, or a SIGKILL from who knows where: for a
-journaled engine that is no attempt. What was counted is kept by the caller, where it outlives any process.
+Not every death is the message's fault. For a journaled engine a process that we killed to make way, that was never
+born, or that died of a SIGKILL of unknown origin is no attempt. The caller keeps the counts, where they outlive any
+process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from host.node.supervision import Ending
 
 Durability = Literal["volatile", "crash", "durable"]
 Policy = Literal["skip", "stop", "park"]
-"""What the engine does once a trigger of its is in quarantine: goes on; ends; takes no more until it is dealt with."""
+"""What an engine with a trigger in quarantine does: goes on, ends, or takes no trigger until that is dealt with."""
 
 ATTEMPTS_MAX: Final = 3
 """Deaths of any kind on one trigger; a message that kills in a new way each time is poison all the same."""
@@ -28,7 +29,7 @@ _NOT_ITS_FAULT: Final[frozenset[Reason]] = frozenset({"killed", "start_timeout",
 
 
 class Trigger(msgspec.Struct, frozen=True, array_like=True):
-    """What was being handled: a message by its stream and number, or timers (no sender, `n` 0)."""
+    """The trigger being handled: a message by its stream and number, or timers (no sender, `n` 0)."""
 
     engine: str
     sender: str
@@ -38,7 +39,7 @@ class Trigger(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AfterDeath(msgspec.Struct, frozen=True):
-    """`crashed`: a dead letter; `again`: try it once more; `quarantine`. `failure` is to be counted, if not ""."""
+    """`crashed`: a dead letter; `again`: try once more; `quarantine`. `failure`, if not "", counts for the trigger."""
 
     fate: Literal["crashed", "again", "quarantine"]
     failure: str = ""

@@ -1,13 +1,14 @@
-"""What a scheduler keeps current while it runs, so that others see it without its co-operation, even after a kill.
+"""Words that a scheduler keeps current while it runs, readable without its co-operation, even after a kill.
 
-A row of words with one writer, and the names of the stream whose message is in flight. Live, both lie in a slot's
-control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is 0 while
-the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The numbers of a
-stream start at 1. The counters are brought up to date at the end of a cycle, and before heads move when mail is parked.
+A row of words with one writer, and the names of the stream whose message is in flight. In a live node both lie in a
+slot's control page and outlive the process; elsewhere they are a list. The order of writes carries the meaning: `N` is
+0 while the names change, then holds the number of the message in flight, and is 0 again once a batch is done. The
+numbers of a stream start at 1. The counters are brought up to date at the end of a cycle, and before heads move when
+mail is parked.
 
-What a kill costs is PARKED + STANDING messages that were taken, and UNSENT ones that were made, at most. Each is raised
-before the heads move and lowered only after what it counted is elsewhere, so no instant shows too few; the messages of
-a batch under way are counted until their cycle is over.
+A kill costs at most PARKED + STANDING messages that were taken, and UNSENT ones that were made. Each counter is raised
+before the heads move and lowered only once the messages it counts are elsewhere, so no instant shows too few. The
+messages of a batch under way are counted until their cycle ends.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ RECEIVED: Final = 3
 SENT: Final = 4
 """Messages that left an engine here."""
 PARKED: Final = 5
-"""Messages that wait in mailboxes although their space in the lane is given back: they die with the process."""
+"""Messages that wait in mailboxes although their space in the lane was given back: they die with the process."""
 MAILBOX: Final = 6
 """Mailbox of the stream in flight; `TIMERS` while timers are handled."""
 EPOCH: Final = 7
 """Epoch of the stream in flight."""
 STANDING: Final = 8
-"""Engines that stand at a choice with a message, which has left its mailbox: it dies with the process."""
+"""Engines that wait for a choice with a message, which has left its mailbox: it dies with the process."""
 UNSENT: Final = 9
 """Messages sent by committed transitions that have not left: held, or, within a cycle, about to leave."""
 STUCK: Final = 10
-"""Whether an engine is full and has something held: then it may be in a circle (`host.node.circles`)."""
+"""Whether an engine is full and has outputs held: then it may be in a circle (`host.node.circles`)."""
 CYCLES: Final = 11
-"""Cycles that were ended: while it stands still the process listens to nobody, whatever it gets done."""
+"""Completed cycles: while this stands still the process receives nothing from others, whatever it gets done."""
 WORDS: Final = 12
 """Words in a row."""
 
 TIMERS: Final = (1 << 32) - 1
-"""No mailbox has this number: what is in flight are elapsed timers."""
+"""In place of a mailbox number, which is never as high: elapsed timers are in flight."""
 
 
 class Tally:
@@ -57,7 +58,7 @@ class Tally:
         self.sent = 0
 
     def show(self, words: Words) -> None:
-        """Bring the words up to date; `parked` is what they say then."""
+        """Bring the words up to date, and `parked` with them."""
         self.parked = self.received - self.handled
         words[HANDLED] = self.handled
         words[RECEIVED] = self.received
@@ -79,11 +80,11 @@ class Progress(Protocol):
     words: Words
 
     def show(self, engine: str, sender: str) -> None:
-        """The names of the stream that comes next. Called while `N` is 0."""
+        """Set the names of the stream that comes next. Called while `N` is 0."""
 
 
 class Unseen:
-    """Progress that only this process can read: for in-line nodes, simulation and tests."""
+    """Progress that only this process can read: for inline nodes, simulation and tests."""
 
     def __init__(self) -> None:
         self.words: Words = [0] * WORDS

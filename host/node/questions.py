@@ -1,8 +1,8 @@
-"""The question a suspended engine stands at, as bytes, and whether another version of its code still asks it.
+"""The question that suspends an engine, as bytes, and whether another version of its code still asks it.
 
-Of a suspended transition its trigger, its time and the answers so far are kept, no more (`engines.model.interaction`).
-So a version that takes over is asked the same way as an answer will be: the trigger runs again with those answers, and
-what it stands at then must be the question that was put to the user.
+Only the trigger, the time and the answers so far of a suspended transition are kept (`engines.model.interaction`). So a
+version that takes over is checked by running what an answer will run: the trigger with those answers. The question it
+then stops at must be the one that was put to the user.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from host.node.cell import Suspension
 
 
 class QuestionImage(msgspec.Struct, frozen=True, array_like=True):
-    """A transition that stands at a choice: a message, or timers as (name, number)."""
+    """A transition that waits for a choice: a message, or timers as (name, number)."""
 
     sender: str
     mailbox: int
@@ -52,14 +52,14 @@ class QuestionImage(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def question(self) -> Choose[Any]:
-        """What the user was asked."""
+        """The question that was put to the user."""
         return Choose(self.options) if self.timeout_ns is None else Choose(self.options, self.timeout_ns)
 
 
 def question_image(
     cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Choose[Any], deadline_ns: int
 ) -> QuestionImage:
-    """A transition that stands at `question`."""
+    """The image of a transition suspended at `question`."""
     rest = (at_ns, answers, question.options, question.timeout_ns, deadline_ns)
     if isinstance(cause, Delivery):
         return QuestionImage(cause.sender, cause.mailbox, encode(cause.message), (), *rest)
@@ -77,7 +77,7 @@ def misfit(
     env: Environment[Any],
     image: QuestionImage | None,
 ) -> str:
-    """Why the engine cannot go on from this question with this family, "" when it can or stands at none."""
+    """Why the engine cannot go on from this question with this family; "" when it can, or waits for no choice."""
     if image is None:
         return ""
     found: Outcome[Any] | str
@@ -87,11 +87,11 @@ def misfit(
         found = f"does not take what led there: {error}"
     if isinstance(found, Suspended) and _is_same(image.question, found.question):
         return ""
-    return f"it stands at {_asked(image.question)}, and the new code {_otherwise(found)}"
+    return f"it waits for {_asked(image.question)}, and the new code {_otherwise(found)}"
 
 
 def _is_same(asked: Choose[Any], found: object) -> bool:
-    """Whether every answer to `asked` answers `found`, the end of the time included, and nothing else was to be had."""
+    """Whether every answer to `asked`, a time-out included, answers `found`, and both have the same options."""
     if not isinstance(found, Choose) or found.options != asked.options:
         return False
     return asked.timeout_ns is None or found.timeout_ns is not None
@@ -108,7 +108,7 @@ def _otherwise(found: Outcome[Any] | str) -> str:
         case str():
             return found
         case Suspended(question, labels):
-            return f"stands at {_asked(question)} there, in {', '.join(labels) or 'its strategy'}"
+            return f"waits for {_asked(question)} there, in {', '.join(labels) or 'its strategy'}"
         case Failed(error):
             return f"fails there: {error}"
         case _:

@@ -1,7 +1,7 @@
-"""The seam to a journal: what the engines of a slot do is written down through it, before it has any effect.
+"""The seam to a journal: each step of an engine is recorded through it before the step has any effect.
 
-A cell whose `recorder` is None is volatile, and nothing is written of it. What a journal keeps stands in
-`host.node.journaled`; nothing here knows of it.
+A cell whose `recorder` is None is volatile, and nothing of it is written. `host.node.journaled` defines what a journal
+keeps; nothing here depends on it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import msgspec
 from engines.model import Handle, Outcome
 
 Record = Callable[[Outcome[Any], int], Outcome[Any]]
-"""Writes an outcome down, with the count of answers it took; returns it with its messages `NumberedMessage`."""
+"""Records an outcome with the number of answers it took; returns it with its messages as `NumberedMessage`."""
 
 
 class NumberedMessage(msgspec.Struct, frozen=True):
-    """A message of a journaled engine on its way out: its number was given when it was committed."""
+    """A message of a journaled engine on its way out, numbered when it was committed."""
 
     n: int
     message: Any
@@ -26,12 +26,12 @@ class NumberedMessage(msgspec.Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """What is written down of one engine, in the order in which it happens. `epoch` is that of its streams."""
+    """Records one engine's steps, in the order in which they happen. `epoch` is that of its streams."""
 
     epoch: int
 
     def mail(self, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any], /) -> None:
-        """Mail that is new, before it waits anywhere: marks follow what was written and nothing else."""
+        """New mail, before it waits anywhere: marks follow from what was written and from nothing else."""
 
     def handled(
         self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int, outcome: Outcome[Any], answers: int = 0, /
@@ -47,19 +47,19 @@ class Recorder(Protocol):
         """A transition over timers; as `Record`."""
 
     def asked(self, deadline_ns: int | None, /) -> None:
-        """The transition that was just recorded stands at a choice, until this deadline."""
+        """The transition just recorded waits for a choice, until this deadline."""
 
     def answered(self, at_ns: int, index: int, answer: Any, /) -> None:
         """The `index`-th answer in the transition that began at `at_ns`, before it is used."""
 
     def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int, /) -> Outcome[Any]:
-        """The transition that stood at a choice went on; as `Record`."""
+        """The transition that waited for a choice went on; as `Record`."""
 
     def left(self, target: str, mailbox: int, n: int, peer: int | None, /) -> None:
         """A message left over the link to slot `peer`, or (None) for a journaled neighbour."""
 
     def settled(self, target: str, mailbox: int, n: int, /) -> None:
-        """A message is not sent again: a volatile neighbour has it, or it is a dead letter."""
+        """A message is never sent again: a volatile neighbour has it, or it is a dead letter."""
 
     def ended(self) -> None:
-        """The engine ended. What it sent still leaves."""
+        """The engine ended. Its held outputs still leave."""

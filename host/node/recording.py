@@ -1,4 +1,4 @@
-"""The journal of a slot, as a scheduler is given it: which engines are journaled, and when to write before going on."""
+"""The journal of a slot as the scheduler uses it: which engines are journaled, and when to write before going on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Recording(Protocol):
 
     @property
     def kept(self) -> Mapping[str, Recorder]:
-        """Those that have not ended."""
+        """The journaled engines that have not ended."""
 
     @property
     def is_full(self) -> bool:
-        """Whether so much mail is waiting to be written that the cycle writes it before it takes more."""
+        """Whether the mail waiting to be written has reached its bound: the cycle writes it before taking more."""
 
     def begin(self, cell: Cell, epoch: int, now_ns: int, /) -> None:
-        """A cell is new. It gets its recorder here, if it is journaled."""
+        """Give a new cell its recorder, if it is journaled."""
 
     def detached(self, peer: int, /) -> None:
-        """The lane to a slot is gone for good."""
+        """The lane to a slot is closed and will not be reopened."""

@@ -1,9 +1,9 @@
-"""What a slot does about a circle of stopped engines that the node found (`host.node.circles`).
+"""How a slot relieves a circle of stopped engines that the node found (`host.node.circles`).
 
-An *allowance* lets the mailboxes of one engine fill to `ALLOWANCE` times their capacity; it is over once they are down
-at half. A *loss* makes dead letters `deadlock` of what one engine holds, and goes on to send, for a target that has
-stopped it: only while its own mailbox is full, since it is in no circle any more once that has room. Then it waits for
-that target as it would for any other.
+An *allowance* lets the mailboxes of one engine fill to `ALLOWANCE` times their capacity; it ends once they are down at
+half the capacity. A *loss* makes dead letters `deadlock` of the messages one engine holds, and sends from then on, for
+a target that has stopped it. It lasts only while the engine's own mailbox is full, since with room there it is in no
+circle any more. After that the engine waits for the target as for any other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Relief:
         self._losses: set[tuple[str, str]] = set()
 
     def allow(self, scheduler: Scheduler, name: str) -> None:
-        """Let `name` have its allowance, and its senders go on."""
+        """Give `name` its allowance, and let its senders go on."""
         cell = scheduler.cells.get(name)
         if cell is None or not cell.is_stopping or cell in self.allowed:
             return
@@ -36,7 +36,7 @@ class Relief:
         scheduler.say_go(cell)
 
     def restore(self) -> None:
-        """Take allowances back that are not needed any more."""
+        """Take back the allowances that are no longer needed."""
         for cell in tuple(self.allowed):
             if cell.is_ended or all(inbox.depth <= inbox.go_at for inbox in cell.inboxes.values()):
                 del self.allowed[cell]
@@ -44,11 +44,11 @@ class Relief:
                     inbox.set_bounds()
 
     def lose(self, cell: Cell, target: str) -> None:
-        """From now on `cell` loses what it has for `target`."""
+        """Make `cell` lose its messages for `target` from now on."""
         self._losses.add((cell.name, target))
 
     def loses(self, cell: Cell, target: str) -> bool:
-        """Whether `cell`, stopped by `target`, is to lose what it sends there."""
+        """Whether `cell`, stopped by `target`, loses what it sends there."""
         if (cell.name, target) not in self._losses:
             return False
         if cell.is_stopping:
@@ -63,7 +63,7 @@ class Relief:
 
 
 def stuck_here(scheduler: Scheduler, process: int) -> list[Stuck]:
-    """The engines of a slot that are stopped and say stop, as `host.node.circles` wants them."""
+    """The engines of a slot that are stopped and have sent stop, as `host.node.circles` takes them."""
     outbox = scheduler.outbox
     stopped_by: dict[Cell, list[str]] = {}
     for kind, target in outbox.waiting:

@@ -1,22 +1,22 @@
-"""Replacing the process of a slot: what each thing that can happen leads to, apart from the deeds.
+"""Replacing the process of a slot: what each happening leads to, apart from performing it.
 
 Two processes take part: `old`, which owns the slot, and `new`, the candidate with the other code. Exactly one of them
 may touch the lanes, so the slot passes from one to the other over the death of the first:
 
 | stage     | runs | holds the state | then                                                |
 |-----------|------|-----------------|-----------------------------------------------------|
-| importing | old  | old             | new says what it would run; interfaces are compared |
-| freezing  | old  | old             | old stops at a boundary and says so                 |
+| importing | old  | old             | new reports its families; interfaces are compared   |
+| freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
-| retiring  | none | new             | old leaves; the new version is in force from here   |
-| going     | new  | new             | new has the slot and says so                        |
+| retiring  | none | new             | old exits; the new version is in force from here    |
+| going     | new  | new             | new has the slot and reports it                     |
 
-Crash points. Up to `dumping` the death of old is an ordinary crash, the candidate is killed. In `adopting` the
-snapshot outlives old, so new carries on, and only if it fails too the slot starts again from the initial state. Up to
-`adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had been. In `retiring` old
-has been told to leave and cannot be asked back: if new dies, the slot starts again with the new version once old is
-gone. Whoever is late in leaving is killed. The supervisor's own death ends both.
+Crash points. Up to `dumping` the death of old is an ordinary crash, and the candidate is killed. In `adopting` the
+snapshot outlives old, so new carries on; only if it fails too does the slot start again from the initial state. Up to
+`adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had happened. In `retiring`
+old was asked to exit and cannot be asked back: if new dies, the slot starts again with the new version once old is
+gone. A process that is late in exiting is killed. The supervisor's own death ends both.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Verdict = Literal["switched", "refused", "crashed"]
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """The candidate imported everything; `problems` are what its interfaces break."""
+    """The candidate imported everything; `problems` are the incompatibilities of its interfaces."""
 
     problems: tuple[str, ...] = ()
 
 
 class Halted(msgspec.Struct, frozen=True):
-    """Old stopped at a boundary and is at its snapshot."""
+    """Old stopped at a boundary and begins its snapshot."""
 
 
 class SnapshotTaken(msgspec.Struct, frozen=True):
-    """The snapshot of old is in our hands."""
+    """The supervisor has old's snapshot."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -53,14 +53,14 @@ class Went(msgspec.Struct, frozen=True):
 
 
 class NewFailed(msgspec.Struct, frozen=True):
-    """New said why it cannot, or ended."""
+    """New reported why it cannot go on, or ended."""
 
     reason: str
     ended: bool = False
 
 
 class OldEnded(msgspec.Struct, frozen=True):
-    """Old's pidfd is readable: nothing of it can touch the slot any more."""
+    """Old's pidfd is readable: old can no longer touch the slot."""
 
 
 class Late(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class ReloadState(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What follows: the plan from now on, the deeds in their order, and how it ended if it did."""
+    """What follows: the plan from now on, the commands in order, and the verdict if the reload has ended."""
 
     plan: ReloadState
     commands: tuple[Command, ...] = ()
@@ -91,7 +91,7 @@ OVER: Final = ReloadState("over")
 
 
 def advance(plan: ReloadState, happening: Happening) -> Step:
-    """The step that `happening` leads to. What does not belong to the stage (a late answer) changes nothing."""
+    """The step that `happening` leads to. One that does not belong to the stage (a late answer) changes nothing."""
     match plan.stage:
         case "importing":
             return _while_importing(plan, happening)
@@ -110,7 +110,7 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
 
 
 def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str:
-    """Why the new process cannot go on, as it ended by itself in `stage`; `at` is the family or engine it was at."""
+    """Why the new process cannot go on, having ended by itself in `stage`; `at` is the family or engine it was at."""
     how = f"was killed by {signal}" if signal else "ended" if code is None else f"exited with code {code}"
     match stage:
         case "importing":

@@ -1,9 +1,9 @@
-"""What a slot has to tell, as data: collected while it runs, taken by whoever drives it.
+"""What a slot reports, as data: collected while it runs, taken by the driver of its cycles.
 
-The driver's obligations. `spawned` must be told to the node before the outputs of the same turn become visible
-elsewhere, or a message could overtake the name it goes to. `resolve` wants an answer, through `Outbox.route`.
-Everything else may wait; letters and notes are bounded here, so a flood costs memory nowhere: counts stay complete, the
-oldest items go.
+The driver's obligations. `spawned` must reach the node before the outputs of the same turn become visible elsewhere, or
+a message could overtake the name of its target. `resolve` needs an answer, through `Outbox.route`. Everything else may
+wait. Letters and notes are bounded here, so a flood never costs memory: counts stay complete, the oldest items are
+dropped.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from host.node.news import SetAside
 
 LETTERS_MAX: Final = 1_000
-"""Letters kept between two reports; also what a node keeps in all."""
+"""Letters kept between two reports; also the number a node keeps in all."""
 
 NOTES_MAX: Final = 10_000
 """Notes kept between two reports."""
 
 RENDERED_BYTES_MAX: Final = 4_096
-"""A larger message is shown by its size and its first bytes."""
+"""A larger message is shown as its size and its first bytes."""
 
 SHOWN_BYTES: Final = 64
-"""How many first bytes."""
+"""The number of first bytes shown."""
 
 
 class Offspring(msgspec.Struct, frozen=True):
-    """A spawned engine. `is_here`: beside its parent, with its cell if it lives; else the node places it.
+    """A spawned engine. `is_here`: beside its parent, with its cell if it lives; otherwise the node places it.
 
     `again`: an earlier process of its parent spawned it.
     """
@@ -51,9 +51,9 @@ class Offspring(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """An engine stands at a choice among `options`, until `deadline_ns`; without options it no longer does.
+    """An engine waits for a choice among `options`, until `deadline_ns`; without options it no longer does.
 
-    `cause` is the trigger it was given: taken from its mailbox, and handled by nobody if the process dies.
+    `cause` is its trigger: taken from its mailbox already, and lost unhandled if the process dies.
     """
 
     engine: str
@@ -63,7 +63,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """Something an operator should know."""
+    """An event for the operator."""
 
     kind: str
     engine: str
@@ -71,7 +71,7 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class Unrendered(msgspec.Struct, frozen=True):
-    """A letter as it was buried: rendering waits until somebody takes it, so a flood of them stays cheap."""
+    """A letter as it was buried: rendering waits until the letter is taken, so a flood of letters stays cheap."""
 
     reason: str
     sender: str
@@ -111,12 +111,12 @@ class Report:
         is_encoded: bool,
         detail: str = "",
     ) -> None:
-        """Make a dead letter of `item`: bytes as they came, a message object, or None when the message is not known."""
+        """Make a dead letter of `item`: bytes as received, a message object, or None when the message is not known."""
         self.letter_counts[reason] += 1
         self._letters.append(Unrendered(reason, sender, target, mailbox, now_ns, item, is_encoded, detail))
 
     def bury_all(self, reason: str, target: str, mailbox: int, now_ns: int, dropped: list[Dropped]) -> None:
-        """Make dead letters of what a bound or an end cost."""
+        """Make dead letters of messages lost to a bound or to the end of an engine."""
         for one in dropped:
             self.bury(reason, one.sender, target, mailbox, now_ns, one.item, is_encoded=one.is_encoded)
 
@@ -147,7 +147,7 @@ class Report:
 
 
 def render(item: Any, is_encoded: bool) -> Any:
-    """A message as plain data for people: whatever it is, never an error, and never large."""
+    """A message as plain data for people. Never raises, whatever the message is; never large."""
     if isinstance(item, msgspec.Raw):
         return render(bytes(item), True)
     if not is_encoded:

@@ -1,8 +1,8 @@
-"""Names and slots: who lives where, who descends from whom, and who will never answer again.
+"""Names and slots: where each engine lives, its descent, and which names have ended.
 
-A full name is `parent/word`; it carries the birth of each ancestor that was restarted from its initial state:
-`server` reborn once has children `server~2/worker.1`, and `server` itself always reaches the living birth. A name that
-ended leaves a tombstone, so that late mail learns `ended`, not `unknown`, and so that a spawn repeated by a restarted
+A full name is `parent/word`. It carries the birth of each ancestor that was restarted from its initial state: `server`
+in its second birth has children `server~2/worker.1`, and `server` itself always reaches the living birth. A name that
+ended leaves a tombstone: late mail for it is a dead letter `ended`, not `unknown`, and a spawn repeated by a restarted
 parent cannot revive it. The directory is the supervisor's; workers keep copies of the routes they asked for.
 """
 
@@ -16,14 +16,14 @@ import msgspec
 from host.config.spec import EngineSpec
 
 DEGRADED: Final = "degraded"
-"""What a route says beside the slot: its engine died too often, and only its lanes take mail."""
+"""Given with a slot in a route: the engine died too often, and for now only its lanes take mail."""
 
 TOMBSTONES_MAX: Final = 100_000
 """Names remembered after their end; beyond it the oldest becomes `unknown`."""
 
 
 class Resident(msgspec.Struct, frozen=True):
-    """An engine that has a slot. `birth` counts its lives from the initial state, from 1."""
+    """An engine that has a slot. `birth` counts, from 1, how often it began from its initial state."""
 
     spec: EngineSpec
     slot: int
@@ -43,7 +43,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Succession(msgspec.Struct, frozen=True):
-    """What the end of a process means for engines: these are born again in its slot, those end, wherever they live."""
+    """What a process's end means for engines: `reborn` begin again in its slot, `ended` end, wherever they live."""
 
     reborn: tuple[Resident, ...]
     ended: tuple[Resident, ...]
@@ -52,8 +52,8 @@ class Succession(msgspec.Struct, frozen=True):
 class Directory:
     """All engines of a node by name. Mutable, owned by one thread; every method leaves it consistent.
 
-    Descent is kept among the living only: who ends leaves its children to its own nearest living ancestor, so what is
-    remembered of a chain of successors does not grow with its length.
+    Descent is kept among the living only. An engine that ends leaves its children to its nearest living ancestor, so
+    the memory for a chain of successors does not grow with its length.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Directory:
         return True
 
     def find(self, name: str) -> Resident | Missing:
-        """Where an engine lives, or why nowhere."""
+        """The engine's resident, or why it has no slot."""
         resident = self._residents.get(name)
         if resident is not None:
             return resident
@@ -128,14 +128,14 @@ class Directory:
         return Succession(tuple(self._raise_birth(name) for name in there if name in self._residents), ended)
 
     def change_family(self, name: str, family: str) -> None:
-        """From now on `name` is born with `family`. Of one that ended, nothing."""
+        """Make `family` the one that `name` is born with from now on. Does nothing for an engine that ended."""
         resident = self._residents.get(name)
         if resident is not None:
             spec = msgspec.structs.replace(resident.spec, family=family)
             self._residents[name] = msgspec.structs.replace(resident, spec=spec)
 
     def follow_family(self, name: str, family: str) -> None:
-        """`name` runs with `family`. That of an engine in a log is the log's, whatever a file or a reload said."""
+        """`name` runs with `family`. A log decides over its engines' families, whatever a file or a reload says."""
         resident = self._residents.get(name)
         if resident is not None and resident.spec.durability != "volatile" and resident.spec.family != family:
             self.change_family(name, family)

@@ -1,13 +1,14 @@
-"""The engines of one slot: who gets the next trigger, and where arriving mail goes.
+"""The engines of one slot: which of them gets the next trigger, and where arriving mail goes.
 
-`host.node.cycle` defines when each of its methods is called. What did not get its turn within the budget waits in
-mailboxes, bounded, and is counted as parked.
+`host.node.cycle` defines when each method is called. Mail that is not run within the budget waits in mailboxes,
+bounded, and is counted as parked.
 
 A due timer comes before mail, delayed by one transition at most. Cells take turns, a stride each. Mail of one sender
 reaches an engine in the order of its numbers.
 
-Timers of no delay keep nobody out. A transition at time t sets deadlines after t (the model's law), so once the timers
-that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its triggers.
+Timers without delay do not keep mail out. A transition at time t sets deadlines after t (the model's law), so once the
+timers that are due at t have run, mail runs at the same t. A run has a bound in time and in outputs, whatever its
+triggers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RUN_NS_MAX: Final = 5_000_000
 """Budget of one `run`: how long a slow engine may keep its neighbours' outputs back."""
 
 DUE_MAX: Final = 256
-"""Engines whose timers fire between two looks at the clock, so that very many of them keep within the budget too."""
+"""Engines whose timers fire between two readings of the clock: even very many of them keep within the budget."""
 
 STRIDE_SLOW_NS: Final = 1_000_000
 """A stride that takes longer is shortened, so that engine time and turns stay that fine."""
@@ -97,7 +98,7 @@ class Scheduler:
         return True
 
     def take_in(self, cell: Cell) -> None:
-        """An engine that was in another process before, with its mail; one that ended only has outputs left."""
+        """Take in an engine from another process, with its mail; one that ended only has outputs left."""
         if not cell.is_ended:
             self.cells[cell.name] = cell
             self.tally.received += cell.depth
@@ -109,9 +110,9 @@ class Scheduler:
         self.wake(cell)
 
     def end(self, cell: Cell) -> None:
-        """The cell is over: a tombstone. What it sent still leaves.
+        """End the cell: it leaves a tombstone, and its held outputs still leave.
 
-        Its waiting mail, and the message it stood at a choice for, become dead letters.
+        Its waiting mail, and the message with which it waited for a choice, become dead letters.
         """
         cell.is_ended = True
         del self.cells[cell.name]
@@ -130,7 +131,7 @@ class Scheduler:
             cell.recorder.ended()
 
     def answer(self, engine: str, choice: str) -> str:
-        """A user's choice for an engine; "" when it was taken, else why not."""
+        """Give an engine a user's choice; "" when it was taken, else why not."""
         cell = self.cells.get(engine)
         if cell is None:
             return f"there is no engine {engine}"
@@ -142,7 +143,7 @@ class Scheduler:
         return error
 
     def wake(self, cell: Cell) -> None:
-        """The cell may be runnable again: its deadline counts, and it takes its turn if it has mail."""
+        """Let a cell that may be runnable again run: arm its deadline, and queue it if it has mail."""
         self.turns.rearm(cell)
         if cell.notify is not None:
             cell.notify()
@@ -174,7 +175,7 @@ class Scheduler:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing waits for anything but mail or a deadline to come: no engine, no letter, no output."""
+        """Whether nothing but future mail or a deadline is waited for: no engine, no letter, no output waits."""
         idle = not self._ready and not self._stopping and not self.turns.outputs
         return idle and self.arrivals.deadline_ns == NEVER and self.deadlines.earliest > self.clock()
 
@@ -209,9 +210,9 @@ class Scheduler:
             arrivals.expire(now_ns)
 
     def park(self) -> None:
-        """What waits now waits beyond the lanes: apply the bounds, say go where there is room again, count.
+        """Account for mail that waits beyond the lanes: apply the bounds, send go where there is room again, count.
 
-        Most of the time nothing waits, nothing did, and nobody was told to stop.
+        Usually no mail waits or waited, and no sender was sent stop.
         """
         tally = self.tally
         if self.turns.outputs:
@@ -236,7 +237,7 @@ class Scheduler:
         self._show_lost()
 
     def _show_lost(self) -> None:
-        """What waits for journaled engines, or left them, is in the log and does not die with the process."""
+        """Mail waiting for journaled engines, and outputs that left them, are in the log and survive the process."""
         if self.recording is None:
             return
         are_all_kept = len(self.recording.kept) == len(self.cells)
@@ -246,14 +247,14 @@ class Scheduler:
             self._words[UNSENT] = 0
 
     def say_go(self, cell: Cell) -> None:
-        """Senders to `cell`, which said stop, go on."""
+        """Send go to the senders of `cell`, which had sent stop."""
         del self._stopping[cell]
         cell.is_stopping = False
         self.outbox.signals.go(cell)
         self.outbox.go(cell.name)
 
     def _run_next(self, cell: Cell, now_ns: int) -> None:
-        """Give `cell`, which may run, a stride of its mail; then it is the others' turn."""
+        """Give a runnable `cell` a stride of its mail; then it is the others' turn."""
         inbox = cell.only_inbox or cell.next_inbox()
         if inbox is None or not inbox.depth:
             return
@@ -268,7 +269,7 @@ class Scheduler:
             self._ready.append(cell)
 
     def _fire_due(self, now_ns: int) -> None:
-        """Fire the timers that are due, the earliest first: of so many engines, until so many outputs wait."""
+        """Fire due timers, the earliest first: at most `DUE_MAX` engines, and until `OUTPUTS_MAX` outputs wait."""
         turns = self.turns
         for _ in range(DUE_MAX):
             cell = self.deadlines.take_due(now_ns)
@@ -304,7 +305,7 @@ class Scheduler:
             self.outbox.signals.stop(cell, peer)
 
     def _large_arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
-        """A large message is in its sender's memory as long as it waits."""
+        """A large message occupies its sender's memory while it waits."""
         inbox.has_views = True
         if inbox.says_stop:
             self._stop(cell, peer)

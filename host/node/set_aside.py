@@ -1,12 +1,12 @@
-"""What a worker does with a trigger that goes to quarantine, and with the engine it was for.
+"""How a worker sets a trigger aside for the quarantine, and what becomes of its engine.
 
-The trigger is described by its address in the stream, by digests of the state it met and of the code that ran, and by
-what it raised, or how the process died in it. It is told at once, before any output of the same cycle leaves. Then the
-policy: `skip` goes on with the next trigger, `stop` ends the engine, `park` gives it no trigger until somebody has
-dealt with the entry; its mailboxes stay open up to their bounds.
+The report describes the trigger by its address in the stream, by digests of the state it met and of the code that ran,
+and by the exception it raised or the way the process died in it. It is sent at once, before any output of the same
+cycle leaves. Then the policy applies: `skip` goes on with the next trigger, `stop` ends the engine, `park` gives it no
+trigger until the entry has been dealt with; its mailboxes stay open up to their bounds.
 
-An engine is parked by an output that is held and never leaves, under a name that no engine can have: so everything that
-asks whether an engine may run gives the right answer, a snapshot included.
+A parked engine has a held output that never leaves, under a name that no engine can have. So every check of whether an
+engine may run gives the right answer, a snapshot included.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DIGEST_BYTES: Final = 16
 
 
 def set_aside(report: Report, cell: Cell, trigger: Trigger, item: Any, detail: str, now_ns: int) -> None:
-    """Report a trigger of `cell` and do as its policy says. `item`: bytes, a message, or timers (`Due`)."""
+    """Report a trigger of `cell` and apply its policy. `item`: bytes, a message, or timers (`Due`)."""
     if isinstance(item, Due):
         payload = None
     else:
@@ -43,24 +43,24 @@ def set_aside(report: Report, cell: Cell, trigger: Trigger, item: Any, detail: s
 
 
 def trigger_of(cell: Cell, cause: Delivery[Any] | Due, epoch: int, n: int) -> Trigger:
-    """The address of what was being handled."""
+    """The address of the trigger being handled."""
     if isinstance(cause, Due):
         return Trigger(cell.name, "", 0, 0, 0)
     return Trigger(cell.name, cause.sender, cause.mailbox, epoch, n)
 
 
 def park(cell: Cell) -> None:
-    """No trigger from now on."""
+    """Give the cell no trigger from now on."""
     cell.held.setdefault(PARKED, deque())
 
 
 def unpark(cell: Cell) -> None:
-    """As before `park`; the caller wakes it."""
+    """Undo `park`; the caller wakes the cell."""
     cell.held.pop(PARKED, None)
 
 
 def state_digest(cell: Cell) -> str:
-    """Hex digits of what the engine's environment is; of a device, nothing."""
+    """The digest of the engine's environment as hex digits; "" for a device."""
     return "" if cell.env is None else environment_digest(cell.family, cell.env).hex()
 
 

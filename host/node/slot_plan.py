@@ -1,30 +1,32 @@
-"""A slot: what each thing that can happen to it leads to, apart from the deeds.
+"""A slot: what each happening leads to, apart from performing it.
 
 A slot is memory that outlives processes, and at most one process owns it. The states, and what ends each of them:
 
 | state      | process | ends with                                                             |
 |------------|---------|-----------------------------------------------------------------------|
-| starting   | none    | `start_due`: its turn in its group, or its family was looked at       |
-|            | wanted  | none could be had, which counts as its end in a moment                |
-|            | there   | `engines_ready`, or its end, which the start deadline sees to         |
+| starting   | none    | `start_due`: its turn in its group, or its family was inspected       |
+|            | wanted  | no process could be requested, which soon counts as its end           |
+|            | there   | `engines_ready`, or its end, which the start deadline ensures         |
 | running    | there   | its end, a reload, a recall by its group                              |
 | freezing   | there   | the verdict of the reload under way                                   |
 |            | none    | the same; the candidate has the state, and gets the slot              |
-| recalled   | there   | its end, at the latest once its time to leave has passed              |
-| restarting | none    | a verdict, at once; then `pause_over`, or what its group does next    |
+| recalled   | there   | its end, at the latest once its time to exit has passed               |
+| restarting | none    | a verdict, at once; then `pause_over`, or its group's next task       |
 | degraded   | none    | `start_due`, by hand or with its group: it died too often             |
 | finished   | none    | the same: its end asked for no restart                                |
 | stopping   | any     | the end of its process; the node stops, or the slot is dissolved      |
 
 A reload under way is a machine of its own (`reload_plan`), which this one feeds: the end of a process means one thing
-to a slot alone and another to a slot that is passed on. `starting`, `recalled` and `restarting` have at most one timer
-each, which goes with the state. What does not belong to the state (a late answer, a timer of before) changes nothing.
+to a slot alone and another to a slot that is being passed on. `starting`, `recalled` and `restarting` have at most one
+timer each, which ends with the state. A happening that does not belong to the state (a late answer, a timer of an
+earlier state) changes nothing.
 
-The awkward case: engines of a dead process are buried before the verdict on its end, and a slot whose last engine is
-buried is dissolved. So the verdict is a happening of its own, and finds the slot `restarting` or not.
+The awkward case: the engines of a dead process are buried before the verdict on its end, and a slot whose last engine
+is buried is dissolved. So the verdict is a happening of its own, and may find the slot no longer `restarting`.
 
-Decision and deed are apart as in OTP's `supervisor.erl` (`do_restart`, `add_restart`); the form is that of
-`reload_plan`. Deeds: `host.live.supervisor.perform`, the only place that gives a slot a process or takes it away.
+Decision and command are apart as in OTP's `supervisor.erl` (`do_restart`, `add_restart`); the form is that of
+`reload_plan`. Commands are performed in `host.live.supervisor.perform`, the only place that gives a slot a process or
+takes it away.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ from host.node.slot_state import (
 from host.node.supervision import Budget, Ending, GiveUp, History, Limits, Restart, judge
 
 BIRTHS_LOST_MAX: Final = 3
-"""Births of one slot in a row that may die with the zygote before that counts as a death like others."""
+"""Births of one slot in a row that may die with the zygote before one counts as a death like others."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -63,10 +65,10 @@ _CROSSED: Final[Mapping[str, dict[str, str]]] = {
     "thaw": {"state": "running"},
     "go": {"process": "there"},
 }
-"""What deeds of a reload make of the slot."""
+"""How commands of a reload change the slot."""
 
 _UNSEEN: Final = Departure(0, Ending(), Ended("killed", "it could not take over"))
-"""The end of a candidate that failed, and that was killed so lately that its end is not known."""
+"""The end of a candidate that failed and was killed so recently that its exit status is not known."""
 
 
 def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
@@ -115,7 +117,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
 def verdict_on(
     ended: Ended, kind: Kind, history: History, limits: Limits, budget: Budget, now_ns: int, chance: float
 ) -> Restart | GiveUp | StayDown:
-    """What supervision says to an end: whether it asks for a restart at all, and whether that is one too many."""
+    """Supervision's verdict on an end: whether it asks for a restart at all, and whether that is one too many."""
     if not wants_restart(kind, ended.reason):
         return StayDown(shown(ended))
     return judge(history, limits, budget, now_ns, chance)
@@ -181,7 +183,7 @@ def _crash(slot: SlotState, departure: Departure) -> SlotStep:
 
 
 def _fail_start(slot: SlotState, departure: Departure) -> SlotStep:
-    """Before the node is up nobody waits for a second try."""
+    """Before the node is up there is no second try."""
     return SlotStep(_with(slot, state="degraded", process="none"), (Bury("failed_start", departure),))
 
 
@@ -214,7 +216,7 @@ def _recall(slot: SlotState) -> SlotStep:
 
 
 def _abort(slot: SlotState, reason: str) -> tuple[SlotState, tuple[SlotCommand, ...]]:
-    """Without the reload, whatever its stage: a candidate that does not own the slot goes."""
+    """The slot without its reload, whatever the stage: a candidate that does not own the slot is killed."""
     if slot.crossing is None:
         return slot, ()
     kills: tuple[SlotCommand, ...] = () if slot.crossing.plan.stage == "going" else ("kill_new",)
@@ -222,7 +224,7 @@ def _abort(slot: SlotState, reason: str) -> tuple[SlotState, tuple[SlotCommand, 
 
 
 def _cross(slot: SlotState, crossing: Crossing, happening: reload_plan.Happening) -> SlotStep:
-    """The step of the reload, in terms of the slot; one that lost both processes ends in a crash."""
+    """The step of the reload, in terms of the slot; a reload that lost both processes ends in a crash."""
     step = reload_plan.advance(crossing.plan, happening)
     is_over, is_new_stage = step.verdict is not None, step.plan.stage != crossing.plan.stage
     slot = _with(slot, crossing=None if is_over else _with(crossing, plan=step.plan))
@@ -233,7 +235,7 @@ def _cross(slot: SlotState, crossing: Crossing, happening: reload_plan.Happening
             case "restart":
                 crashed = crossing.old
             case "restart_with_new":
-                crashed = crossing.new or _UNSEEN  # the old one was asked to leave, and ended well
+                crashed = crossing.new or _UNSEEN  # the old one was asked to exit, and exited normally
                 deeds.append("enforce")
             case "kill_old":
                 deeds.append("kill")

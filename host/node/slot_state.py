@@ -1,4 +1,4 @@
-"""A slot as data: where it stands, what can happen to it, and the deeds that follow. The rules are in `slot_plan`."""
+"""A slot as data: its state, the happenings it can meet, and the commands that follow. The rules are in `slot_plan`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = Literal["starting", "running", "freezing", "recalled", "restarting", "de
 
 
 class Departure(msgspec.Struct, frozen=True):
-    """The end of a process, and why; `pid` 0: it never ran."""
+    """The end of a process, and its reason; `pid` 0: it never ran."""
 
     pid: int
     ending: Ending
@@ -23,7 +23,7 @@ class Departure(msgspec.Struct, frozen=True):
 
 
 class Crossing(msgspec.Struct, frozen=True):
-    """A reload under way, and how its processes ended, as far as they did."""
+    """A reload under way, with the ends of its processes so far."""
 
     plan: reload_plan.ReloadState = reload_plan.ReloadState()
     old: Departure | None = None
@@ -31,7 +31,7 @@ class Crossing(msgspec.Struct, frozen=True):
 
 
 class SlotState(msgspec.Struct, frozen=True):
-    """Where a slot stands. `strategy` is its group's, None without one; `killing` is why its process is killed."""
+    """The state of a slot. `strategy` is its group's, None without one; `killing` is why its process is killed."""
 
     state: State = "starting"
     process: Literal["none", "wanted", "there"] = "none"
@@ -48,10 +48,10 @@ class SlotState(msgspec.Struct, frozen=True):
 
 
 class ProcessEnded(msgspec.Struct, frozen=True):
-    """The process that owned the slot ended, the candidate before it did, or a wanted one is not to be had.
+    """The process that owned the slot ended, or the candidate did before owning it, or a wanted one cannot be had.
 
     `is_lost`: it was never born, because the zygote died first. `memory_evidence` is as in `endings.classify`,
-    `account` how the end of a candidate is told.
+    `account` describes the end of a candidate.
     """
 
     pid: int
@@ -64,15 +64,15 @@ class ProcessEnded(msgspec.Struct, frozen=True):
 
 
 class StayDown(msgspec.Struct, frozen=True):
-    """Verdict on an end that asks for no restart."""
+    """The verdict on an end that asks for no restart."""
 
     reason: str
 
 
 class Down(msgspec.Struct, frozen=True):
-    """No process for the slot (`finish`), and somebody has to look (`degrade`); or for none of its group (`give_up`).
+    """No process for the slot: `finish`; `degrade`, until an operator acts; `give_up`, for its whole group.
 
-    Said by a group it is a happening, else a deed.
+    From a group it is a happening, otherwise a command.
     """
 
     deed: Literal["finish", "degrade", "give_up"]
@@ -81,17 +81,17 @@ class Down(msgspec.Struct, frozen=True):
 
 SlotHappening = (
     Literal[
-        "start_due",  # the start of the node, its group, or a user wants a process here
-        "birth_failed",  # `launch` could not even ask for one
+        "start_due",  # the start of the node, its group, or a user asks for a process here
+        "birth_failed",  # `launch` could not even request one
         "engines_ready",  # each engine of the process has reported
-        "engines_failed",  # each has reported that it cannot start, or not go on
+        "engines_failed",  # each has reported that it cannot start, or cannot go on
         "start_timeout",  # the watch found it past the deadline of its start
         "hung",  # or past that of a transition
-        "pause_over",  # the one before a restart
-        "recall_asked",  # its group goes down, to come up again or not
-        "leave_expired",  # its time to leave has passed
+        "pause_over",  # the pause before a restart
+        "recall_asked",  # its group goes down, whether or not it comes up again
+        "leave_expired",  # its time to exit has passed
         "reload_begun",  # there is a candidate
-        "emptied",  # the last engine ended of those it was made for
+        "emptied",  # the last of the engines it was made for ended
         "node_stops",
     ]
     | ProcessEnded
@@ -104,45 +104,45 @@ SlotHappening = (
 
 
 class Bury(msgspec.Struct, frozen=True):
-    """Account for the end of a process, and for its engines; after `crashed`, supervision is asked."""
+    """Account for the end of a process, and for its engines; after `crashed`, supervision judges it."""
 
     how: Literal["crashed", "recalled", "failed_start"]
     departure: Departure
 
 
 class Later(msgspec.Struct, frozen=True):
-    """`pause_over` after the pause; or the restart of the group, with whom its strategy names."""
+    """`pause_over` after the pause; or the restart of the group, as its strategy has it."""
 
     deed: Literal["pause", "restart_group"]
     pause_ns: int
 
 
 class Conclude(msgspec.Struct, frozen=True):
-    """The reload has come to its verdict."""
+    """The verdict of the reload."""
 
     verdict: reload_plan.Verdict
     reason: str
 
 
 Deed = Literal[
-    "launch",  # a process for the slot
-    "repeat_launch",  # in place of one that was lost
-    "relaunch",  # after one that ended: peers forget what it told them
+    "launch",  # start a process for the slot
+    "repeat_launch",  # start one in place of one that was lost
+    "relaunch",  # start one after one that ended, and report the restart to peers
     "tell_back",  # peers wait for room again
-    "await_birth",  # in a moment it counts as an end
-    "dismiss",  # ask the process to leave, and `leave_expired` after its time
-    "kill",  # the process that owns the slot
-    "take_leave",  # have it leave once nobody sends to it
-    "remove",  # number and memory are free
+    "await_birth",  # soon counts as an end
+    "dismiss",  # ask the process to exit; `leave_expired` follows after its time
+    "kill",  # kill the process that owns the slot
+    "take_leave",  # have the process exit once no peer sends to it
+    "remove",  # release number and memory
 ]
 ReloadDeed = Literal["freeze", "thaw", "adopt", "retire", "go", "kill_new", "set_deadline", "enforce"]
-"""Of `reload_plan`; and the timer of the stage, and: what it brings is in force, for restarts too."""
+"""Commands of `reload_plan`; `set_deadline` sets the timer of the stage, `enforce` makes the new code stay in force."""
 
 SlotCommand = Deed | ReloadDeed | Bury | Later | Down | Conclude
 
 
 class SlotStep(msgspec.Struct, frozen=True):
-    """What follows: the slot from now on, and the deeds in their order."""
+    """What follows: the slot from now on, and the commands in order."""
 
     slot: SlotState
     commands: tuple[SlotCommand, ...] = ()

@@ -1,15 +1,15 @@
-"""Everything the engines of a slot are, as bytes: what a reload hands from one process to the next.
+"""The engines of a slot, completely, as bytes: what a reload hands from one process to the next.
 
 A snapshot is taken between two cycles, when every output of a transition has left or is held and every drained message
-has run or is parked. Messages are encoded, so the process that reads it needs none of the writer's classes. Reading is
-in two steps, because the reader may not touch the slot before the writer is gone: `read` converts and migrates, and
-can fail; `revive` puts the result into a scheduler, and cannot.
+has run or is parked. Messages are encoded, so the process that reads it needs none of the writer's classes. Reading has
+two steps, because the reader may not touch the slot before the writer is gone. `read_snapshot` converts and migrates,
+and can fail; `revive` puts the result into a scheduler, and cannot.
 
-It is written in parts, so that its writer can do something else between two of them, and its cost is that of the states
-in it: what engines of one family have in common, their interface, is written once.
+It is written in parts, so its writer can do other work between two of them. Its cost is that of the states in it: the
+interface that engines of one family have in common is written once.
 
-A driver's own state is its own business: a device begins anew, with the mail and the streams of the one before it.
-What is not in it: routes (asked for again; what is held waits for them) and what the report still had to tell.
+A driver's own state is not included: a device begins anew, with the mail and the streams of the one before it. Also not
+included are routes (looked up again; held outputs wait for them) and the report's unsent items.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from host.node.scheduler import Scheduler
 FORMAT: Final = 2
 
 CELLS_PER_PART: Final = 256
-"""Some milliseconds, where states are small."""
+"""Takes some milliseconds, where states are small."""
 
 
 class BatchImage(msgspec.Struct, frozen=True, array_like=True):
-    """Mail that waits, of one stream."""
+    """Waiting mail of one stream."""
 
     arrival: int
     mailbox: int
@@ -72,8 +72,8 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):
-    """The first part of a snapshot: a slot without its engines. `stops` are the names that want nothing for now, with
-    their slots."""
+    """The first part of a snapshot: a slot without its engines. `stops` are the names that have sent stop, with their
+    slots."""
 
     format: int
     ended: list[str]
@@ -82,14 +82,14 @@ class SlotImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CellsImage(msgspec.Struct, frozen=True, array_like=True):
-    """Any other part: engines, whose `interface` is empty, and by family those interfaces that no part before had."""
+    """Any later part: engines, whose `interface` is empty, and by family the interfaces that no earlier part had."""
 
     cells: list[CellImage]
     interfaces: dict[str, dict[str, Any]]
 
 
 class Revived(msgspec.Struct, frozen=True):
-    """An engine of a snapshot in the types of its (maybe new) family, in no scheduler yet. A device has no `env`."""
+    """An engine of a snapshot in the types of its (possibly new) family, in no scheduler yet. A device has no `env`."""
 
     family: Declaration[Any, Any, Any]
     configuration: Configuration[Any]
@@ -98,15 +98,15 @@ class Revived(msgspec.Struct, frozen=True):
 
 
 Families = Callable[[str], str | None]
-"""The reference under which an engine goes on, None for its own; called right before it is made."""
+"""The family reference for an engine by name, None for its own; called right before the engine is made."""
 
 
 class SnapshotError(Exception):
-    """The engines of a snapshot cannot go on with these families: which, and why."""
+    """The engines of a snapshot cannot go on with these families; the text says which, and why."""
 
 
 def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> Iterator[bytes]:
-    """All engines of the slot, those that are in it, as the parts of a snapshot. No cycle may run before the last."""
+    """The engines of the slot for which `is_in` holds, as parts of a snapshot. No cycle may run before the last."""
     outbox = scheduler.outbox
     early = scheduler.arrivals.early.waiting()
     yield msgspec.msgpack.encode(SlotImage(FORMAT, list(scheduler.ended), dict(outbox.stops), early))
@@ -124,7 +124,7 @@ def read_snapshot(
 ) -> tuple[SlotImage, list[Revived]]:
     """The engines of a snapshot, each under the reference that `families` has for it, or its own.
 
-    Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. Nothing is changed by a failure.
+    Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. A failure changes nothing.
     """
     first, *others = parts
     image = _FIRST.decode(first)
@@ -147,7 +147,7 @@ def revive(
     revived: list[Revived],
     prepare: Callable[[Cell], None] = lambda cell: None,
 ) -> None:
-    """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` sees each before its mail."""
+    """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` gets each before its mail."""
     scheduler.ended.update(dict.fromkeys(image.ended))
     scheduler.outbox.inherit(image.stops)
     for one in revived:
@@ -160,7 +160,7 @@ def revive(
 
 
 def cell_image(cell: Cell) -> CellImage:
-    """One engine, between two cycles, without its interface."""
+    """The image of an engine, between two cycles, without its interface."""
     configuration = cell.configuration
     return CellImage(
         cell.name,
@@ -204,7 +204,7 @@ def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any], ol
 
 
 def fill(cell: Cell, image: CellImage) -> None:
-    """Give a new cell what the host keeps beside an engine."""
+    """Give a new cell the state that the host keeps beside an engine."""
     for waiting in image.waiting:
         batch = Batch(waiting.arrival, waiting.sender, waiting.epoch, waiting.first_n, waiting.payloads, True)
         cell.inboxes[waiting.mailbox].add(batch)

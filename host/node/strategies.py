@@ -1,11 +1,12 @@
-"""Who is stopped and started when a child of a group died: OTP's strategies, as a plan over children in order.
+"""The children stopped and started when a child of a group died: OTP's strategies, as a plan over children in order.
 
 The order is that of the node file: started from first to last, each once the one before is ready, stopped from last to
-first (`supervisor.erl`, `restart/3`, `terminate_children`, `start_children`). What a plan leaves out is not touched. A
-temporary child that is stopped with its group is not started again; a transient one that had ended well is.
+first (`supervisor.erl`, `restart/3`, `terminate_children`, `start_children`). Children that a plan leaves out are not
+touched. A temporary child that is stopped with its group is not started again; a transient one that had exited normally
+is.
 
-A failure while a plan is carried out makes a new plan, which covers what the old one had left to do: it begins at the
-first child that waits for its start, which is before the one that failed if this was still to be stopped.
+A failure while a plan is carried out makes a new plan, which covers what the old one had left to do. It begins at the
+first child that waits for its start; that lies before the failed one if the failed one was still to be stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
 class GroupChild(msgspec.Struct, frozen=True):
-    """A process of a group by the number of its slot. `waits`: a plan under way was to start it, once it has left."""
+    """A process of a group by its slot number. `waits`: a plan under way will start it, once it has exited."""
 
     slot: int
     kind: Kind = "permanent"
@@ -29,7 +30,7 @@ class GroupChild(msgspec.Struct, frozen=True):
 
 
 class RestartPlan(msgspec.Struct, frozen=True):
-    """Slots to stop, in that order; then, after the pause, slots to start, in that order; and those that are over."""
+    """Slots to stop, in order; after the pause, slots to start, in order; and slots that finish (`over`)."""
 
     stop: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
@@ -55,5 +56,5 @@ def plan_restart(strategy: Strategy, children: tuple[GroupChild, ...], failed: i
 
 
 def plan_stop(children: tuple[GroupChild, ...]) -> tuple[int, ...]:
-    """Slots to stop when the group gives up, or the node ends: the last one first."""
+    """Slots to stop when the group gives up, or the node stops: the last one first."""
     return tuple(child.slot for child in reversed(children) if child.is_running)

@@ -1,12 +1,13 @@
-"""What to do when a process ends that should not have: the decision, apart from the deed.
+"""What follows when a process ends that should not have: the decision, apart from performing it.
 
-The words are OTP's (`supervisor.erl`, `add_restart`): more than `intensity` restarts within `period`, and the
-supervisor gives up and says so. Who counts is a group of the node file, as a supervisor of OTP does, or a process that
-is in none. Two things OTP lacks: between restarts lies a growing pause, because a process that dies in its start would
-otherwise burn its budget within milliseconds; and all restarts of a node are counted once more, together.
+The words are OTP's (`supervisor.erl`, `add_restart`): after more than `intensity` restarts within `period` the
+supervisor gives up and reports it. Restarts are counted for a group of the node file, as a supervisor of OTP counts
+them, or for a process in no group. Two things are not in OTP. Between restarts lies a growing pause, because a process
+that dies in its start would otherwise burn its budget within milliseconds. And all restarts of a node are counted once
+more, together.
 
-A `History` and a `Budget` are replaced as a whole. Who is restarted with whom is decided in `strategies`, whether an
-end asks for a restart at all in `endings`.
+A `History` and a `Budget` are replaced as a whole. `strategies` decides which processes are restarted together,
+`endings` whether an end asks for a restart at all.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ SECOND: Final = 1_000_000_000
 class Limits(msgspec.Struct, frozen=True):
     """Bounds of restarts, all in nanoseconds but `intensity`; None: no bound. `pause_first_ns` 0: never a pause.
 
-    With the defaults the tenth restart in a row lies about 50 s after the first, so that a fault that passes within a
-    minute is survived and one that stays is given up within the period.
+    With the defaults the tenth restart in a row lies about 50 s after the first. So a fault that passes within a minute
+    is survived, and one that stays is given up within the period.
     """
 
     intensity: int | None = 10
@@ -33,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """When the process was started, when it was restarted before (oldest first), how many restarts in a row."""
+    """When the process was started, when it was restarted before (oldest first), and how often in a row."""
 
     started_ns: int = 0
     restarts_ns: tuple[int, ...] = ()
@@ -71,7 +72,7 @@ class GiveUp(msgspec.Struct, frozen=True):
 
 
 def judge(history: History, limits: Limits, budget: Budget, now_ns: int, chance: float) -> Restart | GiveUp:
-    """The verdict on an ending at `now_ns`. `chance` in [0, 1) spreads the pauses of what died together."""
+    """The verdict on an ending at `now_ns`. `chance` in [0, 1) spreads the pauses of processes that died together."""
     own = spend(history.restarts_ns, limits.intensity, limits.period_ns, now_ns)
     if own is None:
         return GiveUp(f"{limits.intensity} restarts within {limits.period_ns / SECOND:g} s", history)
@@ -94,7 +95,7 @@ def spend(restarts_ns: tuple[int, ...], intensity: int | None, period_ns: int, n
 
 
 def pause_before(row: int, limits: Limits, chance: float) -> int:
-    """Nanoseconds before the restart that follows `row` others: none at first, then all of a doubling by chance."""
+    """Nanoseconds before the restart that follows `row` others: none at first, then a doubling bound times `chance`."""
     if row == 0:
         return 0
     full = min(limits.pause_ns_max, limits.pause_first_ns << min(row - 1, 32))

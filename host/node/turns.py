@@ -1,9 +1,9 @@
 """Transitions, one after the other: the loop over a batch of mail, elapsed timers, and questions that wait for answers.
 
 What may live here: calls of `step`, and what its outcomes mean for a cell. Nothing leaves an engine here; outputs are
-appended to `outputs`, in order, for whoever releases them. `run_mail` is the path of nearly every message and is
-written for that: plain names for what a message needs, one look at the clock for a whole run while no timer is pending
-in the slot, one before each message otherwise, so that a due timer waits for one transition at most.
+appended to `outputs`, in order, for the outbox. `run_mail` is the path of nearly every message and is written for that:
+plain names for what a message needs. While no timer is pending in the slot, the clock is read once for a whole run;
+otherwise before each message, so that a due timer waits for one transition at most.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from host.node.set_aside import set_aside, trigger_of
 Cause = Delivery[Any] | Due
 
 OUTPUTS_MAX: Final = 10_000
-"""Outputs of one run, beyond which it ends: bounds what a burst of sends holds in memory before it can leave. One
-transition more may exceed it."""
+"""Outputs at which a run ends: bounds the memory that a burst of sends takes before it can leave. The last transition
+may exceed it."""
 
 
 class Turns:
@@ -78,7 +78,7 @@ class Turns:
         self._shown: tuple[Cell | None, str, int, int] = (None, "", 0, 0)
 
     def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> int:
-        """Give a runnable cell the first batch of `inbox`, at most a stride of it; stop early for a due timer.
+        """Give a runnable cell the first batch of `inbox`, at most a stride of it; end early for a due timer.
 
         Returns how many messages were taken.
 
@@ -146,9 +146,9 @@ class Turns:
         return taken
 
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
-        """What the cell's deadline asks for: its elapsed timers as one trigger, or the time-out of its question.
+        """Act on the cell's deadline: run its elapsed timers as one trigger, or answer its question with the time-out.
 
-        Nothing, while the cell is held.
+        Does nothing while the cell is held.
         """
         if cell.held:
             self.rearm(cell)
@@ -172,10 +172,10 @@ class Turns:
         self.rearm(cell)
 
     def answer(self, cell: Cell, choice: str) -> str:
-        """Answer the question a cell stands at; "" when it was taken, else why not."""
+        """Answer the choice that a cell waits for; "" when the answer was taken, else why not."""
         suspension = cell.suspension
         if suspension is None:
-            return f"{cell.name} stands at no choice"
+            return f"{cell.name} waits for no choice"
         if choice not in suspension.question.options:
             return f"{choice!r} is no option of {cell.name}: {', '.join(suspension.question.options)}"
         self._answer(cell, suspension, choice)
@@ -183,7 +183,7 @@ class Turns:
         return ""
 
     def rearm(self, cell: Cell) -> None:
-        """Set the cell's deadline by its state: a held or ended one has none, a suspended one that of its question."""
+        """Set the cell's deadline: none while held or ended, its question's while suspended, else its first timer's."""
         if cell.held or cell.is_ended or cell.notify is not None:
             deadline: int | None = NEVER
         elif cell.suspension is not None:
@@ -193,17 +193,17 @@ class Turns:
         self._deadlines.set(cell, NEVER if deadline is None else deadline)
 
     def conclude_raised(self, cell: Cell, sender: str, mailbox: int, message: Any, error: BaseException) -> None:
-        """A transition in C has ended with this, and its record, if there is one, is written."""
+        """A transition in C ended with this exception; its record, if there is one, is written."""
         self._conclude(cell, Delivery(sender, mailbox, message), raised(error))
         self.rearm(cell)
 
     def _foresee(self, cell: Cell, outputs: tuple[Output, ...]) -> None:
-        """What outputs mean before they leave: an end is one at once, births come first."""
+        """Apply at once what must precede the outputs' leaving: an end takes effect, births come first."""
         cell.is_ended = outputs[-1].__class__ is Stopped
         self.has_spawned = self.has_spawned or any(output.__class__ is Spawned for output in outputs)
 
     def show_stream(self, cell: Cell, sender: str, mailbox: int, epoch: int) -> None:
-        """Say what stream comes next. Called while no message is in flight."""
+        """Show the stream that comes next. Called while no message is in flight."""
         self._progress.show(cell.name, sender)
         self._words[MAILBOX] = mailbox
         self._words[EPOCH] = epoch
@@ -217,12 +217,12 @@ class Turns:
         self._resume(cell, suspension.cause, suspension.at_ns, answers)
 
     def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
-        """Run the transition again with one answer more."""
+        """Run the transition again with one more answer."""
         record = None if cell.recorder is None else partial(cell.recorder.resumed, self._clock())
         self._settle(cell, cause, at_ns, answers, _step(cell, cause, at_ns, answers), record)
 
     def _answered(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
-        """The answers with one more, which is written down before it is used."""
+        """The answers with one more, which is recorded before it is used."""
         if cell.recorder is not None:
             cell.recorder.answered(at_ns, len(answers), answer)
         return (*answers, answer)
@@ -236,7 +236,7 @@ class Turns:
         outcome: Outcome[Any],
         record: Record | None,
     ) -> None:
-        """What any outcome means for the cell, once it is written down; a question of chance is answered at once."""
+        """Apply any outcome to the cell, once it is recorded; a question of chance is answered at once."""
         while isinstance(outcome, Suspended):
             question = outcome.question
             if isinstance(question, Choose):
@@ -274,7 +274,7 @@ class Turns:
                 raise AssertionError(f"{cell.name}: {outcome!r}")
 
     def _fail(self, cell: Cell, cause: Cause, traceback: str) -> None:
-        """An action raised: a second try would raise again. A journaled engine's trigger goes to quarantine."""
+        """An action raised, and would raise again at a second try. A journaled engine's trigger goes to quarantine."""
         if not cell.poison:
             self._bury_cause(cell, "failed", cause, traceback)
             return
@@ -286,7 +286,7 @@ class Turns:
 
     def _suspend(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...], question: Choose[Any]) -> None:
         if cell.family.holds_blobs and isinstance(cause, Delivery):
-            cause = Delivery(cause.sender, cause.mailbox, owned(cause.message))  # it may stand here for long
+            cause = Delivery(cause.sender, cause.mailbox, owned(cause.message))  # it may wait here for long
         cell.let_views_go()
         timeout_ns = question.timeout_ns
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
@@ -299,7 +299,7 @@ class Turns:
         self.rearm(cell)
 
     def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:
-        """Timers that failed are over, like any elapsed timer; a message becomes a dead letter as it is."""
+        """Timers that failed are elapsed, like any others; a message becomes a dead letter as it is."""
         if isinstance(cause, Due):
             self._end_timers(cell, cause)
             self.bury(cell, reason, "", 0, cause, False, detail)
@@ -313,18 +313,18 @@ class Turns:
         cell.env = msgspec.structs.replace(cell.env, timers=timers)
 
     def count_standing(self, cell: Cell, change: int) -> None:
-        """Volatile engines that stand at a choice with a message are one more or one less, if `cell` is such."""
+        """Count a volatile `cell` that waits for a choice with a message as one more or one less."""
         if cell.recorder is None and cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
             self._words[STANDING] += change
 
     def bury_suspended(self, cell: Cell) -> None:
-        """The cell is ended from outside: a message it stood at a choice for was taken and will not be handled."""
+        """Bury the message with which a cell ended from outside was waiting for a choice: it will not be handled."""
         if cell.suspension is not None and isinstance(cell.suspension.cause, Delivery):
             self.count_standing(cell, -1)
             self._bury_cause(cell, "ended", cell.suspension.cause, "")
 
     def bury_unreadable(self, cell: Cell, sender: str, mailbox: int, payload: Any, error: BaseException) -> None:
-        """Make a dead letter of a message that cannot be read: it is none of this type, or its own checks raised."""
+        """Make a dead letter of an unreadable message: it has not the mailbox's type, or its own checks raised."""
         if isinstance(error, msgspec.DecodeError):
             self.bury(cell, "type", sender, mailbox, payload, True, blame(error)[0].partition(": ")[2])
         else:
@@ -334,12 +334,12 @@ class Turns:
     def bury(
         self, cell: Cell, reason: str, sender: str, mailbox: int, item: Any, is_encoded: bool, detail: str
     ) -> None:
-        """Make a dead letter of something that came for `cell`."""
+        """Make a dead letter of a message that was for `cell`."""
         self._report.bury(reason, sender, cell.name, mailbox, self._clock(), item, is_encoded=is_encoded, detail=detail)
 
 
 def _step(cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> Outcome[Any]:
-    """A transition with answers. Those it does not take, for instance after a reload, fail it."""
+    """A transition with answers. Answers it does not take, for instance after a reload, fail it."""
     try:
         return step(cell.family, cell.configuration, cell.env, cause, at_ns, answers)
     except AnswerError as error:

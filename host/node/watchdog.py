@@ -1,10 +1,11 @@
-"""Whether a process is stuck, seen from outside: looks at its control page, and how long nothing has moved there.
+"""Whether a process is stuck, seen from outside: periodic looks at its control page, adding up the time without
+progress.
 
 A process is stuck while its counters stand still and it does not just wait for mail: it is in a transition, it is
-stopped by a signal, it computes without handling anything, or it does not answer. So it is while it does move but ends
-no cycle: then nobody is heard, and nothing leaves. Only time that passed between two
-looks counts, and at most `LOOK_NS_MAX` for each, so a machine that slept, or a supervisor that was held up itself,
-blames nobody.
+stopped by a signal, it computes without handling anything, or it does not answer. It is also stuck while it moves but
+completes no cycle: then it receives nothing from others, and nothing leaves. Only time that passed between two looks
+counts, and at most `LOOK_NS_MAX` for each. So a machine that slept, or a supervisor that was held up itself, blames no
+process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 LOOK_NS_MAX: Final = 1_000_000_000
-"""What one look may add, however long ago the last one was."""
+"""The most that one look may add, however long ago the last one was."""
 
 Condition = Literal["waiting", "handling", "stopped", "computing", "deaf"]
 Alarm = Literal["", "soft", "hard"]
@@ -28,7 +29,7 @@ class WatchLimits(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What one look saw. `moves` changes whenever the process gets anything done, `cycles` when it ends a cycle."""
+    """One look. `moves` changes whenever the process gets anything done, `cycles` when it completes a cycle."""
 
     moves: tuple[int, ...]
     condition: Condition
@@ -36,7 +37,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks can tell."""
+    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks show."""
 
     def __init__(self, deadlines: WatchLimits) -> None:
         self.stuck_ns = 0
@@ -63,5 +64,5 @@ class Watch:
 
 
 def _gets_on(last: Look, look: Look) -> bool:
-    """Whether a process got something done between two looks, and listened to others."""
+    """Whether a process got something done between two looks, and completed a cycle."""
     return last.moves != look.moves and last.cycles != look.cycles

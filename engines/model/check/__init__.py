@@ -1,1 +1,1 @@
-"""What is wrong with a family, found when it is defined, or by a search: for authors and tests."""
+"""Mistakes in a family, found when it is defined or by a search: for authors and tests."""

@@ -1,7 +1,7 @@
-"""What is wrong with a family, found when it is defined: everything at once, each mistake with file and line.
+"""Mistakes in a family, found when it is defined: all at once, each with file and line.
 
-What mypy can see it sees; this looks again, because not everybody runs mypy, and at what types cannot say:
-unreachable rules, messages nobody takes, timers without a rule, types that are mutable inside. A worker skips it
+Whatever mypy can find it finds. This checks again, because not everybody runs mypy, and checks more than types can say:
+unreachable rules, messages no rule takes, timers without a rule, types that are mutable inside. A worker skips it
 (`unchecked`), because the process that inspected the family ran it on the same sources.
 """
 
@@ -34,7 +34,7 @@ STRATEGIES: Final = ("first", "last", "all", "one", "unique")
 
 
 class Problem(NamedTuple):
-    """One mistake: where it is, and what it is."""
+    """One mistake: its place, and what is wrong."""
 
     file: str
     line: int
@@ -57,7 +57,7 @@ _checking = True
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Families completed inside are taken as they are: for processes whose families another process has checked."""
+    """Families completed inside are not checked: for processes whose families another process has checked."""
     global _checking
     before, _checking = _checking, False
     try:
@@ -67,7 +67,7 @@ def unchecked() -> Iterator[None]:
 
 
 def check_family(family: Family[Any, Any, Any, Any]) -> None:
-    """Raise DefinitionError with everything that is wrong, unless `unchecked`."""
+    """Raise DefinitionError with every mistake, unless `unchecked`."""
     if not _checking:
         return
     strangers = [rule for rule in family.rule_list if not isinstance(rule, Rule)]
@@ -84,7 +84,7 @@ def check_family(family: Family[Any, Any, Any, Any]) -> None:
 
 
 def check_device(device: Device[Any, Any, Any]) -> None:
-    """Raise DefinitionError with everything that is wrong, unless `unchecked`."""
+    """Raise DefinitionError with every mistake, unless `unchecked`."""
     if not _checking:
         return
     problems = list(_declaration_problems(device))
@@ -114,7 +114,7 @@ def _mailboxes(declared: Declaration[Any, Any, Any]) -> dict[int, frozenset[type
 
 
 def _declaration_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
-    """Messages, mailboxes and parameters."""
+    """Mistakes in messages, mailboxes and parameters."""
     kinds = dict.fromkeys((*members(declared.accepts), *members(declared.emits)))
     messages = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Message)]
     for kind in kinds:
@@ -157,7 +157,7 @@ def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
 
 
 def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
-    """The state, and choices from a list."""
+    """Mistakes in the state, the strategy and the timers."""
     yield from _type_problems(family.states, "the state", partial(_itself, family.place))
     if family.state_types & {tuple, list}:
         yield _problem(family.place, "a tuple cannot be a state, an action's effects are one; put it into a Value")
@@ -173,7 +173,7 @@ def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
 
 
 def _start_problems(start: Any, form: Any, what: str, place: Place) -> Iterator[Problem]:
-    """A start value that is none of its type's."""
+    """A start value that does not fit its type."""
     try:
         conform(start, form)
     except ConformError as error:
@@ -185,7 +185,7 @@ def _itself(place: Place) -> Place:
 
 
 def _type_problems(form: Any, where: str, place: Locate) -> Iterator[Problem]:
-    """Mutable types within; and types the codec cannot tell apart."""
+    """Mutable types within a type, and types that the codec cannot distinguish."""
     found = [_problem(*fault) for fault in faults(form, where, place)]
     yield from found
     if not found:

@@ -1,12 +1,12 @@
 """The determinism check: one transition, run again elsewhere, must have the same outcome to the byte.
 
-Twice in one process never shows the order of a set, nor much of a clock. So a transition is written down as a case
-(`record_case`) with its outcome (`record_outcome`); a process with another hash seed runs the case again (`run_case`);
-and `compare` says where the two differ. All of it is pure; starting the process is for who has processes.
+Two runs in one process never show the order of a set, and little of a clock. So a transition is written down as a case
+(`record_case`) with its outcome (`record_outcome`), and a process with another hash seed runs the case again
+(`run_case`). `compare` finds where the two differ. All of it is pure; the caller starts the process.
 
 A case is small: family by name, configuration, environment, input, time and the answers given. The awkward case is a
-rule that counts its own runs in a global: its first run there equals the first run here. `run_case` therefore runs the
-case twice and reports the second.
+rule that counts its own runs in a global: its first run there equals the first run here. Therefore `run_case` runs the
+case twice and reports the second run.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ..values import encode
 AnyFamily: TypeAlias = Family[Any, Any, Any, Any]
 
 DIFFERENCES_MAX: Final = 20
-"""Differences reported of one case; the first few say enough."""
+"""Differences reported of one case; the first few are enough."""
 
 _ADDRESS: Final = re.compile(r"\bat 0x[0-9a-f]+")
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A transition, everything typed still encoded. `message` is None when `handles`, the elapsed timers, are not."""
+    """A transition, all typed values still encoded. It has either a `message` or `handles`, the elapsed timers."""
 
     family: str
     node: str
@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A place in the outcome ("env.state.votes[2]") and what either run had there, as text."""
+    """A place in the outcome ("env.state.votes[2]"), and the text that each run had there."""
 
     where: str
     first: str
@@ -72,9 +72,9 @@ def record_case(
     now_ns: int,
     answers: Sequence[Answer] = (),
 ) -> bytes:
-    """The arguments of a `step`, to run it again elsewhere; not of one that refused its message.
+    """The arguments of a `step`, to run it again elsewhere; not for one that refused its message.
 
-    The family has a name, `family.ref`, that the other process can load.
+    The family must have a name, `family.ref`, by which the other process can load it.
     """
     assert family.ref, f"{family.name} is held by no module, so no other process can load it"
     me = configuration
@@ -90,7 +90,7 @@ def run_case(case: bytes, roots: Sequence[str] = ()) -> bytes:
 
     Raises:
         LoadError: the family cannot be loaded here.
-        msgspec.ValidationError: the case is none of this family.
+        msgspec.ValidationError: the case does not fit the family.
     """
     given = _CASE(case)
     family: Any = load_family(given.family, roots)
@@ -110,7 +110,7 @@ def run_cases(cases: Sequence[bytes], roots: Sequence[str] = ()) -> list[bytes]:
 
 
 def record_outcome(outcome: Outcome[Any]) -> bytes:
-    """An outcome in full, as MessagePack; equal outcomes have equal bytes. Of a failure the error without traceback."""
+    """An outcome in full, as MessagePack; equal outcomes have equal bytes. A failure is without its traceback."""
     return encode({"outcome": type(outcome).__name__, **_parts(outcome)})
 
 
@@ -167,7 +167,7 @@ def _environment(env: Environment[Any]) -> dict[str, object]:
 
 
 def _differences(where: str, first: Any, second: Any) -> Iterator[Difference]:
-    """Depth first; two things of one shape differ in their parts, others as wholes."""
+    """Depth first; two values of one shape differ in their parts, others as wholes."""
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         for name in first:
             yield from _differences(f"{where}.{name}" if where else str(name), first[name], second[name])

@@ -1,8 +1,8 @@
-"""Which types values may have: deeply immutable ones, checked field by field when a family is defined.
+"""Types that values may have: deeply immutable ones, checked field by field when a family is defined.
 
-Allowed are None, bool, int, float, str, bytes, `Blob`, enumerations, literals, references, tuples, unions and `Map`s
-of such, and frozen structs whose fields are such. Everything else is refused by name; for what is mutable the text
-says what to use instead.
+Allowed are None, bool, int, float, str, bytes, `Blob`, enumerations, literals, references, tuples, unions and `Map`s of
+these, and frozen structs whose fields are of these types. Every other type is refused by name; for a mutable type the
+text names the one to use instead.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Fault(NamedTuple):
 
 
 def faults(form: Any, where: str, place: Locate, seen: set[Any] | None = None) -> Iterator[Fault]:
-    """Every type within `form`, however deep, that is not immutable. `where` says what is of that type.
+    """Every type within `form`, however deep, that is not immutable. `where` names the value of that type.
 
-    `place` finds where it is declared; it is called only when something is wrong, since finding a line reads a file.
+    `place` finds the declaration; it is called only when something is wrong, since finding a line reads a file.
     """
     seen = set() if seen is None else seen
     origin, parts = get_origin(form), get_args(form)
@@ -98,7 +98,7 @@ def _struct_faults(kind: type[msgspec.Struct], where: str, place: Locate, seen: 
 
 
 def _default_faults(kind: type[msgspec.Struct]) -> Iterator[Fault]:
-    """Defaults that are none of their field's values."""
+    """Defaults that do not fit their fields."""
     for field in msgspec.structs.fields(kind):
         if field.default is not msgspec.NODEFAULT and not isinstance(field.type, TypeVar):
             try:
@@ -108,7 +108,7 @@ def _default_faults(kind: type[msgspec.Struct]) -> Iterator[Fault]:
 
 
 def _key_faults(form: Any, where: str, place: Locate) -> Iterator[Fault]:
-    """What may not be a key of a `Map`: values of different types must differ there, and 1 == True == 1.0."""
+    """Types that cannot be keys of a `Map`: values of different types must differ there, and 1 == True == 1.0."""
     for part in get_args(form) if is_union(form) else (form,):
         if part in (bool, float, Blob) or get_origin(part) is Map:
             yield Fault(place(), f"{where}: {_name(part)} is no key of a Map; use int, str, bytes, a tuple or a Value")
@@ -146,9 +146,9 @@ def mentions(form: Any, wanted: Any, seen: set[Any] | None = None) -> bool:
 
 
 def owned(value: Any) -> Any:
-    """`value` with every blob in it owning its bytes, as state must: a view is good for one transition only.
+    """`value` with every blob in it owning its bytes, as state requires: a view is valid during one transition only.
 
-    What has no blob to copy stays the very object it was.
+    A value without a blob to copy stays the same object.
     """
     match value:
         case Blob():

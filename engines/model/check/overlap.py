@@ -1,12 +1,12 @@
 """The search for overlaps: a trigger and an environment for which two rules of one priority hold.
 
-Guards are functions, so this is a bounded search, not a proof: a finding is a fact, an empty answer says that none of
-so many cases was one. Cases are made from the declared types (`samples`), with the constants the guards mention among
-the scalars, and from examples. A rule without a guard holds always: for it a case is only the witness.
+Guards are functions, so this is a bounded search, not a proof: a finding is a fact, an empty answer only means that
+none of the cases tried was one. Cases are made from the declared types (`samples`), with the constants that the guards
+mention among the scalars, and from examples. A rule without a guard always holds: for it a case is only the witness.
 
-With strategy `first` an overlap means that the order of the list decides, with `all` that both rules run: maybe meant,
-but to be known. As in `step`, only the lowest priority number with a rule that holds takes part. A guard that raises
-counts as saying no; how often that was is part of the answer, since it makes the search weaker.
+With strategy `first` an overlap means that the order of the list decides, with `all` that both rules run. That may be
+intended, but should be known. As in `step`, only the lowest priority number with a rule that holds takes part. A guard
+that raises counts as not holding; the answer includes the number of such cases, since they make the search weaker.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ AnyRule: TypeAlias = Rule[Any, Any, Any, Any]
 AnyTrigger: TypeAlias = Arrived[Any, Any, Any] | Elapsed[Any, Any]
 
 CASES_MAX: Final = 2000
-"""Cases made up for each message type and timer, unless said otherwise: some tenths of a second."""
+"""Cases made for each message type and timer, unless another bound is given: some tenths of a second."""
 
 STORED_MAX: Final = 2
-"""Stored messages made up for a mailbox."""
+"""Stored messages made for a mailbox."""
 
 
 class Overlap(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 class Search(msgspec.Struct, frozen=True):
-    """What a search found, each pair of rules once, how many cases it tried, and in how many a guard raised."""
+    """The result of a search: each pair of rules once, how many cases it tried, and in how many a guard raised."""
 
     overlaps: tuple[Overlap, ...]
     cases: int
@@ -71,11 +71,11 @@ def find_overlaps(
 
     Args:
         examples: whole triggers, tried first.
-        configs, states, messages: what to draw these from, instead of making them up; messages by type.
-        cases_max: made-up cases for each message type and each timer.
+        configs, states, messages: values to draw these from, instead of making them; messages by type.
+        cases_max: cases made for each message type and each timer.
 
     Raises:
-        TypeError: no value of a type can be made up; give such values.
+        TypeError: no value of a type can be made; pass such values.
     """
     cases = _Cases(family, seed, configs, states, messages)
     found: dict[tuple[str, str], Overlap] = {}
@@ -124,7 +124,7 @@ def _may_overlap(rules: Sequence[AnyRule]) -> bool:
 
 
 class _Cases:
-    """Triggers made up for a family; what is given is drawn from, what is not is made from its type."""
+    """Triggers made for a family: values are drawn from the given ones, or made from their types."""
 
     def __init__(
         self, family: AnyFamily, seed: int, configs: Sequence[Any], states: Sequence[Any], messages: Sequence[Any]
@@ -137,7 +137,7 @@ class _Cases:
         self.messages = messages
 
     def triggers(self, cases_max: int) -> Iterator[AnyTrigger]:
-        """So many for each message type and each timer that two rules of one priority are about."""
+        """This many triggers for each message type and each timer that two rules of one priority are about."""
         for kind in sorted(self.family.plan, key=lambda kind: (kind.__qualname__, kind.__module__)):
             plan = self.family.plan[kind]
             if _may_overlap(plan.rules):

@@ -1,4 +1,4 @@
-"""Which rules can never run, whatever the state: those behind a rule that always holds."""
+"""Rules that can never run, whatever the state: those behind a rule that always holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AnyRule: TypeAlias = Rule[Any, Any, Any, Any]
 def unreachable(
     rules: Sequence[tuple[AnyRule, tuple[type[Any], ...]]], accepted: Iterable[type[Any]], strategy: str
 ) -> Iterator[tuple[AnyRule, str]]:
-    """Rules (given with the message types they are about) no message and no timer can reach, with the reason."""
+    """Rules (given with their message types) that no message and no timer can reach, with the reason."""
     blocked: dict[int, str] = {}
     reached: set[int] = set()
     groups = [[rule for rule, kinds in rules if kind in kinds] for kind in accepted]
@@ -27,7 +27,7 @@ def unreachable(
 
 
 def _sort_out(group: list[AnyRule], strategy: str, blocked: dict[int, str], reached: set[int]) -> None:
-    """Put each rule about one message type, or one timer, among the blocked (with the reason) or the reached."""
+    """Sort the rules about one message type, or one timer, into the blocked (with the reason) and the reached."""
     always = [rule for rule in group if rule.guard is None]
     level = min((rule.priority for rule in always), default=None)
     for place, rule in enumerate(group):

@@ -1,8 +1,8 @@
-"""Small values of a declared type, the same for the same seed: what a bounded search tries.
+"""Small values of a declared type, the same for the same seed: the material of a bounded search.
 
 No random module here: chance is an argument, and the sequence is a function of the seed (SplitMix64; Steele, Lea and
 Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Scalars come from short pools, so that two fields
-often hold the same value, and the constants of the code under search are among them, so that `== 4711` is met.
+often hold the same value. The pools include the constants of the code under search, so that `== 4711` is met.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ _FLOATS: Final = (0.0, 1.0, -1.0, 0.5, 1e9)
 
 
 class Dice:
-    """Numbers that are a function of the seed. Each call moves it on; it belongs to one search."""
+    """Numbers that are a function of the seed. Each call advances the sequence; it belongs to one search."""
 
     def __init__(self, seed: int) -> None:
         self._state = seed & _WORD
@@ -83,7 +83,7 @@ class Samples:
         """A value of the declared type.
 
         Raises:
-            TypeError: no value of this type can be made up: it is unknown, or its bounds were missed TRIES_MAX times.
+            TypeError: no value of this type can be made: it is unknown, or its bounds were missed TRIES_MAX times.
         """
         pool = self._pools.get(declared) if declared is None or isinstance(declared, type) else None
         if pool is not None:
@@ -150,9 +150,9 @@ def _bind(declared: Any, bound: dict[Any, Any]) -> Any:
 
 
 def constants_of(function: object, depth: int = 0) -> Iterator[int | str | bytes | float]:
-    """The scalars a function mentions: written in it, or under a global or closed-over name; in functions it names too.
+    """The scalars a function mentions: literals, values of global and closed-over names; also those of functions named.
 
-    Its docstring is among them and does no harm. Functions are followed FOLLOWED_MAX deep.
+    Its docstring is among them, which does no harm. Functions are followed FOLLOWED_MAX deep.
     """
     if isinstance(function, _SCALARS):
         yield function

@@ -1,4 +1,4 @@
-"""What a rule's annotations say: which trigger, which match, what is returned. Read once, when a family is
+"""The content of a rule's annotations: its trigger, its match, its result. Read once, when a family is
 completed."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ..rule import Rule
 
 
 class SignatureError(Exception):
-    """An annotation is missing or wrong; the text says which and what is expected."""
+    """An annotation is missing or wrong; the text says which, and what is expected."""
 
 
 class Signature(NamedTuple):
@@ -23,7 +23,7 @@ class Signature(NamedTuple):
 
 
 def action_signature(rule: Rule[Any, Any, Any, Any]) -> Signature:
-    """The annotations of a rule's action; for an interactive one `returns` is what its generator returns."""
+    """The annotations of a rule's action; `returns` of an interactive one is the return type of its generator."""
     if rule.hints is not None:
         known: Signature = rule.hints
         return known
@@ -65,7 +65,7 @@ def trigger_parts(trigger: Any, expected: str, function: Callable[..., Any]) -> 
 
 
 def _annotations(function: Callable[..., Any], parameters: int) -> tuple[Any, ...]:
-    """The annotations of so many positional parameters, then the result's."""
+    """The annotations of this many positional parameters, then the result's."""
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None:

@@ -24,7 +24,7 @@ CO_ASYNC_GENERATOR: Final = 0x200
 
 
 def signature_problems(family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
-    """What is wrong with the annotations of a rule's action and guard; rules made by other code have none to check."""
+    """Mistakes in the annotations of a rule's action and guard; rules made by other code have none to check."""
     if rule.messages is not None:
         return
     yield from _kind_problems(rule)
@@ -42,7 +42,7 @@ def signature_problems(family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, 
 
 
 def _kind_problems(rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
-    """Functions that are not what a rule needs."""
+    """Functions of the wrong kind for a rule."""
     flags = getattr(getattr(rule.action, "__code__", None), "co_flags", 0)
     if flags & (CO_COROUTINE | CO_ASYNC_GENERATOR):
         yield rule.place, f"{rule.name} is asynchronous; an action is a plain function"
@@ -57,7 +57,7 @@ def _kind_problems(rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
 def _trigger_problems(
     family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], trigger: Any, place: Place, function: Any
 ) -> Iterator[Found]:
-    """`Arrived[M, C, S]` or `Elapsed[C, S]` against accepted messages, parameters and state."""
+    """Check `Arrived[M, C, S]` or `Elapsed[C, S]` against accepted messages, parameters and state."""
     parts = trigger_parts(trigger, "Elapsed" if rule.timer is not None else "Arrived", function)
     name = getattr(function, "__name__", repr(function))
     if rule.timer is None:
@@ -102,7 +102,7 @@ def _guard_problems(
 def _result_problems(
     family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], returns: Any
 ) -> Iterator[Found]:
-    """What an action says it returns: its messages among the emitted ones, its state the family's."""
+    """Check an action's declared result: its messages are among the emitted ones, its state is the family's."""
     parts = list(_alternatives(returns))
     declared = any(get_origin(part) is Become for part in parts)
     for part in parts:
@@ -128,14 +128,14 @@ def _alternatives(returns: Any) -> Iterator[Any]:
 
 
 def _differs(found: Any, wanted: Any) -> bool:
-    """Whether two forms are surely not the same; Any agrees with everything."""
+    """Whether two forms surely differ; Any agrees with everything."""
     if found is Any or wanted is Any:
         return False
     return set(members(found)) != set(members(wanted)) or may_be_none(found) != may_be_none(wanted)
 
 
 def _covers(match: Any, returns: Any) -> bool:
-    """Whether a guard's result, None apart, is surely not wrong for the action's match."""
+    """Whether a guard's result, apart from None, may fit the action's match."""
     given = [bare(part) for part in members(returns)]
     taken = [bare(part) for part in members(match)]
     if not all(isinstance(part, type) and part is not Any for part in (*given, *taken)):

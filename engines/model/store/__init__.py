@@ -1,1 +1,1 @@
-"""An environment as bytes, and back: by the same family, by a later one; what a family is to the outside."""
+"""An environment as bytes, and back: by the same family, or by a later one; and a family's outside as data."""

@@ -1,6 +1,6 @@
 """Adoption: a later version of a family takes over the environment of an earlier one.
 
-Everything is checked on a copy, before anything changes hands: the interface (what is queued must be read as it was
+Everything is checked on a copy before anything changes hands: the interface (queued messages must be read as they were
 meant), the state (migrated, or converted without loss), mailbox states, stored messages, timers.
 """
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 PLACES_SHOWN: Final = 5
-"""Fields named in a refusal; of more there is the number."""
+"""Fields named in a refusal; further ones are counted."""
 
 
 class AdoptError(Exception):
-    """A version that cannot take over; `problems` say why, a sentence each. The old engine is untouched."""
+    """This version cannot take over; `problems` give the reasons, a sentence each. The old engine is untouched."""
 
     def __init__(self, name: str, problems: list[str]) -> None:
         super().__init__(f"{name} cannot take over: {'; '.join(problems)}")
@@ -38,8 +38,8 @@ class AdoptError(Exception):
 class Adoption(Generic[S]):
     """One version of a family against one earlier interface: compared once, then used for each engine.
 
-    A state whose layout is the old one is taken as it is. Otherwise `migrate` gets it as builtins; without `migrate` it
-    must convert to the new type with nothing left over.
+    A state with the same layout is taken as it is. Otherwise `migrate` gets it as builtins; without `migrate` it must
+    convert to the new type with nothing left over.
     """
 
     def __init__(self, family: Family[Any, Any, S, Any], old: Interface) -> None:
@@ -118,13 +118,13 @@ def _listed(places: list[str]) -> str:
 
 
 def _lost(before: bytes, after: bytes, where: str) -> Iterator[str]:
-    """What of an encoded value is missing in another one."""
+    """The parts of an encoded value that are missing in another one."""
     if before != after:
         yield from _missing(msgspec.msgpack.decode(before), msgspec.msgpack.decode(after), where)
 
 
 def _missing(before: Any, after: Any, where: str) -> Iterator[str]:
-    """What of `before`, as builtins, is missing in `after`."""
+    """The parts of `before`, as builtins, that are missing in `after`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             if key in after:

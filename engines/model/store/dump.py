@@ -34,10 +34,10 @@ S = TypeVar("S")
 FORMAT: Final = 1
 
 NONE: Final[Map[Any, Any]] = Map()
-"""Most engines have no timers and no children; thousands of siblings know their parent alone."""
+"""Most engines have no timers and no children; all those share one empty map."""
 
 KNOWN_MAX: Final = 256
-"""Sets of acquaintances that are made once for all engines that have them."""
+"""Sets of acquaintances that are shared by all engines that have them: thousands of siblings know only their parent."""
 
 
 class StoredDump(msgspec.Struct, frozen=True, array_like=True):
@@ -71,7 +71,7 @@ class EnvironmentDump(msgspec.Struct, frozen=True, array_like=True):
 
 
 def dump_environment(env: Environment[Any]) -> bytes:
-    """Equal environments have equal bytes, whatever the hash seed."""
+    """The bytes of an environment. Equal environments have equal bytes, whatever the hash seed."""
     return encode(
         EnvironmentDump(
             FORMAT,
@@ -86,7 +86,7 @@ def dump_environment(env: Environment[Any]) -> bytes:
 
 
 def load_environment(family: Family[Any, Any, S, Any], dump: bytes) -> Environment[S]:
-    """The environment of a dump. Raises msgspec.ValidationError when it is none of this family's."""
+    """The environment of a dump. Raises msgspec.ValidationError when it does not fit the family."""
     parts = read_dump(dump)
     return assemble(family, parts, decoder(family.states)(bytes(parts.state)))
 
@@ -100,7 +100,7 @@ def read_dump(dump: bytes) -> EnvironmentDump:
 
 
 def assemble(family: Family[Any, Any, S, Any], parts: EnvironmentDump, state: S) -> Environment[S]:
-    """An environment with this state, everything else from the dump; mailboxes the dump lacks are empty."""
+    """An environment with this state, everything else from the dump; mailboxes missing in the dump are empty."""
     cluster = list(mailboxes(family))
     for held in parts.mailboxes:
         box = family.boxes.get(held.number)

@@ -1,8 +1,8 @@
-"""The interface of a family as plain data: what may be sent to it, what it sends, its parameters and state.
+"""The interface of a family as plain data: accepted and emitted messages, parameters and state.
 
-The supervisor and the command line never import a family; this is what they know of it. Also the test of a reload:
-fields go by place on the wire, so a later version may only append fields, each with a default, or a message queued in
-the old layout would be read as another one, in silence.
+The supervisor and the command line never import a family; they know only this of it. It is also the test of a reload.
+Fields go by place on the wire, so a later version may only append fields, each with a default; otherwise a message
+queued in the old layout would be silently read as another one.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def interface_of(declared: Declaration[Any, Any, Any]) -> Interface:
 
 
 class Types:
-    """Descriptions of the structs and enumerations that type texts name, by name."""
+    """Descriptions, by name, of the structs and enumerations that appear in texts of types."""
 
     def __init__(self) -> None:
         self.names = ShortNames()
         self.described: dict[str, Any] = {}
 
     def describe(self, kind: type[Any]) -> str:
-        """A class's name here; its description is made once, and may mention itself."""
+        """The class's name here; its description is made once, and may mention the class itself."""
         name = self.names.of(kind)
         if name not in self.described:
             found: dict[str, Any] = {"layout": "value", "tag": None, "fields": []}
@@ -119,10 +119,10 @@ def type_text(form: Any, types: Types) -> str:
 
 
 def compatible(old: Interface, new: Interface) -> list[str]:
-    """Why `new` cannot take over from `old`, a sentence each; empty when it can.
+    """The reasons why `new` cannot take over from `old`, a sentence each; empty when it can.
 
-    Everything the old one accepted is accepted in the same mailbox, in the same layout; so is what both emit. Fields
-    may be appended, with a default.
+    `new` must accept every message that `old` accepted, in the same mailbox and layout. Messages that both emit must
+    have the same layout. Fields may be appended, with a default.
     """
     problems = []
     boxes = {box["number"]: box["accepts"] for box in new["boxes"]}
@@ -182,7 +182,7 @@ def _type_problems(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[
 
 
 def _layout(form: Any) -> dict[str, Any]:
-    """A type as text, with every class it is made of; equal layouts are read alike."""
+    """A type as text, with every class it is made of; types with equal layouts are read alike."""
     types = Types()
     text = type_text(form, types)
     return {"type": text, "types": types.structs(), "enumerations": types.enumerations()}
@@ -202,7 +202,7 @@ def _fields(kind: type[Any], types: Types) -> list[list[Any]]:
 
 
 def _text_of_target(message: Any) -> str:
-    """What a reference takes: messages by name, or a name that is still text."""
+    """The messages a reference takes, by name; or the name that is still text."""
     if isinstance(message, str | ForwardRef):
         return message if isinstance(message, str) else message.__forward_arg__
     return " | ".join(sorted(getattr(kind, "__name__", str(kind)) for kind in members(message))) or "None"

@@ -1,16 +1,16 @@
 """Loading a family by name, "package.module:NAME", always from source.
 
-Code roots are folders of packages; `engines` is one without being named. Modules below them are compiled from their
-text each time a process imports them and leave no bytecode: a cached file is trusted by size and second, so an edit
-of the same size within a second would run the old module. The version of a family is a digest over the source of its
-module and of every module below the roots that it imports, directly or not; the model itself, which a running process
-cannot exchange, does not count.
+Code roots are folders of packages; `engines` always is one. Modules below them are compiled from source each time a
+process imports them, and leave no bytecode: a cached file is trusted by size and second, so after an edit
+of the same size within a second the old module would run. The version of a family is a digest over the source of its
+module and of every module below the roots that it imports, directly or not. The model itself does not count, since a
+running process cannot exchange it.
 
-A process that others are forked from may compile modules before it knows which child wants them (`compile_ahead`): it
-runs none of them, and a child takes such a code object only for exactly the text that it has just read.
+A process that others are forked from may compile modules before it knows which child needs them (`compile_ahead`). It
+runs none of them, and a child uses such a code object only for exactly the text that it has just read.
 
-The awkward case: what a module imports is read from its text, not observed, because a module that is already there is
-not imported again and another family would then get a smaller digest.
+The awkward case: a module's imports are read from its text, not observed. A module that is already loaded is not
+imported again, so an observing digest would be smaller for the second family.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from ..declaration import Declaration
 VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
-"""Top-level packages that come with the model; no root can have a module or folder of such a name."""
+"""Top-level packages that come with the model; a root cannot have a module or folder of such a name."""
 USED: Final = "a package that enginehost uses"
 MODEL: Final = __name__.rpartition(".store.")[0]
 
 
 class LoadError(Exception):
-    """A family that cannot be loaded. `file` and `line` say where (line 0: nowhere in particular), `reason` why and
+    """A family cannot be loaded. `file` and `line` give the place (line 0: none in particular), `reason` why and
     what to do; `problems` are the mistakes of a family that is not well defined, else empty."""
 
     def __init__(self, ref: str, reason: str, file: str = "", line: int = 0, problems: Sequence[Problem] = ()) -> None:
@@ -48,7 +48,7 @@ class LoadError(Exception):
 
 
 class Compiled(NamedTuple):
-    """A module's text, what it became, and the modules it may import."""
+    """A module's text, its code object, and the modules it may import."""
 
     path: str
     source: bytes
@@ -57,16 +57,16 @@ class Compiled(NamedTuple):
 
 
 _ahead: Final[dict[str, Compiled]] = {}
-"""What this process, or the one it was forked from, compiled ahead; by module name."""
+"""Modules that this process, or the one it was forked from, compiled ahead; by module name."""
 
 
 class SourceOnly(SourceFileLoader):
-    """Compiles a module from its text, reading no bytecode and writing none; remembers text and imports."""
+    """Compiles a module from its text, without reading or writing bytecode; keeps text and imports."""
 
     compiled: Compiled
 
     def get_code(self, fullname: str) -> CodeType:
-        """Read, parse and compile; the last two are spared if it was done ahead. Raises SyntaxError, OSError."""
+        """Read, parse and compile; parsing and compiling are skipped if done ahead. Raises SyntaxError, OSError."""
         path = self.get_filename(fullname)
         source = self.get_data(path)
         ahead = _ahead.get(fullname)
@@ -106,7 +106,7 @@ class RootFinder:
         return self._namespace(fullname, path, folders)
 
     def _namespace(self, fullname: str, path: Sequence[str] | None, folders: list[str]) -> ModuleSpec | None:
-        """A folder without `__init__`, unless there is a real package of its name elsewhere."""
+        """The spec of a folder without `__init__`, unless a real package elsewhere has its name."""
         if not folders or (path is None and PathFinder.find_spec(fullname) is not None):
             return None
         spec = ModuleSpec(fullname, None, is_package=True)
@@ -132,9 +132,9 @@ _finder: Final = RootFinder()
 
 
 def use_roots(roots: Iterable[str]) -> None:
-    """From now on modules below these folders (absolute paths), and below `engines`, are imported from source.
+    """From now on import modules below these folders (absolute paths), and below `engines`, from source.
 
-    Folders named before stay roots, behind these.
+    Roots given before stay, behind these.
     """
     _finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *_finder.roots)))
     if _finder not in sys.meta_path:
@@ -142,9 +142,9 @@ def use_roots(roots: Iterable[str]) -> None:
 
 
 def compile_ahead(refs: Iterable[str], roots: Sequence[str] = ()) -> None:
-    """Compile the modules of families and what they import below the roots, for this process and those it forks.
+    """Compile the modules of families and their imports below the roots, for this process and those it forks.
 
-    No module is run. One that is missing or not well written is left to whoever imports it.
+    No module is run. A module that is missing or faulty is skipped; its import reports the fault.
     """
     use_roots(roots)
     todo, seen = [ref.partition(":")[0] for ref in refs], set[str]()
@@ -176,7 +176,7 @@ def _find_loader(name: str) -> SourceOnly | None:
 
 
 def sources_run() -> dict[str, bytes]:
-    """The text that each module below the roots was compiled from in this process, by file; the model's left out."""
+    """The text that each module below the roots was compiled from in this process, by file; without the model's."""
     loaders = (getattr(module, "__loader__", None) for module in tuple(sys.modules.values()))
     compiled = [loader.compiled for loader in loaders if isinstance(loader, SourceOnly) and hasattr(loader, "compiled")]
     return {one.path: one.source for one in compiled}
@@ -190,7 +190,7 @@ def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> D
         check: False skips the definition check, for a worker whose families were inspected from the same sources.
 
     Raises:
-        LoadError: the name is malformed, lies outside the roots, does not import, or is no family.
+        LoadError: the name is malformed or outside the roots, the module cannot be imported, or it is no family.
     """
     module_name, colon, name = ref.partition(":")
     if not colon or not all(part.isidentifier() for part in (*module_name.split("."), name)):
@@ -219,7 +219,7 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
                 reason = found or f"there is no module {error.name} below the code roots ({roots})"
                 raise LoadError(ref, reason) from error
             raise _import_error(ref, error) from error
-        except BaseException as error:  # sys.exit in a module is its mistake too, and no way to end a process of ours
+        except BaseException as error:  # sys.exit in a module is its mistake too, and does not end our process
             raise _import_error(ref, error) from error
     if not _finder.covers(module.__file__ or ""):
         raise LoadError(ref, _hidden(module_name) or _outside(module_name, module.__file__))
@@ -227,14 +227,14 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
 
 
 def _outside(name: str, file: str | None) -> str:
-    """That a module is not below a code root; with advice, unless its name is one that no root can have."""
+    """The report that a module is not below a code root; with advice, unless no root can have a module of its name."""
     first = name.partition(".")[0]
     advice = "" if first in sys.stdlib_module_names or first in HOSTS else "; add its folder to roots"
     return f"{name} lies outside the code roots, at {file or 'no file'}{advice}"
 
 
 def _hidden(name: str) -> str:
-    """Why a module below a code root is not the one that is imported under its name, and what to do; "": it is."""
+    """Why a module below a code root is not the one imported under its name, and what to do; "" if it is that one."""
     first = name.partition(".")[0]
     taken, owner = sys.modules.get(first), _owner(first)
     if owner == USED and (taken is None or _finder.covers(taken.__file__ or "")):
@@ -249,14 +249,14 @@ def _hidden(name: str) -> str:
 
 
 def _owner(first: str) -> str:
-    """Where the module comes from that a root cannot have under this name."""
+    """The owner of a module that a root cannot have under this name."""
     if first in HOSTS:
         return "enginehost itself"
     return "Python itself" if first in sys.stdlib_module_names else USED
 
 
 def _imported_by(error: BaseException) -> str:
-    """The module that an error of an import, or of a name that a module does not have, is about."""
+    """The module that caused an import error, or that lacks an imported name."""
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         return error.obj.__name__
     return (error.name or "") if isinstance(error, ImportError) else ""
@@ -264,7 +264,7 @@ def _imported_by(error: BaseException) -> str:
 
 @contextmanager
 def _quiet_bytecode() -> Iterator[None]:
-    """No bytecode is written meanwhile, whichever loader imports."""
+    """No loader writes bytecode inside."""
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
@@ -273,7 +273,7 @@ def _quiet_bytecode() -> Iterator[None]:
 
 
 def _import_error(ref: str, error: BaseException) -> LoadError:
-    """What went wrong while importing, at the innermost place below the roots."""
+    """The error of an import, at the innermost place below the roots."""
     if isinstance(error, DefinitionError):
         first = error.problems[0]
         return LoadError(ref, str(error), first.file, first.line, error.problems)
@@ -290,7 +290,7 @@ def _import_error(ref: str, error: BaseException) -> LoadError:
 
 
 def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
-    """The version, and the files it covers: the module's and what it imports below the roots, in order of module
+    """The version and the files it covers: the module's and those of its imports below the roots, in order of module
     names."""
     found: dict[str, tuple[str, bytes]] = {}
     todo = [module_name]
@@ -322,7 +322,7 @@ def _compiled(name: str, file: str) -> Compiled:
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """The modules a text names in import statements; for `from a import b` both a and a.b, which may be no module."""
+    """Modules named in a text's import statements; for `from a import b` both a and a.b, which need not be a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

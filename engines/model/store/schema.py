@@ -1,7 +1,7 @@
-"""JSON schemas (draft 2020-12) of parameters and state: what a node file may say, what completion offers.
+"""JSON schemas (draft 2020-12) of parameters and state: the values a node file may give, and what completion offers.
 
-`msgspec.json.schema` would do, but cannot render a default that is a `Map`. Bytes are strings in base64 to JSON schema;
-a reference says what it takes under `x-ref`; a `Map` is an array of [key, value] pairs.
+`msgspec.json.schema` would do, but cannot render a default that is a `Map`. JSON schema has bytes as base64 strings; a
+reference has the messages it takes under `x-ref`; a `Map` is an array of [key, value] pairs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BOUNDS: Final = {
 
 
 def json_schema(form: Any) -> Schema:
-    """The schema of a type of values; structs under `$defs`. A type no value has is any value to it."""
+    """The schema of a type; structs are under `$defs`. A type that no value has is accepted with any value."""
     defs = Defs()
     schema = _schema(form, defs)
     return {**schema, "$defs": dict(sorted(defs.found.items()))} if defs.found else schema
@@ -129,7 +129,7 @@ def _map_schema(parts: tuple[Any, ...], defs: Defs) -> Schema:
 
 
 def _bounded(schema: Schema, marks: tuple[Any, ...]) -> Schema:
-    """With the bounds of `msgspec.Meta`."""
+    """The schema with the bounds of `msgspec.Meta`."""
     for mark in marks:
         if isinstance(mark, msgspec.Meta):
             length = "Items" if schema.get("type") == "array" else "Length"

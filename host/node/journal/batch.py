@@ -1,7 +1,7 @@
 """A batch under construction: records in the order in which they are added, turns gathered into runs.
 
 A run is open until anything else is added, so the order of the log is the order of the calls. Names are numbered by
-the segment: `names` is emptied by whoever begins a new one, and a name that has no number yet gets a NAME record first.
+the segment. The caller that begins a new segment empties `names`, and a name without a number gets a NAME record first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TURNS: Final = frozenset((RecordKind.DUE, RecordKind.RESUMED))
 
 
 class LogBatch:
-    """Mutable, one a log. `changed` are engines with turns, the oldest first, until somebody takes them out."""
+    """Mutable, one a log. `changed` are engines with turns, the oldest first, until they are taken out."""
 
     __slots__ = ("_key", "_next_n", "_pack", "_parts", "_turns", "bytes", "changed", "count", "names", "turns")
 
@@ -56,7 +56,7 @@ class LogBatch:
         result: int,
         answers: int = 0,
     ) -> None:
-        """A transition over message `n`. What follows it in its stream joins its run."""
+        """A transition over message `n`. A transition over the next message of the stream joins its run."""
         key = (engine, sender, mailbox, epoch, code)
         if n != self._next_n or key != self._key or len(self._turns) >= RUN_MAX:
             self._close_run()
@@ -69,7 +69,7 @@ class LogBatch:
     def run(
         self, engine: str, sender: str, mailbox: int, epoch: int, first_n: int, code: str, count: int, entries: bytes
     ) -> None:
-        """Transitions over `count` messages from `first_n` on, as `TURN` packs them: what a loop in C has in hand."""
+        """Transitions over `count` messages from `first_n` on, as `TURN` packs them: called by the loop in C."""
         if self._key is not None:
             self._close_run()
         self.changed[engine] = None
@@ -79,7 +79,7 @@ class LogBatch:
         self.turns += count
 
     def record(self, engine: str, body: Body) -> None:
-        """Any other record; `engine` "" for one that is about the log."""
+        """Any other record; `engine` "" for a record about the log."""
         kind = KINDS[type(body)]
         if kind in _TURNS:
             self.changed[engine] = None
@@ -95,7 +95,7 @@ class LogBatch:
         return not self.count and self._key is None
 
     def take(self) -> tuple[bytes, int]:
-        """All records and their count; the batch is empty then."""
+        """All records and their count; empties the batch."""
         self._close_run()
         taken = b"".join(self._parts), self.count
         self._parts, self.bytes, self.count, self.turns = [], 0, 0, 0
@@ -108,13 +108,13 @@ class LogBatch:
         self.names.clear()
 
     def name_all(self, names: dict[int, str]) -> None:
-        """Number these names as another segment did, at the start of a segment that carries its records on."""
+        """Number these names as another segment did. Called at the start of a segment that carries on its records."""
         for number, name in names.items():
             self.names[name] = number
             self._put(self._pack(_NAME, number, name.encode()))
 
     def copy(self, kind: int, number: int, body: bytes | memoryview) -> None:
-        """A record of another batch of a segment that numbers names as this one does."""
+        """Add a record from another batch, of a segment that numbers names as this one does."""
         if kind == RecordKind.NAME:
             self.names[str(body, "utf-8")] = number
         self._add(kind, number, body)

@@ -1,6 +1,6 @@
 """The two checksums of journals, with a start value, so that one can be continued: `f(b, f(a, 0)) == f(a + b, 0)`.
 
-A native build writes CRC32C, another one zlib's CRC-32; both read both.
+A native build writes CRC32C, any other build zlib's CRC-32; both read both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 Checksum = Callable[[bytes | bytearray | memoryview, int], int]
-"""Bytes and the checksum of what came before them (0 for nothing) to the checksum of both."""
+"""From bytes, and the checksum of the bytes before them (0 for none), to the checksum of both."""
 
 CRC32C: Final = 1
 CRC32: Final = 2
@@ -32,7 +32,7 @@ _TABLE: Final = _make_table()
 
 
 def crc32c(data: bytes | bytearray | memoryview, start: int) -> int:
-    """CRC32C by table: slow, for what a native build wrote."""
+    """CRC32C by table: slow, for logs that a native build wrote."""
     rest = start ^ 0xFFFFFFFF
     for byte in data:
         rest = rest >> 8 ^ _TABLE[(rest ^ byte) & 0xFF]

@@ -1,4 +1,4 @@
-"""The checksum of a transition's outputs: what a TURN records of them, and what a replay is compared with.
+"""The checksum of a transition's outputs: recorded in its TURN, and compared with that of a replay.
 
 It covers kind, target, mailbox and encoded message of each output, in order. No outputs have 0. A message's bytes are
 needed anyway to send it, so `Digest.outgoing` takes them from the caller.
@@ -20,7 +20,7 @@ ADDRESSES_MAX: Final = 10_000
 
 
 class Digest:
-    """Checksums of outputs, of one log."""
+    """Checksums of outputs for one log."""
 
     __slots__ = ("_addresses", "_checksum")
 
@@ -29,13 +29,13 @@ class Digest:
         self._addresses: dict[tuple[str, int], int] = {}
 
     def use(self, checksum: Checksum) -> None:
-        """From here on, checksums of this kind."""
+        """Use checksums of this kind from here on."""
         if checksum is not self._checksum:
             self._checksum = checksum
             self._addresses.clear()
 
     def outputs(self, outputs: Sequence[Output], sent: Callable[[Outgoing, bytes], None] | None = None) -> int:
-        """Of all outputs of a transition; `sent` is given each message with its bytes."""
+        """The checksum of a transition's outputs; `sent` is given each message with its bytes."""
         total: int | None = None
         for output in outputs:
             if output.__class__ is Outgoing:
@@ -50,7 +50,7 @@ class Digest:
         return total or 0
 
     def outgoing(self, target: str, mailbox: int, payload: bytes) -> int:
-        """Of one message."""
+        """The checksum of one message."""
         start = self._addresses.get((target, mailbox))
         if start is None:
             start = self._checksum(target.encode(), self._checksum(_MAILBOX.pack(1, mailbox), 0))
@@ -60,8 +60,8 @@ class Digest:
         return self._checksum(payload, start)
 
     def join(self, total: int, one: int) -> int:
-        """The checksum of outputs, and of one more behind them. Not one continued with the other: that would be
-        symmetric, and blind for their order."""
+        """The checksum of outputs with one more behind them. It hashes both checksums together, since continuing one
+        with the other would be symmetric, and blind to their order."""
         return self._checksum(_SUMS.pack(total, one), 0)
 
 

@@ -1,6 +1,6 @@
-"""A log told record by record, without any family: what came, what was done, in plain data.
+"""A log shown record by record as plain data, without loading any family.
 
-Messages are shown as the codec decodes them without a type. `describe` says everything there is; `turns_of` the
+Messages are shown as the codec decodes them without a type. `describe` shows every record; `turns_of` shows the
 transitions of one engine, each with its cause.
 """
 
@@ -38,7 +38,7 @@ class Teller:
         self._turns: dict[str, int] = {}
 
     def restore(self, state: LogState) -> None:
-        """Begin with a snapshot: the turns counted so far, and what waits."""
+        """Begin with a snapshot: the turns counted so far, and the waiting mail."""
         for image in state.streams:
             self._born(image)
 
@@ -140,7 +140,7 @@ class Teller:
 
 
 def plain(payload: Any) -> Any:
-    """A message as the codec reads it without its type; the bytes if it cannot."""
+    """A message as the codec reads it without its type; its bytes if the codec cannot."""
     try:
         return msgspec.msgpack.decode(payload)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""The image of a live engine, for its birth record, a new version's, or a snapshot."""
+"""The image of a live engine, for the record of a birth, of a new version, or for a snapshot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stream_image(
     unacked: Iterable[Unacked] = (),
     children: Iterable[SpawnRecord] = (),
 ) -> StreamImage:
-    """An engine between two cycles. What it holds because it cannot leave is among `unacked`, with its numbers."""
+    """The image of an engine between two cycles. Its held outputs are among `unacked`, with their numbers."""
     held = msgspec.structs.replace(cell_image(cell), held={}, interface=cell.family.interface())
     code = cell.family.version
     return StreamImage(why, held, mode, epoch, turns, code, now_ns, list(unacked), list(children))

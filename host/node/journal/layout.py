@@ -1,7 +1,7 @@
 """The bytes of a log: segment heads, batches, records. All words are little endian; nothing here interprets a record.
 
 A *position* counts bytes of the log since it was made, heads included. A segment begins at its `base`, a batch at its
-`position`; what lies behind the base of the next segment counts no more.
+`position`; bytes behind the base of the next segment no longer count.
 
 Segment head, SEGMENT.size bytes, then batches:
 
@@ -68,7 +68,7 @@ CHAINED: Final = 1
 NO_CHAIN: Final = bytes(16)
 
 BATCH_BYTES_MAX: Final = 1 << 30
-"""A batch has a cycle's mail: some thousand messages, of which one may have 64 MiB, and headroom."""
+"""A batch has the mail of one cycle: some thousand messages, one of them up to 64 MiB, and headroom."""
 
 _HASHED: Final = struct.Struct("<QQ")
 _SUMMED: Final = struct.Struct("<B3xI")
@@ -77,11 +77,11 @@ _BATCH_SUMMED: Final = 48
 
 
 class Wrong(Exception):
-    """Bytes that are not what a writer writes; the text says what was found."""
+    """Bytes that no writer writes; the text gives the finding."""
 
 
 class Newer(Exception):
-    """A segment of a later format: whoever wrote it can read it."""
+    """A segment of a later format: a later version of the program can read it."""
 
 
 class SegmentHead(msgspec.Struct, frozen=True):
@@ -147,7 +147,7 @@ def chain_of(before: bytes, position: int, synced: int, records: bytes | memoryv
 
 
 def decode_batch(data: memoryview, at: int, checksum: Checksum) -> BatchHead:
-    """The head of the batch at offset `at`; its records are not looked at. Raises `Wrong`."""
+    """The head of the batch at offset `at`; its records are not read. Raises `Wrong`."""
     if len(data) - at < BATCH.size:
         raise Wrong(f"{len(data) - at} bytes are less than a batch's head")
     magic, size, count, flags, position, synced, chain, summed = BATCH.unpack_from(data, at)
@@ -169,7 +169,7 @@ def encode_record(kind: int, engine: int, body: bytes | memoryview, checksum: Ch
 
 
 Pack = Callable[[int, int, bytes | memoryview], bytes]
-"""Kind, engine, body to a record."""
+"""From kind, engine and body to a record."""
 
 
 def packer(checksum: Checksum) -> Pack:
@@ -178,7 +178,7 @@ def packer(checksum: Checksum) -> Pack:
 
 
 def records_in(data: memoryview, count: int, checksum: Checksum) -> Iterator[tuple[int, int, memoryview]]:
-    """Kind, engine and body of each record of a batch's records. Raises `Wrong`."""
+    """Kind, engine and body of each record in a batch. Raises `Wrong`."""
     at, end = 0, len(data)
     for _ in range(count):
         if end - at < RECORD.size:

@@ -11,13 +11,14 @@ from typing import Final, Literal, NamedTuple
 Verdict = Literal["next", "first", "repeat", "new_epoch", "old_epoch", "gap"]
 
 LIFE_BITS: Final = 32
-"""Epochs of one life of a node: more than its processes can have."""
+"""The low bits of an epoch: more epochs than the processes of one life of a node can need."""
 
 
 class Taken(NamedTuple):
-    """What is new of mail that came: from `skip` on; `mark` is (epoch, next n) afterwards; `missing` never came.
+    """The new part of arriving mail: from `skip` on; `mark` is (epoch, next n) afterwards; `missing` never arrived.
 
-    `gap` is an error within one life of both ends; after one, what came is taken all the same, or it would be lost too.
+    `gap` is an error within one life of both ends. After a new life the mail is taken all the same, or it would be
+    lost.
     """
 
     verdict: Verdict
@@ -29,7 +30,7 @@ class Taken(NamedTuple):
 def take(mark: tuple[int, int] | None, epoch: int, first_n: int, count: int, *, was_lost: bool = False) -> Taken:
     """Which of `count` messages from `first_n` on are new to a receiver whose mark is (epoch, next n).
 
-    `was_lost`: the receiver has no mark because it lost it; what it cannot know it took is counted as missing.
+    `was_lost`: the receiver lost its mark; all messages it cannot know it took are counted as missing.
     """
     after = (epoch, first_n + count)
     if mark is None:
@@ -47,14 +48,14 @@ def take(mark: tuple[int, int] | None, epoch: int, first_n: int, count: int, *, 
 
 
 def next_epoch(mode: str, epoch: int, *, same_boot: bool, was_closed: bool, was_cut: bool, is_lost: bool) -> int:
-    """The epoch of an engine in the next life of its process.
+    """The epoch of an engine in the next life of its log.
 
     Args:
         mode: its durability.
-        same_boot: the machine was not started anew since its last life.
-        was_closed: that life ended in peace.
+        same_boot: the machine was not restarted since the last life.
+        was_closed: that life ended with a CLOSED record.
         was_cut: the end of its log was torn and cut.
-        is_lost: somebody changed the log: a repair, or the import of an old one.
+        is_lost: the log was changed by hand: by a repair, or by the import of an old one.
     """
     if is_lost or mode == "volatile":
         return epoch + 1
@@ -64,10 +65,10 @@ def next_epoch(mode: str, epoch: int, *, same_boot: bool, was_closed: bool, was_
 
 
 def epoch_before(life: int) -> int:
-    """Below every epoch of this life of a node, above those of earlier ones."""
+    """Below every epoch of this life of a node, above those of earlier lives."""
     return life << LIFE_BITS
 
 
 def life_of(epoch: int) -> int:
-    """The life whose epoch this is."""
+    """The life of the node that an epoch belongs to."""
     return epoch >> LIFE_BITS

@@ -1,7 +1,7 @@
 """Numbers of outputs, counted at commit: a function of the outputs alone, so that a replay counts alike.
 
-Streams are (target, mailbox). More than WAYS_MAX of an engine close the oldest; streams that begin later then begin
-above the numbers of those closed, or one that is opened again would be taken for a repeat.
+Streams are (target, mailbox). Beyond WAYS_MAX of an engine the oldest is closed. Streams that begin later begin above
+the numbers of the closed ones; otherwise a reopened stream would be taken for a repeat.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 WAYS_MAX: Final = 10_000
-"""Streams an engine keeps the number of; the same bound as that of its ways."""
+"""Streams whose next number an engine keeps; the same bound as that of its ways."""
 
 
 class Numbers:
@@ -24,7 +24,7 @@ class Numbers:
         self.from_n = from_n
 
     def number(self, target: str, mailbox: int) -> int:
-        """The number of the next output to this mailbox; it is given out."""
+        """The next output's number for this mailbox; it is used up by the call."""
         way = (target, mailbox)
         n = self.next_n.get(way)
         if n is None:
@@ -33,7 +33,7 @@ class Numbers:
         return n
 
     def ways(self) -> list[tuple[str, int, int]]:
-        """As the constructor takes them."""
+        """The ways, as the constructor takes them."""
         return [(target, mailbox, n) for (target, mailbox), n in self.next_n.items()]
 
     def _open(self) -> int:

@@ -1,12 +1,12 @@
-"""Logs of format 1: their turns ran before there was a value law, and may have made what the law refuses.
+"""Logs of format 1: their turns ran before there was a value law, and may have made values that the law refuses.
 
-Such turns are run again under the rules they ran under (`Family.under_old_rules`), to the end of the log, because what
-they sent has left. Then the engine is *brought to form*: its environment with floats for the ints that stand in a
-float's place, and timers at whole nanoseconds, if that can be written and read back. If it cannot, the newest
-environment of the log that can takes its place; the triggers behind it go to quarantine, the numbers of their outputs
-count as used, and what they sent still leaves. The next record of the engine is an image, so this happens once.
+Such turns are run again under the rules they ran under (`Family.under_old_rules`), to the end of the log, because their
+outputs have left. Then the engine is *brought to form*: its environment gets floats for ints in a float's place, and
+timers at whole nanoseconds, provided it can then be written and read back. If it cannot, the newest environment of the
+log that can takes its place. The triggers behind that environment go to quarantine, the numbers of their outputs count
+as used, and their outputs still leave. The next record of the engine is an image, so this happens once.
 
-An image that cannot be read is passed over if the engine is there: it was made of what the replay has.
+An image that cannot be read is passed over if the engine exists already: the replay has what the image was made of.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ DETAIL: Final = "handled before there was a value law, with a state that cannot 
 
 
 class Formless(Exception):
-    """What is wrong with an environment that cannot be brought to form."""
+    """An environment cannot be brought to form; the text says why."""
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A trigger that the state an engine goes on from does not have. `payload` is the message, None for timers."""
+    """A trigger left out of the state an engine goes on from. `payload` is the message, None for timers."""
 
     trigger: Trigger
     payload: bytes | None
 
 
 class Formed(msgspec.Struct, frozen=True):
-    """How an engine came to form: the turn its state is of, what was left out behind that, and why.
+    """An environment in form: the turn it is from, the triggers behind it that were left out, and why.
 
-    `is_converted`: the bytes of its environment are other ones than before.
+    `is_converted`: the bytes of the environment were changed.
     """
 
     env: Environment[Any]
@@ -50,7 +50,7 @@ class Formed(msgspec.Struct, frozen=True):
 
 
 def in_form(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Environment[Any]:
-    """The environment as the law wants it. Raises `Formless`."""
+    """The environment in the form that the law requires. Raises `Formless`."""
     try:
         state = conform(env.state, family.states)
         cluster = tuple(
@@ -72,7 +72,7 @@ def in_form(family: Family[Any, Any, Any, Any], env: Environment[Any]) -> Enviro
         formed = Environment(state, cluster, timers, env.acquaintances, env.children, env.timer_count)
         dump = family.dump(formed)
         if family.dump(family.load(dump)) != dump:
-            raise Formless("what is read back is not what was written")
+            raise Formless("the bytes read back give another environment")
     except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
         raise Formless(str(error) or type(error).__name__) from None
     return formed
@@ -84,13 +84,13 @@ def _whole(deadline_ns: float) -> int:
 
 
 def form(family: Family[Any, Any, Any, Any], env: Environment[Any], turn: int) -> Formed:
-    """What came of old turns, as the law wants it. Raises `Formless`."""
+    """The environment that old turns made, brought to form. Raises `Formless`."""
     formed = in_form(family, env)
     return Formed(formed, turn, family.dump(env) != family.dump(formed))
 
 
 class FormWatch:
-    """Mutable, one an engine whose last environment has no form: the newest one that has, and the triggers since."""
+    """Mutable, one an engine whose last environment has no form: the newest one in form, and the triggers since."""
 
     def __init__(self, family: Family[Any, Any, Any, Any], env: Environment[Any], turn: int) -> None:
         self._family = family
@@ -101,13 +101,13 @@ class FormWatch:
         self.look(env, turn)
 
     def saw(self, trigger: Trigger, payload: bytes | None, env: Environment[Any], turn: int) -> None:
-        """A transition over this trigger came to this environment."""
+        """A transition over this trigger made this environment."""
         if env is not self._env or self._left_out:
             self._left_out.append(LeftOut(trigger, payload))
         self.look(env, turn)
 
     def look(self, env: Environment[Any], turn: int) -> None:
-        """Whether this environment has a form."""
+        """Keep this environment if it can be brought to form."""
         try:
             self._env, self._turn = in_form(self._family, env), turn
         except Formless as error:
@@ -118,7 +118,7 @@ class FormWatch:
 
     @property
     def formed(self) -> Formed:
-        """What the engine goes on from. Raises `Formless` if it never had one."""
+        """The environment from which the engine goes on. Raises `Formless` if it never had one in form."""
         if not self._has_form:
             raise Formless(self._reason)
         return Formed(self._env, self._turn, True, tuple(self._left_out), self._reason)

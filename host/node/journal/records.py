@@ -1,4 +1,4 @@
-"""What records mean. `layout` has their heads; here are their bodies.
+"""The meaning of records. `layout` has their heads; here are their bodies.
 
 | kind | name | body | meaning |
 |---|---|---|---|
@@ -6,16 +6,16 @@
 | 2 | FRAME | a transport frame | mail for the engine, as it was received (`transport/frame.h`) |
 | 3 | TURNS | below | transitions of the engine over consecutive messages of one stream |
 | 4 | DUE | `DueTurn` | a transition over elapsed timers |
-| 5 | ASKED | `Asked` | the transition before stands at a choice, with its deadline |
-| 6 | ANSWER | `AnswerRecord` | one answer of the transition that stands, or of the one that comes next |
-| 7 | RESUMED | `Resumed` | the transition that stood at a choice went on with all answers so far |
-| 8 | IMAGE | `StreamImage` | from here on the engine is this: a birth, a new version, a new begin |
-| 9 | ENDED | `EndRecord` | the engine is over; nothing of it is to be revived |
+| 5 | ASKED | `Asked` | the transition before waits for a choice, with its deadline |
+| 6 | ANSWER | `AnswerRecord` | one answer of the transition that waits, or of the one that comes next |
+| 7 | RESUMED | `Resumed` | the transition that waited for a choice went on with all answers so far |
+| 8 | IMAGE | `StreamImage` | from here on the engine is this: a birth, a new version, a new beginning |
+| 9 | ENDED | `EndRecord` | the engine ended, and is not revived |
 | 10 | ACKED | `Acked` | outputs below this number need no sending again |
 | 11 | LIFE | `Life` | the first record of a writer |
-| 12 | CLOSED | nothing | the last record of a writer that left in peace; synced |
-| 13 | CHILD | `ChildEndRecord` | a child the engine spawned has ended: it is not to be spawned again |
-| 14 | DIGEST | `StateDigest` | what the environment of the engine is behind all turns so far; since format 2 |
+| 12 | CLOSED | nothing | the last record of a writer that exited normally; synced |
+| 13 | CHILD | `ChildEndRecord` | a child that the engine spawned has ended, and is not spawned again |
+| 14 | DIGEST | `StateDigest` | the digest of the engine's environment behind all turns so far; since format 2 |
 
 TURNS, all words little endian: the head
 
@@ -66,7 +66,7 @@ class RecordKind(IntEnum):
 
 
 class TurnResult(IntEnum):
-    """What a transition came to. SKIPPED: none took place (`Skip`); the message was taken out of its mailbox."""
+    """The result of a transition. SKIPPED: none took place; the message was taken out of its mailbox."""
 
     COMMITTED = 1
     STORED = 2
@@ -100,7 +100,7 @@ class DueTurn(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
-    """When the time-out answers; None: never."""
+    """When a time-out answers the question; None: never."""
 
     deadline_ns: int | None
 
@@ -114,7 +114,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Resumed(msgspec.Struct, frozen=True, array_like=True):
-    """What the transition came to that stood; `answers` are all it had."""
+    """The result of a transition that waited for a choice; `answers` counts all answers it had."""
 
     now_ns: int
     result: int
@@ -133,7 +133,7 @@ class Unacked(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SpawnRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A spawn: what makes the child again, idempotent by name. Values are encoded; `state` None: the family's."""
+    """A spawn, to make the child again, idempotent by name. Values are encoded; `state` None: the family's."""
 
     name: str
     family: str
@@ -144,9 +144,9 @@ class SpawnRecord(msgspec.Struct, frozen=True, array_like=True):
 class StreamImage(msgspec.Struct, frozen=True, array_like=True):
     """An engine as a record or a snapshot holds it.
 
-    `cell` is what any snapshot of a worker has; its `ways` hold the next number of each stream, its `held` nothing:
-    what could not leave is among `unacked`. `turns` counts the transitions it ever made, `code` is the digest of its
-    version.
+    `cell` is as in any snapshot of a worker, but its `ways` hold the next number of each stream and its `held` is
+    empty: outputs that could not leave are among `unacked`. `turns` counts all transitions of the engine so far, `code`
+    is the digest of its version.
     """
 
     why: Literal["birth", "version", "again", "snapshot"]
@@ -161,13 +161,13 @@ class StreamImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EndRecord(msgspec.Struct, frozen=True, array_like=True):
-    """Why an engine ended that did not say so itself."""
+    """Why an engine ended without a `Stop` of its own."""
 
     reason: str
 
 
 class Acked(msgspec.Struct, frozen=True, array_like=True):
-    """Outputs of this stream below `next_n` are stable."""
+    """Outputs of this stream below `next_n` are acknowledged."""
 
     target: str
     mailbox: int
@@ -175,7 +175,7 @@ class Acked(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Life(msgspec.Struct, frozen=True, array_like=True):
-    """A writer begins: what it found. `is_lost`: history may be missing; `epochs` are those it raised."""
+    """A writer begins, and what it found. `is_lost`: history may be missing; `epochs` are the epochs it raised."""
 
     now_ns: int
     boot_id: bytes
@@ -214,11 +214,11 @@ KINDS: Final[dict[type[Any], RecordKind]] = {
 TURNS_HEAD: Final = struct.Struct("<IIQQII")
 TURN: Final = struct.Struct("<QIBxH")
 RUN_MAX: Final = 4096
-"""Turns of one record."""
+"""Turns of one record at most."""
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):
-    """The head of a TURNS record, names found."""
+    """The head of a TURNS record, its numbers resolved to names."""
 
     sender: str
     mailbox: int

@@ -1,7 +1,7 @@
 """From the batches of a log to the engines they make.
 
-Pure: the families, and how a frame is read, are arguments. A batch is applied whole: after it no answer is left over.
-`Diverged` comes from the transition that differs; nothing is corrected.
+Pure: the families and the reader of frames are arguments. A batch is applied whole: after it no answer is left unused.
+`Diverged` is raised by the transition that differs; nothing is corrected.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from host.node.poison import Trigger
 from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
-"""Remarks kept about mail that was not simply the next."""
+"""Remarks kept about mail that was not the next of its stream."""
 
 
 class Mail(NamedTuple):
@@ -52,9 +52,9 @@ class Mail(NamedTuple):
 
 
 class LogState(msgspec.Struct, frozen=True, array_like=True):
-    """What a snapshot holds. Interfaces are kept once for each family and code digest; the images' own are empty.
+    """The content of a snapshot. Interfaces are kept once for each family and code digest; the images' own are empty.
 
-    `turns` are those of all engines there are, for whoever looks at a snapshot from outside.
+    `turns` counts those of all engines, for a reader that looks at a snapshot from outside.
     """
 
     node: str
@@ -79,19 +79,19 @@ def log_state(
 
 
 class Replay:
-    """Mutable: the engines of one log, as far as it was read.
+    """Mutable: the engines of one log, as far as it has been read.
 
     Args:
         load: families by reference.
         read_frame: the mail in a raw frame; raises `Wrong`.
         checksums: by kind; outputs have the kind of their segment.
-        only: the engine that is of interest, None for all; records of others are passed over.
+        only: the engine of interest, None for all; records of others are passed over.
         until: of that engine, the turn after which to stop (`Enough`).
         families: the reference under which an engine goes on, None for its log's; called right before it is made.
-        verify: hold every digest of a state against the replay at its place.
-        watch: look at the environment behind every turn (`FormWatch`).
+        verify: compare every digest of a state with the replay at its place.
+        watch: look at the environment after every turn (`FormWatch`).
 
-    `leaving` are engines that ended and sent what nobody acknowledged.
+    `leaving` are engines that ended with outputs that are not acknowledged.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Replay:
 
     @property
     def turns(self) -> int:
-        """Transitions of all engines there are."""
+        """Transitions of all engines."""
         return sum(stream.turns for stream in self.streams.values())
 
     def restore(self, state: LogState) -> None:
@@ -147,7 +147,7 @@ class Replay:
             self._be(msgspec.structs.replace(image, cell=cell))
 
     def apply(self, found: Found) -> None:
-        """One batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
+        """Apply a batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
         if found.begins:
             self.names.clear()
             self._digest.use(self._checksums[found.kind])
@@ -164,7 +164,7 @@ class Replay:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
 
     def diverged(self) -> dict[str, Diverged]:
-        """The engines whose state is not what the last digest of their log says."""
+        """The engines whose state differs from the last digest in their log."""
         found: dict[str, Diverged] = {}
         for name, stream in self.streams.items():
             try:
@@ -174,7 +174,7 @@ class Replay:
         return found
 
     def state(self) -> LogState:
-        """What a snapshot would hold now. Families are loaded, so the images are in their versions."""
+        """The state as a snapshot would hold it now. Families are loaded, so the images are in their versions."""
         images = [stream.as_image() for stream in (*self.streams.values(), *self.leaving.values())]
         return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
 
@@ -261,7 +261,7 @@ class Replay:
             self._last = stream
 
     def of(self, name: str) -> Stream | None:
-        """The stream of an engine, also of one that has just ended."""
+        """The stream of an engine, even of one that has just ended."""
         found = self.streams.get(name)
         return self._last if found is None and self._last is not None and self._last.name == name else found
 
@@ -297,7 +297,7 @@ class Replay:
         self._saw(stream)
 
     def _is_like(self, image: StreamImage) -> bool:
-        """Whether the family of an image looks as it did: then what keeps it from being read is its state."""
+        """Whether the family of an image looks as it did: if so, it is the state that cannot be read."""
         family = self._load(self._families(image.cell.name) or image.cell.family)
         if not isinstance(family, Family):
             return False
@@ -319,7 +319,7 @@ class Replay:
 
 
 def _interface_key(image: StreamImage) -> str:
-    """What has one interface: families of a module share their code digest. Snapshots had the digest alone, once."""
+    """The key of an interface: families of a module share their code digest. Old snapshots had the digest alone."""
     return f"{image.code} {image.cell.family}"
 
 

@@ -1,8 +1,8 @@
-"""Which files of a log are needed, which are history, and which history is over.
+"""Which files of a log are needed, which are history, and which history is due for removal.
 
-Pure: what is there in, what is to be done out. Two snapshots are kept; segments before the older one are archived;
+Pure: the files there are go in, a plan comes out. Two snapshots are kept; segments before the older one are archived;
 archived segments are removed, the oldest first, beyond `bytes_max` or once older than `age_ns_max`. Of older snapshots
-one every SNAPSHOT_BYTES stays, for replays of history to begin at. Logs that are over are history as a whole.
+one every SNAPSHOT_BYTES stays, as a start for replays of history. Ended logs are history as a whole.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ SNAPSHOTS_KEPT: Final = 2
 RETAIN_BYTES: Final = JournalSpec().retain_bytes
 RETAIN_NS: Final = JournalSpec().retain_ns
 SNAPSHOT_TURNS: Final = 10_000
-"""Turns behind the last snapshot after which another is due."""
+"""Turns since the last snapshot after which another is due."""
 SNAPSHOT_BYTES: Final = 64 << 20
-"""Bytes of log behind the last snapshot after which another is due."""
+"""Bytes of log since the last snapshot after which another is due."""
 SNAPSHOT_EVERY_NS: Final = 1_000_000_000
 
 
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 
 
 class RetentionPlan(NamedTuple):
-    """What is to be done, in this order. Numbers of segments; positions of snapshots."""
+    """The work to do, in this order. Numbers of segments; positions of snapshots."""
 
     archive: list[int]
     remove: list[int]
@@ -47,7 +47,7 @@ def plan(
     bytes_max: int = RETAIN_BYTES,
     age_ns_max: int = RETAIN_NS,
 ) -> RetentionPlan:
-    """What to do after a snapshot. Lists are in order, oldest first; `snapshots` are positions that were verified."""
+    """The plan after a snapshot. Lists are in order, oldest first; `snapshots` are positions that were verified."""
     kept = snapshots[-SNAPSHOTS_KEPT:]
     is_safe = len(kept) == SNAPSHOTS_KEPT
     archive = [segment for segment in live[:-1] if is_safe and segment.end <= kept[0]]
@@ -65,7 +65,7 @@ def plan(
 
 
 def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:
-    """Snapshots no replay would begin at: older than the oldest segment, or close behind another of the history."""
+    """Snapshots where no replay would begin: older than the oldest segment, or close behind another of the history."""
     forget, last = [], None
     for position in snapshots[:-SNAPSHOTS_KEPT]:
         if position < oldest or (last is not None and position - last < SNAPSHOT_BYTES):
@@ -76,12 +76,12 @@ def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:
 
 
 def snapshot_due(turns: int, log_bytes: int, since_ns: int, *, is_running: bool) -> bool:
-    """Whether to take a snapshot: so many turns and bytes lie behind the last, which was taken `since_ns` ago."""
+    """Whether to take a snapshot: enough turns or bytes since the last one, which was taken `since_ns` ago."""
     return not is_running and since_ns >= SNAPSHOT_EVERY_NS and (turns >= SNAPSHOT_TURNS or log_bytes >= SNAPSHOT_BYTES)
 
 
 class Over(NamedTuple):
-    """A log that nobody needs: its name, its length, when it was over (nanoseconds since 1970)."""
+    """A log that is no longer needed: its name, its length, when it ended (nanoseconds since 1970)."""
 
     name: str
     bytes: int
@@ -89,7 +89,7 @@ class Over(NamedTuple):
 
 
 def over_at(logs: Iterable[Over], now_ns: int, bytes_max: int = RETAIN_BYTES, age_ns_max: int = RETAIN_NS) -> list[str]:
-    """Which of the logs that are over go, the oldest first, so that together they keep to the bounds of one log."""
+    """Which of the ended logs to remove, the oldest first, so that together they keep to the bounds of one log."""
     ordered = sorted(logs, key=lambda log: (log.ended_ns, log.name))
     total = sum(log.bytes for log in ordered)
     gone = 0

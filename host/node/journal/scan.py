@@ -1,12 +1,12 @@
-"""Reading a log: its batches in order, and a verdict on the first thing that is wrong.
+"""Reading a log: its batches in order, and a verdict on the first fault.
 
-What is wrong at position p is *torn*, and the log ends at p, if it may be the trace of a stop: nothing that can be read
-behind p claims that p was on the disk, and either the machine was started anew since, or the last file simply ends
-within what was being written. Everything else is *damaged*. A file that is shorter than a segment's head was never
+A fault at position p is *torn*, and the log ends at p, if it may be the trace of a stop. That is so if no readable head
+behind p claims that p was on the disk, and either the machine was restarted since, or the last file simply ends
+within what was being written. Every other fault is *damaged*. A file shorter than a segment's head was never
 written to: a full disk refused its head. It is no segment, so the file before it may be the last one.
 
-The awkward case: a segment begins where a reader before it ended, maybe in the middle of the older one's bytes. Those
-are not read; but what they claim about the disk was true when it was written and is believed.
+The awkward case: a segment begins where an earlier reader stopped, maybe in the middle of the older one's bytes. Those
+bytes are not read; but what they claim about the disk was true when it was written, and is believed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from host.node.journal.layout import (
 _MAGIC: Final = MAGIC_BATCH.to_bytes(4, "little")
 
 Records = list[tuple[int, int, memoryview]]
-"""Of a batch: kind, number of the engine's name, body."""
+"""The records of a batch: kind, number of the engine's name, body."""
 
 
 class SegmentData(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class SegmentData(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """A torn end. The log ends at `position`, which is `offset` of file `segment`; `bytes` behind it are not read."""
+    """A torn end. The log ends at `position`, at `offset` of file `segment`; the `bytes` behind it are not read."""
 
     segment: str
     offset: int
@@ -58,7 +58,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Damaged(Exception):
-    """A log is not what was written: nothing was changed, nothing was concluded from it."""
+    """A log differs from what was written. Nothing was changed, and nothing was concluded from it."""
 
     def __init__(self, segment: str, offset: int, finding: str) -> None:
         super().__init__(f"{segment} at offset {offset}: {finding}")
@@ -68,9 +68,8 @@ class Damaged(Exception):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A batch with its records. `begins`: names count anew before it; `kind` is the checksum, `version` the
-    format of the segment.
-    """
+    """A batch with its records. `begins`: names are numbered anew before it; `kind` is the checksum's, `version` the
+    format of the segment."""
 
     segment: str
     offset: int
@@ -82,10 +81,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Scan:
-    """One pass over the segments of a log, from the one that begins at `start` on (None: from the first there is).
+    """One pass over the segments of a log, from the one that begins at `start` on (None: from the first).
 
-    Once `batches` is exhausted: `end` is where the log ends, `synced` what is known to be on the disk, `chain` the hash
-    there, `cut` the torn end if there is one, `last` the head of the last segment in force.
+    Once `batches` is exhausted: `end` is the end of the log, `synced` the position known to be on the disk, `chain` the
+    hash at the end, `cut` the torn end if there is one, `last` the head of the last segment in force.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Scan:
                 return
 
     def _is_before_start(self, index: int, head: SegmentHead | str, limit: int | None) -> bool:
-        """Whether a snapshot makes this segment needless, as far as can be told."""
+        """Whether a snapshot makes this segment needless, as far as is known."""
         if self.start is None or self.last is not None:
             return False
         if limit is not None:
@@ -131,7 +130,7 @@ class Scan:
         return head.base < self.start and head.base + len(self._segments[index].data) <= self.start
 
     def _limit(self, heads: list[SegmentHead | str], index: int) -> int | None:
-        """Where the segment behind this one begins; None if there is none, or none that says so."""
+        """Where the segment behind this one begins; None if there is none, or its head cannot be read."""
         following = heads[index + 1] if index + 1 < len(heads) else None
         return following.base if isinstance(following, SegmentHead) else None
 
@@ -210,11 +209,11 @@ class Scan:
         return batch, list(records_in(body, batch.count, checksum))
 
     def _judge(self, index: int, at: int, finding: str) -> None:
-        """Torn, and the log ends here; or raise `Damaged`."""
+        """Decide on a fault: torn, and the log ends here; or raise `Damaged`."""
         segment = self._segments[index]
         claimed = max([self.synced, *self._claims(index, at)])
         if claimed > self.end:
-            raise Damaged(segment.name, at, f"{finding}; position {self.end} was on the disk, says what follows")
+            raise Damaged(segment.name, at, f"{finding}; what follows claims that position {self.end} was on the disk")
         is_unfinished = self._is_last_begun(index) and self._ends_early(index, at)
         if not is_unfinished and self._boot_id is not None and self._boot(index) == self._boot_id:
             raise Damaged(segment.name, at, f"{finding}; no power was lost since it was written")
@@ -227,7 +226,7 @@ class Scan:
         return all(len(segment.data) < SEGMENT.size for segment in self._segments[index + 1 :])
 
     def _boot(self, index: int) -> bytes:
-        """The boot a segment was written in, or if it does not say that of the last one before that does."""
+        """The boot a segment was written in; if its head cannot be read, that of the nearest readable one before it."""
         for segment in self._segments[index::-1]:
             head = self._head(segment)
             if isinstance(head, SegmentHead):
@@ -235,7 +234,7 @@ class Scan:
         return b""
 
     def _ends_early(self, index: int, at: int) -> bool:
-        """Whether the file ends within what begins at `at`."""
+        """Whether the file ends within the head or batch that begins at `at`."""
         data = self._segments[index].data
         if at == 0:
             return len(data) < SEGMENT.size
@@ -249,7 +248,7 @@ class Scan:
         return False
 
     def _claims(self, index: int, at: int) -> Iterator[int]:
-        """What sound heads behind a fault say was on the disk."""
+        """The positions that sound heads behind a fault claim were on the disk."""
         for place in range(index, len(self._segments)):
             data = self._segments[place].data
             if place > index:

@@ -1,4 +1,4 @@
-"""What an engine has sent and spawned, as its log tells: numbers, outputs nobody acknowledged, children."""
+"""An engine's outputs and children according to its log: numbers, unacknowledged outputs, spawns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SentOutputs:
         self._digest = digest
 
     def perform(self, outputs: tuple[Output, ...]) -> int:
-        """Number and keep what is sent, keep who is spawned; the checksum of all. Outputs are not empty."""
+        """Number and keep messages, keep spawns; returns the checksum of all. Outputs are not empty."""
         first = outputs[0]
         if len(outputs) == 1 and isinstance(first, Outgoing):
             payload, target, mailbox = encode(first.message), first.target, first.mailbox

@@ -32,7 +32,7 @@ _SUMMED: Final = 48
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A snapshot that was read."""
+    """A decoded snapshot."""
 
     position: int
     log_id: bytes

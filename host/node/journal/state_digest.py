@@ -1,13 +1,13 @@
-"""Digests of states: how a replay notices a state that is no function of its triggers.
+"""Digests of states: how a replay notices a state that does not depend on its triggers alone.
 
-A TURN records the checksum of its outputs, which says nothing of a state that a clock, chance or a global variable went
-into. So the log has the digest of an engine's environment now and then, behind the turns it covers: after a cycle, as
-long as digests take at most one part in `SHARE` of the time, and for all engines at an ordered stop. A snapshot has the
-environment itself. An engine whose turns are rare gets one after every cycle; a busy one some hundred a second.
+A TURN records the checksum of its outputs, which does not cover a state that was influenced by a clock, chance or a
+global variable. So the log has digests of an engine's environment now and then, behind the turns they cover: after a
+cycle, while digests take at most one part in `SHARE` of the time, and for all engines at an ordered stop. A snapshot
+has the environment itself. An engine whose turns are rare gets one after every cycle; a busy one some hundred a second.
 
 A digest is compared only where all turns since the last image were made by the code that runs now, and where dumps have
-the same form. `replay --verify` compares each; a recovery the last one of each engine, once it has read the log: what
-it goes on from is what counts, and a digest costs as much as ten turns.
+the same form. `replay --verify` compares each digest. A recovery compares the last one of each engine, once it has read
+the log: only the state it goes on from counts, and a digest costs as much as ten turns.
 
 The bytes are those of `engines.model.store.dump`, which do not depend on the hash seed.
 """
@@ -26,15 +26,15 @@ from host.node.journal.records import Body, StateDigest
 from host.node.set_aside import environment_digest
 
 SHARE: Final = 256
-"""Of the time, one part at most goes into digests while engines run."""
+"""At most one part in this many of the time goes into digests while engines run."""
 BURST_NS: Final = 100_000
-"""A cycle is held up by digests for about that long."""
+"""Digests delay a cycle by about this long."""
 HEAVY_NS: Final = 5_000_000
-"""An engine whose digest takes longer has one at an ordered stop only; its snapshots are written by a child."""
+"""An engine whose digest takes longer gets one at an ordered stop only; a child process writes its snapshots."""
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """A digest of the log, and what the replay came to at its place."""
+    """A digest from the log, and the environment of the replay at its place."""
 
     family: Family[Any, Any, Any, Any]
     env: Environment[Any]
@@ -43,12 +43,12 @@ class Witness(msgspec.Struct, frozen=True):
 
     @property
     def found(self) -> bytes:
-        """The digest of what the replay came to."""
+        """The digest of the replay's environment."""
         return environment_digest(self.family, self.env)
 
 
 def is_comparable(record: StateDigest) -> bool:
-    """Whether dumps had the form they have here."""
+    """Whether the dump behind the record had the form that dumps have here."""
     return record.form == FORMAT
 
 
@@ -63,7 +63,7 @@ class DigestWriter:
         record: Callable[[str, Body], None],
         clock: Callable[[], int],
     ) -> None:
-        """`cell` finds a journaled engine that lives."""
+        """`cell` finds a living journaled engine by name."""
         self.next_ns = 0
         self._changed = changed
         self._cell = cell
@@ -72,7 +72,7 @@ class DigestWriter:
         self._heavy: dict[str, None] = {}
 
     def write_some(self) -> None:
-        """Digests of some engines, between two cycles, in the batch with their turns. Called from `next_ns` on."""
+        """Write some engines' digests, between two cycles, in the batch with their turns. Called from `next_ns` on."""
         began_ns = now_ns = self._clock()
         while self._changed and now_ns - began_ns < BURST_NS:
             name = next(iter(self._changed))
@@ -87,7 +87,7 @@ class DigestWriter:
         self.next_ns = now_ns + SHARE * (now_ns - began_ns)
 
     def write_all(self) -> None:
-        """Digests of all that changed, at an ordered stop."""
+        """Write digests of all changed engines, at an ordered stop."""
         for name in (*self._changed, *self._heavy):
             self._write(name)
         self._changed.clear()

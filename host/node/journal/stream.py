@@ -1,7 +1,7 @@
-"""An engine as its stream makes it: environment, marks, waiting mail, numbers, outputs not yet acknowledged.
+"""An engine as its log makes it: environment, marks, waiting mail, numbers, outputs not yet acknowledged.
 
-Pure and mutable: `Replay` gives it the records of its stream, in order. Every transition is run again by the model's
-`step` and held against what was recorded. The loop over a run is written for speed; it is what a recovery waits for.
+Pure and mutable: `Replay` applies the records of the engine's stream, in order. Every transition is run again by the
+model's `step` and compared with its record. The loop over a run is written for speed; a recovery waits for it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _SKIPPED: Final = int(TurnResult.SKIPPED)
 
 
 class Diverged(Exception):
-    """A transition came out otherwise than it was recorded. `outputs` are those of the replay."""
+    """A transition came out differently from its record. `outputs` are those of the replay."""
 
     def __init__(self, engine: str, turn: int, recorded: str, found: str, outputs: tuple[Output, ...] = ()) -> None:
         super().__init__(f"{engine}, turn {turn}: recorded {recorded}; the replay gives {found}")
@@ -79,7 +79,7 @@ class Enough(Exception):
 
 
 class Stream:
-    """One engine. `until` is the turn at which `Enough` is raised, before it is run again."""
+    """One engine. `until` is the turn at which `Enough` is raised, before that turn is run again."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Stream:
         digest: Digest,
         until: int | None = None,
     ) -> None:
-        """Raises what an environment of another version raises: `AdoptError`, msgspec.ValidationError."""
+        """Raises as reading an environment of another version does: `AdoptError`, msgspec.ValidationError."""
         cell = image.cell
         if not isinstance(family, Family):
             raise Wrong(f"{cell.name}: {family.name} has no rules, so it has no journal")
@@ -124,7 +124,7 @@ class Stream:
     # --- records ------------------------------------------------------------------------------------------------------
 
     def mail(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> str:
-        """Mail arrived; what of it is new waits now. A word about it if it was not simply the next."""
+        """Take mail; its new messages wait. Returns the verdict if that is "gap" or "old_epoch", else ""."""
         if self.is_ended:
             return ""
         taken = take(self.marks.get((sender, mailbox)), epoch, first_n, len(payloads))
@@ -136,7 +136,7 @@ class Stream:
         return taken.verdict if taken.verdict in ("gap", "old_epoch") else ""
 
     def run(self, run: Run, turns: memoryview) -> None:
-        """Transitions over messages that wait. Raises `Diverged`, `Wrong`, `Enough`."""
+        """Run transitions over waiting messages. Raises `Diverged`, `Wrong`, `Enough`."""
         self._run_by(run.code)
         n = run.first_n
         sender, mailbox = run.sender, run.mailbox
@@ -193,12 +193,12 @@ class Stream:
         self.turns = turn
 
     def use_rules(self, *, old: bool) -> None:
-        """The turns that come ran before there was a value law, or under it."""
+        """Run the turns that come under the rules before there was a value law (`old`), or under the law."""
         self.rules = self.family.under_old_rules() if old else self.family
         self.is_old = self.is_old or old
 
     def run_watched(self, run: Run, turns: memoryview) -> None:
-        """As `run`, with a look at the environment behind every turn. Raises as `run`."""
+        """As `run`, with a look at the environment after every turn. Raises as `run`."""
         assert self.watch is not None
         for place in range(run.count):
             n = run.first_n + place
@@ -209,30 +209,30 @@ class Stream:
             self.watch.saw(trigger, payload, self.env, self.turns)
 
     def form(self) -> Formed:
-        """What came of old turns, as the law wants it. Raises `Formless`."""
+        """The environment that old turns made, brought to form. Raises `Formless`."""
         return form(self.family, self.env, self.turns)
 
     def due(self, turn: DueTurn) -> None:
-        """A transition over elapsed timers. Raises as `run`."""
+        """Run a transition over elapsed timers. Raises as `run`."""
         self._next_turn(turn.now_ns, turn.code)
         cause = Due(tuple(Handle(name, number) for name, number in turn.handles))
         self._finish(cause, turn.now_ns, self._answers(turn.answers), turn.result, turn.outputs)
 
     def asked(self, asked: Asked) -> None:
-        """The deadline of the question it stands at."""
+        """Set the deadline of the question that suspends the engine."""
         if self.question is None:
-            raise Wrong(f"{self.name} stands at no choice, and has a deadline for it")
+            raise Wrong(f"{self.name} waits for no choice, and has a deadline for one")
         self.question = msgspec.structs.replace(self.question, deadline_ns=_never(asked.deadline_ns))
 
     def answered(self, answered: AnswerRecord) -> None:
-        """An answer, for the turn that comes next in the same batch."""
+        """Keep an answer for the turn that comes next in the same batch."""
         self.answers.append(answered.answer)
 
     def resumed(self, resumed: Resumed) -> None:
-        """The transition that stood went on; it was counted when it began. Raises as `run`."""
+        """Resume the transition that waited for a choice; it was counted when it began. Raises as `run`."""
         question = self.question
         if question is None:
-            raise Wrong(f"{self.name} stands at no choice, and goes on with one")
+            raise Wrong(f"{self.name} waits for no choice, and goes on from one")
         self.question = None
         self._run_by(resumed.code)
         self.clock_ns = max(self.clock_ns, resumed.now_ns)
@@ -240,12 +240,12 @@ class Stream:
         self._finish(question.cause(self.family.boxes), question.at_ns, answers, resumed.result, resumed.outputs)
 
     def witnessed(self, record: StateDigest) -> None:
-        """What the environment was here. Of other code, or of another form of dumps, it says nothing."""
+        """Keep the digest of the environment here. One by other code, or of another form of dumps, is passed over."""
         if is_comparable(record) and self.codes == {self.family.version}:
             self.witness = Witness(self.family, self.env, self.turns, record.digest)
 
     def check_state(self) -> None:
-        """Raise `Diverged` if the environment was not what the last digest says."""
+        """Raise `Diverged` if the environment differs from the last digest."""
         witness = self.witness
         if witness is not None and (found := witness.found) != witness.recorded:
             raise Diverged(self.name, witness.turn, f"state {witness.recorded.hex()}", f"state {found.hex()}")
@@ -257,23 +257,23 @@ class Stream:
 
     @property
     def numbers(self) -> Numbers:
-        """The next number of each stream it sends."""
+        """The next number of each stream it sends on."""
         return self.outputs.numbers
 
     @property
     def children(self) -> dict[str, SpawnRecord]:
-        """What it spawned and what has not ended, by name."""
+        """Its children that have not ended, by name."""
         return self.outputs.children
 
     def ended(self) -> None:
-        """The engine is over: its timers and its mail are."""
+        """End the engine, and with it its timers and its mail."""
         self.is_ended = True
         self.question = None
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
     def as_image(self, code: str | None = None) -> StreamImage:
-        """The engine as it is now; `code` is the digest of the version it is of, by default its family's."""
+        """The engine as it is now; `code` is the digest of its version, by default its family's."""
         cell = msgspec.structs.replace(
             self.image.cell,
             family=self.family.ref or self.image.cell.family,
@@ -301,7 +301,7 @@ class Stream:
 
     @property
     def is_by_other_code(self) -> bool:
-        """Whether another version than the one here made the turn that is at hand."""
+        """Whether the turn at hand was made by another version than the one loaded here."""
         return bool(self.code != self.family.version)
 
     def _run_by(self, code: str) -> None:
@@ -342,7 +342,7 @@ class Stream:
         result: int,
         outputs: int,
     ) -> None:
-        """What an outcome means, once it is the one that was recorded."""
+        """Apply an outcome, once it agrees with the recorded one."""
         found = self._perform(outcome.outputs) if isinstance(outcome, Committed) and outcome.outputs else 0
         if RESULTS[type(outcome)] != result or found != outputs:
             self._diverge(result, outputs, outcome, found)
@@ -361,7 +361,7 @@ class Stream:
                 self._end_timers(cause)
 
     def _end_timers(self, cause: Delivery[Any] | Due) -> None:
-        """Timers that failed are over, like any elapsed timer."""
+        """Timers that failed are elapsed, like any others."""
         if isinstance(cause, Due):
             timers = self.env.timers
             for handle in cause.handles:
@@ -370,11 +370,11 @@ class Stream:
 
     def _stands(self, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...], question: Any) -> QuestionImage:
         if not isinstance(question, Choose):
-            raise Wrong(f"{self.name} stands at a roll, which is answered at once")
+            raise Wrong(f"{self.name} waits for a roll, which is answered at once")
         return question_image(cause, at_ns, answers, question, _never(None))
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
-        """What outputs mean for the stream; their checksum."""
+        """Apply outputs to the stream; returns their checksum."""
         if outputs[-1].__class__ is Stopped:
             self.ended()
         return self.outputs.perform(outputs)
@@ -394,7 +394,7 @@ def make_stream(
     until: int | None = None,
     family: str = "",
 ) -> Stream:
-    """The engine of an image, its family loaded, or another one. Raises what loading raises, and as `Stream`."""
+    """The engine of an image, with its own family or another one. Raises what loading raises, and as `Stream`."""
     return Stream(node, image, load(family or image.cell.family), digest, until)
 
 

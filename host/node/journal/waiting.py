@@ -1,4 +1,4 @@
-"""Mail of an engine that is in its log and was not handled yet, by stream, in order."""
+"""An engine's mail that is in its log and not yet handled, by stream, in order."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class WaitingMail:
 
     @property
     def count(self) -> int:
-        """Messages that wait."""
+        """Waiting messages."""
         return sum(len(one.payloads) for queue in self._streams.values() for one in queue)
 
     def add(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> None:
-        """Mail that is new."""
+        """Add new mail."""
         self._streams.setdefault((sender, mailbox), deque()).append(Waiting(arrival, epoch, first_n, payloads))
 
     def take(self, sender: str, mailbox: int, epoch: int, n: int, most: int) -> list[Any] | None:
-        """Messages from number `n` on, at most `most`, out of what waits; None when that one does not."""
+        """Take at most `most` waiting messages from number `n` on; None when message `n` does not wait."""
         queue = self._streams.get((sender, mailbox))
         if queue is None:
             return None
@@ -52,7 +52,7 @@ class WaitingMail:
         return None
 
     def find(self, sender: str, mailbox: int, epoch: int, n: int) -> bytes | None:
-        """Message number `n`, which stays."""
+        """Message number `n`, left in place; None when it does not wait."""
         for waits in self._streams.get((sender, mailbox), ()):
             at = n - waits.first_n
             if waits.epoch == epoch and 0 <= at < len(waits.payloads):
@@ -60,7 +60,7 @@ class WaitingMail:
         return None
 
     def images(self) -> list[BatchImage]:
-        """What waits, in order of arrival."""
+        """All waiting mail, in order of arrival."""
         found = [
             BatchImage(one.arrival, mailbox, sender, one.epoch, one.first_n, [bytes(each) for each in one.payloads])
             for (sender, mailbox), waiting in self._streams.items()

@@ -1,13 +1,13 @@
-"""Who has an output of a journaled engine, and when that means that it need not be sent again.
+"""Acknowledgements of a journaled engine's outputs: when an output need not be sent again.
 
-An output is done once its receiver cannot lose it by a kill:
+An output is acknowledged once its receiver cannot lose it by a kill:
 
     here, journaled    when the batch with its frame is appended (`appended`)
-    here, volatile     at once: the receiver's state dies with this process, and the sender sends nothing twice to it
-    over a link        when the receiver has released what was published (`flushed`, then `hear_released`)
+    here, volatile     at once: the receiver's state dies with this process, and nothing is sent to it twice
+    over a link        when the receiver has released the published bytes (`flushed`, then `hear_released`)
     a dead letter      at once
 
-A lane without a slot at its other end is over: what went there is done, its receivers have ended.
+A lane whose other slot is gone is closed: outputs on it are acknowledged, since their receivers have ended.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ Stream = tuple[str, int]
 """Target and mailbox."""
 
 FULL = " unacked"
-"""Under this name, which no engine can have, an engine is held that keeps too much."""
+"""Held under this name, which no engine can have, is an engine with too many unacknowledged bytes."""
 
 
 class Unacknowledged(Protocol):
-    """A journaled engine, as far as it is looked at here (`host.node.journaled.keeping.Kept`)."""
+    """A journaled engine, as far as it is used here (`host.node.journaled.keeping.EngineRecorder`)."""
 
     cell: Cell
     unacked_bytes: int
 
     def ack(self, stream: Stream, n: int, /) -> None:
-        """Outputs up to number `n` need no sending again."""
+        """Acknowledge outputs up to number `n`."""
 
 
 class Positions(Protocol):
-    """What a link says of the lane to a peer: how far it was published, and how far the receiver released it."""
+    """A link's positions in the lane to a peer: how far it was published, and how far the receiver released it."""
 
     def published(self, peer: int, /) -> int:
-        """A position that rises with what is flushed. Raises `Closed`."""
+        """A position that rises with each flush. Raises `Closed`."""
 
     def released(self, peer: int, /) -> int:
-        """Everything published below it was released. Raises `Closed`."""
+        """The position up to which all published messages were released. Raises `Closed`."""
 
 
 class Acks:
@@ -63,7 +63,7 @@ class Acks:
         return bool(self._full)
 
     def left_here(self, kept: Unacknowledged, stream: Stream, n: int) -> None:
-        """A journaled neighbour got an output; its frame is in the batch."""
+        """A journaled neighbour received an output; its frame is in the batch."""
         self._here.append((kept, stream, n))
 
     def left(self, kept: Unacknowledged, stream: Stream, peer: int, n: int) -> None:
@@ -71,13 +71,13 @@ class Acks:
         self._sent.setdefault(peer, {})[kept.cell.name, stream] = (kept, n)
 
     def appended(self) -> None:
-        """The batch is in the log."""
+        """The batch is in the log: acknowledge the outputs in it."""
         here, self._here = self._here, []
         for kept, stream, n in here:
             kept.ack(stream, n)
 
     def flushed(self) -> None:
-        """What left over links is published."""
+        """Outputs that left over links are published."""
         for peer, sent in self._sent.items():
             with suppress(Closed):  # `detached` follows, which acknowledges
                 position = self._positions.published(peer)
@@ -86,7 +86,7 @@ class Acks:
         self._sent.clear()
 
     def hear_released(self) -> None:
-        """Acknowledge what receivers have released."""
+        """Acknowledge the outputs that receivers have released."""
         for peer, flying in tuple(self._flying.items()):
             try:
                 position = self._positions.released(peer)
@@ -99,7 +99,7 @@ class Acks:
                 del self._flying[peer]
 
     def detached(self, peer: int) -> None:
-        """The lane to a slot is over."""
+        """The lane to a slot is closed: acknowledge the outputs on it."""
         for _, sent in self._flying.pop(peer, ()):
             for kept, stream, n in sent:
                 kept.ack(stream, n)
@@ -107,14 +107,14 @@ class Acks:
             kept.ack(stream, n)
 
     def hold_full(self, engines: Iterable[Unacknowledged], bytes_max: int) -> None:
-        """Hold those that keep more than that."""
+        """Hold the engines that keep more than `bytes_max`."""
         for kept in engines:
             if kept.unacked_bytes > bytes_max and kept.cell.name not in self._full:
                 self._full[kept.cell.name] = kept
                 kept.cell.held.setdefault(FULL, deque())
 
     def free(self, bytes_max: int) -> list[Cell]:
-        """Engines that keep little enough to go on; the caller wakes them."""
+        """Free the engines that keep at most half of `bytes_max`; the caller wakes them."""
         freed = [kept.cell for kept in self._full.values() if kept.unacked_bytes <= bytes_max // 2]
         for cell in freed:
             del self._full[cell.name]

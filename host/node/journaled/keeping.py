@@ -1,7 +1,7 @@
-"""The recorder of a slot with a journal (`host.node.recorder`): what it writes of its engines, and keeps beside them.
+"""The recorder of a slot with a journal (`host.node.recorder`): the records of its engines, and the outputs kept.
 
-A record is written before what it says has any effect, so the log has everything in the order in which it happened.
-The log is a seam: `host.live.journal.writer.Journal` has these calls; nothing here knows of files.
+A record is written before the step it describes has any effect, so the log has everything in the order in which it
+happened. The log is a seam: `host.live.journal.writer.Journal` has these calls; nothing here depends on files.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from host.node.recorder import NumberedMessage
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
 UNACKED_BYTES_MAX: Final = JournalSpec().unacked_bytes
-"""Outputs an engine keeps until they are acknowledged; beyond it the engine gets no triggers until some are."""
+"""Bytes of outputs an engine keeps until acknowledged; beyond it the engine gets no triggers for now."""
 
 
 class Log(Protocol):
@@ -47,7 +47,7 @@ class Log(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether it is to be appended before more goes into it."""
+        """Whether the batch has to be appended before more goes into it."""
 
     def frame(self, engine: str, raw: bytes | memoryview, /) -> None:
         """Mail, as a frame."""
@@ -79,8 +79,8 @@ EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
 class EngineRecorder:
     """The `Recorder` of one engine. `unacked` are (number, encoded message) by target and mailbox, oldest first.
 
-    An output is *unacked* from its commit until its receiver has it where a kill of its process cannot reach it
-    (`acks`); it is sent again by a recovery.
+    An output is *unacked* from its commit until its receiver cannot lose it by a kill of its process (`acks`). A
+    recovery sends it again.
     """
 
     __slots__ = (
@@ -150,7 +150,7 @@ class EngineRecorder:
         self._record(Asked(deadline_ns))
 
     def answered(self, at_ns: int, index: int, answer: Any) -> None:
-        """An answer: safe with its batch, before which nothing leaves that was made of it."""
+        """An answer. It is safe with its batch, and nothing derived from it leaves before that."""
         self._record(AnswerRecord(at_ns, index, answer))
 
     def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int) -> Outcome[Any]:
@@ -160,7 +160,7 @@ class EngineRecorder:
         return outcome
 
     def ended(self) -> None:
-        """An end that no transition said is a record of its own."""
+        """The engine ended; if no transition stopped it, that is a record of its own."""
         if not self.has_stopped:
             self._record(EndRecord("ended from outside"))
         self._keeping.end(self.cell)
@@ -208,18 +208,18 @@ class EngineRecorder:
         self.unacked_bytes += len(payload)
 
     def left(self, target: str, mailbox: int, n: int, peer: int | None) -> None:
-        """What ends the wait for an acknowledgement stands in `acks`."""
+        """A message left; `acks` defines when it is acknowledged."""
         if peer is None:
             self._keeping.acks.left_here(self, (target, mailbox), n)
         else:
             self._keeping.acks.left(self, (target, mailbox), peer, n)
 
     def settled(self, target: str, mailbox: int, n: int) -> None:
-        """It needs no acknowledgement."""
+        """A message that needs no acknowledgement."""
         self.ack((target, mailbox), n)
 
     def ack(self, stream: Stream, n: int) -> None:
-        """Outputs up to number `n` need no sending again."""
+        """Acknowledge outputs up to number `n`: they need not be sent again."""
         waiting = self.unacked.get(stream)
         if not waiting or waiting[0][0] > n:
             return
@@ -234,7 +234,7 @@ class EngineRecorder:
 
 
 class Keeping:
-    """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended, and what they sent has not."""
+    """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended with unacknowledged outputs."""
 
     def __init__(self, log: Log, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
         """`positions` are those of the link that outputs leave by."""
@@ -249,11 +249,11 @@ class Keeping:
 
     @property
     def is_full(self) -> bool:
-        """Whether the batch is to be appended before more goes into it."""
+        """Whether the batch has to be appended before more goes into it."""
         return self.log.is_full
 
     def begin(self, cell: Cell, epoch: int, now_ns: int) -> None:
-        """A new engine is journaled as the node file says, a child as its parent is."""
+        """Give a new engine its recorder, if journaled: by the node file, or, for a child, as its parent is."""
         parent = self.kept.get(cell.configuration.parent or "")
         mode = self.modes.get(cell.name) or (parent.mode if parent is not None else None)
         if mode is not None:
@@ -266,12 +266,12 @@ class Keeping:
         return self.kept.get(name) or self.leaving.get(name)
 
     def durability_of(self, cell: Cell) -> Literal["volatile", "crash", "durable"]:
-        """That of an engine, and so of its children."""
+        """The durability of an engine, and so of its children."""
         kept = self.of(cell.name)
         return "volatile" if kept is None else kept.mode
 
     def end(self, cell: Cell) -> None:
-        """An engine is over; what it sent still leaves."""
+        """An engine ended; its outputs still leave."""
         kept = self.kept.pop(cell.name)
         if kept.unacked:
             self.leaving[cell.name] = kept
@@ -279,23 +279,23 @@ class Keeping:
             self.child_ended(cell.configuration.parent, cell.name)
 
     def child_ended(self, parent: str, child: str) -> None:
-        """A child is over: a recovery of its parent does not spawn it again."""
+        """A child ended: a recovery of its parent does not spawn it again."""
         kept = self.kept.get(parent)
         if kept is not None and kept.children.pop(child, None) is not None:
             self.log.record(parent, ChildEndRecord(child))
 
     def detached(self, peer: int) -> None:
-        """What went to a lane that is over is done: its receivers have ended."""
+        """A lane is closed: outputs on it are acknowledged, since their receivers have ended."""
         self.acks.detached(peer)
 
     def flushed(self) -> bool:
-        """What left is published; whether an engine waits for acknowledgements now. One that keeps too much is held."""
+        """Outputs are published; engines that keep too much are held. Returns whether there are such engines."""
         self.acks.flushed()
         self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
         return self.acks.has_full
 
     def image(self, kept: EngineRecorder, why: Why, now_ns: int) -> StreamImage:
-        """The engine between two transitions."""
+        """The image of an engine between two transitions."""
         unacked = [Unacked(*way, n, payload) for way, queue in kept.unacked.items() for n, payload in queue]
         found = stream_image(kept.cell, why, kept.mode, kept.epoch, kept.turns, now_ns, unacked, kept.children.values())
         numbers = kept.numbers
@@ -303,5 +303,5 @@ class Keeping:
         return msgspec.structs.replace(found, cell=cell)
 
     def images(self, now_ns: int) -> Iterable[StreamImage]:
-        """All engines, for a snapshot."""
+        """The images of all engines, for a snapshot."""
         return [self.image(kept, "snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]

@@ -1,4 +1,4 @@
-"""What a driver of cycles owes the log, if it is not the scheduler: the cycle in C (`host/live/cycle/journaled.h`)."""
+"""The calls that the cycle in C owes the log (`host/live/cycle/journaled.h`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Ledger(NamedTuple):
     run: Callable[[str, str, int, int, int, str, int, bytes], None]
     """As `Batch.run`."""
     commit: Callable[[], bool]
-    """The batch is in the log when this returns; whether the caller has something to see to before it sleeps."""
+    """The batch is in the log when this returns; returns whether the caller has work to do before it sleeps."""
     left: Callable[[EngineRecorder, Stream, int, int], None]
     """As `Acks.left`."""
     flushed: Callable[[], bool]
-    """What left is published; whether the caller has something to see to before it sleeps."""
+    """Outputs are published; returns whether the caller has work to do before it sleeps."""

@@ -62,8 +62,8 @@ def test_an_end_while_importing_or_migrating_is_named(world: World) -> None:
 
 ASKED = 'said = yield Choose(("yes", "no"))'
 QUESTIONS = {
-    'said = yield Choose(("yes", "never"))': "the new code stands at the choice yes, never there, in ask",
-    "said = yield Roll(6)": "the new code stands at a roll of 6 sides there, in ask",
+    'said = yield Choose(("yes", "never"))': "the new code waits for the choice yes, never there, in ask",
+    "said = yield Roll(6)": "the new code waits for a roll of 6 sides there, in ask",
     'said = "no" if VERSION else (yield Choose(("yes", "no")))': "the new code asks nothing there",
 }
 
@@ -83,7 +83,7 @@ def test_a_version_that_asks_something_else_is_refused(world: World, mode: Any) 
         for asked, expected in QUESTIONS.items():
             source.write_text(changed(text, (ASKED, asked)))
             said = refusal(node, "q")
-            assert "it stands at the choice yes, no" in said
+            assert "it waits for the choice yes, no" in said
             assert expected in said
         source.write_text(changed(text, ("(*t.env.state.words, said)", "(*t.env.state.words, said.upper())")))
         reload(node, "q")

@@ -1,4 +1,4 @@
-"""Topologies (who sends to whom) for all peers that only move bytes: one definition, so all of them do the same work.
+"""Topologies (senders and receivers) for all peers that only move bytes: one definition, so all do the same work.
 
 A peer provides a `Fabric`, shared by the processes of one round; a process joins it as an `End`. This module does the
 rest: it encodes records one by one with msgspec, decodes them into a union of types, and handles them with the bare

@@ -109,7 +109,7 @@ def _tell_of_namesakes(spec: NodeSpec) -> None:
 
 
 def _begun(*, attached: bool) -> Begun | None:
-    """The supervisor that was begun before this command was understood, if it is of the right kind."""
+    """The supervisor started before the command line was parsed, if it is of the right kind."""
     begun: Begun | None = click.get_current_context().meta.pop(BEGUN, None)
     if begun is not None and begun.attached != attached:
         begun.close()
@@ -118,9 +118,9 @@ def _begun(*, attached: bool) -> Begun | None:
 
 
 def _explain(error: CliError, path: str) -> None:
-    """When engines failed because of what the file says, say so with the place in the file (exit 3).
+    """If engines failed because of the node file, raise the mistake with its place in the file (exit 3).
 
-    The good case does without: the supervisor looks at the families while it makes their slots, and this again.
+    Only after a failure, because the supervisor has inspected the families already, and this inspects them again.
     """
     if any(item.get("failed") for item in error.problem.items):
         check_node_file(path, EXPLAIN_NS)

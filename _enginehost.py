@@ -1,7 +1,8 @@
-"""Begins each program of enginehost, under a name that nobody else uses.
+"""Starts each program of enginehost, under a module name that no other package uses.
 
-`enginehost` is `main` here; `python -P _enginehost.py MODULE ARGUMENTS` is the `main` of that module, which is how one
-of our programs starts another (`host.program`). Ours is the `host` beside this file, whatever else the path has.
+The command `enginehost` is `main` here. `python -P _enginehost.py MODULE ARGUMENTS` runs the `main` of a module: one of
+our programs starts another in this way (`host.program`). Both use the `host` beside this file, whatever else is on the
+path.
 """
 
 import os
@@ -17,7 +18,7 @@ def main() -> None:
 
 
 def run() -> object:
-    """The module that the arguments name; they move up."""
+    """Run the module in the first argument, and remove that argument."""
     _host()
     from importlib import import_module
 

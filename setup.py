@@ -1,13 +1,13 @@
-"""Builds the native extensions, which are optional: without a compiler or Python.h, local links go over ZeroMQ.
+"""Builds the native extensions. They are optional: without a compiler or Python.h, local links use ZeroMQ.
 
-`ENGINEHOST_NATIVE=require` makes a failing build an error, `off` builds none. `enginehost doctor` says what is there.
+`ENGINEHOST_NATIVE=require` makes a failed build an error, `off` builds none. `enginehost doctor` shows the result.
 """
 
 import os
 import sys
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036, refused before pip tries one version of each dependency after the other
+if sys.version_info < (3, 11):  # noqa: UP036, fails before pip tries many versions of each dependency
     sys.exit(f"enginehost needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
 
 from setuptools import Extension, setup
@@ -21,10 +21,10 @@ COMPILE_ARGS = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-Wall", "-Wextra",
 
 
 class BuildOptional(build_ext):
-    """Says aloud what could not be built, instead of leaving it to a line among many."""
+    """Reports a failed build in a notice, instead of one line among many."""
 
     def run(self) -> None:
-        """Build all extensions; a missing compiler is a notice, or an error when they are required."""
+        """Build all extensions; a missing compiler causes a notice, or an error if they are required."""
         try:
             super().run()
         except Exception as error:
@@ -38,7 +38,7 @@ class BuildOptional(build_ext):
             self.give_up(ext.name, error)
 
     def give_up(self, what: str, error: Exception) -> None:
-        """Raise when native is required; otherwise a notice on standard error."""
+        """Raise if the extensions are required; otherwise print a notice."""
         if NATIVE == "require":
             raise error
         print(
@@ -49,7 +49,7 @@ class BuildOptional(build_ext):
 
 
 def extension(name: str) -> Extension:
-    """The extension of that name, in one C file and the headers beside it."""
+    """The extension with this name: one C file, and the headers of all extensions."""
     path = name.replace(".", "/")
     return Extension(
         name,
@@ -60,7 +60,7 @@ def extension(name: str) -> Extension:
 
 
 def extensions() -> list[Extension]:
-    """What to build; one whose source is not there is left out."""
+    """The extensions to build; those without a source file are left out."""
     if NATIVE == "off":
         return []
     return [extension(name) for name in EXTENSIONS if (ROOT / f"{name.replace('.', '/')}.c").exists()]

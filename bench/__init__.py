@@ -1,1 +1,1 @@
-"""What we measure, and the peers measured beside us in the same run."""
+"""Benchmarks of enginehost and of other systems (peers), measured in the same run."""

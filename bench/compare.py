@@ -1,4 +1,4 @@
-"""This run beside an earlier one: a ratio for every figure both have, with an interval."""
+"""Compares this run with an earlier one: for every figure in both, a ratio with an interval."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bench.spread import Ratio, ratio_of_medians
 
 
 def compared(items: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items with `compared`: this median by the earlier one, and the bounds of its interval.
+    """Items with `compared`: the ratio of this median to the earlier one, and the bounds of its interval.
 
-    A figure that only one of the runs has, or in another unit, gets none.
+    A figure that only one run has, or that has another unit, gets none.
     """
     before = {_key(item): item for item in earlier if item.get("values")}
     return [_compared(item, before.get(_key(item))) for item in items]
@@ -25,7 +25,7 @@ def _compared(item: dict[str, Any], earlier: dict[str, Any] | None) -> dict[str,
 
 
 def verdict(ratio: Ratio, more_is_better: bool) -> str:
-    """`better`, `worse`, or `same` where the interval holds 1."""
+    """`better`, `worse`, or `same` if the interval contains 1."""
     if ratio.is_one:
         return "same"
     return "better" if (ratio.value > 1) == more_is_better else "worse"

@@ -1,4 +1,4 @@
-"""Gates: figures a run must reach, kept in a YAML file.
+"""Gates: figures that a run must reach, listed in a YAML file.
 
     - {suite: oneway, at_least: 0.75, of: limit}             # median by median of another peer of the suite
     - {suite: fanin, at_least: 0.8, of: oneway/enginehost}   # or of another suite
@@ -6,8 +6,8 @@
     - {suite: pingpong, peer: Zenoh, at_most: 1e6, figure: p99}
     - {suite: startup, at_most: 1e6, figure: idle_cpu_ns}
 
-`peer` is `enginehost` unless it is said. `figure` is the median of the rounds unless it names a percentile of single
-times (`p50`, `p90`, `p99`, `p999`, `max`) or a detail. A figure that was not measured misses its gate.
+`peer` defaults to `enginehost`. `figure` defaults to the median of the rounds; it can name a percentile of single times
+(`p50`, `p90`, `p99`, `p999`, `max`) or a detail. A figure that was not measured misses its gate.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def bound(self) -> float:
-        """The one that is given."""
+        """`at_least` or `at_most`."""
         bound = self.at_least if self.at_least is not None else self.at_most
         assert bound is not None
         return bound
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A gate held against a run: what was found, None where it was not measured."""
+    """A gate applied to a run: the figure found, or None if it was not measured."""
 
     gate: Gate
     found: float | None
 
     @property
     def held(self) -> bool:
-        """Whether the bound is kept."""
+        """Whether the figure was measured and is within the bound."""
         if self.found is None:
             return False
         return self.found >= self.gate.bound if self.gate.at_least is not None else self.found <= self.gate.bound
 
     def sentence(self) -> str:
-        """What was looked at, what was wanted and what was found, and by how much it missed."""
+        """One line: the figure, its bound, the value found, and the size of a miss."""
         gate = self.gate
         name = f"{gate.suite} {gate.peer}" + (f" {gate.figure}" if gate.figure != "median" else "")
         name += f" / {gate.of}" if gate.of else ""
@@ -69,20 +69,20 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def load_gates(path: str) -> list[Gate]:
-    """The gates in a file. Raises `ControlError`: `not_found`, or `usage` for a file that holds none."""
+    """The gates in a file. Raises `ControlError`: `not_found`, or `usage` for a file without gates."""
     try:
         gates = msgspec.yaml.decode(Path(path).read_bytes(), type=list[Gate], strict=False)
     except FileNotFoundError:
         raise ControlError("not_found", f"{path}: no such file") from None
     except msgspec.DecodeError as error:
-        raise ControlError("usage", f"{path} is no list of gates: {error}") from None
+        raise ControlError("usage", f"{path} is not a list of gates: {error}") from None
     if not gates:
         raise ControlError("usage", f"{path} has no gates")
     return gates
 
 
 def judge(gates: list[Gate], items: list[dict[str, Any]]) -> list[Judged]:
-    """Every gate with what the run has for it, in order."""
+    """Every gate with the run's figure for it, in order."""
     known = {(item["suite"], item["peer"]): item for item in items}
     return [Judged(gate, _found(gate, known)) for gate in gates]
 

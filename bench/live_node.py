@@ -1,6 +1,6 @@
-"""A node for the length of a benchmark: written as YAML, started as `up` starts it, ended without a trace.
+"""A node for one benchmark: written as YAML, started as `up` starts it, stopped and removed afterwards.
 
-The supervisor is attached, as in `up` without `-d`: it ends with this process, even when that is killed.
+The supervisor is attached, as in `up` without `-d`: it ends with this process, even if that is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STOP_NS: Final = 10_000_000_000
 
 @contextmanager
 def live_node(text: str) -> Iterator[Client]:
-    """The node that `text` describes, ready; ended when the block is left, also by an error."""
+    """The node that `text` describes, ready. It ends with the block, also after an error."""
     with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
         config = Path(folder, "node.yaml")
         config.write_text(text)
@@ -35,7 +35,7 @@ def live_node(text: str) -> Iterator[Client]:
                     if progress.error:
                         raise ControlError(progress.error, progress.message, progress.items)
                 instance = running_instance(str(config))
-                assert instance is not None, "a node that said it is ready listens"
+                assert instance is not None, "a node that is ready listens"
                 with Client(instance.control) as client:
                     yield client
             finally:
@@ -44,7 +44,7 @@ def live_node(text: str) -> Iterator[Client]:
 
 
 def exchange(client: Client, engine: str, tag: str, fields: dict[str, Any], wait: str = "") -> dict[str, Any]:
-    """Send a message to an engine; with `wait`, the fields of the first message of that type that comes back."""
+    """Send a message to an engine; with `wait`, returns the fields of the first answer of that type."""
     written = {name: TypedField("json", value) for name, value in fields.items()}
     args = {"engine": engine, "tag": tag, "fields": written, "wait": wait or None, "timeout_ns": ROUND_NS}
     return dict(client.request("send", args, timeout_ns=ROUND_NS).items[0])

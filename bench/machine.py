@@ -1,4 +1,4 @@
-"""What goes beside every figure: on which machine it was taken, of which commit, when."""
+"""Facts beside every figure: machine, commit, time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GIT_S: Final = 10.0
 
 
 def this_run() -> dict[str, Any]:
-    """Processor, cores to use, kernel, Python, load before we began, commit, whether lanes are native, when."""
+    """Processor, usable cores, kernel, Python, load at the beginning, commit, native lanes or not, time."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -36,7 +36,7 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit of this checkout, marked when files differ from it; "unknown" outside one."""
+    """The commit of this checkout, marked if files differ from it; "unknown" outside a checkout."""
     try:
         commit = _git("rev-parse", "--short=12", "HEAD")
         return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")

@@ -1,4 +1,4 @@
-"""What `enginehost bench` calls: measure suites, and the items of its envelope."""
+"""Entry point of `enginehost bench`: measures suites and returns the items of its envelope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Items = list[dict[str, Any]]
 
 
 class Effort(msgspec.Struct, frozen=True):
-    """How much is done: counted rounds (None: as the suite says) and the size of each, as a share of the suite's."""
+    """Amount of work: counted rounds (None: the suite's number), and the share of the suite's size in each round."""
 
     rounds: int | None = None
     share: float = 1.0
@@ -33,14 +33,14 @@ ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 FULL: Final = Effort()
 QUICK: Final = Effort(rounds=3, share=0.2)
-"""For a look; its figures are rough."""
+"""Quick and rough."""
 
 
 def run(suites: Sequence[str], effort: Effort) -> Items:
-    """Measure suites, one after the other; one item a suite and peer. No suites: all of them.
+    """Measure suites, one after the other; one item per suite and peer. No suites: all of them.
 
     Raises:
-        ControlError: `usage` for a suite there is none of.
+        ControlError: `usage` for an unknown suite.
     """
     if unknown := [name for name in suites if name not in NAMES]:
         raise ControlError("usage", f"no suite {unknown[0]!r}; there are {', '.join(NAMES)}")
@@ -53,7 +53,7 @@ def run(suites: Sequence[str], effort: Effort) -> Items:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a measurement as Ctrl-C does, so that these too leave nothing behind."""
+    """SIGTERM and SIGHUP end a measurement like Ctrl-C, and leave nothing behind."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a process has for itself, as the kernel counts it."""
+"""Private memory of a process, as the kernel counts it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def private_bytes(pid: int) -> int:
-    """Memory that a process shares with nobody (`Private_Clean` and `Private_Dirty`)."""
+    """Memory that a process does not share (`Private_Clean` and `Private_Dirty`)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))

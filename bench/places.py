@@ -1,14 +1,14 @@
-"""Processes of a bare peer: forked together, begun together, ended together, each with a result.
+"""Places: the processes of a bare peer, forked together, started together, ended together, each with a result.
 
     place (forked)                     here
-    joins what it shares, says R  ──▶  waits for all R
-    works                         ◀──  G, go
-    numbers, length first         ──▶  waits for all numbers, with a deadline
-    waits                         ◀──  hangs up once everybody has told
-    leaves what it shares, exits       kills who does not leave in time
+    joins the fabric, sends R     ──▶  waits for all R
+    works                         ◀──  sends G: go
+    sends length, then numbers    ──▶  waits for all numbers, with a deadline
+    waits                         ◀──  hangs up after the last result
+    leaves the fabric, exits           kills places that do not exit in time
 
-So neither fork nor set-up is measured, and nobody takes away memory or sockets that another one still reads. A place
-dies with this process (PR_SET_PDEATHSIG), and with the block that started it, also by an error or Ctrl-C.
+So neither fork nor set-up is measured, and no place removes memory or sockets that another one still reads. A place
+dies with this process (PR_SET_PDEATHSIG), and with the block that started it, also after an error or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ LENGTH: Final = struct.Struct("<cQ")
 
 Begin = Callable[[], None]
 Work = Callable[[Begin], Sequence[int]]
-"""What a place does: joins, calls `begin` once it could start, and returns whole numbers."""
+"""The work of a place: it joins, calls `begin` when it is ready to start, and returns whole numbers."""
 
 
 class PlaceFailed(Exception):
-    """A place ended with an error, or without a word; the text is its traceback."""
+    """A place failed; the text is its traceback, or that it ended without a result."""
 
 
 def cores() -> tuple[int, int]:
-    """Two cores to use, (-1, -1) on a machine with one."""
+    """Two usable cores, or (-1, -1) on a machine with one."""
     usable = sorted(os.sched_getaffinity(0))
     return (usable[0], usable[1]) if len(usable) > 1 else (-1, -1)
 
 
 def run_places(works: Sequence[Work]) -> list[Sequence[int]]:
-    """Run each work in a process of its own; what they returned, in order.
+    """Run each work in its own process, and return their results in order.
 
-    Two places get a core each where there are two, as the engine host's workers do by their placement; more are left
-    to the system, on both sides.
+    Two places get a core each if there are two, like the engine host's workers in the same suites. The system places
+    larger numbers, for all peers.
 
     Raises: PlaceFailed, TimeoutError.
     """
@@ -90,7 +90,7 @@ def _place(work: Work, core: int) -> Iterator[socket.socket]:
 
 
 def _live(work: Work, line: socket.socket, core: int, parent: int) -> None:
-    """A place's life; does not return. Ctrl-C is for the process that started it."""
+    """The life of a place; does not return. Only its parent handles Ctrl-C."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,14 +127,14 @@ def _result(line: socket.socket, deadline_s: float) -> Sequence[int]:
 
 
 def _read(line: socket.socket, length: int, deadline_s: float) -> bytes:
-    """Exactly so many bytes. Before the first result a place may already tell of its failure instead of R."""
+    """Exactly `length` bytes. Instead of R, a place may send its failure."""
     body = b""
     while len(body) < length:
         if not select.select([line], [], [], max(0.0, deadline_s - time.monotonic()))[0]:
-            raise TimeoutError(f"a process of this peer said nothing for {ROUND_S:g} s")
+            raise TimeoutError(f"a process of this peer sent nothing for {ROUND_S:g} s")
         part = line.recv(min(length - len(body), 1 << 20))
         if not part:
-            raise PlaceFailed("a process of this peer ended without a word")
+            raise PlaceFailed("a process of this peer ended without a result")
         body += part
     if length == 1 and body == b"!":
         size = LENGTH.unpack(body + _read(line, LENGTH.size - 1, deadline_s))[1]
@@ -143,7 +143,7 @@ def _read(line: socket.socket, length: int, deadline_s: float) -> bytes:
 
 
 def _reap(pid: int) -> None:
-    """Wait until it left by itself; kill it when that takes too long."""
+    """Wait until the process exits; kill it if that takes too long."""
     pidfd = os.pidfd_open(pid)
     try:
         if not select.select([pidfd], [], [], LEAVE_S)[0]:

@@ -1,7 +1,7 @@
-"""Plots as SVG: one strip a contestant, all strips of a suite on one scale.
+"""Plots as SVG: one strip per contestant, all strips of a suite on one scale.
 
-A strip is stretched to the width there is, so it holds marks only (bars, lines, ticks), never text, and lines keep
-their width (`vector-effect`). Colours are the page's: classes, no styles.
+A strip is stretched to the available width, so it contains only marks (bars, lines, ticks), never text, and lines keep
+their width (`vector-effect`). The page defines the colours, by class.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Final
 import msgspec
 
 WIDTH: Final = 1000
-"""Of a strip, in its own units."""
+"""Width of a strip, in its own units."""
 HEIGHT: Final = 24
 SPAN_LINEAR_MAX: Final = 20.0
-"""Largest by smallest median that still fits bars from zero; beyond it the scale is logarithmic."""
+"""Largest ratio of values for bars from zero; beyond it the scale is logarithmic."""
 MARGIN: Final = 1.04
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """From values to places on a strip. Linear ones begin at 0, logarithmic ones at a power of ten."""
+    """Maps values to positions on a strip. Linear scales begin at 0, logarithmic ones at a power of ten."""
 
     low: float
     high: float
     logarithmic: bool
 
     def place(self, value: float) -> float:
-        """Where a value lies, 0 to WIDTH; what lies outside is put at the edge."""
+        """Position of a value, 0 to WIDTH; values outside the scale are put at the edge."""
         if self.logarithmic:
             share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         else:
@@ -36,7 +36,7 @@ class Scale(msgspec.Struct, frozen=True):
         return round(WIDTH * min(max(share, 0.0), 1.0), 1)
 
     def ticks(self) -> list[float]:
-        """Values for an axis: powers of ten, or four steps that are round numbers."""
+        """Values for an axis: powers of ten, or about four round steps."""
         if self.logarithmic:
             first, last = round(math.log10(self.low)), math.floor(math.log10(self.high))
             powers = range(first, last + 1, max(1, math.ceil((last - first) / 5)))
@@ -46,7 +46,7 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 def scale_for(values: Sequence[float], always_logarithmic: bool = False) -> Scale:
-    """A scale that holds all values, which are positive; there must be some."""
+    """A scale for all values, which must be positive; at least one."""
     low, high = min(values), max(values)
     if always_logarithmic or high / low > SPAN_LINEAR_MAX:
         return Scale(10.0 ** math.floor(math.log10(low)), high * MARGIN, logarithmic=True)
@@ -54,7 +54,7 @@ def scale_for(values: Sequence[float], always_logarithmic: bool = False) -> Scal
 
 
 def bar(scale: Scale, middle: float, values: Sequence[float], label: str) -> str:
-    """A bar to the median where the scale begins at zero, a mark at it where not, and a tick for each round."""
+    """A bar to the median (a mark on a logarithmic scale), and a tick for each round."""
     at = scale.place(middle)
     shape = (
         _line(at, 2, 22, "median") if scale.logarithmic else f'<rect class="bar" x="0" y="4" width="{at}" height="16"/>'
@@ -66,7 +66,7 @@ def bar(scale: Scale, middle: float, values: Sequence[float], label: str) -> str
 
 
 def percentiles(scale: Scale, taken_ns: dict[str, float], label: str) -> str:
-    """A line from the median to the largest, with a tick at each percentile, lower for rarer ones."""
+    """A line from the median to the largest time, with a tick at each percentile, shorter for higher ones."""
     places = [scale.place(value) for value in taken_ns.values()]
     line = f'<path class="spread" d="M{places[0]} 12H{places[-1]}"/>'
     ticks = "".join(_line(at, 2 + 2 * n, 22 - 2 * n, "median" if n == 0 else "round") for n, at in enumerate(places))
@@ -91,6 +91,6 @@ def _strip(marks: str, label: str) -> str:
 
 
 def _round_step(about: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not above `about`, which is positive."""
+    """The largest of 1, 2, 5 times a power of ten that does not exceed `about`, which is positive."""
     power = 10.0 ** math.floor(math.log10(about))
     return max(step * power for step in (1, 2, 5) if step * power <= about)

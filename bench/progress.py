@@ -1,7 +1,7 @@
-"""What is being measured, as one line on a terminal that is gone at the end.
+"""The current measurement as one line on the terminal, removed at the end.
 
-The line changes when it is told to and never by itself: a thread that refreshed it would be measured too, since two of
-the peers run their consumer in this very process.
+The line changes only by a call: a refreshing thread would disturb the measurement, because two of the peers run their
+consumer in this process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_line(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yields what sets the line; it is cleared when the block is left, also by an error. No terminal: no line."""
+    """Yields a function that sets the line, which is cleared at the end, also after an error. No terminal: no line."""
     if not console.is_terminal:
         yield lambda _line: None
         return

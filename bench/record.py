@@ -1,7 +1,7 @@
-"""The work every peer does: receive a 100-byte typed record, know it among others, count it.
+"""The work of every peer: receive a 100-byte typed record, recognise its type, count it.
 
-The record is the message type of `engines.benchmark.oneway`, so that an engine and a bare handler decode the same bytes
-into the same struct.
+The record is the message type of `engines.benchmark.oneway`, so an engine and a bare handler decode the same bytes into
+the same struct.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ batch_decoder: Final = msgspec.msgpack.Decoder(Batch | Fetch)
 
 
 def written_record() -> dict[str, Any]:
-    """The record as the command line would write it."""
+    """The record in the syntax of the command line."""
     return {"key": "0x" + RECORD.key.hex(), "sequence": RECORD.sequence, "source": RECORD.source}
 
 
 class Counter:
-    """The bare handler: what an engine's guard and action do, without engine, environment and effects."""
+    """The bare handler: the work of an engine's guard and action, without engine, environment and effects."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def handle(self, message: Record | Reset) -> None:
-        """Count a record; begin again at a reset."""
+        """Count a record; a reset sets the count to zero."""
         if isinstance(message, Record):
             self.count += 1
         else:
             self.count = 0
 
     def handle_batch(self, message: Batch | Fetch) -> None:
-        """Count the records of a batch; begin again at an order."""
+        """Count the records of a batch; an order sets the count to zero."""
         if isinstance(message, Batch):
             self.count += len(message.records)
         else:

@@ -1,6 +1,6 @@
-"""The report: one HTML file with everything in it, no script, nothing fetched from anywhere.
+"""The report: one self-contained HTML file, without scripts or external resources.
 
-Figures are plotted by `bench.plot`, styled by `report.css` beside this file, which goes into the page.
+`bench.plot` draws the figures; the page includes `report.css`, which is beside this file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from bench.suites import NAMES, load_suite
 
 STYLE: Final = Path(__file__).with_name("report.css")
 FLOORS: Final = frozenset({"limit", "eventfd", "memcpy"})
-"""Peers that are no alternative but what the machine gives at best."""
+"""Peers that are not alternatives, but limits of the machine."""
 HEADINGS: Final = (("name", "peer"), ("plot", ""), ("number", "median"), ("number spread", "smallest, largest"))
 ABOUT: Final = """
-Every contestant of a suite runs once a round, in turn; the first round warms up and is thrown away. A bar or a thick
-mark is the median of the rounds, a thin tick one round. Plots whose values lie far apart have a logarithmic scale, and
-marks instead of bars. Look at ratios inside this report, never at figures of different machines. What each number
-means: <code>bench/README.md</code>.
+Every contestant of a suite runs once per round, in turn; the first round is a warm-up and is not counted. A bar or a
+thick mark is the median of the rounds, a thin tick one round. Plots with a wide range of values have a logarithmic
+scale, and marks instead of bars. Compare ratios inside this report, never figures of different machines.
+<code>bench/README.md</code> explains each number.
 """
 
 Item = dict[str, Any]
@@ -35,7 +35,7 @@ def write_report(path: str, items: list[Item]) -> None:
 
 
 def report(items: list[Item]) -> str:
-    """The page of a run's items, which come suite by suite."""
+    """The page for the items of a run, which are ordered by suite."""
     suites = [(name, list(group)) for name, group in groupby(items, key=lambda item: str(item["suite"]))]
     links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name, _ in suites)
     body = "".join(_suite(name, group) for name, group in suites)
@@ -48,7 +48,7 @@ def report(items: list[Item]) -> str:
 
 
 def _facts(items: list[Item]) -> str:
-    """Machine, commit and so on; one line each, several values where a file was put together from runs."""
+    """Machine, commit and so on, one line each; several values if a file combines several runs."""
     runs = [item.get("run", {}) for item in items]
     names = dict.fromkeys(name for run in runs for name in run)
     found = {name: dict.fromkeys(str(run[name]) for run in runs if name in run) for name in names}
@@ -95,7 +95,7 @@ def _missing(item: Item) -> str:
 
 
 def _single_times(measured: list[Item]) -> str:
-    """A second plot for suites that took single times: from the median to the largest, all rounds together."""
+    """A second plot for suites with single times: from the median to the largest, over all rounds."""
     timed = [item for item in measured if item.get("taken_ns")]
     if not timed:
         return ""

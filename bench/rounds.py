@@ -1,8 +1,8 @@
-"""Interleaved rounds: how a figure is taken on a noisy machine.
+"""Interleaved rounds: the method of measurement on a noisy machine.
 
-Every contestant of a suite runs once a round, in turn, so that a slow minute hurts all of them alike; the first round
-warms up and is thrown away. What is reported is the median with its extremes, never the best. Contestants take turns in
-who goes first, so that none always follows the same one.
+Every contestant of a suite runs once per round, in turn, so a slow minute affects all of them alike. The first round is
+a warm-up and is not counted. The result is the median with its extremes, never the best. Each round begins with another
+contestant, so none always follows the same one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import msgspec
 from bench.spread import LATENCY_QUANTILES, median, quantile
 
 ROUNDS: Final = 5
-"""Counted rounds, unless the command says otherwise. Odd, so that the median is a figure that was measured."""
+"""Default number of counted rounds. It is odd, so the median is a measured figure."""
 
 
 class Unavailable(Exception):
-    """This contestant cannot run here; the text says why."""
+    """The contestant cannot run here; the text gives the reason."""
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What one round gave: its value in the suite's unit, how many it handled, single times, what else is known."""
+    """Result of one round: its value in the suite's unit, the number of handled things, single times, details."""
 
     value: float
     handled: int
@@ -33,8 +33,8 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Contestant(msgspec.Struct, frozen=True):
-    """Something that can be measured: `run` makes one round. `wait` is how its receivers wait, where that is ours;
-    `rounds` are counted at most, where one is slow.
+    """A participant of a suite: `run` makes one round. `wait` names how its receivers wait, for our own ones;
+    `rounds` bounds the counted rounds of a slow one.
     """
 
     peer: str
@@ -45,16 +45,16 @@ class Contestant(msgspec.Struct, frozen=True):
 
 
 class Suite(msgspec.Struct, frozen=True):
-    """A question that is put to several contestants.
+    """A measurement with several contestants.
 
     Args:
-        name: what the command calls it.
-        title: what is measured, in a line.
+        name: its name on the command line.
+        title: one line about the measurement.
         unit: of all values: `records/s`, `hops/s`, `engines/s`, `ns`, `bytes`, `bytes/s`.
-        size: how much a contestant does in a round, in what the suite counts.
-        contestants: makes them, for rounds of a given size.
-        rounds: counted rounds at most, where one takes long.
-        least: the smallest size that still means something; `--quick` goes no further down.
+        size: amount of work in a round, in the things that the suite counts.
+        contestants: makes the contestants for rounds of a given size.
+        rounds: most counted rounds, for long ones.
+        least: the smallest meaningful size, a lower bound for `--quick`.
     """
 
     name: str
@@ -72,8 +72,8 @@ class Suite(msgspec.Struct, frozen=True):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One contestant's results in one suite. `values` are in `unit`, one a counted round; `note` says why there are
-    none, and `failed` that this was an error and no lack. `taken_ns` are percentiles of single times of all rounds.
+    """One contestant's results in one suite. `values` are in `unit`, one per counted round. `note` gives the reason if
+    there are none; `failed`: the reason is an error. `taken_ns` has percentiles of single times over all rounds.
     """
 
     suite: str
@@ -88,7 +88,7 @@ class Figure(msgspec.Struct, frozen=True):
     detail: dict[str, float] = {}
 
     def as_item(self) -> dict[str, Any]:
-        """The item of `bench --json`: this, and median, smallest and largest value where there are any."""
+        """The item of `bench --json`: these fields, and median, smallest and largest value if there are values."""
         item: dict[str, Any] = msgspec.to_builtins(self) | {"rounds": len(self.values)}
         if not self.values:
             return item
@@ -96,12 +96,12 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def figure_from(item: dict[str, Any]) -> Figure:
-    """The figure behind an item, as it was stored. Raises `msgspec.ValidationError` for what is none."""
+    """The figure in a stored item. Raises `msgspec.ValidationError`."""
     return msgspec.convert(item, Figure)
 
 
 class Course(msgspec.Struct):
-    """What has become of one contestant so far."""
+    """The results of one contestant so far."""
 
     contestant: Contestant
     rounds: list[Round] = []
@@ -116,7 +116,7 @@ class Course(msgspec.Struct):
 def interleave(
     suite: Suite, size: int, rounds: int, progress: Callable[[str], None] = lambda _line: None
 ) -> list[Figure]:
-    """Run all contestants `rounds` times in turn after one warm-up; those that cannot run say so in their figure."""
+    """Run all contestants `rounds` times in turn after one warm-up. A figure notes why its contestant could not run."""
     courses = [Course(contestant, []) for contestant in suite.contestants(size)]
     began_s = time.monotonic()
     try:
@@ -138,7 +138,7 @@ def _turned(courses: list[Course], by: int) -> Iterable[Course]:
 
 
 def _take(course: Course, counted: bool) -> None:
-    """One round. What goes wrong for one contestant is its note, and the others go on."""
+    """One round. An error of one contestant becomes its note, and the others continue."""
     try:
         taken = course.contestant.run()
     except Unavailable as reason:
@@ -151,7 +151,7 @@ def _take(course: Course, counted: bool) -> None:
 
 
 def _close(courses: list[Course]) -> None:
-    """Close all, whatever one of them says; the first error goes on."""
+    """Close all contestants, then raise the first error."""
     errors = []
     for course in courses:
         try:

@@ -1,4 +1,4 @@
-"""Figures for people: units by what a suite counts, and the table of the command."""
+"""Figures as text: values with units, and the table of the command."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ COLUMNS: Final = (
 )
 
 BUSY_LOAD: Final = 0.5
-"""Processes that want to run, for each core; from there on a figure says as much about them."""
+"""Load per core beyond which figures are doubtful."""
 
 
 def show_value(value: float, unit: str) -> str:
-    """A value with the unit that fits: times, sizes, rates."""
+    """A value with a suitable unit: times, sizes, rates."""
     if unit == "ns":
         return show_duration(round(value))
     if unit == "bytes":
@@ -37,13 +37,13 @@ def show_value(value: float, unit: str) -> str:
 
 
 def show_spread(item: dict[str, Any]) -> str:
-    """How far the smallest and the largest round lie from the median: `-3 % +1 %`."""
+    """Smallest and largest round relative to the median: `-3 % +1 %`."""
     middle = item["median"]
     return f"{item['min'] / middle - 1:+.0%} {item['max'] / middle - 1:+.0%}"
 
 
 def show_percentiles(item: dict[str, Any]) -> str:
-    """`p50 44.0 us, p99 61.2 us`, for suites of single times."""
+    """`p50 44.0 us, p99 61.2 us`, for suites with single times."""
     taken_ns = item.get("taken_ns") or {}
     return ", ".join(
         f"{name} {show_duration(round(taken_ns[name]))}" for name in ("p50", "p99", "p999") if name in taken_ns
@@ -51,7 +51,7 @@ def show_percentiles(item: dict[str, Any]) -> str:
 
 
 def relative(item: dict[str, Any], items: list[dict[str, Any]]) -> float | None:
-    """This figure by that of `enginehost` in the same suite."""
+    """The ratio of this figure to that of `enginehost` in the same suite."""
     ours = [other for other in items if other["suite"] == item["suite"] and other["peer"] == "enginehost"]
     if not ours or "median" not in ours[0] or "median" not in item:
         return None
@@ -59,7 +59,7 @@ def relative(item: dict[str, Any], items: list[dict[str, Any]]) -> float | None:
 
 
 def show_times(times: float | None, item: dict[str, Any]) -> str:
-    """A ratio with three digits; nothing for ours, which would always be 1."""
+    """A ratio with three digits; "" for `enginehost`, which would always be 1."""
     if times is None or item["peer"] == "enginehost":
         return ""
     return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
@@ -71,7 +71,7 @@ def more_is_better(item: dict[str, Any]) -> bool:
 
 
 def render_table(items: list[dict[str, Any]], width: int | None) -> str:
-    """A table, one line a suite and peer; below it, a line for each reason why peers of a suite have no figures."""
+    """A table, one line per suite and peer; below it, one line per reason for missing figures."""
     rows = [_row(item, items) for item in items if "median" in item]
     used = [at for at in range(len(COLUMNS)) if any(row[at] for row in rows)]
     table = [table_of([COLUMNS[at] for at in used], [[row[at] for at in used] for row in rows], width)] if rows else []
@@ -95,7 +95,7 @@ def _not_measured(items: list[dict[str, Any]]) -> list[str]:
 
 
 def _busy(items: list[dict[str, Any]]) -> list[str]:
-    """A warning where others had the machine too, by the load when the run began."""
+    """A warning if the machine was busy when the run began."""
     run: dict[str, Any] = next((item["run"] for item in items if "run" in item), {})
     if run.get("load", 0) <= BUSY_LOAD * run.get("cores", 1):
         return []

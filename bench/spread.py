@@ -1,10 +1,9 @@
 """Statistics of few values on a noisy machine: medians, quantiles, and an interval for the ratio of two medians.
 
-The interval is a percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13): both sides
-are drawn again with replacement, RESAMPLES times, and the ratio of the medians is taken each time; the interval holds
-the middle 95 % of these. With five rounds a side it is a rough one, and honest only about noise *within* a run: what
-changed between two runs besides the program (temperature, neighbours) it cannot know. The draws are seeded, so that the
-same figures give the same interval.
+The interval is a percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13). Both sides
+are resampled with replacement RESAMPLES times, and the interval contains the middle 95 % of the ratios of medians. With
+five rounds per side it is rough, and covers only the noise *within* a run. It does not cover other changes between two
+runs (temperature, neighbours). The draws are seeded, so the same figures give the same interval.
 """
 
 from __future__ import annotations
@@ -33,23 +32,23 @@ class Ratio(msgspec.Struct, frozen=True):
 
     @property
     def is_one(self) -> bool:
-        """Whether the interval holds 1: no difference that these rounds could show."""
+        """Whether the interval contains 1: these rounds show no difference."""
         return self.low <= 1.0 <= self.high
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one, or the mean of the two in the middle. Raises `statistics.StatisticsError` for none."""
+    """The middle value, or the mean of the two middle values. Raises `statistics.StatisticsError` for none."""
     return statistics.median(values)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest of `ordered` values that at least `share` of them do not exceed: one that was measured, always."""
+    """The smallest of `ordered` values that at least `share` of them do not exceed: always a measured value."""
     rank = math.ceil(share * len(ordered) - 1e-9)
     return ordered[max(rank, 1) - 1]
 
 
 def ratio_of_medians(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """The ratio of two medians with its bootstrap interval; all values must be positive, and there must be some."""
+    """The ratio of two medians with its bootstrap interval. All values must be positive; at least one per side."""
     chance = random.Random(SEED)
     drawn = sorted(_drawn(chance, above) / _drawn(chance, below) for _ in range(RESAMPLES))
     value = median(above) / median(below)

@@ -1,4 +1,4 @@
-"""Runs that were kept: what `bench --json` printed, read again."""
+"""Reads saved runs: the output of `bench --json`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Envelope(msgspec.Struct):
 
 
 def load_run(path: str) -> list[dict[str, Any]]:
-    """The items of a kept run.
+    """The items of a saved run.
 
     Raises:
-        ControlError: `not_found` when there is no such file, `failed` when it is not what `bench --json` prints.
+        ControlError: `not_found` if there is no such file, `failed` if it is not output of `bench --json`.
     """
     try:
         stored = msgspec.json.decode(Path(path).read_bytes(), type=_Envelope)

@@ -1,9 +1,9 @@
-"""Who sends to whom, for every peer that only moves bytes: one definition, so that all of them do the same work.
+"""Topologies (senders and receivers) for all peers that only move bytes: one definition, so all do the same work.
 
-A peer gives a `Fabric`, what the processes of one round share; a process joins it as an `End`. Everything above is
-here: records are encoded one by one with msgspec, decoded into a union of types, and handled by the bare handler
-(`bench.record`); messages are passed on by the process that got them. `send` and `decode` are called as directly as a
-hand-written program would.
+A peer provides a `Fabric`, shared by the processes of one round; a process joins it as an `End`. This module does the
+rest: it encodes records one by one with msgspec, decodes them into a union of types, and handles them with the bare
+handler (`bench.record`); a receiving process forwards messages itself. `send` and `decode` are called as directly as in
+a hand-written program.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from engines.benchmark.ring import Token
 from engines.model import Ref
 
 Send = Callable[[bytes], object]
-"""Sends one message. `False`, and nothing else, says that there was no room and nothing was sent."""
+"""Sends one message. Only the result `False` means that there was no room and nothing was sent."""
 
 
 Payload = bytes | memoryview
-"""A message as it arrived; a large one may lie in the sender's memory until `release`."""
+"""A message as it arrived; a large one may be in the sender's memory until `release`."""
 
 
 class End(Protocol):
     """One process's end of a fabric."""
 
     def outlet(self, place: int) -> Send:
-        """What sends to a place."""
+        """A function that sends to a place."""
 
     def wait_for_room(self) -> None:
-        """After a refused send: wait until trying again is worth it."""
+        """After a refused send, wait until another try is worthwhile."""
 
     def flush(self) -> None:
-        """Everything that was sent is on its way."""
+        """Put everything sent so far on its way."""
 
     def drain(self) -> Iterable[Sequence[Payload]]:
-        """Messages that have arrived; sleeps, in this peer's way, until there is one."""
+        """Messages that have arrived; waits, in the way of this peer, until there is one."""
 
     def release(self) -> None:
-        """What was drained is handled."""
+        """Release the drained messages, which are handled."""
 
     def close(self) -> None:
-        """Leave; nobody needs anything from here any more."""
+        """Leave; no other place needs this end any more."""
 
 
 class Fabric(Protocol):
-    """What the processes of one round share, made before they are forked."""
+    """The shared part of one round, made before its processes are forked."""
 
     def join(self, place: int) -> End:
         """The end of a place, in its own process."""
@@ -65,10 +65,10 @@ _token_decoder: Final = msgspec.msgpack.Decoder(Token)
 
 
 def stream(weave: Weave, records: int, senders: int = 1, receivers: int = 1) -> Round:
-    """Records a second from `senders` to `receivers`, each record to one of them, in turn.
+    """Records per second from `senders` to `receivers`, each record to one of them, in turn.
 
-    The clock runs from the word to begin, which all get at once, to the last record: from the first record on would
-    leave out what piled up before its receiver ran.
+    The clock runs from the common start signal to the last record. Starting it at the first record would ignore records
+    that piled up before their receiver ran.
     """
     sending = range(receivers, receivers + senders)
     with weave([(sender, receiver) for sender in sending for receiver in range(receivers)]) as fabric:
@@ -81,7 +81,7 @@ def stream(weave: Weave, records: int, senders: int = 1, receivers: int = 1) -> 
 
 
 def batches(weave: Weave, records: int) -> Round:
-    """Records a second where BATCH_RECORDS of them are one message."""
+    """Records per second, with BATCH_RECORDS of them in one message."""
     with weave([(1, 0)]) as fabric:
         count = records // BATCH_RECORDS
         [(first, last, taken), _] = run_places(
@@ -91,7 +91,7 @@ def batches(weave: Weave, records: int) -> Round:
 
 
 def pipeline(weave: Weave, records: int, hops: int) -> Round:
-    """Records a second through `hops` lanes, each process decoding, counting, and encoding anew."""
+    """Records per second through `hops` links; each process decodes, counts, and encodes again."""
     with weave([(place + 1, place) for place in range(hops)]) as fabric:
         relays = [_relay(fabric, place, records) for place in range(1, hops)]
         works = [_taker(fabric, 0, records), *relays, _giver(fabric, hops, [hops - 1], records)]
@@ -100,7 +100,7 @@ def pipeline(weave: Weave, records: int, hops: int) -> Round:
 
 
 def ring(weave: Weave, places: int, hops: int) -> Round:
-    """Hops a second of a token that goes round."""
+    """Hops per second of a token in a ring."""
     laps = max(hops // places, 1)
     taken_ns = _laps(weave, places, laps)
     return Round(laps * places * 1e9 / sum(taken_ns), laps * places)
@@ -210,7 +210,7 @@ def _runner(fabric: Fabric, place: int, places: int, laps: int) -> Work:
 
 
 def _one(end: End) -> Token:
-    """The token, once it is here."""
+    """Wait for the token."""
     while True:
         for payloads in end.drain():
             for payload in payloads:

@@ -1,1 +1,1 @@
-"""The host: a node core without I/O (`host.node`), its drivers, configuration and command line."""
+"""The host: a node core without I/O (`host.node`), its drivers, its configuration and its command line."""

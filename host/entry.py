@@ -1,7 +1,7 @@
-"""Where the program begins, as `enginehost` and as `python -m host`: for `up` the supervisor starts first.
+"""Entry point of `enginehost` and `python -m host`. For `up`, it starts the supervisor first.
 
-The command line takes 50 ms to be imported and to read its arguments; a supervisor is as long in getting warm. What
-`up` is going to want is guessed from its arguments: a wrong guess costs a process that leaves at once.
+The command line takes 50 ms to import and to read its arguments, and a supervisor takes as long to start. So the needs
+of `up` are guessed from its arguments. A wrong guess costs one process that exits at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from host.live.control.begin import Begun
 
 INTERRUPTED: Final = 130
-"""As `host.cli.main` ends after a Ctrl-C; repeated here because that is not imported yet."""
+"""Exit code of `host.cli.main` after Ctrl-C; repeated here because that module is not imported yet."""
 
 OTHERWISE: Final = frozenset({"-h", "--help", "--inline"})
 """With these, `up` starts no supervisor."""
@@ -35,7 +35,7 @@ def main() -> NoReturn:
 
 
 def guess(argv: Sequence[str]) -> Begun | None:
-    """The supervisor of an `up`, begun; None for anything else, or where it fails: `up` tries again and says why."""
+    """A started supervisor for `up`; None for other commands, and after an error: `up` tries again and reports it."""
     if not argv or argv[0] != "up" or OTHERWISE.intersection(argv):
         return None
     from host.live.control.begin import begin

@@ -1,13 +1,13 @@
-"""What each of our programs does before anything else, and how one of them starts another.
+"""The first steps of each of our programs, and the command line that starts another one.
 
-A program begins with three standard streams: a closed one becomes /dev/null, or the next file, pipe or socket that is
-opened would take its number and everything printed. And it imports its own packages from where it lies, and Python's
-from Python: neither the folder a command was typed in, nor a script's own folder, nor PYTHONPATH comes before them.
-What a family imports is found as ever, since the code roots have a finder of their own (`engines.model.store.load`) and
-the rest of the path stays as it was.
+A program needs three standard streams. A closed one is opened as /dev/null; otherwise the next file, pipe or socket
+would get its number, and everything printed. A program imports its own packages from its own folder, and Python's
+library from Python: neither the current folder, nor a script's folder, nor PYTHONPATH comes before them. Imports of a
+family work as usual, because the code roots have their own finder (`engines.model.store.load`) and the rest of the path
+is unchanged.
 
-Packages named `host`, `engines`, `transport` and `bench` may well exist elsewhere on a path. Imported once, ours stay
-ours, and their modules are found through them.
+Other packages named `host`, `engines`, `transport` or `bench` may exist on the path. Ours are imported first and stay
+in `sys.modules`, and their submodules are found through them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LAUNCHER: Final = os.path.join(ROOT, "_enginehost.py")
 
 
 def command(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command line of another program of ours, the `main` of `module`. It is the same installation as this one."""
+    """The command line of another program, the `main` of `module`, in the same installation."""
     return (sys.executable, "-P", LAUNCHER, module, *arguments)
 
 
 def begin() -> None:
-    """Open standard streams that are closed, and import our packages before others of their names are found."""
+    """Open closed standard streams, and import our packages before others with their names can be found."""
     _open_streams()
     _put_python_first()
     before = sys.path[:]
@@ -44,7 +44,7 @@ def begin() -> None:
 
 
 def _open_streams() -> None:
-    """The lowest free number is the one that `open` takes, so this goes upwards."""
+    """Goes upwards, because `open` takes the lowest free number."""
     for fd, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
         try:
             os.fstat(fd)
@@ -56,7 +56,7 @@ def _open_streams() -> None:
 
 
 def _put_python_first() -> None:
-    """Drop the folder that Python put first by itself; then its library, then what PYTHONPATH names, then the rest."""
+    """Remove the folder that Python put first; the order is then its library, PYTHONPATH, the rest."""
     if not sys.flags.safe_path and sys.path:
         del sys.path[0]
     library = os.path.dirname(os.__file__)

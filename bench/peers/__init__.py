@@ -1,1 +1,1 @@
-"""One file a peer: each makes contestants for the suites it can take part in."""
+"""One file per peer; each makes contestants for the suites that the peer supports."""

@@ -1,4 +1,4 @@
-"""What an actor of any framework does with a record: decode it into the union, count it, note when."""
+"""The work of an actor in any framework: decode a record into the union, count it, note the time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bench.rounds import Round
 
 
 class Counting:
-    """The bare handler inside an actor, which tells what it saw when asked."""
+    """The bare handler inside an actor, which reports on request."""
 
     def __init__(self) -> None:
         self._counter, self._first_ns, self._last_ns = Counter(), 0, 0
 
     def take(self, payload: bytes) -> None:
-        """One record. The last instant is noted for each, since an actor does not know which is the last."""
+        """One record. Notes the time of each, because an actor does not know which record is the last."""
         self._counter.handle(decoder.decode(payload))
         self._last_ns = time.monotonic_ns()
         self._first_ns = self._first_ns or self._last_ns
@@ -28,8 +28,8 @@ class Counting:
 
 
 def rate(seen: tuple[int, int], expected: int) -> Round:
-    """What an actor saw, as records a second. Raises `AssertionError` when it is not what was sent."""
+    """An actor's report as records per second. Raises `AssertionError` if records are missing."""
     count, took_ns = seen
     if count != expected:
-        raise AssertionError(f"{count} of {expected} records came")
+        raise AssertionError(f"{count} of {expected} records arrived")
     return Round(count * 1e9 / max(took_ns, 1), count)

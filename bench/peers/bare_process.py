@@ -1,6 +1,6 @@
-"""A process of its own without us: how long until it answers, however Python makes one.
+"""Time until a new process answers, without enginehost.
 
-`fork` copies this interpreter, modules and all; a fresh interpreter starts from nothing.
+`fork` copies this interpreter with all modules; a fresh interpreter starts from nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.rounds import Contestant, Round
 
 
 def contestants(count: int) -> list[Contestant]:
-    """`multiprocessing.Process`, and a fresh interpreter, which is slow and does fewer."""
+    """`multiprocessing.Process`, and a fresh interpreter, which is slow and runs fewer times."""
     return [
         Contestant("mp.Process, fork", lambda: _times(_forked, count)),
         Contestant("fresh python", lambda: _times(_interpreter, max(count // 5, 1))),

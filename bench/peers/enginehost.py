@@ -1,4 +1,4 @@
-"""This project: real nodes, started from a node file as `up -d` starts them, measured by the engines' own clocks."""
+"""enginehost: real nodes, started from a node file like `up -d`, measured with the engines' own clocks."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def contestant(text: str, measure: Measure, local: str = "lane", wait: str = ADA
         text: the node file, without its transport.
         measure: makes one round with a client of the running node.
         local: `lane` or `zmq`.
-        wait: how receivers with nothing to do wait, `adaptive` or `block`.
-        peer: its name in the report, where this is not what `local` says.
+        wait: how idle receivers wait, `adaptive` or `block`.
+        peer: its name in the report; the default depends on `local`.
     """
     name = peer or ("enginehost" if local == "lane" else f"enginehost-{local}")
     node = f"{text}\ntransport: {{local: {local}, wait: {wait}}}\n"
@@ -43,7 +43,7 @@ def contestant(text: str, measure: Measure, local: str = "lane", wait: str = ADA
 
 
 def fresh_node(text: str, measure: Measure, peer: str = "enginehost") -> Contestant:
-    """A node of its own for each round, for what cannot be done twice in one."""
+    """A new node for each round, for work that one node cannot repeat."""
 
     def run() -> Round:
         with live_node(text) as client:
@@ -53,13 +53,13 @@ def fresh_node(text: str, measure: Measure, peer: str = "enginehost") -> Contest
 
 
 def two_cores() -> tuple[str, str]:
-    """Placements of two engines on a core each, or in processes where there is one core."""
+    """Placements of two engines on a core each, or in processes on a machine with one core."""
     first, second = (f"core {core}" if core >= 0 else "process" for core in cores())
     return first, second
 
 
 def measured_rate(client: Client, engine: str, tag: str, fields: dict[str, Any], count: int) -> Round:
-    """Have `count` of something made, and the engine's `Seen` as a rate; it must have seen exactly so many."""
+    """Order `count` things, and return the engine's `Seen` as a rate. Raises AssertionError for another count."""
     seen = exchange(client, engine, tag, fields, wait="Seen")
     if seen["count"] != count:
         raise AssertionError(f"{engine} saw {seen['count']} of {count}")

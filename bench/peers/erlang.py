@@ -1,7 +1,7 @@
-"""Erlang/OTP, when `erl` is on PATH: both processes in one virtual machine, and on two nodes over loopback.
+"""Erlang/OTP, if `erl` is on PATH: both processes in one virtual machine, and on two nodes over loopback.
 
-The program is `enginehost_peer.erl` beside this file, compiled for each contestant. Two nodes find each other through a
-port mapper of their own on a port of its own, which ends with the round; nothing listens beyond this machine.
+The program is `enginehost_peer.erl` beside this file, compiled for each contestant. Two nodes find each other through
+their own port mapper on its own port, which ends with the round; nothing listens beyond this machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LISTEN_S: Final = 5.0
 LOOK_S: Final = 0.01
 SOURCE: Final = Path(__file__).with_name("enginehost_peer.erl")
 PROCESSES_MAX: Final = 1_000_000
-"""Of a VM, which by itself allows 262,144."""
+"""Process limit of a VM; its default is 262,144."""
 LOOPBACK: Final = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-start_epmd", "false"]
 
 
@@ -61,7 +61,7 @@ def _compiled(stack: contextlib.ExitStack) -> str:
 
 
 def _read(suite: str, numbers: list[int]) -> Round:
-    """What the program printed, as a round: see the suites of the same names for units."""
+    """The program's output as a round, in the units of the suite."""
     match suite:
         case "pingpong":
             return Round(sorted(numbers)[len(numbers) // 2], len(numbers), numbers)
@@ -101,7 +101,7 @@ def _linked(folder: str, suite: str, size: int) -> list[int]:
 def _ended(
     command: list[str], env: dict[str, str] | None, stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a process group of its own, all of which is ended when the block is left."""
+    """A program in its own process group, which is killed at the end of the block."""
     null = subprocess.DEVNULL
     process = subprocess.Popen(command, stdin=null, stdout=stdout, stderr=null, env=env, start_new_session=True)
     try:

@@ -10,7 +10,7 @@ from bench.rounds import Contestant, Round, Unavailable
 
 
 def pingpong(round_trips: int) -> Contestant:
-    """Median nanoseconds of a round trip, each side asleep on a core of its own."""
+    """Median nanoseconds of a round trip; each side sleeps on its own core."""
     return Contestant("eventfd", lambda: _round(round_trips), wait="block")
 
 

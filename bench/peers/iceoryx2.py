@@ -1,7 +1,7 @@
 """iceoryx2: shared memory between processes, a service for each way, samples that are slices of bytes.
 
-The data path has nothing to sleep on, so a receiver yields its core while there is nothing, and burns it. Names that
-the library leaves in shared memory after a death bear a prefix of the round, and are removed with it.
+The data path has no blocking wait, so an idle receiver yields and uses its core fully. Names that the library leaves in
+shared memory after a death have a prefix of the round, and are removed with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.rounds import Contestant, Round
 from bench.topologies import End, Send, Weave
 
 BUFFERED_MAX: Final = 4096
-"""Samples that a receiver has not taken; then a sender tries again until there is room."""
+"""Samples in a receiver's buffer; if it is full, a sender retries until there is room."""
 RECORD_BYTES: Final = 256
 DRAIN_MAX: Final = 1024
 SHARED_MEMORY: Final = Path("/dev/shm")
@@ -107,10 +107,10 @@ class PortsEnd:
         """A send waits by itself."""
 
     def flush(self) -> None:
-        """A sample is there at once."""
+        """Nothing to do: a sample arrives at once."""
 
     def drain(self) -> Sequence[Sequence[bytes]]:
-        """What is there, copied out; yields the core until there is something."""
+        """The samples that have arrived, copied; yields the core until there is one."""
         taken: list[bytes] = []
         while True:
             for subscriber in self._subscribers:
@@ -122,10 +122,10 @@ class PortsEnd:
             os.sched_yield()
 
     def release(self) -> None:
-        """A sample is given back as soon as it was copied."""
+        """Nothing to do: a sample is released as soon as it is copied."""
 
     def close(self) -> None:
-        """Give back ports and node."""
+        """Release ports and node."""
         self._publishers.clear()
         self._subscribers.clear()
         del self._node

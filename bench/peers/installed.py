@@ -1,4 +1,4 @@
-"""Whether a peer from the extra `peers` is there, and what to say when it is not."""
+"""Check that a peer from the extra `peers` is installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from bench.rounds import Unavailable
 
 
 def require(module: str) -> None:
-    """Raises `Unavailable`, with the command that installs it, when there is no such module."""
+    """Raises `Unavailable`, with the command that installs it, if the module is missing."""
     if find_spec(module) is None:
         raise Unavailable("not installed: pip install 'enginehost[peers]'")

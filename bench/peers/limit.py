@@ -1,7 +1,7 @@
 """The raw limit: this project's lane core with nothing on top.
 
-One push a record into the lane, pop to bytes, decode of the union, a bare handler. No engine, no mailbox, no `step`:
-what remains between this and the engine host is the price of the model.
+One push per record into the lane, pop to bytes, decode of the union, a bare handler. No engine, no mailbox, no `step`:
+the difference from the engine host is the price of the model.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 DRAIN_MAX: Final = 1024
 RETRY_NS: Final = 100_000_000
-"""Bound of a sender's wait for room; the receiver rings much earlier."""
+"""Bound of a sender's wait for room; the receiver rings its doorbell much earlier."""
 
 Fds = tuple[int, int, int]
 
 
 def contestant(run: Callable[[Weave], Round], peer: str = "limit") -> Contestant:
-    """The limit in a topology; without the native core it says why it cannot run."""
+    """The limit in a topology; unavailable without the native core."""
 
     def checked() -> Round:
         if not native_available():
@@ -39,7 +39,7 @@ def contestant(run: Callable[[Weave], Round], peer: str = "limit") -> Contestant
 
 @contextmanager
 def weave(ways: Sequence[tuple[int, int]]) -> Iterator[Lanes]:
-    """A slot for each place; slot n + 1 is place n."""
+    """A slot for each place: slot n + 1 for place n."""
     from transport.lanes import create_slot
 
     slots = [create_slot(LANE_BYTES) for _ in range(1 + max(max(way) for way in ways))]
@@ -58,7 +58,7 @@ class Lanes:
         self._slots, self._ways = slots, ways
 
     def join(self, place: int) -> End:
-        """The link of a place, attached to those it has ways from or to."""
+        """The link of a place, attached to the places of its ways."""
         from transport.lanes import LaneLink
 
         out_fd, in_fd, doorbell_fd = map(os.dup, self._slots[place])
@@ -81,11 +81,11 @@ class LaneEnd:
         return send
 
     def wait_for_room(self) -> None:
-        """Until the lane is half free."""
+        """Wait until the lane is half free."""
         self._link.wait(RETRY_NS)
 
     def drain(self) -> Sequence[Sequence[Payload]]:
-        """The payloads of all frames that are there; gives way and then sleeps until there are any."""
+        """The payloads of all frames that have arrived; yields and then sleeps until there are any."""
         while not (frames := self._link.drain(DRAIN_MAX)):
             self._link.wait(None)
         return [frame.payloads for frame in frames]

@@ -1,6 +1,6 @@
-"""Appends to a log on this machine's disk, 64 records of 100 bytes a batch: the journal alone, SQLite, LMDB.
+"""Appends to a log on this machine's disk, 64 records of 100 bytes per batch: the journal alone, SQLite, LMDB.
 
-`crash`: written, not synced, so it survives the process. `durable`: on the disk after each batch.
+`crash`: written but not synced; it survives the process. `durable`: synced after each batch.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ BATCH = 64
 PAYLOAD = encode(RECORD)
 
 Append = Callable[[int], None]
-"""Append one batch, the how manieth, as the mode asks."""
+"""Append one batch, by its number, in the given mode."""
 
 
 def journal(records: int, *, durable: bool) -> Contestant:
-    """The journal's writer: a batch is the frame in which its records came."""
+    """The journal's writer: each batch is the frame that contained its records."""
     return _contestant(f"journal {_mode(durable)}", records, lambda folder, _stack: _journal(folder, durable))
 
 
 def sqlite(records: int, *, durable: bool) -> Contestant:
-    """SQLite with a write-ahead log, a transaction a batch; `synchronous` FULL or OFF."""
+    """SQLite with a write-ahead log, a transaction per batch; `synchronous` FULL or OFF."""
     return _contestant(f"SQLite {_mode(durable)}", records, lambda folder, stack: sqlite_log(folder, stack, durable))
 
 
 def lmdb(records: int, *, durable: bool) -> Contestant:
-    """LMDB, a transaction a batch, synced or not."""
+    """LMDB, a transaction per batch, synced or not."""
     return _contestant(f"LMDB {_mode(durable)}", records, lambda folder, stack: lmdb_log(folder, stack, durable))
 
 
@@ -82,7 +82,7 @@ def _no_family(ref: str) -> NoReturn:
 
 
 def sqlite_log(path: str, stack: ExitStack, durable: bool) -> Append:
-    """A base at `path`/log that is open for as long as `stack` is."""
+    """A database at `path`/log that `stack` closes."""
     base = sqlite3.connect(os.path.join(path, "log"), isolation_level=None)
     stack.callback(base.close)
     base.execute("pragma journal_mode = wal")

@@ -1,7 +1,7 @@
 """The standard library: `multiprocessing.Pipe` and `multiprocessing.Queue`, with msgspec bytes, not pickled objects.
 
-Both carry `bytes` that were encoded as everybody's are. `Pipe` uses `send_bytes`; a `Queue` pickles what it is given,
-which for bytes is little, and has a thread of its own that does it.
+Both carry `bytes` with the same encoding as all peers. `Pipe` uses `send_bytes`. A `Queue` pickles its items in its own
+thread, which costs little for bytes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bench.topologies import End, Send, Weave
 
 DRAIN_MAX: Final = 1024
 QUEUED_MAX: Final = 10_000
-"""Records in a queue; a semaphore holds no more than 32,767."""
+"""Records in a queue; its semaphore allows at most 32,767."""
 
 FORKING: Final = multiprocessing.get_context("fork")
-"""As rounds begin their processes (`bench.places`). The default of Python 3.14 would start a server that stays."""
+"""Like the processes of a round (`bench.places`). The default of Python 3.14 would leave a server running."""
 
 Way = tuple[int, int]
 
@@ -79,17 +79,17 @@ class PipeEnd:
         self._reading, self._writing = reading, writing
 
     def outlet(self, place: int) -> Send:
-        """Writes to a place, and waits where the pipe is full."""
+        """Writes to a place; waits while the pipe is full."""
         return self._writing[place].send_bytes
 
     def wait_for_room(self) -> None:
         """A send waits by itself."""
 
     def flush(self) -> None:
-        """A write is there at once."""
+        """Nothing to do: a write arrives at once."""
 
     def drain(self) -> Sequence[Sequence[bytes]]:
-        """One message of each pipe that has any; of a single pipe the next one, which needs no waiting for several."""
+        """One message from each pipe that has any; from a single pipe, the next message without `wait`."""
         if len(self._reading) == 1:
             return [[self._reading[0].recv_bytes()]]
         ready = wait(self._reading)
@@ -99,7 +99,7 @@ class PipeEnd:
         """Nothing is kept."""
 
     def close(self) -> None:
-        """Descriptors end with the process."""
+        """Nothing to do: descriptors are closed with the process."""
 
 
 class Queues:
@@ -114,23 +114,23 @@ class Queues:
 
 
 class QueueEnd:
-    """A place's queue, and those of the others."""
+    """A place's queue, and the queues of the others."""
 
     def __init__(self, own: Queue[bytes] | None, queues: dict[int, Queue[bytes]]) -> None:
         self._own, self._queues = own, queues
 
     def outlet(self, place: int) -> Send:
-        """Puts into a place's queue, and waits where it is full."""
+        """Puts into a place's queue; waits while it is full."""
         return self._queues[place].put
 
     def wait_for_room(self) -> None:
         """A put waits by itself."""
 
     def flush(self) -> None:
-        """The queue's own thread writes at once."""
+        """Nothing to do: the queue's own thread writes at once."""
 
     def drain(self) -> Sequence[Sequence[bytes]]:
-        """What is there, taken without waiting, after one that was waited for."""
+        """Waits for one message, then takes those that have arrived."""
         assert self._own is not None, "this place receives"
         take, taken = self._own.get_nowait, [self._own.get()]
         try:
@@ -144,6 +144,6 @@ class QueueEnd:
         """Nothing is kept."""
 
     def close(self) -> None:
-        """What was not written by now nobody waits for."""
+        """Discard messages that are not written yet."""
         for each in self._queues.values():
             each.cancel_join_thread()

@@ -1,7 +1,7 @@
 """pyzmq over ipc with msgspec and a bare handler: the usual way to do this in Python, done well.
 
-Plain sockets, drained without waiting; one message a record, as an application would send it. PUSH/PULL and
-DEALER/ROUTER, where the ROUTER receives and so sees who sent.
+Plain sockets, drained without waiting; one message per record, as in an application. PUSH/PULL and DEALER/ROUTER, where
+the ROUTER receives, and so gets the identity of the sender.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bench.rounds import Contestant, Round
 from bench.topologies import End, Send, Weave
 
 HIGH_WATER: Final = 100_000
-"""Records queued on either side; enough that neither waits for the other's time slice."""
+"""Records queued on either side; enough to avoid waiting for the other's time slice."""
 DRAIN_MAX: Final = 1023
-"""Parts taken after the first one: an even number in all, so that no message of two parts is torn."""
+"""Parts taken after the first one: an even number in all, so no message of two parts is torn."""
 
 
 def push_pull(run: Callable[[Weave], Round]) -> Contestant:
@@ -28,7 +28,7 @@ def push_pull(run: Callable[[Weave], Round]) -> Contestant:
 
 
 def dealer_router(run: Callable[[Weave], Round]) -> Contestant:
-    """DEALER to ROUTER: every message arrives with its sender's identity before it."""
+    """DEALER to ROUTER: every message arrives after its sender's identity."""
     return Contestant("pyzmq-router", lambda: run(lambda ways: weave(ways, zmq.DEALER, zmq.ROUTER)))
 
 
@@ -40,13 +40,13 @@ def weave(ways: Sequence[tuple[int, int]], sender: int, receiver: int) -> Iterat
 
 
 class Addresses:
-    """Where the places of a round listen."""
+    """The addresses of the places of a round."""
 
     def __init__(self, folder: str, receiving: frozenset[int], sender: int, receiver: int) -> None:
         self._folder, self._receiving, self._sender, self._receiver = folder, receiving, sender, receiver
 
     def join(self, place: int) -> End:
-        """A context of its own, with a socket to receive where the place receives."""
+        """A context, with a receiving socket if the place receives."""
         end = SocketEnd(self._folder, self._sender)
         if place in self._receiving:
             end.listen(place, self._receiver)
@@ -70,7 +70,7 @@ class SocketEnd:
         self._receiving.bind(f"ipc://{self._folder}/{place}")
 
     def outlet(self, place: int) -> Send:
-        """Sends to a place, and waits where its queue is full."""
+        """Sends to a place; waits while its queue is full."""
         socket = self._context.socket(self._kind)
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
         socket.connect(f"ipc://{self._folder}/{place}")
@@ -81,10 +81,10 @@ class SocketEnd:
         """A send waits by itself."""
 
     def flush(self) -> None:
-        """ZeroMQ's own thread sends at once."""
+        """Nothing to do: ZeroMQ's own thread sends at once."""
 
     def drain(self) -> Sequence[Sequence[bytes]]:
-        """What is there, received without waiting, after a part that was waited for."""
+        """Waits for one part, then takes those that have arrived."""
         assert self._receiving is not None, "this place receives"
         receive = self._receiving.recv
         taken = [receive()]
@@ -99,5 +99,5 @@ class SocketEnd:
         """Nothing is kept."""
 
     def close(self) -> None:
-        """Close all; what was not sent by now nobody waits for."""
+        """Close all; discard messages that are not sent yet."""
         self._context.destroy(linger=0)

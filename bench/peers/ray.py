@@ -24,7 +24,7 @@ class Ray:
         ray.get(self._actor.tell.remote())
 
     def oneway(self, size: int) -> Round:
-        """A call a record; the answer to the last question comes after all of them."""
+        """A call per record; the result of the final call comes after all of them."""
         take, encode = self._actor.take, encoder.encode
         for _ in range(size):
             take.remote(encode(RECORD))
@@ -38,7 +38,7 @@ class Ray:
         return done
 
     def stop(self) -> None:
-        """Ray's processes end with it."""
+        """End Ray and its processes."""
         ray.shutdown()
 
 

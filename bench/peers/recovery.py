@@ -1,9 +1,11 @@
-"""This project: `kill -9` of an engine's process on a running node, until its next message is handled.
+"""enginehost: time from `kill -9` of an engine's process on a running node until its next message is handled.
 
-The clock runs from the kill to the answer, here: death noticed, restart, log read and run again, message handled,
-answer released. The message is an order for one more record, so a device and the command's socket lie in the figure
-too. One that comes while the supervisor knows that nobody is there is refused, and sent again at once.
-Restarts are immediate (`backoff_ns: 0`): a pause that the policy asks for is no part of a recovery.
+The clock in this process runs from the kill to the answer. It includes the detection of the death, the restart, the
+replay of the log, the handling of the message, and the release of the answer. The message is an order for one more
+record, so the figure also includes a device and the command's socket. A message that arrives while the supervisor has
+no process for the engine is refused, and sent again at once.
+
+Restarts are immediate (`backoff_ns: 0`), because a pause of the restart policy is not part of a recovery.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ engines:
 """
 
 KILLS: Final = 5
-"""Engines that each have their turns behind them, and are killed one after the other, in a round."""
+"""Engines per round; each handles its turns, then they are killed one after the other."""
 
 ORDER_TURNS: Final = 1
-"""Of an order: the turn that takes it. The records are one each."""
+"""Turns of an order itself; each of its records is one more."""
 
 SETTLED_NS: Final = 10_000_000_000
-"""Bound of a snapshot that is being written."""
+"""Bound of the wait for a snapshot in progress."""
 BACK_NS: Final = 30_000_000_000
 """Bound of a recovery."""
 POLL_S: Final = 0.002
@@ -47,7 +49,7 @@ EVENTS: Final = 1000
 
 
 def killed(mode: str, turns: int, peer: str) -> Contestant:
-    """Nanoseconds from a kill to the next answer, with `turns` to run again; a fresh node a round, so none is saved."""
+    """Nanoseconds from a kill to the next answer, with `turns` to replay; each round has a fresh node."""
 
     def run() -> Round:
         with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as data, _node(data, mode, KILLS) as client:
@@ -61,10 +63,10 @@ def killed(mode: str, turns: int, peer: str) -> Contestant:
 
 
 def killed_without_snapshots(turns: int, peer: str) -> Contestant:
-    """The same for an engine whose log has `turns` from its birth on, and no snapshot: all are run again each time.
+    """The same for an engine with `turns` since its birth and no snapshot, so each recovery replays all of them.
 
-    The node writes snapshots, as ever. While the process is stopped, just before its kill, they are removed, and the
-    segments that were archived for their sake get back the names of segments in force.
+    The node writes snapshots as usual. Just before the kill, while the process is stopped, this removes the snapshots
+    and gives the archived segments their original names back.
     """
     stack, clients = ExitStack(), list[Client]()
     data = stack.enter_context(tempfile.TemporaryDirectory(prefix="enginehost-bench-"))
@@ -89,7 +91,7 @@ def _node(data: str, mode: str, kills: int) -> AbstractContextManager[Client]:
 
 
 def _order(client: Client, sink: str, records: int) -> None:
-    """Have so many records handled. Raises AssertionError when the engine saw others."""
+    """Let the engine handle `records` records. Raises AssertionError if it saw another number."""
     order = {"count": records, "source": "source", "record": written_record()}
     seen = exchange(client, sink, "Reset", order, wait="Seen")["count"]
     if seen != records:
@@ -114,7 +116,7 @@ def _pid(client: Client, engine: str) -> int:
 
 
 def _recoveries(client: Client) -> dict[str, float]:
-    """Of the node's recoveries so far, in the median: turns that were run again, and nanoseconds for log and turns."""
+    """Medians over the node's recoveries so far: replayed turns, and nanoseconds for log and turns."""
     found = [item for item in client.request("events", {"limit": EVENTS}).items if item["kind"] == "recovered"]
     if not found:
         return {}
@@ -125,7 +127,7 @@ def _recoveries(client: Client) -> dict[str, float]:
 
 
 def _await_children(pid: int) -> None:
-    """Until the children of a stopped process have ended: one writes a snapshot. Raises TimeoutError."""
+    """Wait until the children of a stopped process have ended: one may write a snapshot. Raises TimeoutError."""
     deadline_ns = time.monotonic_ns() + SETTLED_NS
     while any(map(_is_alive, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
         if time.monotonic_ns() > deadline_ns:

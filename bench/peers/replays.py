@@ -1,8 +1,8 @@
 """Reading a log back: the journal by a recovery, SQLite and LMDB record by record into the bare handler.
 
-All read what was written in batches of 64 records, from the page cache, as after the death of a process. A recovery
-checks each batch and record, decodes, runs guard and action, and compares outcome and outputs with what was recorded;
-the others decode and count.
+All read batches of 64 records from the page cache, as after the death of a process. A recovery checks each batch and
+record, decodes, runs guard and action, and compares outcome and outputs with the recorded ones; the others decode and
+count.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from host.node.journal.records import TURN, TurnResult
 NODE: Final = "bench"
 
 Read = Callable[[str], int]
-"""Read the log in a folder; how many records it had."""
+"""Read the log in a folder, and return its number of records."""
 
 
 def journal(records: int) -> Contestant:
@@ -50,7 +50,7 @@ def lmdb(records: int) -> Contestant:
 
 
 def _contestant(peer: str, records: int, write: Callable[[str, int], None], read: Read) -> Contestant:
-    """Written in the first round, read in each."""
+    """The log is written in the first round, and read in each."""
     stack, folders = ExitStack(), list[str]()
     batches = max(records // BATCH, 1)
 
@@ -71,7 +71,7 @@ def _log(path: str) -> str:
 
 
 def _write_journal(path: str, batches: int) -> None:
-    """A sink's birth and all its records, as a worker writes them."""
+    """Write a sink's birth and all its records, as a worker does."""
     folder, boot = DiskFolder(_log(path), make=True), boot_id()
     log = begin(folder, recover(folder, NODE, _family, boot), boot, time.time_ns, durable=False)
     configuration = Configuration[Any](NODE, "sink", None, None, 1)

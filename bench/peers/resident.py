@@ -1,12 +1,11 @@
-"""Actor frameworks: each in an interpreter of its own, for the length of one round and a short one before it.
+"""Actor frameworks, each in its own interpreter (the resident) for one round and a short warm-up before it.
 
-They start threads, servers and processes, which a process that forks for other peers must not have, and which take
-processor time even when idle: with Ray alive beside it, the raw limit runs at half its rate on two cores. One line of
-JSON in asks for a round, one line out is the result; end of input is the order to leave. Run as `python -m
-bench.peers.resident MODULE`, where MODULE has a `PEER`.
+Frameworks start threads, servers and processes. A process that forks for other peers must not have threads, and idle
+frameworks take processor time: beside a running Ray, the raw limit reaches half its rate on two cores. A line of JSON
+on standard input requests a round, a line of output is its result, and the end of input ends the resident. It runs as
+`python -m bench.peers.resident MODULE`, where MODULE has a `PEER`.
 
-Nothing may stay behind, whatever the framework thinks: everything below the resident is noted before it is told to
-leave, and killed when it is still there afterwards.
+No process may stay behind: all descendants of the resident are listed before it exits, and killed if they remain.
 """
 
 from __future__ import annotations
@@ -29,30 +28,30 @@ from host.program import command
 ROUND_S: Final = 120.0
 LEAVE_S: Final = 10.0
 ROUNDS: Final = 3
-"""Counted rounds at most, since each starts the framework anew, which takes Ray five seconds."""
+"""Most counted rounds: each starts the framework anew, which takes Ray five seconds."""
 WARM_UP_SHARE: Final = 5
 ACTORS: Final = {"Ray": "ray", "xoscar": "xoscar", "Thespian": "thespian"}
-"""Names in reports, and the modules: of the framework, and below `bench.peers` of what uses it."""
+"""Names in reports, and module names, both of the framework and below `bench.peers`."""
 
 
 class Peer(Protocol):
-    """What a framework's module offers as `PEER`."""
+    """The interface of a framework's `PEER`."""
 
     def start(self) -> None:
-        """Start the framework, with an actor in a process of its own."""
+        """Start the framework, with an actor in its own process."""
 
     def oneway(self, size: int) -> Round:
-        """Send so many records to the actor, one by one."""
+        """Send `size` records to the actor, one by one."""
 
     def pingpong(self, size: int) -> Round:
-        """So many round trips with the actor."""
+        """Make `size` round trips with the actor."""
 
     def stop(self) -> None:
         """End the framework."""
 
 
 def actors(suite: str, size: int) -> list[Contestant]:
-    """All frameworks, in a suite that is a method of `Peer`."""
+    """All frameworks, in a suite named like a method of `Peer`."""
     return [_contestant(name, module, suite, size) for name, module in ACTORS.items()]
 
 
@@ -67,7 +66,7 @@ def _contestant(name: str, module: str, suite: str, size: int) -> Contestant:
 
 
 class Resident:
-    """The interpreter of a framework, started."""
+    """The running interpreter of a framework."""
 
     def __init__(self, module: str) -> None:
         self._process = subprocess.Popen(
@@ -79,7 +78,7 @@ class Resident:
         )
 
     def round(self, suite: str, size: int) -> Round:
-        """One round. Raises `RuntimeError` with the last words of a resident that failed, `TimeoutError`."""
+        """One round. Raises `RuntimeError` with the last error line of a failed resident, `TimeoutError`."""
         line = json.dumps({"suite": suite, "size": size}).encode() + b"\n"
         with suppress(BrokenPipeError):
             _pipe(self._process.stdin).write(line)
@@ -90,12 +89,12 @@ class Resident:
         answer = output.readline()
         if not answer:
             words = _pipe(self._process.stderr).read().decode(errors="replace").strip().splitlines()
-            raise RuntimeError(words[-1] if words else "it ended without a word")
+            raise RuntimeError(words[-1] if words else "it ended without a message")
         taken: dict[str, Any] = json.loads(answer)
         return Round(taken["value"], taken["handled"], taken["taken_ns"])
 
     def close(self) -> None:
-        """Tell it to leave, wait, and end what is left of it."""
+        """End the resident, wait for it, and kill its remaining descendants."""
         import psutil
 
         left: list[psutil.Process] = []
@@ -122,7 +121,7 @@ def _pipe(file: Any) -> Any:
 
 
 def serve(peer: Peer) -> None:
-    """Rounds for each line of input, until it ends. Results go to what was standard output; frameworks print."""
+    """A round for each line of input. Results go to the original standard output, since frameworks print too."""
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -149,5 +148,5 @@ def timed(trip: Any, size: int) -> Round:
 
 
 def main() -> None:
-    """Serve as the peer whose module is named."""
+    """Serve the peer of the module in the arguments."""
     serve(import_module(sys.argv[1]).PEER)

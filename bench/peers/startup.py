@@ -1,7 +1,7 @@
-"""This project: how long a node of engines in as many processes takes from the command until each said it is ready.
+"""enginehost: time from the command until every engine of a node is ready, with a process for each engine.
 
-The command is the whole command line in a process of its own, so interpreter and imports count. What idle processes
-cost is a detail of the same round: memory of their own, and the time they ran while nothing happened.
+The command runs in its own process, so interpreter and imports count. The same round also measures the cost of idle
+processes: their private memory, and their processor time while nothing happens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from host.program import command
 
 IDLE_S: Final = 1.0
 COMMAND_S: Final = 60.0
-"""Bound of each command; `up` bounds the start itself, earlier."""
+"""Bound of each command; `up` has an earlier bound of its own for the start."""
 
 NODE: Final = """
 node: bench-startup
@@ -51,7 +51,7 @@ def _round(engines: int) -> Round:
 
 
 def _command(*arguments: str) -> list[dict[str, Any]]:
-    """The items a command prints. Raises `ControlError` when it fails."""
+    """The items that a command prints. Raises `ControlError` if it fails."""
     done = _run(*arguments)
     if done.returncode:
         raise ControlError("failed", done.stderr.strip())
@@ -65,7 +65,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _idle(pids: list[int]) -> dict[str, float]:
-    """Of one process: private memory at the median and at most, and the time it ran, in the mean, within a second."""
+    """Median and largest private memory of a process, and its mean processor time within a second."""
     before_ns = sum(map(_ran_ns, pids))
     time.sleep(IDLE_S)
     ran_ns = sum(map(_ran_ns, pids)) - before_ns

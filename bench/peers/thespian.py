@@ -1,4 +1,4 @@
-"""Thespian: one actor in a process of its own, over the queues of `multiprocessing`, its fastest base here."""
+"""Thespian: one actor in its own process, over queues of `multiprocessing`, its fastest base here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACK = "back"
 
 
 class Sink(Actor):  # type: ignore[misc]
-    """Takes records, tells what it saw, gives back what it is to give back."""
+    """Counts records, reports the count, and returns messages that request it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Sink(Actor):  # type: ignore[misc]
 
 
 class Thespian:
-    """An actor system of its own."""
+    """A separate actor system."""
 
     _system: Any
     _sink: Any
@@ -47,7 +47,7 @@ class Thespian:
         self._system.ask(self._sink, TELL, ANSWER_S)
 
     def oneway(self, size: int) -> Round:
-        """A `tell` a record."""
+        """A `tell` per record."""
         tell, sink, encode = self._system.tell, self._sink, encoder.encode
         for _ in range(size):
             tell(sink, encode(RECORD))
@@ -60,7 +60,7 @@ class Thespian:
         return done
 
     def stop(self) -> None:
-        """Its processes end with it."""
+        """End the system and its processes."""
         self._system.shutdown()
 
 

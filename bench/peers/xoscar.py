@@ -1,4 +1,4 @@
-"""xoscar: one actor in a sub-process of a pool, told without waiting for results."""
+"""xoscar: one actor in a subprocess of a pool, called without waiting for results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.rounds import Round
 
 
 class Sink(xoscar.StatelessActor):  # type: ignore[misc]
-    """Takes records, and tells what it saw."""
+    """Counts records, and reports the count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,18 +25,18 @@ class Sink(xoscar.StatelessActor):  # type: ignore[misc]
         self._counting.take(payload)
 
     def tell(self) -> tuple[int, int]:
-        """What it saw since it was asked last."""
+        """The count since the last call."""
         return self._counting.tell()
 
 
 class Xoscar:
-    """A pool with a sub-process, in an event loop of our own."""
+    """A pool with a subprocess, in our own event loop."""
 
     _pool: Any
     _sink: Any
 
     def start(self) -> None:
-        """The pool, and the actor in its sub-process."""
+        """Start the pool, and the actor in its subprocess."""
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(self._start())
 
@@ -47,7 +47,7 @@ class Xoscar:
         self._sink = await xoscar.create_actor(Sink, address=address, allocate_strategy=strategy)
 
     def oneway(self, size: int) -> Round:
-        """A `tell` a record."""
+        """A `tell` per record."""
         return rate(self._loop.run_until_complete(self._oneway(size)), size)
 
     async def _oneway(self, size: int) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class Xoscar:
         return Round(sorted(taken_ns)[size // 2], size, taken_ns)
 
     def stop(self) -> None:
-        """Its sub-process ends with it."""
+        """End the pool and its subprocess."""
         self._loop.run_until_complete(self._pool.stop())
 
 

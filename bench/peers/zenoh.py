@@ -1,7 +1,7 @@
-"""Eclipse Zenoh: peers linked by Unix sockets on this machine, a publisher a record, blocking where it is congested.
+"""Eclipse Zenoh: peers linked by Unix sockets on this machine, one publication per record, blocking when congested.
 
-Discovery is off, and so is shared memory, which Zenoh uses for large messages only: every place listens at a path of
-its own and connects to those it sends to.
+Discovery is off, and so is shared memory, which Zenoh uses only for large messages. Every place listens at its own path
+and connects to its targets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 QUEUED_MAX: Final = 10_000
 DRAIN_MAX: Final = 1024
 MATCH_S: Final = 20.0
-"""Bound of the wait until a publisher sees its subscriber."""
+"""Bound of the wait until a publisher has its subscriber."""
 LOOK_S: Final = 0.01
 
 
@@ -39,19 +39,19 @@ def contestant(run: Callable[[Weave], Round]) -> Contestant:
 
 @contextmanager
 def weave(ways: Sequence[tuple[int, int]]) -> Iterator[Paths]:
-    """A folder where places listen."""
+    """A folder for the sockets of the places."""
     with tempfile.TemporaryDirectory(prefix="enginehost-bench-") as folder:
         yield Paths(folder, ways)
 
 
 class Paths:
-    """Who listens where."""
+    """The paths of the places."""
 
     def __init__(self, folder: str, ways: Sequence[tuple[int, int]]) -> None:
         self._folder, self._ways = folder, ways
 
     def join(self, place: int) -> End:
-        """A session that listens, and is linked with the places it sends to."""
+        """A session that listens, linked with the targets of the place."""
         import zenoh
 
         config = zenoh.Config()
@@ -72,7 +72,7 @@ class Paths:
 
 
 class SessionEnd:
-    """A place's session: a subscriber of its own, publishers to others."""
+    """A place's session: its subscriber, and publishers to others."""
 
     def __init__(self, session: zenoh.Session, place: int) -> None:
         import zenoh
@@ -81,7 +81,7 @@ class SessionEnd:
         self._subscriber: Any = session.declare_subscriber(_key(place), zenoh.handlers.FifoChannel(QUEUED_MAX))
 
     def outlet(self, place: int) -> Send:
-        """Publishes to a place, once that one is there."""
+        """Publishes to a place, after its subscriber has appeared."""
         import zenoh
 
         publisher = self._session.declare_publisher(_key(place), congestion_control=zenoh.CongestionControl.BLOCK)
@@ -97,10 +97,10 @@ class SessionEnd:
         """A put waits by itself."""
 
     def flush(self) -> None:
-        """Zenoh's own threads send at once."""
+        """Nothing to do: Zenoh's own threads send at once."""
 
     def drain(self) -> Sequence[Sequence[bytes]]:
-        """What is there, taken without waiting, after one that was waited for."""
+        """Waits for one message, then takes those that have arrived."""
         take = self._subscriber.try_recv
         taken = [self._subscriber.recv().payload.to_bytes()]
         while len(taken) < DRAIN_MAX and (sample := take()) is not None:

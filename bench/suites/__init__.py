@@ -1,7 +1,6 @@
-"""One file a suite, each with its `SUITE`: what is measured, in which unit, and who takes part.
+"""One file per suite, each with its `SUITE`: the measurement, its unit and its contestants.
 
-To add one: a file here, and its name in `NAMES`, in the order in which reports show them. A suite that is not asked
-for is not imported.
+To add one, add a file here and its name in `NAMES`, which is in the order of reports. Suites are imported on demand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records a second where 64 of them are one message and one trigger."""
+"""Records per second, with 64 of them in one message and one trigger."""
 
 from __future__ import annotations
 

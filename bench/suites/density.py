@@ -1,4 +1,4 @@
-"""Bytes that an idle engine takes in its worker, 100,000 of them in one process."""
+"""Memory of an idle engine in its worker, with 100,000 engines in one process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _contestants(count: int) -> list[Contestant]:
 
 
 def _weigh(client: Client, count: int) -> Round:
-    """The first engine is born before anything is weighed, so that what is there once is not counted."""
+    """One engine is born before the first measurement, so one-time costs are not counted."""
     crowd(client, 1)
     worker, supervisor = client.request("ps").items[0]["pid"], client.pid
     before = private_bytes(worker), private_bytes(supervisor)

@@ -1,4 +1,4 @@
-"""Records a second into an engine with a journal, from process to process; appends of the same records alone beside."""
+"""Records per second from a process into an engine with a journal; beside it, bare appends of the same records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.rounds import Contestant, Round, Suite
 from host.live.control.client import Client
 
 LASTING = 40
-"""Engines take so many times the records of the others: five rounds are more than ten seconds of writing."""
+"""Engines take this many times the records of the others, so five rounds write for more than ten seconds."""
 NODE = """
 node: bench-{mode}
 engines:

@@ -1,4 +1,4 @@
-"""Records a second from one process to eight, dealt out in turn."""
+"""Records per second from one process to eight, in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes a second in messages of 16 MiB, from process to process, read in place; a bare copy of them beside it."""
+"""Bytes per second in messages of 16 MiB between processes, read in place; beside it, a bare copy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _order(client: Client, count: int) -> Round:
 
 
 def _memcpy(count: int) -> Contestant:
-    """One copy of each message in one process, from private memory to shared memory that has its pages."""
+    """One copy of each message in one process, from private memory to shared memory with mapped pages."""
     content = memoryview(bytes(range(256)) * (CHUNK_BYTES // 256))
     shared = mmap.mmap(-1, CHUNK_BYTES)
     target = memoryview(shared)

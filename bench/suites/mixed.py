@@ -1,6 +1,6 @@
-"""Steps a second of 64 tokens that wander among 20 engines in 20 processes, each with a timer of 5 ms.
+"""Steps per second of 64 tokens that wander among 20 engines in 20 processes, each with a timer of 5 ms.
 
-The single times are how late timers were, which is what a busy node does to everything else.
+The single times are the delays of timers, as a measure of a busy node's latency.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ WALKERS = 20
 TOKENS = 64
 NAMES = [f"walker-{number}" for number in range(WALKERS)]
 STRIDES = [1 + 7 * number % (WALKERS - 1) for number in range(WALKERS)]
-"""Different for neighbours, so that tokens do not all walk in step."""
+"""Different for neighbours, so tokens do not all walk in step."""
 
 
 def node_text() -> str:
-    """Walkers that know one another, and the guide."""
+    """Walkers that are acquainted with one another, and the guide."""
     walkers = [
         f'  {name}: {{family: "engines.benchmark.mixed:WALKER", '
         f"config: {{walkers: [{', '.join(NAMES)}], stride: {stride}, tick_ns: 5ms}}}}"

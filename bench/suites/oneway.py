@@ -1,4 +1,4 @@
-"""Records a second from one process to another, one send a record."""
+"""Records per second from one process to another, one send per record."""
 
 from __future__ import annotations
 

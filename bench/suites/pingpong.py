@@ -1,4 +1,4 @@
-"""Nanoseconds of a round trip between two processes that sleep while they have nothing to do."""
+"""Nanoseconds of a round trip between two processes that sleep while idle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ engines:
 
 
 def node_text() -> str:
-    """Server and wall on a core each."""
+    """Server and wall, each on its own core."""
     wall, server = two_cores()
     return NODE.format(wall=wall, server=server)
 

@@ -1,4 +1,4 @@
-"""Nanoseconds of a round trip between two processes that give way before they sleep, as a node does unless told."""
+"""Nanoseconds of a round trip between two processes that yield before they sleep, which is a node's default."""
 
 from __future__ import annotations
 

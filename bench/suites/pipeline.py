@@ -1,4 +1,4 @@
-"""Records a second through four hops: a source, three stages, a sink, each in a process of its own."""
+"""Records per second through four hops: a source, three stages, a sink, each in its own process."""
 
 from __future__ import annotations
 

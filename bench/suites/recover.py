@@ -1,4 +1,4 @@
-"""Nanoseconds from `kill -9` of an engine's process to its next message handled, with turns to run again."""
+"""Nanoseconds from `kill -9` of an engine's process to its next handled message, with turns to replay."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bench.rounds import Contestant, Suite
 from host.node.journal.retention import SNAPSHOT_TURNS
 
 LONG: Final = 100
-"""Times as many turns as the others have the engine whose log has no snapshot: a million."""
+"""The engine without snapshots has this many times the turns of the others: a million."""
 
 
 def _contestants(turns: int) -> list[Contestant]:
-    few = min(turns, SNAPSHOT_TURNS - 1)  # with one more there would be a snapshot, and nothing to run again
+    few = min(turns, SNAPSHOT_TURNS - 1)  # one more would make a snapshot, and leave nothing to replay
     return [
         killed("crash", few, "enginehost"),
         killed("durable", few, "enginehost-durable"),

@@ -1,4 +1,4 @@
-"""Triggers a second that a recovery runs again from a log; records read back from other stores beside."""
+"""Triggers per second that a recovery replays from a log; beside it, records read back from other stores."""
 
 from __future__ import annotations
 

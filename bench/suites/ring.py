@@ -1,4 +1,4 @@
-"""Hops a second of a token that goes round three processes."""
+"""Hops per second of a token in a ring of three processes."""
 
 from __future__ import annotations
 

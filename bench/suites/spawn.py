@@ -1,4 +1,4 @@
-"""Engines a second that come to life in one process, until the last one of each 1,000 answers."""
+"""Engines per second that are spawned in one process; the last of each 1,000 answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.rounds import Contestant, Round, Suite
 from host.live.control.client import Client
 
 EACH = 1_000
-"""Spawned by one transition."""
+"""Engines per transition."""
 NODE = """
 node: bench-spawn
 engines:
@@ -19,7 +19,7 @@ placement: {spawned: parent}
 
 
 def crowd(client: Client, count: int) -> Round:
-    """Engines a second that come to life beside their parent, and stay."""
+    """Engines per second that are spawned beside their parent, and stay."""
     born = exchange(client, "parent", "Crowd", {"count": count, "each": min(EACH, count)}, wait="Born")
     return Round(born["count"] * 1e9 / born["took_ns"], born["count"])
 

@@ -1,4 +1,4 @@
-"""Nanoseconds from a spawn to the answer of the engine it made, in a process of its own."""
+"""Nanoseconds from a spawn to the answer of the new engine, in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nanoseconds from the command until all of 20 engines in 20 processes are ready."""
+"""Nanoseconds from the command until 20 engines in 20 processes are ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`up` of a node that runs already, or that another `up` is just starting: waited for; refused if it is another one."""
+"""`up` of a node that already runs, or that another `up` is starting: waits for it, or refuses if the nodes differ."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from host.config.spec import NodeSpec
 
 LOOK_S: Final = 0.02
-"""Between two looks at a node that somebody else starts."""
+"""Time between two looks at a node that another command starts."""
 
 SHOWN_NS: Final = 2_000_000_000
-"""A supervisor that holds the node's folder shows itself within milliseconds."""
+"""A supervisor that holds the node's folder is found within milliseconds."""
 
 
 def show_running(running: Instance, spec: NodeSpec, timeout_ns: int) -> None:
-    """Say that the node runs, once it does. Raises `CliError` when it is another, ends, or is not ready in time."""
+    """Wait until the node is ready, and print it. Raises `CliError` if it differs, ends, or is not ready in time."""
     if running.config != spec.path:
         who = f"node {running.node} (pid {running.pid}) runs, started as {running.config}"
         raise CliError("conflict", f"{who}: end it first (enginehost -f {running.config} down), then up")
@@ -33,11 +33,11 @@ def show_running(running: Instance, spec: NodeSpec, timeout_ns: int) -> None:
         raise CliError("conflict", f"node {running.node} runs with another configuration ({where}): {advice}")
     _await_ready(running, time.monotonic_ns() + timeout_ns)
     item = {"node": running.node, "config": running.config, "pid": running.pid, "already": True}
-    emit("node", [item], lambda _: f"node {running.node} runs already, unchanged (pid {running.pid})")
+    emit("node", [item], lambda _: f"node {running.node} already runs, unchanged (pid {running.pid})")
 
 
 def await_instance(path: str) -> Instance | None:
-    """The node of this file, which somebody is starting; None when nobody shows up."""
+    """The node of this file, which another command is starting; None if none appears in time."""
     until_ns = time.monotonic_ns() + SHOWN_NS
     while (found := running_instance(path)) is None and time.monotonic_ns() < until_ns:
         time.sleep(LOOK_S)
@@ -49,14 +49,14 @@ def await_instance(path: str) -> Instance | None:
 def _await_ready(running: Instance, until_ns: int) -> None:
     while (phase := _phase(running)) == "starting":
         if time.monotonic_ns() > until_ns:
-            raise CliError("timeout", f"node {running.node} (pid {running.pid}) is starting, and not ready in time")
+            raise CliError("timeout", f"node {running.node} (pid {running.pid}) is starting, but was not ready in time")
         time.sleep(LOOK_S)
     if phase != "running":
-        raise CliError("not_ready", f"node {running.node} (pid {running.pid}) ended instead of getting ready")
+        raise CliError("not_ready", f"node {running.node} (pid {running.pid}) ended before it was ready")
 
 
 def _phase(running: Instance) -> str:
-    """How far a node is; "ended" when it does not answer any more."""
+    """Phase of a node; "ended" if it no longer answers."""
     from host.live.control.client import Client
 
     try:

@@ -7,11 +7,11 @@ import contextlib
 import click
 
 COMPLETION_NS = 500_000_000
-"""A person waits for the completion of a word; a node that takes longer gets none."""
+"""Completion is interactive; a slower node gives no suggestions."""
 
 
 def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Engines of the node the command would speak to, that begin like `incomplete`; nothing when there is no node."""
+    """Engines of the command's node that begin with `incomplete`; none without a node."""
     from host.cli.problem import CliError
     from host.cli.session import ask
     from host.live.control.protocol import ControlError

@@ -1,6 +1,6 @@
 """The syntax of `send`: `ENGINE[#MAILBOX]` and `field=value`.
 
-How a value is written says how it travels; the node, which knows the message's types, converts it:
+The way a value is written decides how it is sent. The node knows the message's types and converts it:
 
     hash=0x1337          bytes in hex, or an integer, or the text itself for a text field
     key=b64:AAEC         bytes in base 64
@@ -8,8 +8,8 @@ How a value is written says how it travels; the node, which knows the message's 
     at={"x": 1}  a=[1,2] JSON; also "quoted text"
     count=7  ok=true     by the field's type; an enumeration by value or name
     x=inf                a float, also nan and -inf, which JSON has in quotes: x="inf"
-    after_ns=10s         with a unit where the field's name ends in `_ns` or `_bytes`
-    to=text:@home        text as it stands, for values that look like one of the above
+    after_ns=10s         with a unit if the field's name ends in `_ns` or `_bytes`
+    to=text:@home        literal text, for values that look like one of the above
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ import msgspec
 from host.live.control.protocol import TypedField
 
 FILE_BYTES_MAX: Final = 64 << 20
-"""The largest message a link carries; a larger file could not be sent anyway."""
+"""Size of the largest message; a larger file could not be sent."""
 
 NESTED_MAX: Final = 100
-"""Depth of JSON. A message is not deeper, and reading one much deeper would end in a `RecursionError`."""
+"""Depth of JSON. No message is deeper, and much deeper text would end in a `RecursionError`."""
 
 MAILBOX_DIGITS_MAX: Final = 9
-"""A longer number is no mailbox of any engine."""
+"""No engine has a mailbox with a longer number."""
 
 HEX: Final = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
 
 
 class FieldError(ValueError):
-    """A field is not written as it must be; the text says what was expected."""
+    """A malformed field; the text says what was expected."""
 
 
 class NotJson(ValueError):
-    """A text that is no JSON value, or none that can be sent; the text says why."""
+    """A text that is not JSON, or cannot be sent; the message says why."""
 
 
 def parse_target(text: str) -> tuple[str, int]:
@@ -75,7 +75,7 @@ def parse_field(argument: str) -> tuple[str, TypedField]:
 
 
 def parse_value(name: str, text: str) -> TypedField:
-    """How `text` was written, and what it carries. `name` is for the error."""
+    """The form and the value of `text`. `name` is for the error."""
     if text.startswith("text:"):
         return TypedField("text", text[len("text:") :])
     if text.startswith("b64:"):
@@ -127,7 +127,7 @@ def _from_json(name: str, text: str) -> Any:
 
 
 def _decoded(text: str | bytes) -> Any:
-    """The value of a JSON text, in a form that a request carries. Raises `NotJson`."""
+    """The value of a JSON text, as a request can carry it. Raises `NotJson`."""
     try:
         return _carried(msgspec.json.decode(text), NESTED_MAX)
     except (msgspec.MsgspecError, UnicodeEncodeError) as e:
@@ -139,7 +139,7 @@ def _decoded(text: str | bytes) -> Any:
 
 
 def _carried(value: Any, depth: int) -> Any:
-    """`value` with whole numbers beyond 64 bits as fractions, which is what a field that takes them holds."""
+    """`value` with whole numbers beyond 64 bits as floats: only float fields accept them."""
     if depth == 0:
         raise RecursionError
     match value:

@@ -1,4 +1,4 @@
-"""The journal that a command names, and what its errors are called on the command line."""
+"""The journal that a command names, and its errors as errors of the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from host.node.journal.scan import Damaged
 
 
 def data_folder(argument: str | None) -> str:
-    """The path given, else the data folder of the node file in `--file`, else that of the running node meant by none.
+    """The given path, else the data folder of the node file in `--file`, else that of the running node.
 
     Raises `CliError`, as `select_instance` too.
     """
@@ -53,7 +53,7 @@ def log_with(logs: Logs, engine: str) -> tuple[str, str]:
         with told():
             if name == engine or next(history(one, engine), None) is not None:
                 return name, path
-    raise CliError("not_found", f"no log in {logs.data} has turns of {engine}; there are {', '.join(logs.folders)}")
+    raise CliError("not_found", f"no log in {logs.data} has turns of {engine}; its logs: {', '.join(logs.folders)}")
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def told() -> Iterator[None]:
         raise CliError("conflict", str(error)) from error
     except Damaged as error:
         item = {"segment": error.segment, "offset": error.offset, "finding": error.finding}
-        advice = "enginehost journal verify tells the choices"
+        advice = "enginehost journal verify lists the choices"
         raise CliError("refused", f"{error} ({advice})", (item,)) from error
     except Newer as error:
         raise CliError("refused", str(error)) from error
@@ -75,7 +75,7 @@ def told() -> Iterator[None]:
 
 @contextmanager
 def locked(data: str) -> Iterator[None]:
-    """No node runs on this data folder meanwhile. Raises `CliError`: `conflict`."""
+    """Holds the lock of the data folder, so no node runs on it. Raises `CliError`: `conflict`."""
     from host.live.supervisor.runtime_dir import FolderTaken, lock_data
 
     try:

@@ -1,4 +1,4 @@
-"""What a node that is down left in its data folder: its events, its log, its dead letters."""
+"""Reads the data folder of a node that is down: its events, its log, its dead letters."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Item = dict[str, Any]
 
 
 def read_left_behind(op: str, args: dict[str, Any], error: CliError) -> list[Item]:
-    """The items of `events`, `logs` or `dead_letters` with these arguments, with a word about where they come from.
+    """The items of `events`, `logs` or `dead_letters` with these arguments; prints the folder they come from.
 
-    Raises `error`, that no node runs, where there is nothing; `CliError`: `conflict` where several left something.
+    Raises `error` (no node runs) if there is no such folder, and `CliError`: `conflict` if there are several.
     """
     data = _data_folder(error)
-    diagnose(f"the node is down; this is what it left in {data}")
+    diagnose(f"the node is down; shown from {data}")
     if op == "dead_letters":
         return _letters(data, args)
     lines = _lines(os.path.join(data, f"{op}.jsonl"), args.get("engine") or "")
@@ -44,7 +44,7 @@ def _data_folder(error: CliError) -> str:
         found = [os.path.abspath(path) for pattern in patterns for path in sorted(glob.glob(pattern))]
     found = [path for path in found if os.path.isfile(os.path.join(path, EVENTS))]
     if len(found) > 1:
-        text = f"{error.problem.message}; {len(found)} left something: {', '.join(map(os.path.relpath, found))}"
+        text = f"{error.problem.message}; {len(found)} data folders are here: {', '.join(map(os.path.relpath, found))}"
         raise CliError("conflict", f"{text}; choose one with --file CONFIG") from error
     if not found:
         raise error
@@ -52,7 +52,7 @@ def _data_folder(error: CliError) -> str:
 
 
 def _lines(path: str, engine: str) -> Iterator[Item]:
-    """The newest first. What a kill or a full disk cut short is left out."""
+    """The newest first. Skips lines that a kill or a full disk cut short."""
     for name in (path, f"{path}.1"):
         if not os.path.exists(name):
             continue

@@ -1,7 +1,7 @@
-"""The entry point: which commands there are, and what becomes of their exceptions.
+"""The entry point: the list of commands, and the handling of their exceptions.
 
-A command's module is imported when the command runs, or when its own help is asked for; the list below carries the
-short texts, so that `enginehost --help` and completion import none. That keeps `ps` within its 100 ms: Python, click,
+A command's module is imported only when the command runs or prints its own help. The list below contains the short
+texts, so `enginehost --help` and completion import no command. This keeps `ps` within its 100 ms: Python, click,
 msgspec and pyzmq take 75 of them.
 """
 
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
     "up": "Start a node; returns (-d) or stays attached once every engine is ready.",
-    "down": "Stop the node: none of its processes is left.",
+    "down": "Stop the node and all of its processes.",
     "ps": "List the engines of the running node.",
-    "send": "Send a message to an engine, and wait for an answer if asked to.",
-    "state": "Look at the state of an engine.",
-    "timers": "List timers that are set.",
-    "mailbox": "Show what waits in the mailboxes of an engine.",
-    "dead-letters": "List messages that reached nobody, and why.",
-    "quarantine": "List, look at, replay or discard messages that were set aside.",
+    "send": "Send a message to an engine, and optionally wait for an answer.",
+    "state": "Show the state of an engine, or compare two states.",
+    "timers": "List pending timers.",
+    "mailbox": "Show the mailboxes of an engine.",
+    "dead-letters": "List undelivered messages, with reasons.",
+    "quarantine": "List, show, replay or discard messages in quarantine.",
     "kill": "Kill the process of an engine, as a crash would end it.",
-    "restart": "Start an engine again that is degraded or finished.",
-    "logs": "Show what engines noted.",
-    "events": "Show what happened to engines and processes.",
+    "restart": "Restart an engine that is degraded or finished.",
+    "logs": "Show notes of engines and output of their processes.",
+    "events": "Show starts, deaths, restarts, reloads and other events.",
     "reload": "Replace the code of an engine while it works.",
     "journal": "Verify, dump, repair, export or import the files of a journal.",
-    "replay": "Run what a journal recorded once more, exactly.",
+    "replay": "Run the transitions in a journal again, exactly.",
     "history": "Show the transitions of an engine, from its journal.",
     "answer": "Answer the choice that an engine waits for.",
-    "bench": "Measure this machine: engines, and peers beside them.",
-    "doctor": "Check what this machine offers, and say what is missing.",
+    "bench": "Measure engines and other systems on this machine.",
+    "doctor": "Check that this machine can run a node.",
     "version": "Show versions.",
 }
 """Commands with their short help, in the order of `--help`."""
@@ -56,7 +56,7 @@ COMMANDS: Final = {
 ACTS: Final = frozenset(
     {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard"}
 )
-"""Commands whose result tells of what they have done by then."""
+"""Commands that change something; when they print their result, the change is made."""
 
 MEANT: Final = {
     "check": "validate",
@@ -78,10 +78,10 @@ MEANT: Final = {
     "top": "ps --watch",
     "watch": "ps --watch",
 }
-"""What others call these commands."""
+"""Names of these commands in other programs."""
 
 COMPLETE: Final = "_ENGINEHOST_COMPLETE"
-"""Set by the shell's completion; then click answers instead of a command."""
+"""Set by the shell's completion; click then answers instead of a command."""
 
 
 class LazyGroup(click.Group):
@@ -103,7 +103,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and suggest a name that is close to an unknown one."""
+        """As click does; suggests a similar name for an unknown one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             from host.config.suggest import did_you_mean
@@ -120,7 +120,7 @@ class LazyGroup(click.Group):
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list, without importing what is in it."""
+        """The list, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -154,22 +154,22 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     help="The same as the command version.",
 )
 def root() -> None:
-    """Run a node of engines described by a YAML file, and talk to it.
+    """Run a node of engines described by a YAML file, and control it.
 
-    A command speaks to the node of --file CONFIG, else to the only running node
-    whose file lies at or below this folder, else in the nearest folder above it,
-    or below the project (.git, pyproject.toml) that this folder belongs to.
+    A command acts on the node of --file CONFIG. Without --file it acts on the only
+    running node whose file is at or below this folder, else in the nearest folder
+    above, or below the project (.git, pyproject.toml) that contains this folder.
     """
 
 
 GC_THRESHOLD: Final = 100_000
-"""A command makes little garbage with circles; looking for it while modules are imported costs 5 %."""
+"""A command makes little cyclic garbage; collecting it during imports costs 5 %."""
 
 
 def run(argv: Sequence[str], begun: Begun | None = None) -> int:
-    """Run one command line; the exit code. Prints the error, if there is one, in the way the user asked for.
+    """Run one command line, and return its exit code. Prints an error as text or JSON, as the options demand.
 
-    `begun`: a supervisor that `up` may use.
+    `begun`: a supervisor started ahead, for `up`.
     """
     try:
         return _run(argv, begun)
@@ -184,7 +184,7 @@ def run(argv: Sequence[str], begun: Begun | None = None) -> int:
 def main(begun: Begun | None = None) -> NoReturn:
     """Run the command line of this process; `begun` as in `run`.
 
-    Leaves without taking the interpreter apart, which takes 13 ms of the 80 of `ps`: commands close what they open.
+    Exits without finalizing the interpreter, which would take 13 ms of the 80 of `ps`: commands close what they open.
     """
     gc.set_threshold(GC_THRESHOLD)
     take_any_encoding()
@@ -236,7 +236,7 @@ def _report(problem: CommandProblem, *, as_json: bool) -> int:
 
 
 def _report_unwritten(error: Unwritten) -> int:
-    """What a command did is done, whether its result can be shown or not; one that only shows something has failed."""
+    """A command of `ACTS` has succeeded even if its result cannot be printed; any other command has failed."""
     is_done = error.command in ACTS
     if not error.is_closed_pipe:
         diagnose(f"enginehost: {error}" + (f" ({error.command}: done)" if is_done else ""))

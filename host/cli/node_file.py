@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 EXPLAIN_NS: Final = 5_000_000_000
-"""For the imports of families where they only add to what is known to be wrong; longer is not worth waiting for."""
+"""Time for imports of families when the file is known to be wrong already: they can only add more mistakes."""
 
 
 def node_file(argument: str | None) -> str:
@@ -36,9 +36,9 @@ def node_file(argument: str | None) -> str:
 
 
 def load_node_file(path: str) -> NodeSpec:
-    """The node that the file describes; its families are looked at only when the file is wrong without them.
+    """The node that the file describes. Imports its families only if the file is wrong, to report their mistakes too.
 
-    Raises `CliError`, an item for each mistake, those that only the families show included.
+    Raises `CliError` with an item for each mistake.
     """
     from host.config.load import load_node
 
@@ -50,7 +50,7 @@ def load_node_file(path: str) -> NodeSpec:
 
 
 def check_node_file(path: str, timeout_ns: int) -> tuple[NodeSpec, dict[str, FamilyReport]]:
-    """The node and what its families are, found out in a process that imports them. Raises as `load_node_file`."""
+    """The node and reports of its families, which another process imports. Raises like `load_node_file`."""
     from host.live.inspection.inspect import validate_node
 
     try:

@@ -1,7 +1,7 @@
 """Results on stdout: the envelope of `--json`, or text for people.
 
-No control character of a user's or an engine's text reaches the terminal: all but tabs and line ends are escaped here.
-Where a text must stay on one line, `one_line` escapes those too.
+No control character in a text of a user or an engine reaches the terminal: this module escapes all except tabs and line
+ends. `one_line` escapes these too, for a text that must stay on one line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from host.cli.settings import settings
 
 ENVELOPE: Final = 1
-"""Version of the envelope. Items gain keys within a version; a key that goes or changes its meaning raises it."""
+"""Version of the envelope. New keys keep the version; removing a key or changing its meaning increases it."""
 
 Items = Sequence[dict[str, Any]]
 
@@ -34,18 +34,18 @@ ESCAPES: Final = {c: f"\\x{c:02x}" if c < 0x7F else f"\\u{c:04x}" for c in INVIS
     ord("\r"): "\\r",
     NEWLINE: "\\n",
 }
-"""From 0x7f on the form is one that JSON has too: its encoder leaves these characters as they are."""
+"""From 0x7f on, the form is valid in JSON too, whose encoder does not escape these characters."""
 
 ESCAPES_OF_LINES: Final = {c: escape for c, escape in ESCAPES.items() if c not in (NEWLINE, ord("\t"))}
 
 PLAIN: Final = str.maketrans({"…": ".", "─": "-", "µ": "u", "⏎": "/"})
-"""What our own marks are where a terminal has no character for them; one for one, so that columns stay."""
+"""Substitutes for our own marks on terminals without these characters; one for one, to keep columns aligned."""
 
 PLAIN_ERRORS: Final = "enginehost-plain"
 
 
 class Unwritten(Exception):
-    """Standard output does not take the result of a command."""
+    """The result of a command could not be written to standard output."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"standard output: {error.strerror}")
@@ -60,13 +60,13 @@ def emit(kind: str, items: Items, render: Callable[[Items], str]) -> None:
 
 
 def envelope(kind: str, items: Iterable[Any]) -> str:
-    """The one line that `--json` prints; `plain` says what becomes of values that JSON does not have."""
+    """The one line that `--json` prints; `plain` converts values that JSON does not have."""
     body = {"v": ENVELOPE, "kind": kind, "items": list(items)}
     return msgspec.json.encode(plain(body)).decode()
 
 
 def write(text: str) -> None:
-    """Print lines on stdout at once, so that a pipe sees them and a closed pipe is noticed. Empty text is no line."""
+    """Print lines on stdout and flush, so a closed pipe is noticed at once. Empty text prints nothing."""
     if not text:
         return
     try:
@@ -82,7 +82,7 @@ def one_line(text: object) -> str:
 
 
 def take_any_encoding() -> None:
-    """Let the standard streams escape what their encoding (latin-1, ASCII) has no character for."""
+    """Make the standard streams escape characters outside their encoding (latin-1, ASCII)."""
     codecs.register_error(PLAIN_ERRORS, _plain_mark)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
@@ -90,13 +90,13 @@ def take_any_encoding() -> None:
 
 
 def clear() -> None:
-    """Begin at the top of an empty screen, if stdout is one."""
+    """Clear the screen, if stdout is a terminal."""
     if terminal_width() is not None:
         sys.stdout.write("\x1b[H\x1b[J")
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that stdout is; None for a pipe or a file, where lines may be as long as they are."""
+    """Columns of the terminal on stdout; None for a pipe or a file, where lines may have any length."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (OSError, ValueError):
@@ -104,23 +104,23 @@ def terminal_width() -> int | None:
 
 
 def diagnose(text: str) -> None:
-    """Print a line for the person on stderr, which `--json` leaves alone. Where stderr takes none, nobody reads it."""
+    """Print a line on stderr, with and without `--json`. Errors are ignored: a broken stderr has no reader."""
     with contextlib.suppress(OSError):
         sys.stderr.write(_lines(text))
         sys.stderr.flush()
 
 
 def abandon_stdout() -> None:
-    """Let what is still buffered, and all that follows, go nowhere: else Python complains about it at exit."""
+    """Discard buffered and further output; otherwise Python reports an error at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
 
 
 def plain(value: Any) -> Any:
-    """`value` for JSON: bytes as "0x…", floats without a number there as "nan", "inf", "-inf".
+    """`value` for JSON: bytes as "0x…", floats that JSON cannot express as "nan", "inf", "-inf".
 
-    Names of files that are not UTF-8 have escapes.
+    File names that are not UTF-8 contain escapes.
     """
     match value:
         case bytes():
@@ -142,7 +142,7 @@ def _lines(text: str) -> str:
 
 
 def _plain_mark(error: UnicodeError) -> tuple[str | bytes, int]:
-    """An error handler of codecs: our marks by their stand-ins, everything else by its escape."""
+    """An error handler for codecs: substitutes our marks and escapes every other character."""
     if isinstance(error, UnicodeEncodeError):
         found = error.object[error.start : error.end].translate(PLAIN)
         return found.encode("ascii", "backslashreplace").decode(), error.end

@@ -1,4 +1,4 @@
-"""What went wrong, as data: the one place where exceptions become a line on stderr and an exit code."""
+"""Errors as data: the only place that turns exceptions into a line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import msgspec
 from host.live.control.protocol import EXIT_CODES, ControlError
 
 INTERRUPTED: Final = 130
-"""Ctrl-C, as the shell counts it: 128 + SIGINT."""
+"""Exit code after Ctrl-C, as in a shell: 128 + SIGINT."""
 
 STDOUT_CLOSED: Final = 141
-"""The reader of our output went away (`| head`): 128 + SIGPIPE, and no word about it."""
+"""Exit code when the reader of our output is gone (`| head`): 128 + SIGPIPE, without a message."""
 
 EXIT_TEXTS: Final = {
     "ok": "done",
-    "failed": "failed, for a reason the message gives",
+    "failed": "failed; the message gives the reason",
     "usage": "the command line is wrong",
     "configuration": "the node file is wrong",
     "not_found": "no such engine, mailbox, message type or file",
     "not_running": "no running node",
-    "timeout": "not within the time given",
-    "not_ready": "an engine did not get ready",
-    "violated": "a property is violated, or a gate missed",
-    "conflict": "several nodes fit, or another configuration runs",
-    "refused": "the node refused, and is unchanged",
+    "timeout": "timed out",
+    "not_ready": "an engine did not become ready",
+    "violated": "a property is violated, or a gate is missed",
+    "conflict": "several nodes match, or another configuration runs",
+    "refused": "the node refused, and nothing changed",
 }
 
 
@@ -47,7 +47,7 @@ class CommandProblem(msgspec.Struct, frozen=True):
         return EXIT_CODES.get(self.error, EXIT_CODES["failed"])
 
     def error_items(self) -> list[dict[str, Any]]:
-        """One item for each thing that is wrong, each with `error`, `message`, `exit_code`."""
+        """One item for each error, each with `error`, `message`, `exit_code`."""
         base = {"error": self.error, "message": self.message, "exit_code": self.exit_code}
         return [{**base, **item} for item in self.items] or [base]
 
@@ -74,7 +74,7 @@ def find_problem(error: BaseException) -> CommandProblem:
         case KeyboardInterrupt() | click.Abort():
             return CommandProblem("interrupted", "interrupted")
         case UnicodeEncodeError() if "surrogates" in error.reason:
-            return CommandProblem("usage", f"{_raw(error.object)} is not UTF-8: names and texts must be")
+            return CommandProblem("usage", f"{_raw(error.object)} is not UTF-8; names and texts must be")
         case OSError():
             return CommandProblem("failed", _os_error(error))
         case _:
@@ -84,7 +84,7 @@ def find_problem(error: BaseException) -> CommandProblem:
 def exit_table() -> str:
     """The exit codes, one a line, for `enginehost --help`."""
     codes = {code: EXIT_TEXTS[name] for name, code in EXIT_CODES.items()}
-    codes |= {INTERRUPTED: "interrupted by Ctrl-C", STDOUT_CLOSED: "the reader of the output went away"}
+    codes |= {INTERRUPTED: "interrupted by Ctrl-C", STDOUT_CLOSED: "the reader of the output closed it"}
     return "\n".join(f"{code:>3}  {text}" for code, text in codes.items())
 
 
@@ -94,7 +94,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _raw(text: str) -> str:
-    """Text that came as bytes of another encoding: `'caf\\xe9'`."""
+    """Text from bytes of another encoding: `'caf\\xe9'`."""
     return repr(os.fsencode(text))[1:]
 
 

@@ -1,4 +1,4 @@
-"""Which node a command speaks to, and one exchange with it."""
+"""Selects the node of a command, and makes one exchange with it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from host.live.control.instances import Instance, running_instance, running_inst
 from host.live.control.protocol import Response
 
 NAMED_MAX = 3
-"""Nodes elsewhere that are named."""
+"""How many nodes elsewhere an error names."""
 
 Render = Callable[[Items], str]
 
 PROJECT_MARKS = (".git", "pyproject.toml")
 
 MARGIN_NS = 1_000_000_000
-"""The node keeps the time-out itself and says more about it; ours comes this much later."""
+"""The node enforces the time-out itself and reports it better; ours comes this much later."""
 
 
 def select_instance() -> Instance:
@@ -44,10 +44,10 @@ def select_instance() -> Instance:
 
 
 def choose_instance(instances: Sequence[Instance], folder: str, project: str | None = None) -> Instance:
-    """The only one of `instances` that is meant in `folder`. Raises as `select_instance`.
+    """The only one of `instances` that a command in `folder` can mean. Raises like `select_instance`.
 
-    Those at or below the folder; else, going up from it, those directly in the first folder that has any. At the top
-    of the project that the folder belongs to, all below that are meant.
+    Candidates are the nodes at or below the folder; if there are none, those directly in the nearest folder above that
+    has any. At the top of the project that contains the folder, all nodes below are candidates.
     """
     place = here = os.path.realpath(folder)
     found = _below(here, instances)
@@ -65,7 +65,7 @@ def choose_instance(instances: Sequence[Instance], folder: str, project: str | N
 
 
 def instances_below(folder: str) -> list[Instance]:
-    """Every running node at or below the folder, reachable or not yet. Raises `CliError` where there is none."""
+    """Every running node at or below the folder, reachable or not. Raises `CliError` if there is none."""
     instances = all_instances()
     return _below(os.path.realpath(folder), instances) or [choose_instance(instances, folder)]
 
@@ -89,7 +89,7 @@ def project_of(folder: str) -> str | None:
 
 
 def _below(folder: str, instances: Sequence[Instance]) -> list[Instance]:
-    """Those whose node file lies there, or did when they were started, or whose data lies there now."""
+    """Nodes whose file is there, or was there at their start, or whose data is there now."""
     return [i for i in instances if any(os.path.commonpath([folder, place]) == folder for place in i.places)]
 
 
@@ -109,11 +109,11 @@ def show(response: Response, render: Render) -> None:
 
 
 def show_stream(op: str, args: dict[str, Any], kind: str, render: Render) -> None:
-    """Print one answer, or with `follow` in `args` answers as they come, until the node ends.
+    """Print one answer; with `follow` in `args`, print answers as they come, until the node ends.
 
-    Without `follow`, and where no node runs, what one left behind.
+    If no node runs, and without `follow`, print the contents of its data folder.
 
-    A followed stream has gaps of any length; empty batches are not printed.
+    A followed stream may pause for any time; empty batches are not printed.
     """
     following = args["follow"]
     try:

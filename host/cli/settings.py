@@ -1,4 +1,4 @@
-"""What every command takes, before its name or after it: `--json`, `--debug`, and `--file` where it is about a node."""
+"""Options of every command, before or after its name: `--json`, `--debug`, and `--file` for commands about a node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 import msgspec
 
 BEGUN = "host.begun"
-"""Where a click context keeps a supervisor that was begun before its command was understood, or None."""
+"""Key in a click context for a supervisor started before the command line was parsed, or None."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ def common_following(command: F) -> F:
 
 
 def common_without_node(command: F) -> F:
-    """The same for commands that have to do with no node."""
+    """The same for commands that do not concern a node."""
     return _options(command)
 
 
@@ -45,7 +45,7 @@ def settings() -> Settings:
 
 def _options(command: F, *file: str) -> F:
     offered = [
-        (file, "The node file; else the running node of this folder.", False),
+        (file, "The node file; default: the running node of this folder.", False),
         (("--json",), 'Print {"v":1,"kind":…,"items":[…]} with machine units.', True),
         (("--debug",), "Show the traceback of an error.", True),
     ]
@@ -65,7 +65,7 @@ def _options(command: F, *file: str) -> F:
 
 
 def _note(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Options given on a deeper level win; those left out inherit."""
+    """Options of an inner command override those of outer ones; omitted options are inherited."""
     assert parameter.name
     if value:
         given = context.find_object(Settings) or Settings()

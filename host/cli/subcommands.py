@@ -1,4 +1,4 @@
-"""A group of commands, such as `state`, that says what was probably meant instead of an unknown one."""
+"""A group of commands, such as `state`, that suggests a command for an unknown one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 USUAL: Final = {"state": "get", "quarantine": "show", "journal": "verify"}
-"""The command that looks at what is named: `state bob` means `state get bob`."""
+"""The command that shows the named thing: `state bob` means `state get bob`."""
 
 
 class SubcommandGroup(click.Group):
@@ -16,7 +16,7 @@ class SubcommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and suggest a name that is close, else the usual command for this argument."""
+        """As click does; suggests a similar name, else the usual command for this argument."""
         name = args[0]
         if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
             from host.config.suggest import closest

@@ -1,6 +1,6 @@
 """Column tables as plain text: aligned, no borders, the same in a pipe and in a terminal that is wide enough.
 
-Widths count characters, one cell each: true of ASCII and Latin letters, which is what engine names are made of.
+Widths assume one cell per character. This is true for ASCII and Latin letters, and so for engine names.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from host.cli.output import one_line
 GAP: Final = "  "
 
 SHRUNK_MIN: Final = 20
-"""Characters a cell keeps however narrow the terminal is: `…timestamping:SERVER`. Below that lines wrap."""
+"""Characters that a shortened cell keeps at least: `…timestamping:SERVER`. In a narrower terminal, lines wrap."""
 
 
 class Column(NamedTuple):
-    """A heading, and how its cells stand.
+    """A heading, and the layout of its cells.
 
     Args:
-        number: at the right.
-        shrinks: a cell may lose its beginning where lines are too long, down to `SHRUNK_MIN` characters.
-        drop: where lines are too long, columns with a `drop` are left out, the largest first. 0: never.
+        number: align cells to the right.
+        shrinks: if lines are too long, cells may lose their beginning, down to `SHRUNK_MIN` characters.
+        drop: if lines are too long, columns with a `drop` are left out, the largest first. 0: never.
     """
 
     title: str
@@ -32,10 +32,10 @@ class Column(NamedTuple):
 
 
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
-    """One line a row below the headings; no line ends in blanks.
+    """The headings, then one line per row; no line ends in blanks.
 
-    Lines longer than `width` are avoided by leaving out columns that may go, which a last line names, and by cutting
-    cells that may shrink; what is cut is marked. Control characters are escaped.
+    If lines are longer than `width`, columns with a `drop` are left out and named in a last line, and cells that
+    shrink are cut, with a mark. Control characters are escaped.
     """
     cells = [[c.title for c in columns], *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
@@ -50,7 +50,7 @@ def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width
 
 
 def render_tree(value: Any, indent: str = "") -> str:
-    """A nested value as indented `key: value` lines, close to how the node file would write it."""
+    """A nested value as indented `key: value` lines, similar to a node file."""
     match value:
         case dict() if value:
             return "\n".join(_branch(f"{indent}{one_line(k)}:", v, indent) for k, v in value.items())
@@ -79,7 +79,7 @@ def leaf(value: Any) -> str:
 
 
 def _kept(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
-    """Indexes of the columns that stay, so that lines fit with all cells cut as far as they may be."""
+    """Indexes of the columns to keep, so lines fit when all cells are cut as far as possible."""
     kept = list(range(len(columns)))
 
     def least() -> int:
@@ -92,7 +92,7 @@ def _kept(columns: Sequence[Column], widths: list[int], width: int) -> list[int]
 
 
 def _fitted(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
-    """Column widths that make lines of `width`, as far as the columns that shrink allow."""
+    """Column widths for lines of `width`, as far as columns that shrink allow."""
     surplus = sum(widths) + len(GAP) * (len(widths) - 1) - width
     fitted = list(widths)
     for i, column in enumerate(columns):
@@ -113,14 +113,14 @@ def _branch(head: str, value: Any, indent: str) -> str:
 
 
 def _nested(value: Any) -> bool:
-    """Whether a value takes lines of its own: an object, or a list with collections in it."""
+    """Whether a value needs its own lines: an object, or a list that contains collections."""
     if isinstance(value, dict):
         return bool(value)
     return isinstance(value, list | tuple) and any(isinstance(v, dict | list | tuple) and v for v in value)
 
 
 def other_code_note(item: dict[str, object]) -> list[str]:
-    """A line about turns of a journal that another version than the one here made; none when there are none."""
+    """A line about journal turns made by another version of the code, if there are any."""
     other = item.get("other_code")
     if not isinstance(other, list) or not other:
         return []

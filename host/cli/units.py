@@ -14,11 +14,11 @@ NAMES_SHOWN_MAX: Final = 10
 MINUTE_NS: Final = 60 * 10**9
 
 COUNT_MAX: Final = 2**63 - 1
-"""What MessagePack and `islice` take."""
+"""The largest number for MessagePack and `islice`."""
 
 
 class Count(click.IntRange):
-    """Type of a click option that counts turns or entries, from `least` on."""
+    """Type of a click option that counts turns or entries, at least `least`."""
 
     def __init__(self, least: int) -> None:
         super().__init__(least, COUNT_MAX)
@@ -28,7 +28,7 @@ class Count(click.IntRange):
 
 
 def show_duration(ns: int) -> str:
-    """Three digits and the unit that fits: 870 ns, 12.3 us, 1.50 s, 5 min 2 s, 3 h 4 min, 2 d 5 h."""
+    """Three digits and a suitable unit: 870 ns, 12.3 us, 1.50 s, 5 min 2 s, 3 h 4 min, 2 d 5 h."""
     if ns < 0:
         return "-" + show_duration(-ns)
     if ns >= MINUTE_NS:
@@ -50,7 +50,7 @@ def show_count(n: float) -> str:
 
 
 def show_rate(per_s: float) -> str:
-    """Events a second: nothing at rest, one decimal below ten, then as `show_count`."""
+    """Events per second: "0" at rest, one decimal below ten, then as `show_count`."""
     if per_s < 0.05:
         return "0"
     return f"{per_s:.1f}" if per_s < 10 else show_count(per_s)
@@ -69,12 +69,12 @@ def show_bytes(n: int) -> str:
 
 
 def show_names(names: Sequence[object]) -> str:
-    """Names, or how many there are when they would fill more than a line or two."""
+    """Names, or only their number if they would fill more than a line or two."""
     return ", ".join(map(str, names)) if len(names) <= NAMES_SHOWN_MAX else f"{show_count(len(names))} engines"
 
 
 def show_time(ns: int) -> str:
-    """Local time of day with milliseconds; with the date when it is another day."""
+    """Local time of day with milliseconds, with the date if it is not today."""
     moment = time.localtime(ns // 10**9)
     clock = time.strftime("%H:%M:%S", moment) + f".{ns // 10**6 % 1000:03d}"
     today = moment[:3] == time.localtime()[:3]
@@ -84,7 +84,7 @@ def show_time(ns: int) -> str:
 def duration(value: str | int) -> int:
     """Type of a click option such as `500ms` or `2s`, in nanoseconds; defaults are nanoseconds already.
 
-    The syntax is that of the node file, and has its one home there; imported only when a duration is given.
+    The syntax is that of the node file; its parser is imported only when a duration is given.
     """
     if isinstance(value, int):
         return value

@@ -1,6 +1,6 @@
-"""YAML to validated data: what a node file says, with defaults filled in and every mistake located.
+"""Node files as validated data, with defaults filled in and a place for every mistake.
 
-A worker imports `host.config.spec` and `host.config.convert`, so nothing is imported here before it is asked for.
+A worker imports `host.config.spec` and `host.config.convert` only, so this package imports its other modules on demand.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a node file means and cannot mean: names without an engine, cores and folders that are not there, too much.
+"""Checks the meaning of a node file: unknown names, missing cores and folders, exceeded bounds.
 
-Each check takes the node as written and yields findings. Its shape was right before, or what was wrong is cut away.
+Each check takes the node as written and yields findings. The node has the right shape; misshapen parts were removed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .supervised import check_supervision
 
 ENGINES_MAX: Final = 200_000
 ACQUAINTANCES_MAX: Final = 1_000_000
-"""Of all engines together, groups counted at their full number."""
+"""For all engines together; an entry with a count counts for each of its engines."""
 
 
 def check_meaning(node: NodeEntry, names: Iterable[str], folder: str, cores: frozenset[int]) -> Iterator[Finding]:
-    """What is wrong with a node of the right shape. `names`: the engine keys of the file, also those misspelt."""
+    """Mistakes in a node of the right shape. `names`: all engine keys of the file, including misshapen entries."""
     known = {name: node.engines.get(name) for name in names}
     for name, engine in node.engines.items():
         yield from _check_acquaintances(name, engine, known)
@@ -40,7 +40,7 @@ def check_meaning(node: NodeEntry, names: Iterable[str], folder: str, cores: fro
 
 
 def check_slots(spec: NodeSpec) -> Iterator[Finding]:
-    """Whether there is a slot for every process the engines want, as far as known without their families."""
+    """Checks for a slot for every process, as far as possible without importing families."""
     try:
         lay_out(spec.engines, frozenset())
     except NoSlot as error:
@@ -61,7 +61,7 @@ def _check_acquaintances(name: str, engine: EngineEntry, known: dict[str, Engine
 def _check_reference(
     path: tuple[str | int, ...], other: str, known: dict[str, EngineEntry | None]
 ) -> Iterator[Finding]:
-    """`other` is an engine, one or all of a counted entry's, or a descendant of one engine."""
+    """`other` is an engine, one engine or all engines of a counted entry, or a descendant of one engine."""
     root, slash, _ = other.partition("/")
     word, dot, number = root.partition("~")[0].partition(".")
     if word not in known:
@@ -85,7 +85,7 @@ def _check_core(path: Path, placement: str, cores: frozenset[int]) -> Iterator[F
     kind, _, core = placement.partition(" ")
     if kind == "core" and int(core) not in cores:
         there = ", ".join(map(str, sorted(cores)[:16]))
-        yield Finding(path, f"core {core} is not there for this process; there are {there}")
+        yield Finding(path, f"core {core} is not usable by this process; usable: {there}")
 
 
 def _check_roots(roots: tuple[str, ...], folder: str) -> Iterator[Finding]:
@@ -99,11 +99,11 @@ def _check_roots(roots: tuple[str, ...], folder: str) -> Iterator[Finding]:
 def _check_home(data: str | msgspec.UnsetType) -> Iterator[Finding]:
     if data and os.path.expanduser(data).startswith("~"):
         user = data.partition("/")[0]
-        yield Finding(("data",), f"nobody's home folder: {user}", f"a folder of that name is written `./{user}`")
+        yield Finding(("data",), f"no user has the home folder {user}", f"a folder of that name is written `./{user}`")
 
 
 def resolved(folder: str, path: str) -> str:
-    """The path of a file that is written in a node file in `folder`; `~` is the home folder."""
+    """The path for `path` in a node file in `folder`; `~` is the home folder."""
     return os.path.join(folder, os.path.expanduser(path))
 
 

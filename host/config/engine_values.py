@@ -1,6 +1,6 @@
-"""What a node file gives an engine, in the types of its family: parameters and an initial state.
+"""Converts an engine's parameters and initial state from the node file to the types of its family.
 
-Called where families are imported: by the inspecting child for every engine, by the worker for those it gives birth.
+Runs in processes that import families: in the inspecting child for every engine, in a worker for the engines it births.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mistake by its path in the data, before its place in the text is known."""
+"""A mistake with its path in the data, before its place in the text is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Path = tuple[str | int, ...]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A mistake at `path`; `at_key`: it is the key that is wrong. `removes`: what is left makes sense without it."""
+    """A mistake at `path`. `at_key`: the key itself is wrong. `removes`: the rest is valid without this part."""
 
     path: Path
     text: str
@@ -25,7 +25,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def describe(found: object) -> str:
-    """A value of a file as a sentence names it."""
+    """A value of a file, in words for a message."""
     match found:
         case None:
             return "nothing"

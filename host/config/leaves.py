@@ -1,4 +1,4 @@
-"""Single values of a node file as a family's scalar types want them. A reader takes the value and its field's unit."""
+"""Readers that convert single values of a node file to scalar types; they take the value and its field's unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .units import parse_quantity
 
 
 class LeafError(ValueError):
-    """A value that is not of the type: what was expected and found, and perhaps what was meant."""
+    """A value of the wrong type: what was expected, what was found, and possibly a suggestion."""
 
     def __init__(self, text: str, suggestion: str = "") -> None:
         super().__init__(text)
@@ -31,7 +31,7 @@ NAMES: Final[dict[Any, str]] = {
     None: "nothing",
     types.NoneType: "nothing",
 }
-"""The scalar types, as sentences name them."""
+"""The scalar types, in words for a message."""
 
 
 def _read_text(value: Any, _unit: str) -> str:
@@ -47,7 +47,7 @@ def _read_boolean(value: Any, _unit: str) -> bool:
 
 
 def _read_integer(value: Any, unit: str) -> int:
-    """Also hex digits; with a unit's name around it also `500ms` and the like. Raises `UnitError` too."""
+    """Also accepts hex digits, and for a field with a unit `500ms` and the like. Raises `UnitError` too."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.startswith("0x") and (number := spelling(value, "integer")):
@@ -58,7 +58,7 @@ def _read_integer(value: Any, unit: str) -> int:
 
 
 def _read_number(value: Any, _unit: str) -> float:
-    """Also `nan`, `inf` and `-inf`."""
+    """Also accepts `nan`, `inf` and `-inf`."""
     if isinstance(value, str) and value in NOT_FINITE:
         return NOT_FINITE[value]
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -1,12 +1,12 @@
-"""A node file to a `NodeSpec`, or all of its mistakes.
+"""Reads a node file into a `NodeSpec`, or reports all of its mistakes.
 
-The usual case is short: YAML, units, `msgspec.convert`, checks of meaning. Once something is wrong, the slow and
-thorough way explains the shape, and the checks run on what is left, so that every mistake of a file is reported at once
-and in the order of the file. Families are not imported here; `host.live.inspection.inspect` does that in a process of
-its own, and brings its findings back to their places with `NodeFile.problem`.
+The usual path is short: YAML, units, `msgspec.convert`, checks of meaning. If `msgspec.convert` refuses the file, a
+slow path finds all mistakes of shape, and the checks run on the valid rest. So every mistake of a file is reported at
+once, in the order of the file. Families are not imported here: `host.live.inspection.inspect` imports them in another
+process and locates its findings with `NodeFile.problem`.
 
-An entry with `count: n` stands for engines NAME.1 to NAME.n, the form in which the model numbers children: a dot cannot
-be in a written name, so the names never collide, and the count can grow without renaming anybody.
+An entry with `count: n` stands for engines NAME.1 to NAME.n, numbered as the model numbers children. A name in the file
+cannot contain a dot, so the names never collide, and the count can grow without renaming an engine.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from .supervised import child_of, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
 
-NOT_A_FILE = "not a regular file: a node is known by the path of its file, and commands read it again"
+NOT_A_FILE = "not a regular file: commands find a node by the path of its file, and read the file again"
 
 _FAMILY_KEYS = ("config", "state")
-"""Below these keys of an engine, fields belong to the family; their units are read with its types."""
+"""Fields below these keys belong to the family; their units are read with its types."""
 
 
 class NodeFile(msgspec.Struct, frozen=True):
-    """A node file as far as it could be read. With problems, `spec` is what was left without them (or None)."""
+    """A node file as far as it could be read. With problems, `spec` is the valid rest, or None."""
 
     document: Document
     spec: NodeSpec | None
     problems: tuple[ConfigProblem, ...]
 
     def locate(self, path: Path, *, at_key: bool = False) -> SourcePlace:
-        """Where the value at `path` (or its key) is written, or the nearest thing above it. Engines by their entry."""
+        """The place of the value at `path`, or of its key; if missing, of the nearest value above. Engines by entry."""
         find = self.document.key_place if at_key else self.document.place
         return find(path)
 
@@ -62,7 +62,7 @@ def load_node(path: str | os.PathLike[str]) -> NodeSpec:
 
 
 def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None = None) -> NodeFile:
-    """The file with its places and problems. `cores`: those an engine may be pinned to; by default this process's.
+    """The file with its places and problems. `cores`: cores for pinned engines; default: those of this process.
 
     Raises `ConfigErrors` when the file cannot be read at all.
     """
@@ -80,7 +80,7 @@ def read_node_file(path: str | os.PathLike[str], *, cores: frozenset[int] | None
 
 
 def digest(spec: NodeSpec) -> str:
-    """32 hex digits that change with everything that decides what runs, and with nothing else."""
+    """32 hex digits that identify everything that affects the running node."""
     decides = msgspec.structs.replace(spec, digest="", path="")
     canonical = msgspec.json.encode(msgspec.to_builtins(decides, str_keys=True, order="sorted"))
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
@@ -115,7 +115,7 @@ def _convert(document: Document, written: Any, problems: list[ConfigProblem]) ->
 def _checked(
     document: Document, written: Any, entry: NodeEntry, path: str, cores: frozenset[int], problems: list[ConfigProblem]
 ) -> NodeSpec | None:
-    """The node, with what is wrong with its meaning put to `problems`; None when there is too much of it."""
+    """The node; adds mistakes of meaning to `problems`. None if the node exceeds a bound."""
     findings = list(check_meaning(entry, written["engines"], os.path.dirname(path), cores))
     problems += [_problem(document, finding) for finding in findings]
     if any(finding.path == ("engines",) for finding in findings):
@@ -126,7 +126,7 @@ def _checked(
 
 
 def _read_units(document: Document, value: Any, path: Path) -> list[ConfigProblem]:
-    """Put numbers where texts with units stand, in place; a text that is no quantity is taken out and reported."""
+    """Replace texts with units by numbers, in place; a text that is not a quantity is removed and reported."""
     if isinstance(value, list):
         return [p for at, item in enumerate(value) for p in _read_units(document, item, (*path, at))]
     if not isinstance(value, dict):
@@ -153,7 +153,7 @@ def _problem(document: Document, finding: Finding) -> ConfigProblem:
 
 
 def _in_order(refused: list[ConfigProblem], found: list[ConfigProblem]) -> tuple[ConfigProblem, ...]:
-    """In the order of the file. What is found where the text itself was refused follows from that, and is left out."""
+    """In the order of the file. Omits findings at places where the text itself was refused: they follow from that."""
     places = {(problem.line, problem.column) for problem in refused}
     new = [problem for problem in found if (problem.line, problem.column) not in places]
     return tuple(sorted(dict.fromkeys([*refused, *new]), key=lambda problem: (problem.line, problem.column)))
@@ -203,7 +203,7 @@ def _engines(name: str, engine: EngineEntry, node: NodeEntry) -> list[EngineSpec
 
 
 def _names(name: str, node: NodeEntry) -> list[str]:
-    """The engines that a name stands for: itself, or all of a counted entry."""
+    """The engines of a name: the name itself, or all engines of a counted entry."""
     count = node.engines[name].count if name in node.engines else None
     return [f"{name}.{n}" for n in range(1, count + 1)] if count else [name]
 

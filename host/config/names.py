@@ -1,16 +1,16 @@
-"""Names in a node file, and those that stand for what was unreadable in it."""
+"""Names in a node file, and placeholders for unreadable ones."""
 
 from __future__ import annotations
 
 from typing import Final
 
 UNREADABLE: Final = "unreadable"
-"""Stands in a salvaged node for a node's name that is missing or misspelt."""
+"""Replaces a missing or malformed node name in a salvaged node."""
 
 UNREADABLE_FAMILY: Final = "unreadable:FAMILY"
-"""The same for a family; never looked up."""
+"""The same for a family; it is never imported."""
 
 
 def entry_name(engine: str) -> str:
-    """The key in the node file that an engine's name comes from: `worker` for `worker.3` and `worker~2/child`."""
+    """The key in the node file for an engine's name: `worker` for `worker.3` and `worker~2/child`."""
     return engine.partition("/")[0].partition("~")[0].partition(".")[0]

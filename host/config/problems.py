@@ -1,6 +1,6 @@
-"""A mistake in a file, with its place, and how it is shown.
+"""A mistake in a file, with its place, and its text form.
 
-A place is line and column as an editor counts them: from 1, the column in characters. What is shown:
+A place is a line and a column as in an editor: counted from 1, the column in characters. The text form:
 
     node.yaml:4:12: unknown key `famly` in engine `server`
       4 |   server: {famly: "engines.examples.greeting:GREETER"}
@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 SHOWN_COLUMNS_MAX: Final = 120
-"""A longer source line is shown in part, around the place."""
+"""Of a longer source line, only the part around the place is shown."""
 
 
 class SourcePlace(NamedTuple):
-    """Where something is written: line and column from 1, and how many characters of that line it covers."""
+    """A place in a file: line and column from 1, and the number of characters that it covers in the line."""
 
     line: int
     column: int
@@ -27,7 +27,7 @@ class SourcePlace(NamedTuple):
 
 
 class ConfigProblem(msgspec.Struct, frozen=True):
-    """One mistake. `suggestion` is a clause of its own (`did you mean …?`) or empty; `source` is the line itself."""
+    """One mistake. `suggestion` is a separate clause (`did you mean …?`) or empty; `source` is the source line."""
 
     file: str
     line: int
@@ -38,7 +38,7 @@ class ConfigProblem(msgspec.Struct, frozen=True):
     length: int = 1
 
     def __str__(self) -> str:
-        """Three lines as the head comment shows them; the last two are left out when there is no source line."""
+        """Three lines, as in the head comment; only the first one without a source line."""
         head = f"{self.file}:{self.line}:{self.column}: {self.text}"
         if not self.source.strip():
             return f"{head}; {self.suggestion}" if self.suggestion else head
@@ -50,7 +50,7 @@ class ConfigProblem(msgspec.Struct, frozen=True):
 
 
 class ConfigErrors(Exception):
-    """Every mistake of a configuration, by place. As text: all of them as they are shown."""
+    """Every mistake of a configuration, by place. As text: all text forms."""
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems: tuple[ConfigProblem, ...] = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
@@ -58,12 +58,12 @@ class ConfigErrors(Exception):
 
 
 def render(problems: Iterable[ConfigProblem]) -> str:
-    """The problems as text, in the order given, a line apart."""
+    """The text forms of the problems, in the given order."""
     return "\n".join(str(problem) for problem in problems)
 
 
 def _crop(source: str, at: int) -> tuple[str, int]:
-    """The part of a line that is shown, and where `at` lies in it. Control characters are shown as blanks."""
+    """The part of a line to show, and the position of `at` in it. Control characters become blanks."""
     source = "".join(c if c.isprintable() else " " for c in source)
     if len(source) <= SHOWN_COLUMNS_MAX:
         return source.rstrip(), at

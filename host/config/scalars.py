@@ -1,9 +1,9 @@
-"""What a plain YAML scalar means here.
+"""The meaning of a plain YAML scalar in a node file.
 
 YAML 1.1 reads `no` as False, `22:22` as 1342, `010` as 8, `2024-01-01` as a date and `1_000` as 1000. Here a plain
-scalar is `true`, `false`, nothing (`null`, `~`, empty), a decimal integer or a decimal fraction, in the one spelling
-that every reader agrees on; everything else is text, and so is everything in quotes. Where a field then wants something
-else than text, `spelling` knows what was probably meant.
+scalar is `true`, `false`, nothing (`null`, `~`, empty), a decimal integer or a decimal fraction, in the spelling that
+all YAML readers share. Everything else is text, and so is everything in quotes. If a field needs another type than
+text, `spelling` guesses the intended value.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final
 
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
-"""What MessagePack carries."""
+"""Bounds of an integer in MessagePack."""
 
 NOT_FINITE: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""Floats that JSON has no number for, by the texts that stand for them there and wherever people write them."""
+"""Floats that are not numbers in JSON, by their texts in JSON, node files and commands."""
 
 Plain = str | int | float | bool | None
 
@@ -25,7 +25,7 @@ _WORDS: Final[dict[str, Plain]] = {"": None, "~": None, "null": None, "true": Tr
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
 _FRACTION: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _DIGITS_MAX: Final = 20
-"""A longer integer cannot lie within the bounds, and is not worth the work of finding out."""
+"""A longer integer exceeds the bounds; it is not parsed."""
 
 _YES: Final = frozenset({"yes", "y", "on", "true", "1"})
 _NO: Final = frozenset({"no", "n", "off", "false", "0"})
@@ -52,7 +52,7 @@ def read_plain(text: str) -> Plain:
 
 
 def for_json(value: Any) -> Any:
-    """`value`, made of what JSON has, with the floats of `NOT_FINITE` as their texts."""
+    """`value` for JSON: the floats of `NOT_FINITE` as their texts."""
     match value:
         case float() if not math.isfinite(value):
             return str(value)
@@ -65,7 +65,7 @@ def for_json(value: Any) -> Any:
 
 
 def spelling(text: str, wanted: str) -> str:
-    """How `text` was probably meant where a `wanted` (`integer`, `boolean`) belongs; empty when there is no guess."""
+    """The probable spelling of `text` as a `wanted` (`integer`, `boolean`); empty without a guess."""
     if wanted == "boolean":
         word = text.lower()
         return "true" if word in _YES else "false" if word in _NO else ""

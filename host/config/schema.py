@@ -1,8 +1,8 @@
-"""The node file as it is written: the shape that `load` converts to, and its JSON Schema for editors.
+"""The node file as written: the shape that `load` converts to, and its JSON Schema for editors.
 
-Structs here follow the file, key by key; `spec` is what they become. One declaration serves both ways of reading: the
-fast one (`msgspec.convert`) and the one that finds every mistake (JSON Schema). `description` of a pattern is the end
-of the sentence "expected …".
+These structs follow the file key by key; `load` turns them into those of `spec`. One declaration serves both readers:
+the fast one (`msgspec.convert`) and the one that finds every mistake (JSON Schema). The `description` of a pattern
+completes the sentence "expected …".
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .spec import MAILBOX_CAPACITY, SECOND, JournalSpec
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
-"""Engines one entry may stand for; what one process holds idle."""
+"""Most engines of one entry: as many as one process can hold idle."""
 WORD_CHARS_MAX: Final = 64
 MAILBOX_NUMBER_MAX: Final = 255
 RESTARTS_MAX: Final = 10_000
-"""Restarts that are remembered within a period."""
+"""Most restarts that are remembered within a period."""
 MEMORY_BYTES_MIN: Final = 32 << 20
-"""Below that not even the interpreter gets going."""
+"""The interpreter does not start with less."""
 CPU_NS_MIN: Final = SECOND
 """The kernel counts this limit in whole seconds."""
 LANE_BYTES_MIN: Final = 1 << 14
@@ -39,7 +39,7 @@ _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
 _MODULE: Final = r"[^\W\d]\w*"
 _END: Final = r"$(?!\n)"
-"""The end of the text; alone, `$` also matches before a last line end."""
+"""The end of the text; `$` alone also matches before a final line end."""
 
 Word = Annotated[
     str,
@@ -89,9 +89,9 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MailboxEntry(FileEntry, frozen=True):
-    """Bounds of one mailbox; policy `wait` stops senders, the others make dead letters.
+    """Bounds of one mailbox; policy `wait` stops senders, the other policies make dead letters.
 
-    `capacity` bounds the mail that waits; `stored_max` what rules have left, in place of what the family's `Box` says.
+    `capacity` bounds the waiting messages; `stored_max` bounds the stored ones and overrides the family's `Box`.
     """
 
     capacity: Items = MAILBOX_CAPACITY
@@ -100,7 +100,7 @@ class MailboxEntry(FileEntry, frozen=True):
 
 
 class LimitsEntry(FileEntry, frozen=True):
-    """What the engine's process may take: data in memory, and time of a processor over its whole life."""
+    """Limits of the engine's process: memory for data, and processor time over its whole life."""
 
     memory_bytes: Annotated[int, Meta(ge=MEMORY_BYTES_MIN, le=2**53)] | msgspec.UnsetType = msgspec.UNSET
     cpu_ns: Annotated[int, Meta(ge=CPU_NS_MIN, le=2**62)] | msgspec.UnsetType = msgspec.UNSET
@@ -124,7 +124,7 @@ class EngineEntry(FileEntry, frozen=True):
 
 
 class GroupEntry(FileEntry, frozen=True):
-    """Engines supervised together: a supervisor of OTP, its children in their order. Left out: as the node says."""
+    """Engines supervised together, like the ordered children of an OTP supervisor. Default bounds: the node's."""
 
     engines: Annotated[tuple[Word, ...], Meta(min_length=1)]
     strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
@@ -133,7 +133,7 @@ class GroupEntry(FileEntry, frozen=True):
 
 
 class SupervisionEntry(FileEntry, frozen=True):
-    """When processes are started again, and when they count as stuck. A deadline of 0 is none."""
+    """When processes are restarted, and when they count as stuck. A deadline of 0 means none."""
 
     intensity: Restarts = 10
     period_ns: Period = 120 * SECOND
@@ -148,7 +148,7 @@ class SupervisionEntry(FileEntry, frozen=True):
 
 
 class PlacementEntry(FileEntry, frozen=True):
-    """Where engines live unless their entry says otherwise, and where spawned ones go."""
+    """Default placement of engines, and placement of spawned ones."""
 
     default: PlacementText = "process"
     spawned: Literal["parent", "process"] = "parent"
@@ -164,7 +164,7 @@ class TransportEntry(FileEntry, frozen=True):
 
 
 class JournalEntry(FileEntry, frozen=True):
-    """What logs keep: history up to a size and an age, 0 for none, and outputs until they are acknowledged."""
+    """Bounds of logs: size and age of history (0: none), and size of unacknowledged outputs."""
 
     retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = _JOURNAL.retain_bytes
     retain_ns: Annotated[int, Meta(ge=0, le=2**62)] = _JOURNAL.retain_ns
@@ -185,12 +185,12 @@ class NodeEntry(FileEntry, frozen=True):
 
 
 def node_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a node file after units are read; what mistakes are found with."""
+    """The JSON Schema (2020-12) of a node file after units are read; used to find mistakes."""
     return msgspec.json.schema(NodeEntry)
 
 
 def editor_schema() -> dict[str, Any]:
-    """The JSON Schema of a node file as it is typed, with units; for editors that know YAML."""
+    """The JSON Schema of a node file as typed, with units; for editors."""
     schema = node_schema()
     for definition in schema["$defs"].values():
         for name, field in definition.get("properties", {}).items():
@@ -201,7 +201,7 @@ def editor_schema() -> dict[str, Any]:
 
 
 def _with_unit(field: dict[str, Any], suffix: str) -> dict[str, Any]:
-    """An integer field that also takes a text with a unit."""
+    """An integer field that also accepts a text with a unit."""
     default = {"default": field.pop("default")} if "default" in field else {}
     example = "500ms" if suffix == "_ns" else "64KiB"
     text = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?[A-Za-zµ]+$", "examples": [example]}

@@ -1,8 +1,8 @@
-"""A node as data: what the rest of the host sees of a node file.
+"""A node as data: the form of a node file that the rest of the host uses.
 
 Frozen, plain, and complete: units are converted (nanoseconds, bytes), defaults filled in, `count` expanded, paths
-absolute. Family parameters and initial states stay builtins here, because neither supervisor nor command
-line imports a family; the worker converts them with the family's own types (`convert`).
+absolute. Family parameters and initial states stay builtins, because neither supervisor nor command line imports a
+family; the worker converts them to the family's types (`convert`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SHUTDOWN_NS: Final = 5 * SECOND
 """OTP's default for a worker."""
 
 MAILBOX_CAPACITY = 10_000
-"""Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
+"""Default number of messages waiting in a mailbox before its policy applies."""
 
 
 class MailboxSpec(msgspec.Struct, frozen=True):
-    """Bounds of one mailbox. `wait` is soft: senders are told to stop, what is under way is still taken.
+    """Bounds of one mailbox. `wait` is soft: senders stop, but messages already under way are accepted.
 
-    `stored_max`: messages it stores (taken by no rule) before `stored_overflow`; None: as the family's `Box` says.
+    `stored_max`: messages that it stores before `stored_overflow`; None: the value of the family's `Box`.
     """
 
     capacity: int = MAILBOX_CAPACITY
@@ -34,7 +34,7 @@ class MailboxSpec(msgspec.Struct, frozen=True):
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """Where an engine lives: a process of its own, a named group, a process pinned to a core, or all in one."""
+    """An engine's process: its own, one of a named group, its own on one core, or one shared by all."""
 
     kind: Literal["process", "group", "core", "one"] = "process"
     group: str = ""
@@ -46,10 +46,10 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
-    """How an engine's process is supervised. The words are OTP's; limits are those of the process, None: none.
+    """Supervision of an engine's process, in the terms of OTP. Limits apply to the process; None: no limit.
 
-    `shutdown_ns`: time to leave when told to, then it is killed; None: `SHUTDOWN_NS`, and at the end of the node as
-    long as that drains. `poison`: what the engine does once a message of its is in quarantine.
+    `shutdown_ns`: time for the process to leave before it is killed; None: `SHUTDOWN_NS`, and during a shutdown of the
+    node its drain time. `poison`: how the engine continues after a message of its own went to quarantine.
     """
 
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
@@ -74,7 +74,7 @@ class EngineSpec(msgspec.Struct, frozen=True):
 
 
 class GroupSpec(msgspec.Struct, frozen=True):
-    """Engines that are supervised together, in their order; `engines` has the names of a counted entry one by one."""
+    """Engines that are supervised together, in order; `engines` contains each engine of a counted entry."""
 
     name: str
     strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -84,7 +84,7 @@ class GroupSpec(msgspec.Struct, frozen=True):
 
 
 class SupervisionSpec(msgspec.Struct, frozen=True):
-    """Restarts and deadlines of a node. None: no bound; deadlines of 0: none."""
+    """Restarts and deadlines of a node. None: no bound; a deadline of 0: none."""
 
     intensity: int | None = 10
     period_ns: int = 120 * SECOND
@@ -99,7 +99,7 @@ class SupervisionSpec(msgspec.Struct, frozen=True):
 
 
 class TransportSpec(msgspec.Struct, frozen=True):
-    """Links between processes. `auto`: lanes where the native core is there, else ZeroMQ."""
+    """Links between processes. `auto`: lanes if the native core is installed, else ZeroMQ."""
 
     local: Literal["auto", "lane", "zmq"] = "auto"
     wait: Literal["adaptive", "block"] = "adaptive"
@@ -108,7 +108,7 @@ class TransportSpec(msgspec.Struct, frozen=True):
 
 
 class JournalSpec(msgspec.Struct, frozen=True):
-    """Logs of a node: history each keeps at most, by size and by age, and outputs an engine keeps unacknowledged."""
+    """Bounds of each log: size and age of its history, and size of an engine's unacknowledged outputs."""
 
     retain_bytes: int = 1 << 30
     retain_ns: int = 7 * 24 * 3600 * SECOND
@@ -116,10 +116,10 @@ class JournalSpec(msgspec.Struct, frozen=True):
 
 
 class NodeSpec(msgspec.Struct, frozen=True):
-    """A whole node. `path` is the real path of the node file, `digest` that of everything that decides what runs.
+    """A whole node. `path` is the real path of the node file; `digest` covers everything that affects the running node.
 
-    `without_damaged` is no word of the file: it says that the node starts also if logs of its engines cannot be used.
-    `given` is the path as it was given, absolute, links not followed; "" where nobody gave one.
+    `without_damaged` is not a key of the file: the node then starts even if logs of its engines cannot be used.
+    `given` is the absolute path as given to the command, links not followed, or "".
     """
 
     node: str

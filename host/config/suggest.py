@@ -1,4 +1,4 @@
-"""Guesses: which known name was meant."""
+"""Suggestions of known names for misspelt ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 def closest(name: str, known: Iterable[str]) -> str:
     """The known name closest to `name`, or the empty string when none is close."""
-    import difflib  # costs milliseconds that only a mistake should
+    import difflib  # takes milliseconds: only after a mistake
 
     names = list(known)
     folded = {each.lower().replace("_", "-"): each for each in names}

@@ -1,4 +1,4 @@
-"""What a node file says about supervision, as data and in its meaning."""
+"""Supervision in a node file: conversion to data, and checks of meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def child_of(engine: EngineEntry) -> ChildSpec:
 
 
 def supervision_of(entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> SupervisionSpec:
-    """Supervision of a node. `names`: the engines that a name in the file stands for."""
+    """Supervision of a node. `names` gives the engines of a name in the file."""
     return SupervisionSpec(
         intensity=_bound(entry.intensity),
         period_ns=entry.period_ns,
@@ -38,7 +38,7 @@ def supervision_of(entry: SupervisionEntry, names: Callable[[str], Iterable[str]
 
 
 def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> Iterator[Finding]:
-    """What is wrong with a node's groups and deadlines. `known`: the engine keys of the file, None where misspelt."""
+    """Mistakes in a node's groups and deadlines. `known`: the engine keys of the file, None for a misshapen entry."""
     yield from _check_deadlines(node.supervision)
     group_of: dict[str, str] = {}
     for name, group in node.supervision.groups.items():
@@ -55,14 +55,14 @@ def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> 
 def _check_deadlines(entry: SupervisionEntry) -> Iterator[Finding]:
     if entry.hard_ns and entry.soft_ns > entry.hard_ns:
         path = ("supervision", "soft_ns" if entry.soft_ns != SupervisionEntry().soft_ns else "hard_ns")
-        yield Finding(path, "the soft deadline lies behind the hard one", "`soft_ns: 0` is none")
+        yield Finding(path, "the soft deadline is later than the hard one", "`soft_ns: 0` turns it off")
     if entry.backoff_ns > entry.backoff_max_ns:
         path = ("supervision", "backoff_ns" if entry.backoff_ns != SupervisionEntry().backoff_ns else "backoff_max_ns")
-        yield Finding(path, "the first pause is longer than the longest", "`backoff_ns: 0` is none")
+        yield Finding(path, "the first pause is longer than the longest", "`backoff_ns: 0` turns pauses off")
 
 
 def _check_processes(node: NodeEntry, group_of: dict[str, str]) -> Iterator[Finding]:
-    """Engines that share a process are one child: they belong to one group, or none of them to any."""
+    """Engines that share a process are one child: they belong to the same group, or to none."""
     first: dict[str, str] = {}
     for name, engine in node.engines.items():
         placement = engine.placement or node.placement.default
@@ -70,8 +70,8 @@ def _check_processes(node: NodeEntry, group_of: dict[str, str]) -> Iterator[Find
             continue
         other = first.setdefault(placement, name)
         if group_of.get(other) != group_of.get(name):
-            text = f"`{name}` shares a process with `{other}`, but not its group of supervision"
-            yield Finding(("engines", name), text, "one process is one child", at_key=True)
+            text = f"`{name}` shares a process with `{other}`, but not its supervision group"
+            yield Finding(("engines", name), text, "a process belongs to one group", at_key=True)
 
 
 def _group(name: str, group: GroupEntry, entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> GroupSpec:

@@ -1,8 +1,8 @@
-"""Durations and sizes as people write them: `500ms`, `1.5min`, `64KiB`, `10MB`, to whole nanoseconds and bytes.
+"""Converts durations and sizes such as `500ms`, `1.5min`, `64KiB`, `10MB` to whole nanoseconds and bytes.
 
-A field says by its name what it holds: one that ends in `_ns` takes a duration, one that ends in `_bytes` a size, under
-that same name. Units are case-sensitive, because `mB` and `MB` are not the same thing. The arithmetic is exact: a text
-whose value is not a whole number is refused, not rounded.
+The name of a field decides: one that ends in `_ns` takes a duration, one that ends in `_bytes` a size. Units are
+case-sensitive, because `mB` and `MB` differ. The arithmetic is exact: a value that is not a whole number is refused,
+not rounded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIZES: Final[Mapping[str, int]] = {
 """Bytes. `MB` is a million, `MiB` 2 to the 20th."""
 
 VALUE_MAX: Final = 2**63 - 1
-"""Some 292 years, or 8 EiB."""
+"""About 292 years, or 8 EiB."""
 
 _WRITTEN: Final = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))? ?([^\W\d_]+)")
 _SYNONYMS: Final = frozenset({"µs", "KB"})
@@ -47,7 +47,7 @@ _BY_SUFFIX: Final = {"_ns": (DURATIONS, "duration", "500ms"), "_bytes": (SIZES, 
 
 
 class UnitError(ValueError):
-    """A text that is no such quantity: what was found, and in `suggestion` what was probably meant, or nothing."""
+    """A text that is not such a quantity; `suggestion` contains a guess, or ""."""
 
     def __init__(self, text: str, suggestion: str = "") -> None:
         super().__init__(text)
@@ -100,7 +100,7 @@ def _missing_unit(text: str, suffix: str) -> str:
 
 
 def _other_unit(text: str, unit: str, units: Mapping[str, int]) -> str:
-    """With the unit that differs in case only, or the short name of what was written out."""
+    """Suggests the unit that differs only in case, or the short name of a written-out unit."""
     words = {"sec": "s", "second": "s", "minute": "min", "m": "min", "hour": "h", "hr": "h", "day": "d", "byte": "B"}
     folded = {known.lower(): known for known in units} | {"k": "KiB", "g": "GiB"}
     lower = unit.lower().rstrip("s") if len(unit) > 2 else unit.lower()

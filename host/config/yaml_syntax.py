@@ -1,7 +1,7 @@
-"""The parser's complaints in words that say what to do, at the place where the mistake begins.
+"""Explains syntax errors of the YAML parser in practical terms, at the place where the mistake begins.
 
-The parser reports where it gave up; a bracket that is never closed is then blamed on the line after it. The context it
-also reports says where the thing began, and that is the place shown.
+The parser reports the place where it gave up, which is the line after an unclosed bracket. It also reports a context,
+which is where the bracket began: that place is shown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FOUND: Final = {
 
 
 def explain_syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple[SourcePlace, str, str]:
-    """Place, text and suggestion for a text that cannot be parsed."""
+    """Place, message and suggestion for a text that cannot be parsed."""
     at = _place(error.problem_mark or error.context_mark, lines)
     line = lines[at.line - 1]
     if (tab := _tab_in_indentation(line)) is not None:
@@ -46,7 +46,7 @@ def explain_syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple
 
 
 def _place(mark: yaml.Mark | None, lines: tuple[str, ...]) -> SourcePlace:
-    """The mark's place; of one behind the last line, the end of the last line that is not empty."""
+    """The mark's place; for a mark behind the last line, the end of the last line that is not empty."""
     if mark is None:
         return SourcePlace(1, 1)
     if mark.line < len(lines) and (lines[mark.line].strip() or mark.line == 0):

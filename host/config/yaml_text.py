@@ -1,15 +1,16 @@
-"""YAML text to a tree in which everything knows its place.
+"""Reads YAML text into a tree whose nodes have their places in the text.
 
-What may live here: reading and refusing. What the values mean is the business of `schema` and `convert`.
+Only reading and refusing belong here; `schema` and `convert` give the values their meaning.
 
-The parser's events are composed here, not by the library, because the library's composer resolves tags, keeps the last
-of two equal keys, follows aliases without a bound and recurses as deep as the text says. Here: no tags, no merge keys,
-no second document, keys are text and unique, and size, depth and the number of values are bounded; a repeated alias
-counts with everything below it, so that an alias bomb meets the same bound. Refusals are collected and reading goes on,
-as far as the text can be parsed at all. The awkward case is deep nesting: the library's scanner takes quadratic time
-over open brackets, so the depth is checked event by event, before the next one is asked for. The scanner also reads
-ahead, and may give up (newer versions at a depth of their own) before it hands out the event that is too deep for us.
-What stands before that place is then looked at by itself.
+This module composes the parser's events itself, because the library's composer resolves tags, keeps the last of two
+equal keys, follows aliases without a bound and recurses without a bound. This one refuses tags, merge keys, a second
+document, and keys that are not text or not unique. It bounds the size, the depth and the number of values; an alias
+counts with everything below it at each use, so the same bound stops an alias bomb. Reading continues after a refusal,
+as long as the text can be parsed, and all refusals are reported.
+
+The awkward case is deep nesting. The library's scanner takes quadratic time over open brackets, so the depth is checked
+after each event, before the next one is fetched. The scanner also reads ahead, and newer versions may give up at their
+own depth before they return the event that is too deep for us. The text before that place is then checked separately.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from .scalars import Plain, ScalarError, read_plain
 TEXT_BYTES_MAX: Final = 1024 * 1024
 DEPTH_MAX: Final = 32
 VALUES_MAX: Final = 100_000
-"""Values in a file, those behind an alias counted at each use."""
+"""Values in a file; those behind an alias count at each use."""
 REFUSALS_MAX: Final = 100
-"""After so many refusals reading stops: nobody fixes more in one go."""
+"""Reading stops after this many refusals, which are enough for one round of fixes."""
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -69,7 +70,7 @@ Node = Scalar | Sequence | Mapping
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A file that was read: its name as given, its lines, its tree (None: not parsable), and what was refused."""
+    """A file that was read: its name as given, its lines, its tree (None: not parsable), and its refusals."""
 
     file: str
     lines: tuple[str, ...]
@@ -77,11 +78,11 @@ class Document(msgspec.Struct, frozen=True):
     refused: tuple[ConfigProblem, ...]
 
     def place(self, path: Path) -> SourcePlace:
-        """Where the value at `path` is written; the nearest place above it when there is no such value."""
+        """The place of the value at `path`; if there is none, the nearest place above it."""
         return self._find(path)[0]
 
     def key_place(self, path: Path) -> SourcePlace:
-        """Where the key that ends `path` is written; for an item of a list, where the item is."""
+        """The place of the last key of `path`; for an item of a list, the place of the item."""
         return self._find(path)[1]
 
     def problem(self, place: SourcePlace, text: str, suggestion: str = "") -> ConfigProblem:
@@ -106,7 +107,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def read_document(data: bytes, file: str) -> Document:
-    """Read a file's bytes. Never raises for what they contain; problems are in `refused`, in the order met."""
+    """Read a file's bytes. No content raises; problems are in `refused`, in the order found."""
     if len(data) > TEXT_BYTES_MAX:
         found = f"the file has {len(data)} bytes, at most {TEXT_BYTES_MAX} are read"
         return Document(file, (), None, (ConfigProblem(file, 1, 1, found),))
@@ -135,11 +136,11 @@ def to_builtins(node: Node) -> Any:
 
 
 class _Stop(Exception):
-    """Nothing more can be read."""
+    """Raised to stop reading."""
 
 
 class _Composer:
-    """Events to a tree. `refused` grows; `_left` is how many values may still come."""
+    """Composes events into a tree. `refused` grows; `_left` is the number of further values allowed."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
         self.refused: list[ConfigProblem] = []
@@ -254,7 +255,7 @@ class _Composer:
         if node is not None:
             self._count(place, node.size)
             return node
-        what = "stands inside what it names" if event.anchor in self._anchors else "names nothing above it"
+        what = "is inside the value that it names" if event.anchor in self._anchors else "names nothing above it"
         self._refuse(place, f"alias `*{event.anchor}` {what}; a text that begins with `*` needs quotes")
         return Scalar(place, None)
 
@@ -265,7 +266,7 @@ class _Composer:
             raise _Stop
 
     def _extent(self, event: Any, place: SourcePlace) -> SourcePlace:
-        """The place with the length of what stands there; of several lines the first counts."""
+        """The place with the length of its text, up to the end of the first line."""
         end = event.end_mark
         same = end.line + 1 == place.line
         stop = end.column if same else len(self._line(place.line).rstrip())
@@ -286,7 +287,7 @@ class _Composer:
 
 
 def _too_deep(text: str) -> SourcePlace | None:
-    """The first value below too many others."""
+    """The place of the first value that is nested too deep."""
     depth = 0
     with suppress(yaml.MarkedYAMLError):
         for event in yaml.parse(text, Loader=_LOADER):

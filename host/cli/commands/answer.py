@@ -1,4 +1,4 @@
-"""`enginehost answer`: decide for an engine that stands at a choice."""
+"""`enginehost answer`: answer the choice that an engine waits for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from host.cli.settings import common
 @click.argument("choice")
 @common
 def command(engine: str, choice: str) -> None:
-    """Answer the choice that ENGINE waits for; `enginehost ps` lists who waits, and the options."""
+    """Answer the choice that ENGINE waits for; `enginehost ps` lists the waiting engines and their options."""
     show(ask("answer", {"engine": engine, "choice": choice}), render_answers)
 
 
 def render_answers(items: Items) -> str:
-    """One line an answer."""
-    return "\n".join(f"{i['engine']} goes on with {i['choice']}" for i in items)
+    """One line per answer."""
+    return "\n".join(f"{i['engine']} continues with {i['choice']}" for i in items)

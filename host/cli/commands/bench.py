@@ -17,12 +17,16 @@ MISSED: Final = EXIT_CODES["violated"]
 @click.command("bench")
 @click.argument("suites", nargs=-1, metavar="SUITE...")
 @click.option("--all", "everything", is_flag=True, help="Run every suite.")
-@click.option("--quick", is_flag=True, help="A fifth of the work in three rounds, for a look.")
-@click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Measure each peer so often.")
-@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a report, complete in one file.")
-@click.option("--from", "kept", type=click.Path(), metavar="FILE", help="Measure nothing: show a run kept by --json.")
-@click.option("--compare", type=click.Path(), metavar="FILE", help="Ratios to a run kept by --json, with intervals.")
-@click.option("--gate", type=click.Path(), metavar="FILE", help="Exit with code 8 when a figure misses its bound.")
+@click.option("--quick", is_flag=True, help="A fifth of the work, in three rounds.")
+@click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Rounds per peer.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained report.")
+@click.option(
+    "--from", "kept", type=click.Path(), metavar="FILE", help="Measure nothing: show a run saved with --json."
+)
+@click.option(
+    "--compare", type=click.Path(), metavar="FILE", help="Show ratios to a run saved with --json, with intervals."
+)
+@click.option("--gate", type=click.Path(), metavar="FILE", help="Exit with code 8 if a figure misses its bound.")
 @common_without_node
 def command(
     suites: tuple[str, ...],
@@ -34,9 +38,9 @@ def command(
     compare: str | None,
     gate: str | None,
 ) -> None:
-    """Measure SUITE (oneway, pingpong, startup, …) here: engines, the raw limit below them and peers, in turns.
+    """Measure SUITE (oneway, pingpong, startup, …) here: engines, the raw limit below them, and peers, in turn.
 
-    Starts processes of its own and disturbs no running node. Look at ratios, not at figures of different machines.
+    Starts its own processes and disturbs no running node. Compare ratios, not figures of different machines.
     """
     if bool(suites) + everything + (kept is not None) != 1:
         raise click.UsageError(f"name suites, or --all, or --from FILE; suites: {', '.join(_bench('suites').NAMES)}")
@@ -52,7 +56,7 @@ def command(
 
 
 def render_results(items: Items) -> str:
-    """One line a suite and peer."""
+    """One line per suite and peer."""
     table: str = _bench("show").render_table(list(items), terminal_width())
     return table
 
@@ -65,17 +69,17 @@ def _measured(suites: tuple[str, ...], quick: bool, rounds: int | None) -> list[
 
 
 def _finish(items: list[dict[str, Any]], judged: list[Any]) -> None:
-    """Say how gates stand, and that measurements failed; both have their exit codes."""
+    """Report the gates and failed measurements; both have their exit codes."""
     for each in judged:
         diagnose(each.sentence())
     if not all(each.held for each in judged):
         raise click.exceptions.Exit(MISSED)
     failed = [f"{item['suite']} {item['peer']}" for item in items if item["failed"]]
     if failed:
-        diagnose(f"not all could be measured, see their notes: {', '.join(failed)}")
+        diagnose(f"some peers failed, see their notes: {', '.join(failed)}")
         raise click.exceptions.Exit(1)
 
 
 def _bench(module: str) -> Any:
-    """A module of `bench`, imported when it is needed: the command line starts without any of it."""
+    """A module of `bench`, imported on demand: the command line starts without it."""
     return importlib.import_module(f"bench.{module}")

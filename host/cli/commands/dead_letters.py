@@ -1,4 +1,4 @@
-"""`enginehost dead-letters`: messages that reached nobody."""
+"""`enginehost dead-letters`: undelivered messages."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ COLUMNS = (Column("TIME"), Column("REASON"), Column("SENDER"), Column("TARGET"),
 COUNT_COLUMNS = (Column("REASON"), Column("COUNT", number=True))
 
 LETTERS_KEPT = 1_000
-"""A node keeps the newest; older ones live on in the counters."""
+"""A node keeps this many, the newest; counters include older ones."""
 
 
 @click.command("dead-letters")
 @click.argument("engine", required=False, shell_complete=complete_engine)
-@click.option(
-    "--limit", type=click.IntRange(1, LETTERS_KEPT), default=20, show_default=True, help="The newest so many."
-)
-@click.option("--counts", is_flag=True, help="Counters by reason instead, complete since the node started.")
+@click.option("--limit", type=click.IntRange(1, LETTERS_KEPT), default=20, show_default=True, help="Show the newest N.")
+@click.option("--counts", is_flag=True, help="Show counters by reason instead, for the whole life of the node.")
 @common
 def command(engine: str | None, limit: int, counts: bool) -> None:
-    """List messages that reached nobody, from or to ENGINE or of the whole node: when, why, from whom to whom."""
+    """List undelivered messages with time, reason, sender and target, of ENGINE or of the whole node."""
     args = {"engine": engine, "limit": limit, "counts": counts}
     render = render_counts if counts else render_letters
     try:
@@ -41,7 +39,7 @@ def command(engine: str | None, limit: int, counts: bool) -> None:
 
 
 def render_letters(items: Items) -> str:
-    """The table; below it, what a failed action printed."""
+    """The table; below it, the output of failed actions."""
     if not items:
         return "no dead letters"
     details = [f"\n{i['reason']} at {i['target']}:\n{i['detail'].rstrip()}" for i in items if "\n" in _detail(i)]
@@ -49,7 +47,7 @@ def render_letters(items: Items) -> str:
 
 
 def render_counts(items: Items) -> str:
-    """Reasons and how often."""
+    """Reasons with their counts."""
     if not items:
         return "no dead letters"
     return render_table(COUNT_COLUMNS, [[str(i["reason"]), show_count(i["count"])] for i in items])

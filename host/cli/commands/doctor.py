@@ -1,4 +1,4 @@
-"""`enginehost doctor`: what this machine offers, and what is missing."""
+"""`enginehost doctor`: check that this machine can run a node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 @click.command("doctor")
 @common_without_node
 def command() -> None:
-    """Check Python, kernel, native lane, libraries, limits, runtime folder; exit code 1 when a node cannot run."""
+    """Check Python, kernel, native lane, libraries, limits, runtime folder; exit code 1 if a node cannot run."""
     from host.live.machine import examine
 
     items = [msgspec.to_builtins(finding) for finding in examine()]
@@ -25,7 +25,7 @@ def command() -> None:
 
 
 def render_findings(items: Items) -> str:
-    """One line a check; what to do about it below; a verdict at the end."""
+    """One line per check, advice below a failed one, a verdict at the end."""
     width = max(len(i["check"]) for i in items)
     return "\n".join([*(_lines(i, width) for i in items), "", _verdict(items)])
 
@@ -41,5 +41,5 @@ def _verdict(items: Items) -> str:
     bad = [i["check"] for i in items if i["level"] == "bad"]
     warned = [i["check"] for i in items if i["level"] == "warn"]
     if bad:
-        return f"a node will not run here: {', '.join(bad)}"
-    return f"a node runs here, with less: {', '.join(warned)}" if warned else "all is well"
+        return f"a node cannot run here: {', '.join(bad)}"
+    return f"a node can run here, with restrictions: {', '.join(warned)}" if warned else "a node can run here"

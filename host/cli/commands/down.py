@@ -1,4 +1,4 @@
-"""`enginehost down`: the end of a node, or of all; data folders stay."""
+"""`enginehost down`: stop a node, or all; data folders stay."""
 
 from __future__ import annotations
 
@@ -20,34 +20,38 @@ from host.live.control.instances import Instance
 from host.live.control.protocol import ControlError
 
 DRAIN_NS = 5_000_000_000
-"""How long engines may work on what they have, unless told."""
+"""Default time for engines to handle their waiting messages."""
 
 EXIT_NS = 5_000_000_000
-"""After the drain, the supervisor kills what is left and goes; longer than this, and something is stuck."""
+"""Time for the supervisor to kill the remaining processes and exit after the drain; longer means it is stuck."""
 
 
 @click.command("down")
 @click.option(
-    "--drain", type=duration, default=DRAIN_NS, metavar="DURATION", help="Bounds the work on what waits (5s)."
+    "--drain",
+    type=duration,
+    default=DRAIN_NS,
+    metavar="DURATION",
+    help="Time limit for handling waiting messages (5s).",
 )
 @click.option("--kill", is_flag=True, help="Kill the supervisor, which ends every process of the node at once.")
-@click.option("--all", "every", is_flag=True, help="Every node at or below this folder.")
+@click.option("--all", "every", is_flag=True, help="Stop every node at or below this folder.")
 @common
 def command(drain: int, kill: bool, every: bool) -> None:
-    """Stop the node: engines handle what waits, for at most --drain, then every process of it ends.
+    """Stop the node: engines handle waiting messages for at most --drain, then every process of the node ends.
 
-    What it kept stays in its data folder: events, notes, and the logs of engines that are journaled.
+    The data folder stays: events, notes, and the logs of engines with a journal.
     """
     if not every:
         emit("down", [_end(select_instance(), drain, kill)], render_down)
         return
     if settings().file:
-        raise click.UsageError("--all means every node at or below this folder: leave -f out")
+        raise click.UsageError("--all means every node at or below this folder: omit -f")
     _end_all(drain, kill)
 
 
 def _end_all(drain: int, kill: bool) -> None:
-    """One after the other. What keeps one of them from ending is raised when the others have ended."""
+    """One after the other. An error of one node is raised after the others have ended."""
     ended, problem = [], None
     for instance in instances_below(os.getcwd()):
         try:
@@ -61,7 +65,7 @@ def _end_all(drain: int, kill: bool) -> None:
 
 
 def _end(instance: Instance, drain: int, kill: bool) -> dict[str, Any]:
-    """The item of a node that is down now. Raises `CliError`, `ControlError`."""
+    """Stop a node; its item. Raises `CliError`, `ControlError`."""
     start = time.monotonic_ns()
     with Client(instance.control) as client:
         if kill:
@@ -74,5 +78,5 @@ def _end(instance: Instance, drain: int, kill: bool) -> dict[str, Any]:
 
 
 def render_down(items: Items) -> str:
-    """One line a node."""
+    """One line per node."""
     return "\n".join(f"node {i['node']} is down after {show_duration(i['took_ns'])}" for i in items)

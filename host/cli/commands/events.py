@@ -1,4 +1,4 @@
-"""`enginehost events`: what happened to engines and processes."""
+"""`enginehost events`: starts, deaths, restarts and other events."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from host.cli.units import show_duration, show_time
 
 @click.command("events")
 @click.argument("engine", required=False, shell_complete=complete_engine)
-@click.option("-f", "--follow", is_flag=True, help="Go on with new events until Ctrl-C or the node's end.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new events, until Ctrl-C or the node's end.")
 @click.option(
-    "--limit", type=click.IntRange(0, 100_000), default=100, show_default=True, help="The newest so many first."
+    "--limit", type=click.IntRange(0, 100_000), default=100, show_default=True, help="Begin with the newest N."
 )
 @common_following
 def command(engine: str | None, follow: bool, limit: int) -> None:
@@ -25,7 +25,7 @@ def command(engine: str | None, follow: bool, limit: int) -> None:
 
 
 def render_events(items: Items) -> str:
-    """Time, engine, kind, then what belongs to that kind; one line an event."""
+    """One line per event: time, engine, kind, then the fields of that kind."""
     return "\n".join(one_line(_line(i)) for i in items)
 
 

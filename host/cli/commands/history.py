@@ -18,13 +18,13 @@ from host.cli.units import Count, show_time
 @click.command("history")
 @click.argument("engine")
 @click.argument("journal", required=False, type=click.Path())
-@click.option("--limit", type=Count(0), default=100, show_default=True, help="The newest so many.")
-@click.option("--from", "first", type=Count(1), metavar="N", help="From turn N on, the oldest first.")
+@click.option("--limit", type=Count(0), default=100, show_default=True, help="Show the newest N.")
+@click.option("--from", "first", type=Count(1), metavar="N", help="Begin at turn N, the oldest first.")
 @common
 def command(engine: str, journal: str | None, limit: int, first: int | None) -> None:
-    """Show the transitions of ENGINE that JOURNAL (a node's data folder) keeps: when, over what, with what outcome.
+    """Show the transitions of ENGINE in JOURNAL (a node's data folder), with time, trigger and outcome.
 
-    Needs no family: messages are shown as they are on the wire.
+    Imports no family: messages are shown in their wire form.
     """
     from host.live.journal import operations
 
@@ -36,12 +36,12 @@ def command(engine: str, journal: str | None, limit: int, first: int | None) -> 
         else:
             items = list(islice((turn for turn in turns if turn["turn"] >= first), limit))
     if not items:
-        raise CliError("not_found", f"no turns of {engine} are kept in {logs.data}")
+        raise CliError("not_found", f"{logs.data} has no turns of {engine}")
     emit("turn", items, render_turns)
 
 
 def render_turns(items: Items) -> str:
-    """A line a turn."""
+    """One line per turn."""
     return "\n".join(one_line(_line(item)) for item in items)
 
 

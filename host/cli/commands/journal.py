@@ -1,4 +1,4 @@
-"""`enginehost journal`: look at the files of a journal, move them, and go on when they are damaged."""
+"""`enginehost journal`: verify, dump, repair, export or import the files of a journal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ COLUMNS = (Column("LOG"), Column("BATCHES", number=True), Column("RECORDS", numb
 
 @click.group("journal", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
-    """Look at the files of a journal, move them, and go on when they are damaged.
+    """Verify, dump, repair, export or import the files of a journal.
 
-    JOURNAL is the data folder of a node (`.enginehost/NODE` beside its file), or the folder of one log in it; with
-    --file CONFIG it can be left out.
+    JOURNAL is the data folder of a node (`.enginehost/NODE` beside its file), or the folder of one log in it. With
+    --file CONFIG it can be omitted.
     """
 
 
@@ -28,7 +28,7 @@ def command() -> None:
 @click.argument("journal", required=False, type=click.Path())
 @common
 def verify(journal: str | None) -> None:
-    """Read every record of JOURNAL, and say what a start would make of it. Changes nothing."""
+    """Read every record of JOURNAL, and show what a start would do with each log. Changes nothing."""
     from host.live.journal import operations
 
     items = operations.verify(named_logs(journal))
@@ -42,7 +42,7 @@ def verify(journal: str | None) -> None:
 @click.option("--engine", help="Only records of this engine.")
 @common
 def dump(journal: str | None, engine: str | None) -> None:
-    """Print every record of JOURNAL, one a line, messages as they are without their types."""
+    """Print every record of JOURNAL, one per line, with messages in their wire form."""
     from host.live.journal import operations
 
     with told():
@@ -53,12 +53,12 @@ def dump(journal: str | None, engine: str | None) -> None:
 
 @command.command("repair")
 @click.argument("journal", required=False, type=click.Path())
-@click.option("--yes", is_flag=True, help="Do it: what lies behind the damage is set aside.")
+@click.option("--yes", is_flag=True, help="Do it: move everything after the damage aside.")
 @common
 def repair(journal: str | None, yes: bool) -> None:
-    """Go on without what lies behind the first damage of each log in JOURNAL; the files are set aside, not removed.
+    """Cut each log in JOURNAL at its first damage; the files behind it are moved aside, not removed.
 
-    Without --yes it only says what it would do. Every epoch rises, since others may know of messages that are gone.
+    Without --yes, only show the damage. Every epoch increases, because other engines may know of lost messages.
     """
     from host.live.journal import operations
     from host.live.journal.folder import DiskFolder
@@ -78,7 +78,7 @@ def repair(journal: str | None, yes: bool) -> None:
 @click.argument("journal", required=False, type=click.Path())
 @common
 def export(output: str, journal: str | None) -> None:
-    """Write the logs of JOURNAL into the tar file OUTPUT, which is not there yet. The node may run."""
+    """Write the logs of JOURNAL into a new tar file OUTPUT. The node may be running."""
     from host.live.journal import operations
 
     count = operations.export(named_logs(journal), output)
@@ -90,9 +90,9 @@ def export(output: str, journal: str | None) -> None:
 @click.argument("journal", required=False, type=click.Path())
 @common
 def import_(archive: str, journal: str | None) -> None:
-    """Put the logs of ARCHIVE, made by export, into the data folder JOURNAL, which has none.
+    """Put the logs of ARCHIVE, made by export, into the data folder JOURNAL, which must have none.
 
-    Messages sent since the export are unknown to these logs, so every epoch rises with the next start.
+    The logs do not contain messages sent since the export, so every epoch increases with the next start.
     """
     from host.live.journal import operations
 
@@ -103,7 +103,7 @@ def import_(archive: str, journal: str | None) -> None:
 
 
 def render_verified(items: Items) -> str:
-    """A line a log, then what to do about those that are damaged."""
+    """One line per log, then the choices for damaged ones."""
     rows = [[str(i["log"]), str(i["batches"]), str(i["records"]), _found(i)] for i in items]
     advice = [f"{i['log']}: {i['choices']}" for i in items if i["choices"]]
     return "\n".join([render_table(COLUMNS, rows), *advice])

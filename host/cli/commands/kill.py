@@ -1,4 +1,4 @@
-"""`enginehost kill`: the end of an engine's process, without a warning."""
+"""`enginehost kill`: kill an engine's process, without warning."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from host.cli.units import show_names
 @click.argument("engine", shell_complete=complete_engine)
 @common
 def command(engine: str) -> None:
-    """Kill the process of ENGINE (SIGKILL), as a crash would end it: what its restart policy says happens next.
+    """Kill the process of ENGINE (SIGKILL), like a crash. Its restart policy then applies.
 
-    Engines that share the process die with it; they are listed.
+    Other engines in the process die too, and are listed.
     """
     show(ask("kill", {"engine": engine}), render_killed)
 
 
 def render_killed(items: Items) -> str:
-    """One line a process."""
+    """One line per process."""
     return "\n".join(_line(i) for i in items)
 
 

@@ -1,4 +1,4 @@
-"""`enginehost logs`: what engines noted."""
+"""`enginehost logs`: notes of engines and output of their processes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from host.cli.units import show_time
 
 @click.command("logs")
 @click.argument("engine", required=False, shell_complete=complete_engine)
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C or the node's end.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new lines, until Ctrl-C or the node's end.")
 @click.option(
-    "--limit", type=click.IntRange(0, 100_000), default=100, show_default=True, help="The newest so many first."
+    "--limit", type=click.IntRange(0, 100_000), default=100, show_default=True, help="Begin with the newest N."
 )
 @common_following
 def command(engine: str | None, follow: bool, limit: int) -> None:
-    """Show what engines noted, of ENGINE or of all. With --json and --follow, one envelope for each batch of lines."""
+    """Show the notes and output of ENGINE or of all engines. With --json --follow, one envelope per batch of lines."""
     show_stream("logs", {"engine": engine, "follow": follow, "limit": limit}, "log", render_lines)
 
 
 def render_lines(items: Items) -> str:
-    """Time, engine, text, fields; one line a note."""
+    """One line per note: time, engine, text, fields."""
     return "\n".join(one_line(_line(i)) for i in items)
 
 

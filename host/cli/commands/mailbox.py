@@ -1,4 +1,4 @@
-"""`enginehost mailbox`: what waits in front of an engine."""
+"""`enginehost mailbox`: the mailboxes of an engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = (
 @click.argument("target", metavar="ENGINE[#MAILBOX]", shell_complete=complete_engine)
 @common
 def command(target: str) -> None:
-    """Show the mailboxes of ENGINE: what waits, what is stored, bounds, state; the stored messages below."""
+    """Show the mailboxes of ENGINE: waiting and stored messages, bounds, state; the stored messages below."""
     try:
         engine, number = parse_target(target)
     except FieldError as e:

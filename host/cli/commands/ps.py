@@ -27,22 +27,22 @@ COLUMNS = (
 )
 
 VERSION_SHOWN = 8
-"""Digits of the version digest; enough to see that it changed."""
+"""Digits of the version digest that are shown; enough to notice a change."""
 
 
 WATCH_NS = 1_000_000_000
-"""Between two looks of `--watch`."""
+"""Interval of `--watch`."""
 
 
 @click.command("ps")
-@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C or the node's end.")
+@click.option("--watch", is_flag=True, help="Refresh every second, until Ctrl-C or the node's end.")
 @common
 def command(watch: bool) -> None:
-    """List the engines of the running node: process, mail that waits, rates, restarts, code version.
+    """List the engines of the running node: process, waiting mail, rates, restarts, code version.
 
-    A terminal that is too narrow for all columns gets the more important ones.
+    A narrow terminal shows only the more important columns.
 
-    Under the table: why an engine failed, which one waits for an answer, and notes where links are not native
+    Below the table: reasons of failed engines, engines that wait for an answer, and notes if links are not native
     or receivers sleep at once.
     """
     with Client(select_instance().control) as client:
@@ -54,7 +54,7 @@ def command(watch: bool) -> None:
 
 
 def render_engines(items: Items) -> str:
-    """The table, then what deserves attention."""
+    """The table, then notes."""
     table = render_table(COLUMNS, [_row(i) for i in items], terminal_width())
     return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items), *_blocking(items)])
 
@@ -102,10 +102,10 @@ def _waiting(items: Items) -> list[str]:
 def _slow_links(items: Items) -> list[str]:
     if all(i.get("native", True) for i in items):
         return []
-    return ["links are ZeroMQ, not shared memory (enginehost doctor says why)"]
+    return ["links are ZeroMQ, not shared memory (enginehost doctor shows why)"]
 
 
 def _blocking(items: Items) -> list[str]:
     if all(i.get("wait") != "block" for i in items):
         return []
-    return ["receivers with nothing to do sleep at once (transport: {wait: block})"]
+    return ["idle receivers sleep at once (transport: {wait: block})"]

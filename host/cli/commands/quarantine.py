@@ -1,4 +1,4 @@
-"""`enginehost quarantine`: messages that were set aside because their engine fails on them."""
+"""`enginehost quarantine`: messages set aside because their engine fails on them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ COLUMNS = (
 
 @click.group("quarantine", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
-    """List, look at, replay or discard messages that were set aside because their engine fails on them."""
+    """List, show, replay or discard messages set aside because their engine fails on them."""
 
 
 @command.command("ls")
 @click.argument("engine", required=False, shell_complete=complete_engine)
 @common
 def ls(engine: str | None) -> None:
-    """List what is in quarantine, of ENGINE or of the whole node."""
+    """List the messages in quarantine, of ENGINE or of the whole node."""
     show(ask("quarantine", {"do": "ls", "engine": engine}), render_entries)
 
 
@@ -40,7 +40,7 @@ def ls(engine: str | None) -> None:
 @click.argument("entry", type=Count(1))
 @common
 def show_entry(entry: int) -> None:
-    """Show ENTRY: the message, the traceback, digests of the state it met and of the code that ran."""
+    """Show ENTRY: the message, the traceback, digests of the engine's state and code at that time."""
     show(ask("quarantine", {"do": "show", "id": entry}), render_whole)
 
 
@@ -48,7 +48,7 @@ def show_entry(entry: int) -> None:
 @click.argument("entry", type=Count(1))
 @common
 def replay(entry: int) -> None:
-    """Send the message of ENTRY to its engine once more, say after a reload; a parked engine goes on."""
+    """Send the message of ENTRY to its engine again, for instance after a reload. A parked engine continues."""
     show(ask("quarantine", {"do": "replay", "id": entry}), lambda items: _said(items, "sent again"))
 
 
@@ -56,7 +56,7 @@ def replay(entry: int) -> None:
 @click.argument("entry", type=Count(1))
 @common
 def discard(entry: int) -> None:
-    """Forget ENTRY; a parked engine goes on."""
+    """Delete ENTRY. A parked engine continues."""
     show(ask("quarantine", {"do": "discard", "id": entry}), lambda items: _said(items, "discarded"))
 
 
@@ -66,7 +66,7 @@ def render_entries(items: Items) -> str:
 
 
 def render_whole(items: Items) -> str:
-    """Fields as a tree, and what was raised as it was printed."""
+    """Fields as a tree, then the traceback."""
     return "\n".join(_whole(i) for i in items)
 
 

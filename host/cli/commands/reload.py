@@ -1,4 +1,4 @@
-"""`enginehost reload`: new code for an engine that works."""
+"""`enginehost reload`: new code for a running engine."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
 
 TIMEOUT_NS = 30_000_000_000
-"""Importing a family and migrating a large state take seconds at most; after this the old engine goes on."""
+"""Importing a family and migrating a large state take seconds at most; after this the old process continues."""
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @click.command("reload")
 @click.argument("engine", shell_complete=complete_engine)
-@click.option("--to", metavar="PACKAGE.MODULE:NAME", help="Another family; else the same one, from its edited source.")
-@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Then it is off (30s).")
+@click.option(
+    "--to", metavar="PACKAGE.MODULE:NAME", help="Another family; default: the same one, from its edited source."
+)
+@click.option(
+    "--timeout",
+    type=duration,
+    default=TIMEOUT_NS,
+    metavar="DURATION",
+    help="Time limit; if it passes, the old process continues (30s).",
+)
 @common
 def command(engine: str, to: str | None, timeout: int) -> None:
-    """Replace the code of ENGINE: a new process takes over state and queue, or the old one goes on untouched.
+    """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
 
-    Engines that share its process change it too, unmigrated; they are listed.
+    Engines that share its process move to the new one too, unmigrated; they are listed.
     """
     if to is not None and not REFERENCE.fullmatch(to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
@@ -35,7 +43,7 @@ def command(engine: str, to: str | None, timeout: int) -> None:
 
 
 def render_reloads(items: Items) -> str:
-    """One line a reload: versions, pause, queue; and who shared it."""
+    """One line per reload: versions, pause, queue, and the other engines of the process."""
     return "\n".join(_line(i) for i in items)
 
 

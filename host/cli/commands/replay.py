@@ -1,4 +1,4 @@
-"""`enginehost replay`: run what a journal recorded once more, exactly."""
+"""`enginehost replay`: run the transitions in a journal again, exactly."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from host.cli.units import Count, show_time
 @click.argument("journal", required=False, type=click.Path())
 @click.option("--engine", help="Only this engine.")
 @click.option("--until", type=Count(0), metavar="N", help="Stop after turn N of the engine.")
-@click.option("--verify", is_flag=True, help="From as early as possible; compare every snapshot and digest.")
+@click.option("--verify", is_flag=True, help="Begin as early as possible; compare every snapshot and digest.")
 @common
 def command(journal: str | None, engine: str | None, until: int | None, verify: bool) -> None:
-    """Run the transitions in JOURNAL (a node's data folder) once more, and show what the engines are then.
+    """Run the transitions in JOURNAL (a node's data folder) again, and show the resulting engines.
 
-    Outputs and outcomes are compared with those recorded; the first that differ end the replay with exit code 8, both
-    are shown. Families come from the code as it is now, in a process that is thrown away.
+    Outputs and outcomes are compared with the recorded ones. The first difference ends the replay with exit code 8 and
+    is shown. Families come from the current code, in a temporary process.
     """
     from host.live.journal.child import run_in_child
     from host.live.journal.replays import states
@@ -42,8 +42,8 @@ def command(journal: str | None, engine: str | None, until: int | None, verify: 
 
 
 def render_states(items: Items) -> str:
-    """One block an engine."""
-    return "\n".join(_state(item) for item in items) if items else "no engine has a stream here"
+    """One block per engine."""
+    return "\n".join(_state(item) for item in items) if items else "this journal has no engines"
 
 
 def _state(item: dict[str, object]) -> str:
@@ -53,7 +53,7 @@ def _state(item: dict[str, object]) -> str:
     shown = {k: item[k] for k in ("state", "mailboxes", "timers", "waiting", "unacked", "question") if item.get(k)}
     note = [f"  {line}" for line in other_code_note(item)]
     if item.get("diverged"):
-        note.append(f"  this is not the state it was: {item['diverged']}")
+        note.append(f"  the state differs from the recorded one: {item['diverged']}")
     if item.get("from_turn"):
-        note.append(f"  run again from turn {item['from_turn']} on")
+        note.append(f"  replayed from turn {item['from_turn']}")
     return "\n".join([head, render_tree(shown, "  "), *note])

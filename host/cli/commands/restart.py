@@ -1,4 +1,4 @@
-"""`enginehost restart`: an engine whose process is not started again by itself."""
+"""`enginehost restart`: restart a degraded or finished engine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from host.cli.settings import common
 @click.argument("engine", shell_complete=complete_engine)
 @common
 def command(engine: str) -> None:
-    """Start ENGINE again, which is degraded or finished; nothing is held against it any more. Its group comes along."""
+    """Restart ENGINE, which is degraded or finished, with its group. Its earlier restarts no longer count."""
     show(ask("restart", {"engine": engine}), render)
 
 
 def render(items: Items) -> str:
-    """Who it was."""
+    """One line per engine."""
     return "\n".join(f"{i['engine']} is being started again" for i in items)

@@ -17,14 +17,14 @@ from host.cli.units import duration
 from host.live.control.protocol import ControlError, TypedField
 
 TIMEOUT_NS = 10_000_000_000
-"""How long an answer may take unless told; an engine that answers at all does so within milliseconds."""
+"""Default time for an answer; most engines answer within milliseconds."""
 
 
 class SendCommand(click.Command):
-    """Takes `--json -` for "the message comes from standard input"; a plain `--json` keeps its meaning."""
+    """Reads `--json -` as "the message comes from standard input"; a plain `--json` keeps its meaning."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Split the pair in two: a click option with an optional value would swallow the argument behind it."""
+        """Replaces the pair by `--stdin`: a click option with an optional value would swallow the next argument."""
         before = ["", *args]
         return super().parse_args(
             ctx, ["--stdin" if (b, a) == ("--json", "-") else a for b, a in zip(before, args, strict=False)]
@@ -39,14 +39,16 @@ class SendCommand(click.Command):
     "--wait",
     metavar="TAG",
     multiple=True,
-    help="Wait for an answer of this type and print it; again, or A|B, for more.",
+    help="Wait for an answer of this type and print it; repeat, or write A|B, for several types.",
 )
-@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the wait (10s).")
+@click.option(
+    "--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit for the answer (10s)."
+)
 @click.option(
     "--id",
     "message_id",
     metavar="TEXT",
-    help="Deliver once under this id, however often it is sent; to a journaled engine through restarts of the node.",
+    help="Deliver only once under this id, however often sent; to a journaled engine, also across node restarts.",
 )
 @click.option("--stdin", is_flag=True, hidden=True)
 @common
@@ -59,7 +61,7 @@ def command(
     message_id: str | None,
     stdin: bool,
 ) -> None:
-    """Send message TAG to an engine; return when it has arrived, or with the answer to --wait.
+    """Send message TAG to an engine. Returns when it has arrived, or with --wait when the answer has.
 
     \b
     hash=0x1337         bytes in hex, or an integer
@@ -67,14 +69,14 @@ def command(
     body=@page.html     the content of a file, as bytes
     at={"x":1} a=[1,2]  JSON, also "quoted text"
     count=7 ok=true     by the type of the field; an enumeration by value or name
-    x=inf x=nan         floats; in JSON, sent and shown, they are "inf", "-inf", "nan"
-    after_ns=10s        with a unit where the name of the field ends in one
-    to=text:@home       text as it stands
+    x=inf x=nan         floats; in JSON they are written "inf", "-inf", "nan"
+    after_ns=10s        with a unit if the field's name ends in `_ns` or `_bytes`
+    to=text:@home       literal text
 
-    A reference that is left out is this command itself, so an answer sent to it comes back with --wait. An answer of
-    another type than those waited for is shown, with exit code 1.
+    An omitted reference stands for this command, so --wait receives an answer sent to it. An answer of any other type
+    is shown, with exit code 1.
 
-    `--json -` reads the fields from standard input as one JSON object; its "type" can stand for TAG.
+    `--json -` reads the fields from standard input as one JSON object; its "type" can replace TAG.
     """
     try:
         engine, mailbox = parse_target(target)
@@ -91,7 +93,7 @@ def command(
 
 
 def _other_answer(items: Items) -> str:
-    """An answer that came instead of the one waited for; nothing for other errors."""
+    """An answer of an unexpected type; "" for other errors."""
     return "\n".join(_answer(i["answer"]) for i in items if "answer" in i)
 
 
@@ -102,7 +104,7 @@ def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[
     if stdin:
         given, read = parse_message(sys.stdin.buffer.read())
         if tag and given and tag != given:
-            raise FieldError(f"standard input has a {given}, the command line says {tag}")
+            raise FieldError(f"standard input has a {given}, the command line a {tag}")
         if twice := fields.keys() & read.keys():
             raise FieldError(f"field {min(twice)} is given twice")
         tag, fields = tag or given, {**read, **fields}
@@ -112,7 +114,7 @@ def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[
 
 
 def render_answer(items: Items) -> str:
-    """Nothing for a message that was only sent; the answer as its type and its fields."""
+    """The answer as its type and its fields; nothing for a message without --wait."""
     return "\n".join(_answer(i) for i in items if "type" in i)
 
 

@@ -1,4 +1,4 @@
-"""`enginehost state`: the environment of an engine, now or between two turns of its journal."""
+"""`enginehost state`: the state of an engine, now or between two turns of its journal."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from host.cli.units import Count, show_time
 
 @click.group("state", cls=SubcommandGroup, no_args_is_help=False)
 def command() -> None:
-    """Look at the state of an engine."""
+    """Show the state of an engine, or compare two states."""
 
 
 @command.command("get")
 @click.argument("engine", shell_complete=complete_engine)
 @common
 def get(engine: str) -> None:
-    """Show state, mailbox states and acquaintances of ENGINE, all of the same moment between two transitions."""
+    """Show state, mailbox states and acquaintances of ENGINE, all at one moment between two transitions."""
     show(ask("state", {"engine": engine}), render_states)
 
 
@@ -33,9 +33,9 @@ def get(engine: str) -> None:
 @click.option("--to", "second", type=Count(0), required=True, metavar="M", help="The turn after.")
 @common
 def diff(engine: str, journal: str | None, first: int, second: int) -> None:
-    """Show what is different in ENGINE after turn M from what it was after turn N, by replay of its journal.
+    """Show the differences in ENGINE between turn N and turn M, by replay of its journal.
 
-    JOURNAL is the data folder of a node; with --file CONFIG it can be left out.
+    JOURNAL is the data folder of a node; with --file CONFIG it can be omitted.
     """
     from host.cli.journals import log_with, named_logs, told
     from host.live.journal.child import run_in_child
@@ -49,13 +49,13 @@ def diff(engine: str, journal: str | None, first: int, second: int) -> None:
 
 
 def render_differences(items: Items) -> str:
-    """A line a place."""
+    """One line per difference."""
     lines = [one_line(f"{i['where']}: {i['from']} -> {i['to']}") for i in items]
     return "\n".join([*lines, *other_code_note(items[0])]) if lines else "nothing is different"
 
 
 def render_states(items: Items) -> str:
-    """One block an engine: a line that says who and when, then what it holds."""
+    """One block per engine: a line with name, family and time, then its contents."""
     return "\n".join(_state(i) for i in items)
 
 

@@ -1,4 +1,4 @@
-"""`enginehost timers`: deadlines that are set."""
+"""`enginehost timers`: pending timers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COLUMNS = (
 @click.argument("engine", required=False, shell_complete=complete_engine)
 @common
 def command(engine: str | None) -> None:
-    """List timers that are set, of ENGINE or of all, the next one first."""
+    """List pending timers, of ENGINE or of all engines, the next one first."""
     show(ask("timers", {"engine": engine}), render_timers)
 
 
 def render_timers(items: Items) -> str:
     """The table, ordered by deadline."""
     if not items:
-        return "no timer is set"
+        return "no timer is pending"
     return render_table(COLUMNS, [_row(i) for i in sorted(items, key=lambda i: i["deadline_ns"])])
 
 

@@ -1,8 +1,8 @@
-"""`enginehost up`: a node from a file, ready or not at all.
+"""`enginehost up`: start a node from a file.
 
-Detached (`-d`), the command ends as soon as every engine said it is ready. In the foreground it then shows what engines
-note, until Ctrl-C or the node's end; the supervisor takes the command's end for the signal to drain. A node that does
-not get ready is stopped before the command returns, so a failed `up` leaves nothing running.
+Detached (`-d`), the command ends when every engine is ready. In the foreground it then shows the notes of engines,
+until Ctrl-C or the node's end; the supervisor drains the node when the command ends. A node that does not become ready
+is stopped before the command returns, so a failed `up` leaves nothing running.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
     from host.live.control.protocol import Response
 
 READY_NS = 30_000_000_000
-"""How long engines may take to get ready, their imports included, unless told."""
+"""Default time for engines to become ready, imports included."""
 
 LINES_MAX = 10_000
-"""Of those that came before the node was up: as many as it keeps."""
+"""Notes from before the node was up that are shown: as many as the node keeps."""
 
 COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 
 
 @click.command("up")
 @click.argument("config", required=False, type=click.Path())
-@click.option("-d", "--detach", is_flag=True, help="Return once every engine is ready; the node goes on.")
-@click.option("--inline", is_flag=True, help="Run everything in this process, deadlines off, for a debugger.")
-@click.option("--timeout", type=duration, default=READY_NS, metavar="DURATION", help="Bounds the start (30s).")
-@click.option("--without-damaged", is_flag=True, help="Start also if logs cannot be used; their engines stay degraded.")
+@click.option("-d", "--detach", is_flag=True, help="Return when every engine is ready; the node keeps running.")
+@click.option("--inline", is_flag=True, help="Run everything in this process, without deadlines, for a debugger.")
+@click.option("--timeout", type=duration, default=READY_NS, metavar="DURATION", help="Time limit for the start (30s).")
+@click.option("--without-damaged", is_flag=True, help="Start even if logs cannot be used; their engines stay degraded.")
 @common
 def command(config: str | None, detach: bool, inline: bool, timeout: int, without_damaged: bool) -> None:
-    """Start the node that CONFIG describes, or say that it runs already.
+    """Start the node that CONFIG describes, unless it already runs.
 
     In the foreground the first Ctrl-C drains and ends the node, the second kills it.
     """
     if detach and inline:
-        raise click.UsageError("--inline is this process itself; it cannot be detached")
+        raise click.UsageError("--inline runs the node in this process, so it cannot be detached")
     path = node_file(config)
     if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
@@ -70,7 +70,7 @@ def _run_inline(spec: NodeSpec) -> None:
 
 
 def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None:
-    """The supervisor's process begins first: it gets warm while the file is read."""
+    """The supervisor's process starts first: it imports its modules while the file is read."""
     from host.live.control.launch import Launch
 
     begun = time.monotonic_ns()
@@ -106,19 +106,19 @@ def _remark(spec: NodeSpec, node: dict[str, Any]) -> None:
     """What a user should know of a node that is up."""
     _tell_of_namesakes(spec)
     if spec.transport.local == "auto" and not node.get("native", True):
-        diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)")
+        diagnose("links are ZeroMQ, not shared memory, which is faster (enginehost doctor shows why)")
 
 
 def _tell_of_namesakes(spec: NodeSpec) -> None:
-    """Nodes are told apart by their files; two of one name are likely to be one that should have been ended."""
+    """Nodes are identified by their files; of two nodes with one name, one was probably left running by mistake."""
     for other in known_instances():
         if other.node == spec.node and other.config != spec.path and listening_pid(other.control) is not None:
             where = f"{other.config}, pid {other.pid}"
-            diagnose(f"another node named {other.node} runs too ({where}): choose with -f, or end it")
+            diagnose(f"another node named {other.node} is running ({where}): choose with -f, or stop it")
 
 
 def _begun(*, attached: bool) -> Begun | None:
-    """The supervisor that was begun before this command was understood, if it is of the right kind."""
+    """The supervisor started before the command line was parsed, if it is of the right kind."""
     begun: Begun | None = click.get_current_context().meta.pop(BEGUN, None)
     if begun is not None and begun.attached != attached:
         begun.close()
@@ -127,9 +127,9 @@ def _begun(*, attached: bool) -> Begun | None:
 
 
 def _explain(error: CliError, path: str) -> None:
-    """When engines failed because of what the file says, say so with the place in the file (exit 3).
+    """If engines failed because of the node file, raise the mistake with its place in the file (exit 3).
 
-    The good case does without: the supervisor looks at the families while it makes their slots, and this again.
+    Only after a failure, because the supervisor has inspected the families already, and this inspects them again.
     """
     if any(item.get("failed") for item in error.problem.items):
         check_node_file(path, EXPLAIN_NS)
@@ -160,7 +160,7 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
 
 
 def _no_place(response: Response, path: str) -> CliError:
-    """Nothing can be kept in the folder of the node's data: with its place in the file, if it is written there."""
+    """The data folder is not writable; with its place in the file, if the file names it."""
     from host.config.load import read_node_file
 
     item = response.items[0]
@@ -178,7 +178,7 @@ def _fail(
 ) -> NoReturn:
     if error != "not_ready":
         raise CliError(error, message)
-    waiting = {e.name: "gave no sign of life" for e in spec.engines if e.name not in pids}
+    waiting = {e.name: "no report from its process" for e in spec.engines if e.name not in pids}
     reasons = {**waiting, **{name: str(f.get("reason", "")) for name, f in failures.items()}}
     items = tuple(
         {"engine": name, "message": f"{name}: {why}", "failed": name in failures}
@@ -191,7 +191,7 @@ def _fail(
 def render_readiness(
     names: list[str], pids: dict[str, Any], reasons: dict[str, str], failures: dict[str, dict[str, Any]]
 ) -> str:
-    """A line for each engine of the file, ready or why not; below them what was printed where it failed."""
+    """One line per engine of the file: ready, or why not; below them, the output of failed ones."""
     width = max(map(len, names), default=0)
     lines = [
         f"{n.ljust(width)}  {f'not ready: {reasons[n]}' if n in reasons else f'ready, pid {pids[n]}'}" for n in names
@@ -212,9 +212,9 @@ def render_node(items: Items) -> str:
 
 
 def _stay(launch: Launch, spec: NodeSpec, node: dict[str, Any]) -> None:
-    """Show what engines note until the node ends. Raises `CliError` if it ends badly, `KeyboardInterrupt` if killed.
+    """Show the notes of engines until the node ends. Raises `CliError` if it fails, `KeyboardInterrupt` if killed.
 
-    A reader of stdout that goes away ends the node: BrokenPipeError.
+    If the reader of stdout is gone, the node ends: BrokenPipeError.
     """
     try:
         _remark(spec, node)
@@ -246,18 +246,18 @@ def _show_logs(spec: NodeSpec) -> None:
 
 
 def _show(kind: str, items: Items, render: Callable[[Items], str]) -> None:
-    """A full disk behind stdout costs what is shown, not the node. Raises `Unwritten` when the reader has gone."""
+    """A full disk behind stdout ends the output, not the node. Raises `Unwritten` if the reader is gone."""
     try:
         emit(kind, items, render)
     except Unwritten as error:
         if error.is_closed_pipe:
             raise
         abandon_stdout()
-        diagnose(f"enginehost: {error}; the node goes on, and is not shown any more")
+        diagnose(f"enginehost: {error}; the node keeps running, without further output")
 
 
 def _drain(launch: Launch) -> int:
-    """Let the node handle what it has. The terminal told the supervisor too; for others, hanging up does."""
+    """Let the node handle its waiting messages. Closing the launch starts the drain, unless Ctrl-C already did."""
     diagnose("draining; Ctrl-C again kills")
     launch.close()
     try:
@@ -272,4 +272,5 @@ class Terminated(KeyboardInterrupt):
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM acts like Ctrl-C."""
     raise Terminated

@@ -1,4 +1,4 @@
-"""`enginehost validate`: everything that can be wrong with a node file, at once, without starting it."""
+"""`enginehost validate`: report every mistake in a node file, without starting the node."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from host.cli.table import Column, render_table
 from host.cli.units import duration
 
 TIMEOUT_NS = 20_000_000_000
-"""For the imports of all families together, unless told."""
+"""Default time for the imports of all families together."""
 
 COLUMNS = (Column("ENGINE"), Column("FAMILY", shrinks=True), Column("PLACEMENT"), Column("ACCEPTS"))
 
 
 @click.command("validate")
 @click.argument("config", required=False, type=click.Path())
-@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Bounds the imports (20s).")
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of node files instead, for editors; no CONFIG.")
+@click.option(
+    "--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit for the imports (20s)."
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of node files for editors; takes no CONFIG.")
 @common
 def command(config: str | None, timeout: int, schema: bool) -> None:
-    """Check CONFIG and the families it names; list the engines it makes, and what can be sent to them.
+    """Check CONFIG and its families; list the engines, and the messages that they accept.
 
-    Starts nothing: families are imported by a process that is thrown away.
+    Starts nothing: a temporary process imports the families.
     """
     if schema:
         _show_schema(config)
@@ -42,18 +44,18 @@ def command(config: str | None, timeout: int, schema: bool) -> None:
 
 
 def _show_schema(config: str | None) -> None:
-    """The schema itself, as a file for an editor; with --json as the one item of the envelope."""
+    """The schema, as a file for an editor; with --json, as the only item of the envelope."""
     from host.config.schema import editor_schema
 
     if config is not None:
-        raise click.UsageError("--schema is about every node file: leave CONFIG out")
+        raise click.UsageError("--schema is the same for every node file: omit CONFIG")
     emit(
         "schema", [editor_schema()], lambda items: msgspec.json.format(msgspec.json.encode(items[0]), indent=2).decode()
     )
 
 
 def render_valid(items: Items) -> str:
-    """The engines, and that all is well."""
+    """The engines, then the number of valid ones."""
     rows = [[i["engine"], i["family"], i["placement"], _tags(i["accepts"])] for i in items]
     table = render_table(COLUMNS, rows, terminal_width())
     return f"{table}\nvalid: {len(items)} engine{'' if len(items) == 1 else 's'}"
@@ -64,6 +66,6 @@ def _accepts(interface: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tags(accepts: list[dict[str, Any]]) -> str:
-    """Tags as one sends them: those of mailbox 0 bare, the others with their number."""
+    """Tags by mailbox: those of mailbox 0 without a number, the others with it."""
     shown = [(f"#{box['mailbox']} " if box["mailbox"] else "") + ", ".join(box["tags"]) for box in accepts]
     return "; ".join(shown)

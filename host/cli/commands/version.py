@@ -1,4 +1,4 @@
-"""`enginehost version`."""
+"""`enginehost version`: the versions in use."""
 
 from __future__ import annotations
 

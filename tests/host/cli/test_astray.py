@@ -80,7 +80,7 @@ def test_a_node_whose_runtime_folder_was_swept(home: Path, what: str) -> None:
         shutil.rmtree(folder.parent)
     else:
         (folder / what).unlink()
-    assert run("up", "p/node.yaml", "-d").stdout == f"node away runs already, unchanged (pid {pid})\n"
+    assert run("up", "p/node.yaml", "-d").stdout == f"node away already runs, unchanged (pid {pid})\n"
     assert run("ps").returncode == 0
     assert run("down").returncode == 0
     assert not folder.exists()
@@ -133,7 +133,7 @@ def test_two_nodes_of_one_name_are_told_apart_and_ended_together(home: Path) -> 
     (home / "other.yaml").write_text(NODE + "data: other\n")
     pid = start("p/node.yaml")
     second = run("up", "other.yaml", "-d")
-    assert f"another node named away runs too ({home}/p/node.yaml, pid {pid})" in second.stderr
+    assert f"another node named away is running ({home}/p/node.yaml, pid {pid})" in second.stderr
     listed = run("ps")
     assert (listed.returncode, "away (other.yaml), away (p/node.yaml)" in listed.stderr) == (9, True)
     assert run("down", "--all", "-f", "other.yaml").returncode == 2

@@ -191,7 +191,7 @@ def test_ps_says_who_waits_and_where_links_are_slow() -> None:
     assert render_engines([waiting, failed]).splitlines()[3:] == [
         "bob: no module x",
         "voter waits for a choice: yes, no  (enginehost answer voter CHOICE)",
-        "links are ZeroMQ, not shared memory (enginehost doctor says why)",
+        "links are ZeroMQ, not shared memory (enginehost doctor shows why)",
     ]
 
 
@@ -199,7 +199,7 @@ def test_ps_says_how_receivers_wait_where_that_was_chosen() -> None:
     """If false, a user who wonders about latency would not see that the node file gave it away."""
     assert len(render_engines([engine_item("a")]).splitlines()) == 2
     assert render_engines([engine_item("a", wait="block")]).splitlines()[2:] == [
-        "receivers with nothing to do sleep at once (transport: {wait: block})"
+        "idle receivers sleep at once (transport: {wait: block})"
     ]
 
 
@@ -361,7 +361,7 @@ Render = Callable[[list[dict[str, Any]]], str]
 @pytest.mark.parametrize(
     ("argv", "items", "text"),
     [
-        (("timers",), [], "no timer is set\n"),
+        (("timers",), [], "no timer is pending\n"),
         (
             ("timers",),
             [
@@ -421,7 +421,7 @@ Render = Callable[[list[dict[str, Any]]], str]
             [{"engine": "b", "from": "v1", "to": "v2", "shared_with": ["a", "c"], "shared": 50_000}],
             "b: v1 -> v2, paused with it: a, c and 50.0 k more\n",
         ),
-        (("answer", "a", "yes"), [{"engine": "a", "choice": "yes"}], "a goes on with yes\n"),
+        (("answer", "a", "yes"), [{"engine": "a", "choice": "yes"}], "a continues with yes\n"),
     ],
 )
 def test_results_for_people(

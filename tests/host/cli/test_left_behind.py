@@ -43,7 +43,7 @@ def left(project: Path) -> Path:
 
 def items(result: Result) -> list[dict[str, Any]]:
     assert result.code == 0, result.err
-    assert result.err.startswith("the node is down; this is what it left in ")
+    assert result.err.startswith("the node is down; shown from ")
     found: list[dict[str, Any]] = result.envelope["items"]
     return found
 

@@ -44,7 +44,7 @@ def test_links_that_are_slow_for_want_of_a_compiler_are_told(project: Path) -> N
     """False if the notice of the build, which pip does not show, is all that is ever said."""
     (project / "node.yaml").write_text(NODE)
     up = run("up", "node.yaml", "-d", ENGINEHOST_NATIVE="off")
-    assert up.stderr == "links are ZeroMQ, not shared memory, which is faster (enginehost doctor says why)\n"
+    assert up.stderr == "links are ZeroMQ, not shared memory, which is faster (enginehost doctor shows why)\n"
     assert run("down").returncode == 0
     (project / "node.yaml").write_text(NODE + "transport: {local: zmq}\n")
     assert run("up", "node.yaml", "-d").stderr == ""

@@ -53,7 +53,7 @@ def test_help_prints_every_exit_code(cli: Cli) -> None:
         (
             UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"),
             2,
-            r"'caf\xe9' is not UTF-8: names and texts must be",
+            r"'caf\xe9' is not UTF-8; names and texts must be",
         ),
         (ValueError("v"), 1, "internal error: ValueError: v (--debug shows where)"),
     ],

@@ -94,7 +94,7 @@ def test_an_attached_node_outlives_a_full_standard_output(project: Path) -> None
         up = subprocess.Popen(line, stdout=full, stderr=subprocess.PIPE, text=True)
     assert up.stderr is not None
     try:
-        assert "the node goes on" in up.stderr.readline()
+        assert "the node keeps running" in up.stderr.readline()
         assert shell("ps").returncode == 0
     finally:
         shell("down")

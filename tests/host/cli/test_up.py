@@ -219,7 +219,7 @@ def test_up_of_a_running_unchanged_node_says_so(start_node: StartNode, loaded: N
     phases = iter(["starting", "starting", "running", "running"])
     node = start_node("clock.yaml", lambda _: [Response("node", [{"phase": next(phases)}])], digest="d1")
     result = cli("up", "clock.yaml", "-d")
-    assert (result.code, result.out) == (0, f"node clock runs already, unchanged (pid {os.getpid()})\n")
+    assert (result.code, result.out) == (0, f"node clock already runs, unchanged (pid {os.getpid()})\n")
     assert cli("up", "-f", "clock.yaml", "--json").envelope["items"][0]["already"] is True
     assert [request.op for request in node.seen] == ["status"] * 4
 

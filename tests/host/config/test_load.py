@@ -147,7 +147,7 @@ def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatc
     (folder / "below" / "src").mkdir(parents=True)
     found = load(folder / "below", text)
     assert (found.data, found.roots) == (f"{folder}/kept", (f"{folder}/src", f"{folder}/below/src"))
-    with pytest.raises(ConfigErrors, match=r"nobody's home folder: ~n-o-b-o-d-y"):
+    with pytest.raises(ConfigErrors, match=r"no user has the home folder ~n-o-b-o-d-y"):
         load(folder, text.replace("~/kept", "~n-o-b-o-d-y/kept"))
     assert load(folder / "below", text.replace("~/kept", "./~x")).data == f"{folder}/below/~x"
 

@@ -93,7 +93,7 @@ REFUSED = {
     "%YAML 1.1\n---\n%x: 1\n": "f:3:1: a line that begins with `%` is not read",
     "%FOO\n---\na: 1\n": "f:1:1: a line that begins with `%` is not read here",
     "a: *nobody\n": "f:1:4: alias `*nobody` names nothing above it",
-    "a: &a [*a]\n": "f:1:8: alias `*a` stands inside what it names",
+    "a: &a [*a]\n": "f:1:8: alias `*a` is inside the value that it names",
     "a:\n\tb: 1\n": "f:2:1: a tab in the indentation",
     "a: 1\n\tb: 1\n": "f:2:1: a tab in the indentation",
     "a: [1, 2\nb: 3\n": "f:1:4: this `[` is not closed",

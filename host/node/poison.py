@@ -27,16 +27,6 @@ ATTEMPTS_MAX: Final = 3
 _NOT_ITS_FAULT: Final[frozenset[Reason]] = frozenset({"killed", "start_timeout", "never_ran"})
 
 
-class Trigger(msgspec.Struct, frozen=True, array_like=True):
-    """What was being handled: a message by its stream and number, or timers (no sender, `n` 0)."""
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-
-
 class AfterDeath(msgspec.Struct, frozen=True):
     """`crashed`: a dead letter; `again`: try it once more; `quarantine`. `failure` is to be counted, if not ""."""
 

@@ -9,7 +9,8 @@ oldest items go.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 
@@ -18,11 +19,7 @@ from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
 from host.node.mailbox import Dropped
-from host.node.news import Letter, NoteLine
-
-if TYPE_CHECKING:
-    from host.node.fallen import Position
-    from host.node.news import SetAside
+from host.node.news import Event, Letter, NoteLine, SetAside, Trigger, Waits
 
 LETTERS_MAX: Final = 1_000
 """Letters kept between two reports; also what a node keeps in all."""
@@ -50,26 +47,6 @@ class Offspring(msgspec.Struct, frozen=True):
     again: bool = False
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """An engine stands at a choice among `options`, until `deadline_ns`; without options it no longer does.
-
-    `cause` is the trigger it was given: taken from its mailbox, and handled by nobody if the process dies.
-    """
-
-    engine: str
-    options: tuple[str, ...] = ()
-    deadline_ns: int | None = None
-    cause: Delivery[Any] | Due | None = None
-
-
-class Happening(msgspec.Struct, frozen=True):
-    """Something an operator should know."""
-
-    kind: str
-    engine: str
-    fields: dict[str, Any] = {}
-
-
 class Unrendered(msgspec.Struct, frozen=True):
     """A letter as it was buried: rendering waits until somebody takes it, so a flood of them stays cheap."""
 
@@ -90,10 +67,10 @@ class Report:
         self.resolve: list[str] = []
         self.spawned: list[Offspring] = []
         self.stopped: list[str] = []
-        self.set_aside: list[SetAside] = []
-        self.rested: list[Position] = []
-        self.standing: list[Standing] = []
-        self.happenings: deque[Happening] = deque(maxlen=LETTERS_MAX)
+        self.set_aside: list[tuple[SetAside, bytes | None]] = []
+        self.rested: list[Trigger] = []
+        self.waits: list[Waits] = []
+        self.events: deque[Event] = deque(maxlen=LETTERS_MAX)
         self.notes: deque[NoteLine] = deque()
         self.notes_dropped = 0
         self.letter_counts: Counter[str] = Counter()
@@ -119,6 +96,11 @@ class Report:
         """Make dead letters of what a bound or an end cost."""
         for one in dropped:
             self.bury(reason, one.sender, target, mailbox, now_ns, one.item, is_encoded=one.is_encoded)
+
+    def wait(self, engine: str, options: Iterable[str], deadline_ns: int | None, cause: Delivery[Any] | Due) -> None:
+        """The engine waits for a choice."""
+        at = ("", 0, cause) if isinstance(cause, Due) else (cause.sender, cause.mailbox, cause.message)
+        self.waits.append(Waits(engine, tuple(options), deadline_ns, *at[:2], render(at[2], False)))
 
     def note(self, line: NoteLine) -> None:
         """Keep a line for the log; beyond `NOTES_MAX` the oldest goes and is counted."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from host.config import ConfigErrors, Problem
+from host.config import ConfigErrors, ConfigProblem
 from host.config.load import read_node_file
 
 FOLDER = Path(__file__).parent / "mistakes"
@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 CORES = frozenset({0, 1})
 
 
-def problems_of(name: str) -> tuple[Problem, ...]:
+def problems_of(name: str) -> tuple[ConfigProblem, ...]:
     return read_node_file(f"{name}.yaml", cores=CORES).problems
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from engines.model import Box
+from engines.model.large import LARGE_BYTES
 from host.config.spec import MailboxSpec
 
 LARGE_MAX: Final = 16
@@ -28,9 +29,6 @@ LARGE_MAX: Final = 16
 
 LARGE_BYTES_MAX: Final = 1 << 26
 """Bytes of them at which it does: one of the largest."""
-
-LARGE_BYTES: Final = 1 << 15
-"""What counts as large here; such a message comes in a batch of its own."""
 
 
 class Batch(msgspec.Struct, eq=False):

@@ -34,11 +34,6 @@ class AfterDeath(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
-def after_raise(durability: Durability) -> Literal["failed", "quarantine"]:
-    """The fate of a trigger whose action raised."""
-    return "failed" if durability == "volatile" else "quarantine"
-
-
 def after_death(durability: Durability, ending: Ending, ended: Ended, failures: tuple[str, ...]) -> AfterDeath:
     """The fate of a trigger in whose transition the process died. `failures`: those counted for it before."""
     if durability == "volatile":

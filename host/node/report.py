@@ -18,11 +18,9 @@ from engines.model import Delivery, Due, view
 from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
+from host.node.dead_letters import LETTERS_MAX
 from host.node.mailbox import Dropped
 from host.node.news import Event, Letter, NoteLine, SetAside, Trigger, Waits
-
-LETTERS_MAX: Final = 1_000
-"""Letters kept between two reports; also what a node keeps in all."""
 
 NOTES_MAX: Final = 10_000
 """Notes kept between two reports."""

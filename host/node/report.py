@@ -9,15 +9,14 @@ oldest items go.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from engines.model import Delivery, Due, view
+from engines.model import Due, view
 from engines.model.blame import blame
 from host.config.spec import EngineSpec
-from host.node.cell import Cell
+from host.node.cell import NEVER, Cell, Suspension
 from host.node.dead_letters import LETTERS_MAX
 from host.node.mailbox import Dropped
 from host.node.news import Event, Letter, NoteLine, SetAside, Trigger, Waits
@@ -95,10 +94,12 @@ class Report:
         for one in dropped:
             self.bury(reason, one.sender, target, mailbox, now_ns, one.item, is_encoded=one.is_encoded)
 
-    def wait(self, engine: str, options: Iterable[str], deadline_ns: int | None, cause: Delivery[Any] | Due) -> None:
-        """The engine waits for a choice."""
+    def suspended(self, name: str, suspension: Suspension) -> None:
+        """An engine waits for a choice."""
+        cause, options = suspension.cause, tuple(suspension.question.options)
+        deadline_ns = None if suspension.deadline_ns == NEVER else suspension.deadline_ns
         at = ("", 0, cause) if isinstance(cause, Due) else (cause.sender, cause.mailbox, cause.message)
-        self.waits.append(Waits(engine, tuple(options), deadline_ns, *at[:2], render(at[2], False)))
+        self.waits.append(Waits(name, options, deadline_ns, *at[:2], render(at[2], False)))
 
     def note(self, line: NoteLine) -> None:
         """Keep a line for the log; beyond `NOTES_MAX` the oldest goes and is counted."""

@@ -293,10 +293,9 @@ class Turns:
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
         self.count_standing(cell, 1)
-        shown_deadline = None if timeout_ns is None else deadline_ns
         if cell.recorder is not None:
-            cell.recorder.asked(shown_deadline)
-        self._report.wait(cell.name, question.options, shown_deadline, cause)
+            cell.recorder.asked(None if timeout_ns is None else deadline_ns)
+        self._report.suspended(cell.name, cell.suspension)
         self.rearm(cell)
 
     def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:

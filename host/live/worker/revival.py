@@ -136,7 +136,7 @@ class Revival:
         if is_other and not stream.is_ended:
             self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
         if cell.suspension is not None:
-            self._tell_standing(cell)
+            self.scheduler.report.suspended(cell.name, cell.suspension)
         return cell
 
     def _tell_formed(self, cell: Cell, formed: Formed) -> None:
@@ -148,13 +148,6 @@ class Revival:
         if formed.left_out or formed.is_converted:
             fields = {"turn": formed.turn, "left_out": len(formed.left_out), "reason": formed.reason}
             report.events.append(Event("brought_to_form", cell.name, fields))
-
-    def _tell_standing(self, cell: Cell) -> None:
-        suspension = cell.suspension
-        assert suspension is not None
-        shown = self.clock() if suspension.question.timeout_ns is not None else None
-        deadline_ns = suspension.deadline_ns if shown is not None else None
-        self.scheduler.report.wait(cell.name, suspension.question.options, deadline_ns, suspension.cause)
 
     def _tell_found(self, found: Recovered) -> None:
         events = self.scheduler.report.events

@@ -119,10 +119,10 @@ def test_one_that_hangs_is_named_and_killed(root: str) -> None:
     """The deadline holds; the family that hung gets the blame, others are reported as not looked at."""
     begun = time.monotonic_ns()
     refs = ["pack.good:PLAIN", "pack.hangs:PLAIN", "pack.raises:PLAIN"]
-    reports = reports_of(refs, root, deadline_ns=SECOND_NS // 2)
-    assert time.monotonic_ns() - begun < 5 * SECOND_NS
+    reports = reports_of(refs, root, deadline_ns=3 * SECOND_NS)
+    assert time.monotonic_ns() - begun < 20 * SECOND_NS
     assert reports[refs[0]].ok
-    assert reports[refs[1]].problems[0].text == "took longer than 0.5 s to import"
+    assert reports[refs[1]].problems[0].text == "took longer than 3 s to import"
     assert reports[refs[2]].problems[0].text.startswith("not looked at, because `pack.hangs:PLAIN`")
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
+from transport.crc32c import crc32c
 from transport.port import FRAME_MESSAGES_MAX, KIND_GO, KIND_MESSAGES, Broken, Frame, Payload
 
 HEADER: Final = struct.Struct("<IIBBHIQQQIHH")
@@ -23,7 +24,6 @@ NAME_BYTES_MAX: Final = 1024
 CHECKSUM_CRC32C: Final = 1
 CHECKSUM_CRC32: Final = 2
 _LENGTH: Final = struct.Struct("<I")
-_CRC32C_POLYNOMIAL: Final = 0x82F63B78
 
 
 def message_bytes(payload_bytes: int) -> int:
@@ -103,27 +103,6 @@ def _decode_messages(data: bytes, start: int, count: int) -> list[Payload]:
     if start != len(data):
         raise Broken(f"{len(data) - start} bytes behind the last message")
     return payloads
-
-
-def _make_table() -> Sequence[int]:
-    table = []
-    for byte in range(256):
-        rest = byte
-        for _ in range(8):
-            rest = rest >> 1 ^ (_CRC32C_POLYNOMIAL if rest & 1 else 0)
-        table.append(rest)
-    return table
-
-
-_TABLE: Final = _make_table()
-
-
-def crc32c(data: bytes | memoryview) -> int:
-    """CRC-32C by table: slow, for frames that a native build wrote."""
-    rest = 0xFFFFFFFF
-    for byte in data:
-        rest = rest >> 8 ^ _TABLE[(rest ^ byte) & 0xFF]
-    return rest ^ 0xFFFFFFFF
 
 
 _SUMS: Final[dict[int, Callable[[memoryview], int]]] = {CHECKSUM_CRC32C: crc32c, CHECKSUM_CRC32: zlib.crc32}

@@ -13,7 +13,7 @@ from host.config.problems import ConfigErrors
 from host.config.spec import NodeSpec
 
 if TYPE_CHECKING:
-    from host.live.inspection.inspect import FamilyReport
+    from host.live.inspection.inspect_records import FamilyReport
 
 
 EXPLAIN_NS: Final = 5_000_000_000

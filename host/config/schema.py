@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from transport.port import ARENA_BYTES, LANE_BYTES, MESSAGE_BYTES_MAX
+from transport.port import MESSAGE_BYTES_MAX
 
-from .spec import MAILBOX_CAPACITY, SECOND, JournalSpec
+from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, SupervisionSpec, TransportSpec
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
@@ -30,10 +30,12 @@ CPU_NS_MIN: Final = SECOND
 LANE_BYTES_MIN: Final = 1 << 14
 LANE_BYTES_MAX: Final = 1 << 30
 ARENA_BYTES_MAX: Final = 1 << 32
+"""All blocks with the largest message each."""
 UNACKED_BYTES_MIN: Final = 1 << 16
 UNACKED_BYTES_MAX: Final = 1 << 40
+_TRANSPORT: Final = TransportSpec()
+_SUPERVISION: Final = SupervisionSpec()
 _JOURNAL: Final = JournalSpec()
-"""All blocks with the largest message each."""
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
@@ -135,15 +137,15 @@ class GroupEntry(FileEntry, frozen=True):
 class SupervisionEntry(FileEntry, frozen=True):
     """When processes are restarted, and when they count as stuck. A deadline of 0 means none."""
 
-    intensity: Restarts = 10
-    period_ns: Period = 120 * SECOND
-    backoff_ns: Duration = SECOND // 10
-    backoff_max_ns: Duration = 30 * SECOND
-    healthy_ns: Duration = 60 * SECOND
-    budget: Restarts = 100
-    soft_ns: Duration = 5 * SECOND
-    hard_ns: Duration = 30 * SECOND
-    start_ns: Duration = 30 * SECOND
+    intensity: Restarts = INTENSITY
+    period_ns: Period = _SUPERVISION.period_ns
+    backoff_ns: Duration = _SUPERVISION.backoff_ns
+    backoff_max_ns: Duration = _SUPERVISION.backoff_max_ns
+    healthy_ns: Duration = _SUPERVISION.healthy_ns
+    budget: Restarts = BUDGET
+    soft_ns: Duration = _SUPERVISION.soft_ns
+    hard_ns: Duration = _SUPERVISION.hard_ns
+    start_ns: Duration = _SUPERVISION.start_ns
     groups: dict[Word, GroupEntry] = {}
 
 
@@ -157,10 +159,10 @@ class PlacementEntry(FileEntry, frozen=True):
 class TransportEntry(FileEntry, frozen=True):
     """Links between processes of this node."""
 
-    local: Literal["auto", "lane", "zmq"] = "auto"
-    wait: Literal["adaptive", "block"] = "adaptive"
-    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = LANE_BYTES
-    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = ARENA_BYTES
+    local: Literal["auto", "lane", "zmq"] = _TRANSPORT.local
+    wait: Literal["adaptive", "block"] = _TRANSPORT.wait
+    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = _TRANSPORT.lane_bytes
+    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = _TRANSPORT.arena_bytes
 
 
 class JournalEntry(FileEntry, frozen=True):

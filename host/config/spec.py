@@ -18,8 +18,14 @@ SECOND: Final = 1_000_000_000
 SHUTDOWN_NS: Final = 5 * SECOND
 """OTP's default for a worker."""
 
-MAILBOX_CAPACITY = 10_000
-"""Default number of messages waiting in a mailbox before its policy applies."""
+INTENSITY: Final = 10
+"""Restarts within a period, of a group or of a process in none."""
+
+BUDGET: Final = 100
+"""Restarts within a period, of a node."""
+
+MAILBOX_CAPACITY: Final = 10_000
+"""Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
 
 
 class MailboxSpec(msgspec.Struct, frozen=True):
@@ -86,12 +92,12 @@ class GroupSpec(msgspec.Struct, frozen=True):
 class SupervisionSpec(msgspec.Struct, frozen=True):
     """Restarts and deadlines of a node. None: no bound; a deadline of 0: none."""
 
-    intensity: int | None = 10
+    intensity: int | None = INTENSITY
     period_ns: int = 120 * SECOND
     backoff_ns: int = SECOND // 10
     backoff_max_ns: int = 30 * SECOND
     healthy_ns: int = 60 * SECOND
-    budget: int | None = 100
+    budget: int | None = BUDGET
     soft_ns: int = 5 * SECOND
     hard_ns: int = 30 * SECOND
     start_ns: int = 30 * SECOND

@@ -86,11 +86,6 @@ def parse_duration(text: str) -> int:
     return parse_quantity(text, "_ns")
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a text such as `64KiB`. Raises `UnitError`."""
-    return parse_quantity(text, "_bytes")
-
-
 def _missing_unit(text: str, suffix: str) -> str:
     number = text.strip()
     if not _NUMBER.fullmatch(number):

@@ -32,8 +32,8 @@ from typing import Final
 
 import msgspec
 
-from host.live.wire import InFlight
 from host.node import progress
+from host.node.news import Trigger
 from host.node.progress import Words
 from transport.port import Broken
 
@@ -54,7 +54,7 @@ class Reading(msgspec.Struct, frozen=True):
     """One look at a page. `in_flight` is a message; timers in flight show only in `engine` and `started_ns`."""
 
     engine: str
-    in_flight: InFlight | None
+    in_flight: Trigger | None
     started_ns: int
     handled: int
     received: int
@@ -127,7 +127,7 @@ def read_control_page(descriptor: int) -> Reading:
     position = (words[progress.MAILBOX], words[progress.EPOCH], words[progress.N])
     return Reading(
         engine if is_busy else "",
-        InFlight(engine, sender, *position) if is_message else None,
+        Trigger(engine, sender, *position) if is_message else None,
         words[progress.STARTED_NS],
         words[progress.HANDLED],
         words[progress.RECEIVED],

@@ -133,11 +133,11 @@ class InlineRun:
         report.spawned.clear()
         for note in report.take_notes()[0]:
             _print({"engine": note.engine, "time": note.now_ns, "text": note.text, "fields": note.fields})
-        for standing in report.standing:
-            _print({"waits": standing.engine, "options": standing.options}, sys.stderr)
-        report.standing.clear()
-        while report.happenings:
-            _print(msgspec.to_builtins(report.happenings.popleft()), sys.stderr)
+        for one in report.waits:
+            _print({"waits": one.engine, "options": one.options}, sys.stderr)
+        report.waits.clear()
+        while report.events:
+            _print(msgspec.structs.asdict(report.events.popleft()), sys.stderr)
         if report.has_letters:
             for letter in report.take_letters()[1]:
                 _print({"dead_letter": letter.reason, **msgspec.structs.asdict(letter)}, sys.stderr)

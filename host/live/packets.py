@@ -28,6 +28,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from host.live import wire
+from host.node.news import Packet
 from transport.port import Broken, Closed
 
 QUEUE_PACKETS_MAX: Final = 1 << 18
@@ -82,8 +83,8 @@ class Channel(Generic[Received]):
         """Packets queued. Above 0, call `flush` when the socket is writable, or after a moment if `is_short`."""
         return len(self._queue)
 
-    def send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
-        """Send now, or queue after the waiting packets. Never blocks.
+    def send(self, packet: Packet, descriptors: Sequence[int] = ()) -> None:
+        """Send now, or queue behind what waits. Never blocks.
 
         Raises `ValueError` for over `OUTSIZED_BYTES_MAX` bytes or `DESCRIPTORS_MAX` descriptors, `Full`, `Closed`, and
         OSError if a packet has to wait and its descriptors cannot be duplicated.

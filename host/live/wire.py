@@ -7,21 +7,16 @@ Content beyond a packet (`PACKET_BYTES_MAX`) travels in an unnamed memory file, 
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, dataclass_transform
+from typing import Any, Final, Literal
 
 import msgspec
 
 from host.config.spec import EngineSpec, JournalSpec
-from host.node.news import Letter, NoteLine
+from host.node.news import Event, Fatal, Letter, NoteLine, Packet, SetAside, Trigger, Waits
 from transport.port import ARENA_BYTES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
-
-
-@dataclass_transform(frozen_default=True)
-class Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Base of everything on the socket pair."""
 
 
 class Peer(msgspec.Struct, frozen=True, array_like=True):
@@ -41,20 +36,6 @@ class Birth(msgspec.Struct, frozen=True, array_like=True):
     parent: str | None = None
     birth: int = 1
     parked: bool = False
-
-
-class InFlight(msgspec.Struct, frozen=True, array_like=True):
-    """A message that a dead process was handling; a successor makes it a dead letter `crashed`. `n` as in a frame.
-
-    `poison`: how it killed repeatedly; then a journaled engine's successor sends `Poisoned` instead.
-    """
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-    poison: str = ""
 
 
 # --- supervisor to worker ---------------------------------------------------------------------------------------------
@@ -84,7 +65,7 @@ class Boot(Packet):
     births: tuple[Birth, ...]
     core: int | None = None
     device: bool = False
-    fallen: tuple[InFlight, ...] = ()
+    fallen: tuple[Fatal, ...] = ()
     candidate: bool = False
     now_ns: int = 0
     spawned: Literal["parent", "process"] = "parent"
@@ -319,21 +300,6 @@ class Notes(Packet):
     dropped: int = 0
 
 
-class Waits(Packet):
-    """An engine waits for a choice (options and deadline, engine time), or no longer does (no options).
-
-    Sender, mailbox and a rendering of its trigger's message: if the process dies, the supervisor makes a dead letter of
-    them. A trigger of elapsed timers has no sender.
-    """
-
-    engine: str
-    options: tuple[str, ...] = ()
-    deadline_ns: int | None = None
-    sender: str = ""
-    mailbox: int = 0
-    message: Any = None
-
-
 class Reply(Packet):
     """Answer to `Query` or `Answer`. A large payload lies in the memory file of the descriptor [payload]."""
 
@@ -345,24 +311,7 @@ class Reply(Packet):
 class Rested(Packet):
     """These messages, `fallen` in `Boot`, are dealt with: the next process need not get them."""
 
-    fallen: tuple[InFlight, ...]
-
-
-class Poisoned(Packet):
-    """A trigger for the quarantine: its address, digests of state and code, and its exception or how it killed.
-
-    Descriptor: [payload], the encoded message; none for timers.
-    """
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-    now_ns: int
-    state: str
-    code: str
-    detail: str
+    fallen: tuple[Trigger, ...]
 
 
 class AtBoundary(Packet):
@@ -377,14 +326,6 @@ class Frozen(Packet):
 
 class Adopted(Packet):
     """Answer to `Adopt`: state migrated, ready to go."""
-
-
-class Event(Packet):
-    """Something an operator should know: a kind, the engine, and fields."""
-
-    kind: str
-    engine: str
-    fields: dict[str, Any] = {}
 
 
 JOURNAL_GONE: Final = "journal_gone"
@@ -407,7 +348,7 @@ ToSupervisor = (
     | Letters
     | Notes
     | Waits
-    | Poisoned
+    | SetAside
     | Rested
     | Reply
     | AtBoundary

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from engines.model import encode, parent_name
 from host.node.cell import Cell
 from host.node.early import EarlyMail, Letterbox
-from host.node.fallen import Fallen, Position
+from host.node.fallen import Fallen
 from host.node.mailbox import Batch, Inbox
-from host.node.poison import Trigger
+from host.node.news import Event, Fatal, Trigger
 from host.node.progress import Tally
-from host.node.report import Happening, Report
+from host.node.report import Report
 from host.node.set_aside import set_aside
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Arrivals:
         inbox.add_message(self._count, sender, epoch, n, message)
         self._scheduler.arrived(cell, inbox, None)
 
-    def expect(self, fallen: Iterable[Position]) -> None:
-        """Earlier processes died handling these messages: when they arrive again, they are not tried again."""
+    def expect(self, fallen: Iterable[Fatal]) -> None:
+        """Predecessors died handling these messages: when they come again, they are not tried again."""
         self.fallen.expect(fallen, self._clock())
 
     @property
@@ -116,8 +116,8 @@ class Arrivals:
     def expire(self, now_ns: int) -> None:
         """Bury mail that waited too long for a birth, and messages lost with an earlier process."""
         if self.fallen.until_ns <= now_ns:
-            for position in self.fallen.take_late():
-                self._lose(position)
+            for trigger, _ in self.fallen.take_late():
+                self._lose(trigger)
         for letter in self.early.expired(now_ns):
             self._bury("unknown", letter.sender, letter.target, letter.mailbox, letter.payloads)
 
@@ -153,35 +153,35 @@ class Arrivals:
         """Take messages that killed an earlier process out of a batch; the messages around them run."""
         stream = (cell.name, batch.sender, inbox.number, batch.epoch)
         lost, here = self.fallen.take(stream, batch.first_n, len(batch.payloads))
-        for position in lost:
-            self._lose(position)
-        for position in here:
-            index = position.n - batch.first_n
+        for trigger, _ in lost:
+            self._lose(trigger)
+        for trigger, how in here:
+            index = trigger.n - batch.first_n
             if index > 0:
                 self._count += 1
                 inbox.add(Batch(self._count, batch.sender, batch.epoch, batch.first_n, batch.payloads[:index], True))
                 self._scheduler.arrived(cell, inbox, None)
-            self._lay_to_rest(cell, position, batch.payloads[index])
-            batch.payloads, batch.first_n = batch.payloads[index + 1 :], position.n + 1
+            self._lay_to_rest(cell, trigger, how, batch.payloads[index])
+            batch.payloads, batch.first_n = batch.payloads[index + 1 :], trigger.n + 1
             if cell.is_ended:
                 self._scheduler.end(cell)
                 self._bury("ended", batch.sender, cell.name, inbox.number, batch.payloads)
                 batch.payloads = []
                 return
 
-    def _lay_to_rest(self, cell: Cell, position: Position, payload: Any) -> None:
-        """Bury a message that killed. One that killed a journaled engine more than once is poison instead."""
+    def _lay_to_rest(self, cell: Cell, trigger: Trigger, how: str, payload: Any) -> None:
+        """A message that killed becomes a dead letter, or, of a journaled engine and not for the first time, poison."""
         if cell.recorder is not None:
-            cell.recorder.skipped(position.sender, position.mailbox, position.epoch, position.n, self._clock())
-        if position.poison and cell.poison:
-            set_aside(self._report, cell, Trigger(*position[:5]), payload, position.poison, self._clock())
+            cell.recorder.skipped(trigger.sender, trigger.mailbox, trigger.epoch, trigger.n, self._clock())
+        if how and cell.poison:
+            set_aside(self._report, cell, trigger, payload, how, self._clock())
         else:
-            self._bury("crashed", position.sender, cell.name, position.mailbox, [payload])
+            self._bury("crashed", trigger.sender, cell.name, trigger.mailbox, [payload])
         self.count_dropped(1)
-        self._report.rested.append(position)
+        self._report.rested.append(trigger)
 
-    def _lose(self, lost: Position) -> None:
-        """Bury a message that killed and had left its lane: only its address is known."""
+    def _lose(self, lost: Trigger) -> None:
+        """A message that killed was off its lane: nothing of it is left but its address."""
         detail = f"message {lost.n} of epoch {lost.epoch}; its content died with the process"
         self._report.bury(
             "crashed", lost.sender, lost.engine, lost.mailbox, self._clock(), None, is_encoded=False, detail=detail
@@ -206,4 +206,4 @@ class Arrivals:
             self._report.bury(reason, sender, target, mailbox, now_ns, payload, is_encoded=True)
 
     def _happened(self, kind: str, cell: Cell, **fields: Any) -> None:
-        self._report.happenings.append(Happening(kind, cell.name, fields))
+        self._report.events.append(Event(kind, cell.name, fields))

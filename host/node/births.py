@@ -17,7 +17,8 @@ from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.spec import EngineSpec
 from host.node.cell import Cell
-from host.node.report import Happening, Offspring
+from host.node.news import Event
+from host.node.report import Offspring
 
 if TYPE_CHECKING:
     from host.node.scheduler import Scheduler
@@ -94,7 +95,7 @@ class Births:
             env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=(cell.name,))
         except BaseException as error:
             fields = {"child": spawned.name, "family": spawned.family, "error": blame(error)[0]}
-            scheduler.report.happenings.append(Happening("spawn_failed", cell.name, fields))
+            scheduler.report.events.append(Event("spawn_failed", cell.name, fields))
             return True
         scheduler.give_birth(family, configuration, env, child.mailboxes)
         return True

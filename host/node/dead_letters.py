@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 LETTERS_MAX: Final = 1_000
-"""Letters a node keeps; the oldest go first."""
+"""Letters a node keeps, and a worker between two reports; the oldest go first."""
 
 
 class Addressed(Protocol):

@@ -9,26 +9,13 @@ stream arrives, or after `FALLEN_NS_MAX`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from host.node.cell import NEVER
+from host.node.news import Fatal
 
 FALLEN_NS_MAX: Final = 1_000_000_000
 """How long such messages may take to arrive again; lanes are attached within milliseconds."""
-
-Stream = tuple[str, str, int, int]
-"""Engine, sender, mailbox, epoch."""
-
-
-class Position(NamedTuple):
-    """A message by its stream and number. `poison`: how it killed, if it did so more than once; "": it died once."""
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-    poison: str = ""
 
 
 class Fallen:
@@ -36,34 +23,34 @@ class Fallen:
 
     def __init__(self) -> None:
         self.until_ns = NEVER
-        self._streams: dict[Stream, list[Position]] = {}
+        self._streams: dict[tuple[str, str, int, int], list[Fatal]] = {}
 
     @property
     def is_expected(self) -> bool:
         """Whether one of them may still arrive."""
         return bool(self._streams)
 
-    def expect(self, positions: Iterable[Position], now_ns: int) -> None:
-        """Expect these messages from now on."""
-        for position in sorted(positions):
-            self._streams.setdefault(position[:4], []).append(position)
+    def expect(self, fallen: Iterable[Fatal], now_ns: int) -> None:
+        """From now on."""
+        for trigger, how in sorted(fallen):
+            self._streams.setdefault(trigger.stream, []).append((trigger, how))
         if self._streams:
             self.until_ns = now_ns + FALLEN_NS_MAX
 
-    def take(self, stream: Stream, first_n: int, count: int) -> tuple[list[Position], list[Position]]:
-        """Mail from `first_n` on arrives: messages of its stream that never will, and those among it, each in order."""
+    def take(self, stream: tuple[str, str, int, int], first_n: int, count: int) -> tuple[list[Fatal], list[Fatal]]:
+        """Mail `first_n` and on comes: those of its stream that never will, and those among it, each in order."""
         waiting = self._streams.pop(stream, [])
-        lost = [position for position in waiting if position.n < first_n]
-        here = [position for position in waiting if first_n <= position.n < first_n + count]
+        lost = [fatal for fatal in waiting if fatal[0].n < first_n]
+        here = [fatal for fatal in waiting if first_n <= fatal[0].n < first_n + count]
         if later := waiting[len(lost) + len(here) :]:
             self._streams[stream] = later
         elif not self._streams:
             self.until_ns = NEVER
         return lost, here
 
-    def take_late(self) -> list[Position]:
-        """Take all that have not arrived."""
-        late = [position for waiting in self._streams.values() for position in waiting]
+    def take_late(self) -> list[Fatal]:
+        """All that have not come."""
+        late = [fatal for waiting in self._streams.values() for fatal in waiting]
         self._streams.clear()
         self.until_ns = NEVER
         return late

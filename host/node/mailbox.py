@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from engines.model import Box
+from engines.model.large import LARGE_BYTES
 from host.config.spec import MailboxSpec
 
 LARGE_MAX: Final = 16
@@ -28,9 +29,6 @@ LARGE_MAX: Final = 16
 
 LARGE_BYTES_MAX: Final = 1 << 26
 """Bytes of large messages at which a mailbox sends stop: one message of the largest size."""
-
-LARGE_BYTES: Final = 1 << 15
-"""The size from which a message counts as large here; such a message arrives in a batch of its own."""
 
 
 class Batch(msgspec.Struct, eq=False):

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, dataclass_transform
 
 import msgspec
 
-from host.node.poison import Trigger
+
+@dataclass_transform(frozen_default=True)
+class Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of everything that travels alone, whatever the driver's way to the node."""
+
+
+class Trigger(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The address of what an engine handles: a message by its stream and number, or timers (no sender, `n` 0)."""
+
+    engine: str
+    sender: str
+    mailbox: int
+    epoch: int
+    n: int
+
+    @property
+    def stream(self) -> tuple[str, str, int, int]:
+        """Engine, sender, mailbox, epoch."""
+        return self.engine, self.sender, self.mailbox, self.epoch
+
+
+Fatal = tuple[Trigger, str]
+"""A message in which a process died, and how it killed if it did more than once; "": it died with its process."""
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True):
@@ -30,12 +52,37 @@ class NoteLine(msgspec.Struct, frozen=True, array_like=True):
     fields: dict[str, Any] = {}
 
 
-class SetAside(msgspec.Struct, frozen=True):
-    """A trigger for the quarantine. `payload` is the encoded message, None for timers."""
+class Event(Packet):
+    """Something an operator should know: a kind, the engine, and fields."""
+
+    kind: str
+    engine: str
+    fields: dict[str, Any] = {}
+
+
+class Waits(Packet):
+    """An engine waits for a choice (options and deadline, engine time), or no longer does (no options).
+
+    Sender, mailbox and a rendering of the message that it was given: it has left its mailbox, so if the process dies,
+    the node makes a dead letter of them. After elapsed timers there is no sender.
+    """
+
+    engine: str
+    options: tuple[str, ...] = ()
+    deadline_ns: int | None = None
+    sender: str = ""
+    mailbox: int = 0
+    message: Any = None
+
+
+class SetAside(Packet):
+    """A trigger for the quarantine: digests of state and code, and what it raised or how it killed.
+
+    Descriptor: [payload], the message as it was encoded; none for timers.
+    """
 
     trigger: Trigger
     now_ns: int
     state: str
     code: str
     detail: str
-    payload: bytes | None

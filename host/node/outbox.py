@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from engines.model import Noted, Outgoing, Output, Stopped, encode, in_parts, view
 from host.node.cell import Cell, Way
+from host.node.journal.numbering import WAYS_MAX
 from host.node.neighbours import DEADLOCK, post_here
 from host.node.news import NoteLine
 from host.node.recorder import NumberedMessage
@@ -36,9 +37,6 @@ Cause = tuple[Literal["route", "stop", "room"], str | int]
 
 ROUTES_MAX: Final = 100_000
 """Names whose slot is remembered; beyond it the oldest is looked up again when needed."""
-
-WAYS_MAX: Final = 10_000
-"""Streams an engine keeps open; the oldest is closed when one more begins, and its next number is remembered."""
 
 CLOSED_MAX: Final = 100_000
 """Closed streams whose number an engine remembers; beyond it the oldest is forgotten. A stream that is not remembered

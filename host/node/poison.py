@@ -28,26 +28,11 @@ ATTEMPTS_MAX: Final = 3
 _NOT_ITS_FAULT: Final[frozenset[Reason]] = frozenset({"killed", "start_timeout", "never_ran"})
 
 
-class Trigger(msgspec.Struct, frozen=True, array_like=True):
-    """The trigger being handled: a message by its stream and number, or timers (no sender, `n` 0)."""
-
-    engine: str
-    sender: str
-    mailbox: int
-    epoch: int
-    n: int
-
-
 class AfterDeath(msgspec.Struct, frozen=True):
     """`crashed`: a dead letter; `again`: try once more; `quarantine`. `failure`, if not "", counts for the trigger."""
 
     fate: Literal["crashed", "again", "quarantine"]
     failure: str = ""
-
-
-def after_raise(durability: Durability) -> Literal["failed", "quarantine"]:
-    """The fate of a trigger whose action raised."""
-    return "failed" if durability == "volatile" else "quarantine"
 
 
 def after_death(durability: Durability, ending: Ending, ended: Ended, failures: tuple[str, ...]) -> AfterDeath:

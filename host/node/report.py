@@ -9,23 +9,17 @@ dropped.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
-from engines.model import Delivery, Due, view
+from engines.model import Due, view
 from engines.model.blame import blame
 from host.config.spec import EngineSpec
-from host.node.cell import Cell
+from host.node.cell import NEVER, Cell, Suspension
+from host.node.dead_letters import LETTERS_MAX
 from host.node.mailbox import Dropped
-from host.node.news import Letter, NoteLine
-
-if TYPE_CHECKING:
-    from host.node.fallen import Position
-    from host.node.news import SetAside
-
-LETTERS_MAX: Final = 1_000
-"""Letters kept between two reports; also the number a node keeps in all."""
+from host.node.news import Event, Letter, NoteLine, SetAside, Trigger, Waits
 
 NOTES_MAX: Final = 10_000
 """Notes kept between two reports."""
@@ -50,26 +44,6 @@ class Offspring(msgspec.Struct, frozen=True):
     again: bool = False
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """An engine waits for a choice among `options`, until `deadline_ns`; without options it no longer does.
-
-    `cause` is its trigger: taken from its mailbox already, and lost unhandled if the process dies.
-    """
-
-    engine: str
-    options: tuple[str, ...] = ()
-    deadline_ns: int | None = None
-    cause: Delivery[Any] | Due | None = None
-
-
-class Happening(msgspec.Struct, frozen=True):
-    """An event for the operator."""
-
-    kind: str
-    engine: str
-    fields: dict[str, Any] = {}
-
-
 class Unrendered(msgspec.Struct, frozen=True):
     """A letter as it was buried: rendering waits until the letter is taken, so a flood of letters stays cheap."""
 
@@ -90,10 +64,10 @@ class Report:
         self.resolve: list[str] = []
         self.spawned: list[Offspring] = []
         self.stopped: list[str] = []
-        self.set_aside: list[SetAside] = []
-        self.rested: list[Position] = []
-        self.standing: list[Standing] = []
-        self.happenings: deque[Happening] = deque(maxlen=LETTERS_MAX)
+        self.set_aside: list[tuple[SetAside, bytes | None]] = []
+        self.rested: list[Trigger] = []
+        self.waits: list[Waits] = []
+        self.events: deque[Event] = deque(maxlen=LETTERS_MAX)
         self.notes: deque[NoteLine] = deque()
         self.notes_dropped = 0
         self.letter_counts: Counter[str] = Counter()
@@ -119,6 +93,13 @@ class Report:
         """Make dead letters of messages lost to a bound or to the end of an engine."""
         for one in dropped:
             self.bury(reason, one.sender, target, mailbox, now_ns, one.item, is_encoded=one.is_encoded)
+
+    def suspended(self, name: str, suspension: Suspension) -> None:
+        """An engine waits for a choice."""
+        cause, options = suspension.cause, tuple(suspension.question.options)
+        deadline_ns = None if suspension.deadline_ns == NEVER else suspension.deadline_ns
+        at = ("", 0, cause) if isinstance(cause, Due) else (cause.sender, cause.mailbox, cause.message)
+        self.waits.append(Waits(name, options, deadline_ns, *at[:2], render(at[2], False)))
 
     def note(self, line: NoteLine) -> None:
         """Keep a line for the log; beyond `NOTES_MAX` the oldest goes and is counted."""

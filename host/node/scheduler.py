@@ -25,8 +25,9 @@ from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
 from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally
-from host.node.recording import Recording
+from host.node.recorder import Recording
 from host.node.report import Report
+from host.node.routing import TOMBSTONES_MAX
 from host.node.turns import OUTPUTS_MAX, Turns
 
 RUN_NS_MAX: Final = 5_000_000
@@ -37,9 +38,6 @@ DUE_MAX: Final = 256
 
 STRIDE_SLOW_NS: Final = 1_000_000
 """A stride that takes longer is shortened, so that engine time and turns stay that fine."""
-
-TOMBSTONES_MAX: Final = 100_000
-"""Names remembered after their end."""
 
 
 class Scheduler:

@@ -19,8 +19,7 @@ import msgspec
 
 from engines.model import Delivery, Due, Environment, Family, encode
 from host.node.cell import Cell
-from host.node.news import SetAside
-from host.node.poison import Trigger
+from host.node.news import SetAside, Trigger
 from host.node.report import Report
 
 PARKED: Final = " parked"
@@ -34,7 +33,7 @@ def set_aside(report: Report, cell: Cell, trigger: Trigger, item: Any, detail: s
         payload = None
     else:
         payload = bytes(item) if isinstance(item, bytes | memoryview | msgspec.Raw) else encode(item)
-    report.set_aside.append(SetAside(trigger, now_ns, state_digest(cell), cell.family.version, detail, payload))
+    report.set_aside.append((SetAside(trigger, now_ns, state_digest(cell), cell.family.version, detail), payload))
     if cell.poison == "park":
         park(cell)
     elif cell.poison == "stop":

@@ -12,11 +12,11 @@ A `History` and a `Budget` are replaced as a whole. `strategies` decides which p
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
-SECOND: Final = 1_000_000_000
+from host.config.spec import SECOND, SupervisionSpec
+
+_DEFAULTS = SupervisionSpec()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -26,11 +26,11 @@ class Limits(msgspec.Struct, frozen=True):
     is survived, and one that stays is given up within the period.
     """
 
-    intensity: int | None = 10
-    period_ns: int = 120 * SECOND
-    pause_first_ns: int = SECOND // 10
-    pause_ns_max: int = 30 * SECOND
-    healthy_ns: int = 60 * SECOND
+    intensity: int | None = _DEFAULTS.intensity
+    period_ns: int = _DEFAULTS.period_ns
+    pause_first_ns: int = _DEFAULTS.backoff_ns
+    pause_ns_max: int = _DEFAULTS.backoff_max_ns
+    healthy_ns: int = _DEFAULTS.healthy_ns
 
 
 class History(msgspec.Struct, frozen=True):
@@ -44,8 +44,8 @@ class History(msgspec.Struct, frozen=True):
 class Budget(msgspec.Struct, frozen=True):
     """The restarts of a whole node: at most `restarts_max` (None: no bound) within `period_ns`, and those so far."""
 
-    restarts_max: int | None = 100
-    period_ns: int = 120 * SECOND
+    restarts_max: int | None = _DEFAULTS.budget
+    period_ns: int = _DEFAULTS.period_ns
     restarts_ns: tuple[int, ...] = ()
 
 

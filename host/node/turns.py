@@ -41,9 +41,10 @@ from engines.model.blame import blame
 from host.node.cell import NEVER, Cell, Suspension
 from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
+from host.node.news import Waits
 from host.node.progress import EPOCH, MAILBOX, STANDING, STARTED_NS, TIMERS, N, Progress, Tally
 from host.node.recorder import Record
-from host.node.report import Report, Standing
+from host.node.report import Report
 from host.node.set_aside import set_aside, trigger_of
 
 Cause = Delivery[Any] | Due
@@ -212,7 +213,7 @@ class Turns:
     def _answer(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
         self.count_standing(cell, -1)
         cell.suspension = None
-        self._report.standing.append(Standing(cell.name))
+        self._report.waits.append(Waits(cell.name))
         answers = self._answered(cell, suspension.at_ns, suspension.answers, answer)
         self._resume(cell, suspension.cause, suspension.at_ns, answers)
 
@@ -292,10 +293,9 @@ class Turns:
         deadline_ns = NEVER if timeout_ns is None else self._clock() + timeout_ns
         cell.suspension = Suspension(cause, at_ns, answers, question, deadline_ns)
         self.count_standing(cell, 1)
-        shown_deadline = None if timeout_ns is None else deadline_ns
         if cell.recorder is not None:
-            cell.recorder.asked(shown_deadline)
-        self._report.standing.append(Standing(cell.name, tuple(question.options), shown_deadline, cause))
+            cell.recorder.asked(None if timeout_ns is None else deadline_ns)
+        self._report.suspended(cell.name, cell.suspension)
         self.rearm(cell)
 
     def _bury_cause(self, cell: Cell, reason: str, cause: Cause, detail: str) -> None:

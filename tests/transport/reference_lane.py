@@ -12,7 +12,8 @@ from typing import Final
 
 from slot_memory import ENTRY, PAGE, SlotMemory
 
-from transport.frames import CHECKED_FROM, CHECKSUM_CRC32C, HEADER, crc32c, decode_frame, head_bytes, message_bytes
+from transport.crc32c import crc32c
+from transport.frames import CHECKED_FROM, CHECKSUM_CRC32C, HEADER, decode_frame, head_bytes, message_bytes
 from transport.port import FRAME_MESSAGES_MAX, KIND_MESSAGES, Frame
 
 FRAME_SOFT_BYTES_MAX: Final = 32768

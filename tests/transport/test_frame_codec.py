@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from slot_memory import SlotMemory
 from transport_worlds import NEEDS_NATIVE, LaneWorld, payloads
 
-from transport.frames import CHECKED_FROM, HEADER, crc32c, decode_frame, encode_frame, head_bytes, message_bytes
+from transport.crc32c import crc32c
+from transport.frames import CHECKED_FROM, HEADER, decode_frame, encode_frame, head_bytes, message_bytes
 from transport.port import KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Frame
 
 words = st.integers(0, 2**64 - 1)

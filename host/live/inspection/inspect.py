@@ -1,32 +1,28 @@
 """Inspects the families of a node without importing them in this process.
 
-The command line and the supervisor never import a family: its module may print, hang, start threads, or stay loaded
-where a reload should find new code. A child is forked, imports, reports and is killed; it owns only the write end of a
-pipe. It has a session of its own: any program that a module started is killed with it.
+The command line and the supervisor never import a family: its module may print, hang, start threads, or leave itself
+behind where a reload should find new code. A throw-away child imports, reports and is killed (`child`); the supervisor
+forks it through the zygote instead, where `inspect_child.main` reads the bytes that `frame` makes. A `Collector` reads
+the answers of both.
 
-The caller is single-threaded, or forks through the zygote instead: there `inspect_child.main` runs in a child, `frame`
-encodes an inquiry, and a `Collector` reads the answers. Crash points: the child dies or hangs in an import: the family
-it had begun gets the blame; after a death a fresh child inspects the others, after a time-out the later ones are
-reported as not looked at. The parent dies: the child's own alarm ends it, soon after the deadline.
+Crash points: the child dies or hangs in an import: the family it had begun gets the blame; after a death a fresh child
+looks at the others, after a time-out those behind it are reported as not looked at.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import signal
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from host.config.finding import Finding
 from host.config.spec import NodeSpec
-from host.live.clock import left_ms
+from host.live.inspection.child import forked, pieces
 from host.live.inspection.inspect_records import (
     LENGTH_BYTES,
-    PIECE_BYTES_MAX,
     Begin,
     Done,
     EngineValues,
@@ -42,18 +38,10 @@ if TYPE_CHECKING:
     from host.config.load import NodeFile
     from host.config.problems import ConfigProblem
 
-__all__ = [
-    "Collector", "FamilyReport", "Inquiry", "Inspection", "SourceProblem", "frame", "inquiry_of", "inspect_families",
-    "inspect_node", "validate_node",
-]  # fmt: skip
-
 DEADLINE_NS: Final = 20_000_000_000
 """For all imports of a node together; slow libraries take seconds, a hanging module never returns."""
 
 DIED: Final = "ended the process that imported it"
-
-ALARM_AFTER_NS: Final = 1_000_000_000
-"""The child's own alarm rings this long after the parent's deadline."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -62,19 +50,26 @@ class Inspection(msgspec.Struct, frozen=True):
     families: dict[str, FamilyReport]
     findings: tuple[Finding, ...] = ()
 
+    def is_device(self, family: str) -> bool:
+        """Whether a family is a device; one that could not be imported is not."""
+        return family in self.families and self.families[family].device
 
-def inspect_families(
-    refs: Iterable[str], roots: tuple[str, ...] = (), *, deadline_ns: int = DEADLINE_NS
-) -> dict[str, FamilyReport]:
-    """A report for each family. Blocks until all are imported, at most `deadline_ns`; never raises for their errors."""
-    return _ask(Inquiry(tuple(dict.fromkeys(refs)), roots, deadline_ns=deadline_ns + ALARM_AFTER_NS), deadline_ns)[0]
+
+def inspect_families(inquiry: Inquiry) -> Inspection:
+    """A report for each family. Blocks until all were imported or the deadline is over; raises for nothing they do."""
+    collector = Collector(inquiry)
+    end_ns = time.monotonic_ns() + inquiry.deadline_ns
+    while not collector.done:
+        _ask_child(collector, end_ns)
+    return collector.inspection
 
 
 def inspect_node(spec: NodeSpec, *, deadline_ns: int = DEADLINE_NS) -> Inspection:
-    """The families of a node, and the findings about its engines' arguments. Blocks as `inspect_families`."""
-    families, findings = _ask(inquiry_of(spec, deadline_ns=deadline_ns), deadline_ns)
-    devices = frozenset(e.name for e in spec.engines if e.family in families and families[e.family].device)
-    return Inspection(families, (*findings, *_find_in_mailboxes(spec, families), *_find_in_slots(spec, devices)))
+    """The families of a node, and what is wrong with what its engines are given. Blocks as `inspect_families`."""
+    found = inspect_families(inquiry_of(spec, deadline_ns=deadline_ns))
+    devices = frozenset(e.name for e in spec.engines if found.is_device(e.family))
+    findings = (*found.findings, *_find_in_mailboxes(spec, found.families), *_find_in_slots(spec, devices))
+    return Inspection(found.families, findings)
 
 
 def validate_node(
@@ -104,7 +99,7 @@ def inquiry_of(spec: NodeSpec, *, deadline_ns: int = DEADLINE_NS) -> Inquiry:
     entries = {entry_name(e.name): e for e in spec.engines if e.family != UNREADABLE_FAMILY}
     values = tuple(EngineValues(name, e.family, e.params, e.state) for name, e in entries.items())
     refs = tuple(dict.fromkeys(e.family for e in entries.values()))
-    return Inquiry(refs, spec.roots, values, deadline_ns + ALARM_AFTER_NS)
+    return Inquiry(refs, spec.roots, values, deadline_ns)
 
 
 def frame(inquiry: Inquiry) -> bytes:
@@ -114,18 +109,24 @@ def frame(inquiry: Inquiry) -> bytes:
 
 
 class Collector:
-    """Reads a child's answers as they arrive. Pure: bytes in, state out."""
+    """Reads the answers of one child after another. Pure: bytes in, state out; `inquiry` is for the next child."""
 
     def __init__(self, inquiry: Inquiry) -> None:
-        self._inquiry = inquiry
+        self.inquiry = inquiry
         self._data = bytearray()
         self._begun = ""
+        self._blamed: dict[str, FamilyReport] = {}
         self._decode = msgspec.msgpack.Decoder(Record).decode
         self.done = False
         self.stays = False
         self.sources: dict[str, bytes] = {}
         self.families: dict[str, FamilyReport] = {}
         self.findings: tuple[Finding, ...] = ()
+
+    @property
+    def inspection(self) -> Inspection:
+        """What was found."""
+        return Inspection(self.families, self.findings)
 
     def feed(self, data: bytes) -> bool:
         """Take bytes; True once everything has been reported."""
@@ -138,23 +139,31 @@ class Collector:
             del self._data[:end]
         return self.done
 
-    def give_up(self, why: str) -> None:
-        """The child is dead or out of time: blame the family it had begun, and report the rest as not looked at."""
-        for ref in self._inquiry.families:
+    def end_late(self) -> None:
+        """The time is up: blame the family that the child had begun, and report the rest as not looked at."""
+        self._give_up(f"took longer than {self.inquiry.deadline_ns / 1e9:g} s to import")
+
+    def end_early(self) -> None:
+        """The child died: blame the family it had begun; a fresh child looks at the others, if there are any."""
+        ref = self._begun
+        if not ref or ref in self.families:
+            self._give_up(DIED)
+            return
+        self._blamed[ref] = FamilyReport(ref, problems=(SourceProblem(DIED),))
+        self._data.clear()
+        self._begun = ""
+        self.families = dict(self._blamed)
+        families = tuple(other for other in self.inquiry.families if other != ref)
+        engines = tuple(engine for engine in self.inquiry.engines if engine.family != ref)
+        self.inquiry = msgspec.structs.replace(self.inquiry, families=families, engines=engines)
+        self.done = not families
+
+    def _give_up(self, why: str) -> None:
+        for ref in self.inquiry.families:
             if ref not in self.families:
                 text = why if ref == self._begun else f"not looked at, because `{self._begun}` {why}"
                 self.families[ref] = FamilyReport(ref, problems=(SourceProblem(text),))
         self.done = True
-
-    def without_begun(self) -> Inquiry | None:
-        """The child died: blame the family it had begun. Returns the inquiry for a fresh child, None if it is empty."""
-        if not self._begun or self._begun in self.families:
-            return None
-        asked = self._inquiry
-        self.families = {self._begun: FamilyReport(self._begun, problems=(SourceProblem(DIED),))}
-        families = tuple(ref for ref in asked.families if ref != self._begun)
-        engines = tuple(engine for engine in asked.engines if engine.family != self._begun)
-        return Inquiry(families, asked.roots, engines, asked.deadline_ns) if families else None
 
     def _take(self, record: Any) -> None:
         match record:
@@ -168,75 +177,18 @@ class Collector:
                 self.done, self.stays, self.sources = True, record.stays, record.sources
 
 
-def _ask(inquiry: Inquiry, deadline_ns: int) -> tuple[dict[str, FamilyReport], tuple[Finding, ...]]:
-    """Ask one child after another, until one survives all the families left."""
-    end_ns = time.monotonic_ns() + deadline_ns
-    blamed: dict[str, FamilyReport] = {}
-    while True:
-        collector = Collector(inquiry)
-        died = _ask_child(collector, inquiry, end_ns, deadline_ns)
-        left = collector.without_begun() if died else None
-        if left is None:
-            if died:
-                collector.give_up(DIED)
-            return blamed | collector.families, collector.findings
-        blamed |= collector.families
-        inquiry = left
+def _ask_child(collector: Collector, end_ns: int) -> None:
+    def look(fd: int) -> None:
+        from host.live.inspection.inspect_child import answer  # brings the model, which the caller does not need
 
+        answer(collector.inquiry, fd)
 
-def _ask_child(collector: Collector, inquiry: Inquiry, end_ns: int, deadline_ns: int) -> bool:
-    """Fork, collect, kill. Whether the child died before it had reported everything."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _live_as_child(inquiry, writing)
-    os.close(writing)
-    try:
-        return not _collect(collector, reading, end_ns, deadline_ns)
-    finally:
-        os.close(reading)
-        _end(pid)
-
-
-def _live_as_child(inquiry: Inquiry, writing: int) -> Never:
-    """From the fork to the exit; never returns into the parent's stack, and runs none of its exit handlers."""
-    try:
-        os.setsid()
-        os.dup2(writing, 3)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-        from host.live.inspection.inspect_child import answer
-
-        answer(inquiry, 3)
-    finally:
-        os._exit(0)
-
-
-def _collect(collector: Collector, reading: int, end_ns: int, deadline_ns: int) -> bool:
-    """Read until everything is reported or the time is up; False if the child died before."""
-    ready = select.poll()
-    ready.register(reading, select.POLLIN)
-    while not collector.done:
-        is_ready = ready.poll(left_ms(end_ns))
-        if time.monotonic_ns() >= end_ns:
-            collector.give_up(f"took longer than {deadline_ns / 1e9:g} s to import")
-        elif not is_ready:
-            continue
-        elif data := os.read(reading, 2 * PIECE_BYTES_MAX):
-            collector.feed(data)
-        else:
-            return False
-    return True
-
-
-def _end(pid: int) -> None:
-    """Kill the child and all it started, and reap it."""
-    for kill in (os.killpg, os.kill):
+    with forked(look) as reading:
         try:
-            kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        break
-    os.waitpid(pid, 0)
+            if not any(map(collector.feed, pieces(reading, end_ns))):
+                collector.end_early()
+        except TimeoutError:
+            collector.end_late()
 
 
 def _find_in_mailboxes(spec: NodeSpec, families: dict[str, FamilyReport]) -> Iterable[Finding]:

@@ -8,8 +8,6 @@ packet socket; the last one is `Done`.
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +17,7 @@ from engines.model.store.load import LoadError, load_family
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.finding import Finding
+from host.live.inspection.child import isolate, silence
 from host.live.inspection.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
@@ -33,9 +32,6 @@ from host.live.inspection.inspect_records import (
 
 PROBLEMS_MAX: Final = 100
 """Problems reported for one family."""
-
-ALARM_S_MAX: Final = 1e9
-"""Thirty years; much more overflows the kernel's type."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -71,10 +67,10 @@ def answer(inquiry: Inquiry, fd: int) -> None:
 
 
 def look(inquiry: Inquiry, fd: int, *, is_silent: bool = True) -> dict[str, Declaration[Any, Any, Any]]:
-    """As `answer`, without the last record. Returns the usable families; `is_silent`: their output is dropped."""
-    _isolate(inquiry.deadline_ns)
+    """As `answer`, without the last record. The families that can be used; `is_silent`: what they print is dropped."""
+    isolate(inquiry.deadline_ns)
     if is_silent:
-        _silence()
+        silence()
     families: dict[str, Declaration[Any, Any, Any]] = {}
     for ref in dict.fromkeys(inquiry.families):
         send(fd, Begin(ref))
@@ -108,24 +104,6 @@ def _find_in(values: EngineValues, families: dict[str, Declaration[Any, Any, Any
     except Exception as error:
         return (Finding((*path, "config"), f"refused by the family: {_sentence(error)}", at_key=True),)
     return ()
-
-
-def _isolate(deadline_ns: int) -> None:
-    """No bytecode files, no signal handlers of the parent's, and an alarm that ends the child even without a parent."""
-    sys.dont_write_bytecode = True
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
-    if deadline_ns:
-        signal.setitimer(signal.ITIMER_REAL, min(deadline_ns / 1e9, ALARM_S_MAX))
-
-
-def _silence() -> None:
-    silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _problems_of(error: BaseException) -> tuple[SourceProblem, ...]:

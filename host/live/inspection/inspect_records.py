@@ -29,7 +29,7 @@ class EngineValues(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, array_like=True):
-    """What to inspect: families, and engines with their values. After `deadline_ns` the child's alarm ends it."""
+    """What to look at: families, and engines with their values, within `deadline_ns`; 0: no bound."""
 
     families: tuple[str, ...]
     roots: tuple[str, ...]

@@ -15,7 +15,6 @@ the writer stops. A failure of 2 or 3 is reported, and the next snapshot is trie
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from host.live.journal.log_files import (
     snapshot_name,
 )
 from host.live.journal.writer import Journal
+from host.live.spawn.lifeline import die_with
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
 from host.node.journal.retention import (
@@ -48,7 +48,6 @@ from host.node.journal.retention import (
 )
 from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
 
-PR_SET_PDEATHSIG: Final = 1
 _REASON_BYTES: Final = 1000
 
 
@@ -114,6 +113,7 @@ class Snapshots:
         """
         head = self._begin()
         reading, writing = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
         try:
             pid = os.fork()
         except OSError:
@@ -121,7 +121,7 @@ class Snapshots:
             os.close(writing)
             raise
         if pid == 0:
-            _live_as_child(self._folder, head, state, writing)
+            _live_as_child(self._folder, head, state, writing, parent)
         os.close(writing)
         self._running = (pid, reading, head.base)
         return reading
@@ -284,10 +284,12 @@ def _attempt(folder: Folder, head: SegmentHead, state: Callable[[], LogState]) -
     return _DONE
 
 
-def _live_as_child(folder: Folder, head: SegmentHead, state: Callable[[], LogState], writing: int) -> Never:
-    """From the fork to the exit: closes the worker's descriptors, and never touches its lanes."""
+def _live_as_child(
+    folder: Folder, head: SegmentHead, state: Callable[[], LogState], writing: int, parent: int
+) -> Never:
+    """From the fork to the exit: no descriptor of the worker's stays open, its lanes are not touched."""
     try:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with(parent)
         os.dup2(writing, 3, inheritable=False)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         try:

@@ -15,9 +15,8 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from typing import Final
 
-SECOND: Final = 1_000_000_000
+from host.config.spec import SECOND
 
 
 def confine(memory_bytes: int | None, cpu_ns: int | None) -> None:

@@ -37,8 +37,8 @@ from host.live.spawn import SOCKET_FD
 from host.live.spawn.confine import enter_group
 from host.live.spawn.lifeline import Orphaned, await_parent, die_with
 from host.live.spawn.title import show_title
-from host.live.wire import Packet
 from host.node.endings import CODE_MEMORY
+from host.node.news import Packet
 from transport.port import Closed
 
 ADOPTION_NS_MAX: Final = 5_000_000_000

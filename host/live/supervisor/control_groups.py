@@ -28,13 +28,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from typing import Final
 
 from host.config.spec import TransportSpec
 from host.live.supervisor.control_group_home import Home
 from host.live.supervisor.control_group_leaf import PREFIX, divide, processes, unite, write
+from host.live.supervisor.memory_kills import kills_counted
 from transport.port import SLOTS_MAX
 
 RESERVE_BYTES: Final = 64 << 20
@@ -45,8 +45,6 @@ ENDED_MAX: Final = 256
 
 LIMITS: Final = {1: "memory.limit_in_bytes", 2: "memory.max"}
 COUNTERS: Final = {1: "memory.oom_control", 2: "memory.events"}
-
-_OOM_KILL: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def bound_of(memory_bytes: int, transport: TransportSpec, *, journaled: bool) -> int:
@@ -106,10 +104,7 @@ class ControlGroup:
             write(f"{self.folder}/{swap[0]}", str(swap[1]))
 
     def _count(self) -> int:
-        with contextlib.suppress(OSError), open(self._counter, encoding="ascii") as file:
-            match = _OOM_KILL.search(file.read())
-            return int(match[1]) if match else 0
-        return 0
+        return kills_counted(self._counter) or 0
 
 
 class ControlGroups:

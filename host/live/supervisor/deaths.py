@@ -17,10 +17,10 @@ from host.live.supervisor import links
 from host.live.supervisor.node import Node
 from host.live.supervisor.printed import OUTPUT
 from host.live.supervisor.slots import Slot
-from host.live.wire import ChildEnded, End, InFlight
+from host.live.wire import ChildEnded, End
 from host.node.endings import Ended, shown
-from host.node.news import Letter
-from host.node.poison import Trigger, after_death
+from host.node.news import Letter, Trigger
+from host.node.poison import after_death
 from host.node.progress import PARKED, STANDING, UNSENT
 from host.node.routing import Missing, Resident
 from host.node.slot_state import Departure
@@ -33,29 +33,27 @@ FALLEN_BYTES_MAX: Final = 16 * 1024
 """Size of the fatal messages sent to the next process: some hundreds. Beyond it the oldest are dropped."""
 
 
-def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> InFlight | None:
-    """The message the process died in; its fate goes to the next process, unless the message is retried."""
-    died_in = slot.memory.in_flight()
-    if died_in is None:
+def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> Trigger | None:
+    """The message the process died in; the next process is told its fate, unless it is to try again."""
+    trigger = slot.memory.in_flight()
+    if trigger is None:
         return None
-    trigger = Trigger(died_in.engine, died_in.sender, died_in.mailbox, died_in.epoch, died_in.n)
-    found = node.directory.find(died_in.engine)
+    found = node.directory.find(trigger.engine)
     durability = "volatile" if isinstance(found, Missing) else found.spec.durability
     verdict = after_death(durability, departure.ending, ended, node.quarantine.failures(trigger))
     if verdict.failure:
         node.quarantine.count(trigger, verdict.failure)
     if verdict.fate == "quarantine":
-        how = f"its process died in it again: {shown(ended)}"
-        slot.fallen[msgspec.structs.replace(died_in, poison=how)] = None
+        slot.fallen[trigger] = f"its process died in it again: {shown(ended)}"
     elif verdict.fate == "crashed":
-        slot.fallen[died_in] = None
-    while len(msgspec.msgpack.encode(tuple(slot.fallen))) > FALLEN_BYTES_MAX:
+        slot.fallen[trigger] = ""
+    while len(msgspec.msgpack.encode(tuple(slot.fallen.items()))) > FALLEN_BYTES_MAX:
         del slot.fallen[next(iter(slot.fallen))]
-    return died_in
+    return trigger
 
 
-def report(node: Node, slot: Slot, departure: Departure, in_flight: InFlight | None = None) -> None:
-    """Record that a process ended without being asked to exit."""
+def report(node: Node, slot: Slot, departure: Departure, in_flight: Trigger | None = None) -> None:
+    """A process is gone and nobody asked it to go."""
     residents, ended, ending = node.directory.in_slot(slot.number), departure.ended, departure.ending
     facts: dict[str, Any] = {"slot": slot.number, "pid": departure.pid, "reason": ended.reason, "detail": ended.detail}
     words = slot.memory.moves()
@@ -140,7 +138,7 @@ def _unnamed(node: Node, slot: Slot) -> Letter:
     return Letter("crashed", "", engine, 0, node.now_ns(), None, detail)
 
 
-def _flight(engine: str, in_flight: InFlight | None) -> dict[str, object]:
+def _flight(engine: str, in_flight: Trigger | None) -> dict[str, object]:
     if in_flight is None or in_flight.engine != engine:
         return {}
     return {"in_flight": {"sender": in_flight.sender, "mailbox": in_flight.mailbox, "n": in_flight.n}}

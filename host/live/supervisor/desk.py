@@ -28,21 +28,18 @@ from host.live.wire import (
     ChildrenSpawned,
     EngineEnded,
     EngineFailed,
-    Event,
     Frozen,
     Hello,
     Letters,
     Notes,
-    Poisoned,
     Ready,
     Reply,
     Resolve,
     Rested,
     Running,
     ToSupervisor,
-    Waits,
 )
-from host.node.news import NoteLine
+from host.node.news import Event, NoteLine, SetAside, Waits
 from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed
@@ -98,7 +95,7 @@ class PacketDesk:
             case Rested(fallen):
                 for message in fallen:
                     slot.fallen.pop(message, None)
-            case Poisoned():
+            case SetAside():
                 quarantined.take(node, packet, descriptors)
             case Reply():
                 node.queries.take(packet, descriptors)

@@ -11,21 +11,9 @@ import asyncio
 import socket
 from typing import Final, Literal
 
-import msgspec
-
-from host.config.finding import Finding
 from host.config.spec import NodeSpec
-from host.live.inspection.inspect import (
-    ALARM_AFTER_NS,
-    DEADLINE_NS,
-    DIED,
-    Collector,
-    FamilyReport,
-    Inquiry,
-    frame,
-    inquiry_of,
-)
-from host.live.inspection.inspect_records import PIECE_BYTES_MAX
+from host.live.inspection.inspect import DEADLINE_NS, Collector, Inspection, frame, inquiry_of
+from host.live.inspection.inspect_records import PIECE_BYTES_MAX, FamilyReport, Inquiry
 from host.live.spawn.zygote import Fork
 from host.live.supervisor.nursery import Nursery
 
@@ -33,17 +21,6 @@ Entry = Literal["inspect", "template"]
 
 PIECE_BYTES: Final = 64 * 1024
 """One read; pieces of an answer are half of it."""
-
-
-class FamilyLook(msgspec.Struct, frozen=True):
-    """The result: reports by family reference, and findings about the arguments of engines."""
-
-    families: dict[str, FamilyReport]
-    findings: tuple[Finding, ...] = ()
-
-    def is_device(self, family: str) -> bool:
-        """Whether a family is a device; one that could not be imported is not."""
-        return family in self.families and self.families[family].device
 
 
 class Inspector:
@@ -54,8 +31,8 @@ class Inspector:
         self._roots = roots
         self._known: dict[str, FamilyReport] = {}
 
-    async def look_at_node(self, spec: NodeSpec) -> FamilyLook:
-        """Inspect the families of a node file, and what it gives to their engines."""
+    async def look_at_node(self, spec: NodeSpec) -> Inspection:
+        """The families of a node file, and what it gives to their engines."""
         look = await self._ask(inquiry_of(spec), "template")
         self._known |= look.families
         return look
@@ -63,25 +40,17 @@ class Inspector:
     async def look_at(self, family: str) -> FamilyReport:
         """Inspect one family; immediate if it was inspected before."""
         if family not in self._known:
-            inquiry = Inquiry((family,), self._roots, deadline_ns=DEADLINE_NS + ALARM_AFTER_NS)
+            inquiry = Inquiry((family,), self._roots, deadline_ns=DEADLINE_NS)
             self._known |= (await self._ask(inquiry, "inspect")).families
         return self._known[family]
 
-    async def _ask(self, inquiry: Inquiry, entry: Entry) -> FamilyLook:
-        """Ask one child after another, until one survives all the families left."""
-        blamed: dict[str, FamilyReport] = {}
-        while True:
-            collector = Collector(inquiry)
-            left = None if await self._ask_child(inquiry, collector, entry) else collector.without_begun()
-            if left is None:
-                if not collector.done:
-                    collector.give_up(DIED)
-                return FamilyLook(blamed | collector.families, collector.findings)
-            blamed |= collector.families
-            inquiry = left
+    async def _ask(self, inquiry: Inquiry, entry: Entry) -> Inspection:
+        collector = Collector(inquiry)
+        while not collector.done:
+            await self._ask_child(collector, entry)
+        return collector.inspection
 
-    async def _ask_child(self, inquiry: Inquiry, collector: Collector, entry: Entry) -> bool:
-        """Whether a child reported everything, or ran out of time; False if it died before."""
+    async def _ask_child(self, collector: Collector, entry: Entry) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
@@ -89,17 +58,18 @@ class Inspector:
             ours.setblocking(False)
             try:
                 async with asyncio.timeout(DEADLINE_NS / 1e9):
-                    await self._exchange(ours, inquiry, collector)
+                    await self._exchange(ours, collector)
             except TimeoutError:
-                collector.give_up(f"took longer than {DEADLINE_NS / 1e9:g} s to import")
+                collector.end_late()
+            if not collector.done:
+                collector.end_early()
             if collector.stays:
                 self._nursery.use_template(ours.dup(), collector.sources)
-        return collector.done
 
-    async def _exchange(self, ours: socket.socket, inquiry: Inquiry, collector: Collector) -> None:
+    async def _exchange(self, ours: socket.socket, collector: Collector) -> None:
         loop = asyncio.get_running_loop()
         try:
-            data = frame(inquiry)
+            data = frame(collector.inquiry)
             for at in range(0, len(data), PIECE_BYTES_MAX):
                 await loop.sock_sendall(ours, data[at : at + PIECE_BYTES_MAX])
             while not collector.done:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from host.live.packets import Channel
-from host.live.wire import Packet
+from host.node.news import Packet
 from transport.port import Closed
 
 Received = TypeVar("Received")

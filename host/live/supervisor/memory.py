@@ -18,7 +18,7 @@ from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.supervisor.serving.sessions import Attacher
 from host.live.supervisor.slots import Memory, StuckProcess
-from host.live.wire import InFlight
+from host.node.news import Trigger
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
 
@@ -40,7 +40,7 @@ class SlotMemory:
         """As `Memory.peer_descriptors`."""
         return list(self._peer)
 
-    def in_flight(self) -> InFlight | None:
+    def in_flight(self) -> Trigger | None:
         """As `Memory.in_flight`; None also for a page that its writer left unreadable."""
         try:
             return read_control_page(self._page).in_flight

@@ -23,11 +23,11 @@ class MemoryKills:
 
     def __init__(self, sources: dict[str, str] | None = None) -> None:
         self._sources = _sources() if sources is None else sources
-        self._counts = {what: _count(path) for what, path in self._sources.items()}
+        self._counts = {what: kills_counted(path) or 0 for what, path in self._sources.items()}
 
     def found(self) -> list[str]:
-        """The counters that exist."""
-        return [what for what, path in self._sources.items() if _read(path) is not None]
+        """The counters that are there."""
+        return [what for what, path in self._sources.items() if kills_counted(path) is not None]
 
     def look(self) -> None:
         """Take the present counts as the new baseline."""
@@ -37,7 +37,7 @@ class MemoryKills:
         """Which counter rose since the last look; "" when none did."""
         found = ""
         for what, path in self._sources.items():
-            count = _count(path)
+            count = kills_counted(path) or 0
             if count > self._counts[what] and not found:
                 found = f"oom_kill of the {what} rose by {count - self._counts[what]}"
             self._counts[what] = count
@@ -58,12 +58,8 @@ def _sources() -> dict[str, str]:
     return sources
 
 
-def _count(path: str) -> int:
-    """0 where there is no such counter."""
-    return _read(path) or 0
-
-
-def _read(path: str) -> int | None:
+def kills_counted(path: str) -> int | None:
+    """What the counter in a file says; None: there is no such counter."""
     with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
         match = _OOM_KILL.search(file.read())
         return int(match[1]) if match else None

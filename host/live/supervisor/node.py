@@ -24,9 +24,9 @@ from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
 from host.live.supervisor.serving.rates import Rates
 from host.live.supervisor.slots import Group, Memory, Slot
-from host.live.wire import Packet, Running, ToSupervisor, Waits
+from host.live.wire import Running, ToSupervisor
 from host.node.dead_letters import DeadLetters
-from host.node.news import Letter
+from host.node.news import Letter, Packet, Waits
 from host.node.routing import Directory
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending, Limits

@@ -24,7 +24,7 @@ from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.spawn.zygote import Ahead, Fork, OutputFile
 from host.live.spawn.zygote_start import StartedZygote, exec_zygote
-from host.live.wire import Packet
+from host.node.news import Packet
 from transport.port import Closed
 
 ROOM_S: Final = 1.0

@@ -151,7 +151,7 @@ def _launch(node: Node, slot: Slot) -> None:
     slot.birth_error = None
     try:
         slot.process = population.bear(node, slot)
-        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen))
+        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen.items()))
     except (OSError, Closed) as error:
         slot.birth_error = error
         population.tell_birth_failed(node, slot, error)

@@ -18,9 +18,9 @@ from host.live.supervisor.control_groups import ControlGroup, bound_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver, InFlight
+from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver
 from host.node.endings import strongest
-from host.node.news import Letter
+from host.node.news import Fatal, Letter
 from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
 
@@ -92,7 +92,7 @@ def send_boot(
     process: Process,
     births: list[Birth],
     *,
-    fallen: tuple[InFlight, ...] = (),
+    fallen: tuple[Fatal, ...] = (),
     candidate_page: int | None = None,
 ) -> None:
     """Boot and deliver `births`. A candidate gets a control page of its own now, the slot's descriptors with `Go`."""

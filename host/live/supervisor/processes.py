@@ -25,7 +25,8 @@ from host.live.supervisor.control_groups import ControlGroup, ControlGroups
 from host.live.supervisor.line import Line
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.orphans import end_group
-from host.live.wire import Hello, Packet, ToSupervisor
+from host.live.wire import Hello, ToSupervisor
+from host.node.news import Packet
 from host.node.supervision import Ending
 from transport.port import Broken, Closed
 

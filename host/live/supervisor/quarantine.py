@@ -16,7 +16,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from host.live.supervisor.append_file import AppendFile
-from host.node.poison import Policy, Trigger
+from host.node.news import Trigger
+from host.node.poison import Policy
 
 HELD_MAX: Final = 10_000
 """Triggers in quarantine; one more is refused and becomes a dead letter."""

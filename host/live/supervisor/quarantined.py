@@ -14,32 +14,32 @@ from host.live.packets import read_memory_file
 from host.live.supervisor import links
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.quarantine import Held, shown
-from host.live.wire import Poisoned, Unpark
-from host.node.news import Letter
-from host.node.poison import Policy, Trigger
+from host.live.wire import Unpark
+from host.node.news import Letter, SetAside, Trigger
+from host.node.poison import Policy
 from host.node.routing import Missing, Resident
 
 
-def take(node: Node, packet: Poisoned, descriptors: list[int]) -> None:
+def take(node: Node, found: SetAside, descriptors: list[int]) -> None:
     """A worker set a trigger aside."""
     from host.node.report import render  # brings the model with it: not on the way to the first engine
 
     payload = read_memory_file(descriptors[0]) if descriptors else None
-    trigger = Trigger(packet.engine, packet.sender, packet.mailbox, packet.epoch, packet.n)
-    policy = _policy(node, packet.engine)
+    at, now_ns, detail = found.trigger, found.now_ns, found.detail
+    policy = _policy(node, at.engine)
     try:
-        held = node.quarantine.hold(trigger, packet.now_ns, packet.state, packet.code, packet.detail, policy, payload)
+        held = node.quarantine.hold(at, now_ns, found.state, found.code, detail, policy, payload)
     except OSError as error:
-        node.event("quarantine_failed", packet.engine, error=str(error))
+        node.event("quarantine_failed", at.engine, error=str(error))
         held = None
     reason = "quarantined" if held is not None else "quarantine_full"
     message = None if payload is None else render(payload, True)
-    letter = Letter(reason, packet.sender, packet.engine, packet.mailbox, packet.now_ns, message, packet.detail)
+    letter = Letter(reason, at.sender, at.engine, at.mailbox, now_ns, message, detail)
     if held is None:
         node.letters.add({reason: 1}, [letter])
     else:
-        last = packet.detail.strip().splitlines()[-1:] or [""]
-        node.event("quarantined", packet.engine, id=held.id, sender=packet.sender, policy=policy, reason=last[0])
+        last = detail.strip().splitlines()[-1:] or [""]
+        node.event("quarantined", at.engine, id=held.id, sender=at.sender, policy=policy, reason=last[0])
     node.sessions.take_letters([letter])
 
 

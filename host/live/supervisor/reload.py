@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -299,10 +298,6 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     }
     node.event("reloaded", **item)
     return item
-
-
-def _signal_name(ending: Ending) -> str:
-    return "" if ending.signal is None else signal.Signals(ending.signal).name
 
 
 def _label(running: Running) -> str:

@@ -59,7 +59,8 @@ from transport.native import NativeMissing
 from transport.port import Frame
 
 if TYPE_CHECKING:
-    from host.live.supervisor.inspection import FamilyLook, Inspector
+    from host.live.inspection.inspect import Inspection
+    from host.live.supervisor.inspection import Inspector
     from host.live.supervisor.serving.server import ControlServer
 
 DRAIN_NS: Final = 5_000_000_000
@@ -250,8 +251,8 @@ class _Service:
         task.cancel()
         return None
 
-    def _take_look(self, look: FamilyLook) -> None:
-        """Take the interfaces of families, their faults, and the faults in what engines are given."""
+    def _take_look(self, look: Inspection) -> None:
+        """How families look, and the faults of theirs and of what engines are given."""
         for report in look.families.values():
             if report.ok:
                 self._node.interfaces[report.ref, report.version] = report.interface

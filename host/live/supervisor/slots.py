@@ -15,9 +15,9 @@ import msgspec
 
 from host.config.spec import GroupSpec
 from host.live.supervisor.processes import Process
-from host.live.wire import InFlight
 from host.node.endings import Kind
 from host.node.group_plan import GroupWork
+from host.node.news import Trigger
 from host.node.placement import SlotPlan
 from host.node.routing import Resident
 from host.node.slot_state import SlotState, State
@@ -28,7 +28,7 @@ class StuckProcess(msgspec.Struct, frozen=True):
     """What a process is executing: the engine in flight ("" if none), its message (None: timers), and its stack."""
 
     engine: str = ""
-    in_flight: InFlight | None = None
+    in_flight: Trigger | None = None
     stack: str = ""
 
 
@@ -44,7 +44,7 @@ class Memory(Protocol):
     def peer_descriptors(self) -> list[int]:
         """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
 
-    def in_flight(self) -> InFlight | None:
+    def in_flight(self) -> Trigger | None:
         """The message a process that died was handling, from the control page."""
 
     def moves(self) -> tuple[int, ...]:
@@ -126,7 +126,7 @@ class Slot:
         self.rests = ""
         self.epoch = 0
         self.restarts = 0
-        self.fallen: dict[InFlight, None] = {}
+        self.fallen: dict[Trigger, str] = {}
         self.linked: set[int] = set()
         self.left: set[int] = set()
         self.unready: set[str] = set()

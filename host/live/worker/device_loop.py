@@ -23,6 +23,7 @@ from host.live.worker.loop import Worker, settle_memory
 from host.live.worker.own_link import OwnLink
 from host.node.births import BirthRefusedError
 from host.node.cell import Cell
+from host.node.news import Event
 from transport.port import Closed
 
 NEXT_LOOK_S: Final = 0.002
@@ -131,7 +132,7 @@ class DeviceWorker(Worker):
         if self._tasks:
             self.channel.send(wire.EngineFailed(cell.name, "driver", detail))
             return
-        self.channel.send(wire.Event("failed", cell.name, {"reason": "driver", "detail": detail}))
+        self.channel.send(Event("failed", cell.name, {"reason": "driver", "detail": detail}))
         if self._left is not None and not self._left.done():
             self.turn([])
             self.telling.everything(self.clock())

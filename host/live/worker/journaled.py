@@ -37,7 +37,7 @@ from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ledger import Ledger
-from host.node.report import Happening
+from host.node.news import Event
 from host.node.snapshot import take_snapshot
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class WorkerLog:
         """The folder of the log was moved, and the log continues in it: the next process must find it there."""
         if self._log_folder.path != self._boot.journal:
             self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
-            self._worker.channel.send(wire.Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
+            self._worker.channel.send(Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
 
     # --- leaving ------------------------------------------------------------------------------------------------------
 
@@ -186,8 +186,8 @@ class WorkerLog:
             self._tending.finish()
             self.journal.close()
         except LogStopped as error:
-            happening = Happening("journal_stopped", "", {"reason": str(error)})
-            self._worker.scheduler.report.happenings.append(happening)
+            event = Event("journal_stopped", "", {"reason": str(error)})
+            self._worker.scheduler.report.events.append(event)
 
     def hand_out(self) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).
@@ -204,7 +204,7 @@ class WorkerLog:
         """The log was removed: save the slot's state in a new one, and report that, since an operator has to act."""
         reason = rescue(self._boot.journal, self.journal, self._state(), self._worker.clock, self.lock)
         fields = {"finding": finding, "journal": self._boot.journal, "saved": not reason, "reason": reason}
-        self._worker.channel.send(wire.Event(wire.JOURNAL_GONE, "", fields))
+        self._worker.channel.send(Event(wire.JOURNAL_GONE, "", fields))
 
     def _give_up(self, reason: str) -> None:
         channel = self._worker.channel
@@ -212,7 +212,7 @@ class WorkerLog:
             self._leave_gone(reason)
         else:
             folder = os.readlink(f"/proc/self/fd/{self.lock}").removesuffix(f"/{LOCK}")
-            channel.send(wire.Event("journal_stopped", "", {"reason": reason, "journal": folder}))
+            channel.send(Event("journal_stopped", "", {"reason": reason, "journal": folder}))
         channel.make_room(0)
         sys.exit(1)
 
@@ -261,7 +261,7 @@ class WorkerLog:
             self._report_failure("archiving_failed", written.archiving)
 
     def _report_failure(self, kind: str, reason: str) -> None:
-        self._worker.scheduler.report.happenings.append(Happening(kind, "", {"reason": reason}))
+        self._worker.scheduler.report.events.append(Event(kind, "", {"reason": reason}))
 
     def _state(self) -> LogState:
         scheduler, now_ns = self._worker.scheduler, self._worker.clock()

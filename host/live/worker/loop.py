@@ -24,8 +24,6 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-import msgspec
-
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
@@ -39,7 +37,7 @@ from host.live.worker.telling import Telling
 from host.node.births import Births
 from host.node.cell import Cell
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
-from host.node.fallen import Position
+from host.node.news import Event
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
@@ -91,7 +89,7 @@ class Worker:
         if keeping is not None:
             self.births.durability_of = keeping.durability_of
         self._in_c = common_case(own, self.scheduler, offset_ns, None if self.log is None else self.log.ledger())
-        self.scheduler.arrivals.expect(Position(*msgspec.structs.astuple(fallen)) for fallen in boot.fallen)
+        self.scheduler.arrivals.expect(boot.fallen)
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """Bear engines, and report for each that it is ready, or why not. Engines in the log are revived instead."""
@@ -261,7 +259,7 @@ class Worker:
         return not any(cell.depth or cell.held for cell in self.scheduler.cells.values())
 
     def _lose_lane(self, error: Broken) -> list[Frame]:
-        self.channel.send(wire.Event("lane_broken", "", {"finding": str(error)}))
+        self.channel.send(Event("lane_broken", "", {"finding": str(error)}))
         return []
 
     def _sleep_ns(self, now_ns: int) -> int | None:

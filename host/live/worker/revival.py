@@ -25,9 +25,9 @@ from host.node.journal.records import SpawnRecord as SpawnedChild
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder
 from host.node.mailbox import Batch
-from host.node.news import SetAside
+from host.node.news import Event, SetAside
 from host.node.recorder import NumberedMessage
-from host.node.report import Happening, Offspring, Standing
+from host.node.report import Offspring
 from host.node.set_aside import park, state_digest
 from host.node.snapshot import fill
 
@@ -77,7 +77,7 @@ class Revival:
                 self._tell_formed(cell, found.formed[name])
             if (error := found.diverged.get(name)) is not None:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
-                scheduler.report.happenings.append(Happening(wire.DIVERGED, name, diverged))
+                scheduler.report.events.append(Event(wire.DIVERGED, name, diverged))
         for name, stream in found.leaving.items():
             cell = self._go_on(stream, None)
             if name in births and births[name].spec.durability != "volatile":
@@ -95,7 +95,7 @@ class Revival:
 
     def _tell_recovered(self, name: str, fields: dict[str, Any], found: Recovered) -> None:
         fields |= {"replayed": found.turns, "took_ns": found.took_ns}
-        self.scheduler.report.happenings.append(Happening("recovered", name, fields))
+        self.scheduler.report.events.append(Event("recovered", name, fields))
 
     def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
         """Names with a tombstone that live again: an engine of the node file that has become volatile."""
@@ -136,7 +136,7 @@ class Revival:
         if is_other and not stream.is_ended:
             self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
         if cell.suspension is not None:
-            self._tell_standing(cell)
+            self.scheduler.report.suspended(cell.name, cell.suspension)
         return cell
 
     def _tell_formed(self, cell: Cell, formed: Formed) -> None:
@@ -144,30 +144,22 @@ class Revival:
         report, now_ns = self.scheduler.report, self.clock()
         detail, state = DETAIL + formed.reason, state_digest(cell)
         for one in formed.left_out:
-            report.set_aside.append(SetAside(one.trigger, now_ns, state, cell.family.version, detail, one.payload))
+            report.set_aside.append((SetAside(one.trigger, now_ns, state, cell.family.version, detail), one.payload))
         if formed.left_out or formed.is_converted:
             fields = {"turn": formed.turn, "left_out": len(formed.left_out), "reason": formed.reason}
-            report.happenings.append(Happening("brought_to_form", cell.name, fields))
-
-    def _tell_standing(self, cell: Cell) -> None:
-        suspension = cell.suspension
-        assert suspension is not None
-        shown = self.clock() if suspension.question.timeout_ns is not None else None
-        deadline_ns = suspension.deadline_ns if shown is not None else None
-        standing = Standing(cell.name, tuple(suspension.question.options), deadline_ns, suspension.cause)
-        self.scheduler.report.standing.append(standing)
+            report.events.append(Event("brought_to_form", cell.name, fields))
 
     def _tell_found(self, found: Recovered) -> None:
-        happenings = self.scheduler.report.happenings
+        events = self.scheduler.report.events
         if found.cut is not None:
             cut = {"segment": found.cut.segment, "offset": found.cut.offset, "finding": found.cut.finding}
-            happenings.append(Happening("journal_cut", "", cut))
+            events.append(Event("journal_cut", "", cut))
         for refused in found.refused:
-            happenings.append(Happening("snapshot_refused", "", {"finding": refused}))
+            events.append(Event("snapshot_refused", "", {"finding": refused}))
         for name, reason in found.replay.unread.items():
-            happenings.append(Happening("image_unread", name, {"reason": reason}))
+            events.append(Event("image_unread", name, {"reason": reason}))
         for note in found.notes:
-            happenings.append(Happening("journal_note", "", {"note": note}))
+            events.append(Event("journal_note", "", {"note": note}))
 
     def _spawn_again(self, parent: Cell, child: SpawnedChild) -> None:
         """Spawn a child whose birth is not in the log. For a name that exists already, this does nothing."""
@@ -189,7 +181,7 @@ class Revival:
                 self.births.bear(scheduler, spec, parent.name, 1)
             except BaseException as error:
                 fields = {"child": child.name, "family": child.family, "error": blame(error)[0]}
-                scheduler.report.happenings.append(Happening("spawn_failed", parent.name, fields))
+                scheduler.report.events.append(Event("spawn_failed", parent.name, fields))
         scheduler.report.spawned.append(
             Offspring(spec, parent.name, is_here, scheduler.cells.get(child.name), again=True)
         )

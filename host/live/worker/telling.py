@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import Declaration, Due
+from engines.model import Declaration
 from host.live import wire
 from host.live.packets import OUTSIZED_BYTES_MAX, Channel, close_all, encoded_bytes, memory_file, parcels
-from host.node.news import Letter, NoteLine, SetAside
-from host.node.report import Happening, Offspring, Report, Standing, render
+from host.node.news import Event, Letter, NoteLine, Packet, SetAside
+from host.node.report import Offspring, Report
 
 WAITING_PACKETS_MAX: Final = 1_024
 """Packets queued for a supervisor that is behind; beyond it the worker waits until the supervisor has read some."""
@@ -49,7 +49,7 @@ class Telling:
     def is_due(self) -> bool:
         """Whether `everything` would send something."""
         report = self._report
-        return bool(report.happenings or report.notes or report.notes_dropped or report.rested) or report.has_letters
+        return bool(report.events or report.notes or report.notes_dropped or report.rested) or report.has_letters
 
     def at_once(self) -> None:
         """Send what other processes may depend on."""
@@ -61,13 +61,13 @@ class Telling:
             for name in report.resolve:
                 send(wire.Resolve(name))
             report.resolve.clear()
-        if report.standing:
-            for standing in report.standing:
-                send(_waits(standing))
-            report.standing.clear()
+        if report.waits:
+            for waits in report.waits:
+                send(waits)
+            report.waits.clear()
         if report.set_aside:
-            for one in report.set_aside:
-                self._tell_set_aside(one)
+            for one, payload in report.set_aside:
+                self._tell_set_aside(one, payload)
             report.set_aside.clear()
         if report.stopped:
             for name in report.stopped:
@@ -75,23 +75,23 @@ class Telling:
             report.stopped.clear()
 
     def in_time(self, now_ns: int) -> None:
-        """Send letters, notes and happenings, unless that was done within `PAUSE_NS`."""
+        """Tell letters, notes and events, unless it was done a moment ago."""
         if now_ns - self._told_ns >= PAUSE_NS:
             self.everything(now_ns)
 
     def everything(self, now_ns: int) -> None:
-        """Send letters, notes and happenings."""
+        """Tell letters, notes and events."""
         self._told_ns = now_ns
         report = self._report
-        while report.happenings:
-            self._tell_happening(report.happenings.popleft())
+        while report.events:
+            self._send(report.events.popleft())
         if report.has_letters:
             counts, letters = report.take_letters()
             packed = _packed([_letter(letter) for letter in letters])
             for index, chunk in enumerate(packed or [()]):
                 self._send(wire.Letters(counts if index == 0 else {}, chunk))
         if report.rested:
-            self._send(wire.Rested(tuple(wire.InFlight(*position) for position in report.rested)))
+            self._send(wire.Rested(tuple(report.rested)))
             report.rested.clear()
         if report.notes or report.notes_dropped:
             notes, dropped = report.take_notes()
@@ -105,8 +105,8 @@ class Telling:
         for parcel in parcels(((one, encoded_bytes(one)) for one in running), ITEMS_BYTES):
             self._send(wire.Ready(parcel))
 
-    def _send(self, packet: wire.Packet, descriptors: Sequence[int] = ()) -> None:
-        """Send; wait for a supervisor that is far behind."""
+    def _send(self, packet: Packet, descriptors: Sequence[int] = ()) -> None:
+        """Send; a supervisor that is far behind is waited for."""
         if self._channel.waiting >= WAITING_PACKETS_MAX:
             self._channel.make_room(0)
         self._channel.send(packet, descriptors)
@@ -131,28 +131,12 @@ class Telling:
                 yield born, length
                 continue
             error = f"its parameters and state take {length} bytes, at most {BORN_BYTES_MAX} are possible"
-            self._send(wire.Event("spawn_failed", child.parent, {"child": child.spec.name, "error": error}))
+            self._send(Event("spawn_failed", child.parent, {"child": child.spec.name, "error": error}))
 
-    def _tell_set_aside(self, one: SetAside) -> None:
-        detail = one.detail[-ITEM_BYTES_MAX // 2 :]
-        at = one.trigger
-        packet = wire.Poisoned(
-            at.engine, at.sender, at.mailbox, at.epoch, at.n, one.now_ns, one.state, one.code, detail
-        )
-        descriptors = [] if one.payload is None else [memory_file(one.payload)]
-        self._send(packet, descriptors)
+    def _tell_set_aside(self, one: SetAside, payload: bytes | None) -> None:
+        descriptors = [] if payload is None else [memory_file(payload)]
+        self._send(msgspec.structs.replace(one, detail=one.detail[-ITEM_BYTES_MAX // 2 :]), descriptors)
         close_all(descriptors)
-
-    def _tell_happening(self, happening: Happening) -> None:
-        self._send(wire.Event(happening.kind, happening.engine, happening.fields))
-
-
-def _waits(standing: Standing) -> wire.Waits:
-    cause = standing.cause
-    if cause is None:
-        return wire.Waits(standing.engine, standing.options, standing.deadline_ns)
-    sender, mailbox, given = ("", 0, cause) if isinstance(cause, Due) else (cause.sender, cause.mailbox, cause.message)
-    return wire.Waits(standing.engine, standing.options, standing.deadline_ns, sender, mailbox, render(given, False))
 
 
 def _letter(letter: Letter) -> Letter:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 WAYS_MAX: Final = 10_000
-"""Streams whose next number an engine keeps; the same bound as that of its ways."""
+"""Streams an engine keeps open; the oldest is closed when one more begins."""
 
 
 class Numbers:

@@ -17,7 +17,7 @@ import msgspec
 
 from engines.model import Environment, Family
 from engines.model.conform import conform
-from host.node.poison import Trigger
+from host.node.news import Trigger
 
 FORMAT_WITH_LAW: Final = 2
 """Segments of this format, and later ones, were written under the value law."""

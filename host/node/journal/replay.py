@@ -33,7 +33,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Diverged, Stream, make_stream
-from host.node.poison import Trigger
+from host.node.news import Trigger
 from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100

@@ -55,7 +55,7 @@ from host.node.journal.records import (
 from host.node.journal.sent import SentOutputs
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journal.waiting import WaitingMail
-from host.node.poison import Trigger
+from host.node.news import Trigger
 from host.node.questions import QuestionImage, misfit, question_image
 
 _COMMITTED: Final = int(TurnResult.COMMITTED)

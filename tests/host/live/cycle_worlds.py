@@ -149,7 +149,7 @@ class World:
         cells = {name: _cell(cell) for name, cell in self.worker.scheduler.cells.items()}
         counts, letters = report.take_letters()
         notes = report.take_notes()
-        happened, report.happenings = [*report.happenings], type(report.happenings)()
+        happened, report.events = [*report.events], type(report.events)()
         frames = [_sent(frame) for frame in self.peer.drain(10_000) if frame.kind == KIND_MESSAGES]
         self.peer.release()
         tally = self.worker.scheduler.tally

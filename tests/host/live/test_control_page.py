@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.live.control_page import NAME_BYTES_MAX, ControlPage, new_control_page, read_control_page
-from host.live.wire import InFlight
+from host.node.news import Trigger
 from host.node.progress import EPOCH, HANDLED, MAILBOX, PARKED, RECEIVED, SENT, STARTED_NS, TIMERS, N
 from transport.port import Broken
 
@@ -44,7 +44,7 @@ def test_what_is_written_is_read(engine: str, sender: str, n: int) -> None:
         for word, value in words.items():
             writer.words[word] = value
         reading = read_control_page(descriptor)
-        assert reading.in_flight == InFlight(engine, sender, 3, 7, n)
+        assert reading.in_flight == Trigger(engine, sender, 3, 7, n)
         assert (reading.started_ns, reading.handled, reading.received, reading.sent, reading.parked) == (9, 5, 8, 2, 3)
     finally:
         os.close(descriptor)
@@ -79,7 +79,7 @@ def test_the_page_outlives_its_writer_and_the_next_writer_clears_it(page: int) -
         writer.words[N] = 42
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert read_control_page(page).in_flight == InFlight("engine", "sender", 0, 0, 42)
+    assert read_control_page(page).in_flight == Trigger("engine", "sender", 0, 0, 42)
     ControlPage(page)
     assert read_control_page(page).in_flight is None
 

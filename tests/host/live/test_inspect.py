@@ -16,7 +16,9 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S, killed_at_last
 
 from host.config import ConfigErrors
-from host.live.inspection.inspect import Collector, Inquiry, frame, inspect_families, validate_node
+from host.live.inspection.inspect import DEADLINE_NS as INSPECTION_NS
+from host.live.inspection.inspect import Collector, frame, inspect_families, validate_node
+from host.live.inspection.inspect_records import FamilyReport, Inquiry
 
 SECOND_NS = 1_000_000_000
 GOOD = """
@@ -76,10 +78,14 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children()}
 
 
+def reports_of(refs: list[str], root: str, deadline_ns: int = INSPECTION_NS) -> dict[str, FamilyReport]:
+    return inspect_families(Inquiry(tuple(refs), (root,), deadline_ns=deadline_ns)).families
+
+
 def test_report_of_a_good_family(root: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Everything a command needs is there; the caller has not imported it, printed nothing, and has no child left."""
     before = children()
-    report = inspect_families(["pack.good:PLAIN"], (root,))["pack.good:PLAIN"]
+    report = reports_of(["pack.good:PLAIN"], root)["pack.good:PLAIN"]
     assert (report.ok, report.name, report.device) == (True, "plain", False)
     assert report.version
     assert report.interface["boxes"][0]["accepts"] == {"Ping": [["n", "int", False]]}
@@ -101,7 +107,7 @@ def test_report_of_a_good_family(root: str, capfd: pytest.CaptureFixture[str]) -
 )
 def test_report_of_a_bad_family(root: str, module: str, says: str, line: int) -> None:
     """A module that cannot be used says why, and where as far as that is known; the caller goes on."""
-    report = inspect_families([f"pack.{module}:PLAIN"], (root,))[f"pack.{module}:PLAIN"]
+    report = reports_of([f"pack.{module}:PLAIN"], root)[f"pack.{module}:PLAIN"]
     assert not report.ok
     assert says in report.problems[0].text
     assert report.problems[0].line == line
@@ -113,17 +119,17 @@ def test_one_that_hangs_is_named_and_killed(root: str) -> None:
     """The deadline holds; the family that hung gets the blame, others are reported as not looked at."""
     begun = time.monotonic_ns()
     refs = ["pack.good:PLAIN", "pack.hangs:PLAIN", "pack.raises:PLAIN"]
-    reports = inspect_families(refs, (root,), deadline_ns=SECOND_NS // 2)
-    assert time.monotonic_ns() - begun < 5 * SECOND_NS
+    reports = reports_of(refs, root, deadline_ns=3 * SECOND_NS)
+    assert time.monotonic_ns() - begun < 20 * SECOND_NS
     assert reports[refs[0]].ok
-    assert reports[refs[1]].problems[0].text == "took longer than 0.5 s to import"
+    assert reports[refs[1]].problems[0].text == "took longer than 3 s to import"
     assert reports[refs[2]].problems[0].text.startswith("not looked at, because `pack.hangs:PLAIN`")
 
 
 def test_those_beside_one_that_dies_are_looked_at(root: str) -> None:
     """One mistake in one family would be shown as a mistake in every family of the file."""
     refs = ["pack.good:PLAIN", "pack.dies:PLAIN", "pack.raises:PLAIN", "pack.good:PLAIN2"]
-    reports = inspect_families(refs, (root,))
+    reports = reports_of(refs, root)
     assert [reports[ref].ok for ref in refs] == [True, False, False, False]
     assert reports[refs[1]].problems[0].text == "ended the process that imported it"
     assert "no attribute 'missing'" in reports[refs[2]].problems[0].text
@@ -131,7 +137,7 @@ def test_those_beside_one_that_dies_are_looked_at(root: str) -> None:
 
 def test_what_a_module_starts_dies_with_the_child(root: str) -> None:
     """A process started while importing does not stay behind."""
-    report = inspect_families(["pack.leaves_a_child:PLAIN"], (root,))["pack.leaves_a_child:PLAIN"]
+    report = reports_of(["pack.leaves_a_child:PLAIN"], root)["pack.leaves_a_child:PLAIN"]
     assert report.ok
     try:
         process = os.pidfd_open(int(Path(root, "pack", "leaves_a_child.py.pid").read_text()))

@@ -30,6 +30,7 @@ from host.live.packets import (
     worker_end,
 )
 from host.live.supervisor.line import Line
+from host.node.news import Event
 from transport.port import Broken, Closed
 
 NOBODY = 65534
@@ -182,11 +183,11 @@ def test_a_peer_that_ended_with_packets_unread_is_heard_to_its_last_word() -> No
     ours, theirs = channel_pair()
     channel, worker = supervisor_end(ours), worker_end(theirs)
     channel.send(wire.End(("a",)))
-    worker.send(wire.Event("journal_stopped", "", {"reason": "no room"}))
+    worker.send(Event("journal_stopped", "", {"reason": "no room"}))
     worker.close()
     received = channel.receive()
     assert received is not None
-    assert received[0] == wire.Event("journal_stopped", "", {"reason": "no room"})
+    assert received[0] == Event("journal_stopped", "", {"reason": "no room"})
     with pytest.raises(Closed):
         channel.receive()
     channel.close()

@@ -7,7 +7,7 @@ import pytest
 from host.live.supervisor import quarantine
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.quarantine import Held, Quarantine
-from host.node.poison import Trigger
+from host.node.news import Trigger
 
 ONE = Trigger("a", "b", 0, 1, 7)
 TWO = Trigger("a", "b", 0, 1, 8)

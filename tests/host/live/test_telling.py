@@ -9,8 +9,8 @@ from engines.examples.dice import DICE
 from host.live import wire
 from host.live.packets import Channel, channel_pair, supervisor_end, worker_end
 from host.live.worker.telling import Telling
-from host.node.news import NoteLine
-from host.node.report import LETTERS_MAX, NOTES_MAX, Happening, Report, Standing
+from host.node.news import Event, NoteLine, Waits
+from host.node.report import LETTERS_MAX, NOTES_MAX, Report
 
 
 def pair() -> tuple[Report, Telling, Channel[wire.ToSupervisor], Channel[wire.ToWorker]]:
@@ -78,13 +78,13 @@ def test_what_others_depend_on_is_told_at_once_and_the_rest_in_time() -> None:
     report, telling, supervisor, worker = pair()
     report.resolve.append("b")
     report.stopped.append("c")
-    report.standing.append(Standing("d", ("x", "y"), 5))
-    report.happenings.append(Happening("gap", "e", {"expected": 1}))
+    report.waits.append(Waits("d", ("x", "y"), 5))
+    report.events.append(Event("gap", "e", {"expected": 1}))
     telling.at_once()
-    assert heard(supervisor, worker) == [wire.Resolve("b"), wire.Waits("d", ("x", "y"), 5), wire.EngineEnded("c")]
+    assert heard(supervisor, worker) == [wire.Resolve("b"), Waits("d", ("x", "y"), 5), wire.EngineEnded("c")]
     telling.in_time(10**9)
-    assert heard(supervisor, worker) == [wire.Event("gap", "e", {"expected": 1})]
-    report.happenings.append(Happening("gap", "e", {"expected": 2}))
+    assert heard(supervisor, worker) == [Event("gap", "e", {"expected": 1})]
+    report.events.append(Event("gap", "e", {"expected": 2}))
     telling.in_time(10**9 + 1)
     assert heard(supervisor, worker) == []
     telling.in_time(2 * 10**9)

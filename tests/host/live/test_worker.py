@@ -21,6 +21,7 @@ from worker_harness import (
 
 from host.config.spec import EngineSpec, MailboxSpec
 from host.live import wire
+from host.node.news import Trigger
 from transport.native import native_available
 from transport.port import KIND_GO, KIND_STOP
 
@@ -118,8 +119,8 @@ def test_kill_in_a_transition_costs_that_message_and_no_other(bench: Bench) -> N
     peer.send("a", counting("Add", 1), counting("Add", 10), counting("Die"), counting("Add", 100))
     assert first.ended() == -signal.SIGKILL
     in_flight = bench.reading().in_flight
-    assert in_flight == wire.InFlight("a", "test", 0, 1, 3)
-    second = bench.worker(EngineSpec("a", COUNTER), fallen=(in_flight,))
+    assert in_flight == Trigger("a", "test", 0, 1, 3)
+    second = bench.worker(EngineSpec("a", COUNTER), fallen=((in_flight, ""),))
     (letter,) = second.letters(1)
     assert (letter.reason, letter.sender, letter.target, letter.message) == ("crashed", "test", "a", ["Die"])
     assert state(second, "a") == {"total": 111}

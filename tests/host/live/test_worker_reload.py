@@ -23,6 +23,7 @@ from worker_harness import (
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.packets import read_memory_file
+from host.node.news import Waits
 from transport.native import native_available
 
 pytestmark = pytest.mark.skipif(not native_available(), reason="the harness plays peers through lanes")
@@ -78,7 +79,7 @@ def test_a_snapshot_carries_a_question_its_mail_and_what_could_not_leave(bench: 
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("q", ASKER), EngineSpec("a", COUNTER))
     peer.send("q", asking("Question"), asking("Word", "later"))
-    waits = worker.hear(wire.Waits)
+    waits = worker.hear(Waits)
     assert (waits.engine, waits.options) == ("q", ("yes", "no"))
     peer.send("a", counting("Add", 4), counting("Ask", "test"))
     worker.hear(wire.Resolve)

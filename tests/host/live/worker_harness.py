@@ -7,6 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from host.live.clock import offset_now
 from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
 from host.live.worker.loop import main
-from host.node.news import Letter
+from host.node.news import Letter, Packet
 from transport.port import LANE_BYTES, Frame
 
 FAMILIES = str(Path(__file__).parent / "families")
@@ -154,7 +155,7 @@ class Worker:
         self.descriptors: list[int] = []
         self.is_over = False
 
-    def say(self, packet: wire.Packet, *descriptors: int) -> None:
+    def say(self, packet: Packet, *descriptors: int) -> None:
         self.channel.send(packet, descriptors)
 
     def hear(self, kind: type[P], fits: Callable[[P], bool] = lambda packet: True) -> P:
@@ -225,9 +226,12 @@ def item(number: int) -> bytes:
 
 
 def _message(ref: str, tag: str, *values: Any) -> bytes:
-    kinds = load_family(ref, (FAMILIES,)).accepts_types
-    kind = next(kind for kind in kinds if kind.__name__ == tag)
-    return encode(kind(*values))
+    return encode(_kind(ref, tag)(*values))
+
+
+@cache
+def _kind(ref: str, tag: str) -> Any:
+    return next(kind for kind in load_family(ref, (FAMILIES,)).accepts_types if kind.__name__ == tag)
 
 
 def state(worker: Worker, engine: str) -> Any:

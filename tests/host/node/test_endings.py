@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from host.node.endings import CODE_MEMORY, Ended, Ours, classify, strongest
-from host.node.poison import ATTEMPTS_MAX, after_death, after_raise
+from host.node.poison import ATTEMPTS_MAX, after_death
 from host.node.supervision import Ending
 
 KILLED = Ending(signal=9)
@@ -56,14 +56,12 @@ MEMORY = (KILLED, Ended("out_of_memory", "cgroup"))
 
 def test_a_volatile_engine_tries_nothing_twice() -> None:
     """A message that kills is tried again by an engine that remembers nothing."""
-    assert after_raise("volatile") == "failed"
     assert {after_death("volatile", *how, ()).fate for how in (SEGFAULT, HUNG, OUTSIDE, MEMORY)} == {"crashed"}
 
 
 @pytest.mark.parametrize("durability", ["crash", "durable"])
 def test_a_journaled_engine_tries_once_more_and_then_sets_aside(durability: str) -> None:
     """A message is lost for a fault that was not its own, or kills its engine for ever."""
-    assert after_raise(durability) == "quarantine"  # type: ignore[arg-type]
     for how in (SEGFAULT, HUNG, MEMORY):
         first = after_death(durability, *how, ())  # type: ignore[arg-type]
         assert first.fate == "again"

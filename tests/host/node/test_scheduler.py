@@ -30,8 +30,8 @@ from hypothesis import strategies as st
 from inline_nodes import Unheard, letters, node
 
 from engines.model import Message, Ref, encode
-from host.node.fallen import Position
 from host.node.inline import InlineNode
+from host.node.news import Trigger
 from host.node.progress import HANDLED, PARKED, RECEIVED, N
 
 SECOND = 1_000_000_000
@@ -207,12 +207,12 @@ def test_an_engine_at_a_choice_gets_no_mail_until_it_is_answered() -> None:
     inline.send("asker", Ask(SECOND), Add(1))
     inline.run_until_idle()
     assert inline.state("asker") == Said()
-    assert [(s.engine, s.options) for s in inline.report.standing] == [("asker", ("yes", "no"))]
+    assert [(s.engine, s.options) for s in inline.report.waits] == [("asker", ("yes", "no"))]
     assert "no option" in inline.answer("asker", "maybe")
     assert inline.answer("asker", "yes") == ""
     assert inline.state("asker") == Said(("yes", "#1"))
     assert "no choice" in inline.answer("asker", "yes")
-    assert inline.report.standing[-1].options == ()
+    assert inline.report.waits[-1].options == ()
 
 
 def test_an_engine_ended_at_a_choice_leaves_its_message_as_a_dead_letter() -> None:
@@ -294,7 +294,7 @@ def test_repeats_are_dropped_and_gaps_reported() -> None:
     deliver(2, "a", "recorder", 0, 1, 10, [encode(Add(10))])
     inline.run_until_idle()
     assert inline.state("recorder") == Seen((1, 2, 3, 4, 9, 20))
-    assert [(h.kind, h.fields) for h in inline.report.happenings] == [
+    assert [(h.kind, h.fields) for h in inline.report.events] == [
         ("gap", {"sender": "a", "expected": 5, "found": 9}),
         ("old_epoch", {"sender": "a", "epoch": 1, "messages": 1}),
     ]
@@ -305,7 +305,7 @@ def test_the_message_that_killed_a_process_is_not_tried_again(n: int) -> None:
     """False if the message in flight ran twice, or took its neighbours in the frame with it."""
     inline = node()
     inline.add("recorder", RECORDER)
-    inline.scheduler.arrivals.expect([Position("recorder", "a", 0, 1, n)])
+    inline.scheduler.arrivals.expect([(Trigger("recorder", "a", 0, 1, n), "")])
     inline.scheduler.deliver(2, "a", "recorder", 0, 1, 1, [encode(Add(i)) for i in range(1, 7)])
     inline.run_until_idle()
     inline.advance(2 * SECOND)
@@ -319,7 +319,7 @@ def test_a_message_that_died_with_its_process_is_still_a_letter(more: bool) -> N
     """False if a message that was off the lane when its engine crashed vanished in silence."""
     inline = node()
     inline.add("recorder", RECORDER)
-    inline.scheduler.arrivals.expect([Position("recorder", "a", 0, 1, 5)])
+    inline.scheduler.arrivals.expect([(Trigger("recorder", "a", 0, 1, 5), "")])
     if more:
         inline.scheduler.deliver(2, "a", "recorder", 0, 1, 6, [encode(Add(6))])
     inline.advance(0 if more else SECOND)
@@ -332,7 +332,7 @@ def test_a_batch_that_killed_several_processes_is_survived_by_the_next(deadly: s
     """False if a process forgot what an earlier one than the last had died in, and the batch killed for ever."""
     inline = node()
     inline.add("recorder", RECORDER)
-    inline.scheduler.arrivals.expect(Position("recorder", "a", 0, 1, n) for n in deadly)
+    inline.scheduler.arrivals.expect((Trigger("recorder", "a", 0, 1, n), "") for n in deadly)
     for part in (range(1, cut + 1), range(cut + 1, 10)):
         if part:
             inline.scheduler.deliver(2, "a", "recorder", 0, 1, part[0], [encode(Add(n)) for n in part])

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.node.supervision import SECOND, Budget, GiveUp, History, Limits, Restart, judge, pause_before, spend
+from host.config.spec import SECOND
+from host.node.supervision import Budget, GiveUp, History, Limits, Restart, judge, pause_before, spend
 
 LIMITS = Limits()
 NO_BUDGET = Budget(restarts_max=None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.model import Outgoing, Stopped
 from host.node.journal.batch import LogBatch
-from host.node.journal.checksum import CRC32, PURE, crc32c
+from host.node.journal.checksum import CRC32, PURE
 from host.node.journal.digest import Digest
 from host.node.journal.layout import NO_CHAIN, SegmentHead, encode_segment, packer, seal
 from host.node.journal.marks import next_epoch, take
@@ -17,6 +17,7 @@ from host.node.journal.numbering import WAYS_MAX, Numbers
 from host.node.journal.records import TURN, Acked, RecordKind, decode_body, decode_run
 from host.node.journal.retention import SNAPSHOTS_KEPT, Segment, plan
 from host.node.journal.scan import Scan, SegmentData
+from transport.crc32c import crc32c
 
 SUM = PURE[CRC32]
 NAMES = st.text("abc/é#", min_size=1, max_size=4)

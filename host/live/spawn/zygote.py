@@ -45,8 +45,8 @@ ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine makes that a while."""
 
 ENTRIES: Final = {
-    "worker": "host.live.worker.loop",
-    "candidate": "host.live.worker.loop",
+    "worker": "host.live.worker.entry",
+    "candidate": "host.live.worker.entry",
     "inspect": "host.live.inspection.inspect_child",
     "template": "host.live.spawn.template",
 }
@@ -55,7 +55,7 @@ ENTRIES: Final = {
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
 
-PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
+PRELOADED: Final = ("engines.model", "host.live.worker.entry", "host.live.worker.candidate", "transport.native")
 """What every child needs; an inspecting one imports the little that is missing by itself."""
 
 NATIVE: Final = ("transport.lanes", "host.live.cycle._cycle")

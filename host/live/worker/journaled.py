@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -29,6 +29,7 @@ from host.live.journal.tending import Tending
 from host.live.journal.writer import LogStopped
 from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
+from host.live.worker.parts import WorkerParts
 from host.live.worker.revival import Revival
 from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
@@ -38,9 +39,6 @@ from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ledger import Ledger
 from host.node.report import Happening
 from host.node.snapshot import take_snapshot
-
-if TYPE_CHECKING:
-    from host.live.worker.loop import Worker
 
 ACKNOWLEDGED_NS: Final = 1_000_000
 """Sleep at most that long while an engine waits for acknowledgements, which ring no bell."""
@@ -52,7 +50,7 @@ SNAPSHOT_NS: Final = 2_000_000
 class WorkerLog:
     """The log of a worker. Mutable, one a worker."""
 
-    def __init__(self, worker: Worker, own: OwnLog, boot: wire.Boot, *, is_alone: bool) -> None:
+    def __init__(self, worker: WorkerParts, own: OwnLog, boot: wire.Boot, *, is_alone: bool) -> None:
         """`is_alone`: the process has one thread, so that a child can write a snapshot."""
         self.journal = own.journal
         self.keeping = own.keeping
@@ -84,7 +82,7 @@ class WorkerLog:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
-        known = Revival(self._worker, self).run(found, by_name) if found is not None else []
+        known = Revival(self._worker, self.journal, self.keeping).run(found, by_name) if found is not None else []
         self.write()
         scheduler = self._worker.scheduler
         scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)

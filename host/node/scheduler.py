@@ -65,6 +65,7 @@ class Scheduler:
         self.clock = clock
         self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
+        self.deliver_here = self.arrivals.deliver_here
         self._ready: deque[Cell] = deque()
         self._stopping: dict[Cell, None] = {}
         self._words = progress.words

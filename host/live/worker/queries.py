@@ -13,7 +13,6 @@ from host.live.packets import close_all, memory_file
 from host.live.worker.parts import WorkerParts
 from host.live.worker.views import KINDS, show
 from host.node.circles import QUERY
-from host.node.relief import stuck_here
 
 PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
 """A larger answer goes in a memory file."""
@@ -42,7 +41,8 @@ class OpenQueries:
     def _answer_query(self, query: wire.Query) -> None:
         scheduler = self._worker.scheduler
         if query.kind == QUERY:
-            self._reply(query.id, msgspec.to_builtins(stuck_here(scheduler, os.getpid())))
+            outbox = self._worker.outbox
+            self._reply(query.id, msgspec.to_builtins(outbox.relief.stuck(outbox.waiting, os.getpid())))
             return
         cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
         if cells == [None]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Never
 import msgspec
 
 from host.config.finding import Finding
+from host.config.placement import NoSlot, lay_out
 from host.config.spec import NodeSpec
 from host.live.clock import left_ms
 from host.live.inspection.inspect_records import (
@@ -36,7 +37,6 @@ from host.live.inspection.inspect_records import (
     SourceProblem,
     ValueFindings,
 )
-from host.node.placement import NoSlot, lay_out
 
 if TYPE_CHECKING:
     from host.config.load import NodeFile

@@ -31,10 +31,10 @@ from typing import Final, Literal, Never
 
 import msgspec
 
+from host.live.confine import enter_group
 from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
 from host.live.spawn import SOCKET_FD
-from host.live.spawn.confine import enter_group
 from host.live.spawn.lifeline import Orphaned, await_parent, die_with
 from host.live.spawn.title import show_title
 from host.live.wire import Packet

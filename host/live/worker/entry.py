@@ -7,8 +7,8 @@ import socket
 import sys
 
 from host.live import wire
+from host.live.confine import confine
 from host.live.packets import Channel, worker_end
-from host.live.spawn.confine import confine
 from host.live.worker.greeting import first_packet, introduce
 from host.live.worker.loading import loader
 from host.live.worker.loop import Worker

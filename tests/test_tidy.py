@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ("host", "transport", "engines/model")
 """Packages in which one name means one thing."""
+TREES = ("host", "transport", "engines", "bench")
+"""All packages."""
 C_COLUMNS_MAX = 130
 
 
@@ -69,6 +71,68 @@ def test_what_a_comment_names_by_module_is_there() -> None:
             ):
                 missing.append((file, dotted))
     assert missing == []
+
+
+def modules() -> dict[str, str]:
+    """The file of each module of ours, by dotted name."""
+    files = [file for folder in TREES for file in tracked(f"{folder}/*.py")]
+    return {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in files}
+
+
+def imported(name: str, file: str, known: dict[str, str]) -> set[str]:
+    """The modules of ours that a module imports: at its top, inside functions, and for the type checker."""
+    package = name.split(".") if file.endswith("__init__.py") else name.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                module = f"{source}.{alias.name}"
+                found.add(module if module in known else source)
+    return found & known.keys() - {name}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan, 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for after in graph[node]:
+            if after not in index:
+                visit(after)
+                low[node] = min(low[node], low[after])
+            elif after in stack:
+                low[node] = min(low[node], index[after])
+        if low[node] == index[node]:
+            circle = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_circles_are_found() -> None:
+    """False if the search below would find none, whatever the imports are."""
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": {"e"}, "e": set[str](), "f": {"a", "g"}, "g": {"f"}}
+    assert circles(graph) == [["b", "c"], ["f", "g"]]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """False if a file cannot be understood before one that needs it; imports for the type checker count."""
+    known = modules()
+    assert circles({name: imported(name, file, known) for name, file in known.items()}) == []
 
 
 def test_lines_of_c_fit_a_screen() -> None:

@@ -23,17 +23,13 @@ from .effects import (
     Effects,
     Forget,
     Note,
-    Numbered,
     Put,
-    Send,
-    Sent,
     SetTimer,
     Spawn,
     Stop,
     Store,
-    Timer,
 )
-from .environment import Environment, Handle, Pending, due_timers, next_deadline
+from .environment import Environment, Handle, Numbered, Pending, Timer, due_timers, next_deadline
 from .family import Family
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
 from .large import blob_places, in_parts
@@ -55,6 +51,7 @@ from .outcome import (
 )
 from .ref import Ref, RefTo
 from .rule import InteractiveRule, Rule, interactive_rule, rule
+from .sending import Send, Sent
 from .step import arrive, raised, step
 from .store.adopt import AdoptError
 from .store.interface import compatible, interface_of

@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Never, Protocol, TypeVar
 import msgspec
 
 from .box import Box
-from .effects import CancelTimer, Put, SetTimer, Timer
+from .effects import CancelTimer, Put, SetTimer
+from .environment import Timer
 from .forms import members
 from .map import Map
 from .rule import Rule

@@ -15,7 +15,7 @@ from .map import Map
 from .trigger import Configuration
 
 if TYPE_CHECKING:
-    from .family import Family
+    from .family_types import FamilyTypes
 
 S = TypeVar("S")
 
@@ -28,7 +28,7 @@ class BirthError(ValueError):
 
 
 def birth(
-    family: Family[Any, Any, S, Any],
+    family: FamilyTypes[Any, Any, S, Any],
     configuration: Configuration[Any],
     *,
     now_ns: int,
@@ -49,7 +49,7 @@ def birth(
     return Environment(family.state if state is None else state, mailboxes(family), acquaintances=known)
 
 
-def birth_values(family: Family[Any, Any, Any, Any], params: Any, state: Any) -> tuple[Any, Any]:
+def birth_values(family: FamilyTypes[Any, Any, Any, Any], params: Any, state: Any) -> tuple[Any, Any]:
     """Parameters and first state (None: the family's own) as its types declare them. Raises BirthError."""
     wanted = family.config or type(None)
     if type(params) is not wanted:
@@ -68,7 +68,7 @@ def _acquainted(names: tuple[str, ...]) -> Map[str, None]:
 
 
 @lru_cache(maxsize=SHARED_MAX)
-def mailboxes(family: Family[Any, Any, Any, Any]) -> tuple[Mailbox[Any, Any] | None, ...]:
+def mailboxes(family: FamilyTypes[Any, Any, Any, Any]) -> tuple[Mailbox[Any, Any] | None, ...]:
     """The mailbox cluster of a newborn, by number."""
     last = max(family.boxes, default=-1)
     boxes = [family.boxes.get(number) for number in range(last + 1)]

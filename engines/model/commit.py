@@ -14,23 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from .acquaintance import learn
 from .box import Mailbox, StoredMessage
 from .check.immutable import owned
-from .effects import (
-    Become,
-    CancelTimer,
-    Consume,
-    EffectError,
-    Forget,
-    Note,
-    Put,
-    Sent,
-    SetTimer,
-    Spawn,
-    Stop,
-    Store,
-)
+from .effects import Become, CancelTimer, Consume, EffectError, Forget, Note, Put, SetTimer, Spawn, Stop, Store
 from .environment import NO_TIMERS, Environment, Pending
 from .names import parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
+from .sending import Sent
 from .spawning import child_family, child_types, child_word
 from .trigger import Cause, Configuration, Delivery
 

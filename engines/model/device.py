@@ -119,7 +119,7 @@ class Device(Declaration[A_co, C, E]):
             self._declare(name, config, accepts, emits, boxes, caller(1))
             self.driver = driver
             self.twin = twin
-            check_device(self)
+            check_device(self, twin)
 
     driver: Callable[[], Driver]
     twin: Family[Any, C, Any, E] | None

@@ -6,43 +6,25 @@ An action returns one effect, a list or tuple of effects, or just the new state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
 from .box import Box, StoredMessage
+from .environment import Numbered, Timer
+from .family_types import FamilyTypes
 from .map import Map
-from .ref import Ref
-
-if TYPE_CHECKING:
-    from .family import Family
+from .sending import Sent
 
 B = TypeVar("B")
 C = TypeVar("C")
-M_co = TypeVar("M_co", covariant=True)
 M = TypeVar("M")
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
-N = TypeVar("N")
-N_co = TypeVar("N_co", covariant=True)
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 class EffectError(Exception):
     """An effect that cannot happen; the transition fails and nothing changes."""
-
-
-class Timer(msgspec.Struct, frozen=True):
-    """The declaration of a timer by name. Setting a pending name supersedes it."""
-
-    name: str
-
-
-class Numbered(msgspec.Struct, frozen=True):
-    """A child word that gets a number from the parent's counter: `worker.1`, `worker.2`."""
-
-    word: str
 
 
 class Become(msgspec.Struct, Generic[S_co], frozen=True, gc=False):
@@ -60,36 +42,6 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     if TYPE_CHECKING:
 
         def __init__(self, box: Box[Any, B], state: B) -> None: ...
-
-
-if TYPE_CHECKING:
-
-    class Sent(Generic[M_co]):
-        """The value that `Send` makes. The checker sees a function and this class, because it would infer a
-        constructor's type from what the action may return: the union of all it emits, which no single reference takes.
-        """
-
-        target: Ref[Any]
-        message: M_co
-
-        def __init__(self, target: Ref[Any], message: M_co) -> None: ...
-
-    class _Sendable(Protocol[N_co, T_co]):
-        def _sent(self) -> tuple[N_co, T_co]: ...
-
-    def Send(target: Ref[N], message: _Sendable[N, T]) -> T:
-        """A message to an address that takes it; it leaves once the transition is committed."""
-        ...
-
-else:
-
-    class Send(msgspec.Struct, Generic[M_co], frozen=True, gc=False):
-        """A message to an address that takes it; it leaves once the transition is committed."""
-
-        target: Ref[M_co]
-        message: M_co
-
-    Sent = Send
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -123,7 +75,7 @@ class CancelTimer(msgspec.Struct, frozen=True):
 class Spawn(msgspec.Struct, frozen=True):
     """Create a child engine: its family (or "package.module:NAME"), its word, parameters, maybe its first state."""
 
-    family: Family[Any, Any, Any, Any] | str
+    family: FamilyTypes[Any, Any, Any, Any] | str
     child: str | Numbered
     config: Any = None
     state: Any = None
@@ -132,7 +84,7 @@ class Spawn(msgspec.Struct, frozen=True):
 
         def __init__(
             self,
-            family: Family[Any, C, S, Any] | str,
+            family: FamilyTypes[Any, C, S, Any] | str,
             child: str | Numbered,
             config: C | None = None,
             state: S | None = None,

@@ -14,11 +14,22 @@ from .map import Map
 
 if TYPE_CHECKING:
     from .box import Box, Mailbox
-    from .effects import Numbered, Timer
 
 S_co = TypeVar("S_co", covariant=True)
 B = TypeVar("B")
 M = TypeVar("M")
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """The declaration of a timer by name. Setting a pending name supersedes it."""
+
+    name: str
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """A child word that gets a number from the parent's counter: `worker.1`, `worker.2`."""
+
+    word: str
 
 
 class Handle(msgspec.Struct, frozen=True, order=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from .blob import Blob
 from .box import Box
@@ -17,8 +17,9 @@ from .check.definition import check_family
 from .check.immutable import mentions
 from .conform import conform
 from .declaration import Declaration
-from .effects import Effects, Timer
-from .environment import Environment
+from .effects import Effects
+from .environment import Environment, Timer
+from .family_types import FamilyTypes, Strategy
 from .forms import classes
 from .law import Law, OldRules
 from .place import caller
@@ -42,11 +43,8 @@ else:
 
     A_co, C, S, E = TypeVar("A_co"), TypeVar("C"), TypeVar("S"), TypeVar("E")
 
-Strategy = Literal["first", "last", "all", "one", "unique"]
-"""Which rules run when several of the lowest priority number hold; see `step`."""
 
-
-class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
+class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
     """A behaviour for messages A, with parameters C, state S, and emitted messages E.
 
     Args:
@@ -115,23 +113,12 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
             self.plan = {}
             self.timer_plan = ()
 
-    state: S
-    states: Any
-    state_types: frozenset[type[Any]]
-    timers: tuple[Timer, ...]
-    strategy: Strategy
-    strict: bool
-    spawns: tuple[Declaration[Any, Any, Any] | str, ...]
-    migrate: Callable[[Any], S] | None
     law: Law | OldRules
-    holds_blobs: bool
     rule_list: tuple[Rule[Any, Any, Any, Any], ...]
     plan: Mapping[type[Any], Plan]
     timer_plan: tuple[Rule[Any, Any, Any, Any], ...]
     _adoption: Adoption[S] | None = None
-    """For the earlier interface seen last: engines of one version come one after another."""
-    hidden: frozenset[type[Any]] = frozenset()
-    """Message types that are accepted only from the engine itself; see `compose`."""
+    """For the earlier interface that was met last: engines of one version come one after another."""
 
     def rules(self, *rules: Rule[A_co, C, S, Effects[S, E]]) -> Self:
         """Complete the family with its rules, in order.
@@ -141,13 +128,13 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         """
         self.rule_list = rules
         self._interface = None
-        check_family(self)
+        check_family(self, rules)
         held = [self.states, *(box.states for box in self.boxes.values()), *self.accepts_types]
         self.holds_blobs = any(mentions(form, Blob) for form in held)
         self.state = conform(self.state, self.states)
         self.law = Law(self)
-        self.plan = plan_messages(self)
-        self.timer_plan = plan_timers(self)
+        self.plan = plan_messages(self, rules)
+        self.timer_plan = plan_timers(rules)
         return self
 
     def bounded(self, stored_max: Mapping[int, int]) -> Self:
@@ -181,7 +168,7 @@ class Family(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
         found."""
         adoption = self._adoption
         if adoption is None or adoption.old is not old_interface:
-            adoption = self._adoption = Adoption(self, old_interface)
+            adoption = self._adoption = Adoption(self, self.interface(), old_interface)
         return adoption.environment(dump)
 
     def interface(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .map import Map
 
 if TYPE_CHECKING:
     from .effects import Note, SetTimer, Spawn
-    from .family import Family
+    from .family_types import FamilyTypes
     from .interaction import Question
 
 CLOCK_NS_MAX: Final = 2**63 - 2
@@ -40,7 +40,7 @@ class Law:
 
     __slots__ = ("_accepted", "_boxes", "_emitted", "_state")
 
-    def __init__(self, family: Family[Any, Any, Any, Any]) -> None:
+    def __init__(self, family: FamilyTypes[Any, Any, Any, Any]) -> None:
         self._state = conformer(family.states)
         self._boxes = {number: conformer(box.states) for number, box in family.boxes.items()}
         self._emitted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.emits_types}

@@ -16,12 +16,13 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from .box import Box, Mailbox
-from .effects import Become, CancelTimer, Numbered, Put, Send, Sent, SetTimer, Spawn, Timer
-from .environment import Environment, Handle
+from .effects import Become, CancelTimer, Put, SetTimer, Spawn
+from .environment import Environment, Handle, Numbered, Timer
 from .family import Family
 from .interaction import Interaction
 from .map import Map
 from .rule import Rule
+from .sending import Send, Sent
 from .trigger import Arrived, Configuration, Elapsed
 
 V = TypeVar("V")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .check.signature import rule_messages
@@ -11,7 +11,7 @@ from .rule import Rule
 
 if TYPE_CHECKING:
     from .box import Box
-    from .family import Family
+    from .family_types import FamilyTypes
 
 AnyRule: TypeAlias = Rule[Any, Any, Any, Any]
 Candidate: TypeAlias = tuple[Callable[..., Any] | None, Callable[..., Any], tuple[str, ...]]
@@ -42,21 +42,21 @@ def in_order(rules: list[AnyRule]) -> tuple[AnyRule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.priority))
 
 
-def plan_messages(family: Family[Any, Any, Any, Any]) -> dict[type[Any], Plan]:
+def plan_messages(family: FamilyTypes[Any, Any, Any, Any], rules: Sequence[AnyRule]) -> dict[type[Any], Plan]:
     """The plan for each message type a mailbox accepts."""
-    messages = [(rule, rule_messages(rule)) for rule in family.rule_list]
+    messages = [(rule, rule_messages(rule)) for rule in rules]
     plans = {}
     blobs = family.holds_blobs or any(map(blob_places, family.emits_types))
     for box in family.boxes.values():
         for kind in box.accepts_types:
-            rules = in_order([rule for rule, kinds in messages if kind in kinds])
-            asks = any(rule.interactive for rule in rules)
+            candidates = in_order([rule for rule, kinds in messages if kind in kinds])
+            asks = any(rule.interactive for rule in candidates)
             special = family.strict or blobs or asks or kind in family.hidden
             plain = family.strategy == "first" and not special
-            plans[kind] = Plan(box, rules, plain, family.state_types)
+            plans[kind] = Plan(box, candidates, plain, family.state_types)
     return plans
 
 
-def plan_timers(family: Family[Any, Any, Any, Any]) -> tuple[AnyRule, ...]:
+def plan_timers(rules: Sequence[AnyRule]) -> tuple[AnyRule, ...]:
     """The rules about timers, in order of priority and list."""
-    return in_order([rule for rule in family.rule_list if rule.timer is not None])
+    return in_order([rule for rule in rules if rule.timer is not None])

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Generic, Never, TypeVar, overload
 
-from .effects import Timer
-from .environment import Handle
+from .environment import Handle, Timer
 from .interaction import Choose, Roll
 from .place import Place, of_function
 from .trigger import Arrived, Elapsed

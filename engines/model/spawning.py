@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .declaration import Declaration
-from .effects import EffectError, Numbered, Spawn
+from .effects import EffectError, Spawn
+from .environment import Numbered
 from .map import Map
 from .names import check_word
 

@@ -28,11 +28,12 @@ from .acquaintance import learn_from_message
 from .blame import blame
 from .commit import Draft, StoredOverflow, commit, outgoing, store_message
 from .conform_leaves import ConformError
-from .effects import EffectError, Sent
+from .effects import EffectError
 from .environment import Environment, Handle
 from .interaction import Answer, AnswerError, Answers, Roll, Unanswered, follow
 from .outcome import Committed, Failed, Outcome, Output, Overflow, Refused, Stopped, Stored, Suspended
 from .plan import AnyRule, Plan
+from .sending import Sent
 from .trigger import Arrived, Cause, Configuration, Delivery, Due, Elapsed
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from .effects import Numbered
-from .environment import Environment, Handle
+from .environment import Environment, Handle, Numbered
 from .names import child_name
 from .ref import Ref
 

@@ -19,7 +19,7 @@ from .conform import conforming_reader
 from .map import Map
 
 if TYPE_CHECKING:
-    from .effects import Sent
+    from .sending import Sent
 
 T_co = TypeVar("T_co", covariant=True)
 

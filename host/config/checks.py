@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-from host.node.placement import NoSlot, lay_out
-
 from .finding import Finding, Path
+from .placement import NoSlot, lay_out
 from .schema import EngineEntry, NodeEntry
 from .spec import NodeSpec
 from .suggest import did_you_mean

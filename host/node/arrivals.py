@@ -11,7 +11,7 @@ a bound in time and number, then becomes a dead letter `unknown` like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.model import encode, parent_name
 from host.node.cell import Cell
@@ -22,18 +22,16 @@ from host.node.news import Event, Fatal, Trigger
 from host.node.progress import Tally
 from host.node.report import Report
 from host.node.set_aside import set_aside
-
-if TYPE_CHECKING:
-    from host.node.scheduler import Scheduler
+from host.node.slot_engines import SlotEngines
 
 
 class Arrivals:
     """Mutable, one a scheduler."""
 
-    def __init__(self, scheduler: Scheduler, clock: Callable[[], int], report: Report, tally: Tally) -> None:
+    def __init__(self, engines: SlotEngines, clock: Callable[[], int], report: Report, tally: Tally) -> None:
         self.early = EarlyMail()
         self.fallen = Fallen()
-        self._scheduler = scheduler
+        self._engines = engines
         self._clock = clock
         self._report = report
         self._tally = tally
@@ -46,8 +44,7 @@ class Arrivals:
 
         `peer` None: from a neighbour in this slot, to a journaled engine.
         """
-        scheduler = self._scheduler
-        cell = scheduler.cells.get(target)
+        cell = self._engines.cells.get(target)
         if cell is None:
             assert peer is not None
             self._deliver_nowhere(Letterbox(peer, sender, target, mailbox, epoch, first_n, payloads))
@@ -76,7 +73,7 @@ class Arrivals:
             self._count += 1
             batch.arrival = self._count
             inbox.add(batch)
-            self._scheduler.arrived(cell, inbox, peer)
+            self._engines.arrived(cell, inbox, peer)
 
     def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
         """Take a message object of a neighbour in this slot; its class is one of the mailbox's."""
@@ -87,7 +84,7 @@ class Arrivals:
         cell.received += 1
         self._tally.received += 1
         inbox.add_message(self._count, sender, epoch, n, message)
-        self._scheduler.arrived(cell, inbox, None)
+        self._engines.arrived(cell, inbox, None)
 
     def expect(self, fallen: Iterable[Fatal]) -> None:
         """Predecessors died handling these messages: when they come again, they are not tried again."""
@@ -160,11 +157,11 @@ class Arrivals:
             if index > 0:
                 self._count += 1
                 inbox.add(Batch(self._count, batch.sender, batch.epoch, batch.first_n, batch.payloads[:index], True))
-                self._scheduler.arrived(cell, inbox, None)
+                self._engines.arrived(cell, inbox, None)
             self._lay_to_rest(cell, trigger, how, batch.payloads[index])
             batch.payloads, batch.first_n = batch.payloads[index + 1 :], trigger.n + 1
             if cell.is_ended:
-                self._scheduler.end(cell)
+                self._engines.end(cell)
                 self._bury("ended", batch.sender, cell.name, inbox.number, batch.payloads)
                 batch.payloads = []
                 return
@@ -190,15 +187,15 @@ class Arrivals:
 
     def _deliver_nowhere(self, letter: Letterbox) -> None:
         name = letter.target
-        if name not in self._scheduler.ended and self._may_be_born(name) and self.early.keep(letter, self._clock()):
+        if name not in self._engines.ended and self._may_be_born(name) and self.early.keep(letter, self._clock()):
             return
-        reason = "ended" if name in self._scheduler.ended else "unknown"
+        reason = "ended" if name in self._engines.ended else "unknown"
         self._bury(reason, letter.sender, name, letter.mailbox, letter.payloads)
 
     def _may_be_born(self, name: str) -> bool:
         """Whether an engine that lives here could be the parent of `name`."""
         parent = parent_name(name)
-        return parent is not None and parent in self._scheduler.cells
+        return parent is not None and parent in self._engines.cells
 
     def _bury(self, reason: str, sender: str, target: str, mailbox: int, payloads: list[Any]) -> None:
         now_ns = self._clock()

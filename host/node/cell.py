@@ -42,6 +42,10 @@ NOBODY: Final[frozenset[int]] = frozenset()
 """Slots that were sent stop; shared by all engines that sent none."""
 
 
+Blocked = tuple[Literal["route", "stop", "room"], str | int]
+"""What an output waits for: the slot of a name, the go of a target, room in the lane to a slot (`host.node.outbox`)."""
+
+
 class Mark:
     """How far a stream has come: the next number expected in `epoch`."""
 

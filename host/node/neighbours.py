@@ -11,53 +11,49 @@ other slots are found by the node (`host.node.circles`), which decides whose sen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from engines.model import encode
 from engines.model.blame import blame
-from host.node.cell import Cell, Way
+from host.node.cell import Blocked, Cell, Way
 from host.node.mailbox import Inbox
-
-if TYPE_CHECKING:
-    from host.node.outbox import Cause, Outbox
-    from host.node.scheduler import Scheduler
-
-ALLOWANCE: Final = 2
-"""Multiple of its capacity that a mailbox in a circle takes."""
-
-DEADLOCK: Final = "deadlock"
-"""The dead-letter reason of a send in a circle once the allowance is spent."""
+from host.node.relief import ALLOWANCE, DEADLOCK, Relief
+from host.node.slot_engines import SlotEngines
 
 
 def post_here(
-    outbox: Outbox, scheduler: Scheduler, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any
-) -> Cause | None:
-    """Send to `here`, or return the cause to wait for. None: the message arrived, or became a dead letter."""
+    engines: SlotEngines, relief: Relief, epoch: int, cell: Cell, way: Way, here: Cell, mailbox: int, message: Any
+) -> Blocked | None:
+    """Send to `here`, or say what that would have to wait for. None: it arrived, or became a dead letter.
+
+    `epoch` is the slot's.
+    """
     inbox = way.inbox
     if inbox is None or here.inboxes.get(mailbox) is not inbox:
         inbox = way.inbox = here.inboxes.get(mailbox)
     if inbox is None:
-        outbox.bury("undeclared_mailbox", cell, here.name, mailbox, message, "")
+        _bury(engines, "undeclared_mailbox", cell, here, mailbox, message)
         return None
     if here.is_stopping and inbox.policy == "wait":
-        if outbox.relief.loses(cell, here.name):
-            outbox.bury(DEADLOCK, cell, here.name, mailbox, message, "")
+        if relief.loses(cell, here.name):
+            _bury(engines, DEADLOCK, cell, here, mailbox, message)
             return None
-        if not closes_circle(scheduler.cells, cell, here):
+        if not closes_circle(engines.cells, cell, here):
             return ("stop", here.name)
         if inbox.depth >= ALLOWANCE * inbox.capacity:
-            outbox.bury(DEADLOCK, cell, here.name, mailbox, message, "")
+            _bury(engines, DEADLOCK, cell, here, mailbox, message)
             return None
     try:
         shared = _for_neighbour(inbox, message)
     except BaseException as error:
-        outbox.bury("type", cell, here.name, mailbox, message, blame(error)[0])
+        _bury(engines, "type", cell, here, mailbox, message, blame(error)[0])
         return None
-    epoch = outbox.epoch if cell.recorder is None else cell.recorder.epoch
-    scheduler.arrivals.deliver_here(here, inbox, cell.name, epoch, way.next_n, shared)
+    if cell.recorder is not None:
+        epoch = cell.recorder.epoch
+    engines.deliver_here(here, inbox, cell.name, epoch, way.next_n, shared)
     way.next_n += 1
     cell.sent += 1
-    scheduler.tally.sent += 1
+    engines.tally.sent += 1
     return None
 
 
@@ -80,3 +76,10 @@ def _for_neighbour(inbox: Inbox, message: Any) -> Any:
     if type(message) in inbox.box.accepts_types:
         return message
     return inbox.box.decode(encode(message))
+
+
+def _bury(
+    engines: SlotEngines, reason: str, cell: Cell, here: Cell, mailbox: int, message: Any, detail: str = ""
+) -> None:
+    now_ns = engines.clock()
+    engines.report.bury(reason, cell.name, here.name, mailbox, now_ns, message, is_encoded=False, detail=detail)

@@ -16,24 +16,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final
 
 from engines.model import Noted, Outgoing, Output, Stopped, encode, in_parts, view
-from host.node.cell import Cell, Way
+from host.node.cell import Blocked, Cell, Way
 from host.node.journal.numbering import WAYS_MAX
-from host.node.neighbours import DEADLOCK, post_here
+from host.node.neighbours import post_here
 from host.node.news import NoteLine
 from host.node.recorder import NumberedMessage
-from host.node.relief import Relief
+from host.node.relief import DEADLOCK, Relief
 from host.node.routing import DEGRADED
 from host.node.set_aside import PARKED
 from host.node.signals import Signals
+from host.node.slot_engines import SlotEngines
 from transport.port import Closed, Link, Outlet, TooLarge
-
-if TYPE_CHECKING:
-    from host.node.scheduler import Scheduler
-
-Cause = tuple[Literal["route", "stop", "room"], str | int]
 
 ROUTES_MAX: Final = 100_000
 """Names whose slot is remembered; beyond it the oldest is looked up again when needed."""
@@ -46,7 +42,7 @@ begins above the numbers of the forgotten ones, so it is never taken for a repea
 class Outbox:
     """Mutable, one a slot. `link` None: there is nothing outside this slot. `held` counts held messages."""
 
-    _scheduler: Scheduler
+    _engines: SlotEngines
 
     def __init__(self, slot: int, epoch: int, link: Link | None = None) -> None:
         self.slot = slot
@@ -57,14 +53,14 @@ class Outbox:
         self.relief = Relief()
         self.held = 0
         self.on_news: Callable[[], None] = lambda: None
-        self.waiting: dict[Cause, dict[tuple[str, str], Cell]] = {}
+        self.waiting: dict[Blocked, dict[tuple[str, str], Cell]] = {}
         self._routes: dict[str, int] = {}
         self._asked: set[str] = set()
         self._degraded: set[str] = set()
 
-    def attach(self, scheduler: Scheduler) -> None:
-        """Set the scheduler whose outputs these are. Called once, by the scheduler."""
-        self._scheduler = scheduler
+    def attach(self, engines: SlotEngines) -> None:
+        """Know whose outputs these are. Called once, by the scheduler."""
+        self._engines = engines
 
     @property
     def is_calm(self) -> bool:
@@ -74,8 +70,8 @@ class Outbox:
     # --- releasing ----------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """Send the outputs of the last run, and held ones that can leave now."""
-        turns = self._scheduler.turns
+        """Let the outputs of the last run leave, and what was held and can leave now."""
+        turns = self._engines.turns
         if turns.outputs:
             released, turns.outputs, turns.outputs_count = turns.outputs, [], 0
             for cell, outputs in released:
@@ -92,10 +88,10 @@ class Outbox:
             self.signals.send(self.link)
 
     def _perform(self, cell: Cell, output: Output) -> None:
-        report = self._scheduler.report
+        report = self._engines.report
         if isinstance(output, Noted):
             fields = {name: view(value) for name, value in output.fields.items()}
-            report.note(NoteLine(cell.name, self._scheduler.clock(), output.text, fields))
+            report.note(NoteLine(cell.name, self._engines.clock(), output.text, fields))
         elif isinstance(output, Stopped):
             report.stopped.append(cell.name)
 
@@ -106,13 +102,13 @@ class Outbox:
         elif (cause := self.try_post(cell, target, mailbox, message)) is not None:
             self.hold(cell, target, [(mailbox, message)], cause)
 
-    def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Cause) -> None:
+    def hold(self, cell: Cell, target: str, messages: list[tuple[int, Any]], cause: Blocked) -> None:
         """Keep messages (there may be none) until `cause` is gone; then `cell` is woken."""
         cell.held[target] = deque(messages)
         self.held += len(messages)
         cell.let_views_go()
         self._wait_for(cause, cell, target)
-        self._scheduler.turns.rearm(cell)
+        self._engines.turns.rearm(cell)
 
     def hold_more(self, cell: Cell, target: str, mailbox: int, message: Any) -> None:
         """Keep a message behind those held for `target`."""
@@ -132,20 +128,20 @@ class Outbox:
         taken: list[tuple[str, int, Any]] = []
         for cell in self.waiting.pop(("route", target), {}).values():
             taken += [(cell.name, mailbox, message) for mailbox, message in cell.held.pop(target)]
-            self._scheduler.wake(cell)
+            self._engines.wake(cell)
         self.held -= len(taken)
         return taken
 
-    def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """Send, or return the cause to wait for. None: the message left, or became a dead letter."""
+    def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
+        """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
         if message.__class__ is NumberedMessage:
             return self._try_post_numbered(cell, target, mailbox, message)
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
         here = way.cell
         if here is None or here.is_ended:
-            here = way.cell = self._scheduler.cells.get(target)
+            here = way.cell = self._engines.cells.get(target)
         if here is not None:
-            return post_here(self, self._scheduler, cell, way, here, mailbox, message)
+            return post_here(self._engines, self.relief, self.epoch, cell, way, here, mailbox, message)
         if target in self.stops and target not in self._degraded:
             return self._stopped(cell, target, mailbox, message)
         outlet = way.outlet or self._open(cell, way, target, mailbox)
@@ -156,22 +152,22 @@ class Outbox:
             if not (outlet.send(encode(message)) if parts is None else outlet.send_parts(parts)):
                 return self._no_room(cell, target, mailbox, message, way.peer)
         except TooLarge as error:
-            self.bury("too_large", cell, target, mailbox, message, str(error))
+            self._bury("too_large", cell, target, mailbox, message, str(error))
             return None
         except Closed:
             self.detached(way.peer)
             return self._nowhere(cell, target, mailbox, message)
         cell.sent += 1
-        self._scheduler.tally.sent += 1
+        self._engines.tally.sent += 1
         return None
 
-    def _try_post_numbered(self, cell: Cell, target: str, mailbox: int, numbered: NumberedMessage) -> Cause | None:
+    def _try_post_numbered(self, cell: Cell, target: str, mailbox: int, numbered: NumberedMessage) -> Blocked | None:
         """Send a message of a journaled engine under the number it was committed with."""
         way = cell.ways.get((target, mailbox)) or self._new_way(cell, target, mailbox)
         if way.number != numbered.n:
             way.close()
             way.next_n = numbered.n
-        here = self._scheduler.cells.get(target)
+        here = self._engines.cells.get(target)
         cause = self.try_post(cell, target, mailbox, numbered.message)
         if cause is None and cell.recorder is not None:
             if here is not None and here.recorder is not None:
@@ -182,18 +178,18 @@ class Outbox:
                 cell.recorder.settled(target, mailbox, numbered.n)
         return cause
 
-    def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """The target sent stop: wait for its go, unless the node found a circle and decided to lose the message."""
+    def _stopped(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
+        """The target said stop: wait for its word, unless the node found that to be without end."""
         if not self.relief.loses(cell, target):
             return ("stop", target)
-        self.bury(DEADLOCK, cell, target, mailbox, message, "")
+        self._bury(DEADLOCK, cell, target, mailbox, message, "")
         return None
 
-    def _no_room(self, cell: Cell, target: str, mailbox: int, message: Any, peer: int) -> Cause | None:
-        """The lane is full: wait for room, unless the slot is degraded and its lanes have no reader for now."""
+    def _no_room(self, cell: Cell, target: str, mailbox: int, message: Any, peer: int) -> Blocked | None:
+        """The lane is full. Nobody waits for one that nobody reads for now."""
         if target not in self._degraded:
             return ("room", peer)
-        self.bury(DEGRADED, cell, target, mailbox, message, "")
+        self._bury(DEGRADED, cell, target, mailbox, message, "")
         return None
 
     # --- other slots --------------------------------------------------------------------------------------------------
@@ -224,17 +220,17 @@ class Outbox:
         way.peer = slot
         return way.outlet
 
-    def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Cause | None:
-        """No place is known for the target: it ended, or the node has to be asked."""
-        if target in self._scheduler.ended:
-            self.bury("ended", cell, target, mailbox, message, "")
+    def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
+        """The target has no place that is known here: it ended, or the node has to be asked."""
+        if target in self._engines.ended:
+            self._bury("ended", cell, target, mailbox, message, "")
             return None
         return self._ask(target)
 
-    def _ask(self, target: str) -> Cause:
+    def _ask(self, target: str) -> Blocked:
         if target not in self._asked:
             self._asked.add(target)
-            self._scheduler.report.resolve.append(target)
+            self._engines.report.resolve.append(target)
         return ("route", target)
 
     def route(self, name: str, slot: int | None, reason: str = "") -> None:
@@ -284,8 +280,8 @@ class Outbox:
             self.go(target)
 
     def lose(self, engine: str, target: str) -> None:
-        """Lose what `engine`, in a circle, holds and sends for `target`, if it still waits for that."""
-        cause: Cause = ("stop", target)
+        """In a circle, `engine` loses what it has for `target`, if it still waits for that."""
+        cause: Blocked = ("stop", target)
         cell = self.waiting.get(cause, {}).pop((engine, target), None)
         if cell is not None:
             self.waiting = {cause: cells for cause, cells in self.waiting.items() if cells}
@@ -293,16 +289,16 @@ class Outbox:
             self._post_held(cell, target)
 
     def restarted(self, peer: int) -> None:
-        """The slot has a new process, which has received no stop yet. Its own stops follow go for all in its lane."""
-        for cell in self._scheduler.cells.values():
+        """The slot has a new process, which nobody stopped yet. Whom it stops it says in its lane, after go for all."""
+        for cell in self._engines.cells.values():
             self.signals.again(cell, peer)
 
     def detached(self, peer: int) -> None:
-        """The slot is no longer linked; names that were there are looked up again."""
-        if self._scheduler.recording is not None:
-            self._scheduler.recording.detached(peer)
+        """The slot is not linked any more; names that were there are looked up again."""
+        if self._engines.recording is not None:
+            self._engines.recording.detached(peer)
         self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
-        for cell in self._scheduler.cells.values():
+        for cell in self._engines.cells.values():
             cell.told -= {peer}
         self.signals.forget(peer)
         for name in [name for name, slot in self._routes.items() if slot == peer]:
@@ -320,10 +316,10 @@ class Outbox:
 
     # --- held ---------------------------------------------------------------------------------------------------------
 
-    def _wait_for(self, cause: Cause, cell: Cell, target: str) -> None:
+    def _wait_for(self, cause: Blocked, cell: Cell, target: str) -> None:
         self.waiting.setdefault(cause, {})[cell.name, target] = cell
 
-    def _retry(self, cause: Cause) -> None:
+    def _retry(self, cause: Blocked) -> None:
         for (_, target), cell in self.waiting.pop(cause, {}).items():
             self._post_held(cell, target)
 
@@ -337,14 +333,14 @@ class Outbox:
             queue.popleft()
             self.held -= 1
         del cell.held[target]
-        self._scheduler.wake(cell)
+        self._engines.wake(cell)
 
-    def _give_up(self, cause: Cause, target: str, reason: str) -> None:
+    def _give_up(self, cause: Blocked, target: str, reason: str) -> None:
         for cell in self.waiting.pop(cause, {}).values():
             for mailbox, message in cell.held.pop(target):
                 self.held -= 1
-                self.bury(reason, cell, target, mailbox, message, "")
-            self._scheduler.wake(cell)
+                self._bury(reason, cell, target, mailbox, message, "")
+            self._engines.wake(cell)
 
     def _close_ways(self, concerns: Callable[[str, Way], bool]) -> None:
         self.on_news()
@@ -356,15 +352,13 @@ class Outbox:
     def senders(self) -> list[Cell]:
         """All cells, and cells that ended while outputs of theirs are held."""
         ended = {id(cell): cell for held in self.waiting.values() for cell in held.values() if cell.is_ended}
-        return [*self._scheduler.cells.values(), *ended.values()]
+        return [*self._engines.cells.values(), *ended.values()]
 
-    def bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
-        """Make a dead letter of a message that `cell` sent."""
+    def _bury(self, reason: str, cell: Cell, target: str, mailbox: int, message: Any, detail: str) -> None:
+        """Make a dead letter of something `cell` sent."""
         if message.__class__ is NumberedMessage:
             if cell.recorder is not None:
                 cell.recorder.settled(target, mailbox, message.n)
             message = message.message
-        now_ns = self._scheduler.clock()
-        self._scheduler.report.bury(
-            reason, cell.name, target, mailbox, now_ns, message, is_encoded=False, detail=detail
-        )
+        now_ns = self._engines.clock()
+        self._engines.report.bury(reason, cell.name, target, mailbox, now_ns, message, is_encoded=False, detail=detail)

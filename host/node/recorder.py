@@ -6,15 +6,12 @@ keeps; nothing here depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
 from engines.model import Handle, Outcome
-
-if TYPE_CHECKING:
-    from host.node.cell import Cell
 
 Record = Callable[[Outcome[Any], int], Outcome[Any]]
 """Records an outcome with the number of answers it took; returns it with its messages as `NumberedMessage`."""
@@ -66,21 +63,3 @@ class Recorder(Protocol):
 
     def ended(self) -> None:
         """The engine ended. What it sent still leaves."""
-
-
-class Recording(Protocol):
-    """The journal of a slot. `kept` are its engines that have a recorder, by name."""
-
-    @property
-    def kept(self) -> Mapping[str, Recorder]:
-        """Those that have not ended."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much mail is waiting to be written that the cycle writes it before it takes more."""
-
-    def begin(self, cell: Cell, epoch: int, now_ns: int, /) -> None:
-        """A cell is new. It gets its recorder here, if it is journaled."""
-
-    def detached(self, peer: int, /) -> None:
-        """The lane to a slot is gone for good."""

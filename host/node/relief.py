@@ -8,14 +8,18 @@ circle any more. After that the engine waits for the target as for any other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Final
 
-from host.node.cell import Cell
+from host.node.cell import Blocked, Cell
 from host.node.circles import Stuck
-from host.node.neighbours import ALLOWANCE
+from host.node.slot_engines import SlotEngines
 
-if TYPE_CHECKING:
-    from host.node.scheduler import Scheduler
+ALLOWANCE: Final = 2
+"""Times the capacity that a mailbox in a circle takes."""
+
+DEADLOCK: Final = "deadlock"
+"""What a send in a circle dies of when that is spent."""
 
 
 class Relief:
@@ -25,15 +29,15 @@ class Relief:
         self.allowed: dict[Cell, None] = {}
         self._losses: set[tuple[str, str]] = set()
 
-    def allow(self, scheduler: Scheduler, name: str) -> None:
-        """Give `name` its allowance, and let its senders go on."""
-        cell = scheduler.cells.get(name)
+    def allow(self, engines: SlotEngines, name: str) -> None:
+        """Let `name` have its allowance, and its senders go on."""
+        cell = engines.cells.get(name)
         if cell is None or not cell.is_stopping or cell in self.allowed:
             return
         self.allowed[cell] = None
         for inbox in cell.inboxes.values():
             inbox.stop_at = max(inbox.stop_at, ALLOWANCE * inbox.capacity)
-        scheduler.say_go(cell)
+        engines.say_go(cell)
 
     def restore(self) -> None:
         """Take back the allowances that are no longer needed."""
@@ -61,17 +65,15 @@ class Relief:
         if self._losses:
             self._losses = {pair for pair in self._losses if pair[1] != target}
 
-
-def stuck_here(scheduler: Scheduler, process: int) -> list[Stuck]:
-    """The engines of a slot that are stopped and have sent stop, as `host.node.circles` takes them."""
-    outbox = scheduler.outbox
-    stopped_by: dict[Cell, list[str]] = {}
-    for kind, target in outbox.waiting:
-        if kind == "stop":
-            for cell in outbox.waiting[kind, target].values():
-                if cell.is_stopping:
-                    stopped_by.setdefault(cell, []).append(str(target))
-    return [
-        Stuck(cell.name, process, tuple(sorted(targets)), cell.handled, cell.sent, cell in outbox.relief.allowed)
-        for cell, targets in stopped_by.items()
-    ]
+    def stuck(self, waiting: Mapping[Blocked, Mapping[tuple[str, str], Cell]], process: int) -> list[Stuck]:
+        """Those of the `waiting` engines of an outbox that say stop themselves, as `host.node.circles` wants them."""
+        stopped_by: dict[Cell, list[str]] = {}
+        for (kind, target), cells in waiting.items():
+            if kind == "stop":
+                for cell in cells.values():
+                    if cell.is_stopping:
+                        stopped_by.setdefault(cell, []).append(str(target))
+        return [
+            Stuck(cell.name, process, tuple(sorted(targets)), cell.handled, cell.sent, cell in self.allowed)
+            for cell, targets in stopped_by.items()
+        ]

@@ -25,7 +25,7 @@ from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
 from host.node.progress import CYCLES, PARKED, STUCK, UNSENT, Progress, Tally
-from host.node.recorder import Recording
+from host.node.recording import Recording
 from host.node.report import Report
 from host.node.routing import TOMBSTONES_MAX
 from host.node.turns import OUTPUTS_MAX, Turns
@@ -64,6 +64,7 @@ class Scheduler:
         self.clock = clock
         self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
+        self.deliver_here = self.arrivals.deliver_here
         self._ready: deque[Cell] = deque()
         self._stopping: dict[Cell, None] = {}
         self._words = progress.words

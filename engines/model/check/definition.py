@@ -8,7 +8,7 @@ unreachable rules, messages no rule takes, timers without a rule, types that are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -21,14 +21,13 @@ from ..place import Place, of_class
 from ..rule import Rule
 from ..values import Decoder, Message
 from .immutable import Locate, faults
-from .reach import unreachable
+from .reach import AnyRule, unreachable
 from .signature import SignatureError, rule_messages
 from .signature_check import signature_problems
 
 if TYPE_CHECKING:
     from ..declaration import Declaration
-    from ..device import Device
-    from ..family import Family
+    from ..family_types import FamilyTypes
 
 STRATEGIES: Final = ("first", "last", "all", "one", "unique")
 
@@ -66,11 +65,11 @@ def unchecked() -> Iterator[None]:
         _checking = before
 
 
-def check_family(family: Family[Any, Any, Any, Any]) -> None:
-    """Raise DefinitionError with every mistake, unless `unchecked`."""
+def check_family(family: FamilyTypes[Any, Any, Any, Any], rules: Sequence[AnyRule]) -> None:
+    """Raise DefinitionError with everything that is wrong, unless `unchecked`."""
     if not _checking:
         return
-    strangers = [rule for rule in family.rule_list if not isinstance(rule, Rule)]
+    strangers = [rule for rule in rules if not isinstance(rule, Rule)]
     if strangers:
         names = ", ".join(getattr(one, "__name__", repr(one)) for one in strangers)
         raise DefinitionError(family.name, [_problem(family.place, f"not a rule, decorate it with @rule: {names}")])
@@ -78,17 +77,16 @@ def check_family(family: Family[Any, Any, Any, Any]) -> None:
         family.name,
         *_declaration_problems(family),
         *_state_problems(family),
-        *_rule_problems(family),
-        *_timer_problems(family),
+        *_rule_problems(family, rules),
+        *_timer_problems(family, rules),
     )
 
 
-def check_device(device: Device[Any, Any, Any]) -> None:
-    """Raise DefinitionError with every mistake, unless `unchecked`."""
+def check_device(device: Declaration[Any, Any, Any], twin: Declaration[Any, Any, Any] | None) -> None:
+    """Raise DefinitionError with everything that is wrong, unless `unchecked`."""
     if not _checking:
         return
     problems = list(_declaration_problems(device))
-    twin = device.twin
     if twin is not None:
         for what, mine, other in (
             ("accepts", _mailboxes(device), _mailboxes(twin)),
@@ -156,8 +154,8 @@ def _box_problems(declared: Declaration[Any, Any, Any]) -> Iterator[Problem]:
             yield _problem(declared.place, f"{getattr(kind, '__name__', kind)} is accepted by no mailbox")
 
 
-def _state_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
-    """Mistakes in the state, the strategy and the timers."""
+def _state_problems(family: FamilyTypes[Any, Any, Any, Any]) -> Iterator[Problem]:
+    """The state, and choices from a list."""
     yield from _type_problems(family.states, "the state", partial(_itself, family.place))
     if family.state_types & {tuple, list}:
         yield _problem(family.place, "a tuple cannot be a state, an action's effects are one; put it into a Value")
@@ -196,11 +194,11 @@ def _type_problems(form: Any, where: str, place: Locate) -> Iterator[Problem]:
             yield _problem(place(), f"{where} cannot be read back: {text} (members of a union of Values need tag=True)")
 
 
-def _rule_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
+def _rule_problems(family: FamilyTypes[Any, Any, Any, Any], rules: Sequence[AnyRule]) -> Iterator[Problem]:
     taken: set[type[Any]] = set()
-    names = Counter(rule.name for rule in family.rule_list)
+    names = Counter(rule.name for rule in rules)
     readable = []
-    for rule in family.rule_list:
+    for rule in rules:
         if names[rule.name] > 1:
             yield _problem(rule.place, f"another rule is named {rule.name!r}")
         yield from (Problem(place.file, place.line, text) for place, text in signature_problems(family, rule))
@@ -210,18 +208,18 @@ def _rule_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
             continue
         taken |= set(kinds)
         readable.append((rule, kinds))
-    if len(readable) == len(family.rule_list):
+    if len(readable) == len(rules):
         for kind in sorted(family.accepts_types - taken, key=str):
             yield _problem(family.place, f"no rule takes {getattr(kind, '__name__', kind)}")
     for rule, cause in unreachable(readable, family.accepts_types, family.strategy):
         yield _problem(rule.place, f"{rule.name} is never reached: {cause}")
 
 
-def _timer_problems(family: Family[Any, Any, Any, Any]) -> Iterator[Problem]:
-    handled = {rule.timer for rule in family.rule_list if rule.timer is not None}
+def _timer_problems(family: FamilyTypes[Any, Any, Any, Any], rules: Sequence[AnyRule]) -> Iterator[Problem]:
+    handled = {rule.timer for rule in rules if rule.timer is not None}
     for timer in family.timers:
         if timer not in handled:
             yield _problem(family.place, f"no rule takes timer {timer.name!r}")
-    for rule in family.rule_list:
+    for rule in rules:
         if rule.timer is not None and rule.timer not in family.timers:
             yield _problem(rule.place, f"{rule.name} takes timer {rule.timer.name!r}, which is missing from timers=")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Never, get_args, get_origin
 
-from ..effects import EFFECTS, Become, Sent
+from ..effects import EFFECTS, Become
 from ..environment import Handle
 from ..forms import bare, is_union, may_be_none, members
 from ..place import Place, of_function
 from ..rule import Rule
+from ..sending import Sent
 from .signature import SignatureError, action_signature, guard_signature, trigger_parts
 
 if TYPE_CHECKING:
-    from ..family import Family
+    from ..family_types import FamilyTypes
 
 Found = tuple[Place, str]
 
@@ -23,8 +24,8 @@ CO_COROUTINE: Final = 0x80
 CO_ASYNC_GENERATOR: Final = 0x200
 
 
-def signature_problems(family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
-    """Mistakes in the annotations of a rule's action and guard; rules made by other code have none to check."""
+def signature_problems(family: FamilyTypes[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
+    """What is wrong with the annotations of a rule's action and guard; rules made by other code have none to check."""
     if rule.messages is not None:
         return
     yield from _kind_problems(rule)
@@ -55,7 +56,7 @@ def _kind_problems(rule: Rule[Any, Any, Any, Any]) -> Iterator[Found]:
 
 
 def _trigger_problems(
-    family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], trigger: Any, place: Place, function: Any
+    family: FamilyTypes[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], trigger: Any, place: Place, function: Any
 ) -> Iterator[Found]:
     """Check `Arrived[M, C, S]` or `Elapsed[C, S]` against accepted messages, parameters and state."""
     parts = trigger_parts(trigger, "Elapsed" if rule.timer is not None else "Arrived", function)
@@ -79,7 +80,7 @@ def _unguarded_problems(rule: Rule[Any, Any, Any, Any], match: Any, trigger: Any
 
 
 def _guard_problems(
-    family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], match: Any, trigger: Any
+    family: FamilyTypes[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], match: Any, trigger: Any
 ) -> Iterator[Found]:
     assert rule.guard is not None
     place, name = of_function(rule.guard), getattr(rule.guard, "__name__", repr(rule.guard))
@@ -100,7 +101,7 @@ def _guard_problems(
 
 
 def _result_problems(
-    family: Family[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], returns: Any
+    family: FamilyTypes[Any, Any, Any, Any], rule: Rule[Any, Any, Any, Any], returns: Any
 ) -> Iterator[Found]:
     """Check an action's declared result: its messages are among the emitted ones, its state is the family's."""
     parts = list(_alternatives(returns))

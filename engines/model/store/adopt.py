@@ -19,7 +19,7 @@ from .dump import EnvironmentDump, assemble, decoder, read_dump
 from .interface import Interface, compatible
 
 if TYPE_CHECKING:
-    from ..family import Family
+    from ..family_types import FamilyTypes
 
 S = TypeVar("S")
 
@@ -42,9 +42,8 @@ class Adoption(Generic[S]):
     convert to the new type with nothing left over.
     """
 
-    def __init__(self, family: Family[Any, Any, S, Any], old: Interface) -> None:
+    def __init__(self, family: FamilyTypes[Any, Any, S, Any], new: Interface, old: Interface) -> None:
         self.old = old
-        new = family.interface()
         self._family = family
         self._problems = compatible(old, new)
         self._timers = {timer.name for timer in family.timers}
@@ -76,7 +75,7 @@ class Adoption(Generic[S]):
                 yield f"timer {name!r} is pending and no longer declared"
 
 
-def _state(family: Family[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:
+def _state(family: FamilyTypes[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:
     raw = bytes(parts.state)
     if same:
         kept: S = decoder(family.states)(raw)

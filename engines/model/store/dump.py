@@ -27,7 +27,7 @@ from ..map import Map
 from ..values import Decoder, encode
 
 if TYPE_CHECKING:
-    from ..family import Family
+    from ..family_types import FamilyTypes
 
 S = TypeVar("S")
 
@@ -85,8 +85,8 @@ def dump_environment(env: Environment[Any]) -> bytes:
     )
 
 
-def load_environment(family: Family[Any, Any, S, Any], dump: bytes) -> Environment[S]:
-    """The environment of a dump. Raises msgspec.ValidationError when it does not fit the family."""
+def load_environment(family: FamilyTypes[Any, Any, S, Any], dump: bytes) -> Environment[S]:
+    """The environment of a dump. Raises msgspec.ValidationError when it is none of this family's."""
     parts = read_dump(dump)
     return assemble(family, parts, decoder(family.states)(bytes(parts.state)))
 
@@ -99,8 +99,8 @@ def read_dump(dump: bytes) -> EnvironmentDump:
     return parts
 
 
-def assemble(family: Family[Any, Any, S, Any], parts: EnvironmentDump, state: S) -> Environment[S]:
-    """An environment with this state, everything else from the dump; mailboxes missing in the dump are empty."""
+def assemble(family: FamilyTypes[Any, Any, S, Any], parts: EnvironmentDump, state: S) -> Environment[S]:
+    """An environment with this state, everything else from the dump; mailboxes the dump lacks are empty."""
     cluster = list(mailboxes(family))
     for held in parts.mailboxes:
         box = family.boxes.get(held.number)

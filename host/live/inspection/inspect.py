@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from host.config.finding import Finding
+from host.config.placement import NoSlot, lay_out
 from host.config.spec import NodeSpec
 from host.live.inspection.child import forked, pieces
 from host.live.inspection.inspect_records import (
@@ -32,7 +33,6 @@ from host.live.inspection.inspect_records import (
     SourceProblem,
     ValueFindings,
 )
-from host.node.placement import NoSlot, lay_out
 
 if TYPE_CHECKING:
     from host.config.load import NodeFile

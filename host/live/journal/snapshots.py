@@ -33,7 +33,7 @@ from host.live.journal.log_files import (
     snapshot_name,
 )
 from host.live.journal.writer import Journal
-from host.live.spawn.lifeline import die_with
+from host.live.lifeline import die_with
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
 from host.node.journal.retention import (

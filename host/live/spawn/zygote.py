@@ -31,11 +31,11 @@ from typing import Final, Literal, Never
 
 import msgspec
 
+from host.live.confine import enter_group
+from host.live.lifeline import Orphaned, await_parent, die_with
 from host.live.output import be_labelled, label_output
 from host.live.packets import Channel, close_all
 from host.live.spawn import SOCKET_FD
-from host.live.spawn.confine import enter_group
-from host.live.spawn.lifeline import Orphaned, await_parent, die_with
 from host.live.spawn.title import show_title
 from host.node.endings import CODE_MEMORY
 from host.node.news import Packet
@@ -45,8 +45,8 @@ ADOPTION_NS_MAX: Final = 5_000_000_000
 """The process in between exits at once; only a starved machine delays that."""
 
 ENTRIES: Final = {
-    "worker": "host.live.worker.loop",
-    "candidate": "host.live.worker.loop",
+    "worker": "host.live.worker.entry",
+    "candidate": "host.live.worker.entry",
     "inspect": "host.live.inspection.inspect_child",
     "template": "host.live.spawn.template",
 }
@@ -55,8 +55,8 @@ ENTRIES: Final = {
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Transitions make garbage without cycles; looking for cycles at every 700 allocations costs 5 %."""
 
-PRELOADED: Final = ("engines.model", "host.live.worker.loop", "host.live.worker.candidate", "transport.native")
-"""What every child needs; an inspecting child imports the little that is missing itself."""
+PRELOADED: Final = ("engines.model", "host.live.worker.entry", "host.live.worker.candidate", "transport.native")
+"""What every child needs; an inspecting one imports the little that is missing by itself."""
 
 NATIVE: Final = ("transport.lanes", "host.live.cycle._cycle")
 """What a worker with lanes needs in addition."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, Literal
 
+from host.config.placement import SlotPlan, place_spawned, share_of
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.spawn.zygote import Fork
@@ -21,7 +22,6 @@ from host.live.supervisor.slots import Group, Slot
 from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver
 from host.node.endings import strongest
 from host.node.news import Fatal, Letter
-from host.node.placement import SlotPlan, place_spawned, share_of
 from host.node.routing import Missing, Resident
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024

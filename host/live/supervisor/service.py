@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 import uvloop
 
+from host.config.placement import NoSlot, lay_out
 from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
 from host.live import clock
 from host.live.control.protocol import EXIT_CODES, Response
-from host.live.spawn.lifeline import become_subreaper
+from host.live.lifeline import become_subreaper
 from host.live.spawn.zygote_start import SIGNALS
 from host.live.supervisor import perform, population
 from host.live.supervisor.circles import Untangling
@@ -52,7 +53,6 @@ from host.live.supervisor.start_progress import StartProgress, instance_of, noti
 from host.live.supervisor.watching import Watching
 from host.node.journal.marks import epoch_before
 from host.node.news import Letter
-from host.node.placement import NoSlot, lay_out
 from host.node.routing import Missing
 from host.node.supervision import Budget, Limits
 from transport.native import NativeMissing

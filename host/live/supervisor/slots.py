@@ -13,12 +13,12 @@ from typing import Protocol
 
 import msgspec
 
+from host.config.placement import SlotPlan
 from host.config.spec import GroupSpec
 from host.live.supervisor.processes import Process
 from host.node.endings import Kind
 from host.node.group_plan import GroupWork
 from host.node.news import Trigger
-from host.node.placement import SlotPlan
 from host.node.routing import Resident
 from host.node.slot_state import SlotState, State
 from host.node.supervision import History, Limits

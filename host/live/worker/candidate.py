@@ -19,9 +19,10 @@ from host.config.convert import ConversionError
 from host.live import wire
 from host.live.control_page import ControlPage
 from host.live.packets import Channel, close_all, read_parts
+from host.live.worker.greeting import next_packet
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
-from host.live.worker.loop import Worker, next_packet
+from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.telling import Telling
 from host.node.births import Births

@@ -7,30 +7,18 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import Final, assert_never
 
-import msgspec
-
-from engines.model.blame import blame
 from host.live import wire
-from host.live.packets import close_all, memory_file, memory_file_of_parts
+from host.live.packets import close_all, memory_file_of_parts
+from host.live.worker.cycles import WorkerCycles
 from host.live.worker.own_link import Attach
-from host.live.worker.views import KINDS, show
-from host.node.circles import QUERY
-from host.node.relief import stuck_here
 from host.node.set_aside import PARKED, unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
-
-if TYPE_CHECKING:
-    from host.live.worker.loop import Worker
-
-PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
-"""A larger answer goes in a memory file."""
 
 SETTLE_NS: Final = 200_000_000
 """How long an exiting process waits for ZeroMQ peers to acknowledge its messages. Peers that have exited never will."""
@@ -50,15 +38,9 @@ class _CalledOff(Exception):
 class WorkerDesk:
     """Mutable, one a worker."""
 
-    def __init__(self, worker: Worker, attach: Attach) -> None:
+    def __init__(self, worker: WorkerCycles, attach: Attach) -> None:
         self._worker = worker
         self._attach = attach
-        self._queries: list[wire.Query] = []
-
-    @property
-    def has_queries(self) -> bool:
-        """Whether a query waits for an answer."""
-        return bool(self._queries)
 
     def hear(self) -> None:
         """Read and handle packets, at most `PACKETS_MAX`. Raises `Leave`."""
@@ -72,12 +54,6 @@ class WorkerDesk:
                 self._do(*received)
         except (Closed, Broken) as error:
             raise Leave(str(error)) from error
-
-    def answer_queries(self) -> None:
-        """Answer all waiting queries."""
-        queries, self._queries = self._queries, []
-        for query in queries:
-            self._answer_query(query)
 
     def _do(self, packet: wire.ToWorker, descriptors: list[int]) -> None:
         worker = self._worker
@@ -97,7 +73,7 @@ class WorkerDesk:
             case wire.End(names):
                 self._end(names)
             case wire.Query():
-                self._queries.append(packet)
+                worker.queries.ask(packet)
             case wire.Answer(number, engine, choice):
                 error = worker.scheduler.answer(engine, choice)
                 if worker.log is not None:
@@ -136,36 +112,6 @@ class WorkerDesk:
                 self._worker.put_first(cell, first)
             unpark(cell)
             self._worker.scheduler.wake(cell)
-
-    def _answer_query(self, query: wire.Query) -> None:
-        scheduler = self._worker.scheduler
-        if query.kind == QUERY:
-            self._reply(query.id, msgspec.to_builtins(stuck_here(scheduler, os.getpid())))
-            return
-        cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
-        if cells == [None]:
-            self._refuse(query.id, f"{query.engine} does not live here")
-            return
-        if query.kind not in KINDS:
-            self._refuse(query.id, f"unknown query: {query.kind}")
-            return
-        try:
-            self._reply(query.id, show(query.kind, [cell for cell in cells if cell is not None], self._worker.clock()))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            self._refuse(query.id, f"{query.kind} of {query.engine or 'all'} cannot be shown: {blame(error)[0]}")
-
-    def _refuse(self, number: int, error: str) -> None:
-        self._worker.channel.send(wire.Reply(number, None, error))
-
-    def _reply(self, number: int, payload: Any) -> None:
-        """Raises what encoding a value of an engine raises; then nothing was sent."""
-        encoded = msgspec.msgpack.encode(payload)
-        if len(encoded) <= PAYLOAD_BYTES_MAX:
-            self._worker.channel.send(wire.Reply(number, payload))
-            return
-        descriptor = memory_file(encoded)
-        self._worker.channel.send(wire.Reply(number), [descriptor])
-        close_all([descriptor])
 
     def _freeze(self) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""

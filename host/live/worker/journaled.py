@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from host.live.journal.tending import Tending
 from host.live.journal.writer import LogStopped
 from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
+from host.live.worker.parts import WorkerParts
 from host.live.worker.revival import Revival
 from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
@@ -39,9 +40,6 @@ from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ledger import Ledger
 from host.node.news import Event
 from host.node.snapshot import take_snapshot
-
-if TYPE_CHECKING:
-    from host.live.worker.loop import Worker
 
 ACKNOWLEDGED_NS: Final = 1_000_000
 """The longest sleep while an engine waits for acknowledgements, which ring no bell."""
@@ -53,8 +51,8 @@ SNAPSHOT_NS: Final = 2_000_000
 class WorkerLog:
     """The log of a worker. Mutable, one a worker."""
 
-    def __init__(self, worker: Worker, own: OwnLog, boot: wire.Boot, *, is_alone: bool) -> None:
-        """`is_alone`: the process has one thread, so a forked child can write a snapshot."""
+    def __init__(self, worker: WorkerParts, own: OwnLog, boot: wire.Boot, *, is_alone: bool) -> None:
+        """`is_alone`: the process has one thread, so that a child can write a snapshot."""
         self.journal = own.journal
         self.keeping = own.keeping
         self.lock = own.lock
@@ -85,7 +83,7 @@ class WorkerLog:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
-        known = Revival(self._worker, self).run(found, by_name) if found is not None else []
+        known = Revival(self._worker, self.journal, self.keeping).run(found, by_name) if found is not None else []
         self.write()
         scheduler = self._worker.scheduler
         scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)

@@ -26,6 +26,7 @@ from host.live.journal.over import LOCK, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
 from host.live.journal.writer import Journal, LogStopped
 from host.live.packets import Channel
+from host.live.worker.greeting import next_packet
 from host.live.worker.loading import failure
 from host.live.worker.own_link import OwnLink
 from host.node.journal.digest import Digest
@@ -86,8 +87,6 @@ def try_open_log(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink,
 
 
 def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> None:
-    from host.live.worker.loop import next_packet
-
     for birth in boot.births:
         channel.send(wire.EngineFailed(birth.spec.name, "journal", detail))
     while not isinstance(next_packet(channel)[0], wire.Exit):

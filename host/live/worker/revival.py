@@ -9,7 +9,7 @@ revival writes the same records again.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,23 +17,21 @@ from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.journal.recovery import Recovered
+from host.live.journal.writer import Journal
+from host.live.worker.parts import WorkerParts
 from host.node.births import plain
 from host.node.cell import Cell
 from host.node.journal.old_rules import DETAIL, Formed
 from host.node.journal.records import EndRecord
 from host.node.journal.records import SpawnRecord as SpawnedChild
 from host.node.journal.stream import Stream
-from host.node.journaled.keeping import EngineRecorder
+from host.node.journaled.keeping import EngineRecorder, Keeping
 from host.node.mailbox import Batch
 from host.node.news import Event, SetAside
 from host.node.recorder import NumberedMessage
 from host.node.report import Offspring
 from host.node.set_aside import park, state_digest
 from host.node.snapshot import fill
-
-if TYPE_CHECKING:
-    from host.live.worker.journaled import WorkerLog
-    from host.live.worker.loop import Worker
 
 RECOVERED_SHOWN: Final = 100
 """Engines of a log that get an event of their own; the rest are counted."""
@@ -42,11 +40,11 @@ RECOVERED_SHOWN: Final = 100
 class Revival:
     """One revival of a worker's engines."""
 
-    def __init__(self, worker: Worker, log: WorkerLog) -> None:
+    def __init__(self, worker: WorkerParts, journal: Journal, keeping: Keeping) -> None:
         self.births = worker.births
         self.clock = worker.clock
-        self.journal = log.journal
-        self.keeping = log.keeping
+        self.journal = journal
+        self.keeping = keeping
         self.scheduler = worker.scheduler
         self.telling = worker.telling
         self._is_new = worker.is_new

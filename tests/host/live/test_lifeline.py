@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from host.live.spawn.lifeline import Orphaned, await_parent, die_with
+from host.live.lifeline import Orphaned, await_parent, die_with
 
 
 def test_a_child_dies_with_its_parent() -> None:

@@ -20,7 +20,7 @@ from host.live import wire
 from host.live.clock import offset_now
 from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
-from host.live.worker.loop import main
+from host.live.worker.entry import main
 from host.node.news import Letter, Packet
 from transport.port import LANE_BYTES, Frame
 
@@ -134,7 +134,7 @@ class Bench:
 
 
 class Worker:
-    """A forked process that runs `host.live.worker.main`."""
+    """A forked process that runs `host.live.worker.entry.main`."""
 
     def __init__(self) -> None:
         ours, theirs = channel_pair()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.config.placement import SLOT_LAST, NoSlot, lay_out, place_spawned
 from host.config.spec import EngineSpec, Placement
-from host.node.placement import SLOT_LAST, NoSlot, lay_out, place_spawned
 from transport.port import SLOTS_MAX
 
 

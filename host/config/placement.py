@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from host.config.spec import EngineSpec
+from .spec import EngineSpec
 
 SLOT_LAST: Final = 63
 """The highest slot number; with slot 0 that makes `SLOTS_MAX` slots of the transport, which a test compares."""

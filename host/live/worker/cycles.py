@@ -1,0 +1,167 @@
+"""The cycles of a worker (`host.node.cycle`), and what between two of them is done to its engines and neighbours.
+
+A worker whose engines keep a journal has its log (`journaled`); all others have None there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from engines.model import Declaration
+from host.live import wire
+from host.live.packets import Channel
+from host.live.worker.loading import failure
+from host.live.worker.own_link import OwnLink
+from host.live.worker.parts import WorkerParts
+from host.live.worker.queries import OpenQueries
+from host.node.cell import Cell
+from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
+from host.node.news import Event
+from host.node.set_aside import park
+from host.node.snapshot import revive
+from transport.port import Broken, Frame
+
+if TYPE_CHECKING:
+    from host.live.worker.handover import Inheritance
+    from host.live.worker.journaled import WorkerLog
+    from host.live.worker.own_log import OwnLog
+
+FORGET_CYCLES: Final = 256
+"""More than the frames of any lane take, among those of its neighbours, which may never end."""
+
+
+class WorkerCycles(WorkerParts):
+    """The engines of a slot between its lanes and the supervisor's socket. Whoever waits calls `cycle`."""
+
+    def __init__(
+        self,
+        channel: Channel[wire.ToWorker],
+        boot: wire.Boot,
+        own: OwnLink,
+        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
+        own_log: OwnLog | None = None,
+    ) -> None:
+        """As `WorkerParts`."""
+        super().__init__(channel, boot, own, load, own_log)
+        self.queries = OpenQueries(self)
+        self.log = None if own_log is None else _worker_log(self, own_log, boot, own)
+
+    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+        """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
+        if self.log is not None:
+            known = self.log.revive(births)
+            self.telling.ready((cell.name, cell.family) for cell in known)
+            births = tuple(birth for birth in births if birth.spec.name not in self.scheduler.cells)
+        ready = []
+        for birth in births:
+            try:
+                cell = self.births.bear(self.scheduler, birth.spec, birth.parent, birth.birth)
+            except BaseException as error:
+                self.channel.send(failure(birth.spec.name, error))
+                continue
+            if cell is not None:
+                if birth.parked:
+                    park(cell)
+                ready.append((cell.name, cell.family))
+        self.telling.ready(ready)
+        if self.log is not None:
+            self.log.write()
+            self._tell()
+
+    def take_over(
+        self,
+        births: tuple[wire.Birth, ...],
+        inherited: Inheritance,
+        prepare: Callable[[Cell], None] = lambda cell: None,
+    ) -> None:
+        """Be the slot's process after a reload. No journaled engine is ready before its new image is in the log."""
+        revive(self.scheduler, inherited.image, inherited.revived, prepare)
+        inherited_cells = [cell for cell in self.scheduler.cells.values() if cell.recorder is None]
+        known = [] if self.log is None else self.log.revive(births)
+        self.telling.ready((cell.name, cell.family) for cell in [*known, *inherited_cells])
+        if self.log is not None:
+            self._tell()
+
+    def cycle(self) -> bool:
+        """One cycle; whether mail came, or there is more to do at once."""
+        return self.turn(self._drain())
+
+    def turn(self, frames: list[Frame]) -> bool:
+        """A cycle over frames that were drained; whether any were, or there is more to do at once."""
+        for duty in cycle(self.scheduler, self.births, frames):
+            self._perform(duty)
+        return bool(frames) or not self.scheduler.is_idle
+
+    def _perform(self, duty: Duty) -> None:
+        match duty:
+            case Duty.COMMIT:
+                if self.log is not None:
+                    self.log.commit()
+            case Duty.HEADS:
+                self.link.release()
+            case Duty.BORN:
+                self._tell()
+            case Duty.PUBLISH:
+                self.link.flush()
+                if self.log is not None:
+                    self.log.keeping.flushed()
+            case Duty.SHOW:
+                self._tell()
+                if self.queries:
+                    self.telling.everything(self.clock())
+                    self.queries.answer()
+            case _:
+                assert_never(duty)
+
+    def _tell(self) -> None:
+        """Tell what others may depend on."""
+        if self.log is not None:
+            self.log.sift_ends()
+        self.telling.at_once()
+
+    def _drain(self) -> list[Frame]:
+        try:
+            return self.link.drain(CYCLE_MESSAGES_MAX)
+        except Broken as error:
+            return self._lose_lane(error)
+
+    def attached(self, peer: int) -> None:
+        """A slot is linked. What the process before this one told it may lie in the lane yet; a reload stands by it."""
+        if self.is_new and self.link.published(peer):
+            self.outbox.signals.begin(peer)
+
+    def put_first(self, cell: Cell, sender: str) -> None:
+        """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
+        for _ in range(FORGET_CYCLES):
+            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
+                break
+            frames = self._drain()
+            if not frames:
+                break
+            self.turn(frames)
+
+    def forget(self, peer: int) -> None:
+        """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
+        for _ in range(FORGET_CYCLES):
+            frames = self._drain()
+            if not frames:
+                break
+            self.turn(frames)
+        self.link.detach(peer)
+        self.outbox.detached(peer)
+
+    def drained(self) -> bool:
+        """Whether nothing waits in the lanes, in mailboxes, or to leave."""
+        return not any(cell.depth or cell.held for cell in self.scheduler.cells.values())
+
+    def _lose_lane(self, error: Broken) -> list[Frame]:
+        self.channel.send(Event("lane_broken", "", {"finding": str(error)}))
+        return []
+
+
+def _worker_log(worker: WorkerParts, own_log: OwnLog, boot: wire.Boot, own: OwnLink) -> WorkerLog:
+    """Imported only where there is a log: it costs a start more than 10,000 turns."""
+    from host.live.worker.journaled import WorkerLog
+
+    return WorkerLog(worker, own_log, boot, is_alone=own.is_native)

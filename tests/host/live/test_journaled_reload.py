@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,12 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, until
 
-from host.cli.commands.state import render_differences
 from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
-from host.live.journal.child import run_in_child
 from host.live.journal.data_folder import find_logs
 from host.live.journal.operations import history, verify
-from host.live.journal.replays import difference
+from host.program import command
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 MODES = ["crash", "durable"]
@@ -216,11 +213,10 @@ def test_a_difference_over_a_reload_names_the_other_code(world: World) -> None:
         node.send("a", "Add")
         assert shown(node) == (2, 6)
         node.end()
-    logs = find_logs(str(world.folder / "test"))
-    work = partial(difference, logs.folders["a"], logs.node.node, logs.node.roots, "a")
-    (one,) = run_in_child(lambda: work(0, 1))
+    line = [*command("host.__main__"), "state", "diff", "a", str(world.folder / "test"), "--from", "0", "--to", "1"]
+    (one,) = json.loads(subprocess.check_output([*line, "--json"], timeout=DEADLINE_S))["items"]
     assert (one["where"], one["from"], one["to"], one["other_code"]) == ("state.total", "0", "5", [old])
-    assert render_differences([one]).splitlines() == [
+    assert subprocess.check_output(line, text=True, timeout=DEADLINE_S).splitlines() == [
         "state.total: 0 -> 5",
         f"some turns were made by other code: {old}",
     ]
@@ -229,11 +225,12 @@ def test_a_difference_over_a_reload_names_the_other_code(world: World) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, mode: str) -> None:
     """A reload that cannot leave a snapshot goes on without one, or ends the old process."""
+    edit(world, "    total: int = 0", "    total: int = 0\n    large: str = str(list(range(20_000)))")
     with world.up(world.spec(counting("a", mode), supervision=FREE)) as node:
         node.send("a", "Add", amount=5)
         before = node.ps()["a"]
         double(world)
-        limits = resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (700, resource.RLIM_INFINITY))
+        limits = resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         with pytest.raises(ControlError, match="not all of") as caught:
             reload(node)
         assert caught.value.error == "refused"

@@ -15,6 +15,7 @@ import pytest
 from deadline import DEADLINE_S
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("suite", ["oneway", "pingpong"])
 def test_nothing_is_left_behind(tmp_path: Path, suite: str, number: signal.Signals) -> None:

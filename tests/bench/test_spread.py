@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def test_known_quantiles() -> None:
     assert [quantile(ordered, share) for share in (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)] == [1, 500, 900, 990, 999, 1000]
 
 
+@pytest.mark.storm
 @given(VALUES, VALUES)
 def test_the_interval_holds_the_ratio_of_the_medians(above: list[float], below: list[float]) -> None:
     """If false, an interval lies beside what it is the interval of."""
@@ -48,6 +50,7 @@ def test_the_interval_holds_the_ratio_of_the_medians(above: list[float], below: 
     assert found.high <= max(above) / min(below) * 1.001
 
 
+@pytest.mark.storm
 @given(VALUES)
 def test_a_run_beside_itself_shows_no_difference(values: list[float]) -> None:
     """If false, two equal runs are called different."""
@@ -56,6 +59,7 @@ def test_a_run_beside_itself_shows_no_difference(values: list[float]) -> None:
     assert found.is_one
 
 
+@pytest.mark.storm
 @given(VALUES, VALUES, st.sampled_from([0.5, 2.0, 1024.0]))
 def test_the_unit_does_not_matter(above: list[float], below: list[float], factor: float) -> None:
     """If false, the same figures in another unit compare differently."""

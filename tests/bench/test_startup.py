@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench.peers.startup import startup
 from host.live.control.instances import running_instances
 
 
+@pytest.mark.storm
 def test_a_round_says_how_long_the_start_took_and_what_idling_costs() -> None:
     """If false, `bench startup` measures nothing, or leaves its node behind."""
     before = {instance.pid for instance in running_instances()}

@@ -23,6 +23,7 @@ def made(name: str) -> list[Contestant]:
 CONTESTANTS = [(name, index) for name in NAMES for index, _ in enumerate(made(name))]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(("name", "index"), CONTESTANTS, ids=str)
 def test_a_round_handles_what_it_was_asked_to(name: str, index: int) -> None:
     """If false, a rate is of fewer messages than it says, or a round leaves its node behind."""

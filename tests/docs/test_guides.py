@@ -87,6 +87,7 @@ def page() -> Iterator[Page]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("guide", sorted(GUIDES.glob("*.md")), ids=lambda guide: guide.stem)
 def test_the_guide_works_as_printed(guide: Path, page: Page) -> None:
     """If false, a reader who types a guide's blocks gets something else than it says."""

@@ -281,6 +281,7 @@ def test_a_reader_dies_while_it_looks(small: LaneWorld) -> None:
     assert [bytes(view) for view in views] == [number(n, 5000) for n in range(20, 20 + BLOCKS)]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("seed", range(4))
 def test_both_ends_die_at_any_time(small: LaneWorld, seed: int) -> None:
     """If false, a death at some instant would lose a block or a message, or show a wrong one."""

@@ -38,6 +38,7 @@ def all_steps_of(storm: Path, kills: int) -> dict[str, int]:
     return total
 
 
+@pytest.mark.storm
 def test_deaths_at_every_step_lose_nothing(storm: Path) -> None:
     """If false, a death somewhere would leave a wrong, lost, repeated or stuck message to the slot's next process."""
     total = all_steps_of(storm, 200)

@@ -56,6 +56,7 @@ def running_numbers(frames: list[Frame]) -> list[int]:
     return numbers
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("wait", ["adaptive", "block"])
 def test_no_wake_up_is_lost(far_world: World, wait: str) -> None:
     """If false, a receiver would now and then sleep on mail until its time-out."""

@@ -140,6 +140,7 @@ def test_signals_arrive_in_order_with_messages(world: World) -> None:
         one.signal(2, KIND_MESSAGES, "engine")
 
 
+@pytest.mark.storm
 def test_too_large_sends_nothing(world: World) -> None:
     """If false, an oversized message would be cut or stop the lane."""
     one, two = world.two()

@@ -14,6 +14,7 @@ pytestmark = NEEDS_COMPILER
 MESSAGES = 20_000
 
 
+@pytest.mark.storm
 def test_no_lie_of_a_peer_leads_beyond_a_frame(tmp_path: Path) -> None:
     """If false, some byte, length or word a peer writes would make a reader touch what is not the frame's."""
     done = run(build(tmp_path, "hostile", ADDRESS))
@@ -32,6 +33,7 @@ def test_a_storm_runs_clean(tmp_path: Path, side: str) -> None:
     assert done.returncode == 0, f"storm {side} 60 {seed}: {done.stderr}"
 
 
+@pytest.mark.storm
 def test_two_threads_race_for_nothing(tmp_path: Path) -> None:
     """If false, a byte of a frame or block would be read without an order between its writer and its reader."""
     seed = random.randrange(1 << 32)

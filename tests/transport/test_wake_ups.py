@@ -116,6 +116,7 @@ def missed_at(lane: ModuleType, wait: str, news: str, patience_ns: int = PATIENC
     return missed
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("wait", ["adaptive", "block"])
 @pytest.mark.parametrize("news", NEWS)
 def test_news_at_any_step_ends_a_wait(lane: ModuleType, wait: str, news: str) -> None:
@@ -123,6 +124,7 @@ def test_news_at_any_step_ends_a_wait(lane: ModuleType, wait: str, news: str) ->
     assert missed_at(lane, wait, news) == []
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("news", ["room", "block"])
 def test_what_is_said_once_and_not_heard_is_noticed(tmp_path: Path, news: str) -> None:
     """If false, the test above would pass over a `wait` that asks a second time."""

@@ -77,6 +77,7 @@ def test_the_next_process_finds_what_was_kept(fd: int) -> None:
             del left[:gone]
 
 
+@pytest.mark.storm
 def test_what_was_not_published_is_free_again(fd: int) -> None:
     """If false, each death in the middle of a large message would cost its memory for good."""
     for _ in range(10):
@@ -205,6 +206,7 @@ def test_what_is_kept_for_who_is_gone_is_free_for_the_next_process(sockets: ZmqW
     assert arena.has(whole)
 
 
+@pytest.mark.storm
 def test_a_full_arena_refuses_and_resumes(sockets: ZmqWorld) -> None:
     """If false, large messages to slow receivers would take memory without bound, or stop their sender for good."""
     one = sockets.open(1, 2, 3)

@@ -70,6 +70,7 @@ def test_acknowledging_frees_each_frame_once(names: list[int], acks: list[int]) 
         assert [out.lane.frame(kept) for kept in out.kept] == [data for kept, data in written if kept.end > most]
 
 
+@pytest.mark.storm
 @given(st.randoms(use_true_random=False), st.integers(0, 20), st.integers(0, 20))
 def test_a_receiver_takes_each_position_once_in_order(chance: random.Random, released: int, behind: int) -> None:
     """If false, repeats after a restart would be delivered, or a gap be skipped."""

@@ -69,6 +69,7 @@ def _key() -> SigningKey:
     return SigningKey(bytes.fromhex(written["engines"]["server"]["config"]["key"][2:]))
 
 
+@pytest.mark.storm
 def test_voting(start: Start) -> None:
     """If false, the host stamps another sender on a vote than who cast it."""
     node = start("voting")
@@ -121,6 +122,7 @@ def test_ping_pong(start: Start) -> None:
     node.until_state("ann", {"took": [1, 3, 5]})
 
 
+@pytest.mark.storm
 def test_causal(start: Start) -> None:
     """If false, stored mail is not kept, shown, or consumed."""
     node = start("causal")
@@ -146,6 +148,7 @@ def test_dice(start: Start) -> None:
     assert found in (10, -50)
 
 
+@pytest.mark.storm
 def test_devices(start: Start) -> None:
     """If false, a driver does not run, or its answers do not come back."""
     node = start("devices")

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from deadline import DEADLINE_S
 from live_node import CONFIGS, LiveNode, live_node
 
 COMMANDS = 4
 
 
+@pytest.mark.storm
 def test_all_of_them_are_told_of_the_one_node() -> None:
     """False if a user, or a script, lost the race to start what he wanted to run."""
     with live_node(CONFIGS / "greeting.yaml", "process") as node:

@@ -204,6 +204,7 @@ def test_a_full_mailbox_overflows_and_stays_as_it_is() -> None:
     assert run(env, Keep()) == Overflow(0, 3)
 
 
+@pytest.mark.storm
 def test_a_transition_has_so_many_effects_and_no_more() -> None:
     """If false, one action can hold up a whole process."""
     assert isinstance(run(newborn(), *[Say("a")] * EFFECTS_MAX), Committed)

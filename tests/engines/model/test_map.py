@@ -88,6 +88,7 @@ def test_it_holds_what_a_dict_holds(steps: list[tuple[Any, Any]]) -> None:
     assert target.values() == tuple(target[key] for key in target)
 
 
+@pytest.mark.storm
 @given(changes, changes, st.randoms(use_true_random=False))
 def test_equal_content_is_equal_whatever_its_history(first: Any, second: Any, random: Any) -> None:
     """Equality, hash or iteration order would depend on how a map came about."""
@@ -103,6 +104,7 @@ def test_equal_content_is_equal_whatever_its_history(first: Any, second: Any, ra
     assert msgspec.msgpack.encode(target, enc_hook=Map.items) == msgspec.msgpack.encode(detour, enc_hook=Map.items)
 
 
+@pytest.mark.storm
 @given(changes, keys, values)
 def test_a_change_leaves_the_map_it_came_from(steps: Any, key: Any, value: Any) -> None:
     """A state kept for undo, or a message already sent, would change under its holder."""
@@ -118,6 +120,7 @@ def test_a_change_leaves_the_map_it_came_from(steps: Any, key: Any, value: Any) 
     assert changed.without(key) == removed
 
 
+@pytest.mark.storm
 @given(changes, changes)
 def test_updated_is_a_set_for_each_pair(steps: Any, more: Any) -> None:
     """`updated` would lose a pair, or the order kept by a map would outlive a new key."""
@@ -136,6 +139,7 @@ def test_the_order_of_plain_keys_is_the_natural_one(found: list[Any]) -> None:
     assert list(Map((key, 0) for key in found)) == sorted(found)
 
 
+@pytest.mark.storm
 @given(st.lists(keys, unique=True))
 def test_the_order_is_one_order(found: list[Any]) -> None:
     """The order of two keys would depend on which others are there, as with a sort that mixes comparisons."""

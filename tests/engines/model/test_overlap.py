@@ -102,6 +102,7 @@ DISJOINT: dict[str, tuple[Callable[[Any], bool], Callable[[Any], bool]]] = {
 }
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("name", SEEDED)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_seeded_overlap_is_found(name: str, seed: int) -> None:

@@ -56,6 +56,7 @@ def start(path: str, **environment: str) -> int:
     return int(json.loads(done.stdout)["items"][0]["pid"])
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("argv", [("-f", "q/node.yaml"), ("-f", "p/node.yaml"), ()])
 def test_a_node_whose_folder_moved(home: Path, argv: tuple[str, ...]) -> None:
     """False if nothing but its process number ends a node whose project was renamed."""
@@ -71,6 +72,7 @@ def test_a_node_whose_folder_moved(home: Path, argv: tuple[str, ...]) -> None:
     assert run(*argv, "down").returncode == 0
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("what", ["all", "control"])
 def test_a_node_whose_runtime_folder_was_swept(home: Path, what: str) -> None:
     """False if a cleaner of temporary files makes a node unreachable, or its next `up` a second one."""
@@ -86,6 +88,7 @@ def test_a_node_whose_runtime_folder_was_swept(home: Path, what: str) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.storm
 def test_a_node_of_another_runtime_folder(home: Path) -> None:
     """False if a node started from a login is out of reach for a cron job."""
     (home / "run").mkdir(mode=0o700)
@@ -96,6 +99,7 @@ def test_a_node_of_another_runtime_folder(home: Path) -> None:
     assert run("down").returncode == 0
 
 
+@pytest.mark.storm
 def test_a_runtime_folder_that_cannot_be_made_again_is_made_elsewhere(home: Path) -> None:
     """False if the end of a login, which removes its folder, cuts off the nodes that go on."""
     (home / "run").mkdir(mode=0o700)
@@ -118,6 +122,7 @@ def test_a_node_behind_a_link_that_was_switched(home: Path) -> None:
     assert run("-f", "current/node.yaml", "down").returncode == 0
 
 
+@pytest.mark.storm
 def test_a_data_folder_that_is_taken_names_who_has_it(home: Path) -> None:
     """False if the owner of the folder has to be looked for among all processes."""
     for name in ("one", "two"):
@@ -128,6 +133,7 @@ def test_a_data_folder_that_is_taken_names_who_has_it(home: Path) -> None:
     assert run("down", "--all").returncode == 0
 
 
+@pytest.mark.storm
 def test_two_nodes_of_one_name_are_told_apart_and_ended_together(home: Path) -> None:
     """False if one has to guess which of them a command means, or ends them one by one."""
     (home / "other.yaml").write_text(NODE + "data: other\n")

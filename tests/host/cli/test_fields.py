@@ -62,6 +62,7 @@ def test_standard_input_parses_or_says_what_is_wrong(text: bytes) -> None:
         parse_message(text)
 
 
+@pytest.mark.storm
 @given(st.dictionaries(names.filter(lambda n: n != "type"), json_values))
 def test_a_message_on_standard_input_gives_its_fields(fields: dict[str, object]) -> None:
     """If false, `--json -` would lose fields or the type."""

@@ -74,6 +74,7 @@ def test_a_full_standard_error_is_no_failure(start_node: StartNode) -> None:
     assert shell("send a Wrong", "2>/dev/full").returncode == 10
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>&-", ">/dev/full", "| true"])
 def test_up_and_down_do_what_they_do(project: Path, streams: str) -> None:
     """False if a node that is up is said to have failed, or none is up where there is no standard error."""

@@ -156,6 +156,7 @@ def test_an_engine_that_fails_is_named_with_its_reason(start: Started, spec: Nod
     ]
 
 
+@pytest.mark.storm
 def test_an_engine_that_hangs_is_named(start: Started, spec: NodeSpec) -> None:
     """If false, a time-out would not say whom it waited for."""
     problem = fail(start("hangs"), spec, 2 * SECOND_NS).problem

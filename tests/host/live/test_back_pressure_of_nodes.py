@@ -49,6 +49,7 @@ def hold(node: LiveNode, engine: str) -> None:
     until(lambda: node.states()[engine] == "suspended", "the choice")
 
 
+@pytest.mark.storm
 def test_a_suspended_engine_stops_its_senders_and_nobody_else(world: World) -> None:
     """A lane waits for an engine, a neighbour in the slot of a full one starves, or a sender blocks its own slot."""
     engines = [
@@ -77,6 +78,7 @@ def test_a_suspended_engine_stops_its_senders_and_nobody_else(world: World) -> N
         assert letters(node) == {}
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     ("family", "policy", "kept"),
     [

@@ -104,6 +104,7 @@ def test_a_driver_that_raises_leaves_its_neighbours_alone(world: World) -> None:
         assert node.events("crashed") == []
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_no_fault_of_the_rule_it_meets(world: World, number: int) -> None:
     """False if a process that somebody wants to end went on, because a rule was running."""

@@ -27,6 +27,7 @@ def started(node: LiveNode, ended: int) -> int:
     return len(node.events("started"))
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 def test_a_start_does_not_bear_them_again(world: World, mode: str) -> None:
     """False if each start took a process, and then a slot, for every child there ever was."""

@@ -75,6 +75,7 @@ def all_accounted_for(node: LiveNode, names: Sequence[str]) -> bool:
     return at_rest(node, names) and seen + lost(node) == made
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     ("names", "groups"),
     [
@@ -102,6 +103,7 @@ def test_a_circle_is_found_within_a_second_named_and_resolved(
         assert all(item["state"] == "running" for item in node.ps().values())
 
 
+@pytest.mark.storm
 def test_two_circles_are_two_and_a_spent_allowance_ends_in_letters(world: World) -> None:
     """One circle hides another, or a circle that makes more than all mailboxes take never ends."""
     with world.up(world.spec(*ring("ab"), *ring("xyz"))) as node:
@@ -113,6 +115,7 @@ def test_two_circles_are_two_and_a_spent_allowance_ends_in_letters(world: World)
         assert lost(node) > 0
 
 
+@pytest.mark.storm
 def test_a_slow_chain_and_a_user_who_thinks_are_no_circle(world: World) -> None:
     """Engines that only wait for a slow one, or for a user, are called a circle, and lose messages."""
     chain = [relay(name, to, copies=1, take_ms=2) for name, to in ("pq", "qr", "rs", "st")]
@@ -133,6 +136,7 @@ def test_a_slow_chain_and_a_user_who_thinks_are_no_circle(world: World) -> None:
         assert node.ask("state", engine="t")[0]["state"]["seen"] == 120
 
 
+@pytest.mark.storm
 def test_a_device_may_be_part_of_a_circle(world: World) -> None:
     """A driver that waits to send, in a circle, waits for ever."""
     engines = [relay("a", "b"), relay("b", "pump"), relay("pump", "a", family="PUMP")]
@@ -143,6 +147,7 @@ def test_a_device_may_be_part_of_a_circle(world: World) -> None:
         assert named(node) == {frozenset(("a", "b", "pump"))}
 
 
+@pytest.mark.storm
 def test_a_circle_during_a_reload_loses_nothing_but_what_is_said(world: World) -> None:
     """A reload of an engine in a circle loses its mail, or the circle is forgotten with the process."""
     with world.up(world.spec(*ring("abc"))) as node:
@@ -155,6 +160,7 @@ def test_a_circle_during_a_reload_loses_nothing_but_what_is_said(world: World) -
         assert len(node.events("reloaded")) == 3
 
 
+@pytest.mark.storm
 def test_a_circle_during_a_restart_ends(world: World) -> None:
     """A process that dies in a circle leaves the others standing, or a relief meant for it reaches the next one."""
     with world.up(world.spec(*ring("abc"))) as node:

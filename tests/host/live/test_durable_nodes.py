@@ -68,6 +68,7 @@ def test_the_state_is_there_after_a_kill_of_its_worker(world: World, mode: str, 
         assert len(node.events("restarted", "a")) == len(node.events("crashed", "a")) == 3
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_the_state_is_there_after_a_kill_of_everything(world: World, mode: str) -> None:
     """A node that is started again on its data folder begins anew, or takes new mail for repeats of old."""
@@ -86,6 +87,7 @@ def test_the_state_is_there_after_a_kill_of_everything(world: World, mode: str) 
         assert node.total("a") == 20
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_timer_and_a_choice_that_stand_survive(world: World, mode: str) -> None:
     """A timer fires never or twice; a question is forgotten, or its message becomes a dead letter."""
@@ -151,6 +153,7 @@ def test_a_disk_that_fails_ends_the_process_and_costs_nothing(world: World, mode
         assert node.events("crashed", "a")[0]["reason"] == "exception"
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("local", ["auto", "zmq"])
 def test_a_recovery_is_bounded_by_snapshots(world: World, local: Any) -> None:
     """Every start runs all that ever was: here 24,000 turns."""
@@ -183,6 +186,7 @@ def test_an_engine_that_ended_stays_so(world: World) -> None:
             node.total("a")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_an_engine_whose_state_another_log_has_does_not_begin_anew(world: World, mode: str) -> None:
     """Another placement costs an engine its state, and nobody says so; or the way back is barred as well."""
@@ -235,6 +239,7 @@ def test_children_and_neighbours_survive(world: World, mode: str) -> None:
         assert node.total("a/c") == 6
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     "content", [None, "", "xx", "-5", str(1 << 40)], ids=["removed", "empty", "no number", "negative", "huge"]
 )

@@ -24,6 +24,7 @@ def is_renewed(node: LiveNode, before: dict[str, int]) -> bool:
     return all(now[name]["state"] == "running" and now[name]["pid"] != pid for name, pid in before.items())
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
 @pytest.mark.parametrize("deaths", ["ab", "ba"])
 def test_a_death_while_another_one_leaves(world: World, strategy: Any, deaths: str) -> None:

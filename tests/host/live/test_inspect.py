@@ -115,6 +115,7 @@ def test_report_of_a_bad_family(root: str, module: str, says: str, line: int) ->
         assert report.problems[0].file == f"{root}/pack/{module}.py"
 
 
+@pytest.mark.storm
 def test_one_that_hangs_is_named_and_killed(root: str) -> None:
     """The deadline holds; the family that hung gets the blame, others are reported as not looked at."""
     begun = time.monotonic_ns()

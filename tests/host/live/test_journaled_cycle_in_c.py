@@ -28,6 +28,7 @@ LAWS = settings(
 )
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @LAWS

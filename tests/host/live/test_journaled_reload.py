@@ -124,6 +124,7 @@ def gated_migration(world: World) -> None:
     migrating(world, "(gate('migrating'), Count(old['total']))[1]")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_state_and_code_outlive_every_kill_after_a_reload(world: World, mode: str) -> None:
     """The next life runs turns of old code by new code, or has the state of before the reload, or the old code."""
@@ -153,6 +154,7 @@ def test_state_and_code_outlive_every_kill_after_a_reload(world: World, mode: st
             kill_all(world)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("local", ["auto", "zmq"])
 @pytest.mark.parametrize("mode", MODES)
 def test_reloads_under_load_lose_and_double_nothing_of_a_journal(world: World, mode: Any, local: Any) -> None:
@@ -178,6 +180,7 @@ def _caught_up(node: LiveNode, count: int) -> Any:
     return found if found["expected"] >= count else None
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_failed_migration_leaves_the_old_one_writing(world: World, mode: str) -> None:
     """A refused reload costs the old engine its state, its process, or its journal."""
@@ -259,6 +262,7 @@ def test_a_disk_without_any_room_ends_the_old_process_and_costs_nothing(world: W
         assert shown(node) == (1, 6)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("victim", ["old", "new", "both", "all"])
 def test_killed_while_migrating_with_a_journal(world: World, mode: str, victim: str) -> None:
@@ -306,6 +310,7 @@ def test_a_candidate_killed_while_importing_for_a_journal(world: World, mode: st
         assert shown(node) == (1, 2)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_the_log_says_which_family_runs(world: World, mode: str) -> None:
     """After `reload --to` a restart runs what the node file says, on a state that is not its own."""
@@ -330,6 +335,7 @@ def test_the_log_says_which_family_runs(world: World, mode: str) -> None:
         assert shown(node) == (1, 3)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_neighbours_of_every_kind_cross_over(world: World, mode: str) -> None:
     """A volatile neighbour loses its state in a reload of a journal, or a child its journal."""
@@ -357,6 +363,7 @@ def test_neighbours_of_every_kind_cross_over(world: World, mode: str) -> None:
         assert [node.total(name) for name in ("a", "a/child", "l")] == [1001, 1003, 4]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_kills_at_any_moment_of_a_reload(world: World, mode: str) -> None:
     """In some instant of a reload a death loses a message, or counts one twice: 12 reloads, each with a kill."""
@@ -414,6 +421,7 @@ def _wait_in_stage(node: LiveNode, pid: int, number: int) -> None:
             node.ps()
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_history_and_replay_reach_across_a_reload(world: World, mode: str) -> None:
     """A log with a new version in it can be read no more, or tells of a divergence that is none."""

@@ -17,6 +17,7 @@ def kill_all(world: World) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("engines", [2, 6])
 def test_a_kill_of_everything_leaves_nothing_that_blocks_the_next_start(world: World, engines: int) -> None:
     """A process, shared memory, or a stale socket or lock stays, and the next `up` waits for it or refuses."""

@@ -30,6 +30,7 @@ def weight(node: Any, count: int) -> Any:
     return until(found, f"{count} parcels")
 
 
+@pytest.mark.storm
 def test_parcels_arrive_whole_and_stay_as_they_were(world: World) -> None:
     """False if a large message were damaged, or a state changed when its memory was used again."""
     size = 3 << 20
@@ -42,6 +43,7 @@ def test_parcels_arrive_whole_and_stay_as_they_were(world: World) -> None:
         assert node.ask("dead_letters", limit=10) == []
 
 
+@pytest.mark.storm
 def test_the_limit_is_64_mib_of_encoded_message(world: World) -> None:
     """False if one of 64 MiB did not arrive, or one of a byte more were not a dead letter that says why."""
     with world.up(world.spec(SHIPPER, KEEPER)) as node:
@@ -55,6 +57,7 @@ def test_the_limit_is_64_mib_of_encoded_message(world: World) -> None:
         assert "67108865 bytes, the most is 67108864" in letter["detail"]
 
 
+@pytest.mark.storm
 def test_a_sender_from_outside_is_told(world: World) -> None:
     """False if `send` of a message over the limit were silent, or blamed something else."""
     with world.up(world.spec(KEEPER)) as node:
@@ -82,6 +85,7 @@ def test_a_death_with_parcels_on_their_way(world: World, victim: str) -> None:
         assert weight(node, before + 12)["damaged"] == 0
 
 
+@pytest.mark.storm
 def test_parcels_of_a_child_that_ended_while_nobody_was_in_its_parent_s_slot(world: World) -> None:
     """False if the memory of what it was sent were its for good: nobody else would get a parcel of its parent's."""
     host, other = EngineSpec("host", "lodging:HOST"), EngineSpec("other", "lodging:LODGER")

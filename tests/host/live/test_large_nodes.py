@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import resource
 
+import pytest
 from live_nodes import LiveNode, World, in_child, until
 
 from host.config.spec import EngineSpec
@@ -42,6 +43,7 @@ def meet(world: World) -> None:
         assert node.events("crashed") == []
 
 
+@pytest.mark.storm
 def test_everybody_is_linked_with_everybody(world: World) -> None:
     """False if a packet that the kernel cannot take were lost: mail for that peer would be held for good."""
     in_child(lambda: meet(world))

@@ -125,6 +125,7 @@ def turns(world: World, child: str) -> int:
     return len(list(history(find_logs(str(world.folder / "test")), child)))
 
 
+@pytest.mark.storm
 @modes
 @links
 @pytest.mark.parametrize("have_met", [True, False])
@@ -147,6 +148,7 @@ def test_last_words_outlive_a_kill_of_everything(world: World, mode: str, local:
     assert [turns(world, child) for child in children] == [1 + have_met] * CHILDREN
 
 
+@pytest.mark.storm
 @modes
 @links
 @pytest.mark.parametrize(("have_met", "others"), [(True, []), (False, []), (True, ["listener"]), (True, ["parent"])])

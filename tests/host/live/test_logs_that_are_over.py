@@ -73,6 +73,7 @@ def test_the_log_of_a_child_that_ended_is_marked_and_can_be_read(world: World, m
             assert states(path, "test", (str(world.roots),), slot, None, verify=True)[0]["turn"] == 1
 
 
+@pytest.mark.storm
 @MODES
 def test_kills_of_everything_leave_marks_only_where_nobody_lives(world: World, mode: str) -> None:
     """False if a child that was killed before its parent knew were born anew, or its log stayed without a mark."""
@@ -90,6 +91,7 @@ def test_kills_of_everything_leave_marks_only_where_nobody_lives(world: World, m
         assert len(list(history(found, slot))) == 1, "a child handled its one message once"
 
 
+@pytest.mark.storm
 @MODES
 def test_logs_that_are_over_are_removed_as_the_node_file_says(world: World, mode: str) -> None:
     """False if a node that bears and bears fills the disk, or loses a log that somebody needs."""
@@ -112,6 +114,7 @@ def test_logs_that_are_over_are_removed_as_the_node_file_says(world: World, mode
     assert {item["finding"] for item in verify(find_logs(str(world.folder / "test")))} == {""}
 
 
+@pytest.mark.storm
 def test_who_has_no_journal_and_what_is_no_log_keep_no_logs(world: World) -> None:
     """False if removal waited for an engine that finished and can be no parent, or stumbled over a file each second."""
     with world.up(family(world, "crash")) as node:
@@ -128,6 +131,7 @@ def test_who_has_no_journal_and_what_is_no_log_keep_no_logs(world: World) -> Non
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_what_a_disk_refuses_is_told_once(world: World) -> None:
     """False if a folder that nobody may change filled the log of the supervisor, or ended it."""
     with world.up(family(world, "crash")) as node:
@@ -211,6 +215,7 @@ def test_a_log_in_use_is_not_removed(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path / "journal")
 
 
+@pytest.mark.storm
 def test_children_that_move_to_their_parent_do_not_begin_anew(world: World) -> None:
     """False if `spawned: parent` cost children the state that lies in logs of their own."""
     spec = family(world, "crash")

@@ -58,6 +58,7 @@ def test_what_waits_at_the_end_is_still_said() -> None:
     progress.socket.close()
 
 
+@pytest.mark.storm
 def test_two_nodes_never_share_a_data_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """If false, one node file started from two environments runs twice and writes the same files."""
     spec = world.spec(counter("a"))

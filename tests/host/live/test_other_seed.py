@@ -82,6 +82,7 @@ def test_what_goes_wrong_there_is_said_here(tmp_path: Path, line: str, said: str
         run_elsewhere([case], (str(tmp_path),), seed=SEED)
 
 
+@pytest.mark.storm
 def test_a_module_that_hangs_ends_at_the_deadline_with_all_it_started(tmp_path: Path) -> None:
     """False if a check could wait for ever, or leave a process behind that holds its streams."""
     case = case_of(tmp_path, "hanging")

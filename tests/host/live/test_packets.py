@@ -154,6 +154,7 @@ def test_descriptors_that_are_too_many_on_their_way_wait() -> None:
     in_child(lambda: run_with_few_descriptors(lambda: asyncio.run(send_many_descriptors())))
 
 
+@pytest.mark.storm
 def test_a_peer_that_never_reads_makes_the_queue_full() -> None:
     """False if a dead-slow peer could fill the sender's memory."""
     worker, supervisor, _ = ends()

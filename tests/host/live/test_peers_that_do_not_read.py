@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 import psutil
+import pytest
 from live_nodes import LiveNode, World, until
 
 from host.config.spec import EngineSpec, SupervisionSpec
@@ -16,6 +17,7 @@ CHILDREN = 6_000
 """More packets than the supervisor queues for a process."""
 
 
+@pytest.mark.storm
 def test_a_parent_of_thousands_dies_beside_a_peer_that_stands_still(world: World) -> None:
     """False if the parent did not come back, because of a peer that does not hear of the ends of its children."""
     engines = [EngineSpec("a", "parting:PARENT"), EngineSpec("b", "parting:LISTENER")]

@@ -91,6 +91,7 @@ def test_a_version_that_asks_something_else_is_refused(world: World, mode: Any) 
         until(lambda: node.ask("state", engine="q")[0]["state"] == {"words": ["YES"]}, "the answer")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["volatile", "crash"])
 def test_a_migration_to_another_type_is_refused(world: World, mode: Any) -> None:
     """False if a state of a wrong type goes into force, or into a log that nobody can read after it."""

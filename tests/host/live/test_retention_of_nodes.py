@@ -26,6 +26,7 @@ def snapshot_more(node: LiveNode, slot: Path) -> None:
     until(lambda: order(node, 1) and {path.name for path in slot.glob("*.snap")} - before, "a snapshot")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(
     "journal", [JournalSpec(retain_bytes=0), JournalSpec(retain_ns=0), JournalSpec()], ids=["bytes", "age", "default"]
 )

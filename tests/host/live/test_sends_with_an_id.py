@@ -33,6 +33,7 @@ def kill_all(world: World) -> None:
     until(lambda: not world.processes(), "the end of all processes")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("local", ["auto", "zmq"])
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 def test_an_id_counts_once_through_restarts(world: World, mode: str, local: Any) -> None:

@@ -29,6 +29,7 @@ def busy_machine() -> Iterator[None]:
             burner.wait()
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("local", ["auto", "zmq"])
 def test_the_last_words_of_each_are_heard(world: World, local: Any) -> None:
     """False if an answer were lost where it met the end of the process that gave it: 60 lives, one after the other."""

@@ -116,6 +116,7 @@ def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, dura
         until(lambda: seen(node) >= arrived, "what was sent after that")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("degraded", [False, True])
 @pytest.mark.parametrize("local", LOCALS)
 def test_news_of_a_restart_does_not_undo_a_stop_of_the_new_process(world: World, local: str, degraded: bool) -> None:

@@ -45,6 +45,7 @@ def _all_came(node: LiveNode, sent: int) -> dict[str, Any] | None:
     return census if census["got"] + census["missing"] == sent else None
 
 
+@pytest.mark.storm
 def test_thirty_kills_lose_what_is_counted(world: World) -> None:
     """False if a kill cost a message that nobody counted, doubled one, or let one overtake another."""
     storm(world, 30, seed=1)

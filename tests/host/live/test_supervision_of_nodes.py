@@ -170,6 +170,7 @@ def test_a_crash_loop_ends_degraded_and_its_senders_go_on(world: World) -> None:
         until(lambda: node.total("a") == 50_101 - counts["degraded"], "a message after it")
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("how", ["Spin", "Grind", "SIGSTOP"])
 def test_a_hang_is_seen_dumped_and_ended(world: World, how: str) -> None:
     """A loop that never ends, in Python, in C, or stopped, keeps its engine for ever, or takes others along."""
@@ -198,6 +199,7 @@ def test_a_hang_is_seen_dumped_and_ended(world: World, how: str) -> None:
         assert took < FREE.hard_ns / SECOND, "the limits of the node file did not count"
 
 
+@pytest.mark.storm
 def test_a_driver_that_blocks_is_seen_and_ended(world: World) -> None:
     """A device that waits in the wrong way is deaf for ever, or one that waits in the right way is killed for it."""
     spec = world.spec(EngineSpec("d", "blocking:BLOCKER"), EngineSpec("idle", "blocking:BLOCKER"), supervision=QUICK)
@@ -221,6 +223,7 @@ def test_a_driver_that_raises_after_its_start_is_an_exception(world: World) -> N
         event(node, "restarted", "d")
 
 
+@pytest.mark.storm
 def test_a_slow_engine_is_not_stuck(world: World) -> None:
     """Who works hard is killed for it."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=QUICK)) as node:
@@ -231,6 +234,7 @@ def test_a_slow_engine_is_not_stuck(world: World) -> None:
         assert node.ps()["a"]["restarts"] == 0
 
 
+@pytest.mark.storm
 def test_a_start_that_hangs_is_ended_and_tried_again(world: World) -> None:
     """An import that never ends keeps an engine from ever coming back."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=QUICK)) as node:
@@ -259,6 +263,7 @@ def test_a_memory_hog_meets_its_limit(world: World) -> None:
         assert node.ps()["a"]["restarts"] == 0
 
 
+@pytest.mark.storm
 def test_a_limit_of_processor_time_ends_the_process_that_reached_it(world: World) -> None:
     """A runaway engine burns a processor until its deadline."""
     with world.up(world.spec(child("a", cpu_ns=SECOND), victim("b"), supervision=FREE)) as node:
@@ -308,6 +313,7 @@ def test_two_thousand_messages_half_of_them_poison(world: World) -> None:
         assert [node.ps()[name]["restarts"] for name in "abc"] == [20, 0, 0]
 
 
+@pytest.mark.storm
 def test_one_batch_kills_twenty_processes_and_no_more(world: World) -> None:
     """Messages of one batch kill in turn, each process forgetting what the one before died in."""
     with world.up(world.spec(victim("a"), victim("b"), supervision=FREE)) as node:

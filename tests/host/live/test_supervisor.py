@@ -247,6 +247,7 @@ def test_the_end_of_the_command_ends_an_attached_node(world: World) -> None:
     until(lambda: not world.processes(), "the end of all processes")
 
 
+@pytest.mark.storm
 def test_a_stopped_worker_holds_up_nobody(world: World) -> None:
     """One stuck process makes `ps` slow, or is shown as healthy."""
     with world.up(world.spec(counter("a"), counter("b"))) as node:
@@ -343,6 +344,7 @@ def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
         assert set(node.ps()) == {"b"}
 
 
+@pytest.mark.storm
 def test_a_peer_that_is_late_to_hear_of_an_end_loses_nothing(world: World) -> None:
     """What a stuck process sent to a child that ended meanwhile vanishes with the child's lanes."""
     relay = EngineSpec("relay", "relaying:RELAY")

@@ -99,6 +99,7 @@ def test_a_reload_imports_for_itself(world: World) -> None:
         assert importers(trace)[2:] == restarted
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("durability", ["volatile", "durable"])
 def test_what_a_reload_brought_into_force_stays(world: World, durability: str) -> None:
     """False if a restart went back to what the node began with, and recovered the turns of one code with another."""
@@ -120,6 +121,7 @@ def test_what_a_reload_brought_into_force_stays(world: World, durability: str) -
         assert node.total("a") == (201 if durability == "durable" else 100)
 
 
+@pytest.mark.storm
 def test_a_template_that_does_not_answer_is_let_go(world: World) -> None:
     """False if births hung on it again and again, and engines became degraded that did nothing wrong."""
     engines, trace = family(world)

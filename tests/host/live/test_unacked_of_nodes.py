@@ -46,6 +46,7 @@ def rest(node: LiveNode, engine: str) -> int:
     return looks[-1]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 @pytest.mark.parametrize("local", ["auto", "zmq"])
 def test_a_receiver_that_stands_still_bounds_its_sender(world: World, mode: Any, local: Any) -> None:

@@ -78,6 +78,7 @@ def test_a_question_that_cannot_be_asked_fails(way: str) -> None:
         assert (cell.failed, cell.suspension) == (1, None)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["volatile", "crash"])
 @LAWS
 @given(ways=st.lists(st.lists(st.sampled_from([*WAYS, *KEPT]), min_size=1, max_size=6), min_size=1, max_size=5))

@@ -35,6 +35,7 @@ def credited(node: Any, engine: str) -> int:
     return int(node.ask("state", engine=engine)[0]["state"]["credited"])
 
 
+@pytest.mark.storm
 def test_the_rest_starts_and_senders_are_as_with_any_degraded_engine(world: World) -> None:
     """False if one damaged log kept the node from starting, if its engine ran or its log changed, or if what was sent
     to it meanwhile and fits into its lane did not arrive once the log was right again."""
@@ -77,6 +78,7 @@ def test_the_command_says_which_engines_are_left_out(world: World) -> None:
     assert "\na: journal: " in shown
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])
 def test_a_member_of_a_group_is_left_out_alone(world: World, strategy: Any) -> None:
     """False if the others of its group waited for ever for one whose log is damaged."""

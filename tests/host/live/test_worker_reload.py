@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from live_nodes import until
 from worker_harness import (
     ASKER,
     COUNTER,
@@ -58,6 +59,7 @@ def test_freeze_and_adopt_keep_state_order_and_counts(bench: Bench) -> None:
         bench.attach(candidate)
         candidate.hear(wire.Ready)
         worker = candidate
+    until(lambda: state(worker, "w")["count"] >= sent, "the last message")
     seen = state(worker, "w")
     assert (seen["count"], seen["disorder"], seen["next"]) == (sent, 0, sent)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def test_the_order_in_which_workers_answer_means_nothing(graph: Graph, random: o
     assert circles({name: list(reversed(graph[name])) for name in names}) == circles(graph)
 
 
+@pytest.mark.storm
 def test_a_long_chain_takes_no_recursion() -> None:
     """False if a node of many engines overran the stack, or its search took more than a look lasts."""
     graph = {str(n): [str(n + 1)] for n in range(100_000)}

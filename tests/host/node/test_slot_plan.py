@@ -242,6 +242,7 @@ def check(world: SlotWorld) -> None:
                 raise AssertionError(f"{other} is not in the table")
 
 
+@pytest.mark.storm
 @settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(STRATEGIES),

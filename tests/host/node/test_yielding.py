@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from engines_for_tests import ASKER, PUMP, RECORDER, Add, Ask, Pump
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ def test_very_many_due_timers_are_no_longer_run_than_one() -> None:
     assert any(inline.state(f"pump{number}").ticks < ALWAYS for number in range(2_000))
 
 
+@pytest.mark.storm
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_mail_gets_its_turn_between_timers_that_are_always_due(own: int, neighbours: int) -> None:
     """False if a timer of no delay kept mail from its engine or from a neighbour."""
@@ -75,6 +77,7 @@ def test_mail_gets_its_turn_between_timers_that_are_always_due(own: int, neighbo
     assert len(inline.state("recorder").numbers) == neighbours
 
 
+@pytest.mark.storm
 def test_outputs_of_timers_have_the_bound_of_any_output() -> None:
     """False if what timers send heaped up in memory until the last of them had fired."""
     inline, _ = nodes()

@@ -88,6 +88,7 @@ def _started(world: World, spec: NodeSpec) -> int | str:
             return total
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("removed", TOLD_BY_BOTH)
 def test_a_gap_is_refused(made: tuple[World, NodeSpec], removed: str) -> None:
     """False if a start went on from less than a snapshot, or another segment, says there was."""

@@ -117,6 +117,7 @@ def after_lives() -> Iterator[Seen]:
         yield seen_of_nodes(world, LIVES, seed=6)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize(("sender", "receiver"), PAIRS)
 def test_a_process_is_killed(after_kills: dict[str, Seen], sender: str, receiver: str) -> None:
     """One cell of the first column."""

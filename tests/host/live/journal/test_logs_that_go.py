@@ -52,6 +52,7 @@ def hits_until_gone(node: LiveNode) -> bool:
     return bool(node.events("journal_gone"))
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 @pytest.mark.parametrize(
     ("remove", "is_idle"),

@@ -164,6 +164,7 @@ def bricked(world: World, mode: str) -> Any:
     return world.spec(EngineSpec("e", FAMILY, durability=mode), supervision=FREE)  # type: ignore[arg-type]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 def test_a_node_that_was_bricked_starts_again(world: World, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if it did not, if a trigger was neither in the state nor in quarantine, or if it happened once more."""

@@ -39,6 +39,7 @@ def live(path: str, mode: str, said: int) -> None:
             snapshots.take(recover(folder, "node", load, BOOT).replay.state())
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", ["crash", "durable"])
 def test_a_writer_is_killed_again_and_again(tmp_path: Path, mode: str) -> None:
     """25 lives of one log, each ended by SIGKILL after a random number of commits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ def test_a_receiver_takes_each_number_of_an_epoch_once(mail: list[tuple[int, int
         assert before is None or mark >= before
 
 
+@pytest.mark.storm
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=8), st.data())
 def test_sending_again_after_any_death_is_harmless(frames: list[int], data: st.DataObject) -> None:
     """Numbers 1, 2, 3 …, each frame sent any number of times, in an order that never skips: each is taken once."""

@@ -189,7 +189,9 @@ class Storm:
         deadline = Deadline("end of a victim")
         pidfd = os.pidfd_open(pid)
         try:
-            while not select.select([pidfd], [], [], 0)[0]:
+            ended = select.poll()  # a select takes no descriptor beyond 1,023
+            ended.register(pidfd, select.POLLIN)
+            while not ended.poll(0):
                 deadline.check()
                 self.pump()
                 if end is not None and time.monotonic_ns() >= end:

@@ -189,9 +189,7 @@ class Storm:
         deadline = Deadline("end of a victim")
         pidfd = os.pidfd_open(pid)
         try:
-            ended = select.poll()  # a select takes no descriptor beyond 1,023
-            ended.register(pidfd, select.POLLIN)
-            while not ended.poll(0):
+            while not select.select([pidfd], [], [], 0)[0]:
                 deadline.check()
                 self.pump()
                 if end is not None and time.monotonic_ns() >= end:

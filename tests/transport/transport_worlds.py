@@ -234,9 +234,7 @@ def reap(pid: int) -> int:
     """The exit code of a child, or minus the signal that killed it; a child that does not end is killed."""
     pidfd = os.pidfd_open(pid)
     try:
-        waiting = select.poll()  # a select takes no descriptor beyond 1,023
-        waiting.register(pidfd, select.POLLIN)
-        if not waiting.poll(DEADLINE_S * 1_000):
+        if not select.select([pidfd], [], [], DEADLINE_S)[0]:
             os.kill(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:

@@ -213,6 +213,7 @@ def world(
     finally:
         if worker.log is not None:
             worker.log.journal.close()
+            worker.log._tending.alarm.close()
             os.close(worker.log.lock)
         link.link.close()
         peer.close()

@@ -64,7 +64,6 @@ class DigestWriter:
         clock: Callable[[], int],
     ) -> None:
         """`cell` finds a living journaled engine by name."""
-        self.next_ns = 0
         self._changed = changed
         self._cell = cell
         self._record = record
@@ -72,7 +71,7 @@ class DigestWriter:
         self._heavy: dict[str, None] = {}
 
     def write_some(self) -> None:
-        """Write some engines' digests, between two cycles, in the batch with their turns. Called from `next_ns` on."""
+        """Write some engines' digests, between two cycles, in the batch with their turns."""
         began_ns = now_ns = self._clock()
         while self._changed and now_ns - began_ns < BURST_NS:
             name = next(iter(self._changed))
@@ -84,7 +83,6 @@ class DigestWriter:
             now_ns = self._clock()
             if now_ns - before_ns > HEAVY_NS:
                 self._heavy[name] = None
-        self.next_ns = now_ns + SHARE * (now_ns - began_ns)
 
     def write_all(self) -> None:
         """Write digests of all changed engines, at an ordered stop."""

@@ -86,8 +86,8 @@ class Recovered(msgspec.Struct):
 
     `streams` are the living engines, with environment, marks, waiting mail, unacknowledged outputs and spawned
     children; `ended` the names of ended ones; `clock_ns` the latest engine time in the log, from which time continues.
-    `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about mail,
-    `other_code` engines with turns written by another version than ran now. `turns` were run again, in `took_ns`.
+    `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about mail.
+    `turns` were run again, in `took_ns`.
     `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state differs from the one their log
     records, `formed` those whose turns ran before there was a value law.
     """
@@ -130,12 +130,6 @@ class Recovered(msgspec.Struct):
         """Remarks about mail."""
         return self.replay.notes
 
-    @property
-    def other_code(self) -> dict[str, list[str]]:
-        """Engines with the digests of versions that wrote their turns, other than the one that ran them now."""
-        found = {name: sorted(stream.codes - {stream.family.version}) for name, stream in self.streams.items()}
-        return {name: codes for name, codes in found.items() if codes}
-
 
 def boot_id() -> bytes:
     """The id of this start of the machine."""
@@ -156,10 +150,9 @@ def recover(
     Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
     """
     began_ns = time.monotonic_ns()
-    sums = checksums()
     reading = partial(_read, folder, node, load, boot, families)
-    read = _from_earlier(folder, newest_snapshot(folder, sums), reading)
-    formed = _bring_to_form(read, partial(_read, folder, node, load, boot, families, read.trusted, read.is_whole))
+    read = _from_earlier(folder, newest_snapshot(folder, checksums()), reading)
+    formed = _bring_to_form(read, partial(reading, read.trusted, read.is_whole))
     diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
     took_ns = time.monotonic_ns() - began_ns
     scan = read.scan

@@ -34,10 +34,7 @@ ANOTHER = "another log lies there"
 
 
 def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], lock: int) -> str:
-    """Write a slot's state to a new log at `path`; "" or why not. `lock` is the descriptor of the old log's lock.
-
-    The lock of a new log is held until the process ends.
-    """
+    """Write a slot's state to a new log at `path`; "" or why not. `lock` is the descriptor of the old log's lock."""
     try:
         folder = DiskFolder(path, make=True)
         if not _is_free(folder, lock):

@@ -184,8 +184,7 @@ class WorkerLog:
             self._tending.finish()
             self.journal.close()
         except LogStopped as error:
-            event = Event("journal_stopped", "", {"reason": str(error)})
-            self._worker.scheduler.report.events.append(event)
+            self._report_failure("journal_stopped", str(error))
 
     def hand_out(self) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).

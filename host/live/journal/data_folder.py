@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from host.live.journal.folder import DiskFolder, make_folders, sync_folder
+from host.live.journal.folder import DiskFolder, make_folders, replace_file
 
 FORMAT: Final = 1
 NODE: Final = "node.json"
@@ -54,12 +54,7 @@ def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRec
         return read_record(folder)
     make_folders(folder)
     record = NodeRecord(FORMAT, node, roots, hash_seed)
-    with open(path + ".new", "wb") as file:
-        file.write(msgspec.json.encode(record))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
-    sync_folder(folder)
+    replace_file(path, msgspec.json.encode(record))
     return record
 
 

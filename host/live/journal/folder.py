@@ -161,6 +161,16 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
         file.close()
 
 
+def replace_file(path: str, data: bytes) -> None:
+    """Replace a file whole or not at all; it survives a crash of the machine from then on. Raises OSError."""
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    sync_folder(os.path.dirname(path) or ".")
+
+
 def make_folders(path: str) -> None:
     """Make a folder with its parents; each survives a crash of the machine from then on."""
     above = os.path.dirname(path) or "."

@@ -15,7 +15,7 @@ import time
 from typing import Final
 
 from host.live.journal.data_folder import JOURNAL, NotAJournal, pin
-from host.live.journal.folder import sync_folder
+from host.live.journal.folder import replace_file
 
 LIVES: Final = "lives"
 
@@ -43,12 +43,7 @@ def begin_life(data: str, node: str, roots: tuple[str, ...]) -> int:
     folder = os.path.join(data, JOURNAL)
     path = os.path.join(folder, LIVES)
     life = 1 + _lived(folder, path)
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(str(life))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
-    sync_folder(folder)
+    replace_file(path, str(life).encode("ascii"))
     return life
 
 

@@ -26,6 +26,8 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
+from host.live.journal.folder import sync_folder
+
 MAGIC: Final = b"EHLIST\x00\x01"
 _HEAD: Final = struct.Struct("<III")
 RECORD_BYTES_MAX: Final = 128 << 20
@@ -75,7 +77,7 @@ class AppendFile:
         except BaseException:
             os.close(fd)
             raise
-        _sync_folder(self._path)
+        sync_folder(os.path.dirname(self._path) or ".")
         os.close(self._fd)
         self._fd, self.size = fd, os.fstat(fd).st_size
 
@@ -125,11 +127,3 @@ def _read(content: bytes, path: str) -> tuple[list[bytes], int]:
 def _framed(payload: bytes) -> bytes:
     length = len(payload).to_bytes(4, "little")
     return _HEAD.pack(len(payload), zlib.crc32(length), zlib.crc32(payload)) + payload
-
-
-def _sync_folder(path: str) -> None:
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -9,9 +9,10 @@ that had left to do (`strategies`); so does giving up. Dropping a work at any po
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from host.node.endings import Kind
 from host.node.slot_state import Down, Later, SlotHappening, SlotState
@@ -61,7 +62,7 @@ def child_of(number: int, kind: Kind, now: SlotState) -> GroupChild:
 
 def resumed(work: GroupWork) -> GroupWork:
     """The work after its pause."""
-    return _with(work, pauses=False)
+    return replace(work, pauses=False)
 
 
 def next_task(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, GroupTask | None]:
@@ -69,13 +70,13 @@ def next_task(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWor
     if work.stop:
         return _stop(work, slots)
     if work.over:
-        return _with(work, over=work.over[1:]), (work.over[0], Down("finish", LEFT_OUT))
+        return replace(work, over=work.over[1:]), (work.over[0], Down("finish", LEFT_OUT))
     if work.degrade:
-        return _with(work, degrade=work.degrade[1:]), (work.degrade[0], Down("degrade", work.reason))
+        return replace(work, degrade=work.degrade[1:]), (work.degrade[0], Down("degrade", work.reason))
     if work.pauses:
         return work, None
     if work.pause_ns:
-        return _with(work, pause_ns=0, pauses=True), Later("pause", work.pause_ns)
+        return replace(work, pause_ns=0, pauses=True), Later("pause", work.pause_ns)
     return _start(work, slots) if work.start else (work, None)
 
 
@@ -84,7 +85,7 @@ def _stop(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, G
     first, *others = work.stop
     now = slots[first]
     if now.is_vacant and now.process == "none":
-        return next_task(_with(work, stop=tuple(others)), slots)
+        return next_task(replace(work, stop=tuple(others)), slots)
     if now.state in ("recalled", "stopping"):
         return work, None
     return work, (first, "recall_asked")
@@ -95,11 +96,7 @@ def _start(work: GroupWork, slots: Mapping[int, SlotState]) -> tuple[GroupWork, 
     first, *others = work.start
     now = slots[first]
     if not work.starts and now.is_vacant:
-        return _with(work, starts=True), (first, "start_due")
+        return replace(work, starts=True), (first, "start_due")
     if now.state in ("starting", "restarting"):
-        return _with(work, starts=True), None
-    return next_task(_with(work, start=tuple(others), starts=False), slots)
-
-
-def _with(work: GroupWork, **changes: Any) -> GroupWork:
-    return msgspec.structs.replace(work, **changes)
+        return replace(work, starts=True), None
+    return next_task(replace(work, start=tuple(others), starts=False), slots)

@@ -32,9 +32,9 @@ takes it away.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar, assert_never
+from typing import Final, assert_never
 
-import msgspec
+from msgspec.structs import replace
 
 from host.node import reload_plan
 from host.node.endings import Ended, Kind, Ours, classify, shown, wants_restart
@@ -58,7 +58,6 @@ from host.node.supervision import Budget, Ending, GiveUp, History, Limits, Resta
 BIRTHS_LOST_MAX: Final = 3
 """Births of one slot in a row that may die with the zygote before one counts as a death like others."""
 
-T = TypeVar("T", bound=msgspec.Struct)
 
 _CROSSED: Final[Mapping[str, dict[str, str]]] = {
     "freeze": {"state": "freezing"},
@@ -79,9 +78,9 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case "pause_over" if slot.state == "restarting":
             return _start(slot)
         case "birth_failed" if slot.state == "starting":
-            return SlotStep(_with(slot, process="wanted"), ("await_birth",))
+            return SlotStep(replace(slot, process="wanted"), ("await_birth",))
         case "engines_ready" if slot.state == "starting" and slot.process == "there":
-            return SlotStep(_with(slot, state="running", births_lost=0))
+            return SlotStep(replace(slot, state="running", births_lost=0))
         case "engines_failed":
             return _kill(slot, "start_failed" if slot.state == "starting" else "raised")
         case "start_timeout" | "hung":
@@ -89,7 +88,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case ProcessEnded(owned=True) if slot.process != "none":
             return _end(slot, happening)
         case ProcessEnded(owned=False) if slot.crossing is not None:
-            return _cross(slot, _with(slot.crossing, new=_departure(happening, "")), _new_ended(happening))
+            return _cross(slot, replace(slot.crossing, new=_departure(happening, "")), _new_ended(happening))
         case Restart() | GiveUp() | StayDown() if slot.state == "restarting":
             return _take_verdict(slot, happening)
         case "recall_asked":
@@ -97,18 +96,18 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case "leave_expired" if slot.state == "recalled":
             return _kill(slot, "shutdown")
         case Down("degrade") if slot.is_vacant and slot.state in ("starting", "restarting", "finished"):
-            return SlotStep(_with(slot, state="degraded", process="none"), (happening,))
+            return SlotStep(replace(slot, state="degraded", process="none"), (happening,))
         case Down("finish") if slot.is_vacant and slot.state in ("starting", "restarting"):
-            return SlotStep(_with(slot, state="finished", process="none"), (happening,))
+            return SlotStep(replace(slot, state="finished", process="none"), (happening,))
         case "reload_begun" if slot.state == "running" and slot.crossing is None:
-            return SlotStep(_with(slot, crossing=Crossing()), ("set_deadline",))
+            return SlotStep(replace(slot, crossing=Crossing()), ("set_deadline",))
         case "emptied" if slot.state != "stopping":
             left, commands = _abort(slot, "its engine ended meanwhile")
             follows: SlotCommand = "take_leave" if left.process == "there" else "remove"
-            return SlotStep(_with(left, state="stopping", dissolves=True), (*commands, follows))
+            return SlotStep(replace(left, state="stopping", dissolves=True), (*commands, follows))
         case "node_stops":
             left, commands = _abort(slot, "the node stops")
-            return SlotStep(_with(left, state="stopping", dissolves=False), commands)
+            return SlotStep(replace(left, state="stopping", dissolves=False), commands)
         case _ if slot.crossing is not None and isinstance(happening, reload_plan.Happening):
             return _cross(slot, slot.crossing, happening)
     return SlotStep(slot)
@@ -124,7 +123,7 @@ def verdict_on(
 
 
 def _start(slot: SlotState) -> SlotStep:
-    launched = _with(slot, state="starting", process="there", killing="")
+    launched = replace(slot, state="starting", process="there", killing="")
     match slot.state:
         case "starting" if slot.process == "none":
             return SlotStep(launched, ("launch",))
@@ -140,22 +139,22 @@ def _kill(slot: SlotState, why: Ours) -> SlotStep:
     """The first reason counts."""
     if slot.process != "there":
         return SlotStep(slot)
-    return SlotStep(_with(slot, killing=slot.killing or why), ("kill",))
+    return SlotStep(replace(slot, killing=slot.killing or why), ("kill",))
 
 
 def _end(slot: SlotState, end: ProcessEnded) -> SlotStep:
     departure = _departure(end, slot.killing)
-    gone = _with(slot, process="none", killing="")
+    gone = replace(slot, process="none", killing="")
     if slot.crossing is not None:
         return _end_while_crossing(gone, slot.crossing, departure, end)
     match slot.state:
         case "starting" if end.is_lost and slot.births_lost < BIRTHS_LOST_MAX:
-            again = _with(gone, process="there", births_lost=slot.births_lost + 1)
+            again = replace(gone, process="there", births_lost=slot.births_lost + 1)
             return SlotStep(again, ("repeat_launch",))
         case "starting" if end.node_starts:
             return _fail_start(gone, departure)
         case "recalled":
-            return SlotStep(_with(gone, state="restarting"), (Bury("recalled", departure),))
+            return SlotStep(replace(gone, state="restarting"), (Bury("recalled", departure),))
         case "stopping":
             return SlotStep(gone, ("remove",) if slot.dissolves else ())
         case _:
@@ -164,8 +163,8 @@ def _end(slot: SlotState, end: ProcessEnded) -> SlotStep:
 
 def _end_while_crossing(gone: SlotState, crossing: Crossing, departure: Departure, end: ProcessEnded) -> SlotStep:
     if crossing.plan.stage == "going":
-        return _cross(gone, _with(crossing, new=departure), _new_ended(end))
-    return _cross(gone, _with(crossing, old=departure), OldEnded())
+        return _cross(gone, replace(crossing, new=departure), _new_ended(end))
+    return _cross(gone, replace(crossing, old=departure), OldEnded())
 
 
 def _new_ended(end: ProcessEnded) -> NewFailed:
@@ -178,21 +177,21 @@ def _departure(end: ProcessEnded, ours: Ours) -> Departure:
 
 
 def _crash(slot: SlotState, departure: Departure) -> SlotStep:
-    crashed = _with(slot, state="restarting", process="none")
+    crashed = replace(slot, state="restarting", process="none")
     return SlotStep(crashed, (Bury("crashed", departure),))
 
 
 def _fail_start(slot: SlotState, departure: Departure) -> SlotStep:
     """Before the node is up there is no second try."""
-    return SlotStep(_with(slot, state="degraded", process="none"), (Bury("failed_start", departure),))
+    return SlotStep(replace(slot, state="degraded", process="none"), (Bury("failed_start", departure),))
 
 
 def _take_verdict(slot: SlotState, verdict: Restart | GiveUp | StayDown) -> SlotStep:
     match verdict:
         case StayDown(reason):
-            return SlotStep(_with(slot, state="finished"), (Down("finish", reason),))
+            return SlotStep(replace(slot, state="finished"), (Down("finish", reason),))
         case GiveUp(reason) if slot.strategy is None:
-            return SlotStep(_with(slot, state="degraded"), (Down("degrade", reason),))
+            return SlotStep(replace(slot, state="degraded"), (Down("degrade", reason),))
         case GiveUp(reason):
             return SlotStep(slot, (Down("give_up", reason),))
         case Restart(pause_ns) if slot.strategy not in (None, "one_for_one"):
@@ -211,8 +210,8 @@ def _recall(slot: SlotState) -> SlotStep:
         return _cross(slot, slot.crossing, NewFailed(reason))
     slot, commands = _abort(slot, reason)
     if slot.process == "there" and slot.state in ("starting", "running", "freezing"):
-        return SlotStep(_with(slot, state="recalled"), (*commands, "dismiss"))
-    return SlotStep(_with(slot, process="none") if slot.process == "wanted" else slot)
+        return SlotStep(replace(slot, state="recalled"), (*commands, "dismiss"))
+    return SlotStep(replace(slot, process="none") if slot.process == "wanted" else slot)
 
 
 def _abort(slot: SlotState, reason: str) -> tuple[SlotState, tuple[SlotCommand, ...]]:
@@ -220,14 +219,14 @@ def _abort(slot: SlotState, reason: str) -> tuple[SlotState, tuple[SlotCommand, 
     if slot.crossing is None:
         return slot, ()
     kills: tuple[SlotCommand, ...] = () if slot.crossing.plan.stage == "going" else ("kill_new",)
-    return _with(slot, crossing=None), (*kills, Conclude("refused", reason))
+    return replace(slot, crossing=None), (*kills, Conclude("refused", reason))
 
 
 def _cross(slot: SlotState, crossing: Crossing, happening: reload_plan.Happening) -> SlotStep:
     """The step of the reload, in terms of the slot; a reload that lost both processes ends in a crash."""
     step = reload_plan.advance(crossing.plan, happening)
     is_over, is_new_stage = step.verdict is not None, step.plan.stage != crossing.plan.stage
-    slot = _with(slot, crossing=None if is_over else _with(crossing, plan=step.plan))
+    slot = replace(slot, crossing=None if is_over else replace(crossing, plan=step.plan))
     deeds: list[SlotCommand] = ["set_deadline"] if is_new_stage and not is_over else []
     crashed: Departure | None = None
     for command in step.commands:
@@ -240,16 +239,12 @@ def _cross(slot: SlotState, crossing: Crossing, happening: reload_plan.Happening
             case "kill_old":
                 deeds.append("kill")
             case _:
-                slot = _with(slot, **_CROSSED.get(command, {}))
+                slot = replace(slot, **_CROSSED.get(command, {}))
                 deeds.append(command)
     if step.verdict is None:
         return SlotStep(slot, tuple(deeds))
     concluded = (*deeds, Conclude(step.verdict, step.reason))
     if crashed is None:
-        return SlotStep(_with(slot, state="running" if step.verdict == "switched" else slot.state), concluded)
+        return SlotStep(replace(slot, state="running" if step.verdict == "switched" else slot.state), concluded)
     crash = _crash(slot, crashed)
     return SlotStep(crash.slot, (*concluded, *crash.commands))
-
-
-def _with(struct: T, **changes: Any) -> T:
-    return msgspec.structs.replace(struct, **changes)

@@ -20,7 +20,6 @@ from host.live.control.protocol import ControlError, TypedField
 READY_NS: Final = 20_000_000_000
 ROUND_NS: Final = 30_000_000_000
 """Bound of one exchange with the node; a round takes about a second."""
-STOP_NS: Final = 10_000_000_000
 
 
 @contextmanager

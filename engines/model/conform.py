@@ -189,10 +189,8 @@ def _bounded(form: Any, marks: tuple[Any, ...]) -> Check:
     check = checker(form)
     if not has_bounds(marks):
         return check
-    if get_origin(form) is tuple:
-        lengths: Any = Annotated[tuple[Any, ...], *marks]
-        return lambda value, before, walk: _within(check(value, before, walk), lengths)
-    bounds: Any = Annotated[form, *marks]
+    carrier: Any = tuple[Any, ...] if get_origin(form) is tuple else form
+    bounds: Any = Annotated[carrier, *marks]
     return lambda value, before, walk: _within(check(value, before, walk), bounds)
 
 

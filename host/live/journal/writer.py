@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from host.live.journal.checksums import pack_of
 from host.live.journal.folder import File, Folder
@@ -203,7 +203,3 @@ class Journal:
     def _check(self) -> None:
         if self.stopped:
             raise LogStopped(self.stopped)
-
-    def figures(self) -> dict[str, Any]:
-        """For `ps` and metrics."""
-        return {"position": self.position, "synced": self.synced, "turns": self.turns_appended, "stopped": self.stopped}

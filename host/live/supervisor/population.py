@@ -65,10 +65,14 @@ def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker
     return Process(node.nursery, node.reaper, fork, take, ended, node.control_groups, group)
 
 
+def _largest(limits: Iterable[int | None]) -> int | None:
+    return max((limit for limit in limits if limit), default=None)
+
+
 def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
     """The control group for the next process of a slot with a memory limit; None where there is none."""
     specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
-    memory_bytes = max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None)
+    memory_bytes = _largest(spec.child.memory_bytes for spec in specs)
     if memory_bytes is None:
         return None
     journaled = any(spec.durability != "volatile" for spec in specs)
@@ -120,8 +124,8 @@ def send_boot(
         now_ns=node.offset_ns,
         spawned=node.spec.spawned,
         described=node.described(birth.spec.family for birth in births),
-        memory_bytes=max((limit for spec in specs if (limit := spec.child.memory_bytes)), default=None),
-        cpu_ns=max((limit for spec in specs if (limit := spec.child.cpu_ns)), default=None),
+        memory_bytes=_largest(spec.child.memory_bytes for spec in specs),
+        cpu_ns=_largest(spec.child.cpu_ns for spec in specs),
     )
     process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))
     for births_more in others:

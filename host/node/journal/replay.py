@@ -23,7 +23,6 @@ from host.node.journal.records import (
     ChildEndRecord,
     DueTurn,
     EndRecord,
-    Life,
     RecordKind,
     Resumed,
     StateDigest,
@@ -112,7 +111,6 @@ class Replay:
         self.leaving: dict[str, Stream] = {}
         self.ended: dict[str, None] = {}
         self.clock_ns = 0
-        self.life: Life | None = None
         self.was_closed = False
         self.notes: list[str] = []
         self.arrivals = 0
@@ -311,7 +309,6 @@ class Replay:
                 stream.use_rules(old=old)
 
     def _live(self, life: Any) -> None:
-        self.life = life
         self.clock_ns = max(self.clock_ns, life.now_ns)
         for name, epoch in life.epochs.items():
             if name in self.streams:

@@ -153,7 +153,7 @@ class Operations:
         process.kill()
         if not await process.wait(QUERY_NS):
             raise ControlError("timeout", f"process {pid} of {resident.name} has not ended yet")
-        others = [one.name for one in self._node.directory if one.slot == resident.slot and one.name != resident.name]
+        others = [one.name for one in self._node.directory.in_slot(resident.slot) if one.name != resident.name]
         return Response("killed", [{"engine": resident.name, "pid": pid, "shared_with": others}])
 
     async def _quarantine(self, args: Args) -> Response:

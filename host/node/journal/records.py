@@ -41,7 +41,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from engines.model import Committed, Failed, Overflow, Refused, Stored, Suspended
+from engines.model import Committed, Failed, Overflow, Refused, Spawned, Stored, Suspended, encode
 from host.node.journal.layout import Wrong
 from host.node.snapshot import CellImage
 
@@ -139,6 +139,12 @@ class SpawnRecord(msgspec.Struct, frozen=True, array_like=True):
     family: str
     params: bytes
     state: bytes | None
+
+
+def spawn_record(spawned: Spawned) -> SpawnRecord:
+    """The record of a spawn: what is written live, and what a replay makes of the same output."""
+    state = None if spawned.state is None else encode(spawned.state)
+    return SpawnRecord(spawned.name, spawned.family, encode(spawned.params), state)
 
 
 class StreamImage(msgspec.Struct, frozen=True, array_like=True):

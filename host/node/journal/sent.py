@@ -7,7 +7,7 @@ from collections import deque
 from engines.model import Outgoing, Output, Spawned, encode
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import Acked, SpawnRecord, StreamImage, Unacked
+from host.node.journal.records import Acked, StreamImage, Unacked, spawn_record
 
 
 class SentOutputs:
@@ -33,9 +33,7 @@ class SentOutputs:
             return self._digest.outgoing(target, mailbox, payload)
         for output in outputs:
             if isinstance(output, Spawned):
-                state = None if output.state is None else encode(output.state)
-                child = SpawnRecord(output.name, output.family, encode(output.params), state)
-                self.children.setdefault(output.name, child)
+                self.children.setdefault(output.name, spawn_record(output))
         return self._digest.outputs(outputs, lambda out, payload: self._keep(out.target, out.mailbox, payload))
 
     def acked(self, acked: Acked) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped, encode
+from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
 from host.node.journal.digest import Digest
@@ -32,6 +32,7 @@ from host.node.journal.records import (
     StreamImage,
     TurnResult,
     Unacked,
+    spawn_record,
 )
 from host.node.journaled.acks import Acks, Positions, Stream
 from host.node.recorder import NumberedMessage
@@ -194,8 +195,7 @@ class EngineRecorder:
             leaving: Outgoing = next(messages)
             return leaving
         if isinstance(output, Spawned):
-            state = None if output.state is None else encode(output.state)
-            self.children.setdefault(output.name, SpawnRecord(output.name, output.family, encode(output.params), state))
+            self.children.setdefault(output.name, spawn_record(output))
         elif isinstance(output, Stopped):
             self.has_stopped = True
         return output

@@ -21,6 +21,7 @@ from host.live.clock import left_ms
 from host.live.control.context import make_context, make_socket
 from host.live.control.instances import listening_pid
 from host.live.control.protocol import PROTOCOL, ControlError, Request, Response
+from host.live.process_stat import state_of
 
 REQUEST_NS: Final = 5_000_000_000
 """Deadline of an ordinary request; a supervisor answers within a millisecond, a stopped one never."""
@@ -124,11 +125,11 @@ class Client:
 
 def _why_silent(pid: int) -> str:
     """Why a supervisor does not answer, as far as the system shows: it is stopped, or ""."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        state = file.read().rpartition(b")")[2].split()[0]
-        if state in (b"T", b"t"):
-            by = "stopped" if state == b"T" else "held by a debugger"
-            return f": the supervisor (pid {pid}) is {by}" + ("; kill -CONT lets it go on" if state == b"T" else "")
+    match state_of(pid):
+        case "T":
+            return f": the supervisor (pid {pid}) is stopped; kill -CONT lets it go on"
+        case "t":
+            return f": the supervisor (pid {pid}) is held by a debugger"
     return ""
 
 

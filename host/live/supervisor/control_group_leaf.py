@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from host.live.process_stat import parent_of
 from host.live.supervisor.control_group_home import LEAF, words
 
 TRIES: Final = 8
@@ -103,17 +104,11 @@ def _folders(home: str) -> list[str]:
 
 def _ours() -> set[int]:
     """This process, its parent, and all its descendants."""
-    parents = {int(entry): _parent(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    parents = {int(entry): parent_of(entry) for entry in os.listdir("/proc") if entry.isdigit()}
     ours, fresh = {os.getpid(), os.getppid()}, {os.getpid()}
     while fresh := {pid for pid, parent in parents.items() if parent in fresh}:
         ours |= fresh
     return ours
-
-
-def _parent(pid: str) -> int:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[1])
-    return 0
 
 
 @contextlib.contextmanager

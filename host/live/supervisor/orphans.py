@@ -15,8 +15,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
+
+from host.live.process_stat import parent_of
 
 SWEEP_NS: Final = 1_000_000_000
 """For killed processes to end; each round finds the children of those killed in the round before."""
@@ -46,8 +47,5 @@ def _children() -> Iterator[int]:
     """The pids of our children, zombies included."""
     me = os.getpid()
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                stat = Path("/proc", entry, "stat").read_bytes()
-                if int(stat.rpartition(b")")[2].split()[1]) == me:
-                    yield int(entry)
+        if entry.isdigit() and parent_of(entry) == me:
+            yield int(entry)

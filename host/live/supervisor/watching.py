@@ -18,11 +18,11 @@ Detection takes at most one look longer than the deadline. Nothing here waits fo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Final
 
 from host.config.spec import SupervisionSpec
+from host.live.process_stat import state_of
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.node import Node
 from host.live.supervisor.perform import feed
@@ -115,7 +115,7 @@ class Watching:
 
     def _condition(self, slot: Slot, watched: _Watched, by_page: Condition) -> Condition:
         """The condition of a process whose page stands still."""
-        state = _kernel_state(watched.process.pid)
+        state = state_of(watched.process.pid)
         if state == "t":
             return "waiting"
         if state == "T":
@@ -148,10 +148,3 @@ class Watching:
 def _first(node: Node, slot: Slot) -> str:
     """The engine that represents a slot in events."""
     return next((resident.name for resident in node.directory.in_slot(slot.number)), "")
-
-
-def _kernel_state(pid: int) -> str:
-    """The letter of proc(5): R, S, D, T, t, Z …; "" when it is gone."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[0]
-    return ""

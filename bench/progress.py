@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_line(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yields a function that sets the line, which is cleared at the end, also after an error. No terminal: no line."""
-    if not console.is_terminal:
+    """Yields a function that sets the line, which is cleared at the end, also after an error.
+
+    Without a terminal that can rewrite a line, none is shown.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
         yield lambda _line: None
         return
     from rich.live import Live

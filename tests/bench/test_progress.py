@@ -6,6 +6,7 @@ import io
 import re
 import threading
 
+import pytest
 from rich.console import Console
 
 from bench.progress import progress_line
@@ -13,8 +14,9 @@ from bench.progress import progress_line
 ERASE = "\x1b[2K"
 
 
-def test_on_a_terminal_one_line_is_rewritten_and_cleared() -> None:
+def test_on_a_terminal_one_line_is_rewritten_and_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines pile up above the result, or the last one stays."""
+    monkeypatch.setenv("TERM", "xterm")
     shown = io.StringIO()
     with progress_line(Console(file=shown, force_terminal=True, width=40)) as say:
         before = threading.active_count()
@@ -29,9 +31,11 @@ def test_on_a_terminal_one_line_is_rewritten_and_cleared() -> None:
     assert not re.search(r"[A-Za-z]{2,}", after.removeprefix("round 1").replace(ERASE, ""))
 
 
-def test_elsewhere_nothing_is_written() -> None:
-    """A log file or a pipe is filled with progress."""
+@pytest.mark.parametrize(("terminal", "term"), [(False, "xterm"), (True, "dumb")])
+def test_elsewhere_nothing_is_written(monkeypatch: pytest.MonkeyPatch, terminal: bool, term: str) -> None:
+    """A log file, a pipe, or a terminal that cannot rewrite a line is filled with progress."""
+    monkeypatch.setenv("TERM", term)
     shown = io.StringIO()
-    with progress_line(Console(file=shown, force_terminal=False)) as say:
+    with progress_line(Console(file=shown, force_terminal=terminal)) as say:
         say("oneway enginehost: warm-up")
     assert shown.getvalue() == ""

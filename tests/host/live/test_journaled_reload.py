@@ -254,7 +254,8 @@ def test_a_disk_without_any_room_ends_the_old_process_and_costs_nothing(world: W
         node.send("a", "Add", amount=5)
         before = node.ps()["a"]
         resource.prlimit(before["pid"], resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        with pytest.raises(ControlError, match="the old process ended"):
+        # The process may meet the full disk before the reload does: by the turn above, or by a digest of its state.
+        with pytest.raises(ControlError, match=r"the old process ended|is not running"):
             reload(node)
         until(lambda: node.events("journal_stopped"), "the event")
         until(lambda: node.ps()["a"]["state"] == "running" and node.ps()["a"]["pid"] != before["pid"], "the restart")

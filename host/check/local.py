@@ -85,7 +85,7 @@ class Reaction(msgspec.Struct, frozen=True, gc=False):
     """One thing an engine can do: what it is then, what it sent and spawned.
 
     `label` says what was done, for people. `dropped` is why the message became a dead letter; `error` the text of a
-    rule that raised.
+    rule that raised. `owed` names what happens by itself (a timer, a die), since fairness is owed to it; else "".
     """
 
     label: str
@@ -94,6 +94,7 @@ class Reaction(msgspec.Struct, frozen=True, gc=False):
     spawns: tuple[LocalState, ...] = ()
     dropped: str = ""
     error: str = ""
+    owed: str = ""
 
 
 class Engines:
@@ -169,7 +170,8 @@ class Engines:
 
     def _fired(self, local: LocalState, handles: tuple[Handle, ...]) -> Reaction:
         reaction = self._react(local, Due(handles), ())
-        return msgspec.structs.replace(reaction, label=f"{', '.join(h.name for h in handles)}: {reaction.label}")
+        timers = ", ".join(handle.name for handle in handles)
+        return msgspec.structs.replace(reaction, label=f"{timers}: {reaction.label}", owed=f"{local.name} {timers}")
 
     def _ticked(self, local: LocalState) -> tuple[Reaction, ...]:
         deadline_ns = next_deadline(local.env)
@@ -177,7 +179,11 @@ class Engines:
         steps = {tick for tick in self.ticks_ns if rest_ns is None or tick < rest_ns}
         steps |= set() if rest_ns is None else {rest_ns}
         return tuple(
-            Reaction(f"clock +{ns} ns", msgspec.structs.replace(local, clock_ns=local.clock_ns + ns))
+            Reaction(
+                f"clock +{ns} ns",
+                msgspec.structs.replace(local, clock_ns=local.clock_ns + ns),
+                owed=f"{local.name} clock" if ns == rest_ns else "",
+            )
             for ns in sorted(steps)
         )
 
@@ -188,7 +194,9 @@ class Engines:
         assert local.cause is not None
         reaction = self._react(local, local.cause, (*local.answers, answer))
         shown = "time-out" if answer is None else repr(answer)
-        return msgspec.structs.replace(reaction, label=f"{shown}: {reaction.label}")
+        is_choice = isinstance(local.question, Choose) and answer is not None
+        owed = "" if is_choice else f"{local.name} {'time-out' if answer is None else 'die'}"
+        return msgspec.structs.replace(reaction, label=f"{shown}: {reaction.label}", owed=owed)
 
     def _react(self, local: LocalState, cause: Delivery[Any] | Due, answers: tuple[Any, ...]) -> Reaction:
         at_ns = local.at_ns if answers else local.clock_ns

@@ -112,7 +112,9 @@ class Search:
                 break
             level = self._next(level)
             found.counts.depth += bool(level)
-        if not found.ended and not found.violations:
+        if found.violations:
+            found.ended = "it ended at the first violation"
+        if not found.ended:
             found.violations += (Violation(one.name, "holds in no state") for one in self._sometimes)
         return found
 

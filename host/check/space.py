@@ -331,7 +331,8 @@ class Space:
 
     def _successor(self, state: State, local: LocalState, move: Move) -> Successor:
         after, reaction = self._after(state, move), move.reaction
-        kind, envelope, owed = "step", None, None
+        kind, envelope = "step", None
+        owed: int | str | None = reaction.owed or None
         if move.message != NOTHING:
             kind, envelope = "deliver", self.parts.messages[move.message]
             owed = None if move.is_standing else move.message

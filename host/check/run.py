@@ -1,0 +1,143 @@
+"""One check from beginning to end: the request, the search, and what is said of each property."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Literal
+
+import msgspec
+
+from engines.model import BirthError, load_family
+from engines.model.system import NetworkKind, System
+from host.check.environment import SAMPLES, environment_of
+from host.check.liveness import Graph, Lasso, never
+from host.check.local import CheckError, Engines, TimeKind
+from host.check.properties import Claim, Property, PropertyError, properties_of
+from host.check.search import UNBOUNDED, Bounds, Counts, Found, Search, Violation
+from host.check.space import Space
+from host.check.subject import load_predicate, load_subject
+
+LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
+
+Decided = Literal["holds", "violated", "undecided"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be checked, and how; names are import paths.
+
+    Without any property those that the system states are checked. `network` None: the system's own.
+    """
+
+    subject: str
+    params: Mapping[str, str] = {}
+    roots: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
+    eventually: tuple[str, ...] = ()
+    leads_to: tuple[tuple[str, str], ...] = ()
+    network: NetworkKind | None = None
+    faults: int = 0
+    times: TimeKind = "untimed"
+    bounds: Bounds = UNBOUNDED
+    samples: int = SAMPLES
+    ignores_idle: bool = False
+    allows_failures: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is known of one property. `steps` to the first state in which something holds sometimes."""
+
+    property: str
+    decided: Decided
+    steps: int | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The result of a check. `found.ended` says why it is not exhaustive."""
+
+    system: System
+    space: Space
+    found: Found
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether every state that can be reached was looked at."""
+        return not self.found.ended
+
+
+def prepared(request: Request) -> tuple[System, tuple[Property, ...]]:
+    """The system and its properties. Raises CheckError."""
+    subject = load_subject(request.subject, request.params, request.roots)
+    system = subject if isinstance(subject, System) else environment_of(subject, request.samples)
+    if request.network is not None:
+        system = msgspec.structs.replace(system, network=request.network)
+    load = partial(load_predicate, roots=request.roots)
+    named = [
+        *(Property("always", load(path)) for path in request.always),
+        *(Property("sometimes", load(path)) for path in request.sometimes),
+        *(Property("eventually", load(path)) for path in request.eventually),
+        *(Property("leads_to", load(first), load(then)) for first, then in request.leads_to),
+    ]
+    return system, tuple(named) or properties_of(system)
+
+
+def check(request: Request, progress: Callable[[Counts], None] | None = None) -> Report:
+    """Check what is requested. Raises CheckError."""
+    system, properties = prepared(request)
+    engines = Engines(request.times, tuple(system.ticks_ns), load_family, system.reloads)
+    started = time.perf_counter()
+    try:
+        space = Space(system, engines, request.faults, request.ignores_idle)
+    except (BirthError, ValueError) as error:
+        raise CheckError(f"{system.name} cannot begin: {error}") from None
+    later = [one for one in properties if one.claim in LIVENESS]
+    search = Search(
+        space,
+        properties,
+        request.bounds,
+        keeps_states=bool(later),
+        allows_failures=request.allows_failures,
+        progress=progress,
+    )
+    found = search.run()
+    if later and not found.ended and not found.violations:
+        _check_liveness(space, search, later)
+    verdicts = tuple(_verdict(one, found) for one in properties)
+    return Report(system, space, found, verdicts, time.perf_counter() - started)
+
+
+def _check_liveness(space: Space, search: Search, properties: Sequence[Property]) -> None:
+    """Add a violation for each property that some fair run violates."""
+    graph = Graph(space, search.found.states)
+    for one in properties:
+        try:
+            lasso = _violated(graph, one)
+        except PropertyError as error:
+            search.found.violations.append(Violation(one.name, str(error)))
+            continue
+        if lasso is not None:
+            before = search.path(graph.prints[lasso.path[0]])
+            path = (*before[:-1], *(graph.prints[state] for state in lasso.path))
+            loop = None if lasso.loop is None else len(before) - 1 + lasso.loop
+            what = "a fair run can end here" if loop is None else "a fair run can go round for ever"
+            search.found.violations.append(Violation(one.name, f"does not hold: {what}", path, loop))
+
+
+def _violated(graph: Graph, one: Property) -> Lasso | None:
+    if one.then is None:
+        return never(graph, [0], graph.where(one.holds))
+    then = graph.where(one.then)
+    begins = [number for number, holds_here in enumerate(graph.where(one.holds)) if holds_here and not then[number]]
+    return never(graph, begins, then)
+
+
+def _verdict(one: Property, found: Found) -> Verdict:
+    if any(violation.property == one.name for violation in found.violations):
+        return Verdict(one.name, "violated")
+    if one.name in found.witnesses:
+        return Verdict(one.name, "holds", len(found.witnesses[one.name]) - 1)
+    return Verdict(one.name, "undecided" if found.ended or found.violations else "holds")

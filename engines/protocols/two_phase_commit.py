@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engines.model import Arrived, Become, Config, Effects, Family, Message, Ref, Send, Value, rule
+from engines.model import Arrived, Become, Config, Effects, Family, Map, Message, Ref, Send, Value, rule
 from engines.model.system import Envelope, Member, System
 from engines.model.system_view import SystemView
 
@@ -58,14 +58,14 @@ class Stage(Enum):
 class Transaction(Config):
     """The resource managers that take part."""
 
-    managers: tuple[Ref[Commit | Abort], ...]
+    managers: Map[Ref[Commit | Abort], None]
 
 
 class Progress(Value):
-    """State of the transaction's manager: how far it is, and who is prepared, in order of names."""
+    """State of the transaction's manager: how far it is, and who is prepared."""
 
     stage: Stage = Stage.WORKING
-    prepared: tuple[str, ...] = ()
+    prepared: Map[str, None] = Map()
 
 
 class Part(Config):
@@ -85,7 +85,7 @@ def is_new(t: Arrived[Prepared, Transaction, Progress]) -> Progress | None:
     progress, name = t.env.state, t.message.manager
     if progress.stage is not Stage.WORKING or name in progress.prepared:
         return None
-    return replace(progress, prepared=tuple(sorted((*progress.prepared, name))))
+    return replace(progress, prepared=progress.prepared.set(name, None))
 
 
 @rule(when=is_new)
@@ -193,7 +193,7 @@ def all_abort(view: SystemView) -> bool:
 def SYSTEM(resource_managers: int = 3) -> System:
     """The transaction, with so many resource managers."""
     names = [f"rm{number}" for number in range(resource_managers)]
-    managers = Transaction(tuple(RESOURCE.at(name) for name in names))
+    managers = Transaction(Map((RESOURCE.at(name), None) for name in names))
     part = Part(TRANSACTION.at("transaction"))
     own = [Envelope(name, spontaneous) for name in names for spontaneous in (Prepare(), ChooseToAbort())]
     return System(

@@ -27,7 +27,8 @@ Decided = Literal["holds", "violated", "undecided"]
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be checked, and how; names are import paths.
 
-    Without any property those that the system states are checked. `network` None: the system's own.
+    Without any property those that the system states are checked. `network` None: the system's own. `symmetric`: groups
+    of names that can be exchanged, besides those the system declares if `uses_declared_symmetry`.
     """
 
     subject: str
@@ -42,6 +43,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     times: TimeKind = "untimed"
     bounds: Bounds = UNBOUNDED
     samples: int = SAMPLES
+    symmetric: tuple[tuple[str, ...], ...] = ()
+    uses_declared_symmetry: bool = False
     ignores_idle: bool = False
     allows_failures: bool = False
 
@@ -91,7 +94,8 @@ def check(request: Request, progress: Callable[[Counts], None] | None = None) ->
     engines = Engines(request.times, tuple(system.ticks_ns), load_family, system.reloads)
     started = time.perf_counter()
     try:
-        space = Space(system, engines, request.faults, request.ignores_idle)
+        symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
+        space = Space(system, engines, request.faults, request.ignores_idle, symmetric)
     except (BirthError, ValueError) as error:
         raise CheckError(f"{system.name} cannot begin: {error}") from None
     later = [one for one in properties if one.claim in LIVENESS]

@@ -18,7 +18,7 @@ ever and tell states apart that no engine can.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from engines.model import Configuration, is_descendant
@@ -27,6 +27,7 @@ from engines.model.system_view import SystemView
 from host.check.local import CheckError, Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
+from host.check.symmetry import Symmetry
 
 ROSTER: Final = 0
 NETWORK: Final = 1
@@ -92,9 +93,19 @@ class Space:
     Args:
         faults: node faults that may happen in one run.
         ignores_idle: a delivery that changes no engine and sends nothing is no transition, as with Stateright's actors.
+        symmetric: groups of names that can be exchanged.
+
+    Raises CheckError, and BirthError for an engine that cannot begin.
     """
 
-    def __init__(self, system: System, engines: Engines, faults: int = 0, ignores_idle: bool = False) -> None:
+    def __init__(
+        self,
+        system: System,
+        engines: Engines,
+        faults: int = 0,
+        ignores_idle: bool = False,
+        symmetric: Sequence[Sequence[str]] = (),
+    ) -> None:
         self.system = system
         self.engines = engines
         self.parts = Parts(system)
@@ -115,7 +126,10 @@ class Space:
         for envelope in system.standing:
             number = self.parts.message(envelope)
             self._standing[envelope.target] = (*self._standing.get(envelope.target, ()), number)
+        self.symmetry: Symmetry | None = None
         self.initial = self._begin(faults)
+        if symmetric:
+            self.symmetry = Symmetry(self, symmetric)
 
     def print_of(self, state: State) -> int:
         """The fingerprint of a state."""
@@ -126,14 +140,16 @@ class Space:
         return total
 
     def canonical_print(self, state: State) -> int:
-        """The fingerprint under which a state is kept."""
-        return self.print_of(state)
+        """The fingerprint under which a state is kept: its own, or that of the state that stands for it."""
+        return self.print_of(state if self.symmetry is None else self.symmetry.canonical(state))
 
     def expand(self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]) -> int:
         """Add the successors of a state that are new to `seen`, with `print_` as their parent, and to `found`.
 
         Returns how many successors there are. This is the path of every state and is written for that.
         """
+        if self.symmetry is not None:
+            return sum(self._meet(one.state, state, print_, seen, found) for one in self.successors(state))
         roster = self.rosters[state[ROSTER]]
         network = state[NETWORK]
         contents = self.network.successors[network]
@@ -292,6 +308,8 @@ class Space:
         """As `expand` for one successor."""
         if after == state:
             return 0
+        if self.symmetry is not None:
+            after = self.symmetry.canonical(after)
         print_after = self.print_of(after)
         if print_after not in seen:
             seen[print_after] = print_
@@ -318,10 +336,10 @@ class Space:
         for child in move.reaction.spawns:
             if child.name not in engines:  # a spawn repeated by name does nothing
                 engines[child.name] = self.parts.local(child)
-        return self._with_engines(engines, reached[0], extra)
+        return self.with_engines(engines, reached[0], extra)
 
-    def _with_engines(self, engines: dict[str, int], network: int, extra: int) -> State:
-        """A state with these engines, some born or ended just now: mail to those that have ended is gone."""
+    def with_engines(self, engines: dict[str, int], network: int, extra: int) -> State:
+        """A state with these engines, by name. Mail to those that have ended is gone."""
         names = tuple(sorted(engines))
         stopped = frozenset(name for name in names if self.parts.locals[engines[name]].status == "stopped")
         number = self._roster(names, stopped)
@@ -368,4 +386,4 @@ class Space:
             if is_descendant(name, local.name):
                 engines[name] = self.parts.local(ended(self.parts.locals[number]))
         engines[local.name] = self.parts.local(self.engines.crashed(local))
-        return self._with_engines(engines, state[NETWORK], extra)
+        return self.with_engines(engines, state[NETWORK], extra)

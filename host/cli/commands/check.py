@@ -57,6 +57,13 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option(
     "--root", "roots", multiple=True, type=click.Path(exists=True, file_okay=False), help="A folder to import from."
 )
+@click.option(
+    "--symmetry",
+    "symmetric",
+    multiple=True,
+    metavar="NAME,NAME…",
+    help="Names that can be exchanged; `declared`: those that the system declares.",
+)
 @click.option("--ignore-idle", is_flag=True, help="A delivery that changes nothing is no step, as in Stateright.")
 @click.option("--allow-failures", is_flag=True, help="A rule that raises is no violation.")
 @common_without_node
@@ -85,6 +92,8 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         times=options["timers"],
         bounds=bounds,
         samples=options["samples"],
+        symmetric=tuple(tuple(group.split(",")) for group in options["symmetric"] if group != "declared"),
+        uses_declared_symmetry="declared" in options["symmetric"],
         ignores_idle=options["ignore_idle"],
         allows_failures=options["allow_failures"],
     )

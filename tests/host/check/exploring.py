@@ -1,0 +1,31 @@
+"""A search from beginning to end, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engines.model.system import System
+from host.check.local import Engines, TimeKind
+from host.check.properties import Property
+from host.check.search import UNBOUNDED, Bounds, Found, Search
+from host.check.space import Space
+
+
+def explored(
+    system: System,
+    *properties: Property,
+    bounds: Bounds = UNBOUNDED,
+    times: TimeKind = "untimed",
+    allows_failures: bool = False,
+    **options: Any,
+) -> tuple[Space, Found]:
+    """The space and what was found in it; all states are kept."""
+    space = Space(system, Engines(times, tuple(system.ticks_ns), None, system.reloads), **options)
+    search = Search(space, properties, bounds, keeps_states=True, allows_failures=allows_failures)
+    return space, search.run()
+
+
+def states_of(space: Space, found: Found, engine: str) -> set[Any]:
+    """All states that an engine was met in."""
+    views = (space.view(state) for state in found.states)
+    return {view.engine(engine).state for view in views if engine in view}

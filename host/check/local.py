@@ -168,6 +168,14 @@ class Engines:
         parent = () if configuration.parent is None else (configuration.parent,)
         return self.born(local.family, configuration, None, local.clock_ns, parent)
 
+    def resumed(
+        self, local: LocalState, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...]
+    ) -> LocalState:
+        """A suspended engine, with its question, as another process described it."""
+        outcome = step(local.family, local.configuration, local.env, cause, at_ns, answers)
+        assert isinstance(outcome, Suspended)
+        return msgspec.structs.replace(local, cause=cause, at_ns=at_ns, answers=answers, question=outcome.question)
+
     def _fired(self, local: LocalState, handles: tuple[Handle, ...]) -> Reaction:
         reaction = self._react(local, Due(handles), ())
         timers = ", ".join(handle.name for handle in handles)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from engines.model import Declaration, Family, encode
+from engines.model import Declaration, Family, encode, load_family
 from engines.model.system import Envelope, System
 from engines.model.system_view import EngineView
-from host.check.local import AnyFamily, LocalState
+from host.check.local import AnyFamily, CheckError, LocalState
 from host.check.network import fingerprint
 
 
@@ -39,6 +39,7 @@ class Parts:
         self._views: dict[int, EngineView] = {}
         self._recorded: dict[tuple[int, int, bool], int] = {}
         self._families: dict[AnyFamily, str] = {}
+        self._types: dict[tuple[str, str], type[Any]] = {}
         for member in system.members:
             self._know(member.family)
 
@@ -106,11 +107,33 @@ class Parts:
             )
         return found
 
+    def family_key(self, family: AnyFamily) -> str:
+        """The name of a family within this check, the same in every process; that of a later version differs."""
+        return self._families.get(family) or family.ref or family.name
+
+    def family(self, key: str) -> AnyFamily:
+        """The family of a name; one that only its reference is known of is loaded."""
+        for family, known in self._families.items():
+            if known == key:
+                return family
+        loaded = load_family(key)
+        assert isinstance(loaded, Family)
+        return loaded
+
+    def message_type(self, kind: tuple[str, str]) -> type[Any]:
+        """The message type of a module and name, among those that the families accept or emit."""
+        found = self._types.get(kind)
+        if found is None:
+            raise CheckError(f"{kind[0]}.{kind[1]} is a message of a family named by reference only: use one worker")
+        return found
+
     def _know(self, family: Declaration[Any, Any, Any] | str | None) -> None:
         """Number a family and those it spawns or is followed by, in the same order in every process."""
         if not isinstance(family, Family) or family in self._families:
             return
         self._families[family] = f"{len(self._families)} {family.name}"
+        for kind in (*family.accepts_types, *family.emits_types):
+            self._types[kind.__module__, kind.__qualname__] = kind
         for child in (*family.spawns, self._system.reloads.get(family)):
             self._know(child)
 
@@ -120,5 +143,4 @@ class Parts:
         if cause is not None:
             waiting = (type(cause).__name__, cause, local.at_ns, local.answers)
         head = (configuration.name, configuration.birth, configuration.params, local.clock_ns, local.status, waiting)
-        family = self._families.get(local.family) or local.family.ref or local.family.name
-        return encode((head, family, local.family.dump(local.env)))
+        return encode((head, self.family_key(local.family), local.family.dump(local.env)))

@@ -18,6 +18,7 @@ from host.check.properties import Claim, Property, PropertyError, properties_of
 from host.check.search import UNBOUNDED, Bounds, Counts, Found, Search, Violation
 from host.check.space import Space
 from host.check.subject import load_predicate, load_subject
+from host.check.workers import Parallel
 
 LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
 
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     faults: int = 0
     times: TimeKind = "untimed"
     bounds: Bounds = UNBOUNDED
+    workers: int = 1
     samples: int = SAMPLES
     symmetric: tuple[tuple[str, ...], ...] = ()
     uses_declared_symmetry: bool = False
@@ -99,6 +101,8 @@ def check(request: Request, progress: Callable[[Counts], None] | None = None) ->
     except (BirthError, ValueError) as error:
         raise CheckError(f"{system.name} cannot begin: {error}") from None
     later = [one for one in properties if one.claim in LIVENESS]
+    if later and request.workers > 1:
+        raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
     search = Search(
         space,
         properties,
@@ -107,7 +111,10 @@ def check(request: Request, progress: Callable[[Counts], None] | None = None) ->
         allows_failures=request.allows_failures,
         progress=progress,
     )
-    found = search.run()
+    if request.workers > 1:
+        found = Parallel(search, space, request.workers, request.bounds, progress).run()
+    else:
+        found = search.run()
     if later and not found.ended and not found.violations:
         _check_liveness(space, search, later)
     verdicts = tuple(_verdict(one, found) for one in properties)

@@ -101,36 +101,50 @@ class Search:
 
     def run(self) -> Found:
         """Search until the end."""
+        self.run_until(None)
+        return self.found
+
+    def run_until(self, size: int | None) -> list[tuple[State, int]]:
+        """Search until a level has `size` states; that level, or nothing at the end. It was looked at."""
         space, found = self._space, self.found
         first = (space.initial, space.print_of(space.initial))
         found.seen[first[1]] = 0
         level = [first]
-        while not self._look(level) and level:
+        while not self.look(level) and level:
             depth = self._bounds.depth
             if depth is not None and found.counts.depth >= depth:
                 found.ended = f"the bound of {depth} steps was reached"
                 break
-            level = self._next(level)
+            if size is not None and len(level) >= size:
+                return level
+            after: list[tuple[State, int]] = []
+            found.counts.transitions += self.expand(level, after)
+            level = after
             found.counts.depth += bool(level)
+        self.conclude()
+        return []
+
+    def conclude(self) -> None:
+        """Say what follows from the end of the search."""
+        found = self.found
         if found.violations:
             found.ended = "it ended at the first violation"
         if not found.ended:
-            found.violations += (Violation(one.name, "holds in no state") for one in self._sometimes)
-        return found
+            missing = (one for one in self._sometimes if one.name not in found.witnesses)
+            found.violations += (Violation(one.name, "holds in no state") for one in missing)
 
-    def _next(self, level: list[tuple[State, int]]) -> list[tuple[State, int]]:
-        """The states that are one step away from a level and new."""
-        after: list[tuple[State, int]] = []
-        counts, seen, expand = self.found.counts, self.found.seen, self._space.expand
+    def expand(self, level: list[tuple[State, int]], after: list[tuple[State, int]]) -> int:
+        """Add the new states that are one step away from a level to `after`; how many steps there are."""
+        count, seen, expand = 0, self.found.seen, self._space.expand
         failures = self._space.failures
         for begin in range(0, len(level), PROGRESS_EVERY):
             for state, print_ in level[begin : begin + PROGRESS_EVERY]:
-                counts.transitions += expand(state, print_, seen, after)
+                count += expand(state, print_, seen, after)
                 if failures and self._failed_at is None:
                     self._failed_at = (state, print_)
             if self._is_over(len(seen)):
                 break
-        return after
+        return count
 
     def _is_over(self, states: int) -> bool:
         self.found.counts.states = states
@@ -145,7 +159,7 @@ class Search:
             self.found.ended = f"the bound of {bounds.seconds:g} s was reached"
         return bool(self.found.ended)
 
-    def _look(self, level: list[tuple[State, int]]) -> bool:
+    def look(self, level: list[tuple[State, int]]) -> bool:
         """Look at the states of a level; returns whether the search is over."""
         found = self.found
         found.counts.states = len(found.seen)
@@ -186,8 +200,8 @@ class Search:
         raise AssertionError("a failure was counted, and no successor fails")
 
     def path(self, print_: int) -> tuple[int, ...]:
-        """The fingerprints from the first state to this one."""
-        path = [print_]
-        while parent := self.found.seen[path[-1]]:
+        """The fingerprints from the first state to this one, as far back as they are known in this process."""
+        path, seen = [print_], self.found.seen
+        while (parent := seen.get(path[-1], 0)) > 0:
             path.append(parent)
         return tuple(reversed(path))

@@ -209,7 +209,7 @@ class Space:
             if member.name in numbers:
                 raise CheckError(f"two engines of {self.system.name} are called {member.name!r}")
             numbers[member.name] = self.parts.local(self._member(member))
-        roster = self._roster(tuple(sorted(numbers)), frozenset())
+        roster = self.roster(tuple(sorted(numbers)), frozenset())
         extra = self.parts.extra(Extra(self.system.history, faults))
         messages = tuple(map(self.parts.message, self.system.messages))
         for message in messages:
@@ -222,7 +222,8 @@ class Space:
         configuration = Configuration(self.system.name, member.name, None, member.params)
         return self.engines.born(member.family, configuration, member.state, self.system.clock_ns)
 
-    def _roster(self, names: tuple[str, ...], stopped: frozenset[str]) -> int:
+    def roster(self, names: tuple[str, ...], stopped: frozenset[str]) -> int:
+        """The number of a roster."""
         number = self._roster_numbers.get((names, stopped))
         if number is None:
             number = self._roster_numbers[names, stopped] = len(self.rosters)
@@ -342,7 +343,7 @@ class Space:
         """A state with these engines, by name. Mail to those that have ended is gone."""
         names = tuple(sorted(engines))
         stopped = frozenset(name for name in names if self.parts.locals[engines[name]].status == "stopped")
-        number = self._roster(names, stopped)
+        number = self.roster(names, stopped)
         roster = self.rosters[number]
         network = self.network.filtered(network, lambda one: self._arrives(roster, self.parts.messages[one].target))
         return (number, network, extra, *(engines[name] for name in names))

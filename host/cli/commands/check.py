@@ -52,6 +52,7 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option("--depth", type=Count(0), metavar="N", help="Go at most N steps.")
 @click.option("--states", type=Count(1), metavar="N", help="End after about N states.")
 @click.option("--for", "limit", type=duration, metavar="DURATION", help="End after this time.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="Processes that explore (1).")
 @click.option("--samples", type=Count(1), default=3, metavar="N", help="Messages of each type for a family alone (3).")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the system.")
 @click.option(
@@ -91,6 +92,7 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         faults=options["crashes"],
         times=options["timers"],
         bounds=bounds,
+        workers=options["workers"],
         samples=options["samples"],
         symmetric=tuple(tuple(group.split(",")) for group in options["symmetric"] if group != "declared"),
         uses_declared_symmetry="declared" in options["symmetric"],

@@ -15,6 +15,7 @@ from host.check.environment import SAMPLES, environment_of
 from host.check.liveness import Graph, Lasso, never
 from host.check.local import CheckError, Engines, TimeKind
 from host.check.properties import Claim, Property, PropertyError, properties_of
+from host.check.reduction import searched
 from host.check.search import UNBOUNDED, Bounds, Counts, Found, Search, Violation
 from host.check.space import Space
 from host.check.subject import load_predicate, load_subject
@@ -44,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     times: TimeKind = "untimed"
     bounds: Bounds = UNBOUNDED
     workers: int = 1
+    reduces: bool = False
     samples: int = SAMPLES
     symmetric: tuple[tuple[str, ...], ...] = ()
     uses_declared_symmetry: bool = False
@@ -103,22 +105,41 @@ def check(request: Request, progress: Callable[[Counts], None] | None = None) ->
     later = [one for one in properties if one.claim in LIVENESS]
     if later and request.workers > 1:
         raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
-    search = Search(
-        space,
-        properties,
-        request.bounds,
-        keeps_states=bool(later),
-        allows_failures=request.allows_failures,
-        progress=progress,
-    )
-    if request.workers > 1:
-        found = Parallel(search, space, request.workers, request.bounds, progress).run()
-    else:
-        found = search.run()
+    if request.reduces and (later or request.workers > 1):
+        raise CheckError("--por is for properties of single states, and for one worker")
+    search = _searched(request, space, properties, bool(later), progress)
+    found = search.found
     if later and not found.ended and not found.violations:
         _check_liveness(space, search, later)
     verdicts = tuple(_verdict(one, found) for one in properties)
     return Report(system, space, found, verdicts, time.perf_counter() - started)
+
+
+def _searched(
+    request: Request,
+    space: Space,
+    properties: Sequence[Property],
+    keeps_states: bool,
+    progress: Callable[[Counts], None] | None,
+) -> Search:
+    """The search, at its end: by one process, by several, or with a choice of steps."""
+    make = partial(
+        Search,
+        space,
+        properties,
+        request.bounds,
+        keeps_states=keeps_states,
+        allows_failures=request.allows_failures,
+        progress=progress,
+    )
+    if request.reduces:
+        return searched(space, lambda expand: make(expand=expand))
+    search = make()
+    if request.workers > 1:
+        Parallel(search, space, request.workers, request.bounds, progress).run()
+    else:
+        search.run()
+    return search
 
 
 def _check_liveness(space: Space, search: Search, properties: Sequence[Property]) -> None:

@@ -23,6 +23,10 @@ PROGRESS_EVERY: Final = 4_096
 """States expanded between two looks at the clock."""
 
 
+Expand = Callable[[State, int, dict[int, int], list[tuple[State, int]]], int]
+"""As `Space.expand`."""
+
+
 class Bounds(msgspec.Struct, frozen=True):
     """Where a search ends before it is exhaustive; None: nowhere. `seconds` is time on the wall clock."""
 
@@ -76,6 +80,7 @@ class Search:
         keeps_states: all states are kept, for what is checked of the whole graph.
         allows_failures: a rule that raises is no violation.
         progress: called now and then with the counts; may raise to end the search.
+        expand: in place of the space's own, a choice of steps.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Search:
         keeps_states: bool = False,
         allows_failures: bool = False,
         progress: Callable[[Counts], None] | None = None,
+        expand: Expand | None = None,
     ) -> None:
         self.found = Found(Counts(), [], {})
         self._space = space
@@ -97,6 +103,7 @@ class Search:
         self._always = [one for one in properties if one.claim == "always"]
         self._sometimes = [one for one in properties if one.claim == "sometimes"]
         self._started = time.monotonic()
+        self._expand = space.expand if expand is None else expand
         self._failed_at: tuple[State, int] | None = None
 
     def run(self) -> Found:
@@ -135,7 +142,7 @@ class Search:
 
     def expand(self, level: list[tuple[State, int]], after: list[tuple[State, int]]) -> int:
         """Add the new states that are one step away from a level to `after`; how many steps there are."""
-        count, seen, expand = 0, self.found.seen, self._space.expand
+        count, seen, expand = 0, self.found.seen, self._expand
         failures = self._space.failures
         for begin in range(0, len(level), PROGRESS_EVERY):
             for state, print_ in level[begin : begin + PROGRESS_EVERY]:

@@ -18,12 +18,12 @@ ever and tell states apart that no engine can.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from engines.model import Configuration, is_descendant
 from engines.model.system import Envelope, Member, System
-from engines.model.system_view import SystemView
+from engines.model.system_view import EngineView, SystemView
 from host.check.local import CheckError, Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
@@ -110,13 +110,15 @@ class Space:
         self.engines = engines
         self.parts = Parts(system)
         self.rosters: list[Roster] = []
+        self.sends: set[tuple[str, str]] = set()
+        """Pairs of engines of which the first was met sending to the second."""
         self.dropped: dict[str, int] = {}
         """Messages that became dead letters, by reason; each reaction counts once."""
         self.failures: dict[str, Reaction] = {}
         """Rules that raised, and versions that did not take a state over, by their error."""
         self.network = Network(system.network, self.parts.flows.__getitem__, self.parts.message_prints.__getitem__)
         self._ignores_idle = ignores_idle
-        self._has_mishaps = faults > 0 or system.network == "lossy"
+        self.has_mishaps = faults > 0 or system.network == "lossy"
         self._durable = frozenset(member.name for member in system.members if member.is_durable)
         self._outside = frozenset(system.outsiders)
         self._roster_numbers: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
@@ -126,6 +128,7 @@ class Space:
         for envelope in system.standing:
             number = self.parts.message(envelope)
             self._standing[envelope.target] = (*self._standing.get(envelope.target, ()), number)
+        self.view_of: Callable[[Mapping[str, EngineView], Sequence[Envelope], Any], SystemView] = SystemView
         self.symmetry: Symmetry | None = None
         self.initial = self._begin(faults)
         if symmetric:
@@ -180,7 +183,7 @@ class Space:
             for move in others:
                 count += self._meet(self._after(state, move), state, print_, seen, found)
             at += 1
-        if self._has_mishaps:
+        if self.has_mishaps:
             for successor in self._mishaps(state):
                 count += self._meet(successor.state, state, print_, seen, found)
         return count
@@ -196,12 +199,26 @@ class Space:
                 yield self._successor(state, self.parts.locals[local], move)
         yield from self._mishaps(state)
 
+    def moves_of(self, state: State) -> list[tuple[tuple[Plain, ...], tuple[Move, ...]]]:
+        """For each engine, the moves that change something: plain ones and others."""
+        roster = self.rosters[state[ROSTER]]
+        groups = roster.groups.get(state[NETWORK]) or self._groups(roster, state[NETWORK])
+        found = []
+        for at, group in enumerate(groups, FIRST):
+            local = state[at]
+            kept = roster.tables.get(local, {}).get(group) or self._moves(roster, local, at, group)
+            found.append(kept[:2])
+        return found
+
     def view(self, state: State) -> SystemView:
         """A state as properties see it."""
         names = self.rosters[state[ROSTER]].names
         engines = dict(zip(names, map(self.parts.view, state[FIRST:]), strict=True))
         transit = tuple(self.parts.messages[one] for one in self.network.messages(state[NETWORK]))
-        return SystemView(engines, transit, self.parts.extras[state[EXTRA]].history)
+        history = self.parts.extras[state[EXTRA]].history
+        return (
+            SystemView(engines, transit, history) if self.view_of is None else self.view_of(engines, transit, history)
+        )
 
     def _begin(self, faults: int) -> State:
         numbers: dict[str, int] = {}
@@ -272,6 +289,7 @@ class Space:
 
     def _move(self, roster: Roster, local: int, at: int, message: int, is_standing: bool, reaction: Reaction) -> Move:
         after = self.parts.local(reaction.after)
+        self.sends.update((envelope.sender, envelope.target) for envelope in reaction.sends)
         if reaction.error:
             self.failures.setdefault(reaction.error, reaction)
         elif reaction.dropped:

@@ -65,6 +65,7 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
     metavar="NAME,NAME…",
     help="Names that can be exchanged; `declared`: those that the system declares.",
 )
+@click.option("--por", is_flag=True, help="Of steps that do not concern each other take one order (safety only).")
 @click.option("--ignore-idle", is_flag=True, help="A delivery that changes nothing is no step, as in Stateright.")
 @click.option("--allow-failures", is_flag=True, help="A rule that raises is no violation.")
 @common_without_node
@@ -93,6 +94,7 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         times=options["timers"],
         bounds=bounds,
         workers=options["workers"],
+        reduces=options["por"],
         samples=options["samples"],
         symmetric=tuple(tuple(group.split(",")) for group in options["symmetric"] if group != "declared"),
         uses_declared_symmetry="declared" in options["symmetric"],

@@ -29,6 +29,9 @@ NetworkKind = Literal["unordered", "ordered", "lossy", "duplicating"]
 NETWORKS: Final[tuple[str, ...]] = get_args(NetworkKind)
 """The names of all kinds of network."""
 
+TimerKind = Literal["untimed", "bounded"]
+"""Whether timers elapse at any time, one at a time, or at their deadlines."""
+
 OUTSIDE: Final = "outside"
 """The sender of a message that no engine sent, unless another name is given."""
 
@@ -75,6 +78,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
         messages: what is in transit at the beginning.
         standing: messages that may be delivered at any time, any number of times.
         network: how messages travel.
+        timers: whether they elapse at any time, or at their deadlines.
         outsiders: names that are no engines and take any message; what is sent to them is of no further interest.
         history: the first value of a record of what was sent and delivered, which properties read as `view.history`.
         record: the history after an envelope was sent (`is_sent`), or delivered.
@@ -83,6 +87,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
         clock_ns: the engine clocks at the beginning, in nanoseconds.
         ticks_ns: steps by which the clock of an engine may advance, besides going to its next deadline; for timers
             with bounds.
+        until_ns: no clock goes further; None: there is no such end.
     """
 
     name: str
@@ -90,6 +95,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[Envelope] = ()
     standing: Sequence[Envelope] = ()
     network: NetworkKind = "unordered"
+    timers: TimerKind = "untimed"
     outsiders: Sequence[str] = (OUTSIDE,)
     always: Sequence[Callable[[Any], bool]] = ()
     sometimes: Sequence[Callable[[Any], bool]] = ()
@@ -101,3 +107,4 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     reloads: Mapping[Family[Any, Any, Any, Any], Family[Any, Any, Any, Any]] = {}
     clock_ns: int = 0
     ticks_ns: Sequence[int] = ()
+    until_ns: int | None = None

@@ -12,7 +12,7 @@ that have come elapse as one trigger, before mail.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -45,11 +45,8 @@ from engines.model import (
     step,
 )
 from engines.model.blame import blame
-from engines.model.system import Envelope
+from engines.model.system import Envelope, TimerKind
 from engines.model.system_view import EngineStatus
-
-TimeKind = Literal["untimed", "bounded"]
-"""Whether timers elapse at any time, or at their deadlines."""
 
 ANSWERS_MAX: Final = 1_000
 """Sides of a die that are all tried; a larger one cannot be checked."""
@@ -102,13 +99,15 @@ class Engines:
 
     def __init__(
         self,
-        times: TimeKind = "untimed",
+        timers: TimerKind = "untimed",
         ticks_ns: tuple[int, ...] = (),
         load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
         reloads: Mapping[AnyFamily, AnyFamily] = {},
+        until_ns: int | None = None,
     ) -> None:
-        self.times = times
+        self.timers = timers
         self.ticks_ns = ticks_ns
+        self.until_ns = until_ns
         self._load = load
         self._reloads = reloads
 
@@ -136,7 +135,7 @@ class Engines:
             return ()
         if local.status == "suspended":
             return tuple(self._answered(local, answer) for answer in answers_of(local))
-        if self.times == "untimed":
+        if self.timers == "untimed":
             env = local.env
             return tuple(self._fired(local, (Handle(name, timer.number),)) for name, timer in env.timers.items())
         due = due_timers(local.env, local.clock_ns)
@@ -146,7 +145,7 @@ class Engines:
         """Whether the engine takes no mail now: it waits for an answer, or its timers have elapsed and come first."""
         if local.status == "suspended":
             return True
-        return self.times == "bounded" and bool(due_timers(local.env, local.clock_ns))
+        return self.timers == "bounded" and bool(due_timers(local.env, local.clock_ns))
 
     def reloaded(self, local: LocalState) -> Reaction | None:
         """The engine under the later version of its family; None when there is none, or while it waits for an answer.
@@ -193,11 +192,12 @@ class Engines:
                 owed=f"{local.name} clock" if ns == rest_ns else "",
             )
             for ns in sorted(steps)
+            if self.until_ns is None or local.clock_ns + ns <= self.until_ns
         )
 
     def _answered(self, local: LocalState, answer: Any) -> Reaction:
         assert local.question is not None
-        if answer is None and self.times == "bounded":
+        if answer is None and self.timers == "bounded":
             local = msgspec.structs.replace(local, clock_ns=local.clock_ns + (local.question.timeout_ns or 0))
         assert local.cause is not None
         reaction = self._react(local, local.cause, (*local.answers, answer))
@@ -261,7 +261,7 @@ class Engines:
         """The environment with its timers and stored messages numbered from 1, and without deadlines when untimed."""
         if env.timer_count:
             order = sorted(env.timers.items(), key=lambda item: item[1].number)
-            timed = self.times == "bounded"
+            timed = self.timers == "bounded"
             timers = {
                 name: Pending(number if timed else 1, timer.deadline_ns if timed else 0)
                 for number, (name, timer) in enumerate(order, 1)

@@ -10,10 +10,10 @@ from typing import Final, Literal
 import msgspec
 
 from engines.model import BirthError, load_family
-from engines.model.system import NetworkKind, System
+from engines.model.system import NetworkKind, System, TimerKind
 from host.check.environment import SAMPLES, environment_of
 from host.check.liveness import Graph, Lasso, never
-from host.check.local import CheckError, Engines, TimeKind
+from host.check.local import CheckError, Engines
 from host.check.properties import Claim, Property, PropertyError, properties_of
 from host.check.reduction import searched
 from host.check.search import UNBOUNDED, Bounds, Counts, Found, Search, Violation
@@ -29,7 +29,8 @@ Decided = Literal["holds", "violated", "undecided"]
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be checked, and how; names are import paths.
 
-    Without any property those that the system states are checked. `network` None: the system's own. `symmetric`: groups
+    Without any property those that the system states are checked. `network`,
+    `timers`, `until_ns` None and no `ticks_ns`: the system's own. `symmetric`: groups
     of names that can be exchanged, besides those the system declares if `uses_declared_symmetry`.
     """
 
@@ -42,7 +43,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     leads_to: tuple[tuple[str, str], ...] = ()
     network: NetworkKind | None = None
     faults: int = 0
-    times: TimeKind = "untimed"
+    timers: TimerKind | None = None
+    ticks_ns: tuple[int, ...] = ()
+    until_ns: int | None = None
     bounds: Bounds = UNBOUNDED
     workers: int = 1
     reduces: bool = False
@@ -92,16 +95,23 @@ def prepared(request: Request) -> tuple[System, tuple[Property, ...]]:
     return system, tuple(named) or properties_of(system)
 
 
+def space_of(request: Request, system: System) -> Space:
+    """The states of a system, none of them explored yet. Raises CheckError."""
+    ticks_ns = request.ticks_ns or tuple(system.ticks_ns)
+    until_ns = system.until_ns if request.until_ns is None else request.until_ns
+    engines = Engines(request.timers or system.timers, ticks_ns, load_family, system.reloads, until_ns)
+    symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
+    try:
+        return Space(system, engines, request.faults, request.ignores_idle, symmetric)
+    except (BirthError, ValueError) as error:
+        raise CheckError(f"{system.name} cannot begin: {error}") from None
+
+
 def check(request: Request, progress: Callable[[Counts], None] | None = None) -> Report:
     """Check what is requested. Raises CheckError."""
     system, properties = prepared(request)
-    engines = Engines(request.times, tuple(system.ticks_ns), load_family, system.reloads)
     started = time.perf_counter()
-    try:
-        symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
-        space = Space(system, engines, request.faults, request.ignores_idle, symmetric)
-    except (BirthError, ValueError) as error:
-        raise CheckError(f"{system.name} cannot begin: {error}") from None
+    space = space_of(request, system)
     later = [one for one in properties if one.claim in LIVENESS]
     if later and request.workers > 1:
         raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")

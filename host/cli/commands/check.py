@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.console import Console
 
-from host.cli.output import Items, emit
+from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.progress import progress_line
 from host.cli.settings import common_without_node
@@ -18,7 +18,7 @@ from host.cli.units import Count, duration, show_duration, show_rate
 from host.live.control.protocol import EXIT_CODES
 
 if TYPE_CHECKING:
-    from host.check.run import Report
+    from host.check.run import Report, Request
     from host.check.search import Counts, Violation
 
 EVERY_S: Final = 0.2
@@ -46,9 +46,12 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option(
     "--timers",
     type=click.Choice(["untimed", "bounded"]),
-    default="untimed",
-    help="Timers elapse at any time, or at their deadlines.",
+    help="Timers elapse at any time, or at their deadlines; default: as the system says.",
 )
+@click.option(
+    "--tick", "ticks", type=duration, multiple=True, metavar="DURATION", help="With bounds: a clock may step so."
+)
+@click.option("--until", type=duration, metavar="DURATION", help="With bounds: no clock goes further.")
 @click.option("--depth", type=Count(0), metavar="N", help="Go at most N steps.")
 @click.option("--states", type=Count(1), metavar="N", help="End after about N states.")
 @click.option("--for", "limit", type=duration, metavar="DURATION", help="End after this time.")
@@ -64,6 +67,9 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
     multiple=True,
     metavar="NAME,NAME…",
     help="Names that can be exchanged; `declared`: those that the system declares.",
+)
+@click.option(
+    "--test", "test_path", type=click.Path(dir_okay=False), metavar="FILE", help="Write a test that fails alike."
 )
 @click.option("--por", is_flag=True, help="Of steps that do not concern each other take one order (safety only).")
 @click.option("--ignore-idle", is_flag=True, help="A delivery that changes nothing is no step, as in Stateright.")
@@ -91,7 +97,9 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         leads_to=options["leads_to"],
         network=options["network"],
         faults=options["crashes"],
-        times=options["timers"],
+        timers=options["timers"],
+        ticks_ns=options["ticks"],
+        until_ns=options["until"],
         bounds=bounds,
         workers=options["workers"],
         reduces=options["por"],
@@ -107,8 +115,19 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     except CheckError as error:
         raise CliError("usage", str(error)) from None
     emit("check", [item_of(subject, report)], render)
+    shown = [violation for violation in report.found.violations if violation.path]
+    if options["test_path"] is not None and shown:
+        _write_test(options["test_path"], request, report, shown[0])
     if report.found.violations:
         raise click.exceptions.Exit(EXIT_CODES["violated"])
+
+
+def _write_test(path: str, request: Request, report: Report, violation: Violation) -> None:
+    from host.check.written import test_text
+
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(test_text(request, report, violation))
+    diagnose(f"{path} fails as long as this way violates the property")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.model.system import System
-from host.check.local import Engines, TimeKind
+from engines.model.system import System, TimerKind
+from host.check.local import Engines
 from host.check.properties import Property
 from host.check.search import UNBOUNDED, Bounds, Found, Search
 from host.check.space import Space
@@ -15,12 +15,12 @@ def explored(
     system: System,
     *properties: Property,
     bounds: Bounds = UNBOUNDED,
-    times: TimeKind = "untimed",
+    timers: TimerKind = "untimed",
     allows_failures: bool = False,
     **options: Any,
 ) -> tuple[Space, Found]:
     """The space and what was found in it; all states are kept."""
-    space = Space(system, Engines(times, tuple(system.ticks_ns), None, system.reloads), **options)
+    space = Space(system, Engines(timers, tuple(system.ticks_ns), None, system.reloads), **options)
     search = Search(space, properties, bounds, keeps_states=True, allows_failures=allows_failures)
     return space, search.run()
 

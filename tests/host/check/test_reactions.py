@@ -77,7 +77,7 @@ def test_untimed_timers_elapse_in_any_order_and_bounded_ones_at_their_deadlines(
     system = System(name="timers", members=[Member("a", TIMED)], messages=[Envelope("a", Start())])
     untimed = states_of(*explored(system), "a")
     assert {seen.names for seen in untimed} >= {("late at 0", "soon at 0"), ("soon at 0", "late at 0")}
-    bounded = states_of(*explored(system, times="bounded"), "a")
+    bounded = states_of(*explored(system, timers="bounded"), "a")
     assert {seen.names for seen in bounded} == {
         (),
         ("soon at 1000",),
@@ -95,7 +95,7 @@ def test_a_tick_moves_the_clock_of_an_engine_without_timers() -> None:
 
     family = Family("reader", state=Seen(), accepts=Start).rules(read)
     system = System(name="ticks", members=[Member("a", family)], messages=[Envelope("a", Start())], ticks_ns=[7])
-    space, found = explored(system, times="bounded", bounds=Bounds(depth=3))
+    space, found = explored(system, timers="bounded", bounds=Bounds(depth=3))
     assert {seen.names for seen in states_of(space, found, "a")} == {(), ("0",), ("7",), ("14",)}
     assert found.ended
 

@@ -48,6 +48,7 @@ def follow(subject: str, steps: str, property: str, *, loop: int | None = None, 
         StillViolated: the property is violated as it was.
         CheckError: there is no such subject or property.
     """
+    __tracebackhide__ = True  # for pytest: the line of the test and the error say it all
     request = Request(subject=subject, **options)
     system, properties = prepared(request)
     space = space_of(request, system)

@@ -102,14 +102,13 @@ def _convert(document: Document, written: Any, problems: list[ConfigProblem]) ->
     try:
         return msgspec.convert(written, NodeEntry)
     except msgspec.ValidationError as error:
-        from .explain import find_mistakes
-        from .salvage import salvage
+        from .explain import explain
 
-        findings = find_mistakes(written)
+        entry, findings = explain(written)
         if not findings:
             raise AssertionError(f"refused, and no mistake found: {error}") from error
         problems += [_problem(document, finding) for finding in findings]
-        return salvage(written, findings)
+        return entry
 
 
 def _checked(

@@ -1,7 +1,7 @@
 """The node file as written: the shape that `load` converts to, and its JSON Schema for editors.
 
 These structs follow the file key by key; `load` turns them into those of `spec`. One declaration serves both readers:
-the fast one (`msgspec.convert`) and the one that finds every mistake (JSON Schema). The `description` of a pattern
+the fast one (`msgspec.convert`) and the one that finds every mistake (`explain`). The `description` of a pattern
 completes the sentence "expected …".
 """
 
@@ -97,7 +97,7 @@ class MailboxEntry(FileEntry, frozen=True):
     """
 
     capacity: Items = MAILBOX_CAPACITY
-    policy: Literal["wait", "reject", "drop-oldest"] = "wait"
+    policy: Literal["drop-oldest", "reject", "wait"] = "wait"
     stored_max: Annotated[int, Meta(ge=0, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -118,18 +118,18 @@ class EngineEntry(FileEntry, frozen=True):
     mailboxes: dict[MailboxNumber, MailboxEntry] = {}
     placement: PlacementText | msgspec.UnsetType = msgspec.UNSET
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] | msgspec.UnsetType = msgspec.UNSET
-    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    restart: Literal["permanent", "temporary", "transient"] = "permanent"
     shutdown_ns: Duration | msgspec.UnsetType = msgspec.UNSET
     limits: LimitsEntry = LimitsEntry()
-    poison: Literal["skip", "stop", "park"] = "skip"
-    durability: Literal["volatile", "crash", "durable"] = "volatile"
+    poison: Literal["park", "skip", "stop"] = "skip"
+    durability: Literal["crash", "durable", "volatile"] = "volatile"
 
 
 class GroupEntry(FileEntry, frozen=True):
     """Engines supervised together, like the ordered children of an OTP supervisor. Default bounds: the node's."""
 
     engines: Annotated[tuple[Word, ...], Meta(min_length=1)]
-    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
+    strategy: Literal["one_for_all", "one_for_one", "rest_for_one"] = "one_for_one"
     intensity: Restarts | msgspec.UnsetType = msgspec.UNSET
     period_ns: Period | msgspec.UnsetType = msgspec.UNSET
 
@@ -186,14 +186,9 @@ class NodeEntry(FileEntry, frozen=True):
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
-def node_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a node file after units are read; used to find mistakes."""
-    return msgspec.json.schema(NodeEntry)
-
-
 def editor_schema() -> dict[str, Any]:
-    """The JSON Schema of a node file as typed, with units; for editors."""
-    schema = node_schema()
+    """The JSON Schema (2020-12) of a node file as typed, with units; for editors."""
+    schema = msgspec.json.schema(NodeEntry)
     for definition in schema["$defs"].values():
         for name, field in definition.get("properties", {}).items():
             if suffix := unit_suffix(name):

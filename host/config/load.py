@@ -22,7 +22,7 @@ from .checks import check_meaning, check_slots, resolved
 from .finding import Finding, Path
 from .problems import ConfigErrors, ConfigProblem, SourcePlace
 from .schema import EngineEntry, MailboxEntry, NodeEntry
-from .spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
+from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement
 from .supervised import child_of, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
@@ -168,11 +168,9 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         engines=tuple(spec for name, engine in entry.engines.items() for spec in _engines(name, engine, entry)),
         placement=_placement(entry.placement.default),
         spawned=entry.placement.spawned,
-        transport=TransportSpec(
-            entry.transport.local, entry.transport.wait, entry.transport.lane_bytes, entry.transport.arena_bytes
-        ),
+        transport=entry.transport,
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
-        journal=JournalSpec(entry.journal.retain_bytes, entry.journal.retain_ns, entry.journal.unacked_bytes),
+        journal=entry.journal,
         roots=tuple(os.path.realpath(resolved(folder, root)) for root in entry.roots),
         data=os.path.normpath(resolved(folder, data)),
     )

@@ -1,8 +1,8 @@
 """The node file as written: the shape that `load` converts to, and its JSON Schema for editors.
 
-These structs follow the file key by key; `load` turns them into those of `spec`. One declaration serves both readers:
-the fast one (`msgspec.convert`) and the one that finds every mistake (`explain`). The `description` of a pattern
-completes the sentence "expected …".
+These structs follow the file key by key; `load` turns them into those of `spec`, except those that are the same. One
+declaration serves both readers: the fast one (`msgspec.convert`) and the one that finds every mistake (`explain`). The
+`description` of a pattern completes the sentence "expected …".
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
-
-from transport.port import MESSAGE_BYTES_MAX
 
 from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, SupervisionSpec, TransportSpec
 from .units import unit_suffix
@@ -27,15 +25,7 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """The interpreter does not start with less."""
 CPU_NS_MIN: Final = SECOND
 """The kernel counts this limit in whole seconds."""
-LANE_BYTES_MIN: Final = 1 << 14
-LANE_BYTES_MAX: Final = 1 << 30
-ARENA_BYTES_MAX: Final = 1 << 32
-"""All blocks with the largest message each."""
-UNACKED_BYTES_MIN: Final = 1 << 16
-UNACKED_BYTES_MAX: Final = 1 << 40
-_TRANSPORT: Final = TransportSpec()
 _SUPERVISION: Final = SupervisionSpec()
-_JOURNAL: Final = JournalSpec()
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
@@ -156,32 +146,15 @@ class PlacementEntry(FileEntry, frozen=True):
     spawned: Literal["parent", "process"] = "parent"
 
 
-class TransportEntry(FileEntry, frozen=True):
-    """Links between processes of this node."""
-
-    local: Literal["auto", "lane", "zmq"] = _TRANSPORT.local
-    wait: Literal["adaptive", "block"] = _TRANSPORT.wait
-    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = _TRANSPORT.lane_bytes
-    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = _TRANSPORT.arena_bytes
-
-
-class JournalEntry(FileEntry, frozen=True):
-    """Bounds of logs: size and age of history (0: none), and size of unacknowledged outputs."""
-
-    retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = _JOURNAL.retain_bytes
-    retain_ns: Annotated[int, Meta(ge=0, le=2**62)] = _JOURNAL.retain_ns
-    unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = _JOURNAL.unacked_bytes
-
-
 class NodeEntry(FileEntry, frozen=True):
     """A node file. `roots` and `data` are folders, relative to the file."""
 
     node: Word
     engines: Annotated[dict[Word, EngineEntry], Meta(min_length=1)]
     placement: PlacementEntry = PlacementEntry()
-    transport: TransportEntry = TransportEntry()
+    transport: TransportSpec = TransportSpec()
     supervision: SupervisionEntry = SupervisionEntry()
-    journal: JournalEntry = JournalEntry()
+    journal: JournalSpec = JournalSpec()
     roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 

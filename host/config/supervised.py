@@ -23,18 +23,12 @@ def child_of(engine: EngineEntry) -> ChildSpec:
 
 def supervision_of(entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> SupervisionSpec:
     """Supervision of a node. `names` gives the engines of a name in the file."""
-    return SupervisionSpec(
-        intensity=_bound(entry.intensity),
-        period_ns=entry.period_ns,
-        backoff_ns=entry.backoff_ns,
-        backoff_max_ns=entry.backoff_max_ns,
-        healthy_ns=entry.healthy_ns,
-        budget=_bound(entry.budget),
-        soft_ns=entry.soft_ns,
-        hard_ns=entry.hard_ns,
-        start_ns=entry.start_ns,
-        groups=tuple(_group(name, group, entry, names) for name, group in entry.groups.items()),
-    )
+    other = {
+        "intensity": _bound(entry.intensity),
+        "budget": _bound(entry.budget),
+        "groups": tuple(_group(name, group, entry, names) for name, group in entry.groups.items()),
+    }
+    return SupervisionSpec(**msgspec.structs.asdict(entry) | other)
 
 
 def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> Iterator[Finding]:

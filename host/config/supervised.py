@@ -17,7 +17,7 @@ def child_of(engine: EngineEntry) -> ChildSpec:
     """The child spec of an engine's entry."""
     limits = engine.limits
     return ChildSpec(
-        engine.restart, _given(engine.shutdown_ns), _given(limits.memory_bytes), _given(limits.cpu_ns), engine.poison
+        engine.restart, given(engine.shutdown_ns), given(limits.memory_bytes), given(limits.cpu_ns), engine.poison
     )
 
 
@@ -71,12 +71,13 @@ def _check_processes(node: NodeEntry, group_of: dict[str, str]) -> Iterator[Find
 def _group(name: str, group: GroupEntry, entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> GroupSpec:
     engines = tuple(dict.fromkeys(each for written in group.engines for each in names(written)))
     intensity = entry.intensity if group.intensity is msgspec.UNSET else group.intensity
-    return GroupSpec(name, group.strategy, engines, _bound(intensity), _given(group.period_ns) or entry.period_ns)
+    return GroupSpec(name, group.strategy, engines, _bound(intensity), given(group.period_ns) or entry.period_ns)
 
 
 def _bound(number: int | Literal["off"]) -> int | None:
     return None if number == "off" else number
 
 
-def _given(number: int | msgspec.UnsetType) -> int | None:
+def given(number: int | msgspec.UnsetType) -> int | None:
+    """None for a number that the file leaves out."""
     return None if number is msgspec.UNSET else number

@@ -161,14 +161,15 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
 
 def _no_place(response: Response, path: str) -> CliError:
     """The data folder is not writable; with its place in the file, if the file names it."""
+    from host.config.finding import Finding
     from host.config.load import read_node_file
 
     item = response.items[0]
     file = read_node_file(path)
-    if file.locate(("data",)) == file.locate(()):
+    if file.document.place(("data",)) == file.document.place(()):
         return CliError(response.error, response.message, (item,))
     text = f"the node's data cannot be kept in {item['data']}: {item['reason']}"
-    problem = file.problem(("data",), text, item["advice"])
+    problem = file.document.problem(Finding(("data",), text, item["advice"]))
     where = {"file": path, "line": problem.line, "column": problem.column}
     return CliError(response.error, f"{path}: no place for the node's data", ({**item, **where},), str(problem))
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import msgspec
 
 from host.live.control.protocol import TypedField
@@ -37,7 +38,7 @@ MAILBOX_DIGITS_MAX: Final = 9
 HEX: Final = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
 
 
-class FieldError(ValueError):
+class FieldError(click.UsageError):
     """A malformed field; the text says what was expected."""
 
 

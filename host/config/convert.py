@@ -202,6 +202,7 @@ class Conversion:
         return self._choice(value, tuple(member.value for member in kind), path)
 
     def _tuple(self, value: Any, parts: tuple[Any, ...], path: Path, unit: str) -> Any:
+        """In what is valid of a list, "" stands for a wrong item, so that the others keep their numbers."""
         if not isinstance(value, list | tuple):
             return self._expected(path, "a list", value, f"write `[{value}]`" if isinstance(value, str) else "")
         if parts[-1] is Ellipsis:
@@ -212,7 +213,7 @@ class Conversion:
             return self._find(path, f"expected a list of {len(parts)}, found {len(value)}")
         pairs = enumerate(zip(value, parts, strict=True))
         converted = [self.convert(each, part, (*path, n), unit) for n, (each, part) in pairs]
-        return tuple(each for each in converted if each is not _BAD)
+        return tuple("" if each is _BAD else each for each in converted)
 
     def _map(self, value: Any, parts: tuple[Any, ...], path: Path, unit: str) -> Any:
         key, item = parts

@@ -38,6 +38,8 @@ def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> 
     for name, group in node.supervision.groups.items():
         for at, engine in enumerate(group.engines):
             path = ("supervision", "groups", name, "engines", at)
+            if not engine:
+                continue
             if engine not in known:
                 yield Finding(path, f"no engine `{engine}` in this node", did_you_mean(engine, known))
             elif engine in group_of:

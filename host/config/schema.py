@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from .names import FAMILY
 from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, SupervisionSpec, TransportSpec
 from .units import unit_suffix
 
@@ -29,7 +30,6 @@ _SUPERVISION: Final = SupervisionSpec()
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
-_MODULE: Final = r"[^\W\d]\w*"
 _END: Final = r"$(?!\n)"
 """The end of the text; `$` alone also matches before a final line end."""
 
@@ -43,7 +43,7 @@ Word = Annotated[
 ]
 FamilyRef = Annotated[
     str,
-    Meta(pattern=rf"^{_MODULE}(\.{_MODULE})*:{_MODULE}{_END}", description="a family as `package.module:NAME`"),
+    Meta(pattern=f"^{FAMILY}{_END}", description="a family as `package.module:NAME`"),
 ]
 EngineName = Annotated[
     str,

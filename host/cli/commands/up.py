@@ -7,7 +7,6 @@ is stopped before the command returns, so a failed `up` leaves nothing running.
 
 from __future__ import annotations
 
-import importlib
 import signal
 import time
 from collections.abc import Callable
@@ -60,13 +59,11 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int, withou
     if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
     elif inline:
-        _run_inline(load_node_file(path))
+        from host.live.inline import run
+
+        run(load_node_file(path))
     else:
         _start(path, detach, timeout, without_damaged)
-
-
-def _run_inline(spec: NodeSpec) -> None:
-    importlib.import_module("host.live.inline").run(spec)
 
 
 def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None:

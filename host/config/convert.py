@@ -154,7 +154,7 @@ class Conversion:
         if type(value) in members:
             return value
         choices = [member for member in members if member not in _NOTHING]
-        tagged = {_tag(member): member for member in choices if _tag(member) is not None}
+        tagged = {tag: member for member in choices if (tag := _tag(member)) is not None}
         if isinstance(value, dict) and len(tagged) > 1:
             return self._tagged(value, tagged, path)
         if len(choices) == 1:
@@ -177,7 +177,8 @@ class Conversion:
         return self._expected(path, wanted, value)
 
     def _tagged(self, value: dict[str, Any], tagged: dict[Any, Any], path: Path) -> Any:
-        field = _config(next(iter(tagged.values()))).tag_field or "type"
+        first = next(iter(tagged.values()))
+        field = (get_origin(first) or first).__struct_config__.tag_field
         tags = [tag for tag in tagged if isinstance(tag, str)]
         if field not in value:
             return self._find(path, f"`{field}` is missing: which of {_listed(tags)}?", at_key=True)
@@ -320,10 +321,6 @@ class Conversion:
 
 def _is_leaf(form: Any) -> bool:
     return isinstance(form, type | types.NoneType) and form in LEAVES
-
-
-def _config(form: Any) -> Any:
-    return (get_origin(form) or form).__struct_config__
 
 
 def _tag(form: Any) -> Any:

@@ -30,11 +30,10 @@ def render_events(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time = item.get("time")
     known = {"time", "kind", "engine"}
     shown = [_field(k, v) for k, v in item.items() if k not in known and v not in (None, "", [], {})]
-    moment = show_time(time) if isinstance(time, int) else "-"
-    return "  ".join([moment, f"{item.get('engine') or 'node'}:", str(item.get("kind", "")), *shown])
+    head = [show_time(item.get("time")), f"{item.get('engine') or 'node'}:", str(item.get("kind", ""))]
+    return "  ".join([*head, *shown])
 
 
 def _field(name: str, value: object) -> str:

@@ -46,8 +46,6 @@ def render_turns(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time = item["time"]
-    moment = show_time(time) if isinstance(time, int) else "-"
     if "timers" in item:
         cause = f"timers {leaf(item['timers'])}"
     elif "resumed" in item:
@@ -56,4 +54,4 @@ def _line(item: dict[str, object]) -> str:
         cause = f"{item['sender']} {item['n']}  {leaf(item['message'])}"
     outputs = item["outputs"]
     sent = f"  outputs {outputs:08x}" if isinstance(outputs, int) and outputs else ""
-    return f"{item['turn']}  {moment}  {cause}  {item['result']}{sent}"
+    return f"{item['turn']}  {show_time(item['time'])}  {cause}  {item['result']}{sent}"

@@ -30,7 +30,7 @@ def render_lines(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time, fields = item.get("time"), item.get("fields")
+    fields = item.get("fields")
     shown = [f"{k}={leaf(v)}" for k, v in fields.items()] if isinstance(fields, dict) else []
-    moment = show_time(time) if isinstance(time, int) else "-"
-    return "  ".join([moment, f"{item.get('engine') or 'node'}:", str(item.get("text", "")), *shown])
+    head = [show_time(item.get("time")), f"{item.get('engine') or 'node'}:", str(item.get("text", ""))]
+    return "  ".join([*head, *shown])

@@ -11,7 +11,7 @@ from bench.rounds import Contestant, Round
 from engines.protocols.two_phase_commit import SYSTEM
 from host.check.local import Engines
 from host.check.properties import properties_of
-from host.check.search import UNBOUNDED, Search
+from host.check.search import UNBOUNDED, Exploration
 from host.check.space import Space
 from host.check.workers import Parallel
 
@@ -46,7 +46,7 @@ def _explored(managers: int, workers: int) -> tuple[float, int, int]:
     properties = properties_of(system)
     before, began_ns = private_bytes(os.getpid()), time.perf_counter_ns()
     space = Space(system, Engines())
-    search = Search(space, properties)
+    search = Exploration(space, properties)
     found = search.run() if workers == 1 else Parallel(search, space, workers, UNBOUNDED, None).run()
     took_s = (time.perf_counter_ns() - began_ns) / 1e9
     if found.violations or found.ended:

@@ -14,7 +14,7 @@ import msgspec
 from engines.model import view
 from host.check.local import CheckError
 from host.check.properties import Predicate, Property, holds, name_of
-from host.check.run import Request, prepared, space_of
+from host.check.run import CheckRequest, prepared, space_of
 from host.check.space import Space, State, Successor
 
 NO_RULE_RAISES: Final = "no rule raises"
@@ -42,14 +42,14 @@ def follow(subject: str, steps: str, property: str, *, loop: int | None = None, 
         steps: lines as `line_of` gives them.
         property: the name of the property as a check shows it.
         loop: how many steps come before those that repeat for ever.
-        options: fields of `Request`.
+        options: fields of `CheckRequest`.
 
     Raises:
         StillViolated: the property is violated as it was.
         CheckError: there is no such subject or property.
     """
     __tracebackhide__ = True  # for pytest: the line of the test and the error say it all
-    request = Request(subject=subject, **options)
+    request = CheckRequest(subject=subject, **options)
     system, properties = prepared(request)
     space = space_of(request, system)
     wanted = _lines(steps)

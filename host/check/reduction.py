@@ -27,7 +27,7 @@ from typing import Any
 from engines.model.system import Envelope
 from engines.model.system_view import EngineView, SystemView
 from host.check.local import CheckError
-from host.check.search import Expand, Search
+from host.check.search import Expand, Exploration
 from host.check.space import FIRST, NETWORK, ROSTER, Space, State
 
 
@@ -75,7 +75,7 @@ class Reduction:
 
     def __init__(self, space: Space, reads: Reads) -> None:
         system = space.system
-        if system.record is not None or space.has_mishaps or space.symmetry is not None or system.network == "lossy":
+        if system.record is not None or space.has_mishaps or space.canonical is not None or system.network == "lossy":
             raise CheckError("--por goes with neither a history, lossy networks, node faults nor symmetry")
         self._space = space
         self._reads = reads
@@ -145,7 +145,7 @@ class Reduction:
         return len(plain)
 
 
-def searched(space: Space, make: Callable[[Expand], Search]) -> Search:
+def searched(space: Space, make: Callable[[Expand], Exploration]) -> Exploration:
     """A search with a choice of steps, at its end; made again until it met no more than it began with.
 
     A violation that was met is one at once; that something holds in no state is so only at the end.

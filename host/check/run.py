@@ -16,9 +16,10 @@ from host.check.liveness import Graph, Lasso, never
 from host.check.local import CheckError, Engines
 from host.check.properties import Claim, Property, PropertyError, properties_of
 from host.check.reduction import searched
-from host.check.search import UNBOUNDED, Bounds, Counts, Found, Search, Violation
+from host.check.search import UNBOUNDED, Bounds, Counts, Exploration, Findings, Violation
 from host.check.space import Space
 from host.check.subject import load_predicate, load_subject
+from host.check.symmetry import Symmetry
 from host.check.workers import Parallel
 
 LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
@@ -26,7 +27,7 @@ LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
 Decided = Literal["holds", "violated", "undecided"]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be checked, and how; names are import paths.
 
     Without any property those that the system states are checked. `network`,
@@ -64,12 +65,12 @@ class Verdict(msgspec.Struct, frozen=True):
     steps: int | None = None
 
 
-class Report(msgspec.Struct, frozen=True):
+class CheckReport(msgspec.Struct, frozen=True):
     """The result of a check. `found.ended` says why it is not exhaustive."""
 
     system: System
     space: Space
-    found: Found
+    found: Findings
     verdicts: tuple[Verdict, ...]
     seconds: float
 
@@ -79,7 +80,7 @@ class Report(msgspec.Struct, frozen=True):
         return not self.found.ended
 
 
-def prepared(request: Request) -> tuple[System, tuple[Property, ...]]:
+def prepared(request: CheckRequest) -> tuple[System, tuple[Property, ...]]:
     """The system and its properties. Raises CheckError."""
     subject = load_subject(request.subject, request.params, request.roots)
     system = subject if isinstance(subject, System) else environment_of(subject, request.samples)
@@ -95,19 +96,22 @@ def prepared(request: Request) -> tuple[System, tuple[Property, ...]]:
     return system, tuple(named) or properties_of(system)
 
 
-def space_of(request: Request, system: System) -> Space:
+def space_of(request: CheckRequest, system: System) -> Space:
     """The states of a system, none of them explored yet. Raises CheckError."""
     ticks_ns = request.ticks_ns or tuple(system.ticks_ns)
     until_ns = system.until_ns if request.until_ns is None else request.until_ns
     engines = Engines(request.timers or system.timers, ticks_ns, load_family, system.reloads, until_ns)
     symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
     try:
-        return Space(system, engines, request.faults, request.ignores_idle, symmetric)
+        space = Space(system, engines, request.faults, request.ignores_idle)
     except (BirthError, ValueError) as error:
         raise CheckError(f"{system.name} cannot begin: {error}") from None
+    if symmetric:
+        space.canonical = Symmetry(space, symmetric).canonical
+    return space
 
 
-def check(request: Request, progress: Callable[[Counts], None] | None = None) -> Report:
+def check(request: CheckRequest, progress: Callable[[Counts], None] | None = None) -> CheckReport:
     """Check what is requested. Raises CheckError."""
     system, properties = prepared(request)
     started = time.perf_counter()
@@ -122,19 +126,19 @@ def check(request: Request, progress: Callable[[Counts], None] | None = None) ->
     if later and not found.ended and not found.violations:
         _check_liveness(space, search, later)
     verdicts = tuple(_verdict(one, found) for one in properties)
-    return Report(system, space, found, verdicts, time.perf_counter() - started)
+    return CheckReport(system, space, found, verdicts, time.perf_counter() - started)
 
 
 def _searched(
-    request: Request,
+    request: CheckRequest,
     space: Space,
     properties: Sequence[Property],
     keeps_states: bool,
     progress: Callable[[Counts], None] | None,
-) -> Search:
+) -> Exploration:
     """The search, at its end: by one process, by several, or with a choice of steps."""
     make = partial(
-        Search,
+        Exploration,
         space,
         properties,
         request.bounds,
@@ -152,7 +156,7 @@ def _searched(
     return search
 
 
-def _check_liveness(space: Space, search: Search, properties: Sequence[Property]) -> None:
+def _check_liveness(space: Space, search: Exploration, properties: Sequence[Property]) -> None:
     """Add a violation for each property that some fair run violates."""
     graph = Graph(space, search.found.states)
     for one in properties:
@@ -177,7 +181,7 @@ def _violated(graph: Graph, one: Property) -> Lasso | None:
     return never(graph, begins, then)
 
 
-def _verdict(one: Property, found: Found) -> Verdict:
+def _verdict(one: Property, found: Findings) -> Verdict:
     if any(violation.property == one.name for violation in found.violations):
         return Verdict(one.name, "violated")
     if one.name in found.witnesses:

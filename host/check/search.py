@@ -56,7 +56,7 @@ class Violation(msgspec.Struct, frozen=True):
     loop: int | None = None
 
 
-class Found(msgspec.Struct):
+class Findings(msgspec.Struct):
     """The result of a search. `ended` says why it is not exhaustive, or is "". `witnesses`: a state for each claim that
     something holds sometimes."""
 
@@ -73,7 +73,7 @@ class Found(msgspec.Struct):
         return self.counts.states**2 / 2.0**65
 
 
-class Search:
+class Exploration:
     """One search.
 
     Args:
@@ -94,7 +94,7 @@ class Search:
         progress: Callable[[Counts], None] | None = None,
         expand: Expand | None = None,
     ) -> None:
-        self.found = Found(Counts(), [], {})
+        self.found = Findings(Counts(), [], {})
         self._space = space
         self._bounds = bounds
         self._keeps_states = keeps_states
@@ -106,7 +106,7 @@ class Search:
         self._expand = space.expand if expand is None else expand
         self._failed_at: tuple[State, int] | None = None
 
-    def run(self) -> Found:
+    def run(self) -> Findings:
         """Search until the end."""
         self.run_until(None)
         return self.found

@@ -27,7 +27,6 @@ from engines.model.system_view import EngineView, SystemView
 from host.check.local import CheckError, Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
-from host.check.symmetry import Symmetry
 
 ROSTER: Final = 0
 NETWORK: Final = 1
@@ -93,7 +92,6 @@ class Space:
     Args:
         faults: node faults that may happen in one run.
         ignores_idle: a delivery that changes no engine and sends nothing is no transition, as with Stateright's actors.
-        symmetric: groups of names that can be exchanged.
 
     Raises CheckError, and BirthError for an engine that cannot begin.
     """
@@ -104,7 +102,6 @@ class Space:
         engines: Engines,
         faults: int = 0,
         ignores_idle: bool = False,
-        symmetric: Sequence[Sequence[str]] = (),
     ) -> None:
         self.system = system
         self.engines = engines
@@ -129,10 +126,9 @@ class Space:
             number = self.parts.message(envelope)
             self._standing[envelope.target] = (*self._standing.get(envelope.target, ()), number)
         self.view_of: Callable[[Mapping[str, EngineView], Sequence[Envelope], Any], SystemView] = SystemView
-        self.symmetry: Symmetry | None = None
+        self.canonical: Callable[[State], State] | None = None
+        """The state that stands for a state, where only one is kept of those that differ by an exchange of names."""
         self.initial = self._begin(faults)
-        if symmetric:
-            self.symmetry = Symmetry(self, symmetric)
 
     def print_of(self, state: State) -> int:
         """The fingerprint of a state."""
@@ -144,14 +140,14 @@ class Space:
 
     def canonical_print(self, state: State) -> int:
         """The fingerprint under which a state is kept: its own, or that of the state that stands for it."""
-        return self.print_of(state if self.symmetry is None else self.symmetry.canonical(state))
+        return self.print_of(state if self.canonical is None else self.canonical(state))
 
     def expand(self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]) -> int:
         """Add the successors of a state that are new to `seen`, with `print_` as their parent, and to `found`.
 
         Returns how many successors there are. This is the path of every state and is written for that.
         """
-        if self.symmetry is not None:
+        if self.canonical is not None:
             return sum(self._meet(one.state, state, print_, seen, found) for one in self.successors(state))
         roster = self.rosters[state[ROSTER]]
         network = state[NETWORK]
@@ -327,8 +323,8 @@ class Space:
         """As `expand` for one successor."""
         if after == state:
             return 0
-        if self.symmetry is not None:
-            after = self.symmetry.canonical(after)
+        if self.canonical is not None:
+            after = self.canonical(after)
         print_after = self.print_of(after)
         if print_after not in seen:
             seen[print_after] = print_

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise, permutations, product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engines.model import encode
 from host.check.local import CheckError
 from host.check.network import WORD, fingerprint
 from host.check.parts import Extra
 from host.check.rename import masked, renamed, renamed_local, renamer
-
-if TYPE_CHECKING:
-    from host.check.space import Space, State
+from host.check.space import Space, State
 
 SELF: Final = "~self"
 OTHER: Final = "~other"

@@ -25,7 +25,7 @@ HEAD: Final = 2
 """Words of a row before those of the state's parts: the parent's fingerprint and the roster's."""
 
 
-class Batch(msgspec.Struct, array_like=True):
+class StateBatch(msgspec.Struct, array_like=True):
     """New parts, then rows."""
 
     locals: list[bytes] = []
@@ -46,7 +46,7 @@ class Sender:
 
     def batch(self, states: Iterable[tuple[State, int]]) -> bytes:
         """States, each with the fingerprint of its parent, as bytes."""
-        space, parts, batch, rows = self._space, self._space.parts, Batch(), array("Q")
+        space, parts, batch, rows = self._space, self._space.parts, StateBatch(), array("Q")
         sent = self._sent["local"]
         for state, parent in states:
             if state[ROSTER] not in self._sent["roster"]:
@@ -67,14 +67,14 @@ class Sender:
         batch.rows = rows.tobytes()
         return encode(batch)
 
-    def _roster(self, number: int, batch: Batch) -> None:
+    def _roster(self, number: int, batch: StateBatch) -> None:
         self._sent["roster"].add(number)
         roster = self._space.rosters[number]
         content = encode((roster.names, sorted(roster.stopped)))
         self._roster_prints[number] = fingerprint(content)
         batch.rosters.append(content)
 
-    def _network(self, number: int, batch: Batch) -> None:
+    def _network(self, number: int, batch: StateBatch) -> None:
         self._sent["network"].add(number)
         messages = self._space.network.messages(number)
         for message in messages:
@@ -210,7 +210,7 @@ def _decoder(kind: Any) -> Any:
 
 
 _DECODERS: Final[dict[Any, Any]] = {}
-_BATCH: Final = msgspec.msgpack.Decoder(Batch)
+_BATCH: Final = msgspec.msgpack.Decoder(StateBatch)
 _LOCAL: Final = msgspec.msgpack.Decoder(LocalDump)
 _MESSAGE: Final = msgspec.msgpack.Decoder(tuple[str, str, int, tuple[str, str], msgspec.Raw])
 _EXTRA: Final = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw, int])

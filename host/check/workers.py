@@ -31,7 +31,7 @@ import msgspec
 
 from host.check.local import CheckError
 from host.check.network import mixed
-from host.check.search import Bounds, Counts, Found, Search, Violation
+from host.check.search import Bounds, Counts, Exploration, Findings, Violation
 from host.check.space import Space, State
 from host.check.transfer import Receiver, Sender
 
@@ -86,12 +86,12 @@ class Pipe:
 
 
 class Parallel:
-    """A search by `workers` processes, with the interface of `Search`."""
+    """A search by `workers` processes, with the interface of `Exploration`."""
 
     def __init__(
-        self, search: Search, space: Space, workers: int, bounds: Bounds, progress: Callable[[Counts], None] | None
+        self, search: Exploration, space: Space, workers: int, bounds: Bounds, progress: Callable[[Counts], None] | None
     ) -> None:
-        self.found: Found = search.found
+        self.found: Findings = search.found
         self._search = search
         self._space = space
         self._workers = workers
@@ -102,7 +102,7 @@ class Parallel:
         self._has_gone = False
         self._started = time.monotonic()
 
-    def run(self) -> Found:
+    def run(self) -> Findings:
         """Search until the end. Raises CheckError when a worker died."""
         level = self._search.run_until(LEVEL_MIN)
         if not level:
@@ -185,7 +185,7 @@ class Parallel:
                     if id(end) not in kept:
                         end.close()
                 mine = [one for one in level if owner(one[0]) == number]
-                _work(Worker(self._search, self._space, Pipe(ends[number][1]), peers, owner, number), mine)
+                _work(Explorer(self._search, self._space, Pipe(ends[number][1]), peers, owner, number), mine)
             self._children.append(child)
         gc.unfreeze()
         for end in (one for two in pairs.values() for one in two):
@@ -202,12 +202,12 @@ class Parallel:
             os.waitpid(child, 0)
 
 
-class Worker:
+class Explorer:
     """A process of a search, in the process itself."""
 
     def __init__(
         self,
-        search: Search,
+        search: Exploration,
         space: Space,
         pipe: Pipe,
         peers: dict[int, Pipe],
@@ -351,7 +351,7 @@ def choose_owner(space: Space, level: Sequence[tuple[State, int]], workers: int)
     return owner_by(min((chosen for size in (1, 2) for chosen in combinations(names, size)), key=cost))
 
 
-def _work(worker: Worker, level: list[tuple[State, int]]) -> NoReturn:
+def _work(worker: Explorer, level: list[tuple[State, int]]) -> NoReturn:
     """A worker's life. It ends without cleaning up what it shares with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator ends, and with it the pipes
     code = 0

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from host.check.again import line_of
-from host.check.run import Report, Request
+from host.check.run import CheckReport, CheckRequest
 from host.check.search import Violation
 from host.check.trace import trace_of
 
@@ -19,13 +19,13 @@ PASSED_ON: Final = (
 """Fields of a request that a counterexample depends on."""
 
 
-def test_text(request: Request, report: Report, violation: Violation) -> str:
+def test_text(request: CheckRequest, report: CheckReport, violation: Violation) -> str:
     """The text of a file for pytest. The violation has a path."""
     trace = trace_of(report.space, violation.path, violation.loop)
     arguments: dict[str, Any] = {"property": violation.property}
     if violation.loop is not None:
         arguments["loop"] = violation.loop
-    plain = Request(subject=request.subject)
+    plain = CheckRequest(subject=request.subject)
     for field in PASSED_ON:
         if getattr(request, field) != getattr(plain, field):
             arguments[field] = getattr(request, field)

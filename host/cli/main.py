@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
+    "lint": "Find what makes families depend on more than their input; rules that compete.",
     "up": "Start a node; returns (-d) or stays attached once every engine is ready.",
     "down": "Stop the node and all of its processes.",
     "ps": "List the engines of the running node.",

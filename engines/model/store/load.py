@@ -217,6 +217,27 @@ def load_object(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> o
     return getattr(_import(ref, module_name, check), name, None)
 
 
+def families_in(module_name: str, roots: Sequence[str] = ()) -> tuple[str, ...]:
+    """The references of the families and devices that a module defines, in its order; raises LoadError."""
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise LoadError(module_name, "a module is named package.module")
+    use_roots(roots)
+    module = _import(module_name, module_name, check=True)
+    found = [value for value in vars(module).values() if isinstance(value, Declaration)]
+    return tuple(dict.fromkeys(one.ref for one in found if one.ref.startswith(f"{module_name}:")))
+
+
+def module_at(path: str, roots: Sequence[str] = ()) -> str:
+    """The name under which the file at an absolute path is imported; "" if it lies below no root."""
+    places = [(root.rstrip("/") + "/", "") for root in roots]
+    places += [(folder + "/", f"{IMPLICIT}.") for folder in _engines_folders()]
+    for folder, prefix in sorted(places, key=lambda place: len(place[0]), reverse=True):
+        if path.startswith(folder):
+            inner = path.removeprefix(folder).removesuffix(".py").removesuffix("/__init__")
+            return prefix + inner.replace("/", ".")
+    return ""
+
+
 def _import(ref: str, module_name: str, check: bool) -> ModuleType:
     """The module, which must lie below a root."""
     with _quiet_bytecode(), nullcontext() if check else unchecked():

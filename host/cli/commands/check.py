@@ -18,7 +18,7 @@ from host.cli.units import Count, duration, show_duration, show_rate
 from host.live.control.protocol import EXIT_CODES
 
 if TYPE_CHECKING:
-    from host.check.run import Report, Request
+    from host.check.run import CheckReport, CheckRequest
     from host.check.search import Counts, Violation
 
 EVERY_S: Final = 0.2
@@ -83,11 +83,11 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     states itself. A violation is shown with the shortest way to it, and the exit code is 8.
     """
     from host.check.local import CheckError
-    from host.check.run import Request, check
+    from host.check.run import CheckRequest, check
     from host.check.search import Bounds
 
     bounds = Bounds(options["depth"], options["states"], None if limit is None else limit / NS_PER_S)
-    request = Request(
+    request = CheckRequest(
         subject=subject,
         params=dict(_pair(text) for text in params),
         roots=tuple(map(os.path.abspath, roots)),
@@ -122,7 +122,7 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         raise click.exceptions.Exit(EXIT_CODES["violated"])
 
 
-def _write_test(path: str, request: Request, report: Report, violation: Violation) -> None:
+def _write_test(path: str, request: CheckRequest, report: CheckReport, violation: Violation) -> None:
     from host.check.written import test_text
 
     with open(path, "w", encoding="utf-8") as file:
@@ -152,7 +152,7 @@ def _shown_now_and_then(show: Callable[[str], None]) -> Callable[[Counts], None]
     return progress
 
 
-def item_of(subject: str, report: Report) -> dict[str, Any]:
+def item_of(subject: str, report: CheckReport) -> dict[str, Any]:
     """The result as `--json` prints it."""
     found, counts = report.found, report.found.counts
     return {
@@ -173,7 +173,7 @@ def item_of(subject: str, report: Report) -> dict[str, Any]:
     }
 
 
-def _violation(report: Report, violation: Violation) -> dict[str, Any]:
+def _violation(report: CheckReport, violation: Violation) -> dict[str, Any]:
     from host.check.trace import lines, trace_of
 
     shown = {"property": violation.property, "what": violation.what, "steps": len(violation.path) - 1}

@@ -12,7 +12,7 @@ from engines.model.system import Envelope, Member, System
 from engines.model.system_view import SystemView
 from host.check.liveness import Edge, Graph, Lasso, never
 from host.check.properties import Property
-from host.check.run import LIVENESS, Request, check
+from host.check.run import LIVENESS, CheckRequest, check
 from host.check.trace import lines, trace_of
 
 from .exploring import explored
@@ -213,7 +213,7 @@ TOKEN_ROUND = System(
 
 def test_a_check_shows_the_loop_and_what_it_violates() -> None:
     """False if a violation of liveness were shown without the steps that repeat."""
-    report = check(Request(subject=f"{__name__}:TOKEN_ROUND", roots=(ROOT,)))
+    report = check(CheckRequest(subject=f"{__name__}:TOKEN_ROUND", roots=(ROOT,)))
     assert [verdict.decided for verdict in report.verdicts] == ["violated", "violated"]
     for violation in report.found.violations:
         shown = list(lines(report.space, trace_of(report.space, violation.path, violation.loop)))

@@ -11,8 +11,8 @@ from engines.model.system_view import SystemView
 from host.check.local import CheckError, Engines
 from host.check.properties import Property
 from host.check.reduction import searched
-from host.check.run import Request, check
-from host.check.search import Found, Search
+from host.check.run import CheckRequest, check
+from host.check.search import Exploration, Findings
 from host.check.space import Space
 from host.check.trace import trace_of
 
@@ -20,10 +20,10 @@ from .exploring import explored
 from .tables import random_system
 
 
-def reduced(system: System, *properties: Property) -> tuple[Space, Found]:
+def reduced(system: System, *properties: Property) -> tuple[Space, Findings]:
     """A search with a choice of steps."""
     space = Space(system, Engines())
-    return space, searched(space, lambda expand: Search(space, properties, expand=expand, keeps_states=True)).found
+    return space, searched(space, lambda expand: Exploration(space, properties, expand=expand, keeps_states=True)).found
 
 
 def about(engine: str, phase: int) -> Callable[[SystemView], bool]:
@@ -90,7 +90,7 @@ def test_where_it_cannot_be_used_it_says_so() -> None:
     """False if a reduction that is not sound were made all the same."""
     subject = "engines.protocols.two_phase_commit:SYSTEM"
     with pytest.raises(CheckError, match="lossy"):
-        check(Request(subject=subject, network="lossy", reduces=True))
+        check(CheckRequest(subject=subject, network="lossy", reduces=True))
     with pytest.raises(CheckError, match="one worker"):
-        check(Request(subject=subject, workers=2, reduces=True))
-    assert not check(Request(subject=subject, reduces=True)).found.violations
+        check(CheckRequest(subject=subject, workers=2, reduces=True))
+    assert not check(CheckRequest(subject=subject, reduces=True)).found.violations

@@ -7,7 +7,7 @@ import pytest
 from engines.model.system import NETWORKS
 from engines.model.system_view import SystemView
 from host.check.properties import Property
-from host.check.search import Bounds, Found
+from host.check.search import Bounds, Findings
 
 from .exploring import explored
 from .tables import plainly, random_system
@@ -74,7 +74,7 @@ def test_the_first_violation_is_one_of_the_nearest() -> None:
     assert met > 5
 
 
-def _way(found: Found, print_: int) -> list[int]:
+def _way(found: Findings, print_: int) -> list[int]:
     """From the state back to the first one."""
     way = [print_]
     while parent := found.seen[way[-1]]:

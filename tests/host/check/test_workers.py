@@ -16,7 +16,7 @@ from engines.protocols.two_phase_commit import SYSTEM
 from host.check import workers as workers_module
 from host.check.local import CheckError, Engines
 from host.check.properties import Property, properties_of
-from host.check.search import UNBOUNDED, Bounds, Found, Search
+from host.check.search import UNBOUNDED, Bounds, Exploration, Findings
 from host.check.space import Space
 from host.check.trace import trace_of
 from host.check.workers import Parallel, Pipe, exchange
@@ -25,10 +25,12 @@ from .exploring import explored
 from .tables import random_system
 
 
-def together(system: System, *properties: Property, count: int = 2, bounds: Bounds = UNBOUNDED) -> tuple[Space, Found]:
+def together(
+    system: System, *properties: Property, count: int = 2, bounds: Bounds = UNBOUNDED
+) -> tuple[Space, Findings]:
     """A search by `count` processes."""
     space = Space(system, Engines())
-    search = Search(space, properties, bounds)
+    search = Exploration(space, properties, bounds)
     return space, Parallel(search, space, count, bounds, None).run()
 
 
@@ -93,15 +95,15 @@ def test_bounds_and_unmet_claims_are_said() -> None:
 
 def test_a_worker_that_dies_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """False if the others waited for ever for a worker that was killed."""
-    original = Search.expand
+    original = Exploration.expand
 
-    def deadly(self: Search, level: Any, after: Any) -> int:
+    def deadly(self: Exploration, level: Any, after: Any) -> int:
         if os.getpid() != parent and self.found.counts.depth == depth:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, level, after)
 
     parent, depth = os.getpid(), 1
-    monkeypatch.setattr(Search, "expand", deadly)
+    monkeypatch.setattr(Exploration, "expand", deadly)
     with pytest.raises(CheckError, match="a worker of the check died"):
         together(random_system(3))
     with pytest.raises(ChildProcessError):

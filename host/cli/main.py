@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, one_line, take_any_encoding, write
+from host.chart.escapes import one_line
+from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, take_any_encoding, write
 from host.cli.problem import STDOUT_CLOSED, CommandProblem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
 from host.live.control.protocol import EXIT_CODES

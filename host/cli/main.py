@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "journal": "Verify, dump, repair, export or import the files of a journal.",
     "replay": "Run the transitions in a journal again, exactly.",
     "history": "Show the transitions of an engine, from its journal.",
+    "chart": "Draw the sequence chart of a run, from its journal.",
     "answer": "Answer the choice that an engine waits for.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",

@@ -7,9 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
+from engines.model import view
+from host.chart.labels import message_label
+from host.chart.model import Arrow, Chart, ChartEvent, ChartMark, Fate, MarkKind, participants_of
 from host.check.again import line_of
 from host.check.run import CheckReport, CheckRequest
 from host.check.search import Violation
+from host.check.space import Successor
 from host.check.trace import trace_of
 
 PASSED_ON: Final = (
@@ -47,3 +51,34 @@ def test_text(request: CheckRequest, report: CheckReport, violation: Violation) 
         "",
     ]
     return "\n".join(lines)
+
+
+def chart_of(report: CheckReport, violation: Violation) -> Chart:
+    """The way to a violation as a sequence chart. A time in it is the number of a step."""
+    trace = trace_of(report.space, violation.path, violation.loop)
+    events: list[ChartEvent] = []
+    for number, step in enumerate(trace.steps, 1):
+        if number - 1 == trace.loop:
+            events.append(ChartMark(number, (), "note", "from here on, for ever"))
+        events.append(_event(number, step))
+        spawns = step.reaction.spawns if step.reaction is not None else ()
+        events += (Arrow(number, step.engine, child.name, child.family.name, "spawn") for child in spawns)
+    last = len(trace.steps)
+    events.append(ChartMark(last, (), "failed", f"{violation.property}: {violation.what.splitlines()[0]}"))
+    names = [engine.name for engine in report.space.view(report.space.initial).engines()]
+    return Chart(participants_of(events, names), tuple(events))
+
+
+def _event(number: int, step: Successor) -> ChartEvent:
+    if step.envelope is None:
+        kinds: dict[str, MarkKind] = {"answer": "answered", "reload": "reloaded", "crash": "restarted"}
+        return ChartMark(number, (step.engine,), kinds.get(step.kind, "fired"), step.label)
+    envelope = step.envelope
+    fate: Fate = "taken"
+    if step.kind == "lose":
+        fate = "lost"
+    elif step.reaction is not None and step.reaction.dropped:
+        fate = "failed" if step.reaction.error else "refused"
+    elif step.label == "stored":
+        fate = "stored"
+    return Arrow(number, envelope.sender, envelope.target, message_label(view(envelope.message)), fate)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.console import Console
 
-from host.cli.output import Items, diagnose, emit
+from host.cli.output import Items, diagnose, emit, terminal_width
 from host.cli.problem import CliError
 from host.cli.progress import progress_line
 from host.cli.settings import common_without_node
@@ -71,6 +71,13 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option(
     "--test", "test_path", type=click.Path(dir_okay=False), metavar="FILE", help="Write a test that fails alike."
 )
+@click.option(
+    "--chart",
+    "chart_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a sequence chart of it: Mermaid if FILE ends in .mmd, else text.",
+)
 @click.option("--por", is_flag=True, help="Of steps that do not concern each other take one order (safety only).")
 @click.option("--ignore-idle", is_flag=True, help="A delivery that changes nothing is no step, as in Stateright.")
 @click.option("--allow-failures", is_flag=True, help="A rule that raises is no violation.")
@@ -116,18 +123,32 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         raise CliError("usage", str(error)) from None
     emit("check", [item_of(subject, report)], render)
     shown = [violation for violation in report.found.violations if violation.path]
-    if options["test_path"] is not None and shown:
-        _write_test(options["test_path"], request, report, shown[0])
+    if shown:
+        _keep(request, report, shown[0], options["test_path"], options["chart_path"])
     if report.found.violations:
         raise click.exceptions.Exit(EXIT_CODES["violated"])
 
 
-def _write_test(path: str, request: CheckRequest, report: CheckReport, violation: Violation) -> None:
-    from host.check.written import test_text
+def _keep(
+    request: CheckRequest, report: CheckReport, violation: Violation, test_path: str | None, chart_path: str | None
+) -> None:
+    """Write the way to a violation as a test and as a chart, where that is asked for."""
+    from host.chart.mermaid import mermaid
+    from host.chart.text import WIDTH, text
+    from host.check.written import chart_of, test_text
 
+    if test_path is not None:
+        _write(test_path, test_text(request, report, violation))
+        diagnose(f"{test_path} fails as long as this way violates the property")
+    if chart_path is not None:
+        chart = chart_of(report, violation)
+        drawn = mermaid(chart) if chart_path.endswith(".mmd") else text(chart, terminal_width() or WIDTH, str)
+        _write(chart_path, drawn + "\n")
+
+
+def _write(path: str, content: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
-        file.write(test_text(request, report, violation))
-    diagnose(f"{path} fails as long as this way violates the property")
+        file.write(content)
 
 
 def _pair(text: str) -> tuple[str, str]:

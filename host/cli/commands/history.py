@@ -7,8 +7,9 @@ from itertools import islice
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.journals import named_logs, told
-from host.cli.output import Items, emit, one_line
+from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import leaf

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
+from host.chart.escapes import one_line
 from host.cli.node_file import load_node_file, node_file
-from host.cli.output import Items, diagnose, emit, one_line
+from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import common, settings
 from host.cli.units import duration

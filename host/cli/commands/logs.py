@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.engines import complete_engine
-from host.cli.output import Items, one_line
+from host.cli.output import Items
 from host.cli.session import show_stream
 from host.cli.settings import common_following
 from host.cli.table import leaf

@@ -16,7 +16,7 @@ from engines.model import Outgoing, Output, view
 from host.live.control.protocol import ControlError
 from host.live.inspection.child import forked, isolate, pieces, silence
 from host.node.journal.layout import Newer
-from host.node.journal.scan import Damaged
+from host.node.journal.scan import ADVICE, Damaged
 from host.node.journal.stream import Diverged
 
 DEADLINE_NS: Final = 600_000_000_000
@@ -62,7 +62,7 @@ def _answer(work: Work) -> ChildReport:
         item = {"engine": error.engine, "turn": error.turn, "recorded": error.recorded, "found": error.found}
         return ChildReport([{**item, "outputs": outputs}], "violated", f"diverged: {error}")
     except Damaged as error:
-        return ChildReport([{"segment": error.segment, "offset": error.offset}], "refused", str(error))
+        return ChildReport([{"segment": error.segment, "offset": error.offset}], "refused", f"{error} ({ADVICE})")
     except Newer as error:
         return ChildReport([], "refused", str(error))
     except BaseException as error:

@@ -79,7 +79,11 @@ class Enough(Exception):
 
 
 class Stream:
-    """One engine. `until` is the turn at which `Enough` is raised, before that turn is run again."""
+    """One engine. `until` is the turn at which `Enough` is raised, before that turn is run again.
+
+    `made` are the outputs of the last turn that had any, `outcome` is that of the last turn which a run did not take in
+    its stride; a reader that wants those of one turn resets them before it.
+    """
 
     def __init__(
         self,
@@ -120,6 +124,8 @@ class Stream:
         self.handled, self.received, _, self.failed, self.ignored = cell.counters
         self.until = until
         self.witness: Witness | None = None
+        self.made: tuple[Output, ...] = ()
+        self.outcome: Outcome[Any] | None = None
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -343,6 +349,7 @@ class Stream:
         outputs: int,
     ) -> None:
         """Apply an outcome, once it agrees with the recorded one."""
+        self.outcome = outcome
         found = self._perform(outcome.outputs) if isinstance(outcome, Committed) and outcome.outputs else 0
         if RESULTS[type(outcome)] != result or found != outputs:
             self._diverge(result, outputs, outcome, found)
@@ -375,6 +382,7 @@ class Stream:
 
     def _perform(self, outputs: tuple[Output, ...]) -> int:
         """Apply outputs to the stream; returns their checksum."""
+        self.made = outputs
         if outputs[-1].__class__ is Stopped:
             self.ended()
         return self.outputs.perform(outputs)

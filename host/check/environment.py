@@ -7,6 +7,7 @@ may still be there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from engines.model.check.samples import Samples, constants_of
@@ -28,23 +29,36 @@ def environment_of(family: AnyFamily, samples: int = SAMPLES, seed: int = 0, par
 
     Raises CheckError when there is no sample of its parameters or of a message.
     """
-    constants = [
-        found for rule in family.rule_list for part in (rule.guard, rule.action) for found in constants_of(part)
-    ]
-    source = Samples(seed, constants)
+    source = _source(family, seed)
     try:
         if params is None and family.config is not None:
             params = source.of(family.config)
-        messages = [
-            Envelope(ALONE, message, OUTSIDE, box.number)
-            for box in family.boxes.values()
+    except TypeError as error:
+        raise CheckError(f"{family.name} cannot be checked alone: {error}; write a System") from None
+    member = Member(ALONE, family, params)
+    return System(name=f"{family.name} alone", members=[member], standing=sampled(member, samples, (), seed))
+
+
+def sampled(member: Member, samples: int, names: Sequence[str], seed: int = 0) -> list[Envelope]:
+    """At most `samples` messages of each type that an engine accepts; `names` are among the texts in them.
+
+    Raises CheckError when there is no sample of a message.
+    """
+    source = _source(member.family, seed, names)
+    try:
+        return [
+            Envelope(member.name, message, OUTSIDE, box.number)
+            for box in member.family.boxes.values()
             for kind in sorted(box.accepts_types, key=lambda kind: kind.__qualname__)
             for message in _some(source, kind, samples)
         ]
     except TypeError as error:
-        raise CheckError(f"{family.name} cannot be checked alone: {error}; write a System with messages") from None
-    member = Member(ALONE, family, params)
-    return System(name=f"{family.name} alone", members=[member], standing=messages)
+        raise CheckError(f"no messages for {member.name}: {error}; write a System with messages") from None
+
+
+def _source(family: AnyFamily, seed: int, names: Sequence[str] = ()) -> Samples:
+    parts = (part for rule in family.rule_list for part in (rule.guard, rule.action))
+    return Samples(seed, [*names, *(constant for part in parts for constant in constants_of(part))])
 
 
 def _some(source: Samples, kind: type[Any], count: int) -> list[Any]:

@@ -14,6 +14,7 @@ from engines.model.system import NetworkKind, System, TimerKind
 from host.check.environment import SAMPLES, environment_of
 from host.check.liveness import Graph, Lasso, never
 from host.check.local import CheckError, Engines
+from host.check.node_system import Given, node_system
 from host.check.properties import Claim, Property, PropertyError, properties_of
 from host.check.reduction import searched
 from host.check.search import UNBOUNDED, Bounds, Counts, Exploration, Findings, Violation
@@ -21,6 +22,7 @@ from host.check.space import Space
 from host.check.subject import load_predicate, load_subject
 from host.check.symmetry import Symmetry
 from host.check.workers import Parallel
+from host.config.spec import NodeSpec
 
 LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
 
@@ -30,12 +32,14 @@ Decided = Literal["holds", "violated", "undecided"]
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be checked, and how; names are import paths.
 
-    Without any property those that the system states are checked. `network`,
-    `timers`, `until_ns` None and no `ticks_ns`: the system's own. `symmetric`: groups
-    of names that can be exchanged, besides those the system declares if `uses_declared_symmetry`.
+    `node`: the subject is this node, with `sends` in transit. Without any property those that the system states are
+    checked. `network`, `timers`, `until_ns` None and no `ticks_ns`: the system's own. `symmetric`: groups of names that
+    can be exchanged, besides those the system declares if `uses_declared_symmetry`.
     """
 
     subject: str
+    node: NodeSpec | None = None
+    sends: tuple[Given, ...] = ()
     params: Mapping[str, str] = {}
     roots: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
@@ -80,10 +84,16 @@ class CheckReport(msgspec.Struct, frozen=True):
         return not self.found.ended
 
 
+def _system(request: CheckRequest) -> System:
+    if request.node is not None:
+        return node_system(request.node, request.sends, request.samples)
+    subject = load_subject(request.subject, request.params, request.roots)
+    return subject if isinstance(subject, System) else environment_of(subject, request.samples)
+
+
 def prepared(request: CheckRequest) -> tuple[System, tuple[Property, ...]]:
     """The system and its properties. Raises CheckError."""
-    subject = load_subject(request.subject, request.params, request.roots)
-    system = subject if isinstance(subject, System) else environment_of(subject, request.samples)
+    system = _system(request)
     if request.network is not None:
         system = msgspec.structs.replace(system, network=request.network)
     load = partial(load_predicate, roots=request.roots)

@@ -303,7 +303,7 @@ class Conversion:
             self.findings += self._wording.refused(value, str(error), bounds, path)
             return _BAD
 
-    def _made(self, make: Callable[..., Any], path: Path, *parts: Any, **fields: Any) -> Any:
+    def _made(self, make: Callable[..., Any], path: Path, /, *parts: Any, **fields: Any) -> Any:
         """An instance whose own checks may still refuse."""
         try:
             return make(*parts, **fields)

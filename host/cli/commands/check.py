@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.console import Console
 
+from host.cli.fields import parse_fields, parse_target
+from host.cli.node_file import load_node_file
 from host.cli.output import Items, diagnose, emit, terminal_width
 from host.cli.problem import CliError
 from host.cli.progress import progress_line
@@ -18,6 +21,7 @@ from host.cli.units import Count, duration, show_duration, show_rate
 from host.live.control.protocol import EXIT_CODES
 
 if TYPE_CHECKING:
+    from host.check.node_system import Given
     from host.check.run import CheckReport, CheckRequest
     from host.check.search import Counts, Violation
 
@@ -30,7 +34,7 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 
 
 @click.command("check")
-@click.argument("subject", metavar="MODULE:NAME")
+@click.argument("subject", metavar="MODULE:NAME|CONFIG")
 @click.option("--always", multiple=True, metavar="P", help="P (module:function) holds in each state.")
 @click.option("--sometimes", multiple=True, metavar="P", help="P holds in at least one state.")
 @click.option("--eventually", multiple=True, metavar="P", help="On each fair run, P holds sooner or later.")
@@ -57,6 +61,9 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option("--for", "limit", type=duration, metavar="DURATION", help="End after this time.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="Processes that explore (1).")
 @click.option("--samples", type=Count(1), default=3, metavar="N", help="Messages of each type for a family alone (3).")
+@click.option(
+    "--send", "sends", multiple=True, metavar="'ENGINE TAG …'", help="With CONFIG: a message in transit, as for `send`."
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the system.")
 @click.option(
     "--root", "roots", multiple=True, type=click.Path(exists=True, file_okay=False), help="A folder to import from."
@@ -86,7 +93,8 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     """Explore every state that a system of engines can reach, by the very rules that run live.
 
     MODULE:NAME is a System, a function that returns one, or a family, which is then checked alone: with any message it
-    accepts coming at any time. Properties are functions of the system's state; without options, those that the system
+    accepts coming at any time. CONFIG is a node file: its engines, with the messages of --send in transit, or with any.
+    Properties are functions of the system's state, named by import path; without options, those that the system
     states itself. A violation is shown with the shortest way to it, and the exit code is 8.
     """
     from host.check.local import CheckError
@@ -94,10 +102,15 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     from host.check.search import Bounds
 
     bounds = Bounds(options["depth"], options["states"], None if limit is None else limit / NS_PER_S)
+    node = load_node_file(subject) if ":" not in subject and os.path.exists(subject) else None
+    if options["sends"] and node is None:
+        raise click.UsageError("--send is for a node file")
     request = CheckRequest(
         subject=subject,
+        node=node,
+        sends=tuple(_given(text) for text in options["sends"]),
         params=dict(_pair(text) for text in params),
-        roots=tuple(map(os.path.abspath, roots)),
+        roots=(*map(os.path.abspath, roots), *(node.roots if node is not None else ())),
         always=options["always"],
         sometimes=options["sometimes"],
         eventually=options["eventually"],
@@ -149,6 +162,18 @@ def _keep(
 def _write(path: str, content: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(content)
+
+
+def _given(text: str) -> Given:
+    """A message to send, as a line of `send`: ENGINE TAG FIELD=VALUE…"""
+    from host.check.node_system import Given
+
+    try:
+        target, tag, *fields = shlex.split(text)
+    except ValueError:
+        raise click.UsageError(f"--send is 'ENGINE TAG FIELD=VALUE …': {text!r}") from None
+    engine, mailbox = parse_target(target)
+    return Given(engine, mailbox, tag, {name: field.value for name, field in parse_fields(fields).items()})
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -140,3 +140,33 @@ def test_a_family_alone_meets_all_it_accepts(cli: Cli) -> None:
     """False if a family could not be checked before there is a system to put it in."""
     item = cli("check", "engines.protocols.two_phase_commit:RESOURCE", "--json").envelope["items"][0]
     assert (item["states"], item["exhaustive"]) == (4, True)
+
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def test_a_node_file_is_a_system(cli: Cli) -> None:
+    """False if the engines, parameters and states of a node file were not those that are explored."""
+    item = cli("check", str(CONFIGS / "broadcast.yaml"), "--send", "first Announce", "--json").envelope["items"][0]
+    assert (item["system"], item["states"], item["exhaustive"]) == ("broadcast", 38, True)
+    posts = ("--send", "posts Post name=m2 needs='[\"m3\"]'", "--send", "posts Post name=m3")
+    assert cli("check", str(CONFIGS / "causal.yaml"), *posts, "--json").envelope["items"][0]["exhaustive"]
+    devices = cli("check", str(CONFIGS / "devices.yaml"), "--depth", "2", "--json").envelope["items"][0]
+    assert devices["states"] > 3, "the devices have twins, and anything may be sent to them"
+
+
+@pytest.mark.parametrize(
+    ("send", "message"),
+    [
+        ("nobody Announce", "the node has no engine 'nobody'; it has first, second, third"),
+        ("first Announced", "mailbox 0 of first takes no Announced; it takes Announce, Tell"),
+        ("first#3 Announce", "mailbox 3 of first takes no Announce; it takes nothing"),
+        ("first Tell value=x", "Tell to first: value: expected a whole number, found the text `x`"),
+        ("first", "--send is 'ENGINE TAG FIELD=VALUE …': 'first'"),
+    ],
+)
+def test_a_wrong_message_is_said(cli: Cli, send: str, message: str) -> None:
+    """False if a slip in a message were explored as something else, or ended in a traceback."""
+    result = cli("check", str(CONFIGS / "broadcast.yaml"), "--send", send)
+    assert result.code == EXIT_CODES["usage"]
+    assert message in result.err

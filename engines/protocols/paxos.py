@@ -363,8 +363,11 @@ def value_of(client: int) -> str:
     return chr(ord("A") + client)
 
 
-def SYSTEM(servers: int = 3, clients: int = 2, bug: str = "") -> System:
-    """So many servers and clients. With `bug` "blind", proposers ignore what was accepted before."""
+def SYSTEM(servers: int = 3, clients: int = 2, bug: str = "", is_durable: bool = True) -> System:
+    """So many servers and clients. With `bug` "blind", proposers ignore what was accepted before.
+
+    Servers are durable. Otherwise one that forgets a promise in a node fault lets two values be decided.
+    """
     at_least(2, servers=servers)
     at_least(1, clients=clients)
     family = variant(SERVER, {"blind": BLIND_SERVER}, bug)
@@ -372,7 +375,7 @@ def SYSTEM(servers: int = 3, clients: int = 2, bug: str = "") -> System:
     members, messages = list[Member](), list[Envelope]()
     for name in names:
         peers = Cluster(tuple(SERVER.at(peer) for peer in names if peer != name))
-        members.append(Member(name, family, peers))
+        members.append(Member(name, family, peers, is_durable=is_durable))
     for number in range(clients):
         name, index = f"client{number}", servers + number
         errand = Errand(SERVER.at(names[(index + 1) % servers]), 2 * index)

@@ -288,8 +288,11 @@ def led_in_the_last_term(view: SystemView) -> bool:
     return any(one.state.role is Role.LEADER and one.state.term == one.config.term_max for one in servers)
 
 
-def SYSTEM(servers: int = 3, term_max: int = 2, bug: str = "") -> System:
-    """So many servers and terms. With `bug` "forgetful", servers vote for each candidate that asks."""
+def SYSTEM(servers: int = 3, term_max: int = 2, bug: str = "", is_durable: bool = True) -> System:
+    """So many servers and terms. With `bug` "forgetful", servers vote for each candidate that asks.
+
+    Servers are durable. Otherwise one that forgets its vote in a node fault votes again.
+    """
     at_least(2, servers=servers)
     at_least(1, term_max=term_max)
     family = variant(SERVER, {"forgetful": FORGETFUL_SERVER}, bug)
@@ -297,7 +300,7 @@ def SYSTEM(servers: int = 3, term_max: int = 2, bug: str = "") -> System:
     electorate = Electorate(Map((SERVER.at(name), None) for name in names), term_max)
     return System(
         name="raft-election",
-        members=[Member(name, family, electorate) for name in names],
+        members=[Member(name, family, electorate, is_durable=is_durable) for name in names],
         messages=[Envelope(name, TakePart()) for name in names],
         network="duplicating",
         always=[one_leader_a_term],

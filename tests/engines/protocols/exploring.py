@@ -15,12 +15,15 @@ from host.check.subject import load_subject
 from host.check.trace import trace_of
 
 
-def checked(protocol: str, *, ignores_idle: bool = False, is_symmetric: bool = False, **params: Any) -> CheckReport:
+def checked(
+    protocol: str, *, faults: int = 0, ignores_idle: bool = False, is_symmetric: bool = False, **params: Any
+) -> CheckReport:
     """The report of a check of all properties that the system states."""
     return check(
         CheckRequest(
             subject=f"engines.protocols.{protocol}:SYSTEM",
-            params={name: str(value) for name, value in params.items()},
+            params=texts(params),
+            faults=faults,
             ignores_idle=ignores_idle,
             uses_declared_symmetry=is_symmetric,
         )
@@ -29,11 +32,15 @@ def checked(protocol: str, *, ignores_idle: bool = False, is_symmetric: bool = F
 
 def counted(protocol: str, *, network: str = "", ignores_idle: bool = False, **params: Any) -> Findings:
     """What a search finds that looks at no more than the safety of each state; sooner than `checked`."""
-    texts = {name: str(value) for name, value in params.items()}
-    system: Any = load_subject(f"engines.protocols.{protocol}:SYSTEM", texts)
+    system: Any = load_subject(f"engines.protocols.{protocol}:SYSTEM", texts(params))
     if network:
         system = replace(system, network=network)
     return Exploration(Space(system, Engines(), ignores_idle=ignores_idle), properties_of(system)).run()
+
+
+def texts(params: dict[str, Any]) -> dict[str, str]:
+    """Parameters as the command gets them."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
 
 
 def all_hold(report: CheckReport) -> bool:

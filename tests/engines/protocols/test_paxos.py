@@ -68,6 +68,19 @@ def test_the_blind_proposer_decides_a_second_value() -> None:
     )
 
 
+def test_durable_servers_keep_their_promises() -> None:
+    """False if a node fault cost a durable server its state."""
+    assert all_hold(checked("paxos", clients=1, faults=1, ignores_idle=True))
+
+
+@pytest.mark.storm
+def test_servers_that_forget_a_promise_decide_a_second_value() -> None:
+    """False if a node fault cost a volatile server nothing, or what comes of that were not found."""
+    name, way = violation(checked("paxos", is_durable=False, faults=1, ignores_idle=True))
+    assert (name, len(way)) == ("always agreement", 11)
+    assert [step for step in way if "node fault" in step] == ["server2: node fault"]
+
+
 @pytest.mark.parametrize(
     ("params", "complaint"),
     [

@@ -110,6 +110,18 @@ def test_the_forgetful_server_makes_two_leaders() -> None:
     ]
 
 
+def test_durable_servers_keep_their_votes() -> None:
+    """False if a node fault cost a durable server its state."""
+    assert all_hold(checked("raft_election", term_max=1, faults=1))
+
+
+def test_a_server_that_forgets_its_vote_makes_two_leaders() -> None:
+    """False if a node fault cost a volatile server nothing, or what comes of that were not found."""
+    name, way = violation(checked("raft_election", term_max=1, is_durable=False, faults=1))
+    assert (name, len(way)) == ("always one_leader_a_term", 9)
+    assert [step for step in way if "node fault" in step] == ["server0: node fault"]
+
+
 @pytest.mark.parametrize(
     ("params", "complaint"),
     [

@@ -32,6 +32,8 @@ NETWORKS: Final[tuple[str, ...]] = get_args(NetworkKind)
 TimerKind = Literal["untimed", "bounded"]
 """Whether timers elapse at any time, one at a time, or at their deadlines."""
 
+TIMERS: Final[tuple[str, ...]] = get_args(TimerKind)
+
 OUTSIDE: Final = "outside"
 """The sender of a message that no engine sent, unless another name is given."""
 
@@ -108,3 +110,14 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     clock_ns: int = 0
     ticks_ns: Sequence[int] = ()
     until_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise BadSystemError(f"{self.name}: there is no network {self.network!r}; there are {', '.join(NETWORKS)}")
+        if self.timers not in TIMERS:
+            raise BadSystemError(f"{self.name}: timers are {' or '.join(TIMERS)}, not {self.timers!r}")
+        if any(tick <= 0 for tick in self.ticks_ns):
+            raise BadSystemError(f"{self.name}: a clock only goes forward: {min(self.ticks_ns)} ns is no tick")
+        names = [member.name for member in self.members]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise BadSystemError(f"{self.name}: two engines are called {twice!r}")

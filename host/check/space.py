@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from engines.model import Configuration, is_descendant
 from engines.model.system import Envelope, Member, System
 from engines.model.system_view import EngineView, SystemView
-from host.check.local import CheckError, Engines, LocalState, Reaction, ended
+from host.check.local import Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
 
@@ -93,7 +93,7 @@ class Space:
         faults: node faults that may happen in one run.
         ignores_idle: a delivery that changes no engine and sends nothing is no transition, as with Stateright's actors.
 
-    Raises CheckError, and BirthError for an engine that cannot begin.
+    Raises BirthError for an engine that cannot begin.
     """
 
     def __init__(
@@ -121,6 +121,8 @@ class Space:
         self._roster_numbers: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
         self._group_numbers: dict[tuple[int, ...], int] = {}
         self._group_list: list[tuple[int, ...]] = []
+        self._reactions: dict[tuple[int, int], Reaction] = {}
+        self._alone_reactions: dict[int, tuple[Reaction, ...]] = {}
         self._standing: dict[str, tuple[int, ...]] = {}
         for envelope in system.standing:
             number = self.parts.message(envelope)
@@ -219,8 +221,6 @@ class Space:
     def _begin(self, faults: int) -> State:
         numbers: dict[str, int] = {}
         for member in self.system.members:
-            if member.name in numbers:
-                raise CheckError(f"two engines of {self.system.name} are called {member.name!r}")
             numbers[member.name] = self.parts.local(self._member(member))
         roster = self.roster(tuple(sorted(numbers)), frozenset())
         extra = self.parts.extra(Extra(self.system.history, faults))
@@ -264,7 +264,7 @@ class Space:
         """All that an engine in a local state can do with a group of messages."""
         state, moves = self.parts.locals[local], list[Move]()
         if state.status != "stopped":
-            moves += (self._move(roster, local, at, NOTHING, True, one) for one in self._alone(state))
+            moves += (self._move(roster, local, at, NOTHING, True, one) for one in self._alone(local))
             if not self.engines.is_urgent(state):
                 moves += (self._delivery(roster, local, at, one, False) for one in self._group_list[group])
                 moves += (self._delivery(roster, local, at, one, True) for one in self._standing.get(state.name, ()))
@@ -275,12 +275,22 @@ class Space:
         found = roster.tables.setdefault(local, {})[group] = (plain, others, kept)
         return found
 
-    def _alone(self, state: LocalState) -> tuple[Reaction, ...]:
-        later = self.engines.reloaded(state)
-        return self.engines.alone(state) if later is None else (*self.engines.alone(state), later)
+    def _alone(self, local: int) -> tuple[Reaction, ...]:
+        """What an engine can do without a message; run once for each local state."""
+        found = self._alone_reactions.get(local)
+        if found is None:
+            state = self.parts.locals[local]
+            later = self.engines.reloaded(state)
+            found = self.engines.alone(state) if later is None else (*self.engines.alone(state), later)
+            self._alone_reactions[local] = found
+        return found
 
     def _delivery(self, roster: Roster, local: int, at: int, message: int, is_standing: bool) -> Move:
-        reaction = self.engines.deliver(self.parts.locals[local], self.parts.messages[message])
+        """The move of a delivery; its rule runs once for each local state and message."""
+        reaction = self._reactions.get((local, message))
+        if reaction is None:
+            reaction = self.engines.deliver(self.parts.locals[local], self.parts.messages[message])
+            self._reactions[local, message] = reaction
         return self._move(roster, local, at, message, is_standing, reaction)
 
     def _move(self, roster: Roster, local: int, at: int, message: int, is_standing: bool, reaction: Reaction) -> Move:

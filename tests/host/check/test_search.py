@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
-from engines.model.system import NETWORKS
+from engines.model.system import NETWORKS, BadSystemError, System
 from engines.model.system_view import SystemView
 from host.check.properties import Property
 from host.check.search import Bounds, Findings
@@ -101,3 +104,19 @@ def test_what_holds_sometimes_has_a_witness_or_is_a_violation() -> None:
         assert "sometimes nowhere" in [violation.property for violation in found.violations]
         decided.add(is_met)
     assert decided == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"network": "pigeon"}, "there is no network 'pigeon'; there are unordered, ordered, lossy, duplicating"),
+        ({"timers": "sundial"}, "timers are untimed or bounded, not 'sundial'"),
+        ({"ticks_ns": [5, 0]}, "a clock only goes forward: 0 ns is no tick"),
+        ({"members": random_system(1).members * 2}, "two engines are called 'e0'"),
+    ],
+)
+def test_a_system_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
+    """False if a slip in a system were explored as another system."""
+    given: dict[str, Any] = {"name": "wrong", "members": random_system(1).members, **wrong}
+    with pytest.raises(BadSystemError, match=re.escape(message)):
+        System(**given)

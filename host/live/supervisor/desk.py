@@ -49,7 +49,7 @@ LOOK_AGAIN_S: Final = 0.1
 
 
 class PacketDesk:
-    """The `Desk` of a live node."""
+    """Takes the packets and the ends of a node's processes."""
 
     def __init__(self, node: Node, is_device: Callable[[str], Awaitable[bool]]) -> None:
         self._node = node
@@ -57,7 +57,7 @@ class PacketDesk:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
-        """As `Desk.take`."""
+        """Take a packet of a process."""
         reload = self._node.reloads.get(slot.number)
         if reload is not None and reload.take(process, packet, descriptors):
             return
@@ -65,7 +65,7 @@ class PacketDesk:
             self._take_from_owner(slot, packet, descriptors)
 
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
-        """As `Desk.ended`."""
+        """A process ended."""
         self._node.queries.forget(process)
         perform.end_process(self._node, slot, process, ending)
 

@@ -10,21 +10,33 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from typing import Final
+
+import msgspec
 
 from host.config.spec import TransportSpec
 from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
-from host.live.supervisor.serving.sessions import Attacher
-from host.live.supervisor.slots import Memory, StuckProcess
 from host.node.news import Trigger
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
 
 
+class StuckProcess(msgspec.Struct, frozen=True):
+    """What a process is executing: the engine in flight ("" if none), its message (None: timers), and its stack."""
+
+    engine: str = ""
+    in_flight: Trigger | None = None
+    stack: str = ""
+
+
 class SlotMemory:
-    """The `Memory` of one slot. `lane` is [out, in, doorbell], with ZeroMQ [keep]."""
+    """What a slot owns beyond its processes. `lane` is [out, in, doorbell], with ZeroMQ [keep].
+
+    `address`: what a ZeroMQ peer connects to; "" with lanes.
+    """
 
     def __init__(self, address: str, lane: tuple[int, ...]) -> None:
         self.address = address
@@ -33,26 +45,26 @@ class SlotMemory:
         self._page = new_control_page()
 
     def own_descriptors(self) -> list[int]:
-        """As `Memory.own_descriptors`."""
+        """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
         return [*self._lane, self._page]
 
     def peer_descriptors(self) -> list[int]:
-        """As `Memory.peer_descriptors`."""
+        """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
         return list(self._peer)
 
     def in_flight(self) -> Trigger | None:
-        """As `Memory.in_flight`; None also for a page that its writer left unreadable."""
+        """The message a process that died was handling; None also for a page that its writer left unreadable."""
         try:
             return read_control_page(self._page).in_flight
         except Broken:
             return None
 
     def moves(self) -> tuple[int, ...]:
-        """As `Memory.moves`."""
+        """The words of the control page, in the order of `host.node.progress`."""
         return read_words(self._page)
 
     def stuck_at(self) -> StuckProcess:
-        """As `Memory.stuck_at`; what is in flight is left out when the page is unreadable."""
+        """The stack that `dump_stack` produced, and, if the page is readable, what the process is executing now."""
         stack = read_stacks(self._page)
         try:
             reading = read_control_page(self._page)
@@ -61,20 +73,24 @@ class SlotMemory:
         return StuckProcess(reading.engine, reading.in_flight, stack)
 
     def dump_stack(self, pid: int) -> None:
-        """As `Memory.dump_stack`."""
+        """Make the process write its stack beside the page, whatever it is doing; `stuck_at` reads it later."""
         clear_stacks(self._page)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)
 
     def close(self) -> None:
-        """As `Memory.close`."""
+        """Free the memory. Idempotent."""
         if self._page >= 0:
             close_all((*self._lane, *self._peer[:2], self._page))
             self._page = -1
 
 
+Attacher = Callable[[int, SlotMemory], None]
+"""Links slot 0 with a slot; lanes and ZeroMQ have one each."""
+
+
 class SlotTransport:
-    """The `Transport` of a node: lanes where the node file and the machine allow, else ZeroMQ."""
+    """How a node makes slots: with lanes where the node file and the machine allow (`native`), else with ZeroMQ."""
 
     def __init__(self, spec: TransportSpec, runtime: RuntimeDir) -> None:
         """Raises `NativeMissing` if the node file or the environment demands lanes and the native core is missing."""
@@ -84,7 +100,7 @@ class SlotTransport:
         self._runtime = runtime
 
     def memory(self, slot: int) -> SlotMemory:
-        """As `Transport.memory`."""
+        """Memory for a new slot."""
         if not self.native:
             from transport.keep_memory import create_keep
 
@@ -102,7 +118,7 @@ class SlotTransport:
         out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
         link = LaneLink(0, out, into, bell, wait, self._arena_bytes)
 
-        def attach(peer: int, memory: Memory) -> None:
+        def attach(peer: int, memory: SlotMemory) -> None:
             out, into, bell = (os.dup(fd) for fd in memory.peer_descriptors())
             link.attach(peer, out, into, bell)
 
@@ -114,7 +130,7 @@ def _zmq_link(own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
 
     link = ZmqLink(0, own.address, os.dup(own.own_descriptors()[0]), wait)
 
-    def attach(peer: int, memory: Memory) -> None:
+    def attach(peer: int, memory: SlotMemory) -> None:
         link.attach(peer, memory.address, os.dup(memory.peer_descriptors()[0]))
 
     return link, attach

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from host.config.spec import NodeSpec
 from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.ended_logs import EndedLogs
+from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.processes import Process, Reaper
@@ -23,7 +24,7 @@ from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
 from host.live.supervisor.serving.rates import Rates
-from host.live.supervisor.slots import Group, Memory, Slot
+from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Running, ToSupervisor
 from host.node.dead_letters import DeadLetters
 from host.node.news import Letter, Packet, Waits
@@ -38,26 +39,6 @@ SLOT_SUPERVISOR: Final = 0
 """The slot that sessions send from."""
 
 Phase = Literal["starting", "running", "stopping"]
-
-
-class Transport(Protocol):
-    """The difference between lanes and ZeroMQ in creating slots; see `host.live.supervisor.memory`."""
-
-    native: bool
-    """Whether links are lanes."""
-
-    def memory(self, slot: int) -> Memory:
-        """Memory for a new slot."""
-
-
-class PacketTaker(Protocol):
-    """Takes the packets and the ends of processes."""
-
-    def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
-        """A packet came. The descriptors are closed after the call."""
-
-    def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
-        """A process ended."""
 
 
 class Replacement(Protocol):
@@ -99,11 +80,13 @@ class Node:
     limits: Limits = field(default_factory=Limits)
     nursery: Nursery
     reaper: Reaper
-    transport: Transport
+    transport: SlotTransport
     memory_kills: MemoryKills
     control_groups: ControlGroups = field(init=False)
     ended_logs: EndedLogs = field(init=False)
-    desk: PacketTaker = field(init=False)
+    on_packet: Callable[[Slot, Process, ToSupervisor, list[int]], None] = field(init=False)
+    """Takes a packet of a process; its descriptors are closed after the call."""
+    on_end: Callable[[Slot, Process, Ending], None] = field(init=False)
     sessions: Sessions = field(init=False)
 
     phase: Phase = "starting"

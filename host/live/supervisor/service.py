@@ -109,7 +109,8 @@ class _Service:
             self._node = node = self._make_node()
         except NativeMissing as error:
             return self._fail("failed", str(error))
-        node.desk = PacketDesk(node, self._is_device)
+        desk = PacketDesk(node, self._is_device)
+        node.on_packet, node.on_end = desk.take, desk.ended
         self._kept_letters = KeptLetters(self._data, node.letters)
         self._printed = Printed(os.path.join(self._data, OUTPUT), node.logs, node.now_ns, self._is_engine)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)

@@ -24,7 +24,8 @@ from typing import Final
 
 import msgspec
 
-from host.live.supervisor.slots import Memory, Slot
+from host.live.supervisor.memory import Attacher, SlotMemory
+from host.live.supervisor.slots import Slot
 from host.node.news import Letter
 from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link, Outlet
 
@@ -42,10 +43,6 @@ ROOM_S: Final = 0.005
 
 RELEASE_S: Final = 0.0005
 """Between two looks at the worker's position: about one turn of its loop."""
-
-
-Attacher = Callable[[int, Memory], None]
-"""Links slot 0 with a slot; lanes and ZeroMQ have one each."""
 
 
 class SessionMail(msgspec.Struct, frozen=True):
@@ -69,7 +66,7 @@ class Sessions:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: SlotMemory,
         link: Link,
         attach: Attacher,
         on_late: Callable[[Frame], None],

@@ -36,6 +36,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
+from host.config.spec import SupervisionSpec
 from host.node import reload_plan
 from host.node.endings import Ended, Kind, Ours, classify, shown, wants_restart
 from host.node.reload_plan import NewFailed, OldEnded
@@ -53,7 +54,7 @@ from host.node.slot_state import (
     SlotStep,
     StayDown,
 )
-from host.node.supervision import Budget, Ending, GiveUp, History, Limits, Restart, judge
+from host.node.supervision import Budget, Ending, GiveUp, History, Restart, judge
 
 BIRTHS_LOST_MAX: Final = 3
 """Births of one slot in a row that may die with the zygote before one counts as a death like others."""
@@ -114,7 +115,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
 
 
 def verdict_on(
-    ended: Ended, kind: Kind, history: History, limits: Limits, budget: Budget, now_ns: int, chance: float
+    ended: Ended, kind: Kind, history: History, limits: SupervisionSpec, budget: Budget, now_ns: int, chance: float
 ) -> Restart | GiveUp | StayDown:
     """Supervision's verdict on an end: whether it asks for a restart at all, and whether that is one too many."""
     if not wants_restart(kind, ended.reason):

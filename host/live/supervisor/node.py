@@ -30,7 +30,7 @@ from host.node.dead_letters import DeadLetters
 from host.node.news import Letter, Packet, Waits
 from host.node.routing import Directory
 from host.node.slot_state import Conclude, ReloadDeed
-from host.node.supervision import Budget, Ending, Limits
+from host.node.supervision import Budget, Ending
 
 if TYPE_CHECKING:
     from host.live.supervisor.serving.sessions import Sessions
@@ -77,7 +77,6 @@ class Node:
     started_ns: int
     epoch: int = 0
     """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
-    limits: Limits = field(default_factory=Limits)
     nursery: Nursery
     reaper: Reaper
     transport: SlotTransport

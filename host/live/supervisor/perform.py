@@ -220,7 +220,7 @@ def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
 
 def _judge(node: Node, slot: Slot, ended: Ended) -> None:
     """A group counts the restarts of all its slots together."""
-    holder, limits = (slot, node.limits) if slot.group is None else (slot.group, slot.group.limits)
+    holder, limits = (slot, node.spec.supervision) if slot.group is None else (slot.group, slot.group.limits)
     verdict = verdict_on(ended, slot.kind, holder.history, limits, node.budget, node.now_ns(), random.random())
     if isinstance(verdict, Restart | GiveUp):
         holder.history = verdict.history

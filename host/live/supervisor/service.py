@@ -20,11 +20,10 @@ import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
 import uvloop
 
 from host.config.placement import NoSlot, lay_out
-from host.config.spec import GroupSpec, NodeSpec, SupervisionSpec
+from host.config.spec import NodeSpec
 from host.live import clock
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.lifeline import become_subreaper
@@ -54,7 +53,7 @@ from host.live.supervisor.watching import Watching
 from host.node.journal.marks import epoch_before
 from host.node.news import Letter
 from host.node.routing import Missing
-from host.node.supervision import Budget, Limits
+from host.node.supervision import Budget
 from transport.native import NativeMissing
 from transport.port import Frame
 
@@ -208,7 +207,6 @@ class _Service:
 
     def _make_node(self) -> Node:
         supervision = self._spec.supervision
-        limits = _limits(supervision)
         offset_ns = clock.offset_now()
         now_ns = clock.engine_clock(offset_ns)
         transport = SlotTransport(self._spec.transport, self._runtime)
@@ -227,9 +225,8 @@ class _Service:
             epoch=epoch_before(life),
             quarantine=Quarantine(os.path.join(self._data, "quarantine.log")),
             memory_kills=MemoryKills(),
-            limits=limits,
             budget=Budget(supervision.budget, supervision.period_ns),
-            groups={group.name: Group(group, _limits_of(group, limits)) for group in supervision.groups},
+            groups={group.name: Group(group, supervision) for group in supervision.groups},
             on_ready=self._tell_ready,
             on_fault=self._note_fault,
         )
@@ -347,14 +344,6 @@ def _life(spec: NodeSpec, data: str) -> int:
     from host.live.journal.lives import begin_life
 
     return begin_life(data, spec.node, spec.roots)
-
-
-def _limits(spec: SupervisionSpec) -> Limits:
-    return Limits(spec.intensity, spec.period_ns, spec.backoff_ns, spec.backoff_max_ns, spec.healthy_ns)
-
-
-def _limits_of(group: GroupSpec, limits: Limits) -> Limits:
-    return msgspec.structs.replace(limits, intensity=group.intensity, period_ns=group.period_ns)
 
 
 def _import_late() -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from host.config.placement import SlotPlan
-from host.config.spec import GroupSpec
+from host.config.spec import GroupSpec, SupervisionSpec
 from host.live.supervisor.memory import SlotMemory
 from host.live.supervisor.processes import Process
 from host.node.endings import Kind
@@ -19,7 +21,7 @@ from host.node.group_plan import GroupWork
 from host.node.news import Trigger
 from host.node.routing import Resident
 from host.node.slot_state import SlotState, State
-from host.node.supervision import History, Limits
+from host.node.supervision import History
 
 
 class Alarm:
@@ -43,9 +45,9 @@ class Alarm:
 class Group:
     """Mutable. `slots` are in engine order; `history` is that of the whole group, `work` what is under way."""
 
-    def __init__(self, spec: GroupSpec, limits: Limits) -> None:
+    def __init__(self, spec: GroupSpec, node: SupervisionSpec) -> None:
         self.spec = spec
-        self.limits = limits
+        self.limits = msgspec.structs.replace(node, intensity=spec.intensity, period_ns=spec.period_ns)
         self.slots: list[int] = []
         self.history = History()
         self.work = GroupWork()

@@ -29,7 +29,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.node.progress import CYCLES, N
-from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch, WatchLimits
+from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch
 
 LOOK_NS_MIN: Final = 5_000_000
 
@@ -42,7 +42,7 @@ STACK_CHARS_MAX: Final = 8_000
 class _Watched:
     """One process under watch."""
 
-    def __init__(self, process: Process, deadlines: WatchLimits) -> None:
+    def __init__(self, process: Process, deadlines: SupervisionSpec) -> None:
         self.process = process
         self.watch = Watch(deadlines)
         self.starting_ns = 0
@@ -56,8 +56,7 @@ class Watching:
 
     def __init__(self, node: Node, spec: SupervisionSpec, memory_kills: MemoryKills) -> None:
         self._node = node
-        self._start_ns = spec.start_ns
-        self._deadlines = WatchLimits(spec.soft_ns, spec.hard_ns)
+        self._deadlines = spec
         shortest = min((ns // 4 for ns in (spec.soft_ns, spec.hard_ns, spec.start_ns) if ns), default=LOOK_NS_MAX)
         self._every_ns = max(LOOK_NS_MIN, min(LOOK_NS_MAX, shortest))
         self._memory_kills = memory_kills
@@ -91,7 +90,7 @@ class Watching:
 
     def _look_at_start(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
         watched.starting_ns += min(passed_ns, LOOK_NS_MAX)
-        if self._start_ns and watched.starting_ns >= self._start_ns and not slot.status.killing:
+        if 0 < self._deadlines.start_ns <= watched.starting_ns and not slot.status.killing:
             self._node.event("start_timeout", _first(self._node, slot), slot=slot.number, pid=watched.process.pid)
             feed(self._node, slot, "start_timeout")
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from secrets import randbelow
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +21,6 @@ from engines.model import Device
 from host.config.scalars import for_json
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.clock import engine_clock, offset_now
-from host.live.worker.chance import uniform
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import loader
 from host.node.births import Births
@@ -46,7 +46,7 @@ class InlineRun:
         for engine in spec.engines:
             self._load(engine.family)
         self._spec = spec
-        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=uniform)
+        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=randbelow)
         self.scheduler = self.node.scheduler
         self.outbox = self.node.outbox
         self._births = Births(spec.node, self._load, are_here=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import randbelow
 from typing import TYPE_CHECKING, Any
 
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
 from host.live.packets import Channel
-from host.live.worker.chance import uniform
 from host.live.worker.loading import loader
 from host.live.worker.own_link import OwnLink
 from host.live.worker.telling import Telling
@@ -43,7 +43,7 @@ class WorkerParts:
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
         report = Report()
         self.outbox = Outbox(boot.slot, boot.epoch, own.link)
-        self.scheduler = Scheduler(self.clock, uniform, own.page, report, self.outbox, keeping)
+        self.scheduler = Scheduler(self.clock, randbelow, own.page, report, self.outbox, keeping)
         self.telling = Telling(channel, report, boot.described)
         self.is_new = not boot.candidate
         if keeping is not None:

@@ -27,7 +27,7 @@ from host.live.supervisor.serving.rates import Rates
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Running, ToSupervisor
 from host.node.dead_letters import DeadLetters
-from host.node.news import Letter, Packet, Waits
+from host.node.news import Packet, Waits
 from host.node.routing import Directory
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Budget, Ending
@@ -110,7 +110,7 @@ class Node:
     diverged: dict[str, str] = field(default_factory=dict)
     """Engines whose recovery reached another state than their log records, and how."""
     waits: dict[str, Waits] = field(default_factory=dict)
-    letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None

@@ -62,7 +62,7 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
     offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
     modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
     journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
-    keeping = Keeping(journal, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
+    keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
     return OwnLog(folder, held, found, offset_ns, journal, keeping)
 

@@ -1,20 +1,21 @@
 """The recorder of a slot with a journal (`host.node.recorder`): the records of its engines, and the outputs kept.
 
 A record is written before the step it describes has any effect, so the log has everything in the order in which it
-happened. The log is a seam: `host.live.journal.writer.Journal` has these calls; nothing here depends on files.
+happened. It is added to a batch, which the owner of the files appends to the log.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 
 from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
+from host.node.journal.batch import LogBatch
 from host.node.journal.digest import Digest
 from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
@@ -41,36 +42,6 @@ Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
 UNACKED_BYTES_MAX: Final = JournalSpec().unacked_bytes
 """Bytes of outputs an engine keeps until acknowledged; beyond it the engine gets no triggers for now."""
-
-
-class Log(Protocol):
-    """The batch under construction."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch has to be appended before more goes into it."""
-
-    def frame(self, engine: str, raw: bytes | memoryview, /) -> None:
-        """Mail, as a frame."""
-
-    def turn(
-        self,
-        engine: str,
-        sender: str,
-        mailbox: int,
-        epoch: int,
-        n: int,
-        code: str,
-        now_ns: int,
-        outputs: int,
-        result: int,
-        answers: int = 0,
-        /,
-    ) -> None:
-        """A transition over a message."""
-
-    def record(self, engine: str, body: Body, /) -> None:
-        """Any other record."""
 
 
 EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
@@ -236,7 +207,7 @@ class EngineRecorder:
 class Keeping:
     """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended with unacknowledged outputs."""
 
-    def __init__(self, log: Log, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
+    def __init__(self, log: LogBatch, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
         """`positions` are those of the link that outputs leave by."""
         self.log = log
         self.digest = digest

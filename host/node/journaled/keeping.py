@@ -35,8 +35,9 @@ from host.node.journal.records import (
     Unacked,
     spawn_record,
 )
-from host.node.journaled.acks import Acks, Positions, Stream
+from host.node.journaled.acks import Acks, Stream
 from host.node.recorder import NumberedMessage
+from transport.port import Link
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
@@ -207,12 +208,12 @@ class EngineRecorder:
 class Keeping:
     """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended with unacknowledged outputs."""
 
-    def __init__(self, log: LogBatch, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
-        """`positions` are those of the link that outputs leave by."""
+    def __init__(self, log: LogBatch, digest: Digest, encode_frame: EncodeFrame, link: Link) -> None:
+        """`link` is the one that outputs leave by."""
         self.log = log
         self.digest = digest
         self.encode_frame = encode_frame
-        self.acks = Acks(positions)
+        self.acks = Acks(link)
         self.kept: dict[str, EngineRecorder] = {}
         self.leaving: dict[str, EngineRecorder] = {}
         self.modes: dict[str, Mode] = {}

@@ -15,12 +15,11 @@ from typing import Any, Final
 from engines.model import Configuration, Declaration, Device
 from engines.model.blame import blame
 from host.live import wire
-from host.live.packets import Channel
 from host.live.worker.desk import Leave
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure
 from host.live.worker.loop import Worker, settle_memory
-from host.live.worker.own_link import OwnLink
+from host.live.worker.parts import Outset
 from host.node.births import BirthRefusedError
 from host.node.cell import Cell
 from host.node.news import Event
@@ -41,14 +40,8 @@ class DriverExit(Exception):
 class DeviceWorker(Worker):
     """The devices of a slot. Everything runs in the loop's thread."""
 
-    def __init__(
-        self,
-        channel: Channel[wire.ToWorker],
-        boot: wire.Boot,
-        own: OwnLink,
-        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
-    ) -> None:
-        super().__init__(channel, boot, own, load)
+    def __init__(self, outset: Outset) -> None:
+        super().__init__(outset)
         self._hosts: dict[str, DriverHost] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_due = False
@@ -188,20 +181,14 @@ class DeviceWorker(Worker):
             host.forget_ways()
 
 
-def run_devices(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) -> None:
-    """The life of a worker for devices."""
+def run_devices(outset: Outset, begin: Callable[[DeviceWorker], None]) -> None:
+    """The life of a worker for devices, which gets its engines from `begin`."""
+    import uvloop
 
     async def live() -> None:
-        worker = DeviceWorker(channel, boot, own)
-        worker.bear(boot.births)
+        worker = DeviceWorker(outset)
+        begin(worker)
         await worker.live()
-
-    run_loop(live)
-
-
-def run_loop(live: Callable[[], Any]) -> None:
-    """Run a coroutine on uvloop until it is done."""
-    import uvloop
 
     settle_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

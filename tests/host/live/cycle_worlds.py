@@ -36,6 +36,7 @@ from host.live.packets import channel_pair, close_all, supervisor_end, worker_en
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.own_log import open_log
+from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
 from host.node.journaled.ledger import Ledger
 from transport.port import KIND_MESSAGES, Frame
@@ -229,7 +230,7 @@ def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, An
     def clock() -> int:
         return now[0]
 
-    worker = Worker(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None)
+    worker = Worker(Outset(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None))
     scheduler = worker.scheduler
     parts: list[Any] = [scheduler, scheduler.turns, scheduler.arrivals, worker]
     if worker.log is not None:

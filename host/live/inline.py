@@ -98,9 +98,7 @@ class InlineRun:
         try:
             await cell.family.driver().run(host)
         except Exception as error:
-            assert self._failed is not None
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            self._fail(error)
             return
         self.scheduler.end(cell)
         self.soon()
@@ -111,13 +109,16 @@ class InlineRun:
             self.node.cycle()
             self._show()
         except Exception as error:
-            assert self._failed is not None
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            self._fail(error)
             return
         if not self.scheduler.is_idle:
             self.soon()
         self._set_timer()
+
+    def _fail(self, error: Exception) -> None:
+        assert self._failed is not None
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

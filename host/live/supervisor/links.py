@@ -69,18 +69,8 @@ def tell_gone(node: Node, slot: Slot, name: str, reason: str) -> None:
         node.tell(peer, Route(name, None, reason))
 
 
-def tell_degraded(node: Node, slot: Slot) -> None:
-    """No process reads this slot's lanes for now: they keep what they hold, and no sender waits for room in them."""
-    tell_restarted(node, slot)
-    _tell_all(node, slot, DEGRADED)
-
-
-def tell_back(node: Node, slot: Slot) -> None:
-    """Notify peers that a degraded slot is back."""
-    _tell_all(node, slot, "")
-
-
-def _tell_all(node: Node, slot: Slot, reason: str) -> None:
+def tell_all(node: Node, slot: Slot, reason: str) -> None:
+    """Send peers the routes to a slot anew: it is `DEGRADED`, or back ("")."""
     for resident in node.directory.in_slot(slot.number):
         for peer in slot.linked - {SLOT_SUPERVISOR}:
             node.tell(peer, Route(resident.name, slot.number, reason))

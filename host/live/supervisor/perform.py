@@ -28,7 +28,7 @@ from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Exit
 from host.node.endings import Ended
 from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
-from host.node.routing import Resident
+from host.node.routing import DEGRADED, Resident
 from host.node.slot_plan import advance, verdict_on
 from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
 from host.node.strategies import GroupChild
@@ -108,7 +108,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
         case "relaunch":
             _relaunch(node, slot)
         case "tell_back":
-            links.tell_back(node, slot)
+            links.tell_all(node, slot, "")
         case "await_birth":
             slot.timer.set(BIRTH_AGAIN_NS, lambda: _end_wait(node, slot))
         case "dismiss":
@@ -144,7 +144,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
 def _launch(node: Node, slot: Slot) -> None:
     """Create a process for all engines of a slot. A process that was born but could not be booted is killed."""
     slot.timer.cancel()
-    births = population.births_of(node, slot)
+    births = population.births(node, node.directory.in_slot(slot.number))
     slot.epoch = max(slot.epoch, node.epoch) + 1
     slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
     slot.unready = {birth.spec.name for birth in births}
@@ -257,7 +257,8 @@ def _degrade(node: Node, slot: Slot, reason: str) -> None:
     for resident in node.directory.in_slot(slot.number):
         node.faults.setdefault(resident.name, reason)
         node.event("degraded", resident.name, reason=reason, slot=slot.number)
-    links.tell_degraded(node, slot)
+    links.tell_restarted(node, slot)
+    links.tell_all(node, slot, DEGRADED)  # its lanes keep what they hold, and no sender waits for room in them
 
 
 def _restart_group(node: Node, slot: Slot, pause_ns: int) -> None:

@@ -79,11 +79,6 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
     return node.control_groups.make(slot.number, bound_of(memory_bytes, node.spec.transport, journaled=journaled))
 
 
-def births_of(node: Node, slot: Slot) -> list[Birth]:
-    """The births of a slot's engines, as of now."""
-    return births(node, node.directory.in_slot(slot.number))
-
-
 def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
     """The births of these engines, as of now."""
     parked = node.quarantine.parked()

@@ -113,17 +113,14 @@ class _Service:
         self._kept_letters = KeptLetters(self._data, node.letters)
         self._printed = Printed(os.path.join(self._data, OUTPUT), node.logs, node.now_ns, self._is_engine)
         asyncio.get_running_loop().set_exception_handler(self._take_mistake)
-        tending = asyncio.create_task(self._tend())
-        watching = asyncio.create_task(Watching(node, self._spec.supervision, node.memory_kills).run())
-        untangling = asyncio.create_task(Untangling(node).run())
-        printing = asyncio.create_task(self._read_output())
+        watching = Watching(node, self._spec.supervision, node.memory_kills)
+        works = (self._tend(), watching.run(), Untangling(node).run(), self._read_output())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             return await self._live()
         finally:
-            tending.cancel()
-            watching.cancel()
-            untangling.cancel()
-            printing.cancel()
+            for task in tasks:
+                task.cancel()
             notify_system("STOPPING=1")
             await shut_down(self._node, self._drain_ns, self._kill)
             self._kept_letters.keep()

@@ -10,7 +10,8 @@ import errno
 import fcntl
 import os
 import resource
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -140,10 +141,9 @@ def _open_log(data: str) -> int:
 
 def _say_no_place(progress: StartProgress, error: NoPlace) -> int:
     item = {"data": error.data, "reason": error.reason, "advice": error.advice}
-    progress.tell(Response("failed", [item], error="failed", message=str(error)))
-    return EXIT_CODES["failed"]
+    return _give_up(progress, "failed", str(error), [item])
 
 
-def _give_up(progress: StartProgress, error: str, message: str) -> int:
-    progress.tell(Response("failed", error=error, message=message))
+def _give_up(progress: StartProgress, error: str, message: str, items: Sequence[Any] = ()) -> int:
+    progress.tell(Response("failed", list(items), error=error, message=message))
     return EXIT_CODES[error]

@@ -19,13 +19,6 @@ PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
 
 
-class Peer(msgspec.Struct, frozen=True, array_like=True):
-    """How a slot reaches another one. Lanes bring descriptors [out, in, doorbell]; ZeroMQ an address and [keep]."""
-
-    slot: int
-    address: str = ""
-
-
 class Birth(msgspec.Struct, frozen=True, array_like=True):
     """An engine to start: its spec, its parent, and the birth number in its descendants' names (1 is not written).
 
@@ -79,9 +72,10 @@ class Boot(Packet):
 
 
 class Attach(Packet):
-    """A peer to link with, as described by `Peer`."""
+    """A slot to link with. Lanes bring descriptors [out, in, doorbell]; ZeroMQ an address and [keep]."""
 
-    peer: Peer
+    slot: int
+    address: str = ""
 
 
 class Detach(Packet):

@@ -18,7 +18,7 @@ from typing import Final
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import Attach, Detach, Peer, Restarted, Route
+from host.live.wire import Attach, Detach, Restarted, Route
 from host.node.routing import DEGRADED, Missing, Resident
 
 ANSWER_NS: Final = 1_000_000_000
@@ -140,4 +140,4 @@ def _attach(node: Node, process: Process | None, peer: int) -> None:
     if process is None:
         return
     memory = node.sessions.memory if peer == SLOT_SUPERVISOR else node.slots[peer].memory
-    process.send(Attach(Peer(peer, memory.address)), *memory.peer_descriptors())
+    process.send(Attach(peer, memory.address), *memory.peer_descriptors())

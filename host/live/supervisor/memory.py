@@ -19,6 +19,7 @@ from host.config.spec import TransportSpec
 from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
+from host.live.worker.own_link import open_end
 from host.node.news import Trigger
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
@@ -49,7 +50,7 @@ class SlotMemory:
         return [*self._lane, self._page]
 
     def peer_descriptors(self) -> list[int]:
-        """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
+        """The descriptors for a process that links with the slot, as listed in `Attach`. They stay ours."""
         return list(self._peer)
 
     def in_flight(self) -> Trigger | None:
@@ -111,29 +112,9 @@ class SlotTransport:
 
     def link(self, own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
         """The supervisor's own end, in slot 0, and how it links with a slot."""
-        if not self.native:
-            return _zmq_link(own, wait)
-        from transport.lanes import LaneLink
-
-        out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
-        link = LaneLink(0, out, into, bell, wait, self._arena_bytes)
-
-        def attach(peer: int, memory: SlotMemory) -> None:
-            out, into, bell = (os.dup(fd) for fd in memory.peer_descriptors())
-            link.attach(peer, out, into, bell)
-
-        return link, attach
-
-
-def _zmq_link(own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
-    from transport.zmq_link import ZmqLink
-
-    link = ZmqLink(0, own.address, os.dup(own.own_descriptors()[0]), wait)
-
-    def attach(peer: int, memory: SlotMemory) -> None:
-        link.attach(peer, memory.address, os.dup(memory.peer_descriptors()[0]))
-
-    return link, attach
+        mine = [os.dup(fd) for fd in own.own_descriptors()[:-1]]
+        link, attach = open_end(0, own.address, mine, self.native, wait, self._arena_bytes)
+        return link, lambda peer, memory: attach(peer, memory.address, [os.dup(fd) for fd in memory.peer_descriptors()])
 
 
 def _choose_lanes(spec: TransportSpec) -> bool:

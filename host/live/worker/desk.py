@@ -58,9 +58,9 @@ class WorkerDesk:
     def _do(self, packet: wire.ToWorker, descriptors: list[int]) -> None:
         worker = self._worker
         match packet:
-            case wire.Attach(peer):
-                self._attach(peer, descriptors)
-                worker.attached(peer.slot)
+            case wire.Attach(slot, address):
+                self._attach(slot, address, descriptors)
+                worker.attached(slot)
                 return
             case wire.Detach(slot):
                 worker.forget(slot)

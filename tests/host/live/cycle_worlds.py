@@ -194,7 +194,7 @@ def world(
     ready = os.eventfd(1)
     worker = _worker(channel, boot, link, family, now)
     try:
-        link.attach(wire.Peer(2), [*map(os.dup, far)])
+        link.attach(2, "", [*map(os.dup, far)])
         peer.attach(1, *map(os.dup, own))
         worker.link.watch(ready)
         for name in ("p", "q"):

@@ -119,7 +119,7 @@ class Bench:
     def attach(self, worker: Worker) -> None:
         """Link the worker with all peers."""
         for peer in self.peers:
-            worker.say(wire.Attach(wire.Peer(peer.number)), *peer.memory)
+            worker.say(wire.Attach(peer.number), *peer.memory)
 
     def reading(self) -> Reading:
         """The control page now."""

@@ -27,11 +27,11 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Exit
 from host.node.endings import Ended
-from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
+from host.node.group_plan import child_of, give_up_work, next_task, resumed
 from host.node.routing import DEGRADED, Resident
 from host.node.slot_plan import advance, verdict_on
 from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
-from host.node.strategies import GroupChild
+from host.node.strategies import GroupChild, GroupWork, plan_restart
 from host.node.supervision import Ending, GiveUp, History, Restart
 from transport.port import Closed
 
@@ -264,7 +264,7 @@ def _degrade(node: Node, slot: Slot, reason: str) -> None:
 def _restart_group(node: Node, slot: Slot, pause_ns: int) -> None:
     assert slot.group is not None
     strategy, children = slot.group.spec.strategy, _children(node, slot.group, slot)
-    _begin(node, slot.group, restart_work(strategy, children, slot.number, pause_ns))
+    _begin(node, slot.group, plan_restart(strategy, children, slot.number, pause_ns))
 
 
 def _give_up_group(node: Node, slot: Slot, reason: str) -> None:

@@ -17,10 +17,10 @@ from host.config.spec import GroupSpec, SupervisionSpec
 from host.live.supervisor.memory import SlotMemory
 from host.live.supervisor.processes import Process
 from host.node.endings import Kind
-from host.node.group_plan import GroupWork
 from host.node.news import Trigger
 from host.node.routing import Resident
 from host.node.slot_state import SlotState, State
+from host.node.strategies import GroupWork
 from host.node.supervision import History
 
 

@@ -153,7 +153,7 @@ def _end(slot: SlotState, end: ProcessEnded) -> SlotStep:
             again = replace(gone, process="there", births_lost=slot.births_lost + 1)
             return SlotStep(again, ("repeat_launch",))
         case "starting" if end.node_starts:
-            return _fail_start(gone, departure)
+            return SlotStep(replace(gone, state="degraded"), (Bury("failed_start", departure),))  # no second try
         case "recalled":
             return SlotStep(replace(gone, state="restarting"), (Bury("recalled", departure),))
         case "stopping":
@@ -180,11 +180,6 @@ def _departure(end: ProcessEnded, ours: Ours) -> Departure:
 def _crash(slot: SlotState, departure: Departure) -> SlotStep:
     crashed = replace(slot, state="restarting", process="none")
     return SlotStep(crashed, (Bury("crashed", departure),))
-
-
-def _fail_start(slot: SlotState, departure: Departure) -> SlotStep:
-    """Before the node is up there is no second try."""
-    return SlotStep(replace(slot, state="degraded", process="none"), (Bury("failed_start", departure),))
 
 
 def _take_verdict(slot: SlotState, verdict: Restart | GiveUp | StayDown) -> SlotStep:

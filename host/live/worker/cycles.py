@@ -126,22 +126,23 @@ class WorkerCycles(WorkerParts):
     def put_first(self, cell: Cell, sender: str) -> None:
         """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
         for _ in range(FORGET_CYCLES):
-            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
+            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()) or not self._cycle_with_mail():
                 break
-            frames = self._drain()
-            if not frames:
-                break
-            self.turn(frames)
 
     def forget(self, peer: int) -> None:
         """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
         for _ in range(FORGET_CYCLES):
-            frames = self._drain()
-            if not frames:
+            if not self._cycle_with_mail():
                 break
-            self.turn(frames)
         self.link.detach(peer)
         self.outbox.detached(peer)
+
+    def _cycle_with_mail(self) -> bool:
+        """A cycle, if mail is there; whether it was."""
+        frames = self._drain()
+        if frames:
+            self.turn(frames)
+        return bool(frames)
 
     def drained(self) -> bool:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""

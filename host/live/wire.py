@@ -224,14 +224,13 @@ class Hello(Packet):
 
 
 class Running(msgspec.Struct, frozen=True, array_like=True):
-    """An engine that is ready: family reference, family name, version digest, interface as plain data.
+    """An engine that is ready: family reference, version digest, interface as plain data.
 
     `interface` is None if this process has sent that of the same family and version before, or `Boot` names it.
     """
 
     name: str
     family: str
-    family_name: str
     version: str
     interface: Any = None
 

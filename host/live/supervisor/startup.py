@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import resource
+import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from host.config.spec import NodeSpec
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.spawn.title import show_title
 from host.live.spawn.zygote import Ahead
-from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
@@ -38,7 +38,7 @@ DESCRIPTORS_MAX: Final = 1 << 15
 across all of a user's processes."""
 
 
-def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
+def start(zygote: socket.socket, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
     """Run the node to its end; the exit code. No spec arrives when the command found a mistake in the node file."""
     spec = _read_spec(spec_fd)
     if spec is None:
@@ -67,7 +67,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
 
 
 def _run(
-    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: StartProgress, is_attached: bool
+    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: socket.socket, progress: StartProgress, is_attached: bool
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")

@@ -111,7 +111,7 @@ class Telling:
         key = (family.ref, family.version)
         interface = None if key in self._described else family.interface()  # type: ignore[attr-defined]
         self._described.add(key)
-        return wire.Running(name, family.ref, family.name, family.version, interface)
+        return wire.Running(name, family.ref, family.version, interface)
 
     def _tell_spawned(self, children: list[Offspring]) -> None:
         for parcel in parcels(self._born(children), ITEMS_BYTES):

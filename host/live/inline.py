@@ -48,7 +48,6 @@ class InlineRun:
         self._spec = spec
         self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=randbelow)
         self.scheduler = self.node.scheduler
-        self.outbox = self.node.outbox
         self._births = Births(spec.node, self._load, are_here=True)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_due = False
@@ -73,9 +72,6 @@ class InlineRun:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def publish(self) -> None:
-        """Nothing to publish: there is no lane."""
-
     def answer(self, engine: str, choice: str) -> str:
         """Answer an engine that waits for a choice; "" if the answer was taken, else why not."""
         error = self.scheduler.answer(engine, choice)
@@ -91,7 +87,7 @@ class InlineRun:
         self.scheduler.settle(Cell(family, configuration, None, spec.mailboxes), self._prepare)
 
     def _prepare(self, cell: Cell) -> None:
-        host = DriverHost(self, cell)
+        host = DriverHost(self.scheduler, cell, self.soon)
         self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, host))
 
     async def _drive(self, cell: Cell, host: DriverHost) -> None:

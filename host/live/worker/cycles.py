@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from host.live import wire
 from host.live.worker.loading import failure
 from host.live.worker.parts import Outset, WorkerParts
-from host.live.worker.queries import OpenQueries
+from host.live.worker.queries import answer
 from host.node.cell import Cell
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.news import Event
@@ -32,7 +32,7 @@ class WorkerCycles(WorkerParts):
 
     def __init__(self, outset: Outset) -> None:
         super().__init__(outset)
-        self.queries = OpenQueries(self)
+        self.queries: list[wire.Query] = []
         self.log: WorkerLog | None = None
         if outset.own_log is not None:
             from host.live.worker.journaled import WorkerLog  # costs a start more than 10,000 turns
@@ -102,7 +102,9 @@ class WorkerCycles(WorkerParts):
                 self._tell()
                 if self.queries:
                     self.telling.everything(self.clock())
-                    self.queries.answer()
+                    queries, self.queries = self.queries, []
+                    for query in queries:
+                        answer(self, query)
             case _:
                 assert_never(duty)
 

@@ -73,7 +73,7 @@ class WorkerDesk:
             case wire.End(names):
                 self._end(names)
             case wire.Query():
-                worker.queries.ask(packet)
+                worker.queries.append(packet)  # answered at the end of the next cycle
             case wire.Answer(number, engine, choice):
                 error = worker.scheduler.answer(engine, choice)
                 if worker.log is not None:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from engines.model import Configuration, Declaration, Device
+from engines.model import Device
 from engines.model.blame import blame
 from host.live import wire
 from host.live.worker.desk import Leave
@@ -54,27 +54,27 @@ class DeviceWorker(Worker):
         for birth in births:
             try:
                 family = self.births.load(birth.spec.family)
+                if not isinstance(family, Device):
+                    raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
                 configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
-                self._start(family, configuration, birth)
+                cell = Cell(family, configuration, None, birth.spec.mailboxes)
+                if self.scheduler.settle(cell, self.prepare):
+                    self.telling.ready([(cell.name, family)])
             except BaseException as error:
                 self.channel.send(failure(birth.spec.name, error))
 
     def prepare(self, cell: Cell) -> None:
         """Give a cell a driver, before it gets any mail."""
-        host = DriverHost(self, cell)
+        host = DriverHost(self.scheduler, cell, self.soon, self.link.flush)
         driver = cell.family.driver()
         self._hosts[cell.name] = host
         self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, driver.run(host)))
 
     def soon(self) -> None:
-        """As `Pump.soon`."""
+        """Run a cycle once the caller has yielded."""
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._pump)
-
-    def publish(self) -> None:
-        """As `Pump.publish`."""
-        self.link.flush()
 
     async def live(self) -> None:
         """Run until the supervisor asks to exit, or is gone."""
@@ -91,13 +91,6 @@ class DeviceWorker(Worker):
             for task in self._tasks.values():
                 task.cancel()
             self.link.close()
-
-    def _start(self, family: Declaration[Any, Any, Any], configuration: Configuration[Any], birth: wire.Birth) -> None:
-        if not isinstance(family, Device):
-            raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
-        cell = Cell(family, configuration, None, birth.spec.mailboxes)
-        if self.scheduler.settle(cell, self.prepare):
-            self.telling.ready([(cell.name, family)])
 
     async def _drive(self, cell: Cell, driver: Any) -> None:
         failed: BaseException | None = None

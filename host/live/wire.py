@@ -52,7 +52,6 @@ class Boot(Packet):
     epoch: int
     native: bool
     wait: str
-    lane_bytes: int
     address: str
     roots: tuple[str, ...]
     births: tuple[Birth, ...]

@@ -104,7 +104,6 @@ def send_boot(
         epoch=slot.epoch,
         native=node.transport.native,
         wait=transport.wait,
-        lane_bytes=transport.lane_bytes,
         arena_bytes=transport.arena_bytes,
         journal=_journal(node, slot),
         journal_spec=node.spec.journal,

@@ -187,7 +187,7 @@ def world(
     ours, theirs = channel_pair()
     supervisor = supervisor_end(ours)
     now = [START_NS]
-    boot = wire.Boot("test", 1, 1, True, "block", LANE_BYTES, "", (), (), now_ns=0, journal=journal)
+    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal)
     link = open_link(boot, [*map(os.dup, own), os.dup(page)])
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)

@@ -49,7 +49,7 @@ def test_neighbours_in_a_process_hand_over_without_the_link() -> None:
     ours, theirs = channel_pair()
     supervisor, channel, page = supervisor_end(ours), worker_end(theirs), new_control_page()
     slot, outside = create_slot(LANE_BYTES), create_slot(LANE_BYTES)
-    boot = wire.Boot("n", 1, 1, True, "adaptive", LANE_BYTES, "", (), (), now_ns=offset_now())
+    boot = wire.Boot("n", 1, 1, True, "adaptive", "", (), (), now_ns=offset_now())
     link = open_link(boot, [*map(os.dup, slot), page])
     worker = Worker(Outset(channel, boot, link, loader((), check=False)))
     out, into, bell = map(os.dup, outside)

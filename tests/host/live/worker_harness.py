@@ -99,7 +99,6 @@ class Bench:
             "epoch": self.epoch,
             "native": True,
             "wait": "adaptive",
-            "lane_bytes": LANE_BYTES,
             "address": "",
             "roots": (FAMILIES,),
             "births": births,

@@ -32,7 +32,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks show.
+    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks show; `last` is the last look.
 
     After `soft_ns` of the deadlines its stack is to be dumped, after `hard_ns` it is to be killed; 0: never.
     """
@@ -40,12 +40,12 @@ class Watch:
     def __init__(self, deadlines: SupervisionSpec) -> None:
         self.stuck_ns = 0
         self._deadlines = deadlines
-        self._last: Look | None = None
+        self.last: Look | None = None
         self._said: Alarm = ""
 
     def look(self, look: Look, passed_ns: int) -> Alarm:
         """The alarm that is due now; each comes once until the process moves again."""
-        last, self._last = self._last, look
+        last, self.last = self.last, look
         if last is None or _gets_on(last, look) or "waiting" in (look.condition, last.condition):
             self.stuck_ns = 0
             self._said = ""

@@ -46,8 +46,6 @@ class _Watched:
         self.process = process
         self.watch = Watch(deadlines)
         self.starting_ns = 0
-        self.moves: tuple[int, ...] = ()
-        self.cycles = -1
         self.ping: asyncio.Task[object] | None = None
 
 
@@ -98,11 +96,11 @@ class Watching:
         words = slot.memory.moves()
         cycles, moves = words[CYCLES], words[:CYCLES] + words[CYCLES + 1 :]
         condition: Condition = "handling" if words[N] else "waiting"
-        if moves == watched.moves:
+        last = watched.watch.last
+        if last is not None and moves == last.moves:
             condition = self._condition(slot, watched, condition)
-        elif cycles == watched.cycles:
+        elif last is not None and cycles == last.cycles:
             condition = "handling"
-        watched.moves, watched.cycles = moves, cycles
         match watched.watch.look(Look(moves, condition, cycles), passed_ns):
             case "soft":
                 slot.memory.dump_stack(watched.process.pid)

@@ -34,7 +34,6 @@ class PacketDesk:
     def __init__(self, node: Node, is_device: Callable[[str], Awaitable[bool]]) -> None:
         self._node = node
         self._is_device = is_device
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, slot: Slot, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> None:
         """Take a packet of a process."""
@@ -153,9 +152,7 @@ class PacketDesk:
     def _take_child(self, slot: Slot, child: wire.Born) -> None:
         made = population.take_spawn(self._node, slot, child)
         if made is not None:
-            task = asyncio.get_running_loop().create_task(self._start_child(made, child.birth.spec.family))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._node.run_aside(self._start_child(made, child.birth.spec.family))
 
     async def _start_child(self, slot: Slot, family: str) -> None:
         """Start the process of a slot made for a child; mail for it may already be in the lanes."""

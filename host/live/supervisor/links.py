@@ -12,7 +12,6 @@ socket: an unknown name is looked up again after the ancestor's worker has answe
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
@@ -31,9 +30,7 @@ NO_SLOT: Final = "no_slot"
 def resolve(node: Node, slot: Slot, name: str) -> None:
     """Answer a worker's lookup of `name`, at once or after the process that may have spawned it has answered."""
     if not _answer(node, slot, name, is_final=False):
-        task = asyncio.get_running_loop().create_task(_look_again(node, slot, name))
-        node.lookups.add(task)
-        task.add_done_callback(node.lookups.discard)
+        node.run_aside(_look_again(node, slot, name))
 
 
 def link(node: Node, one: int, other: int) -> None:

@@ -9,7 +9,7 @@ packets). All of it runs in one thread, in the event loop, and no step of it wai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -94,10 +94,8 @@ class Node:
     groups: dict[str, Group] = field(default_factory=dict)
     reloads: dict[int, Replacement] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
-    farewells: set[asyncio.Task[None]] = field(default_factory=set)
-    """Slots that are dissolved as soon as no peer sends to them."""
-    lookups: set[asyncio.Task[None]] = field(default_factory=set)
-    """Lookups of names that were not known yet."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those of `run_aside`, which nothing else refers to."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     events: Record
@@ -130,6 +128,12 @@ class Node:
         there = self.slots.get(slot)
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
+
+    def run_aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what waits for others: a lookup, a farewell, the start of a child."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def shutdown_ns(self, slot: Slot, otherwise_ns: int) -> int:
         """The shutdown time of a slot's process: the longest of its engines'."""

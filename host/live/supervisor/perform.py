@@ -12,7 +12,6 @@ ended, and only then does supervision decide whether and when another process co
 
 from __future__ import annotations
 
-import asyncio
 import random
 from functools import partial
 from typing import Final
@@ -191,9 +190,7 @@ def _dismiss(node: Node, slot: Slot) -> None:
 def _take_leave(node: Node, slot: Slot) -> None:
     assert slot.process is not None
     assert slot.last is not None
-    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, slot.last))
-    node.farewells.add(task)
-    task.add_done_callback(node.farewells.discard)
+    node.run_aside(take_leave(node, slot, slot.process, slot.last))
 
 
 def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:

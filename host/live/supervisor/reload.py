@@ -47,23 +47,16 @@ VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How a reload ended. `pause_ns`: from sending `Freeze` to the new process's report that it runs."""
-
-    verdict: reload_plan.Verdict
-    reason: str = ""
-    pause_ns: int = 0
-    queued: int = 0
-
-
 class Reload:
     """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
+
+    `pause_ns`: from sending `Freeze` to the new process's report that it runs. `queued`: messages that waited.
 
     Raises OSError, Closed if no candidate can be created.
     """
 
     def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
-        self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Conclude] = asyncio.get_running_loop().create_future()
         self._node = node
         self._slot = slot
         self._old = slot.process
@@ -74,7 +67,8 @@ class Reload:
         self._would_run: dict[str, wire.Running] = {}
         self._until_ns = node.now_ns() + timeout_ns
         self._snapshot = -1
-        self._queued = 0
+        self.queued = 0
+        self.pause_ns = 0
         self._frozen_at_ns = 0
         self._timer = Alarm()
         told = self._told(node.directory.in_slot(slot.number))
@@ -119,7 +113,7 @@ class Reload:
                 self._feed(reload_plan.Halted())
             case wire.Frozen(queued) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
-                self._queued = queued
+                self.queued = queued
                 self._feed(reload_plan.SnapshotTaken())
             case wire.EngineFailed(_, reason, detail) if self._stage == "dumping":
                 self._feed(reload_plan.NewFailed(f"{reason}: {detail}"))
@@ -164,8 +158,8 @@ class Reload:
         match command:
             case "set_deadline":
                 self._set_deadline()
-            case Conclude(verdict, reason):
-                self._finish(verdict, reason)
+            case Conclude():
+                self._finish(command)
             case "freeze":
                 self._frozen_at_ns = self._node.now_ns()
                 self._tell_old(wire.Freeze())
@@ -201,15 +195,15 @@ class Reload:
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
 
-    def _finish(self, verdict: reload_plan.Verdict, reason: str) -> None:
+    def _finish(self, outcome: Conclude) -> None:
         node, slot = self._node, self._slot
         del node.reloads[slot.number]
         self._timer.cancel()
         if self._snapshot >= 0:
             os.close(self._snapshot)
         os.close(self._page)
-        pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
-        self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
+        self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
+        self.done.set_result(outcome)
 
     def _set_deadline(self) -> None:
         """Up to `adopting` all stages share one time-out, after which the old process continues. The new process has
@@ -265,8 +259,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         "engine": name,
         "from": _label(before),
         "to": reload.version,
-        "pause_ns": outcome.pause_ns,
-        "queued": outcome.queued,
+        "pause_ns": reload.pause_ns,
+        "queued": reload.queued,
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
     }

@@ -36,7 +36,7 @@ FALLEN_BYTES_MAX: Final = 16 * 1024
 
 def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> Trigger | None:
     """The message the process died in; the next process is told its fate, unless it is to try again."""
-    trigger = slot.memory.in_flight()
+    trigger = slot.memory.reading().in_flight
     if trigger is None:
         return None
     found = node.directory.find(trigger.engine)

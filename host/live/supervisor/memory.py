@@ -13,24 +13,13 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from host.config.spec import TransportSpec
-from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
+from host.live import control_page
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
 from host.live.worker.own_link import open_end
-from host.node.news import Trigger
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
-
-
-class StuckProcess(msgspec.Struct, frozen=True):
-    """What a process is executing: the engine in flight ("" if none), its message (None: timers), and its stack."""
-
-    engine: str = ""
-    in_flight: Trigger | None = None
-    stack: str = ""
 
 
 class SlotMemory:
@@ -43,7 +32,7 @@ class SlotMemory:
         self.address = address
         self._lane = lane
         self._peer = (*(_read_only(fd) for fd in lane[:2]), *lane[2:])
-        self._page = new_control_page()
+        self._page = control_page.new_control_page()
 
     def own_descriptors(self) -> list[int]:
         """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
@@ -53,29 +42,24 @@ class SlotMemory:
         """The descriptors for a process that links with the slot, as listed in `Attach`. They stay ours."""
         return list(self._peer)
 
-    def in_flight(self) -> Trigger | None:
-        """The message a process that died was handling; None also for a page that its writer left unreadable."""
+    def reading(self) -> control_page.Reading:
+        """What the process is executing, or was when it died; nothing if its page is unreadable."""
         try:
-            return read_control_page(self._page).in_flight
+            return control_page.read_control_page(self._page)
         except Broken:
-            return None
+            return control_page.Reading("", None, ())
 
     def moves(self) -> tuple[int, ...]:
         """The words of the control page, in the order of `host.node.progress`."""
-        return read_words(self._page)
+        return control_page.read_words(self._page)
 
-    def stuck_at(self) -> StuckProcess:
-        """The stack that `dump_stack` produced, and, if the page is readable, what the process is executing now."""
-        stack = read_stacks(self._page)
-        try:
-            reading = read_control_page(self._page)
-        except Broken:
-            return StuckProcess(stack=stack)
-        return StuckProcess(reading.engine, reading.in_flight, stack)
+    def stack(self) -> str:
+        """The stack that `dump_stack` produced."""
+        return control_page.read_stacks(self._page)
 
     def dump_stack(self, pid: int) -> None:
-        """Make the process write its stack beside the page, whatever it is doing; `stuck_at` reads it later."""
-        clear_stacks(self._page)
+        """Make the process write its stack beside the page, whatever it is doing; `stack` reads it later."""
+        control_page.clear_stacks(self._page)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)
 

@@ -134,10 +134,10 @@ class Watching:
     def _tell(self, kind: str, slot: Slot, watched: _Watched, condition: Condition, stuck_ns: int) -> None:
         if slot.process is not watched.process:
             return
-        at = slot.memory.stuck_at()
+        at = slot.memory.reading()
         message = at.in_flight
         where = {} if message is None else {"sender": message.sender, "mailbox": message.mailbox, "n": message.n}
-        stack = at.stack[-STACK_CHARS_MAX:] if kind == "stuck" else ""
+        stack = slot.memory.stack()[-STACK_CHARS_MAX:] if kind == "stuck" else ""
         facts = {"slot": slot.number, "pid": watched.process.pid, "condition": condition, "stuck_ns": stuck_ns}
         self._node.event(kind, at.engine or _first(self._node, slot), **facts, **where, stack=stack)
 

@@ -215,12 +215,9 @@ class Turns:
         cell.suspension = None
         self._report.waits.append(Waits(cell.name))
         answers = self._answered(cell, suspension.at_ns, suspension.answers, answer)
-        self._resume(cell, suspension.cause, suspension.at_ns, answers)
-
-    def _resume(self, cell: Cell, cause: Cause, at_ns: int, answers: tuple[Any, ...]) -> None:
-        """Run the transition again with one more answer."""
         record = None if cell.recorder is None else partial(cell.recorder.resumed, self._clock())
-        self._settle(cell, cause, at_ns, answers, _step(cell, cause, at_ns, answers), record)
+        outcome = _step(cell, suspension.cause, suspension.at_ns, answers)
+        self._settle(cell, suspension.cause, suspension.at_ns, answers, outcome, record)
 
     def _answered(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
         """The answers with one more, which is recorded before it is used."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from host.live.process_stat import memory_bytes, state_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.serving.rates import Sample
 from host.live.supervisor.slots import Slot
@@ -47,7 +48,7 @@ async def list_engines(node: Node) -> list[dict[str, Any]]:
     stats = {item["engine"]: item for reply in replies if reply is not None and reply.payload for item in reply.payload}
     residents = list(node.directory)
     node.rates.keep({resident.name for resident in residents})
-    memory = {number: _memory_bytes(slot) for number, slot in node.slots.items()}
+    memory = {n: memory_bytes(slot.process.pid) if slot.process else 0 for n, slot in node.slots.items()}
     parked = node.quarantine.parked()
     states = (_state(node, one, stats.get(one.name, {}), silent, parked) for one in residents)
     return [
@@ -60,7 +61,9 @@ def _engine_item(
     node: Node, resident: Resident, state: str, stats: dict[str, Any], memory: dict[int, int]
 ) -> dict[str, Any]:
     slot, running, waits = node.slots[resident.slot], node.running.get(resident.name), node.waits.get(resident.name)
-    sample = _sample(node, resident.name, stats)
+    sample = Sample()  # of an engine that did not answer the counters are unknown, not zero
+    if stats:
+        sample = node.rates.at(resident.name, node.now_ns(), stats["received"], stats["sent"])
     return {
         "engine": resident.name,
         "family": resident.spec.family,
@@ -80,11 +83,6 @@ def _engine_item(
         "fault": node.faults.get(resident.name, "") or node.diverged.get(resident.name, ""),
         "memory_bytes": memory[slot.number],
     }
-
-
-def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
-    """Rates as of now. An engine that did not answer has none: its counters are unknown, not zero."""
-    return node.rates.at(name, node.now_ns(), stats["received"], stats["sent"]) if stats else Sample()
 
 
 def _state(
@@ -109,22 +107,4 @@ def _state(
 
 def _silence(slot: Slot) -> str:
     """The state of a process that did not answer: looked up once, however many engines it has."""
-    return "stopped" if slot.process and _is_stopped(slot.process.pid) else "busy"
-
-
-def _is_stopped(pid: int) -> bool:
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP))
-    except psutil.Error:
-        return False
-
-
-def _memory_bytes(slot: Slot) -> int:
-    import psutil
-
-    try:
-        return int(psutil.Process(slot.process.pid).memory_info().rss) if slot.process and slot.process.pid else 0
-    except psutil.Error:
-        return 0
+    return "stopped" if slot.process and state_of(slot.process.pid) in ("T", "t") else "busy"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from resource import getpagesize
 
 
 def stat_fields(pid: int | str) -> list[str]:
@@ -22,9 +21,3 @@ def parent_of(pid: int | str) -> int:
     """The pid of its parent; 0 once it is gone."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields else 0
-
-
-def memory_bytes(pid: int) -> int:
-    """Its resident memory; 0 once it is gone."""
-    fields = stat_fields(pid)
-    return int(fields[21]) * getpagesize() if fields else 0

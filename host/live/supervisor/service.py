@@ -140,6 +140,7 @@ class _Service:
         notify_system("READY=1")
         gc.freeze()
         gc.enable()
+        asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
         await self._stop.wait()
         return EXIT_CODES["ok"]
 
@@ -340,3 +341,8 @@ def _life(spec: NodeSpec, data: str) -> int:
     from host.live.journal.lives import begin_life
 
     return begin_life(data, spec.node, spec.roots)
+
+
+def _import_late() -> None:
+    """Import what `ps` needs, after the start and before the first `ps`."""
+    import psutil  # noqa: F401

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from host.live.process_stat import memory_bytes, state_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.serving.rates import Sample
 from host.live.supervisor.slots import Slot
@@ -48,7 +47,7 @@ async def list_engines(node: Node) -> list[dict[str, Any]]:
     stats = {item["engine"]: item for reply in replies if reply is not None and reply.payload for item in reply.payload}
     residents = list(node.directory)
     node.rates.keep({resident.name for resident in residents})
-    memory = {n: memory_bytes(slot.process.pid) if slot.process else 0 for n, slot in node.slots.items()}
+    memory = {number: _memory_bytes(slot) for number, slot in node.slots.items()}
     parked = node.quarantine.parked()
     states = (_state(node, one, stats.get(one.name, {}), silent, parked) for one in residents)
     return [
@@ -107,4 +106,22 @@ def _state(
 
 def _silence(slot: Slot) -> str:
     """The state of a process that did not answer: looked up once, however many engines it has."""
-    return "stopped" if slot.process and state_of(slot.process.pid) in ("T", "t") else "busy"
+    return "stopped" if slot.process and _is_stopped(slot.process.pid) else "busy"
+
+
+def _is_stopped(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP))
+    except psutil.Error:
+        return False
+
+
+def _memory_bytes(slot: Slot) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(slot.process.pid).memory_info().rss) if slot.process and slot.process.pid else 0
+    except psutil.Error:
+        return 0

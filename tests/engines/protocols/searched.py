@@ -9,7 +9,7 @@ import msgspec
 from engines.model.system import System
 from host.check.local import Engines
 from host.check.properties import properties_of
-from host.check.search import Bounds, Found, Search
+from host.check.search import Bounds, Exploration, Findings
 from host.check.space import Space
 from host.check.trace import trace_of
 
@@ -21,7 +21,7 @@ class Searched(msgspec.Struct, frozen=True):
     """A space and what was found in it."""
 
     space: Space
-    found: Found
+    found: Findings
 
     def counts(self) -> tuple[int, int]:
         """States and transitions, when all were met and nothing is wrong."""
@@ -48,4 +48,4 @@ class Searched(msgspec.Struct, frozen=True):
 def searched(system: System, *, ignores_idle: bool = False, bounds: Bounds = BOUNDS) -> Searched:
     """Search for what the system states. `ignores_idle`: with the semantics of Stateright's actors."""
     space = Space(system, Engines(), ignores_idle=ignores_idle)
-    return Searched(space, Search(space, properties_of(system), bounds).run())
+    return Searched(space, Exploration(space, properties_of(system), bounds).run())

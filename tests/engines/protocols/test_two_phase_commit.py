@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from searched import searched
 
+from engines.model import Map
 from engines.protocols.two_phase_commit import SYSTEM, Commit, Decide, Transaction
 
 
@@ -25,7 +26,7 @@ def test_a_decision_that_does_not_wait_for_all_is_found() -> None:
     """False if a transaction that commits before all are prepared were not found, or by a longer way than it needs."""
     system = SYSTEM(3)
     transaction, *managers = system.members
-    hasty = replace(transaction, params=Transaction(transaction.params.managers[:2]))
+    hasty = replace(transaction, params=Transaction(Map(transaction.params.managers.items()[:2])))
     claim, way = searched(replace(system, members=[hasty, *managers])).violation()
     assert claim == "always consistent"
     assert len(way) == 7

@@ -3,7 +3,8 @@
 A client calls one server at a time: it puts its values, then gets. Its call n goes to the server n places after its
 own, so that a client gets from another server than it put to. It begins with its first call in transit.
 
-The clients, the recorded history and the properties are those of Stateright's register examples.
+The clients, the recorded history and the properties are those of Stateright's register examples; single-copy and ABD
+register (`engines/protocols/single_copy_register.py`, `engines/protocols/abd_register.py`) share them.
 """
 
 from __future__ import annotations

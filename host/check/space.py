@@ -44,7 +44,8 @@ fingerprints, the change of the network."""
 class Move(NamedTuple):
     """A reaction in numbers, for one roster: the engine's place, its local state before and then, the network's change.
 
-    `message` is that delivered, or `NOTHING`; `is_standing`: it stays.
+    `message` is that delivered, or `NOTHING`; `is_standing`: it stays. `sent` are all messages sent, also those that
+    cannot arrive.
     """
 
     at: int
@@ -53,6 +54,7 @@ class Move(NamedTuple):
     change: int
     message: int
     is_standing: bool
+    sent: tuple[int, ...]
     reaction: Reaction
 
 
@@ -301,9 +303,12 @@ class Space:
         elif reaction.dropped:
             self.dropped[reaction.dropped] = self.dropped.get(reaction.dropped, 0) + 1
         born = {child.name for child in reaction.spawns}
-        kept = (one for one in reaction.sends if one.target in born or self._arrives(roster, one.target))
-        change = self.network.change(NOTHING if is_standing else message, tuple(map(self.parts.message, kept)))
-        return Move(at, local, after, change, message, is_standing, reaction)
+        sent = tuple(map(self.parts.message, reaction.sends))
+        targets = (envelope.target for envelope in reaction.sends)
+        arriving = [target in born or self._arrives(roster, target) for target in targets]
+        kept = tuple(one for one, arrives in zip(sent, arriving, strict=True) if arrives)
+        change = self.network.change(NOTHING if is_standing else message, kept)
+        return Move(at, local, after, change, message, is_standing, sent, reaction)
 
     def _arrives(self, roster: Roster, target: str) -> bool:
         """Whether mail for this name can be delivered, now or to an engine yet to be born."""
@@ -352,8 +357,8 @@ class Space:
         if self.system.record is not None:
             if move.message != NOTHING:
                 extra = self.parts.recorded(extra, move.message, False)
-            for envelope in move.reaction.sends:
-                extra = self.parts.recorded(extra, self.parts.message(envelope), True)
+            for message in move.sent:
+                extra = self.parts.recorded(extra, message, True)
             changed[EXTRA] = extra
         if not move.reaction.spawns and move.reaction.after.status != "stopped":
             return tuple(changed)
@@ -373,7 +378,8 @@ class Space:
         return (number, network, extra, *(engines[name] for name in names))
 
     def _successor(self, state: State, local: LocalState, move: Move) -> Successor:
-        after, reaction = self._after(state, move), move.reaction
+        reaction = move.reaction
+        after = state if self._is_idle(move) else self._after(state, move)
         kind, envelope = "step", None
         owed: int | str | None = reaction.owed or None
         if move.message != NOTHING:

@@ -32,6 +32,8 @@ VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
 """Top-level packages that come with the model; a root cannot have a module or folder of such a name."""
+INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages: a virtual environment may lie in the project's folder, which is a root."""
 USED: Final = "a package that enginehost uses"
 MODEL: Final = __name__.rpartition(".store.")[0]
 
@@ -114,10 +116,11 @@ class RootFinder:
         return spec
 
     def covers(self, path: str) -> bool:
-        """Whether a file or folder lies below a root."""
-        return any(
-            path == root or path.startswith(root.rstrip("/") + "/") for root in (*self.roots, *_engines_folders())
-        )
+        """Whether a file or folder lies below a root. What is installed into an environment there does not."""
+        for root in (*self.roots, *_engines_folders()):
+            if path == root or path.startswith(root.rstrip("/") + "/"):
+                return not INSTALLED.intersection(path[len(root) :].split("/"))
+        return False
 
 
 def _is_model(name: str) -> bool:

@@ -264,3 +264,9 @@ def test_an_import_that_fails_for_a_name_that_is_taken_says_so(root: Root, extra
     root.write("mine", extra=extra)
     with pytest.raises(LoadError, match=r"/(queue|transport).py cannot be imported: (Python|enginehost) itself has"):
         load_family("mine:HEARER", [str(root.folder)])
+
+
+def test_an_environment_within_a_root_is_no_part_of_it() -> None:
+    """False if a project's folder could not be a root because its virtual environment lies in it."""
+    family = load_family("engines.examples.timestamping:SERVER", [sys.prefix])
+    assert not [file for file in family.files if "site-packages" in file]

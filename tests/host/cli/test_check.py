@@ -121,7 +121,7 @@ def test_a_property_that_raises_is_named_with_its_place(own: Path, cli: Cli) -> 
         ((TWO_PHASE, "--param", "servers=3"), "has no parameter 'servers'; it takes resource_managers"),
         ((TWO_PHASE, "--param", "servers"), "--param is NAME=VALUE: 'servers'"),
         (("just-a-name",), "'just-a-name' is no import path: write package.module:NAME"),
-        (("json:loads",), "json lies outside the code roots"),
+        (("colorsys:rgb_to_yiq",), "colorsys lies outside the code roots"),
         ((TWO_PHASE, "--symmetry", "rm0,rm9"), "rm9 is said to be symmetric, and is no engine of the system"),
     ],
 )

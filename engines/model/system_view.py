@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -33,18 +33,29 @@ class EngineView(msgspec.Struct, frozen=True):
 class SystemView:
     """All engines by name, the messages in transit, and the history that the system keeps of them.
 
-    `engines` of the constructor are in order of their names.
+    `engines` of the constructor are in order of their names; the messages in transit may be given by a function, since
+    few properties read them.
     """
 
-    __slots__ = ("_engines", "history", "in_transit", "now_ns")
+    __slots__ = ("_engines", "_transit", "history", "now_ns")
 
     def __init__(
-        self, engines: Mapping[str, EngineView], in_transit: Sequence[Envelope], history: Any = None, now_ns: int = 0
+        self,
+        engines: Mapping[str, EngineView],
+        in_transit: Sequence[Envelope] | Callable[[], Sequence[Envelope]],
+        history: Any = None,
+        now_ns: int = 0,
     ) -> None:
         self._engines = engines
-        self.in_transit = in_transit
+        self._transit = in_transit
         self.history = history
         self.now_ns = now_ns
+
+    @property
+    def in_transit(self) -> Sequence[Envelope]:
+        """The messages that were sent and not delivered yet; equal ones are there as often as they were sent."""
+        transit = self._transit
+        return transit() if callable(transit) else transit
 
     def engine(self, name: str) -> EngineView:
         """The engine of this name. Raises KeyError, naming those there are."""

@@ -27,6 +27,8 @@ class Parts:
     def __init__(self, system: System) -> None:
         self.locals: list[LocalState] = []
         self.local_prints: list[int] = []
+        self.views: list[EngineView] = []
+        """The local states as properties see them."""
         self.messages: list[Envelope] = []
         self.message_prints: list[int] = []
         self.flows: list[int] = []
@@ -36,7 +38,6 @@ class Parts:
         self._system = system
         self._numbers: dict[Any, int] = {}
         self._flow_numbers: dict[tuple[str, str, int], int] = {}
-        self._views: dict[int, EngineView] = {}
         self._recorded: dict[tuple[int, int, bool], int] = {}
         self._families: dict[AnyFamily, str] = {}
         self._types: dict[tuple[str, str], type[Any]] = {}
@@ -50,6 +51,7 @@ class Parts:
         if number is None:
             number = self._numbers[content] = len(self.locals)
             self.locals.append(local)
+            self.views.append(_view(local))
             self.local_prints.append(fingerprint(content))
         return number
 
@@ -89,24 +91,6 @@ class Parts:
             number = self._recorded[key] = self.extra(Extra(history, before.faults_left))
         return number
 
-    def view(self, number: int) -> EngineView:
-        """A local state as properties see it; made once."""
-        found = self._views.get(number)
-        if found is None:
-            local = self.locals[number]
-            boxes = local.env.mailboxes
-            found = self._views[number] = EngineView(
-                local.name,
-                local.family.name,
-                local.configuration.params,
-                local.env.state,
-                local.status,
-                local.env.timers.keys(),
-                tuple(stored for box in boxes if box is not None for stored in box.stored),
-                tuple(None if box is None else box.state for box in boxes),
-            )
-        return found
-
     def family_key(self, family: AnyFamily) -> str:
         """The name of a family within this check, the same in every process; that of a later version differs."""
         return self._families.get(family) or family.ref or family.name
@@ -144,3 +128,17 @@ class Parts:
             waiting = (type(cause).__name__, cause, local.at_ns, local.answers)
         head = (configuration.name, configuration.birth, configuration.params, local.clock_ns, local.status, waiting)
         return encode((head, self.family_key(local.family), local.family.dump(local.env)))
+
+
+def _view(local: LocalState) -> EngineView:
+    boxes = local.env.mailboxes
+    return EngineView(
+        local.name,
+        local.family.name,
+        local.configuration.params,
+        local.env.state,
+        local.status,
+        local.env.timers.keys(),
+        tuple(stored for box in boxes if box is not None for stored in box.stored),
+        tuple(None if box is None else box.state for box in boxes),
+    )

@@ -42,21 +42,19 @@ class Reads:
 class TrackedView(SystemView):
     """A view that notes what is read of it."""
 
-    __slots__ = ("_reads", "_transit")
+    __slots__ = ("_reads",)
 
     def __init__(
-        self, engines: Mapping[str, EngineView], transit: Sequence[Envelope], history: Any, reads: Reads
+        self, engines: Mapping[str, EngineView], transit: Callable[[], Sequence[Envelope]], history: Any, reads: Reads
     ) -> None:
-        self._engines = engines
-        self._transit = transit
+        super().__init__(engines, transit, history)
         self._reads = reads
-        self.history = history
 
     @property
-    def in_transit(self) -> Sequence[Envelope]:  # type: ignore[override]
+    def in_transit(self) -> Sequence[Envelope]:
         """Read in whole: then no step goes unseen."""
         self._reads.all = True
-        return self._transit
+        return super().in_transit
 
     def engine(self, name: str) -> EngineView:
         """The engine of this name; noted."""

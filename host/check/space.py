@@ -18,12 +18,13 @@ ever and tell states apart that no engine can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, NamedTuple
 
 from engines.model import Configuration, is_descendant
 from engines.model.system import Envelope, Member, System
-from engines.model.system_view import EngineView, SystemView
+from engines.model.system_view import SystemView
 from host.check.local import Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
@@ -129,7 +130,7 @@ class Space:
         for envelope in system.standing:
             number = self.parts.message(envelope)
             self._standing[envelope.target] = (*self._standing.get(envelope.target, ()), number)
-        self.view_of: Callable[[Mapping[str, EngineView], Sequence[Envelope], Any], SystemView] = SystemView
+        self.view_of: Callable[..., SystemView] = SystemView
         self.canonical: Callable[[State], State] | None = None
         """The state that stands for a state, where only one is kept of those that differ by an exchange of names."""
         self.initial = self._begin(faults)
@@ -212,13 +213,13 @@ class Space:
 
     def view(self, state: State) -> SystemView:
         """A state as properties see it."""
-        names = self.rosters[state[ROSTER]].names
-        engines = dict(zip(names, map(self.parts.view, state[FIRST:]), strict=True))
-        transit = tuple(self.parts.messages[one] for one in self.network.messages(state[NETWORK]))
+        views = self.parts.views
+        engines = dict(zip(self.rosters[state[ROSTER]].names, [views[one] for one in state[FIRST:]], strict=True))
         history = self.parts.extras[state[EXTRA]].history
-        return (
-            SystemView(engines, transit, history) if self.view_of is None else self.view_of(engines, transit, history)
-        )
+        return self.view_of(engines, partial(self._transit, state[NETWORK]), history)
+
+    def _transit(self, network: int) -> tuple[Envelope, ...]:
+        return tuple(self.parts.messages[one] for one in self.network.messages(network))
 
     def _begin(self, faults: int) -> State:
         numbers: dict[str, int] = {}

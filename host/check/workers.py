@@ -6,8 +6,9 @@ One process begins alone. Once a level is large enough it forks workers, which k
     coordinator   waits for all reports; says `go`, or `stop` at a violation, a bound, or when no worker has a state
     a worker      expands its states; sends each other worker those that are its own; takes in what it is sent
 
-A state's owner is a function of the local states of a few engines, chosen so that few steps change it and the shares
-are even: most successors stay where they are made. Who made a foreign state notes its fingerprint, to send it once.
+A state's owner is a function of the local states of some engines, chosen so that the shares are even and few steps
+change it: then many successors stay where they are made. Who made a foreign state notes its fingerprint, and sends it
+once.
 
 After `stop` the workers answer where states came from, for the way to a violation, until the coordinator says `quit`.
 A worker that dies ends the check with an error; the others see the end of their pipes and go. The coordinator's death
@@ -29,20 +30,26 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from engines.model.check.samples import Dice
 from host.check.local import CheckError
 from host.check.network import mixed
 from host.check.search import Bounds, Counts, Exploration, Findings, Violation
-from host.check.space import Space, State
+from host.check.space import ROSTER, Space, State
 from host.check.transfer import Receiver, Sender
 
 LEVEL_MIN: Final = 500
 """States of a level at which workers are worth their start."""
 
-SAMPLE: Final = 200
-"""States whose steps are looked at to choose what decides a state's owner."""
+WALKS: Final = 30
+WALK_STEPS: Final = 20
+"""Random walks, and their length, on which it is tried what decides a state's owner."""
 
-NAMES_MAX: Final = 12
-"""Engines that are tried for it."""
+NAMES_MAX: Final = 8
+CHOICES_MAX: Final = 64
+"""Engines and choices of engines that are tried."""
+
+SENDING: Final = 0.4
+"""The work of sending a state and taking it in, in that of making its successors; measured with two-phase commit."""
 
 FOREIGN: Final = -1
 """In place of a parent: the state is another worker's."""
@@ -320,35 +327,54 @@ def _is_whole(end: socket.socket, got: bytearray) -> bool:
 
 
 def choose_owner(space: Space, level: Sequence[tuple[State, int]], workers: int) -> Callable[[State], int]:
-    """A function from states to worker numbers, by the local states of one or two engines.
+    """A function from states to worker numbers, by the local states of some engines, or of all.
 
-    Of all choices it takes the one with the least work for the busiest worker, a sent state counting twice.
+    All choices of few engines are tried on random walks from this level. What counts is how even the shares are at each
+    distance, since all workers wait for the busiest one, and how many states are sent.
     """
-    roster = space.rosters[level[0][0][0]]
-    sample = [state for state, _ in level[:: max(1, len(level) // SAMPLE)]]
-    steps = [(state, after.state) for state in sample for after in space.successors(state)]
-    prints = space.parts.local_prints
-    names = roster.names[:NAMES_MAX]
-
-    def owner_by(chosen: tuple[str, ...]) -> Callable[[State], int]:
-        def owner(state: State) -> int:
-            places = space.rosters[state[0]].places
-            total = 0
-            for name in chosen:
-                total ^= prints[state[places[name]]]
-            return mixed(total, 1) % workers
-
-        return owner
+    walks = list(_walks(space, level))
+    branching = sum(steps for _, _, steps in walks) / len(walks)
+    names = space.rosters[level[0][0][ROSTER]].names[:NAMES_MAX]
+    choices = [chosen for size in (1, 2, 3) for chosen in combinations(names, size)][:CHOICES_MAX]
 
     def cost(chosen: tuple[str, ...]) -> float:
-        owner = owner_by(chosen)
-        shares = [0] * workers
-        for state in sample:
-            shares[owner(state)] += 1
-        crossing = sum(owner(before) != owner(after) for before, after in steps)
-        return max(shares) / len(sample) * (1 + 2 * crossing / max(1, len(steps)))
+        owner = _owner_by(space, chosen, workers)
+        shares = [[0] * workers for _ in range(WALK_STEPS)]
+        crossing = 0
+        for number, (state, after, _) in enumerate(walks):
+            mine = owner(state)
+            shares[number % WALK_STEPS][mine] += 1
+            crossing += owner(after) != mine
+        busiest = sum(map(max, shares)) / len(walks)
+        sent = 1.0 - (1.0 - crossing / len(walks)) ** branching
+        return float(busiest * (1 + SENDING * sent))
 
-    return owner_by(min((chosen for size in (1, 2) for chosen in combinations(names, size)), key=cost))
+    return _owner_by(space, min([names, *choices], key=cost), workers)
+
+
+def _walks(space: Space, level: Sequence[tuple[State, int]]) -> Iterator[tuple[State, State, int]]:
+    """States on random walks, one distance after the other in each, with the next one and the number of successors."""
+    dice = Dice(len(level))
+    for _ in range(WALKS):
+        state = level[dice.below(len(level))][0]
+        for _ in range(WALK_STEPS):
+            found = [after.state for after in space.successors(state) if after.state != state]
+            after = dice.pick(found) if found else state
+            yield state, after, len(found)
+            state = after if found else dice.pick(level)[0]
+
+
+def _owner_by(space: Space, chosen: tuple[str, ...], workers: int) -> Callable[[State], int]:
+    prints, rosters = space.parts.local_prints, space.rosters
+
+    def owner(state: State) -> int:
+        places = rosters[state[ROSTER]].places
+        total = 0
+        for name in chosen:
+            total ^= prints[state[places[name]]]
+        return mixed(total, 1) % workers
+
+    return owner
 
 
 def _work(worker: Explorer, level: list[tuple[State, int]]) -> NoReturn:

@@ -21,6 +21,7 @@ from host.check.search import UNBOUNDED, Bounds, Counts, Exploration, Findings, 
 from host.check.space import Space
 from host.check.subject import load_predicate, load_subject
 from host.check.symmetry import Symmetry
+from host.check.walk import walk
 from host.check.workers import Parallel
 from host.config.spec import NodeSpec
 
@@ -54,6 +55,8 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds = UNBOUNDED
     workers: int = 1
     reduces: bool = False
+    walks: int = 0
+    seed: int = 0
     samples: int = SAMPLES
     symmetric: tuple[tuple[str, ...], ...] = ()
     uses_declared_symmetry: bool = False
@@ -70,13 +73,15 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True):
-    """The result of a check. `found.ended` says why it is not exhaustive."""
+    """The result of a check. `found.ended` says why it is not exhaustive; `is_shortest`: no way to a violation is
+    shorter than the one found."""
 
     system: System
     space: Space
     found: Findings
     verdicts: tuple[Verdict, ...]
     seconds: float
+    is_shortest: bool
 
     @property
     def is_exhaustive(self) -> bool:
@@ -129,14 +134,28 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
     later = [one for one in properties if one.claim in LIVENESS]
     if later and request.workers > 1:
         raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
+    if request.walks and (request.workers > 1 or request.reduces or space.canonical is not None):
+        raise CheckError("random walks go with neither --workers, --por nor --symmetry")
     if request.reduces and (later or request.workers > 1):
         raise CheckError("--por is for properties of single states, and for one worker")
-    search = _searched(request, space, properties, bool(later), progress)
-    found = search.found
-    if later and not found.ended and not found.violations:
-        _check_liveness(space, search, later)
+    if request.walks:
+        found = walk(
+            space,
+            properties,
+            request.bounds,
+            request.walks,
+            request.seed,
+            allows_failures=request.allows_failures,
+            progress=progress,
+        )
+    else:
+        search = _searched(request, space, properties, bool(later), progress)
+        found = search.found
+        if later and not found.ended and not found.violations:
+            _check_liveness(space, search, later)
     verdicts = tuple(_verdict(one, found) for one in properties)
-    return CheckReport(system, space, found, verdicts, time.perf_counter() - started)
+    is_shortest = not (request.walks or request.reduces)
+    return CheckReport(system, space, found, verdicts, time.perf_counter() - started, is_shortest)
 
 
 def _searched(

@@ -60,6 +60,8 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
 @click.option("--states", type=Count(1), metavar="N", help="End after about N states.")
 @click.option("--for", "limit", type=duration, metavar="DURATION", help="End after this time.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="Processes that explore (1).")
+@click.option("--walks", type=Count(0), default=0, metavar="N", help="Take N random walks instead of exploring all.")
+@click.option("--seed", type=Count(0), default=0, metavar="N", help="The seed of the walks (0).")
 @click.option("--samples", type=Count(1), default=3, metavar="N", help="Messages of each type for a family alone (3).")
 @click.option(
     "--send", "sends", multiple=True, metavar="'ENGINE TAG …'", help="With CONFIG: a message in transit, as for `send`."
@@ -123,6 +125,8 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
         bounds=bounds,
         workers=options["workers"],
         reduces=options["por"],
+        walks=options["walks"],
+        seed=options["seed"],
         samples=options["samples"],
         symmetric=tuple(tuple(group.split(",")) for group in options["symmetric"] if group != "declared"),
         uses_declared_symmetry="declared" in options["symmetric"],
@@ -209,6 +213,7 @@ def item_of(subject: str, report: CheckReport) -> dict[str, Any]:
         "depth": counts.depth,
         "exhaustive": report.is_exhaustive,
         "ended": found.ended,
+        "shortest": report.is_shortest,
         "seconds": report.seconds,
         "collision_chance": found.collision_chance,
         "properties": [
@@ -235,7 +240,7 @@ def render(items: Items) -> str:
     width = max((len(one["property"]) for one in item["properties"]), default=0)
     text = [f"{one['property']:<{width}}  {_decision(one)}" for one in item["properties"]]
     for violation in item["violations"]:
-        text += ["", *_violated(violation)]
+        text += ["", *_violated(violation, item["shortest"])]
     extent = (
         f"{item['system']}: {item['states']:,} states, {item['transitions']:,} transitions, {item['depth']} steps deep,"
     )
@@ -254,10 +259,11 @@ def _decision(one: dict[str, Any]) -> str:
     return DECIDED[one["decided"]] + nearest
 
 
-def _violated(violation: dict[str, Any]) -> list[str]:
+def _violated(violation: dict[str, Any], is_shortest: bool) -> list[str]:
     head, _, rest = violation["what"].partition("\n")
     said = f"{violation['property']}: {head}"
     if violation["steps"] is None:
         return [said]
     way = f"{violation['steps']} steps" if violation["steps"] != 1 else "1 step"
-    return [f"{said}; the shortest way there, {way}:", *violation["lines"], *rest.splitlines()]
+    which = "the shortest way there" if is_shortest else "a way there"
+    return [f"{said}; {which}, {way}:", *violation["lines"], *rest.splitlines()]

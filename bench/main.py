@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from bench.machine import this_run
-from bench.progress import progress_line
 from bench.rounds import ROUNDS, Suite, interleave
 from bench.suites import NAMES, load_suite
+from host.cli.progress import progress_line
 from host.live.control.protocol import ControlError
 
 Items = list[dict[str, Any]]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bench.compare import verdict
 from bench.spread import Ratio
-from host.cli.output import one_line
+from host.chart.escapes import one_line
 from host.cli.table import Column
 from host.cli.table import render_table as table_of
 from host.cli.units import show_bytes, show_count, show_duration

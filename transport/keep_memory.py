@@ -8,13 +8,18 @@ import os
 import struct
 from typing import Final, NamedTuple
 
-from transport.port import ARENA_BYTES, LANE_BYTES, MESSAGE_BYTES_MAX, SLOTS_MAX, Broken
+from transport.port import (
+    ARENA_BYTES,
+    LANE_BYTES,
+    LANE_BYTES_MAX,
+    LANE_BYTES_MIN,
+    MESSAGE_BYTES_MAX,
+    SLOTS_MAX,
+    Broken,
+)
 
 MAGIC: Final = int.from_bytes(b"EHKEEP\0\0", "little")
 LAYOUT_VERSION: Final = 1
-LANE_BYTES_MIN: Final = 1 << 14
-"""A reference to the largest frame fits what an eighth of a lane counts."""
-LANE_BYTES_MAX: Final = 1 << 30
 CHUNK_BYTES: Final = 1 << 18
 """Small enough that 1,024 large messages fit the default arena, large enough that a reference stays short."""
 ARENA_BYTES_MAX: Final = CHUNK_BYTES << 15

@@ -22,6 +22,9 @@ SLOTS_MAX: Final = 64
 
 LANE_BYTES: Final = 1 << 20
 """Default capacity of a lane's ring, a power of two. Large enough for 10,000 records of 100 bytes."""
+LANE_BYTES_MIN: Final = 1 << 14
+"""The largest frame fits, or a reference to it what an eighth of a lane counts."""
+LANE_BYTES_MAX: Final = 1 << 30
 
 MESSAGE_BYTES_MAX: Final = 1 << 26
 """The largest message, 64 MiB: the address space of one block of an arena."""

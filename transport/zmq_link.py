@@ -36,7 +36,7 @@ from transport.kept_lane import FRAME_BYTES_MAX
 from transport.port import KIND_GO, KIND_STOP, MESSAGE_BYTES_MAX, SLOTS_MAX, Broken, Closed, Frame
 from transport.sending import PythonOutlet
 from transport.zmq_peer import HWM_MESSAGES, LinkParts, ZmqPeer
-from transport.zmq_stream import DATA_FRONT, ENVELOPE, HELLO_REST, TAG_ACK, TAG_HELLO, Envelope, unpack_envelope
+from transport.zmq_stream import DATA_FRONT, ENVELOPE, HELLO_REST, TAG_ACK, TAG_HELLO, StreamEnvelope, unpack_envelope
 
 NS_PER_S: Final = 1_000_000_000
 YIELDS_MAX: Final = 20
@@ -211,7 +211,7 @@ class ZmqLink:
             self.detach(envelope.slot)
             return True
 
-    def _handle_from(self, link: ZmqPeer, envelope: Envelope, data: bytes) -> bool:
+    def _handle_from(self, link: ZmqPeer, envelope: StreamEnvelope, data: bytes) -> bool:
         if envelope.tag == TAG_HELLO:
             link.meet(envelope, *HELLO_REST.unpack_from(data, ENVELOPE.size))
         elif envelope.tag == TAG_ACK:

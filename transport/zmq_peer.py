@@ -25,9 +25,9 @@ from transport.zmq_stream import (
     TAG_ACK,
     TAG_DATA,
     TAG_HELLO,
-    Envelope,
     IncomingStream,
     OutgoingStream,
+    StreamEnvelope,
 )
 
 HWM_MESSAGES: Final = 4096
@@ -119,7 +119,7 @@ class ZmqPeer:
 
     # --- receiving
 
-    def meet(self, hello: Envelope, your_identity: int, your_life: int, released: int) -> None:
+    def meet(self, hello: StreamEnvelope, your_identity: int, your_life: int, released: int) -> None:
         """Handle the peer's hello. A new life is followed, over a new connection."""
         if your_identity != self._keep.header.identity:
             return

@@ -47,7 +47,7 @@ DATA_FRONT: Final = struct.Struct("<BxxxIQQQQ")
 """An envelope and the next position; the frame follows."""
 
 
-class Envelope(NamedTuple):
+class StreamEnvelope(NamedTuple):
     """The front of a message, as in the table above."""
 
     tag: int
@@ -57,11 +57,11 @@ class Envelope(NamedTuple):
     position: int
 
 
-def unpack_envelope(data: bytes) -> Envelope:
+def unpack_envelope(data: bytes) -> StreamEnvelope:
     """The envelope of a message. Raises Broken when it is too short or not one of the three."""
     if len(data) < ENVELOPE.size:
         raise Broken(f"a message of {len(data)} bytes is shorter than an envelope")
-    envelope = Envelope(*ENVELOPE.unpack_from(data))
+    envelope = StreamEnvelope(*ENVELOPE.unpack_from(data))
     if envelope.tag not in (TAG_DATA, TAG_HELLO, TAG_ACK) or envelope.slot >= SLOTS_MAX:
         raise Broken(f"tag {envelope.tag} from slot {envelope.slot} is not known")
     if envelope.tag == TAG_HELLO and len(data) != ENVELOPE.size + HELLO_REST.size:

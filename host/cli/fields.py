@@ -21,12 +21,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import msgspec
 
+from host.config.scalars import INTEGER_MAX, INTEGER_MIN
 from host.live.control.protocol import TypedField
-
-FILE_BYTES_MAX: Final = 64 << 20
-"""Size of the largest message; a larger file could not be sent."""
 
 NESTED_MAX: Final = 100
 """Depth of JSON. No message is deeper, and much deeper text would end in a `RecursionError`."""
@@ -37,7 +36,7 @@ MAILBOX_DIGITS_MAX: Final = 9
 HEX: Final = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
 
 
-class FieldError(ValueError):
+class FieldError(click.UsageError):
     """A malformed field; the text says what was expected."""
 
 
@@ -109,13 +108,16 @@ def _from_base64(name: str, text: str) -> bytes:
 
 
 def _from_file(name: str, path: str) -> bytes:
+    """The content, unless it is larger than any message."""
+    from transport.port import MESSAGE_BYTES_MAX
+
     try:
         with Path(path).open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            content = file.read(MESSAGE_BYTES_MAX + 1)
     except OSError as e:
         raise FieldError(f"{name}: {path or 'no file named after @'}: {e.strerror}") from e
-    if len(content) > FILE_BYTES_MAX:
-        raise FieldError(f"{name}: {path} is larger than {FILE_BYTES_MAX >> 20} MiB")
+    if len(content) > MESSAGE_BYTES_MAX:
+        raise FieldError(f"{name}: {path} is larger than {MESSAGE_BYTES_MAX >> 20} MiB")
     return content
 
 
@@ -143,7 +145,7 @@ def _carried(value: Any, depth: int) -> Any:
     if depth == 0:
         raise RecursionError
     match value:
-        case int() if not -(2**63) <= value < 2**64:
+        case int() if not INTEGER_MIN <= value <= INTEGER_MAX:
             return float(value)
         case dict():
             return {key: _carried(item, depth - 1) for key, item in value.items()}

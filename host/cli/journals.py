@@ -10,7 +10,7 @@ from host.cli.problem import CliError
 from host.cli.settings import settings
 from host.live.journal.data_folder import Logs, NotAJournal, Occupied, find_logs
 from host.node.journal.layout import Newer
-from host.node.journal.scan import Damaged
+from host.node.journal.scan import ADVICE, Damaged
 
 
 def data_folder(argument: str | None) -> str:
@@ -67,8 +67,7 @@ def told() -> Iterator[None]:
         raise CliError("conflict", str(error)) from error
     except Damaged as error:
         item = {"segment": error.segment, "offset": error.offset, "finding": error.finding}
-        advice = "enginehost journal verify lists the choices"
-        raise CliError("refused", f"{error} ({advice})", (item,)) from error
+        raise CliError("refused", f"{error} ({ADVICE})", (item,)) from error
     except Newer as error:
         raise CliError("refused", str(error)) from error
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, one_line, take_any_encoding, write
+from host.chart.escapes import one_line
+from host.cli.output import Unwritten, abandon_stdout, diagnose, envelope, take_any_encoding, write
 from host.cli.problem import STDOUT_CLOSED, CommandProblem, exit_table, find_problem
 from host.cli.settings import BEGUN, common
 from host.live.control.protocol import EXIT_CODES
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "validate": "Check a node file and the families it names; start nothing.",
+    "lint": "Find what makes families depend on more than their input; rules that compete.",
     "up": "Start a node; returns (-d) or stays attached once every engine is ready.",
     "down": "Stop the node and all of its processes.",
     "ps": "List the engines of the running node.",
@@ -46,6 +48,8 @@ COMMANDS: Final = {
     "journal": "Verify, dump, repair, export or import the files of a journal.",
     "replay": "Run the transitions in a journal again, exactly.",
     "history": "Show the transitions of an engine, from its journal.",
+    "check": "Explore every state of a system of engines; check its properties.",
+    "chart": "Draw the sequence chart of a run, from its journal.",
     "answer": "Answer the choice that an engine waits for.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",

@@ -1,7 +1,7 @@
 """Results on stdout: the envelope of `--json`, or text for people.
 
 No control character in a text of a user or an engine reaches the terminal: this module escapes all except tabs and line
-ends. `one_line` escapes these too, for a text that must stay on one line.
+ends. `one_line` (of `host.chart.escapes`) escapes these too, for a text that must stay on one line.
 """
 
 from __future__ import annotations
@@ -17,24 +17,13 @@ from typing import Any, Final
 import click
 import msgspec
 
+from host.chart.escapes import ESCAPES, NEWLINE
 from host.cli.settings import settings
 
 ENVELOPE: Final = 1
 """Version of the envelope. New keys keep the version; removing a key or changing its meaning increases it."""
 
 Items = Sequence[dict[str, Any]]
-
-NEWLINE: Final = ord("\n")
-
-INVISIBLE: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Control characters of ASCII and Latin 1, other ends of a line, and marks that change the direction of text."""
-
-ESCAPES: Final = {c: f"\\x{c:02x}" if c < 0x7F else f"\\u{c:04x}" for c in INVISIBLE} | {
-    ord("\t"): "\\t",
-    ord("\r"): "\\r",
-    NEWLINE: "\\n",
-}
-"""From 0x7f on, the form is valid in JSON too, whose encoder does not escape these characters."""
 
 ESCAPES_OF_LINES: Final = {c: escape for c, escape in ESCAPES.items() if c not in (NEWLINE, ord("\t"))}
 
@@ -74,11 +63,6 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise Unwritten(error) from error
-
-
-def one_line(text: object) -> str:
-    """A text that stays on its line: line ends and other control characters as `\\n`, `\\x1b`."""
-    return str(text).translate(ESCAPES)
 
 
 def take_any_encoding() -> None:

@@ -25,7 +25,7 @@ EXIT_TEXTS: Final = {
     "not_running": "no running node",
     "timeout": "timed out",
     "not_ready": "an engine did not become ready",
-    "violated": "a property is violated, or a gate is missed",
+    "violated": "a property is violated, a mistake is found, or a gate is missed",
     "conflict": "several nodes match, or another configuration runs",
     "refused": "the node refused, and nothing changed",
 }

@@ -119,16 +119,23 @@ def show_stream(op: str, args: dict[str, Any], kind: str, render: Render) -> Non
     try:
         instance = select_instance()
     except CliError as error:
-        if error.problem.error != "not_running" or following:
+        if following:
             raise
-        from host.cli.left_behind import read_left_behind
-
-        emit(kind, read_left_behind(op, args, error), render)
+        show_left_behind(op, args, kind, render, error)
         return
     with Client(instance.control) as client:
         for response in client.follow(op, args, timeout_ns=None if following else REQUEST_NS):
             if response.items or not following:
                 emit(kind, response.items, render)
+
+
+def show_left_behind(op: str, args: dict[str, Any], kind: str, render: Render, error: CliError) -> None:
+    """Print the same from the data folder of the node, if it does not run; for any other reason raises `error`."""
+    if error.problem.error != "not_running":
+        raise error
+    from host.cli.left_behind import read_left_behind
+
+    emit(kind, read_left_behind(op, args, error), render)
 
 
 def _instance_of(config: str) -> Instance:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from host.cli.output import one_line
+from host.chart.escapes import one_line
 
 GAP: Final = "  "
 

@@ -73,8 +73,10 @@ def show_names(names: Sequence[object]) -> str:
     return ", ".join(map(str, names)) if len(names) <= NAMES_SHOWN_MAX else f"{show_count(len(names))} engines"
 
 
-def show_time(ns: int) -> str:
-    """Local time of day with milliseconds, with the date if it is not today."""
+def show_time(ns: object) -> str:
+    """Local time of day with milliseconds, with the date if it is not today; `-` for what is no time."""
+    if not isinstance(ns, int):
+        return "-"
     moment = time.localtime(ns // 10**9)
     clock = time.strftime("%H:%M:%S", moment) + f".{ns // 10**6 % 1000:03d}"
     today = moment[:3] == time.localtime()[:3]
@@ -88,10 +90,10 @@ def duration(value: str | int) -> int:
     """
     if isinstance(value, int):
         return value
-    from host.config.units import UnitError, parse_duration
+    from host.config.units import UnitError, parse_quantity
 
     try:
-        return parse_duration(value)
+        return parse_quantity(value, "_ns")
     except UnitError as e:
         guess = f"; {e.suggestion}" if e.suggestion else ""
         raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 2s, 1min{guess}") from e

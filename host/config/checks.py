@@ -50,6 +50,8 @@ def _check_acquaintances(name: str, engine: EngineEntry, known: dict[str, Engine
     seen: set[str] = set()
     for at, other in enumerate(engine.acquaintances):
         path = ("engines", name, "acquaintances", at)
+        if not other:
+            continue
         if other in seen:
             yield Finding(path, f"`{other}` a second time")
         else:

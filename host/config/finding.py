@@ -9,13 +9,12 @@ Path = tuple[str | int, ...]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A mistake at `path`. `at_key`: the key itself is wrong. `removes`: the rest is valid without this part."""
+    """A mistake at `path`. `at_key`: the key itself is wrong."""
 
     path: Path
     text: str
     suggestion: str = ""
     at_key: bool = False
-    removes: bool = True
 
     def __str__(self) -> str:
         """One line: `config.window_ns: expected …; did you mean …?`."""

@@ -8,16 +8,15 @@ from typing import Any, Final
 
 from engines.model.blob import Blob
 
-from .finding import describe
 from .scalars import NOT_FINITE, spelling
 from .units import parse_quantity
 
 
 class LeafError(ValueError):
-    """A value of the wrong type: what was expected, what was found, and possibly a suggestion."""
+    """A value of the wrong type. The text completes "expected …"; `suggestion` may be empty."""
 
-    def __init__(self, text: str, suggestion: str = "") -> None:
-        super().__init__(text)
+    def __init__(self, expected: str, suggestion: str = "") -> None:
+        super().__init__(expected)
         self.suggestion = suggestion
 
 
@@ -37,24 +36,29 @@ NAMES: Final[dict[Any, str]] = {
 def _read_text(value: Any, _unit: str) -> str:
     if isinstance(value, str):
         return value
-    raise _wrong(str, value, _quotes(value))
+    raise _wrong(str, _quotes(value))
 
 
 def _read_boolean(value: Any, _unit: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise _wrong(bool, value, _spelt(value, "boolean"))
+    raise _wrong(bool, _spelt(value, "boolean"))
 
 
 def _read_integer(value: Any, unit: str) -> int:
     """Also accepts hex digits, and for a field with a unit `500ms` and the like. Raises `UnitError` too."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     if isinstance(value, str) and value.startswith("0x") and (number := spelling(value, "integer")):
         return int(number)
     if isinstance(value, str) and unit:
         return parse_quantity(value, unit)
-    raise _wrong(int, value, _spelt(value, "integer"))
+    return read_whole_number(value)
+
+
+def read_whole_number(value: Any, _unit: str = "") -> int:
+    """No text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _wrong(int, _spelt(value, "integer"))
 
 
 def _read_number(value: Any, _unit: str) -> float:
@@ -63,20 +67,20 @@ def _read_number(value: Any, _unit: str) -> float:
         return NOT_FINITE[value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    raise _wrong(float, value)
+    raise _wrong(float)
 
 
 def _read_bytes(value: Any, _unit: str) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise _wrong(bytes, value, _quotes(value))
+        raise _wrong(bytes, _quotes(value))
     if not value.startswith("0x"):
         return value.encode()
     try:
         return bytes.fromhex(value[2:])
     except ValueError:
-        raise LeafError(f"expected pairs of hex digits after `0x`, found {describe(value)}") from None
+        raise LeafError("pairs of hex digits after `0x`") from None
 
 
 def _read_blob(value: Any, unit: str) -> Blob:
@@ -85,7 +89,7 @@ def _read_blob(value: Any, unit: str) -> Blob:
 
 def _read_nothing(value: Any, _unit: str) -> None:
     if value is not None:
-        raise _wrong(None, value)
+        raise _wrong(None)
 
 
 LEAVES: Final[dict[Any, Callable[[Any, str], Any]]] = {
@@ -101,8 +105,8 @@ LEAVES: Final[dict[Any, Callable[[Any, str], Any]]] = {
 """Readers by type. They raise `LeafError` or `UnitError`; both have a `suggestion`."""
 
 
-def _wrong(kind: Any, value: Any, suggestion: str = "") -> LeafError:
-    return LeafError(f"expected {NAMES[kind]}, found {describe(value)}", suggestion)
+def _wrong(kind: Any, suggestion: str = "") -> LeafError:
+    return LeafError(NAMES[kind], suggestion)
 
 
 def _quotes(value: Any) -> str:

@@ -3,7 +3,7 @@
 The usual path is short: YAML, units, `msgspec.convert`, checks of meaning. If `msgspec.convert` refuses the file, a
 slow path finds all mistakes of shape, and the checks run on the valid rest. So every mistake of a file is reported at
 once, in the order of the file. Families are not imported here: `host.live.inspection.inspect` imports them in another
-process and locates its findings with `NodeFile.problem`.
+process and locates its findings with `Document.problem`.
 
 An entry with `count: n` stands for engines NAME.1 to NAME.n, numbered as the model numbers children. A name in the file
 cannot contain a dot, so the names never collide, and the count can grow without renaming an engine.
@@ -14,16 +14,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from .checks import check_meaning, check_slots, resolved
 from .finding import Finding, Path
-from .problems import ConfigErrors, ConfigProblem, SourcePlace
+from .problems import ConfigErrors, ConfigProblem
 from .schema import EngineEntry, MailboxEntry, NodeEntry
-from .spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
-from .supervised import child_of, supervision_of
+from .spec import EngineSpec, MailboxSpec, NodeSpec, Placement
+from .supervised import child_of, given, supervision_of
 from .units import UnitError, parse_quantity, unit_suffix
 from .yaml_text import Document, read_document, to_builtins
 
@@ -39,15 +40,6 @@ class NodeFile(msgspec.Struct, frozen=True):
     document: Document
     spec: NodeSpec | None
     problems: tuple[ConfigProblem, ...]
-
-    def locate(self, path: Path, *, at_key: bool = False) -> SourcePlace:
-        """The place of the value at `path`, or of its key; if missing, of the nearest value above. Engines by entry."""
-        find = self.document.key_place if at_key else self.document.place
-        return find(path)
-
-    def problem(self, path: Path, text: str, suggestion: str = "", *, at_key: bool = False) -> ConfigProblem:
-        """A problem at the place of `path`."""
-        return self.document.problem(self.locate(path, at_key=at_key), text, suggestion)
 
 
 def load_node(path: str | os.PathLike[str]) -> NodeSpec:
@@ -91,47 +83,37 @@ def _read(document: Document, path: str, cores: frozenset[int]) -> NodeFile:
     if document.root is None:
         return NodeFile(document, None, _in_order(refused, []))
     written = to_builtins(document.root)
-    refused += _read_units(document, written, ())
-    problems: list[ConfigProblem] = []
-    entry = _convert(document, written, problems)
-    spec = None if entry is None else _checked(document, written, entry, path, cores, problems)
-    return NodeFile(document, spec, _in_order(refused, problems))
+    refused += map(document.problem, _read_units(written, ()))
+    entry, findings = _convert(written)
+    spec = None
+    if entry is not None:
+        findings += check_meaning(entry, written["engines"], os.path.dirname(path), cores)
+        if not any(finding.path == ("engines",) for finding in findings):
+            spec = _node(entry, path)
+            findings += check_slots(spec)
+    return NodeFile(document, spec, _in_order(refused, map(document.problem, findings)))
 
 
-def _convert(document: Document, written: Any, problems: list[ConfigProblem]) -> NodeEntry | None:
+def _convert(written: Any) -> tuple[NodeEntry | None, list[Finding]]:
+    """The node as written, as far as it is valid, and all mistakes of shape."""
     try:
-        return msgspec.convert(written, NodeEntry)
+        return msgspec.convert(written, NodeEntry), []
     except msgspec.ValidationError as error:
-        from .explain import find_mistakes
-        from .salvage import salvage
+        from .explain import explain
 
-        findings = find_mistakes(written)
+        entry, findings = explain(written)
         if not findings:
             raise AssertionError(f"refused, and no mistake found: {error}") from error
-        problems += [_problem(document, finding) for finding in findings]
-        return salvage(written, findings)
+        return entry, findings
 
 
-def _checked(
-    document: Document, written: Any, entry: NodeEntry, path: str, cores: frozenset[int], problems: list[ConfigProblem]
-) -> NodeSpec | None:
-    """The node; adds mistakes of meaning to `problems`. None if the node exceeds a bound."""
-    findings = list(check_meaning(entry, written["engines"], os.path.dirname(path), cores))
-    problems += [_problem(document, finding) for finding in findings]
-    if any(finding.path == ("engines",) for finding in findings):
-        return None
-    spec = _node(entry, path)
-    problems += [_problem(document, finding) for finding in check_slots(spec)]
-    return spec
-
-
-def _read_units(document: Document, value: Any, path: Path) -> list[ConfigProblem]:
+def _read_units(value: Any, path: Path) -> list[Finding]:
     """Replace texts with units by numbers, in place; a text that is not a quantity is removed and reported."""
     if isinstance(value, list):
-        return [p for at, item in enumerate(value) for p in _read_units(document, item, (*path, at))]
+        return [finding for at, item in enumerate(value) for finding in _read_units(item, (*path, at))]
     if not isinstance(value, dict):
         return []
-    problems = []
+    findings = []
     for key, item in list(value.items()):
         below = (*path, key)
         if len(path) == 2 and path[0] == "engines" and key in _FAMILY_KEYS:
@@ -141,18 +123,13 @@ def _read_units(document: Document, value: Any, path: Path) -> list[ConfigProble
                 value[key] = parse_quantity(item, suffix)
             except UnitError as error:
                 del value[key]
-                problems.append(document.problem(document.place(below), str(error), error.suggestion))
+                findings.append(Finding(below, str(error), error.suggestion))
         else:
-            problems += _read_units(document, item, below)
-    return problems
+            findings += _read_units(item, below)
+    return findings
 
 
-def _problem(document: Document, finding: Finding) -> ConfigProblem:
-    place = document.key_place(finding.path) if finding.at_key else document.place(finding.path)
-    return document.problem(place, finding.text, finding.suggestion)
-
-
-def _in_order(refused: list[ConfigProblem], found: list[ConfigProblem]) -> tuple[ConfigProblem, ...]:
+def _in_order(refused: list[ConfigProblem], found: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
     """In the order of the file. Omits findings at places where the text itself was refused: they follow from that."""
     places = {(problem.line, problem.column) for problem in refused}
     new = [problem for problem in found if (problem.line, problem.column) not in places]
@@ -169,11 +146,9 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         engines=tuple(spec for name, engine in entry.engines.items() for spec in _engines(name, engine, entry)),
         placement=_placement(entry.placement.default),
         spawned=entry.placement.spawned,
-        transport=TransportSpec(
-            entry.transport.local, entry.transport.wait, entry.transport.lane_bytes, entry.transport.arena_bytes
-        ),
+        transport=entry.transport,
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
-        journal=JournalSpec(entry.journal.retain_bytes, entry.journal.retain_ns, entry.journal.unacked_bytes),
+        journal=entry.journal,
         roots=tuple(os.path.realpath(resolved(folder, root)) for root in entry.roots),
         data=os.path.normpath(resolved(folder, data)),
     )
@@ -209,8 +184,7 @@ def _names(name: str, node: NodeEntry) -> list[str]:
 
 
 def _mailbox(entry: MailboxEntry) -> MailboxSpec:
-    stored_max = None if entry.stored_max is msgspec.UNSET else entry.stored_max
-    return MailboxSpec(entry.capacity, entry.policy, stored_max)
+    return MailboxSpec(entry.capacity, entry.policy, given(entry.stored_max))
 
 
 def _placement(text: str) -> Placement:

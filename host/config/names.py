@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+FAMILY: Final = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
+"""A family as `package.module:NAME`, as a regular expression."""
+
 UNREADABLE: Final = "unreadable"
 """Replaces a missing or malformed node name in a salvaged node."""
 

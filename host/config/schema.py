@@ -1,8 +1,8 @@
 """The node file as written: the shape that `load` converts to, and its JSON Schema for editors.
 
-These structs follow the file key by key; `load` turns them into those of `spec`. One declaration serves both readers:
-the fast one (`msgspec.convert`) and the one that finds every mistake (JSON Schema). The `description` of a pattern
-completes the sentence "expected …".
+These structs follow the file key by key; `load` turns them into those of `spec`, except those that are the same. One
+declaration serves both readers: the fast one (`msgspec.convert`) and the one that finds every mistake (`explain`). The
+`description` of a pattern completes the sentence "expected …".
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from transport.port import MESSAGE_BYTES_MAX
-
+from .names import FAMILY
 from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, SupervisionSpec, TransportSpec
 from .units import unit_suffix
 
@@ -27,19 +26,10 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """The interpreter does not start with less."""
 CPU_NS_MIN: Final = SECOND
 """The kernel counts this limit in whole seconds."""
-LANE_BYTES_MIN: Final = 1 << 14
-LANE_BYTES_MAX: Final = 1 << 30
-ARENA_BYTES_MAX: Final = 1 << 32
-"""All blocks with the largest message each."""
-UNACKED_BYTES_MIN: Final = 1 << 16
-UNACKED_BYTES_MAX: Final = 1 << 40
-_TRANSPORT: Final = TransportSpec()
 _SUPERVISION: Final = SupervisionSpec()
-_JOURNAL: Final = JournalSpec()
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
-_MODULE: Final = r"[^\W\d]\w*"
 _END: Final = r"$(?!\n)"
 """The end of the text; `$` alone also matches before a final line end."""
 
@@ -53,7 +43,7 @@ Word = Annotated[
 ]
 FamilyRef = Annotated[
     str,
-    Meta(pattern=rf"^{_MODULE}(\.{_MODULE})*:{_MODULE}{_END}", description="a family as `package.module:NAME`"),
+    Meta(pattern=f"^{FAMILY}{_END}", description="a family as `package.module:NAME`"),
 ]
 EngineName = Annotated[
     str,
@@ -97,7 +87,7 @@ class MailboxEntry(FileEntry, frozen=True):
     """
 
     capacity: Items = MAILBOX_CAPACITY
-    policy: Literal["wait", "reject", "drop-oldest"] = "wait"
+    policy: Literal["drop-oldest", "reject", "wait"] = "wait"
     stored_max: Annotated[int, Meta(ge=0, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -118,18 +108,18 @@ class EngineEntry(FileEntry, frozen=True):
     mailboxes: dict[MailboxNumber, MailboxEntry] = {}
     placement: PlacementText | msgspec.UnsetType = msgspec.UNSET
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] | msgspec.UnsetType = msgspec.UNSET
-    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    restart: Literal["permanent", "temporary", "transient"] = "permanent"
     shutdown_ns: Duration | msgspec.UnsetType = msgspec.UNSET
     limits: LimitsEntry = LimitsEntry()
-    poison: Literal["skip", "stop", "park"] = "skip"
-    durability: Literal["volatile", "crash", "durable"] = "volatile"
+    poison: Literal["park", "skip", "stop"] = "skip"
+    durability: Literal["crash", "durable", "volatile"] = "volatile"
 
 
 class GroupEntry(FileEntry, frozen=True):
     """Engines supervised together, like the ordered children of an OTP supervisor. Default bounds: the node's."""
 
     engines: Annotated[tuple[Word, ...], Meta(min_length=1)]
-    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
+    strategy: Literal["one_for_all", "one_for_one", "rest_for_one"] = "one_for_one"
     intensity: Restarts | msgspec.UnsetType = msgspec.UNSET
     period_ns: Period | msgspec.UnsetType = msgspec.UNSET
 
@@ -156,44 +146,22 @@ class PlacementEntry(FileEntry, frozen=True):
     spawned: Literal["parent", "process"] = "parent"
 
 
-class TransportEntry(FileEntry, frozen=True):
-    """Links between processes of this node."""
-
-    local: Literal["auto", "lane", "zmq"] = _TRANSPORT.local
-    wait: Literal["adaptive", "block"] = _TRANSPORT.wait
-    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = _TRANSPORT.lane_bytes
-    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = _TRANSPORT.arena_bytes
-
-
-class JournalEntry(FileEntry, frozen=True):
-    """Bounds of logs: size and age of history (0: none), and size of unacknowledged outputs."""
-
-    retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = _JOURNAL.retain_bytes
-    retain_ns: Annotated[int, Meta(ge=0, le=2**62)] = _JOURNAL.retain_ns
-    unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = _JOURNAL.unacked_bytes
-
-
 class NodeEntry(FileEntry, frozen=True):
     """A node file. `roots` and `data` are folders, relative to the file."""
 
     node: Word
     engines: Annotated[dict[Word, EngineEntry], Meta(min_length=1)]
     placement: PlacementEntry = PlacementEntry()
-    transport: TransportEntry = TransportEntry()
+    transport: TransportSpec = TransportSpec()
     supervision: SupervisionEntry = SupervisionEntry()
-    journal: JournalEntry = JournalEntry()
+    journal: JournalSpec = JournalSpec()
     roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
-def node_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a node file after units are read; used to find mistakes."""
-    return msgspec.json.schema(NodeEntry)
-
-
 def editor_schema() -> dict[str, Any]:
-    """The JSON Schema of a node file as typed, with units; for editors."""
-    schema = node_schema()
+    """The JSON Schema (2020-12) of a node file as typed, with units; for editors."""
+    schema = msgspec.json.schema(NodeEntry)
     for definition in schema["$defs"].values():
         for name, field in definition.get("properties", {}).items():
             if suffix := unit_suffix(name):

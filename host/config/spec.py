@@ -7,11 +7,12 @@ family; the worker converts them to the family's types (`convert`).
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
-from transport.port import ARENA_BYTES, LANE_BYTES
+from transport.port import ARENA_BYTES, LANE_BYTES, LANE_BYTES_MAX, LANE_BYTES_MIN, MESSAGE_BYTES_MAX
 
 SECOND: Final = 1_000_000_000
 
@@ -26,6 +27,11 @@ BUDGET: Final = 100
 
 MAILBOX_CAPACITY: Final = 10_000
 """Messages waiting in a mailbox before its policy acts, unless the node file says otherwise."""
+
+ARENA_BYTES_MAX: Final = 1 << 32
+"""All blocks with the largest message each."""
+UNACKED_BYTES_MIN: Final = 1 << 16
+UNACKED_BYTES_MAX: Final = 1 << 40
 
 
 class MailboxSpec(msgspec.Struct, frozen=True):
@@ -104,21 +110,21 @@ class SupervisionSpec(msgspec.Struct, frozen=True):
     groups: tuple[GroupSpec, ...] = ()
 
 
-class TransportSpec(msgspec.Struct, frozen=True):
-    """Links between processes. `auto`: lanes if the native core is installed, else ZeroMQ."""
+class TransportSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Links between processes, as in the node file. `auto`: lanes if the native core is installed, else ZeroMQ."""
 
     local: Literal["auto", "lane", "zmq"] = "auto"
     wait: Literal["adaptive", "block"] = "adaptive"
-    lane_bytes: int = LANE_BYTES
-    arena_bytes: int = ARENA_BYTES
+    lane_bytes: Annotated[int, Meta(ge=LANE_BYTES_MIN, le=LANE_BYTES_MAX)] = LANE_BYTES
+    arena_bytes: Annotated[int, Meta(ge=MESSAGE_BYTES_MAX, le=ARENA_BYTES_MAX)] = ARENA_BYTES
 
 
-class JournalSpec(msgspec.Struct, frozen=True):
-    """Bounds of each log: size and age of its history, and size of an engine's unacknowledged outputs."""
+class JournalSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of a log, as in the node file: history in size and age (0: none), unacknowledged outputs in size."""
 
-    retain_bytes: int = 1 << 30
-    retain_ns: int = 7 * 24 * 3600 * SECOND
-    unacked_bytes: int = 64 << 20
+    retain_bytes: Annotated[int, Meta(ge=0, le=2**53)] = 1 << 30
+    retain_ns: Annotated[int, Meta(ge=0, le=2**62)] = 7 * 24 * 3600 * SECOND
+    unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = 64 << 20
 
 
 class NodeSpec(msgspec.Struct, frozen=True):

@@ -17,24 +17,18 @@ def child_of(engine: EngineEntry) -> ChildSpec:
     """The child spec of an engine's entry."""
     limits = engine.limits
     return ChildSpec(
-        engine.restart, _given(engine.shutdown_ns), _given(limits.memory_bytes), _given(limits.cpu_ns), engine.poison
+        engine.restart, given(engine.shutdown_ns), given(limits.memory_bytes), given(limits.cpu_ns), engine.poison
     )
 
 
 def supervision_of(entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> SupervisionSpec:
     """Supervision of a node. `names` gives the engines of a name in the file."""
-    return SupervisionSpec(
-        intensity=_bound(entry.intensity),
-        period_ns=entry.period_ns,
-        backoff_ns=entry.backoff_ns,
-        backoff_max_ns=entry.backoff_max_ns,
-        healthy_ns=entry.healthy_ns,
-        budget=_bound(entry.budget),
-        soft_ns=entry.soft_ns,
-        hard_ns=entry.hard_ns,
-        start_ns=entry.start_ns,
-        groups=tuple(_group(name, group, entry, names) for name, group in entry.groups.items()),
-    )
+    other = {
+        "intensity": _bound(entry.intensity),
+        "budget": _bound(entry.budget),
+        "groups": tuple(_group(name, group, entry, names) for name, group in entry.groups.items()),
+    }
+    return SupervisionSpec(**msgspec.structs.asdict(entry) | other)
 
 
 def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> Iterator[Finding]:
@@ -44,6 +38,8 @@ def check_supervision(node: NodeEntry, known: dict[str, EngineEntry | None]) -> 
     for name, group in node.supervision.groups.items():
         for at, engine in enumerate(group.engines):
             path = ("supervision", "groups", name, "engines", at)
+            if not engine:
+                continue
             if engine not in known:
                 yield Finding(path, f"no engine `{engine}` in this node", did_you_mean(engine, known))
             elif engine in group_of:
@@ -77,12 +73,13 @@ def _check_processes(node: NodeEntry, group_of: dict[str, str]) -> Iterator[Find
 def _group(name: str, group: GroupEntry, entry: SupervisionEntry, names: Callable[[str], Iterable[str]]) -> GroupSpec:
     engines = tuple(dict.fromkeys(each for written in group.engines for each in names(written)))
     intensity = entry.intensity if group.intensity is msgspec.UNSET else group.intensity
-    return GroupSpec(name, group.strategy, engines, _bound(intensity), _given(group.period_ns) or entry.period_ns)
+    return GroupSpec(name, group.strategy, engines, _bound(intensity), given(group.period_ns) or entry.period_ns)
 
 
 def _bound(number: int | Literal["off"]) -> int | None:
     return None if number == "off" else number
 
 
-def _given(number: int | msgspec.UnsetType) -> int | None:
+def given(number: int | msgspec.UnsetType) -> int | None:
+    """None for a number that the file leaves out."""
     return None if number is msgspec.UNSET else number

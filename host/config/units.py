@@ -81,11 +81,6 @@ def parse_quantity(text: str, suffix: str) -> int:
     return value
 
 
-def parse_duration(text: str) -> int:
-    """Nanoseconds of a text such as `1.5min`. Raises `UnitError`."""
-    return parse_quantity(text, "_ns")
-
-
 def _missing_unit(text: str, suffix: str) -> str:
     number = text.strip()
     if not _NUMBER.fullmatch(number):

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from .finding import Path
+from .finding import Finding, Path
 from .problems import ConfigProblem, SourcePlace
 from .scalars import Plain, ScalarError, read_plain
 
@@ -77,17 +77,17 @@ class Document(msgspec.Struct, frozen=True):
     root: Node | None
     refused: tuple[ConfigProblem, ...]
 
-    def place(self, path: Path) -> SourcePlace:
-        """The place of the value at `path`; if there is none, the nearest place above it."""
-        return self._find(path)[0]
+    def place(self, path: Path, *, at_key: bool = False) -> SourcePlace:
+        """The place of the value at `path`, or of its key; if there is none, of the nearest value above.
 
-    def key_place(self, path: Path) -> SourcePlace:
-        """The place of the last key of `path`; for an item of a list, the place of the item."""
-        return self._find(path)[1]
+        The key of an item of a list is the item.
+        """
+        return self._find(path)[at_key]
 
-    def problem(self, place: SourcePlace, text: str, suggestion: str = "") -> ConfigProblem:
-        """A problem at a place of this file."""
-        return _problem(self.file, self.lines, place, text, suggestion)
+    def problem(self, finding: Finding) -> ConfigProblem:
+        """The problem at the place of a finding."""
+        place = self.place(finding.path, at_key=finding.at_key)
+        return _problem(self.file, self.lines, place, finding.text, finding.suggestion)
 
     def _find(self, path: Path) -> tuple[SourcePlace, SourcePlace]:
         """The places of the value and of its key."""

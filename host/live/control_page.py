@@ -51,15 +51,11 @@ _SENDER_AT: Final = 1_152
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One look at a page. `in_flight` is a message; timers in flight show only in `engine` and `started_ns`."""
+    """One look at a page. `in_flight` is a message; timers in flight show only in `engine` and `words`."""
 
     engine: str
     in_flight: Trigger | None
-    started_ns: int
-    handled: int
-    received: int
-    sent: int
-    parked: int
+    words: tuple[int, ...]
 
 
 class ControlPage:
@@ -69,7 +65,9 @@ class ControlPage:
 
     def __init__(self, descriptor: int) -> None:
         """Map the page; the descriptor stays the caller's. Zeroes the words of a predecessor."""
-        self._map = _mapped(descriptor, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._map = mmap.mmap(descriptor, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        if int.from_bytes(self._map[:8], "little") != MAGIC:
+            raise Broken(f"control page: begins with {self._map[:8].hex()}")
         view = memoryview(self._map)
         self._bytes = view
         self._lengths = view[_LENGTHS_AT : _LENGTHS_AT + 16].cast("Q")
@@ -120,27 +118,12 @@ def read_control_page(descriptor: int) -> Reading:
     page = os.pread(descriptor, PAGE_BYTES, 0)
     if len(page) != PAGE_BYTES or int.from_bytes(page[:8], "little") != MAGIC:
         raise Broken(f"control page: {len(page)} bytes that begin with {page[:8].hex()}")
-    words = memoryview(page)[_WORDS_AT : _WORDS_AT + 8 * progress.WORDS].cast("Q")
+    words = _WORDS.unpack_from(page, _WORDS_AT)
     engine, sender = _name(page, 0, _ENGINE_AT), _name(page, 1, _SENDER_AT)
     is_busy = words[progress.N] != 0
     is_message = is_busy and words[progress.MAILBOX] != progress.TIMERS
     position = (words[progress.MAILBOX], words[progress.EPOCH], words[progress.N])
-    return Reading(
-        engine if is_busy else "",
-        Trigger(engine, sender, *position) if is_message else None,
-        words[progress.STARTED_NS],
-        words[progress.HANDLED],
-        words[progress.RECEIVED],
-        words[progress.SENT],
-        words[progress.PARKED],
-    )
-
-
-def _mapped(descriptor: int, protection: int) -> mmap.mmap:
-    page = mmap.mmap(descriptor, PAGE_BYTES, mmap.MAP_SHARED, protection)
-    if int.from_bytes(page[:8], "little") != MAGIC:
-        raise Broken(f"control page: begins with {page[:8].hex()}")
-    return page
+    return Reading(engine if is_busy else "", Trigger(engine, sender, *position) if is_message else None, words)
 
 
 def _put_name(page: memoryview, lengths: memoryview, index: int, offset: int, name: str) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from secrets import randbelow
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +21,6 @@ from engines.model import Device
 from host.config.scalars import for_json
 from host.config.spec import EngineSpec, NodeSpec
 from host.live.clock import engine_clock, offset_now
-from host.live.worker.chance import uniform
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import loader
 from host.node.births import Births
@@ -46,9 +46,8 @@ class InlineRun:
         for engine in spec.engines:
             self._load(engine.family)
         self._spec = spec
-        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=uniform)
+        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=randbelow)
         self.scheduler = self.node.scheduler
-        self.outbox = self.node.outbox
         self._births = Births(spec.node, self._load, are_here=True)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_due = False
@@ -73,9 +72,6 @@ class InlineRun:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def publish(self) -> None:
-        """Nothing to publish: there is no lane."""
-
     def answer(self, engine: str, choice: str) -> str:
         """Answer an engine that waits for a choice; "" if the answer was taken, else why not."""
         error = self.scheduler.answer(engine, choice)
@@ -91,16 +87,14 @@ class InlineRun:
         self.scheduler.settle(Cell(family, configuration, None, spec.mailboxes), self._prepare)
 
     def _prepare(self, cell: Cell) -> None:
-        host = DriverHost(self, cell)
+        host = DriverHost(self.scheduler, cell, self.soon)
         self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, host))
 
     async def _drive(self, cell: Cell, host: DriverHost) -> None:
         try:
             await cell.family.driver().run(host)
         except Exception as error:
-            assert self._failed is not None
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            self._fail(error)
             return
         self.scheduler.end(cell)
         self.soon()
@@ -111,13 +105,16 @@ class InlineRun:
             self.node.cycle()
             self._show()
         except Exception as error:
-            assert self._failed is not None
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            self._fail(error)
             return
         if not self.scheduler.is_idle:
             self.soon()
         self._set_timer()
+
+    def _fail(self, error: Exception) -> None:
+        assert self._failed is not None
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

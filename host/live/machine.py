@@ -39,7 +39,6 @@ DESCRIPTORS: Final = 1024
 
 LIBRARIES: Final = (
     "click",
-    "jsonschema",
     "msgpack",
     "msgspec",
     "psutil",

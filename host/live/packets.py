@@ -155,8 +155,11 @@ class Channel(Generic[Received]):
             os.close(file)
 
     def _send_or_queue(self, data: bytes, descriptors: Sequence[int]) -> None:
-        if not self.flush() or not self._try_send(data, descriptors):
-            self._enqueue(data, descriptors)
+        if self.flush() and self._try_send(data, descriptors):
+            return
+        if len(self._queue) >= QUEUE_PACKETS_MAX:
+            raise Full(f"socket pair: {QUEUE_PACKETS_MAX} packets wait")
+        self._queue.append((data, _duplicates(descriptors)))
 
     def _checked(self, data: bytes, flags: int, descriptors: list[int]) -> Received:
         """The packet; the file of an outsized one is read, closed, and removed from `descriptors`."""
@@ -170,11 +173,6 @@ class Channel(Generic[Received]):
         except Broken:
             close_all(descriptors)
             raise
-
-    def _enqueue(self, data: bytes, descriptors: Sequence[int]) -> None:
-        if len(self._queue) >= QUEUE_PACKETS_MAX:
-            raise Full(f"socket pair: {QUEUE_PACKETS_MAX} packets wait")
-        self._queue.append((data, _duplicates(descriptors)))
 
     def _try_send(self, data: bytes, descriptors: Sequence[int]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []

@@ -19,13 +19,6 @@ PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
 
 
-class Peer(msgspec.Struct, frozen=True, array_like=True):
-    """How a slot reaches another one. Lanes bring descriptors [out, in, doorbell]; ZeroMQ an address and [keep]."""
-
-    slot: int
-    address: str = ""
-
-
 class Birth(msgspec.Struct, frozen=True, array_like=True):
     """An engine to start: its spec, its parent, and the birth number in its descendants' names (1 is not written).
 
@@ -59,7 +52,6 @@ class Boot(Packet):
     epoch: int
     native: bool
     wait: str
-    lane_bytes: int
     address: str
     roots: tuple[str, ...]
     births: tuple[Birth, ...]
@@ -79,9 +71,10 @@ class Boot(Packet):
 
 
 class Attach(Packet):
-    """A peer to link with, as described by `Peer`."""
+    """A slot to link with. Lanes bring descriptors [out, in, doorbell]; ZeroMQ an address and [keep]."""
 
-    peer: Peer
+    slot: int
+    address: str = ""
 
 
 class Detach(Packet):
@@ -230,14 +223,13 @@ class Hello(Packet):
 
 
 class Running(msgspec.Struct, frozen=True, array_like=True):
-    """An engine that is ready: family reference, family name, version digest, interface as plain data.
+    """An engine that is ready: family reference, version digest, interface as plain data.
 
     `interface` is None if this process has sent that of the same family and version before, or `Boot` names it.
     """
 
     name: str
     family: str
-    family_name: str
     version: str
     interface: Any = None
 

@@ -8,40 +8,27 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
+
+from host.node.news import Letter
 
 LETTERS_MAX: Final = 1_000
 """Letters a node keeps, and a worker between two reports; the oldest go first."""
 
 
-class Addressed(Protocol):
-    """The fields of a letter that are used here."""
-
-    @property
-    def sender(self) -> str:
-        """The full name of the engine that sent it."""
-
-    @property
-    def target(self) -> str:
-        """The full name it was sent to."""
-
-
-L = TypeVar("L", bound=Addressed)
-
-
-class DeadLetters(Generic[L]):
+class DeadLetters:
     """A bounded ring of letters beside counters that never forget."""
 
     def __init__(self, letters_max: int = LETTERS_MAX) -> None:
-        self._letters: deque[L] = deque(maxlen=letters_max)
+        self._letters: deque[Letter] = deque(maxlen=letters_max)
         self._counts: Counter[str] = Counter()
 
-    def add(self, counts: Mapping[str, int], letters: Iterable[L]) -> None:
+    def add(self, counts: Mapping[str, int], letters: Iterable[Letter]) -> None:
         """Add a worker's report. `counts` include `letters`."""
         self._counts.update(counts)
         self._letters.extend(letters)
 
-    def newest(self, limit: int, engine: str = "") -> list[L]:
+    def newest(self, limit: int, engine: str = "") -> list[Letter]:
         """At most `limit` letters, oldest first; with `engine`, only those it sent or that were sent to it."""
         found = [letter for letter in self._letters if not engine or engine in (letter.sender, letter.target)]
         return found[-limit:] if limit > 0 else []

@@ -11,41 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from host.node.endings import Kind
 from host.node.slot_state import Down, Later, SlotHappening, SlotState
-from host.node.strategies import GroupChild, Strategy, plan_restart, plan_stop
+from host.node.strategies import GroupChild, GroupWork, plan_stop
 
 LEFT_OUT: Final = "its group was restarted"
 """Why a temporary child is finished."""
 
 
-class GroupWork(msgspec.Struct, frozen=True):
-    """Slots to recall, to leave out, to start, each in its order; with a reason to give up, those to degrade.
-
-    `pauses` once the pause has begun; `starts` once the first slot of `start` was asked to start.
-    """
-
-    stop: tuple[int, ...] = ()
-    over: tuple[int, ...] = ()
-    pause_ns: int = 0
-    start: tuple[int, ...] = ()
-    degrade: tuple[int, ...] = ()
-    reason: str = ""
-    pauses: bool = False
-    starts: bool = False
-
-
 GroupTask = tuple[int, SlotHappening] | Later
 """A happening to feed to a slot; or a pause after which the work is `resumed`."""
-
-
-def restart_work(strategy: Strategy, children: tuple[GroupChild, ...], failed: int, pause_ns: int) -> GroupWork:
-    """Start `failed` again, with the children that the strategy names."""
-    plan = plan_restart(strategy, children, failed)
-    return GroupWork(plan.stop, plan.over, pause_ns, plan.start)
 
 
 def give_up_work(children: tuple[GroupChild, ...], reason: str) -> GroupWork:

@@ -197,34 +197,26 @@ class Inbox:
         """Take out the messages that the policy does not let wait, in order of arrival."""
         if self.depth <= self.capacity or self.policy == "wait":
             return []
-        surplus = self.depth - self.capacity
-        return self._drop_oldest(surplus) if self.policy == "drop-oldest" else self._drop_newest(surplus)
+        return self._drop(self.depth - self.capacity, oldest=self.policy == "drop-oldest")
 
     def take_all(self) -> list[Dropped]:
         """Empty the inbox."""
-        return self._drop_oldest(self.depth)
+        return self._drop(self.depth, oldest=True)
 
-    def _drop_oldest(self, count: int) -> list[Dropped]:
+    def _drop(self, count: int, *, oldest: bool) -> list[Dropped]:
+        """Take out the `count` oldest or newest messages, in order."""
         dropped: list[Dropped] = []
         while len(dropped) < count:
-            batch = self.batches[0]
-            until = min(len(batch.payloads), batch.position + count - len(dropped))
-            dropped += _dropped(batch, batch.position, until)
-            batch.position = until
+            batch = self.batches[0 if oldest else -1]
+            more, end = min(batch.left, count - len(dropped)), len(batch.payloads)
+            if oldest:
+                dropped += _dropped(batch, batch.position, batch.position + more)
+                batch.position += more
+            else:
+                dropped[:0] = _dropped(batch, end - more, end)
+                batch.payloads = batch.payloads[: end - more]
             if not batch.left:
-                self.batches.popleft()
-        self.depth -= len(dropped)
-        return dropped
-
-    def _drop_newest(self, count: int) -> list[Dropped]:
-        dropped: list[Dropped] = []
-        while len(dropped) < count:
-            batch = self.batches[-1]
-            cut = max(batch.position, len(batch.payloads) - (count - len(dropped)))
-            dropped[:0] = _dropped(batch, cut, len(batch.payloads))
-            batch.payloads = batch.payloads[:cut]
-            if not batch.left:
-                self.batches.pop()
+                (self.batches.popleft if oldest else self.batches.pop)()
         self.depth -= len(dropped)
         return dropped
 

@@ -21,6 +21,7 @@ gone. A process that is late in exiting is killed. The supervisor's own death en
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -89,24 +90,51 @@ class Step(msgspec.Struct, frozen=True):
 
 OVER: Final = ReloadState("over")
 
+_LATE: Final[Mapping[Stage, str]] = {
+    "importing": "the new code was not imported in time",
+    "freezing": "the engine did not reach a boundary in time",
+    "dumping": "the state was not handed out in time",
+    "adopting": "the state was not migrated in time",
+}
+"""The reason of a refusal, by the stage that took too long."""
+
 
 def advance(plan: ReloadState, happening: Happening) -> Step:
     """The step that `happening` leads to. One that does not belong to the stage (a late answer) changes nothing."""
-    match plan.stage:
-        case "importing":
-            return _while_importing(plan, happening)
-        case "freezing":
-            return _while_freezing(plan, happening)
-        case "dumping":
-            return _while_dumping(plan, happening)
-        case "adopting":
-            return _while_adopting(plan, happening)
-        case "retiring":
-            return _while_retiring(plan, happening)
-        case "going":
-            return _while_going(plan, happening)
-        case "over":
-            return Step(plan)
+    match plan.stage, happening:
+        case "importing", Checked(()):
+            return Step(ReloadState("freezing"), ("freeze",))
+        case "importing", Checked(problems):
+            return _undo(plan, "; ".join(problems))
+        case "freezing", Halted():
+            return Step(ReloadState("dumping"))
+        case "dumping", SnapshotTaken():
+            return Step(ReloadState("adopting"), ("adopt",))
+        case "adopting", Loaded() if not plan.old_gone:
+            return Step(ReloadState("retiring"), ("retire",))
+        case "adopting", OldEnded():
+            return Step(ReloadState("adopting", old_gone=True))
+        case "importing" | "freezing" | "dumping", OldEnded():
+            return _crash("the old process ended", "kill_new", "restart")
+        case "importing" | "freezing" | "dumping" | "adopting", NewFailed(reason):
+            return _undo(plan, reason)
+        case "importing" | "freezing" | "dumping" | "adopting", Late():
+            return _undo(plan, _LATE[plan.stage])
+        case "retiring", OldEnded() if plan.new_gone:
+            return _crash("the new process ended before it had the slot", "restart_with_new")
+        case ("adopting", Loaded()) | ("retiring", OldEnded()):
+            return Step(ReloadState("going", old_gone=True), ("go",))
+        case "retiring", NewFailed():
+            return Step(ReloadState("retiring", new_gone=True), ("kill_new",))
+        case "retiring", Late():
+            return Step(plan, ("kill_old",))
+        case "going", Went():
+            return Step(OVER, (), "switched")
+        case "going", NewFailed(reason, ended=True):
+            return _crash(reason, "restart_with_new")
+        case "going", NewFailed() | Late():
+            return Step(plan, ("kill_new",))
+    return Step(plan)
 
 
 def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str:
@@ -124,95 +152,11 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
     return f"the new process {how} {where}"
 
 
-def _while_importing(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case Checked(()):
-            return Step(ReloadState("freezing"), ("freeze",))
-        case Checked(problems):
-            return _refuse("; ".join(problems), "kill_new")
-        case NewFailed(reason):
-            return _refuse(reason, "kill_new")
-        case Late():
-            return _refuse("the new code was not imported in time", "kill_new")
-        case OldEnded():
-            return _crash("the old process ended", "kill_new", "restart")
-        case _:
-            return Step(plan)
-
-
-def _while_freezing(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case Halted():
-            return Step(ReloadState("dumping"))
-        case NewFailed(reason):
-            return _refuse(reason, "kill_new", "thaw")
-        case Late():
-            return _refuse("the engine did not reach a boundary in time", "kill_new", "thaw")
-        case OldEnded():
-            return _crash("the old process ended", "kill_new", "restart")
-        case _:
-            return Step(plan)
-
-
-def _while_dumping(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case SnapshotTaken():
-            return Step(ReloadState("adopting"), ("adopt",))
-        case NewFailed(reason):
-            return _refuse(reason, "kill_new", "thaw")
-        case Late():
-            return _refuse("the state was not handed out in time", "kill_new", "thaw")
-        case OldEnded():
-            return _crash("the old process ended", "kill_new", "restart")
-        case _:
-            return Step(plan)
-
-
-def _while_adopting(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case Loaded() if plan.old_gone:
-            return Step(ReloadState("going", old_gone=True), ("go",))
-        case Loaded():
-            return Step(ReloadState("retiring"), ("retire",))
-        case OldEnded():
-            return Step(ReloadState("adopting", old_gone=True))
-        case NewFailed() | Late():
-            reason = happening.reason if isinstance(happening, NewFailed) else "the state was not migrated in time"
-            if plan.old_gone:
-                return _crash(reason, "kill_new", "restart")
-            return _refuse(reason, "kill_new", "thaw")
-        case _:
-            return Step(plan)
-
-
-def _while_retiring(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case OldEnded() if plan.new_gone:
-            return _crash("the new process ended before it had the slot", "restart_with_new")
-        case OldEnded():
-            return Step(ReloadState("going", old_gone=True), ("go",))
-        case NewFailed():
-            return Step(ReloadState("retiring", new_gone=True), ("kill_new",))
-        case Late():
-            return Step(plan, ("kill_old",))
-        case _:
-            return Step(plan)
-
-
-def _while_going(plan: ReloadState, happening: Happening) -> Step:
-    match happening:
-        case Went():
-            return Step(OVER, (), "switched")
-        case NewFailed(reason, ended):
-            return _crash(reason, "restart_with_new") if ended else Step(plan, ("kill_new",))
-        case Late():
-            return Step(plan, ("kill_new",))
-        case _:
-            return Step(plan)
-
-
-def _refuse(reason: str, *commands: Command) -> Step:
-    return Step(OVER, commands, "refused", reason)
+def _undo(plan: ReloadState, reason: str) -> Step:
+    """New cannot take over: old goes on, if it is still there."""
+    if plan.old_gone:
+        return _crash(reason, "kill_new", "restart")
+    return Step(OVER, ("kill_new",) if plan.stage == "importing" else ("kill_new", "thaw"), "refused", reason)
 
 
 def _crash(reason: str, *commands: Command) -> Step:

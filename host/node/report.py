@@ -44,19 +44,6 @@ class Offspring(msgspec.Struct, frozen=True):
     again: bool = False
 
 
-class Unrendered(msgspec.Struct, frozen=True):
-    """A letter as it was buried: rendering waits until the letter is taken, so a flood of letters stays cheap."""
-
-    reason: str
-    sender: str
-    target: str
-    mailbox: int
-    now_ns: int
-    item: Any
-    is_encoded: bool
-    detail: str
-
-
 class Report:
     """Mutable, one a slot."""
 
@@ -71,7 +58,8 @@ class Report:
         self.notes: deque[NoteLine] = deque()
         self.notes_dropped = 0
         self.letter_counts: Counter[str] = Counter()
-        self._letters: deque[Unrendered] = deque(maxlen=LETTERS_MAX)
+        self._letters: deque[tuple[Letter, Any, bool]] = deque(maxlen=LETTERS_MAX)
+        """Each with its message, which is rendered when the letter is taken, so that a flood of letters stays cheap."""
 
     def bury(
         self,
@@ -87,7 +75,8 @@ class Report:
     ) -> None:
         """Make a dead letter of `item`: bytes as received, a message object, or None when the message is not known."""
         self.letter_counts[reason] += 1
-        self._letters.append(Unrendered(reason, sender, target, mailbox, now_ns, item, is_encoded, detail))
+        letter = Letter(reason, sender, target, mailbox, now_ns, None, detail)
+        self._letters.append((letter, item, is_encoded))
 
     def bury_all(self, reason: str, target: str, mailbox: int, now_ns: int, dropped: list[Dropped]) -> None:
         """Make dead letters of messages lost to a bound or to the end of an engine."""
@@ -111,7 +100,7 @@ class Report:
     def take_letters(self) -> tuple[dict[str, int], list[Letter]]:
         """Counts by reason (complete) and the newest letters since the last time."""
         counts, self.letter_counts = dict(self.letter_counts), Counter()
-        letters = [_rendered(letter) for letter in self._letters]
+        letters = [_rendered(*buried) for buried in self._letters]
         self._letters.clear()
         return counts, letters
 
@@ -145,9 +134,8 @@ def render(item: Any, is_encoded: bool) -> Any:
     return view(plain)
 
 
-def _rendered(letter: Unrendered) -> Letter:
-    message = None if letter.item is None else render(letter.item, letter.is_encoded)
-    return Letter(letter.reason, letter.sender, letter.target, letter.mailbox, letter.now_ns, message, letter.detail)
+def _rendered(letter: Letter, item: Any, is_encoded: bool) -> Letter:
+    return letter if item is None else msgspec.structs.replace(letter, message=render(item, is_encoded))
 
 
 def _bounded(plain: Any) -> Any:

@@ -21,37 +21,23 @@ from host.node.turns import Turns
 class SlotEngines(Protocol):
     """The living and the ended, by name, with what concerns all of them."""
 
-    @property
-    def cells(self) -> dict[str, Cell]:
-        """Those that live."""
+    cells: dict[str, Cell]
+    """Those that live."""
+    ended: dict[str, None]
+    """Names that were in use."""
+    clock: Callable[[], int]
+    """Engine time."""
+    report: Report
+    """What the node is told."""
+    recording: Recording | None
+    """The journal of the slot, if it has one."""
+    tally: Tally
+    """Counts of the slot's messages."""
+    turns: Turns
+    """Transitions, and the outputs that they left."""
 
-    @property
-    def ended(self) -> dict[str, None]:
-        """Names that were in use."""
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """Engine time."""
-
-    @property
-    def report(self) -> Report:
-        """What the node is told."""
-
-    @property
-    def recording(self) -> Recording | None:
-        """The journal of the slot, if it has one."""
-
-    @property
-    def tally(self) -> Tally:
-        """Counts of the slot's messages."""
-
-    @property
-    def turns(self) -> Turns:
-        """Transitions, and the outputs that they left."""
-
-    @property
-    def deliver_here(self) -> Callable[[Cell, Inbox, str, int, int, Any], None]:
-        """`Arrivals.deliver_here`."""
+    def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
+        """As `Arrivals.deliver_here`."""
 
     def arrived(self, cell: Cell, inbox: Inbox, peer: int | None) -> None:
         """Mail was put into an inbox of `cell`, by slot `peer` (None: from here)."""

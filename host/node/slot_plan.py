@@ -36,6 +36,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
+from host.config.spec import SupervisionSpec
 from host.node import reload_plan
 from host.node.endings import Ended, Kind, Ours, classify, shown, wants_restart
 from host.node.reload_plan import NewFailed, OldEnded
@@ -53,7 +54,7 @@ from host.node.slot_state import (
     SlotStep,
     StayDown,
 )
-from host.node.supervision import Budget, Ending, GiveUp, History, Limits, Restart, judge
+from host.node.supervision import Budget, Ending, GiveUp, History, Restart, judge
 
 BIRTHS_LOST_MAX: Final = 3
 """Births of one slot in a row that may die with the zygote before one counts as a death like others."""
@@ -114,7 +115,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
 
 
 def verdict_on(
-    ended: Ended, kind: Kind, history: History, limits: Limits, budget: Budget, now_ns: int, chance: float
+    ended: Ended, kind: Kind, history: History, limits: SupervisionSpec, budget: Budget, now_ns: int, chance: float
 ) -> Restart | GiveUp | StayDown:
     """Supervision's verdict on an end: whether it asks for a restart at all, and whether that is one too many."""
     if not wants_restart(kind, ended.reason):
@@ -152,7 +153,7 @@ def _end(slot: SlotState, end: ProcessEnded) -> SlotStep:
             again = replace(gone, process="there", births_lost=slot.births_lost + 1)
             return SlotStep(again, ("repeat_launch",))
         case "starting" if end.node_starts:
-            return _fail_start(gone, departure)
+            return SlotStep(replace(gone, state="degraded"), (Bury("failed_start", departure),))  # no second try
         case "recalled":
             return SlotStep(replace(gone, state="restarting"), (Bury("recalled", departure),))
         case "stopping":
@@ -179,11 +180,6 @@ def _departure(end: ProcessEnded, ours: Ours) -> Departure:
 def _crash(slot: SlotState, departure: Departure) -> SlotStep:
     crashed = replace(slot, state="restarting", process="none")
     return SlotStep(crashed, (Bury("crashed", departure),))
-
-
-def _fail_start(slot: SlotState, departure: Departure) -> SlotStep:
-    """Before the node is up there is no second try."""
-    return SlotStep(replace(slot, state="degraded", process="none"), (Bury("failed_start", departure),))
 
 
 def _take_verdict(slot: SlotState, verdict: Restart | GiveUp | StayDown) -> SlotStep:

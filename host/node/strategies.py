@@ -29,16 +29,24 @@ class GroupChild(msgspec.Struct, frozen=True):
     waits: bool = False
 
 
-class RestartPlan(msgspec.Struct, frozen=True):
-    """Slots to stop, in order; after the pause, slots to start, in order; and slots that finish (`over`)."""
+class GroupWork(msgspec.Struct, frozen=True):
+    """Slots to recall, to leave out, to start, each in its order; with a reason to give up, those to degrade.
+
+    `pauses` once the pause has begun; `starts` once the first slot of `start` was asked to start.
+    """
 
     stop: tuple[int, ...] = ()
-    start: tuple[int, ...] = ()
     over: tuple[int, ...] = ()
+    pause_ns: int = 0
+    start: tuple[int, ...] = ()
+    degrade: tuple[int, ...] = ()
+    reason: str = ""
+    pauses: bool = False
+    starts: bool = False
 
 
-def plan_restart(strategy: Strategy, children: tuple[GroupChild, ...], failed: int) -> RestartPlan:
-    """The plan for the death of `failed`, which asked for a restart. `children` in their order, `failed` among them."""
+def plan_restart(strategy: Strategy, children: tuple[GroupChild, ...], failed: int, pause_ns: int = 0) -> GroupWork:
+    """The work after `failed` died and asked for a restart. `children` are in their order, `failed` among them."""
     at = next(index for index, child in enumerate(children) if child.slot == failed)
     match strategy:
         case "one_for_one":
@@ -48,10 +56,11 @@ def plan_restart(strategy: Strategy, children: tuple[GroupChild, ...], failed: i
         case "one_for_all":
             touched = children
     others = [child for child in touched if child.slot != failed]
-    return RestartPlan(
+    return GroupWork(
         stop=tuple(child.slot for child in reversed(others) if child.is_running),
         start=tuple(child.slot for child in touched if child.slot == failed or child.kind != "temporary"),
         over=tuple(child.slot for child in others if child.kind == "temporary"),
+        pause_ns=pause_ns,
     )
 
 

@@ -6,6 +6,9 @@ them, or for a process in no group. Two things are not in OTP. Between restarts 
 that dies in its start would otherwise burn its budget within milliseconds. And all restarts of a node are counted once
 more, together.
 
+With the default limits the tenth restart in a row lies about 50 s after the first. So a fault that passes within a
+minute is survived, and one that stays is given up within the period.
+
 A `History` and a `Budget` are replaced as a whole. `strategies` decides which processes are restarted together,
 `endings` whether an end asks for a restart at all.
 """
@@ -17,20 +20,6 @@ import msgspec
 from host.config.spec import SECOND, SupervisionSpec
 
 _DEFAULTS = SupervisionSpec()
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """Bounds of restarts, all in nanoseconds but `intensity`; None: no bound. `pause_first_ns` 0: never a pause.
-
-    With the defaults the tenth restart in a row lies about 50 s after the first. So a fault that passes within a minute
-    is survived, and one that stays is given up within the period.
-    """
-
-    intensity: int | None = _DEFAULTS.intensity
-    period_ns: int = _DEFAULTS.period_ns
-    pause_first_ns: int = _DEFAULTS.backoff_ns
-    pause_ns_max: int = _DEFAULTS.backoff_max_ns
-    healthy_ns: int = _DEFAULTS.healthy_ns
 
 
 class History(msgspec.Struct, frozen=True):
@@ -71,7 +60,7 @@ class GiveUp(msgspec.Struct, frozen=True):
     history: History
 
 
-def judge(history: History, limits: Limits, budget: Budget, now_ns: int, chance: float) -> Restart | GiveUp:
+def judge(history: History, limits: SupervisionSpec, budget: Budget, now_ns: int, chance: float) -> Restart | GiveUp:
     """The verdict on an ending at `now_ns`. `chance` in [0, 1) spreads the pauses of processes that died together."""
     own = spend(history.restarts_ns, limits.intensity, limits.period_ns, now_ns)
     if own is None:
@@ -94,9 +83,9 @@ def spend(restarts_ns: tuple[int, ...], intensity: int | None, period_ns: int, n
     return (*recent, now_ns) if len(recent) < intensity else None
 
 
-def pause_before(row: int, limits: Limits, chance: float) -> int:
+def pause_before(row: int, limits: SupervisionSpec, chance: float) -> int:
     """Nanoseconds before the restart that follows `row` others: none at first, then a doubling bound times `chance`."""
     if row == 0:
         return 0
-    full = min(limits.pause_ns_max, limits.pause_first_ns << min(row - 1, 32))
+    full = min(limits.backoff_max_ns, limits.backoff_ns << min(row - 1, 32))
     return int(full * chance)

@@ -220,10 +220,10 @@ class Turns:
         self.count_standing(cell, -1)
         cell.suspension = None
         self._report.waits.append(Waits(cell.name))
-        cause, at_ns = suspension.cause, suspension.at_ns
-        answers = self._answered(cell, at_ns, suspension.answers, answer)
+        answers = self._answered(cell, suspension.at_ns, suspension.answers, answer)
         record = None if cell.recorder is None else partial(cell.recorder.resumed, self._clock())
-        self._settle(cell, cause, at_ns, answers, _step(cell, cause, at_ns, answers), record)
+        outcome = _step(cell, suspension.cause, suspension.at_ns, answers)
+        self._settle(cell, suspension.cause, suspension.at_ns, answers, outcome, record)
 
     def _answered(self, cell: Cell, at_ns: int, answers: tuple[Any, ...], answer: Any) -> tuple[Any, ...]:
         """The answers with one more, which is recorded before it is used."""

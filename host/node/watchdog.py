@@ -14,18 +14,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from host.config.spec import SupervisionSpec
+
 LOOK_NS_MAX: Final = 1_000_000_000
 """The most that one look may add, however long ago the last one was."""
 
 Condition = Literal["waiting", "handling", "stopped", "computing", "deaf"]
 Alarm = Literal["", "soft", "hard"]
-
-
-class WatchLimits(msgspec.Struct, frozen=True):
-    """Nanoseconds a process may be stuck before its stack is dumped, and before it is killed; 0: never."""
-
-    soft_ns: int
-    hard_ns: int
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -37,17 +32,20 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks show."""
+    """Mutable, one a process. `stuck_ns` is how long it has been stuck, as far as looks show; `last` is the last look.
 
-    def __init__(self, deadlines: WatchLimits) -> None:
+    After `soft_ns` of the deadlines its stack is to be dumped, after `hard_ns` it is to be killed; 0: never.
+    """
+
+    def __init__(self, deadlines: SupervisionSpec) -> None:
         self.stuck_ns = 0
         self._deadlines = deadlines
-        self._last: Look | None = None
+        self.last: Look | None = None
         self._said: Alarm = ""
 
     def look(self, look: Look, passed_ns: int) -> Alarm:
         """The alarm that is due now; each comes once until the process moves again."""
-        last, self._last = self._last, look
+        last, self.last = self.last, look
         if last is None or _gets_on(last, look) or "waiting" in (look.condition, last.condition):
             self.stuck_ns = 0
             self._said = ""

@@ -16,8 +16,8 @@ from host.config.schema import (
     NodeEntry,
     PlacementEntry,
     SupervisionEntry,
-    TransportEntry,
 )
+from host.config.spec import TransportSpec
 from host.config.units import parse_quantity, unit_suffix
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "node-file.md"
@@ -30,7 +30,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "Supervision": SupervisionEntry,
     "Groups": GroupEntry,
     "Placement": PlacementEntry,
-    "Transport": TransportEntry,
+    "Transport": TransportSpec,
 }
 
 

@@ -23,7 +23,6 @@ from ..map import Map
 from ..place import Place, of_class, of_field
 
 PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, Blob})
-KEYS: Final = frozenset({type(None), int, str, bytes})
 
 INSTEAD: Final[dict[Any, str]] = {
     list: "use tuple[T, ...]",

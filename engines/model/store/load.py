@@ -192,19 +192,50 @@ def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> D
     Raises:
         LoadError: the name is malformed or outside the roots, the module cannot be imported, or it is no family.
     """
-    module_name, colon, name = ref.partition(":")
-    if not colon or not all(part.isidentifier() for part in (*module_name.split("."), name)):
-        raise LoadError(ref, "a family is named package.module:NAME")
-    use_roots(roots)
-    module = _import(ref, module_name, check)
-    found = getattr(module, name, None)
+    found = load_object(ref, roots, check=check)
+    module_name, _, name = ref.partition(":")
     if not isinstance(found, Declaration):
+        module = sys.modules[module_name]
         known = ", ".join(key for key, value in vars(module).items() if isinstance(value, Declaration)) or "none"
         what = "has no" if found is None else "has something else under"
         raise LoadError(ref, f"{module_name} {what} {name}; its families: {known}", module.__file__ or "", 0)
     version, files = _digest(module_name)
     found.loaded(ref, version, files)
     return found
+
+
+def load_object(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> object:
+    """What a module holds under "package.module:NAME", None for nothing; arguments as for `load_family`.
+
+    Raises:
+        LoadError: the name is malformed or outside the roots, or the module cannot be imported.
+    """
+    module_name, colon, name = ref.partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise LoadError(ref, f"{ref!r} is no import path: write package.module:NAME")
+    use_roots(roots)
+    return getattr(_import(ref, module_name, check), name, None)
+
+
+def families_in(module_name: str, roots: Sequence[str] = ()) -> tuple[str, ...]:
+    """The references of the families and devices that a module defines, in its order; raises LoadError."""
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise LoadError(module_name, "a module is named package.module")
+    use_roots(roots)
+    module = _import(module_name, module_name, check=True)
+    found = [value for value in vars(module).values() if isinstance(value, Declaration)]
+    return tuple(dict.fromkeys(one.ref for one in found if one.ref.startswith(f"{module_name}:")))
+
+
+def module_at(path: str, roots: Sequence[str] = ()) -> str:
+    """The name under which the file at an absolute path is imported; "" if it lies below no root."""
+    places = [(root.rstrip("/") + "/", "") for root in roots]
+    places += [(folder + "/", f"{IMPLICIT}.") for folder in _engines_folders()]
+    for folder, prefix in sorted(places, key=lambda place: len(place[0]), reverse=True):
+        if path.startswith(folder):
+            inner = path.removeprefix(folder).removesuffix(".py").removesuffix("/__init__")
+            return prefix + inner.replace("/", ".")
+    return ""
 
 
 def _import(ref: str, module_name: str, check: bool) -> ModuleType:

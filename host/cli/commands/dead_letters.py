@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items, emit
+from host.cli.output import Items
 from host.cli.problem import CliError
-from host.cli.session import ask, show
+from host.cli.session import ask, show, show_left_behind
 from host.cli.settings import common
 from host.cli.table import Column, leaf, render_table
 from host.cli.units import show_count, show_time
@@ -31,11 +31,7 @@ def command(engine: str | None, limit: int, counts: bool) -> None:
     try:
         show(ask("dead_letters", args), render)
     except CliError as error:
-        if error.problem.error != "not_running":
-            raise
-        from host.cli.left_behind import read_left_behind
-
-        emit("count" if counts else "dead_letter", read_left_behind("dead_letters", args, error), render)
+        show_left_behind("dead_letters", args, "count" if counts else "dead_letter", render, error)
 
 
 def render_letters(items: Items) -> str:
@@ -54,11 +50,11 @@ def render_counts(items: Items) -> str:
 
 
 def _row(item: dict[str, object]) -> list[str]:
-    time, detail = item.get("time"), _detail(item)
+    detail = _detail(item)
     target = f"{item['target']}#{item['mailbox']}" if item.get("mailbox") else str(item["target"])
     message = leaf(item.get("message"))
     return [
-        show_time(time) if isinstance(time, int) else "-",
+        show_time(item.get("time")),
         str(item["reason"]),
         str(item.get("sender") or "-"),
         target,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.engines import complete_engine
-from host.cli.output import Items, one_line
+from host.cli.output import Items
 from host.cli.session import show_stream
 from host.cli.settings import common_following
 from host.cli.table import leaf
@@ -30,11 +31,10 @@ def render_events(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time = item.get("time")
     known = {"time", "kind", "engine"}
     shown = [_field(k, v) for k, v in item.items() if k not in known and v not in (None, "", [], {})]
-    moment = show_time(time) if isinstance(time, int) else "-"
-    return "  ".join([moment, f"{item.get('engine') or 'node'}:", str(item.get("kind", "")), *shown])
+    head = [show_time(item.get("time")), f"{item.get('engine') or 'node'}:", str(item.get("kind", ""))]
+    return "  ".join([*head, *shown])
 
 
 def _field(name: str, value: object) -> str:

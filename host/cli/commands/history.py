@@ -7,8 +7,9 @@ from itertools import islice
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.journals import named_logs, told
-from host.cli.output import Items, emit, one_line
+from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import leaf
@@ -46,8 +47,6 @@ def render_turns(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time = item["time"]
-    moment = show_time(time) if isinstance(time, int) else "-"
     if "timers" in item:
         cause = f"timers {leaf(item['timers'])}"
     elif "resumed" in item:
@@ -56,4 +55,4 @@ def _line(item: dict[str, object]) -> str:
         cause = f"{item['sender']} {item['n']}  {leaf(item['message'])}"
     outputs = item["outputs"]
     sent = f"  outputs {outputs:08x}" if isinstance(outputs, int) and outputs else ""
-    return f"{item['turn']}  {moment}  {cause}  {item['result']}{sent}"
+    return f"{item['turn']}  {show_time(item['time'])}  {cause}  {item['result']}{sent}"

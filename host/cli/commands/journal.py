@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.journals import data_folder, locked, named_logs, told
-from host.cli.output import Items, emit, envelope, one_line, write
+from host.cli.output import Items, emit, envelope, write
 from host.cli.problem import CliError
 from host.cli.settings import common, settings
 from host.cli.subcommands import SubcommandGroup

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.engines import complete_engine
-from host.cli.output import Items, one_line
+from host.cli.output import Items
 from host.cli.session import show_stream
 from host.cli.settings import common_following
 from host.cli.table import leaf
@@ -30,7 +31,7 @@ def render_lines(items: Items) -> str:
 
 
 def _line(item: dict[str, object]) -> str:
-    time, fields = item.get("time"), item.get("fields")
+    fields = item.get("fields")
     shown = [f"{k}={leaf(v)}" for k, v in fields.items()] if isinstance(fields, dict) else []
-    moment = show_time(time) if isinstance(time, int) else "-"
-    return "  ".join([moment, f"{item.get('engine') or 'node'}:", str(item.get("text", "")), *shown])
+    head = [show_time(item.get("time")), f"{item.get('engine') or 'node'}:", str(item.get("text", ""))]
+    return "  ".join([*head, *shown])

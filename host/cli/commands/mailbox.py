@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.fields import FieldError, parse_target
+from host.cli.fields import parse_target
 from host.cli.output import Items
 from host.cli.session import ask, show
 from host.cli.settings import common
@@ -28,10 +28,7 @@ COLUMNS = (
 @common
 def command(target: str) -> None:
     """Show the mailboxes of ENGINE: waiting and stored messages, bounds, state; the stored messages below."""
-    try:
-        engine, number = parse_target(target)
-    except FieldError as e:
-        raise click.UsageError(str(e)) from e
+    engine, number = parse_target(target)
     args = {"engine": engine, "mailbox": number if "#" in target else None}
     show(ask("mailbox", args), render_mailboxes)
 

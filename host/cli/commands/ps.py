@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from host.cli.output import Items, clear, one_line, terminal_width
+from host.chart.escapes import one_line
+from host.cli.output import Items, clear, terminal_width
 from host.cli.session import select_instance, show
 from host.cli.settings import common
 from host.cli.table import Column, render_table

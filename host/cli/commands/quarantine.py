@@ -72,13 +72,15 @@ def render_whole(items: Items) -> str:
 
 def _whole(item: dict[str, object]) -> str:
     shown = {name: value for name, value in item.items() if name not in ("detail", "reason", "time")}
-    return "\n".join([f"at {_time(item)}", render_tree(shown, "  "), str(item.get("detail") or "").rstrip()])
+    return "\n".join(
+        [f"at {show_time(item.get('time'))}", render_tree(shown, "  "), str(item.get("detail") or "").rstrip()]
+    )
 
 
 def _row(item: dict[str, object]) -> list[str]:
     return [
         str(item["id"]),
-        _time(item),
+        show_time(item.get("time")),
         f"{item['engine']}#{item['mailbox']}" if item.get("mailbox") else str(item["engine"]),
         str(item.get("sender") or "-"),
         str(item.get("policy", "")),
@@ -89,8 +91,3 @@ def _row(item: dict[str, object]) -> list[str]:
 
 def _said(items: Items, what: str) -> str:
     return "\n".join(f"entry {i['id']} of {i['engine']} is {what}" for i in items)
-
-
-def _time(item: dict[str, object]) -> str:
-    time = item.get("time")
-    return show_time(time) if isinstance(time, int) else "-"

@@ -11,11 +11,10 @@ from host.cli.output import Items
 from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
+from host.config.names import FAMILY
 
 TIMEOUT_NS = 30_000_000_000
 """Importing a family and migrating a large state take seconds at most; after this the old process continues."""
-
-REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @click.command("reload")
@@ -36,7 +35,7 @@ def command(engine: str, to: str | None, timeout: int) -> None:
 
     Engines that share its process move to the new one too, unmigrated; they are listed.
     """
-    if to is not None and not REFERENCE.fullmatch(to):
+    if to is not None and not re.fullmatch(FAMILY, to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
     args = {"engine": engine, "to": to, "timeout_ns": timeout}
     show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)

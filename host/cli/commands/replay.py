@@ -47,9 +47,7 @@ def render_states(items: Items) -> str:
 
 
 def _state(item: dict[str, object]) -> str:
-    time = item["time"]
-    moment = show_time(time) if isinstance(time, int) and time else "-"
-    head = f"{item['engine']}  {item['family']}  turn {item['turn']}  at {moment}"
+    head = f"{item['engine']}  {item['family']}  turn {item['turn']}  at {show_time(item['time'] or None)}"
     shown = {k: item[k] for k in ("state", "mailboxes", "timers", "waiting", "unacked", "question") if item.get(k)}
     note = [f"  {line}" for line in other_code_note(item)]
     if item.get("diverged"):

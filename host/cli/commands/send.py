@@ -78,11 +78,8 @@ def command(
 
     `--json -` reads the fields from standard input as one JSON object; its "type" can replace TAG.
     """
-    try:
-        engine, mailbox = parse_target(target)
-        found, message = _message(tag, fields, stdin)
-    except FieldError as e:
-        raise click.UsageError(str(e)) from e
+    engine, mailbox = parse_target(target)
+    found, message = _message(tag, fields, stdin)
     args = {"engine": engine, "mailbox": mailbox, "tag": found, "fields": message, "id": message_id}
     args |= {"wait": "|".join(wait) or None, "timeout_ns": timeout}
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from host.chart.escapes import one_line
 from host.cli.engines import complete_engine
-from host.cli.output import Items, emit, one_line
+from host.cli.output import Items, emit
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup

@@ -36,12 +36,11 @@ def render_timers(items: Items) -> str:
 
 
 def _row(item: dict[str, object]) -> list[str]:
-    deadline, left = item["deadline_ns"], item.get("in_ns")
-    assert isinstance(deadline, int)
+    left = item.get("in_ns")
     return [
         str(item["engine"]),
         str(item["name"]),
         str(item.get("number", "")),
-        show_time(deadline),
+        show_time(item["deadline_ns"]),
         show_duration(left) if isinstance(left, int) else "-",
     ]

@@ -7,7 +7,6 @@ is stopped before the command returns, so a failed `up` leaves nothing running.
 
 from __future__ import annotations
 
-import importlib
 import signal
 import time
 from collections.abc import Callable
@@ -60,13 +59,11 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int, withou
     if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
     elif inline:
-        _run_inline(load_node_file(path))
+        from host.live.inline import run
+
+        run(load_node_file(path))
     else:
         _start(path, detach, timeout, without_damaged)
-
-
-def _run_inline(spec: NodeSpec) -> None:
-    importlib.import_module("host.live.inline").run(spec)
 
 
 def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None:
@@ -161,14 +158,15 @@ def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
 
 def _no_place(response: Response, path: str) -> CliError:
     """The data folder is not writable; with its place in the file, if the file names it."""
+    from host.config.finding import Finding
     from host.config.load import read_node_file
 
     item = response.items[0]
     file = read_node_file(path)
-    if file.locate(("data",)) == file.locate(()):
+    if file.document.place(("data",)) == file.document.place(()):
         return CliError(response.error, response.message, (item,))
     text = f"the node's data cannot be kept in {item['data']}: {item['reason']}"
-    problem = file.problem(("data",), text, item["advice"])
+    problem = file.document.problem(Finding(("data",), text, item["advice"]))
     where = {"file": path, "line": problem.line, "column": problem.column}
     return CliError(response.error, f"{path}: no place for the node's data", ({**item, **where},), str(problem))
 

@@ -177,20 +177,17 @@ static PyObject *cycle_run(Cycle *self, PyObject *const *args, Py_ssize_t count)
 
 /* --- the type ----------------------------------------------------------------------------------------------------- */
 
+/* References that may be part of a circle. */
+#define HELD(X)                                                                                                        \
+    X(link) X(turns) X(cells) X(stops) X(tally) X(deadlines) X(encode) X(clock) X(shown_cell) X(shown_sender)          \
+    X(ledger.frame) X(ledger.run) X(ledger.commit) X(ledger.left) X(ledger.flushed)
+
+#define VISIT(member) Py_VISIT(self->member);
+#define CLEAR(member) Py_CLEAR(self->member);
+
 static int cycle_traverse(Cycle *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->link);
-    Py_VISIT(self->turns);
-    Py_VISIT(self->cells);
-    Py_VISIT(self->stops);
-    Py_VISIT(self->tally);
-    Py_VISIT(self->deadlines);
-    Py_VISIT(self->encode);
-    Py_VISIT(self->clock);
-    Py_VISIT(self->shown_cell);
-    Py_VISIT(self->ledger.commit);
-    Py_VISIT(self->ledger.left);
-    Py_VISIT(self->ledger.flushed);
+    HELD(VISIT)
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
         Py_VISIT(self->known[i].cell);
     return 0;
@@ -198,17 +195,7 @@ static int cycle_traverse(Cycle *self, visitproc visit, void *arg)
 
 static int cycle_clear(Cycle *self)
 {
-    Py_CLEAR(self->link);
-    Py_CLEAR(self->turns);
-    Py_CLEAR(self->cells);
-    Py_CLEAR(self->stops);
-    Py_CLEAR(self->tally);
-    Py_CLEAR(self->deadlines);
-    Py_CLEAR(self->encode);
-    Py_CLEAR(self->clock);
-    Py_CLEAR(self->shown_cell);
-    Py_CLEAR(self->shown_sender);
-    ledger_clear(&self->ledger);
+    HELD(CLEAR)
     for (unsigned i = 0; i < KNOWN_CELLS; i++)
         known_clear(&self->known[i]);
     return 0;
@@ -312,16 +299,15 @@ static int find_types(void)
     return Arrived && Delivery && Become && Sent && Environment && Outgoing && commit && StoredOverflow ? 0 : -1;
 }
 
+#define INTERN(name) str_##name = PyUnicode_InternFromString(#name);
+#define AND_THERE(name) &&str_##name
+
 static int find_names(void)
 {
-    str_outputs = PyUnicode_InternFromString("outputs");
-    str_show = PyUnicode_InternFromString("show_stream");
-    str_rearm = PyUnicode_InternFromString("rearm");
-    str_find_decode = PyUnicode_InternFromString("find_decode");
+    NAMES(INTERN)
     zero = PyLong_FromLong(0);
-    str_conclude_raised = PyUnicode_InternFromString("conclude_raised");
     forms = PyDict_New();
-    return zero && str_outputs && str_show && str_rearm && str_find_decode && str_conclude_raised && forms ? 0 : -1;
+    return zero NAMES(AND_THERE) && forms ? 0 : -1;
 }
 
 PyMODINIT_FUNC PyInit__cycle(void)

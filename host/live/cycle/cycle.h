@@ -25,7 +25,11 @@
 enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9,
        WORD_CYCLES = 11, WORDS_USED };
 
-static PyObject *zero, *str_outputs, *str_show, *str_rearm, *str_find_decode, *str_conclude_raised;
+/* Attributes that are looked up by name. */
+#define NAMES(X) X(outputs) X(show_stream) X(rearm) X(find_decode) X(conclude_raised)
+#define DECLARE_NAME(name) static PyObject *str_##name;
+NAMES(DECLARE_NAME)
+static PyObject *zero;
 static PyObject *forms; /* type of values -> capsule of its form; set of types of messages -> {type: capsule} */
 
 /* Constants of an engine, its pace, and counts that are not yet in its counters. */

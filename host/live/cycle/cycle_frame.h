@@ -36,8 +36,8 @@ static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const str
         return 0;
     PyObject *epoch = PyLong_FromUnsignedLongLong(frame->epoch);
     PyObject *shown = epoch == NULL ? NULL
-                                    : PyObject_CallMethodObjArgs(self->turns, str_show, cell, frame->sender, mailbox,
-                                                                 epoch, NULL);
+                                    : PyObject_CallMethodObjArgs(self->turns, str_show_stream, cell, frame->sender,
+                                                                 mailbox, epoch, NULL);
     Py_XDECREF(epoch);
     if (shown == NULL)
         return -1;

@@ -37,15 +37,6 @@ struct numbered {
     uint64_t n;
 };
 
-static void ledger_clear(struct ledger *ledger)
-{
-    Py_CLEAR(ledger->frame);
-    Py_CLEAR(ledger->run);
-    Py_CLEAR(ledger->commit);
-    Py_CLEAR(ledger->left);
-    Py_CLEAR(ledger->flushed);
-}
-
 /* Binds what only slots with a journal need. 0, or -1 with an exception. */
 static int ledger_bind(void)
 {

@@ -31,16 +31,27 @@ ALARM_S_MAX: Final = 1e9
 @contextmanager
 def forked(work: Callable[[int], object]) -> Iterator[int]:
     """The read end of a pipe from a child that runs `work` on the write end; on leaving the block the child is gone."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _live(work, writing)
-    os.close(writing)
+    pid, reading = begin_child(work)
     try:
         yield reading
     finally:
         os.close(reading)
         _end(pid)
+
+
+def begin_child(work: Callable[[int], object]) -> tuple[int, int]:
+    """The pid of a child that runs `work` on the write end of a pipe, and the read end. Raises OSError."""
+    reading, writing = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if pid == 0:
+        _live(work, writing)
+    os.close(writing)
+    return pid, reading
 
 
 def pieces(reading: int, end_ns: int) -> Iterator[bytes]:

@@ -225,13 +225,13 @@ def _locate(file: NodeFile, inspection: Inspection) -> list[ConfigProblem]:
     from host.config.names import entry_name
 
     assert file.spec is not None
-    found = [file.problem(f.path, f.text, f.suggestion, at_key=f.at_key) for f in inspection.findings]
+    found = list(inspection.findings)
     first = {e.family: entry_name(e.name) for e in reversed(file.spec.engines)}
     for ref, report in inspection.families.items():
         path = ("engines", first[ref], "family")
         suggestion = _missing_root(file.spec, ref)
-        found += [file.problem(path, f"`{ref}` cannot be used: {problem}", suggestion) for problem in report.problems]
-    return found
+        found += [Finding(path, f"`{ref}` cannot be used: {problem}", suggestion) for problem in report.problems]
+    return [file.document.problem(finding) for finding in found]
 
 
 def _missing_root(spec: NodeSpec, ref: str) -> str:

@@ -32,7 +32,7 @@ A worker's loop, with the order that each call depends on:
     journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch
     if tending.is_resting: tending.stir()                             something is about to be appended
     journal.append()                                                  then, and only then, heads move
-    if journal.is_full: journal.append()                              between two frames, when large messages came
+    if journal.batch.is_full: journal.append()                        between two frames, when large messages came
     if journal.is_durable: journal.sync()                             once a cycle; then, and only then, outputs leave
     journal.record(name, Acked(target, mailbox, next_n))              some time after a receiver sent stable
     snapshots = Snapshots(folder, journal, clock, retain_bytes, retain_ns, found.turns)

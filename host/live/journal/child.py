@@ -13,23 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import Outgoing, Output, view
-from host.live.control.protocol import ControlError
+from host.live.control.protocol import ControlError, Response
 from host.live.inspection.child import forked, isolate, pieces, silence
 from host.node.journal.checking import Diverged
 from host.node.journal.layout import Newer
-from host.node.journal.scan import Damaged
+from host.node.journal.scan import ADVICE, Damaged
 
 DEADLINE_NS: Final = 600_000_000_000
 
 Work = Callable[[], list[dict[str, Any]]]
-
-
-class ChildReport(msgspec.Struct, frozen=True):
-    """Items, or an error by name with its message."""
-
-    items: list[Any] = []
-    error: str = ""
-    message: str = ""
 
 
 def run_in_child(work: Work, *, deadline_ns: int = DEADLINE_NS) -> list[Any]:
@@ -48,27 +40,27 @@ def run_in_child(work: Work, *, deadline_ns: int = DEADLINE_NS) -> list[Any]:
             data = b""
     if not data:
         raise ControlError("failed", "the process that ran the families died, or took too long")
-    answer = msgspec.msgpack.decode(data, type=ChildReport)
+    answer = msgspec.msgpack.decode(data, type=Response)
     if answer.error:
         raise ControlError(answer.error, answer.message, answer.items)
     return answer.items
 
 
-def _answer(work: Work) -> ChildReport:
+def _answer(work: Work) -> Response:
     try:
-        return ChildReport(work())
+        return Response("items", work())
     except Diverged as error:
         outputs = [_shown(one) for one in error.outputs]
         item = {"engine": error.engine, "turn": error.turn, "recorded": error.recorded, "found": error.found}
-        return ChildReport([{**item, "outputs": outputs}], "violated", f"diverged: {error}")
+        return Response("items", [{**item, "outputs": outputs}], "violated", f"diverged: {error}")
     except Damaged as error:
-        return ChildReport([{"segment": error.segment, "offset": error.offset}], "refused", str(error))
+        return Response("items", [{"segment": error.segment, "offset": error.offset}], "refused", f"{error} ({ADVICE})")
     except Newer as error:
-        return ChildReport([], "refused", str(error))
+        return Response("items", [], "refused", str(error))
     except BaseException as error:
         name = "not_found" if type(error).__name__ == "NotRetained" else "failed"
         text = str(error) or type(error).__name__
-        return ChildReport([], name, " ".join(text.split()))
+        return Response("items", [], name, " ".join(text.split()))
 
 
 def _shown(output: Output) -> dict[str, Any]:

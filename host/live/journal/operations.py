@@ -13,19 +13,11 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any, Final
 
+from host.live.journal import log_files
 from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
 from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder, write_whole
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import (
-    CUT,
-    UNDER_CONSTRUCTION,
-    newest_snapshot,
-    numbers_of,
-    read_snapshot_file,
-    segments_of,
-    start_of,
-)
 from host.live.journal.recovery import LOST, boot_id
 from host.node.journal.history import Teller
 from host.node.journal.layout import Newer
@@ -54,9 +46,9 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
     scan: Scan | None = None
     refused: tuple[str, ...] = ()
     try:
-        trusted = newest_snapshot(folder, checksums())
+        trusted = log_files.newest_snapshot(folder, checksums())
         refused = trusted.refused
-        segments, start = start_of(folder, trusted)
+        segments, start = log_files.start_of(folder, trusted)
         scan = Scan(segments, checksums(), boot_id(), start)
         for found in scan.batches():
             batches, records = batches + 1, records + len(found.records)
@@ -74,7 +66,7 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
 
 def _history(folder: Folder, before: int) -> dict[str, Any]:
     """Check what lies before the newest snapshot too, though no start reads it; fields of an item for damage there."""
-    scan = Scan(segments_of(folder, history=True), checksums(), None)
+    scan = Scan(log_files.segments_of(folder, history=True), checksums(), None)
     try:
         for found in scan.batches():
             if found.head.position >= before:
@@ -92,7 +84,7 @@ def dump(logs: Logs) -> Iterator[dict[str, Any]]:
     """Every record of every log, in order, as plain data. Raises `Damaged`, `Newer` where a log cannot be read on."""
     for name, path in logs.folders.items():
         teller = Teller(read_frame)
-        scan = Scan(segments_of(DiskFolder(path), history=True), checksums(), None)
+        scan = Scan(log_files.segments_of(DiskFolder(path), history=True), checksums(), None)
         for found in scan.batches():
             for record in teller.describe(found):
                 yield {"log": name, **record}
@@ -107,14 +99,14 @@ def history(logs: Logs, engine: str) -> Iterator[dict[str, Any]]:
 def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
     """The turns in a log; if the births are not kept, from the first snapshot on, which counts the turns before."""
     teller = Teller(read_frame)
-    scan = Scan(segments_of(folder, history=True), checksums(), None)
-    positions = numbers_of(folder, ".snap")
+    scan = Scan(log_files.segments_of(folder, history=True), checksums(), None)
+    positions = log_files.numbers_of(folder, ".snap")
     is_known = False
     for found in scan.batches():
         base = scan.last.base if scan.last is not None else 0
         is_known = is_known or base == 0
         if found.begins and not is_known and base in positions:
-            teller.restore(read_snapshot_file(folder, base, checksums()).state)
+            teller.restore(log_files.read_snapshot_file(folder, base, checksums()).state)
             is_known = True
         if is_known:
             yield from teller.turns_of(found, engine)
@@ -126,8 +118,8 @@ def repair(folder: DiskFolder) -> dict[str, Any] | None:
     The damaged file and those after it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
     if nothing before the damage can be used.
     """
-    trusted = newest_snapshot(folder, checksums())
-    segments, start = start_of(folder, trusted)
+    trusted = log_files.newest_snapshot(folder, checksums())
+    segments, start = log_files.start_of(folder, trusted)
     scan = Scan(segments, checksums(), boot_id(), start)
     try:
         for _ in scan.batches():
@@ -147,13 +139,13 @@ def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]
     folder.sync()
     content = bytes(folder.read(error.segment)[: error.offset])
     for name in reversed(names[names.index(error.segment) + 1 :]):
-        folder.rename(name, name.rpartition(".")[0] + CUT)
-    aside = error.segment.rpartition(".")[0] + CUT
-    _write_anew(folder, aside + UNDER_CONSTRUCTION, bytes(folder.read(error.segment)))
-    folder.rename(aside + UNDER_CONSTRUCTION, aside)
+        folder.rename(name, name.rpartition(".")[0] + log_files.CUT)
+    aside = error.segment.rpartition(".")[0] + log_files.CUT
+    _write_anew(folder, aside + log_files.UNDER_CONSTRUCTION, bytes(folder.read(error.segment)))
+    folder.rename(aside + log_files.UNDER_CONSTRUCTION, aside)
     if error.offset:
-        _write_anew(folder, error.segment + UNDER_CONSTRUCTION, content)
-        folder.rename(error.segment + UNDER_CONSTRUCTION, error.segment)
+        _write_anew(folder, error.segment + log_files.UNDER_CONSTRUCTION, content)
+        folder.rename(error.segment + log_files.UNDER_CONSTRUCTION, error.segment)
     else:
         folder.remove(error.segment)
     folder.sync()
@@ -201,7 +193,7 @@ def import_logs(path: str, data: str) -> int:
     target = os.path.join(data, JOURNAL)
     if os.path.exists(target):
         raise Occupied(f"{target} exists already: move it away first, logs are never mixed")
-    fresh = target + UNDER_CONSTRUCTION
+    fresh = target + log_files.UNDER_CONSTRUCTION
     if os.path.exists(fresh):
         raise Occupied(f"{fresh} was left by an import that did not finish: remove it")
     make_folders(fresh)

@@ -32,11 +32,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from host.live.journal.folder import sync_folder
+from host.node.journal.retention import Over
 
 OVER: Final = "over"
 LOCK: Final = "lock"
@@ -62,7 +63,52 @@ def is_over(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, OVER))
 
 
-def life_of(folder: str) -> int | None:
+def closed_before(journal: str, life: int, needed: frozenset[str]) -> dict[str, Over]:
+    """The logs that an earlier life marked, but for the folders `needed`. Raises OSError.
+
+    The removals that it began are completed first.
+    """
+    found = []
+    for entry in list(os.scandir(journal)):
+        if entry.name.startswith(GONE) and entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        elif entry.is_dir() and entry.name not in needed:
+            by = _life_of(entry.path)
+            if by is not None and by < life:
+                found.append(entry.name)
+    return extents(journal, found)
+
+
+def extents(journal: str, names: Iterable[str]) -> dict[str, Over]:
+    """The marked ones of these logs: bytes of their files, and time of the mark. Raises OSError."""
+    found = {}
+    for name in names:
+        folder = os.path.join(journal, name)
+        if is_over(folder):
+            size = sum(entry.stat().st_size for entry in os.scandir(folder))
+            found[name] = Over(name, size, os.stat(os.path.join(folder, OVER)).st_mtime_ns)
+    return found
+
+
+def try_remove(folder: str) -> bool:
+    """Remove a marked log; False if its process is not gone yet, or the mark was removed. Raises OSError."""
+    above, name = os.path.split(folder)
+    aside = os.path.join(above, GONE + name)
+    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_over(folder):
+            return False
+        os.rename(folder, aside)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    shutil.rmtree(aside)
+    return True
+
+
+def _life_of(folder: str) -> int | None:
     """The life that marked the log; None without a mark, 0 where a loss of power emptied it."""
     try:
         with open(os.path.join(folder, OVER), encoding="ascii", errors="replace") as file:
@@ -70,40 +116,3 @@ def life_of(folder: str) -> int | None:
     except OSError:
         return None
     return int(content) if content.isdigit() else 0
-
-
-def extent(folder: str) -> tuple[int, int]:
-    """Bytes of a log's files, and the time of its mark, in nanoseconds since 1970. Raises OSError."""
-    total = sum(entry.stat().st_size for entry in os.scandir(folder))
-    return total, os.stat(os.path.join(folder, OVER)).st_mtime_ns
-
-
-def try_remove(folder: str) -> bool:
-    """Remove a marked log; False if its process is not gone yet, or the mark was removed. Raises OSError."""
-    above, name = os.path.split(folder)
-    aside = os.path.join(above, GONE + name)
-    with _locked(folder) as is_ours:
-        if not is_ours or not is_over(folder):
-            return False
-        os.rename(folder, aside)
-    shutil.rmtree(aside)
-    return True
-
-
-def finish_removals(journal: str) -> None:
-    """Complete the removals that an earlier life began. Raises OSError."""
-    for entry in os.scandir(journal):
-        if entry.name.startswith(GONE) and entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-
-
-@contextmanager
-def _locked(folder: str) -> Iterator[bool]:
-    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(fd)

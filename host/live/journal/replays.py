@@ -85,7 +85,7 @@ def _replayed(
     folder: Folder, node: str, roots: Sequence[str], engine: str | None, until: int | None, *, verify: bool
 ) -> Replay:
     sums = checksums()
-    snapshots = [*_snapshots(folder)]
+    snapshots = [*snapshots_of(folder)]
     start = _start(folder, snapshots, engine, until, verify=verify)
     first: Diverged | AdoptError | None = None
     while True:
@@ -117,7 +117,7 @@ def _behind(
     """The next snapshot to begin with that is not after the turn asked for."""
     position = -1 if start is None else start.position
     later = [one for one in snapshots if one.position > position]
-    return next((one for one in later if until is None or _turns(one.state, engine) <= until), None)
+    return next((one for one in later if until is None or turns_before(one.state, engine) <= until), None)
 
 
 def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
@@ -136,7 +136,8 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
         pass
 
 
-def _snapshots(folder: Folder) -> Iterator[Snapshot]:
+def snapshots_of(folder: Folder) -> Iterator[Snapshot]:
+    """The snapshots that can be read, the oldest first."""
     for position in numbers_of(folder, ".snap"):
         try:
             yield read_snapshot_file(folder, position, checksums())
@@ -148,24 +149,26 @@ def _start(
     folder: Folder, snapshots: list[Snapshot], engine: str | None, until: int | None, *, verify: bool
 ) -> Snapshot | None:
     """The snapshot to begin with: as late as the turn allows, with `verify` as early as possible. None: the birth."""
-    has_all = _oldest_base(folder) == 0
-    usable = [one for one in snapshots if until is None or _turns(one.state, engine) <= until]
+    has_all = oldest_base(folder) == 0
+    usable = [one for one in snapshots if until is None or turns_before(one.state, engine) <= until]
     if has_all and (verify or not usable):
         return None
     if not usable:
-        oldest = min((_turns(one.state, engine) for one in snapshots), default=0)
+        oldest = min((turns_before(one.state, engine) for one in snapshots), default=0)
         raise NotRetained(f"retained from turn {oldest}")
     return usable[0] if verify else usable[-1]
 
 
-def _oldest_base(folder: Folder) -> int:
+def oldest_base(folder: Folder) -> int:
+    """Where the history kept begins; 0: with the births."""
     scan = Scan(segments_of(folder, history=True)[:1], checksums(), None)
     for _ in scan.batches():
         break
     return scan.last.base if scan.last is not None else 0
 
 
-def _turns(state: LogState, engine: str | None) -> int:
+def turns_before(state: LogState, engine: str | None) -> int:
+    """The turns of an engine before a snapshot, or the most of any engine."""
     return max((image.turns for image in state.streams if engine in (None, image.cell.name)), default=0)
 
 

@@ -19,33 +19,20 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Never
+from functools import partial
+from typing import Final
 
 import msgspec
 
+from host.live.inspection.child import begin_child
+from host.live.journal import log_files
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder, write_whole
-from host.live.journal.log_files import (
-    UNDER_CONSTRUCTION,
-    numbers_of,
-    segment_name,
-    segment_names,
-    snapshot_name,
-)
 from host.live.journal.writer import Journal
 from host.live.lifeline import die_with
+from host.node.journal import retention
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
-from host.node.journal.retention import (
-    RETAIN_BYTES,
-    RETAIN_NS,
-    SNAPSHOT_BYTES,
-    SNAPSHOT_EVERY_NS,
-    SNAPSHOT_TURNS,
-    Segment,
-    plan,
-    snapshot_due,
-)
 from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
 
 _REASON_BYTES: Final = 1000
@@ -75,8 +62,8 @@ class Snapshots:
         folder: Folder,
         journal: Journal,
         clock: Callable[[], int],
-        retain_bytes: int = RETAIN_BYTES,
-        retain_ns: int = RETAIN_NS,
+        retain_bytes: int = retention.RETAIN_BYTES,
+        retain_ns: int = retention.RETAIN_NS,
         turns_behind: int = 0,
     ) -> None:
         """`turns_behind`: those a recovery ran again; counting them bounds a log even if its writers keep dying."""
@@ -88,17 +75,19 @@ class Snapshots:
         self._running: tuple[int, int, int] | None = None
         self._heads: dict[int, SegmentHead] = {}
         self._at_turns = journal.turns_appended - turns_behind
-        self._at_position = max([0, *numbers_of(folder, ".snap")])
-        self._at_ns = clock() - SNAPSHOT_EVERY_NS
+        self._at_position = max([0, *log_files.numbers_of(folder, ".snap")])
+        self._at_ns = clock() - retention.SNAPSHOT_EVERY_NS
 
     @property
     def is_due(self) -> bool:
         """Whether enough was written since the last snapshot."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
-        if turns < SNAPSHOT_TURNS and log_bytes < SNAPSHOT_BYTES:
+        if turns < retention.SNAPSHOT_TURNS and log_bytes < retention.SNAPSHOT_BYTES:
             return False  # in nearly every cycle, and without a look at the clock
-        return snapshot_due(turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None)
+        return retention.snapshot_due(
+            turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None
+        )
 
     @property
     def is_running(self) -> bool:
@@ -112,17 +101,7 @@ class Snapshots:
         OSError.
         """
         head = self._begin()
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        parent = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(reading)
-            os.close(writing)
-            raise
-        if pid == 0:
-            _live_as_child(self._folder, head, state, writing, parent)
-        os.close(writing)
+        pid, reading = begin_child(partial(_write_as_child, self._folder, head, state, os.getpid()))
         self._running = (pid, reading, head.base)
         return reading
 
@@ -192,8 +171,8 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     _sync_before(folder, head)
     sums = checksums()
     data = encode_snapshot(head.base, head.log_id, state, head.kind, sums[head.kind])
-    name = snapshot_name(head.base)
-    temporary = name + UNDER_CONSTRUCTION
+    name = log_files.snapshot_name(head.base)
+    temporary = name + log_files.UNDER_CONSTRUCTION
     if temporary in folder.names():
         folder.remove(temporary)
     try:
@@ -210,8 +189,8 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
 def archive(
     folder: Folder,
     now_ns: int,
-    bytes_max: int = RETAIN_BYTES,
-    age_ns_max: int = RETAIN_NS,
+    bytes_max: int = retention.RETAIN_BYTES,
+    age_ns_max: int = retention.RETAIN_NS,
     known: dict[int, SegmentHead] | None = None,
 ) -> None:
     """Move segments that no recovery needs to history, and remove history beyond the bounds. Raises OSError.
@@ -221,26 +200,26 @@ def archive(
     found = _extents(folder, {} if known is None else known)
     live = [segment for name, segment in found if name.endswith(".log")]
     archived = [segment for name, segment in found if name.endswith(".arc")]
-    todo = plan(live, archived, numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
+    todo = retention.plan(live, archived, log_files.numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
     for number in todo.archive:
-        folder.rename(segment_name(number), segment_name(number, "arc"))
+        folder.rename(log_files.segment_name(number), log_files.segment_name(number, "arc"))
     if todo.archive:
         folder.sync()
     for number in todo.remove:
-        folder.remove(segment_name(number, "arc"))
+        folder.remove(log_files.segment_name(number, "arc"))
         if known is not None:
             known.pop(number, None)
     for position in todo.forget:
-        folder.remove(snapshot_name(position))
+        folder.remove(log_files.snapshot_name(position))
 
 
-def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, Segment]]:
+def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, retention.Segment]]:
     """The segments with the positions they cover; one with a damaged head is left out, and stays.
 
     One file is open at a time: a mapping holds a descriptor.
     """
     heads: list[tuple[str, SegmentHead]] = []
-    for name, number in segment_names(folder):
+    for name, number in log_files.segment_names(folder):
         try:
             if number not in known:
                 known[number] = decode_segment(folder.read(name), checksums())
@@ -252,7 +231,7 @@ def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, S
     ends = [head.base for _, head in heads[1:]]
     ends.append(heads[-1][1].base + len(folder.read(heads[-1][0])))
     return [
-        (name, Segment(head.number, head.base, end, head.made_ns))
+        (name, retention.Segment(head.number, head.base, end, head.made_ns))
         for (name, head), end in zip(heads, ends, strict=True)
     ]
 
@@ -261,9 +240,9 @@ def _sync_before(folder: Folder, head: SegmentHead) -> None:
     if head.synced >= head.base:
         return
     try:
-        for number in numbers_of(folder, ".log"):
+        for number in log_files.numbers_of(folder, ".log"):
             if number <= head.number:
-                file = folder.open(segment_name(number))
+                file = folder.open(log_files.segment_name(number))
                 try:
                     file.sync()
                 finally:
@@ -284,18 +263,13 @@ def _attempt(folder: Folder, head: SegmentHead, state: Callable[[], LogState]) -
     return _DONE
 
 
-def _live_as_child(
-    folder: Folder, head: SegmentHead, state: Callable[[], LogState], writing: int, parent: int
-) -> Never:
-    """From the fork to the exit: no descriptor of the worker's stays open, its lanes are not touched."""
+def _write_as_child(
+    folder: Folder, head: SegmentHead, state: Callable[[], LogState], parent: int, writing: int
+) -> None:
+    """The work of the child, which touches no lane."""
+    die_with(parent)
     try:
-        die_with(parent)
-        os.dup2(writing, 3, inheritable=False)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-        try:
-            reason = _attempt(folder, head, state)
-        except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
-        os.write(3, reason.encode()[:_REASON_BYTES])
-    finally:
-        os._exit(0)
+        reason = _attempt(folder, head, state)
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+    os.write(writing, reason.encode()[:_REASON_BYTES])

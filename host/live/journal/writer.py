@@ -32,9 +32,6 @@ from host.node.journal.layout import SegmentHead, encode_segment, seal
 SEGMENT_BYTES: Final = 64 << 20
 """A larger segment is closed: segments are small enough to archive and remove one by one."""
 
-BATCH_BYTES: Final = 128 << 20
-"""Twice the largest message; even with one more the batch stays far below the limit of a write."""
-
 GONE: Final = "it is not at its place any more"
 
 T = TypeVar("T")
@@ -102,11 +99,6 @@ class Journal:
             if not self.is_durable:
                 self._sync_older()
             self.synced = self.position
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch should be appended before it gets more: one write takes 2 GiB at most."""
-        return self.batch.bytes >= BATCH_BYTES
 
     def begin_segment(self) -> int:
         """Continue in a new segment; its base. Called between two batches."""

@@ -7,8 +7,9 @@ length, since the environment follows it. A fork inherits text and place.
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
 from typing import Final
+
+from host.live.process_stat import stat_fields
 
 ARG_START: Final = 45
 """Index of the command line's begin among the fields of `/proc/PID/stat` after the name; its end comes next."""
@@ -29,5 +30,5 @@ def show_title(title: str, short: str) -> None:
 
 def _place() -> tuple[int, int]:
     """Addresses of the command line's begin and end (exclusive); equal where the kernel hides them."""
-    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    fields = stat_fields("self")
     return int(fields[ARG_START]), int(fields[ARG_START + 1])

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Final, NamedTuple, Never
+from typing import Final, Never
 
 from host.live.spawn import SOCKET_FD
 from host.program import command
@@ -20,21 +20,16 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that shut a node down in order."""
 
 
-class StartedZygote(NamedTuple):
-    """A zygote that is warming up, and our end of its socket."""
+def fork_zygote(inherited: tuple[int, ...]) -> socket.socket:
+    """Fork a zygote from this process, which has one thread, blocks `SIGNALS`, and owns `inherited` descriptors.
 
-    pid: int
-    socket: socket.socket
-
-
-def fork_zygote(inherited: tuple[int, ...]) -> StartedZygote:
-    """Fork a zygote from this process, which has one thread, blocks `SIGNALS`, and owns `inherited` descriptors."""
+    Returns our end of its socket; it is warming up.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
-    if pid == 0:
+    if os.fork() == 0:
         _be_zygote(theirs, (*inherited, ours.detach()))
     theirs.close()
-    return StartedZygote(pid, ours)
+    return ours
 
 
 def _be_zygote(own: socket.socket, others: tuple[int, ...]) -> Never:
@@ -59,10 +54,10 @@ def _be_zygote(own: socket.socket, others: tuple[int, ...]) -> Never:
         os._exit(code)
 
 
-def exec_zygote() -> StartedZygote:
-    """Start a zygote as a program of its own, with no signal blocked, whatever is blocked here. For the main thread."""
+def exec_zygote() -> socket.socket:
+    """As `fork_zygote`, as a program of its own, with no signal blocked, whatever is blocked here. Main thread only."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.posix_spawn(
+    os.posix_spawn(
         sys.executable,
         command("host.live.spawn.zygote"),
         os.environ,
@@ -72,4 +67,4 @@ def exec_zygote() -> StartedZygote:
         setsigdef=[signal.SIGINT, signal.SIGTERM],
     )
     theirs.close()
-    return StartedZygote(pid, ours)
+    return ours

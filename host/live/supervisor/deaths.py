@@ -16,6 +16,7 @@ import msgspec
 from host.live.supervisor import links
 from host.live.supervisor.node import Node
 from host.live.supervisor.printed import OUTPUT
+from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import ChildEnded, End
 from host.node.endings import Ended, shown
@@ -35,7 +36,7 @@ FALLEN_BYTES_MAX: Final = 16 * 1024
 
 def remember(node: Node, slot: Slot, departure: Departure, ended: Ended) -> Trigger | None:
     """The message the process died in; the next process is told its fate, unless it is to try again."""
-    trigger = slot.memory.in_flight()
+    trigger = slot.memory.reading().in_flight
     if trigger is None:
         return None
     found = node.directory.find(trigger.engine)
@@ -123,7 +124,7 @@ def bury_engine(node: Node, resident: Resident) -> None:
     for kept in (node.running, node.faults, node.diverged, node.waits):
         kept.pop(resident.name, None)
     node.event("ended", resident.name)
-    _tell_parent(node, resident)
+    tell_parent(node, resident)
     slot = node.slots.get(resident.slot)
     if slot is not None:
         slot.unready.discard(resident.name)
@@ -144,13 +145,19 @@ def _flight(engine: str, in_flight: Trigger | None) -> dict[str, object]:
     return {"in_flight": {"sender": in_flight.sender, "mailbox": in_flight.mailbox, "n": in_flight.n}}
 
 
-def _tell_parent(node: Node, child: Resident) -> None:
-    """Notify a journaled parent in another process: it would otherwise spawn the child again in its next life."""
-    if child.parent is None or child.spec.durability == "volatile":
-        return
-    parent = node.directory.find(child.parent)
-    if not isinstance(parent, Missing) and parent.slot != child.slot:
-        node.tell(parent.slot, ChildEnded(child.parent, child.name))
+def tell_parent(node: Node, child: Resident) -> Process | None:
+    """Notify a journaled parent in another process: it would otherwise spawn the child again in its next life.
+
+    Returns that process; None if there is none.
+    """
+    parent = Missing("unknown") if child.parent is None else node.directory.find(child.parent)
+    if isinstance(parent, Missing) or parent.slot == child.slot or child.spec.durability == "volatile":
+        return None
+    process = node.slots[parent.slot].process
+    if process is None or not process.is_alive:
+        return None
+    process.send(ChildEnded(parent.name, child.name))
+    return process
 
 
 def signal_name(ending: Ending) -> str | None:

@@ -14,31 +14,11 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
+from host.live import wire
 from host.live.supervisor import links, perform, population, quarantined
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import (
-    DIVERGED,
-    JOURNAL_GONE,
-    JOURNAL_MOVED,
-    Adopted,
-    AtBoundary,
-    Born,
-    ChildrenSpawned,
-    EngineEnded,
-    EngineFailed,
-    Frozen,
-    Hello,
-    Letters,
-    Notes,
-    Ready,
-    Reply,
-    Resolve,
-    Rested,
-    Running,
-    ToSupervisor,
-)
 from host.node.news import Event, NoteLine, SetAside, Waits
 from host.node.routing import Missing
 from host.node.supervision import Ending
@@ -49,15 +29,14 @@ LOOK_AGAIN_S: Final = 0.1
 
 
 class PacketDesk:
-    """The `Desk` of a live node."""
+    """Takes the packets and the ends of a node's processes."""
 
     def __init__(self, node: Node, is_device: Callable[[str], Awaitable[bool]]) -> None:
         self._node = node
         self._is_device = is_device
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
-        """As `Desk.take`."""
+    def take(self, slot: Slot, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> None:
+        """Take a packet of a process."""
         reload = self._node.reloads.get(slot.number)
         if reload is not None and reload.take(process, packet, descriptors):
             return
@@ -65,60 +44,60 @@ class PacketDesk:
             self._take_from_owner(slot, packet, descriptors)
 
     def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
-        """As `Desk.ended`."""
+        """A process ended."""
         self._node.queries.forget(process)
         perform.end_process(self._node, slot, process, ending)
 
-    def _take_from_owner(self, slot: Slot, packet: ToSupervisor, descriptors: list[int]) -> None:
+    def _take_from_owner(self, slot: Slot, packet: wire.ToSupervisor, descriptors: list[int]) -> None:
         node = self._node
         match packet:
-            case Ready(engines):
+            case wire.Ready(engines):
                 self._take_ready(slot, engines)
-            case EngineFailed(engine, reason, detail):
+            case wire.EngineFailed(engine, reason, detail):
                 self._take_failed(slot, engine, reason, detail)
-            case Resolve(name):
+            case wire.Resolve(name):
                 links.resolve(node, slot, name)
-            case ChildrenSpawned(children):
+            case wire.ChildrenSpawned(children):
                 self._take_spawned(slot, children)
-            case EngineEnded(name):
+            case wire.EngineEnded(name):
                 perform.end_engine(node, name)
                 self._settle(slot)
-            case Letters(counts, letters):
+            case wire.Letters(counts, letters):
                 node.letters.add(counts, letters)
                 node.sessions.take_letters(letters)
-            case Notes(notes, dropped):
+            case wire.Notes(notes, dropped):
                 self._take_notes(slot, notes, dropped)
             case Waits(engine, options):
                 node.waits.pop(engine, None)
                 if options:
                     node.waits[engine] = packet
-            case Rested(fallen):
+            case wire.Rested(fallen):
                 for message in fallen:
                     slot.fallen.pop(message, None)
             case SetAside():
                 quarantined.take(node, packet, descriptors)
-            case Reply():
+            case wire.Reply():
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
                 self._take_news(slot, kind, engine, fields)
-            case Hello() | AtBoundary() | Frozen() | Adopted():
+            case wire.Hello() | wire.AtBoundary() | wire.Frozen() | wire.Adopted():
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)
 
     def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
         """Act on an event that concerns the supervisor."""
-        if kind == DIVERGED:
+        if kind == wire.DIVERGED:
             how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
-            self._node.diverged[engine] = f"{DIVERGED}: {how}"
-        elif kind == JOURNAL_GONE:
+            self._node.diverged[engine] = f"{wire.DIVERGED}: {how}"
+        elif kind == wire.JOURNAL_GONE:
             what = "its state is in a new one" if fields["saved"] else f"its state is lost: {fields['reason']}"
             slot.rests = f"the log in {fields['journal']} was removed; {what}"
-        elif kind == JOURNAL_MOVED:
+        elif kind == wire.JOURNAL_MOVED:
             self._node.data = os.path.dirname(os.path.dirname(fields["journal"]))
 
-    def _take_ready(self, slot: Slot, engines: tuple[Running, ...]) -> None:
+    def _take_ready(self, slot: Slot, engines: tuple[wire.Running, ...]) -> None:
         node = self._node
         assert slot.process is not None
         living = [engine for engine in engines if not isinstance(node.directory.find(engine.name), Missing)]
@@ -136,7 +115,7 @@ class PacketDesk:
                 node.on_ready(engine.name, slot.process.pid)
         self._settle(slot)
 
-    def _sharing_interface(self, engine: Running) -> Running:
+    def _sharing_interface(self, engine: wire.Running) -> wire.Running:
         """One interface for all engines of a family and version: the one that the first engine reported."""
         key = (engine.family, engine.version)
         if engine.interface is not None:
@@ -165,17 +144,15 @@ class PacketDesk:
         if slot.state == "starting" and not slot.unready:
             perform.feed(self._node, slot, "engines_ready")
 
-    def _take_spawned(self, slot: Slot, children: tuple[Born, ...]) -> None:
+    def _take_spawned(self, slot: Slot, children: tuple[wire.Born, ...]) -> None:
         for child in children:
             self._take_child(slot, child)
         self._take_ready(slot, tuple(child.running for child in children if child.running is not None))
 
-    def _take_child(self, slot: Slot, child: Born) -> None:
+    def _take_child(self, slot: Slot, child: wire.Born) -> None:
         made = population.take_spawn(self._node, slot, child)
         if made is not None:
-            task = asyncio.get_running_loop().create_task(self._start_child(made, child.birth.spec.family))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._node.run_aside(self._start_child(made, child.birth.spec.family))
 
     async def _start_child(self, slot: Slot, family: str) -> None:
         """Start the process of a slot made for a child; mail for it may already be in the lanes."""

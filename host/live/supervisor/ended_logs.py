@@ -74,49 +74,20 @@ class EndedLogs:
             self._event("logs_kept", "", reason=str(error))
 
     async def _work(self, looks: bool) -> None:
+        from host.live.journal import over
+        from host.live.journal.data_folder import JOURNAL, file_name
+
+        journal = os.path.join(self._data, JOURNAL)
         if looks:
-            self._known |= await asyncio.to_thread(_look, self._data, self._life, frozenset(self._again))
+            needed = frozenset(map(file_name, self._again))
+            self._known |= await asyncio.to_thread(over.closed_before, journal, self._life, needed)
             self._has_looked = True
         confirmed, self._confirmed = self._confirmed, set()
-        self._known |= await asyncio.to_thread(_measure, self._data, confirmed)
-        names = self._over()[:REMOVED_MAX]
-        removed = await asyncio.to_thread(_remove, self._data, names)
+        self._known |= await asyncio.to_thread(over.extents, journal, map(file_name, sorted(confirmed)))
+        folders = {name: os.path.join(journal, name) for name in self._over()[:REMOVED_MAX]}
+        # the log of a process that is about to exit stays until the next round
+        removed = await asyncio.to_thread(lambda: [name for name in folders if over.try_remove(folders[name])])
         for name in removed:
             del self._known[name]
         if removed:
             self._event("logs_removed", "", count=len(removed))
-
-
-def _look(data: str, life: int, again: frozenset[str]) -> dict[str, Over]:
-    """Logs closed before this life, by folder. Removals that an earlier life began are completed first."""
-    from host.live.journal.data_folder import JOURNAL, slot_name
-    from host.live.journal.over import finish_removals, life_of
-
-    folder = os.path.join(data, JOURNAL)
-    finish_removals(folder)
-    found = [entry.name for entry in os.scandir(folder) if entry.is_dir() and slot_name(entry.name) not in again]
-    marked = {name: life_of(os.path.join(folder, name)) for name in found}
-    return _extents(folder, [name for name, by in marked.items() if by is not None and by < life])
-
-
-def _measure(data: str, slots: set[str]) -> dict[str, Over]:
-    from host.live.journal.data_folder import JOURNAL, file_name
-    from host.live.journal.over import is_over
-
-    folder = os.path.join(data, JOURNAL)
-    names = [file_name(slot) for slot in sorted(slots)]
-    return _extents(folder, [name for name in names if is_over(os.path.join(folder, name))])
-
-
-def _extents(folder: str, names: list[str]) -> dict[str, Over]:
-    from host.live.journal.over import extent
-
-    return {name: Over(name, *extent(os.path.join(folder, name))) for name in names}
-
-
-def _remove(data: str, names: list[str]) -> list[str]:
-    """The logs that are removed now. A process that is about to exit keeps its log until the next round."""
-    from host.live.journal.data_folder import JOURNAL
-    from host.live.journal.over import try_remove
-
-    return [name for name in names if try_remove(os.path.join(data, JOURNAL, name))]

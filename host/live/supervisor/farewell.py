@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from host.live.supervisor.deaths import tell_parent
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import ChildEnded, Exit
-from host.node.routing import Missing, Resident
+from host.live.wire import Exit
+from host.node.routing import Resident
 
 ANSWER_NS: Final = 3_600_000_000_000
 """After this time a peer that did not answer is queried again."""
@@ -44,12 +45,8 @@ async def take_leave(node: Node, slot: Slot, process: Process, last: Resident) -
 
 async def _parent_knows(node: Node, child: Resident) -> bool:
     """Whether the end of `child` is in its parent's log. The parent answers only after its writes."""
-    parent = Missing("unknown") if child.parent is None else node.directory.find(child.parent)
-    slot = None if isinstance(parent, Missing) else node.slots.get(parent.slot)
-    if isinstance(parent, Missing) or slot is None or slot.process is None or not slot.process.is_alive:
-        return False
-    slot.process.send(ChildEnded(parent.name, child.name))
-    return await node.queries.ask(slot.process, "stats", parent.name, ANSWER_NS) is not None
+    parent = tell_parent(node, child)
+    return parent is not None and await node.queries.ask(parent, "stats", child.parent or "", ANSWER_NS) is not None
 
 
 def _peers(node: Node, slot: Slot) -> set[Process]:

@@ -36,7 +36,7 @@ class LettersFile(msgspec.Struct, frozen=True):
 class KeptLetters:
     """Writes the letters of one node."""
 
-    def __init__(self, data: str, letters: DeadLetters[Letter]) -> None:
+    def __init__(self, data: str, letters: DeadLetters) -> None:
         self._path = os.path.join(data, LETTERS)
         self._letters = letters
         self._count = -1
@@ -68,7 +68,7 @@ def letter_item(letter: Letter) -> dict[str, Any]:
     return item
 
 
-def _newest(letters: DeadLetters[Letter]) -> list[msgspec.Raw]:
+def _newest(letters: DeadLetters) -> list[msgspec.Raw]:
     found: list[msgspec.Raw] = []
     left = LETTERS_BYTES_MAX
     for letter in reversed(letters.newest(LETTERS_MAX)):

@@ -12,13 +12,12 @@ socket: an unknown name is looked up again after the ancestor's worker has answe
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.live.wire import Attach, Detach, Peer, Restarted, Route
+from host.live.wire import Attach, Detach, Restarted, Route
 from host.node.routing import DEGRADED, Missing, Resident
 
 ANSWER_NS: Final = 1_000_000_000
@@ -31,9 +30,7 @@ NO_SLOT: Final = "no_slot"
 def resolve(node: Node, slot: Slot, name: str) -> None:
     """Answer a worker's lookup of `name`, at once or after the process that may have spawned it has answered."""
     if not _answer(node, slot, name, is_final=False):
-        task = asyncio.get_running_loop().create_task(_look_again(node, slot, name))
-        node.lookups.add(task)
-        task.add_done_callback(node.lookups.discard)
+        node.run_aside(_look_again(node, slot, name))
 
 
 def link(node: Node, one: int, other: int) -> None:
@@ -69,18 +66,8 @@ def tell_gone(node: Node, slot: Slot, name: str, reason: str) -> None:
         node.tell(peer, Route(name, None, reason))
 
 
-def tell_degraded(node: Node, slot: Slot) -> None:
-    """No process reads this slot's lanes for now: they keep what they hold, and no sender waits for room in them."""
-    tell_restarted(node, slot)
-    _tell_all(node, slot, DEGRADED)
-
-
-def tell_back(node: Node, slot: Slot) -> None:
-    """Notify peers that a degraded slot is back."""
-    _tell_all(node, slot, "")
-
-
-def _tell_all(node: Node, slot: Slot, reason: str) -> None:
+def tell_all(node: Node, slot: Slot, reason: str) -> None:
+    """Send peers the routes to a slot anew: it is `DEGRADED`, or back ("")."""
     for resident in node.directory.in_slot(slot.number):
         for peer in slot.linked - {SLOT_SUPERVISOR}:
             node.tell(peer, Route(resident.name, slot.number, reason))
@@ -150,4 +137,4 @@ def _attach(node: Node, process: Process | None, peer: int) -> None:
     if process is None:
         return
     memory = node.sessions.memory if peer == SLOT_SUPERVISOR else node.slots[peer].memory
-    process.send(Attach(Peer(peer, memory.address)), *memory.peer_descriptors())
+    process.send(Attach(peer, memory.address), *memory.peer_descriptors())

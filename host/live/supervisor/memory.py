@@ -10,71 +10,72 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from typing import Final
 
 from host.config.spec import TransportSpec
-from host.live.control_page import clear_stacks, new_control_page, read_control_page, read_stacks, read_words
+from host.live import control_page
 from host.live.packets import close_all
 from host.live.supervisor.runtime_dir import RuntimeDir
-from host.live.supervisor.serving.sessions import Attacher
-from host.live.supervisor.slots import Memory, StuckProcess
-from host.node.news import Trigger
+from host.live.worker.own_link import open_end
 from transport.native import NativeMissing, native_available
 from transport.port import Broken, Link
 
 
 class SlotMemory:
-    """The `Memory` of one slot. `lane` is [out, in, doorbell], with ZeroMQ [keep]."""
+    """What a slot owns beyond its processes. `lane` is [out, in, doorbell], with ZeroMQ [keep].
+
+    `address`: what a ZeroMQ peer connects to; "" with lanes.
+    """
 
     def __init__(self, address: str, lane: tuple[int, ...]) -> None:
         self.address = address
         self._lane = lane
         self._peer = (*(_read_only(fd) for fd in lane[:2]), *lane[2:])
-        self._page = new_control_page()
+        self._page = control_page.new_control_page()
 
     def own_descriptors(self) -> list[int]:
-        """As `Memory.own_descriptors`."""
+        """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
         return [*self._lane, self._page]
 
     def peer_descriptors(self) -> list[int]:
-        """As `Memory.peer_descriptors`."""
+        """The descriptors for a process that links with the slot, as listed in `Attach`. They stay ours."""
         return list(self._peer)
 
-    def in_flight(self) -> Trigger | None:
-        """As `Memory.in_flight`; None also for a page that its writer left unreadable."""
+    def reading(self) -> control_page.Reading:
+        """What the process is executing, or was when it died; nothing if its page is unreadable."""
         try:
-            return read_control_page(self._page).in_flight
+            return control_page.read_control_page(self._page)
         except Broken:
-            return None
+            return control_page.Reading("", None, ())
 
     def moves(self) -> tuple[int, ...]:
-        """As `Memory.moves`."""
-        return read_words(self._page)
+        """The words of the control page, in the order of `host.node.progress`."""
+        return control_page.read_words(self._page)
 
-    def stuck_at(self) -> StuckProcess:
-        """As `Memory.stuck_at`; what is in flight is left out when the page is unreadable."""
-        stack = read_stacks(self._page)
-        try:
-            reading = read_control_page(self._page)
-        except Broken:
-            return StuckProcess(stack=stack)
-        return StuckProcess(reading.engine, reading.in_flight, stack)
+    def stack(self) -> str:
+        """The stack that `dump_stack` produced."""
+        return control_page.read_stacks(self._page)
 
     def dump_stack(self, pid: int) -> None:
-        """As `Memory.dump_stack`."""
-        clear_stacks(self._page)
+        """Make the process write its stack beside the page, whatever it is doing; `stack` reads it later."""
+        control_page.clear_stacks(self._page)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)
 
     def close(self) -> None:
-        """As `Memory.close`."""
+        """Free the memory. Idempotent."""
         if self._page >= 0:
             close_all((*self._lane, *self._peer[:2], self._page))
             self._page = -1
 
 
+Attacher = Callable[[int, SlotMemory], None]
+"""Links slot 0 with a slot; lanes and ZeroMQ have one each."""
+
+
 class SlotTransport:
-    """The `Transport` of a node: lanes where the node file and the machine allow, else ZeroMQ."""
+    """How a node makes slots: with lanes where the node file and the machine allow (`native`), else with ZeroMQ."""
 
     def __init__(self, spec: TransportSpec, runtime: RuntimeDir) -> None:
         """Raises `NativeMissing` if the node file or the environment demands lanes and the native core is missing."""
@@ -84,7 +85,7 @@ class SlotTransport:
         self._runtime = runtime
 
     def memory(self, slot: int) -> SlotMemory:
-        """As `Transport.memory`."""
+        """Memory for a new slot."""
         if not self.native:
             from transport.keep_memory import create_keep
 
@@ -95,29 +96,9 @@ class SlotTransport:
 
     def link(self, own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
         """The supervisor's own end, in slot 0, and how it links with a slot."""
-        if not self.native:
-            return _zmq_link(own, wait)
-        from transport.lanes import LaneLink
-
-        out, into, bell = (os.dup(fd) for fd in own.own_descriptors()[:3])
-        link = LaneLink(0, out, into, bell, wait, self._arena_bytes)
-
-        def attach(peer: int, memory: Memory) -> None:
-            out, into, bell = (os.dup(fd) for fd in memory.peer_descriptors())
-            link.attach(peer, out, into, bell)
-
-        return link, attach
-
-
-def _zmq_link(own: SlotMemory, wait: str) -> tuple[Link, Attacher]:
-    from transport.zmq_link import ZmqLink
-
-    link = ZmqLink(0, own.address, os.dup(own.own_descriptors()[0]), wait)
-
-    def attach(peer: int, memory: Memory) -> None:
-        link.attach(peer, memory.address, os.dup(memory.peer_descriptors()[0]))
-
-    return link, attach
+        mine = [os.dup(fd) for fd in own.own_descriptors()[:-1]]
+        link, attach = open_end(0, own.address, mine, self.native, wait, self._arena_bytes)
+        return link, lambda peer, memory: attach(peer, memory.address, [os.dup(fd) for fd in memory.peer_descriptors()])
 
 
 def _choose_lanes(spec: TransportSpec) -> bool:

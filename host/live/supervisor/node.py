@@ -9,13 +9,14 @@ packets). All of it runs in one thread, in the event loop, and no step of it wai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from host.config.spec import NodeSpec
 from host.live.supervisor.control_groups import ControlGroups
 from host.live.supervisor.ended_logs import EndedLogs
+from host.live.supervisor.memory import SlotTransport
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.processes import Process, Reaper
@@ -23,13 +24,13 @@ from host.live.supervisor.quarantine import Quarantine
 from host.live.supervisor.queries import Queries
 from host.live.supervisor.records import Record
 from host.live.supervisor.serving.rates import Rates
-from host.live.supervisor.slots import Group, Memory, Slot
+from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Running, ToSupervisor
 from host.node.dead_letters import DeadLetters
-from host.node.news import Letter, Packet, Waits
+from host.node.news import Packet, Waits
 from host.node.routing import Directory
 from host.node.slot_state import Conclude, ReloadDeed
-from host.node.supervision import Budget, Ending, Limits
+from host.node.supervision import Budget, Ending
 
 if TYPE_CHECKING:
     from host.live.supervisor.serving.sessions import Sessions
@@ -38,26 +39,6 @@ SLOT_SUPERVISOR: Final = 0
 """The slot that sessions send from."""
 
 Phase = Literal["starting", "running", "stopping"]
-
-
-class Transport(Protocol):
-    """The difference between lanes and ZeroMQ in creating slots; see `host.live.supervisor.memory`."""
-
-    native: bool
-    """Whether links are lanes."""
-
-    def memory(self, slot: int) -> Memory:
-        """Memory for a new slot."""
-
-
-class PacketTaker(Protocol):
-    """Takes the packets and the ends of processes."""
-
-    def take(self, slot: Slot, process: Process, packet: ToSupervisor, descriptors: list[int]) -> None:
-        """A packet came. The descriptors are closed after the call."""
-
-    def ended(self, slot: Slot, process: Process, ending: Ending) -> None:
-        """A process ended."""
 
 
 class Replacement(Protocol):
@@ -96,14 +77,15 @@ class Node:
     started_ns: int
     epoch: int = 0
     """Below every epoch of this life of the node, above those of earlier ones; 0 where no engine has a journal."""
-    limits: Limits = field(default_factory=Limits)
     nursery: Nursery
     reaper: Reaper
-    transport: Transport
+    transport: SlotTransport
     memory_kills: MemoryKills
     control_groups: ControlGroups = field(init=False)
     ended_logs: EndedLogs = field(init=False)
-    desk: PacketTaker = field(init=False)
+    on_packet: Callable[[Slot, Process, ToSupervisor, list[int]], None] = field(init=False)
+    """Takes a packet of a process; its descriptors are closed after the call."""
+    on_end: Callable[[Slot, Process, Ending], None] = field(init=False)
     sessions: Sessions = field(init=False)
 
     phase: Phase = "starting"
@@ -112,10 +94,8 @@ class Node:
     groups: dict[str, Group] = field(default_factory=dict)
     reloads: dict[int, Replacement] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
-    farewells: set[asyncio.Task[None]] = field(default_factory=set)
-    """Slots that are dissolved as soon as no peer sends to them."""
-    lookups: set[asyncio.Task[None]] = field(default_factory=set)
-    """Lookups of names that were not known yet."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those of `run_aside`, which nothing else refers to."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     events: Record
@@ -128,7 +108,7 @@ class Node:
     diverged: dict[str, str] = field(default_factory=dict)
     """Engines whose recovery reached another state than their log records, and how."""
     waits: dict[str, Waits] = field(default_factory=dict)
-    letters: DeadLetters[Letter] = field(default_factory=DeadLetters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     queries: Queries = field(default_factory=Queries)
     rates: Rates = field(default_factory=Rates)
     on_ready: Callable[[str, int], None] = lambda engine, pid: None
@@ -148,6 +128,12 @@ class Node:
         there = self.slots.get(slot)
         if there is not None and there.process is not None:
             there.process.send(packet, *descriptors)
+
+    def run_aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what waits for others: a lookup, a farewell, the start of a child."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def shutdown_ns(self, slot: Slot, otherwise_ns: int) -> int:
         """The shutdown time of a slot's process: the longest of its engines'."""

@@ -23,7 +23,7 @@ import msgspec
 from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.spawn.zygote import Ahead, Fork, OutputFile
-from host.live.spawn.zygote_start import StartedZygote, exec_zygote
+from host.live.spawn.zygote_start import exec_zygote
 from host.node.news import Packet
 from transport.port import Closed
 
@@ -35,10 +35,10 @@ class Nursery:
     """The zygote, and births through it. For the supervisor's main thread.
 
     Args:
-        log_fd: becomes the output of every process. ahead: what workers will ask for.
+        zygote: our end of its socket. log_fd: becomes the output of every process. ahead: what workers will ask for.
     """
 
-    def __init__(self, zygote: StartedZygote, log_fd: int, ahead: Ahead) -> None:
+    def __init__(self, zygote: socket.socket, log_fd: int, ahead: Ahead) -> None:
         self._log_fd = log_fd
         self._ahead = ahead
         self._channel: Channel[Packet] | None = None
@@ -99,9 +99,8 @@ class Nursery:
             self._channel.close()
             self._channel = None
 
-    def _adopt(self, zygote: StartedZygote) -> Channel[Packet]:
-        self.pid = zygote.pid
-        self._channel = Channel(zygote.socket, msgspec.msgpack.Decoder(Packet))
+    def _adopt(self, zygote: socket.socket) -> Channel[Packet]:
+        self._channel = Channel(zygote, msgspec.msgpack.Decoder(Packet))
         self._channel.send(OutputFile(), (self._log_fd,))
         self._channel.send(self._ahead)
         return self._channel

@@ -12,7 +12,6 @@ ended, and only then does supervision decide whether and when another process co
 
 from __future__ import annotations
 
-import asyncio
 import random
 from functools import partial
 from typing import Final
@@ -27,11 +26,11 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Exit
 from host.node.endings import Ended
-from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
-from host.node.routing import Resident
+from host.node.group_plan import child_of, give_up_work, next_task, resumed
+from host.node.routing import DEGRADED, Resident
 from host.node.slot_plan import advance, verdict_on
 from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
-from host.node.strategies import GroupChild
+from host.node.strategies import GroupChild, GroupWork, plan_restart
 from host.node.supervision import Ending, GiveUp, History, Restart
 from transport.port import Closed
 
@@ -108,7 +107,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
         case "relaunch":
             _relaunch(node, slot)
         case "tell_back":
-            links.tell_back(node, slot)
+            links.tell_all(node, slot, "")
         case "await_birth":
             slot.timer.set(BIRTH_AGAIN_NS, lambda: _end_wait(node, slot))
         case "dismiss":
@@ -144,7 +143,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
 def _launch(node: Node, slot: Slot) -> None:
     """Create a process for all engines of a slot. A process that was born but could not be booted is killed."""
     slot.timer.cancel()
-    births = population.births_of(node, slot)
+    births = population.births(node, node.directory.in_slot(slot.number))
     slot.epoch = max(slot.epoch, node.epoch) + 1
     slot.history = msgspec.structs.replace(slot.history, started_ns=node.now_ns())
     slot.unready = {birth.spec.name for birth in births}
@@ -191,9 +190,7 @@ def _dismiss(node: Node, slot: Slot) -> None:
 def _take_leave(node: Node, slot: Slot) -> None:
     assert slot.process is not None
     assert slot.last is not None
-    task = asyncio.get_running_loop().create_task(take_leave(node, slot, slot.process, slot.last))
-    node.farewells.add(task)
-    task.add_done_callback(node.farewells.discard)
+    node.run_aside(take_leave(node, slot, slot.process, slot.last))
 
 
 def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
@@ -220,7 +217,7 @@ def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
 
 def _judge(node: Node, slot: Slot, ended: Ended) -> None:
     """A group counts the restarts of all its slots together."""
-    holder, limits = (slot, node.limits) if slot.group is None else (slot.group, slot.group.limits)
+    holder, limits = (slot, node.spec.supervision) if slot.group is None else (slot.group, slot.group.limits)
     verdict = verdict_on(ended, slot.kind, holder.history, limits, node.budget, node.now_ns(), random.random())
     if isinstance(verdict, Restart | GiveUp):
         holder.history = verdict.history
@@ -257,13 +254,14 @@ def _degrade(node: Node, slot: Slot, reason: str) -> None:
     for resident in node.directory.in_slot(slot.number):
         node.faults.setdefault(resident.name, reason)
         node.event("degraded", resident.name, reason=reason, slot=slot.number)
-    links.tell_degraded(node, slot)
+    links.tell_restarted(node, slot)
+    links.tell_all(node, slot, DEGRADED)  # its lanes keep what they hold, and no sender waits for room in them
 
 
 def _restart_group(node: Node, slot: Slot, pause_ns: int) -> None:
     assert slot.group is not None
     strategy, children = slot.group.spec.strategy, _children(node, slot.group, slot)
-    _begin(node, slot.group, restart_work(strategy, children, slot.number, pause_ns))
+    _begin(node, slot.group, plan_restart(strategy, children, slot.number, pause_ns))
 
 
 def _give_up_group(node: Node, slot: Slot, reason: str) -> None:

@@ -56,13 +56,13 @@ def tell_birth_failed(node: Node, slot: Slot, error: Exception) -> None:
 
 def bear(node: Node, slot: Slot, entry: Literal["worker", "candidate"] = "worker") -> Process:
     """A process for `slot`, not booted yet."""
-    take, ended = partial(node.desk.take, slot), partial(node.desk.ended, slot)
     names = [resident.name for resident in node.directory.in_slot(slot.number)] or ["-"]
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
     group = _control_group(node, slot)
     title = f"enginehost: {node.spec.node}/{slot.number} {names[0]}{more}"
     fork = Fork(entry, names[0], title, "" if group is None else group.folder)
-    return Process(node.nursery, node.reaper, fork, take, ended, node.control_groups, group)
+    on_packet, on_end = partial(node.on_packet, slot), partial(node.on_end, slot)
+    return Process(node.nursery, node.reaper, fork, on_packet, on_end, node.control_groups, group)
 
 
 def _largest(limits: Iterable[int | None]) -> int | None:
@@ -77,11 +77,6 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
         return None
     journaled = any(spec.durability != "volatile" for spec in specs)
     return node.control_groups.make(slot.number, bound_of(memory_bytes, node.spec.transport, journaled=journaled))
-
-
-def births_of(node: Node, slot: Slot) -> list[Birth]:
-    """The births of a slot's engines, as of now."""
-    return births(node, node.directory.in_slot(slot.number))
 
 
 def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
@@ -109,7 +104,6 @@ def send_boot(
         epoch=slot.epoch,
         native=node.transport.native,
         wait=transport.wait,
-        lane_bytes=transport.lane_bytes,
         arena_bytes=transport.arena_bytes,
         journal=_journal(node, slot),
         journal_spec=node.spec.journal,

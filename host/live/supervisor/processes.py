@@ -53,8 +53,9 @@ class Reaper:
             if ended is None:
                 return
             end_group(ended.si_pid)
-            pid, status = os.waitpid(ended.si_pid, 0)
-            self._endings[pid] = _ending(status)
+            os.waitpid(ended.si_pid, 0)
+            exited = ended.si_code == os.CLD_EXITED
+            self._endings[ended.si_pid] = Ending(code=ended.si_status) if exited else Ending(signal=ended.si_status)
             if len(self._endings) > ENDINGS_MAX:
                 del self._endings[next(iter(self._endings))]
 
@@ -188,9 +189,3 @@ class Process:
         ending = self._reaper.ending(self.pid)
         self._groups.end(self._group)
         self._on_end(self, ending)
-
-
-def _ending(status: int) -> Ending:
-    if os.WIFSIGNALED(status):
-        return Ending(signal=os.WTERMSIG(status))
-    return Ending(code=os.WEXITSTATUS(status))

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from host.live.supervisor.append_file import AppendFile
-from host.node.news import Trigger
+from host.node.news import SetAside, Trigger
 from host.node.poison import Policy
 
 HELD_MAX: Final = 10_000
@@ -84,14 +84,13 @@ class Quarantine:
         """Count another death of a process in it."""
         self._write(Attempt(trigger, failure))
 
-    def hold(
-        self, trigger: Trigger, at_ns: int, state: str, code: str, detail: str, policy: Policy, payload: bytes | None
-    ) -> Held | None:
+    def hold(self, found: SetAside, policy: Policy, payload: bytes | None) -> Held | None:
         """A new entry, on the disk on return; or the entry the same trigger has already; or None at the bound."""
+        trigger = found.trigger
         known = next((held for held in self._held.values() if held.trigger == trigger and trigger.n), None)
         if known is not None or len(self._held) >= HELD_MAX:
             return known
-        held = Held(self._last + 1, trigger, at_ns, state, code, detail, policy, payload)
+        held = Held(self._last + 1, trigger, found.now_ns, found.state, found.code, found.detail, policy, payload)
         self._write(held)
         self._file.sync()
         return held

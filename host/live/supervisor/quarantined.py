@@ -28,7 +28,7 @@ def take(node: Node, found: SetAside, descriptors: list[int]) -> None:
     at, now_ns, detail = found.trigger, found.now_ns, found.detail
     policy = _policy(node, at.engine)
     try:
-        held = node.quarantine.hold(at, now_ns, found.state, found.code, detail, policy, payload)
+        held = node.quarantine.hold(found, policy, payload)
     except OSError as error:
         node.event("quarantine_failed", at.engine, error=str(error))
         held = None

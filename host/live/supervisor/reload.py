@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model.store.interface import Interface
+from host.live import wire
 from host.live.control.protocol import ControlError
 from host.live.control_page import new_control_page, read_control_page
 from host.live.supervisor import links, population
@@ -28,34 +29,7 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
-from host.live.wire import (
-    Adopt,
-    Adopted,
-    AtBoundary,
-    Birth,
-    EngineFailed,
-    Exit,
-    Freeze,
-    Frozen,
-    Go,
-    Ready,
-    Running,
-    Thaw,
-    ToSupervisor,
-)
-from host.node.reload_plan import (
-    Checked,
-    Halted,
-    Happening,
-    Late,
-    Loaded,
-    NewFailed,
-    SnapshotTaken,
-    Stage,
-    Verdict,
-    Went,
-    candidate_ended,
-)
+from host.node import reload_plan
 from host.node.routing import Missing, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
@@ -73,23 +47,16 @@ VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How a reload ended. `pause_ns`: from sending `Freeze` to the new process's report that it runs."""
-
-    verdict: Verdict
-    reason: str = ""
-    pause_ns: int = 0
-    queued: int = 0
-
-
 class Reload:
     """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
+
+    `pause_ns`: from sending `Freeze` to the new process's report that it runs. `queued`: messages that waited.
 
     Raises OSError, Closed if no candidate can be created.
     """
 
     def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
-        self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Conclude] = asyncio.get_running_loop().create_future()
         self._node = node
         self._slot = slot
         self._old = slot.process
@@ -97,10 +64,11 @@ class Reload:
         self._family = family
         self._timeout_ns = timeout_ns
         self._ready: set[str] = set()
-        self._would_run: dict[str, Running] = {}
+        self._would_run: dict[str, wire.Running] = {}
         self._until_ns = node.now_ns() + timeout_ns
         self._snapshot = -1
-        self._queued = 0
+        self.queued = 0
+        self.pause_ns = 0
         self._frozen_at_ns = 0
         self._timer = Alarm()
         told = self._told(node.directory.in_slot(slot.number))
@@ -125,7 +93,7 @@ class Reload:
         """The engine's family and version in the candidate."""
         return _label(self._would_run[self._family])
 
-    def take(self, process: Process, packet: ToSupervisor, descriptors: list[int]) -> bool:
+    def take(self, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was for the reload; otherwise it is handled as usual."""
         if process is self.candidate:
             return self._take_from_new(packet)
@@ -136,40 +104,40 @@ class Reload:
     def account_of(self, ending: Ending) -> str:
         """How the candidate ended, and in which engine."""
         at = read_control_page(self._page).engine
-        return candidate_ended(self._stage, at, ending.code, signal_name(ending) or "")
+        return reload_plan.candidate_ended(self._stage, at, ending.code, signal_name(ending) or "")
 
-    def _take_from_old(self, packet: ToSupervisor, descriptors: list[int]) -> bool:
+    def _take_from_old(self, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """A packet that does not fit the stage is left over from an earlier reload, or is handled as usual."""
         match packet:
-            case AtBoundary():
-                self._feed(Halted())
-            case Frozen(queued) if self._stage == "dumping":
+            case wire.AtBoundary():
+                self._feed(reload_plan.Halted())
+            case wire.Frozen(queued) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
-                self._queued = queued
-                self._feed(SnapshotTaken())
-            case EngineFailed(_, reason, detail) if self._stage == "dumping":
-                self._feed(NewFailed(f"{reason}: {detail}"))
+                self.queued = queued
+                self._feed(reload_plan.SnapshotTaken())
+            case wire.EngineFailed(_, reason, detail) if self._stage == "dumping":
+                self._feed(reload_plan.NewFailed(f"{reason}: {detail}"))
             case _:
                 return False
         return True
 
-    def _take_from_new(self, packet: ToSupervisor) -> bool:
+    def _take_from_new(self, packet: wire.ToSupervisor) -> bool:
         match packet:
-            case Ready(engines) if self._stage == "importing":
+            case wire.Ready(engines) if self._stage == "importing":
                 self._learn(engines)
-            case Ready() if self._stage == "going":
-                self._feed(Went())
+            case wire.Ready() if self._stage == "going":
+                self._feed(reload_plan.Went())
                 return False
-            case EngineFailed(engine, reason, detail):
+            case wire.EngineFailed(engine, reason, detail):
                 where = f"{engine}: " if engine not in ("", self._engine) else ""
-                self._feed(NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
-            case Adopted():
-                self._feed(Loaded())
+                self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
+            case wire.Adopted():
+                self._feed(reload_plan.Loaded())
             case _:
                 return self._slot.process is not self.candidate
         return True
 
-    def _learn(self, engines: tuple[Running, ...]) -> None:
+    def _learn(self, engines: tuple[wire.Running, ...]) -> None:
         """Collect what the candidate would run. Once it is complete, check whether that may take over."""
         for engine in engines:
             self._ready.add(engine.name)
@@ -177,7 +145,7 @@ class Reload:
                 interface = engine.interface or self._node.interfaces[engine.family, engine.version]
                 self._would_run[engine.family] = msgspec.structs.replace(engine, interface=interface)
         if len(self._ready) == len(self._births):
-            self._feed(Checked(tuple(check_interfaces(self._node, self._candidates()))))
+            self._feed(reload_plan.Checked(tuple(check_interfaces(self._node, self._candidates()))))
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):
@@ -190,17 +158,17 @@ class Reload:
         match command:
             case "set_deadline":
                 self._set_deadline()
-            case Conclude(verdict, reason):
-                self._finish(verdict, reason)
+            case Conclude():
+                self._finish(command)
             case "freeze":
                 self._frozen_at_ns = self._node.now_ns()
-                self._tell_old(Freeze())
+                self._tell_old(wire.Freeze())
             case "thaw":
-                self._tell_old(Thaw())
+                self._tell_old(wire.Thaw())
             case "adopt":
-                self.candidate.send(Adopt(), self._snapshot)
+                self.candidate.send(wire.Adopt(), self._snapshot)
             case "retire":
-                self._tell_old(Exit())
+                self._tell_old(wire.Exit())
             case "go":
                 self._hand_over()
             case "kill_new":
@@ -209,11 +177,11 @@ class Reload:
                 self._change_directory()
 
     @property
-    def _stage(self) -> Stage:
+    def _stage(self) -> reload_plan.Stage:
         crossing = self._slot.status.crossing
         return "over" if crossing is None else crossing.plan.stage
 
-    def _feed(self, happening: Happening) -> None:
+    def _feed(self, happening: reload_plan.Happening) -> None:
         feed(self._node, self._slot, happening)
 
     def _hand_over(self) -> None:
@@ -221,34 +189,34 @@ class Reload:
         slot = self._slot
         self._change_directory()
         parked = tuple(self._node.quarantine.parked())
-        self.candidate.send(Go(parked), *slot.memory.own_descriptors())
+        self.candidate.send(wire.Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self.candidate)
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
 
-    def _finish(self, verdict: Verdict, reason: str) -> None:
+    def _finish(self, outcome: Conclude) -> None:
         node, slot = self._node, self._slot
         del node.reloads[slot.number]
         self._timer.cancel()
         if self._snapshot >= 0:
             os.close(self._snapshot)
         os.close(self._page)
-        pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
-        self.done.set_result(Outcome(verdict, reason, pause_ns, self._queued))
+        self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
+        self.done.set_result(outcome)
 
     def _set_deadline(self) -> None:
         """Up to `adopting` all stages share one time-out, after which the old process continues. The new process has
         the same time again to begin, since the old one is gone by then."""
         left_ns = max(0, self._until_ns - self._node.now_ns())
-        limits: dict[Stage, int] = {
+        limits: dict[reload_plan.Stage, int] = {
             "freezing": min(FREEZE_NS, left_ns),
             "retiring": RETIRE_NS,
             "going": self._timeout_ns,
         }
-        self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed(Late()))
+        self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed(reload_plan.Late()))
 
-    def _tell_old(self, packet: Freeze | Thaw | Exit) -> None:
+    def _tell_old(self, packet: wire.Freeze | wire.Thaw | wire.Exit) -> None:
         if self._old is not None:
             self._old.send(packet)
 
@@ -260,7 +228,7 @@ class Reload:
         of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
         return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
-    def _changed(self, birth: Birth) -> Birth:
+    def _changed(self, birth: wire.Birth) -> wire.Birth:
         if birth.spec.name != self._engine:
             return birth
         return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))
@@ -291,8 +259,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         "engine": name,
         "from": _label(before),
         "to": reload.version,
-        "pause_ns": outcome.pause_ns,
-        "queued": outcome.queued,
+        "pause_ns": reload.pause_ns,
+        "queued": reload.queued,
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
     }
@@ -300,6 +268,6 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     return item
 
 
-def _label(running: Running) -> str:
+def _label(running: wire.Running) -> str:
     """A version for display: the family and the first digits of its digest."""
     return f"{running.family}@{running.version[:VERSION_SHOWN]}"

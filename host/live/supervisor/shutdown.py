@@ -20,7 +20,7 @@ from host.live.supervisor.orphans import end_children
 from host.live.supervisor.perform import feed
 from host.live.supervisor.slots import Slot
 from host.live.wire import Exit
-from host.node.group_plan import GroupWork
+from host.node.strategies import GroupWork
 
 KILL_NS: Final = 1_000_000_000
 """Grace after the drain, and time for a killed process to end."""

@@ -9,55 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
 from host.config.placement import SlotPlan
-from host.config.spec import GroupSpec
+from host.config.spec import GroupSpec, SupervisionSpec
+from host.live.supervisor.memory import SlotMemory
 from host.live.supervisor.processes import Process
 from host.node.endings import Kind
-from host.node.group_plan import GroupWork
 from host.node.news import Trigger
 from host.node.routing import Resident
 from host.node.slot_state import SlotState, State
-from host.node.supervision import History, Limits
-
-
-class StuckProcess(msgspec.Struct, frozen=True):
-    """What a process is executing: the engine in flight ("" if none), its message (None: timers), and its stack."""
-
-    engine: str = ""
-    in_flight: Trigger | None = None
-    stack: str = ""
-
-
-class Memory(Protocol):
-    """What a slot owns beyond its processes. Lanes and ZeroMQ differ; see `host.live.supervisor.memory`."""
-
-    address: str
-    """The address a ZeroMQ peer connects to; empty with lanes."""
-
-    def own_descriptors(self) -> list[int]:
-        """The descriptors for the slot's process, as listed in `Boot`. They stay ours."""
-
-    def peer_descriptors(self) -> list[int]:
-        """The descriptors for a process that links with the slot, as listed in `Peer`. They stay ours."""
-
-    def in_flight(self) -> Trigger | None:
-        """The message a process that died was handling, from the control page."""
-
-    def moves(self) -> tuple[int, ...]:
-        """The words of the control page, in the order of `host.node.progress`."""
-
-    def stuck_at(self) -> StuckProcess:
-        """What the process is executing now, and the stack that `dump_stack` produced."""
-
-    def dump_stack(self, pid: int) -> None:
-        """Make the process write its stack beside the page, whatever it is doing; `stuck_at` reads it later."""
-
-    def close(self) -> None:
-        """Free the memory. Idempotent."""
+from host.node.strategies import GroupWork
+from host.node.supervision import History
 
 
 class Alarm:
@@ -81,9 +45,9 @@ class Alarm:
 class Group:
     """Mutable. `slots` are in engine order; `history` is that of the whole group, `work` what is under way."""
 
-    def __init__(self, spec: GroupSpec, limits: Limits) -> None:
+    def __init__(self, spec: GroupSpec, node: SupervisionSpec) -> None:
         self.spec = spec
-        self.limits = limits
+        self.limits = msgspec.structs.replace(node, intensity=spec.intensity, period_ns=spec.period_ns)
         self.slots: list[int] = []
         self.history = History()
         self.work = GroupWork()
@@ -107,7 +71,7 @@ class Slot:
     slot died, oldest first, not yet made dead letters by a successor.
     """
 
-    def __init__(self, plan: SlotPlan, memory: Memory, group: Group | None = None) -> None:
+    def __init__(self, plan: SlotPlan, memory: SlotMemory, group: Group | None = None) -> None:
         self.number = plan.slot
         self.device = plan.device
         self.core = plan.core

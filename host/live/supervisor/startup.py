@@ -10,7 +10,9 @@ import errno
 import fcntl
 import os
 import resource
-from typing import Final
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +20,6 @@ from host.config.spec import NodeSpec
 from host.live.control.protocol import EXIT_CODES, Response
 from host.live.spawn.title import show_title
 from host.live.spawn.zygote import Ahead
-from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.data_place import IN_THE_WAY, NO_ROOM, NoPlace, no_place, take_place
 from host.live.supervisor.nursery import Nursery
 from host.live.supervisor.printed import OUTPUT, OUTPUT_BYTES_MAX
@@ -37,7 +38,7 @@ DESCRIPTORS_MAX: Final = 1 << 15
 across all of a user's processes."""
 
 
-def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
+def start(zygote: socket.socket, spec_fd: int, ready_fd: int, *, is_attached: bool) -> int:
     """Run the node to its end; the exit code. No spec arrives when the command found a mistake in the node file."""
     spec = _read_spec(spec_fd)
     if spec is None:
@@ -66,7 +67,7 @@ def start(zygote: StartedZygote, spec_fd: int, ready_fd: int, *, is_attached: bo
 
 
 def _run(
-    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: StartedZygote, progress: StartProgress, is_attached: bool
+    spec: NodeSpec, data: str, runtime: RuntimeDir, zygote: socket.socket, progress: StartProgress, is_attached: bool
 ) -> int:
     _make_room_for_descriptors()
     show_title(f"enginehost: {spec.node}", "enginehost")
@@ -140,10 +141,9 @@ def _open_log(data: str) -> int:
 
 def _say_no_place(progress: StartProgress, error: NoPlace) -> int:
     item = {"data": error.data, "reason": error.reason, "advice": error.advice}
-    progress.tell(Response("failed", [item], error="failed", message=str(error)))
-    return EXIT_CODES["failed"]
+    return _give_up(progress, "failed", str(error), [item])
 
 
-def _give_up(progress: StartProgress, error: str, message: str) -> int:
-    progress.tell(Response("failed", error=error, message=message))
+def _give_up(progress: StartProgress, error: str, message: str, items: Sequence[Any] = ()) -> int:
+    progress.tell(Response("failed", list(items), error=error, message=message))
     return EXIT_CODES[error]

@@ -29,7 +29,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.node.progress import CYCLES, N
-from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch, WatchLimits
+from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch
 
 LOOK_NS_MIN: Final = 5_000_000
 
@@ -42,12 +42,10 @@ STACK_CHARS_MAX: Final = 8_000
 class _Watched:
     """One process under watch."""
 
-    def __init__(self, process: Process, deadlines: WatchLimits) -> None:
+    def __init__(self, process: Process, deadlines: SupervisionSpec) -> None:
         self.process = process
         self.watch = Watch(deadlines)
         self.starting_ns = 0
-        self.moves: tuple[int, ...] = ()
-        self.cycles = -1
         self.ping: asyncio.Task[object] | None = None
 
 
@@ -56,8 +54,7 @@ class Watching:
 
     def __init__(self, node: Node, spec: SupervisionSpec, memory_kills: MemoryKills) -> None:
         self._node = node
-        self._start_ns = spec.start_ns
-        self._deadlines = WatchLimits(spec.soft_ns, spec.hard_ns)
+        self._deadlines = spec
         shortest = min((ns // 4 for ns in (spec.soft_ns, spec.hard_ns, spec.start_ns) if ns), default=LOOK_NS_MAX)
         self._every_ns = max(LOOK_NS_MIN, min(LOOK_NS_MAX, shortest))
         self._memory_kills = memory_kills
@@ -91,7 +88,7 @@ class Watching:
 
     def _look_at_start(self, slot: Slot, watched: _Watched, passed_ns: int) -> None:
         watched.starting_ns += min(passed_ns, LOOK_NS_MAX)
-        if self._start_ns and watched.starting_ns >= self._start_ns and not slot.status.killing:
+        if 0 < self._deadlines.start_ns <= watched.starting_ns and not slot.status.killing:
             self._node.event("start_timeout", _first(self._node, slot), slot=slot.number, pid=watched.process.pid)
             feed(self._node, slot, "start_timeout")
 
@@ -99,11 +96,11 @@ class Watching:
         words = slot.memory.moves()
         cycles, moves = words[CYCLES], words[:CYCLES] + words[CYCLES + 1 :]
         condition: Condition = "handling" if words[N] else "waiting"
-        if moves == watched.moves:
+        last = watched.watch.last
+        if last is not None and moves == last.moves:
             condition = self._condition(slot, watched, condition)
-        elif cycles == watched.cycles:
+        elif last is not None and cycles == last.cycles:
             condition = "handling"
-        watched.moves, watched.cycles = moves, cycles
         match watched.watch.look(Look(moves, condition, cycles), passed_ns):
             case "soft":
                 slot.memory.dump_stack(watched.process.pid)
@@ -137,10 +134,10 @@ class Watching:
     def _tell(self, kind: str, slot: Slot, watched: _Watched, condition: Condition, stuck_ns: int) -> None:
         if slot.process is not watched.process:
             return
-        at = slot.memory.stuck_at()
+        at = slot.memory.reading()
         message = at.in_flight
         where = {} if message is None else {"sender": message.sender, "mailbox": message.mailbox, "n": message.n}
-        stack = at.stack[-STACK_CHARS_MAX:] if kind == "stuck" else ""
+        stack = slot.memory.stack()[-STACK_CHARS_MAX:] if kind == "stuck" else ""
         facts = {"slot": slot.number, "pid": watched.process.pid, "condition": condition, "stuck_ns": stuck_ns}
         self._node.event(kind, at.engine or _first(self._node, slot), **facts, **where, stack=stack)
 

@@ -23,7 +23,8 @@ from host.live.worker.greeting import next_packet
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
 from host.live.worker.loop import Worker
-from host.live.worker.own_link import OwnLink, open_link
+from host.live.worker.own_link import open_link
+from host.live.worker.parts import Outset
 from host.live.worker.telling import Telling
 from host.node.births import Births
 from host.node.progress import N
@@ -116,30 +117,22 @@ class _Candidate:
     def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
         """The slot is ours: become its worker."""
         assert self._inherited is not None, "Go before Adopt"
-        self._prepared = tuple(replace(birth, parked=birth.spec.name in parked) for birth in self._prepared)
-        own = open_link(self._boot, descriptors)
+        prepared = tuple(replace(birth, parked=birth.spec.name in parked) for birth in self._prepared)
+        inherited = self._inherited
+        outset = Outset(self._channel, self._boot, open_link(self._boot, descriptors), self._load)
         if self._boot.device:
-            self._run_devices(own, self._inherited)
+            from host.live.worker.device_loop import run_devices
+
+            run_devices(outset, lambda worker: worker.take_over(prepared, inherited, worker.prepare))
             return
-        own_log = None
         if self._boot.journal:
             from host.live.worker.own_log import open_log
 
-            own_log = open_log(self._boot, own, self._load, self._inherited.found)
-        worker = Worker(self._channel, self._boot, own, self._load, own_log)
+            outset = outset._replace(own_log=open_log(self._boot, outset.own, self._load, inherited.found))
+        worker = Worker(outset)
         with _nothing_to_collect():
-            worker.take_over(self._prepared, self._inherited)
+            worker.take_over(prepared, inherited)
         worker.run()
-
-    def _run_devices(self, own: OwnLink, inherited: Inheritance) -> None:
-        from host.live.worker.device_loop import DeviceWorker, run_loop
-
-        async def live() -> None:
-            worker = DeviceWorker(self._channel, self._boot, own, self._load)
-            worker.take_over(self._prepared, inherited, worker.prepare)
-            await worker.live()
-
-        run_loop(live)
 
 
 def _own_page(descriptors: list[int]) -> ControlPage:

@@ -6,15 +6,12 @@ A worker whose engines keep a journal has its log (`journaled`); all others have
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-from engines.model import Declaration
 from host.live import wire
-from host.live.packets import Channel
 from host.live.worker.loading import failure
-from host.live.worker.own_link import OwnLink
-from host.live.worker.parts import WorkerParts
-from host.live.worker.queries import OpenQueries
+from host.live.worker.parts import Outset, WorkerParts
+from host.live.worker.queries import answer
 from host.node.cell import Cell
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.news import Event
@@ -25,7 +22,6 @@ from transport.port import Broken, Frame
 if TYPE_CHECKING:
     from host.live.worker.handover import Inheritance
     from host.live.worker.journaled import WorkerLog
-    from host.live.worker.own_log import OwnLog
 
 FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
@@ -34,18 +30,14 @@ FORGET_CYCLES: Final = 256
 class WorkerCycles(WorkerParts):
     """The engines of a slot between its lanes and the supervisor's socket. Whoever waits calls `cycle`."""
 
-    def __init__(
-        self,
-        channel: Channel[wire.ToWorker],
-        boot: wire.Boot,
-        own: OwnLink,
-        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
-        own_log: OwnLog | None = None,
-    ) -> None:
-        """As `WorkerParts`."""
-        super().__init__(channel, boot, own, load, own_log)
-        self.queries = OpenQueries(self)
-        self.log = None if own_log is None else _worker_log(self, own_log, boot, own)
+    def __init__(self, outset: Outset) -> None:
+        super().__init__(outset)
+        self.queries: list[wire.Query] = []
+        self.log: WorkerLog | None = None
+        if outset.own_log is not None:
+            from host.live.worker.journaled import WorkerLog  # costs a start more than 10,000 turns
+
+            self.log = WorkerLog(self, outset.own_log, outset.boot, is_alone=outset.own.is_native)
 
     def bear(self, births: tuple[wire.Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
@@ -110,7 +102,9 @@ class WorkerCycles(WorkerParts):
                 self._tell()
                 if self.queries:
                     self.telling.everything(self.clock())
-                    self.queries.answer()
+                    queries, self.queries = self.queries, []
+                    for query in queries:
+                        answer(self, query)
             case _:
                 assert_never(duty)
 
@@ -134,22 +128,23 @@ class WorkerCycles(WorkerParts):
     def put_first(self, cell: Cell, sender: str) -> None:
         """An engine that does not run hears this sender next. What it sent lies in its lane, or waits already."""
         for _ in range(FORGET_CYCLES):
-            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()):
+            if any(inbox.put_first(sender) for inbox in cell.inboxes.values()) or not self._cycle_with_mail():
                 break
-            frames = self._drain()
-            if not frames:
-                break
-            self.turn(frames)
 
     def forget(self, peer: int) -> None:
         """A slot is gone for good; what it had sent lies in its lane until then, and is taken first."""
         for _ in range(FORGET_CYCLES):
-            frames = self._drain()
-            if not frames:
+            if not self._cycle_with_mail():
                 break
-            self.turn(frames)
         self.link.detach(peer)
         self.outbox.detached(peer)
+
+    def _cycle_with_mail(self) -> bool:
+        """A cycle, if mail is there; whether it was."""
+        frames = self._drain()
+        if frames:
+            self.turn(frames)
+        return bool(frames)
 
     def drained(self) -> bool:
         """Whether nothing waits in the lanes, in mailboxes, or to leave."""
@@ -158,10 +153,3 @@ class WorkerCycles(WorkerParts):
     def _lose_lane(self, error: Broken) -> list[Frame]:
         self.channel.send(Event("lane_broken", "", {"finding": str(error)}))
         return []
-
-
-def _worker_log(worker: WorkerParts, own_log: OwnLog, boot: wire.Boot, own: OwnLink) -> WorkerLog:
-    """Imported only where there is a log: it costs a start more than 10,000 turns."""
-    from host.live.worker.journaled import WorkerLog
-
-    return WorkerLog(worker, own_log, boot, is_alone=own.is_native)

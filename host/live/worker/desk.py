@@ -58,9 +58,9 @@ class WorkerDesk:
     def _do(self, packet: wire.ToWorker, descriptors: list[int]) -> None:
         worker = self._worker
         match packet:
-            case wire.Attach(peer):
-                self._attach(peer, descriptors)
-                worker.attached(peer.slot)
+            case wire.Attach(slot, address):
+                self._attach(slot, address, descriptors)
+                worker.attached(slot)
                 return
             case wire.Detach(slot):
                 worker.forget(slot)
@@ -73,7 +73,7 @@ class WorkerDesk:
             case wire.End(names):
                 self._end(names)
             case wire.Query():
-                worker.queries.ask(packet)
+                worker.queries.append(packet)  # answered at the end of the next cycle
             case wire.Answer(number, engine, choice):
                 error = worker.scheduler.answer(engine, choice)
                 if worker.log is not None:

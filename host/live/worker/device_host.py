@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from engines.model import Configuration, Delivery, Ref, blob_places, encode, parse_address
 from host.node.cell import Cell
-from host.node.outbox import Outbox
 from host.node.scheduler import Scheduler
 from transport.port import FRAME_MESSAGES_MAX, Closed, TooLarge
 
@@ -23,25 +22,17 @@ HELD_MAX: Final = 1_000
 """Messages kept for a name that is being looked up; beyond it `send` returns False."""
 
 
-class Pump(Protocol):
-    """The process around drivers."""
-
-    scheduler: Scheduler
-    outbox: Outbox
-    clock: Callable[[], int]
-
-    def soon(self) -> None:
-        """Run a cycle once the running driver has yielded."""
-
-    def publish(self) -> None:
-        """Publish now what was sent."""
-
-
 class DriverHost:
     """The `DeviceHost` of one device engine. Used from its driver's task."""
 
-    def __init__(self, pump: Pump, cell: Cell) -> None:
-        self._pump = pump
+    def __init__(
+        self, scheduler: Scheduler, cell: Cell, soon: Callable[[], None], publish: Callable[[], None] = lambda: None
+    ) -> None:
+        """`soon` runs a cycle once the running driver has yielded; `publish` publishes now what was sent."""
+        self._scheduler = scheduler
+        self._outbox = scheduler.outbox
+        self._soon = soon
+        self._publish = publish
         self._cell = cell
         self._ready: dict[str, Callable[[bytes], bool]] = {}
         self._waiters: list[asyncio.Future[None]] = []
@@ -61,14 +52,14 @@ class DriverHost:
 
     def now_ns(self) -> int:
         """As `DeviceHost.now_ns`."""
-        return self._pump.clock()
+        return self._scheduler.clock()
 
     async def receive(self) -> Delivery[Any]:
         """As `DeviceHost.receive`."""
         while True:
-            delivery = self._pump.scheduler.take_mail(self._cell)
+            delivery = self._scheduler.take_mail(self._cell)
             if self._cell.is_stopping:
-                self._pump.soon()
+                self._soon()
             if delivery is not None:
                 return delivery
             await self._news()
@@ -85,10 +76,10 @@ class DriverHost:
             return self._send_first(str(target), message)
         self._unpublished = unpublished = self._unpublished + 1
         if unpublished == 1:
-            self._pump.soon()
+            self._soon()
         elif unpublished >= FRAME_MESSAGES_MAX:
             self.settle()
-            self._pump.publish()
+            self._publish()
         return True
 
     async def writable(self, target: Ref[Any]) -> None:
@@ -113,7 +104,7 @@ class DriverHost:
 
     def _send_first(self, target: str, message: Any) -> bool:
         """A send that is not the usual case, or the first to a target."""
-        cell, outbox = self._cell, self._pump.outbox
+        cell, outbox = self._cell, self._outbox
         name, mailbox = parse_address(target)
         queue = cell.held.get(name)
         if queue is not None:
@@ -122,7 +113,7 @@ class DriverHost:
             outbox.hold_more(cell, name, mailbox, message)
             return True
         cause = outbox.try_post(cell, name, mailbox, message)
-        self._pump.soon()
+        self._soon()
         if cause is None:
             way = cell.ways.get((name, mailbox))
             is_usual = name not in outbox.stops and not self._emits_blobs

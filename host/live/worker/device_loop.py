@@ -12,15 +12,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from engines.model import Configuration, Declaration, Device
+from engines.model import Device
 from engines.model.blame import blame
 from host.live import wire
-from host.live.packets import Channel
 from host.live.worker.desk import Leave
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure
 from host.live.worker.loop import Worker, settle_memory
-from host.live.worker.own_link import OwnLink
+from host.live.worker.parts import Outset
 from host.node.births import BirthRefusedError
 from host.node.cell import Cell
 from host.node.news import Event
@@ -41,14 +40,8 @@ class DriverExit(Exception):
 class DeviceWorker(Worker):
     """The devices of a slot. Everything runs in the loop's thread."""
 
-    def __init__(
-        self,
-        channel: Channel[wire.ToWorker],
-        boot: wire.Boot,
-        own: OwnLink,
-        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
-    ) -> None:
-        super().__init__(channel, boot, own, load)
+    def __init__(self, outset: Outset) -> None:
+        super().__init__(outset)
         self._hosts: dict[str, DriverHost] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_due = False
@@ -61,27 +54,27 @@ class DeviceWorker(Worker):
         for birth in births:
             try:
                 family = self.births.load(birth.spec.family)
+                if not isinstance(family, Device):
+                    raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
                 configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
-                self._start(family, configuration, birth)
+                cell = Cell(family, configuration, None, birth.spec.mailboxes)
+                if self.scheduler.settle(cell, self.prepare):
+                    self.telling.ready([(cell.name, family)])
             except BaseException as error:
                 self.channel.send(failure(birth.spec.name, error))
 
     def prepare(self, cell: Cell) -> None:
         """Give a cell a driver, before it gets any mail."""
-        host = DriverHost(self, cell)
+        host = DriverHost(self.scheduler, cell, self.soon, self.link.flush)
         driver = cell.family.driver()
         self._hosts[cell.name] = host
         self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, driver.run(host)))
 
     def soon(self) -> None:
-        """As `Pump.soon`."""
+        """Run a cycle once the caller has yielded."""
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._pump)
-
-    def publish(self) -> None:
-        """As `Pump.publish`."""
-        self.link.flush()
 
     async def live(self) -> None:
         """Run until the supervisor asks to exit, or is gone."""
@@ -98,13 +91,6 @@ class DeviceWorker(Worker):
             for task in self._tasks.values():
                 task.cancel()
             self.link.close()
-
-    def _start(self, family: Declaration[Any, Any, Any], configuration: Configuration[Any], birth: wire.Birth) -> None:
-        if not isinstance(family, Device):
-            raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
-        cell = Cell(family, configuration, None, birth.spec.mailboxes)
-        if self.scheduler.settle(cell, self.prepare):
-            self.telling.ready([(cell.name, family)])
 
     async def _drive(self, cell: Cell, driver: Any) -> None:
         failed: BaseException | None = None
@@ -188,20 +174,14 @@ class DeviceWorker(Worker):
             host.forget_ways()
 
 
-def run_devices(channel: Channel[wire.ToWorker], boot: wire.Boot, own: OwnLink) -> None:
-    """The life of a worker for devices."""
+def run_devices(outset: Outset, begin: Callable[[DeviceWorker], None]) -> None:
+    """The life of a worker for devices, which gets its engines from `begin`."""
+    import uvloop
 
     async def live() -> None:
-        worker = DeviceWorker(channel, boot, own)
-        worker.bear(boot.births)
+        worker = DeviceWorker(outset)
+        begin(worker)
         await worker.live()
-
-    run_loop(live)
-
-
-def run_loop(live: Callable[[], Any]) -> None:
-    """Run a coroutine on uvloop until it is done."""
-    import uvloop
 
     settle_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

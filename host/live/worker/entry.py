@@ -13,6 +13,7 @@ from host.live.worker.greeting import first_packet, introduce
 from host.live.worker.loading import loader
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import open_link
+from host.live.worker.parts import Outset
 from transport.port import Closed
 
 
@@ -37,18 +38,18 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
 
         adopt_and_run(channel, boot, descriptors)
         return
+    own, load, own_log = open_link(boot, descriptors), loader(boot.roots, check=False), None
     if boot.device:
         from host.live.worker.device_loop import run_devices
 
-        run_devices(channel, boot, open_link(boot, descriptors))
+        run_devices(Outset(channel, boot, own, load), lambda worker: worker.bear(boot.births))
         return
-    own, load, own_log = open_link(boot, descriptors), loader(boot.roots, check=False), None
     if boot.journal:
         from host.live.worker.own_log import try_open_log
 
         own_log = try_open_log(channel, boot, own, load)
         if own_log is None:
             return
-    worker = Worker(channel, boot, own, load, own_log)
+    worker = Worker(Outset(channel, boot, own, load, own_log))
     worker.bear(boot.births)
     worker.run()

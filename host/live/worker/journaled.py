@@ -9,6 +9,11 @@ finds:
     before heads moved  the lanes bring again what is in the log; marks drop it
     before outputs left recovery computes them again and sends them before anything new
 
+The end of an engine is reported once its outputs are acknowledged. Until then only the log holds them, and only a
+process of this slot can send them again: the parent would strike the engine off, and no life of the node would start
+its process. Mail that arrives meanwhile becomes dead letters, as after any end. If all children of a slot have ended,
+its log is marked first (`host.live.journal.over`). After a kill anywhere the next process finds the ends in the log.
+
 A disk that fails ends the process, with `journal_stopped` in the events.
 """
 
@@ -28,7 +33,6 @@ from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
 from host.live.journal.writer import LogStopped
-from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
 from host.live.worker.parts import WorkerParts
 from host.live.worker.revival import Revival
@@ -43,6 +47,11 @@ from host.node.snapshot import take_snapshot
 
 ACKNOWLEDGED_NS: Final = 1_000_000
 """The longest sleep while an engine waits for acknowledgements, which ring no bell."""
+
+ENDS_NS: Final = 1_000_000
+"""The first sleep while an end waits for acknowledgements; later ones grow with the time waited."""
+
+ENDS_NS_MAX: Final = 250_000_000
 
 SNAPSHOT_NS: Final = 2_000_000
 """The longest sleep while a snapshot is being written."""
@@ -64,7 +73,7 @@ class WorkerLog:
             boot.journal_spec.retain_ns,
             turns_behind=own.found.turns,
         )
-        self.ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
+        self._ends: dict[str, int] = {}
         digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
         self._tending = Tending(own.journal, digests, worker.clock)
         self._log_folder = own.folder
@@ -90,17 +99,25 @@ class WorkerLog:
         return known
 
     def sift_ends(self) -> None:
-        """Keep only those ends in the report that may be sent."""
-        try:
-            self.ends.sift(len(self._worker.scheduler.cells))
-        except OSError as error:
-            self._give_up(f"mark: {error.strerror}")
+        """Keep only those ends in the report that may be sent; `_ends` are the others, and since when they wait."""
+        ended, since = self._worker.scheduler.report.stopped, self._ends
+        if not ended and not since:
+            return
+        leaving = self.keeping.leaving
+        known = [*since, *(name for name in ended if name not in since)]
+        self._ends = {name: since.get(name) or self._worker.clock() for name in known if name in leaving}
+        ended[:] = [name for name in known if name not in leaving]
+        if ended and not self._worker.scheduler.cells and not leaving:
+            self._mark_over()
 
     def _mark_over(self) -> None:
         """Mark the log of a slot of children only: the next life starts an engine of the node file again."""
         if all(birth.parent is not None for birth in self._boot.births):
             self.write()
-            mark_over(self._boot.journal, life_of(self._boot.epoch))
+            try:
+                mark_over(self._boot.journal, life_of(self._boot.epoch))
+            except OSError as error:
+                self._give_up(f"mark: {error.strerror}")
 
     # --- in a cycle ---------------------------------------------------------------------------------------------------
 
@@ -140,7 +157,7 @@ class WorkerLog:
     @property
     def is_calm(self) -> bool:
         """Whether only mail can need attention. Acknowledgements that an engine waits for ring no bell."""
-        return not self.keeping.acks.has_full and not self.ends.are_waiting
+        return not self.keeping.acks.has_full and not self._ends
 
     @property
     def rests(self) -> bool:
@@ -153,7 +170,9 @@ class WorkerLog:
             return ACKNOWLEDGED_NS
         if self.snapshots.is_running:
             return SNAPSHOT_NS
-        return self.ends.sleep_ns(now_ns) if self.ends.are_waiting else None
+        if self._ends:
+            return min(max(ENDS_NS, (now_ns - max(self._ends.values())) // 4), ENDS_NS_MAX)
+        return None
 
     def watch(self) -> None:
         """Let the alarm for tending the log wake the worker."""

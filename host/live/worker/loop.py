@@ -15,19 +15,13 @@ The supervisor's end of file, or a broken packet, ends the process at once.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from engines.model import Declaration
-from host.live import wire
-from host.live.packets import Channel
 from host.live.worker.cycles import WorkerCycles
 from host.live.worker.desk import Leave, WorkerDesk
-from host.live.worker.own_link import OwnLink, common_case
+from host.live.worker.own_link import common_case
+from host.live.worker.parts import Outset
 from transport.port import Broken, Frame
-
-if TYPE_CHECKING:
-    from host.live.worker.own_log import OwnLog
 
 POLL_NS: Final = 1_000_000
 """How long a packet of the supervisor may stay unread while there is work."""
@@ -39,18 +33,11 @@ BACKLOG_NS: Final = 2_000_000
 class Worker(WorkerCycles):
     """The engines of a slot, its link, and the supervisor's socket."""
 
-    def __init__(
-        self,
-        channel: Channel[wire.ToWorker],
-        boot: wire.Boot,
-        own: OwnLink,
-        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
-        own_log: OwnLog | None = None,
-    ) -> None:
-        """As `WorkerParts`."""
-        super().__init__(channel, boot, own, load, own_log)
-        self.desk = WorkerDesk(self, own.attach)
-        self._in_c = common_case(own, self.scheduler, self.offset_ns, None if self.log is None else self.log.ledger())
+    def __init__(self, outset: Outset) -> None:
+        super().__init__(outset)
+        self.desk = WorkerDesk(self, outset.own.attach)
+        ledger = None if self.log is None else self.log.ledger()
+        self._in_c = common_case(outset.own, self.scheduler, self.offset_ns, ledger)
 
     def run(self) -> None:
         """Run until the supervisor asks to exit, or is gone."""

@@ -1,4 +1,4 @@
-"""A worker's own end of its slot: lanes or ZeroMQ, as its first packet demands, and the control page beside it.
+"""A slot's own end, lanes or ZeroMQ; a worker's, as its first packet demands, with the control page beside it.
 
 Only the implementation in use is imported: pyzmq costs threads and memory that a worker with lanes does not have.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from host.live.control_page import ControlPage, write_stacks_to
 from host.live.packets import close_all
-from host.live.wire import Boot, Peer
+from host.live.wire import Boot
 from transport.port import Broken, Link
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ LANE_DESCRIPTORS: Final = 3
 ZMQ_DESCRIPTORS: Final = 1
 """The keep."""
 
-Attach = Callable[[Peer, list[int]], None]
+Attach = Callable[[int, str, list[int]], None]
+"""Links with a peer's slot, by its ZeroMQ address and its descriptors, which are taken over."""
 
 
 class OwnLink(NamedTuple):
-    """An open slot. `attach` takes over the descriptors it is given."""
+    """An open slot."""
 
     link: Link
     attach: Attach
@@ -45,9 +46,8 @@ def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
     page = ControlPage(descriptors[-1])
     write_stacks_to(descriptors[-1])
     os.close(descriptors[-1])
-    if boot.native:
-        return OwnLink(*_lane_link(boot, *descriptors[:LANE_DESCRIPTORS]), page, True)
-    return OwnLink(*_zmq_link(boot, descriptors[0]), page, False)
+    end = open_end(boot.slot, boot.address, descriptors[:-1], boot.native, boot.wait, boot.arena_bytes)
+    return OwnLink(*end, page, boot.native)
 
 
 def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledger | None = None) -> Cycle | None:
@@ -59,26 +59,24 @@ def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledg
     return Cycle(own.link, scheduler, own.page.words, offset_ns, ledger)
 
 
-def _lane_link(boot: Boot, out: int, into: int, doorbell: int) -> tuple[Link, Attach]:
-    from transport.lanes import LaneLink
+def open_end(
+    slot: int, address: str, descriptors: list[int], native: bool, wait: str, arena_bytes: int
+) -> tuple[Link, Attach]:
+    """The own end of a slot with these descriptors, which are taken over, and how it links with another."""
+    if native:
+        from transport.lanes import LaneLink
 
-    link = LaneLink(boot.slot, out, into, doorbell, boot.wait, boot.arena_bytes)
-
-    def attach(peer: Peer, descriptors: list[int]) -> None:
-        link.attach(peer.slot, *descriptors)
-
-    return link, attach
-
-
-def _zmq_link(boot: Boot, keep: int) -> tuple[Link, Attach]:
+        out, into, doorbell = descriptors
+        lanes = LaneLink(slot, out, into, doorbell, wait, arena_bytes)
+        return lanes, lambda peer, _, theirs: lanes.attach(peer, *theirs)
     from transport.zmq_link import ZmqLink
 
-    link = ZmqLink(boot.slot, boot.address, keep, boot.wait)
+    link = ZmqLink(slot, address, descriptors[0], wait)
 
-    def attach(peer: Peer, descriptors: list[int]) -> None:
-        if len(descriptors) != ZMQ_DESCRIPTORS:
-            close_all(descriptors)
-            raise Broken(f"slot {peer.slot}: {ZMQ_DESCRIPTORS} descriptor expected, {len(descriptors)} came")
-        link.attach(peer.slot, peer.address, *descriptors)
+    def attach(peer: int, address: str, theirs: list[int]) -> None:
+        if len(theirs) != ZMQ_DESCRIPTORS:
+            close_all(theirs)
+            raise Broken(f"slot {peer}: {ZMQ_DESCRIPTORS} descriptor expected, {len(theirs)} came")
+        link.attach(peer, address, *theirs)
 
     return link, attach

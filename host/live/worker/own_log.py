@@ -62,7 +62,7 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
     offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
     modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.streams.values()]
     journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
-    keeping = Keeping(journal, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
+    keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
     return OwnLog(folder, held, found, offset_ns, journal, keeping)
 
@@ -96,7 +96,9 @@ def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> No
 def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
     """Raises `Elsewhere`. A child that was just spawned is in no other log: names are not used twice."""
     if not boot.fresh:
-        refuse_elsewhere(boot.journal, _new_here(found, boot.births), life_of(boot.epoch))
+        journaled = [birth.spec.name for birth in boot.births if birth.spec.durability != "volatile"]
+        new_here = [name for name in journaled if name not in found.streams and name not in found.ended]
+        refuse_elsewhere(boot.journal, new_here, life_of(boot.epoch))
     if boot.spawned == "parent":
         known = {**found.streams, **dict.fromkeys(found.ended)}
         children = (child for stream in found.streams.values() for child in stream.kept.children)
@@ -106,9 +108,3 @@ def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
 def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
     """Whether no engine lives that the log has or will have."""
     return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
-
-
-def _new_here(found: Recovered, births: tuple[wire.Birth, ...]) -> list[str]:
-    """The journaled engines among `births` that are not in the log."""
-    specs = [birth.spec for birth in births if birth.spec.durability != "volatile"]
-    return [spec.name for spec in specs if spec.name not in found.streams and spec.name not in found.ended]

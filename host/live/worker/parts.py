@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from secrets import randbelow
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
 from host.live import wire
 from host.live.clock import engine_clock
 from host.live.packets import Channel
-from host.live.worker.chance import uniform
-from host.live.worker.loading import loader
 from host.live.worker.own_link import OwnLink
 from host.live.worker.telling import Telling
 from host.node.births import Births
@@ -22,28 +21,30 @@ if TYPE_CHECKING:
     from host.live.worker.own_log import OwnLog
 
 
+class Outset(NamedTuple):
+    """What a worker begins with. `load` finds families; a candidate has imported some before it became a worker."""
+
+    channel: Channel[wire.ToWorker]
+    boot: wire.Boot
+    own: OwnLink
+    load: Callable[[str], Declaration[Any, Any, Any]]
+    own_log: OwnLog | None = None
+
+
 class WorkerParts:
     """Mutable, one a worker."""
 
-    def __init__(
-        self,
-        channel: Channel[wire.ToWorker],
-        boot: wire.Boot,
-        own: OwnLink,
-        load: Callable[[str], Declaration[Any, Any, Any]] | None = None,
-        own_log: OwnLog | None = None,
-    ) -> None:
-        """`load` finds families that a candidate imported before it became a worker."""
+    def __init__(self, outset: Outset) -> None:
+        channel, boot, own, load, own_log = outset
         self.offset_ns = boot.now_ns if own_log is None else own_log.offset_ns
         keeping = None if own_log is None else own_log.keeping
         self.clock = engine_clock(self.offset_ns)
         self.link = own.link
         self.channel = channel
-        load = load or loader(boot.roots, check=False)
         self.births = Births(boot.node, load, are_here=boot.spawned == "parent")
         report = Report()
         self.outbox = Outbox(boot.slot, boot.epoch, own.link)
-        self.scheduler = Scheduler(self.clock, uniform, own.page, report, self.outbox, keeping)
+        self.scheduler = Scheduler(self.clock, randbelow, own.page, report, self.outbox, keeping)
         self.telling = Telling(channel, report, boot.described)
         self.is_new = not boot.candidate
         if keeping is not None:

@@ -57,22 +57,18 @@ class Telling:
         if report.spawned:
             self._tell_spawned(report.spawned)
             report.spawned.clear()
-        if report.resolve:
-            for name in report.resolve:
-                send(wire.Resolve(name))
-            report.resolve.clear()
-        if report.waits:
-            for waits in report.waits:
-                send(waits)
-            report.waits.clear()
-        if report.set_aside:
-            for one, payload in report.set_aside:
-                self._tell_set_aside(one, payload)
-            report.set_aside.clear()
-        if report.stopped:
-            for name in report.stopped:
-                send(wire.EngineEnded(name))
-            report.stopped.clear()
+        for name in report.resolve:
+            send(wire.Resolve(name))
+        report.resolve.clear()
+        for waits in report.waits:
+            send(waits)
+        report.waits.clear()
+        for one, payload in report.set_aside:
+            self._tell_set_aside(one, payload)
+        report.set_aside.clear()
+        for name in report.stopped:
+            send(wire.EngineEnded(name))
+        report.stopped.clear()
 
     def in_time(self, now_ns: int) -> None:
         """Tell letters, notes and events, unless it was done a moment ago."""
@@ -87,7 +83,7 @@ class Telling:
             self._send(report.events.popleft())
         if report.has_letters:
             counts, letters = report.take_letters()
-            packed = _packed([_letter(letter) for letter in letters])
+            packed = _packed(letters)
             for index, chunk in enumerate(packed or [()]):
                 self._send(wire.Letters(counts if index == 0 else {}, chunk))
         if report.rested:
@@ -95,7 +91,7 @@ class Telling:
             report.rested.clear()
         if report.notes or report.notes_dropped:
             notes, dropped = report.take_notes()
-            for chunk in _packed([_noted(note) for note in notes]):
+            for chunk in _packed(notes):
                 self._send(wire.Notes(chunk, dropped))
                 dropped = 0
 
@@ -115,7 +111,7 @@ class Telling:
         key = (family.ref, family.version)
         interface = None if key in self._described else family.interface()  # type: ignore[attr-defined]
         self._described.add(key)
-        return wire.Running(name, family.ref, family.name, family.version, interface)
+        return wire.Running(name, family.ref, family.version, interface)
 
     def _tell_spawned(self, children: list[Offspring]) -> None:
         for parcel in parcels(self._born(children), ITEMS_BYTES):
@@ -139,26 +135,20 @@ class Telling:
         close_all(descriptors)
 
 
-def _letter(letter: Letter) -> Letter:
-    """The letter, with as much of its detail as a packet holds."""
-    detail = letter.detail[-ITEM_BYTES_MAX // 2 :]
-    return letter if detail is letter.detail else msgspec.structs.replace(letter, detail=detail)
-
-
-def _noted(note: NoteLine) -> NoteLine:
-    """The note, with as much of its text as a packet holds."""
-    text = note.text[: ITEM_BYTES_MAX // 2]
-    return note if text is note.text else msgspec.structs.replace(note, text=text)
-
-
-def _packed(items: list[Any]) -> list[tuple[Any, ...]]:
-    """Items in order, split into packets; one that is too long is shortened."""
-    measured = ((item, encoded_bytes(item)) for item in items)
+def _packed(items: Iterable[Letter | NoteLine]) -> list[tuple[Any, ...]]:
+    """Items in order, split into packets, each with as much of its text as fits; one still too long is shortened."""
+    measured = ((item, encoded_bytes(item)) for item in map(_cut, items))
     short = (pair if pair[1] <= ITEM_BYTES_MAX else (_shortened(pair[0]), ITEM_BYTES_MAX) for pair in measured)
     return list(parcels(short, ITEMS_BYTES))
 
 
-def _shortened(item: Any) -> Any:
+def _cut(item: Letter | NoteLine) -> Letter | NoteLine:
+    if isinstance(item, NoteLine):
+        return msgspec.structs.replace(item, text=item.text[: ITEM_BYTES_MAX // 2])
+    return msgspec.structs.replace(item, detail=item.detail[-ITEM_BYTES_MAX // 2 :])
+
+
+def _shortened(item: Letter | NoteLine) -> Letter | NoteLine:
     if isinstance(item, NoteLine):
         return msgspec.structs.replace(item, fields={"shortened": True})
     return msgspec.structs.replace(item, message=None, detail=item.detail[-ITEM_BYTES_MAX // 4 :])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final
 
 from engines.model import view
@@ -24,32 +25,19 @@ def show(kind: str, cells: Iterable[Cell], now_ns: int) -> list[dict[str, Any]]:
 
 def _state(cell: Cell, now_ns: int) -> list[dict[str, Any]]:
     env = cell.env
-    if env is None:
-        return [_driven(cell, now_ns)]
-    acquaintances = [name for name, _ in zip(env.acquaintances, range(ACQUAINTANCES_SHOWN_MAX), strict=False)]
+    known = [] if env is None else list(islice(env.acquaintances, ACQUAINTANCES_SHOWN_MAX))
+    boxes = {} if env is None else {str(number): view(env[inbox.box].state) for number, inbox in cell.inboxes.items()}
     return [
         {
             "engine": cell.name,
             "family": cell.family.ref,
             "version": cell.family.version,
-            "state": view(env.state),
-            "mailboxes": {str(number): view(env[inbox.box].state) for number, inbox in cell.inboxes.items()},
-            "acquaintances": acquaintances,
+            "state": None if env is None else view(env.state),
+            "mailboxes": boxes,
+            "acquaintances": known,
             "now_ns": now_ns,
         }
     ]
-
-
-def _driven(cell: Cell, now_ns: int) -> dict[str, Any]:
-    return {
-        "engine": cell.name,
-        "family": cell.family.ref,
-        "version": cell.family.version,
-        "state": None,
-        "mailboxes": {},
-        "acquaintances": [],
-        "now_ns": now_ns,
-    }
 
 
 def _timers(cell: Cell, now_ns: int) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from typing import Final
 from host.node.journal.layout import Pack
 from host.node.journal.records import KINDS, RUN_MAX, TURNS_HEAD, Body, RecordKind, encode_body, encode_run
 
+BATCH_BYTES: Final = 128 << 20
+"""Twice the largest message; even with one more the batch stays far below the limit of a write."""
+
 _NAME: Final = int(RecordKind.NAME)
 _FRAME: Final = int(RecordKind.FRAME)
 _TURNS: Final = frozenset((RecordKind.DUE, RecordKind.RESUMED))
@@ -88,6 +91,11 @@ class LogBatch:
     def closed(self) -> None:
         """The last record of a writer."""
         self._add(RecordKind.CLOSED, 0, b"")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch has to be appended before more goes into it."""
+        return self.bytes >= BATCH_BYTES
 
     @property
     def is_empty(self) -> bool:

@@ -43,9 +43,13 @@ class Diverged(Exception):
 
 
 class Checking:
-    """Mutable, one a replay: the `Recorder` of its engines, one at a time."""
+    """Mutable, one a replay: the `Recorder` of its engines, one at a time.
+
+    `outcome` is that of the last transition since `expect`, None before it.
+    """
 
     epoch = 0
+    outcome: Outcome[Any] | None = None
     _kept: EngineRecorder
     _answers: deque[Any]
     _later: Iterator[Turn]
@@ -69,6 +73,7 @@ class Checking:
         self._kept = kept
         self._answers = answers
         self._later = turns
+        self.outcome = None
         self.pass_over()
         if before + len(answers) != self._turn[3]:
             raise Wrong(f"{kept.cell.name} was given {len(answers)} answers, and a turn had {self._turn[3] - before}")
@@ -88,6 +93,7 @@ class Checking:
     ) -> Outcome[Any]:
         """Compare a transition with the turn at hand."""
         _, recorded, result, given = self._turn
+        self.outcome = outcome
         kept = self._kept
         found = 0
         if outcome.__class__ is Committed:

@@ -147,20 +147,28 @@ class Replay:
 
     def apply(self, found: Found) -> None:
         """Apply a batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
+        self.enter(found)
+        try:
+            for kind, number, body in found.records:
+                self.record(kind, number, body)
+            self.leave()
+        except Wrong as wrong:
+            raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def enter(self, found: Found) -> None:
+        """Begin a batch, for a caller that applies its records one by one: `record` for each, then `leave`."""
         if found.begins:
             self.names.clear()
             self._digest.use(self._checksums[found.kind])
             self._use_rules(old=found.version < FORMAT_WITH_LAW)
         self.was_closed = False
-        try:
-            for kind, number, body in found.records:
-                self._record(kind, number, body)
-            while self._answered:
-                stream = self._answered.pop()
-                if stream.answers:
-                    raise Wrong(f"{stream.name} was given an answer that no turn used")
-        except Wrong as wrong:
-            raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def leave(self) -> None:
+        """End a batch. Raises `Wrong` if an answer in it was not used."""
+        while self._answered:
+            stream = self._answered.pop()
+            if stream.answers:
+                raise Wrong(f"{stream.name} was given an answer that no turn used")
 
     def diverged(self) -> dict[str, Diverged]:
         """The engines whose state differs from the last digest in their log."""
@@ -177,7 +185,8 @@ class Replay:
         images = [stream.as_image() for stream in (*self.streams.values(), *self.leaving.values())]
         return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
 
-    def _record(self, kind: int, number: int, body: memoryview) -> None:
+    def record(self, kind: int, number: int, body: memoryview) -> None:
+        """Apply one record of the batch entered. Raises as `apply`, with `Wrong` for `Damaged`."""
         if kind == RecordKind.NAME:
             self.names[number] = _text(body)
             return

@@ -34,6 +34,9 @@ from host.node.journal.layout import (
 
 _MAGIC: Final = MAGIC_BATCH.to_bytes(4, "little")
 
+ADVICE: Final = "enginehost journal verify lists the choices"
+"""For whoever meets damage."""
+
 Records = list[tuple[int, int, memoryview]]
 """The records of a batch: kind, number of the engine's name, body."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import Declaration, Delivery, Environment, Family, Handle, encode
+from engines.model import Committed, Declaration, Delivery, Environment, Family, Handle, Outcome, Output, encode
 from host.node.cell import NEVER, STRIDE_MIN
 from host.node.journal.checking import Checking, Diverged
 from host.node.journal.layout import Wrong
@@ -191,6 +191,17 @@ class Stream:
     def turns(self) -> int:
         """Its transitions so far."""
         return self.kept.turns
+
+    @property
+    def outcome(self) -> Outcome[Any] | None:
+        """The outcome of its last transition, right after the record of that; None if the message was skipped."""
+        return self._checking.outcome
+
+    @property
+    def made(self) -> tuple[Output, ...]:
+        """The outputs of that transition."""
+        outcome = self.outcome
+        return outcome.outputs if isinstance(outcome, Committed) else ()
 
     @property
     def is_by_other_code(self) -> bool:

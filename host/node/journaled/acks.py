@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from host.node.cell import Cell
-from transport.port import Closed
+from transport.port import Closed, Link
 
 Stream = tuple[str, int]
 """Target and mailbox."""
@@ -37,21 +37,11 @@ class Unacknowledged(Protocol):
         """Acknowledge outputs up to number `n`."""
 
 
-class Positions(Protocol):
-    """A link's positions in the lane to a peer: how far it was published, and how far the receiver released it."""
-
-    def published(self, peer: int, /) -> int:
-        """A position that rises with each flush. Raises `Closed`."""
-
-    def released(self, peer: int, /) -> int:
-        """The position up to which all published messages were released. Raises `Closed`."""
-
-
 class Acks:
     """Mutable, one a slot."""
 
-    def __init__(self, positions: Positions) -> None:
-        self._positions = positions
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._here: list[tuple[Unacknowledged, Stream, int]] = []
         self._sent: dict[int, dict[tuple[str, Stream], tuple[Unacknowledged, int]]] = {}
         self._flying: dict[int, deque[tuple[int, list[tuple[Unacknowledged, Stream, int]]]]] = {}
@@ -80,7 +70,7 @@ class Acks:
         """Outputs that left over links are published."""
         for peer, sent in self._sent.items():
             with suppress(Closed):  # `detached` follows, which acknowledges
-                position = self._positions.published(peer)
+                position = self._link.published(peer)
                 made = [(kept, stream, n) for (_, stream), (kept, n) in sent.items()]
                 self._flying.setdefault(peer, deque()).append((position, made))
         self._sent.clear()
@@ -89,7 +79,7 @@ class Acks:
         """Acknowledge the outputs that receivers have released."""
         for peer, flying in tuple(self._flying.items()):
             try:
-                position = self._positions.released(peer)
+                position = self._link.released(peer)
             except Closed:
                 continue
             while flying and flying[0][0] <= position:

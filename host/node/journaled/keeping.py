@@ -1,76 +1,33 @@
 """The recorder of a slot with a journal (`host.node.recorder`): the records of its engines, and the outputs kept.
 
 A record is written before the step it describes has any effect, so the log has everything in the order in which it
-happened. The log is a seam: `host.live.journal.writer.Journal` has these calls; nothing here depends on files.
+happened. It is added to a batch, which the owner of the files appends to the log.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 
 from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped, encode
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
+from host.node.journal import records
+from host.node.journal.batch import LogBatch
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
-from host.node.journal.records import (
-    RESULTS,
-    Acked,
-    AnswerRecord,
-    Asked,
-    Body,
-    ChildEndRecord,
-    DueTurn,
-    EndRecord,
-    Resumed,
-    SpawnRecord,
-    StreamImage,
-    TurnResult,
-    Unacked,
-    spawn_record,
-)
-from host.node.journaled.acks import Acks, Positions, Stream
+from host.node.journaled.acks import Acks, Stream
 from host.node.recorder import NumberedMessage
 from host.node.snapshot import cell_image
+from transport.port import Link
 
 Mode = Literal["crash", "durable"]
 Why = Literal["birth", "version", "again", "snapshot"]
 UNACKED_BYTES_MAX: Final = JournalSpec().unacked_bytes
 """Bytes of outputs an engine keeps until acknowledged; beyond it the engine gets no triggers for now."""
-
-
-class Log(Protocol):
-    """The batch under construction."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch has to be appended before more goes into it."""
-
-    def frame(self, engine: str, raw: bytes | memoryview, /) -> None:
-        """Mail, as a frame."""
-
-    def turn(
-        self,
-        engine: str,
-        sender: str,
-        mailbox: int,
-        epoch: int,
-        n: int,
-        code: str,
-        now_ns: int,
-        outputs: int,
-        result: int,
-        answers: int = 0,
-        /,
-    ) -> None:
-        """A transition over a message."""
-
-    def record(self, engine: str, body: Body, /) -> None:
-        """Any other record."""
 
 
 EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
@@ -109,7 +66,7 @@ class EngineRecorder:
         self.numbers = numbers or Numbers()
         self.unacked: dict[Stream, deque[tuple[int, bytes]]] = {}
         self.unacked_bytes = 0
-        self.children: dict[str, SpawnRecord] = {}
+        self.children: dict[str, records.SpawnRecord] = {}
         self.has_stopped = False
 
     def attach(self, keeping: Keeping) -> None:
@@ -139,7 +96,7 @@ class EngineRecorder:
         """A TURN without a transition."""
         self.turns += 1
         name, code = self.cell.name, self.cell.family.version
-        self._keeping.log.turn(name, sender, mailbox, epoch, n, code, now_ns, 0, TurnResult.SKIPPED)
+        self._keeping.log.turn(name, sender, mailbox, epoch, n, code, now_ns, 0, records.TurnResult.SKIPPED)
 
     def elapsed(
         self, handles: tuple[Handle, ...], now_ns: int, outcome: Outcome[Any], answers: int = 0
@@ -148,35 +105,35 @@ class EngineRecorder:
         result, outputs, outcome = self._commit(outcome)
         self.turns += 1
         pairs = tuple((handle.name, handle.number) for handle in handles)
-        self._record(DueTurn(now_ns, pairs, result, outputs, answers, self.cell.family.version))
+        self._record(records.DueTurn(now_ns, pairs, result, outputs, answers, self.cell.family.version))
         return outcome
 
     def asked(self, deadline_ns: int | None) -> None:
         """The deadline of a question."""
-        self._record(Asked(deadline_ns))
+        self._record(records.Asked(deadline_ns))
 
     def answered(self, at_ns: int, index: int, answer: Any) -> None:
         """An answer. It is safe with its batch, and nothing derived from it leaves before that."""
-        self._record(AnswerRecord(at_ns, index, answer))
+        self._record(records.AnswerRecord(at_ns, index, answer))
 
     def resumed(self, now_ns: int, outcome: Outcome[Any], answers: int) -> Outcome[Any]:
         """The rest of a turn, which was counted when it began."""
         result, outputs, outcome = self._commit(outcome)
-        self._record(Resumed(now_ns, result, outputs, answers, self.cell.family.version))
+        self._record(records.Resumed(now_ns, result, outputs, answers, self.cell.family.version))
         return outcome
 
     def ended(self) -> None:
         """The engine ended; if no transition stopped it, that is a record of its own."""
         if not self.has_stopped:
-            self._record(EndRecord("ended from outside"))
+            self._record(records.EndRecord("ended from outside"))
         self._keeping.end(self.cell)
 
-    def _record(self, body: Body) -> None:
+    def _record(self, body: records.Body) -> None:
         self._keeping.log.record(self.cell.name, body)
 
     def _commit(self, outcome: Outcome[Any]) -> tuple[int, int, Outcome[Any]]:
         """Result, checksum of the outputs, and the outcome with its messages numbered and kept."""
-        result = int(RESULTS[type(outcome)])
+        result = int(records.RESULTS[type(outcome)])
         if not isinstance(outcome, Committed) or not outcome.outputs:
             return result, 0, outcome
         checksum, numbered = self.number(outcome.outputs, self._keeping.digest)
@@ -199,7 +156,7 @@ class EngineRecorder:
             else:
                 one = digest.other(output)
                 if isinstance(output, Spawned):
-                    self.children.setdefault(output.name, spawn_record(output))
+                    self.children.setdefault(output.name, records.spawn_record(output))
                 elif isinstance(output, Stopped):
                     self.has_stopped = True
             checksum = one if checksum is None else digest.join(checksum, one)
@@ -233,7 +190,7 @@ class EngineRecorder:
             return
         self.drop(stream, n)
         if self._keeping.of(self.cell.name) is self:
-            self._record(Acked(*stream, n + 1))
+            self._record(records.Acked(*stream, n + 1))
         if not self.unacked:
             self._keeping.leaving.pop(self.cell.name, None)
 
@@ -245,16 +202,18 @@ class EngineRecorder:
         if not waiting:
             self.unacked.pop(stream, None)
 
-    def image(self, why: Why, now_ns: int) -> StreamImage:
+    def image(self, why: Why, now_ns: int) -> records.StreamImage:
         """The engine between two turns. Its held outputs are among the unacknowledged, with their numbers."""
-        unacked = [Unacked(*way, n, payload) for way, queue in self.unacked.items() for n, payload in queue]
+        unacked = [records.Unacked(*way, n, payload) for way, queue in self.unacked.items() for n, payload in queue]
         ways, ways_from_n = self.numbers.ways(), self.numbers.from_n
         family = self.cell.family
         cell = msgspec.structs.replace(
             cell_image(self.cell), held={}, interface=family.interface(), ways=ways, ways_from_n=ways_from_n
         )
         children = list(self.children.values())
-        return StreamImage(why, cell, self.mode, self.epoch, self.turns, family.version, now_ns, unacked, children)
+        return records.StreamImage(
+            why, cell, self.mode, self.epoch, self.turns, family.version, now_ns, unacked, children
+        )
 
 
 def _leaving(output: Output, n_and_size: Iterator[tuple[int, int]]) -> Output:
@@ -267,12 +226,12 @@ def _leaving(output: Output, n_and_size: Iterator[tuple[int, int]]) -> Output:
 class Keeping:
     """Mutable, one a slot: its `Recording`. `leaving` are journaled engines that ended with unacknowledged outputs."""
 
-    def __init__(self, log: Log, digest: Digest, encode_frame: EncodeFrame, positions: Positions) -> None:
-        """`positions` are those of the link that outputs leave by."""
+    def __init__(self, log: LogBatch, digest: Digest, encode_frame: EncodeFrame, link: Link) -> None:
+        """`link` is the one that outputs leave by."""
         self.log = log
         self.digest = digest
         self.encode_frame = encode_frame
-        self.acks = Acks(positions)
+        self.acks = Acks(link)
         self.kept: dict[str, EngineRecorder] = {}
         self.leaving: dict[str, EngineRecorder] = {}
         self.modes: dict[str, Mode] = {}
@@ -320,7 +279,7 @@ class Keeping:
         """A child ended: a recovery of its parent does not spawn it again."""
         kept = self.kept.get(parent)
         if kept is not None and kept.children.pop(child, None) is not None:
-            self.log.record(parent, ChildEndRecord(child))
+            self.log.record(parent, records.ChildEndRecord(child))
 
     def detached(self, peer: int) -> None:
         """A lane is closed: outputs on it are acknowledged, since their receivers have ended."""
@@ -332,6 +291,6 @@ class Keeping:
         self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
         return self.acks.has_full
 
-    def images(self, now_ns: int) -> Iterable[StreamImage]:
+    def images(self, now_ns: int) -> Iterable[records.StreamImage]:
         """The images of all engines, for a snapshot."""
         return [kept.image("snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]

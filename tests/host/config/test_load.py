@@ -182,12 +182,12 @@ def test_names_say_their_entry() -> None:
 
 
 def test_a_good_file_costs_no_import_of_what_explains_bad_ones(folder: Path) -> None:
-    """The usual case loads neither the schema library nor a family, and `spec` alone not even YAML."""
+    """The usual case loads neither what explains mistakes nor a family, and `spec` alone not even YAML."""
     load(folder, FULL)
     program = (
         "import sys, host.config.spec, host.config.convert; print('yaml' in sys.modules);"
         f"import host.config; host.config.load_node({str(folder / 'node.yaml')!r});"
-        "print([m for m in ('jsonschema', 'difflib', 'zmq', 'engines.examples', 'pack') if m in sys.modules])"
+        "print([m for m in ('host.config.explain', 'difflib', 'zmq', 'engines.examples', 'pack') if m in sys.modules])"
     )
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=DEADLINE_S

@@ -170,7 +170,7 @@ def test_alias_is_the_value_it_names() -> None:
 def test_places(path: Path, value: tuple[int, ...], key: tuple[int, ...]) -> None:
     """Values and keys by path; for what is not there, the nearest thing above."""
     document = read('a: [1, "two"]\né:\n  "y":  three\n')
-    assert (document.place(path), document.key_place(path)) == (value, key)
+    assert (document.place(path), document.place(path, at_key=True)) == (value, key)
 
 
 scalars = (

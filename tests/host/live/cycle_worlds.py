@@ -36,6 +36,7 @@ from host.live.packets import channel_pair, close_all, supervisor_end, worker_en
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.own_log import open_log
+from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
 from host.node.journaled.ledger import Ledger
 from transport.port import KIND_MESSAGES, Frame
@@ -186,14 +187,14 @@ def world(
     ours, theirs = channel_pair()
     supervisor = supervisor_end(ours)
     now = [START_NS]
-    boot = wire.Boot("test", 1, 1, True, "block", LANE_BYTES, "", (), (), now_ns=0, journal=journal)
+    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal)
     link = open_link(boot, [*map(os.dup, own), os.dup(page)])
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)
     ready = os.eventfd(1)
     worker = _worker(channel, boot, link, family, now)
     try:
-        link.attach(wire.Peer(2), [*map(os.dup, far)])
+        link.attach(2, "", [*map(os.dup, far)])
         peer.attach(1, *map(os.dup, own))
         worker.link.watch(ready)
         for name in ("p", "q"):
@@ -229,7 +230,7 @@ def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, An
     def clock() -> int:
         return now[0]
 
-    worker = Worker(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None)
+    worker = Worker(Outset(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None))
     scheduler = worker.scheduler
     parts: list[Any] = [scheduler, scheduler.turns, scheduler.arrivals, worker]
     if worker.log is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from secrets import randbelow
 
 from host.live.clock import engine_clock, offset_now
-from host.live.worker.chance import uniform
 
 CHI_SQUARE_MAX = 20.52
 """Five degrees of freedom: exceeded by chance once in a thousand runs."""
@@ -35,7 +35,7 @@ def test_a_clock_does_not_begin_before_what_was_recorded() -> None:
 
 def test_rolls_are_uniform() -> None:
     """False if a side were favoured; a hundred thousand rolls of a die, chi-square (fails once in a thousand runs)."""
-    found = Counter(uniform(6) for _ in range(100_000))
+    found = Counter(randbelow(6) for _ in range(100_000))
     assert set(found) == set(range(6))
     expected = 100_000 / 6
     chi_square = sum((count - expected) ** 2 / expected for count in found.values())

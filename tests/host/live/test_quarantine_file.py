@@ -7,14 +7,15 @@ import pytest
 from host.live.supervisor import quarantine
 from host.live.supervisor.memory_kills import MemoryKills
 from host.live.supervisor.quarantine import Held, Quarantine
-from host.node.news import Trigger
+from host.node.news import SetAside, Trigger
 
 ONE = Trigger("a", "b", 0, 1, 7)
 TWO = Trigger("a", "b", 0, 1, 8)
 
 
 def hold(book: Quarantine, trigger: Trigger = ONE, policy: str = "skip") -> Held:
-    held = book.hold(trigger, 5, "state", "code", "Traceback\nValueError: no", policy, b"\x91\xa3Add")  # type: ignore[arg-type]
+    found = SetAside(trigger, 5, "state", "code", "Traceback\nValueError: no")
+    held = book.hold(found, policy, b"\x91\xa3Add")  # type: ignore[arg-type]
     assert held is not None
     return held
 
@@ -62,7 +63,7 @@ def test_a_full_quarantine_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(quarantine, "HELD_MAX", 1)
     book = Quarantine(str(tmp_path / "q"))
     hold(book)
-    assert book.hold(TWO, 5, "", "", "", "skip", None) is None
+    assert book.hold(SetAside(TWO, 5, "", "", ""), "skip", None) is None
 
 
 def test_the_past_is_dropped_at_an_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.spawn.zygote import Ahead, Fork, OutputFile
-from host.live.spawn.zygote_start import StartedZygote
 from host.live.supervisor.nursery import Nursery
 
 MODULE = """
@@ -163,7 +162,7 @@ def test_a_template_that_is_gone_is_not_missed() -> None:
     gone, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     end.close()
     heard = Channel(theirs, msgspec.msgpack.Decoder(OutputFile | Ahead | Fork))
-    nursery = Nursery(StartedZygote(0, ours), 0, Ahead((), ()))
+    nursery = Nursery(ours, 0, Ahead((), ()))
     nursery.use_template(gone, {})
     asked = nursery.bear(Fork("worker", "a", "a"), 0)
     assert not nursery.has_lost(asked)

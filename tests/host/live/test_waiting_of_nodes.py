@@ -19,8 +19,10 @@ from host.live.clock import offset_now
 from host.live.control.client import Client
 from host.live.control_page import new_control_page
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
+from host.live.worker.loading import loader
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import open_link
+from host.live.worker.parts import Outset
 from transport.native import native_available
 
 LANE_BYTES = 1 << 16
@@ -47,8 +49,9 @@ def test_neighbours_in_a_process_hand_over_without_the_link() -> None:
     ours, theirs = channel_pair()
     supervisor, channel, page = supervisor_end(ours), worker_end(theirs), new_control_page()
     slot, outside = create_slot(LANE_BYTES), create_slot(LANE_BYTES)
-    boot = wire.Boot("n", 1, 1, True, "adaptive", LANE_BYTES, "", (), (), now_ns=offset_now())
-    worker = Worker(channel, boot, open_link(boot, [*map(os.dup, slot), page]))
+    boot = wire.Boot("n", 1, 1, True, "adaptive", "", (), (), now_ns=offset_now())
+    link = open_link(boot, [*map(os.dup, slot), page])
+    worker = Worker(Outset(channel, boot, link, loader((), check=False)))
     out, into, bell = map(os.dup, outside)
     peer = LaneLink(2, out, into, bell)
     try:

@@ -22,6 +22,7 @@ from worker_harness import (
 from host.config.spec import EngineSpec, MailboxSpec
 from host.live import wire
 from host.node.news import Trigger
+from host.node.progress import HANDLED
 from transport.native import native_available
 from transport.port import KIND_GO, KIND_STOP
 
@@ -35,10 +36,7 @@ def test_it_says_who_it_is_and_what_it_runs(bench: Bench) -> None:
     assert hello.pid == worker.pid
     signal.pidfd_send_signal(worker.descriptors[0], 0)
     running = worker.hear(wire.Ready).engines
-    assert [(engine.name, engine.family, engine.family_name) for engine in running] == [
-        ("a", COUNTER, "counter"),
-        ("b", COUNTER, "counter"),
-    ]
+    assert [(engine.name, engine.family) for engine in running] == [("a", COUNTER), ("b", COUNTER)]
     assert running[0].version == running[1].version != ""
     assert {"Add", "Ask"} <= set(running[0].interface["boxes"][0]["accepts"])
 
@@ -133,7 +131,7 @@ def test_what_was_handled_before_a_kill_is_not_handled_again(bench: Bench) -> No
     peer.send("a", counting("Add", 1))
     assert state(first, "a") == {"total": 1}
     first.ask("stats", number=3)
-    assert bench.reading().handled == 1
+    assert bench.reading().words[HANDLED] == 1
     first.kill()
     assert bench.reading().in_flight is None
     second = bench.worker(EngineSpec("a", COUNTER))
@@ -180,7 +178,7 @@ def test_exit_with_time_handles_what_is_there_first(bench: Bench) -> None:
     worker.say(wire.Exit(drain_ns=5_000_000_000))
     os.kill(worker.pid, signal.SIGCONT)
     assert worker.ended() == 0
-    assert bench.reading().handled == 5_000
+    assert bench.reading().words[HANDLED] == 5_000
 
 
 def test_a_child_is_told_before_its_mail_can_be_asked_for(bench: Bench) -> None:

@@ -99,7 +99,6 @@ class Bench:
             "epoch": self.epoch,
             "native": True,
             "wait": "adaptive",
-            "lane_bytes": LANE_BYTES,
             "address": "",
             "roots": (FAMILIES,),
             "births": births,
@@ -119,7 +118,7 @@ class Bench:
     def attach(self, worker: Worker) -> None:
         """Link the worker with all peers."""
         for peer in self.peers:
-            worker.say(wire.Attach(wire.Peer(peer.number)), *peer.memory)
+            worker.say(wire.Attach(peer.number), *peer.memory)
 
     def reading(self) -> Reading:
         """The control page now."""

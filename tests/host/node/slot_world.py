@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from host.node.endings import Kind
-from host.node.group_plan import GroupWork, child_of, give_up_work, next_task, restart_work, resumed
+from host.node.group_plan import child_of, give_up_work, next_task, resumed
 from host.node.reload_plan import Checked, Halted, Late, Loaded, NewFailed, SnapshotTaken, Went
 from host.node.slot_plan import advance
 from host.node.slot_state import (
@@ -19,7 +19,7 @@ from host.node.slot_state import (
     SlotState,
     StayDown,
 )
-from host.node.strategies import GroupChild, Strategy
+from host.node.strategies import GroupChild, GroupWork, Strategy, plan_restart
 from host.node.supervision import Budget, Ending, GiveUp, History, Restart
 
 KILLED = Ending(signal=9)
@@ -129,7 +129,7 @@ class SlotWorld:
         if self._strategy in (None, "one_for_one"):
             self.feed(number, "due")
         else:
-            self._begin(restart_work(self._strategy, self._children(), number, 0))
+            self._begin(plan_restart(self._strategy, self._children(), number, 0))
 
     def fire(self, number: int) -> None:
         """The timer of a slot."""
@@ -178,7 +178,7 @@ class SlotWorld:
                 self.timers[number] = "pause over"
             case Later(_, pause_ns):
                 assert self._strategy is not None
-                self._begin(restart_work(self._strategy, self._children(), number, pause_ns))
+                self._begin(plan_restart(self._strategy, self._children(), number, pause_ns))
             case Down("give_up", reason):
                 self._begin(give_up_work(self._children(), reason))
             case Conclude():

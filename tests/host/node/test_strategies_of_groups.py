@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.node.endings import Kind, Reason, wants_restart
-from host.node.strategies import GroupChild, RestartPlan, Strategy, plan_restart, plan_stop
+from host.node.strategies import GroupChild, GroupWork, Strategy, plan_restart, plan_stop
 
 A, B, C, D = (GroupChild(slot) for slot in (1, 2, 3, 4))
 ALL = (A, B, C, D)
@@ -45,33 +45,33 @@ def test_who_is_restarted_at_all(kind: Kind, reason: Reason, is_restarted: bool)
     ("strategy", "children", "failed", "plan"),
     [
         # restart(one_for_one, ...): do_start_child, nobody else is touched
-        ("one_for_one", ALL, 1, RestartPlan(start=(1,))),
-        ("one_for_one", ALL, 4, RestartPlan(start=(4,))),
-        ("one_for_one", ENDED_WELL, 2, RestartPlan(start=(2,))),
+        ("one_for_one", ALL, 1, GroupWork(start=(1,))),
+        ("one_for_one", ALL, 4, GroupWork(start=(4,))),
+        ("one_for_one", ENDED_WELL, 2, GroupWork(start=(2,))),
         # restart(one_for_all, ...): terminate_children in reverse, start_children in order
-        ("one_for_all", ALL, 1, RestartPlan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
-        ("one_for_all", ALL, 3, RestartPlan(stop=(4, 2, 1), start=(1, 2, 3, 4))),
+        ("one_for_all", ALL, 1, GroupWork(stop=(4, 3, 2), start=(1, 2, 3, 4))),
+        ("one_for_all", ALL, 3, GroupWork(stop=(4, 2, 1), start=(1, 2, 3, 4))),
         # terminate_children: "Temporary children should not be restarted and thus should be skipped"
-        ("one_for_all", TEMPORARY, 3, RestartPlan(stop=(4, 2, 1), start=(1, 3, 4), over=(2,))),
+        ("one_for_all", TEMPORARY, 3, GroupWork(stop=(4, 2, 1), start=(1, 3, 4), over=(2,))),
         # del_child keeps a transient child that ended well (pid=undefined); start_children starts whoever is listed
-        ("one_for_all", ENDED_WELL, 1, RestartPlan(stop=(4, 2), start=(1, 2, 3, 4))),
+        ("one_for_all", ENDED_WELL, 1, GroupWork(stop=(4, 2), start=(1, 2, 3, 4))),
         # do_terminate(_Child, _SupName): one without a process is not stopped again
-        ("one_for_all", DOWN, 1, RestartPlan(stop=(4, 3), start=(1, 2, 3, 4))),
+        ("one_for_all", DOWN, 1, GroupWork(stop=(4, 3), start=(1, 2, 3, 4))),
         # restart(rest_for_one, ...): split_child, those after the failed one and itself
-        ("rest_for_one", ALL, 1, RestartPlan(stop=(4, 3, 2), start=(1, 2, 3, 4))),
-        ("rest_for_one", ALL, 3, RestartPlan(stop=(4,), start=(3, 4))),
-        ("rest_for_one", ALL, 4, RestartPlan(start=(4,))),
-        ("rest_for_one", TEMPORARY, 1, RestartPlan(stop=(4, 3, 2), start=(1, 3, 4), over=(2,))),
-        ("rest_for_one", TEMPORARY, 3, RestartPlan(stop=(4,), start=(3, 4))),
-        ("rest_for_one", ENDED_WELL, 2, RestartPlan(stop=(4,), start=(2, 3, 4))),
+        ("rest_for_one", ALL, 1, GroupWork(stop=(4, 3, 2), start=(1, 2, 3, 4))),
+        ("rest_for_one", ALL, 3, GroupWork(stop=(4,), start=(3, 4))),
+        ("rest_for_one", ALL, 4, GroupWork(start=(4,))),
+        ("rest_for_one", TEMPORARY, 1, GroupWork(stop=(4, 3, 2), start=(1, 3, 4), over=(2,))),
+        ("rest_for_one", TEMPORARY, 3, GroupWork(stop=(4,), start=(3, 4))),
+        ("rest_for_one", ENDED_WELL, 2, GroupWork(stop=(4,), start=(2, 3, 4))),
         # children that the plan under way was to start (there, a supervisor that restarts hears of no other end)
-        ("rest_for_one", WAITS, 3, RestartPlan(stop=(4,), start=(2, 3, 4))),
-        ("rest_for_one", WAITS, 1, RestartPlan(stop=(4,), start=(1, 2, 3, 4))),
-        ("one_for_one", WAITS, 3, RestartPlan(start=(3,))),
+        ("rest_for_one", WAITS, 3, GroupWork(stop=(4,), start=(2, 3, 4))),
+        ("rest_for_one", WAITS, 1, GroupWork(stop=(4,), start=(1, 2, 3, 4))),
+        ("one_for_one", WAITS, 3, GroupWork(start=(3,))),
     ],
 )
 def test_who_goes_and_comes_with_whom(
-    strategy: Strategy, children: tuple[GroupChild, ...], failed: int, plan: RestartPlan
+    strategy: Strategy, children: tuple[GroupChild, ...], failed: int, plan: GroupWork
 ) -> None:
     """A group comes back without a member it cannot do without, or in a state no member was started from."""
     assert plan_restart(strategy, children, failed) == plan

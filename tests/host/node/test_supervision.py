@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.config.spec import SECOND
-from host.node.supervision import Budget, GiveUp, History, Limits, Restart, judge, pause_before, spend
+from host.config.spec import SECOND, SupervisionSpec
+from host.node.supervision import Budget, GiveUp, History, Restart, judge, pause_before, spend
 
-LIMITS = Limits()
+LIMITS = SupervisionSpec()
 NO_BUDGET = Budget(restarts_max=None)
 
 
-def die(history: History, now_ns: int, chance: float = 0.999, limits: Limits = LIMITS) -> Restart | GiveUp:
+def die(history: History, now_ns: int, chance: float = 0.999, limits: SupervisionSpec = LIMITS) -> Restart | GiveUp:
     return judge(history, limits, NO_BUDGET, now_ns, chance)
 
 
@@ -22,7 +22,7 @@ def test_the_first_restart_is_immediate_and_the_next_ones_wait() -> None:
     assert first.pause_ns == 0
     second = die(first.history, 5 * SECOND + 1)
     assert isinstance(second, Restart)
-    assert LIMITS.pause_first_ns * 0.99 <= second.pause_ns <= LIMITS.pause_first_ns
+    assert LIMITS.backoff_ns * 0.99 <= second.pause_ns <= LIMITS.backoff_ns
 
 
 def test_a_healthy_minute_makes_the_next_restart_immediate_again() -> None:
@@ -55,7 +55,7 @@ def test_restarts_before_the_period_do_not_count() -> None:
 
 def test_nothing_is_counted_and_nothing_paused_when_all_of_it_is_off() -> None:
     """A test that kills without end is given up, slowed down, or remembered without end."""
-    limits = Limits(intensity=None, pause_first_ns=0)
+    limits = SupervisionSpec(intensity=None, backoff_ns=0)
     history = History()
     for now_ns in range(10_000):
         verdict = die(history, now_ns, limits=limits)
@@ -114,7 +114,7 @@ def test_intensity_and_period_are_those_of_otp(intensity: int, period: int, deat
 def test_pauses_stay_within_their_bounds(row: int, chance: float) -> None:
     """A pause is negative, overflows, or exceeds its maximum."""
     pause = pause_before(row, LIMITS, chance)
-    assert 0 <= pause <= LIMITS.pause_ns_max
+    assert 0 <= pause <= LIMITS.backoff_max_ns
     assert row > 0 or pause == 0
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch, WatchLimits
+from host.config.spec import SupervisionSpec
+from host.node.watchdog import LOOK_NS_MAX, Condition, Look, Watch
 
 MS = 1_000_000
-DEADLINES = WatchLimits(soft_ns=100 * MS, hard_ns=300 * MS)
+DEADLINES = SupervisionSpec(soft_ns=100 * MS, hard_ns=300 * MS)
 STILL = (1, 5, 0)
 
 
@@ -39,13 +40,13 @@ def test_a_process_that_recovers_starts_from_nothing() -> None:
 
 def test_deadlines_can_be_off() -> None:
     """A deadline of 0 kills at once."""
-    assert alarms(Watch(WatchLimits(0, 0)), STILL, "handling", 1000) == [""] * 1000
+    assert alarms(Watch(SupervisionSpec(soft_ns=0, hard_ns=0)), STILL, "handling", 1000) == [""] * 1000
 
 
 @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=20))
 def test_a_supervisor_that_was_away_blames_nobody_for_it(passed: list[int]) -> None:
     """A laptop that slept kills every engine when it wakes."""
-    watch = Watch(WatchLimits(0, 10**18))
+    watch = Watch(SupervisionSpec(soft_ns=0, hard_ns=10**18))
     for passed_ns in passed:
         watch.look(Look(STILL, "handling"), passed_ns)
     assert watch.stuck_ns <= len(passed) * LOOK_NS_MAX

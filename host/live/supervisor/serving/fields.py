@@ -172,7 +172,7 @@ def _converted(tag: str, name: str, kind: FieldKind, written: TypedField, types:
             return _from_json(kind, written.value, types)
         return _from_text(kind, written, types)
     except (ValueError, TypeError, KeyError) as error:
-        raise FieldProblem(f"{tag}.{name}: {_misfit(kind, _shown(written), error)}") from error
+        raise FieldProblem(f"{tag}.{name}: {_misfit(kind, _short(written.value), error)}") from error
 
 
 def _quantity(field: str, kind: FieldKind, value: Any) -> int | None:
@@ -197,10 +197,6 @@ def show_kind(kind: FieldKind) -> str:
     if kind.name == "|":
         return " | ".join(map(show_kind, kind.parts))
     return f"{kind.name}[{', '.join(map(show_kind, kind.parts))}]" if kind.parts else kind.name
-
-
-def _shown(written: TypedField) -> str:
-    return _short(written.value)
 
 
 def _short(value: Any) -> str:

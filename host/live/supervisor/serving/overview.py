@@ -60,7 +60,9 @@ def _engine_item(
     node: Node, resident: Resident, state: str, stats: dict[str, Any], memory: dict[int, int]
 ) -> dict[str, Any]:
     slot, running, waits = node.slots[resident.slot], node.running.get(resident.name), node.waits.get(resident.name)
-    sample = _sample(node, resident.name, stats)
+    sample = Sample()  # of an engine that did not answer the counters are unknown, not zero
+    if stats:
+        sample = node.rates.at(resident.name, node.now_ns(), stats["received"], stats["sent"])
     return {
         "engine": resident.name,
         "family": resident.spec.family,
@@ -80,11 +82,6 @@ def _engine_item(
         "fault": node.faults.get(resident.name, "") or node.diverged.get(resident.name, ""),
         "memory_bytes": memory[slot.number],
     }
-
-
-def _sample(node: Node, name: str, stats: dict[str, Any]) -> Sample:
-    """Rates as of now. An engine that did not answer has none: its counters are unknown, not zero."""
-    return node.rates.at(name, node.now_ns(), stats["received"], stats["sent"]) if stats else Sample()
 
 
 def _state(

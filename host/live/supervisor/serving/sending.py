@@ -51,7 +51,7 @@ class Dispatch:
     """Remembers the results of messages with an id."""
 
     def __init__(self) -> None:
-        self._results: dict[str, asyncio.Task[Response]] = {}
+        self._results: dict[str, asyncio.Future[Response]] = {}
 
     def first(self, key: str | None) -> Awaitable[Response] | None:
         """The result, perhaps still to come, of the message sent first under `key`; None if there was none."""
@@ -63,7 +63,7 @@ class Dispatch:
         if key is None:
             return await send()
         if key not in self._results:
-            self._results[key] = asyncio.ensure_future(_run(send))
+            self._results[key] = asyncio.ensure_future(send())
             if len(self._results) > IDS_MAX:
                 del self._results[next(iter(self._results))]
         try:
@@ -108,10 +108,6 @@ def bury_ended(node: Node, args: dict[str, Any]) -> None:
 
 def _written(args: dict[str, Any]) -> dict[str, TypedField]:
     return msgspec.convert(args.get("fields", {}), dict[str, TypedField])
-
-
-async def _run(send: Callable[[], Awaitable[Response]]) -> Response:
-    return await send()
 
 
 async def _exchange(node: Node, session: Session, resident: Resident, args: dict[str, Any]) -> Response:

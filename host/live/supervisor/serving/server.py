@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -77,9 +78,7 @@ class ControlServer:
                 self._take(frames[0], frames[2])
 
     def _take(self, client: bytes, body: bytes) -> None:
-        def send(response: Response) -> bool:
-            return self._send(client, response)
-
+        send = partial(self._send, client)
         try:
             request = msgspec.msgpack.decode(body, type=Request)
         except msgspec.MsgspecError as error:

@@ -24,9 +24,10 @@ from typing import Final
 
 import msgspec
 
-from host.live.supervisor.slots import Memory, Slot
+from host.live.supervisor.memory import Attacher, SlotMemory
+from host.live.supervisor.slots import Slot
 from host.node.news import Letter
-from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link, Outlet
+from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Broken, Closed, Frame, Link
 
 ID_PREFIX: Final = "id."
 ID_EPOCH: Final = 1
@@ -42,10 +43,6 @@ ROOM_S: Final = 0.005
 
 RELEASE_S: Final = 0.0005
 """Between two looks at the worker's position: about one turn of its loop."""
-
-
-Attacher = Callable[[int, Memory], None]
-"""Links slot 0 with a slot; lanes and ZeroMQ have one each."""
 
 
 class SessionMail(msgspec.Struct, frozen=True):
@@ -69,7 +66,7 @@ class Sessions:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: SlotMemory,
         link: Link,
         attach: Attacher,
         on_late: Callable[[Frame], None],
@@ -124,8 +121,10 @@ class Sessions:
         while (go := self._go.get((slot, target))) is not None:
             await go.wait()
         outlet = self._link.outlet(slot, session.name, target, mailbox, session.epoch, 1)
-        while not self._try_send(outlet, payload):
+        while not outlet.send(payload):
+            self._link.flush()
             await asyncio.sleep(ROOM_S)
+        self._link.flush()
         return self._link.published(slot)
 
     async def await_release(self, slot: int, position: int, timeout_ns: int) -> None:
@@ -165,11 +164,6 @@ class Sessions:
         self._loop.remove_reader(self._link.fileno())
         self._link.close()
         self.memory.close()
-
-    def _try_send(self, outlet: Outlet, payload: bytes) -> bool:
-        sent = outlet.send(payload)
-        self._link.flush()
-        return sent
 
     def _rung(self) -> None:
         self._link.hush()

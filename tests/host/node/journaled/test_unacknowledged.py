@@ -50,12 +50,6 @@ def hear(_m: Echo, t: Arrived[Echo, None, Said]) -> Effects[Said, Echo]:
 SPEAKER = Family("speaker", accepts=Say | Echo, emits=Echo, state=Said()).rules(say, hear)
 
 
-class MemoryLog(LogBatch):
-    """A log that is never full."""
-
-    is_full = False
-
-
 class Slot:
     """A slot with a journal in memory, and the far end of its link."""
 
@@ -65,7 +59,7 @@ class Slot:
         self.link.attach(FAR)
         self.far.attach(1)
         checksum = checksums()[CRC32]
-        self.log = MemoryLog(packer(checksum))
+        self.log = LogBatch(packer(checksum))
         self.keeping = Keeping(self.log, Digest(checksum), frame_bytes, self.link)
         self.births = Births("node", _nothing, are_here=True)
         self.outbox = Outbox(1, 1, self.link)

@@ -9,7 +9,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from bench.progress import progress_line
+from host.cli.progress import progress_line
 
 ERASE = "\x1b[2K"
 

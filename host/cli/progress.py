@@ -1,6 +1,6 @@
-"""The current measurement as one line on the terminal, removed at the end.
+"""What a long command does now, as one line on the terminal, removed at the end.
 
-The line changes only by a call: a refreshing thread would disturb the measurement, because two of the peers run their
+The line changes only by a call: a refreshing thread would disturb a measurement, because two peers of `bench` run their
 consumer in this process.
 """
 

@@ -1,0 +1,66 @@
+"""What a property sees: an engine system in one of its states. Read-only, and the same for checker and simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from .system import Envelope
+
+EngineStatus = Literal["running", "suspended", "stopped"]
+"""`suspended`: it waits for an answer to a question; `stopped`: it has ended, and its last state is kept."""
+
+
+class EngineView(msgspec.Struct, frozen=True):
+    """One engine: its last committed state, and what stands beside it.
+
+    `family` is the family's name, `timers` the names of those pending, `stored` all stored messages in order of
+    mailbox and arrival, `mailbox_states` the states of its mailboxes by number (None for a gap).
+    """
+
+    name: str
+    family: str
+    config: Any
+    state: Any
+    status: EngineStatus
+    timers: tuple[str, ...] = ()
+    stored: tuple[Any, ...] = ()
+    mailbox_states: tuple[Any, ...] = ()
+
+
+class SystemView:
+    """All engines by name, the messages in transit, and the history that the system keeps of them.
+
+    `engines` of the constructor are in order of their names.
+    """
+
+    __slots__ = ("_engines", "history", "in_transit", "now_ns")
+
+    def __init__(
+        self, engines: Mapping[str, EngineView], in_transit: Sequence[Envelope], history: Any = None, now_ns: int = 0
+    ) -> None:
+        self._engines = engines
+        self.in_transit = in_transit
+        self.history = history
+        self.now_ns = now_ns
+
+    def engine(self, name: str) -> EngineView:
+        """The engine of this name. Raises KeyError, naming those there are."""
+        try:
+            return self._engines[name]
+        except KeyError:
+            raise KeyError(f"no engine {name!r}; there are {', '.join(sorted(self._engines))}") from None
+
+    def state(self, name: str) -> Any:
+        """The state of the engine of this name. Raises KeyError."""
+        return self.engine(name).state
+
+    def engines(self, family: str = "") -> tuple[EngineView, ...]:
+        """All engines, or those of a family by its name, in order of their names."""
+        found = self._engines.values()
+        return tuple([view for view in found if view.family == family] if family else found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._engines

@@ -1,0 +1,1 @@
+"""Protocols from the literature as families, each a system that the checker explores."""

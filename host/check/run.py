@@ -1,0 +1,199 @@
+"""One check from beginning to end: the request, the search, and what is said of each property."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Literal
+
+import msgspec
+
+from engines.model import BirthError, load_family
+from engines.model.system import NetworkKind, System, TimerKind
+from host.check.environment import SAMPLES, environment_of
+from host.check.liveness import Graph, Lasso, never
+from host.check.local import CheckError, Engines
+from host.check.node_system import Given, node_system
+from host.check.properties import Claim, Property, PropertyError, properties_of
+from host.check.reduction import searched
+from host.check.search import UNBOUNDED, Bounds, Counts, Exploration, Findings, Violation
+from host.check.space import Space
+from host.check.subject import load_predicate, load_subject
+from host.check.symmetry import Symmetry
+from host.check.workers import Parallel
+from host.config.spec import NodeSpec
+
+LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
+
+Decided = Literal["holds", "violated", "undecided"]
+
+
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be checked, and how; names are import paths.
+
+    `node`: the subject is this node, with `sends` in transit. Without any property those that the system states are
+    checked. `network`, `timers`, `until_ns` None and no `ticks_ns`: the system's own. `symmetric`: groups of names that
+    can be exchanged, besides those the system declares if `uses_declared_symmetry`.
+    """
+
+    subject: str
+    node: NodeSpec | None = None
+    sends: tuple[Given, ...] = ()
+    params: Mapping[str, str] = {}
+    roots: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
+    eventually: tuple[str, ...] = ()
+    leads_to: tuple[tuple[str, str], ...] = ()
+    network: NetworkKind | None = None
+    faults: int = 0
+    timers: TimerKind | None = None
+    ticks_ns: tuple[int, ...] = ()
+    until_ns: int | None = None
+    bounds: Bounds = UNBOUNDED
+    workers: int = 1
+    reduces: bool = False
+    samples: int = SAMPLES
+    symmetric: tuple[tuple[str, ...], ...] = ()
+    uses_declared_symmetry: bool = False
+    ignores_idle: bool = False
+    allows_failures: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is known of one property. `steps` to the first state in which something holds sometimes."""
+
+    property: str
+    decided: Decided
+    steps: int | None = None
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """The result of a check. `found.ended` says why it is not exhaustive."""
+
+    system: System
+    space: Space
+    found: Findings
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether every state that can be reached was looked at."""
+        return not self.found.ended
+
+
+def _system(request: CheckRequest) -> System:
+    if request.node is not None:
+        return node_system(request.node, request.sends, request.samples)
+    subject = load_subject(request.subject, request.params, request.roots)
+    return subject if isinstance(subject, System) else environment_of(subject, request.samples)
+
+
+def prepared(request: CheckRequest) -> tuple[System, tuple[Property, ...]]:
+    """The system and its properties. Raises CheckError."""
+    system = _system(request)
+    if request.network is not None:
+        system = msgspec.structs.replace(system, network=request.network)
+    load = partial(load_predicate, roots=request.roots)
+    named = [
+        *(Property("always", load(path)) for path in request.always),
+        *(Property("sometimes", load(path)) for path in request.sometimes),
+        *(Property("eventually", load(path)) for path in request.eventually),
+        *(Property("leads_to", load(first), load(then)) for first, then in request.leads_to),
+    ]
+    return system, tuple(named) or properties_of(system)
+
+
+def space_of(request: CheckRequest, system: System) -> Space:
+    """The states of a system, none of them explored yet. Raises CheckError."""
+    ticks_ns = request.ticks_ns or tuple(system.ticks_ns)
+    until_ns = system.until_ns if request.until_ns is None else request.until_ns
+    engines = Engines(request.timers or system.timers, ticks_ns, load_family, system.reloads, until_ns)
+    symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
+    try:
+        space = Space(system, engines, request.faults, request.ignores_idle)
+    except (BirthError, ValueError) as error:
+        raise CheckError(f"{system.name} cannot begin: {error}") from None
+    if symmetric:
+        space.canonical = Symmetry(space, symmetric).canonical
+    return space
+
+
+def check(request: CheckRequest, progress: Callable[[Counts], None] | None = None) -> CheckReport:
+    """Check what is requested. Raises CheckError."""
+    system, properties = prepared(request)
+    started = time.perf_counter()
+    space = space_of(request, system)
+    later = [one for one in properties if one.claim in LIVENESS]
+    if later and request.workers > 1:
+        raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
+    if request.reduces and (later or request.workers > 1):
+        raise CheckError("--por is for properties of single states, and for one worker")
+    search = _searched(request, space, properties, bool(later), progress)
+    found = search.found
+    if later and not found.ended and not found.violations:
+        _check_liveness(space, search, later)
+    verdicts = tuple(_verdict(one, found) for one in properties)
+    return CheckReport(system, space, found, verdicts, time.perf_counter() - started)
+
+
+def _searched(
+    request: CheckRequest,
+    space: Space,
+    properties: Sequence[Property],
+    keeps_states: bool,
+    progress: Callable[[Counts], None] | None,
+) -> Exploration:
+    """The search, at its end: by one process, by several, or with a choice of steps."""
+    make = partial(
+        Exploration,
+        space,
+        properties,
+        request.bounds,
+        keeps_states=keeps_states,
+        allows_failures=request.allows_failures,
+        progress=progress,
+    )
+    if request.reduces:
+        return searched(space, lambda expand: make(expand=expand))
+    search = make()
+    if request.workers > 1:
+        Parallel(search, space, request.workers, request.bounds, progress).run()
+    else:
+        search.run()
+    return search
+
+
+def _check_liveness(space: Space, search: Exploration, properties: Sequence[Property]) -> None:
+    """Add a violation for each property that some fair run violates."""
+    graph = Graph(space, search.found.states)
+    for one in properties:
+        try:
+            lasso = _violated(graph, one)
+        except PropertyError as error:
+            search.found.violations.append(Violation(one.name, str(error)))
+            continue
+        if lasso is not None:
+            before = search.path(graph.prints[lasso.path[0]])
+            path = (*before[:-1], *(graph.prints[state] for state in lasso.path))
+            loop = None if lasso.loop is None else len(before) - 1 + lasso.loop
+            what = "a fair run can end here" if loop is None else "a fair run can go round for ever"
+            search.found.violations.append(Violation(one.name, f"does not hold: {what}", path, loop))
+
+
+def _violated(graph: Graph, one: Property) -> Lasso | None:
+    if one.then is None:
+        return never(graph, [0], graph.where(one.holds))
+    then = graph.where(one.then)
+    begins = [number for number, holds_here in enumerate(graph.where(one.holds)) if holds_here and not then[number]]
+    return never(graph, begins, then)
+
+
+def _verdict(one: Property, found: Findings) -> Verdict:
+    if any(violation.property == one.name for violation in found.violations):
+        return Verdict(one.name, "violated")
+    if one.name in found.witnesses:
+        return Verdict(one.name, "holds", len(found.witnesses[one.name]) - 1)
+    return Verdict(one.name, "undecided" if found.ended or found.violations else "holds")

@@ -1,0 +1,132 @@
+"""Symmetry: names that can be exchanged for one another everywhere, so that states that differ only in that are one.
+
+The canonical state of those that differ only by an exchange is the one whose fingerprints, in order, are least. It is
+found exactly. Each name gets a signature, which says what the state is for it and does not depend on which name it is.
+Only exchanges that bring the signatures into ascending order can give the least state. Among names of one signature all
+orders are tried, unless exchanging neighbours changes nothing: then one will do.
+
+What the rules themselves do with names is not looked at. Rules that compare names, or name engines in their code, are
+not symmetric, and the reduction then misses states. Things without an order belong in a `Map`: a tuple keeps one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise, permutations, product
+from typing import Any, Final
+
+from engines.model import encode
+from host.check.local import CheckError
+from host.check.network import WORD, fingerprint
+from host.check.parts import Extra
+from host.check.rename import masked, renamed, renamed_local, renamer
+from host.check.space import Space, State
+
+SELF: Final = "~self"
+OTHER: Final = "~other"
+
+Exchange = tuple[tuple[str, str], ...]
+"""Pairs of a name and the one it becomes."""
+
+
+class Symmetry:
+    """The exchanges of one system. Raises CheckError when the first state is not the same under each."""
+
+    def __init__(self, space: Space, groups: Sequence[Sequence[str]]) -> None:
+        self._space = space
+        self._groups = [tuple(sorted(group)) for group in groups]
+        self._renamers: dict[Exchange, Any] = {}
+        self._renamed: dict[tuple[Exchange, str, int], int] = {}
+        self._masked: dict[tuple[str, str, int], int] = {}
+        for group in self._groups:
+            self._check(group)
+
+    def canonical(self, state: State) -> State:
+        """The state that stands for all that differ from this one by an exchange of names."""
+        for group in self._groups:
+            state = min((self.exchanged(state, one) for one in self._exchanges(state, group)), key=self._order)
+        return state
+
+    def exchanged(self, state: State, exchange: Exchange) -> State:
+        """The state with names exchanged."""
+        if not exchange:
+            return state
+        space, names = self._space, dict(exchange)
+        rename = self._renamers.get(exchange)
+        if rename is None:
+            rename = self._renamers[exchange] = renamer(names)
+        network = self._part(exchange, "network", state[1])
+        extra = self._part(exchange, "extra", state[2])
+        locals_ = [self._part(exchange, "local", one) for one in state[3:]]
+        engines = {space.parts.locals[one].name: one for one in locals_}
+        return space.with_engines(engines, network, extra)
+
+    def _check(self, group: tuple[str, ...]) -> None:
+        missing = sorted(set(group) - set(self._space.rosters[self._space.initial[0]].names))
+        if missing:
+            raise CheckError(f"{missing[0]} is said to be symmetric, and is no engine of the system")
+        for first, second in pairwise(group):
+            swap = ((first, second), (second, first))
+            if self.exchanged(self._space.initial, swap) != self._space.initial:
+                raise CheckError(f"{first} and {second} cannot be exchanged: the system is not the same then")
+
+    def _exchanges(self, state: State, group: tuple[str, ...]) -> Iterator[Exchange]:
+        """The exchanges that bring the signatures of a group into ascending order."""
+        signatures = {name: self._signature(state, name, group) for name in group}
+        order = sorted(group, key=lambda name: (signatures[name], name))
+        ties = [tuple(names) for _, names in groupby(order, key=signatures.__getitem__)]
+        choices = [(tie,) if self._is_idle(state, tie) else tuple(permutations(tie)) for tie in ties]
+        for chosen in product(*choices):
+            names = [name for tie in chosen for name in tie]
+            yield tuple((old, new) for old, new in zip(names, group, strict=True) if old != new)
+
+    def _is_idle(self, state: State, tie: tuple[str, ...]) -> bool:
+        """Whether exchanging the names of a tie changes nothing."""
+        swaps = (((first, second), (second, first)) for first, second in pairwise(tie))
+        return all(self.exchanged(state, swap) == state for swap in swaps)
+
+    def _signature(self, state: State, name: str, group: tuple[str, ...]) -> int:
+        parts = [("local", one) for one in state[3:]]
+        parts += [("message", one) for one in self._space.network.messages(state[1])]
+        parts.append(("extra", state[2]))
+        return sum(self._mask(name, kind, number, group) for kind, number in parts) & WORD
+
+    def _mask(self, name: str, kind: str, number: int, group: tuple[str, ...]) -> int:
+        """A fingerprint of a part that is the same when names are exchanged, as it is for `name`."""
+        found = self._masked.get((name, kind, number))
+        if found is None:
+            parts = self._space.parts
+            rename = renamer({one: SELF if one == name else OTHER for one in group})
+            value: Any
+            if kind == "local":
+                local = parts.locals[number]
+                value = (local.configuration, local.env, local.status, local.clock_ns, local.cause, local.answers)
+            else:
+                value = parts.messages[number] if kind == "message" else parts.extras[number]
+            found = self._masked[name, kind, number] = fingerprint(encode([kind, masked(value, rename)]))
+        return found
+
+    def _part(self, exchange: Exchange, kind: str, number: int) -> int:
+        """The number of a part with names exchanged."""
+        found = self._renamed.get((exchange, kind, number))
+        if found is None:
+            space, rename = self._space, self._renamers[exchange]
+            parts = space.parts
+            if kind == "local":
+                found = parts.local(renamed_local(parts.locals[number], rename))
+            elif kind == "message":
+                found = parts.message(renamed(parts.messages[number], rename))
+            elif kind == "extra":
+                extra = parts.extras[number]
+                found = parts.extra(Extra(renamed(extra.history, rename), extra.faults_left))
+            else:
+                found = space.network.renamed(number, lambda one: self._part(exchange, "message", one))
+            self._renamed[exchange, kind, number] = found
+        return found
+
+    def _order(self, state: State) -> tuple[int, ...]:
+        """Fingerprints in order: the same in every process, whatever the numbers of the parts."""
+        space = self._space
+        prints = space.parts.local_prints
+        head = (space.network.hashes[state[1]], space.parts.extra_prints[state[2]])
+        return (*head, *(prints[one] for one in state[3:]))

@@ -1,0 +1,64 @@
+"""The records between `lint` and its child: the order, and what was found.
+
+Separate from both, because the asking side imports no family.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engines.model.check.lint import LintFinding, Repeatable
+from host.live.inspection.inspect_records import EngineValues
+
+
+class LintOrder(msgspec.Struct, frozen=True, array_like=True):
+    """What to look at: families, modules or absolute paths of files; `engines` give values for their families."""
+
+    targets: tuple[str, ...]
+    roots: tuple[str, ...] = ()
+    engines: tuple[EngineValues, ...] = ()
+    runs: bool = True
+    deadline_ns: int = 0
+
+
+class Began(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """This target or family is looked at next."""
+
+    ref: str
+
+
+class Linted(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Findings about a family; more may follow."""
+
+    ref: str
+    findings: tuple[LintFinding, ...]
+
+
+class Cases(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Transitions of a family to be repeated, and the place of the family."""
+
+    ref: str
+    file: str
+    line: int
+    cases: tuple[Repeatable, ...]
+
+
+class Absent(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A target that names nothing to look at; `is_empty`: a module that is there, without a family."""
+
+    target: str
+    reason: str
+    is_empty: bool = False
+
+
+class Remark(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """What the user should know, and is no finding."""
+
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Everything was looked at."""
+
+
+LintRecord = Began | Linted | Cases | Absent | Remark | Finished

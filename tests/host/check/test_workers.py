@@ -1,0 +1,127 @@
+"""A search by several processes finds what one finds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from engines.model.system import System
+from engines.model.system_view import SystemView
+from engines.protocols.two_phase_commit import SYSTEM
+from host.check import workers as workers_module
+from host.check.local import CheckError, Engines
+from host.check.properties import Property, properties_of
+from host.check.search import UNBOUNDED, Bounds, Exploration, Findings
+from host.check.space import Space
+from host.check.trace import trace_of
+from host.check.workers import Parallel, Pipe, exchange
+
+from .exploring import explored
+from .tables import random_system
+
+
+def together(
+    system: System, *properties: Property, count: int = 2, bounds: Bounds = UNBOUNDED
+) -> tuple[Space, Findings]:
+    """A search by `count` processes."""
+    space = Space(system, Engines())
+    search = Exploration(space, properties, bounds)
+    return space, Parallel(search, space, count, bounds, None).run()
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start at once, so that small systems are shared too."""
+    monkeypatch.setattr(workers_module, "LEVEL_MIN", 2)
+
+
+def far(view: SystemView) -> bool:
+    """Not all signals are used up."""
+    return sum(engine.state.phase for engine in view.engines()) < 4
+
+
+@pytest.mark.parametrize("network", ["unordered", "ordered", "lossy"])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.storm)])
+def test_states_steps_and_verdicts_are_those_of_one_process(network: str, count: int) -> None:
+    """False if a state were lost on its way to its owner, kept twice, or a violation were not one of the nearest."""
+    verdicts = set()
+    for seed in range(8):
+        system = random_system(seed, network)
+        alone = explored(system)[1]
+        shared = together(system, count=count)[1]
+        assert (shared.counts.states, shared.counts.transitions, shared.counts.depth) == (
+            alone.counts.states,
+            alone.counts.transitions,
+            alone.counts.depth,
+        )
+        one = explored(system, Property("always", far))[1]
+        space, other = together(system, Property("always", far), count=count)
+        assert [len(v.path) for v in one.violations] == [len(v.path) for v in other.violations]
+        for violation in other.violations:
+            last = trace_of(space, violation.path).steps[-1]
+            assert not far(space.view(last.state))
+        verdicts.add(bool(other.violations))
+    assert verdicts == {True, False}
+
+
+def test_witnesses_are_the_nearest() -> None:
+    """False if what holds sometimes were shown by a longer way than there is."""
+    system = SYSTEM(5)
+    alone = explored(system, *properties_of(system))[1]
+    shared = together(system, *properties_of(system))[1]
+    assert {name: len(path) for name, path in alone.witnesses.items()} == {
+        name: len(path) for name, path in shared.witnesses.items()
+    }
+    assert shared.counts.states == 8_832
+
+
+def test_bounds_and_unmet_claims_are_said() -> None:
+    """False if a shared search that ended early were taken for a whole one, or a claim were forgotten."""
+    system = random_system(3)
+    bounded = together(system, bounds=Bounds(depth=3))[1]
+    assert (bounded.ended, bounded.counts.depth) == ("the bound of 3 steps was reached", 3)
+
+    def nowhere(_view: SystemView) -> bool:
+        return False
+
+    found = together(system, Property("sometimes", nowhere))[1]
+    assert [violation.what for violation in found.violations] == ["holds in no state"]
+
+
+def test_a_worker_that_dies_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if the others waited for ever for a worker that was killed."""
+    original = Exploration.expand
+
+    def deadly(self: Exploration, level: Any, after: Any) -> int:
+        if os.getpid() != parent and self.found.counts.depth == depth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, level, after)
+
+    parent, depth = os.getpid(), 1
+    monkeypatch.setattr(Exploration, "expand", deadly)
+    with pytest.raises(CheckError, match="a worker of the check died"):
+        together(random_system(3))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_large_batches_cross_without_waiting_for_each_other() -> None:
+    """False if two workers that both send more than a socket holds stood still."""
+    one, two = map(Pipe, socket.socketpair())
+    sizes = {"one": 5_000_000, "two": 3_000_001}
+    got: dict[str, bytes] = {}
+
+    def side(name: str, pipe: Pipe) -> None:
+        got[name] = next(exchange({0: pipe}, {0: name.encode() * sizes[name]}))
+
+    threads = [threading.Thread(target=side, args=args) for args in (("one", one), ("two", two))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert (got["one"], got["two"]) == (b"two" * sizes["two"], b"one" * sizes["one"])

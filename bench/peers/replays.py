@@ -25,8 +25,8 @@ from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
 from host.node.cell import Cell
-from host.node.journal.images import stream_image
 from host.node.journal.records import TURN, TurnResult
+from host.node.journaled.keeping import EngineRecorder
 
 NODE: Final = "bench"
 
@@ -76,7 +76,7 @@ def _write_journal(path: str, batches: int) -> None:
     log = begin(folder, recover(folder, NODE, _family, boot), boot, time.time_ns, durable=False)
     configuration = Configuration[Any](NODE, "sink", None, None, 1)
     env = birth(SINK, configuration, now_ns=1, state=Tally(batches * BATCH + 1))
-    log.record("sink", stream_image(Cell(SINK, configuration, env, {}), "birth", "crash", 1, 0, 1))
+    log.record("sink", EngineRecorder(Cell(SINK, configuration, env, {}), "crash", 1).image("birth", 1))
     turns = TURN.pack(1, 0, TurnResult.COMMITTED, 0) * BATCH
     for number in range(batches):
         first_n = number * BATCH + 1

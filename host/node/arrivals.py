@@ -131,20 +131,12 @@ class Arrivals:
         self, cell: Cell, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
     ) -> tuple[list[Any], int]:
         """Align a stream that is new or out of step: drop messages seen before, report missing ones."""
-        mark = cell.marks.get((sender, mailbox))
-        known = mark is not None and mark.epoch >= epoch
-        if known and mark is not None:
-            if epoch < mark.epoch:
-                self._happened("old_epoch", cell, sender=sender, epoch=epoch, messages=len(payloads))
-                return [], first_n
-            if first_n > mark.next_n:
-                self._happened("gap", cell, sender=sender, expected=mark.next_n, found=first_n)
-            repeats = min(len(payloads), max(0, mark.next_n - first_n))
-            payloads, first_n = payloads[repeats:], first_n + repeats
-            if not payloads:
-                return payloads, first_n
-        cell.mark(sender, mailbox, epoch, first_n + len(payloads))
-        return payloads, first_n
+        taken = cell.take(sender, mailbox, epoch, first_n, len(payloads))
+        if taken.verdict == "old_epoch":
+            self._happened("old_epoch", cell, sender=sender, epoch=epoch, messages=len(payloads))
+        elif taken.verdict == "gap":
+            self._happened("gap", cell, sender=sender, expected=first_n - taken.missing, found=first_n)
+        return (payloads[taken.skip :], first_n + taken.skip) if taken.skip else (payloads, first_n)
 
     def _leave_out_fallen(self, cell: Cell, inbox: Inbox, batch: Batch) -> None:
         """Take messages that killed an earlier process out of a batch; the messages around them run."""

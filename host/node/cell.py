@@ -17,6 +17,7 @@ import msgspec
 
 from engines.model import Configuration, Declaration, Delivery, Due, Environment, Family
 from host.config.spec import MailboxSpec
+from host.node.journal.marks import Taken, take
 from host.node.mailbox import Inbox
 from transport.port import Outlet
 
@@ -190,6 +191,14 @@ class Cell:
             for inbox in self.inboxes.values():
                 if inbox.has_views:
                     inbox.copy_large()
+
+    def take(self, sender: str, mailbox: int, epoch: int, first_n: int, count: int) -> Taken:
+        """What of arriving mail is new; the stream has come that far from now on."""
+        mark = self.marks.get((sender, mailbox))
+        taken = take(None if mark is None else (mark.epoch, mark.next_n), epoch, first_n, count)
+        if taken.skip < count:
+            self.mark(sender, mailbox, *taken.mark)
+        return taken
 
     def mark(self, sender: str, mailbox: int, epoch: int, next_n: int) -> None:
         """Remember how far a stream has come."""

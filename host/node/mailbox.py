@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -153,6 +154,29 @@ class Inbox:
             self.batches.popleft()
             if not self.depth:
                 self.batches = NOTHING
+
+    def seek(self, sender: str, epoch: int, n: int) -> bool:
+        """Move message `n` of a stream, with those behind it in its batch, to the front. False: it does not wait.
+
+        It is the first one nearly always, and one of the newest where a bound refused it.
+        """
+        for place in chain((0,), range(len(self.batches) - 1, 0, -1)) if self.batches else ():
+            batch = self.batches[place]
+            at = n - batch.first_n
+            if batch.epoch == epoch and batch.sender == sender and batch.position <= at < len(batch.payloads):
+                if at > batch.position:
+                    self.batches[place] = msgspec.structs.replace(batch, payloads=batch.payloads[:at])
+                    self.batches.appendleft(msgspec.structs.replace(batch, position=at))
+                elif place:
+                    del self.batches[place]
+                    self.batches.appendleft(batch)
+                return True
+        return False
+
+    def take_batches(self) -> list[Batch]:
+        """Empty the inbox."""
+        batches, self.batches, self.depth = [*self.batches], NOTHING, 0
+        return batches
 
     def put_first(self, sender: str) -> bool:
         """Move a sender's waiting mail before all other mail of the engine; returns whether there is any."""

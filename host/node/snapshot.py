@@ -137,7 +137,7 @@ def read_snapshot(
         interfaces.update(read.interfaces)
         for cell in read.cells:
             family = load(families(cell.name) or cell.family)
-            revived.append(_revived(cell, node, family, interfaces[cell.family]))
+            revived.append(read_cell(cell, node, family, interfaces[cell.family]))
     return image, revived
 
 
@@ -151,8 +151,7 @@ def revive(
     scheduler.ended.update(dict.fromkeys(image.ended))
     scheduler.outbox.inherit(image.stops)
     for one in revived:
-        cell = Cell(one.family, one.configuration, one.env, one.image.mailboxes)
-        fill(cell, one.image)
+        cell = revived_cell(one)
         prepare(cell)
         scheduler.take_in(cell)
     for letter in image.early:
@@ -190,21 +189,28 @@ def _batch_image(mailbox: int, batch: Batch) -> BatchImage:
     return BatchImage(batch.arrival, mailbox, batch.sender, batch.epoch, batch.first_n + batch.position, payloads)
 
 
-def _revived(image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any]) -> Revived:
+def read_cell(
+    image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any] | None
+) -> Revived:
+    """The engine of an image; `old_interface` None: by the code that wrote it. Raises as `read_snapshot`."""
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
     if bool(image.env) != isinstance(family, Family):
         raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
     env = None
     if isinstance(family, Family):
+        if old_interface is None:
+            return Revived(family, configuration, family.load(image.env), image)
         env = family.adopt(image.env, old_interface)
         if problem := misfit(family, configuration, env, image.question):
             raise AdoptError(family.name, [problem])
     return Revived(family, configuration, env, image)
 
 
-def fill(cell: Cell, image: CellImage) -> None:
-    """Give a new cell the state that the host keeps beside an engine."""
+def revived_cell(revived: Revived) -> Cell:
+    """The engine as a cell, with the state that the host keeps beside it."""
+    image = revived.image
+    cell = Cell(revived.family, revived.configuration, revived.env, image.mailboxes)
     for waiting in image.waiting:
         batch = Batch(waiting.arrival, waiting.sender, waiting.epoch, waiting.first_n, waiting.payloads, True)
         cell.inboxes[waiting.mailbox].add(batch)
@@ -223,6 +229,7 @@ def fill(cell: Cell, image: CellImage) -> None:
     cell.poison = image.poison
     if image.question is not None:
         cell.suspension = suspension_of(image.question, cell.family.boxes)
+    return cell
 
 
 _FIRST: Final = msgspec.msgpack.Decoder(SlotImage)

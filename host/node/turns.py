@@ -21,6 +21,7 @@ from engines.model import (
     Delivery,
     Due,
     Failed,
+    Handle,
     Outcome,
     Outgoing,
     Output,
@@ -156,21 +157,25 @@ class Turns:
             return
         if cell.suspension is not None:
             if cell.suspension.deadline_ns <= now_ns:
-                self._answer(cell, cell.suspension, None)
+                self.resume(cell, cell.suspension, None)
             self.rearm(cell)
             return
         handles = due_timers(cell.env, now_ns)
         if handles:
-            cause = Due(handles)
-            words = self._words
-            self.show_stream(cell, "", TIMERS, 0)
-            words[STARTED_NS] = now_ns
-            words[N] = 1
-            outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
-            record = None if cell.recorder is None else partial(cell.recorder.elapsed, handles, now_ns)
-            self._settle(cell, cause, now_ns, (), outcome, record)
-            words[N] = 0
+            self.elapse(cell, handles, now_ns)
         self.rearm(cell)
+
+    def elapse(self, cell: Cell, handles: tuple[Handle, ...], now_ns: int) -> None:
+        """Run elapsed timers as one trigger."""
+        cause = Due(handles)
+        words = self._words
+        self.show_stream(cell, "", TIMERS, 0)
+        words[STARTED_NS] = now_ns
+        words[N] = 1
+        outcome = step(cell.family, cell.configuration, cell.env, cause, now_ns)
+        record = None if cell.recorder is None else partial(cell.recorder.elapsed, handles, now_ns)
+        self._settle(cell, cause, now_ns, (), outcome, record)
+        words[N] = 0
 
     def answer(self, cell: Cell, choice: str) -> str:
         """Answer the choice that a cell waits for; "" when the answer was taken, else why not."""
@@ -179,7 +184,7 @@ class Turns:
             return f"{cell.name} waits for no choice"
         if choice not in suspension.question.options:
             return f"{choice!r} is no option of {cell.name}: {', '.join(suspension.question.options)}"
-        self._answer(cell, suspension, choice)
+        self.resume(cell, suspension, choice)
         self.rearm(cell)
         return ""
 
@@ -210,7 +215,8 @@ class Turns:
         self._words[EPOCH] = epoch
         self._shown = (cell, sender, mailbox, epoch)
 
-    def _answer(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
+    def resume(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
+        """Run the transition again with one more answer, None for the time-out."""
         self.count_standing(cell, -1)
         cell.suspension = None
         self._report.waits.append(Waits(cell.name))

@@ -24,9 +24,9 @@ A worker's loop, with the order that each call depends on:
     found = recover(log_folder(data, slot), node, load, boot_id())    before any lane is drained; changes nothing
     clock = engine_clock(offset, found.clock_ns)                      time never goes back
     journal = begin(folder, found, boot_id(), clock, durable=…)       engines have the epochs of this life
-    for each stream: revive its `as_image().cell`; send `unacked` again with its numbers; spawn `children` again
+    for each stream: `go_on`; send `unacked` again with its numbers; spawn `children` again
 
-    journal.record(name, stream_image(cell, "birth", …))              before the first mail of an engine
+    journal.record(name, kept.image("birth", now_ns))                 before the first mail of an engine
     journal.frame(name, raw)                                          drained, before its first turn; also a neighbour's
     journal.turn(…) or run(…)                                         each transition, and each skipped message
     journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch

@@ -15,9 +15,9 @@ import msgspec
 from engines.model import Outgoing, Output, view
 from host.live.control.protocol import ControlError, Response
 from host.live.inspection.child import forked, isolate, pieces, silence
+from host.node.journal.checking import Diverged
 from host.node.journal.layout import Newer
 from host.node.journal.scan import ADVICE, Damaged
-from host.node.journal.stream import Diverged
 
 DEADLINE_NS: Final = 600_000_000_000
 

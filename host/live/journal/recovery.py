@@ -35,13 +35,14 @@ from host.live.journal.log_files import (
 )
 from host.live.journal.writer import SEGMENT_BYTES, Journal
 from host.node.journal.batch import LogBatch
+from host.node.journal.checking import Diverged
 from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, VERSION, SegmentHead, Wrong, decode_segment, seal
 from host.node.journal.marks import next_epoch
-from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless
+from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless, form
 from host.node.journal.records import Life, RecordKind
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Cut, Damaged, Found, Scan
-from host.node.journal.stream import Diverged, Stream
+from host.node.journal.stream import Stream
 from host.node.snapshot import Families
 
 LOG_ID_BYTES: Final = 16
@@ -246,7 +247,7 @@ def _bring_to_form(read: _Read, again: Callable[..., _Read]) -> dict[str, Formed
         if not stream.is_old:
             continue
         try:
-            formed[name] = stream.form()
+            formed[name] = form(stream.family, stream.env, stream.turns)
         except Formless as error:
             watch = again(only=name).replay.streams[name].watch
             assert watch is not None
@@ -254,8 +255,8 @@ def _bring_to_form(read: _Read, again: Callable[..., _Read]) -> dict[str, Formed
                 formed[name] = watch.formed
             except Formless:
                 raise Damaged("", 0, f"{name} has no state in this log that can be written: {error}") from None
-            stream.question = None
-        stream.env = formed[name].env
+            stream.cell.suspension = None
+        stream.cell.env = formed[name].env
     return formed
 
 
@@ -320,9 +321,9 @@ def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> 
     raised: dict[str, int] = {}
     for name, stream in found.streams.items():
         was = {"was_closed": found.replay.was_closed, "was_cut": found.cut is not None, "is_lost": found.is_lost}
-        epoch = next_epoch(stream.image.mode, stream.epoch, same_boot=found.same_boot, **was)
-        if epoch != stream.epoch:
-            raised[name] = stream.epoch = epoch
+        epoch = next_epoch(stream.kept.mode, stream.kept.epoch, same_boot=found.same_boot, **was)
+        if epoch != stream.kept.epoch:
+            raised[name] = stream.kept.epoch = epoch
     journal.record("", Life(now_ns, boot, found.is_lost or bool(raised), raised))
     journal.append()
     if journal.is_durable:

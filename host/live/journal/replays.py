@@ -17,11 +17,12 @@ from host.live.journal.checksums import checksums
 from host.live.journal.folder import DiskFolder, Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
+from host.node.journal.checking import Diverged
 from host.node.journal.layout import Wrong
 from host.node.journal.replay import LogState, Replay
 from host.node.journal.scan import Scan
 from host.node.journal.snapshot_file import Snapshot
-from host.node.journal.stream import Diverged, Enough, Stream
+from host.node.journal.stream import Enough, Stream
 
 
 class NotRetained(Exception):
@@ -186,6 +187,7 @@ def _hold_against(replay: Replay, state: LogState) -> None:
 
 def _item(stream: Stream, diverged: Diverged | None) -> dict[str, Any]:
     parts = _parts(stream.family.dump(stream.env))
+    suspension = stream.cell.suspension
     return {
         "engine": stream.name,
         "turn": stream.turns,
@@ -195,9 +197,9 @@ def _item(stream: Stream, diverged: Diverged | None) -> dict[str, Any]:
         "state": parts["state"],
         "mailboxes": {str(number): _mailbox(state, stored) for number, state, _, stored in parts["mailboxes"]},
         "timers": {name: deadline_ns for name, _, deadline_ns in parts["timers"]},
-        "waiting": stream.waiting.count,
-        "unacked": sum(map(len, stream.unacked.values())),
-        "question": list(stream.question.options) if stream.question is not None else [],
+        "waiting": stream.cell.depth,
+        "unacked": sum(map(len, stream.kept.unacked.values())),
+        "question": list(suspension.question.options) if suspension is not None else [],
         "diverged": "" if diverged is None else str(diverged),
         "other_code": _other_code(stream),
     }

@@ -29,11 +29,11 @@ from host.live.packets import Channel
 from host.live.worker.greeting import next_packet
 from host.live.worker.loading import failure
 from host.live.worker.own_link import OwnLink
+from host.node.journal.checking import Diverged
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Newer
 from host.node.journal.marks import life_of
 from host.node.journal.scan import Damaged
-from host.node.journal.stream import Diverged
 from host.node.journaled.keeping import Keeping
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
@@ -60,7 +60,7 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
     if not _is_over(found, boot.births):
         unmark(boot.journal)
     offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
-    modes = [birth.spec.durability for birth in boot.births] + [s.image.mode for s in found.streams.values()]
+    modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.streams.values()]
     journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
     keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
@@ -101,7 +101,7 @@ def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
         refuse_elsewhere(boot.journal, new_here, life_of(boot.epoch))
     if boot.spawned == "parent":
         known = {**found.streams, **dict.fromkeys(found.ended)}
-        children = (child for stream in found.streams.values() for child in stream.children)
+        children = (child for stream in found.streams.values() for child in stream.kept.children)
         refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
 
 

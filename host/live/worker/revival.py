@@ -20,18 +20,16 @@ from host.live.journal.recovery import Recovered
 from host.live.journal.writer import Journal
 from host.live.worker.parts import WorkerParts
 from host.node.births import plain
-from host.node.cell import Cell
+from host.node.cell import NOBODY, Cell
 from host.node.journal.old_rules import DETAIL, Formed
 from host.node.journal.records import EndRecord
 from host.node.journal.records import SpawnRecord as SpawnedChild
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder, Keeping
-from host.node.mailbox import Batch
 from host.node.news import Event, SetAside
 from host.node.recorder import NumberedMessage
 from host.node.report import Offspring
 from host.node.set_aside import park, state_digest
-from host.node.snapshot import fill
 
 RECOVERED_SHOWN: Final = 100
 """Engines of a log that get an event of their own; the rest are counted."""
@@ -64,13 +62,14 @@ class Revival:
             if birth is not None and birth.spec.durability == "volatile":
                 self.journal.record(name, EndRecord("volatile from now on"))
                 continue
+            mode = stream.kept.mode
             cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
             if birth is None:
                 others.append(cell)
             else:
                 known.append(cell)
             if len(known) + len(others) <= RECOVERED_SHOWN:
-                self._tell_recovered(name, {"turns": stream.turns, "mode": stream.image.mode}, found)
+                self._tell_recovered(name, {"turns": stream.turns, "mode": mode}, found)
             if name in found.formed:
                 self._tell_formed(cell, found.formed[name])
             if (error := found.diverged.get(name)) is not None:
@@ -104,35 +103,26 @@ class Revival:
 
         `is_other`: its state is not the one its log leads to, so an image of it is written.
         """
-        image = stream.as_image()
-        cell = Cell(self.births.load(image.cell.family), stream.configuration, stream.env, image.cell.mailboxes)
-        waiting = image.cell.waiting
-        told = () if self._is_new else image.cell.told
-        poison = birth.spec.child.poison if birth else "skip"
-        fill(cell, msgspec.structs.replace(image.cell, waiting=[], told=told, poison=poison))
-        place = self.keeping.leaving if stream.is_ended else self.keeping.kept
-        kept = place[cell.name] = EngineRecorder(
-            self.keeping, cell, image.mode, stream.epoch, stream.turns, stream.numbers
-        )
-        kept.children = dict(stream.children)
-        for (target, mailbox), outputs in stream.unacked.items():
-            for n, payload in outputs:
-                kept.keep((target, mailbox), n, payload)
-                held = NumberedMessage(n, msgspec.Raw(payload), len(payload))
-                cell.held.setdefault(target, deque()).append((mailbox, held))
+        kept, cell = stream.go_on(), stream.cell
+        before = kept.mode
+        self.keeping.take_over(kept)
+        cell.poison = birth.spec.child.poison if birth else "skip"
+        if self._is_new:
+            cell.told = NOBODY
+        cell.is_stopping = bool(cell.told)
+        for (target, mailbox), outputs in kept.unacked.items():
+            held = cell.held.setdefault(target, deque())
+            held.extend((mailbox, NumberedMessage(n, msgspec.Raw(payload), len(payload))) for n, payload in outputs)
         if birth is not None and birth.parked:
             park(cell)
-        mode = self.keeping.modes.get(cell.name, kept.mode)
-        is_other = is_other or stream.is_of_other_family or mode != kept.mode
-        is_other = is_other or bool(stream.codes - {stream.family.version})
-        kept.mode = mode
+        waiting = [(inbox, batch) for inbox in cell.inboxes.values() for batch in inbox.take_batches()]
         self.scheduler.take_in(cell)
-        for one in waiting:
-            batch = Batch(0, one.sender, one.epoch, one.first_n, list(one.payloads), True)
-            self.scheduler.tally.received += len(one.payloads)
-            self.scheduler.arrivals.wait_in(cell, cell.inboxes[one.mailbox], batch, None)
-        if is_other and not stream.is_ended:
-            self.journal.record(cell.name, self.keeping.image(kept, "version", self.clock()))
+        for inbox, batch in sorted(waiting, key=lambda one: one[1].arrival):
+            self.scheduler.tally.received += batch.left
+            self.scheduler.arrivals.wait_in(cell, inbox, batch, None)
+        is_other = is_other or stream.is_of_other_family or before != kept.mode
+        if (is_other or stream.codes != {stream.family.version}) and not cell.is_ended:
+            self.journal.record(cell.name, kept.image("version", self.clock()))
         if cell.suspension is not None:
             self.scheduler.report.suspended(cell.name, cell.suspension)
         return cell

@@ -7,9 +7,10 @@ A log belongs to a slot. Its writer, the slot's worker, does the following in or
     3 sync      when a durable engine took part
     4 release   outputs leave; answers are acknowledged
 
-States of an engine's stream (`Stream`): *running* (an environment), *asked* (it waits for a choice; its cause and the
-answers so far are kept), *ended* (a tombstone). Owners: the worker writes, a recovery reads before there is a worker,
-commands read a copy or a log that has no writer.
+A replayed engine is a `Cell`, run by the transitions of a live slot; its recorder compares where a journal writes
+(`checking`). States of its stream (`Stream`): *running* (an environment), *asked* (it waits for a choice; its cause and
+the answers so far are kept), *ended* (a tombstone). Owners: the worker writes, a recovery reads before there is a
+worker, commands read a copy or a log that has no writer.
 
 Crash points, and the reader's findings:
 

@@ -1,16 +1,15 @@
 """The checksum of a transition's outputs: recorded in its TURN, and compared with that of a replay.
 
 It covers kind, target, mailbox and encoded message of each output, in order. No outputs have 0. A message's bytes are
-needed anyway to send it, so `Digest.outgoing` takes them from the caller.
+needed anyway to send it, so `Digest.outgoing` takes them from the caller, `EngineRecorder.number`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from engines.model import Noted, Outgoing, Output, Spawned, Stopped, encode
+from engines.model import Noted, Output, Spawned, Stopped, encode
 from host.node.journal.checksum import Checksum
 
 _MAILBOX: Final = struct.Struct("<BI")
@@ -34,21 +33,6 @@ class Digest:
             self._checksum = checksum
             self._addresses.clear()
 
-    def outputs(self, outputs: Sequence[Output], sent: Callable[[Outgoing, bytes], None] | None = None) -> int:
-        """The checksum of a transition's outputs; `sent` is given each message with its bytes."""
-        total: int | None = None
-        for output in outputs:
-            if output.__class__ is Outgoing:
-                assert isinstance(output, Outgoing)
-                payload = encode(output.message)
-                one = self.outgoing(output.target, output.mailbox, payload)
-                if sent is not None:
-                    sent(output, payload)
-            else:
-                one = self._checksum(_content(output), 0)
-            total = one if total is None else self.join(total, one)
-        return total or 0
-
     def outgoing(self, target: str, mailbox: int, payload: bytes) -> int:
         """The checksum of one message."""
         start = self._addresses.get((target, mailbox))
@@ -64,16 +48,16 @@ class Digest:
         with the other would be symmetric, and blind to their order."""
         return self._checksum(_SUMS.pack(total, one), 0)
 
-
-def _content(output: Output) -> bytes:
-    content: tuple[Any, ...]
-    match output:
-        case Spawned(name, family, params, state):
-            content = (2, name, family, params, state)
-        case Noted(text, fields):
-            content = (3, text, fields)
-        case Stopped():
-            content = (4,)
-        case _:
-            raise AssertionError(output)
-    return encode(content)
+    def other(self, output: Output) -> int:
+        """The checksum of an output that is no message."""
+        content: tuple[Any, ...]
+        match output:
+            case Spawned(name, family, params, state):
+                content = (2, name, family, params, state)
+            case Noted(text, fields):
+                content = (3, text, fields)
+            case Stopped():
+                content = (4,)
+            case _:
+                raise AssertionError(output)
+        return self._checksum(encode(content), 0)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from engines.model import AdoptError, Declaration, Family, encode
+from host.node.journal.checking import Checking, Diverged
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
@@ -31,8 +32,7 @@ from host.node.journal.records import (
     decode_run,
 )
 from host.node.journal.scan import Damaged, Found
-from host.node.journal.stream import Diverged, Stream, make_stream
-from host.node.news import Trigger
+from host.node.journal.stream import Stream
 from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
@@ -119,6 +119,7 @@ class Replay:
         self._read_frame = read_frame
         self._checksums = checksums
         self._digest = Digest(checksums[CRC32])
+        self._checking = Checking(self._digest)
         self._only = only
         self._until = until
         self._families = families
@@ -216,10 +217,7 @@ class Replay:
     def _of_stream(self, stream: Stream, kind: int, body: memoryview) -> None:
         if kind == RecordKind.TURNS:
             run, turns = decode_run(body, self.names)
-            if stream.watch is None:
-                stream.run(run, turns)
-            else:
-                stream.run_watched(run, turns)
+            stream.run(run, turns)
             self._saw(stream)
             return
         if kind == RecordKind.FRAME:
@@ -228,23 +226,17 @@ class Replay:
         match decode_body(kind, body):
             case DueTurn() as turn:
                 stream.due(turn)
-                if stream.watch is not None:
-                    stream.watch.saw(Trigger(stream.name, "", 0, 0, 0), None, stream.env, stream.turns)
             case Asked() as asked:
                 stream.asked(asked)
-            case AnswerRecord() as answered:
+            case AnswerRecord(_, _, answer):
                 self._answered.append(stream)
-                stream.answered(answered)
+                stream.answers.append(answer)
             case Resumed() as resumed:
-                question = stream.question
                 stream.resumed(resumed)
-                if stream.watch is not None and question is not None:
-                    at = Trigger(stream.name, question.sender, question.mailbox, 0, 0)
-                    stream.watch.saw(at, question.message or None, stream.env, stream.turns)
-            case Acked() as acked:
-                stream.outputs.acked(acked)
+            case Acked(target, mailbox, next_n):
+                stream.kept.drop((target, mailbox), next_n - 1)
             case ChildEndRecord(name):
-                stream.children.pop(name, None)
+                stream.kept.children.pop(name, None)
             case EndRecord():
                 stream.ended()
             case StateDigest() as digest:
@@ -258,10 +250,11 @@ class Replay:
     def _saw(self, stream: Stream) -> None:
         if stream.clock_ns > self.clock_ns:
             self.clock_ns = stream.clock_ns
-        if stream.is_ended:
+        if stream.cell.is_ended:
+            stream.ended()
             self.ended[stream.name] = None
             self.streams.pop(stream.name, None)
-            if stream.unacked:
+            if stream.kept.unacked:
                 self.leaving[stream.name] = stream
             else:
                 self.leaving.pop(stream.name, None)
@@ -283,10 +276,10 @@ class Replay:
         if self._only is not None and name != self._only:
             return
         self.leaving.pop(name, None)
-        family = self._families(name) or ""
         before = self.streams.get(name)
         try:
-            stream = make_stream(self.node, image, self._load, self._digest, self._until, family)
+            family = self._load(self._families(name) or image.cell.family)
+            stream = Stream(self.node, image, family, self._checking, self._until)
         except (AdoptError, msgspec.ValidationError, ValueError) as error:
             is_of_snapshot = before is None and image.why == "snapshot"
             if not self._is_old or is_of_snapshot or (isinstance(error, AdoptError) and not self._is_like(image)):
@@ -321,7 +314,7 @@ class Replay:
         self.clock_ns = max(self.clock_ns, life.now_ns)
         for name, epoch in life.epochs.items():
             if name in self.streams:
-                self.streams[name].epoch = epoch
+                self.streams[name].kept.epoch = epoch
 
 
 def _interface_key(image: StreamImage) -> str:

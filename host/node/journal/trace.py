@@ -25,6 +25,7 @@ from engines.model import (
 from host.chart.labels import family_label, text_label, value_label
 from host.chart.model import ChartMark, Fate, MarkKind
 from host.chart.moments import MessageId, Moment, Spawning, Taking
+from host.node.journal.checking import Diverged
 from host.node.journal.layout import SEGMENT, Wrong
 from host.node.journal.made import answer_label, note_label, question_label, reason, sendings, taken_label, timer_marks
 from host.node.journal.marks import take
@@ -44,7 +45,7 @@ from host.node.journal.records import (
 )
 from host.node.journal.replay import LogState, Mail, Replay
 from host.node.journal.scan import Damaged, Found
-from host.node.journal.stream import Diverged, Stream
+from host.node.journal.stream import Stream
 
 REFUSALS: Final = (Diverged, AdoptError, LoadError, msgspec.ValidationError, ValueError)
 """Errors of a replay whose log is undamaged."""
@@ -231,7 +232,7 @@ class Tracer:
             head = body[: TURNS_HEAD.size - 4].tobytes() + count.to_bytes(4, "little")
             self._apply(name, RecordKind.TURNS, number, memoryview(head + turns[: count * TURN.size].tobytes()))
             self.turns[name] = turn + count
-            if stream is not None and stream.is_ended:
+            if stream is not None and stream.cell.is_ended:
                 self._gone(name)
         return count
 
@@ -285,10 +286,7 @@ class Tracer:
     def _stream(self, number: int) -> Stream | None:
         """The engine of a record as the replay has it, about to run a turn."""
         name = self._names.get(number)
-        stream = self._replay.streams.get(name) if self._replay is not None and name is not None else None
-        if stream is not None:
-            stream.made, stream.outcome = (), None
-        return stream
+        return self._replay.streams.get(name) if self._replay is not None and name is not None else None
 
     def _apply(self, name: str, kind: int, number: int, body: memoryview) -> bool:
         """Have the replay apply a record; whether it could."""

@@ -7,21 +7,21 @@ happened. It is added to a batch, which the owner of the files appends to the lo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped
+from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped, encode
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
 from host.node.journal import records
 from host.node.journal.batch import LogBatch
 from host.node.journal.digest import Digest
-from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
 from host.node.journaled.acks import Acks, Stream
 from host.node.recorder import NumberedMessage
+from host.node.snapshot import cell_image
 from transport.port import Link
 
 Mode = Literal["crash", "durable"]
@@ -36,6 +36,8 @@ EncodeFrame = Callable[[str, str, int, int, int, Sequence[Any]], bytes]
 
 class EngineRecorder:
     """The `Recorder` of one engine. `unacked` are (number, encoded message) by target and mailbox, oldest first.
+
+    A replay makes one too, which counts turns and numbers outputs, and which `Keeping.take_over` completes.
 
     An output is *unacked* from its commit until its receiver cannot lose it by a kill of its process (`acks`). A
     recovery sends it again.
@@ -54,10 +56,9 @@ class EngineRecorder:
         "unacked_bytes",
     )
 
-    def __init__(
-        self, keeping: Keeping, cell: Cell, mode: Mode, epoch: int, turns: int = 0, numbers: Numbers | None = None
-    ) -> None:
-        self._keeping = keeping
+    _keeping: Keeping
+
+    def __init__(self, cell: Cell, mode: Mode, epoch: int, turns: int = 0, numbers: Numbers | None = None) -> None:
         self.cell = cell
         self.mode = mode
         self.epoch = epoch
@@ -67,7 +68,11 @@ class EngineRecorder:
         self.unacked_bytes = 0
         self.children: dict[str, records.SpawnRecord] = {}
         self.has_stopped = False
-        cell.recorder = self
+
+    def attach(self, keeping: Keeping) -> None:
+        """Record the engine's steps from now on."""
+        self._keeping = keeping
+        self.cell.recorder = self
 
     # --- what is written, in the order in which it happens ------------------------------------------------------------
 
@@ -128,40 +133,43 @@ class EngineRecorder:
 
     def _commit(self, outcome: Outcome[Any]) -> tuple[int, int, Outcome[Any]]:
         """Result, checksum of the outputs, and the outcome with its messages numbered and kept."""
-        checksum = 0
         result = int(records.RESULTS[type(outcome)])
-        if isinstance(outcome, Committed) and outcome.outputs:
-            checksum, outputs = self._number(outcome.outputs)
-            outcome = Committed(outcome.env, outputs, outcome.labels, outcome.ignored)
-        return result, checksum, outcome
+        if not isinstance(outcome, Committed) or not outcome.outputs:
+            return result, 0, outcome
+        checksum, numbered = self.number(outcome.outputs, self._keeping.digest)
+        n_and_size = iter(numbered)
+        outputs = tuple([_leaving(output, n_and_size) for output in outcome.outputs])
+        return result, checksum, Committed(outcome.env, outputs, outcome.labels, outcome.ignored)
 
-    def _number(self, outputs: tuple[Output, ...]) -> tuple[int, tuple[Output, ...]]:
-        numbered: list[Outgoing] = []
-
-        def sent(output: Outgoing, payload: bytes) -> None:
-            n = self.numbers.number(output.target, output.mailbox)
-            self.keep((output.target, output.mailbox), n, payload)
-            numbered.append(Outgoing(output.target, output.mailbox, NumberedMessage(n, output.message, len(payload))))
-
-        total = self._keeping.digest.outputs(outputs, sent)
-        messages = iter(numbered)
-        return total, tuple([self._leaving(output, messages) for output in outputs])
-
-    def _leaving(self, output: Output, messages: Any) -> Output:
-        if output.__class__ is Outgoing:
-            leaving: Outgoing = next(messages)
-            return leaving
-        if isinstance(output, Spawned):
-            self.children.setdefault(output.name, records.spawn_record(output))
-        elif isinstance(output, Stopped):
-            self.has_stopped = True
-        return output
+    def number(self, outputs: tuple[Output, ...], digest: Digest) -> tuple[int, list[tuple[int, int]]]:
+        """Number and keep the messages of a turn; returns the checksum of all its outputs, and number and size of each
+        message."""
+        checksum: int | None = None
+        numbered: list[tuple[int, int]] = []
+        for output in outputs:
+            if isinstance(output, Outgoing):
+                target, mailbox, payload = output.target, output.mailbox, encode(output.message)
+                n = self.numbers.number(target, mailbox)
+                self.keep((target, mailbox), n, payload)
+                numbered.append((n, len(payload)))
+                one = digest.outgoing(target, mailbox, payload)
+            else:
+                one = digest.other(output)
+                if isinstance(output, Spawned):
+                    self.children.setdefault(output.name, records.spawn_record(output))
+                elif isinstance(output, Stopped):
+                    self.has_stopped = True
+            checksum = one if checksum is None else digest.join(checksum, one)
+        return checksum or 0, numbered
 
     # --- what it sent, until it is acknowledged -----------------------------------------------------------------------
 
     def keep(self, stream: Stream, n: int, payload: bytes) -> None:
         """Keep an output until it is acknowledged."""
-        self.unacked.setdefault(stream, deque()).append((n, payload))
+        queue = self.unacked.get(stream)
+        if queue is None:
+            queue = self.unacked[stream] = deque()
+        queue.append((n, payload))
         self.unacked_bytes += len(payload)
 
     def left(self, target: str, mailbox: int, n: int, peer: int | None) -> None:
@@ -180,14 +188,39 @@ class EngineRecorder:
         waiting = self.unacked.get(stream)
         if not waiting or waiting[0][0] > n:
             return
-        while waiting and waiting[0][0] <= n:
-            self.unacked_bytes -= len(waiting.popleft()[1])
-        if not waiting:
-            del self.unacked[stream]
+        self.drop(stream, n)
         if self._keeping.of(self.cell.name) is self:
             self._record(records.Acked(*stream, n + 1))
         if not self.unacked:
             self._keeping.leaving.pop(self.cell.name, None)
+
+    def drop(self, stream: Stream, n: int) -> None:
+        """Outputs up to number `n` need not be sent again."""
+        waiting = self.unacked.get(stream)
+        while waiting and waiting[0][0] <= n:
+            self.unacked_bytes -= len(waiting.popleft()[1])
+        if not waiting:
+            self.unacked.pop(stream, None)
+
+    def image(self, why: Why, now_ns: int) -> records.StreamImage:
+        """The engine between two turns. Its held outputs are among the unacknowledged, with their numbers."""
+        unacked = [records.Unacked(*way, n, payload) for way, queue in self.unacked.items() for n, payload in queue]
+        ways, ways_from_n = self.numbers.ways(), self.numbers.from_n
+        family = self.cell.family
+        cell = msgspec.structs.replace(
+            cell_image(self.cell), held={}, interface=family.interface(), ways=ways, ways_from_n=ways_from_n
+        )
+        children = list(self.children.values())
+        return records.StreamImage(
+            why, cell, self.mode, self.epoch, self.turns, family.version, now_ns, unacked, children
+        )
+
+
+def _leaving(output: Output, n_and_size: Iterator[tuple[int, int]]) -> Output:
+    if not isinstance(output, Outgoing):
+        return output
+    n, size = next(n_and_size)
+    return Outgoing(output.target, output.mailbox, NumberedMessage(n, output.message, size))
 
 
 class Keeping:
@@ -215,8 +248,15 @@ class Keeping:
         mode = self.modes.get(cell.name) or (parent.mode if parent is not None else None)
         if mode is not None:
             cell.poison = cell.poison or "skip"
-            kept = self.kept[cell.name] = EngineRecorder(self, cell, mode, epoch)
-            self.log.record(cell.name, self.image(kept, "birth", now_ns))
+            kept = self.kept[cell.name] = EngineRecorder(cell, mode, epoch)
+            kept.attach(self)
+            self.log.record(cell.name, kept.image("birth", now_ns))
+
+    def take_over(self, kept: EngineRecorder) -> None:
+        """Record an engine that a replay made; the mode of the node file is the one from now on."""
+        (self.leaving if kept.cell.is_ended else self.kept)[kept.cell.name] = kept
+        kept.mode = self.modes.get(kept.cell.name, kept.mode)
+        kept.attach(self)
 
     def of(self, name: str) -> EngineRecorder | None:
         """A journaled engine, also one that ended while outputs of it wait."""
@@ -251,14 +291,6 @@ class Keeping:
         self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
         return self.acks.has_full
 
-    def image(self, kept: EngineRecorder, why: Why, now_ns: int) -> records.StreamImage:
-        """The image of an engine between two transitions."""
-        unacked = [records.Unacked(*way, n, payload) for way, queue in kept.unacked.items() for n, payload in queue]
-        found = stream_image(kept.cell, why, kept.mode, kept.epoch, kept.turns, now_ns, unacked, kept.children.values())
-        numbers = kept.numbers
-        cell = msgspec.structs.replace(found.cell, ways=numbers.ways(), ways_from_n=numbers.from_n)
-        return msgspec.structs.replace(found, cell=cell)
-
     def images(self, now_ns: int) -> Iterable[records.StreamImage]:
         """The images of all engines, for a snapshot."""
-        return [self.image(kept, "snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]
+        return [kept.image("snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]

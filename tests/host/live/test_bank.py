@@ -123,7 +123,7 @@ def unacked(world: World) -> int:
     ]
     streams = [stream for one in found for stream in one.streams.values()]
     assert len(streams) == len(ACCOUNTS) + 1
-    return sum(len(outputs) for stream in streams for outputs in stream.unacked.values())
+    return sum(len(outputs) for stream in streams for outputs in stream.kept.unacked.values())
 
 
 @pytest.mark.storm

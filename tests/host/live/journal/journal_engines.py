@@ -71,6 +71,10 @@ class Decide(Message):
     pass
 
 
+class Venture(Message):
+    """Roll first, then choose."""
+
+
 class Fail(Message):
     text: str
 
@@ -136,6 +140,14 @@ def decide(_m: Decide, t: Arrived[Decide, None, Account]) -> Interaction[Account
     return [Become(after), Note("decided", way=choice)]
 
 
+@interactive_rule
+def venture(_m: Venture, t: Arrived[Venture, None, Account]) -> Interaction[Account, Paid]:
+    side = yield from Roll(6)
+    choice = yield from Choose(["yes", "no"])
+    state = t.env.state
+    return Account(state.balance, state.fired, (*state.rolled, side), (*state.decided, choice))
+
+
 @rule
 def fail(m: Fail, t: Arrived[Fail, None, Account]) -> Effects[Account, Paid]:
     raise ValueError(m.text)
@@ -162,9 +174,9 @@ def end(_m: End, t: Arrived[End, None, Account]) -> Effects[Account, Paid]:
 
 ACCOUNT = Family(
     "account",
-    accepts=Pay | Later | Gamble | Decide | Fail | Bear | Odd | End,
+    accepts=Pay | Later | Gamble | Decide | Venture | Fail | Bear | Odd | End,
     emits=Paid,
     state=Account(),
     timers=[ALARM],
     spawns=[COUNTER],
-).rules(pay, later, alarm, gamble, decide, fail, bear, odd, end)
+).rules(pay, later, alarm, gamble, decide, venture, fail, bear, odd, end)

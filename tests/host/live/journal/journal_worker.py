@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import journal_engines
@@ -23,6 +23,7 @@ from engines.model import (
     Due,
     Failed,
     Outgoing,
+    Output,
     Overflow,
     Refused,
     Spawned,
@@ -41,9 +42,10 @@ from host.live.journal.recovery import Recovered, begin, recover
 from host.live.journal.writer import SEGMENT_BYTES, Journal
 from host.node.cell import Cell
 from host.node.journal.digest import Digest
-from host.node.journal.images import stream_image
 from host.node.journal.numbering import Numbers
 from host.node.journal.records import RESULTS, AnswerRecord, Asked, DueTurn, Resumed, StreamImage, TurnResult
+from host.node.journal.stream import Stream
+from host.node.journaled.keeping import EngineRecorder
 
 ROOT = os.path.dirname(journal_engines.__file__)
 BOOT = bytes(range(16))
@@ -109,15 +111,14 @@ class Worker:
         for name, stream in self.found.streams.items():
             self._revive(name, stream)
 
-    def _revive(self, name: str, stream: Any) -> None:
-        cell = Cell(stream.family, stream.configuration, stream.env, {})
-        engine = self.engines[name] = Engine(cell, stream.image.mode, stream.epoch)
+    def _revive(self, name: str, stream: Stream) -> None:
+        cell = Cell(stream.family, stream.cell.configuration, stream.env, {})
+        engine = self.engines[name] = Engine(cell, stream.kept.mode, stream.kept.epoch)
         engine.turns = stream.turns
-        engine.numbers = stream.outputs.numbers
-        if stream.question is not None:
-            cause = stream.question.cause(stream.family.boxes)
-            engine.standing = (cause, stream.question.at_ns, stream.question.answers)
-        for (sender, mailbox), (epoch, n) in stream.marks.items():
+        engine.numbers = stream.kept.numbers
+        if (standing := stream.cell.suspension) is not None:
+            engine.standing = (standing.cause, standing.at_ns, standing.answers)
+        for (sender, mailbox), (epoch, n) in marks_of(stream).items():
             cell.mark(sender, mailbox, epoch, n)
 
     def bear(self, name: str, family: str = "journal_engines:ACCOUNT") -> Engine:
@@ -127,7 +128,7 @@ class Worker:
         cell = Cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
         engine = self.engines[name] = Engine(cell, self.mode, 1)
         mode: Any = self.mode
-        self.journal.record(name, stream_image(cell, "birth", mode, 1, 0, self.clock()))
+        self.journal.record(name, EngineRecorder(cell, mode, 1).image("birth", self.clock()))
         return engine
 
     def mail(self, sender: str, target: str, messages: list[Any], first_n: int | None = None, epoch: int = 1) -> None:
@@ -203,7 +204,7 @@ class Worker:
         match outcome:
             case Committed(env, made):
                 cell.env = env
-                outputs = self.digest.outputs(made, lambda out, payload: self._send(engine, out, payload))
+                outputs = self._send_all(engine, made)
                 for output in made:
                     if isinstance(output, Spawned):
                         self.spawned.append(output.name)
@@ -217,9 +218,26 @@ class Worker:
                 pass
         return int(RESULTS[type(outcome)]), outputs, len(answers)
 
+    def _send_all(self, engine: Engine, outputs: tuple[Output, ...]) -> int:
+        """Number and keep the messages; the checksum of all outputs."""
+        sums = []
+        for output in outputs:
+            if isinstance(output, Outgoing):
+                payload = encode(output.message)
+                self._send(engine, output, payload)
+                sums.append(self.digest.outgoing(output.target, output.mailbox, payload))
+            else:
+                sums.append(self.digest.other(output))
+        return reduce(self.digest.join, sums) if sums else 0
+
     def _send(self, engine: Engine, output: Outgoing, payload: bytes) -> None:
         n = engine.numbers.number(output.target, output.mailbox)
         self.waiting.append((engine.cell.name, output.target, n, payload))
+
+
+def marks_of(stream: Stream) -> dict[tuple[str, int], tuple[int, int]]:
+    """How far each stream of messages has come: epoch and next number, by sender and mailbox."""
+    return {way: (mark.epoch, mark.next_n) for way, mark in stream.cell.marks.items()}
 
 
 def of_format(version: int, segment: bytes) -> bytes:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
-from journal_worker import BOOT, Clock, Worker, load
+from journal_worker import BOOT, Clock, Worker, load, marks_of
 
 from engines.model import Ref, encode
 from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, recover
+from host.node.journal.checking import Diverged
 from host.node.journal.records import TurnResult
-from host.node.journal.stream import Diverged
 
 PAID: Ref[object] = Ref("shop")
 
@@ -41,14 +41,14 @@ def test_everything_an_engine_is_comes_back(tmp_path: Path, mode: str) -> None:
     live = worker.engines["bank"]
     assert found.env == live.cell.env
     assert found.turns == live.turns == 9
-    assert found.marks == {("alice", 0): (1, 9), ("bob", 0): (1, 2)}
-    assert [(way, list(queue)) for way, queue in found.unacked.items()] == [
+    assert marks_of(found) == {("alice", 0): (1, 9), ("bob", 0): (1, 2)}
+    assert [(way, list(queue)) for way, queue in found.kept.unacked.items()] == [
         (("shop", 0), [(n, payload) for _, _, n, payload in worker.released])
     ]
-    assert found.question is not None
-    assert found.question.options == ("yes", "no")
-    assert list(found.children) == ["bank/kid"]
-    assert found.failed == 1
+    assert found.cell.suspension is not None
+    assert found.cell.suspension.question.options == ("yes", "no")
+    assert list(found.kept.children) == ["bank/kid"]
+    assert found.cell.failed == 1
 
 
 def test_a_choice_and_a_timer_go_on_after_the_death(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ def test_what_an_engine_sent_before_its_end_is_kept_until_it_is_acknowledged(tmp
     found = recovered(folder)
     assert not found.streams
     assert found.ended == ["bank"]
-    assert [n for n, _ in found.leaving["bank"].unacked["shop", 0]] == [1, 2]
+    assert [n for n, _ in found.leaving["bank"].kept.unacked["shop", 0]] == [1, 2]
     journal = begin(folder, found, BOOT, worker.clock, durable=False)
     journal.record("bank", Acked("shop", 0, 2))
     journal.append()
     again = recovered(folder)
-    assert [n for n, _ in again.leaving["bank"].unacked["shop", 0]] == [2]
+    assert [n for n, _ in again.leaving["bank"].kept.unacked["shop", 0]] == [2]
     state = again.replay.state()
     assert [image.cell.is_ended for image in state.streams] == [True]
     journal.record("bank", Acked("shop", 0, 3))

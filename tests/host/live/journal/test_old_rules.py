@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from journal_worker import BOOT, Worker, of_format
+from journal_worker import BOOT, Worker, marks_of, of_format
 from live_nodes import FAMILIES, World, until
 from simulated_disk import SimulatedFolder
 
@@ -19,7 +19,7 @@ from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.journal.data_folder import log_folder, pin
 from host.live.journal.recovery import Recovered, recover
 from host.live.journal.snapshots import write_snapshot
-from host.node.journal.images import stream_image
+from host.node.journaled.keeping import EngineRecorder
 
 FAMILY = "unruly:UNRULY"
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
@@ -85,9 +85,9 @@ def test_the_newest_state_that_can_be_written_is_gone_on_from(
     assert [one.trigger.n for one in formed.left_out] == list(range(formed.turn + 1, len(whats) + 1))
     assert all(one.payload for one in formed.left_out)
     assert bool(formed.left_out) == (formed.turn < len(whats))
-    assert stream.numbers.ways() == worker.engines["e"].numbers.ways() == [("shop", 0, len(whats) + 1)]
-    assert [n for n, _ in stream.unacked["shop", 0]] == list(range(1, len(whats) + 1))
-    assert stream.marks["alice", 0] == (1, len(whats) + 1)
+    assert stream.kept.numbers.ways() == worker.engines["e"].numbers.ways() == [("shop", 0, len(whats) + 1)]
+    assert [n for n, _ in stream.kept.unacked["shop", 0]] == list(range(1, len(whats) + 1))
+    assert marks_of(stream)["alice", 0] == (1, len(whats) + 1)
     again = stream.family.load(stream.as_image().cell.env)
     assert again == stream.env
 
@@ -132,8 +132,8 @@ def test_an_image_that_cannot_be_read_is_passed_over() -> None:
     cell = worker.engines["e"].cell
     good = cell.env
     cell.env = msgspec.structs.replace(good, state=msgspec.structs.replace(good.state, number=2.5))
-    worker.journal.record("e", stream_image(cell, "version", "crash", 1, 1, worker.clock()))
-    birth = stream_image(cell, "birth", "crash", 1, 0, worker.clock())
+    worker.journal.record("e", EngineRecorder(cell, "crash", 1, turns=1).image("version", worker.clock()))
+    birth = EngineRecorder(cell, "crash", 1).image("birth", worker.clock())
     kid = msgspec.structs.replace(birth, cell=msgspec.structs.replace(birth.cell, name="kid"))
     worker.journal.record("kid", kid)
     worker.commit()

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load
+from journal_worker import BOOT, Worker, load, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
@@ -54,8 +54,8 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     assert found.turns == 6
     assert found.streams["bank"].env == worker.engines["bank"].cell.env
     assert found.streams["bank"].turns == 26
-    assert found.streams["bank"].marks == {("alice", 0): (1, 27)}
-    assert len(found.streams["bank"].unacked["shop", 0]) == 26
+    assert marks_of(found.streams["bank"]) == {("alice", 0): (1, 27)}
+    assert len(found.streams["bank"].kept.unacked["shop", 0]) == 26
     assert worker.journal.synced >= written.position
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load
+from journal_worker import BOOT, Worker, load, marks_of
 
 from engines.model import Ref
 from host.live.journal.folder import DiskFolder
@@ -64,7 +64,7 @@ def test_a_writer_is_killed_again_and_again(tmp_path: Path, mode: str) -> None:
         assert bank.env.state.balance == bank.turns
         assert last <= bank.turns <= last + 1
         assert bank.turns > balance
-        assert bank.marks == {("alice", 0): (1, bank.turns + 1)}
+        assert marks_of(bank) == {("alice", 0): (1, bank.turns + 1)}
         balance = bank.turns
     assert balance > LIVES
 

@@ -71,7 +71,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
     * `always`: in each state that can be reached.
     * `sometimes`: in at least one of them; a check without a `sometimes` that holds may have explored nothing.
-    * `eventually`: on each fair run, sooner or later.
+    * `eventually`: on each run that is strongly fair, sooner or later.
     * `leads_to`: pairs (P, Q): on each fair run, whenever P holds, Q holds then or later.
 
     Args:
@@ -118,6 +118,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
             raise BadSystemError(f"{self.name}: timers are {' or '.join(TIMERS)}, not {self.timers!r}")
         if any(tick <= 0 for tick in self.ticks_ns):
             raise BadSystemError(f"{self.name}: a clock only goes forward: {min(self.ticks_ns)} ns is no tick")
+        if not self.members:
+            raise BadSystemError(f"{self.name} has no engines")
         names = [member.name for member in self.members]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise BadSystemError(f"{self.name}: two engines are called {twice!r}")

@@ -17,7 +17,7 @@ class EngineView(msgspec.Struct, frozen=True):
     """One engine: its last committed state, and what stands beside it.
 
     `family` is the family's name, `timers` the names of those pending, `stored` all stored messages in order of
-    mailbox and arrival, `mailbox_states` the states of its mailboxes by number (None for a gap).
+    mailbox and arrival, `mailbox_states` the states of its mailboxes by number (None for a gap), `clock_ns` its clock.
     """
 
     name: str
@@ -28,13 +28,14 @@ class EngineView(msgspec.Struct, frozen=True):
     timers: tuple[str, ...] = ()
     stored: tuple[Any, ...] = ()
     mailbox_states: tuple[Any, ...] = ()
+    clock_ns: int = 0
 
 
 class SystemView:
     """All engines by name, the messages in transit, and the history that the system keeps of them.
 
     `engines` of the constructor are in order of their names; the messages in transit may be given by a function, since
-    few properties read them.
+    few properties read them. `now_ns` is the time of a simulation; a check has none, since each engine has its clock.
     """
 
     __slots__ = ("_engines", "_transit", "history", "now_ns")
@@ -44,7 +45,7 @@ class SystemView:
         engines: Mapping[str, EngineView],
         in_transit: Sequence[Envelope] | Callable[[], Sequence[Envelope]],
         history: Any = None,
-        now_ns: int = 0,
+        now_ns: int | None = None,
     ) -> None:
         self._engines = engines
         self._transit = in_transit

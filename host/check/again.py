@@ -7,17 +7,18 @@ rule changes. A step that is no longer possible ends the way: the mistake cannot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 
 from engines.model import view
 from host.check.local import CheckError
-from host.check.properties import Predicate, Property, holds, name_of
-from host.check.run import CheckRequest, prepared, space_of
+from host.check.properties import Property, PropertyError, holds, name_of
+from host.check.run import LIVENESS, CheckRequest, prepared, space_of
+from host.check.search import NO_RULE_RAISES
 from host.check.space import Space, State, Successor
-
-NO_RULE_RAISES: Final = "no rule raises"
+from host.config.load import load_node
 
 
 class StillViolated(AssertionError):
@@ -29,16 +30,19 @@ def line_of(step: Successor) -> str:
     if step.envelope is not None:
         envelope, message = step.envelope, step.envelope.message
         mailbox = f"#{envelope.mailbox}" if envelope.mailbox else ""
+        standing = " standing" if step.kind == "deliver" and step.owed is None else ""
         fields = msgspec.json.encode(view(message)).decode()
-        return f"{step.kind} {envelope.sender} -> {envelope.target}{mailbox} {type(message).__name__} {fields}"
-    what = "" if step.kind == "crash" else step.label.partition(":")[0]
+        where = f"{envelope.sender} -> {envelope.target}{mailbox}"
+        return f"{step.kind}{standing} {where} {type(message).__name__} {fields}"
+    what = "" if step.reaction is None else step.reaction.what
     return f"{step.kind} {step.engine} {what}".rstrip()
 
 
-def follow(subject: str, steps: str, property: str, *, loop: int | None = None, **options: Any) -> None:
+def follow(subject: str, steps: Sequence[str], property: str, *, loop: int | None = None, **options: Any) -> None:
     """Follow a counterexample, and raise if it still is one.
 
     Args:
+        subject: as for `enginehost check`: an import path, or a node file.
         steps: lines as `line_of` gives them.
         property: the name of the property as a check shows it.
         loop: how many steps come before those that repeat for ever.
@@ -49,56 +53,71 @@ def follow(subject: str, steps: str, property: str, *, loop: int | None = None, 
         CheckError: there is no such subject or property.
     """
     __tracebackhide__ = True  # for pytest: the line of the test and the error say it all
-    request = CheckRequest(subject=subject, **options)
+    request = CheckRequest(subject=subject, node=None if ":" in subject else load_node(subject), **options)
     system, properties = prepared(request)
     space = space_of(request, system)
-    wanted = _lines(steps)
-    path = _walked(space, wanted)
+    path, taken = _walked(space, steps, raises=property == NO_RULE_RAISES)
     if property == NO_RULE_RAISES:
         return
     one = next((one for one in properties if one.name == property), None)
     if one is None:
         raise CheckError(f"{subject} has no property {property!r}; it has {', '.join(one.name for one in properties)}")
-    if one.claim == "always":
-        _assert_always(space, path, one.holds)
-    elif len(path) == 1 + len(wanted):
-        _assert_comes(space, path, one, loop)
+    try:
+        if one.claim not in LIVENESS:
+            _assert_always(space, path, one)
+        elif len(taken) == len(steps):
+            _assert_comes(space, path, one, loop)
+    except PropertyError as error:
+        raise StillViolated(str(error)) from None
 
 
-def _lines(steps: str) -> list[str]:
-    return [line.strip() for line in steps.splitlines() if line.strip()]
-
-
-def _walked(space: Space, lines: Sequence[str]) -> list[State]:
-    """The states along the steps, as far as they are possible. Raises StillViolated when a rule raises."""
-    path = [space.initial]
+def _walked(space: Space, lines: Sequence[str], raises: bool) -> tuple[list[State], list[Successor]]:
+    """The states along the steps, and the steps, as far as they are possible. `raises`: a rule that does is the end."""
+    path, taken = [space.initial], list[Successor]()
     for line in lines:
         step = next((one for one in space.successors(path[-1]) if line_of(one) == line), None)
         if step is None:
-            return path
-        if step.reaction is not None and step.reaction.error:
+            break
+        if raises and step.reaction is not None and step.reaction.error:
             raise StillViolated(f"{line}\n{step.reaction.error}")
         path.append(step.state)
-    return path
+        taken.append(step)
+    return path, taken
 
 
-def _assert_always(space: Space, path: Sequence[State], predicate: Predicate) -> None:
+def _assert_always(space: Space, path: Sequence[State], one: Property) -> None:
+    """Raise when an `always` does not hold somewhere; the property of a `sometimes` is only read."""
     for number, state in enumerate(path):
-        if not holds(predicate, space.view(state)):
-            raise StillViolated(f"{name_of(predicate)} does not hold after {number} steps")
+        if not holds(one.holds, space.view(state)) and one.claim == "always":
+            raise StillViolated(f"{name_of(one.holds)} does not hold after {number} steps")
 
 
 def _assert_comes(space: Space, path: Sequence[State], one: Property, loop: int | None) -> None:
-    """Raise when the run can end, or goes round, without what should come; `leads_to` from the last cause on."""
-    if loop is not None and path[loop] != path[-1]:
+    """Raise when the run can end, or goes round fairly, without what should come; `leads_to` from the last cause on."""
+    if not _is_fair(space, path, loop):
         return
-    if loop is None and any(step.owed is not None for step in space.successors(path[-1])):
-        return
-    then = one.holds if one.then is None else one.then
-    begin = 0
+    then, begin = one.holds, 0
     if one.then is not None:
-        begin = max((n for n, state in enumerate(path) if holds(one.holds, space.view(state))), default=len(path))
-        begin = min(begin, len(path) if loop is None else loop)
-    if not any(holds(then, space.view(state)) for state in path[begin:]) and begin < len(path):
+        then = one.then
+        causes = [number for number, state in enumerate(path) if holds(one.holds, space.view(state))]
+        if not causes:
+            return
+        begin = causes[-1] if loop is None else min(causes[-1], loop)
+    if not any(holds(then, space.view(state)) for state in path[begin:]):
         how = "can end here" if loop is None else "can go round for ever"
         raise StillViolated(f"{one.name} does not hold: {name_of(then)} never comes, and the run {how}")
+
+
+def _is_fair(space: Space, path: Sequence[State], loop: int | None) -> bool:
+    """Whether a run may end where the path does or, with `loop`, go round: what is owed in the round is done in it."""
+    if loop is None:
+        return all(step.owed is None for step in space.successors(path[-1]))
+    if path[loop] != path[-1]:
+        return False
+    done, allowed = set[Any](), set[Any]()
+    for here, after in pairwise(path[loop:]):
+        for step in space.successors(here):
+            allowed.add(step.owed)
+            if step.state == after:
+                done.add(step.owed)
+    return allowed - {None} <= done

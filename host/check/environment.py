@@ -14,7 +14,7 @@ from engines.model.check.samples import Samples, constants_of
 from engines.model.system import OUTSIDE, Envelope, Member, System
 from host.check.local import AnyFamily, CheckError
 
-ALONE: Final = "engine"
+ALONE: Final = "alone"
 """The name of the engine under check."""
 
 SAMPLES: Final = 3

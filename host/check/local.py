@@ -60,7 +60,11 @@ class CheckError(Exception):
 
 
 class LocalState(msgspec.Struct, frozen=True, gc=False):
-    """An engine as the checker knows it. `cause`, `at_ns` and `answers` are those of a suspended transition."""
+    """An engine as the checker knows it.
+
+    `first` is the state it began with, None for the family's own. `cause`, `at_ns` and `answers` are those of a
+    suspended transition.
+    """
 
     configuration: Configuration[Any]
     family: AnyFamily
@@ -71,6 +75,7 @@ class LocalState(msgspec.Struct, frozen=True, gc=False):
     at_ns: int = 0
     answers: tuple[Any, ...] = ()
     question: Question | None = None
+    first: Any = None
 
     @property
     def name(self) -> str:
@@ -81,8 +86,9 @@ class LocalState(msgspec.Struct, frozen=True, gc=False):
 class Reaction(msgspec.Struct, frozen=True, gc=False):
     """One thing an engine can do: what it is then, what it sent and spawned.
 
-    `label` says what was done, for people. `dropped` is why the message became a dead letter; `error` the text of a
-    rule that raised. `owed` names what happens by itself (a timer, a die), since fairness is owed to it; else "".
+    `label` says what was done, for people; `what` is the part of it that does not depend on the rules (timers, an
+    answer). `dropped` is why the message became a dead letter; `error` the text of a rule that raised. `owed` names
+    what happens by itself (a timer, a die), since fairness is owed to it; else "".
     """
 
     label: str
@@ -92,6 +98,7 @@ class Reaction(msgspec.Struct, frozen=True, gc=False):
     dropped: str = ""
     error: str = ""
     owed: str = ""
+    what: str = ""
 
 
 class Engines:
@@ -123,7 +130,7 @@ class Engines:
         params, state = birth_values(family, configuration.params, state)
         configuration = msgspec.structs.replace(configuration, params=params)
         env = birth(family, configuration, now_ns=clock_ns, state=state, acquaintances=acquaintances)
-        return LocalState(configuration, family, env, clock_ns)
+        return LocalState(configuration, family, env, clock_ns, first=state)
 
     def deliver(self, local: LocalState, envelope: Envelope) -> Reaction:
         """What the engine makes of a message."""
@@ -134,7 +141,7 @@ class Engines:
         if local.status == "stopped":
             return ()
         if local.status == "suspended":
-            return tuple(self._answered(local, answer) for answer in answers_of(local))
+            return tuple(self._answered(local, answer) for answer in answers_of(local) if self._in_time(local, answer))
         if self.timers == "untimed":
             env = local.env
             return tuple(self._fired(local, (Handle(name, timer.number),)) for name, timer in env.timers.items())
@@ -158,14 +165,14 @@ class Engines:
         try:
             env = later.adopt(local.family.dump(local.env), local.family.interface())
         except AdoptError as error:
-            return Reaction("reload refused", local, error=f"{later.name} does not take over {local.name}: {error}")
-        return Reaction("reload", msgspec.structs.replace(local, family=later, env=env))
+            return Reaction("reload refused", local, error=f"{later.name} does not accept {local.name}: {error}")
+        return Reaction("reload", msgspec.structs.replace(local, family=later, env=env, first=None))
 
     def crashed(self, local: LocalState) -> LocalState:
         """The engine begun anew after a node fault that cost it its state; its next birth."""
         configuration = msgspec.structs.replace(local.configuration, birth=local.configuration.birth + 1)
         parent = () if configuration.parent is None else (configuration.parent,)
-        return self.born(local.family, configuration, None, local.clock_ns, parent)
+        return self.born(local.family, configuration, local.first, local.clock_ns, parent)
 
     def resumed(
         self, local: LocalState, cause: Delivery[Any] | Due, at_ns: int, answers: tuple[Any, ...]
@@ -178,7 +185,9 @@ class Engines:
     def _fired(self, local: LocalState, handles: tuple[Handle, ...]) -> Reaction:
         reaction = self._react(local, Due(handles), ())
         timers = ", ".join(handle.name for handle in handles)
-        return msgspec.structs.replace(reaction, label=f"{timers}: {reaction.label}", owed=f"{local.name} {timers}")
+        return msgspec.structs.replace(
+            reaction, label=f"{timers}: {reaction.label}", owed=f"{local.name} {timers}", what=timers
+        )
 
     def _ticked(self, local: LocalState) -> tuple[Reaction, ...]:
         deadline_ns = next_deadline(local.env)
@@ -190,10 +199,18 @@ class Engines:
                 f"clock +{ns} ns",
                 msgspec.structs.replace(local, clock_ns=local.clock_ns + ns),
                 owed=f"{local.name} clock" if ns == rest_ns else "",
+                what=f"clock +{ns} ns",
             )
             for ns in sorted(steps)
             if self.until_ns is None or local.clock_ns + ns <= self.until_ns
         )
+
+    def _in_time(self, local: LocalState, answer: Any) -> bool:
+        """Whether a time-out comes before the end of time, if there is one."""
+        if answer is not None or self.timers != "bounded" or self.until_ns is None:
+            return True
+        assert local.question is not None
+        return local.clock_ns + (local.question.timeout_ns or 0) <= self.until_ns
 
     def _answered(self, local: LocalState, answer: Any) -> Reaction:
         assert local.question is not None
@@ -202,9 +219,9 @@ class Engines:
         assert local.cause is not None
         reaction = self._react(local, local.cause, (*local.answers, answer))
         shown = "time-out" if answer is None else repr(answer)
-        is_choice = isinstance(local.question, Choose) and answer is not None
-        owed = "" if is_choice else f"{local.name} {'time-out' if answer is None else 'die'}"
-        return msgspec.structs.replace(reaction, label=f"{shown}: {reaction.label}", owed=owed)
+        is_free = isinstance(local.question, Choose) and local.question.timeout_ns is None
+        owed = "" if is_free else f"{local.name} answer"  # a die falls, and a question with a time-out gets an answer
+        return msgspec.structs.replace(reaction, label=f"{shown}: {reaction.label}", owed=owed, what=shown)
 
     def _react(self, local: LocalState, cause: Delivery[Any] | Due, answers: tuple[Any, ...]) -> Reaction:
         at_ns = local.at_ns if answers else local.clock_ns
@@ -244,7 +261,7 @@ class Engines:
     def _idle(self, local: LocalState) -> LocalState:
         if local.status != "suspended":
             return local
-        return LocalState(local.configuration, local.family, local.env, local.clock_ns)
+        return LocalState(local.configuration, local.family, local.env, local.clock_ns, first=local.first)
 
     def _spawned(self, parent: LocalState, spawned: Spawned) -> LocalState:
         family = spawned.declared
@@ -303,4 +320,4 @@ def _without(env: Environment[Any], cause: Delivery[Any] | Due) -> Environment[A
 
 def ended(local: LocalState) -> LocalState:
     """The engine once it has ended from outside: it waits for nothing any more."""
-    return LocalState(local.configuration, local.family, local.env, local.clock_ns, "stopped")
+    return LocalState(local.configuration, local.family, local.env, local.clock_ns, "stopped", first=local.first)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from engines.model import Declaration, Family, encode, load_family
+from engines.model.blame import blame
 from engines.model.system import Envelope, System
 from engines.model.system_view import EngineView
 from host.check.local import AnyFamily, CheckError, LocalState
 from host.check.network import fingerprint
+from host.check.rename import typed
 
 
 class Extra(NamedTuple):
@@ -70,7 +72,7 @@ class Parts:
 
     def extra(self, extra: Extra) -> int:
         """The number of an extra."""
-        content = encode(("extra", type(extra.history).__name__, extra.history, extra.faults_left))
+        content = encode(("extra", typed(extra.history), extra.faults_left))
         number = self._numbers.get(content)
         if number is None:
             number = self._numbers[content] = len(self.extras)
@@ -87,7 +89,10 @@ class Parts:
         number = self._recorded.get(key)
         if number is None:
             before = self.extras[extra]
-            history = record(before.history, self.messages[message], is_sent)
+            try:
+                history = record(before.history, self.messages[message], is_sent)
+            except Exception as error:
+                raise CheckError(f"record of {self._system.name} raised {blame(error)[0]}\n{blame(error)[1]}") from None
             number = self._recorded[key] = self.extra(Extra(history, before.faults_left))
         return number
 
@@ -127,7 +132,7 @@ class Parts:
         if cause is not None:
             waiting = (type(cause).__name__, cause, local.at_ns, local.answers)
         head = (configuration.name, configuration.birth, configuration.params, local.clock_ns, local.status, waiting)
-        return encode((head, self.family_key(local.family), local.family.dump(local.env)))
+        return encode((head, local.first, self.family_key(local.family), local.family.dump(local.env)))
 
 
 def _view(local: LocalState) -> EngineView:
@@ -141,4 +146,5 @@ def _view(local: LocalState) -> EngineView:
         local.env.timers.keys(),
         tuple(stored for box in boxes if box is not None for stored in box.stored),
         tuple(None if box is None else box.state for box in boxes),
+        local.clock_ns,
     )

@@ -51,9 +51,12 @@ def properties_of(system: System) -> tuple[Property, ...]:
 
 
 def holds(predicate: Predicate, view: Any) -> bool:
-    """Whether a predicate holds in a state. Raises PropertyError when it raised."""
+    """Whether a predicate holds in a state. Raises PropertyError when it raised, or returned anything but a bool."""
     try:
-        return bool(predicate(view))
+        found = predicate(view)
     except Exception as error:
-        line, text = blame(error)
-        raise PropertyError(f"the property {name_of(predicate)} raised {line}\n{text}") from None
+        line, text = blame(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+        raise PropertyError(f"`{name_of(predicate)}` raised {line}\n{text}") from None
+    if not isinstance(found, bool):
+        raise PropertyError(f"`{name_of(predicate)}` returned {found!r}, which is neither True nor False")
+    return found

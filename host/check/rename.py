@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engines.model import Blob, Map, encode
+from engines.model import Blob, Choose, Map, Question, encode
 from host.check.local import LocalState
 
 
@@ -53,7 +53,15 @@ def renamed_local(local: LocalState, rename: Callable[[str], str]) -> LocalState
         env=renamed(local.env, rename),
         cause=renamed(local.cause, rename),
         answers=renamed(local.answers, rename),
+        question=_renamed_question(local.question, rename),
+        first=renamed(local.first, rename),
     )
+
+
+def _renamed_question(question: Question | None, rename: Callable[[str], str]) -> Question | None:
+    if not isinstance(question, Choose):
+        return question
+    return Choose([rename(option) for option in question.options], question.timeout_ns)  # type: ignore[arg-type]
 
 
 def masked(value: Any, rename: Callable[[str], str]) -> Any:
@@ -62,7 +70,7 @@ def masked(value: Any, rename: Callable[[str], str]) -> Any:
     Maps are lists in the order of their pairs' bytes, which is the same whatever the names were.
     """
     if isinstance(value, Enum):
-        return masked(value.value, rename)
+        return [type(value).__qualname__, masked(value.value, rename)]
     if isinstance(value, str):
         return rename(value)
     if isinstance(value, tuple):
@@ -71,5 +79,10 @@ def masked(value: Any, rename: Callable[[str], str]) -> Any:
         return sorted(encode([masked(key, rename), masked(part, rename)]) for key, part in value.items())
     if isinstance(value, msgspec.Struct):
         parts = [masked(getattr(value, name), rename) for name in value.__struct_fields__]
-        return [type(value).__qualname__, *parts]
+        return [type(value).__module__, type(value).__qualname__, *parts]
     return bytes(value) if isinstance(value, Blob) else value
+
+
+def typed(value: Any) -> Any:
+    """A value as plain data with the types in it, so that values of different types differ."""
+    return masked(value, str)

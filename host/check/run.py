@@ -27,6 +27,8 @@ from host.config.spec import NodeSpec
 
 LIVENESS: Final[tuple[Claim, ...]] = ("eventually", "leads_to")
 
+INTERRUPTED: Final = "it was interrupted"
+
 Decided = Literal["holds", "violated", "undecided"]
 
 
@@ -91,7 +93,7 @@ class CheckReport(msgspec.Struct, frozen=True):
 
 def _system(request: CheckRequest) -> System:
     if request.node is not None:
-        return node_system(request.node, request.sends, request.samples)
+        return node_system(request.node, [Given(*one) for one in request.sends], request.samples)
     subject = load_subject(request.subject, request.params, request.roots)
     return subject if isinstance(subject, System) else environment_of(subject, request.samples)
 
@@ -132,6 +134,10 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
     started = time.perf_counter()
     space = space_of(request, system)
     later = [one for one in properties if one.claim in LIVENESS]
+    if later and space.canonical is not None:
+        raise CheckError(f"{later[0].name} is checked on the graph, where names count: leave --symmetry out")
+    if system.record is not None and request.workers > 1:
+        raise CheckError("a history is kept by one worker: leave --workers out")
     if later and request.workers > 1:
         raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
     if request.walks and (request.workers > 1 or request.reduces or space.canonical is not None):
@@ -151,7 +157,7 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
     else:
         search = _searched(request, space, properties, bool(later), progress)
         found = search.found
-        if later and not found.ended and not found.violations:
+        if later and not found.ended:
             _check_liveness(space, search, later)
     verdicts = tuple(_verdict(one, found) for one in properties)
     is_shortest = not (request.walks or request.reduces)
@@ -178,10 +184,13 @@ def _searched(
     if request.reduces:
         return searched(space, lambda expand: make(expand=expand))
     search = make()
-    if request.workers > 1:
-        Parallel(search, space, request.workers, request.bounds, progress).run()
-    else:
-        search.run()
+    try:
+        if request.workers > 1:
+            Parallel(search, space, request.workers, request.bounds, progress).run()
+        else:
+            search.run()
+    except KeyboardInterrupt:
+        search.found.ended = INTERRUPTED
     return search
 
 
@@ -215,4 +224,4 @@ def _verdict(one: Property, found: Findings) -> Verdict:
         return Verdict(one.name, "violated")
     if one.name in found.witnesses:
         return Verdict(one.name, "holds", len(found.witnesses[one.name]) - 1)
-    return Verdict(one.name, "undecided" if found.ended or found.violations else "holds")
+    return Verdict(one.name, "undecided" if found.ended else "holds")

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from engines.model.system_view import SystemView
+from host.check.local import Reaction
 from host.check.properties import Property, PropertyError, holds
 from host.check.space import Space, State
 
@@ -36,6 +37,15 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 UNBOUNDED: Final = Bounds()
+
+
+NO_RULE_RAISES: Final = "no rule raises"
+"""The property of which a rule that raises is a violation."""
+
+
+def said(reaction: Reaction) -> str:
+    """What a failed reaction raised, in a line, then its traceback."""
+    return f"{reaction.dropped}\n{reaction.error}" if reaction.dropped else reaction.error
 
 
 class Counts(msgspec.Struct):
@@ -193,7 +203,7 @@ class Exploration:
             if self.found.witnesses:
                 self._sometimes = [one for one in self._sometimes if one.name not in self.found.witnesses]
         except PropertyError as error:
-            self.found.violations.append(Violation("properties can be read", str(error), self.path(print_)))
+            self.found.violations.append(Violation(one.name, str(error), self.path(print_)))
             return False
         return True
 
@@ -203,7 +213,8 @@ class Exploration:
         state, print_ = self._failed_at
         for successor in self._space.successors(state):
             if successor.reaction is not None and successor.reaction.error:
-                return Violation("no rule raises", successor.reaction.error, (*self.path(print_), successor.print))
+                last = self._space.canonical_print(successor.state)
+                return Violation(NO_RULE_RAISES, said(successor.reaction), (*self.path(print_), last))
         raise AssertionError("a failure was counted, and no successor fails")
 
     def path(self, print_: int) -> tuple[int, ...]:

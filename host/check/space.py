@@ -111,11 +111,11 @@ class Space:
         self.parts = Parts(system)
         self.rosters: list[Roster] = []
         self.sends: set[tuple[str, str]] = set()
-        """Pairs of engines of which the first was met sending to the second."""
+        """Pairs of engines of which the first was met sending to the second, or spawning it."""
         self.dropped: dict[str, int] = {}
         """Messages that became dead letters, by reason; each reaction counts once."""
         self.failures: dict[str, Reaction] = {}
-        """Rules that raised, and versions that did not take a state over, by their error."""
+        """Rules that raised, and versions that did not accept a state, by their error; of states that were expanded."""
         self.network = Network(system.network, self.parts.flows.__getitem__, self.parts.message_prints.__getitem__)
         self._ignores_idle = ignores_idle
         self.has_mishaps = faults > 0 or system.network == "lossy"
@@ -153,7 +153,7 @@ class Space:
         Returns how many successors there are. This is the path of every state and is written for that.
         """
         if self.canonical is not None:
-            return sum(self._meet(one.state, state, print_, seen, found) for one in self.successors(state))
+            return self._expand_canonically(state, print_, seen, found)
         roster = self.rosters[state[ROSTER]]
         network = state[NETWORK]
         contents = self.network.successors[network]
@@ -166,9 +166,10 @@ class Space:
         for group in groups:
             local = state[at]
             try:
-                plain, others, _ = tables[local][group]
+                kept = tables[local][group]
             except KeyError:
-                plain, others, _ = self._moves(roster, local, at, group)
+                kept = None
+            plain, others, _ = self._moves(roster, local, at, group) if kept is None else kept
             count += len(plain)
             for after, difference, change in plain:
                 reached = contents.get(change)
@@ -182,11 +183,23 @@ class Space:
                     changed[at] = after
                     found.append((tuple(changed), print_after))
             for move in others:
+                if move.reaction.error:
+                    self.failures.setdefault(move.reaction.error, move.reaction)
                 count += self._meet(self._after(state, move), state, print_, seen, found)
             at += 1
         if self.has_mishaps:
             for successor in self._mishaps(state):
                 count += self._meet(successor.state, state, print_, seen, found)
+        return count
+
+    def _expand_canonically(
+        self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]
+    ) -> int:
+        count = 0
+        for one in self.successors(state):
+            if one.reaction is not None and one.reaction.error:
+                self.failures.setdefault(one.reaction.error, one.reaction)
+            count += self._meet(one.state, state, print_, seen, found)
         return count
 
     def successors(self, state: State) -> Iterator[Successor]:
@@ -299,9 +312,8 @@ class Space:
     def _move(self, roster: Roster, local: int, at: int, message: int, is_standing: bool, reaction: Reaction) -> Move:
         after = self.parts.local(reaction.after)
         self.sends.update((envelope.sender, envelope.target) for envelope in reaction.sends)
-        if reaction.error:
-            self.failures.setdefault(reaction.error, reaction)
-        elif reaction.dropped:
+        self.sends.update((reaction.after.name, child.name) for child in reaction.spawns)
+        if reaction.dropped and not reaction.error:
             self.dropped[reaction.dropped] = self.dropped.get(reaction.dropped, 0) + 1
         born = {child.name for child in reaction.spawns}
         sent = tuple(map(self.parts.message, reaction.sends))
@@ -323,11 +335,16 @@ class Space:
         if move.before != move.after or move.reaction.spawns or move.reaction.error:
             return False
         used, sent = self.network.changes[move.change]
-        return not sent and (used == NOTHING or self._ignores_idle)
+        if self._ignores_idle and self.system.network != "ordered":  # the head of a queue must leave it
+            return not sent
+        is_recorded = self.system.record is not None and move.message != NOTHING
+        return not sent and used == NOTHING and not is_recorded
 
     def _is_plain(self, move: Move) -> bool:
         reaction = move.reaction
-        return not (reaction.spawns or reaction.after.status == "stopped" or self.system.record)
+        return not (
+            reaction.spawns or reaction.error or reaction.after.status == "stopped" or self.system.record is not None
+        )
 
     def _plain(self, move: Move) -> Plain:
         prints = self.parts.local_prints

@@ -62,12 +62,19 @@ class Symmetry:
         return space.with_engines(engines, network, extra)
 
     def _check(self, group: tuple[str, ...]) -> None:
-        missing = sorted(set(group) - set(self._space.rosters[self._space.initial[0]].names))
+        space = self._space
+        if len(group) < 2 or len(set(group)) < len(group) or "" in group:
+            raise CheckError(f"symmetric are two or more names, each once: {', '.join(map(repr, group))}")
+        missing = sorted(set(group) - set(space.rosters[space.initial[0]].names))
         if missing:
             raise CheckError(f"{missing[0]} is said to be symmetric, and is no engine of the system")
+        durable = {member.name for member in space.system.members if member.is_durable}
+        standing = {space.parts.message(envelope) for envelope in space.system.standing}
         for first, second in pairwise(group):
             swap = ((first, second), (second, first))
-            if self.exchanged(self._space.initial, swap) != self._space.initial:
+            is_same = self.exchanged(space.initial, swap) == space.initial
+            is_same = is_same and {self._part(swap, "message", one) for one in standing} == standing
+            if not is_same or (first in durable) != (second in durable):
                 raise CheckError(f"{first} and {second} cannot be exchanged: the system is not the same then")
 
     def _exchanges(self, state: State, group: tuple[str, ...]) -> Iterator[Exchange]:

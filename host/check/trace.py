@@ -55,7 +55,7 @@ def lines(space: Space, trace: Trace) -> Iterator[str]:
             yield f"{'':>{width}}    {envelope.sender} -> {address(envelope)}: {shown_message(envelope.message)}"
         before = after
     if not trace.steps:
-        yield "at the beginning"
+        yield "already in the first state"
 
 
 def headline(step: Successor) -> str:

@@ -141,7 +141,8 @@ class Receiver:
         params = None if family.config is None else _decoder(family.config)(bytes(sent.params))
         configuration = Configuration(sent.node, sent.name, sent.parent, params, sent.birth)
         env: Environment[Any] = family.load(sent.dump)
-        local = LocalState(configuration, family, env, sent.clock_ns, sent.status)
+        first = None if sent.first is None else _decoder(family.states)(bytes(sent.first))
+        local = LocalState(configuration, family, env, sent.clock_ns, sent.status, first=first)
         if sent.due:
             cause: Delivery[Any] | Due = Due(tuple(Handle(*handle) for handle in sent.due))
         elif sent.mail is not None:
@@ -168,6 +169,7 @@ class LocalDump(msgspec.Struct, array_like=True, frozen=True):
     answers: tuple[Any, ...] = ()
     mail: bytes | None = None
     due: tuple[tuple[str, int], ...] = ()
+    first: msgspec.Raw | None = None
 
 
 def _local(space: Space, number: int) -> bytes:
@@ -192,6 +194,7 @@ def _local(space: Space, number: int) -> bytes:
             local.answers,
             mail,
             due,
+            None if local.first is None else msgspec.Raw(encode(local.first)),
         )
     )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from engines.model.check.samples import Dice
 from host.check.properties import Property, PropertyError, holds
-from host.check.search import Bounds, Counts, Findings, Violation
+from host.check.search import NO_RULE_RAISES, Bounds, Counts, Findings, Violation, said
 from host.check.space import Space, State, Successor
 
 STEPS: Final = 1_000
@@ -75,7 +75,7 @@ class _Walker:
             counts.depth = max(counts.depth, len(path) - 1)
             if _fails(step) and not self._allows_failures:
                 assert step.reaction is not None
-                self.found.violations.append(Violation("no rule raises", step.reaction.error, tuple(path)))
+                self.found.violations.append(Violation(NO_RULE_RAISES, said(step.reaction), tuple(path)))
                 return
             self._look(state, path)
 
@@ -97,7 +97,7 @@ class _Walker:
                 if one.name not in self.found.witnesses and holds(one.holds, view):
                     self.found.witnesses[one.name] = tuple(path)
         except PropertyError as error:
-            self.found.violations.append(Violation("properties can be read", str(error), tuple(path)))
+            self.found.violations.append(Violation(one.name, str(error), tuple(path)))
 
 
 def _fails(step: Successor) -> bool:

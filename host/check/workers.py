@@ -25,15 +25,17 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import combinations
 from typing import Final, NoReturn
 
 import msgspec
 
+from engines.model.blame import blame
 from engines.model.check.samples import Dice
 from host.check.local import CheckError
 from host.check.network import mixed
-from host.check.search import Bounds, Counts, Exploration, Findings, Violation
+from host.check.search import NO_RULE_RAISES, Bounds, Counts, Exploration, Findings, Violation
 from host.check.space import ROSTER, Space, State
 from host.check.transfer import Receiver, Sender
 
@@ -66,6 +68,7 @@ class Level(msgspec.Struct, array_like=True):
     violation: tuple[str, str, tuple[int, ...]] | None = None
     witnesses: dict[str, int] = {}
     dropped: dict[str, int] = {}
+    error: str = ""
 
 
 class Pipe:
@@ -120,6 +123,10 @@ class Parallel:
             self._coordinate()
         except (EOFError, OSError) as error:
             raise CheckError("a worker of the check died: is there enough memory?") from error
+        except KeyboardInterrupt:
+            for child in self._children:
+                os.kill(child, signal.SIGKILL)
+            raise
         finally:
             self._end()
         self._search.conclude()
@@ -136,6 +143,8 @@ class Parallel:
             if self._progress is not None:
                 self._progress(counts)
             for level in levels:
+                if level.error:
+                    raise CheckError(level.error)
                 self._space.dropped.update(level.dropped)
             violated = sorted(level.violation for level in levels if level.violation is not None)
             found.ended = "" if violated else self._bound()
@@ -246,6 +255,11 @@ class Explorer:
             parent = seen.get(LENGTH.unpack(self._pipe.receive())[0])
             self._pipe.send(msgspec.msgpack.encode(None if parent == FOREIGN else parent))
 
+    def report(self, error: BaseException) -> None:
+        """Tell the coordinator what ended this worker."""
+        self._report.error = str(error) if isinstance(error, CheckError) else f"a worker raised {blame(error)[1]}"
+        self._pipe.send(msgspec.msgpack.encode(self._report))
+
     def _look(self, level: list[tuple[State, int]], is_new: bool) -> None:
         found, report = self._search.found, self._report
         report.size = len(level)
@@ -254,7 +268,7 @@ class Explorer:
             self._search.look(level)
         if found.violations:
             violation = found.violations[0]
-            at = violation.path[-1:] if violation.property != "no rule raises" else violation.path[-2:]
+            at = violation.path[-1:] if violation.property != NO_RULE_RAISES else violation.path[-2:]
             report.violation = (violation.property, violation.what, tuple(at))
         report.witnesses = {name: path[-1] for name, path in found.witnesses.items()}
         report.dropped = self._space.dropped
@@ -385,10 +399,9 @@ def _work(worker: Explorer, level: list[tuple[State, int]]) -> NoReturn:
         worker.run(level)
     except (EOFError, OSError):
         pass
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
+    except BaseException as error:
+        with suppress(OSError):
+            worker.report(error)
         code = 1
     finally:
         os._exit(code)

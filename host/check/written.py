@@ -17,8 +17,8 @@ from host.check.space import Successor
 from host.check.trace import trace_of
 
 PASSED_ON: Final = (
-    "params", "roots", "always", "sometimes", "eventually", "leads_to", "network", "faults", "timers", "ticks_ns",
-    "until_ns", "samples", "ignores_idle",
+    "sends", "params", "roots", "always", "sometimes", "eventually", "leads_to", "network", "faults", "timers",
+    "ticks_ns", "until_ns", "samples", "ignores_idle", "allows_failures",
 )  # fmt: skip
 """Fields of a request that a counterexample depends on."""
 
@@ -33,6 +33,8 @@ def test_text(request: CheckRequest, report: CheckReport, violation: Violation) 
     for field in PASSED_ON:
         if getattr(request, field) != getattr(plain, field):
             arguments[field] = getattr(request, field)
+    if "sends" in arguments:
+        arguments["sends"] = tuple(map(tuple, request.sends))
     name = re.sub(r"\W+", "_", violation.property).strip("_").lower()
     reason = violation.what.splitlines()[0]
     lines = [
@@ -40,9 +42,9 @@ def test_text(request: CheckRequest, report: CheckReport, violation: Violation) 
         "",
         "from host.check.again import follow",
         "",
-        'STEPS = r"""',
-        *map(line_of, trace.steps),
-        '"""',
+        "STEPS = (",
+        *(f"    {line_of(step)!r}," for step in trace.steps),
+        ")",
         "",
         "",
         f"def test_{name}() -> None:",

@@ -14,6 +14,7 @@ from rich.console import Console
 from host.cli.fields import parse_fields, parse_target
 from host.cli.node_file import load_node_file
 from host.cli.output import Items, diagnose, emit, terminal_width
+from host.cli.problem import INTERRUPTED as INTERRUPTED_CODE
 from host.cli.problem import CliError
 from host.cli.progress import progress_line
 from host.cli.settings import common_without_node
@@ -100,10 +101,13 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     states itself. A violation is shown with the shortest way to it, and the exit code is 8.
     """
     from host.check.local import CheckError
-    from host.check.run import CheckRequest, check
+    from host.check.run import INTERRUPTED, CheckRequest, check
     from host.check.search import Bounds
 
     bounds = Bounds(options["depth"], options["states"], None if limit is None else limit / NS_PER_S)
+    for path in (options["test_path"], options["chart_path"]):
+        if path is not None and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+            raise click.UsageError(f"{path} cannot be written")
     node = load_node_file(subject) if ":" not in subject and os.path.exists(subject) else None
     if options["sends"] and node is None:
         raise click.UsageError("--send is for a node file")
@@ -142,6 +146,8 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     shown = [violation for violation in report.found.violations if violation.path]
     if shown:
         _keep(request, report, shown[0], options["test_path"], options["chart_path"])
+    if report.found.ended == INTERRUPTED:
+        raise click.exceptions.Exit(INTERRUPTED_CODE)
     if report.found.violations:
         raise click.exceptions.Exit(EXIT_CODES["violated"])
 
@@ -242,12 +248,13 @@ def render(items: Items) -> str:
     for violation in item["violations"]:
         text += ["", *_violated(violation, item["shortest"])]
     extent = (
-        f"{item['system']}: {item['states']:,} states, {item['transitions']:,} transitions, {item['depth']} steps deep,"
+        f"{item['system']}: {_count(item['states'], 'state')}, {_count(item['transitions'], 'transition')}, "
+        f"{_count(item['depth'], 'step')} deep,"
     )
     how = "all that can be reached" if item["exhaustive"] else f"not all: {item['ended']}"
     took = show_duration(int(item["seconds"] * NS_PER_S))
     rate = show_rate(item["transitions"] / max(item["seconds"], 1e-9))
-    chance = f"; two states were taken for one with a chance of {item['collision_chance']:.0e}"
+    chance = f"; chance that two states were taken for one: {item['collision_chance']:.0e}"
     text += ["", f"{extent} {how}", f"{took}, {rate} transitions/s{chance}"]
     if item["dead_letters"]:
         text += [f"dead letters: {reason}" for reason in item["dead_letters"]]
@@ -255,7 +262,7 @@ def render(items: Items) -> str:
 
 
 def _decision(one: dict[str, Any]) -> str:
-    nearest = f" (first after {one['steps']} steps)" if one["steps"] is not None else ""
+    nearest = f" (first after {_count(one['steps'], 'step')})" if one["steps"] is not None else ""
     return DECIDED[one["decided"]] + nearest
 
 
@@ -264,6 +271,12 @@ def _violated(violation: dict[str, Any], is_shortest: bool) -> list[str]:
     said = f"{violation['property']}: {head}"
     if violation["steps"] is None:
         return [said]
-    way = f"{violation['steps']} steps" if violation["steps"] != 1 else "1 step"
+    if not violation["steps"]:
+        return [f"{said}, already in the first state", *rest.splitlines()]
+    way = _count(violation["steps"], "step")
     which = "the shortest way there" if is_shortest else "a way there"
     return [f"{said}; {which}, {way}:", *violation["lines"], *rest.splitlines()]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

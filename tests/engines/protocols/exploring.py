@@ -12,12 +12,11 @@ from host.check.run import CheckReport, CheckRequest, check
 from host.check.search import Exploration, Findings
 from host.check.space import Space
 from host.check.subject import load_subject
+from host.check.symmetry import Symmetry
 from host.check.trace import trace_of
 
 
-def checked(
-    protocol: str, *, faults: int = 0, ignores_idle: bool = False, is_symmetric: bool = False, **params: Any
-) -> CheckReport:
+def checked(protocol: str, *, faults: int = 0, ignores_idle: bool = False, **params: Any) -> CheckReport:
     """The report of a check of all properties that the system states."""
     return check(
         CheckRequest(
@@ -25,17 +24,21 @@ def checked(
             params=texts(params),
             faults=faults,
             ignores_idle=ignores_idle,
-            uses_declared_symmetry=is_symmetric,
         )
     )
 
 
-def counted(protocol: str, *, network: str = "", ignores_idle: bool = False, **params: Any) -> Findings:
+def counted(
+    protocol: str, *, network: str = "", ignores_idle: bool = False, is_symmetric: bool = False, **params: Any
+) -> Findings:
     """What a search finds that looks at no more than the safety of each state; sooner than `checked`."""
     system: Any = load_subject(f"engines.protocols.{protocol}:SYSTEM", texts(params))
     if network:
         system = replace(system, network=network)
-    return Exploration(Space(system, Engines(), ignores_idle=ignores_idle), properties_of(system)).run()
+    space = Space(system, Engines(), ignores_idle=ignores_idle)
+    if is_symmetric:
+        space.canonical = Symmetry(space, system.symmetric).canonical
+    return Exploration(space, properties_of(system)).run()
 
 
 def texts(params: dict[str, Any]) -> dict[str, str]:

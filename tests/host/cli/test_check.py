@@ -104,7 +104,7 @@ def test_a_property_that_raises_is_named_with_its_place(own: Path, cli: Cli) -> 
     """False if a mistake in a property ended in a traceback of the checker, or passed."""
     result = cli("check", TWO_PHASE, "--root", ".", "--always", "own:raises")
     assert result.code == VIOLATED
-    assert "the property raises raised KeyError" in result.out
+    assert "`raises` raised KeyError" in result.out
     assert 'own.py", line 14, in raises' in result.out
 
 

@@ -15,6 +15,7 @@ from engines.model import AdoptError, Declaration, Family, encode
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
+from host.node.journal.marks import next_epoch
 from host.node.journal.old_rules import FORMAT_WITH_LAW, FormWatch
 from host.node.journal.records import (
     Acked,
@@ -170,6 +171,17 @@ class Replay:
             except Diverged as error:
                 found[name] = error
         return found
+
+    def next_epochs(self, *, same_boot: bool, is_lost: bool) -> dict[str, int]:
+        """Give every engine its epoch of the next life, as `marks.next_epoch` has it; returns those that rise."""
+        raised: dict[str, int] = {}
+        was_closed = self.was_closed
+        for name, stream in self.streams.items():
+            mode, before = stream.image.mode, stream.epoch
+            epoch = next_epoch(mode, before, same_boot=same_boot, was_closed=was_closed, is_lost=is_lost)
+            if epoch != before:
+                raised[name] = stream.epoch = epoch
+        return raised
 
     def state(self) -> LogState:
         """The state as a snapshot would hold it now. Families are loaded, so the images are in their versions."""

@@ -120,6 +120,25 @@ def test_epochs_rise_only_where_history_may_be_lost(tmp_path: Path) -> None:
     assert Worker(folder, boot=b"a third one.....").engines["bank"].epoch == 2
 
 
+def test_a_write_that_a_kill_tore_keeps_the_epoch(tmp_path: Path) -> None:
+    """False if outputs that are not acknowledged left again under a new epoch, and were taken twice.
+
+    The kernel stops a write of more than a page at a SIGKILL, so the log ends in a part of a batch.
+    """
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.commit()
+    worker.mail("alice", "bank", [Pay(1, PAID)])
+    worker.commit()
+    [name] = [name for name in folder.names() if name.endswith(".log")]
+    path = tmp_path / "slot" / name
+    path.write_bytes(path.read_bytes()[:-20])
+    again = Worker(folder)
+    assert recovered(folder).streams["bank"].turns == 0, "the torn batch counts for nothing"
+    assert again.engines["bank"].epoch == 1
+
+
 def test_outputs_that_differ_stop_the_replay(tmp_path: Path) -> None:
     """False if a family that now does something else went on from there."""
     folder = folder_at(tmp_path)

@@ -19,7 +19,6 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.live.wire import (
-    DIVERGED,
     JOURNAL_GONE,
     JOURNAL_MOVED,
     Adopted,
@@ -39,7 +38,7 @@ from host.live.wire import (
     Running,
     ToSupervisor,
 )
-from host.node.news import Event, NoteLine, SetAside, Waits
+from host.node.news import DIVERGED, Event, NoteLine, SetAside, Waits
 from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed

@@ -28,16 +28,16 @@ from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
 from host.live.journal.writer import LogStopped
-from host.live.worker.ends import Ends
 from host.live.worker.own_log import OwnLog
 from host.live.worker.parts import WorkerParts
-from host.live.worker.revival import Revival
 from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
 from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
+from host.node.journaled.ends import Ends
 from host.node.journaled.ledger import Ledger
+from host.node.journaled.revival import Revival
 from host.node.news import Event
 from host.node.snapshot import take_snapshot
 
@@ -83,9 +83,10 @@ class WorkerLog:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
-        known = Revival(self._worker, self.journal, self.keeping).run(found, by_name) if found is not None else []
+        worker, scheduler = self._worker, self._worker.scheduler
+        revival = Revival(scheduler, worker.births, self.keeping, worker.telling.at_once, is_new=worker.is_new)
+        known = revival.run(found, by_name) if found is not None else []
         self.write()
-        scheduler = self._worker.scheduler
         scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)
         return known
 

@@ -1,4 +1,4 @@
-"""Ended engines of a slot with a journal: reported to the supervisor once their outputs are acknowledged.
+"""Ended engines of a slot with a journal: reported to the node once their outputs are acknowledged.
 
 Until then only the log holds their outputs, and only a process of this slot can send them again. The end must therefore
 stay unreported: the parent would strike the engine off, and no life of the node would start its process. Mail that
@@ -22,7 +22,7 @@ WAIT_NS_MAX: Final = 250_000_000
 
 
 class Ends:
-    """Mutable, one a worker. `mark` is called when none of its engines is left, before the last end is reported."""
+    """Mutable, one a process. `mark` is called when none of its engines is left, before the last end is reported."""
 
     def __init__(self, keeping: Keeping, report: Report, clock: Callable[[], int], mark: Callable[[], None]) -> None:
         self._keeping = keeping

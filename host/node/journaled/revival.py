@@ -3,7 +3,8 @@
 Order: every stream becomes a cell with its marks, timers, waiting mail and unacknowledged outputs; the findings are
 reported to the node, then the engines it did not know; children whose birth is not in the log are born; only then are
 the node file's engines ready. Nothing is run or sent to engines here. A kill at any point changes nothing: the next
-revival writes the same records again. A worker revives what it read from files (`host.live.journal.recovery`).
+revival writes the same records again. A worker revives what it read from files (`host.live.journal.recovery`), the
+simulator what it read from memory (`host.sim.log`).
 """
 
 from __future__ import annotations

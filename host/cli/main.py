@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "replay": "Run the transitions in a journal again, exactly.",
     "history": "Show the transitions of an engine, from its journal.",
     "answer": "Answer the choice that an engine waits for.",
+    "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",
     "version": "Show versions.",

@@ -90,7 +90,8 @@ class Agenda:
             if call is not None:
                 entry.call = None
                 self._tally(entry, -1)
-                self.now_ns = at_ns
+                if at_ns > self.now_ns:
+                    self.now_ns = at_ns
                 call()
                 return True
         return False

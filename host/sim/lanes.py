@@ -165,6 +165,20 @@ class Lanes:
                 self._count += 1
                 heappush(lane.under_way, (at_ns, self._count, frame._replace(payloads=[payload])))
 
+    def hasten(self, lane: Lane, count: int) -> int:
+        """Let the next messages of the network arrive now; how many there were."""
+        lane.under_way.sort(key=lambda one: one[:2])
+        hastened = [(self._agenda.now_ns, number, frame) for _, number, frame in lane.under_way[:count]]
+        lane.under_way[: len(hastened)] = hastened
+        return len(hastened)
+
+    def drop(self, lane: Lane, count: int) -> list[Frame]:
+        """Lose the next messages of the network."""
+        lane.under_way.sort(key=lambda one: one[:2])
+        dropped = [frame for _, _, frame in lane.under_way[:count]]
+        del lane.under_way[:count]
+        return dropped
+
     def _strikes(self, kind: str, rate: FaultRate | None, lane: Lane) -> str:
         if rate is None:
             return ""

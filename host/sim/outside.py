@@ -91,9 +91,10 @@ class Outside:
             if wake.at_ns <= at_ns:
                 return
             self._node.agenda.cancel(wake)
-        self._wake = self._node.agenda.at(at_ns, self._drain)
+        self._wake = self._node.agenda.at(at_ns, self.drain)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Take what has arrived, and send what had no room."""
         record = self._node.record
         for frame in self._link.drain(MESSAGES_MAX):
             if frame.kind != KIND_MESSAGES:

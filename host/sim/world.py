@@ -30,8 +30,9 @@ from host.sim.agenda import Agenda, Chance
 from host.sim.cycles import Cycles
 from host.sim.families import AtHand, Families, SimError
 from host.sim.faults import FaultPlan, Faults, parse_faults
+from host.sim.lanes import Lane
 from host.sim.messages import message_from_text
-from host.sim.node import SimNode
+from host.sim.node import OUTSIDE, SimNode
 from host.sim.outside import Outside, decoded
 from host.sim.perform import kill_process, start_all
 from host.sim.process import PLACES, Kill, Killed, Where
@@ -247,6 +248,44 @@ class World:
         self.node  # noqa: B018
         self.cycles.lose_power(f"power:by hand:{self.agenda.now_ns}")
 
+    def deliver(self, source: str, target: str, count: int = 1) -> None:
+        """Hand over the next messages on the way from one process to another, and let the receiver run.
+
+        Only with a network (`loss=0` will do): a lane hands its messages over in time.
+        """
+        lane = self._lane(source, target)
+        if self.node.lanes.hasten(lane, count) < count:
+            raise SimError(f"fewer than {count} messages are on the way from {source} to {target}")
+        slot = self.node.slots.get(lane.target)
+        if slot is None:
+            self.outside.drain()
+            return
+        self._let_run(slot)
+
+    def _let_run(self, slot: SimSlot) -> None:
+        """Run a process now, and until it has read what the node tells it: look-ups are answered then."""
+        self.agenda.now_ns = max(self.now_ns, slot.busy_ns)
+        self._run_cycle(slot)
+        while slot.process is not None and not slot.is_frozen and slot.process.packets:
+            self.agenda.now_ns = max(self.now_ns, slot.busy_ns, slot.process.packets[0][0])
+            self._run_cycle(slot)
+
+    def drop(self, source: str, target: str, count: int = 1) -> None:
+        """Lose the next messages on the way from one process to another; as `deliver`."""
+        dropped = self.node.lanes.drop(self._lane(source, target), count)
+        for frame in dropped:
+            self.record.say(
+                f"* lost {frame.sender} > {frame.target}: {self._decode(frame.sender, frame.payloads[0])!r}"
+            )
+        if len(dropped) < count:
+            raise SimError(f"fewer than {count} messages were on the way from {source} to {target}")
+
+    def _lane(self, source: str, target: str) -> Lane:
+        if not self.faults.plan.has_network:
+            raise SimError("messages are handed over or dropped one by one only with a network: add `loss=0` to faults")
+        numbers = [OUTSIDE if name == "outside" else self._slot_of(name).number for name in (source, target)]
+        return self.node.lanes.lane(*numbers)
+
     def answer(self, engine: str, choice: str) -> None:
         """Answer the choice that an engine waits for. Raises `SimError`."""
         slot = self._slot_of(engine)
@@ -260,6 +299,11 @@ class World:
         self.node.rearm(slot)
 
     # --- what can be looked at ----------------------------------------------------------------------------------------
+
+    @property
+    def triggers(self) -> int:
+        """Messages handled so far, and cycles that only timers asked for."""
+        return 0 if self._node is None else self.cycles.triggers
 
     @property
     def now_ns(self) -> int:

@@ -129,12 +129,15 @@ def _duration(item: str, text: str) -> int:
 
 
 class Faults:
-    """The decisions of one run. Mutable; `happened` are the ids of the faults so far, in order."""
+    """The decisions of one run. Mutable; `happened` are the ids of the faults so far, in order.
+
+    While `is_paused` none happens; what would have is drawn all the same.
+    """
 
     def __init__(self, plan: FaultPlan, chance: Chance, only: frozenset[str] | None = None) -> None:
         self.plan = plan
         self.happened: list[str] = []
-        self.is_over = False
+        self.is_paused = False
         self._chance = chance
         self._only = only
         self._counts: Counter[str] = Counter()
@@ -154,7 +157,7 @@ class Faults:
         key = f"{kind}:{place}"
         self._counts[key] += 1
         name = f"{key}:{self._counts[key]}"
-        if self.is_over or (name not in self._only if self._only is not None else self._left[kind] == 0):
+        if self.is_paused or (name not in self._only if self._only is not None else self._left[kind] == 0):
             return ""
         left = self._left[kind]
         if left is not None:

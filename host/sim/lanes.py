@@ -200,7 +200,7 @@ class SimLink:
 
     def __init__(self, lanes: Lanes, agenda: Agenda, slot: int) -> None:
         self.slot = slot
-        self.late_ns = 0
+        self._leaves_ns = 0
         self._lanes = lanes
         self._agenda = agenda
         self._sending: dict[int, SendingLane] = {}
@@ -235,8 +235,9 @@ class SimLink:
         assert kind in (KIND_STOP, KIND_GO)
         return self._lane_to(peer).signal(kind, target)
 
-    def flush(self) -> None:
-        """See `transport.port.Link`. What is flushed leaves `late_ns` from now: the process worked until then."""
+    def flush(self, leaves_ns: int = 0) -> None:
+        """See `transport.port.Link`. What is flushed leaves at a time, by default now: the process works until then."""
+        self._leaves_ns = leaves_ns
         for peer, sending in self._sending.items():
             if sending.open is not None or sending.sealed:
                 self._publish(peer)
@@ -247,7 +248,7 @@ class SimLink:
         if not taken:
             return
         released = lane.released
-        self._lanes.publish(lane, taken, self._agenda.now_ns + self.late_ns)
+        self._lanes.publish(lane, taken, max(self._agenda.now_ns, self._leaves_ns))
         if lane.released != released:  # by the network
             sending.kept_bytes -= sum(sealed.size for sealed in taken if sealed.frame.kind == KIND_MESSAGES)
 
@@ -256,7 +257,11 @@ class SimLink:
         now_ns = self._agenda.now_ns
         frames: list[Frame] = []
         left = messages_max
-        due = [(at_ns, lane) for lane in self._into.values() if (at_ns := lane.arrives_ns()) is not None]
+        due = [
+            (lane.arrives_ns() or 0, lane)
+            for lane in self._into.values()
+            if lane.under_way or lane.drained < len(lane.frames)
+        ]
         if len(due) > 1:
             due.sort(key=_time)
         for at_ns, lane in due:
@@ -275,8 +280,13 @@ class SimLink:
 
     def arrives_ns(self) -> int | None:
         """When there is something to drain."""
-        due = [at_ns for lane in self._into.values() if (at_ns := lane.arrives_ns()) is not None]
-        return min(due, default=None)
+        earliest_ns: int | None = None
+        for lane in self._into.values():
+            if lane.under_way or lane.drained < len(lane.frames):
+                at_ns = lane.arrives_ns()
+                if at_ns is not None and (earliest_ns is None or at_ns < earliest_ns):
+                    earliest_ns = at_ns
+        return earliest_ns
 
     def release(self) -> None:
         """See `transport.port.Link`."""

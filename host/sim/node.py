@@ -18,7 +18,7 @@ from host.sim.agenda import Agenda, Chance, Entry
 from host.sim.faults import Faults
 from host.sim.lanes import Lanes
 from host.sim.log import Disk
-from host.sim.process import Load, SimProcess, earliest
+from host.sim.process import Load, SimProcess
 from host.sim.record import RunRecord
 from host.sim.slots import SimGroup, SimSlot
 
@@ -73,9 +73,13 @@ class SimNode:
         )
         self.budget = Budget(supervision.budget, supervision.period_ns)
 
+    def _run_cycle(self, slot: SimSlot) -> None:
+        self.run_cycle(slot)
+
     def make_slot(self, number: int, residents: list[Resident], group: SimGroup | None = None) -> SimSlot:
         """A slot for these engines, which get their names."""
         slot = self.slots[number] = SimSlot(number, residents[0].name, residents, self.chance, group)
+        slot.run = partial(self._run_cycle, slot)
         slot.take_rates(self.faults, frozenset(resident.name for resident in residents))
         if any(resident.spec.durability != "volatile" for resident in residents):
             slot.disk = self.disks.setdefault(slot.label, Disk())
@@ -123,7 +127,7 @@ class SimNode:
             if wake.at_ns <= at_ns:
                 return
             self.agenda.cancel(wake)
-        slot.wake = self.agenda.at(at_ns, partial(self.run_cycle, slot))
+        slot.wake = self.agenda.at(at_ns, slot.run)
 
     def rearm(self, slot: SimSlot) -> None:
         """Wake a process when it has something to do, and when a timer of its engines is due."""
@@ -133,10 +137,11 @@ class SimNode:
         work_ns = process.work_ns()
         if work_ns is not None:
             self.ring(slot.number, work_ns)
-        timer_ns = earliest(process.timer_ns(), None)
+        timer_ns, alarm = process.scheduler.wakes_ns, slot.alarm
+        if timer_ns is None and alarm is None:
+            return
         if timer_ns is not None:
             timer_ns = max(timer_ns, slot.busy_ns, self.agenda.now_ns)
-        alarm = slot.alarm
         if alarm is not None and alarm.call is not None:
             if alarm.at_ns == timer_ns:
                 return
@@ -146,7 +151,7 @@ class SimNode:
     def _alarm(self, slot: SimSlot, timer_ns: int | None) -> Entry | None:
         if timer_ns is None:
             return None
-        return self.agenda.at(timer_ns, partial(self.run_cycle, slot), is_patient=True)
+        return self.agenda.at(timer_ns, slot.run, is_patient=True)
 
     def event(self, kind: str, engine: str, **fields: Any) -> None:
         """RunRecord something that an operator should know."""

@@ -18,7 +18,7 @@ from engines.model import Declaration, Output
 from engines.model.blame import blame
 from host.config.spec import EngineSpec
 from host.node.births import Births
-from host.node.cell import NEVER, Cell
+from host.node.cell import Cell
 from host.node.circles import Stuck
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.journal.checksum import CRC32, PURE
@@ -50,6 +50,9 @@ ACK_NS: Final = 1_000_000
 
 DIGEST_CYCLES: Final = 16
 """Cycles between digests of changed states in a log."""
+
+COMMIT, HEADS, PUBLISH = Duty.COMMIT, Duty.HEADS, Duty.PUBLISH
+"""At hand: an enumeration's members are looked up for each duty otherwise."""
 
 _ORDER: Final = {Duty.COMMIT: 0, Duty.HEADS: 1, Duty.BORN: 2, Duty.PUBLISH: 3, Duty.SHOW: 4}
 _FROM: Final = {"run": 0, "commit": 0, "append": 0, "sync": 0, "heads": 1, "born": 2, "publish": 3, "show": 4}
@@ -241,9 +244,7 @@ class SimProcess:
         for duty in cycle(self.scheduler, self.births, frames):
             if kill is not None:
                 self._die(kill, duty)
-            if duty is Duty.PUBLISH:
-                self.link.late_ns = self.clock() + cycle_ns - self._agenda.now_ns
-            self._perform(duty)
+            self._perform(duty, cycle_ns)
 
     def _die(self, kill: Kill, duty: Duty) -> None:
         """Be killed if this is the place, or the first duty behind it."""
@@ -255,23 +256,20 @@ class SimProcess:
             self.log.append()
         raise Killed
 
-    def _perform(self, duty: Duty) -> None:
-        match duty:
-            case Duty.COMMIT:
-                if self._watch is not None:
-                    self._watch.committed(self.scheduler.turns.outputs)
-                if self.log is not None:
-                    self._commit()
-            case Duty.HEADS:
-                self.link.release()
-            case Duty.BORN:
-                self._tell_now()
-            case Duty.PUBLISH:
-                self.link.flush()
-                if self.keeping is not None:
-                    self.keeping.flushed()
-            case Duty.SHOW:
-                self._tell_now()
+    def _perform(self, duty: Duty, cycle_ns: int) -> None:
+        if duty is COMMIT:
+            if self._watch is not None:
+                self._watch.committed(self.scheduler.turns.outputs)
+            if self.log is not None:
+                self._commit()
+        elif duty is HEADS:
+            self.link.release()
+        elif duty is PUBLISH:
+            self.link.flush(self.clock() + cycle_ns)
+            if self.keeping is not None:
+                self.keeping.flushed()
+        else:
+            self._tell_now()
 
     def _commit(self) -> None:
         assert self.keeping is not None
@@ -311,10 +309,6 @@ class SimProcess:
         if self.keeping is not None and (self.keeping.acks.has_full or self._ends.are_waiting):
             due = now_ns + ACK_NS if due is None else min(due, now_ns + ACK_NS)
         return due
-
-    def timer_ns(self) -> int | None:
-        """When a timer is due."""
-        return self.scheduler.wakes_ns
 
     @property
     def is_drained(self) -> bool:
@@ -358,10 +352,3 @@ def inherit(parts: list[bytes], boot: SlotBoot, load: Load, families: Families) 
     image, revived = read_snapshot(parts, boot.node, load, families)
     found = None if boot.disk is None else read_log(boot.disk, boot.node, load, families)
     return Inherited(image, revived, found)
-
-
-def earliest(one: int | None, other: int | None) -> int | None:
-    """The earlier of two times, None for never."""
-    if one is None or one == NEVER:
-        return other
-    return one if other is None else min(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
@@ -42,9 +43,9 @@ class SimGroup:
 class SimSlot:
     """Mutable. `label` names it in faults and in the trace; `busy_ns` is when its process has done its last cycle.
 
-    `wake` is when its process has something to do, `alarm` the next timer of its engines; `timer` that of its state.
-    `is_frozen`: its process stands still for a reload. `left`: slots that were linked and are gone.
-    `remembered`: what its log says of its engines, while it has no process and somebody looks.
+    `run` has its process run a cycle; `wake` is when that has something to do, `alarm` the next timer of its engines;
+    `timer` is that of its state. `is_frozen`: its process stands still for a reload. `left`: slots that were linked and
+    are gone. `remembered`: what its log says of its engines, while it has no process and somebody looks.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class SimSlot:
         self.pids = 0
         self.restarts = 0
         self.busy_ns = 0
+        self.run: Callable[[], None] = lambda: None
         self.wake: Entry | None = None
         self.alarm: Entry | None = None
         self.timer: Entry | None = None

@@ -98,8 +98,8 @@ class Cycles:
 
     def _do(self, kind: FaultKind, name: str, slot: SimSlot, lasts_ns: int) -> None:
         match kind:
-            case "power":
-                self.lose_power(name)
+            case "node" | "power":
+                self.kill_all(name, loses_power=kind == "power")
             case "partition":
                 self._part(name, lasts_ns)
             case "reload":
@@ -131,11 +131,12 @@ class Cycles:
         node.event("partition", "", apart=" ".join(node.label(number) for number in sorted(apart)), lasts_ns=lasts_ns)
         self._agenda.after(lasts_ns, partial(node.lanes.part, frozenset(), 0))
 
-    def lose_power(self, name: str) -> None:
-        """All processes are killed, lanes and what was not synced are gone; the node starts again."""
+    def kill_all(self, name: str, *, loses_power: bool) -> None:
+        """All processes are killed, and lanes are gone; with the power what was not synced, too. Then the node starts
+        again."""
         node = self._node
         detail = node.faults.detail(name)
-        node.event("power_lost", "")
+        node.event("power_lost" if loses_power else "node_killed", "")
         for group in node.groups.values():
             self._agenda.cancel(group.timer)
             group.work = GroupWork()
@@ -145,7 +146,7 @@ class Cycles:
             feed(node, slot, "node_stops")
             slot.process = None
             feed(node, slot, ProcessEnded(slot.pids, KILLED))
-        for disk in node.disks.values():
+        for disk in node.disks.values() if loses_power else ():
             disk.lose_power(detail)
         node.lose_memory()
         self._agenda.after(POWER_BACK_NS, partial(start_all, node, self._plans))

@@ -42,10 +42,6 @@ class Families:
                     self.ref_of(child)
         return family.ref
 
-    def emits(self, ref: str) -> Any:
-        """The message types that a family sends."""
-        return self.load(ref).emits
-
     def _simulated(self, ref: str, family: AtHand) -> AtHand:
         if not isinstance(family, Device):
             return family

@@ -7,7 +7,8 @@
     partition=P:T     at a cycle of a process some slots are cut off from the others, for up to T (default 100ms)
     slow=P:T          in a cycle of a process each trigger takes up to T longer
     crash=P           a process is killed in a cycle, at a place drawn by chance (`enginehost.sim`, the table of them)
-    power=P           all processes of the node are killed, lanes and what no log had synced are gone
+    node=P            all processes of the node are killed, and its lanes are gone; it starts again with its logs
+    power=P           the same, and what no log had synced is gone as well
     reload=P          at a cycle the code of a slot is replaced by itself, through every stage of a reload
 
 P is a probability from 0 to 1. `crash`, `slow` and `reload` may name an engine: `crash=server:0.01`. `*N` behind P
@@ -32,7 +33,7 @@ import msgspec
 from host.config.units import UnitError, parse_duration
 from host.sim.agenda import Chance
 
-FaultKind = Literal["loss", "duplication", "reorder", "partition", "slow", "crash", "power", "reload"]
+FaultKind = Literal["loss", "duplication", "reorder", "partition", "slow", "crash", "node", "power", "reload"]
 
 DELAY_NS_MIN: Final = 1_000
 DELAY_NS_MAX: Final = 20_000
@@ -44,7 +45,7 @@ REORDER_NS: Final = 10_000_000
 LASTS_NS: Final = {"partition": 100_000_000, "slow": 10_000_000}
 """Default durations."""
 
-KINDS: Final = ("loss", "duplication", "reorder", "partition", "slow", "crash", "power", "reload")
+KINDS: Final = ("loss", "duplication", "reorder", "partition", "slow", "crash", "node", "power", "reload")
 BY_ENGINE: Final = frozenset({"slow", "crash", "reload"})
 
 

@@ -172,6 +172,13 @@ class Lanes:
         lane.under_way[: len(hastened)] = hastened
         return len(hastened)
 
+    def bring(self, slot: int) -> None:
+        """Let all that is on its way to a slot arrive now."""
+        now_ns = self._agenda.now_ns
+        for lane in self.into.get(slot, {}).values():
+            lane.frames = deque([(min(at_ns, now_ns), sealed) for at_ns, sealed in lane.frames])
+            self.hasten(lane, len(lane.under_way))
+
     def drop(self, lane: Lane, count: int) -> list[Frame]:
         """Lose the next messages of the network."""
         lane.under_way.sort(key=lambda one: one[:2])

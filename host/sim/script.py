@@ -5,10 +5,12 @@
     drop FROM>TO [N]                              lose them
     stabilize                                     let time pass until only timers of engines are left to wait for
     tick DURATION                                 let so much time pass
-    crash ENGINE [PLACE]                          kill its process, at a place of its cycle (commit)
+    crash ENGINE [PLACE]                          kill its process, at a place of a cycle (commit) that takes the mail
+                                                  on its way to it
     reload ENGINE [FAMILY]                        begin to replace its code
     partition ENGINE,… DURATION                   cut processes off from the others
-    power                                         kill the node, with all that no log had synced
+    node                                          kill all processes; the node starts again with its logs
+    power                                         the same, without what no log had synced
     answer ENGINE CHOICE                          answer a question
     state ENGINE, timers ENGINE, transit          show
 
@@ -152,6 +154,7 @@ _COMMANDS: Final[dict[str, tuple[int, int, Act]]] = {
     "crash": (1, 2, _crash),
     "reload": (1, 2, lambda world, arguments: world.reload(*arguments)),
     "partition": (2, 2, _partition),
+    "node": (0, 0, lambda world, _: world.kill_node()),
     "power": (0, 0, lambda world, _: world.lose_power()),
     "answer": (2, 2, lambda world, arguments: world.answer(*arguments)),
     "state": (1, 1, _state),

@@ -86,7 +86,7 @@ class SimSlot:
 
     def take_rates(self, faults: Faults, engines: frozenset[str]) -> None:
         """Look up the faults that may happen in cycles here."""
-        kinds: tuple[FaultKind, ...] = ("power", "partition", "reload", "crash")
+        kinds: tuple[FaultKind, ...] = ("node", "power", "partition", "reload", "crash")
         found = [(kind, faults.rate(kind, engines)) for kind in kinds]
         self.rates = tuple((kind, rate) for kind, rate in found if rate is not None)
         self.slow = faults.rate("slow", engines)

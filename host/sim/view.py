@@ -53,7 +53,7 @@ class SeenSystem:
 
     __slots__ = ("_decode", "_node", "now_ns")
 
-    def __init__(self, node: SimNode, decode: Callable[[str, Any], Any]) -> None:
+    def __init__(self, node: SimNode, decode: Callable[[str, Any, str], Any]) -> None:
         self._node = node
         self._decode = decode
         self.now_ns = node.agenda.now_ns
@@ -81,7 +81,7 @@ class SeenSystem:
     def in_transit(self) -> tuple[SeenEnvelope, ...]:
         """Messages in lanes and mailboxes, and those held by their senders."""
         found = [
-            SeenEnvelope(frame.sender, frame.target, frame.mailbox, self._decode(frame.sender, payload))
+            SeenEnvelope(frame.sender, frame.target, frame.mailbox, self._decode(frame.sender, payload, frame.target))
             for frame in self._node.lanes.in_transit()
             for payload in frame.payloads
         ]
@@ -109,7 +109,7 @@ class SeenSystem:
         for target, queue in cell.held.items():
             for mailbox, message in queue:
                 what = getattr(message, "message", message)
-                shown = self._decode(cell.name, bytes(what)) if isinstance(what, msgspec.Raw) else what
+                shown = self._decode(cell.name, bytes(what), target) if isinstance(what, msgspec.Raw) else what
                 yield SeenEnvelope(cell.name, target, mailbox, shown)
 
 

@@ -218,13 +218,14 @@ class World:
         raise Restless(f"engines have more than {STEPS_MAX} steps of work in {ns} ns")
 
     def crash(self, engine: str, where: Where = "commit") -> None:
-        """Kill the process of an engine in a cycle of its own, at one of `PLACES`."""
+        """Kill the process of an engine at one of `PLACES`, in a cycle that takes all mail on its way to it."""
         if where not in PLACES:
             raise SimError(f"`{where}` is no crash point; there are {', '.join(PLACES)}")
         slot = self._slot_of(engine)
         process = slot.process
         if process is None or slot.is_frozen:
             return
+        self.node.lanes.bring(slot.number)
         with suppress(Killed):
             process.cycle(Kill(where, 0, self._chance.stream("crash", engine, self.agenda.now_ns)))
         self.record.event("kill", slot.label, at=where)
@@ -243,10 +244,15 @@ class World:
         self.node  # noqa: B018
         self.cycles.part(frozenset(self._slot_of(engine).number for engine in engines), ns)
 
+    def kill_node(self) -> None:
+        """Kill all processes at once; the node starts again, with its logs."""
+        self.node  # noqa: B018
+        self.cycles.kill_all(f"node:by hand:{self.agenda.now_ns}", loses_power=False)
+
     def lose_power(self) -> None:
         """Kill the whole node, with everything that was not synced; it starts again."""
         self.node  # noqa: B018
-        self.cycles.lose_power(f"power:by hand:{self.agenda.now_ns}")
+        self.cycles.kill_all(f"power:by hand:{self.agenda.now_ns}", loses_power=True)
 
     def deliver(self, source: str, target: str, count: int = 1) -> None:
         """Hand over the next messages on the way from one process to another, and let the receiver run.
@@ -274,9 +280,8 @@ class World:
         """Lose the next messages on the way from one process to another; as `deliver`."""
         dropped = self.node.lanes.drop(self._lane(source, target), count)
         for frame in dropped:
-            self.record.say(
-                f"* lost {frame.sender} > {frame.target}: {self._decode(frame.sender, frame.payloads[0])!r}"
-            )
+            what = self._decode(frame.sender, frame.payloads[0], frame.target)
+            self.record.say(f"* lost {frame.sender} > {frame.target}: {what!r}")
         if len(dropped) < count:
             raise SimError(f"fewer than {count} messages were on the way from {source} to {target}")
 
@@ -370,10 +375,14 @@ class World:
     def _slot_of(self, engine: str) -> SimSlot:
         return self.node.slots[self._resident(engine).slot]
 
-    def _decode(self, sender: str, payload: Any) -> Any:
-        found = self.node.directory.find(sender)
-        spec = getattr(found, "spec", None)
-        return decoded(payload, Any if spec is None else self._families.emits(spec.family))
+    def _decode(self, sender: str, payload: Any, target: str = "") -> Any:
+        """A message, as its receiver reads it; of one for outside, as its sender meant it."""
+        for name, reads in ((target, True), (sender, False)):
+            spec = getattr(self.node.directory.find(name), "spec", None)
+            if spec is not None:
+                family = self._families.load(spec.family)
+                return decoded(payload, family.accepts if reads else family.emits)
+        return decoded(payload, Any)
 
 
 def check_property(holds: Property, name: str, view: SeenSystem) -> None:

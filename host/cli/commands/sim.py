@@ -105,11 +105,11 @@ def command(
         chosen = seeds or SeedRange().convert(SEEDS, None, None)
         if only is not None or keep is not None or trace:
             found = _one(trial, chosen, only, keep, trace=trace)
-            _report(trial, [found], 0.0, _replay(found), keep_size=True)
+            _report(trial, [found], 0.0, _replay(path, found), keep_size=True)
             return
-        began_s = time.monotonic()
+        began_s = time.process_time()
         results, failed = _search(trial, chosen)
-        _report(trial, results, time.monotonic() - began_s, _replay(failed) if failed is not None else "")
+        _report(trial, results, time.process_time() - began_s, _replay(path, failed) if failed is not None else "")
 
 
 def render_simulation(items: Items) -> str:
@@ -119,7 +119,7 @@ def render_simulation(items: Items) -> str:
 
 def _line(item: dict[str, Any]) -> str:
     if "property" not in item:
-        rate = f", {show_count(item['triggers_per_s'])} triggers/s" if item["triggers_per_s"] else ""
+        rate = f" ({show_count(item['triggers_per_s'])} a CPU second)" if item["triggers_per_s"] else ""
         runs = f"{item['seeds']} run{'' if item['seeds'] == 1 else 's'}"
         return f"{runs}, {show_count(item['triggers'])} triggers{rate}: {'no' if not item['failures'] else 'a'} failure"
     detail = f": {item['detail']}" if item["detail"] else ""
@@ -196,11 +196,11 @@ def _search(trial: Trial, seeds: range) -> tuple[list[RunResult], RunResult | No
     return results, None
 
 
-def _replay(found: RunResult) -> str:
+def _replay(path: str, found: RunResult) -> str:
     """The command that runs this again: the one that was given, with the seed and what is left of faults and lines."""
     context = click.get_current_context()
     given = context.params
-    parts = ["enginehost", "sim", *([given["config"]] if given["config"] else []), "--seed", str(found.seed)]
+    parts = ["enginehost", "sim", path, "--seed", str(found.seed)]
     until = given["until"]
     for name, values in (
         ("--faults", [given["faults"]] if given["faults"] else []),

@@ -38,7 +38,7 @@ from host.node.journal.batch import LogBatch
 from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, VERSION, SegmentHead, Wrong, decode_segment, seal
 from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless
 from host.node.journal.records import Life, RecordKind
-from host.node.journal.replay import Replay
+from host.node.journal.replay import Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Found, Scan
 from host.node.journal.stream import Diverged, Stream
 from host.node.snapshot import Families
@@ -170,7 +170,7 @@ def recover(
         took_ns,
         LOST in folder.names(),
         _log_id(scan, read.trusted),
-        scan.last is None or scan.last.boot_id == boot,
+        lived_in(read.replay, scan) in (None, boot),
         diverged,
         formed,
     )

@@ -31,7 +31,7 @@ from host.node.journal.records import (
     decode_body,
     decode_run,
 )
-from host.node.journal.scan import Damaged, Found
+from host.node.journal.scan import Damaged, Found, Scan
 from host.node.journal.stream import Diverged, Stream, make_stream
 from host.node.news import Trigger
 from host.node.snapshot import Families
@@ -91,7 +91,8 @@ class Replay:
         verify: compare every digest of a state with the replay at its place.
         watch: look at the environment after every turn (`FormWatch`).
 
-    `leaving` are engines that ended with outputs that are not acknowledged.
+    `leaving` are engines that ended with outputs that are not acknowledged. `boot_id` is that of the last life that
+    recorded itself; a life that was killed before has only a segment, and raised no epoch.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Replay:
         self.ended: dict[str, None] = {}
         self.clock_ns = 0
         self.was_closed = False
+        self.boot_id: bytes | None = None
         self.notes: list[str] = []
         self.arrivals = 0
         self.names: dict[int, str] = {}
@@ -322,9 +324,18 @@ class Replay:
 
     def _live(self, life: Any) -> None:
         self.clock_ns = max(self.clock_ns, life.now_ns)
+        self.boot_id = life.boot_id
         for name, epoch in life.epochs.items():
             if name in self.streams:
                 self.streams[name].epoch = epoch
+
+
+def lived_in(replay: Replay, scan: Scan) -> bytes | None:
+    """The boot of the last life in a log; None for a new log. With a snapshot its record may lie before what was read:
+    then the segment that begins there is of that life."""
+    if replay.boot_id is not None:
+        return replay.boot_id
+    return None if scan.first is None else scan.first.boot_id
 
 
 def _interface_key(image: StreamImage) -> str:

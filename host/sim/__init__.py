@@ -35,7 +35,9 @@ the slot's next process finds (as the head of `host/node/cycle.py` has it for a 
 | publish   | outputs are in open frames             | the same: an open frame is the process's own memory             |
 | show      | outputs are published                  | outputs not acknowledged leave again and are dropped by marks   |
 
-A loss of power kills all processes at once, empties the lanes, and cuts each log anywhere behind what was synced.
+A process may be killed in its start as well: once its log has a segment for it, or its engines are revived. The next
+one does the same again. A loss of power kills all processes at once, empties the lanes, and cuts each log anywhere
+behind what was synced.
 
 The awkward case is chance. A fault that is left out must not change which others happen, or no failure could be shrunk.
 So each place of use (a lane, a slot) draws from a stream of its own, once for each occasion, whether or not a fault

@@ -26,7 +26,7 @@ from host.node.journal.checksum import CRC32, PURE
 from host.node.journal.layout import SegmentHead, Wrong, encode_segment, packer, seal
 from host.node.journal.old_rules import Formed
 from host.node.journal.records import Life
-from host.node.journal.replay import LogState, Mail, Replay
+from host.node.journal.replay import LogState, Mail, Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Scan, SegmentData
 from host.node.journal.stream import Diverged, Stream
 from host.node.snapshot import Families
@@ -134,14 +134,17 @@ def read_log(
     turns = replay.turns
     for found in scan.batches():
         replay.apply(found)
-    same_boot = scan.last is None or scan.last.boot_id == disk.boot_id()
+    same_boot = lived_in(replay, scan) in (None, disk.boot_id())
     return ReadLog(replay, scan, replay.turns - turns, same_boot=same_boot)
 
 
 class SimLog:
     """The writer of one life of a log: `host.node.journaled.keeping.Log`."""
 
-    def __init__(self, disk: Disk, found: ReadLog, clock: Callable[[], int], *, durable: bool) -> None:
+    def __init__(
+        self, disk: Disk, found: ReadLog, clock: Callable[[], int], *, durable: bool, lives: bool = True
+    ) -> None:
+        """`lives` False: the process is killed before it has recorded that it lives; only a segment is there."""
         self.is_durable = durable
         self.batch = LogBatch(packer(PURE[CRC32]))
         self.frame = self.batch.frame
@@ -153,6 +156,8 @@ class SimLog:
         self._chain = found.scan.chain
         self._position = disk.synced = found.scan.end
         self._begin_segment()
+        if not lives:
+            return
         raised = found.replay.next_epochs(same_boot=found.same_boot, is_lost=False)
         self.record("", Life(clock(), disk.boot_id(), bool(raised), raised))
         self.append()

@@ -6,6 +6,8 @@ transitions, limits of memory and time, processes that cannot be had.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +25,7 @@ from host.node.strategies import GroupChild
 from host.node.supervision import Ending, GiveUp, Restart
 from host.sim import deaths, links
 from host.sim.lanes import SimLink
-from host.sim.log import UNREADABLE
+from host.sim.log import UNREADABLE, SimLog, read_log
 from host.sim.node import SimNode
 from host.sim.process import SimProcess, SlotBirth, SlotBoot
 from host.sim.slots import SimGroup, SimSlot
@@ -129,6 +131,9 @@ def _launch(node: SimNode, slot: SimSlot, after_ns: int) -> None:
 
 def _boot(node: SimNode, slot: SimSlot) -> None:
     slot.page.clear()
+    if (slot.pids > 1 or node.life) and (name := _strikes_in_start(node, slot)):
+        _die_in_start(node, slot, name)
+        return
     try:
         process = make_process(node, slot, boot_of(node, slot))
         ready = process.start()
@@ -145,6 +150,30 @@ def _boot(node: SimNode, slot: SimSlot) -> None:
     links.attach_all(slot, process)
     feed(node, slot, "engines_ready")
     node.rearm(slot)
+
+
+def _strikes_in_start(node: SimNode, slot: SimSlot) -> str:
+    """The id of the fault that kills this start, if one does."""
+    rate = dict(slot.rates).get("crash")
+    return "" if rate is None else node.faults.strikes("crash", f"{slot.label}/start", rate, slot.draw)
+
+
+def _die_in_start(node: SimNode, slot: SimSlot, name: str) -> None:
+    """Kill the new process in its start: before it records itself in its log, or once its engines are revived."""
+    where = node.faults.detail(name).choice(("opened", "revived"))
+    node.event("kill", slot.label, at=f"start, {where}")
+    with suppress(*UNREADABLE):
+        if where == "revived":
+            make_process(node, slot, boot_of(node, slot)).start()
+        elif slot.disk is not None:
+            SimLog(
+                slot.disk, read_log(slot.disk, node.spec.node, node.load), _clock_of(node), durable=False, lives=False
+            )
+    kill_process(node, slot)
+
+
+def _clock_of(node: SimNode) -> Callable[[], int]:
+    return lambda: node.agenda.now_ns
 
 
 def boot_of(node: SimNode, slot: SimSlot, *, is_new: bool = True) -> SlotBoot:

@@ -9,7 +9,7 @@ The same seed, faults and calls give the same world, byte for byte, whatever the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -36,6 +36,7 @@ from host.sim.node import OUTSIDE, SimNode
 from host.sim.outside import Outside, decoded
 from host.sim.perform import kill_process, start_all
 from host.sim.process import PLACES, Kill, Killed, Where
+from host.sim.properties import Property, check_property
 from host.sim.record import RunRecord
 from host.sim.reports import take_report
 from host.sim.slots import SimSlot
@@ -46,19 +47,6 @@ BEGAN_NS: Final = 1_000_000_000_000_000_000
 
 STEPS_MAX: Final = 10_000_000
 """Entries of the agenda in one `run`."""
-
-Property = Callable[[SeenSystem], object]
-"""Holds if it returns something true."""
-
-
-class PropertyFailed(AssertionError):
-    """A property does not hold, or raised."""
-
-    def __init__(self, name: str, now_ns: int, detail: str = "") -> None:
-        super().__init__(f"{name} does not hold" + (f": {detail}" if detail else ""))
-        self.name = name
-        self.now_ns = now_ns
-        self.detail = detail
 
 
 class World:
@@ -383,16 +371,6 @@ class World:
                 family = self._families.load(spec.family)
                 return decoded(payload, family.accepts if reads else family.emits)
         return decoded(payload, Any)
-
-
-def check_property(holds: Property, name: str, view: SeenSystem) -> None:
-    """Raise `PropertyFailed` if a property does not hold, or raises."""
-    try:
-        result = holds(view)
-    except Exception as error:
-        raise PropertyFailed(name, view.now_ns, f"{type(error).__name__}: {error}") from error
-    if not result:
-        raise PropertyFailed(name, view.now_ns)
 
 
 def _spec(node: object) -> NodeSpec:

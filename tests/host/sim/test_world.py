@@ -41,11 +41,14 @@ ALL = tuple(range(1, COUNT + 1))
 
 
 def paying(mode: str, placement: str = "process", **more: object) -> World:
-    """A payer that pays ALL to a till, and goes on whatever happens to it."""
+    """A payer that pays ALL to a till, and goes on whatever happens to it; it has its order before anything happens."""
     world = World(UNBOUNDED, **more)  # type: ignore[arg-type]
     world.add("payer", PAYER, durability=mode, placement=placement)  # type: ignore[arg-type]
     world.add("till", TILL, durability=mode, placement=placement)  # type: ignore[arg-type]
+    world.faults.is_paused = True
     world.send("payer", Start(Ref("till"), COUNT))
+    world.stabilize()
+    world.faults.is_paused = False
     return world
 
 

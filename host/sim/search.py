@@ -104,7 +104,12 @@ def search(trial: Trial, seeds: Sequence[int]) -> Iterator[RunResult]:
 
 
 def shrink(trial: Trial, found: RunResult) -> RunResult:
-    """The same failure with as few faults and lines of the script as a bounded number of runs leads to."""
+    """The same failure with as few faults and lines of the script as a bounded number of runs leads to.
+
+    A run that does not come to rest is left as it is: it takes a minute, and each smaller one might, too.
+    """
+    if found.failed == RESTS:
+        return found
     left = SHRINK_RUNS_MAX
 
     def fails(only: Sequence[str], keep: Sequence[int]) -> RunResult | None:

@@ -1,7 +1,7 @@
 """What a property sees of a world: read-only, made when it is looked at.
 
 An engine whose process is down is shown as its next process will find it: with the state in its log, or, if it is
-volatile, with the state it is born with. So a property need not know about crashes.
+volatile, with the state it is born with. So a property need not know about crashes. An engine that ended is not shown.
 """
 
 from __future__ import annotations

@@ -72,7 +72,13 @@ def _until(_ctx: click.Context, _param: click.Parameter, value: str) -> int | No
 @click.option(
     "--finally", "finally_", multiple=True, metavar="MODULE:FUNCTION", help="A property that holds at the end."
 )
-@click.option("--until", default="idle", callback=_until, metavar="idle|DURATION", help="When a run ends (idle).")
+@click.option(
+    "--until",
+    default="idle",
+    callback=_until,
+    metavar="idle|DURATION",
+    help="When a run ends (idle: no mail, no timer).",
+)
 @click.option("--only", metavar="FAULTS", help="Of the seed's faults, only these, as a failure lists them.")
 @click.option("--keep", metavar="LINES", help="Of the messages or the script, only these lines.")
 @click.option("--trace", is_flag=True, help="Show all that happens in the run of one seed.")

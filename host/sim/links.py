@@ -129,6 +129,7 @@ def _end(name: str, process: SimProcess) -> None:
     cell = process.scheduler.cells.get(name)
     if cell is not None:
         process.scheduler.end(cell)
+        process.gone.append(cell)
 
 
 def _detach(slot: int, process: SimProcess) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from host.config.spec import NodeSpec
+from host.node.cell import Cell
 from host.node.news import SetAside, Trigger, Waits
 from host.node.routing import Directory, Resident
 from host.node.supervision import Budget, Limits
@@ -24,6 +25,9 @@ from host.sim.slots import SimGroup, SimSlot
 
 PACKET_NS: Final = 50_000
 """The most that a packet of the node takes to a process."""
+
+ENDED_MAX: Final = 10_000
+"""Engines that ended whose last state is kept."""
 
 OUTSIDE: Final = 0
 """The slot of the world outside."""
@@ -50,6 +54,7 @@ class SimNode:
         self.slots: dict[int, SimSlot] = {}
         self.directory = Directory()
         self.groups: dict[str, SimGroup] = {}
+        self.ended: dict[str, Cell] = {}
         self.disks: dict[str, Disk] = {}
         self.quarantine: list[SetAside] = []
         self.parked: set[str] = set()
@@ -92,9 +97,16 @@ class SimNode:
         self.slots.clear()
         self.directory = Directory()
         self.waits.clear()
+        self.ended.clear()
         self.lanes.clear()
         self.life += 1
         self.on_memory_lost()
+
+    def remember_ended(self, cell: Cell) -> None:
+        """Keep the last state of an engine that ended, for who looks; beyond `ENDED_MAX` the oldest goes."""
+        self.ended[cell.name] = cell
+        if len(self.ended) > ENDED_MAX:
+            del self.ended[next(iter(self.ended))]
 
     def label(self, number: int) -> str:
         """A slot's name: that of its first engine."""

@@ -112,7 +112,10 @@ class Inherited(msgspec.Struct, frozen=True):
 
 
 class SimProcess:
-    """Mutable. `failed` collects the engines that could not start, with the reason; `tell` takes the report."""
+    """Mutable. `failed` collects the engines that could not start, with the reason; `tell` takes the report.
+
+    `gone` are engines that ended, for those who look at the last state of one.
+    """
 
     def __init__(
         self,
@@ -135,6 +138,8 @@ class SimProcess:
         self.report = Report()
         self.packets: list[tuple[int, Callable[[SimProcess], None]]] = []
         self.failed: dict[str, str] = {}
+        self.gone: list[Cell] = []
+        self._ended = 0
         self.trigger_ns = 0
         self._agenda = agenda
         self._began_ns = self._before = 0
@@ -258,6 +263,9 @@ class SimProcess:
 
     def _perform(self, duty: Duty, cycle_ns: int) -> None:
         if duty is COMMIT:
+            if len(self.scheduler.ended) != self._ended:
+                self._ended = len(self.scheduler.ended)
+                self.gone += [cell for cell, _ in self.scheduler.turns.outputs if cell.is_ended]
             if self._watch is not None:
                 self._watch.committed(self.scheduler.turns.outputs)
             if self.log is not None:

@@ -27,6 +27,8 @@ def take_report(node: SimNode, process: SimProcess) -> None:
         names, report.resolve = report.resolve, []
         for name in names:
             links.resolve(node, slot, name)
+    while process.gone:
+        node.remember_ended(process.gone.pop(0))
     if report.waits or report.set_aside or report.stopped:
         _take_news(node, report)
     if report.events or report.notes or report.rested or report.has_letters:

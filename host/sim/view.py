@@ -1,7 +1,8 @@
 """What a property sees of a world: read-only, made when it is looked at.
 
 An engine whose process is down is shown as its next process will find it: with the state in its log, or, if it is
-volatile, with the state it is born with. So a property need not know about crashes. An engine that ended is not shown.
+volatile, with the state it is born with. So a property need not know about crashes. One that ended is `stopped`, with
+its last state; one that died with its process for good, such as a child, is not shown.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 from engines.model import Configuration, Environment, birth
 from host.config.engine_values import convert_engine
 from host.node.cell import Cell
-from host.node.routing import Resident
+from host.node.routing import Missing, Resident
 from host.sim.log import UNREADABLE, read_log
 from host.sim.node import SimNode
 from host.sim.slots import SimSlot
@@ -98,6 +99,8 @@ class SeenSystem:
                 yield from slot.process.scheduler.cells.values()
 
     def _engines(self) -> Iterator[SeenEngine]:
+        find = self._node.directory.find
+        yield from (_seen(cell) for name, cell in self._node.ended.items() if isinstance(find(name), Missing))
         for slot in tuple(self._node.slots.values()):
             if slot.process is not None:
                 yield from map(_seen, slot.process.scheduler.cells.values())

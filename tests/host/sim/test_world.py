@@ -174,11 +174,28 @@ def test_children_in_processes_of_their_own(mode: str) -> None:
     assert world.state("boss/clerk") == Paid((1, 2))
     world.crash("boss", "show")
     world.run()
-    assert ("boss/clerk" in world.view()) == (mode == "crash")
+    assert world.view().engine("boss/clerk").status == ("running" if mode == "crash" else "stopped")
     if mode == "crash":
         world.lose_power()
         world.run()
         assert world.view().engine("boss").status == "running"
+
+
+def test_a_view_shows_engines_timers_and_what_is_on_its_way() -> None:
+    """False if a property could not see an engine that ended, one that is down, or a message in transit."""
+    world = World({"boss": BOSS, "payer": PAYER, "till": TILL})
+    world.send("payer", Start(Ref("till"), 2))
+    world.stabilize()
+    world.send("till", Pay(7))
+    view = world.view()
+    assert [engine.name for engine in view.engines()] == ["boss", "payer", "till"]
+    assert [engine.name for engine in view.engines("till")] == ["till"]
+    assert view.engine("payer").timers == ("tick",)
+    assert [(one.sender, one.target, one.message) for one in view.in_transit] == [("outside", "till", Pay(7))]
+    world.crash("payer")
+    assert view.state("payer") == Left()
+    with pytest.raises(KeyError, match="there are boss, payer, till"):
+        view.engine("nobody")
 
 
 def test_a_full_mailbox_stops_its_senders() -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from host.config.spec import NodeSpec
 from host.node.inline import Restless
+from host.sim.families import Families
 from host.sim.faults import FaultPlan
 from host.sim.properties import Property, PropertyFailed, check_property
 from host.sim.script import ScriptLine, perform
@@ -39,7 +40,10 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A run but for its seed. `until_ns` None: until nothing is left to happen. `finally_` must hold at the end."""
+    """A run but for its seed. `until_ns` None: until nothing is left to happen. `finally_` must hold at the end.
+
+    `families` are loaded once for all runs.
+    """
 
     spec: NodeSpec
     faults: FaultPlan
@@ -47,6 +51,7 @@ class Trial(msgspec.Struct, frozen=True):
     until_ns: int | None = None
     always: tuple[Named, ...] = ()
     finally_: tuple[Named, ...] = ()
+    families: Families | None = None
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -75,7 +80,7 @@ def run_trial(
 ) -> RunResult:
     """One run. `only` these faults happen, and the script has the lines of these numbers. Raises `ScriptError`, and as
     `World` does."""
-    world = World(trial.spec, seed=seed, faults=trial.faults, only=only, trace=trace)
+    world = World(trial.spec, seed=seed, faults=trial.faults, only=only, trace=trace, families=trial.families)
     lines = [line for line in trial.lines if line.words and (keep is None or line.number in keep)]
     failed = detail = ""
     began_ns = world.now_ns

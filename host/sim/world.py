@@ -58,6 +58,7 @@ class World:
         only: ids of the faults that happen, of all that the seed would bring.
         trace: keep a text of everything that happens in `trace`.
         twins: families for devices that declare none, by the names of the devices.
+        families: those of an earlier world of the same node, which are not loaded again.
 
     Raises `SimError`, `LoadError`, `ConfigErrors`, `FaultError`, `BirthRefusedError` for what cannot be simulated.
     """
@@ -71,6 +72,7 @@ class World:
         only: Iterable[str] | None = None,
         trace: bool = False,
         twins: Mapping[str, Family[Any, Any, Any, Any]] | None = None,
+        families: Families | None = None,
     ) -> None:
         at_hand: Mapping[str, AtHand] = node if isinstance(node, Mapping) else {}
         spec = _spec(node)
@@ -79,7 +81,7 @@ class World:
         self.agenda = Agenda(chance, BEGAN_NS)
         self.faults = Faults(plan, chance, None if only is None else frozenset(only))
         self.record = RunRecord(self.agenda, has_trace=trace)
-        self._families = Families(spec.roots, twins or {})
+        self._families = families or Families(spec.roots, twins or {})
         self._spec = spec
         self._chance = chance
         self._node: SimNode | None = None

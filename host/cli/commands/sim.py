@@ -150,13 +150,14 @@ def _trial(
     always: Sequence[str],
     finally_: Sequence[str],
 ) -> Trial:
+    from host.sim.families import Families
     from host.sim.faults import parse_faults
     from host.sim.properties import load_property
     from host.sim.search import Named, Trial
 
     spec = load_node_file(path)
-    named = [tuple(Named(ref, load_property(ref, spec.roots)) for ref in refs) for refs in (always, finally_)]
-    return Trial(spec, parse_faults(faults), tuple(lines), until, *named)
+    holds, ends = (tuple(Named(ref, load_property(ref, spec.roots)) for ref in refs) for refs in (always, finally_))
+    return Trial(spec, parse_faults(faults), tuple(lines), until, holds, ends, Families(spec.roots, {}))
 
 
 def _lines(sends: Sequence[str], script: str | None) -> list[ScriptLine]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from host.cli.node_file import load_node_file, node_file
+from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
@@ -103,7 +103,7 @@ def command(
     messages, and printed with the command that replays it; the exit code is then 8. Starts no process.
     """
     path = node_file(config)
-    with _told():
+    with _told(path):
         if (rewrite or script is not None) and seeds is None:
             _play(path, script, faults, rewrite=rewrite)
             return
@@ -165,7 +165,7 @@ def _lines(sends: Sequence[str], script: str | None) -> list[ScriptLine]:
 
     text = "".join(f"send {send}\n" for send in sends)
     if script is not None:
-        text += Path(script).read_text(encoding="utf-8")
+        text += _read(script)
     return parse_script(text)
 
 
@@ -265,7 +265,7 @@ def _play(path: str, script: str | None, faults: str, *, rewrite: bool) -> None:
 
     if script is None:
         raise click.UsageError("--rewrite needs a --script")
-    written = Path(script).read_text(encoding="utf-8")
+    written = _read(script)
     plan = parse_faults(faults if "loss" in faults else f"loss=0,{faults}")
     found = rendered(play(World(load_node_file(path), faults=plan, trace=True), parse_script(written)))
     if rewrite:
@@ -276,9 +276,16 @@ def _play(path: str, script: str | None, faults: str, *, rewrite: bool) -> None:
     emit("script", [{"script": script, "lines": found.count("\n")}], lambda items: f"{script}: as written")
 
 
+def _read(script: str) -> str:
+    try:
+        return Path(script).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CliError("usage", f"{script}: a script is text in UTF-8; byte {error.start} is not") from error
+
+
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors of a simulation as `CliError`."""
+def _told(path: str) -> Iterator[None]:
+    """Errors of a simulation as `CliError`; mistakes of the node file with their places, all at once."""
     from engines.model import BirthError, LoadError
     from host.node.births import BirthRefusedError
     from host.sim.families import SimError
@@ -288,7 +295,10 @@ def _told() -> Iterator[None]:
         yield
     except FaultError as error:
         raise CliError("usage", f"--faults: {error}") from error
-    except (SimError, LoadError, BirthRefusedError, BirthError) as error:
+    except (LoadError, BirthRefusedError, BirthError) as error:
+        check_node_file(path, EXPLAIN_NS)
+        raise CliError("configuration", str(error)) from error
+    except SimError as error:
         raise CliError("configuration", str(error)) from error
 
 

@@ -114,14 +114,26 @@ def test_runs_in_which_all_holds(config: str, capsys: pytest.CaptureFixture[str]
         (["--send", "kueue Put n=1"], 3, "there is no engine kueue"),
         (["--send", "queue Put worker=worker"], 3, "`n` is missing"),
         (["--script", "missing"], 1, "missing: No such file"),
+        (["--script", "latin"], 2, "a script is text in UTF-8"),
     ],
 )
 def test_bad_input(config: str, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, says: str) -> None:
     """False if a mistake was met with a traceback, or a message that does not help."""
+    Path("latin").write_bytes(b"send caf\xe9\n")
     found = run_command_line(["sim", config, *arguments])
     printed = capsys.readouterr().err
     assert "Traceback" not in printed
     assert (found, says in printed) == (code, True), printed
+
+
+def test_a_mistake_in_the_node_file_has_its_place(own_place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """False if a parameter of a wrong type were reported without the line it is in."""
+    text = 'node: wrong\nengines:\n  one: {family: "engines.benchmark.ring:RUNNER", config: {nex: two}}\n'
+    (own_place / "wrong.yaml").write_text(text, encoding="utf-8")
+    assert run_command_line(["sim", "wrong.yaml"]) == 3
+    printed = capsys.readouterr().err
+    assert "wrong.yaml:3:" in printed
+    assert "did you mean `next`" in printed
 
 
 GOLDEN = """# a job is lost on its way

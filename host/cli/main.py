@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "check": "Explore every state of a system of engines; check its properties.",
     "chart": "Draw the sequence chart of a run, from its journal.",
     "answer": "Answer the choice that an engine waits for.",
+    "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",
     "version": "Show versions.",

@@ -326,9 +326,6 @@ JOURNAL_GONE: Final = "journal_gone"
 JOURNAL_MOVED: Final = "journal_moved"
 """Event kind: a log was moved with its folder and continues there."""
 
-DIVERGED: Final = "diverged"
-"""Event kind: a recovery reached another state than the log records."""
-
 
 ToSupervisor = (
     Hello

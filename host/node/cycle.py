@@ -12,7 +12,8 @@ mean something for it, at once and in this order. Stopping in between is the sam
     PUBLISH
     SHOW
 
-Drivers: the worker (`host.live.worker.loop`), which devices share, and the node in one process (`host.node.inline`).
+Drivers: the worker (`host.live.worker.loop`), which devices share, the simulated process (`host.sim.process`), and the
+node in one process (`host.node.inline`).
 The cycle in C (`host/live/cycle/_cycle.c`) does the common case in the same order; a cycle that it cannot finish
 is finished here.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, dataclass_transform
+from typing import Any, Final, dataclass_transform
 
 import msgspec
 
@@ -58,6 +58,10 @@ class Event(Packet):
     kind: str
     engine: str
     fields: dict[str, Any] = {}
+
+
+DIVERGED: Final = "diverged"
+"""Event kind: a recovery reached another state than the log records."""
 
 
 class Waits(Packet):

@@ -1,7 +1,7 @@
-"""The worked examples on a live node give the results they give by `step` alone.
+"""The worked examples on a node give the results they give by `step` alone.
 
-Each runs twice: every engine in its own process, and all in one. What one of them shows is what would be false of the
-host if it failed, since the same families passed without one.
+Each runs live, every engine in its own process and all in one, and simulated. What one of them shows is what would be
+false of the host if it failed, since the same families passed without one.
 """
 
 from __future__ import annotations

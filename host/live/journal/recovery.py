@@ -37,10 +37,9 @@ from host.live.journal.writer import SEGMENT_BYTES, Journal
 from host.node.journal.batch import LogBatch
 from host.node.journal.checking import Diverged
 from host.node.journal.layout import CHAINED, NO_CHAIN, SEGMENT, VERSION, SegmentHead, Wrong, decode_segment, seal
-from host.node.journal.marks import next_epoch
 from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless, form
 from host.node.journal.records import Life, RecordKind
-from host.node.journal.replay import Replay
+from host.node.journal.replay import Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Found, Scan
 from host.node.journal.stream import Stream
 from host.node.snapshot import Families
@@ -131,6 +130,11 @@ class Recovered(msgspec.Struct):
         """Remarks about mail."""
         return self.replay.notes
 
+    @property
+    def unread(self) -> dict[str, str]:
+        """Images that could not be read, with the reasons."""
+        return self.replay.unread
+
 
 def boot_id() -> bytes:
     """The id of this start of the machine."""
@@ -167,7 +171,7 @@ def recover(
         took_ns,
         LOST in folder.names(),
         _log_id(scan, read.trusted),
-        scan.last is None or scan.last.boot_id == boot,
+        lived_in(read.replay, scan) in (None, boot),
         diverged,
         formed,
     )
@@ -318,12 +322,7 @@ def _sync_all(folder: Folder) -> None:
 
 def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:
     """Write the first record of this life. Epochs rise where history may be lost."""
-    raised: dict[str, int] = {}
-    for name, stream in found.streams.items():
-        was = {"was_closed": found.replay.was_closed, "was_cut": found.cut is not None, "is_lost": found.is_lost}
-        epoch = next_epoch(stream.kept.mode, stream.kept.epoch, same_boot=found.same_boot, **was)
-        if epoch != stream.kept.epoch:
-            raised[name] = stream.kept.epoch = epoch
+    raised = found.replay.next_epochs(same_boot=found.same_boot, is_lost=found.is_lost)
     journal.record("", Life(now_ns, boot, found.is_lost or bool(raised), raised))
     journal.append()
     if journal.is_durable:

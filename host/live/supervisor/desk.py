@@ -19,7 +19,7 @@ from host.live.supervisor import links, perform, population, quarantined
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
-from host.node.news import Event, NoteLine, SetAside, Waits
+from host.node.news import DIVERGED, Event, NoteLine, SetAside, Waits
 from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed
@@ -88,9 +88,9 @@ class PacketDesk:
 
     def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
         """Act on an event that concerns the supervisor."""
-        if kind == wire.DIVERGED:
+        if kind == DIVERGED:
             how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
-            self._node.diverged[engine] = f"{wire.DIVERGED}: {how}"
+            self._node.diverged[engine] = f"{DIVERGED}: {how}"
         elif kind == wire.JOURNAL_GONE:
             what = "its state is in a new one" if fields["saved"] else f"its state is lost: {fields['reason']}"
             slot.rests = f"the log in {fields['journal']} was removed; {what}"

@@ -9,11 +9,6 @@ finds:
     before heads moved  the lanes bring again what is in the log; marks drop it
     before outputs left recovery computes them again and sends them before anything new
 
-The end of an engine is reported once its outputs are acknowledged. Until then only the log holds them, and only a
-process of this slot can send them again: the parent would strike the engine off, and no life of the node would start
-its process. Mail that arrives meanwhile becomes dead letters, as after any end. If all children of a slot have ended,
-its log is marked first (`host.live.journal.over`). After a kill anywhere the next process finds the ends in the log.
-
 A disk that fails ends the process, with `journal_stopped` in the events.
 """
 
@@ -35,23 +30,19 @@ from host.live.journal.tending import Tending
 from host.live.journal.writer import LogStopped
 from host.live.worker.own_log import OwnLog
 from host.live.worker.parts import WorkerParts
-from host.live.worker.revival import Revival
 from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
 from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
+from host.node.journaled.ends import Ends
 from host.node.journaled.ledger import Ledger
+from host.node.journaled.revival import Revival
 from host.node.news import Event
 from host.node.snapshot import take_snapshot
 
 ACKNOWLEDGED_NS: Final = 1_000_000
 """The longest sleep while an engine waits for acknowledgements, which ring no bell."""
-
-ENDS_NS: Final = 1_000_000
-"""The first sleep while an end waits for acknowledgements; later ones grow with the time waited."""
-
-ENDS_NS_MAX: Final = 250_000_000
 
 SNAPSHOT_NS: Final = 2_000_000
 """The longest sleep while a snapshot is being written."""
@@ -73,7 +64,7 @@ class WorkerLog:
             boot.journal_spec.retain_ns,
             turns_behind=own.found.turns,
         )
-        self._ends: dict[str, int] = {}
+        self._ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
         digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
         self._tending = Tending(own.journal, digests, worker.clock)
         self._log_folder = own.folder
@@ -92,23 +83,16 @@ class WorkerLog:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
-        known = Revival(self._worker, self.journal, self.keeping).run(found, by_name) if found is not None else []
+        worker, scheduler = self._worker, self._worker.scheduler
+        revival = Revival(scheduler, worker.births, self.keeping, worker.telling.at_once, is_new=worker.is_new)
+        known = revival.run(found, by_name) if found is not None else []
         self.write()
-        scheduler = self._worker.scheduler
         scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)
         return known
 
     def sift_ends(self) -> None:
-        """Keep only those ends in the report that may be sent; `_ends` are the others, and since when they wait."""
-        ended, since = self._worker.scheduler.report.stopped, self._ends
-        if not ended and not since:
-            return
-        leaving = self.keeping.leaving
-        known = [*since, *(name for name in ended if name not in since)]
-        self._ends = {name: since.get(name) or self._worker.clock() for name in known if name in leaving}
-        ended[:] = [name for name in known if name not in leaving]
-        if ended and not self._worker.scheduler.cells and not leaving:
-            self._mark_over()
+        """Keep only those ends in the report that may be sent."""
+        self._ends.sift(len(self._worker.scheduler.cells))
 
     def _mark_over(self) -> None:
         """Mark the log of a slot of children only: the next life starts an engine of the node file again."""
@@ -157,7 +141,7 @@ class WorkerLog:
     @property
     def is_calm(self) -> bool:
         """Whether only mail can need attention. Acknowledgements that an engine waits for ring no bell."""
-        return not self.keeping.acks.has_full and not self._ends
+        return not self.keeping.acks.has_full and not self._ends.are_waiting
 
     @property
     def rests(self) -> bool:
@@ -170,8 +154,8 @@ class WorkerLog:
             return ACKNOWLEDGED_NS
         if self.snapshots.is_running:
             return SNAPSHOT_NS
-        if self._ends:
-            return min(max(ENDS_NS, (now_ns - max(self._ends.values())) // 4), ENDS_NS_MAX)
+        if self._ends.are_waiting:
+            return self._ends.sleep_ns(now_ns)
         return None
 
     def watch(self) -> None:

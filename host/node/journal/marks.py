@@ -47,19 +47,21 @@ def take(mark: tuple[int, int] | None, epoch: int, first_n: int, count: int, *, 
     return Taken(verdict, skip, (epoch, max(next_n, first_n + count)))
 
 
-def next_epoch(mode: str, epoch: int, *, same_boot: bool, was_closed: bool, was_cut: bool, is_lost: bool) -> int:
+def next_epoch(mode: str, epoch: int, *, same_boot: bool, was_closed: bool, is_lost: bool) -> int:
     """The epoch of an engine in the next life of its log.
 
     Args:
         mode: its durability.
         same_boot: the machine was not restarted since the last life.
         was_closed: that life ended with a CLOSED record.
-        was_cut: the end of its log was torn and cut.
         is_lost: the log was changed by hand: by a repair, or by the import of an old one.
+
+    A torn end in the same boot is a write in which the process was killed. Nothing of that batch had left, and the mail
+    in it comes again, so no history is lost; a new epoch would have outputs that are not acknowledged taken twice.
     """
     if is_lost or mode == "volatile":
         return epoch + 1
-    if mode == "crash" and not was_closed and (was_cut or not same_boot):
+    if mode == "crash" and not was_closed and not same_boot:
         return epoch + 1
     return epoch
 

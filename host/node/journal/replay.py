@@ -16,6 +16,7 @@ from host.node.journal.checking import Checking, Diverged
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
 from host.node.journal.layout import Wrong
+from host.node.journal.marks import next_epoch
 from host.node.journal.old_rules import FORMAT_WITH_LAW, FormWatch
 from host.node.journal.records import (
     Acked,
@@ -31,7 +32,7 @@ from host.node.journal.records import (
     decode_body,
     decode_run,
 )
-from host.node.journal.scan import Damaged, Found
+from host.node.journal.scan import Damaged, Found, Scan
 from host.node.journal.stream import Stream
 from host.node.snapshot import Families
 
@@ -90,7 +91,8 @@ class Replay:
         verify: compare every digest of a state with the replay at its place.
         watch: look at the environment after every turn (`FormWatch`).
 
-    `leaving` are engines that ended with outputs that are not acknowledged.
+    `leaving` are engines that ended with outputs that are not acknowledged. `boot_id` is that of the last life that
+    recorded itself; a life that was killed before has only a segment, and raised no epoch.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Replay:
         self.ended: dict[str, None] = {}
         self.clock_ns = 0
         self.was_closed = False
+        self.boot_id: bytes | None = None
         self.notes: list[str] = []
         self.arrivals = 0
         self.names: dict[int, str] = {}
@@ -179,6 +182,17 @@ class Replay:
             except Diverged as error:
                 found[name] = error
         return found
+
+    def next_epochs(self, *, same_boot: bool, is_lost: bool) -> dict[str, int]:
+        """Give every engine its epoch of the next life, as `marks.next_epoch` has it; returns those that rise."""
+        raised: dict[str, int] = {}
+        was_closed = self.was_closed
+        for name, stream in self.streams.items():
+            mode, before = stream.kept.mode, stream.kept.epoch
+            epoch = next_epoch(mode, before, same_boot=same_boot, was_closed=was_closed, is_lost=is_lost)
+            if epoch != before:
+                raised[name] = stream.kept.epoch = epoch
+        return raised
 
     def state(self) -> LogState:
         """The state as a snapshot would hold it now. Families are loaded, so the images are in their versions."""
@@ -312,9 +326,18 @@ class Replay:
 
     def _live(self, life: Any) -> None:
         self.clock_ns = max(self.clock_ns, life.now_ns)
+        self.boot_id = life.boot_id
         for name, epoch in life.epochs.items():
             if name in self.streams:
                 self.streams[name].kept.epoch = epoch
+
+
+def lived_in(replay: Replay, scan: Scan) -> bytes | None:
+    """The boot of the last life in a log; None for a new log. With a snapshot its record may lie before what was read:
+    then the segment that begins there is of that life."""
+    if replay.boot_id is not None:
+        return replay.boot_id
+    return None if scan.first is None else scan.first.boot_id
 
 
 def _interface_key(image: StreamImage) -> str:

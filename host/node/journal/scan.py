@@ -87,7 +87,8 @@ class Scan:
     """One pass over the segments of a log, from the one that begins at `start` on (None: from the first).
 
     Once `batches` is exhausted: `end` is the end of the log, `synced` the position known to be on the disk, `chain` the
-    hash at the end, `cut` the torn end if there is one, `last` the head of the last segment in force.
+    hash at the end, `cut` the torn end if there is one, `first` and `last` the heads of the first and the last
+    segment that were read.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Scan:
         self.synced = 0
         self.chain = NO_CHAIN
         self.cut: Cut | None = None
+        self.first: SegmentHead | None = None
         self.last: SegmentHead | None = None
 
     def batches(self) -> Iterator[Found]:
@@ -152,6 +154,7 @@ class Scan:
             )
         if not is_first and head.chain != self.chain:
             raise Damaged(self._segments[index].name, 80, "its chain is not that of the segment before")
+        self.first = self.first or head
         self.last, self.chain, self.end = head, head.chain, head.base + SEGMENT.size
         self.synced = max(self.synced, head.synced)
         return True

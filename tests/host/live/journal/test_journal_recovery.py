@@ -13,6 +13,7 @@ from host.live.journal.folder import DiskFolder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, recover
 from host.node.journal.checking import Diverged
+from host.node.journal.layout import SEGMENT
 from host.node.journal.records import TurnResult
 
 PAID: Ref[object] = Ref("shop")
@@ -118,6 +119,37 @@ def test_epochs_rise_only_where_history_may_be_lost(tmp_path: Path) -> None:
     assert after_boot.engines["bank"].epoch == 2
     after_boot.journal.close()
     assert Worker(folder, boot=b"a third one.....").engines["bank"].epoch == 2
+
+
+def test_an_epoch_rises_although_the_life_that_would_raise_it_was_killed(tmp_path: Path) -> None:
+    """False if a kill between the new segment and the LIFE record in it hid the loss of power before."""
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.commit()
+    Worker(folder, boot=b"another boot....")
+    path = tmp_path / "slot" / folder.names()[-1]
+    path.write_bytes(path.read_bytes()[: SEGMENT.size])
+    assert Worker(folder, boot=b"another boot....").engines["bank"].epoch == 2
+
+
+def test_a_write_that_a_kill_tore_keeps_the_epoch(tmp_path: Path) -> None:
+    """False if outputs that are not acknowledged left again under a new epoch, and were taken twice.
+
+    The kernel stops a write of more than a page at a SIGKILL, so the log ends in a part of a batch.
+    """
+    folder = folder_at(tmp_path)
+    worker = Worker(folder)
+    worker.bear("bank")
+    worker.commit()
+    worker.mail("alice", "bank", [Pay(1, PAID)])
+    worker.commit()
+    [name] = [name for name in folder.names() if name.endswith(".log")]
+    path = tmp_path / "slot" / name
+    path.write_bytes(path.read_bytes()[:-20])
+    again = Worker(folder)
+    assert recovered(folder).streams["bank"].turns == 0, "the torn batch counts for nothing"
+    assert again.engines["bank"].epoch == 1
 
 
 def test_outputs_that_differ_stop_the_replay(tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def test_sending_again_after_any_death_is_harmless(frames: list[int], data: st.D
     assert taken == list(range(1, len(taken) + 1))
 
 
-@given(st.booleans(), st.booleans(), st.booleans(), st.booleans())
-def test_the_epoch_rule(same_boot: bool, was_closed: bool, was_cut: bool, is_lost: bool) -> None:
+@given(st.booleans(), st.booleans(), st.booleans())
+def test_the_epoch_rule(same_boot: bool, was_closed: bool, is_lost: bool) -> None:
     """Volatile: at each restart. Crash: after an unclean boot. Durable: never. All: after a change by hand."""
-    was = {"same_boot": same_boot, "was_closed": was_closed, "was_cut": was_cut, "is_lost": is_lost}
+    was = {"same_boot": same_boot, "was_closed": was_closed, "is_lost": is_lost}
     assert next_epoch("volatile", 4, **was) == 5
     assert next_epoch("durable", 4, **was) == (5 if is_lost else 4)
-    if not is_lost and (same_boot or was_closed) and not was_cut:
+    if not is_lost and (same_boot or was_closed):
         assert next_epoch("crash", 4, **was) == 4
     if not same_boot and not was_closed:
         assert next_epoch("crash", 4, **was) == 5

@@ -1,54 +1,117 @@
-"""Revives the engines found in a worker's log: each stream becomes a cell, with its pending work restored.
+"""Revives the engines found in a slot's log: each stream becomes a cell, with its pending work restored.
 
 Order: every stream becomes a cell with its marks, timers, waiting mail and unacknowledged outputs; the findings are
-reported to the supervisor, then the engines it did not know; children whose birth is not in the log are born; only then
-are the node file's engines ready. Nothing is run or sent to engines here. A kill at any point changes nothing: the next
-revival writes the same records again.
+reported to the node, then the engines it did not know; children whose birth is not in the log are born; only then are
+the node file's engines ready. Nothing is run or sent to engines here. A kill at any point changes nothing: the next
+revival writes the same records again. A worker revives what it read from files (`host.live.journal.recovery`), the
+simulator what it read from memory (`host.sim.log`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from engines.model.blame import blame
 from host.config.spec import EngineSpec
-from host.live import wire
-from host.live.journal.recovery import Recovered
-from host.live.journal.writer import Journal
-from host.live.worker.parts import WorkerParts
-from host.node.births import plain
+from host.node.births import Births, plain
 from host.node.cell import NOBODY, Cell
+from host.node.journal.checking import Diverged
 from host.node.journal.old_rules import DETAIL, Formed
 from host.node.journal.records import EndRecord
 from host.node.journal.records import SpawnRecord as SpawnedChild
+from host.node.journal.scan import Cut
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder, Keeping
-from host.node.news import Event, SetAside
+from host.node.news import DIVERGED, Event, SetAside
 from host.node.recorder import NumberedMessage
 from host.node.report import Offspring
+from host.node.scheduler import Scheduler
 from host.node.set_aside import park, state_digest
 
 RECOVERED_SHOWN: Final = 100
 """Engines of a log that get an event of their own; the rest are counted."""
 
 
+class LogContent(Protocol):
+    """What a log held, as its reader found it; see `host.live.journal.recovery.Recovered`."""
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """Living engines by name."""
+
+    @property
+    def leaving(self) -> dict[str, Stream]:
+        """Ended engines with unacknowledged outputs."""
+
+    @property
+    def ended(self) -> list[str]:
+        """Names of ended engines."""
+
+    @property
+    def diverged(self) -> dict[str, Diverged]:
+        """Engines whose state differs from the recorded one."""
+
+    @property
+    def formed(self) -> dict[str, Formed]:
+        """Engines whose turns ran before there was a value law."""
+
+    @property
+    def turns(self) -> int:
+        """Turns that were run again."""
+
+    @property
+    def took_ns(self) -> int:
+        """How long the reading took."""
+
+    @property
+    def cut(self) -> Cut | None:
+        """The torn end, if there was one."""
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Snapshots that could not be used."""
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """Images that could not be read, with the reasons."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks about mail."""
+
+
+class ExpectedBirth(Protocol):
+    """An engine that the node expects in the slot."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """As the node knows it."""
+
+    @property
+    def parked(self) -> bool:
+        """Whether it gets no trigger for now."""
+
+
 class Revival:
-    """One revival of a worker's engines."""
+    """One revival of a slot's engines."""
 
-    def __init__(self, worker: WorkerParts, journal: Journal, keeping: Keeping) -> None:
-        self.births = worker.births
-        self.clock = worker.clock
-        self.journal = journal
+    def __init__(
+        self, scheduler: Scheduler, births: Births, keeping: Keeping, announce: Callable[[], None], *, is_new: bool
+    ) -> None:
+        """`announce` reports children to the node. `is_new`: nobody handed the slot over, so no stop was sent."""
+        self.births = births
+        self.clock = scheduler.clock
         self.keeping = keeping
-        self.scheduler = worker.scheduler
-        self.telling = worker.telling
-        self._is_new = worker.is_new
+        self.scheduler = scheduler
+        self._announce = announce
+        self._is_new = is_new
 
-    def run(self, found: Recovered, births: dict[str, wire.Birth]) -> list[Cell]:
-        """Revive the engines of the log; report those the supervisor did not know, and the time it took.
+    def run(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> list[Cell]:
+        """Revive the engines of the log; report those the node did not know, and the time it took.
 
         Returns those of `births`, which are ready once what this wrote is in the log. Ended engines with waiting
         outputs are included: their process is up, and the node's start must not wait for the acknowledgements.
@@ -60,7 +123,7 @@ class Revival:
         for name, stream in found.streams.items():
             birth = births.get(name)
             if birth is not None and birth.spec.durability == "volatile":
-                self.journal.record(name, EndRecord("volatile from now on"))
+                self.keeping.log.record(name, EndRecord("volatile from now on"))
                 continue
             mode = stream.kept.mode
             cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
@@ -74,7 +137,7 @@ class Revival:
                 self._tell_formed(cell, found.formed[name])
             if (error := found.diverged.get(name)) is not None:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
-                scheduler.report.events.append(Event(wire.DIVERGED, name, diverged))
+                scheduler.report.events.append(Event(DIVERGED, name, diverged))
         for name, stream in found.leaving.items():
             cell = self._go_on(stream, None)
             if name in births and births[name].spec.durability != "volatile":
@@ -87,18 +150,18 @@ class Revival:
         for kept in tuple(self.keeping.kept.values()):
             for child in kept.children.values():
                 self._spawn_again(kept.cell, child)
-        self.telling.at_once()  # children before the engines whose readiness makes the node ready
+        self._announce()  # children before the engines whose readiness makes the node ready
         return known
 
-    def _tell_recovered(self, name: str, fields: dict[str, Any], found: Recovered) -> None:
+    def _tell_recovered(self, name: str, fields: dict[str, Any], found: LogContent) -> None:
         fields |= {"replayed": found.turns, "took_ns": found.took_ns}
         self.scheduler.report.events.append(Event("recovered", name, fields))
 
-    def _reborn(self, found: Recovered, births: dict[str, wire.Birth]) -> set[str]:
+    def _reborn(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> set[str]:
         """Names with a tombstone that live again: an engine of the node file that has become volatile."""
         return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
 
-    def _go_on(self, stream: Stream, birth: wire.Birth | None, *, is_other: bool = False) -> Cell:
+    def _go_on(self, stream: Stream, birth: ExpectedBirth | None, *, is_other: bool = False) -> Cell:
         """Turn a stream into a cell. Its unacknowledged outputs leave before it gets a trigger.
 
         `is_other`: its state is not the one its log leads to, so an image of it is written.
@@ -122,7 +185,7 @@ class Revival:
             self.scheduler.arrivals.wait_in(cell, inbox, batch, None)
         is_other = is_other or stream.is_of_other_family or before != kept.mode
         if (is_other or stream.codes != {stream.family.version}) and not cell.is_ended:
-            self.journal.record(cell.name, kept.image("version", self.clock()))
+            self.keeping.log.record(cell.name, kept.image("version", self.clock()))
         if cell.suspension is not None:
             self.scheduler.report.suspended(cell.name, cell.suspension)
         return cell
@@ -137,14 +200,14 @@ class Revival:
             fields = {"turn": formed.turn, "left_out": len(formed.left_out), "reason": formed.reason}
             report.events.append(Event("brought_to_form", cell.name, fields))
 
-    def _tell_found(self, found: Recovered) -> None:
+    def _tell_found(self, found: LogContent) -> None:
         events = self.scheduler.report.events
         if found.cut is not None:
             cut = {"segment": found.cut.segment, "offset": found.cut.offset, "finding": found.cut.finding}
             events.append(Event("journal_cut", "", cut))
         for refused in found.refused:
             events.append(Event("snapshot_refused", "", {"finding": refused}))
-        for name, reason in found.replay.unread.items():
+        for name, reason in found.unread.items():
             events.append(Event("image_unread", name, {"reason": reason}))
         for note in found.notes:
             events.append(Event("journal_note", "", {"note": note}))

@@ -46,6 +46,6 @@ def check_property(holds: Property, name: str, view: SystemView) -> None:
     try:
         result = holds(view)
     except Exception as error:
-        raise PropertyFailed(name, view.now_ns, f"{type(error).__name__}: {error}") from error
+        raise PropertyFailed(name, view.now_ns or 0, f"{type(error).__name__}: {error}") from error
     if not result:
-        raise PropertyFailed(name, view.now_ns)
+        raise PropertyFailed(name, view.now_ns or 0)

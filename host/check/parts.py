@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engines.model import Declaration, Family, encode, load_family
 from engines.model.system import Envelope, System
-from engines.model.system_view import EngineView
+from engines.model.system_view import EngineView, engine_view
 from host.check.local import AnyFamily, CheckError, LocalState
 from host.check.network import fingerprint
 
@@ -94,17 +94,8 @@ class Parts:
         found = self._views.get(number)
         if found is None:
             local = self.locals[number]
-            boxes = local.env.mailboxes
-            found = self._views[number] = EngineView(
-                local.name,
-                local.family.name,
-                local.configuration.params,
-                local.env.state,
-                local.status,
-                local.env.timers.keys(),
-                tuple(stored for box in boxes if box is not None for stored in box.stored),
-                tuple(None if box is None else box.state for box in boxes),
-            )
+            found = engine_view(local.configuration, local.family, local.env, local.status)
+            self._views[number] = found
         return found
 
     def family_key(self, family: AnyFamily) -> str:

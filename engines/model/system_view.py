@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from .environment import Environment
+from .family import Family
 from .system import Envelope
+from .trigger import Configuration
 
 EngineStatus = Literal["running", "suspended", "stopped"]
 """`suspended`: it waits for an answer to a question; `stopped`: it has ended, and its last state is kept."""
@@ -29,6 +32,28 @@ class EngineView(msgspec.Struct, frozen=True):
     stored: tuple[Any, ...] = ()
     mailbox_states: tuple[Any, ...] = ()
     clock_ns: int = 0
+
+
+def engine_view(
+    configuration: Configuration[Any],
+    family: Family[Any, Any, Any, Any],
+    env: Environment[Any],
+    status: EngineStatus,
+    clock_ns: int = 0,
+) -> EngineView:
+    """An engine as properties see it."""
+    boxes = env.mailboxes
+    return EngineView(
+        configuration.name,
+        family.name,
+        configuration.params,
+        env.state,
+        status,
+        env.timers.keys(),
+        tuple(stored for box in boxes if box is not None for stored in box.stored),
+        tuple(None if box is None else box.state for box in boxes),
+        clock_ns,
+    )
 
 
 class SystemView:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from engines.model import Declaration, Family, encode, load_family
 from engines.model.blame import blame
 from engines.model.system import Envelope, System
-from engines.model.system_view import EngineView
+from engines.model.system_view import EngineView, engine_view
 from host.check.local import AnyFamily, CheckError, LocalState
 from host.check.network import fingerprint
 from host.check.rename import typed
@@ -53,7 +53,7 @@ class Parts:
         if number is None:
             number = self._numbers[content] = len(self.locals)
             self.locals.append(local)
-            self.views.append(_view(local))
+            self.views.append(engine_view(local.configuration, local.family, local.env, local.status, local.clock_ns))
             self.local_prints.append(fingerprint(content))
         return number
 
@@ -133,18 +133,3 @@ class Parts:
             waiting = (type(cause).__name__, cause, local.at_ns, local.answers)
         head = (configuration.name, configuration.birth, configuration.params, local.clock_ns, local.status, waiting)
         return encode((head, local.first, self.family_key(local.family), local.family.dump(local.env)))
-
-
-def _view(local: LocalState) -> EngineView:
-    boxes = local.env.mailboxes
-    return EngineView(
-        local.name,
-        local.family.name,
-        local.configuration.params,
-        local.env.state,
-        local.status,
-        local.env.timers.keys(),
-        tuple(stored for box in boxes if box is not None for stored in box.stored),
-        tuple(None if box is None else box.state for box in boxes),
-        local.clock_ns,
-    )

@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "history": "Show the transitions of an engine, from its journal.",
     "check": "Explore every state of a system of engines; check its properties.",
     "chart": "Draw the sequence chart of a run, from its journal.",
+    "conform": "Check that the run in a journal keeps to rules and properties.",
     "answer": "Answer the choice that an engine waits for.",
     "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",

@@ -21,6 +21,9 @@ from host.node.journal.scan import ADVICE, Damaged
 
 DEADLINE_NS: Final = 600_000_000_000
 
+_NAMES: Final = {"NotRetained": "not_found", "CheckError": "usage"}
+"""Errors that have an exit code of their own, by type."""
+
 Work = Callable[[], list[dict[str, Any]]]
 
 
@@ -58,7 +61,7 @@ def _answer(work: Work) -> Response:
     except Newer as error:
         return Response("items", [], "refused", str(error))
     except BaseException as error:
-        name = "not_found" if type(error).__name__ == "NotRetained" else "failed"
+        name = _NAMES.get(type(error).__name__, "failed")
         text = str(error) or type(error).__name__
         return Response("items", [], name, " ".join(text.split()))
 

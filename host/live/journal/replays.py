@@ -130,7 +130,7 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
     try:
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:
-                _hold_against(replay, expected[scan.last.base])
+                hold_against(replay, expected[scan.last.base])
             replay.apply(found)
     except Enough:
         pass
@@ -159,6 +159,11 @@ def _start(
     return usable[0] if verify else usable[-1]
 
 
+def first_start(folder: Folder, snapshots: list[Snapshot]) -> Snapshot | None:
+    """The earliest place to begin with; None: the birth. Raises `NotRetained`."""
+    return _start(folder, snapshots, None, None, verify=True)
+
+
 def oldest_base(folder: Folder) -> int:
     """Where the history kept begins; 0: with the births."""
     scan = Scan(segments_of(folder, history=True)[:1], checksums(), None)
@@ -172,7 +177,7 @@ def turns_before(state: LogState, engine: str | None) -> int:
     return max((image.turns for image in state.streams if engine in (None, image.cell.name)), default=0)
 
 
-def _hold_against(replay: Replay, state: LogState) -> None:
+def hold_against(replay: Replay, state: LogState) -> None:
     """Check that a snapshot equals the state of the replay at that place. Raises `Diverged`."""
     for image in state.streams:
         name = image.cell.name

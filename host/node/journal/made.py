@@ -27,15 +27,22 @@ def taken_label(stream: Stream | None, mailbox: int, payload: Any) -> str:
 
 
 def sendings(name: str, stream: Stream) -> Iterator[Sending]:
-    """What the last turn sent. Its numbers are the last of each way."""
+    """What the last turn sent."""
+    for id, one in numbered(name, stream):
+        yield Sending(id, message_label(view(one.message)))
+
+
+def numbered(name: str, stream: Stream) -> Iterator[tuple[MessageId, Outgoing]]:
+    """The messages of the last turn. Their numbers are the last of each way."""
     sent = [output for output in stream.made if isinstance(output, Outgoing)]
-    next_n = {(one.target, one.mailbox): stream.kept.numbers.next_n.get((one.target, one.mailbox), 0) for one in sent}
+    kept = stream.kept
+    next_n = {(one.target, one.mailbox): kept.numbers.next_n.get((one.target, one.mailbox), 0) for one in sent}
     for one in sent:
         next_n[one.target, one.mailbox] -= 1
     for one in sent:
         n = next_n[one.target, one.mailbox]
         next_n[one.target, one.mailbox] += 1
-        yield Sending(MessageId(name, one.target, one.mailbox, stream.kept.epoch, n), message_label(view(one.message)))
+        yield MessageId(name, one.target, one.mailbox, kept.epoch, n), one
 
 
 def timer_marks(before: Any, after: Any, now_ns: int, elapsed: frozenset[str]) -> Iterator[tuple[MarkKind, str]]:

@@ -15,6 +15,7 @@ from .conftest import Cli, StartNode
 COMMANDS = (
     ["replay"],
     ["chart"],
+    ["conform"],
     ["journal", "verify"],
     ["history", "a"],
     ["state", "diff", "a", "--from", "0", "--to", "1"],
@@ -35,7 +36,7 @@ def test_the_running_node_is_meant(start_node: StartNode, cli: Cli, tmp_path: Pa
     result = cli(*argv)
     assert [request.op for request in node.seen] == ["status"]
     assert "JOURNAL" not in result.err
-    assert result.code == (0 if argv[0] in ("replay", "chart", "journal") else 4)
+    assert result.code == (0 if argv[0] in ("replay", "chart", "conform", "journal") else 4)
     assert not result.err or str(data) in result.err
 
 

@@ -39,7 +39,8 @@ def _validator() -> Draft202012Validator:
         return isinstance(value, int) and not isinstance(value, bool)
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
-    kind = extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    untyped: Any = extend  # typed in some versions of its stubs only
+    kind = untyped(Draft202012Validator, type_checker=checker)
     validator: Draft202012Validator = kind(node_schema())
     return validator
 

@@ -45,7 +45,7 @@ def conditional(view: SystemView) -> bool:
 def test_the_verdict_is_that_without_on_random_systems(network: str) -> None:
     """False if a step that concerned a property, or another engine, were left out."""
     verdicts, saved, states = set(), 0, 0
-    for seed in range(40):
+    for seed in range(70):
         system = random_system(seed, network)
         for predicate in (about("e0", 1), conditional):
             claim = Property("always", predicate)

@@ -109,7 +109,7 @@ def test_bad_input_is_refused_in_a_line(ran: Path, tmp_path: Path, capsys: pytes
     cases = [
         (["--always", "pair_claims:nothing"], 2, "pair_claims:nothing: is nothing there"),
         (["--always", "absent:p"], 2, "there is no module absent"),
-        (["--always", "pair_claims:raises"], 2, "the property raises raised KeyError"),
+        (["--always", "pair_claims:raises"], 2, "`raises` raised KeyError"),
         (["--spec", "pairing:SENDER"], 2, "is a family"),
         (["--spec", "pair_claims:SILENT"], 2, "states nothing of every state"),
     ]

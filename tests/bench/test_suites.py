@@ -12,8 +12,8 @@ from bench.suites.durable import LASTING
 SIZE = 240
 """Divides by eight sources and three places; a batch is 64."""
 HANDLED = {"batch": 192, "large": 16 << 20, "mixed": 192, "startup": 3, "spawn-process": 5, "recover": 5, "replay": 192}
-HANDLED["durable"] = SIZE * LASTING
-SIZES = {"startup": 3, "spawn-process": 5}
+HANDLED |= {"durable": SIZE * LASTING, "check": 288}
+SIZES = {"startup": 3, "spawn-process": 5, "check": 3}
 
 
 def made(name: str) -> list[Contestant]:

@@ -67,7 +67,7 @@ def unheard(world: World, child: str) -> list[int]:
     The first may be among them though it was heard: who stands still has not acknowledged all that it read.
     """
     leaving = log(world, child).leaving.get(child)
-    return [] if leaving is None else [n for n, _ in leaving.unacked["listener", 0]]
+    return [] if leaving is None else [n for n, _ in leaving.kept.unacked["listener", 0]]
 
 
 def is_marked(world: World, child: str) -> bool:

@@ -99,7 +99,8 @@ def test_an_ordered_stop_leaves_a_digest(world: World) -> None:
         node.send("e", "Do", how="clock")
         node.end()
     with world.up(node_spec(world, "crash")) as node:
-        assert [(event["engine"], event["turn"]) for event in node.events("diverged")] == [("e", 21)]
+        found = until(lambda: node.events("diverged"), "the event of the recovery")
+        assert [(event["engine"], event["turn"]) for event in found] == [("e", 21)]
         for pid in world.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from live_nodes import until
 from worker_harness import (
     ASKER,
     COUNTER,
@@ -158,7 +159,7 @@ def test_a_large_answer_comes_in_a_memory_file(bench: Bench) -> None:
     peer = bench.peer(2)
     worker = bench.worker(EngineSpec("q", ASKER))
     peer.send("q", *[asking("Word", "w" * 1_000)] * 200)
-    assert len(state(worker, "q")["words"]) == 200
+    until(lambda: len(state(worker, "q")["words"]) == 200, "all words")
 
 
 def test_queries_about_nobody_are_errors(bench: Bench) -> None:

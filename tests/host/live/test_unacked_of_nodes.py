@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from live_nodes import LiveNode, World, until
 
-from host.config.spec import EngineSpec, JournalSpec, SupervisionSpec, TransportSpec
+from host.config.spec import UNACKED_BYTES_MIN, EngineSpec, JournalSpec, SupervisionSpec, TransportSpec
 from host.live.journal.data_folder import log_folder
 from host.live.journal.recovery import boot_id, recover
 from host.live.worker.loading import loader
 from host.node.cycle import CYCLE_MESSAGES_MAX
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
-BOUND = 20_000
+BOUND = UNACKED_BYTES_MIN
 OUTPUT_BYTES_MAX = 40
 """Of one credit, encoded."""
 TRANSFERS = 20_000

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from host.cli.fields import parse_fields, parse_target
+from host.cli.journals import told
 from host.cli.node_file import load_node_file
 from host.cli.output import Items, diagnose, emit, terminal_width
 from host.cli.problem import INTERRUPTED as INTERRUPTED_CODE
@@ -88,6 +89,13 @@ DECIDED: Final = {"holds": "holds", "violated": "DOES NOT HOLD", "undecided": "u
     metavar="FILE",
     help="Write a sequence chart of it: Mermaid if FILE ends in .mmd, else text.",
 )
+@click.option(
+    "--journal",
+    "journal_path",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Write it as the logs of a node, for `replay`, `journal`, `chart` and `conform`.",
+)
 @click.option("--por", is_flag=True, help="Of steps that do not concern each other take one order (safety only).")
 @click.option("--ignore-idle", is_flag=True, help="A delivery that changes nothing is no step, as in Stateright.")
 @click.option("--allow-failures", is_flag=True, help="A rule that raises is no violation.")
@@ -105,7 +113,7 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     from host.check.search import Bounds
 
     bounds = Bounds(options["depth"], options["states"], None if limit is None else limit / NS_PER_S)
-    for path in (options["test_path"], options["chart_path"]):
+    for path in (options["test_path"], options["chart_path"], options["journal_path"]):
         if path is not None and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
             raise click.UsageError(f"{path} cannot be written")
     node = load_node_file(subject) if ":" not in subject and os.path.exists(subject) else None
@@ -146,6 +154,8 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     shown = [violation for violation in report.found.violations if violation.path]
     if shown:
         _keep(request, report, shown[0], options["test_path"], options["chart_path"])
+        if options["journal_path"] is not None:
+            _record(request, report, shown[0], options["journal_path"])
     if report.found.ended == INTERRUPTED:
         raise click.exceptions.Exit(INTERRUPTED_CODE)
     if report.found.violations:
@@ -167,6 +177,29 @@ def _keep(
         chart = chart_of(report, violation)
         drawn = mermaid(chart) if chart_path.endswith(".mmd") else text(chart, terminal_width() or WIDTH, str)
         _write(chart_path, drawn + "\n")
+
+
+def _record(request: CheckRequest, report: CheckReport, violation: Violation, path: str) -> None:
+    """Write the way to a violation as the journal of a node. Raises `CliError` if there is none like it."""
+    from host.check.local import CheckError
+    from host.check.recorded import record
+    from host.check.trace import trace_of
+    from host.live.journal.new_logs import NewLogs
+    from host.live.journal.writer import LogStopped
+
+    system = report.system
+    trace = trace_of(report.space, violation.path, violation.loop)
+    try:
+        with told(), NewLogs(path, system.name, request.roots, lambda: system.clock_ns) as logs:
+            record(report.space, trace, logs.open)
+            logs.finish()
+    except CheckError as error:
+        raise CliError("violated", str(error)) from None
+    except (LogStopped, OSError) as error:
+        raise CliError("failed", f"no journal: {path}: {error}") from None
+    diagnose(f"{path} has it as the logs of a node: enginehost replay {shlex.quote(path)}")
+    if trace.loop is not None:
+        diagnose(f"its last {_count(len(trace.steps) - trace.loop, 'step')} repeat for ever, and are there once")
 
 
 def _write(path: str, content: str) -> None:

@@ -14,10 +14,11 @@ import msgspec
 
 from engines.model import view
 from host.check.local import CheckError
+from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds, name_of
 from host.check.run import LIVENESS, CheckRequest, prepared, space_of
 from host.check.search import NO_RULE_RAISES
-from host.check.space import Space, State, Successor
+from host.check.space import Successor
 from host.config.load import load_node
 
 
@@ -34,6 +35,8 @@ def line_of(step: Successor) -> str:
         fields = msgspec.json.encode(view(message)).decode()
         where = f"{envelope.sender} -> {envelope.target}{mailbox}"
         return f"{step.kind}{standing} {where} {type(message).__name__} {fields}"
+    if not step.engine:
+        return f"{step.kind} {step.label}"
     what = "" if step.reaction is None else step.reaction.what
     return f"{step.kind} {step.engine} {what}".rstrip()
 
@@ -71,7 +74,7 @@ def follow(subject: str, steps: Sequence[str], property: str, *, loop: int | Non
         raise StillViolated(str(error)) from None
 
 
-def _walked(space: Space, lines: Sequence[str], raises: bool) -> tuple[list[State], list[Successor]]:
+def _walked(space: AnySpace, lines: Sequence[str], raises: bool) -> tuple[list[Any], list[Successor]]:
     """The states along the steps, and the steps, as far as they are possible. `raises`: a rule that does is the end."""
     path, taken = [space.initial], list[Successor]()
     for line in lines:
@@ -85,14 +88,14 @@ def _walked(space: Space, lines: Sequence[str], raises: bool) -> tuple[list[Stat
     return path, taken
 
 
-def _assert_always(space: Space, path: Sequence[State], one: Property) -> None:
+def _assert_always(space: AnySpace, path: Sequence[Any], one: Property) -> None:
     """Raise when an `always` does not hold somewhere; the property of a `sometimes` is only read."""
     for number, state in enumerate(path):
         if not holds(one.holds, space.view(state)) and one.claim == "always":
             raise StillViolated(f"{name_of(one.holds)} does not hold after {number} steps")
 
 
-def _assert_comes(space: Space, path: Sequence[State], one: Property, loop: int | None) -> None:
+def _assert_comes(space: AnySpace, path: Sequence[Any], one: Property, loop: int | None) -> None:
     """Raise when the run can end, or goes round fairly, without what should come; `leads_to` from the last cause on."""
     if not _is_fair(space, path, loop):
         return
@@ -108,7 +111,7 @@ def _assert_comes(space: Space, path: Sequence[State], one: Property, loop: int 
         raise StillViolated(f"{one.name} does not hold: {name_of(then)} never comes, and the run {how}")
 
 
-def _is_fair(space: Space, path: Sequence[State], loop: int | None) -> bool:
+def _is_fair(space: AnySpace, path: Sequence[Any], loop: int | None) -> bool:
     """Whether a run may end where the path does or, with `loop`, go round: what is owed in the round is done in it."""
     if loop is None:
         return all(step.owed is None for step in space.successors(path[-1]))

@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from host.check.plain import AnySpace
 from host.check.properties import Predicate, holds
-from host.check.space import Space, State
 
 
 class Edge(NamedTuple):
@@ -34,7 +34,7 @@ class Edge(NamedTuple):
 class Graph:
     """All states by number, in the order they were met, and the steps between them."""
 
-    def __init__(self, space: Space, states: Sequence[State]) -> None:
+    def __init__(self, space: AnySpace, states: Sequence[Any]) -> None:
         self.states = states
         self.prints = [space.canonical_print(state) for state in states]
         numbers = {print_: number for number, print_ in enumerate(self.prints)}

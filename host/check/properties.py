@@ -9,9 +9,11 @@ import msgspec
 
 from engines.model.blame import blame
 from engines.model.system import System
-from engines.model.system_view import SystemView
+from engines.model.transition_system import AnyTransitionSystem
 
-Predicate = Callable[[SystemView], bool]
+Predicate = Callable[[Any], bool]
+"""Of a `SystemView`, or of the state of a plain transition system."""
+
 Claim = Literal["always", "sometimes", "eventually", "leads_to"]
 
 
@@ -39,7 +41,7 @@ def name_of(predicate: Predicate) -> str:
     return getattr(predicate, "__name__", None) or repr(predicate)
 
 
-def properties_of(system: System) -> tuple[Property, ...]:
+def properties_of(system: System | AnyTransitionSystem) -> tuple[Property, ...]:
     """The properties that a system itself states."""
     plain: Iterable[tuple[Claim, Sequence[Predicate]]] = (
         ("always", system.always),

@@ -9,18 +9,20 @@ from typing import Final, Literal
 
 import msgspec
 
-from engines.model import BirthError, load_family
+from engines.model import BirthError, Family, load_family
 from engines.model.system import NetworkKind, System, TimerKind
+from engines.model.transition_system import TransitionSystem
 from host.check.environment import SAMPLES, environment_of
 from host.check.liveness import Graph, Lasso, never
 from host.check.local import CheckError, Engines
 from host.check.node_system import Given, node_system
+from host.check.plain import AnySpace, PlainSpace
 from host.check.properties import Claim, Property, PropertyError, properties_of
 from host.check.reduction import searched
 from host.check.search import UNBOUNDED, Bounds, Counts, Exploration, Findings, Violation
 from host.check.space import Space
-from host.check.subject import load_predicate, load_subject
-from host.check.symmetry import Symmetry
+from host.check.subject import AnySystem, load_predicate, load_subject
+from host.check.symmetry import symmetry_of
 from host.check.walk import walk
 from host.check.workers import Parallel
 from host.config.spec import NodeSpec
@@ -78,8 +80,8 @@ class CheckReport(msgspec.Struct, frozen=True):
     """The result of a check. `found.ended` says why it is not exhaustive; `is_shortest`: no way to a violation is
     shorter than the one found."""
 
-    system: System
-    space: Space
+    system: AnySystem
+    space: AnySpace
     found: Findings
     verdicts: tuple[Verdict, ...]
     seconds: float
@@ -91,17 +93,19 @@ class CheckReport(msgspec.Struct, frozen=True):
         return not self.found.ended
 
 
-def _system(request: CheckRequest) -> System:
+def _system(request: CheckRequest) -> AnySystem:
     if request.node is not None:
         return node_system(request.node, [Given(*one) for one in request.sends], request.samples)
     subject = load_subject(request.subject, request.params, request.roots)
-    return subject if isinstance(subject, System) else environment_of(subject, request.samples)
+    return environment_of(subject, request.samples) if isinstance(subject, Family) else subject
 
 
-def prepared(request: CheckRequest) -> tuple[System, tuple[Property, ...]]:
+def prepared(request: CheckRequest) -> tuple[AnySystem, tuple[Property, ...]]:
     """The system and its properties. Raises CheckError."""
     system = _system(request)
-    if request.network is not None:
+    if isinstance(system, TransitionSystem):
+        _refuse_engine_options(request, system.name)
+    elif request.network is not None:
         system = msgspec.structs.replace(system, network=request.network)
     load = partial(load_predicate, roots=request.roots)
     named = [
@@ -113,19 +117,40 @@ def prepared(request: CheckRequest) -> tuple[System, tuple[Property, ...]]:
     return system, tuple(named) or properties_of(system)
 
 
-def space_of(request: CheckRequest, system: System) -> Space:
+def _refuse_engine_options(request: CheckRequest, name: str) -> None:
+    """Raise CheckError for what only engines have."""
+    given = {
+        "--network": request.network is not None,
+        "--crashes": request.faults > 0,
+        "--timers": request.timers is not None,
+        "--tick": bool(request.ticks_ns),
+        "--until": request.until_ns is not None,
+        "--por": request.reduces,
+        "--ignore-idle": request.ignores_idle,
+        "--allow-failures": request.allows_failures,
+    }
+    unfit = [option for option, is_given in given.items() if is_given]
+    if unfit:
+        raise CheckError(f"{unfit[0]} is about engines, and {name} is a plain transition system: leave it out")
+
+
+def space_of(request: CheckRequest, system: AnySystem) -> AnySpace:
     """The states of a system, none of them explored yet. Raises CheckError."""
+    symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
+    space = PlainSpace(system) if isinstance(system, TransitionSystem) else _engine_space(request, system)
+    if symmetric:
+        space.canonical = symmetry_of(space, symmetric).canonical
+    return space
+
+
+def _engine_space(request: CheckRequest, system: System) -> Space:
     ticks_ns = request.ticks_ns or tuple(system.ticks_ns)
     until_ns = system.until_ns if request.until_ns is None else request.until_ns
     engines = Engines(request.timers or system.timers, ticks_ns, load_family, system.reloads, until_ns)
-    symmetric = (*request.symmetric, *(system.symmetric if request.uses_declared_symmetry else ()))
     try:
-        space = Space(system, engines, request.faults, request.ignores_idle)
+        return Space(system, engines, request.faults, request.ignores_idle)
     except (BirthError, ValueError) as error:
         raise CheckError(f"{system.name} cannot begin: {error}") from None
-    if symmetric:
-        space.canonical = Symmetry(space, symmetric).canonical
-    return space
 
 
 def check(request: CheckRequest, progress: Callable[[Counts], None] | None = None) -> CheckReport:
@@ -136,7 +161,7 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
     later = [one for one in properties if one.claim in LIVENESS]
     if later and space.canonical is not None:
         raise CheckError(f"{later[0].name} is checked on the graph, where names count: leave --symmetry out")
-    if system.record is not None and request.workers > 1:
+    if isinstance(system, System) and system.record is not None and request.workers > 1:
         raise CheckError("a history is kept by one worker: leave --workers out")
     if later and request.workers > 1:
         raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
@@ -166,7 +191,7 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
 
 def _searched(
     request: CheckRequest,
-    space: Space,
+    space: AnySpace,
     properties: Sequence[Property],
     keeps_states: bool,
     progress: Callable[[Counts], None] | None,
@@ -181,7 +206,7 @@ def _searched(
         allows_failures=request.allows_failures,
         progress=progress,
     )
-    if request.reduces:
+    if request.reduces and isinstance(space, Space):
         return searched(space, lambda expand: make(expand=expand))
     search = make()
     try:
@@ -194,7 +219,7 @@ def _searched(
     return search
 
 
-def _check_liveness(space: Space, search: Exploration, properties: Sequence[Property]) -> None:
+def _check_liveness(space: AnySpace, search: Exploration, properties: Sequence[Property]) -> None:
     """Add a violation for each property that some fair run violates."""
     graph = Graph(space, search.found.states)
     for one in properties:

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from engines.model.system_view import SystemView
 from host.check.local import Reaction
+from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds
-from host.check.space import Space, State
 
 PROGRESS_EVERY: Final = 4_096
 """States expanded between two looks at the clock."""
 
+
+State = Any
+"""A state of either kind of space."""
 
 Expand = Callable[[State, int, dict[int, int], list[tuple[State, int]]], int]
 """As `Space.expand`."""
@@ -95,7 +98,7 @@ class Exploration:
 
     def __init__(
         self,
-        space: Space,
+        space: AnySpace,
         properties: Sequence[Property],
         bounds: Bounds = UNBOUNDED,
         *,

@@ -5,14 +5,20 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from engines.model import Family, LoadError
 from engines.model.blame import blame
 from engines.model.store.load import load_object
 from engines.model.system import System
+from engines.model.transition_system import AnyTransitionSystem, TransitionSystem
 from host.check.local import AnyFamily, CheckError
 from host.check.properties import Predicate
+
+AnySystem: TypeAlias = System | AnyTransitionSystem
+"""What is explored."""
+
+SUBJECTS: Final = (System, TransitionSystem, Family)
 
 
 def load_predicate(path: str, roots: Sequence[str] = ()) -> Predicate:
@@ -25,24 +31,28 @@ def load_predicate(path: str, roots: Sequence[str] = ()) -> Predicate:
     return predicate
 
 
-def load_subject(path: str, params: Mapping[str, str], roots: Sequence[str] = ()) -> System | AnyFamily:
+def load_subject(path: str, params: Mapping[str, str], roots: Sequence[str] = ()) -> AnySystem | AnyFamily:
     """The system or family that an import path names; a function of keyword parameters is called with `params`.
 
     Raises CheckError.
     """
     found = _load(path, roots)
-    if isinstance(found, Family | System):
+    if isinstance(found, SUBJECTS):
         if params:
             raise CheckError(f"{path} takes no --param: it is no function that returns a System")
         return found
     if found is None:
         module, _, name = path.partition(":")
-        known = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, System | Family)]
+        known = [
+            key
+            for key, value in vars(sys.modules[module]).items()
+            if isinstance(value, System | TransitionSystem | Family)
+        ]
         offered = f"; it has {', '.join(known)}" if known else ""
         raise CheckError(f"{module} has no {name}{offered}")
     if not callable(found):
         raise CheckError(
-            f"{path} is {type(found).__name__}; wanted: a System, a Family, or a function returning a System"
+            f"{path} is {type(found).__name__}; wanted: a System, TransitionSystem, Family, or a function of one"
         )
     return _called(path, found, params)
 
@@ -54,7 +64,7 @@ def _load(path: str, roots: Sequence[str]) -> Any:
         raise CheckError(str(error)) from None
 
 
-def _called(path: str, make: Callable[..., Any], params: Mapping[str, str]) -> System:
+def _called(path: str, make: Callable[..., Any], params: Mapping[str, str]) -> AnySystem:
     accepted = inspect.signature(make, eval_str=True).parameters
     values = {}
     for name, text in params.items():
@@ -68,8 +78,8 @@ def _called(path: str, make: Callable[..., Any], params: Mapping[str, str]) -> S
         system = make(**values)
     except Exception as error:
         raise CheckError(f"{path} raised {blame(error)[0]}") from None
-    if not isinstance(system, System):
-        raise CheckError(f"{path} returned {type(system).__name__}, not a System")
+    if not isinstance(system, System | TransitionSystem):
+        raise CheckError(f"{path} returned {type(system).__name__}, not a System or TransitionSystem")
     return system
 
 

@@ -10,7 +10,8 @@ import msgspec
 from engines.model import view
 from engines.model.system import Envelope
 from engines.model.system_view import EngineView
-from host.check.space import Space, State, Successor
+from host.check.plain import AnySpace
+from host.check.space import Space, Successor
 
 VALUE_CHARS_MAX: Final = 100
 """Longest value shown in a line."""
@@ -19,12 +20,12 @@ VALUE_CHARS_MAX: Final = 100
 class Trace(msgspec.Struct, frozen=True):
     """Steps from the first state. Those from `loop` on repeat for ever; None: they do not."""
 
-    initial: State
+    initial: Any
     steps: tuple[Successor, ...]
     loop: int | None = None
 
 
-def trace_of(space: Space, path: Sequence[int], loop: int | None = None) -> Trace:
+def trace_of(space: AnySpace, path: Sequence[int], loop: int | None = None) -> Trace:
     """The steps along a path of fingerprints, the first of which is that of the first state."""
     state, steps = space.initial, list[Successor]()
     for print_ in path[1:]:
@@ -35,31 +36,51 @@ def trace_of(space: Space, path: Sequence[int], loop: int | None = None) -> Trac
     return Trace(space.initial, tuple(steps), loop)
 
 
-def lines(space: Space, trace: Trace) -> Iterator[str]:
+def lines(space: AnySpace, trace: Trace) -> Iterator[str]:
     """The trace as lines: what happened, and how the engine's state changed."""
-    before = _engines(space, trace.initial)
+    before = trace.initial
     width = len(str(len(trace.steps)))
     for number, step in enumerate(trace.steps, 1):
         if trace.loop is not None and number == trace.loop + 1:
             yield "and from here on, for ever:"
         yield f"{number:>{width}}  {headline(step)}"
-        after = _engines(space, step.state)
-        for name, engine in after.items():
-            if name not in before:
-                yield f"{'':>{width}}    {name} is born: {shown(engine.state)}"
-            elif engine.state != before[name].state:
-                yield f"{'':>{width}}    {name}: {shown(before[name].state)} -> {shown(engine.state)}"
-            if name in before and engine.status != before[name].status:
-                yield f"{'':>{width}}    {name} is {engine.status}"
-        for envelope in step.reaction.sends if step.reaction is not None else ():
-            yield f"{'':>{width}}    {envelope.sender} -> {address(envelope)}: {shown_message(envelope.message)}"
-        before = after
+        changes = _changes(space, before, step) if isinstance(space, Space) else _plain_changes(before, step.state)
+        for change in changes:
+            yield f"{'':>{width}}    {change}"
+        before = step.state
     if not trace.steps:
         yield "already in the first state"
 
 
+def _changes(space: Space, state: Any, step: Successor) -> Iterator[str]:
+    """What a step changes in a system of engines."""
+    before, after = _engines(space, state), _engines(space, step.state)
+    for name, engine in after.items():
+        if name not in before:
+            yield f"{name} is born: {shown(engine.state)}"
+        elif engine.state != before[name].state:
+            yield f"{name}: {shown(before[name].state)} -> {shown(engine.state)}"
+        if name in before and engine.status != before[name].status:
+            yield f"{name} is {engine.status}"
+    for envelope in step.reaction.sends if step.reaction is not None else ():
+        yield f"{envelope.sender} -> {address(envelope)}: {shown_message(envelope.message)}"
+
+
+def _plain_changes(before: Any, after: Any) -> Iterator[str]:
+    """What differs between two states, by the fields of a struct."""
+    if type(before) is not type(after) or not isinstance(after, msgspec.Struct):
+        yield f"{shown(before)} -> {shown(after)}"
+        return
+    for name in after.__struct_fields__:
+        was, now = getattr(before, name), getattr(after, name)
+        if was != now:
+            yield f"{name}: {shown(was)} -> {shown(now)}"
+
+
 def headline(step: Successor) -> str:
     """One step in a line."""
+    if not step.engine:
+        return step.label
     if step.envelope is not None:
         envelope = step.envelope
         what = f"{envelope.sender} -> {address(envelope)}: {shown_message(envelope.message)}"
@@ -90,5 +111,5 @@ def shown(value: Any) -> str:
     return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"
 
 
-def _engines(space: Space, state: State) -> dict[str, EngineView]:
+def _engines(space: Space, state: Any) -> dict[str, EngineView]:
     return {engine.name: engine for engine in space.view(state).engines()}

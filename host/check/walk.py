@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from engines.model.check.samples import Dice
+from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds
 from host.check.search import NO_RULE_RAISES, Bounds, Counts, Findings, Violation, said
-from host.check.space import Space, State, Successor
+from host.check.space import Successor
 
 STEPS: Final = 1_000
 """The length of a walk, unless a depth is given."""
 
 
 def walk(
-    space: Space,
+    space: AnySpace,
     properties: Sequence[Property],
     bounds: Bounds,
     walks: int,
@@ -52,7 +53,7 @@ def walk(
 
 
 class _Walker:
-    def __init__(self, space: Space, properties: Sequence[Property], allows_failures: bool) -> None:
+    def __init__(self, space: AnySpace, properties: Sequence[Property], allows_failures: bool) -> None:
         self.found = Findings(Counts(), [], {})
         self._space = space
         self._allows_failures = allows_failures
@@ -79,7 +80,7 @@ class _Walker:
                 return
             self._look(state, path)
 
-    def _look(self, state: State, path: list[int]) -> None:
+    def _look(self, state: Any, path: list[int]) -> None:
         """Whether each claim holds in a state that was not met before."""
         seen = self.found.seen
         if path[-1] in seen:

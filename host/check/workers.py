@@ -35,6 +35,7 @@ from engines.model.blame import blame
 from engines.model.check.samples import Dice
 from host.check.local import CheckError
 from host.check.network import mixed
+from host.check.plain import AnySpace
 from host.check.search import NO_RULE_RAISES, Bounds, Counts, Exploration, Findings, Violation
 from host.check.space import ROSTER, Space, State
 from host.check.transfer import Receiver, Sender
@@ -99,7 +100,12 @@ class Parallel:
     """A search by `workers` processes, with the interface of `Exploration`."""
 
     def __init__(
-        self, search: Exploration, space: Space, workers: int, bounds: Bounds, progress: Callable[[Counts], None] | None
+        self,
+        search: Exploration,
+        space: AnySpace,
+        workers: int,
+        bounds: Bounds,
+        progress: Callable[[Counts], None] | None,
     ) -> None:
         self.found: Findings = search.found
         self._search = search
@@ -117,7 +123,8 @@ class Parallel:
         level = self._search.run_until(LEVEL_MIN)
         if not level:
             return self.found
-        owner = choose_owner(self._space, level, self._workers)
+        space, workers = self._space, self._workers
+        owner = choose_owner(space, level, workers) if isinstance(space, Space) else space.owner(workers)
         self._fork(level, owner)
         try:
             self._coordinate()
@@ -224,7 +231,7 @@ class Explorer:
     def __init__(
         self,
         search: Exploration,
-        space: Space,
+        space: AnySpace,
         pipe: Pipe,
         peers: dict[int, Pipe],
         owner: Callable[[State], int],
@@ -236,8 +243,8 @@ class Explorer:
         self._peers = peers
         self._owner = owner
         self._number = number
-        self._senders = {peer: Sender(space) for peer in peers}
-        self._receiver = Receiver(space)
+        self._senders = {peer: Sender(space) if isinstance(space, Space) else space for peer in peers}
+        self._receiver = Receiver(space) if isinstance(space, Space) else space
         self._report = Level(0, 0, 0)
 
     def run(self, level: list[tuple[State, int]]) -> None:

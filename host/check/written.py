@@ -11,9 +11,11 @@ from engines.model import view
 from host.chart.labels import message_label
 from host.chart.model import Arrow, Chart, ChartEvent, ChartMark, Fate, MarkKind, participants_of
 from host.check.again import line_of
+from host.check.local import CheckError
+from host.check.plain import PlainSpace
 from host.check.run import CheckReport, CheckRequest
 from host.check.search import Violation
-from host.check.space import Successor
+from host.check.space import Space, Successor
 from host.check.trace import trace_of
 
 PASSED_ON: Final = (
@@ -56,8 +58,9 @@ def test_text(request: CheckRequest, report: CheckReport, violation: Violation) 
 
 
 def chart_of(report: CheckReport, violation: Violation) -> Chart:
-    """The way to a violation as a sequence chart. A time in it is the number of a step."""
-    trace = trace_of(report.space, violation.path, violation.loop)
+    """The way to a violation as a sequence chart. A time in it is the number of a step. Raises CheckError."""
+    space = engine_space(report, "chart")
+    trace = trace_of(space, violation.path, violation.loop)
     events: list[ChartEvent] = []
     for number, step in enumerate(trace.steps, 1):
         if number - 1 == trace.loop:
@@ -67,8 +70,15 @@ def chart_of(report: CheckReport, violation: Violation) -> Chart:
         events += (Arrow(number, step.engine, child.name, child.family.name, "spawn") for child in spawns)
     last = len(trace.steps)
     events.append(ChartMark(last, (), "failed", f"{violation.property}: {violation.what.splitlines()[0]}"))
-    names = [engine.name for engine in report.space.view(report.space.initial).engines()]
+    names = [engine.name for engine in space.view(space.initial).engines()]
     return Chart(participants_of(events, names), tuple(events))
+
+
+def engine_space(report: CheckReport, what: str) -> Space:
+    """The states of the engines that a chart or a journal shows. Raises CheckError if there are none."""
+    if isinstance(report.space, PlainSpace):
+        raise CheckError(f"no {what}: it shows engines, and {report.system.name} is a plain transition system")
+    return report.space
 
 
 def _event(number: int, step: Successor) -> ChartEvent:

@@ -153,9 +153,12 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
     emit("check", [item_of(subject, report)], render)
     shown = [violation for violation in report.found.violations if violation.path]
     if shown:
-        _keep(request, report, shown[0], options["test_path"], options["chart_path"])
-        if options["journal_path"] is not None:
-            _record(request, report, shown[0], options["journal_path"])
+        try:
+            _keep(request, report, shown[0], options["test_path"], options["chart_path"])
+            if options["journal_path"] is not None:
+                _record(request, report, shown[0], options["journal_path"])
+        except CheckError as error:
+            raise CliError("violated", str(error)) from None
     if report.found.ended == INTERRUPTED:
         raise click.exceptions.Exit(INTERRUPTED_CODE)
     if report.found.violations:
@@ -165,7 +168,7 @@ def command(subject: str, params: tuple[str, ...], roots: tuple[str, ...], limit
 def _keep(
     request: CheckRequest, report: CheckReport, violation: Violation, test_path: str | None, chart_path: str | None
 ) -> None:
-    """Write the way to a violation as a test and as a chart, where that is asked for."""
+    """Write the way to a violation as a test and as a chart, where that is asked for. Raises CheckError."""
     from host.chart.mermaid import mermaid
     from host.chart.text import WIDTH, text
     from host.check.written import chart_of, test_text
@@ -180,21 +183,19 @@ def _keep(
 
 
 def _record(request: CheckRequest, report: CheckReport, violation: Violation, path: str) -> None:
-    """Write the way to a violation as the journal of a node. Raises `CliError` if there is none like it."""
-    from host.check.local import CheckError
+    """Write the way to a violation as the journal of a node. Raises `CliError`, and CheckError if there is none."""
     from host.check.recorded import record
     from host.check.trace import trace_of
+    from host.check.written import engine_space
     from host.live.journal.new_logs import NewLogs
     from host.live.journal.writer import LogStopped
 
-    system = report.system
-    trace = trace_of(report.space, violation.path, violation.loop)
+    space = engine_space(report, "journal")
+    trace = trace_of(space, violation.path, violation.loop)
     try:
-        with told(), NewLogs(path, system.name, request.roots, lambda: system.clock_ns) as logs:
-            record(report.space, trace, logs.open)
+        with told(), NewLogs(path, space.system.name, request.roots, lambda: space.system.clock_ns) as logs:
+            record(space, trace, logs.open)
             logs.finish()
-    except CheckError as error:
-        raise CliError("violated", str(error)) from None
     except (LogStopped, OSError) as error:
         raise CliError("failed", f"no journal: {path}: {error}") from None
     diagnose(f"{path} has it as the logs of a node: enginehost replay {shlex.quote(path)}")

@@ -63,7 +63,7 @@ def _claims(spec: str | None, always: tuple[str, ...], roots: tuple[str, ...]) -
         return Claims(partial(_broken, predicates))
     system = load_subject(spec, {}, roots)
     if not isinstance(system, System):
-        raise CheckError(f"{spec} is a family, which states no properties: name a System")
+        raise CheckError(f"{spec} is no System of engines, which states what holds of them: name one")
     if not (system.always or predicates):
         raise CheckError(f"{spec} states nothing of every state (`always`): name a property with --always")
     return Claims(partial(_broken, [*system.always, *predicates]), system.history, system.record)

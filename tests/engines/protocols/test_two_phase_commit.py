@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 from searched import searched
 
 from engines.model import Map
-from engines.protocols.two_phase_commit import SYSTEM, Commit, Decide, Transaction
+from engines.model.transition_system import PlainStep
+from engines.protocols import two_phase_commit_plain
+from engines.protocols.two_phase_commit import SYSTEM, Commit, Decide, Stage, Transaction
+from host.check.plain import PlainSpace
+from host.check.properties import properties_of
+from host.check.run import CheckRequest, check
+from host.check.search import Exploration
 
 
 @pytest.mark.parametrize(
@@ -40,3 +48,36 @@ def test_no_decision_without_the_transaction() -> None:
     found = searched(replace(system, standing=undecided, sometimes=[]))
     assert found.counts()[0] < 288
     assert not any(isinstance(one.message, Commit) for one in found.space.parts.messages)
+
+
+@pytest.mark.parametrize(
+    ("managers", "symmetry", "states"),
+    [(3, False, 288), (5, False, 8_832), (5, True, 314), pytest.param(7, False, 296_448, marks=pytest.mark.storm)],
+)
+def test_plain_transitions_have_the_same_states(managers: int, symmetry: bool, states: int) -> None:
+    """False if the same protocol, without engines, had another number of states, or an exchange of names mixed two."""
+    report = check(
+        CheckRequest(
+            subject="engines.protocols.two_phase_commit_plain:SYSTEM",
+            params={"resource_managers": str(managers)},
+            uses_declared_symmetry=symmetry,
+        )
+    )
+    assert report.is_exhaustive
+    assert report.found.counts.states == states
+    assert [verdict.steps for verdict in report.verdicts] == [None, 3 * managers + 1, managers]
+
+
+def test_plain_transitions_that_do_not_wait_for_all_are_found() -> None:
+    """False if a commit before all are prepared were not found, or by a longer way than it needs."""
+    right = two_phase_commit_plain.SYSTEM(3)
+
+    def hasty(state: Any) -> Any:
+        yield from right.steps(state)
+        if state.transaction is Stage.WORKING and len(state.known) == 2:
+            yield PlainStep("commit too early", replace(state, transaction=Stage.COMMITTED), False)
+
+    space = PlainSpace(replace(right, steps=hasty))
+    found = Exploration(space, properties_of(right)).run()
+    (violation,) = found.violations
+    assert (violation.property, len(violation.path) - 1) == ("always consistent", 7)

@@ -1,0 +1,273 @@
+"""A slot whose code is replaced while mail comes, as a plain transition system over `host.node.slot_plan.advance`.
+
+The supervisor feeds the machine with what it hears, and performs its commands as `host.live.supervisor.perform` and
+`reload` do. Processes do what the head of `reload_plan` says of them. One may die at any moment, `deaths` times in all,
+the candidate may be unfit or fail in each of its stages, and a deadline may pass at any time. Words of one process
+arrive in order, its end last. A process that dies is buried, and the verdict on a crash is another start, at once.
+
+Mail waits in the lane, or in the memory of the process that took it. What a snapshot holds, the candidate gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from engines.model import Map
+from engines.model.transition_system import PlainStep, TransitionSystem
+from host.node import slot_plan
+from host.node.reload_plan import Checked, Halted, Late, Loaded, NewFailed, SnapshotTaken, Went
+from host.node.slot_state import Bury, Conclude, Crossing, ProcessEnded, SlotCommand, SlotHappening, SlotState, SlotStep
+from host.node.supervision import Budget, Ending, History, Restart
+
+Advance = Callable[[SlotState, SlotHappening], SlotStep]
+
+MAIL: Final = (1, 2)
+"""The messages that come."""
+
+WORDS: Final[dict[str, SlotHappening]] = {
+    "ready": "engines_ready",
+    "fit": Checked(),
+    "unfit": Checked(("it no longer accepts Ping",)),
+    "halted": Halted(),
+    "taken": SnapshotTaken(),
+    "loaded": Loaded(),
+    "went": Went(),
+    "failed": NewFailed("it raised"),
+}
+"""What a process says, beside that it ended (`ends`, `exits`)."""
+
+ADDRESSEES: Final = {"freeze": "old", "thaw": "old", "retire": "old", "adopt": "new", "go": "new", "kill_new": "new"}
+
+KILLED: Final = Ending(signal=9)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A process. `runs` while it may touch the lane; `todo` is what it was told, in order, `said` what is under way."""
+
+    code: str
+    runs: bool = False
+    is_alive: bool = True
+    is_frozen: bool = False
+    parked: tuple[int, ...] = ()
+    todo: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True):
+    """The machine, the processes, and where each message is.
+
+    `owner` has the slot, as the supervisor knows it; `code` is the version that a start would run. `mourned` are
+    messages that a process had in memory when it died, or was killed: they may be lost.
+    """
+
+    slot: SlotState
+    bodies: Map[str, Body]
+    owner: str = "old"
+    code: str = "old"
+    lane: tuple[int, ...] = MAIL
+    snapshot: tuple[int, ...] = ()
+    handled: tuple[int, ...] = ()
+    mourned: tuple[int, ...] = ()
+    deaths: int = 0
+    verdict: str = ""
+
+    def with_body(self, name: str, **changes: object) -> Node:
+        """The node with a process changed."""
+        return replace(self, bodies=self.bodies.set(name, replace(self.bodies[name], **changes)))
+
+
+class SlotReload:
+    """The steps; `advance` is the machine, `deaths` how many processes die of themselves."""
+
+    def __init__(self, advance: Advance, deaths: int) -> None:
+        self._advance = advance
+        self._deaths = deaths
+
+    def steps(self, node: Node) -> Iterator[PlainStep[Node]]:
+        """What the supervisor hears, a deadline that passes, and what each process may do."""
+        for name, body in node.bodies.items():
+            if body.said:
+                heard = node.with_body(name, said=body.said[1:])
+                happening = self._happening(node, name, body.said[0])
+                yield PlainStep(f"the supervisor hears {name}: {body.said[0]}", self._feed(heard, happening))
+            if body.is_alive:
+                yield from self._lives(node, name, body)
+                if node.deaths < self._deaths:
+                    died = died_of(replace(node, deaths=node.deaths + 1), name, "ends")
+                    yield PlainStep(f"{name} dies", died, is_owed=False)
+        if node.slot.crossing is not None:
+            yield PlainStep("the deadline of the stage passes", self._feed(node, Late()))
+
+    # --- the supervisor -----------------------------------------------------------------------------------------------
+
+    def _happening(self, node: Node, name: str, word: str) -> SlotHappening:
+        if word not in ("ends", "exits"):
+            return WORDS[word]
+        ending = KILLED if word == "ends" else Ending(code=0)
+        return ProcessEnded(7 if name == "old" else 8, ending, owned=name == node.owner)
+
+    def _feed(self, node: Node, happening: SlotHappening) -> Node:
+        step = self._advance(node.slot, happening)
+        node = replace(node, slot=step.slot)
+        for command in step.commands:
+            node = self._perform(node, command)
+        return node
+
+    def _perform(self, node: Node, command: SlotCommand) -> Node:
+        match command:
+            case "go":
+                return told(replace(node, owner="new", code="new"), "new", "go")
+            case "kill_new":
+                return died_of(node, "new", "ends")
+            case "kill":
+                return died_of(node, node.owner, "ends")
+            case "enforce":
+                return replace(node, code="new")
+            case "relaunch":
+                body = Body(node.code, runs=True, said=("ready",))
+                return replace(node, bodies=node.bodies.set("next", body), owner="next", snapshot=())
+            case Conclude(verdict):
+                return replace(node, verdict=verdict, snapshot=())
+            case Bury():
+                return self._feed(node, Restart(0, History(), Budget()))
+            case str() if command in ADDRESSEES:
+                return told(node, ADDRESSEES[command], command)
+        return node
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def _lives(self, node: Node, name: str, body: Body) -> Iterator[PlainStep[Node]]:
+        """What a living process may do next."""
+        if body.todo:
+            yield from self._obeys(node.with_body(name, todo=body.todo[1:]), name, body.todo[0])
+        if body.runs and not body.is_frozen:
+            if node.lane:
+                taken = replace(node, lane=node.lane[1:]).with_body(name, parked=(*body.parked, node.lane[0]))
+                yield PlainStep(f"{name} takes message {node.lane[0]}", taken)
+            if body.parked:
+                handled = replace(node, handled=(*node.handled, body.parked[0]))
+                yield PlainStep(
+                    f"{name} handles message {body.parked[0]}", handled.with_body(name, parked=body.parked[1:])
+                )
+
+    def _obeys(self, node: Node, name: str, order: str) -> Iterator[PlainStep[Node]]:
+        match order:
+            case "check":
+                for word in ("fit", "unfit", "failed"):
+                    yield PlainStep(f"new imports the code: {word}", says(node, name, word))
+            case "freeze":
+                frozen = says(node.with_body(name, is_frozen=True), name, "halted")
+                yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
+            case "dump":
+                parked = node.bodies[name].parked if node.bodies[name].is_frozen else ()
+                yield PlainStep("old hands out its state", says(replace(node, snapshot=parked), name, "taken"))
+            case "thaw":
+                yield PlainStep("old thaws", node.with_body(name, is_frozen=False))
+            case "adopt":
+                loaded = says(node.with_body(name, parked=node.snapshot), name, "loaded")
+                yield PlainStep("new loads the state", loaded)
+                yield PlainStep("new cannot load the state", says(node, name, "failed"), is_owed=False)
+            case "retire":
+                yield PlainStep("old exits", exited(node, name))
+            case "go":
+                yield PlainStep("new runs", says(node.with_body(name, runs=True), name, "went"))
+
+
+def told(node: Node, name: str, order: str) -> Node:
+    """An order for a process; a dead one hears nothing."""
+    body = node.bodies[name]
+    return node.with_body(name, todo=(*body.todo, order)) if body.is_alive else node
+
+
+def says(node: Node, name: str, word: str) -> Node:
+    """A word of a process to the supervisor."""
+    return node.with_body(name, said=(*node.bodies[name].said, word))
+
+
+def exited(node: Node, name: str) -> Node:
+    """A process exits in order, with what it has in memory."""
+    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), todo=())
+    return says(dead, name, "exits")
+
+
+def died_of(node: Node, name: str, word: str) -> Node:
+    """A process dies, or is killed."""
+    body = node.bodies[name]
+    if not body.is_alive:
+        return node
+    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), todo=())
+    return says(replace(dead, mourned=tuple(sorted({*node.mourned, *body.parked}))), name, word)
+
+
+def places(node: Node) -> list[int]:
+    """Each message, once for each place in which it waits to be handled, or was."""
+    parked = [one for body in node.bodies.values() for one in body.parked]
+    return [*node.lane, *node.handled, *parked, *node.snapshot]
+
+
+# --- what holds -------------------------------------------------------------------------------------------------------
+
+
+def one_version_runs(node: Node) -> bool:
+    """At most one process touches the lane: old and new would do so in one epoch, and nobody could tell them apart."""
+    return sum(body.runs for body in node.bodies.values()) <= 1
+
+
+def no_message_is_handled_twice(node: Node) -> bool:
+    """No message is handled twice, by whichever process."""
+    return len(set(node.handled)) == len(node.handled)
+
+
+def mail_survives(node: Node) -> bool:
+    """A message is lost with a process that died, if at all."""
+    return set(MAIL) <= {*places(node), *node.mourned}
+
+
+def starts_in_an_empty_slot(node: Node) -> bool:
+    """A process is started only after all others that could run are dead."""
+    others = [body for name, body in node.bodies.items() if name != "next" and body.is_alive]
+    return "next" not in node.bodies or not any(body.runs or "go" in body.todo for body in others)
+
+
+def is_concluded(node: Node) -> bool:
+    """The reload has ended: the old code runs, or the new code, or another process was started."""
+    return bool(node.verdict)
+
+
+def one_runs_at_last(node: Node) -> bool:
+    """After the verdict exactly one process runs, and it is not frozen; no candidate is left over."""
+    living = [body for body in node.bodies.values() if body.is_alive]
+    return is_concluded(node) and len(living) == 1 and living[0].runs and not living[0].is_frozen
+
+
+def all_is_handled(node: Node) -> bool:
+    """All mail is handled, but for what died."""
+    return set(MAIL) <= {*node.handled, *node.mourned}
+
+
+def ended_as(verdict: str) -> Callable[[Node], bool]:
+    """A property: the reload ended so."""
+
+    def ended(node: Node) -> bool:
+        return node.verdict == verdict
+
+    ended.__name__ = verdict
+    return ended
+
+
+def SYSTEM(deaths: int = 1, advance: Advance = slot_plan.advance) -> TransitionSystem[Node]:
+    """A reload that has just begun."""
+    slot = SlotState("running", "there", crossing=Crossing())
+    bodies = Map([("old", Body("old", runs=True)), ("new", Body("new", todo=("check",)))])
+    return TransitionSystem(
+        name="slot-reload",
+        initial=Node(slot, bodies),
+        steps=SlotReload(advance, deaths).steps,
+        always=[one_version_runs, no_message_is_handled_twice, mail_survives, starts_in_an_empty_slot],
+        sometimes=[ended_as("switched"), ended_as("refused"), ended_as("crashed")],
+        eventually=[is_concluded, one_runs_at_last, all_is_handled],
+    )

@@ -141,7 +141,7 @@ class Receiver:
         params = None if family.config is None else _decoder(family.config)(bytes(sent.params))
         configuration = Configuration(sent.node, sent.name, sent.parent, params, sent.birth)
         env: Environment[Any] = family.load(sent.dump)
-        first = None if sent.first is None else _decoder(family.states)(bytes(sent.first))
+        first = None if sent.first is None else _decoder(family.states)(sent.first)
         local = LocalState(configuration, family, env, sent.clock_ns, sent.status, first=first)
         if sent.due:
             cause: Delivery[Any] | Due = Due(tuple(Handle(*handle) for handle in sent.due))
@@ -169,7 +169,7 @@ class LocalDump(msgspec.Struct, array_like=True, frozen=True):
     answers: tuple[Any, ...] = ()
     mail: bytes | None = None
     due: tuple[tuple[str, int], ...] = ()
-    first: msgspec.Raw | None = None
+    first: bytes | None = None
 
 
 def _local(space: Space, number: int) -> bytes:
@@ -194,7 +194,7 @@ def _local(space: Space, number: int) -> bytes:
             local.answers,
             mail,
             due,
-            None if local.first is None else msgspec.Raw(encode(local.first)),
+            None if local.first is None else encode(local.first),
         )
     )
 

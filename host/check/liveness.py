@@ -44,6 +44,10 @@ class Graph:
         ]
         self._space = space
 
+    def path(self, state: int) -> tuple[int, ...]:
+        """The shortest way from the first state to another one."""
+        return _path(_reached(self, [0], [False] * len(self.edges)), state)
+
     def where(self, predicate: Predicate) -> list[bool]:
         """For each state, whether a predicate holds. Raises PropertyError."""
         return [holds(predicate, self._space.view(state)) for state in self.states]

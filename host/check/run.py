@@ -163,8 +163,6 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
         raise CheckError(f"{later[0].name} is checked on the graph, where names count: leave --symmetry out")
     if isinstance(system, System) and system.record is not None and request.workers > 1:
         raise CheckError("a history is kept by one worker: leave --workers out")
-    if later and request.workers > 1:
-        raise CheckError(f"{later[0].name} is checked on the whole graph, by one worker: leave --workers out")
     if request.walks and (request.workers > 1 or request.reduces or space.canonical is not None):
         raise CheckError("random walks go with neither --workers, --por nor --symmetry")
     if request.reduces and (later or request.workers > 1):
@@ -180,10 +178,9 @@ def check(request: CheckRequest, progress: Callable[[Counts], None] | None = Non
             progress=progress,
         )
     else:
-        search = _searched(request, space, properties, bool(later), progress)
-        found = search.found
+        found, graph = _searched(request, space, properties, later, progress)
         if later and not found.ended:
-            _check_liveness(space, search, later)
+            _check_liveness(graph or Graph(space, found.states), found, later)
     verdicts = tuple(_verdict(one, found) for one in properties)
     is_shortest = not (request.walks or request.reduces)
     return CheckReport(system, space, found, verdicts, time.perf_counter() - started, is_shortest)
@@ -193,50 +190,53 @@ def _searched(
     request: CheckRequest,
     space: AnySpace,
     properties: Sequence[Property],
-    keeps_states: bool,
+    later: Sequence[Property],
     progress: Callable[[Counts], None] | None,
-) -> Exploration:
-    """The search, at its end: by one process, by several, or with a choice of steps."""
+) -> tuple[Findings, Graph | None]:
+    """What is found, by one process, by several, or with a choice of steps; several make the graph for `later`."""
     make = partial(
         Exploration,
         space,
         properties,
         request.bounds,
-        keeps_states=keeps_states,
+        keeps_states=bool(later),
         allows_failures=request.allows_failures,
         progress=progress,
     )
     if request.reduces and isinstance(space, Space):
-        return searched(space, lambda expand: make(expand=expand))
-    search = make()
+        return searched(space, lambda expand: make(expand=expand)).found, None
+    search, graph = make(), None
     try:
         if request.workers > 1:
-            Parallel(search, space, request.workers, request.bounds, progress).run()
+            predicates = [predicate for one in later for predicate in (one.holds, one.then) if predicate is not None]
+            parallel = Parallel(search, space, request.workers, request.bounds, progress, predicates)
+            parallel.run()
+            graph = parallel.graph
         else:
             search.run()
     except KeyboardInterrupt:
         search.found.ended = INTERRUPTED
-    return search
+    return search.found, graph
 
 
-def _check_liveness(space: AnySpace, search: Exploration, properties: Sequence[Property]) -> None:
+def _check_liveness(graph: Graph, found: Findings, properties: Sequence[Property]) -> None:
     """Add a violation for each property that some fair run violates."""
-    graph = Graph(space, search.found.states)
     for one in properties:
         try:
-            lasso = _violated(graph, one)
+            lasso = violated(graph, one)
         except PropertyError as error:
-            search.found.violations.append(Violation(one.name, str(error)))
+            found.violations.append(Violation(one.name, str(error)))
             continue
         if lasso is not None:
-            before = search.path(graph.prints[lasso.path[0]])
-            path = (*before[:-1], *(graph.prints[state] for state in lasso.path))
+            before = graph.path(lasso.path[0])
+            path = tuple(graph.prints[state] for state in (*before[:-1], *lasso.path))
             loop = None if lasso.loop is None else len(before) - 1 + lasso.loop
             what = "a fair run can end here" if loop is None else "a fair run can go round for ever"
-            search.found.violations.append(Violation(one.name, f"does not hold: {what}", path, loop))
+            found.violations.append(Violation(one.name, f"does not hold: {what}", path, loop))
 
 
-def _violated(graph: Graph, one: Property) -> Lasso | None:
+def violated(graph: Graph, one: Property) -> Lasso | None:
+    """A fair run on which an `eventually` or `leads_to` does not hold; None if there is none. Raises PropertyError."""
     if one.then is None:
         return never(graph, [0], graph.where(one.holds))
     then = graph.where(one.then)

@@ -10,7 +10,8 @@ A state's owner is a function of the local states of some engines, chosen so tha
 change it: then many successors stay where they are made. Who made a foreign state notes its fingerprint, and sends it
 once.
 
-After `stop` the workers answer where states came from, for the way to a violation, until the coordinator says `quit`.
+After `stop` the workers answer where states came from, for the way to a violation, and give their shares of the graph
+(`shares`) when asked for `graph`, until the coordinator closes its end.
 A worker that dies ends the check with an error; the others see the end of their pipes and go. The coordinator's death
 is seen the same way.
 """
@@ -33,10 +34,13 @@ import msgspec
 
 from engines.model.blame import blame
 from engines.model.check.samples import Dice
+from host.check.liveness import Graph
 from host.check.local import CheckError
 from host.check.network import mixed
 from host.check.plain import AnySpace
+from host.check.properties import Predicate
 from host.check.search import NO_RULE_RAISES, Bounds, Counts, Exploration, Findings, Violation
+from host.check.shares import JoinedGraph, share_of
 from host.check.space import ROSTER, Space, State
 from host.check.transfer import Receiver, Sender
 
@@ -53,6 +57,8 @@ CHOICES_MAX: Final = 64
 
 SENDING: Final = 0.4
 """The work of sending a state and taking it in, in that of making its successors; measured with two-phase commit."""
+
+GRAPH: Final = b"graph"
 
 FOREIGN: Final = -1
 """In place of a parent: the state is another worker's."""
@@ -106,7 +112,9 @@ class Parallel:
         workers: int,
         bounds: Bounds,
         progress: Callable[[Counts], None] | None,
+        predicates: Sequence[Predicate] = (),
     ) -> None:
+        """`predicates` are those that the graph of all states is wanted for; `search` keeps its states then."""
         self.found: Findings = search.found
         self._search = search
         self._space = space
@@ -117,6 +125,8 @@ class Parallel:
         self._children: list[int] = []
         self._has_gone = False
         self._started = time.monotonic()
+        self._predicates = predicates
+        self.graph: Graph | None = None
 
     def run(self) -> Findings:
         """Search until the end. Raises CheckError when a worker died."""
@@ -128,6 +138,10 @@ class Parallel:
         self._fork(level, owner)
         try:
             self._coordinate()
+            if self._predicates and not self.found.ended and not self.found.violations:
+                self._say(GRAPH)
+                mine = share_of(space, self.found.states, self._predicates)
+                self.graph = JoinedGraph([mine, *(pipe.receive() for pipe in self._pipes)], self._predicates)
         except (EOFError, OSError) as error:
             raise CheckError("a worker of the check died: is there enough memory?") from error
         except KeyboardInterrupt:
@@ -208,7 +222,8 @@ class Parallel:
                     if id(end) not in kept:
                         end.close()
                 mine = [one for one in level if owner(one[0]) == number]
-                _work(Explorer(self._search, self._space, Pipe(ends[number][1]), peers, owner, number), mine)
+                pipe = Pipe(ends[number][1])
+                _work(Explorer(self._search, self._space, pipe, peers, owner, number, self._predicates), mine)
             self._children.append(child)
         gc.unfreeze()
         for end in (one for two in pairs.values() for one in two):
@@ -236,7 +251,10 @@ class Explorer:
         peers: dict[int, Pipe],
         owner: Callable[[State], int],
         number: int,
+        predicates: Sequence[Predicate],
     ) -> None:
+        search.found.states = []  # those so far are the coordinator's
+        self._predicates = predicates
         self._search = search
         self._space = space
         self._pipe = pipe
@@ -259,7 +277,11 @@ class Explorer:
             is_new = True
         seen = self._search.found.seen
         while True:
-            parent = seen.get(LENGTH.unpack(self._pipe.receive())[0])
+            word = self._pipe.receive()
+            if word == GRAPH:
+                self._pipe.send(share_of(self._space, self._search.found.states, self._predicates))
+                continue
+            parent = seen.get(LENGTH.unpack(word)[0])
             self._pipe.send(msgspec.msgpack.encode(None if parent == FOREIGN else parent))
 
     def report(self, error: BaseException) -> None:

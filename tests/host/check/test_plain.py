@@ -38,14 +38,20 @@ def test_a_violation_has_the_shortest_way_in_words() -> None:
     follow("plain_tokens:DOUBLED", ["step a to b"], "always one_token", roots=HERE)
 
 
-def test_liveness_is_decided_on_the_graph() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_liveness_is_decided_on_the_graph(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a step that is owed again and again were never taken, or a choice that nobody owes were waited for."""
-    report = checked("RIGHT")
+    monkeypatch.setattr(workers_module, "LEVEL_MIN", 2)
+    report = checked("RIGHT", workers=workers)
     assert [verdict.decided for verdict in report.verdicts] == ["holds", "holds"]
-    assert checked("FAIR").found.violations == []
-    (violation,) = checked("FREE").found.violations
+    assert checked("FAIR", workers=workers).found.violations == []
+    report = checked("FREE", workers=workers)
+    (violation,) = report.found.violations
     assert violation.property == "eventually doubled"
     assert violation.loop is not None
+    steps = trace_of(report.space, violation.path, violation.loop).steps
+    assert steps[-1].state == steps[violation.loop - 1].state
+    assert not any("doubles" in step.label for step in steps)
 
 
 def test_symmetry_and_workers_find_what_is_found_without(monkeypatch: pytest.MonkeyPatch) -> None:

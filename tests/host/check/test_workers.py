@@ -9,20 +9,23 @@ import threading
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engines.model.system import System
 from engines.model.system_view import SystemView
 from engines.protocols.two_phase_commit import SYSTEM
 from host.check import workers as workers_module
+from host.check.liveness import Graph
 from host.check.local import CheckError, Engines
 from host.check.properties import Property, properties_of
+from host.check.run import CheckRequest, check, violated
 from host.check.search import UNBOUNDED, Bounds, Exploration, Findings
 from host.check.space import Space
 from host.check.trace import trace_of
 from host.check.workers import Parallel, Pipe, exchange
 
 from .exploring import explored
-from .tables import random_system
+from .tables import Phase, random_system
 
 
 def together(
@@ -42,7 +45,7 @@ def early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def far(view: SystemView) -> bool:
     """Not all signals are used up."""
-    return sum(engine.state.phase for engine in view.engines()) < 4
+    return sum(int(engine.state.phase) for engine in view.engines()) < 4
 
 
 @pytest.mark.parametrize("network", ["unordered", "ordered", "lossy"])
@@ -67,6 +70,61 @@ def test_states_steps_and_verdicts_are_those_of_one_process(network: str, count:
             assert not far(space.view(last.state))
         verdicts.add(bool(other.violations))
     assert verdicts == {True, False}
+
+
+def late(view: SystemView) -> bool:
+    """Many phases are reached."""
+    return not far(view)
+
+
+def at_zero(view: SystemView) -> bool:
+    """The first engine is where it began."""
+    return bool(view.state("e0").phase == 0)
+
+
+@pytest.mark.parametrize("network", ["unordered", "ordered", "lossy", "duplicating"])
+def test_what_must_happen_is_decided_as_by_one_process(network: str) -> None:
+    """False if a step, or what is owed, were lost or taken for another where the shares of a graph are joined."""
+    verdicts = set()
+    claims = [("eventually", late, None), ("leads_to", at_zero, late), ("leads_to", late, at_zero)]
+    for seed in range(6):
+        system = random_system(seed, network)
+        for claim, first, then in claims:
+            one = Property(claim, first, then)  # type: ignore[arg-type]
+            predicates = [predicate for predicate in (first, then) if predicate is not None]
+            space, found = explored(system)
+            alone = violated(Graph(space, found.states), one)
+            again = Space(system, Engines())
+            parallel = Parallel(Exploration(again, [], keeps_states=True), again, 2, UNBOUNDED, None, predicates)
+            parallel.run()
+            assert parallel.graph is not None
+            joined = violated(parallel.graph, one)
+            assert (alone is None) == (joined is None)
+            assert sorted(parallel.graph.prints) == sorted(found.seen)
+            if alone is not None and joined is not None and alone.loop is None:
+                assert joined.loop is None
+                assert len(joined.path) == len(alone.path)
+            verdicts.add(joined is None)
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize(("protocol", "params"), [("raft_election", {}), ("paxos", {"clients": "1"})])
+def test_a_check_of_a_protocol_by_two_processes_says_what_one_says(protocol: str, params: dict[str, str]) -> None:
+    """False if a claim about all runs were decided otherwise, or left out, where two processes explore."""
+    subject = f"engines.protocols.{protocol}:SYSTEM"
+    alone, shared = (check(CheckRequest(subject=subject, params=params, workers=workers)) for workers in (1, 2))
+    assert [(one.property, one.decided) for one in shared.verdicts] == [
+        (one.property, one.decided) for one in alone.verdicts
+    ]
+    assert shared.is_exhaustive
+
+
+def test_engines_that_begin_in_a_state_of_their_own_are_sent() -> None:
+    """False if an engine lost, on its way to another process, the state that a node fault takes it back to."""
+    system = random_system(3)
+    members = [replace(member, state=Phase(1, 1)) for member in system.members]
+    own = replace(system, members=members)
+    assert together(own)[1].counts.states == explored(own)[1].counts.states
 
 
 def test_witnesses_are_the_nearest() -> None:

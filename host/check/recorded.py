@@ -22,16 +22,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from engines.model import Family, Handle, LoadError, Outgoing, Roll, Spawned, due_timers, encode, load_family
-from engines.model.system import Envelope
 from engines.model.system_view import EngineView, engine_view
 from host.check.local import AnyFamily, CheckError, LocalState, answers_of
 from host.check.space import FIRST, ROSTER, Space, State, Successor
 from host.check.trace import Trace, headline, shown_message
+from host.check.under_way import UnderWay, Unlike, flow_of
 from host.node.cell import NEVER, Cell
 from host.node.deadlines import Deadlines
 from host.node.journal.marks import epoch_before
@@ -46,8 +46,6 @@ from host.node.turns import Turns
 EPOCH: Final = epoch_before(1) + 1
 """That of all streams: there is one life."""
 
-Flow = tuple[str, str, int]
-
 
 def record(space: Space, trace: Trace, open_log: Callable[[str], Keeping]) -> None:
     """Write the steps of a trace into the logs that `open_log` begins, one for each engine. Raises `CheckError`."""
@@ -55,7 +53,7 @@ def record(space: Space, trace: Trace, open_log: Callable[[str], Keeping]) -> No
 
 
 class _Recorded:
-    """Mutable. `_transit` are outputs on their way, with their numbers; `_outside` the next number of other mail."""
+    """Mutable. `_ends` are the engines where the transition at hand ends, by its dice."""
 
     def __init__(self, space: Space, trace: Trace, open_log: Callable[[str], Keeping]) -> None:
         deadlines = Deadlines()
@@ -67,8 +65,8 @@ class _Recorded:
         self._logs: dict[str, Keeping] = {}
         self._cells: dict[str, Cell] = {}
         self._clocks: dict[str, int] = {}
-        self._transit: dict[Flow, list[tuple[int, bytes]]] = {}
-        self._outside: dict[Flow, int] = {}
+        self._mail = UnderWay(trace.steps)
+        self._ends: dict[str, LocalState] = {}
         self._now_ns = space.system.clock_ns
         self._falls: deque[int] = deque()
         self._at = 0
@@ -79,16 +77,22 @@ class _Recorded:
         state = self._trace.initial
         for at, step in enumerate(self._trace.steps):
             self._at = at
-            if step.kind == "lose":
-                self._taken_out(step)
-                continue
-            before, after = self._locals(state), self._locals(step.state)
-            self._now_ns = self._clocks[step.engine]
-            if self._perform(step, before[step.engine], after):
-                self._leave(after)
-                self._compare(step.engine, after)
-            self._clocks[step.engine] = max(self._clocks[step.engine], self._now_ns, after[step.engine].clock_ns)
+            try:
+                self._step(step, self._locals(state), self._locals(step.state))
+            except Unlike as error:
+                raise CheckError(f"no journal: step {at + 1} ({headline(step)}): {error}") from None
             state = step.state
+
+    def _step(self, step: Successor, before: dict[str, LocalState], after: dict[str, LocalState]) -> None:
+        if step.kind == "lose":
+            self._taken(step)
+            return
+        name = step.engine
+        self._now_ns = self._clocks[name]
+        if self._perform(step, before[name], after):
+            self._leave()
+            self._compare(name, after[name])
+        self._clocks[name] = max(self._clocks[name], self._now_ns, after[name].clock_ns)
 
     # --- births -------------------------------------------------------------------------------------------------------
 
@@ -107,7 +111,7 @@ class _Recorded:
             for envelope, n in letters:
                 if envelope.sender == name:
                     kept.keep((envelope.target, envelope.mailbox), n, encode(envelope.message))
-                    self._transit.setdefault(_flow(envelope), []).append((n, encode(envelope.message)))
+                    self._mail.leave(flow_of(envelope), n, encode(envelope.message))
             self._logs[name].log.record(name, kept.image("birth", local.clock_ns))
 
     def _born(self, local: LocalState, log: Keeping, numbers: Numbers) -> EngineRecorder:
@@ -137,25 +141,25 @@ class _Recorded:
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _perform(self, step: Successor, before: LocalState, after: dict[str, LocalState]) -> bool:
-        """Do what a step does; returns whether its engine can then be compared."""
+        """Do what a step does; returns whether its engine can then be compared. Raises `Unlike`."""
         match step.kind:
             case "crash":
                 self._crash(step.engine, after)
             case "reload":
                 self._reload(step.engine, before.family, after[step.engine].family)
             case "answer":
-                return self._answer(step, before, after[step.engine])
+                return self._answer(step, before, after)
             case "deliver":
-                return self._deliver(step, after[step.engine])
+                return self._deliver(step, after)
             case _:
-                return self._elapse(step, before, after[step.engine])
+                return self._elapse(step, before, after)
         return True
 
-    def _deliver(self, step: Successor, after: LocalState) -> bool:
+    def _deliver(self, step: Successor, after: dict[str, LocalState]) -> bool:
         envelope = step.envelope
         assert envelope is not None
         cell = self._cells[step.engine]
-        n, payload = self._taken_out(step)
+        n, payload = self._taken(step)
         assert cell.recorder is not None
         cell.recorder.mail(envelope.sender, envelope.mailbox, EPOCH, n, [payload])
         cell.take(envelope.sender, envelope.mailbox, EPOCH, n, 1)
@@ -166,7 +170,7 @@ class _Recorded:
         self._turns.run_mail(cell, inbox, self._now_ns)
         return True
 
-    def _elapse(self, step: Successor, before: LocalState, after: LocalState) -> bool:
+    def _elapse(self, step: Successor, before: LocalState, after: dict[str, LocalState]) -> bool:
         """Timers elapse, or time only passes."""
         assert step.reaction is not None
         cell, env = self._cells[step.engine], self._cells[step.engine].env
@@ -183,7 +187,7 @@ class _Recorded:
         self._turns.elapse(cell, handles, self._now_ns)
         return True
 
-    def _answer(self, step: Successor, before: LocalState, after: LocalState) -> bool:
+    def _answer(self, step: Successor, before: LocalState, after: dict[str, LocalState]) -> bool:
         cell, answer = self._cells[step.engine], _answer_of(step, before)
         if isinstance(before.question, Roll):
             return True  # it fell when it was rolled
@@ -198,7 +202,7 @@ class _Recorded:
     def _crash(self, name: str, after: dict[str, LocalState]) -> None:
         """A node fault: the engine begins anew, and its descendants end."""
         if self._cells[name].suspension is None and self._cells[name].depth:
-            self._refuse("a node fault while a die rolls", "a log has it that the message is handled again")
+            raise Unlike("it comes while a die rolls, and in a log the message is then handled again")
         for other, local in after.items():
             cell = self._cells.get(other)
             if cell is not None and local.status == "stopped" and not cell.is_ended:
@@ -209,25 +213,28 @@ class _Recorded:
         self._follow(name, Cell(_named(local.family), local.configuration, local.env, {}), "again")
 
     def _reload(self, name: str, old: AnyFamily, new: AnyFamily) -> None:
+        if new is old:
+            return  # it was refused
         cell = self._cells[name]
         env = new.adopt(old.dump(cell.env), old.interface())
         self._follow(name, Cell(_named(new), cell.configuration, env, {}), "version")
 
     # --- dice ---------------------------------------------------------------------------------------------------------
 
-    def _foresee(self, name: str, local: LocalState) -> bool:
-        """Find out how the dice of the transition fall that ends in `local`; False: the way ends before they do."""
+    def _foresee(self, name: str, after: dict[str, LocalState]) -> bool:
+        """Find out how the dice of a transition fall, and where it ends; False: the way ends before that."""
         self._falls.clear()
         steps = iter(self._trace.steps[self._at + 1 :])
-        while isinstance(local.question, Roll) and local.status == "suspended":
+        while isinstance(after[name].question, Roll):
             step = next((one for one in steps if one.engine == name), None)
             if step is None or step.kind != "answer":
                 return False
-            answer = _answer_of(step, local)
+            answer = _answer_of(step, after[name])
             if not isinstance(answer, int):
-                self._refuse(f"{name} waits for a die in vain", "a live node rolls it at once")
+                raise Unlike("its die does not fall in time, and a live node rolls it at once")
             self._falls.append(answer)
-            local = self._locals(step.state)[name]
+            after = self._locals(step.state)
+        self._ends = after
         return True
 
     def _fall(self, sides: int) -> int:
@@ -235,39 +242,26 @@ class _Recorded:
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def _taken_out(self, step: Successor) -> tuple[int, bytes]:
-        """The message of a step, with its number: it is in transit no more."""
-        envelope = step.envelope
+    def _taken(self, step: Successor) -> tuple[int, bytes]:
+        """The message of a step, with its number: it is under way no more. Raises `Unlike`."""
+        envelope, is_lost = step.envelope, step.kind == "lose"
         assert envelope is not None
-        flow, payload = _flow(envelope), encode(envelope.message)
         if envelope.sender not in self._cells:
-            n = self._outside[flow] = self._outside.get(flow, 0) + 1
-            return n, payload
-        under_way = self._transit.get(flow, [])
-        at = next((at for at, (_, other) in enumerate(under_way) if other == payload), None)
-        if at is None:
-            self._refuse("it is taken a second time", "a live engine takes a message once")
-        if step.kind != "lose" and not all(self._is_to_be_lost(flow, other) for _, other in under_way[:at]):
-            self._refuse("it overtakes an earlier one of its sender", "a live node keeps their order")
-        n, _ = under_way.pop(at)
+            return self._mail.from_outside(envelope)
+        n, payload = self._mail.take(self._at, envelope, is_lost=is_lost)
         kept = self._logs[envelope.sender].of(envelope.sender)
-        if step.kind != "lose" and kept is not None:
+        if not is_lost and kept is not None:
             kept.settled(envelope.target, envelope.mailbox, n)
         return n, payload
 
-    def _is_to_be_lost(self, flow: Flow, payload: bytes) -> bool:
-        """Whether a later step loses such a message."""
-        lost = (one.envelope for one in self._trace.steps[self._at :] if one.kind == "lose")
-        return any(one is not None and (_flow(one), encode(one.message)) == (flow, payload) for one in lost)
-
-    def _leave(self, after: dict[str, LocalState]) -> None:
+    def _leave(self) -> None:
         """What the last transition made: births, messages, an end."""
         made, self._turns.outputs[:] = [*self._turns.outputs], []
         for cell, outputs in made:
             for output in outputs:
                 if isinstance(output, Spawned) and output.name not in self._cells:
                     log = self._logs[cell.name]
-                    kept = self._born(after[output.name], log, Numbers())
+                    kept = self._born(self._ends[output.name], log, Numbers())
                     log.log.record(output.name, kept.image("birth", self._now_ns))
                 elif isinstance(output, Outgoing):
                     self._sent(cell, output)
@@ -282,7 +276,7 @@ class _Recorded:
             assert cell.recorder is not None
             cell.recorder.settled(output.target, output.mailbox, n)
         else:
-            self._transit.setdefault((cell.name, output.target, output.mailbox), []).append((n, payload))
+            self._mail.leave((cell.name, output.target, output.mailbox), n, payload)
 
     # --- what the checker says ----------------------------------------------------------------------------------------
 
@@ -290,22 +284,14 @@ class _Recorded:
         names, known = self._space.rosters[state[ROSTER]].names, self._space.parts.locals
         return {name: known[number] for name, number in zip(names, state[FIRST:], strict=True)}
 
-    def _compare(self, name: str, after: dict[str, LocalState]) -> None:
-        """Raise if an engine is not what the checker says."""
-        local, cell = after[name], self._cells[name]
-        if isinstance(local.question, Roll):
-            return
-        if _looks(cell.configuration, cell.family, cell.env, _status(cell)) != _looks(
-            local.configuration, local.family, local.env, local.status
-        ):
-            self._refuse(
-                f"{name} does something else", "the clock in a log goes on while timers elapse: try --timers bounded"
-            )
-
-    def _refuse(self, what: str, why: str) -> NoReturn:
-        step = self._trace.steps[self._at]
-        advice = "" if "--timers" in why or self._space.system.network == "ordered" else ": try --network ordered"
-        raise CheckError(f"no journal: step {self._at + 1} ({headline(step)}): {what}, and {why}{advice}")
+    def _compare(self, name: str, local: LocalState) -> None:
+        """Raise `Unlike` if an engine is not what the checker says; one whose die rolls is ahead of that."""
+        cell = self._cells[name]
+        mine = _looks(cell.configuration, cell.family, cell.env, _status(cell))
+        theirs = _looks(local.configuration, local.family, local.env, local.status)
+        if mine != theirs and not isinstance(local.question, Roll):
+            why = "the clock in a log goes on while timers elapse: try --timers bounded"
+            raise Unlike(f"{name} does something else, and {why}")
 
 
 def _looks(*of: Any) -> EngineView:
@@ -315,10 +301,6 @@ def _looks(*of: Any) -> EngineView:
 
 def _status(cell: Cell) -> str:
     return "stopped" if cell.is_ended else "running" if cell.suspension is None else "suspended"
-
-
-def _flow(envelope: Envelope) -> Flow:
-    return (envelope.sender, envelope.target, envelope.mailbox)
 
 
 def _answer_of(step: Successor, before: LocalState) -> Any:

@@ -73,6 +73,13 @@ def keep_anew(half: Half, t: Arrived[Half, None, Seen]) -> Effects[Seen, Half]:
     return also(t, f"new {half.side}")
 LATER = Family("child", state=Seen(), accepts=Half | Quit, emits=Half).rules(keep_anew, leave)
 
+class Number(Value):
+    number: int = 0
+@rule
+def add(half: Half, t: Arrived[Half, None, Number]) -> Effects[Number, Half]:
+    return Become(Number(t.env.state.number + half.side))
+UNFIT = Family("child", state=Number(), accepts=Half, emits=Half).rules(add)
+
 @rule
 def make(_start: Start, t: Arrived[Start, None, Seen]) -> Effects[Seen, Half | Quit]:
     child = Ref(t.me.child("child"))
@@ -88,6 +95,13 @@ def serve(_start: Start, t: Arrived[Start, Other, Seen]) -> Effects[Seen, Half]:
 def back(half: Half, t: Arrived[Half, Other, Seen]) -> Effects[Seen, Half]:
     return [also(t, f"{half.side}"), *([Send(t.config.other, Half(half.side - 1))] if half.side else [])]
 PLAYER = Family("player", config=Other, state=Seen(), accepts=Start | Half, emits=Half).rules(serve, back)
+
+@interactive_rule
+def breed(_start: Start, t: Arrived[Start, None, Seen]) -> Interaction[Seen, Half]:
+    side = yield from Roll(2)
+    child = Ref(t.me.child("child"))
+    return [Spawn(CHILD, "child"), Send(child, Half(side)), Stop()] if side == 2 else []
+BREEDER = Family("breeder", state=Seen(), accepts=Start, emits=Half, spawns=[CHILD]).rules(breed)
 
 @rule
 def divide(half: Half, t: Arrived[Half, None, Seen]) -> Effects[Seen, Half]:
@@ -119,6 +133,8 @@ ROLLING = System(name="rolling", members=[Member("a", ASKING)], messages=[Envelo
     always=[lambda view: view.engine("a").status == "running"])
 BIRTHS = System(name="births", members=[Member("p", PARENT)], network="ordered",
     messages=[Envelope("p", Start()), Envelope("p/child", Half(9))], always=[without("p/child", "1", "9", "2")])
+BRED = System(name="bred", members=[Member("p", BREEDER), Member("c", CHILD)], network="ordered",
+    messages=[Envelope("p", Start()), Envelope("c", Half(8))], always=[without("p/child", "2")])
 OVERTAKEN = System(name="overtaken", members=[Member("p", PARENT)], messages=[Envelope("p", Start())],
     always=[without("p/child", "2")])
 TWICE = System(name="twice", members=[Member("a", PLAYER, Other(Ref("b"))), Member("b", PLAYER, Other(Ref("a")))],
@@ -130,6 +146,8 @@ FAULT = System(name="fault", members=[Member("p", PARENT)], messages=[Envelope("
         and view.state("p").names == ("made",))])
 RELOAD = System(name="reload", members=[Member("c", CHILD)], messages=[Envelope("c", Half(1), x) for x in ("x", "y")],
     reloads={CHILD: LATER}, always=[without("c", "1", "new 1")])
+REFUSED = System(name="refused", members=[Member("c", CHILD)], messages=[Envelope("c", Half(1))],
+    reloads={CHILD: UNFIT})
 PLAY = System(name="play", members=[Member("a", PLAYER, Other(Ref("b"))), Member("b", PLAYER, Other(Ref("a")))],
     messages=[Envelope("a", Start())], always=[without("b", "3", "1")])
 FIRST = System(name="first", members=[Member("a", PLAYER, Other(Ref("b"))), Member("b", PLAYER, Other(Ref("a")))],
@@ -178,9 +196,11 @@ def states(space: Space, state: State) -> dict[str, Any]:
         ("DICE", ""),
         ("LATE_ANSWER", ""),
         ("BIRTHS", ""),
+        ("BRED", ""),
         ("ENDS", ""),
         ("FAULT", "--crashes 1"),
         ("RELOAD", ""),
+        ("REFUSED", ""),
         ("PLAY", ""),
         ("FIRST", ""),
         ("LOST", ""),

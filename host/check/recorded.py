@@ -26,12 +26,25 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import Family, Handle, LoadError, Outgoing, Roll, Spawned, due_timers, encode, load_family
+from engines.model import (
+    Configuration,
+    Environment,
+    Family,
+    Handle,
+    LoadError,
+    Outgoing,
+    Roll,
+    Spawned,
+    due_timers,
+    encode,
+    load_family,
+)
 from engines.model.system_view import EngineView, engine_view
 from host.check.local import AnyFamily, CheckError, LocalState, answers_of
 from host.check.space import FIRST, ROSTER, Space, State, Successor
 from host.check.trace import Trace, headline, shown_message
 from host.check.under_way import UnderWay, Unlike, flow_of
+from host.config.spec import MailboxSpec
 from host.node.cell import NEVER, Cell
 from host.node.deadlines import Deadlines
 from host.node.journal.marks import epoch_before
@@ -116,7 +129,7 @@ class _Recorded:
 
     def _born(self, local: LocalState, log: Keeping, numbers: Numbers) -> EngineRecorder:
         """The cell of an engine, with a recorder. Its image is left to the caller."""
-        cell = Cell(_named(local.family), local.configuration, local.env, {})
+        cell = _cell(local.family, local.configuration, local.env)
         kept = EngineRecorder(cell, "crash", EPOCH, 0, numbers)
         self._take(kept, log, local.clock_ns)
         return kept
@@ -210,14 +223,14 @@ class _Recorded:
                 assert cell.recorder is not None
                 cell.recorder.ended()
         local = after[name]
-        self._follow(name, Cell(_named(local.family), local.configuration, local.env, {}), "again")
+        self._follow(name, _cell(local.family, local.configuration, local.env), "again")
 
     def _reload(self, name: str, old: AnyFamily, new: AnyFamily) -> None:
         if new is old:
             return  # it was refused
         cell = self._cells[name]
         env = new.adopt(old.dump(cell.env), old.interface())
-        self._follow(name, Cell(_named(new), cell.configuration, env, {}), "version")
+        self._follow(name, _cell(new, cell.configuration, env), "version")
 
     # --- dice ---------------------------------------------------------------------------------------------------------
 
@@ -310,18 +323,21 @@ def _answer_of(step: Successor, before: LocalState) -> Any:
     return next(one for one in answers_of(before) if what == ("time-out" if one is None else repr(one)))
 
 
-def _named(family: AnyFamily) -> AnyFamily:
-    """The family, with the version that a log pins. Raises `CheckError` if it can be found under no name."""
+def _cell(family: AnyFamily, configuration: Configuration[Any], env: Environment[Any]) -> Cell:
+    """An engine as a live slot has it, with the bounds of a node file. Raises `CheckError` for a nameless family."""
     try:
         found = load_family(family.ref) if family.ref else None
     except LoadError as error:
         raise CheckError(f"no journal: {error}") from None
-    if found is not family or not isinstance(found, Family):
+    if not isinstance(found, Family):
         raise CheckError(
             f"no journal: a replay finds families by module and name, and {family.name} is held by no module: "
             "give it a name at the top level of one"
         )
-    return family
+    bounds = {number: box.stored_max for number, box in family.boxes.items()}
+    others = {number: bound for number, bound in bounds.items() if bound != found.boxes[number].stored_max}
+    mailboxes = {number: MailboxSpec(stored_max=bound) for number, bound in others.items()}
+    return Cell(found, configuration, env, mailboxes)
 
 
 def _driven() -> None:

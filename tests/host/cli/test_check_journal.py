@@ -113,6 +113,12 @@ def spin(half: Half, t: Arrived[Half, Other, Seen]) -> Effects[Seen, Half]:
     return [Become(Seen((f"{half.side}",))), Send(t.config.other, Half(1 - half.side))]
 SPINNER = Family("spinner", config=Other, state=Seen(), accepts=Half, emits=Half).rules(spin)
 
+def zero(t: Arrived[Half, None, Seen]) -> Half | None: return t.message if t.message.side == 0 else None
+@rule(when=zero)
+def collect(_half: Half, t: Arrived[Half, None, Seen]) -> Effects[Seen, Half]:
+    return also(t, "zero")
+PAIRS = Family("pairs", state=Seen(), accepts=Half, emits=Half).rules(collect)
+
 def without(engine, *names):
     def missing(view): return engine not in view or view.state(engine).names != names
     return missing
@@ -248,6 +254,22 @@ def test_of_a_way_that_goes_round_for_ever_the_first_round_is_there(kinds: str, 
     assert result.code == EXIT_CODES["violated"]
     assert "its last 2 steps repeat for ever, and are there once" in result.err
     assert replayed(cli, "run")["a"]["turn"] == result.out.count("a -> a: Half") // 2 + 1
+    assert cli("conform", "run").code == 0
+
+
+def test_a_node_file_with_bounds_of_its_own_has_a_journal(kinds: str, cli: Cli, project: Path) -> None:
+    """False if engines of a node file, whose families differ in their bounds, passed for others."""
+    (project / "own.py").write_text("def waits(view):\n    return len(view.engine('j').stored) < 2\n", encoding="utf-8")
+    (project / "node.yaml").write_text(
+        f"node: own\nroots: ['{kinds}', .]\n"
+        "engines:\n  j: {family: 'journal_kinds:PAIRS', mailboxes: {0: {stored_max: 2}}}\n",
+        encoding="utf-8",
+    )
+    sends = [argument for side in (1, 2, 3) for argument in ("--send", f"j Half side={side}")]
+    result = cli("check", "node.yaml", *sends, "--always", "own:waits", "--journal", "run")
+    assert result.code == EXIT_CODES["violated"], result.err
+    found = replayed(cli, "run")["j"]
+    assert len(found["mailboxes"]["0"]["stored"]) == 2
     assert cli("conform", "run").code == 0
 
 

@@ -119,6 +119,8 @@ def collect(_half: Half, t: Arrived[Half, None, Seen]) -> Effects[Seen, Half]:
     return also(t, "zero")
 PAIRS = Family("pairs", state=Seen(), accepts=Half, emits=Half).rules(collect)
 
+def waits(view): return len(view.engine("j").stored) < 2
+
 def without(engine, *names):
     def missing(view): return engine not in view or view.state(engine).names != names
     return missing
@@ -259,14 +261,13 @@ def test_of_a_way_that_goes_round_for_ever_the_first_round_is_there(kinds: str, 
 
 def test_a_node_file_with_bounds_of_its_own_has_a_journal(kinds: str, cli: Cli, project: Path) -> None:
     """False if engines of a node file, whose families differ in their bounds, passed for others."""
-    (project / "own.py").write_text("def waits(view):\n    return len(view.engine('j').stored) < 2\n", encoding="utf-8")
     (project / "node.yaml").write_text(
         f"node: own\nroots: ['{kinds}', .]\n"
         "engines:\n  j: {family: 'journal_kinds:PAIRS', mailboxes: {0: {stored_max: 2}}}\n",
         encoding="utf-8",
     )
     sends = [argument for side in (1, 2, 3) for argument in ("--send", f"j Half side={side}")]
-    result = cli("check", "node.yaml", *sends, "--always", "own:waits", "--journal", "run")
+    result = cli("check", "node.yaml", *sends, "--always", "journal_kinds:waits", "--journal", "run")
     assert result.code == EXIT_CODES["violated"], result.err
     found = replayed(cli, "run")["j"]
     assert len(found["mailboxes"]["0"]["stored"]) == 2

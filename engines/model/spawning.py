@@ -31,7 +31,8 @@ def child_family(parent: Family[Any, Any, Any, Any], effect: Spawn) -> tuple[Any
         if named not in allowed:
             raise EffectError(f"{parent.name} spawns no {named}: add it to spawns=")
         return None, named
-    if named is not parent and named not in parent.spawns:
+    is_own = named is parent or (bool(named.ref) and named.ref == parent.ref)  # a parent may be a bounded twin
+    if not is_own and named not in parent.spawns:
         raise EffectError(f"{parent.name} spawns no {named.name}: add it to spawns=")
     _check(named, effect)
     return named, named.ref

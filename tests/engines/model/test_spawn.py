@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Child, newborn, run
 
+from engines.examples.ticker import Increment
+from engines.examples.ticker_continuation import Terms
 from engines.model import (
     Arrived,
     BirthError,
@@ -29,6 +31,7 @@ from engines.model import (
     Spawned,
     birth,
     is_descendant,
+    load_family,
     parent_name,
     parse_address,
     rule,
@@ -177,3 +180,15 @@ def test_an_address_has_a_number_behind_its_hash(address: str) -> None:
     """If false, a message could reach another mailbox than it says."""
     with pytest.raises(ValueError, match="name#mailbox"):
         parse_address(address)
+
+
+@pytest.mark.parametrize("kind", ["bounded", "old rules"])
+def test_a_twin_of_a_family_spawns_its_own_family(kind: str) -> None:
+    """If false, a family that spawns itself fails where a mailbox is bounded, or in turns of before the value law."""
+    family = load_family("engines.examples.ticker_continuation:TICKER")
+    assert isinstance(family, Family)
+    twin = family.bounded({0: 5}) if kind == "bounded" else family.under_old_rules()
+    name = Configuration("node", "ticker", None, Terms(1))
+    outcome = step(twin, name, birth(twin, name, now_ns=0), Delivery("me", 0, Increment()), 1)
+    assert isinstance(outcome, Committed)
+    assert [one.name for one in outcome.outputs if isinstance(one, Spawned)] == ["ticker/next"]

@@ -117,7 +117,8 @@ def read_passphrase(source: str) -> bytes:
     kind, _, name = source.partition(":")
     readers = {"file": _from_file, "env": _from_environment, "fd": _from_descriptor}
     if kind not in readers or not name:
-        raise KeyFileError(f"passphrase: {source!r} is none of file:PATH, env:NAME, fd:NUMBER")
+        # The source is not shown: it may be a passphrase, by mistake.
+        raise KeyFileError("passphrase: its source is none of file:PATH, env:NAME, fd:NUMBER")
     text = readers[kind](name)
     if len(text) > PASSPHRASE_BYTES_MAX:
         raise KeyFileError(f"passphrase: {source} has more than {PASSPHRASE_BYTES_MAX} bytes")

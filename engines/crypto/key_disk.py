@@ -17,7 +17,7 @@ import os
 import select
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from engines.crypto.key_file import (
@@ -97,16 +97,24 @@ def open_keys(
             made = KeyDisk(path, derivation, derivation.key(passphrase(True)), (), lock)
             made.save(())
             return made
-        try:
+        with _naming(path):
             derivation = derivation_of(data)
-            key = derivation.key(passphrase(False))
+        key = derivation.key(passphrase(False))
+        with _naming(path):
             return KeyDisk(path, derivation, key, decrypted(data, key), lock)
-        except KeyFileError as error:
-            raise KeyFileError(str(error) if str(error).startswith("passphrase") else f"{path} {error}") from None
     except BaseException:
         if lock >= 0:
             os.close(lock)
         raise
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the file's name before the text of an error."""
+    try:
+        yield
+    except KeyFileError as error:
+        raise KeyFileError(f"{path} {error}") from None
 
 
 def read_passphrase(source: str) -> bytes:

@@ -19,7 +19,7 @@ sign jointly; it has no key of its own, so nothing can be sealed to it.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -82,7 +82,7 @@ class Joint(Value, tag=True):
 Commitment: TypeAlias = Signed | Joint
 
 
-class SecretKey(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+class SecretKey(msgspec.Struct, frozen=True):
     """The secret part: the Ed25519 seed and the X25519 scalar, b"" for a missing one. Its text shows neither."""
 
     signing: bytes = b""
@@ -90,6 +90,10 @@ class SecretKey(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     def __repr__(self) -> str:
         return "SecretKey(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The text for rich, which would show the fields."""
+        return []
 
 
 def secret_from(chance: bytes, *, can_sign: bool, can_decrypt: bool) -> SecretKey:
@@ -127,13 +131,13 @@ def any_of(*keys: PublicKey) -> Threshold:
 
 
 def is_sound(public: Public) -> bool:
-    """Whether an identity can exist: keys of 32 bytes; a threshold of distinct members that can reach its weight."""
+    """Whether an identity can exist: keys of 32 bytes; a threshold of distinct signers that can reach its weight."""
     if isinstance(public, PublicKey):
         keys = (public.verifying, public.encrypting)
         return any(keys) and all(len(key) in (0, KEY_BYTES) for key in keys)
-    names = {identity_of(member.key) for member in public.members}
+    signers = {member.key.verifying for member in public.members}
     reach = sum(member.weight for member in public.members)
-    return len(names) == len(public.members) and 1 <= public.needed <= reach and all(map(_is_member, public.members))
+    return len(signers) == len(public.members) and 1 <= public.needed <= reach and all(map(_is_member, public.members))
 
 
 def _is_member(member: Weighted) -> bool:

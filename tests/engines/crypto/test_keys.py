@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nacl import bindings
+from rich.pretty import pretty_repr
 
 from engines.crypto.keys import (
     Joint,
@@ -192,6 +193,7 @@ def test_thresholds_that_cannot_be() -> None:
     twice = Threshold(2, (Weighted(KEYS[0]), Weighted(KEYS[0])))
     assert not is_valid(joint(twice, b"x", [0]), b"x")
     assert not is_sound(twice)
+    assert not is_sound(Threshold(2, (Weighted(KEYS[0]), Weighted(PublicKey(KEYS[0].verifying))))), "one signer"
     assert not is_sound(Threshold(3, (Weighted(KEYS[0]), Weighted(KEYS[1]))))
     assert not is_sound(Threshold(0, (Weighted(KEYS[0]),)))
     assert not is_sound(Threshold(1, (Weighted(PublicKey(encrypting=bytes(32))),)))
@@ -208,6 +210,6 @@ def test_and_or_are_thresholds() -> None:
 
 def test_a_secret_has_no_text() -> None:
     """False if a secret key could be printed, logged or shown in a traceback."""
-    shown = f"{SECRETS[0]} {SECRETS[0]!r} {[SECRETS[0]]}"
+    shown = f"{SECRETS[0]} {SECRETS[0]!r} {[SECRETS[0]]} {pretty_repr(SECRETS[0])}"
     assert SECRETS[0].signing.hex() not in shown
     assert repr(SECRETS[0].signing) not in shown

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -212,3 +213,32 @@ def found(secrets: list[bytes], texts: Iterable[bytes]) -> list[int]:
     """Which secrets are in the texts, in any form."""
     wanted = [(number, form) for number, secret in enumerate(secrets) for form in forms(secret)]
     return sorted({number for text in texts for number, form in wanted if form in text})
+
+
+@pytest.mark.storm
+def test_every_identity_is_made_once_while_processes_are_killed() -> None:
+    """False if a kill of key store or management loses an identity, makes a second key for one, or leaves an order."""
+    with live_node(CONFIG, "process") as node:
+        names = [f"identity-{n}" for n in range(24)]
+        for n, name in enumerate(names):
+            node.send("identities", "Generate", name=name, reply="naming")
+            if n % 3 == 0 and (pid := node.engines()[("keys", "identities")[n % 2]]["pid"]):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        state = node.until("all orders done", lambda: settled(node, len(names)))
+        listed = node.ask("keys", "ListKeys", "KeyList")["keys"]
+        made = {known["name"]: known["key"] for _, known in state["known"]}
+        assert made == {key["name"]: key["key"] for key in listed}
+        assert sorted(made) == sorted(names)
+        for _, known in state["known"]:
+            answer = node.ask(known["engines"][0], "Commit", "DataSigned", data="0x00")
+            assert answer["signed"]["key"] == known["key"]
+
+
+def settled(node: LiveNode, count: int) -> dict[str, Any] | None:
+    """The state of management, once it knows so many identities and waits for no answer."""
+    try:
+        state: dict[str, Any] = node.state("identities")
+    except CommandError:  # restarting
+        return None
+    return state if not state["pending"] and len(state["known"]) == count else None

@@ -157,3 +157,28 @@ def test_the_evidence_for_an_identity() -> None:
     assert [len(evidence_for(pair, edges_of(needed), NOW_NS, depth, 100)) for depth in (0, 1, 2)] == [0, 3, 4]
     assert len(evidence_for(pair, edges_of(needed), NOW_NS, 8, 2)) == 2
     assert identity_of(pair) not in IDS
+
+
+PARTIES: list[Public] = [A, B, C, D, all_of(A, B), any_of(C, D), Threshold(2, (Weighted(A), Weighted(C), Weighted(D)))]
+EDGES = {(n, m): edge(PARTIES[n], PARTIES[m]) for n in range(7) for m in range(7) if n != m}
+
+
+@given(st.sets(st.sampled_from(sorted(EDGES)), max_size=8), st.integers(0, 6), st.integers(0, 6), st.integers(0, 3))
+def test_the_evidence_for_an_identity_is_all_that_a_search_needs(
+    pairs: set[tuple[int, int]], delegate: int, principal: int, depth: int
+) -> None:
+    """False if a query's answer lacks an edge that decides who acts for the identity."""
+    known = edges_of(EDGES[pair] for pair in pairs)
+    sent = evidence_for(PARTIES[principal], known, NOW_NS, depth, 100)
+    whole = acts_for(PARTIES[delegate], PARTIES[principal], known, NOW_NS, depth)
+    assert acts_for(PARTIES[delegate], PARTIES[principal], edges_of(sent), NOW_NS, depth) is whole
+
+
+@given(st.sets(st.sampled_from([(n, m) for n, m in sorted(EDGES) if n < 4 and m < 4])), st.integers(0, 4))
+def test_single_keys_are_reached_as_in_a_graph(pairs: set[tuple[int, int]], depth: int) -> None:
+    """False if among single keys a delegation is anything else than a way of at most so many edges."""
+    reached = {(n, n) for n in range(4)}
+    for _ in range(depth):
+        reached |= {(n, m) for n, k in reached for j, m in pairs if j == k}
+    edges = [EDGES[pair] for pair in pairs]
+    assert {(n, m) for n in range(4) for m in range(4) if holds(KEYS[n], KEYS[m], *edges, depth=depth)} == reached

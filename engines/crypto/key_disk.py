@@ -5,8 +5,8 @@ power, either the old keys are there or the new ones. The bytes of the replaced 
 key is not left in a free block. A disk that writes elsewhere (an SSD, a journal of data, a snapshot) may still keep
 them, encrypted. A process that may write holds the lock on `PATH.lock`.
 
-Crash points of `KeyDisk.save`: before the rename: the old keys, and `PATH.new`, which the next writer overwrites.
-Between rename and overwriting: the new keys; the old bytes stay in free blocks, encrypted.
+Crash points of `KeyDisk.save`. Before the rename: the old keys, and `PATH.new`, which the next writer overwrites and
+removes. Between rename and overwriting: the new keys; the old bytes stay in free blocks, encrypted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def open_keys(
     """Open a key file. Blocks while the key is derived.
 
     Args:
-        path: the file. Missing folders are made with `create`.
+        path: the file; a link is followed. Missing folders are made with `create`.
         passphrase: gives the passphrase; called with True for a file that is about to be made.
         writable: take the lock, for as long as the file is open.
         create: make the file if it is not there.
@@ -85,8 +85,9 @@ def open_keys(
         KeyFileError: it is missing, in use, damaged, newer, readable by others, or has another passphrase.
         OSError: the disk.
     """
+    path = os.path.realpath(path)
     if create:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     lock = _locked(path, wait_s) if writable else -1
     try:
         data = _read(path)
@@ -220,8 +221,9 @@ def _locked(path: str, wait_s: float) -> int:
 
 def _replace(path: str, data: bytes) -> None:
     fresh = f"{path}.new"
-    with contextlib.suppress(FileNotFoundError):
+    if (torn := _open_old(fresh)) >= 0:
         os.unlink(fresh)
+        _overwrite(torn)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(data)
@@ -251,7 +253,7 @@ def _overwrite(fd: int) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    fd = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

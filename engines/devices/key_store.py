@@ -62,6 +62,9 @@ LOCK_WAIT_S: Final = 10
 READERS_MAX: Final = 256
 """Keys to which one message is sealed."""
 
+SEALED_BYTES_MAX: Final = 32 << 20
+"""Bytes of data in all boxes of one answer; half of what a message may have."""
+
 Capabilities: TypeAlias = Literal["commit", "decrypt", "both"]
 Reason: TypeAlias = Literal["not found", "already exists", "not available", "denied", "full", "damaged"]
 KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
@@ -255,6 +258,8 @@ def _generate(
 
 
 def _seal(order: SealData, chance: Chance) -> Answer:
+    if len(order.data) * len(order.readers) > SEALED_BYTES_MAX:
+        return KeyRefused("full", f"all boxes together may have {SEALED_BYTES_MAX} bytes", order.request)
     try:
         boxes = [seal(key, order.data, chance(KEY_BYTES, piece)) for piece, key in enumerate(order.readers)]
     except ValueError as error:

@@ -73,10 +73,26 @@ def test_a_deleted_key_is_overwritten(kept: Path) -> None:
         disk = opened(kept)
         disk.save(())
         assert set(old.read()) == {0}
+    torn = kept.with_name("keys.new")
+    torn.write_bytes(b"what a killed writer left")
+    with torn.open("rb") as left:
+        disk.save(())
+        assert set(left.read()) == {0}
     copy = kept.with_name("copy")
     os.link(kept, copy)
     disk.save((record("bob"),))
     assert key_file.derivation_of(copy.read_bytes()), "what has another name is somebody's copy, and is left alone"
+
+
+def test_a_link_is_followed(kept: Path) -> None:
+    """False if a writer puts a file in the place of a link, and leaves the linked file with the old keys."""
+    link = kept.with_name("link")
+    link.symlink_to(kept)
+    disk = opened(link)
+    disk.save(())
+    disk.close()
+    assert link.is_symlink()
+    assert opened(kept).records == ()
 
 
 def newer(data: bytes) -> bytes:

@@ -148,6 +148,8 @@ def test_what_a_key_cannot_do_is_refused(answers: Answers) -> None:
         SealData((PublicKey(bytes(32)),), b"x", ANN),
         SealData((PublicKey(encrypting=bytes(32)),), b"x", ANN),
     )
+    [large] = answers(SealData((PublicKey(encrypting=b"\x09" + bytes(31)),) * 33, bytes(1 << 20), ANN))
+    assert large == KeyRefused("full", "all boxes together may have 33554432 bytes", 0)
     assert sign == KeyRefused("not available", "d cannot sign", 0)
     assert open_ == KeyRefused("not available", "c cannot decrypt", 0)
     assert seal == KeyRefused("not available", "this key cannot decrypt", 0)

@@ -170,15 +170,16 @@ class KeyList(Message):
 
 
 class DeleteKey(Message):
-    """Wipe a key."""
+    """Wipe a key; with an `identity`, only if the key has that one: the name may have another key by now."""
 
     name: str
     destination: Ref[KeyDeleted | KeyRefused]
     request: int = 0
+    identity: bytes = b""
 
 
 class KeyDeleted(Message):
-    """There is no such key in the file."""
+    """The key is not in the file."""
 
     name: str
     request: int
@@ -226,7 +227,8 @@ def respond(order: Order, sender: str, now_ns: int, records: Mapping[str, KeyRec
     if record is not None and record.owner != owner_of(sender):
         return _refused(order, "denied", f"{order.name} belongs to {record.owner or 'a person'}")
     if isinstance(order, DeleteKey):
-        return Response(KeyDeleted(order.name, order.request), removed=None if record is None else order.name)
+        is_there = record is not None and order.identity in (b"", identity_of(public_of(record.secret)))
+        return Response(KeyDeleted(order.name, order.request), removed=order.name if is_there else None)
     if record is None:
         return _refused(order, "not found", f"there is no key {order.name}")
     return Response(_use(order, record))

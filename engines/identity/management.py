@@ -1,11 +1,12 @@
 """Identity management: makes identities, connects to them, deletes them; spawns the engines that sign and decrypt.
 
-A backend is a key store by the name that the parameters give it. Only a public part comes here. The commitment and
-decryption engines are children, so the key store lets them use the keys that this engine had made (`owner_of`).
+A backend is a key store by the name that the parameters give it. Only public parts come here. The commitment and
+decryption engines are children, so the key store lets them use the keys of this engine (`owner_of` there).
 
 An order to a key store may be lost with its process, so it is kept as pending under a number, and a timer sends it
-again until it is answered. The key store does a repeated order once. Numbers follow the clock, which never goes back,
-so an answer to an earlier birth of this engine is not taken for another. States of an identity's name:
+again until it is answered. The key store does a repeated order once; a deletion names the identity, since the name may
+have another key when a repeat arrives. Numbers follow the clock, which never goes back, so an answer to an earlier birth
+of this engine is not taken for another one. States of an identity's name:
 
     free --Generate--> pending --KeyGenerated--> known --Delete--> pending --KeyDeleted--> free
                        pending --KeyRefused--> free (generating)
@@ -68,7 +69,7 @@ Why: TypeAlias = Literal["already exists", "not found", "not available", "does n
 class Backends(Config):
     """The key stores by name, and how long one may take to answer before it is asked again."""
 
-    stores: Map[str, Ref[GenerateKey | DeleteKey | SignData | OpenSealed]]
+    stores: Map[str, Backend]
     retry_ns: Annotated[int, Meta(ge=1_000_000)] = 1_000_000_000
 
 
@@ -223,7 +224,7 @@ def order_of(number: int, pending: Making | Deleting, config: Backends, me: str)
     """The message to the key store."""
     store = config.stores[pending.backend]
     if isinstance(pending, Deleting):
-        return Send(store, DeleteKey(pending.name, Ref(me), number))
+        return Send(store, DeleteKey(pending.name, Ref(me), number, pending.order.identity))
     return Send(store, GenerateKey(pending.name, pending.order.capabilities, Ref(me), number))
 
 

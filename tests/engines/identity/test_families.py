@@ -173,6 +173,20 @@ def test_a_lost_order_is_sent_again(node: Node) -> None:
     assert node.state("manager").pending == Map()
 
 
+def test_a_late_repeat_of_a_deletion_spares_the_next_key(node: Node) -> None:
+    """False if a repeated deletion that arrives late wipes the key that has the name now."""
+    first = node.one("manager", Generate("alice", ANN))
+    node.send("manager", Delete(first.identity, ANN), sender="ann")
+    node._deliver(lambda _: 0)
+    [late] = [mail for mail in node.transit if mail.outgoing.target == "store"]
+    node.run()
+    second = node.one("manager", Generate("alice", ANN))
+    assert second.identity != first.identity
+    node.transit.append(late)
+    node.run()
+    assert node.one(str(second.commitment), Commit(b"x", ANN)).signed.key == second.key
+
+
 def test_only_the_key_store_answers(node: Node) -> None:
     """False if another engine can give an identity a key."""
     node.send("manager", Generate("alice", ANN), sender="ann")

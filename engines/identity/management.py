@@ -5,8 +5,8 @@ decryption engines are children, so the key store lets them use the keys of this
 
 An order to a key store may be lost with its process, so it is kept as pending under a number, and a timer sends it
 again until it is answered. The key store does a repeated order once; a deletion names the identity, since the name may
-have another key when a repeat arrives. Numbers follow the clock, which never goes back, so an answer to an earlier birth
-of this engine is not taken for another one. States of an identity's name:
+have another key when a repeat arrives. Numbers follow the clock, which never goes back, so an answer to an earlier
+birth of this engine is not taken for another one. States of an identity's name:
 
     free --Generate--> pending --KeyGenerated--> known --Delete--> pending --KeyDeleted--> free
                        pending --KeyRefused--> free (generating)

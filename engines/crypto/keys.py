@@ -105,7 +105,11 @@ def secret_from(chance: bytes, *, can_sign: bool, can_decrypt: bool) -> SecretKe
 def public_of(secret: SecretKey) -> PublicKey:
     """The public part."""
     verifying = bindings.crypto_sign_seed_keypair(secret.signing)[0] if secret.signing else b""
-    return PublicKey(verifying, bindings.crypto_scalarmult_base(secret.decrypting) if secret.decrypting else b"")
+    return PublicKey(verifying, _encrypting(secret))
+
+
+def _encrypting(secret: SecretKey) -> bytes:
+    return bindings.crypto_scalarmult_base(secret.decrypting) if secret.decrypting else b""
 
 
 def identity_of(public: Public) -> bytes:
@@ -148,8 +152,8 @@ def sign(secret: SecretKey, data: bytes) -> Signed:
     """The signature of `data`. Raises ValueError for a key that cannot sign."""
     if not secret.signing:
         raise ValueError("this key cannot sign")
-    pair = bindings.crypto_sign_seed_keypair(secret.signing)[1]
-    return Signed(public_of(secret), bindings.crypto_sign(data, pair)[:SIGNATURE_BYTES])
+    verifying, pair = bindings.crypto_sign_seed_keypair(secret.signing)
+    return Signed(PublicKey(verifying, _encrypting(secret)), bindings.crypto_sign(data, pair)[:SIGNATURE_BYTES])
 
 
 def signer_of(commitment: Commitment) -> Public:

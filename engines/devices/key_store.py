@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from engines.crypto.key_disk import KeyDisk, open_keys, read_passphrase
-from engines.crypto.key_file import NAME_CHARS_MAX, RECORDS_MAX, KeyRecord
+from engines.crypto.key_file import NAME_CHARS_MAX, RECORDS_MAX, KeyFileError, KeyRecord
 from engines.crypto.keys import (
     KEY_BYTES,
     SECRET_CHANCE_BYTES,
@@ -56,8 +56,8 @@ from engines.model import (
     rule,
 )
 
-LOCK_WAIT_S: Final = 10
-"""How long a driver waits for the file while the process before it ends."""
+LOCK_WAIT_S: Final = 3
+"""How long a driver waits for the file while a command, or the process before it, has it."""
 
 READERS_MAX: Final = 256
 """Keys to which one message is sealed."""
@@ -71,10 +71,10 @@ KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX
 
 
 class KeyFile(Config):
-    """The file of the keys, and its passphrase: `file:PATH`, `env:NAME` or `fd:NUMBER` of the device's process.
+    """The file of the keys, and the source of its passphrase: `file:PATH` or `env:NAME`.
 
-    A relative path begins at the folder in which the node was started. `twin_seed` is the seed of the twin's keys; the
-    device does not use it.
+    A relative path begins at the folder in which the node was started. Descriptors of `up` do not reach a worker, so
+    `fd:NUMBER` is for commands only. `twin_seed` is the seed of the twin's keys; the device does not use it.
     """
 
     path: str
@@ -309,6 +309,8 @@ def _system_chance(size: int, piece: int = 0) -> bytes:
 
 def _open(config: KeyFile) -> KeyDisk:
     source = config.passphrase
+    if source.startswith("fd:"):
+        raise KeyFileError("passphrase: a device's source is file:PATH or env:NAME")
     return open_keys(config.path, lambda _: read_passphrase(source), create=True, wait_s=LOCK_WAIT_S)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from device_desk import driven, twinned
+from msgspec.structs import replace
 from nacl.pwhash import argon2id
 
 from engines.crypto.key_disk import open_keys
@@ -189,6 +190,14 @@ def test_an_answer_means_that_the_file_has_it(config: KeyFile) -> None:
     driven(KEY_STORE, config, GenerateKey("a", "both", ANN), GenerateKey("b", "both", ANN), DeleteKey("a", ANN))
     [kept] = records(config)
     assert (kept.name, kept.owner, kept.created_ns) == ("b", "ann", 1_000)
+
+
+@pytest.mark.parametrize("source", ["fd:0", "correct horse", "file:", ""])
+def test_a_source_that_a_device_cannot_have_is_refused(source: str, config: KeyFile) -> None:
+    """False if a device reads a descriptor that is its worker's own, or shows a passphrase given as a source."""
+    with pytest.raises(KeyFileError, match="file:PATH") as caught:
+        driven(KEY_STORE, replace(config, passphrase=source), ListKeys(ANN))
+    assert "correct" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_used_is_a_crash(config: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "chart": "Draw the sequence chart of a run, from its journal.",
     "conform": "Check that the run in a journal keeps to rules and properties.",
     "answer": "Answer the choice that an engine waits for.",
+    "key": "Make, list and use keys of your own.",
     "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",
@@ -60,7 +61,7 @@ COMMANDS: Final = {
 """Commands with their short help, in the order of `--help`."""
 
 ACTS: Final = frozenset(
-    {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard"}
+    {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard", "key new"}
 )
 """Commands that change something; when they print their result, the change is made."""
 

@@ -1,0 +1,26 @@
+"""Decryption: opens what is sealed to an identity. The key store answers the asker; this engine holds a name only."""
+
+from __future__ import annotations
+
+from engines.devices.key_store import KeyRefused, OpenSealed, SealedOpened
+from engines.identity.held_key import HeldKey, Retire, retire, stay
+from engines.model import Arrived, Effects, Family, Message, Ref, Send, rule
+
+
+class Decrypt(Message):
+    """Open this box: its content, or why it cannot be opened."""
+
+    sealed: bytes
+    reply: Ref[SealedOpened | KeyRefused]
+    request: int = 0
+
+
+@rule
+def decrypt(order: Decrypt, t: Arrived[Decrypt, HeldKey, None]) -> Effects[None, OpenSealed]:
+    """Messages: to the key store, which answers `reply`. State, timers, engines: none."""
+    return Send(t.config.store, OpenSealed(t.config.key, order.sealed, order.reply, order.request))
+
+
+DECRYPTION = Family("decryption", config=HeldKey, accepts=Decrypt | Retire, emits=OpenSealed).rules(
+    decrypt, retire, stay
+)

@@ -14,6 +14,8 @@ import msgspec
 
 from ..blob import Blob
 from ..map import Map
+from ..names import parse_address
+from ..ref import ref_to
 
 T = TypeVar("T")
 
@@ -70,6 +72,7 @@ class Samples:
             NoneType: (None,),
             None: (None,),
         }
+        self._addresses = tuple(filter(_is_address, self._pools[str]))
 
     def pick(self, options: Sequence[T]) -> T:
         """One of the options."""
@@ -123,6 +126,8 @@ class Samples:
         raise TypeError(f"no samples of {declared!r}")
 
     def _of_bounded(self, declared: Any, plain: Any, depth: int) -> Any:
+        if ref_to(declared) is not None:
+            return self._dice.pick(self._addresses)
         if not any(isinstance(mark, msgspec.Meta) for mark in declared.__metadata__):
             return self.of(plain, depth)
         for _ in range(TRIES_MAX):
@@ -135,6 +140,14 @@ class Samples:
 
     def _items(self, depth: int) -> int:
         return 0 if depth > DEPTH_MAX else self._dice.below(ITEMS_MAX + 1)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parse_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parameters(generic: Any) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ NAMES: Final = (
     "recover",
     "replay",
     "check",
+    "tx",
 )
 
 

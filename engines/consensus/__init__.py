@@ -1,0 +1,1 @@
+"""Consensus: the order of batches, from a single source."""

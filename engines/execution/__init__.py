@@ -1,0 +1,1 @@
+"""Execution: transactions in order, run against keys that keep every version."""

@@ -1,0 +1,1 @@
+"""Mempool: transactions are collected in batches and acknowledged."""

@@ -1,0 +1,83 @@
+"""Messages of the mempool: to and from its clients, and onwards."""
+
+from __future__ import annotations
+
+from engines.execution.transactions import Summary, TransactionCandidate
+from engines.model import Message, Ref
+
+
+class TransactionRequest(Message):
+    """To a worker: order and run these. Answers go to `reply_to`: an acknowledgement, then the outcomes.
+
+    `resubmission` is the hash of what an earlier request had, for one whose answer was lost; it changes nothing, since
+    equal candidates are one transaction anyway.
+    """
+
+    txs: tuple[TransactionCandidate, ...]
+    reply_to: Ref[TransactionAck | TransactionRefused | TransactionOutcome]
+    resubmission: bytes = b""
+
+
+class TransactionAck(Message):
+    """From a worker: these transactions are in a batch, will be ordered, and run once.
+
+    `batch_start_ns` is when the batch was begun. The signature is over `signed_text`; it is empty where no commitment
+    engine is configured.
+    """
+
+    tx_hashes: tuple[bytes, ...]
+    batch_number: int
+    batch_start_ns: int
+    worker_id: str
+    signature: bytes
+    batch_digest: bytes
+
+
+class TransactionRefused(Message):
+    """From a worker: none of the transactions of a request was taken, for this reason. Nothing has changed."""
+
+    tx_hashes: tuple[bytes, ...]
+    reason: str
+
+
+class StatusRequest(Message):
+    """To a worker: the outcome of a transaction, now or as soon as it has one. An unknown one is refused."""
+
+    tx_hash: bytes
+    reply_to: Ref[TransactionOutcome | TransactionRefused]
+
+
+class TransactionOutcome(Message):
+    """From a worker: what became of transactions of one client."""
+
+    outcomes: tuple[Summary, ...]
+
+
+class Batch(Message):
+    """From a worker to the dispatcher: the bytes of the transactions under a digest, and their hashes."""
+
+    digest: bytes
+    worker: Ref[ExecutorFinished]
+    tx_hashes: tuple[bytes, ...]
+    txs: tuple[bytes, ...]
+
+
+class ExecutorFinished(Message):
+    """To a worker: what became of transactions of its batches."""
+
+    summaries: tuple[Summary, ...]
+
+
+class SignRequest(Message):
+    """To a commitment engine: sign `data`. The answer carries the same `number`."""
+
+    number: int
+    data: bytes
+    reply_to: Ref[Signed]
+
+
+class Signed(Message):
+    """From a commitment engine: its signature."""
+
+    number: int
+    signature: bytes

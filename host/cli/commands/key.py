@@ -1,21 +1,14 @@
-"""`enginehost key`: keys of the user, in a key file of their own; no node takes part.
-
-The file has the format of a key store's (`engines/crypto/key_file.py`). Its place is --keys, else $ENGINEHOST_KEYS,
-else `enginehost/keys` in $XDG_DATA_HOME or ~/.local/share. The passphrase comes from --passphrase, else from
-$ENGINEHOST_PASSPHRASE, else from the terminal, if there is one.
-"""
+"""`enginehost key`: keys of the user, in a key file of their own; no node takes part."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from host.cli.keyring import named, opened, with_keys
 from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.settings import common_without_node
@@ -23,35 +16,13 @@ from host.cli.subcommands import SubcommandGroup
 from host.cli.table import Column, render_table
 
 if TYPE_CHECKING:
-    from engines.crypto.key_disk import KeyDisk
     from engines.crypto.key_file import KeyRecord
 
-VARIABLE: Final = "ENGINEHOST_PASSPHRASE"
 KINDS: Final = {"sign": (True, False), "decrypt": (False, True), "both": (True, True)}
 DATA_BYTES_MAX: Final = 1 << 30
 """Data that is signed at once; it is held in memory."""
 
 COLUMNS = (Column("NAME"), Column("KIND"), Column("IDENTITY"), Column("PUBLIC"))
-
-Decorated = Callable[..., None]
-
-
-def with_keys(command: Decorated) -> Decorated:
-    """Add the options that say where the keys are."""
-    file = click.option(
-        "--keys",
-        "path",
-        type=click.Path(dir_okay=False),
-        envvar="ENGINEHOST_KEYS",
-        metavar="FILE",
-        help="The key file.",
-    )
-    passphrase = click.option(
-        "--passphrase",
-        metavar="SOURCE",
-        help=f"file:PATH, env:NAME or fd:NUMBER; default: ${VARIABLE}, else the terminal.",
-    )
-    return file(passphrase(command))
 
 
 @click.group("key", cls=SubcommandGroup, no_args_is_help=False)
@@ -126,52 +97,6 @@ def verify(public: str, signature: str, file: IO[bytes]) -> None:
     if not is_valid(signed, data_of(file)):
         raise CliError("violated", "the signature does not hold")
     emit("verified", [{"public": public, "signature": signature, "valid": True}], lambda _: "the signature holds")
-
-
-@contextmanager
-def opened(path: str | None, source: str | None, create: bool = False) -> Iterator[KeyDisk]:
-    """The key file; `create`: to be written, and made if it is missing. Raises CliError."""
-    from engines.crypto.key_disk import open_keys
-    from engines.crypto.key_file import KeyFileError
-
-    place = path or default_path()
-    if not create and not os.path.exists(place):
-        raise CliError("not_found", f"{place}: there is no key file; `enginehost key new NAME` makes one")
-    try:
-        disk = open_keys(place, lambda is_new: passphrase_of(source, is_new), writable=create, create=create)
-        try:
-            yield disk
-        finally:
-            disk.close()
-    except KeyFileError as error:
-        raise CliError("failed", str(error)) from None
-
-
-def named(disk: KeyDisk, name: str) -> KeyRecord:
-    """The key of that name. Raises CliError."""
-    record = next((record for record in disk.records if record.name == name), None)
-    if record is None:
-        raise CliError("not_found", f"{disk.path} has no key {name}")
-    return record
-
-
-def default_path() -> str:
-    """The user's key file."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return os.path.join(data if os.path.isabs(data) else os.path.expanduser("~/.local/share"), "enginehost", "keys")
-
-
-def passphrase_of(source: str | None, is_new: bool) -> bytes:
-    """The passphrase; a terminal is asked only if there is one, and twice for a new file."""
-    from engines.crypto.key_disk import read_passphrase
-    from engines.crypto.key_file import KeyFileError
-
-    if source is not None or VARIABLE in os.environ:
-        return read_passphrase(source or f"env:{VARIABLE}")
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise KeyFileError(f"passphrase: there is no terminal; give --passphrase or ${VARIABLE}")
-    given: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
-    return given.encode()
 
 
 def item_of(record: KeyRecord) -> dict[str, Any]:

@@ -129,11 +129,15 @@ class Collect(Message):
 
 
 class QueryRequest(Message):
-    """To the shard of a key: its value at a height. It waits until the height is decided there; 0: the newest one."""
+    """To the shard of a key: its value at a height. It waits until the height is decided there.
+
+    Height 0 is the newest one that the shard has seen; `at_least` is a height that it waits for before.
+    """
 
     key: bytes
     reply_to: Ref[QueryAnswer | QueryRefused]
     height: int = 0
+    at_least: int = 0
 
 
 class QueryAnswer(Message):

@@ -287,14 +287,14 @@ def see(message: UpdateSeenAll, t: Seen) -> Effects[Keys, ToAnyone]:
             seen=message.height,
             watermark=message.timestamp,
             ends=keys.ends.updated((height.height, height.last) for height in new),
-            early=tuple(query for query in keys.early if query.height > message.height),
+            early=tuple(query for query in keys.early if needed(query) > message.height),
         )
     )
     for height in new:
         for key in height.read:
             turn.answer(key, keys.watermark, message.timestamp + 1)
     for query in keys.early:
-        if query.height <= message.height:
+        if needed(query) <= message.height:
             turn.inquire(query)
     return turn.effects(t.config)
 
@@ -344,6 +344,11 @@ def _listed(effects: Any) -> Sequence[Any]:
     return found
 
 
+def needed(query: QueryRequest) -> int:
+    """The height that a shard must have seen before it answers."""
+    return max(query.height, query.at_least)
+
+
 @rule
 def query(message: QueryRequest, t: Arrived[QueryRequest, Part, Keys]) -> Effects[Keys, ToAnyone]:
     """State: the query waits, unless it has an answer. Messages: the answer, or why there is none. Timers, engines:
@@ -353,7 +358,7 @@ def query(message: QueryRequest, t: Arrived[QueryRequest, Part, Keys]) -> Effect
         reason = f"below the collection height {keys.collected}"
         return Send(message.reply_to, QueryRefused(message.key, message.height, reason))
     turn = _Turn(keys)
-    if message.height <= keys.seen:
+    if needed(message) <= keys.seen:
         turn.inquire(message)
     elif len(keys.early) < QUERIES_MAX:
         turn.keys = replace(keys, early=(*keys.early, message))

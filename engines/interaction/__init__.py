@@ -1,0 +1,1 @@
+"""Interaction: the door of a node, through which users give instructions, ask, and are asked."""

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "chart": "Draw the sequence chart of a run, from its journal.",
     "conform": "Check that the run in a journal keeps to rules and properties.",
     "answer": "Answer the choice that an engine waits for.",
+    "tx": "Submit signed transactions to a node, follow them, query the state.",
     "key": "Make, list and use keys of your own.",
     "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
@@ -61,7 +62,8 @@ COMMANDS: Final = {
 """Commands with their short help, in the order of `--help`."""
 
 ACTS: Final = frozenset(
-    {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard", "key new"}
+    ["up", "down", "send", "kill", "restart", "reload", "answer", "key new", "tx submit"]
+    + [f"quarantine {act}" for act in ("replay", "discard")]
 )
 """Commands that change something; when they print their result, the change is made."""
 

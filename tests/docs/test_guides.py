@@ -38,7 +38,13 @@ class Page:
         run = folder / "run"
         run.mkdir(mode=0o700)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(run), "PATH": path}
+        self.environment = {
+            **os.environ,
+            "XDG_RUNTIME_DIR": str(run),
+            "XDG_DATA_HOME": str(folder / "own"),
+            "PATH": path,
+        }
+        self.environment["ENGINEHOST_PASSPHRASE"] = "what a person would type"
 
     def keep(self, example: Example) -> None:
         """A file of the guide; a block that is none would be a page that shows what it does not try."""

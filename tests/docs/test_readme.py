@@ -39,7 +39,8 @@ class Folder:
         self.path = path
         run = path / "run"
         run.mkdir(mode=0o700)
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(run)}
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(run), "XDG_DATA_HOME": str(path / "own")}
+        self.environment["ENGINEHOST_PASSPHRASE"] = "what a person would type"
 
     def shell(self, block: str) -> str:
         """What a block prints on standard output. It must succeed, every command of it."""
@@ -85,6 +86,13 @@ def test_the_tour_works_as_printed(folder: Folder) -> None:
     assert "recovered" in kept
     assert "0x1340" in kept
     assert not list((folder.path / "run").rglob("control")), "down leaves no socket"
+
+
+def test_the_node_that_runs_transactions_works_as_printed(folder: Folder) -> None:
+    """If false, the second example fails, or a transaction is lost or doubled by the kill in it."""
+    before, after = (folder.shell(block) for block in fenced("shell", "A node that runs transactions"))
+    assert before.splitlines()[-2:] == ["65", "1"]
+    assert after.splitlines()[-2] == "66"
 
 
 def test_the_attestation_verifies(folder: Folder) -> None:

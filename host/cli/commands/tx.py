@@ -1,0 +1,309 @@
+"""`enginehost tx`: submit signed transactions to a node, follow them, and query the state they leave.
+
+The commands are clients of the engine of `--door` (family `engines.interaction.door:DOOR`). What they send is signed
+here, with a key of the key file; the node has no keys of users.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+from msgspec.structs import replace
+
+from engines.crypto.keys import SecretKey, identity_of, public_of
+from engines.execution.programs import ProgramError, candidate
+from engines.execution.transactions import GAS_MAX
+from engines.interaction.client import bytes_of, number_of, signed_fields, text_of
+from engines.interaction.messages import TXS_MAX, Refusal, Submission
+from host.cli.keyring import named, opened, with_keys
+from host.cli.output import Items, emit, plain
+from host.cli.problem import CliError
+from host.cli.session import MARGIN_NS, ask
+from host.cli.settings import common
+from host.cli.subcommands import SubcommandGroup
+from host.cli.units import duration
+from host.live.control.protocol import ControlError, TypedField
+
+TIMEOUT_NS: Final = 30_000_000_000
+WATCH_NS: Final = 5_000_000_000
+"""How long one request of `watch` waits for news."""
+NUMBER_MAX: Final = 2**63 - 1
+
+
+class BytesType(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.4
+    """Type of an argument of a program, and of a key."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The bytes of a text such as `a`, `0x1337` or `num:5`."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            return bytes_of(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error} (text:… for literal text)", param, ctx)
+
+
+BYTES: Final = BytesType()
+key_option: Final = click.option("--key", metavar="NAME", help="The key that signs; by default the only one there is.")
+door_option: Final = click.option("--door", default="door", metavar="ENGINE", help="The engine to talk to (door).")
+timeout_option: Final = click.option(
+    "--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit for the answer (30s)."
+)
+
+
+@click.group("tx", cls=SubcommandGroup, no_args_is_help=False)
+def command() -> None:
+    """Submit signed transactions, follow them, and query the state they leave."""
+
+
+@command.command("submit")
+@key_option
+@with_keys
+@click.option("--program", required=True, metavar="NAME", help="Program of the registry, such as increment.")
+@click.option("--arg", "args", type=BYTES, multiple=True, metavar="VALUE", help="An argument; repeat it, in order.")
+@click.option("--gas", type=click.IntRange(min=0), default=GAS_MAX, help=f"Most gas it may use ({GAS_MAX}).")
+@click.option(
+    "--number",
+    type=click.IntRange(min=0, max=NUMBER_MAX),
+    help="Number of the submission; the same number is done once. By default the time.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, TXS_MAX), default=1, help="How many times to run it, each a transaction."
+)
+@click.option("--no-wait", is_flag=True, help="Return once it is accepted, before it has run.")
+@door_option
+@timeout_option
+@common
+def submit(
+    key: str | None,
+    path: str | None,
+    passphrase: str | None,
+    program: str,
+    args: Sequence[bytes],
+    gas: int,
+    number: int | None,
+    count: int,
+    no_wait: bool,
+    door: str,
+    timeout: int,
+) -> None:
+    """Sign a transaction, submit it, and print its id, height and outcome.
+
+    \b
+    a  hello        text in UTF-8
+    0x1337          bytes in hex
+    num:5           a number, as programs write numbers
+    text:0x13       literal text
+
+    Exit code 1 if the transaction failed; nothing of it is in force then.
+    """
+    number = time.time_ns() if number is None else number
+    try:
+        tx = candidate(program, *args)
+    except ProgramError as error:
+        raise click.UsageError(str(error)) from error
+    nonces = (f"{number} {one}".encode() for one in range(count))
+    txs = tuple(replace(tx, nonce=nonce, gas=gas) for nonce in nonces)
+    body, commitment = signed_fields(_secret(key, path, passphrase), Submission(number, txs))
+    fields = {
+        "body": TypedField("bytes", body),
+        "commitment": TypedField("json", plain(commitment)),
+        "waits": TypedField("json", not no_wait),
+    }
+    _show_receipt(_answer(door, "Instruction", fields, "Receipt|Refusal", timeout))
+
+
+@command.command("status")
+@click.argument("number", type=click.IntRange(min=0, max=NUMBER_MAX))
+@key_option
+@with_keys
+@click.option("--wait", is_flag=True, help="Wait until it has run.")
+@door_option
+@timeout_option
+@common
+def status(
+    number: int, key: str | None, path: str | None, passphrase: str | None, wait: bool, door: str, timeout: int
+) -> None:
+    """What became of a submission, by its number."""
+    fields = {
+        "user": TypedField("bytes", _user(key, path, passphrase)),
+        "number": TypedField("json", number),
+        "waits": TypedField("json", wait),
+    }
+    _show_receipt(_answer(door, "SubmissionQuery", fields, "Receipt|Refusal", timeout))
+
+
+@command.command("query")
+@click.argument("name", metavar="KEY", type=BYTES)
+@click.option(
+    "--at", "height", type=click.IntRange(min=1), default=None, metavar="HEIGHT", help="By default the newest."
+)
+@key_option
+@with_keys
+@door_option
+@timeout_option
+@common
+def query(
+    name: bytes, height: int | None, key: str | None, path: str | None, passphrase: str | None, door: str, timeout: int
+) -> None:
+    """Print the value of KEY, or `absent`.
+
+    With --key, the newest value has all of that user's transactions that were answered.
+    """
+    fields = {"key": TypedField("bytes", name), "height": TypedField("json", height or 0)}
+    if key is not None:
+        fields["user"] = TypedField("bytes", _user(key, path, passphrase))
+    try:
+        item = _answer(door, "StateQuery", fields, "QueryAnswer|QueryRefused", timeout)
+    except CliError as error:
+        if height is None or error.problem.error != "timeout":
+            raise
+        raise CliError("timeout", f"{door}: height {height} was not there within {timeout / 1e9:g} s") from error
+    if item["type"] == "QueryRefused":
+        raise CliError("refused", f"{text_of(name)}: {item['reason']}")
+    emit("value", [{"key": name, "height": item["height"], **_value(item["datum"])}], render_value)
+
+
+@command.command("watch")
+@click.argument("names", metavar="[KEY]...", type=BYTES, nargs=-1)
+@click.option("--after", type=click.IntRange(min=0), default=0, metavar="CURSOR", help="Go on after this cursor (0).")
+@click.option("--once", is_flag=True, help="Print what is there, and end.")
+@door_option
+@common
+def watch(names: Sequence[bytes], after: int, once: bool, door: str) -> None:
+    """Print each transaction that changes one of the KEYs, or any; Ctrl-C ends it.
+
+    The first column is the cursor: --after goes on from there, after any interruption.
+    """
+    while True:
+        fields = {
+            "after": TypedField("json", after),
+            "keys": TypedField("json", ["0x" + name.hex() for name in names]),
+            "limit": TypedField("json", 100),
+            "patience_ns": TypedField("json", 0 if once else WATCH_NS),
+        }
+        item = _answer(door, "Watch", fields, "Changes|Refusal", WATCH_NS + TIMEOUT_NS)
+        _raise_refusal(item)
+        for change in item["changes"]:
+            emit("change", [_change(change)], render_changes)
+        if once and not item["changes"]:
+            return
+        after = item["cursor"]
+
+
+def _secret(key: str | None, path: str | None, passphrase: str | None) -> SecretKey:
+    with opened(path, passphrase) as disk:
+        record = named(disk, key)
+    if not record.secret.signing:
+        raise CliError("refused", f"{record.name} can decrypt only")
+    return record.secret
+
+
+def _user(key: str | None, path: str | None, passphrase: str | None) -> bytes:
+    return identity_of(public_of(_secret(key, path, passphrase)))
+
+
+# --- one exchange -----------------------------------------------------------------------------------------------------
+
+
+def _answer(door: str, tag: str, fields: dict[str, TypedField], wait: str, timeout: int) -> dict[str, Any]:
+    """Send a message to the door; the answer as plain data."""
+    args = {"engine": door, "mailbox": 0, "tag": tag, "fields": fields, "id": None}
+    args |= {"wait": wait, "timeout_ns": timeout}
+    try:
+        response = ask("send", args, timeout_ns=timeout + MARGIN_NS)
+    except ControlError as error:
+        raise CliError(error.error, f"{door}: {error.message}", tuple(error.items)) from error
+    return next(dict(item) for item in response.items if "type" in item)
+
+
+def _raise_refusal(item: dict[str, Any]) -> None:
+    if item["type"] == Refusal.__name__:
+        raise CliError("refused", f"{item['code']}: {item['reason']}", (item,))
+
+
+def _show_receipt(item: dict[str, Any]) -> None:
+    _raise_refusal(item)
+    outcomes = [_outcome(one) for one in item["outcomes"]]
+    if not item["is_done"]:
+        done = {one["tx"] for one in outcomes}
+        outcomes += [{"tx": one, "state": "accepted"} for one in item["tx_hashes"] if one not in done]
+    items = [{"number": item["number"], **one} for one in outcomes]
+    emit("transactions", items, render_outcomes)
+    if any(one["state"] == "failed" for one in items):
+        raise SystemExit(1)
+
+
+def _outcome(summary: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "tx": summary["tx_hash"],
+        "state": "failed" if summary["error"] else "done",
+        "height": summary["height"],
+        "timestamp": summary["timestamp"],
+        "gas": summary["gas"],
+        "error": summary["error"],
+        "writes": [{"key": one["key"], **_value(one["datum"])} for one in summary["values_written"]],
+    }
+
+
+def _change(change: dict[str, Any]) -> dict[str, Any]:
+    writes = [{"key": one["key"], **_value(one["datum"])} for one in change["writes"]]
+    return {**change, "writes": writes}
+
+
+def _value(datum: str | None) -> dict[str, Any]:
+    """A value for scripts: its bytes in hex, and the number that it is, if it is one; None for absent."""
+    if datum is None:
+        return {"datum": None, "number": None}
+    return {"datum": datum, "number": number_of(bytes.fromhex(datum[2:]))}
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def render_outcomes(items: Items) -> str:
+    """A block for each transaction: id, height and outcome, then what it wrote."""
+    lines = []
+    for item in items:
+        if item["state"] == "accepted":
+            lines.append(f"{item['tx']}  accepted; enginehost tx status {item['number']}")
+            continue
+        outcome = f"failed: {item['error']}" if item["error"] else "done"
+        lines.append(f"{item['tx']}  height {item['height']}  {outcome}")
+        lines += [f"  {_key(one)} = {_text(one)}" for one in item["writes"]]
+    return "\n".join(lines)
+
+
+def render_value(items: Items) -> str:
+    """The value, or `absent`."""
+    return "\n".join(map(_text, items))
+
+
+def render_changes(items: Items) -> str:
+    """A line for each transaction: cursor, height, id, what it wrote."""
+    return "\n".join(
+        f"{item['timestamp']}  height {item['height']}  {item['tx_hash'][:18]}…  "
+        + (
+            f"failed: {item['error']}"
+            if item["error"]
+            else ", ".join(f"{_key(o)} = {_text(o)}" for o in item["writes"])
+        )
+        for item in items
+    )
+
+
+def _key(item: dict[str, Any]) -> str:
+    return text_of(_raw(item["key"])).strip('"')
+
+
+def _text(item: dict[str, Any]) -> str:
+    return "absent" if item["datum"] is None else text_of(_raw(item["datum"]))
+
+
+def _raw(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else bytes.fromhex(value[2:])

@@ -66,7 +66,7 @@ def command() -> None:
 @with_keys
 @click.option("--program", required=True, metavar="NAME", help="Program of the registry, such as increment.")
 @click.option("--arg", "args", type=BYTES, multiple=True, metavar="VALUE", help="An argument; repeat it, in order.")
-@click.option("--gas", type=click.IntRange(min=0), default=GAS_MAX, help=f"Most gas it may use ({GAS_MAX}).")
+@click.option("--gas", type=click.IntRange(0, NUMBER_MAX), default=GAS_MAX, help=f"Most gas it may use ({GAS_MAX}).")
 @click.option(
     "--number",
     type=click.IntRange(min=0, max=NUMBER_MAX),
@@ -141,7 +141,7 @@ def status(
 @command.command("query")
 @click.argument("name", metavar="KEY", type=BYTES)
 @click.option(
-    "--at", "height", type=click.IntRange(min=1), default=None, metavar="HEIGHT", help="By default the newest."
+    "--at", "height", type=click.IntRange(1, NUMBER_MAX), default=None, metavar="HEIGHT", help="By default the newest."
 )
 @key_option
 @with_keys
@@ -171,7 +171,9 @@ def query(
 
 @command.command("watch")
 @click.argument("names", metavar="[KEY]...", type=BYTES, nargs=-1)
-@click.option("--after", type=click.IntRange(min=0), default=0, metavar="CURSOR", help="Go on after this cursor (0).")
+@click.option(
+    "--after", type=click.IntRange(0, NUMBER_MAX), default=0, metavar="CURSOR", help="Go on after this cursor (0)."
+)
 @click.option("--once", is_flag=True, help="Print what is there, and end.")
 @door_option
 @common
@@ -219,7 +221,10 @@ def _answer(door: str, tag: str, fields: dict[str, TypedField], wait: str, timeo
         response = ask("send", args, timeout_ns=timeout + MARGIN_NS)
     except ControlError as error:
         raise CliError(error.error, f"{door}: {error.message}", tuple(error.items)) from error
-    return next(dict(item) for item in response.items if "type" in item)
+    for item in response.items:
+        if "type" in item:
+            return dict(item)
+    raise CliError("failed", f"{door}: the node gave no answer")
 
 
 def _raise_refusal(item: dict[str, Any]) -> None:

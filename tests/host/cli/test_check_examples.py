@@ -31,11 +31,14 @@ def _is_home(value: object, module: str) -> bool:
     return not isinstance(value, Family) or value.ref.startswith(f"{module}:")
 
 
-FAMILIES = [*named(examples, Family), *named(protocols, Family), *named(examples, System)]
-NODES = [str(path) for path in sorted(CONFIGS.glob("*.yaml"))]
+FAMILIES = [*named(examples, Family), *named(protocols, Family)]
+TRUSTED = {"node.yaml", "ordering.yaml"}
+"""Their engines send each other transactions as bytes, and not any bytes; the system of `engines/execution` has those."""
+NODES = [str(path) for path in sorted(CONFIGS.glob("*.yaml")) if path.name not in TRUSTED]
+SYSTEMS = [*named(examples, System), "engines.execution.system:SYSTEM", "engines.identity.verification_system:SYSTEM"]
 
 
-@pytest.mark.parametrize("what", [*FAMILIES, *NODES], ids=lambda what: what.rpartition("/")[2])
+@pytest.mark.parametrize("what", [*FAMILIES, *SYSTEMS, *NODES], ids=lambda what: what.rpartition("/")[2])
 def test_no_rule_fails_at_what_can_come_to_it(cli: Cli, what: str) -> None:
     """False if a family that comes with the project failed at a message, an answer or a time that it says it takes."""
     result = cli("check", what, "--states", str(STATES), "--json")

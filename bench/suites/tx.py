@@ -1,7 +1,8 @@
 """Transactions per second, from submit to answer: increments over 1,000 counters, 64 in a request.
 
-Two processes order and execute, with `durability: crash`; a third one is the client. Beside it the same increments in
-SQLite and LMDB by one process, 64 in a transaction. The single times are those of requests, up to their last outcome.
+Worker, sequencer, dispatcher, shard and executor have a process each, with `durability: crash`, and so has the client.
+Beside it the same increments in SQLite and LMDB by one process, 64 in a transaction. The single times are those of
+requests, up to their last outcome.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from host.live.control.client import Client
 KEYS = 1_000
 GROUP = 64
 WINDOW = 16
-"""Requests under way: enough for two full batches, and for the answers to two more."""
+"""Requests under way: enough for eight full batches."""
 PACED_NS = GROUP * 1_000_000_000 // 5_000
 """Between requests at half the rate that a node should reach."""
 
@@ -27,29 +28,25 @@ engines:
   client: {{family: "engines.benchmark.tx:SUBMITTER"}}
   worker:
     family: "engines.mempool.worker:WORKER"
-    config: {{sequencer: sequencer, dispatcher: dispatcher, batch_max: 256}}
-    placement: group order
+    config: {{sequencer: sequencer, dispatcher: dispatcher, batch_max: 128}}
     durability: {mode}
   sequencer:
     family: "engines.consensus.sequencer:SEQUENCER"
     config: {{dispatcher: dispatcher}}
-    placement: group order
     durability: {mode}
   dispatcher:
     family: "engines.execution.dispatcher:DISPATCHER"
     config: {{shards: [shard0], executors: [executor0], keep_heights: 16}}
-    placement: group order
     durability: {mode}
   shard0:
     family: "engines.execution.shard:SHARD"
     config: {{dispatcher: dispatcher}}
-    placement: group execute
     durability: {mode}
   executor0:
     family: "engines.execution.executor:EXECUTOR"
     config: {{shards: [shard0]}}
-    placement: group execute
     durability: {mode}
+placement: {{default: process}}
 """
 
 

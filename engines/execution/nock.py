@@ -10,7 +10,7 @@ The awkward case: gas must bound time as well. Each opcode costs at least one, s
 the cost of 2 alone would let a short program compare large nouns all day.
 
 Opcodes are those of Nock 4K. Costs named by the public texts: slash 1, cell test 1, increment 1, equality 2, if 3,
-compose 2, extend 2, call 3, edit 1. The texts name no costs for the others: constant 1, evaluate 2, hint 1, pair 1.
+compose 2, extend 2, call 3, edit 1. The texts name no costs for the others: constant 1, evaluate 1, hint 1, pair 1.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ PAIR_GAS: Final = 1
 OPCODES: Final = (
     (1, _slash),
     (1, _constant),
-    (2, _evaluate),
+    (1, _evaluate),
     (1, _cell_test),
     (1, _increment),
     (2, _equality),

@@ -15,7 +15,7 @@ from engines.model import Value
 from .nock import OutOfGasError
 from .nock_program import run_nock
 from .programs import ProgramError, Read, found
-from .transactions import NOCK, TransactionCandidate
+from .transactions import GAS_MAX, NOCK, TransactionCandidate
 
 DATUM_BYTES_MAX: Final = 1 << 16
 """Of a value that a program writes."""
@@ -57,6 +57,8 @@ class _UnreadError(Exception):
 
 def run_program(tx: TransactionCandidate, values: Mapping[bytes, bytes | None]) -> Ran:
     """How far the program comes with these values."""
+    if tx.gas > GAS_MAX:
+        return Fault(f"it asks for {tx.gas} gas; the most is {GAS_MAX}", 0)
     read = _reader(tx, values)
     try:
         writes, gas = _run(tx, read)

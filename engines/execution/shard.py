@@ -65,7 +65,9 @@ from .records import (
 )
 
 QUERIES_MAX: Final = 1024
-"""Queries of heights that are still to come; one more is refused."""
+"""Queries of heights that are still to come, and queries that wait for one key; one more is refused."""
+
+CROWDED: Final = "too many queries wait"
 
 
 class Part(Config):
@@ -149,6 +151,9 @@ class _Turn:
         version = seen_version(record.versions, timestamp)
         if is_answerable(version, timestamp, keys.watermark):
             self.sends.append(Send(query.reply_to, QueryAnswer(query.key, height, datum_of(version))))
+            return
+        if len(record.inquiries) >= QUERIES_MAX:
+            self.sends.append(Send(query.reply_to, QueryRefused(query.key, height, CROWDED)))
             return
         waiting = sorted((*record.inquiries, Inquiry(timestamp, height, query.reply_to)), key=_inquired)
         self.records[query.key] = replace(record, inquiries=tuple(waiting))
@@ -363,7 +368,7 @@ def query(message: QueryRequest, t: Arrived[QueryRequest, Part, Keys]) -> Effect
     elif len(keys.early) < QUERIES_MAX:
         turn.keys = replace(keys, early=(*keys.early, message))
     else:
-        return Send(message.reply_to, QueryRefused(message.key, message.height, "too many queries wait"))
+        return Send(message.reply_to, QueryRefused(message.key, message.height, CROWDED))
     return turn.effects(t.config)
 
 

@@ -14,7 +14,8 @@ from engines.model import Value, encode
 from engines.model.values import Decoder
 
 GAS_MAX: Final = 100_000
-"""Gas that a transaction gets when it asks for no other amount."""
+"""Gas that a transaction gets when it asks for no other amount; more it cannot get. A Nock program takes some tenths of
+a second to use it up, and its executor does nothing else meanwhile."""
 
 
 class Label(Value):

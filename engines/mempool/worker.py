@@ -67,7 +67,7 @@ class Limits(Config):
 
     sequencer: Ref[OrderBatch]
     dispatcher: Ref[Batch]
-    batch_max: int = 512
+    batch_max: int = 128
     batch_ns: int = 10_000_000
     waiting_max: int = 1 << 16
     tx_bytes_max: int = 1 << 16

@@ -1,4 +1,6 @@
-"""Outlines: types as the cycle in C checks them. It knows exact classes, structs by field, and tuples of one type.
+"""Outlines: types as the cycle in C checks them: exact classes, structs by field, tuples of one type, and maps.
+
+A map is checked in C only if C can check all that it may hold, since the check of a map measures how deep that is.
 
 Values that an outline does not cover are checked by `conform`, so an outline may cover less than its type, never more.
 """
@@ -11,25 +13,36 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from .conform import Conformer, conformer, has_bounds, is_struct
+from .conform import Conformer, checker, conformer, has_bounds, is_struct
 from .forms import is_union
+from .map import Map
 
 CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, NoneType: 32, None: 32}
 """The bits of `host/live/cycle/conform.h`."""
 
 
 class Outline(NamedTuple):
-    """A type: the bits of its plain classes, one struct and one `tuple[items, ...]` among its values, and the rest."""
+    """A type: the bits of its plain classes, one struct, one `tuple[items, ...]` and one map among its values, and the
+    rest."""
 
     classes: int
     struct: Any
     items: Outline | None
     conformer: Conformer
+    map: MapOutline | None = None
+
+
+class MapOutline(NamedTuple):
+    """A map: its own check, which marks the maps that it has seen, and the outlines of keys and values."""
+
+    check: Any
+    key: Outline
+    item: Outline
 
 
 def outline(form: Any) -> Outline:
     """The outline of a type of values."""
-    classes, struct, items = 0, None, None
+    classes, struct, items, mapped = 0, None, None, None
     for part in _alternatives(form):
         if part in CLASSES:
             classes |= CLASSES[part]
@@ -37,7 +50,35 @@ def outline(form: Any) -> Outline:
             struct = part
         elif items is None and get_origin(part) is tuple and get_args(part)[1:] == (Ellipsis,):
             items = outline(get_args(part)[0])
-    return Outline(classes, struct, items, conformer(form))
+        elif mapped is None and get_origin(part) is Map and all(map(_is_covered, get_args(part))):
+            mapped = MapOutline(checker(part), *map(outline, get_args(part)))
+    return Outline(classes, struct, items, conformer(form), mapped)
+
+
+def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:
+    """Whether an outline covers every value of a type: nothing is left to `conform`, and no struct holds itself."""
+    parts = list(_alternatives(form))
+    structs = [part for part in parts if _is_plain_struct(part)]
+    tuples = [part for part in parts if get_origin(part) is tuple and get_args(part)[1:] == (Ellipsis,)]
+    plain = [part for part in parts if part in CLASSES]
+    if len(structs) > 1 or len(tuples) > 1 or len(structs) + len(tuples) + len(plain) < len(parts):
+        return False
+    if _is_bounded(form):
+        return False
+    if any(struct in within for struct in structs):
+        return False
+    fields = [field.type for struct in structs for field in msgspec.structs.fields(struct)]
+    held = [*fields, *(get_args(part)[0] for part in tuples)]
+    return all(_is_covered(one, (*within, *structs)) for one in held)
+
+
+def _is_bounded(form: Any) -> bool:
+    """Whether a mark restricts some of the values of a type, so that their outline is left out."""
+    if is_union(form):
+        return any(map(_is_bounded, get_args(form)))
+    if hasattr(form, "__supertype__"):
+        return _is_bounded(form.__supertype__)
+    return get_origin(form) is Annotated and (has_bounds(get_args(form)[1:]) or _is_bounded(get_args(form)[0]))
 
 
 def fields_of(struct: Any) -> list[tuple[str, Outline]]:

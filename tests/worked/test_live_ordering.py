@@ -58,13 +58,16 @@ def kill(node: LiveNode, engine: str) -> None:
 
 @pytest.mark.parametrize("victims", [("shard0", "executor0"), ("dispatcher", "sequencer", "worker")], ids="+".join)
 def test_each_acknowledged_transaction_is_there_once(victims: tuple[str, ...]) -> None:
-    """False if a process that is killed under a load costs an acknowledged transaction, or has one run twice."""
+    """False if a process that is killed under a load, or code that is replaced, costs an acknowledged transaction, or
+    has one run twice."""
     txs = [candidate("increment", KEYS[number % 3], nonce=b"%d" % number) for number in range(REQUESTS * GROUP)]
     with live_node(CONFIGS / "ordering.yaml", "process") as node:
         for number in range(REQUESTS):
             submit(node, txs[number * GROUP : (number + 1) * GROUP])
             if number % 4 == 1:
                 kill(node, victims[number // 4 % len(victims)])
+            if number == REQUESTS // 2:
+                node.run("reload", "executor0")
         outcomes = [outcome(node, tx) for tx in txs]
         assert sorted(one["timestamp"] for one in outcomes) == list(range(1, len(txs) + 1))
         assert {one["error"] for one in outcomes} == {""}

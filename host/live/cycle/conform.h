@@ -2,8 +2,9 @@
  *
  * `conform_in_c` returns 1 only where `conform` returns the very value; everything else it leaves to `conform`, which
  * reports the path to an error and converts values. The plain case costs a comparison of pointers for an unchanged
- * value, and one of types for a new one. A field that C does not know (a `Map`, an enumeration, bounds) is checked by
- * its own conformer.
+ * value, and one of types for a new one. A field that C does not know (an enumeration, bounds) is checked by its own
+ * conformer. So is a `Map` that was never checked, or that may hold such a field; of any other one C checks the keys that
+ * were set since, and puts the mark of `engines.model.conform_parts.MapCheck` on it.
  *
  * Forms are made from `engines.model.outline`, once for each type, and live as long as the process, like families.
  */
@@ -28,12 +29,20 @@
 #define CONFORM_AHEAD 64 /* items of the old tuple that may be missing in a row */
 
 struct shape;
+struct map_form;
 
 struct form {
     unsigned classes;
     struct shape *shape; /* NULL: no struct */
     struct form *items;  /* NULL: no tuple */
     PyObject *conformer; /* strong */
+    struct map_form *map; /* NULL: no map, or not one for C */
+};
+
+/* A map: its check in Python, whose mark is on the maps that it has seen, and the forms of keys and values. */
+struct map_form {
+    PyObject *check; /* strong */
+    struct form key, item;
 };
 
 struct field {
@@ -51,21 +60,32 @@ struct shape {
 
 /* The progress of a walk through a value. */
 struct walk {
-    unsigned depth, left;
+    unsigned depth, left, deepest; /* deepest: within the map that is looked at */
 };
 
-static PyObject *outline_of, *fields_of, *absent;
+static PyObject *outline_of, *fields_of, *absent, *map_type, *map_mark;
+static PyObject *str_unchecked, *str_checked, *str_get, *str_check, *str_height;
 static PyObject *shapes; /* struct type -> capsule of its shape */
 
 static int form_make(struct form *form, PyObject *outline);
+static int map_make(struct form *form, PyObject *outline);
 
 static int conform_bind(void)
 {
     outline_of = named("engines.model.outline", "outline");
     fields_of = named("engines.model.outline", "fields_of");
     absent = named("engines.model.conform_leaves", "ABSENT");
+    map_type = named("engines.model.map", "Map");
+    map_mark = named("engines.model.conform_parts", "ConformMark");
     shapes = PyDict_New();
-    return outline_of && fields_of && absent && shapes ? 0 : -1;
+    str_unchecked = PyUnicode_InternFromString("unchecked");
+    str_checked = PyUnicode_InternFromString("checked");
+    str_get = PyUnicode_InternFromString("get");
+    str_check = PyUnicode_InternFromString("check");
+    str_height = PyUnicode_InternFromString("height");
+    if (!str_unchecked || !str_checked || !str_get || !str_check || !str_height)
+        return -1;
+    return outline_of && fields_of && absent && map_type && map_mark && shapes ? 0 : -1;
 }
 
 /* The shape of a struct's type, maybe not filled in. NULL with an exception. */
@@ -137,6 +157,8 @@ static int form_make(struct form *form, PyObject *outline)
     form->conformer = Py_NewRef(PyTuple_GET_ITEM(outline, 3));
     if (struct_form != Py_None && (form->shape = shape_of(struct_form)) == NULL)
         return -1;
+    if (map_make(form, PyTuple_GET_ITEM(outline, 4)) < 0)
+        return -1;
     if (items == Py_None)
         return 0;
     form->items = PyMem_Calloc(1, sizeof *form->items);
@@ -145,6 +167,22 @@ static int form_make(struct form *form, PyObject *outline)
         return -1;
     }
     return form_make(form->items, items);
+}
+
+/* Fills in the map of a form from its outline. 0, or -1 with an exception. */
+static int map_make(struct form *form, PyObject *outline)
+{
+    if (outline == Py_None)
+        return 0;
+    form->map = PyMem_Calloc(1, sizeof *form->map);
+    if (form->map == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    form->map->check = Py_NewRef(PyTuple_GET_ITEM(outline, 0));
+    if (form_make(&form->map->key, PyTuple_GET_ITEM(outline, 1)) < 0)
+        return -1;
+    return form_make(&form->map->item, PyTuple_GET_ITEM(outline, 2));
 }
 
 /* The form of a type of values. 0, or -1 with an exception. */
@@ -226,6 +264,12 @@ static int conform_by_python(const struct form *form, PyObject *value, PyObject 
     return is_same;
 }
 
+static inline void walk_enter(struct walk *walk)
+{
+    if (++walk->depth > walk->deepest)
+        walk->deepest = walk->depth;
+}
+
 static int conform_fields(struct shape *shape, PyObject *value, PyObject *before, struct walk *walk)
 {
     if (shape->count < 0 && shape_fill(shape) < 0) {
@@ -234,7 +278,7 @@ static int conform_fields(struct shape *shape, PyObject *value, PyObject *before
     }
     if (walk->depth == CONFORM_DEPTH_MAX || walk->left == 0)
         return 0;
-    walk->depth++;
+    walk_enter(walk);
     walk->left--;
     int is_known = before != NULL && Py_IS_TYPE(before, shape->type);
     for (Py_ssize_t i = 0; i < shape->count; i++) {
@@ -257,7 +301,7 @@ static int conform_items(const struct form *form, PyObject *value, PyObject *bef
     Py_ssize_t old_size = before != NULL && PyTuple_CheckExact(before) ? PyTuple_GET_SIZE(before) : 0;
     if (walk->depth == CONFORM_DEPTH_MAX)
         return 0;
-    walk->depth++;
+    walk_enter(walk);
     for (Py_ssize_t i = 0; i < size; i++) {
         PyObject *new = PyTuple_GET_ITEM(value, i);
         Py_ssize_t ahead = at, last = at + CONFORM_AHEAD < old_size ? at + CONFORM_AHEAD : old_size;
@@ -277,6 +321,79 @@ static int conform_items(const struct form *form, PyObject *value, PyObject *bef
     return 1;
 }
 
+/* The levels below a map's values, from the mark of this check on it. -1: it has no such mark. */
+static long marked_height(const struct map_form *map, PyObject *mark)
+{
+    if (!Py_IS_TYPE(mark, (PyTypeObject *)map_mark))
+        return -1;
+    PyObject *check = PyObject_GetAttr(mark, str_check), *height = PyObject_GetAttr(mark, str_height);
+    long found = check == map->check && height != NULL ? PyLong_AsLong(height) : -1;
+    Py_XDECREF(check);
+    Py_XDECREF(height);
+    return found;
+}
+
+/* One key that was set, and its value. 1: conforms. */
+static int conform_pair(const struct map_form *map, PyObject *value, PyObject *before, PyObject *key, struct walk *walk)
+{
+    if (walk->left < 2)
+        return 0;
+    walk->left -= 2;
+    PyObject *new = PyObject_GetItem(value, key);
+    PyObject *old = before == NULL ? Py_NewRef(Py_None) : PyObject_CallMethodOneArg(before, str_get, key);
+    int fits = new != NULL && old != NULL && conform_in_c(&map->key, key, NULL, walk) &&
+               conform_in_c(&map->item, new, old == Py_None ? NULL : old, walk);
+    Py_XDECREF(new);
+    Py_XDECREF(old);
+    return fits;
+}
+
+/* The keys that were set since `map->check` last saw the map; as `MapCheck.__call__`. */
+static int conform_keys(const struct map_form *map, PyObject *value, PyObject *before, PyObject *since,
+                        struct walk *walk)
+{
+    long height = marked_height(map, PyTuple_GET_ITEM(since, 0));
+    if (height < 0 || walk->depth + 1 + height > CONFORM_DEPTH_MAX)
+        return 0;
+    PyObject *keys = PyObject_GetIter(PyTuple_GET_ITEM(since, 1)), *key;
+    if (keys == NULL)
+        return 0;
+    unsigned outside = walk->deepest, depth = ++walk->depth;
+    walk->deepest = depth + (unsigned)height;
+    int fits = 1;
+    while (fits && (key = PyIter_Next(keys)) != NULL) {
+        fits = conform_pair(map, value, before, key, walk);
+        Py_DECREF(key);
+    }
+    Py_DECREF(keys);
+    if (!fits || PyErr_Occurred())
+        return 0;
+    PyObject *mark = PyObject_CallFunction(map_mark, "OI", map->check, walk->deepest - depth);
+    PyObject *done = mark == NULL ? NULL : PyObject_CallMethodOneArg(value, str_checked, mark);
+    Py_XDECREF(mark);
+    Py_XDECREF(done);
+    if (walk->deepest < outside)
+        walk->deepest = outside;
+    walk->depth--;
+    return done != NULL;
+}
+
+/* 1: conforms. 0: maybe not, and the walk is where it was. */
+static int conform_map(const struct map_form *map, PyObject *value, PyObject *before, struct walk *walk)
+{
+    PyObject *since = PyObject_CallMethodNoArgs(value, str_unchecked);
+    int is_known = before != NULL && Py_IS_TYPE(before, (PyTypeObject *)map_type);
+    struct walk began = *walk;
+    int fits = since != NULL && PyTuple_CheckExact(since) && PyTuple_GET_SIZE(since) == 2 &&
+               conform_keys(map, value, is_known ? before : NULL, since, walk);
+    Py_XDECREF(since);
+    if (!fits) {
+        *walk = began;
+        PyErr_Clear(); /* Python's check meets it again, and says what it is */
+    }
+    return fits;
+}
+
 /* Whether `value` surely conforms as it is, in place of `before` (NULL: nothing). Never an exception. */
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
 {
@@ -287,6 +404,8 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
         return conform_fields(form->shape, value, before, walk);
     if (form->items != NULL && type == &PyTuple_Type)
         return conform_items(form->items, value, before, walk);
+    if (form->map != NULL && type == (PyTypeObject *)map_type && conform_map(form->map, value, before, walk))
+        return 1;
     return conform_plain(form, value) || conform_by_python(form, value, before, walk);
 }
 
@@ -294,7 +413,7 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
  * error. */
 static PyObject *conform(const struct form *form, PyObject *value, PyObject *before)
 {
-    struct walk walk = {0, CONFORM_VALUES_MAX};
+    struct walk walk = {0, CONFORM_VALUES_MAX, 0};
     if (conform_in_c(form, value, before, &walk))
         return Py_NewRef(value);
     PyObject *given[] = {NULL, value, before == NULL ? absent : before};

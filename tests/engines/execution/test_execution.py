@@ -109,6 +109,7 @@ def test_the_state_root_is_that_of_the_content() -> None:
         ),
         (TransactionCandidate(Label(read=(A,), write=(A,)), Executable("increment", (A,)), gas=2), "out of gas"),
         (TransactionCandidate(Label(), Executable(NOCK, (jam((1, (0, 0))),)), gas=0), "out of gas"),
+        (TransactionCandidate(Label(), Executable(NOCK), gas=100_001), "it asks for 100001 gas; the most is 100000"),
     ],
     ids=str,
 )

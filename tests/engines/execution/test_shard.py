@@ -141,6 +141,12 @@ def test_queries_that_wait_are_bounded(shard: ShardAlone) -> None:
     for number in range(1024):
         assert shard.query(A, 5 + number) == []
     assert shard.query(A, 5) == ["too many queries wait"]
+    shard.lock(1, write=[B])
+    shard.see(1)
+    for _ in range(1024):
+        assert shard.query(B, 1) == []
+    assert shard.query(B, 1) == ["too many queries wait"]
+    assert shard.write(1, B, b"one") == [b"one"] * 1024
 
 
 def test_a_height_is_decided_in_order(shard: ShardAlone) -> None:

@@ -88,7 +88,7 @@ def _write_journal(path: str, batches: int) -> None:
 
 def _recover(path: str) -> int:
     found = recover(DiskFolder(_log(path)), NODE, _family, boot_id())
-    left = found.streams["sink"].env.state.left
+    left = found.replay.streams["sink"].env.state.left
     if left != 1:
         raise AssertionError(f"{left - 1} of {found.turns} records are missing")
     return found.turns

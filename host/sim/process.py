@@ -27,7 +27,7 @@ from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ends import Ends
 from host.node.journaled.keeping import Keeping
-from host.node.journaled.revival import Revival
+from host.node.journaled.revival import LogContent, Revival
 from host.node.news import Fatal
 from host.node.outbox import Outbox
 from host.node.report import Report
@@ -36,7 +36,7 @@ from host.node.set_aside import park
 from host.node.snapshot import Families, Revived, SlotImage, read_snapshot, revive, take_snapshot
 from host.sim.agenda import Agenda
 from host.sim.lanes import SimLink
-from host.sim.log import Disk, ReadLog, SimLog, encode_mail, read_log
+from host.sim.log import Disk, SimLog, encode_mail, read_log
 from host.sim.page import KilledInRun, Page
 from transport.port import Frame
 
@@ -108,7 +108,7 @@ class Inherited(msgspec.Struct, frozen=True):
 
     image: SlotImage
     revived: list[Revived]
-    found: ReadLog | None
+    found: LogContent | None
 
 
 class SimProcess:
@@ -128,7 +128,7 @@ class SimProcess:
         load: Load,
         tell: Callable[[SimProcess], None],
         watch: CycleWatch | None = None,
-        found: ReadLog | None = None,
+        found: LogContent | None = None,
     ) -> None:
         """Reads the log, unless `found` is its content. Raises `host.sim.log.UNREADABLE`, and as loading does."""
         self.pid = pid
@@ -167,7 +167,7 @@ class SimProcess:
         if self._found is None:
             self._found = read_log(disk, boot.node, load)
         modes = [birth.spec.durability for birth in boot.births]
-        modes += [stream.kept.mode for stream in self._found.streams.values()]
+        modes += [stream.kept.mode for stream in self._found.replay.streams.values()]
         self.log = SimLog(disk, self._found, self.clock, durable="durable" in modes)
         keeping = self.keeping = Keeping(self.log.batch, Digest(PURE[CRC32]), encode_mail, self.link)  # type: ignore[arg-type]
         keeping.unacked_bytes_max = boot.unacked_bytes

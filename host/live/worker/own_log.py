@@ -59,8 +59,8 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
         _refuse_elsewhere(boot, found)
     if not _is_over(found, boot.births):
         unmark(boot.journal)
-    offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
-    modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.streams.values()]
+    offset_ns = offset_from(boot.now_ns, found.replay.clock_ns + 1)
+    modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.replay.streams.values()]
     journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
     keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
@@ -95,16 +95,18 @@ def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> No
 
 def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
     """Raises `Elsewhere`. A child that was just spawned is in no other log: names are not used twice."""
+    replay = found.replay
     if not boot.fresh:
         journaled = [birth.spec.name for birth in boot.births if birth.spec.durability != "volatile"]
-        new_here = [name for name in journaled if name not in found.streams and name not in found.ended]
+        new_here = [name for name in journaled if name not in replay.streams and name not in replay.ended]
         refuse_elsewhere(boot.journal, new_here, life_of(boot.epoch))
     if boot.spawned == "parent":
-        known = {**found.streams, **dict.fromkeys(found.ended)}
-        children = (child for stream in found.streams.values() for child in stream.kept.children)
+        known = {**replay.streams, **dict.fromkeys(replay.ended)}
+        children = (child for stream in replay.streams.values() for child in stream.kept.children)
         refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
 
 
 def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
     """Whether no engine lives that the log has or will have."""
-    return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
+    replay = found.replay
+    return not (replay.streams or replay.leaving) and all(birth.spec.name in replay.ended for birth in births)

@@ -249,8 +249,8 @@ def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any
         return next((one for one in FAMILIES if one.ref == ref), family)
 
     found = recover(DiskFolder(journal), "test", load, boot_id())
-    assert found.cut is None
-    return {name: _said(stream.as_image()) for name, stream in found.streams.items()}
+    assert found.scan.cut is None
+    return {name: _said(stream.as_image()) for name, stream in found.replay.streams.items()}
 
 
 def _said(image: StreamImage) -> dict[str, Any]:

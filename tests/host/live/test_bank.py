@@ -121,7 +121,7 @@ def unacked(world: World) -> int:
         recover(DiskFolder(path), "test", lambda ref: load_family(ref, roots), boot_id())
         for path in logs.folders.values()
     ]
-    streams = [stream for one in found for stream in one.streams.values()]
+    streams = [stream for one in found for stream in one.replay.streams.values()]
     assert len(streams) == len(ACCOUNTS) + 1
     return sum(len(outputs) for stream in streams for outputs in stream.kept.unacked.values())
 

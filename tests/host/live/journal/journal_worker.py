@@ -98,7 +98,7 @@ class Worker:
         self.mode = mode
         self.folder = folder
         self.found: Recovered = recover(folder, "node", load, boot)
-        self.clock.now_ns = max(self.clock.now_ns, self.found.clock_ns)
+        self.clock.now_ns = max(self.clock.now_ns, self.found.replay.clock_ns)
         durable = mode == "durable"
         self.journal: Journal = begin(
             folder, self.found, boot, self.clock, durable=durable, log_id=LOG_ID, segment_bytes=segment_bytes
@@ -108,7 +108,7 @@ class Worker:
         self.released: list[tuple[str, str, int, bytes]] = []
         self.waiting: list[tuple[str, str, int, bytes]] = []
         self.spawned: deque[str] = deque()
-        for name, stream in self.found.streams.items():
+        for name, stream in self.found.replay.streams.items():
             self._revive(name, stream)
 
     def _revive(self, name: str, stream: Stream) -> None:

@@ -32,7 +32,7 @@ def states(engines: dict[str, Any]) -> State:
 
 def found_in(folder: SimulatedFolder) -> State:
     """What a recovery in the same boot finds."""
-    return {name: (one.turns, one.env) for name, one in recover(folder, "node", load, BOOT).streams.items()}
+    return {name: (one.turns, one.env) for name, one in recover(folder, "node", load, BOOT).replay.streams.items()}
 
 
 def live(folder: SimulatedFolder, mode: Mode, cycles: int, done: list[State], random: Random) -> bool:

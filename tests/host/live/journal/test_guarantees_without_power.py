@@ -97,7 +97,7 @@ def recovered(world: World, state: dict[str, bytes | None], name: str) -> dict[s
         log = recover(
             DiskFolder(str(folder)), "test", lambda ref: load_family(ref, (str(world.roots),)), os.urandom(16)
         )
-        for engine, stream in log.streams.items():
+        for engine, stream in log.replay.streams.items():
             found[engine] = numbers_of(stream.env)
     return found
 

@@ -137,7 +137,7 @@ def test_verify_dump_and_repair(data: str, capsys: pytest.CaptureFixture[str]) -
     folder = DiskFolder(str(segment.parent))
     recovered = recover(folder, "node", load, BOOT)
     assert recovered.is_lost
-    assert recovered.streams["bank"].turns == 3
+    assert recovered.replay.streams["bank"].turns == 3
     assert Worker(folder).engines["bank"].epoch == 2
     assert LOST not in folder.names()
 
@@ -197,4 +197,7 @@ def test_a_live_export_is_a_prefix(data: str, tmp_path: Path) -> None:
     operations.export(data_folder.find_logs(data), str(tmp_path / "x.tar"))
     shutil.rmtree(data)
     assert operations.import_logs(str(tmp_path / "x.tar"), data) == 3
-    assert recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....").streams["bank"].turns == 9
+    assert (
+        recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....").replay.streams["bank"].turns
+        == 9
+    )

@@ -56,9 +56,9 @@ def verdict(files: Files, states: list[object], boot: bytes) -> str:
         found = recover(SimulatedFolder(files), "node", load, boot)
     except (Damaged, Newer):
         return "refused"
-    env = found.streams["bank"].env if found.streams else None
+    env = found.replay.streams["bank"].env if found.replay.streams else None
     assert env is None or env in states
-    if found.cut is not None or found.refused:
+    if found.scan.cut is not None or found.refused:
         return "reported"
     assert env == states[-1], "silently wrong"
     return "whole"

@@ -27,16 +27,16 @@ def test_what_an_engine_sent_before_its_end_is_kept_until_it_is_acknowledged(tmp
     worker.mail("alice", "bank", [Pay(5, SHOP), Pay(7, SHOP), End()])
     worker.commit()
     found = recovered(folder)
-    assert not found.streams
-    assert found.ended == ["bank"]
-    assert [n for n, _ in found.leaving["bank"].kept.unacked["shop", 0]] == [1, 2]
+    assert not found.replay.streams
+    assert list(found.replay.ended) == ["bank"]
+    assert [n for n, _ in found.replay.leaving["bank"].kept.unacked["shop", 0]] == [1, 2]
     journal = begin(folder, found, BOOT, worker.clock, durable=False)
     journal.record("bank", Acked("shop", 0, 2))
     journal.append()
     again = recovered(folder)
-    assert [n for n, _ in again.leaving["bank"].kept.unacked["shop", 0]] == [2]
+    assert [n for n, _ in again.replay.leaving["bank"].kept.unacked["shop", 0]] == [2]
     state = again.replay.state()
     assert [image.cell.is_ended for image in state.streams] == [True]
     journal.record("bank", Acked("shop", 0, 3))
     journal.append()
-    assert not recovered(folder).leaving
+    assert not recovered(folder).replay.leaving

@@ -105,4 +105,4 @@ def test_a_recovery_makes_what_there_was(policy: str, steps: list[tuple[object, 
         slot.do(str(what), *details)
     found = recover(slot.folder, "node", load, BOOT)
     assert not found.diverged
-    assert essence(found.streams["bank"].as_image()) == essence(slot.kept.image("snapshot", 0))
+    assert essence(found.replay.streams["bank"].as_image()) == essence(slot.kept.image("snapshot", 0))

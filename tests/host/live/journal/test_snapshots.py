@@ -52,10 +52,10 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     assert written == SnapshotResult(written.position)
     found = recover(folder, "node", load, BOOT)
     assert found.turns == 6
-    assert found.streams["bank"].env == worker.engines["bank"].cell.env
-    assert found.streams["bank"].turns == 26
-    assert marks_of(found.streams["bank"]) == {("alice", 0): (1, 27)}
-    assert len(found.streams["bank"].kept.unacked["shop", 0]) == 26
+    assert found.replay.streams["bank"].env == worker.engines["bank"].cell.env
+    assert found.replay.streams["bank"].turns == 26
+    assert marks_of(found.replay.streams["bank"]) == {("alice", 0): (1, 27)}
+    assert len(found.replay.streams["bank"].kept.unacked["shop", 0]) == 26
     assert worker.journal.synced >= written.position
 
 
@@ -77,11 +77,11 @@ def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
     newest.write_bytes(content)
     found = recover(folder, "node", load, BOOT)
     assert found.refused == (f"{newest.name}: the snapshot does not agree with its checksum",)
-    assert found.streams["bank"].env == worker.engines["bank"].cell.env
+    assert found.replay.streams["bank"].env == worker.engines["bank"].cell.env
     for path in (tmp_path / "slot").glob("*.snap"):
         os.truncate(path, 40)
     again = recover(folder, "node", load, BOOT)
-    assert again.streams["bank"].env == worker.engines["bank"].cell.env
+    assert again.replay.streams["bank"].env == worker.engines["bank"].cell.env
     assert len(again.refused) == len(kept)
 
 
@@ -95,7 +95,7 @@ def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
         pay(worker, 5)
         assert snapshots.take(state_of(folder)).reason == ""
     assert sum(path.stat().st_size for path in (tmp_path / "slot").glob("*.arc")) <= 3000
-    assert recover(folder, "node", load, BOOT).streams["bank"].env == worker.engines["bank"].cell.env
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].env == worker.engines["bank"].cell.env
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])
@@ -113,7 +113,7 @@ def test_power_is_lost_around_a_snapshot(mode: str) -> None:
         for loss in LOSSES:
             after = disk.after_power_loss(loss, random)
             found = recover(after, "node", load, b"another boot....")
-            turns = [stream.turns for stream in found.streams.values()]
+            turns = [stream.turns for stream in found.replay.streams.values()]
             assert turns in ([], [worker.engines["bank"].turns]) or turns[0] % 2 == 0
             assert not found.refused
             if turns and mode == "durable":
@@ -149,7 +149,7 @@ def test_a_snapshot_that_fails_leaves_the_log_as_it_was(fault: str) -> None:
             break
         folder.faults = {}
         assert not [name for name in folder.names() if name.endswith(".snap.new")]
-        assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+        assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns == 6
         assert worker.journal.stopped == "" or written.is_fatal
     assert calls > 4
 
@@ -187,7 +187,7 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
             written = snapshots.poll()
         assert (written.reason, written.is_fatal) == (reason, False)
     pay(worker, 1)
-    assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns == 6
     assert snapshots.take(state_of(folder)).reason == ""
 
 
@@ -209,7 +209,7 @@ def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pyt
             snapshots.start(lambda: state_of(folder))
     assert not snapshots.is_running
     assert len(os.listdir("/proc/self/fd")) == before
-    assert recover(folder, "node", load, BOOT).streams["bank"].turns > 5
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns > 5
 
 
 def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:

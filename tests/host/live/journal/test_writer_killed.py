@@ -60,7 +60,7 @@ def test_a_writer_is_killed_again_and_again(tmp_path: Path, mode: str) -> None:
         os.waitpid(pid, 0)
         last = max(last, read_rest(reading))
         found = recover(DiskFolder(path), "node", load, BOOT)
-        bank = found.streams["bank"]
+        bank = found.replay.streams["bank"]
         assert bank.env.state.balance == bank.turns
         assert last <= bank.turns <= last + 1
         assert bank.turns > balance

@@ -197,7 +197,5 @@ def test_a_live_export_is_a_prefix(data: str, tmp_path: Path) -> None:
     operations.export(data_folder.find_logs(data), str(tmp_path / "x.tar"))
     shutil.rmtree(data)
     assert operations.import_logs(str(tmp_path / "x.tar"), data) == 3
-    assert (
-        recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....").replay.streams["bank"].turns
-        == 9
-    )
+    found = recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....")
+    assert found.replay.streams["bank"].turns == 9

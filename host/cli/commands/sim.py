@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
-from host.cli.output import Items, diagnose, emit
+from host.cli.output import diagnose, each, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.units import show_count, show_duration
@@ -118,12 +118,9 @@ def command(
         _report(trial, results, time.process_time() - began_s, _replay(path, failed) if failed is not None else "")
 
 
-def render_simulation(items: Items) -> str:
+@each
+def render_simulation(item: dict[str, Any]) -> str:
     """What was run, and how it ended."""
-    return "\n".join(_line(item) for item in items)
-
-
-def _line(item: dict[str, Any]) -> str:
     if "property" not in item:
         rate = f" ({show_count(item['triggers_per_s'])} a CPU second)" if item["triggers_per_s"] else ""
         runs = f"{item['seeds']} run{'' if item['seeds'] == 1 else 's'}"

@@ -67,8 +67,6 @@ class Outbox:
         """Whether nothing is held and no signal waits."""
         return not self.waiting and not self.signals.pending and not self.relief.allowed
 
-    # --- releasing ----------------------------------------------------------------------------------------------------
-
     def release(self) -> None:
         """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._engines.turns
@@ -192,8 +190,6 @@ class Outbox:
         self._bury(DEGRADED, cell, target, mailbox, message, "")
         return None
 
-    # --- other slots --------------------------------------------------------------------------------------------------
-
     def _new_way(self, cell: Cell, target: str, mailbox: int) -> Way:
         while len(cell.ways) >= WAYS_MAX:
             self._close_oldest(cell)
@@ -313,8 +309,6 @@ class Outbox:
             assert isinstance(peer, int)
             if self.link.has_room(peer):
                 self._retry(cause)
-
-    # --- held ---------------------------------------------------------------------------------------------------------
 
     def _wait_for(self, cause: Blocked, cell: Cell, target: str) -> None:
         self.waiting.setdefault(cause, {})[cell.name, target] = cell

@@ -70,8 +70,6 @@ class Scheduler:
         self._words = progress.words
         outbox.attach(self)
 
-    # --- births and ends ----------------------------------------------------------------------------------------------
-
     def give_birth(
         self,
         family: Family[Any, Any, Any, Any],
@@ -164,8 +162,6 @@ class Scheduler:
                 continue
             return Delivery(batch.sender, inbox.number, message)
         return None
-
-    # --- running ------------------------------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:

@@ -136,9 +136,6 @@ def render_simulation(item: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  replay: {item['replay']}"])
 
 
-# --- runs -------------------------------------------------------------------------------------------------------------
-
-
 def _trial(
     path: str,
     faults: str,
@@ -249,9 +246,6 @@ def _item(trial: Trial, result: RunResult, replay: str) -> dict[str, Any]:
         "messages": [texts[number] for number in result.kept],
         "replay": replay,
     }
-
-
-# --- scripts ----------------------------------------------------------------------------------------------------------
 
 
 def _play(path: str, script: str | None, faults: str, *, rewrite: bool) -> None:

@@ -73,8 +73,6 @@ class WorkerLog:
         self._is_alone = is_alone
         self._found: Recovered | None = own.found
 
-    # --- births -------------------------------------------------------------------------------------------------------
-
     def revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
         """Revive the engines of the log, at the first call. Returns those among `births`, once all is in the log. An
         engine that ended in the log stays ended, which is reported."""
@@ -102,8 +100,6 @@ class WorkerLog:
                 mark_over(self._boot.journal, life_of(self._boot.epoch))
             except OSError as error:
                 self._give_up(f"mark: {error.strerror}")
-
-    # --- in a cycle ---------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
         """Write everything that happened; whether the worker has to poll for something before it sleeps."""
@@ -179,8 +175,6 @@ class WorkerLog:
             self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
             self._worker.channel.send(Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
 
-    # --- leaving ------------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
         """Record in the log that the worker exits normally."""
         try:
@@ -215,8 +209,6 @@ class WorkerLog:
             channel.send(Event("journal_stopped", "", {"reason": reason, "journal": folder}))
         channel.make_room(0)
         sys.exit(1)
-
-    # --- snapshots ----------------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> str:
         """Between two cycles: write the whole log as a snapshot to the disk; "" or why that failed."""

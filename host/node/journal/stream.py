@@ -84,8 +84,6 @@ class Stream:
         self.witness: Witness | None = None
         self._checking = checking
 
-    # --- records ------------------------------------------------------------------------------------------------------
-
     def mail(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> str:
         """Take mail; its new messages wait. Returns the verdict if that is "gap" or "old_epoch", else ""."""
         cell = self.cell
@@ -179,8 +177,6 @@ class Stream:
         for inbox in self.cell.inboxes.values():
             inbox.take_batches()
 
-    # --- what it is ---------------------------------------------------------------------------------------------------
-
     @property
     def env(self) -> Environment[Any]:
         """Its environment."""
@@ -221,8 +217,6 @@ class Stream:
                 batch.payloads = [bytes(payload) for payload in batch.payloads[batch.position :]]
                 batch.first_n, batch.position = batch.first_n + batch.position, 0
         return self.kept
-
-    # --- turns --------------------------------------------------------------------------------------------------------
 
     def _inbox(self, mailbox: int) -> Inbox:
         inbox = self.cell.inboxes.get(mailbox)

@@ -146,8 +146,6 @@ class Tracer:
                     runs.append((MessageId(sender, target, mailbox, epoch, n), 1))
         return runs
 
-    # --- records ------------------------------------------------------------------------------------------------------
-
     def _moments(self, kind: int, number: int, body: memoryview) -> Iterator[Moment]:
         if kind == RecordKind.TURNS:
             yield from self._run(number, body)
@@ -280,8 +278,6 @@ class Tracer:
             after=(self._mark(name, now_ns, "ended", "ends"),) if is_end else (),
             is_end=is_end,
         )
-
-    # --- what both readers know ---------------------------------------------------------------------------------------
 
     def _stream(self, number: int) -> Stream | None:
         """The engine of a record as the replay has it, about to run a turn."""

@@ -2,12 +2,7 @@
 
 At COMMIT everything of the cycle is in one batch: it is appended, and synced where an engine is durable. Acknowledged
 outputs are dropped there, and a snapshot is begun when it is due. So the outputs of a message leave only when they are
-safe in the log, and a message that is not in the log comes again from the lane. Crash points, and what the next life
-finds:
-
-    before the append   the lanes bring the mail again; neighbours' mail comes again from their unacknowledged outputs
-    before heads moved  the lanes bring again what is in the log; marks drop it
-    before outputs left recovery computes them again and sends them before anything new
+safe in the log, and a message that is not in the log comes again from the lane.
 
 A disk that fails ends the process, with `journal_stopped` in the events.
 """

@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
     Args:
         key: of the value shown; "" for the item itself.
-        show: the text of that value, which is None where an item lacks it.
+        show: the text of that value.
         number: align cells to the right.
         shrinks: if lines are too long, cells may lose their beginning, down to `SHRUNK_MIN` characters.
         drop: if lines are too long, columns with a `drop` are left out, the largest first. 0: never.
@@ -42,9 +42,8 @@ def or_dash(value: object) -> str:
 
 
 def render_items(columns: Sequence[Column], items: Items, width: int | None = None) -> str:
-    """A table of items, one per row."""
-    rows = [[column.show(item.get(column.key) if column.key else item) for column in columns] for item in items]
-    return render_table(columns, rows, width)
+    """A table of items, one per row. A value that an item lacks, from a node of another version, is left blank."""
+    return render_table(columns, [[_cell(column, item) for column in columns] for item in items], width)
 
 
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
@@ -92,6 +91,12 @@ def leaf(value: Any) -> str:
             return "[" + ", ".join(leaf(v) for v in value) + "]"
         case _:
             return one_line(value)
+
+
+def _cell(column: Column, item: dict[str, Any]) -> str:
+    if not column.key:
+        return column.show(item)
+    return column.show(item[column.key]) if column.key in item else ""
 
 
 def _kept(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:

@@ -41,10 +41,7 @@ Word = Annotated[
         description="a name: a letter, then letters, digits, `_` or `-`",
     ),
 ]
-FamilyRef = Annotated[
-    str,
-    Meta(pattern=f"^{FAMILY}{_END}", description="a family as `package.module:NAME`"),
-]
+FamilyRef = Annotated[str, Meta(pattern=f"^{FAMILY}{_END}", description="a family as `package.module:NAME`")]
 EngineName = Annotated[
     str,
     Meta(

@@ -142,10 +142,7 @@ def read_snapshot(
 
 
 def revive(
-    scheduler: Scheduler,
-    image: SlotImage,
-    revived: list[Revived],
-    prepare: Callable[[Cell], None] = lambda cell: None,
+    scheduler: Scheduler, image: SlotImage, revived: list[Revived], prepare: Callable[[Cell], None] = lambda cell: None
 ) -> None:
     """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` gets each before its mail."""
     scheduler.ended.update(dict.fromkeys(image.ended))

@@ -137,12 +137,7 @@ def render_simulation(item: dict[str, Any]) -> str:
 
 
 def _trial(
-    path: str,
-    faults: str,
-    lines: list[ScriptLine],
-    until: int | None,
-    always: Sequence[str],
-    finally_: Sequence[str],
+    path: str, faults: str, lines: list[ScriptLine], until: int | None, always: Sequence[str], finally_: Sequence[str]
 ) -> Trial:
     from host.sim.families import Families
     from host.sim.faults import parse_faults

@@ -219,9 +219,5 @@ class _Reading:
 
     def _replay(self) -> Replay:
         return Replay(
-            self._node,
-            lambda ref: load_family(ref, self._roots),
-            read_frame,
-            checksums(),
-            self._selection.only,
+            self._node, lambda ref: load_family(ref, self._roots), read_frame, checksums(), self._selection.only
         )

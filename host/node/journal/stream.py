@@ -17,16 +17,7 @@ from host.node.journal.checking import Checking, Diverged
 from host.node.journal.layout import Wrong
 from host.node.journal.numbering import Numbers
 from host.node.journal.old_rules import FormWatch
-from host.node.journal.records import (
-    TURN,
-    Asked,
-    DueTurn,
-    Resumed,
-    Run,
-    StateDigest,
-    StreamImage,
-    TurnResult,
-)
+from host.node.journal.records import TURN, Asked, DueTurn, Resumed, Run, StateDigest, StreamImage, TurnResult
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journaled.keeping import EngineRecorder
 from host.node.mailbox import Batch, Inbox

@@ -15,13 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import (
-    AdoptError,
-    LoadError,
-    Noted,
-    Spawned,
-    Stopped,
-)
+from engines.model import AdoptError, LoadError, Noted, Spawned, Stopped
 from host.chart.labels import family_label, text_label, value_label
 from host.chart.model import ChartMark, Fate, MarkKind
 from host.chart.moments import MessageId, Moment, Spawning, Taking

@@ -211,9 +211,6 @@ class Revival:
 def _as_child(cell: Cell, kept: EngineRecorder) -> Offspring:
     """An engine of the log that is not in the node file: spawned in an earlier life, or removed from the file."""
     spec = EngineSpec(
-        name=cell.name,
-        family=cell.family.ref,
-        params=plain(cell.configuration.params) or {},
-        durability=kept.mode,
+        name=cell.name, family=cell.family.ref, params=plain(cell.configuration.params) or {}, durability=kept.mode
     )
     return Offspring(spec, cell.configuration.parent or "", True, cell)

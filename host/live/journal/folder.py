@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 
@@ -159,6 +160,17 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
         file.sync()
     finally:
         file.close()
+
+
+def sync_files(folder: Folder, names: Iterable[str]) -> None:
+    """Make these files, and changes of names, survive a crash of the machine. Raises OSError."""
+    for name in names:
+        file = folder.open(name)
+        try:
+            file.sync()
+        finally:
+            file.close()
+    folder.sync()
 
 
 def replace_file(path: str, data: bytes) -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from engines.model import AdoptError, Declaration
 from host.live.journal.checksums import checksums, kind_written
-from host.live.journal.folder import Folder
+from host.live.journal.folder import Folder, sync_files
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import (
     CUT,
@@ -235,7 +235,7 @@ def begin(
     base = carried[0].head.position if carried else found.scan.end
     synced = found.scan.synced
     if durable and synced < base:
-        _sync_all(folder)
+        sync_files(folder, map(segment_name, numbers_of(folder, ".log")))  # the log was not durable before
         synced = base
     chain = found.tail.chain if carried else found.scan.chain
     kind = carried[0].kind if carried else kind_written()
@@ -257,17 +257,6 @@ def _is_in_last_segment(found: Recovered) -> bool:
     """Whether the tail is in the last segment; otherwise that has no batch to write again."""
     last, batches = found.scan.last, found.tail.batches
     return last is not None and bool(batches) and batches[0].head.position >= last.base
-
-
-def _sync_all(folder: Folder) -> None:
-    """Sync what a log that was not durable left in the page cache."""
-    for number in numbers_of(folder, ".log"):
-        file = folder.open(segment_name(number))
-        try:
-            file.sync()
-        finally:
-            file.close()
-    folder.sync()
 
 
 def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:

@@ -16,7 +16,6 @@ import msgspec
 
 from engines.model import Declaration, Output
 from engines.model.blame import blame
-from host.config.spec import EngineSpec
 from host.node.births import Births
 from host.node.cell import Cell
 from host.node.circles import Stuck
@@ -31,6 +30,7 @@ from host.node.journaled.revival import LogContent, Revival
 from host.node.news import Fatal
 from host.node.outbox import Outbox
 from host.node.report import Report
+from host.node.routing import Birth
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park
 from host.node.snapshot import Families, Revived, SlotImage, read_snapshot, revive, take_snapshot
@@ -80,22 +80,13 @@ class Kill(msgspec.Struct, frozen=True):
     draw: Random
 
 
-class SlotBirth(msgspec.Struct, frozen=True):
-    """An engine to start in a slot."""
-
-    spec: EngineSpec
-    parent: str | None = None
-    birth: int = 1
-    parked: bool = False
-
-
 class SlotBoot(msgspec.Struct, frozen=True):
     """What a process is started with. `disk` is its slot's log, None if no engine there has a journal."""
 
     node: str
     slot: int
     epoch: int
-    births: tuple[SlotBirth, ...]
+    births: tuple[Birth, ...]
     fallen: tuple[Fatal, ...]
     are_children_here: bool
     disk: Disk | None
@@ -190,7 +181,7 @@ class SimProcess:
         self._revive(self.boot.births)
         self._tell_now()
 
-    def bear(self, births: Iterable[SlotBirth]) -> list[str]:
+    def bear(self, births: Iterable[Birth]) -> list[str]:
         """Give birth; the names of those that are ready. Errors are in `failed`."""
         ready = []
         for birth in births:
@@ -210,7 +201,7 @@ class SimProcess:
         self._tell_now()
         return ready
 
-    def _revive(self, births: tuple[SlotBirth, ...]) -> list[Cell]:
+    def _revive(self, births: tuple[Birth, ...]) -> list[Cell]:
         found, self._found = self._found, None
         if found is None or self.keeping is None:
             return []

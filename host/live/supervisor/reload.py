@@ -30,7 +30,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
 from host.node import reload_plan
-from host.node.routing import Missing, Resident
+from host.node.routing import Birth, Missing, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
@@ -228,7 +228,7 @@ class Reload:
         of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
         return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
-    def _changed(self, birth: wire.Birth) -> wire.Birth:
+    def _changed(self, birth: Birth) -> Birth:
         if birth.spec.name != self._engine:
             return birth
         return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))

@@ -23,6 +23,7 @@ from host.live.worker.parts import Outset
 from host.node.births import BirthRefusedError
 from host.node.cell import Cell
 from host.node.news import Event
+from host.node.routing import Birth
 from transport.port import Closed
 
 NEXT_LOOK_S: Final = 0.002
@@ -49,7 +50,7 @@ class DeviceWorker(Worker):
         self._left: asyncio.Future[None] | None = None
         self.outbox.on_news = self._forget_ways
 
-    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+    def bear(self, births: tuple[Birth, ...]) -> None:
         """Start the drivers of engines, and report for each that it is ready, or why not."""
         for birth in births:
             try:

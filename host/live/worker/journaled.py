@@ -34,6 +34,7 @@ from host.node.journaled.ends import Ends
 from host.node.journaled.ledger import Ledger
 from host.node.journaled.revival import Revival
 from host.node.news import Event
+from host.node.routing import Birth
 from host.node.snapshot import take_snapshot
 
 ACKNOWLEDGED_NS: Final = 1_000_000
@@ -68,7 +69,7 @@ class WorkerLog:
         self._is_alone = is_alone
         self._found: Recovered | None = own.found
 
-    def revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
+    def revive(self, births: tuple[Birth, ...]) -> list[Cell]:
         """Revive the engines of the log, at the first call. Returns those among `births`, once all is in the log. An
         engine that ended in the log stays ended, which is reported."""
         found, self._found = self._found, None

@@ -35,6 +35,7 @@ from host.node.journal.layout import Newer
 from host.node.journal.marks import life_of
 from host.node.journal.scan import Damaged
 from host.node.journaled.keeping import Keeping
+from host.node.routing import Birth
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -106,7 +107,7 @@ def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
         refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
 
 
-def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
+def _is_over(found: Recovered, births: tuple[Birth, ...]) -> bool:
     """Whether no engine lives that the log has or will have."""
     replay = found.replay
     return not (replay.streams or replay.leaving) and all(birth.spec.name in replay.ended for birth in births)

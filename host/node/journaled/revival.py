@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from host.node.journaled.keeping import EngineRecorder, Keeping
 from host.node.news import DIVERGED, Event, SetAside
 from host.node.recorder import NumberedMessage
 from host.node.report import Offspring
+from host.node.routing import Birth
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park, state_digest
 
@@ -54,18 +55,6 @@ class LogContent(msgspec.Struct):
     formed: dict[str, Formed]
 
 
-class ExpectedBirth(Protocol):
-    """An engine that the node expects in the slot."""
-
-    @property
-    def spec(self) -> EngineSpec:
-        """As the node knows it."""
-
-    @property
-    def parked(self) -> bool:
-        """Whether it gets no trigger for now."""
-
-
 class Revival:
     """One revival of a slot's engines."""
 
@@ -80,7 +69,7 @@ class Revival:
         self._announce = announce
         self._is_new = is_new
 
-    def run(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> list[Cell]:
+    def run(self, found: LogContent, births: Mapping[str, Birth]) -> list[Cell]:
         """Revive the engines of the log; report those the node did not know, and the time it took.
 
         Returns those of `births`, which are ready once what this wrote is in the log. Ended engines with waiting
@@ -127,11 +116,11 @@ class Revival:
         fields |= {"replayed": found.turns, "took_ns": found.took_ns}
         self.scheduler.report.events.append(Event("recovered", name, fields))
 
-    def _reborn(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> set[str]:
+    def _reborn(self, found: LogContent, births: Mapping[str, Birth]) -> set[str]:
         """Names with a tombstone that live again: an engine of the node file that has become volatile."""
         return {name for name in births if births[name].spec.durability == "volatile" and name in found.replay.ended}
 
-    def _go_on(self, stream: Stream, birth: ExpectedBirth | None, *, is_other: bool = False) -> Cell:
+    def _go_on(self, stream: Stream, birth: Birth | None, *, is_other: bool = False) -> Cell:
         """Turn a stream into a cell. Its unacknowledged outputs leave before it gets a trigger.
 
         `is_other`: its state is not the one its log leads to, so an image of it is written.

@@ -39,6 +39,7 @@ from host.live.worker.own_log import open_log
 from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
 from host.node.journaled.ledger import Ledger
+from host.node.routing import Birth
 from transport.port import KIND_MESSAGES, Frame
 
 Mode = Literal["volatile", "crash", "durable"]
@@ -199,7 +200,7 @@ def world(
         worker.link.watch(ready)
         for name in ("p", "q"):
             worker.outbox.route(name, 2)
-        worker.bear((wire.Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
+        worker.bear((Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
 
         def later(by_ns: int) -> None:
             now[0] += by_ns

@@ -120,16 +120,6 @@ class Outbox:
                 self.held += len(queue)
                 self._wait_for(self._ask(target), cell, target)
 
-    def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
-        """Take out messages held for the unknown name `target`: (sender, mailbox, message), in order by sender."""
-        self._asked.discard(target)
-        taken: list[tuple[str, int, Any]] = []
-        for cell in self.waiting.pop(("route", target), {}).values():
-            taken += [(cell.name, mailbox, message) for mailbox, message in cell.held.pop(target)]
-            self._engines.wake(cell)
-        self.held -= len(taken)
-        return taken
-
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
         """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
         if message.__class__ is NumberedMessage:

@@ -195,10 +195,6 @@ class Stream:
         """Whether the turn at hand was made by another version than the one loaded here."""
         return bool(self.code != self.family.version)
 
-    def as_image(self) -> StreamImage:
-        """The engine as it is now."""
-        return self.kept.image("snapshot", self.clock_ns)
-
     def go_on(self) -> EngineRecorder:
         """End the replay: the engine is as in a live slot once this records it, and its mail is out of the log."""
         cell = self.cell

@@ -251,7 +251,9 @@ def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any
 
     found = recover(DiskFolder(journal), "test", load, boot_id())
     assert found.scan.cut is None
-    return {name: _said(stream.as_image()) for name, stream in found.replay.streams.items()}
+    return {
+        name: _said(stream.kept.image("snapshot", stream.clock_ns)) for name, stream in found.replay.streams.items()
+    }
 
 
 def _said(image: StreamImage) -> dict[str, Any]:

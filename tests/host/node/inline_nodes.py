@@ -132,9 +132,18 @@ class InlineNode:
         """The state of an engine now."""
         return self.env(engine).state
 
+    def _receive(self, name: str) -> None:
+        """Take what is held for a name outside, in order by sender."""
+        self.outbox._asked.discard(name)
+        for cell in self.outbox.waiting.pop(("route", name), {}).values():
+            taken = cell.held.pop(name)
+            self.received[name] += [message for _, message in taken]
+            self.outbox.held -= len(taken)
+            self.scheduler.wake(cell)
+
     def _resolve(self, name: str) -> None:
         if name in self.received:
-            self.received[name] += [message for _, _, message in self.outbox.withdraw(name)]
+            self._receive(name)
         elif name in self.scheduler.cells:
             self.outbox.route(name, self.outbox.slot)
         else:

@@ -44,6 +44,7 @@ from host.node.cell import Cell
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
 from host.node.journal.records import RESULTS, AnswerRecord, Asked, DueTurn, Resumed, StreamImage, TurnResult
+from host.node.journal.replay import LogState, Replay, log_state
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder
 
@@ -233,6 +234,17 @@ class Worker:
     def _send(self, engine: Engine, output: Outgoing, payload: bytes) -> None:
         n = engine.numbers.number(output.target, output.mailbox)
         self.waiting.append((engine.cell.name, output.target, n, payload))
+
+
+def image_of(stream: Stream) -> StreamImage:
+    """An engine as a snapshot would hold it now."""
+    return stream.kept.image("snapshot", stream.clock_ns)
+
+
+def log_state_of(replay: Replay) -> LogState:
+    """A log as a snapshot would hold it now."""
+    images = map(image_of, (*replay.streams.values(), *replay.leaving.values()))
+    return log_state(replay.node, replay.arrivals, replay.clock_ns, images, replay.ended, replay.turns)
 
 
 def marks_of(stream: Stream) -> dict[tuple[str, int], tuple[int, int]]:

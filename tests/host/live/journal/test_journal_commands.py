@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 from journal_engines import Decide, Gamble, Later, Pay
-from journal_worker import BOOT, ROOT, Worker, load
+from journal_worker import BOOT, ROOT, Worker, load, log_state_of
 
 from engines.model import Ref
 from host.cli.main import run
@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> str:
     worker.mail("alice", "bank", [Pay(5, PAID), Gamble(), Later(10)])
     worker.commit()
     snapshots = Snapshots(folder, worker.journal, worker.clock)
-    assert snapshots.take(recover(folder, "node", load, BOOT).replay.state()).reason == ""
+    assert snapshots.take(log_state_of(recover(folder, "node", load, BOOT).replay)).reason == ""
     worker.clock.now_ns += 100
     worker.fire("bank")
     worker.mail("bob", "bank", [Pay(n, PAID) for n in range(1, 5)] + [Decide()])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
-from journal_worker import BOOT, Clock, Worker, load, marks_of
+from journal_worker import BOOT, Clock, Worker, image_of, load, marks_of
 
 from engines.model import Ref, encode
 from host.live.journal.folder import DiskFolder
@@ -90,7 +90,7 @@ def test_mail_that_did_not_run_waits(tmp_path: Path) -> None:
     worker.bear("bank")
     worker.journal.frame("bank", frame_bytes("alice", "bank", 0, 1, 1, [encode(Pay(n, PAID)) for n in range(3)]))
     worker.commit()
-    waiting = recovered(folder).replay.streams["bank"].as_image().cell.waiting
+    waiting = image_of(recovered(folder).replay.streams["bank"]).cell.waiting
     assert [(one.sender, one.epoch, one.first_n, len(one.payloads)) for one in waiting] == [("alice", 1, 1, 3)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from journal_engines import End, Pay
-from journal_worker import BOOT, Worker, load
+from journal_worker import BOOT, Worker, load, log_state_of
 
 from engines.model import Ref
 from host.live.journal.folder import DiskFolder
@@ -35,7 +35,7 @@ def test_what_an_engine_sent_before_its_end_is_kept_until_it_is_acknowledged(tmp
     journal.append()
     again = recovered(folder)
     assert [n for n, _ in again.replay.leaving["bank"].kept.unacked["shop", 0]] == [2]
-    state = again.replay.state()
+    state = log_state_of(again.replay)
     assert [image.cell.is_ended for image in state.streams] == [True]
     journal.record("bank", Acked("shop", 0, 3))
     journal.append()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from journal_worker import BOOT, Worker, marks_of, of_format
+from journal_worker import BOOT, Worker, image_of, log_state_of, marks_of, of_format
 from live_nodes import FAMILIES, World, until
 from simulated_disk import SimulatedFolder
 
@@ -88,7 +88,7 @@ def test_the_newest_state_that_can_be_written_is_gone_on_from(
     assert stream.kept.numbers.ways() == worker.engines["e"].numbers.ways() == [("shop", 0, len(whats) + 1)]
     assert [n for n, _ in stream.kept.unacked["shop", 0]] == list(range(1, len(whats) + 1))
     assert marks_of(stream)["alice", 0] == (1, len(whats) + 1)
-    again = stream.family.load(stream.as_image().cell.env)
+    again = stream.family.load(image_of(stream).cell.env)
     assert again == stream.env
 
 
@@ -114,7 +114,7 @@ def test_a_snapshot_that_does_not_give_what_was_is_passed_over(bad: str) -> None
     worker.begin("e")
     worker.do("e", bad)
     worker.journal.begin_segment()
-    state = recover(folder, "node", lambda ref: load(ref).under_old_rules(), BOOT).replay.state()
+    state = log_state_of(recover(folder, "node", lambda ref: load(ref).under_old_rules(), BOOT).replay)
     write_snapshot(folder, worker.journal.head, state)
     worker.do("e", "one")
     found = found_in(old(folder.contents()))

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load, marks_of
+from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
@@ -32,7 +32,7 @@ def pay(worker: Worker, count: int) -> None:
 
 def state_of(folder: Folder) -> LogState:
     """What the log holds now, by replay: what a worker would say of itself."""
-    return recover(folder, "node", load, BOOT).replay.state()
+    return log_state_of(recover(folder, "node", load, BOOT).replay)
 
 
 def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:

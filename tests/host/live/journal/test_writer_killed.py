@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load, marks_of
+from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 
 from engines.model import Ref
 from host.live.journal.folder import DiskFolder
@@ -36,7 +36,7 @@ def live(path: str, mode: str, said: int) -> None:
         turns += 1
         os.write(said, turns.to_bytes(8, "little"))
         if turns % 40 == 0:
-            snapshots.take(recover(folder, "node", load, BOOT).replay.state())
+            snapshots.take(log_state_of(recover(folder, "node", load, BOOT).replay))
 
 
 @pytest.mark.storm

@@ -21,7 +21,7 @@ from bench.record import Counter, decoder
 from bench.rounds import Contestant, Round
 from engines.benchmark.oneway import SINK, Tally
 from engines.model import Configuration, birth
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
 from host.node.cell import Cell
@@ -72,7 +72,7 @@ def _log(path: str) -> str:
 
 def _write_journal(path: str, batches: int) -> None:
     """Write a sink's birth and all its records, as a worker does."""
-    folder, boot = DiskFolder(_log(path), make=True), boot_id()
+    folder, boot = Folder(_log(path), make=True), boot_id()
     log = begin(folder, recover(folder, NODE, _family, boot), boot, time.time_ns, durable=False)
     configuration = Configuration[Any](NODE, "sink", None, None, 1)
     env = birth(SINK, configuration, now_ns=1, state=Tally(batches * BATCH + 1))
@@ -87,7 +87,7 @@ def _write_journal(path: str, batches: int) -> None:
 
 
 def _recover(path: str) -> int:
-    found = recover(DiskFolder(_log(path)), NODE, _family, boot_id())
+    found = recover(Folder(_log(path)), NODE, _family, boot_id())
     left = found.replay.streams["sink"].env.state.left
     if left != 1:
         raise AssertionError(f"{left - 1} of {found.turns} records are missing")

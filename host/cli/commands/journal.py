@@ -60,7 +60,7 @@ def repair(journal: str | None, yes: bool) -> None:
     Without --yes, only show the damage. Every epoch increases, because other engines may know of lost messages.
     """
     from host.live.journal import operations
-    from host.live.journal.folder import DiskFolder
+    from host.live.journal.folder import Folder
 
     logs = named_logs(journal)
     damaged = [item for item in operations.verify(logs) if item["finding"]]
@@ -68,7 +68,7 @@ def repair(journal: str | None, yes: bool) -> None:
         emit("journal", damaged, lambda items: render_verified(items) if items else "nothing is damaged")
         return
     with locked(logs.data), told():
-        done = [{"log": i["log"], **(operations.repair(DiskFolder(logs.folders[i["log"]])) or {})} for i in damaged]
+        done = [{"log": i["log"], **(operations.repair(Folder(logs.folders[i["log"]])) or {})} for i in damaged]
     emit("repair", done, lambda items: "\n".join(_repaired(item) for item in items))
 
 

@@ -24,5 +24,5 @@ defined in `host.node.cycle` and performed by `host.live.worker.journaled`. A wr
 that cycle is acknowledged, and the process reports it and exits. If the log itself is gone (`journal.is_gone`), the
 process first writes its state to a new one (`rescue`).
 
-`folder` is the seam to files: `DiskFolder` for real ones; tests have one that simulates a loss of power.
+`Folder` is the seam to files. Tests have one that simulates a loss of power; one list of tests holds for both.
 """

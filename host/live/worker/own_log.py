@@ -20,7 +20,7 @@ from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
 from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere, refuse_logs_of_their_own
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
@@ -43,7 +43,7 @@ Load = Callable[[str], Declaration[Any, Any, Any]]
 class OwnLog(NamedTuple):
     """`found` is the content of the log; engine time, by `offset_ns`, continues after it. `lock` is a descriptor."""
 
-    folder: DiskFolder
+    folder: Folder
     lock: int
     found: Recovered
     offset_ns: int
@@ -53,7 +53,7 @@ class OwnLog(NamedTuple):
 
 def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None = None) -> OwnLog:
     """`found` is the content if a candidate has read it. Raises what `recover` and `begin` raise, and `Elsewhere`."""
-    folder = DiskFolder(boot.journal, make=True)
+    folder = Folder(boot.journal, make=True)
     held = lock(boot.journal)
     if found is None:
         found = recover(folder, boot.node, load, boot_id())

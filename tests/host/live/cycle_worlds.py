@@ -30,7 +30,7 @@ from engines.model import Declaration, Family, encode, load_family
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.control_page import new_control_page
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import boot_id, recover
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
 from host.live.worker.loop import Worker
@@ -249,7 +249,7 @@ def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any
     def load(ref: str) -> Declaration[Any, Any, Any]:
         return next((one for one in FAMILIES if one.ref == ref), family)
 
-    found = recover(DiskFolder(journal), "test", load, boot_id())
+    found = recover(Folder(journal), "test", load, boot_id())
     assert found.scan.cut is None
     return {
         name: _said(stream.kept.image("snapshot", stream.clock_ns)) for name, stream in found.replay.streams.items()

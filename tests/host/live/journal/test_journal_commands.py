@@ -18,7 +18,7 @@ from journal_worker import BOOT, ROOT, Worker, load, log_state_of
 from engines.model import Ref
 from host.cli.main import run
 from host.live.journal import data_folder, operations
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import LOST, recover
 from host.live.journal.snapshots import Snapshots
 from host.live.supervisor.runtime_dir import lock_data
@@ -134,7 +134,7 @@ def test_verify_dump_and_repair(data: str, capsys: pytest.CaptureFixture[str]) -
     assert segment.read_bytes() == content
     done = ask(capsys, "journal", "repair", data, "--yes")[0]
     assert (segment.parent / done["set_aside"]).read_bytes() == content
-    folder = DiskFolder(str(segment.parent))
+    folder = Folder(str(segment.parent))
     recovered = recover(folder, "node", load, BOOT)
     assert recovered.is_lost
     assert recovered.replay.streams["bank"].turns == 3

@@ -9,7 +9,7 @@ from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
 from journal_worker import BOOT, Clock, Worker, image_of, load, marks_of
 
 from engines.model import Ref, encode
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, recover
 from host.node.journal.checking import Diverged
@@ -19,11 +19,11 @@ from host.node.journal.records import TurnResult
 PAID: Ref[object] = Ref("shop")
 
 
-def folder_at(path: Path) -> DiskFolder:
-    return DiskFolder(str(path / "slot"), make=True)
+def folder_at(path: Path) -> Folder:
+    return Folder(str(path / "slot"), make=True)
 
 
-def recovered(folder: DiskFolder) -> Recovered:
+def recovered(folder: Folder) -> Recovered:
     return recover(folder, "node", load, BOOT)
 
 

@@ -8,20 +8,20 @@ from journal_engines import End, Pay
 from journal_worker import BOOT, Worker, load, log_state_of
 
 from engines.model import Ref
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import Recovered, begin, recover
 from host.node.journal.records import Acked
 
 SHOP: Ref[object] = Ref("shop")
 
 
-def recovered(folder: DiskFolder) -> Recovered:
+def recovered(folder: Folder) -> Recovered:
     return recover(folder, "node", load, BOOT)
 
 
 def test_what_an_engine_sent_before_its_end_is_kept_until_it_is_acknowledged(tmp_path: Path) -> None:
     """Its last words are lost with the process, or said again by every life."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     worker.mail("alice", "bank", [Pay(5, SHOP), Pay(7, SHOP), End()])

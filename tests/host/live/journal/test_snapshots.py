@@ -15,7 +15,7 @@ from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.log_files import numbers_of, segments_of
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import SnapshotResult, Snapshots
@@ -37,7 +37,7 @@ def state_of(folder: Folder) -> LogState:
 
 def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     """False if turns before the snapshot were run again, or state, marks or numbers differed from a replay of all."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 10)
@@ -61,7 +61,7 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
 
 def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
     """False if a damaged snapshot stopped a recovery that an older one makes possible, or passed in silence."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)
@@ -87,7 +87,7 @@ def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
 
 def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
     """False if the data folder grew for ever."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=3000)
@@ -156,7 +156,7 @@ def test_a_snapshot_that_fails_leaves_the_log_as_it_was(fault: str) -> None:
 
 def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Path) -> None:
     """False if a log of a writer that dies again and again grew without a snapshot."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 10)
@@ -167,7 +167,7 @@ def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Pa
 
 def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None:
     """False if a snapshot that could not be made went unnoticed, or blocked the next one."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 2)
@@ -193,7 +193,7 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
 
 def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a machine without room for processes took a writer's descriptors too, two for each try."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)
@@ -214,7 +214,7 @@ def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pyt
 
 def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:
     """False if a log of many small segments could not be archived, or read, by a process of few descriptors."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)

@@ -13,7 +13,7 @@ from journal_engines import Pay
 from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 
 from engines.model import Ref
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import Snapshots
 
@@ -23,7 +23,7 @@ LIVES = 25
 
 def live(path: str, mode: str, said: int) -> None:
     """A life: pay one at a time, and say each balance once it is committed; snapshots between."""
-    folder = DiskFolder(path, make=True)
+    folder = Folder(path, make=True)
     worker = Worker(folder, mode, segment_bytes=20_000)
     if "bank" not in worker.engines:
         worker.bear("bank")
@@ -59,7 +59,7 @@ def test_a_writer_is_killed_again_and_again(tmp_path: Path, mode: str) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         last = max(last, read_rest(reading))
-        found = recover(DiskFolder(path), "node", load, BOOT)
+        found = recover(Folder(path), "node", load, BOOT)
         bank = found.replay.streams["bank"]
         assert bank.env.state.balance == bank.turns
         assert last <= bank.turns <= last + 1

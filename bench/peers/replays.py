@@ -24,7 +24,7 @@ from engines.model import Configuration, birth
 from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
-from host.node.cell import Cell
+from host.node.cell import new_cell
 from host.node.journal.records import TURN, TurnResult
 from host.node.journaled.keeping import EngineRecorder
 
@@ -76,7 +76,7 @@ def _write_journal(path: str, batches: int) -> None:
     log = begin(folder, recover(folder, NODE, _family, boot), boot, time.time_ns, durable=False)
     configuration = Configuration[Any](NODE, "sink", None, None, 1)
     env = birth(SINK, configuration, now_ns=1, state=Tally(batches * BATCH + 1))
-    log.record("sink", EngineRecorder(Cell(SINK, configuration, env, {}), "crash", 1).image("birth", 1))
+    log.record("sink", EngineRecorder(new_cell(SINK, configuration, env, {}), "crash", 1).image("birth", 1))
     turns = TURN.pack(1, 0, TurnResult.COMMITTED, 0) * BATCH
     for number in range(batches):
         first_n = number * BATCH + 1

@@ -24,7 +24,7 @@ from host.live.clock import engine_clock, offset_now
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import loader
 from host.node.births import Births
-from host.node.cell import Cell
+from host.node.cell import Cell, new_cell
 from host.node.cycle import Duty, cycle
 from host.node.outbox import Outbox
 from host.node.progress import Unseen
@@ -89,7 +89,7 @@ class InlineRun:
             self._births.bear(self.scheduler, spec, None, 1)
             return
         configuration, _ = self._births.configure(family, spec, None, 1)
-        self.scheduler.settle(Cell(family, configuration, None, spec.mailboxes), self._prepare)
+        self.scheduler.settle(new_cell(family, configuration, None, spec.mailboxes), self._prepare)
 
     def _prepare(self, cell: Cell) -> None:
         host = DriverHost(self.scheduler, cell, self.soon)

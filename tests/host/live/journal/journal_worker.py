@@ -40,7 +40,7 @@ from host.live.journal.checksums import checksums, kind_written
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, begin, recover
 from host.live.journal.writer import SEGMENT_BYTES, Journal
-from host.node.cell import Cell
+from host.node.cell import Cell, new_cell
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
 from host.node.journal.records import RESULTS, AnswerRecord, Asked, DueTurn, Resumed, StreamImage, TurnResult
@@ -113,7 +113,7 @@ class Worker:
             self._revive(name, stream)
 
     def _revive(self, name: str, stream: Stream) -> None:
-        cell = Cell(stream.family, stream.cell.configuration, stream.env, {})
+        cell = new_cell(stream.family, stream.cell.configuration, stream.env, {})
         engine = self.engines[name] = Engine(cell, stream.kept.mode, stream.kept.epoch)
         engine.turns = stream.turns
         engine.numbers = stream.kept.numbers
@@ -126,7 +126,7 @@ class Worker:
         """A new engine, with its birth record in the open batch."""
         loaded: Any = load(family)
         configuration = Configuration[Any]("node", name)
-        cell = Cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
+        cell = new_cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
         engine = self.engines[name] = Engine(cell, self.mode, 1)
         mode: Any = self.mode
         self.journal.record(name, EngineRecorder(cell, mode, 1).image("birth", self.clock()))

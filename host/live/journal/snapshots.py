@@ -80,14 +80,12 @@ class Snapshots:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough was written since the last snapshot."""
+        """Whether enough turns or bytes were written since the last snapshot, and that is long enough ago."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
         if turns < retention.SNAPSHOT_TURNS and log_bytes < retention.SNAPSHOT_BYTES:
             return False  # in nearly every cycle, and without a look at the clock
-        return retention.snapshot_due(
-            turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None
-        )
+        return self._running is None and self._clock() - self._at_ns >= retention.SNAPSHOT_EVERY_NS
 
     @property
     def is_running(self) -> bool:

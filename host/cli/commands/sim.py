@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import unified_diff
 from pathlib import Path
@@ -17,6 +15,7 @@ import click
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import diagnose, each, emit
 from host.cli.problem import CliError
+from host.cli.progress import progress_line
 from host.cli.settings import common
 from host.cli.units import show_count, show_duration
 from host.config.units import UnitError, parse_quantity
@@ -289,26 +288,20 @@ def _told(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress() -> Iterator[Callable[[str], None]]:
     """Shows a line on a terminal, rewritten twice a second; elsewhere one line every ten seconds."""
-    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    pause_s = PROGRESS_S if is_terminal else PROGRESS_FILE_S
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    is_rewritten = console.is_terminal and not console.is_dumb_terminal
+    pause_s = PROGRESS_S if is_rewritten else PROGRESS_FILE_S
     next_s = time.monotonic() + pause_s
-    is_shown = False
+    with progress_line(console) as line:
 
-    def show(text: str) -> None:
-        nonlocal next_s, is_shown
-        if time.monotonic() < next_s:
-            return
-        next_s = time.monotonic() + pause_s
-        if is_terminal:
-            is_shown = True
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-        else:
-            diagnose(text)
+        def show(text: str) -> None:
+            nonlocal next_s
+            if time.monotonic() >= next_s:
+                next_s = time.monotonic() + pause_s
+                (line if is_rewritten else diagnose)(text)
 
-    try:
         yield show
-    finally:
-        if is_shown:
-            click.echo("\r\x1b[K", nl=False, err=True)

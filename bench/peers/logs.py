@@ -18,7 +18,7 @@ from bench.peers.installed import require
 from bench.record import RECORD
 from bench.rounds import Contestant, Round
 from engines.model import encode
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
 
@@ -63,7 +63,7 @@ def _contestant(peer: str, records: int, opened: Callable[[str, ExitStack], Appe
 
 
 def _journal(path: str, durable: bool) -> Append:
-    folder, boot = DiskFolder(os.path.join(path, "log"), make=True), boot_id()
+    folder, boot = Folder(os.path.join(path, "log"), make=True), boot_id()
     found = recover(folder, "bench", _no_family, boot)
     log = begin(folder, found, boot, time.time_ns, durable=durable)
     raw = frame_bytes("source", "sink", 0, 1, 1, [PAYLOAD] * BATCH)

@@ -21,10 +21,10 @@ from bench.record import Counter, decoder
 from bench.rounds import Contestant, Round
 from engines.benchmark.oneway import SINK, Tally
 from engines.model import Configuration, birth
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import begin, boot_id, recover
-from host.node.cell import Cell
+from host.node.cell import new_cell
 from host.node.journal.records import TURN, TurnResult
 from host.node.journaled.keeping import EngineRecorder
 
@@ -72,11 +72,11 @@ def _log(path: str) -> str:
 
 def _write_journal(path: str, batches: int) -> None:
     """Write a sink's birth and all its records, as a worker does."""
-    folder, boot = DiskFolder(_log(path), make=True), boot_id()
+    folder, boot = Folder(_log(path), make=True), boot_id()
     log = begin(folder, recover(folder, NODE, _family, boot), boot, time.time_ns, durable=False)
     configuration = Configuration[Any](NODE, "sink", None, None, 1)
     env = birth(SINK, configuration, now_ns=1, state=Tally(batches * BATCH + 1))
-    log.record("sink", EngineRecorder(Cell(SINK, configuration, env, {}), "crash", 1).image("birth", 1))
+    log.record("sink", EngineRecorder(new_cell(SINK, configuration, env, {}), "crash", 1).image("birth", 1))
     turns = TURN.pack(1, 0, TurnResult.COMMITTED, 0) * BATCH
     for number in range(batches):
         first_n = number * BATCH + 1
@@ -87,8 +87,8 @@ def _write_journal(path: str, batches: int) -> None:
 
 
 def _recover(path: str) -> int:
-    found = recover(DiskFolder(_log(path)), NODE, _family, boot_id())
-    left = found.streams["sink"].env.state.left
+    found = recover(Folder(_log(path)), NODE, _family, boot_id())
+    left = found.replay.streams["sink"].env.state.left
     if left != 1:
         raise AssertionError(f"{left - 1} of {found.turns} records are missing")
     return found.turns

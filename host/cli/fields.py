@@ -1,15 +1,7 @@
 """The syntax of `send`: `ENGINE[#MAILBOX]` and `field=value`.
 
-The way a value is written decides how it is sent. The node knows the message's types and converts it:
-
-    hash=0x1337          bytes in hex, or an integer, or the text itself for a text field
-    key=b64:AAEC         bytes in base 64
-    body=@page.html      the content of a file, as bytes
-    at={"x": 1}  a=[1,2] JSON; also "quoted text"
-    count=7  ok=true     by the field's type; an enumeration by value or name
-    x=inf                a float, also nan and -inf, which JSON has in quotes: x="inf"
-    after_ns=10s         with a unit if the field's name ends in `_ns` or `_bytes`
-    to=text:@home        literal text, for values that look like one of the above
+The way a value is written decides how it is sent; `send --help` lists the ways. The node knows the message's types and
+converts it.
 """
 
 from __future__ import annotations

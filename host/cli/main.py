@@ -149,18 +149,11 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.group(
-    cls=LazyGroup,
-    name="enginehost",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=False,
+    cls=LazyGroup, name="enginehost", context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False
 )
 @common
 @click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    callback=_show_version,
-    help="The same as the command version.",
+    "--version", is_flag=True, expose_value=False, callback=_show_version, help="The same as the command version."
 )
 def root() -> None:
     """Run a node of engines described by a YAML file, and control it.

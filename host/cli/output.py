@@ -43,6 +43,11 @@ class Unwritten(Exception):
         self.command = context.command_path.partition(" ")[2] if context else ""
 
 
+def each(show: Callable[[dict[str, Any]], str]) -> Callable[[Items], str]:
+    """Render items one below the other, from how one of them is rendered."""
+    return lambda items: "\n".join(map(show, items))
+
+
 def emit(kind: str, items: Items, render: Callable[[Items], str]) -> None:
     """Print a command's result, rendered for a person or in the envelope."""
     write(envelope(kind, items) if settings().json else render(items))

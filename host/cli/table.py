@@ -5,10 +5,11 @@ Widths assume one cell per character. This is true for ASCII and Latin letters, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from host.chart.escapes import one_line
+from host.cli.output import Items
 
 GAP: Final = "  "
 
@@ -17,18 +18,32 @@ SHRUNK_MIN: Final = 20
 
 
 class Column(NamedTuple):
-    """A heading, and the layout of its cells.
+    """A heading, what it shows of an item, and the layout of its cells.
 
     Args:
+        key: of the value shown; "" for the item itself.
+        show: the text of that value.
         number: align cells to the right.
         shrinks: if lines are too long, cells may lose their beginning, down to `SHRUNK_MIN` characters.
         drop: if lines are too long, columns with a `drop` are left out, the largest first. 0: never.
     """
 
     title: str
+    key: str = ""
+    show: Callable[[Any], str] = str
     number: bool = False
     shrinks: bool = False
     drop: int = 0
+
+
+def or_dash(value: object) -> str:
+    """A value that may be missing."""
+    return str(value or "-")
+
+
+def render_items(columns: Sequence[Column], items: Items, width: int | None = None) -> str:
+    """A table of items, one per row. A value that an item lacks, from a node of another version, is left blank."""
+    return render_table(columns, [[_cell(column, item) for column in columns] for item in items], width)
 
 
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
@@ -76,6 +91,12 @@ def leaf(value: Any) -> str:
             return "[" + ", ".join(leaf(v) for v in value) + "]"
         case _:
             return one_line(value)
+
+
+def _cell(column: Column, item: dict[str, Any]) -> str:
+    if not column.key:
+        return column.show(item)
+    return column.show(item[column.key]) if column.key in item else ""
 
 
 def _kept(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -71,6 +71,11 @@ def show_bytes(n: int) -> str:
 def show_names(names: Sequence[object]) -> str:
     """Names, or only their number if they would fill more than a line or two."""
     return ", ".join(map(str, names)) if len(names) <= NAMES_SHOWN_MAX else f"{show_count(len(names))} engines"
+
+
+def show_mailbox(item: Mapping[str, object], engine: str) -> str:
+    """The mailbox that an item is about, by the key of its engine; without a number if it is the first one."""
+    return f"{item[engine]}#{item['mailbox']}" if item.get("mailbox") else str(item[engine])
 
 
 def show_time(ns: object) -> str:

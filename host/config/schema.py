@@ -30,41 +30,26 @@ _SUPERVISION: Final = SupervisionSpec()
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_-]*"
 _NUMBER: Final = "(0|[1-9][0-9]*)"
+_BIRTH: Final = r"(\.[1-9][0-9]*)?(~[1-9][0-9]*)?"
+"""Behind a word: the number within a counted entry or among the children, and the birth."""
 _END: Final = r"$(?!\n)"
 """The end of the text; `$` alone also matches before a final line end."""
 
-Word = Annotated[
-    str,
-    Meta(
-        pattern=f"^{_WORD}{_END}",
-        max_length=WORD_CHARS_MAX,
-        description="a name: a letter, then letters, digits, `_` or `-`",
-    ),
-]
-FamilyRef = Annotated[
-    str,
-    Meta(pattern=f"^{FAMILY}{_END}", description="a family as `package.module:NAME`"),
-]
-EngineName = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_WORD}(\.[1-9][0-9]*)?(~[1-9][0-9]*)?(/[A-Za-z0-9_-]+(\.[1-9][0-9]*)?(~[1-9][0-9]*)?)*{_END}",
-        description="the name of an engine",
-    ),
-]
+
+def _all_of(pattern: str, description: str, chars_max: int | None = None) -> Meta:
+    """Text that matches a pattern from its beginning to its end."""
+    return Meta(pattern=f"^{pattern}{_END}", max_length=chars_max, description=description)
+
+
+Word = Annotated[str, _all_of(_WORD, "a name: a letter, then letters, digits, `_` or `-`", WORD_CHARS_MAX)]
+FamilyRef = Annotated[str, _all_of(FAMILY, "a family as `package.module:NAME`")]
+EngineName = Annotated[str, _all_of(f"{_WORD}{_BIRTH}(/[A-Za-z0-9_-]+{_BIRTH})*", "the name of an engine")]
 PlacementText = Annotated[
-    str,
-    Meta(
-        pattern=f"^(process|one|group {_WORD}|core {_NUMBER}){_END}",
-        description="`process`, `group NAME`, `core N` or `one`",
-    ),
+    str, _all_of(f"(process|one|group {_WORD}|core {_NUMBER})", "`process`, `group NAME`, `core N` or `one`")
 ]
 MailboxNumber = Annotated[
     str,
-    Meta(
-        pattern=f"^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]){_END}",
-        description=f"the number of a mailbox, 0 to {MAILBOX_NUMBER_MAX}",
-    ),
+    _all_of("(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])", f"the number of a mailbox, 0 to {MAILBOX_NUMBER_MAX}"),
 ]
 Items = Annotated[int, Meta(ge=1, le=2**31)]
 Duration = Annotated[int, Meta(ge=0, le=2**53)]

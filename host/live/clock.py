@@ -31,11 +31,10 @@ def offset_from(offset_ns: int, not_before_ns: int) -> int:
     return max(offset_ns, not_before_ns - clock_gettime_ns(CLOCK_BOOTTIME))
 
 
-def engine_clock(offset_ns: int, not_before_ns: int = 0) -> Callable[[], int]:
-    """A clock that never goes back: CLOCK_BOOTTIME does not, and it starts at `not_before_ns` or later."""
-    offset = offset_from(offset_ns, not_before_ns)
+def engine_clock(offset_ns: int) -> Callable[[], int]:
+    """A clock that never goes back, since CLOCK_BOOTTIME does not."""
 
-    def now_ns(read: Callable[[int], int] = clock_gettime_ns, which: int = CLOCK_BOOTTIME, offset: int = offset) -> int:
-        return read(which) + offset
+    def now_ns(read: Callable[[int], int] = clock_gettime_ns, which: int = CLOCK_BOOTTIME) -> int:
+        return read(which) + offset_ns
 
     return now_ns

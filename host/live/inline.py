@@ -24,8 +24,12 @@ from host.live.clock import engine_clock, offset_now
 from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import loader
 from host.node.births import Births
-from host.node.cell import Cell
-from host.node.inline import InlineNode
+from host.node.cell import Cell, new_cell
+from host.node.cycle import Duty, cycle
+from host.node.outbox import Outbox
+from host.node.progress import Unseen
+from host.node.report import Report
+from host.node.scheduler import Scheduler
 
 LINE_BYTES_MAX: Final = 4_096
 """The most read from standard input at once."""
@@ -46,9 +50,10 @@ class InlineRun:
         for engine in spec.engines:
             self._load(engine.family)
         self._spec = spec
-        self.node = InlineNode(self._load, node=spec.node, clock=self.clock, chance=randbelow)
-        self.scheduler = self.node.scheduler
         self._births = Births(spec.node, self._load, are_here=True)
+        self._report = Report()
+        self._outbox = Outbox(1, 1)
+        self.scheduler = Scheduler(self.clock, randbelow, Unseen(), self._report, self._outbox)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -81,10 +86,10 @@ class InlineRun:
     def _bear(self, spec: EngineSpec) -> None:
         family = self._load(spec.family)
         if not isinstance(family, Device):
-            self.node.bear([spec])
+            self._births.bear(self.scheduler, spec, None, 1)
             return
         configuration, _ = self._births.configure(family, spec, None, 1)
-        self.scheduler.settle(Cell(family, configuration, None, spec.mailboxes), self._prepare)
+        self.scheduler.settle(new_cell(family, configuration, None, spec.mailboxes), self._prepare)
 
     def _prepare(self, cell: Cell) -> None:
         host = DriverHost(self.scheduler, cell, self.soon)
@@ -102,7 +107,7 @@ class InlineRun:
     def _turn(self) -> None:
         self._is_due = False
         try:
-            self.node.cycle()
+            self._cycle()
             self._show()
         except Exception as error:
             self._fail(error)
@@ -110,6 +115,20 @@ class InlineRun:
         if not self.scheduler.is_idle:
             self.soon()
         self._set_timer()
+
+    def _cycle(self) -> None:
+        """One cycle. There is no log, no lane, and no other process to inform before the outputs leave."""
+        for duty in cycle(self.scheduler, self._births, ()):
+            if duty is Duty.SHOW:
+                self._answer_lookups()
+
+    def _answer_lookups(self) -> None:
+        asked, self._report.resolve = self._report.resolve, []
+        for name in asked:
+            if name in self.scheduler.cells:
+                self._outbox.route(name, self._outbox.slot)
+            else:
+                self._outbox.route(name, None, "ended" if name in self.scheduler.ended else "unknown")
 
     def _fail(self, error: Exception) -> None:
         assert self._failed is not None
@@ -126,8 +145,9 @@ class InlineRun:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.soon)
 
     def _show(self) -> None:
-        report = self.node.report
+        report = self._report
         report.spawned.clear()
+        report.stopped.clear()
         for note in report.take_notes()[0]:
             _print({"engine": note.engine, "time": note.now_ns, "text": note.text, "fields": note.fields})
         for one in report.waits:

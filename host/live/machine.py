@@ -37,18 +37,7 @@ KERNEL: Final = (5, 11)
 DESCRIPTORS: Final = 1024
 """The supervisor holds about a dozen descriptors a slot, and there are at most 64 slots."""
 
-LIBRARIES: Final = (
-    "click",
-    "msgpack",
-    "msgspec",
-    "psutil",
-    "PyNaCl",
-    "PyYAML",
-    "pyzmq",
-    "rich",
-    "rpds-py",
-    "uvloop",
-)
+LIBRARIES: Final = ("click", "msgpack", "msgspec", "psutil", "PyNaCl", "PyYAML", "pyzmq", "rich", "rpds-py", "uvloop")
 
 CLOSE_RANGE: Final = 436
 EPOLL_PWAIT2: Final = 441

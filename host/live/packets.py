@@ -236,9 +236,9 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def memory_file(content: bytes, name: str = "enginehost-payload") -> int:
+def memory_file(content: bytes) -> int:
     """A descriptor of an unnamed memory file that holds `content` and cannot change any more. The caller closes it."""
-    return _sealed_file([content], name)
+    return _sealed_file([content], "enginehost-payload")
 
 
 def memory_file_of_parts(parts: Iterable[bytes]) -> int:

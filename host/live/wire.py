@@ -11,24 +11,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from host.config.spec import EngineSpec, JournalSpec
+from host.config.spec import JournalSpec
 from host.node.news import Event, Fatal, Letter, NoteLine, Packet, SetAside, Trigger, Waits
+from host.node.routing import Birth
 from transport.port import ARENA_BYTES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 """Stays below the default socket buffer (208 KiB) with room for several packets."""
-
-
-class Birth(msgspec.Struct, frozen=True, array_like=True):
-    """An engine to start: its spec, its parent, and the birth number in its descendants' names (1 is not written).
-
-    `parked`: it takes no trigger before `Unpark`.
-    """
-
-    spec: EngineSpec
-    parent: str | None = None
-    birth: int = 1
-    parked: bool = False
 
 
 # --- supervisor to worker ---------------------------------------------------------------------------------------------

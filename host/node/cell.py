@@ -91,77 +91,40 @@ class Way:
         return self.next_n if self.outlet is None else self.outlet.next_n
 
 
-class Cell:
-    """Mutable, owned by one scheduler. With a driver `family` is a device and `env` None.
+class Cell(msgspec.Struct, eq=False):
+    """Mutable, owned by one scheduler, made by `new_cell`. With a driver `family` is a device and `env` None.
 
     `recorder` is None for a volatile engine. `poison`: what a journaled engine does once a trigger of it is set aside;
     "": no trigger is set aside.
     """
 
-    __slots__ = (
-        "closed",
-        "configuration",
-        "deadline_ns",
-        "env",
-        "failed",
-        "family",
-        "handled",
-        "heaped_ns",
-        "held",
-        "ignored",
-        "inboxes",
-        "is_ended",
-        "is_queued",
-        "is_stopping",
-        "marks",
-        "name",
-        "notify",
-        "only_inbox",
-        "poison",
-        "received",
-        "recorder",
-        "sent",
-        "stride",
-        "suspension",
-        "told",
-        "ways",
-        "ways_from_n",
-    )
-
-    def __init__(
-        self,
-        family: Declaration[Any, Any, Any],
-        configuration: Configuration[Any],
-        env: Environment[Any] | None,
-        mailboxes: Mapping[int, MailboxSpec],
-    ) -> None:
-        self.name = configuration.name
-        self.family: Any = bounded(family, mailboxes)
-        self.configuration = configuration
-        self.env: Any = env
-        self.inboxes = {number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in self.family.boxes.items()}
-        self.only_inbox = next(iter(self.inboxes.values())) if len(self.inboxes) == 1 else None
-        self.marks: dict[tuple[str, int], Mark] = {}
-        self.suspension: Suspension | None = None
-        self.recorder: Recorder | None = None
-        self.held: dict[str, deque[tuple[int, Any]]] = {}
-        self.ways: dict[tuple[str, int], Way] = {}
-        self.closed: dict[tuple[str, int], int] = {}
-        self.ways_from_n = 1
-        self.told: frozenset[int] = NOBODY
-        self.notify: Callable[[], None] | None = None
-        self.poison: Literal["", "skip", "stop", "park"] = ""
-        self.is_ended = False
-        self.is_queued = False
-        self.is_stopping = False
-        self.stride = STRIDE_MIN
-        self.deadline_ns = NEVER
-        self.heaped_ns = NEVER
-        self.handled = 0
-        self.received = 0
-        self.sent = 0
-        self.failed = 0
-        self.ignored = 0
+    name: str
+    family: Any
+    configuration: Configuration[Any]
+    env: Any
+    inboxes: dict[int, Inbox]
+    only_inbox: Inbox | None
+    marks: dict[tuple[str, int], Mark] = {}
+    suspension: Suspension | None = None
+    recorder: Recorder | None = None
+    held: dict[str, deque[tuple[int, Any]]] = {}
+    ways: dict[tuple[str, int], Way] = {}
+    closed: dict[tuple[str, int], int] = {}
+    ways_from_n: int = 1
+    told: frozenset[int] = NOBODY
+    notify: Callable[[], None] | None = None
+    poison: Literal["", "skip", "stop", "park"] = ""
+    is_ended: bool = False
+    is_queued: bool = False
+    is_stopping: bool = False
+    stride: int = STRIDE_MIN
+    deadline_ns: int = NEVER
+    heaped_ns: int = NEVER
+    handled: int = 0
+    received: int = 0
+    sent: int = 0
+    failed: int = 0
+    ignored: int = 0
 
     @property
     def is_runnable(self) -> bool:
@@ -208,6 +171,19 @@ class Cell:
         known.epoch, known.next_n = epoch, next_n
         if len(self.marks) > MARKS_MAX:
             del self.marks[next(iter(self.marks))]
+
+
+def new_cell(
+    family: Declaration[Any, Any, Any],
+    configuration: Configuration[Any],
+    env: Environment[Any] | None,
+    mailboxes: Mapping[int, MailboxSpec],
+) -> Cell:
+    """An engine with empty mailboxes, within the bounds of the node file."""
+    family = bounded(family, mailboxes)
+    inboxes = {number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in family.boxes.items()}
+    only_inbox = next(iter(inboxes.values())) if len(inboxes) == 1 else None
+    return Cell(configuration.name, family, configuration, env, inboxes, only_inbox)
 
 
 def bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:

@@ -13,7 +13,7 @@ mean something for it, at once and in this order. Stopping in between is the sam
     SHOW
 
 Drivers: the worker (`host.live.worker.loop`), which devices share, the simulated process (`host.sim.process`), and the
-node in one process (`host.node.inline`).
+node in one process (`host.live.inline`).
 The cycle in C (`host/live/cycle/_cycle.c`) does the common case in the same order; a cycle that it cannot finish
 is finished here.
 

@@ -67,8 +67,6 @@ class Outbox:
         """Whether nothing is held and no signal waits."""
         return not self.waiting and not self.signals.pending and not self.relief.allowed
 
-    # --- releasing ----------------------------------------------------------------------------------------------------
-
     def release(self) -> None:
         """Let the outputs of the last run leave, and what was held and can leave now."""
         turns = self._engines.turns
@@ -121,16 +119,6 @@ class Outbox:
             if target != PARKED:
                 self.held += len(queue)
                 self._wait_for(self._ask(target), cell, target)
-
-    def withdraw(self, target: str) -> list[tuple[str, int, Any]]:
-        """Take out messages held for the unknown name `target`: (sender, mailbox, message), in order by sender."""
-        self._asked.discard(target)
-        taken: list[tuple[str, int, Any]] = []
-        for cell in self.waiting.pop(("route", target), {}).values():
-            taken += [(cell.name, mailbox, message) for mailbox, message in cell.held.pop(target)]
-            self._engines.wake(cell)
-        self.held -= len(taken)
-        return taken
 
     def try_post(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
         """Send, or say what it would have to wait for. None: it left, or became a dead letter."""
@@ -191,8 +179,6 @@ class Outbox:
             return ("room", peer)
         self._bury(DEGRADED, cell, target, mailbox, message, "")
         return None
-
-    # --- other slots --------------------------------------------------------------------------------------------------
 
     def _new_way(self, cell: Cell, target: str, mailbox: int) -> Way:
         while len(cell.ways) >= WAYS_MAX:
@@ -313,8 +299,6 @@ class Outbox:
             assert isinstance(peer, int)
             if self.link.has_room(peer):
                 self._retry(cause)
-
-    # --- held ---------------------------------------------------------------------------------------------------------
 
     def _wait_for(self, cause: Blocked, cell: Cell, target: str) -> None:
         self.waiting.setdefault(cause, {})[cell.name, target] = cell

@@ -84,14 +84,10 @@ class Progress(Protocol):
 
 
 class Unseen:
-    """Progress that only this process can read: for inline nodes, simulation and tests."""
+    """Progress that nobody else can read: of a replay, of a node in one process, and of tests."""
 
     def __init__(self) -> None:
         self.words: Words = [0] * WORDS
-        self.engine = ""
-        self.sender = ""
 
     def show(self, engine: str, sender: str) -> None:
         """As `Progress.show`."""
-        self.engine = engine
-        self.sender = sender

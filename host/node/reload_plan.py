@@ -37,22 +37,6 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
-class Halted(msgspec.Struct, frozen=True):
-    """Old stopped at a boundary and begins its snapshot."""
-
-
-class SnapshotTaken(msgspec.Struct, frozen=True):
-    """The supervisor has old's snapshot."""
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """New has migrated and loaded the snapshot."""
-
-
-class Went(msgspec.Struct, frozen=True):
-    """New owns the slot and runs."""
-
-
 class NewFailed(msgspec.Struct, frozen=True):
     """New reported why it cannot go on, or ended."""
 
@@ -60,15 +44,18 @@ class NewFailed(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-class OldEnded(msgspec.Struct, frozen=True):
-    """Old's pidfd is readable: old can no longer touch the slot."""
-
-
-class Late(msgspec.Struct, frozen=True):
-    """The deadline of the stage has passed."""
-
-
-Happening = Checked | Halted | SnapshotTaken | Loaded | Went | NewFailed | OldEnded | Late
+Happening = (
+    Literal[
+        "halted",  # old stopped at a boundary and begins its snapshot
+        "snapshot_taken",  # the supervisor has old's snapshot
+        "loaded",  # new has migrated and loaded the snapshot
+        "went",  # new owns the slot and runs
+        "old_ended",  # old's pidfd is readable: old can no longer touch the slot
+        "late",  # the deadline of the stage has passed
+    ]
+    | Checked
+    | NewFailed
+)
 
 
 class ReloadState(msgspec.Struct, frozen=True):
@@ -106,33 +93,33 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
             return Step(ReloadState("freezing"), ("freeze",))
         case "importing", Checked(problems):
             return _undo(plan, "; ".join(problems))
-        case "freezing", Halted():
+        case "freezing", "halted":
             return Step(ReloadState("dumping"))
-        case "dumping", SnapshotTaken():
+        case "dumping", "snapshot_taken":
             return Step(ReloadState("adopting"), ("adopt",))
-        case "adopting", Loaded() if not plan.old_gone:
+        case "adopting", "loaded" if not plan.old_gone:
             return Step(ReloadState("retiring"), ("retire",))
-        case "adopting", OldEnded():
+        case "adopting", "old_ended":
             return Step(ReloadState("adopting", old_gone=True))
-        case "importing" | "freezing" | "dumping", OldEnded():
+        case "importing" | "freezing" | "dumping", "old_ended":
             return _crash("the old process ended", "kill_new", "restart")
         case "importing" | "freezing" | "dumping" | "adopting", NewFailed(reason):
             return _undo(plan, reason)
-        case "importing" | "freezing" | "dumping" | "adopting", Late():
+        case "importing" | "freezing" | "dumping" | "adopting", "late":
             return _undo(plan, _LATE[plan.stage])
-        case "retiring", OldEnded() if plan.new_gone:
+        case "retiring", "old_ended" if plan.new_gone:
             return _crash("the new process ended before it had the slot", "restart_with_new")
-        case ("adopting", Loaded()) | ("retiring", OldEnded()):
+        case ("adopting", "loaded") | ("retiring", "old_ended"):
             return Step(ReloadState("going", old_gone=True), ("go",))
         case "retiring", NewFailed():
             return Step(ReloadState("retiring", new_gone=True), ("kill_new",))
-        case "retiring", Late():
+        case "retiring", "late":
             return Step(plan, ("kill_old",))
-        case "going", Went():
+        case "going", "went":
             return Step(OVER, (), "switched")
         case "going", NewFailed(reason, ended=True):
             return _crash(reason, "restart_with_new")
-        case "going", NewFailed() | Late():
+        case "going", NewFailed() | "late":
             return Step(plan, ("kill_new",))
     return Step(plan)
 

@@ -22,6 +22,18 @@ TOMBSTONES_MAX: Final = 100_000
 """Names remembered after their end; beyond it the oldest becomes `unknown`."""
 
 
+class Birth(msgspec.Struct, frozen=True, array_like=True):
+    """An engine to start: its spec, its parent, and the birth number in its descendants' names (1 is not written).
+
+    `parked`: it takes no trigger until it is unparked.
+    """
+
+    spec: EngineSpec
+    parent: str | None = None
+    birth: int = 1
+    parked: bool = False
+
+
 class Resident(msgspec.Struct, frozen=True):
     """An engine that has a slot. `birth` counts, from 1, how often it began from its initial state."""
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from engines.model import Configuration, Delivery, Environment, Family
 from host.config.spec import MailboxSpec
 from host.node.arrivals import Arrivals
-from host.node.cell import NEVER, STRIDE_MAX, Cell
+from host.node.cell import NEVER, STRIDE_MAX, Cell, new_cell
 from host.node.deadlines import Deadlines
 from host.node.mailbox import Inbox
 from host.node.outbox import Outbox
@@ -70,8 +70,6 @@ class Scheduler:
         self._words = progress.words
         outbox.attach(self)
 
-    # --- births and ends ----------------------------------------------------------------------------------------------
-
     def give_birth(
         self,
         family: Family[Any, Any, Any, Any],
@@ -80,7 +78,7 @@ class Scheduler:
         mailboxes: Mapping[int, MailboxSpec],
     ) -> Cell | None:
         """A new engine; mail that waited for it is delivered. None when the name is or was in use."""
-        cell = Cell(family, configuration, env, mailboxes)
+        cell = new_cell(family, configuration, env, mailboxes)
         return cell if self.settle(cell) else None
 
     def settle(self, cell: Cell, prepare: Callable[[Cell], None] | None = None) -> bool:
@@ -164,8 +162,6 @@ class Scheduler:
                 continue
             return Delivery(batch.sender, inbox.number, message)
         return None
-
-    # --- running ------------------------------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:

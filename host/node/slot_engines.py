@@ -19,22 +19,15 @@ from host.node.turns import Turns
 
 
 class SlotEngines(Protocol):
-    """The living and the ended, by name, with what concerns all of them."""
+    """The living (`cells`) and the ended by name, with what concerns all of them."""
 
     cells: dict[str, Cell]
-    """Those that live."""
     ended: dict[str, None]
-    """Names that were in use."""
     clock: Callable[[], int]
-    """Engine time."""
     report: Report
-    """What the node is told."""
     recording: Recording | None
-    """The journal of the slot, if it has one."""
     tally: Tally
-    """Counts of the slot's messages."""
     turns: Turns
-    """Transitions, and the outputs that they left."""
 
     def deliver_here(self, cell: Cell, inbox: Inbox, sender: str, epoch: int, n: int, message: Any) -> None:
         """As `Arrivals.deliver_here`."""
@@ -46,7 +39,7 @@ class SlotEngines(Protocol):
         """The cell may be runnable again."""
 
     def say_go(self, cell: Cell) -> None:
-        """Senders to `cell`, which said stop, go on."""
+        """Senders to `cell`, which had sent stop, may go on."""
 
     def end(self, cell: Cell) -> None:
-        """The cell is over."""
+        """End the cell."""

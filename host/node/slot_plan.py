@@ -39,7 +39,7 @@ from msgspec.structs import replace
 from host.config.spec import SupervisionSpec
 from host.node import reload_plan
 from host.node.endings import Ended, Kind, Ours, classify, shown, wants_restart
-from host.node.reload_plan import NewFailed, OldEnded
+from host.node.reload_plan import Checked, NewFailed
 from host.node.slot_state import (
     Bury,
     Conclude,
@@ -109,8 +109,8 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case "node_stops":
             left, commands = _abort(slot, "the node stops")
             return SlotStep(replace(left, state="stopping", dissolves=False), commands)
-        case _ if slot.crossing is not None and isinstance(happening, reload_plan.Happening):
-            return _cross(slot, slot.crossing, happening)
+        case "halted" | "snapshot_taken" | "loaded" | "went" | "old_ended" | "late" | Checked() | NewFailed():
+            return SlotStep(slot) if slot.crossing is None else _cross(slot, slot.crossing, happening)
     return SlotStep(slot)
 
 
@@ -165,7 +165,7 @@ def _end(slot: SlotState, end: ProcessEnded) -> SlotStep:
 def _end_while_crossing(gone: SlotState, crossing: Crossing, departure: Departure, end: ProcessEnded) -> SlotStep:
     if crossing.plan.stage == "going":
         return _cross(gone, replace(crossing, new=departure), _new_ended(end))
-    return _cross(gone, replace(crossing, old=departure), OldEnded())
+    return _cross(gone, replace(crossing, old=departure), "old_ended")
 
 
 def _new_ended(end: ProcessEnded) -> NewFailed:

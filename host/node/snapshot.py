@@ -25,7 +25,7 @@ from engines.model import AdoptError, Configuration, Declaration, Environment, F
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
-from host.node.cell import Cell, Way
+from host.node.cell import Cell, Way, new_cell
 from host.node.early import Letterbox
 from host.node.mailbox import Batch
 from host.node.questions import QuestionImage, misfit, question_image, suspension_of
@@ -142,10 +142,7 @@ def read_snapshot(
 
 
 def revive(
-    scheduler: Scheduler,
-    image: SlotImage,
-    revived: list[Revived],
-    prepare: Callable[[Cell], None] = lambda cell: None,
+    scheduler: Scheduler, image: SlotImage, revived: list[Revived], prepare: Callable[[Cell], None] = lambda cell: None
 ) -> None:
     """Put the engines of a snapshot into an empty scheduler, where they go on. `prepare` gets each before its mail."""
     scheduler.ended.update(dict.fromkeys(image.ended))
@@ -210,7 +207,7 @@ def read_cell(
 def revived_cell(revived: Revived) -> Cell:
     """The engine as a cell, with the state that the host keeps beside it."""
     image = revived.image
-    cell = Cell(revived.family, revived.configuration, revived.env, image.mailboxes)
+    cell = new_cell(revived.family, revived.configuration, revived.env, image.mailboxes)
     for waiting in image.waiting:
         batch = Batch(waiting.arrival, waiting.sender, waiting.epoch, waiting.first_n, waiting.payloads, True)
         cell.inboxes[waiting.mailbox].add(batch)

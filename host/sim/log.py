@@ -25,11 +25,10 @@ from host.node.journal.batch import LogBatch
 from host.node.journal.checking import Diverged
 from host.node.journal.checksum import CRC32, PURE
 from host.node.journal.layout import SegmentHead, Wrong, encode_segment, packer, seal
-from host.node.journal.old_rules import Formed
 from host.node.journal.records import Life
 from host.node.journal.replay import LogState, Mail, Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Scan, SegmentData
-from host.node.journal.stream import Stream
+from host.node.journaled.revival import LogContent
 from host.node.snapshot import Families
 
 LOG_ID: Final = b"simulated log id"
@@ -71,57 +70,12 @@ class Disk:
         return self.boot.to_bytes(16, "little")
 
 
-class ReadLog:
-    """What a log held: `host.node.journaled.revival.LogContent`."""
-
-    took_ns = 0
-    refused: tuple[str, ...] = ()
-
-    def __init__(self, replay: Replay, scan: Scan, turns: int, *, same_boot: bool) -> None:
-        self.replay = replay
-        self.scan = scan
-        self.turns = turns
-        self.same_boot = same_boot
-        self.diverged: dict[str, Diverged] = replay.diverged()
-        self.formed: dict[str, Formed] = {}
-
-    @property
-    def streams(self) -> dict[str, Stream]:
-        """Engines by name."""
-        return self.replay.streams
-
-    @property
-    def leaving(self) -> dict[str, Stream]:
-        """Ended engines with unacknowledged outputs."""
-        return self.replay.leaving
-
-    @property
-    def ended(self) -> list[str]:
-        """Names of ended engines."""
-        return list(self.replay.ended)
-
-    @property
-    def cut(self) -> Cut | None:
-        """The torn end."""
-        return self.scan.cut
-
-    @property
-    def unread(self) -> dict[str, str]:
-        """Images that could not be read."""
-        return self.replay.unread
-
-    @property
-    def notes(self) -> list[str]:
-        """Remarks about mail."""
-        return self.replay.notes
-
-
 def read_log(
     disk: Disk,
     node: str,
     load: Callable[[str], Declaration[Any, Any, Any]],
     families: Families = lambda name: None,
-) -> ReadLog:
+) -> LogContent:
     """The engines of a log. Changes nothing. Raises one of `UNREADABLE`, and what loading a family raises."""
     segments = [SegmentData(f"segment {n}", n, memoryview(bytes(data))) for n, data in enumerate(disk.segments, 1)]
     start = None if disk.snapshot is None else disk.snapshot[0]
@@ -133,14 +87,14 @@ def read_log(
     for found in scan.batches():
         replay.apply(found)
     same_boot = lived_in(replay, scan) in (None, disk.boot_id())
-    return ReadLog(replay, scan, replay.turns - turns, same_boot=same_boot)
+    return LogContent(replay, scan, replay.turns - turns, 0, (), same_boot, replay.diverged(), {})
 
 
 class SimLog:
     """The writer of one life of a log. Records are added to `batch`, and written with it."""
 
     def __init__(
-        self, disk: Disk, found: ReadLog, clock: Callable[[], int], *, durable: bool, lives: bool = True
+        self, disk: Disk, found: LogContent, clock: Callable[[], int], *, durable: bool, lives: bool = True
     ) -> None:
         """`lives` False: the process is killed before it has recorded that it lives; only a segment is there."""
         self.is_durable = durable

@@ -18,7 +18,7 @@ from host.config.spec import SHUTDOWN_NS
 from host.node.endings import Ended
 from host.node.group_plan import child_of, give_up_work, next_task, resumed
 from host.node.journal.marks import epoch_before
-from host.node.routing import Missing, Resident
+from host.node.routing import Birth, Missing, Resident
 from host.node.slot_plan import advance, verdict_on
 from host.node.slot_state import Bury, Departure, Down, Later, ProcessEnded, SlotCommand, SlotHappening
 from host.node.strategies import GroupChild, GroupWork, plan_restart
@@ -27,7 +27,7 @@ from host.sim import deaths, links
 from host.sim.lanes import SimLink
 from host.sim.log import UNREADABLE, SimLog, read_log
 from host.sim.node import SimNode
-from host.sim.process import SimProcess, SlotBirth, SlotBoot
+from host.sim.process import SimProcess, SlotBoot
 from host.sim.slots import SimGroup, SimSlot
 
 START_NS: Final = 2_000_000
@@ -179,7 +179,7 @@ def _clock_of(node: SimNode) -> Callable[[], int]:
 def boot_of(node: SimNode, slot: SimSlot, *, is_new: bool = True) -> SlotBoot:
     """What a process of a slot is started with. `is_new`: no other process hands the slot over."""
     residents = node.directory.in_slot(slot.number)
-    births = [SlotBirth(one.spec, one.parent, one.birth, one.name in node.parked) for one in residents]
+    births = [Birth(one.spec, one.parent, one.birth, one.name in node.parked) for one in residents]
     return SlotBoot(
         node.spec.node,
         slot.number,

@@ -16,7 +16,6 @@ import msgspec
 
 from engines.model import Declaration, Output
 from engines.model.blame import blame
-from host.config.spec import EngineSpec
 from host.node.births import Births
 from host.node.cell import Cell
 from host.node.circles import Stuck
@@ -27,16 +26,17 @@ from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ends import Ends
 from host.node.journaled.keeping import Keeping
-from host.node.journaled.revival import Revival
+from host.node.journaled.revival import LogContent, Revival
 from host.node.news import Fatal
 from host.node.outbox import Outbox
 from host.node.report import Report
+from host.node.routing import Birth
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park
 from host.node.snapshot import Families, Revived, SlotImage, read_snapshot, revive, take_snapshot
 from host.sim.agenda import Agenda
 from host.sim.lanes import SimLink
-from host.sim.log import Disk, ReadLog, SimLog, encode_mail, read_log
+from host.sim.log import Disk, SimLog, encode_mail, read_log
 from host.sim.page import KilledInRun, Page
 from transport.port import Frame
 
@@ -80,22 +80,13 @@ class Kill(msgspec.Struct, frozen=True):
     draw: Random
 
 
-class SlotBirth(msgspec.Struct, frozen=True):
-    """An engine to start in a slot."""
-
-    spec: EngineSpec
-    parent: str | None = None
-    birth: int = 1
-    parked: bool = False
-
-
 class SlotBoot(msgspec.Struct, frozen=True):
     """What a process is started with. `disk` is its slot's log, None if no engine there has a journal."""
 
     node: str
     slot: int
     epoch: int
-    births: tuple[SlotBirth, ...]
+    births: tuple[Birth, ...]
     fallen: tuple[Fatal, ...]
     are_children_here: bool
     disk: Disk | None
@@ -108,7 +99,7 @@ class Inherited(msgspec.Struct, frozen=True):
 
     image: SlotImage
     revived: list[Revived]
-    found: ReadLog | None
+    found: LogContent | None
 
 
 class SimProcess:
@@ -128,7 +119,7 @@ class SimProcess:
         load: Load,
         tell: Callable[[SimProcess], None],
         watch: CycleWatch | None = None,
-        found: ReadLog | None = None,
+        found: LogContent | None = None,
     ) -> None:
         """Reads the log, unless `found` is its content. Raises `host.sim.log.UNREADABLE`, and as loading does."""
         self.pid = pid
@@ -167,7 +158,7 @@ class SimProcess:
         if self._found is None:
             self._found = read_log(disk, boot.node, load)
         modes = [birth.spec.durability for birth in boot.births]
-        modes += [stream.kept.mode for stream in self._found.streams.values()]
+        modes += [stream.kept.mode for stream in self._found.replay.streams.values()]
         self.log = SimLog(disk, self._found, self.clock, durable="durable" in modes)
         keeping = self.keeping = Keeping(self.log.batch, Digest(PURE[CRC32]), encode_mail, self.link)  # type: ignore[arg-type]
         keeping.unacked_bytes_max = boot.unacked_bytes
@@ -190,7 +181,7 @@ class SimProcess:
         self._revive(self.boot.births)
         self._tell_now()
 
-    def bear(self, births: Iterable[SlotBirth]) -> list[str]:
+    def bear(self, births: Iterable[Birth]) -> list[str]:
         """Give birth; the names of those that are ready. Errors are in `failed`."""
         ready = []
         for birth in births:
@@ -210,7 +201,7 @@ class SimProcess:
         self._tell_now()
         return ready
 
-    def _revive(self, births: tuple[SlotBirth, ...]) -> list[Cell]:
+    def _revive(self, births: tuple[Birth, ...]) -> list[Cell]:
         found, self._found = self._found, None
         if found is None or self.keeping is None:
             return []

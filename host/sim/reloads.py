@@ -13,7 +13,7 @@ from typing import Final, Literal
 from engines.model import Family
 from engines.model.blame import blame
 from engines.model.store.interface import compatible
-from host.node.reload_plan import Checked, Halted, Happening, Loaded, NewFailed, SnapshotTaken, Went
+from host.node.reload_plan import Checked, Happening, NewFailed
 from host.node.slot_state import Conclude, ProcessEnded, ReloadDeed
 from host.node.supervision import Ending
 from host.sim import links
@@ -120,14 +120,14 @@ class SimReload:
         process.cycle(None)
         self._slot.rest(self._node.agenda)
         self._slot.is_frozen = True
-        self._feed(Halted())
+        self._feed("halted")
         self._later(self._dump, "old")
 
     def _dump(self) -> None:
         process = self._slot.process
         if process is not None:
             self._parts = process.hand_out()
-            self._feed(SnapshotTaken())
+            self._feed("snapshot_taken")
 
     def _retire(self) -> None:
         """The old process exits; its log, if there is one, begins with the snapshot it handed out."""
@@ -145,7 +145,7 @@ class SimReload:
         except Exception as error:
             self._feed(NewFailed(f"adopt: {blame(error)[0]}"))
             return
-        self._feed(Loaded())
+        self._feed("loaded")
 
     def _family_of(self, engine: str) -> str | None:
         if engine == self._engine:
@@ -163,7 +163,7 @@ class SimReload:
         process = make_process(node, slot, boot_of(node, slot, is_new=False), found=inherited.found)
         links.attach_all(slot, process)
         process.take_over(inherited)
-        self._feed(Went())
+        self._feed("went")
         node.rearm(slot)
 
     def _thaw(self) -> None:

@@ -16,12 +16,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from host.config.spec import NodeSpec
-from host.node.inline import Restless
 from host.sim.families import Families
 from host.sim.faults import FaultPlan
 from host.sim.properties import Property, PropertyFailed, check_property
 from host.sim.script import ScriptLine, perform
-from host.sim.world import World
+from host.sim.world import Restless, World
 
 T = TypeVar("T")
 

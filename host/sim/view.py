@@ -82,7 +82,7 @@ def _seen_down(node: SimNode, slot: SimSlot, resident: Resident) -> EngineView:
     if slot.disk is not None and resident.spec.durability != "volatile":
         if slot.remembered is None:
             try:
-                slot.remembered = read_log(slot.disk, node.spec.node, node.load).streams
+                slot.remembered = read_log(slot.disk, node.spec.node, node.load).replay.streams
             except UNREADABLE:
                 slot.remembered = {}
         stream = slot.remembered.get(resident.name)

@@ -24,7 +24,6 @@ from host.config.spec import EngineSpec, MailboxSpec, NodeSpec, Placement
 from host.config.units import parse_quantity
 from host.node.births import Births, plain
 from host.node.cell import Cell
-from host.node.inline import Restless
 from host.node.news import Event, Letter
 from host.node.routing import Missing, Resident
 from host.sim.agenda import Agenda, Chance
@@ -48,6 +47,10 @@ BEGAN_NS: Final = 1_000_000_000_000_000_000
 
 STEPS_MAX: Final = 1_000_000
 """Entries of the agenda in a run without a duration; engines with something left after that may never rest."""
+
+
+class Restless(Exception):
+    """Engines still had work or timers after `STEPS_MAX` steps."""
 
 
 class World:

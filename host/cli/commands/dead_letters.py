@@ -9,11 +9,8 @@ from host.cli.output import Items
 from host.cli.problem import CliError
 from host.cli.session import ask, show, show_left_behind
 from host.cli.settings import common
-from host.cli.table import Column, leaf, render_table
-from host.cli.units import show_count, show_time
-
-COLUMNS = (Column("TIME"), Column("REASON"), Column("SENDER"), Column("TARGET"), Column("MESSAGE"))
-COUNT_COLUMNS = (Column("REASON"), Column("COUNT", number=True))
+from host.cli.table import Column, leaf, or_dash, render_items
+from host.cli.units import show_count, show_mailbox, show_time
 
 LETTERS_KEPT = 1_000
 """A node keeps this many, the newest; counters include older ones."""
@@ -39,28 +36,31 @@ def render_letters(items: Items) -> str:
     if not items:
         return "no dead letters"
     details = [f"\n{i['reason']} at {i['target']}:\n{i['detail'].rstrip()}" for i in items if "\n" in _detail(i)]
-    return "\n".join([render_table(COLUMNS, [_row(i) for i in items]), *details])
+    return "\n".join([render_items(COLUMNS, items), *details])
 
 
 def render_counts(items: Items) -> str:
     """Reasons with their counts."""
     if not items:
         return "no dead letters"
-    return render_table(COUNT_COLUMNS, [[str(i["reason"]), show_count(i["count"])] for i in items])
+    return render_items(COUNT_COLUMNS, items)
 
 
-def _row(item: dict[str, object]) -> list[str]:
-    detail = _detail(item)
-    target = f"{item['target']}#{item['mailbox']}" if item.get("mailbox") else str(item["target"])
-    message = leaf(item.get("message"))
-    return [
-        show_time(item.get("time")),
-        str(item["reason"]),
-        str(item.get("sender") or "-"),
-        target,
-        message if "\n" in detail or not detail else f"{message}  ({detail})",
-    ]
+def _message(item: dict[str, object]) -> str:
+    """The message, with a detail that fits into its line."""
+    detail, message = _detail(item), leaf(item.get("message"))
+    return message if "\n" in detail or not detail else f"{message}  ({detail})"
 
 
 def _detail(item: dict[str, object]) -> str:
     return str(item.get("detail") or "")
+
+
+COLUMNS = (
+    Column("TIME", "time", show_time),
+    Column("REASON", "reason"),
+    Column("SENDER", "sender", or_dash),
+    Column("TARGET", show=lambda item: show_mailbox(item, "target")),
+    Column("MESSAGE", show=_message),
+)
+COUNT_COLUMNS = (Column("REASON", "reason"), Column("COUNT", "count", show_count, number=True))

@@ -9,7 +9,7 @@ import click
 
 from host.chart.escapes import one_line
 from host.cli.journals import named_logs, told
-from host.cli.output import Items, emit
+from host.cli.output import each, emit
 from host.cli.problem import CliError
 from host.cli.settings import common
 from host.cli.table import leaf
@@ -41,12 +41,9 @@ def command(engine: str, journal: str | None, limit: int, first: int | None) -> 
     emit("turn", items, render_turns)
 
 
-def render_turns(items: Items) -> str:
+@each
+def render_turns(item: dict[str, object]) -> str:
     """One line per turn."""
-    return "\n".join(one_line(_line(item)) for item in items)
-
-
-def _line(item: dict[str, object]) -> str:
     if "timers" in item:
         cause = f"timers {leaf(item['timers'])}"
     elif "resumed" in item:
@@ -55,4 +52,4 @@ def _line(item: dict[str, object]) -> str:
         cause = f"{item['sender']} {item['n']}  {leaf(item['message'])}"
     outputs = item["outputs"]
     sent = f"  outputs {outputs:08x}" if isinstance(outputs, int) and outputs else ""
-    return f"{item['turn']}  {show_time(item['time'])}  {cause}  {item['result']}{sent}"
+    return one_line(f"{item['turn']}  {show_time(item['time'])}  {cause}  {item['result']}{sent}")

@@ -10,10 +10,8 @@ from host.cli.output import Items, emit, envelope, write
 from host.cli.problem import CliError
 from host.cli.settings import common, settings
 from host.cli.subcommands import SubcommandGroup
-from host.cli.table import Column, leaf, render_table
+from host.cli.table import Column, leaf, render_items
 from host.cli.units import show_time
-
-COLUMNS = (Column("LOG"), Column("BATCHES", number=True), Column("RECORDS", number=True), Column("FOUND"))
 
 
 @click.group("journal", cls=SubcommandGroup, no_args_is_help=False)
@@ -62,7 +60,7 @@ def repair(journal: str | None, yes: bool) -> None:
     Without --yes, only show the damage. Every epoch increases, because other engines may know of lost messages.
     """
     from host.live.journal import operations
-    from host.live.journal.folder import DiskFolder
+    from host.live.journal.folder import Folder
 
     logs = named_logs(journal)
     damaged = [item for item in operations.verify(logs) if item["finding"]]
@@ -70,7 +68,7 @@ def repair(journal: str | None, yes: bool) -> None:
         emit("journal", damaged, lambda items: render_verified(items) if items else "nothing is damaged")
         return
     with locked(logs.data), told():
-        done = [{"log": i["log"], **(operations.repair(DiskFolder(logs.folders[i["log"]])) or {})} for i in damaged]
+        done = [{"log": i["log"], **(operations.repair(Folder(logs.folders[i["log"]])) or {})} for i in damaged]
     emit("repair", done, lambda items: "\n".join(_repaired(item) for item in items))
 
 
@@ -105,9 +103,13 @@ def import_(archive: str, journal: str | None) -> None:
 
 def render_verified(items: Items) -> str:
     """One line per log, then the choices for damaged ones."""
-    rows = [[str(i["log"]), str(i["batches"]), str(i["records"]), _found(i)] for i in items]
+    columns = (
+        Column("LOG", "log"),
+        Column("BATCHES", "batches", number=True),
+        Column("RECORDS", "records", number=True),
+    )
     advice = [f"{i['log']}: {i['choices']}" for i in items if i["choices"]]
-    return "\n".join([render_table(COLUMNS, rows), *advice])
+    return "\n".join([render_items((*columns, Column("FOUND", show=_found)), items), *advice])
 
 
 def _found(item: dict[str, object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import each
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.units import show_names
@@ -22,12 +22,9 @@ def command(engine: str) -> None:
     show(ask("kill", {"engine": engine}), render_killed)
 
 
-def render_killed(items: Items) -> str:
+@each
+def render_killed(item: dict[str, object]) -> str:
     """One line per process."""
-    return "\n".join(_line(i) for i in items)
-
-
-def _line(item: dict[str, object]) -> str:
     shared = item.get("shared_with")
     with_it = f", and with it {show_names(shared)}" if isinstance(shared, list) and shared else ""
     return f"{item['engine']}: process {item['pid']} is killed{with_it}"

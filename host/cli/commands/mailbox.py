@@ -9,17 +9,17 @@ from host.cli.fields import parse_target
 from host.cli.output import Items
 from host.cli.session import ask, show
 from host.cli.settings import common
-from host.cli.table import Column, leaf, render_table
+from host.cli.table import Column, leaf, or_dash, render_items
 from host.cli.units import show_count
 
 COLUMNS = (
-    Column("ENGINE"),
-    Column("BOX", number=True),
-    Column("WAITING", number=True),
-    Column("STORED", number=True),
-    Column("CAPACITY", number=True),
-    Column("POLICY"),
-    Column("STATE"),
+    Column("ENGINE", "engine"),
+    Column("BOX", "mailbox", number=True),
+    Column("WAITING", "waiting", show_count, number=True),
+    Column("STORED", "stored_count", show_count, number=True),
+    Column("CAPACITY", "capacity", lambda capacity: show_count(capacity) if capacity else "-", number=True),
+    Column("POLICY", "policy", or_dash),
+    Column("STATE", "state", leaf),
 )
 
 
@@ -36,17 +36,4 @@ def command(target: str) -> None:
 def render_mailboxes(items: Items) -> str:
     """The table, then the stored messages by mailbox."""
     stored = [f"{i['engine']}#{i['mailbox']} stores {leaf(m)}" for i in items for m in i.get("stored") or []]
-    return "\n".join([render_table(COLUMNS, [_row(i) for i in items]), *stored])
-
-
-def _row(item: dict[str, object]) -> list[str]:
-    stored, waiting, capacity = item.get("stored_count"), item.get("waiting"), item.get("capacity")
-    return [
-        str(item["engine"]),
-        str(item["mailbox"]),
-        show_count(waiting if isinstance(waiting, int) else 0),
-        show_count(stored if isinstance(stored, int) else 0),
-        show_count(capacity) if isinstance(capacity, int) else "-",
-        str(item.get("policy") or "-"),
-        leaf(item.get("state")),
-    ]
+    return "\n".join([render_items(COLUMNS, items), *stored])

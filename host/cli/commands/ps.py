@@ -8,28 +8,27 @@ from host.chart.escapes import one_line
 from host.cli.output import Items, clear, terminal_width
 from host.cli.session import select_instance, show
 from host.cli.settings import common
-from host.cli.table import Column, render_table
+from host.cli.table import Column, or_dash, render_items
 from host.cli.units import show_bytes, show_count, show_rate
 from host.live.control.client import Client
-
-COLUMNS = (
-    Column("ENGINE"),
-    Column("FAMILY", shrinks=True),
-    Column("STATE"),
-    Column("PID", number=True),
-    Column("PLACEMENT", drop=3),
-    Column("MAIL", number=True),
-    Column("IN/S", number=True),
-    Column("OUT/S", number=True, drop=1),
-    Column("HANDLED", number=True),
-    Column("RESTARTS", number=True),
-    Column("MEMORY", number=True, drop=2),
-    Column("VERSION", drop=4),
-)
 
 VERSION_SHOWN = 8
 """Digits of the version digest that are shown; enough to notice a change."""
 
+COLUMNS = (
+    Column("ENGINE", "engine"),
+    Column("FAMILY", "family", shrinks=True),
+    Column("STATE", "state"),
+    Column("PID", "pid", or_dash, number=True),
+    Column("PLACEMENT", "placement", drop=3),
+    Column("MAIL", "mailbox_depth", show_count, number=True),
+    Column("IN/S", "in_rate", show_rate, number=True),
+    Column("OUT/S", "out_rate", show_rate, number=True, drop=1),
+    Column("HANDLED", "handled", show_count, number=True),
+    Column("RESTARTS", "restarts", show_count, number=True),
+    Column("MEMORY", "memory_bytes", lambda size: show_bytes(size) if size else "-", number=True, drop=2),
+    Column("VERSION", "version", lambda version: or_dash(version)[:VERSION_SHOWN], drop=4),
+)
 
 WATCH_NS = 1_000_000_000
 """Interval of `--watch`."""
@@ -56,31 +55,8 @@ def command(watch: bool) -> None:
 
 def render_engines(items: Items) -> str:
     """The table, then notes."""
-    table = render_table(COLUMNS, [_row(i) for i in items], terminal_width())
+    table = render_items(COLUMNS, items, terminal_width())
     return "\n".join([table, *_faults(items), *_waiting(items), *_slow_links(items), *_blocking(items)])
-
-
-def _row(item: dict[str, object]) -> list[str]:
-    memory = item.get("memory_bytes")
-    return [
-        str(item.get("engine", "")),
-        str(item.get("family", "")),
-        str(item.get("state", "")),
-        str(item.get("pid") or "-"),
-        str(item.get("placement", "")),
-        show_count(_number(item, "mailbox_depth")),
-        show_rate(_number(item, "in_rate")),
-        show_rate(_number(item, "out_rate")),
-        show_count(_number(item, "handled")),
-        show_count(_number(item, "restarts")),
-        show_bytes(memory) if isinstance(memory, int) and memory else "-",
-        str(item.get("version") or "-")[:VERSION_SHOWN],
-    ]
-
-
-def _number(item: dict[str, object], key: str) -> float:
-    value = item.get(key)
-    return value if isinstance(value, int | float) else 0
 
 
 def _faults(items: Items) -> list[str]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import Items, each
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
-from host.cli.table import Column, leaf, render_table, render_tree
-from host.cli.units import Count, show_time
+from host.cli.table import Column, leaf, or_dash, render_items, render_tree
+from host.cli.units import Count, show_mailbox, show_time
 
 COLUMNS = (
-    Column("ID", number=True),
-    Column("TIME"),
-    Column("ENGINE"),
-    Column("SENDER"),
-    Column("POLICY"),
-    Column("MESSAGE"),
-    Column("REASON"),
+    Column("ID", "id", number=True),
+    Column("TIME", "time", show_time),
+    Column("ENGINE", show=lambda item: show_mailbox(item, "engine")),
+    Column("SENDER", "sender", or_dash),
+    Column("POLICY", "policy"),
+    Column("MESSAGE", "message", leaf),
+    Column("REASON", "reason"),
 )
 
 
@@ -62,31 +62,16 @@ def discard(entry: int) -> None:
 
 def render_entries(items: Items) -> str:
     """The table."""
-    return render_table(COLUMNS, [_row(i) for i in items]) if items else "nothing is in quarantine"
+    return render_items(COLUMNS, items) if items else "nothing is in quarantine"
 
 
-def render_whole(items: Items) -> str:
+@each
+def render_whole(item: dict[str, object]) -> str:
     """Fields as a tree, then the traceback."""
-    return "\n".join(_whole(i) for i in items)
-
-
-def _whole(item: dict[str, object]) -> str:
     shown = {name: value for name, value in item.items() if name not in ("detail", "reason", "time")}
     return "\n".join(
         [f"at {show_time(item.get('time'))}", render_tree(shown, "  "), str(item.get("detail") or "").rstrip()]
     )
-
-
-def _row(item: dict[str, object]) -> list[str]:
-    return [
-        str(item["id"]),
-        show_time(item.get("time")),
-        f"{item['engine']}#{item['mailbox']}" if item.get("mailbox") else str(item["engine"]),
-        str(item.get("sender") or "-"),
-        str(item.get("policy", "")),
-        leaf(item.get("message")),
-        str(item.get("reason", "")),
-    ]
 
 
 def _said(items: Items, what: str) -> str:

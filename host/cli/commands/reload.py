@@ -7,7 +7,7 @@ import re
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import Items
+from host.cli.output import each
 from host.cli.session import MARGIN_NS, ask, show
 from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
@@ -41,12 +41,9 @@ def command(engine: str, to: str | None, timeout: int) -> None:
     show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)
 
 
-def render_reloads(items: Items) -> str:
+@each
+def render_reloads(item: dict[str, object]) -> str:
     """One line per reload: versions, pause, queue, and the other engines of the process."""
-    return "\n".join(_line(i) for i in items)
-
-
-def _line(item: dict[str, object]) -> str:
     pause, queued, named, shared = (item.get(key) for key in ("pause_ns", "queued", "shared_with", "shared"))
     parts = [f"{item['engine']}: {item.get('from')} -> {item.get('to')}"]
     if isinstance(pause, int):

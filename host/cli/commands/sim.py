@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import unified_diff
 from pathlib import Path
@@ -15,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
-from host.cli.output import Items, diagnose, emit
+from host.cli.output import diagnose, each, emit
 from host.cli.problem import CliError
+from host.cli.progress import progress_line
 from host.cli.settings import common
 from host.cli.units import show_count, show_duration
 from host.config.units import UnitError, parse_quantity
@@ -118,12 +117,9 @@ def command(
         _report(trial, results, time.process_time() - began_s, _replay(path, failed) if failed is not None else "")
 
 
-def render_simulation(items: Items) -> str:
+@each
+def render_simulation(item: dict[str, Any]) -> str:
     """What was run, and how it ended."""
-    return "\n".join(_line(item) for item in items)
-
-
-def _line(item: dict[str, Any]) -> str:
     if "property" not in item:
         rate = f" ({show_count(item['triggers_per_s'])} a CPU second)" if item["triggers_per_s"] else ""
         runs = f"{item['seeds']} run{'' if item['seeds'] == 1 else 's'}"
@@ -139,16 +135,8 @@ def _line(item: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  replay: {item['replay']}"])
 
 
-# --- runs -------------------------------------------------------------------------------------------------------------
-
-
 def _trial(
-    path: str,
-    faults: str,
-    lines: list[ScriptLine],
-    until: int | None,
-    always: Sequence[str],
-    finally_: Sequence[str],
+    path: str, faults: str, lines: list[ScriptLine], until: int | None, always: Sequence[str], finally_: Sequence[str]
 ) -> Trial:
     from host.sim.families import Families
     from host.sim.faults import parse_faults
@@ -254,9 +242,6 @@ def _item(trial: Trial, result: RunResult, replay: str) -> dict[str, Any]:
     }
 
 
-# --- scripts ----------------------------------------------------------------------------------------------------------
-
-
 def _play(path: str, script: str | None, faults: str, *, rewrite: bool) -> None:
     """Perform a script once, and compare what it brings about with what its file says."""
     from host.sim.faults import parse_faults
@@ -303,26 +288,20 @@ def _told(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress() -> Iterator[Callable[[str], None]]:
     """Shows a line on a terminal, rewritten twice a second; elsewhere one line every ten seconds."""
-    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    pause_s = PROGRESS_S if is_terminal else PROGRESS_FILE_S
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    is_rewritten = console.is_terminal and not console.is_dumb_terminal
+    pause_s = PROGRESS_S if is_rewritten else PROGRESS_FILE_S
     next_s = time.monotonic() + pause_s
-    is_shown = False
+    with progress_line(console) as line:
 
-    def show(text: str) -> None:
-        nonlocal next_s, is_shown
-        if time.monotonic() < next_s:
-            return
-        next_s = time.monotonic() + pause_s
-        if is_terminal:
-            is_shown = True
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-        else:
-            diagnose(text)
+        def show(text: str) -> None:
+            nonlocal next_s
+            if time.monotonic() >= next_s:
+                next_s = time.monotonic() + pause_s
+                (line if is_rewritten else diagnose)(text)
 
-    try:
         yield show
-    finally:
-        if is_shown:
-            click.echo("\r\x1b[K", nl=False, err=True)

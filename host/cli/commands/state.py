@@ -6,7 +6,7 @@ import click
 
 from host.chart.escapes import one_line
 from host.cli.engines import complete_engine
-from host.cli.output import Items, emit
+from host.cli.output import Items, each, emit
 from host.cli.session import ask, show
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
@@ -55,12 +55,9 @@ def render_differences(items: Items) -> str:
     return "\n".join([*lines, *other_code_note(items[0])]) if lines else "nothing is different"
 
 
-def render_states(items: Items) -> str:
+@each
+def render_states(item: dict[str, object]) -> str:
     """One block per engine: a line with name, family and time, then its contents."""
-    return "\n".join(_state(i) for i in items)
-
-
-def _state(item: dict[str, object]) -> str:
     head = [str(item.get("engine", "")), str(item.get("family", ""))]
     if isinstance(now := item.get("now_ns"), int):
         head.append(f"at {show_time(now)}")

@@ -8,15 +8,15 @@ from host.cli.engines import complete_engine
 from host.cli.output import Items
 from host.cli.session import ask, show
 from host.cli.settings import common
-from host.cli.table import Column, render_table
+from host.cli.table import Column, render_items
 from host.cli.units import show_duration, show_time
 
 COLUMNS = (
-    Column("ENGINE"),
-    Column("TIMER"),
-    Column("NUMBER", number=True),
-    Column("DEADLINE"),
-    Column("IN", number=True),
+    Column("ENGINE", "engine"),
+    Column("TIMER", "name"),
+    Column("NUMBER", "number", number=True),
+    Column("DEADLINE", "deadline_ns", show_time),
+    Column("IN", "in_ns", show_duration, number=True),
 )
 
 
@@ -32,15 +32,4 @@ def render_timers(items: Items) -> str:
     """The table, ordered by deadline."""
     if not items:
         return "no timer is pending"
-    return render_table(COLUMNS, [_row(i) for i in sorted(items, key=lambda i: i["deadline_ns"])])
-
-
-def _row(item: dict[str, object]) -> list[str]:
-    left = item.get("in_ns")
-    return [
-        str(item["engine"]),
-        str(item["name"]),
-        str(item.get("number", "")),
-        show_time(item["deadline_ns"]),
-        show_duration(left) if isinstance(left, int) else "-",
-    ]
+    return render_items(COLUMNS, sorted(items, key=lambda i: i["deadline_ns"]))

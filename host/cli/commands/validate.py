@@ -10,13 +10,11 @@ import msgspec
 from host.cli.node_file import check_node_file, node_file
 from host.cli.output import Items, emit, terminal_width
 from host.cli.settings import common
-from host.cli.table import Column, render_table
+from host.cli.table import Column, render_items
 from host.cli.units import duration
 
 TIMEOUT_NS = 20_000_000_000
 """Default time for the imports of all families together."""
-
-COLUMNS = (Column("ENGINE"), Column("FAMILY", shrinks=True), Column("PLACEMENT"), Column("ACCEPTS"))
 
 
 @click.command("validate")
@@ -56,8 +54,8 @@ def _show_schema(config: str | None) -> None:
 
 def render_valid(items: Items) -> str:
     """The engines, then the number of valid ones."""
-    rows = [[i["engine"], i["family"], i["placement"], _tags(i["accepts"])] for i in items]
-    table = render_table(COLUMNS, rows, terminal_width())
+    columns = (Column("ENGINE", "engine"), Column("FAMILY", "family", shrinks=True), Column("PLACEMENT", "placement"))
+    table = render_items((*columns, Column("ACCEPTS", "accepts", _tags)), items, terminal_width())
     return f"{table}\nvalid: {len(items)} engine{'' if len(items) == 1 else 's'}"
 
 

@@ -25,8 +25,6 @@
 #include "cycle_outputs.h"
 #include "shared_numbers.h"
 
-/* --- a cycle ------------------------------------------------------------------------------------------------------ */
-
 /* Updates the words of the control page, as `Scheduler.show`: nothing is parked or held. */
 static void show_tally(Cycle *self)
 {
@@ -174,8 +172,6 @@ static PyObject *cycle_run(Cycle *self, PyObject *const *args, Py_ssize_t count)
             Py_RETURN_NONE;
     }
 }
-
-/* --- the type ----------------------------------------------------------------------------------------------------- */
 
 /* References that may be part of a circle. */
 #define HELD(X)                                                                                                        \

@@ -194,8 +194,6 @@ static int form_of(struct form *form, PyObject *type)
     return failed;
 }
 
-/* --- looking ------------------------------------------------------------------------------------------------------ */
-
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk);
 
 /* Whether a number surely fits 64 bits: it has at most two of Python's 30-bit digits, or is compact. */

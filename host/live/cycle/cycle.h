@@ -68,8 +68,6 @@ typedef struct {
     struct known known[KNOWN_CELLS];
 } Cycle;
 
-/* --- time --------------------------------------------------------------------------------------------------------- */
-
 static int read_clock(Cycle *self)
 {
     struct timespec t;
@@ -93,8 +91,6 @@ static int64_t earliest(Cycle *self)
 {
     return PyLong_AsLongLong(get(self->deadlines, Deadlines_earliest));
 }
-
-/* --- engines ------------------------------------------------------------------------------------------------------ */
 
 static void known_clear(struct known *known)
 {

@@ -9,8 +9,6 @@
 #include "cycle.h"
 #include "cycle_outputs.h"
 
-/* --- streams ------------------------------------------------------------------------------------------------------ */
-
 /* Whether an engine may get a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
 static int is_free(PyObject *cell)
 {
@@ -48,8 +46,6 @@ static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const str
     self->shown_epoch = frame->epoch;
     return 0;
 }
-
-/* --- a frame ------------------------------------------------------------------------------------------------------ */
 
 /* A frame under way: strong references. */
 struct run {

@@ -32,6 +32,7 @@ from host.live.inspection.inspect_records import (
     Record,
     SourceProblem,
     ValueFindings,
+    take_records,
 )
 
 if TYPE_CHECKING:
@@ -131,12 +132,8 @@ class Collector:
     def feed(self, data: bytes) -> bool:
         """Take bytes; True once everything has been reported."""
         self._data += data
-        while not self.done and len(self._data) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(self._data[:LENGTH_BYTES], "little")
-            if len(self._data) < end:
-                break
-            self._take(self._decode(bytes(self._data[LENGTH_BYTES:end])))
-            del self._data[:end]
+        for record in take_records(self._data):
+            self._take(self._decode(record))
         return self.done
 
     def end_late(self) -> None:

@@ -6,6 +6,7 @@ Separate from both, because the asking side imports nothing of the model.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -67,7 +68,7 @@ class FamilyReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """This family is imported next."""
+    """This family or target is looked at next."""
 
     ref: str
 
@@ -87,6 +88,16 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
     stays: bool = False
     sources: dict[str, bytes] = {}
+
+
+def take_records(data: bytearray) -> Iterator[bytes]:
+    """Take the whole records out of the bytes received so far."""
+    while len(data) >= LENGTH_BYTES:
+        end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
+        if len(data) < end:
+            return
+        yield bytes(data[LENGTH_BYTES:end])
+        del data[:end]
 
 
 def digest_of(path: str) -> bytes:

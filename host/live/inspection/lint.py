@@ -21,8 +21,8 @@ from engines.model.check.impure import KINDS
 from engines.model.check.lint import LintFinding, differing
 from host.live.inspection.child import forked, pieces
 from host.live.inspection.determinism import ElsewhereError, run_elsewhere
-from host.live.inspection.inspect_records import LENGTH_BYTES
-from host.live.inspection.lint_records import Absent, Began, Cases, Finished, Linted, LintOrder, LintRecord, Remark
+from host.live.inspection.inspect_records import Begin, Done, take_records
+from host.live.inspection.lint_records import Absent, Cases, Linted, LintOrder, LintRecord, Remark
 
 SEEDS: Final = (1, 2, 3)
 """Hash seeds to choose from; 0 would mean no randomness."""
@@ -87,7 +87,7 @@ class _Child:
 
     def _take(self, record: Any) -> None:
         match record:
-            case Began():
+            case Begin():
                 self._begun = record.ref
             case Linted():
                 self.families.add(record.ref)
@@ -98,7 +98,7 @@ class _Child:
                 self.absent.append(record)
             case Remark():
                 self.remarks.append(record.text)
-            case Finished():
+            case Done():
                 self._done = True
 
     def _blame(self, why: str) -> None:
@@ -110,12 +110,7 @@ def _records(reading: int, end_ns: int) -> Iterator[Any]:
     data = bytearray()
     for piece in pieces(reading, end_ns):
         data += piece
-        while len(data) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
-            if len(data) < end:
-                break
-            yield decode(bytes(data[LENGTH_BYTES:end]))
-            del data[:end]
+        yield from map(decode, take_records(data))
 
 
 def _repeat(families: list[Cases], order: LintOrder) -> Iterator[LintFinding]:

@@ -25,7 +25,8 @@ from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.live.inspection.child import isolate, silence
 from host.live.inspection.inspect_child import send
-from host.live.inspection.lint_records import Absent, Began, Cases, Finished, Linted, LintOrder, Remark
+from host.live.inspection.inspect_records import Begin, Done
+from host.live.inspection.lint_records import Absent, Cases, Linted, LintOrder, Remark
 
 CASE_S: Final = 0.5
 """Processor time of one transition."""
@@ -50,13 +51,13 @@ def answer(order: LintOrder, fd: int) -> None:
     _bound_memory()
     seen: set[str] = set()
     for target in order.targets:
-        send(fd, Began(target))
+        send(fd, Begin(target))
         for ref in _families(target, order, fd):
             if ref not in seen:
                 seen.add(ref)
-                send(fd, Began(ref))
+                send(fd, Begin(ref))
                 _look(ref, order, fd)
-    send(fd, Finished())
+    send(fd, Done())
 
 
 def _bound_memory() -> None:

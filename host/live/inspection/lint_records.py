@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from engines.model.check.lint import LintFinding, Repeatable
-from host.live.inspection.inspect_records import EngineValues
+from host.live.inspection.inspect_records import Begin, Done, EngineValues
 
 
 class LintOrder(msgspec.Struct, frozen=True, array_like=True):
@@ -19,12 +19,6 @@ class LintOrder(msgspec.Struct, frozen=True, array_like=True):
     engines: tuple[EngineValues, ...] = ()
     runs: bool = True
     deadline_ns: int = 0
-
-
-class Began(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """This target or family is looked at next."""
-
-    ref: str
 
 
 class Linted(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -57,8 +51,4 @@ class Remark(msgspec.Struct, frozen=True, array_like=True, tag=True):
     text: str
 
 
-class Finished(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Everything was looked at."""
-
-
-LintRecord = Began | Linted | Cases | Absent | Remark | Finished
+LintRecord = Begin | Linted | Cases | Absent | Remark | Done

@@ -19,30 +19,10 @@ Crash points: what each step leaves behind if the process, the machine or the di
     a snapshot      a temporary file; a snapshot that fails verification and is not used
     archiving       some files renamed; the next snapshot's plan does the rest
 
-A worker's loop, with the order that each call depends on:
+A worker opens its log in `host.live.worker.own_log`, before any lane is drained. What a cycle writes, and when, is
+defined in `host.node.cycle` and performed by `host.live.worker.journaled`. A write may raise `LogStopped`: nothing of
+that cycle is acknowledged, and the process reports it and exits. If the log itself is gone (`journal.is_gone`), the
+process first writes its state to a new one (`rescue`).
 
-    found = recover(log_folder(data, slot), node, load, boot_id())    before any lane is drained; changes nothing
-    clock = engine_clock(offset, found.clock_ns)                      time never goes back
-    journal = begin(folder, found, boot_id(), clock, durable=…)       engines have the epochs of this life
-    for each stream: `go_on`; send `unacked` again with its numbers; spawn `children` again
-
-    journal.record(name, kept.image("birth", now_ns))                 before the first mail of an engine
-    journal.frame(name, raw)                                          drained, before its first turn; also a neighbour's
-    journal.turn(…) or run(…)                                         each transition, and each skipped message
-    journal.record(name, Answered | Asked | Resumed | DueTurn | …)    an answer, and the turn that used it, in one batch
-    if tending.is_resting: tending.stir()                             something is about to be appended
-    journal.append()                                                  then, and only then, heads move
-    if journal.batch.is_full: journal.append()                        between two frames, when large messages came
-    if journal.is_durable: journal.sync()                             once a cycle; then, and only then, outputs leave
-    journal.record(name, Acked(target, mailbox, next_n))              some time after a receiver sent stable
-    snapshots = Snapshots(folder, journal, clock, retain_bytes, retain_ns, found.turns)
-    if snapshots.is_due: snapshots.start(state); snapshots.poll()     between two batches
-    tending.tend()                                                    between two cycles, once `tending.alarm` rang
-    tending.finish(); journal.close()                                 a normal exit
-    journal.stop("handed over")                                       the exit in a reload: `host.live.worker.handover`
-
-Any of them may raise `LogStopped`: nothing of this cycle is acknowledged; the process reports that and exits. If the
-log itself is gone (`journal.is_gone`), the process first writes its state to a new one (`rescue`).
-
-`folder` is the seam to files: `DiskFolder` for real ones; tests have one that simulates a loss of power.
+`Folder` is the seam to files. Tests have one that simulates a loss of power; one list of tests holds for both.
 """

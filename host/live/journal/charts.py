@@ -17,7 +17,7 @@ from engines.model import load_family
 from host.chart.model import ChartMark
 from host.chart.moments import Moment, Source
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.recovery import boot_id
@@ -93,7 +93,7 @@ class LogMoments(msgspec.Struct, frozen=True):
 
 def log_moments(folders: dict[str, str], node: str, roots: Sequence[str], selection: Selection) -> list[dict[str, Any]]:
     """The moments of each log that has some, as plain data of `LogMoments`. Raises `Damaged`, `Newer`, OSError."""
-    found = (_looked_at(name, DiskFolder(path), node, roots, selection) for name, path in folders.items())
+    found = (_looked_at(name, Folder(path), node, roots, selection) for name, path in folders.items())
     return [msgspec.to_builtins(one) for one in found]
 
 
@@ -219,9 +219,5 @@ class _Reading:
 
     def _replay(self) -> Replay:
         return Replay(
-            self._node,
-            lambda ref: load_family(ref, self._roots),
-            read_frame,
-            checksums(),
-            self._selection.only,
+            self._node, lambda ref: load_family(ref, self._roots), read_frame, checksums(), self._selection.only
         )

@@ -14,7 +14,7 @@ import msgspec
 
 from engines.model import load_family
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.replays import first_start, hold_against, snapshots_of
@@ -110,7 +110,7 @@ def conformance(
 ) -> list[dict[str, Any]]:
     """The verdict on these logs, as one item of plain data. Raises as `LogReading`, and what `claims` raises."""
     made = None if claims is None else claims()
-    logs = {name: LogReading(name, DiskFolder(path), node, roots) for name, path in folders.items()}
+    logs = {name: LogReading(name, Folder(path), node, roots) for name, path in folders.items()}
     inside = frozenset(name for log in logs.values() for name in log.engines())
     while True:
         run = JoinedRun({name: log.steps() for name, log in logs.items()}, inside, made)

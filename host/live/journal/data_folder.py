@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from host.live.journal.folder import DiskFolder, make_folders, replace_file
+from host.live.journal.folder import Folder, make_folders, replace_file
 
 FORMAT: Final = 1
 NODE: Final = "node.json"
@@ -58,9 +58,9 @@ def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRec
     return record
 
 
-def log_folder(data: str, slot: str, *, make: bool = False) -> DiskFolder:
+def log_folder(data: str, slot: str, *, make: bool = False) -> Folder:
     """The folder of a slot's log; `slot` is the name of its engine or group."""
-    return DiskFolder(os.path.join(data, JOURNAL, file_name(slot)), make=make)
+    return Folder(os.path.join(data, JOURNAL, file_name(slot)), make=make)
 
 
 def find_logs(path: str) -> Logs:

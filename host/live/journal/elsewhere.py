@@ -22,7 +22,7 @@ import msgspec
 
 from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import file_name, slot_name
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.log_files import newest_snapshot, numbers_of, start_of
 from host.live.journal.over import is_over
 from host.node.journal.layout import Newer
@@ -72,13 +72,13 @@ def refuse_logs_of_their_own(journal: str, names: Iterable[str]) -> None:
     above = os.path.dirname(os.path.abspath(journal))
     for name in names:
         folder = os.path.join(above, file_name(name))
-        if os.path.isdir(folder) and numbers_of(DiskFolder(folder), ".log"):
+        if os.path.isdir(folder) and numbers_of(Folder(folder), ".log"):
             raise Elsewhere(_sentence([name], name, folder))
 
 
 def _refuse(above: str, folder: str, wanted: list[str]) -> None:
     path = os.path.join(above, folder)
-    if os.path.isdir(path) and (there := sorted(_look(DiskFolder(path)).intersection(wanted))):
+    if os.path.isdir(path) and (there := sorted(_look(Folder(path)).intersection(wanted))):
         raise Elsewhere(_sentence(there, slot_name(folder), path))
 
 
@@ -113,7 +113,7 @@ def _look_everywhere(journal: str, life: int) -> Homes:
         if entry.name.startswith(".") or not entry.is_dir() or is_over(entry.path):
             continue
         try:
-            for name in _look(DiskFolder(entry.path)):
+            for name in _look(Folder(entry.path)):
                 engines.setdefault(name, []).append(entry.name)
         except (Damaged, Newer) as error:
             unknown[entry.name] = str(error)

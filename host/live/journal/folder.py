@@ -8,49 +8,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Any, Final, Protocol
-
-
-class File(Protocol):
-    """A file that grows."""
-
-    def append(self, data: bytes, /) -> int:
-        """Write at the end; the number of bytes written. They survive this process, not a crash of the machine."""
-
-    def sync(self) -> None:
-        """Make what was written survive a crash of the machine."""
-
-    def close(self) -> None:
-        """Idempotent."""
-
-
-class Folder(Protocol):
-    """The files of one log."""
-
-    def names(self) -> list[str]:
-        """All files, sorted."""
-
-    def read(self, name: str, /) -> memoryview:
-        """The content of a file as it is now, never shorter later."""
-
-    def create(self, name: str, /) -> File:
-        """A new, empty file. Raises FileExistsError."""
-
-    def open(self, name: str, /) -> File:
-        """An existing file, to sync it or to append to it."""
-
-    def has(self, name: str, file: Any, /) -> bool:
-        """Whether this name, in this folder's place, still is that of this file, which was created or opened here."""
-
-    def rename(self, old: str, new: str, /) -> None:
-        """Give a file another name, replacing any file of that name."""
-
-    def remove(self, name: str, /) -> None:
-        """Remove a file."""
-
-    def sync(self) -> None:
-        """Make changes of names survive a crash of the machine."""
-
+from collections.abc import Iterable
+from typing import Final
 
 MAPPED_BYTES: Final = 4 << 20
 """Files up to this size are read into memory."""
@@ -58,8 +17,8 @@ MAPPED_BYTES: Final = 4 << 20
 _APPENDING: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
-class DiskFile:
-    """A `File` of the operating system."""
+class File:
+    """A file that grows."""
 
     __slots__ = ("fd",)
 
@@ -67,22 +26,22 @@ class DiskFile:
         self.fd = fd
 
     def append(self, data: bytes, /) -> int:
-        """As `File.append`."""
+        """Write at the end; the number of bytes written. They survive this process, not a crash of the machine."""
         return os.write(self.fd, data)
 
     def sync(self) -> None:
-        """As `File.sync`."""
+        """Make what was written survive a crash of the machine."""
         os.fdatasync(self.fd)
 
     def close(self) -> None:
-        """As `File.close`."""
+        """Idempotent."""
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
 
 
-class DiskFolder:
-    """A `Folder` of the operating system."""
+class Folder:
+    """The files of one log."""
 
     def __init__(self, path: str, *, make: bool = False) -> None:
         """`make` creates it, with its parents, if missing; otherwise raises FileNotFoundError."""
@@ -92,12 +51,14 @@ class DiskFolder:
         os.stat(path)
 
     def names(self) -> list[str]:
-        """As `Folder.names`."""
+        """All files, sorted."""
         return sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
 
     def read(self, name: str, /) -> memoryview:
-        """As `Folder.read`. A large file is mapped, since a log may be larger than the memory; a small one is not,
-        since a mapping holds a descriptor, and there may be thousands of files.
+        """The content of a file as it is now, never shorter later.
+
+        A large file is mapped, since a log may be larger than the memory; a small one is not, since a mapping holds a
+        descriptor, and there may be thousands of files.
         """
         fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -109,16 +70,19 @@ class DiskFolder:
         finally:
             os.close(fd)
 
-    def create(self, name: str, /) -> DiskFile:
-        """As `Folder.create`."""
-        return DiskFile(os.open(self._path(name), _APPENDING | os.O_CREAT | os.O_EXCL, 0o600))
+    def create(self, name: str, /) -> File:
+        """A new, empty file. Raises FileExistsError."""
+        return File(os.open(self._path(name), _APPENDING | os.O_CREAT | os.O_EXCL, 0o600))
 
-    def open(self, name: str, /) -> DiskFile:
-        """As `Folder.open`."""
-        return DiskFile(os.open(self._path(name), _APPENDING))
+    def open(self, name: str, /) -> File:
+        """An existing file, to sync it or to append to it."""
+        return File(os.open(self._path(name), _APPENDING))
 
-    def has(self, name: str, file: DiskFile, /) -> bool:
-        """As `Folder.has`. A folder that was moved with this file in it is followed."""
+    def has(self, name: str, file: File, /) -> bool:
+        """Whether this name, in this folder's place, still is that of this file, which was created or opened here.
+
+        A folder that was moved with this file in it is followed.
+        """
         if self._is_at(self.path, name, file):
             return True
         path, found = os.path.split(os.readlink(f"/proc/self/fd/{file.fd}"))
@@ -128,19 +92,19 @@ class DiskFolder:
         return True
 
     def rename(self, old: str, new: str, /) -> None:
-        """As `Folder.rename`."""
+        """Give a file another name, replacing any file of that name."""
         os.replace(self._path(old), self._path(new))
 
     def remove(self, name: str, /) -> None:
-        """As `Folder.remove`."""
+        """Remove a file."""
         os.unlink(self._path(name))
 
     def sync(self) -> None:
-        """As `Folder.sync`."""
+        """Make changes of names survive a crash of the machine."""
         sync_folder(self.path)
 
     @staticmethod
-    def _is_at(path: str, name: str, file: DiskFile) -> bool:
+    def _is_at(path: str, name: str, file: File) -> bool:
         try:
             return os.path.samestat(os.stat(os.path.join(path, name)), os.fstat(file.fd))
         except (FileNotFoundError, NotADirectoryError):
@@ -159,6 +123,17 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
         file.sync()
     finally:
         file.close()
+
+
+def sync_files(folder: Folder, names: Iterable[str]) -> None:
+    """Make these files, and changes of names, survive a crash of the machine. Raises OSError."""
+    for name in names:
+        file = folder.open(name)
+        try:
+            file.sync()
+        finally:
+            file.close()
+    folder.sync()
 
 
 def replace_file(path: str, data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from host.live.journal import log_files
 from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
-from host.live.journal.folder import DiskFolder, Folder, make_folders, sync_folder, write_whole
+from host.live.journal.folder import Folder, make_folders, sync_folder, write_whole
 from host.live.journal.frames import read_frame
 from host.live.journal.recovery import LOST, boot_id
 from host.node.journal.history import Teller
@@ -36,7 +36,7 @@ MEMBER_BYTES_MAX: Final = 1 << 34
 
 def verify(logs: Logs) -> list[dict[str, Any]]:
     """An item a log: `finding` ("" if a start would succeed), `torn` (an end it would cut), `choices` (what to do)."""
-    return [_verified(name, DiskFolder(path)) for name, path in logs.folders.items()]
+    return [_verified(name, Folder(path)) for name, path in logs.folders.items()]
 
 
 def _verified(name: str, folder: Folder) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def dump(logs: Logs) -> Iterator[dict[str, Any]]:
     """Every record of every log, in order, as plain data. Raises `Damaged`, `Newer` where a log cannot be read on."""
     for name, path in logs.folders.items():
         teller = Teller(read_frame)
-        scan = Scan(log_files.segments_of(DiskFolder(path), history=True), checksums(), None)
+        scan = Scan(log_files.segments_of(Folder(path), history=True), checksums(), None)
         for found in scan.batches():
             for record in teller.describe(found):
                 yield {"log": name, **record}
@@ -93,7 +93,7 @@ def dump(logs: Logs) -> Iterator[dict[str, Any]]:
 def history(logs: Logs, engine: str) -> Iterator[dict[str, Any]]:
     """The transitions of an engine, as far as they are kept, each with its cause. Raises `Damaged`, `Newer`."""
     for path in logs.folders.values():
-        yield from _turns(DiskFolder(path), engine)
+        yield from _turns(Folder(path), engine)
 
 
 def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
             yield from teller.turns_of(found, engine)
 
 
-def repair(folder: DiskFolder) -> dict[str, Any] | None:
+def repair(folder: Folder) -> dict[str, Any] | None:
     """Set aside what follows the first damage that keeps a log from starting; None if there is none.
 
     The damaged file and those after it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
@@ -131,7 +131,7 @@ def repair(folder: DiskFolder) -> dict[str, Any] | None:
     return None
 
 
-def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]:
+def _cut(folder: Folder, error: Damaged, names: list[str]) -> dict[str, Any]:
     """Crash points: each step leaves a log that is damaged at the same place, until the last rename."""
     mark = folder.create(LOST) if LOST not in folder.names() else folder.open(LOST)
     mark.sync()
@@ -152,7 +152,7 @@ def _cut(folder: DiskFolder, error: Damaged, names: list[str]) -> dict[str, Any]
     return {"segment": error.segment, "offset": error.offset, "finding": error.finding, "set_aside": aside}
 
 
-def _write_anew(folder: DiskFolder, name: str, data: bytes) -> None:
+def _write_anew(folder: Folder, name: str, data: bytes) -> None:
     if name in folder.names():
         folder.remove(name)
     write_whole(folder, name, data)
@@ -169,7 +169,7 @@ def export(logs: Logs, path: str) -> int:
         with open(os.path.join(logs.data, JOURNAL, NODE), "rb") as record:
             _add(tar, f"{JOURNAL}/{NODE}", record.read())
         for log in logs.folders.values():
-            folder = DiskFolder(log)
+            folder = Folder(log)
             for suffix in (".snap", ".arc", ".log"):
                 for name in [name for name in folder.names() if name.endswith(suffix)]:
                     _add(tar, f"{JOURNAL}/{os.path.basename(log)}/{name}", bytes(folder.read(name)))
@@ -207,7 +207,7 @@ def import_logs(path: str, data: str) -> int:
     read_record(fresh)
     for entry in list(os.scandir(fresh)):
         if entry.is_dir():
-            write_whole(DiskFolder(entry.path), LOST, b"")
+            write_whole(Folder(entry.path), LOST, b"")
             sync_folder(entry.path)
     os.rename(fresh, target)
     sync_folder(data)
@@ -221,6 +221,6 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, fresh: str) -> int:
         raise NotAJournal(f"{member.name} is no file of a journal")
     folder, name = os.path.split(os.path.join(fresh, member.name.removeprefix(f"{JOURNAL}/")))
     make_folders(folder)
-    write_whole(DiskFolder(folder), name, content.read())
+    write_whole(Folder(folder), name, content.read())
     sync_folder(folder)
     return int(name != NODE)

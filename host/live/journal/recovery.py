@@ -21,7 +21,7 @@ import msgspec
 
 from engines.model import AdoptError, Declaration
 from host.live.journal.checksums import checksums, kind_written
-from host.live.journal.folder import Folder
+from host.live.journal.folder import Folder, sync_files
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import (
     CUT,
@@ -41,7 +41,7 @@ from host.node.journal.old_rules import FORMAT_WITH_LAW, Formed, Formless, form
 from host.node.journal.records import Life, RecordKind
 from host.node.journal.replay import Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Found, Scan
-from host.node.journal.stream import Stream
+from host.node.journaled.revival import LogContent
 from host.node.snapshot import Families
 
 LOG_ID_BYTES: Final = 16
@@ -81,59 +81,12 @@ def _end(found: Found) -> int:
     return found.head.position + found.head.size
 
 
-class Recovered(msgspec.Struct):
-    """The content of a log.
+class Recovered(LogContent):
+    """The content of a log, for the writer that continues it. `is_lost`: history may be missing, so epochs rise."""
 
-    `streams` are the living engines, with environment, marks, waiting mail, unacknowledged outputs and spawned
-    children; `ended` the names of ended ones; `clock_ns` the latest engine time in the log, from which time continues.
-    `cut` is the torn end if there was one, `refused` snapshots that could not be used, `notes` remarks about mail.
-    `turns` were run again, in `took_ns`.
-    `is_lost`: history may be missing, so epochs rise. `diverged` are engines whose state differs from the one their log
-    records, `formed` those whose turns ran before there was a value law.
-    """
-
-    replay: Replay
-    scan: Scan
     tail: Tail
-    cut: Cut | None
-    refused: tuple[str, ...]
-    turns: int
-    took_ns: int
     is_lost: bool
     log_id: bytes
-    same_boot: bool
-    diverged: dict[str, Diverged]
-    formed: dict[str, Formed]
-
-    @property
-    def streams(self) -> dict[str, Stream]:
-        """Engines by name."""
-        return self.replay.streams
-
-    @property
-    def leaving(self) -> dict[str, Stream]:
-        """Ended engines with unacknowledged outputs."""
-        return self.replay.leaving
-
-    @property
-    def ended(self) -> list[str]:
-        """Names of ended engines."""
-        return list(self.replay.ended)
-
-    @property
-    def clock_ns(self) -> int:
-        """The latest time in the log."""
-        return self.replay.clock_ns
-
-    @property
-    def notes(self) -> list[str]:
-        """Remarks about mail."""
-        return self.replay.notes
-
-    @property
-    def unread(self) -> dict[str, str]:
-        """Images that could not be read, with the reasons."""
-        return self.replay.unread
 
 
 def boot_id() -> bytes:
@@ -159,21 +112,18 @@ def recover(
     read = _from_earlier(folder, newest_snapshot(folder, checksums()), reading)
     formed = _bring_to_form(read, partial(reading, read.trusted, read.is_whole))
     diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
-    took_ns = time.monotonic_ns() - began_ns
-    scan = read.scan
     return Recovered(
         read.replay,
-        scan,
-        read.tail,
-        scan.cut,
-        read.trusted.refused,
+        read.scan,
         read.turns,
-        took_ns,
-        LOST in folder.names(),
-        _log_id(scan, read.trusted),
-        lived_in(read.replay, scan) in (None, boot),
+        time.monotonic_ns() - began_ns,
+        read.trusted.refused,
+        lived_in(read.replay, read.scan) in (None, boot),
         diverged,
         formed,
+        read.tail,
+        LOST in folder.names(),
+        _log_id(read.scan, read.trusted),
     )
 
 
@@ -276,16 +226,16 @@ def begin(
 ) -> Journal:
     """The writer that continues after `found`, whose engines get their epochs of this life.
 
-    `durable`: an engine of the slot is durable. `clock` is the engines', and not before `found.clock_ns`. `log_id`: for
-    a new log; 16 bytes that no other log has. Raises `LogStopped` if the disk fails, OSError.
+    `durable`: an engine of the slot is durable. `clock` is the engines', and not before the log's. `log_id`: for a new
+    log; 16 bytes that no other log has. Raises `LogStopped` if the disk fails, OSError.
     """
-    _set_aside(folder, found.cut)
+    _set_aside(folder, found.scan.cut)
     number = max([0, *numbers_of(folder, ".log"), *numbers_of(folder, ".arc")]) + 1
     carried = found.tail.batches if durable and _is_in_last_segment(found) else []
     base = carried[0].head.position if carried else found.scan.end
     synced = found.scan.synced
     if durable and synced < base:
-        _sync_all(folder)
+        sync_files(folder, map(segment_name, numbers_of(folder, ".log")))  # the log was not durable before
         synced = base
     chain = found.tail.chain if carried else found.scan.chain
     kind = carried[0].kind if carried else kind_written()
@@ -307,17 +257,6 @@ def _is_in_last_segment(found: Recovered) -> bool:
     """Whether the tail is in the last segment; otherwise that has no batch to write again."""
     last, batches = found.scan.last, found.tail.batches
     return last is not None and bool(batches) and batches[0].head.position >= last.base
-
-
-def _sync_all(folder: Folder) -> None:
-    """Sync what a log that was not durable left in the page cache."""
-    for number in numbers_of(folder, ".log"):
-        file = folder.open(segment_name(number))
-        try:
-            file.sync()
-        finally:
-            file.close()
-    folder.sync()
 
 
 def _say_alive(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:

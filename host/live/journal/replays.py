@@ -14,7 +14,7 @@ from engines.model import AdoptError, encode, load_family
 from engines.model.check.determinism import compare
 from engines.model.store.dump import read_dump
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
 from host.node.journal.checking import Diverged
@@ -40,7 +40,7 @@ def states(
     turn of it.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
-    folder = DiskFolder(path)
+    folder = Folder(path)
     replay = _replayed(folder, node, roots, engine, until, verify=verify)
     names = [engine] if engine is not None else sorted(replay.streams)
     found = [stream for stream in (replay.of(name) for name in names) if stream is not None]
@@ -69,7 +69,7 @@ def difference(
 
 
 def _stream(path: str, node: str, roots: Sequence[str], engine: str, turn: int) -> Stream:
-    replay = _replayed(DiskFolder(path), node, roots, engine, turn, verify=False)
+    replay = _replayed(Folder(path), node, roots, engine, turn, verify=False)
     stream = replay.of(engine)
     if stream is None or stream.turns < turn:
         made = "no stream in this log" if stream is None else f"made {stream.turns} turns, not {turn}"

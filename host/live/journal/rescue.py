@@ -11,7 +11,7 @@ and in both cases the process reports `journal_gone` and exits, and its slot is 
 `restart` continues from what is at the place by then. Crash points: a segment without its snapshot is refused as
 damaged, since its base claims earlier content; after a kill before that, the place is unchanged.
 
-A folder that was moved with the log in it is not such a case: the writer follows it (`DiskFolder.has`).
+A folder that was moved with the log in it is not such a case: the writer follows it (`Folder.has`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 import msgspec
 
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.log_files import numbers_of
 from host.live.journal.over import LOCK
 from host.live.journal.snapshots import write_snapshot
@@ -36,7 +36,7 @@ ANOTHER = "another log lies there"
 def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], lock: int) -> str:
     """Write a slot's state to a new log at `path`; "" or why not. `lock` is the descriptor of the old log's lock."""
     try:
-        folder = DiskFolder(path, make=True)
+        folder = Folder(path, make=True)
         if not _is_free(folder, lock):
             return ANOTHER
         position = gone.position
@@ -51,7 +51,7 @@ def rescue(path: str, gone: Journal, state: LogState, clock: Callable[[], int], 
     return ""
 
 
-def _is_free(folder: DiskFolder, lock: int) -> bool:
+def _is_free(folder: Folder, lock: int) -> bool:
     """Whether the folder is the one whose lock this process holds, or has no log in it."""
     place = os.path.join(folder.path, LOCK)
     if os.path.exists(place):

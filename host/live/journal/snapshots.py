@@ -27,7 +27,7 @@ import msgspec
 from host.live.inspection.child import begin_child
 from host.live.journal import log_files
 from host.live.journal.checksums import checksums
-from host.live.journal.folder import Folder, write_whole
+from host.live.journal.folder import Folder, sync_files, write_whole
 from host.live.journal.writer import Journal
 from host.live.lifeline import die_with
 from host.node.journal import retention
@@ -80,14 +80,12 @@ class Snapshots:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough was written since the last snapshot."""
+        """Whether enough turns or bytes were written since the last snapshot, and that is long enough ago."""
         turns = self._journal.turns_appended - self._at_turns
         log_bytes = self._journal.position - self._at_position
         if turns < retention.SNAPSHOT_TURNS and log_bytes < retention.SNAPSHOT_BYTES:
             return False  # in nearly every cycle, and without a look at the clock
-        return retention.snapshot_due(
-            turns, log_bytes, self._clock() - self._at_ns, is_running=self._running is not None
-        )
+        return self._running is None and self._clock() - self._at_ns >= retention.SNAPSHOT_EVERY_NS
 
     @property
     def is_running(self) -> bool:
@@ -239,15 +237,9 @@ def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, r
 def _sync_before(folder: Folder, head: SegmentHead) -> None:
     if head.synced >= head.base:
         return
+    before = (number for number in log_files.numbers_of(folder, ".log") if number <= head.number)
     try:
-        for number in log_files.numbers_of(folder, ".log"):
-            if number <= head.number:
-                file = folder.open(log_files.segment_name(number))
-                try:
-                    file.sync()
-                finally:
-                    file.close()
-        folder.sync()
+        sync_files(folder, map(log_files.segment_name, before))
     except OSError as error:
         raise Unsynced(error.errno, error.strerror) from error
 

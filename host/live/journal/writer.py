@@ -22,6 +22,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
+import msgspec
+
 from host.live.journal.checksums import pack_of
 from host.live.journal.folder import File, Folder
 from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
@@ -109,16 +111,8 @@ class Journal:
             self._file.close()
             if self.synced < self.position:
                 self._unsynced[self.head.number] = self.position
-        self.head = SegmentHead(
-            self.head.kind,
-            self.head.number + 1,
-            self.position,
-            self.synced,
-            self._clock(),
-            self.head.log_id,
-            self.head.boot_id,
-            self.chain,
-        )
+        place = {"number": self.head.number + 1, "base": self.position, "synced": self.synced, "chain": self.chain}
+        self.head = msgspec.structs.replace(self.head, made_ns=self._clock(), **place)
         self.batch.begin_segment()
         self.open_segment()
         return self.head.base

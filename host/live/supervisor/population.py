@@ -19,10 +19,10 @@ from host.live.supervisor.control_groups import ControlGroup, bound_of
 from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
-from host.live.wire import PACKET_BYTES_MAX, Birth, Boot, Born, ChildEnded, Deliver
+from host.live.wire import PACKET_BYTES_MAX, Boot, Born, ChildEnded, Deliver
 from host.node.endings import strongest
 from host.node.news import Fatal, Letter
-from host.node.routing import Missing, Resident
+from host.node.routing import Birth, Missing, Resident
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""

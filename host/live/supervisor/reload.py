@@ -30,7 +30,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
 from host.node import reload_plan
-from host.node.routing import Missing, Resident
+from host.node.routing import Birth, Missing, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
@@ -110,11 +110,11 @@ class Reload:
         """A packet that does not fit the stage is left over from an earlier reload, or is handled as usual."""
         match packet:
             case wire.AtBoundary():
-                self._feed(reload_plan.Halted())
+                self._feed("halted")
             case wire.Frozen(queued) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
                 self.queued = queued
-                self._feed(reload_plan.SnapshotTaken())
+                self._feed("snapshot_taken")
             case wire.EngineFailed(_, reason, detail) if self._stage == "dumping":
                 self._feed(reload_plan.NewFailed(f"{reason}: {detail}"))
             case _:
@@ -126,13 +126,13 @@ class Reload:
             case wire.Ready(engines) if self._stage == "importing":
                 self._learn(engines)
             case wire.Ready() if self._stage == "going":
-                self._feed(reload_plan.Went())
+                self._feed("went")
                 return False
             case wire.EngineFailed(engine, reason, detail):
                 where = f"{engine}: " if engine not in ("", self._engine) else ""
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case wire.Adopted():
-                self._feed(reload_plan.Loaded())
+                self._feed("loaded")
             case _:
                 return self._slot.process is not self.candidate
         return True
@@ -214,7 +214,7 @@ class Reload:
             "retiring": RETIRE_NS,
             "going": self._timeout_ns,
         }
-        self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed(reload_plan.Late()))
+        self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed("late"))
 
     def _tell_old(self, packet: wire.Freeze | wire.Thaw | wire.Exit) -> None:
         if self._old is not None:
@@ -228,7 +228,7 @@ class Reload:
         of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
         return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
-    def _changed(self, birth: wire.Birth) -> wire.Birth:
+    def _changed(self, birth: Birth) -> Birth:
         if birth.spec.name != self._engine:
             return birth
         return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))

@@ -29,6 +29,7 @@ from host.live.worker.telling import Telling
 from host.node.births import Births
 from host.node.progress import N
 from host.node.report import Report
+from host.node.routing import Birth
 from host.node.snapshot import SnapshotError
 from transport.port import Broken
 
@@ -65,10 +66,10 @@ class _Candidate:
         self._births = Births(boot.node, self._load, are_here=True)
         self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}
-        self._prepared: tuple[wire.Birth, ...] = ()
+        self._prepared: tuple[Birth, ...] = ()
         self._inherited: Inheritance | None = None
 
-    def prepare(self, births: tuple[wire.Birth, ...]) -> None:
+    def prepare(self, births: tuple[Birth, ...]) -> None:
         """Import what the engines run, and send `Ready` or `EngineFailed` for each."""
         self._prepared += births
         ready = []

@@ -15,6 +15,7 @@ from host.live.worker.queries import answer
 from host.node.cell import Cell
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.news import Event
+from host.node.routing import Birth
 from host.node.set_aside import park
 from host.node.snapshot import revive
 from transport.port import Broken, Frame
@@ -39,7 +40,7 @@ class WorkerCycles(WorkerParts):
 
             self.log = WorkerLog(self, outset.own_log, outset.boot, is_alone=outset.own.is_native)
 
-    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+    def bear(self, births: tuple[Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
         if self.log is not None:
             known = self.log.revive(births)
@@ -63,7 +64,7 @@ class WorkerCycles(WorkerParts):
 
     def take_over(
         self,
-        births: tuple[wire.Birth, ...],
+        births: tuple[Birth, ...],
         inherited: Inheritance,
         prepare: Callable[[Cell], None] = lambda cell: None,
     ) -> None:

@@ -21,8 +21,9 @@ from host.live.worker.loading import DETAIL_CHARS_MAX, failure
 from host.live.worker.loop import Worker, settle_memory
 from host.live.worker.parts import Outset
 from host.node.births import BirthRefusedError
-from host.node.cell import Cell
+from host.node.cell import Cell, new_cell
 from host.node.news import Event
+from host.node.routing import Birth
 from transport.port import Closed
 
 NEXT_LOOK_S: Final = 0.002
@@ -49,7 +50,7 @@ class DeviceWorker(Worker):
         self._left: asyncio.Future[None] | None = None
         self.outbox.on_news = self._forget_ways
 
-    def bear(self, births: tuple[wire.Birth, ...]) -> None:
+    def bear(self, births: tuple[Birth, ...]) -> None:
         """Start the drivers of engines, and report for each that it is ready, or why not."""
         for birth in births:
             try:
@@ -57,7 +58,7 @@ class DeviceWorker(Worker):
                 if not isinstance(family, Device):
                     raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
                 configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
-                cell = Cell(family, configuration, None, birth.spec.mailboxes)
+                cell = new_cell(family, configuration, None, birth.spec.mailboxes)
                 if self.scheduler.settle(cell, self.prepare):
                     self.telling.ready([(cell.name, family)])
             except BaseException as error:

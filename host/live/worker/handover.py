@@ -58,7 +58,7 @@ def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, famili
     image, revived = read_snapshot(parts, boot.node, load, families)
     if not boot.journal:
         return Inheritance(image, revived)
-    from host.live.journal.folder import DiskFolder
+    from host.live.journal.folder import Folder
     from host.live.journal.recovery import boot_id, recover
 
-    return Inheritance(image, revived, recover(DiskFolder(boot.journal), boot.node, load, boot_id(), families))
+    return Inheritance(image, revived, recover(Folder(boot.journal), boot.node, load, boot_id(), families))

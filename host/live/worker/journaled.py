@@ -2,12 +2,7 @@
 
 At COMMIT everything of the cycle is in one batch: it is appended, and synced where an engine is durable. Acknowledged
 outputs are dropped there, and a snapshot is begun when it is due. So the outputs of a message leave only when they are
-safe in the log, and a message that is not in the log comes again from the lane. Crash points, and what the next life
-finds:
-
-    before the append   the lanes bring the mail again; neighbours' mail comes again from their unacknowledged outputs
-    before heads moved  the lanes bring again what is in the log; marks drop it
-    before outputs left recovery computes them again and sends them before anything new
+safe in the log, and a message that is not in the log comes again from the lane.
 
 A disk that fails ends the process, with `journal_stopped` in the events.
 """
@@ -39,6 +34,7 @@ from host.node.journaled.ends import Ends
 from host.node.journaled.ledger import Ledger
 from host.node.journaled.revival import Revival
 from host.node.news import Event
+from host.node.routing import Birth
 from host.node.snapshot import take_snapshot
 
 ACKNOWLEDGED_NS: Final = 1_000_000
@@ -73,9 +69,7 @@ class WorkerLog:
         self._is_alone = is_alone
         self._found: Recovered | None = own.found
 
-    # --- births -------------------------------------------------------------------------------------------------------
-
-    def revive(self, births: tuple[wire.Birth, ...]) -> list[Cell]:
+    def revive(self, births: tuple[Birth, ...]) -> list[Cell]:
         """Revive the engines of the log, at the first call. Returns those among `births`, once all is in the log. An
         engine that ended in the log stays ended, which is reported."""
         found, self._found = self._found, None
@@ -102,8 +96,6 @@ class WorkerLog:
                 mark_over(self._boot.journal, life_of(self._boot.epoch))
             except OSError as error:
                 self._give_up(f"mark: {error.strerror}")
-
-    # --- in a cycle ---------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
         """Write everything that happened; whether the worker has to poll for something before it sleeps."""
@@ -179,8 +171,6 @@ class WorkerLog:
             self._boot = msgspec.structs.replace(self._boot, journal=self._log_folder.path)
             self._worker.channel.send(Event(wire.JOURNAL_MOVED, "", {"journal": self._boot.journal}))
 
-    # --- leaving ------------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
         """Record in the log that the worker exits normally."""
         try:
@@ -215,8 +205,6 @@ class WorkerLog:
             channel.send(Event("journal_stopped", "", {"reason": reason, "journal": folder}))
         channel.make_room(0)
         sys.exit(1)
-
-    # --- snapshots ----------------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> str:
         """Between two cycles: write the whole log as a snapshot to the disk; "" or why that failed."""

@@ -20,7 +20,7 @@ from host.live import wire
 from host.live.clock import engine_clock, offset_from
 from host.live.journal.checksums import checksums
 from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere, refuse_logs_of_their_own
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, unmark
 from host.live.journal.recovery import Recovered, begin, boot_id, recover
@@ -35,6 +35,7 @@ from host.node.journal.layout import Newer
 from host.node.journal.marks import life_of
 from host.node.journal.scan import Damaged
 from host.node.journaled.keeping import Keeping
+from host.node.routing import Birth
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -42,7 +43,7 @@ Load = Callable[[str], Declaration[Any, Any, Any]]
 class OwnLog(NamedTuple):
     """`found` is the content of the log; engine time, by `offset_ns`, continues after it. `lock` is a descriptor."""
 
-    folder: DiskFolder
+    folder: Folder
     lock: int
     found: Recovered
     offset_ns: int
@@ -52,15 +53,15 @@ class OwnLog(NamedTuple):
 
 def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None = None) -> OwnLog:
     """`found` is the content if a candidate has read it. Raises what `recover` and `begin` raise, and `Elsewhere`."""
-    folder = DiskFolder(boot.journal, make=True)
+    folder = Folder(boot.journal, make=True)
     held = lock(boot.journal)
     if found is None:
         found = recover(folder, boot.node, load, boot_id())
         _refuse_elsewhere(boot, found)
     if not _is_over(found, boot.births):
         unmark(boot.journal)
-    offset_ns = offset_from(boot.now_ns, found.clock_ns + 1)
-    modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.streams.values()]
+    offset_ns = offset_from(boot.now_ns, found.replay.clock_ns + 1)
+    modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.replay.streams.values()]
     journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
     keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
@@ -95,16 +96,18 @@ def _refuse(channel: Channel[wire.ToWorker], boot: wire.Boot, detail: str) -> No
 
 def _refuse_elsewhere(boot: wire.Boot, found: Recovered) -> None:
     """Raises `Elsewhere`. A child that was just spawned is in no other log: names are not used twice."""
+    replay = found.replay
     if not boot.fresh:
         journaled = [birth.spec.name for birth in boot.births if birth.spec.durability != "volatile"]
-        new_here = [name for name in journaled if name not in found.streams and name not in found.ended]
+        new_here = [name for name in journaled if name not in replay.streams and name not in replay.ended]
         refuse_elsewhere(boot.journal, new_here, life_of(boot.epoch))
     if boot.spawned == "parent":
-        known = {**found.streams, **dict.fromkeys(found.ended)}
-        children = (child for stream in found.streams.values() for child in stream.kept.children)
+        known = {**replay.streams, **dict.fromkeys(replay.ended)}
+        children = (child for stream in replay.streams.values() for child in stream.kept.children)
         refuse_logs_of_their_own(boot.journal, [child for child in children if child not in known])
 
 
-def _is_over(found: Recovered, births: tuple[wire.Birth, ...]) -> bool:
+def _is_over(found: Recovered, births: tuple[Birth, ...]) -> bool:
     """Whether no engine lives that the log has or will have."""
-    return not (found.streams or found.leaving) and all(birth.spec.name in found.ended for birth in births)
+    replay = found.replay
+    return not (replay.streams or replay.leaving) and all(birth.spec.name in replay.ended for birth in births)

@@ -17,6 +17,7 @@ from host.live import wire
 from host.live.packets import OUTSIZED_BYTES_MAX, Channel, close_all, encoded_bytes, memory_file, parcels
 from host.node.news import Event, Letter, NoteLine, Packet, SetAside
 from host.node.report import Offspring, Report
+from host.node.routing import Birth
 
 WAITING_PACKETS_MAX: Final = 1_024
 """Packets queued for a supervisor that is behind; beyond it the worker waits until the supervisor has read some."""
@@ -121,7 +122,7 @@ class Telling:
         """Children with their encoded length. One too long for a packet is reported as failed instead."""
         for child in children:
             running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
-            born = wire.Born(wire.Birth(child.spec, child.parent, 1), child.is_here, running, child.again)
+            born = wire.Born(Birth(child.spec, child.parent, 1), child.is_here, running, child.again)
             length = encoded_bytes(born)
             if length <= BORN_BYTES_MAX:
                 yield born, length

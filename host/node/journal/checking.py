@@ -86,8 +86,6 @@ class Checking:
         """The time of the turn at hand."""
         return self._turn[0]
 
-    # --- the recorder -------------------------------------------------------------------------------------------------
-
     def handled(
         self, sender: str, mailbox: int, epoch: int, n: int, now_ns: int, outcome: Outcome[Any], answers: int = 0
     ) -> Outcome[Any]:

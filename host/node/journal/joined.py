@@ -82,8 +82,6 @@ class JoinedRun:
                 self._unblock()
         return None
 
-    # --- the order ----------------------------------------------------------------------------------------------------
-
     def _advance(self, log: str) -> None:
         """Read the next step of a log."""
         head: LoggedStep | Deviation | None
@@ -118,8 +116,6 @@ class JoinedRun:
 
     def _is_sent(self, id: MessageId) -> bool:
         return id.n < self._sent_n.get(_way(id), 0)
-
-    # --- the system ---------------------------------------------------------------------------------------------------
 
     def _take(self, step: LoggedStep) -> None:
         """Let a step happen. Raises `Deviates`."""

@@ -27,14 +27,11 @@ class Taken(NamedTuple):
     missing: int = 0
 
 
-def take(mark: tuple[int, int] | None, epoch: int, first_n: int, count: int, *, was_lost: bool = False) -> Taken:
-    """Which of `count` messages from `first_n` on are new to a receiver whose mark is (epoch, next n).
-
-    `was_lost`: the receiver lost its mark; all messages it cannot know it took are counted as missing.
-    """
+def take(mark: tuple[int, int] | None, epoch: int, first_n: int, count: int) -> Taken:
+    """Which of `count` messages from `first_n` on are new to a receiver whose mark is (epoch, next n)."""
     after = (epoch, first_n + count)
     if mark is None:
-        return Taken("first", 0, after, first_n - 1 if was_lost else 0)
+        return Taken("first", 0, after)
     known, next_n = mark
     if epoch > known:
         return Taken("new_epoch", 0, after)

@@ -194,11 +194,6 @@ class Replay:
                 raised[name] = stream.kept.epoch = epoch
         return raised
 
-    def state(self) -> LogState:
-        """The state as a snapshot would hold it now. Families are loaded, so the images are in their versions."""
-        images = [stream.as_image() for stream in (*self.streams.values(), *self.leaving.values())]
-        return log_state(self.node, self.arrivals, self.clock_ns, images, self.ended, self.turns)
-
     def record(self, kind: int, number: int, body: memoryview) -> None:
         """Apply one record of the batch entered. Raises as `apply`, with `Wrong` for `Damaged`."""
         if kind == RecordKind.NAME:

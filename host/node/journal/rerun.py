@@ -146,8 +146,6 @@ class Rerun:
         except Wrong as wrong:
             raise Deviates(self._deviation("record", answered, name, str(wrong), "no such answer")) from None
 
-    # --- records ------------------------------------------------------------------------------------------------------
-
     def _guarded(self, place: RecordPlace, kind: int, number: int, body: memoryview) -> Iterator[LoggedStep]:
         """The steps of a record; errors of the replay as `Deviates`."""
         name = self._replay.names.get(number, "")
@@ -250,8 +248,6 @@ class Rerun:
         is_other = stream is not None and stream.is_by_other_code
         time_ns = self._replay.clock_ns
         return Deviation(kind, self._log, place, name, turn, time_ns, recorded, found, is_by_other_code=is_other)
-
-    # --- steps --------------------------------------------------------------------------------------------------------
 
     def _born(self, place: RecordPlace, stream: Stream) -> LoggedStep:
         cell = stream.cell

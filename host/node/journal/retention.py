@@ -20,6 +20,7 @@ SNAPSHOT_TURNS: Final = 10_000
 SNAPSHOT_BYTES: Final = 64 << 20
 """Bytes of log since the last snapshot after which another is due."""
 SNAPSHOT_EVERY_NS: Final = 1_000_000_000
+"""Between two snapshots, at least."""
 
 
 class Segment(NamedTuple):
@@ -73,11 +74,6 @@ def _forget(snapshots: Sequence[int], oldest: int) -> list[int]:
         else:
             last = position
     return forget
-
-
-def snapshot_due(turns: int, log_bytes: int, since_ns: int, *, is_running: bool) -> bool:
-    """Whether to take a snapshot: enough turns or bytes since the last one, which was taken `since_ns` ago."""
-    return not is_running and since_ns >= SNAPSHOT_EVERY_NS and (turns >= SNAPSHOT_TURNS or log_bytes >= SNAPSHOT_BYTES)
 
 
 class Over(NamedTuple):

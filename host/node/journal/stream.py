@@ -17,16 +17,7 @@ from host.node.journal.checking import Checking, Diverged
 from host.node.journal.layout import Wrong
 from host.node.journal.numbering import Numbers
 from host.node.journal.old_rules import FormWatch
-from host.node.journal.records import (
-    TURN,
-    Asked,
-    DueTurn,
-    Resumed,
-    Run,
-    StateDigest,
-    StreamImage,
-    TurnResult,
-)
+from host.node.journal.records import TURN, Asked, DueTurn, Resumed, Run, StateDigest, StreamImage, TurnResult
 from host.node.journal.state_digest import Witness, is_comparable
 from host.node.journaled.keeping import EngineRecorder
 from host.node.mailbox import Batch, Inbox
@@ -83,8 +74,6 @@ class Stream:
         self.until = until
         self.witness: Witness | None = None
         self._checking = checking
-
-    # --- records ------------------------------------------------------------------------------------------------------
 
     def mail(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> str:
         """Take mail; its new messages wait. Returns the verdict if that is "gap" or "old_epoch", else ""."""
@@ -179,8 +168,6 @@ class Stream:
         for inbox in self.cell.inboxes.values():
             inbox.take_batches()
 
-    # --- what it is ---------------------------------------------------------------------------------------------------
-
     @property
     def env(self) -> Environment[Any]:
         """Its environment."""
@@ -208,10 +195,6 @@ class Stream:
         """Whether the turn at hand was made by another version than the one loaded here."""
         return bool(self.code != self.family.version)
 
-    def as_image(self) -> StreamImage:
-        """The engine as it is now."""
-        return self.kept.image("snapshot", self.clock_ns)
-
     def go_on(self) -> EngineRecorder:
         """End the replay: the engine is as in a live slot once this records it, and its mail is out of the log."""
         cell = self.cell
@@ -221,8 +204,6 @@ class Stream:
                 batch.payloads = [bytes(payload) for payload in batch.payloads[batch.position :]]
                 batch.first_n, batch.position = batch.first_n + batch.position, 0
         return self.kept
-
-    # --- turns --------------------------------------------------------------------------------------------------------
 
     def _inbox(self, mailbox: int) -> Inbox:
         inbox = self.cell.inboxes.get(mailbox)

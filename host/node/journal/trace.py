@@ -15,13 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import (
-    AdoptError,
-    LoadError,
-    Noted,
-    Spawned,
-    Stopped,
-)
+from engines.model import AdoptError, LoadError, Noted, Spawned, Stopped
 from host.chart.labels import family_label, text_label, value_label
 from host.chart.model import ChartMark, Fate, MarkKind
 from host.chart.moments import MessageId, Moment, Spawning, Taking
@@ -145,8 +139,6 @@ class Tracer:
                 else:
                     runs.append((MessageId(sender, target, mailbox, epoch, n), 1))
         return runs
-
-    # --- records ------------------------------------------------------------------------------------------------------
 
     def _moments(self, kind: int, number: int, body: memoryview) -> Iterator[Moment]:
         if kind == RecordKind.TURNS:
@@ -280,8 +272,6 @@ class Tracer:
             after=(self._mark(name, now_ns, "ended", "ends"),) if is_end else (),
             is_end=is_end,
         )
-
-    # --- what both readers know ---------------------------------------------------------------------------------------
 
     def _stream(self, number: int) -> Stream | None:
         """The engine of a record as the replay has it, about to run a turn."""

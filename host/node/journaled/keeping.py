@@ -74,8 +74,6 @@ class EngineRecorder:
         self._keeping = keeping
         self.cell.recorder = self
 
-    # --- what is written, in the order in which it happens ------------------------------------------------------------
-
     def mail(self, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> None:
         """A frame."""
         keeping, name = self._keeping, self.cell.name
@@ -161,8 +159,6 @@ class EngineRecorder:
                     self.has_stopped = True
             checksum = one if checksum is None else digest.join(checksum, one)
         return checksum or 0, numbered
-
-    # --- what it sent, until it is acknowledged -----------------------------------------------------------------------
 
     def keep(self, stream: Stream, n: int, payload: bytes) -> None:
         """Keep an output until it is acknowledged."""

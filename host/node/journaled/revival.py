@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -23,12 +23,14 @@ from host.node.journal.checking import Diverged
 from host.node.journal.old_rules import DETAIL, Formed
 from host.node.journal.records import EndRecord
 from host.node.journal.records import SpawnRecord as SpawnedChild
-from host.node.journal.scan import Cut
+from host.node.journal.replay import Replay
+from host.node.journal.scan import Scan
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder, Keeping
 from host.node.news import DIVERGED, Event, SetAside
 from host.node.recorder import NumberedMessage
 from host.node.report import Offspring
+from host.node.routing import Birth
 from host.node.scheduler import Scheduler
 from host.node.set_aside import park, state_digest
 
@@ -36,64 +38,21 @@ RECOVERED_SHOWN: Final = 100
 """Engines of a log that get an event of their own; the rest are counted."""
 
 
-class LogContent(Protocol):
-    """What a log held, as its reader found it; see `host.live.journal.recovery.Recovered`."""
+class LogContent(msgspec.Struct):
+    """What a log held. `turns` were run again, in `took_ns`; `refused` are snapshots that could not be used.
 
-    @property
-    def streams(self) -> dict[str, Stream]:
-        """Living engines by name."""
+    `diverged` are engines whose state differs from the one their log records, `formed` those whose turns ran before
+    there was a value law.
+    """
 
-    @property
-    def leaving(self) -> dict[str, Stream]:
-        """Ended engines with unacknowledged outputs."""
-
-    @property
-    def ended(self) -> list[str]:
-        """Names of ended engines."""
-
-    @property
-    def diverged(self) -> dict[str, Diverged]:
-        """Engines whose state differs from the recorded one."""
-
-    @property
-    def formed(self) -> dict[str, Formed]:
-        """Engines whose turns ran before there was a value law."""
-
-    @property
-    def turns(self) -> int:
-        """Turns that were run again."""
-
-    @property
-    def took_ns(self) -> int:
-        """How long the reading took."""
-
-    @property
-    def cut(self) -> Cut | None:
-        """The torn end, if there was one."""
-
-    @property
-    def refused(self) -> tuple[str, ...]:
-        """Snapshots that could not be used."""
-
-    @property
-    def unread(self) -> dict[str, str]:
-        """Images that could not be read, with the reasons."""
-
-    @property
-    def notes(self) -> list[str]:
-        """Remarks about mail."""
-
-
-class ExpectedBirth(Protocol):
-    """An engine that the node expects in the slot."""
-
-    @property
-    def spec(self) -> EngineSpec:
-        """As the node knows it."""
-
-    @property
-    def parked(self) -> bool:
-        """Whether it gets no trigger for now."""
+    replay: Replay
+    scan: Scan
+    turns: int
+    took_ns: int
+    refused: tuple[str, ...]
+    same_boot: bool
+    diverged: dict[str, Diverged]
+    formed: dict[str, Formed]
 
 
 class Revival:
@@ -110,17 +69,17 @@ class Revival:
         self._announce = announce
         self._is_new = is_new
 
-    def run(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> list[Cell]:
+    def run(self, found: LogContent, births: Mapping[str, Birth]) -> list[Cell]:
         """Revive the engines of the log; report those the node did not know, and the time it took.
 
         Returns those of `births`, which are ready once what this wrote is in the log. Ended engines with waiting
         outputs are included: their process is up, and the node's start must not wait for the acknowledgements.
         """
-        scheduler = self.scheduler
-        scheduler.ended.update(dict.fromkeys(name for name in found.ended if name not in self._reborn(found, births)))
+        scheduler, replay, reborn = self.scheduler, found.replay, self._reborn(found, births)
+        scheduler.ended.update(dict.fromkeys(name for name in replay.ended if name not in reborn))
         known: list[Cell] = []
         others: list[Cell] = []
-        for name, stream in found.streams.items():
+        for name, stream in replay.streams.items():
             birth = births.get(name)
             if birth is not None and birth.spec.durability == "volatile":
                 self.keeping.log.record(name, EndRecord("volatile from now on"))
@@ -138,7 +97,7 @@ class Revival:
             if (error := found.diverged.get(name)) is not None:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
                 scheduler.report.events.append(Event(DIVERGED, name, diverged))
-        for name, stream in found.leaving.items():
+        for name, stream in replay.leaving.items():
             cell = self._go_on(stream, None)
             if name in births and births[name].spec.durability != "volatile":
                 known.append(cell)
@@ -157,11 +116,11 @@ class Revival:
         fields |= {"replayed": found.turns, "took_ns": found.took_ns}
         self.scheduler.report.events.append(Event("recovered", name, fields))
 
-    def _reborn(self, found: LogContent, births: Mapping[str, ExpectedBirth]) -> set[str]:
+    def _reborn(self, found: LogContent, births: Mapping[str, Birth]) -> set[str]:
         """Names with a tombstone that live again: an engine of the node file that has become volatile."""
-        return {name for name in births if births[name].spec.durability == "volatile" and name in found.ended}
+        return {name for name in births if births[name].spec.durability == "volatile" and name in found.replay.ended}
 
-    def _go_on(self, stream: Stream, birth: ExpectedBirth | None, *, is_other: bool = False) -> Cell:
+    def _go_on(self, stream: Stream, birth: Birth | None, *, is_other: bool = False) -> Cell:
         """Turn a stream into a cell. Its unacknowledged outputs leave before it gets a trigger.
 
         `is_other`: its state is not the one its log leads to, so an image of it is written.
@@ -202,14 +161,14 @@ class Revival:
 
     def _tell_found(self, found: LogContent) -> None:
         events = self.scheduler.report.events
-        if found.cut is not None:
-            cut = {"segment": found.cut.segment, "offset": found.cut.offset, "finding": found.cut.finding}
-            events.append(Event("journal_cut", "", cut))
+        if (cut := found.scan.cut) is not None:
+            fields = {"segment": cut.segment, "offset": cut.offset, "finding": cut.finding}
+            events.append(Event("journal_cut", "", fields))
         for refused in found.refused:
             events.append(Event("snapshot_refused", "", {"finding": refused}))
-        for name, reason in found.unread.items():
+        for name, reason in found.replay.unread.items():
             events.append(Event("image_unread", name, {"reason": reason}))
-        for note in found.notes:
+        for note in found.replay.notes:
             events.append(Event("journal_note", "", {"note": note}))
 
     def _spawn_again(self, parent: Cell, child: SpawnedChild) -> None:
@@ -241,9 +200,6 @@ class Revival:
 def _as_child(cell: Cell, kept: EngineRecorder) -> Offspring:
     """An engine of the log that is not in the node file: spawned in an earlier life, or removed from the file."""
     spec = EngineSpec(
-        name=cell.name,
-        family=cell.family.ref,
-        params=plain(cell.configuration.params) or {},
-        durability=kept.mode,
+        name=cell.name, family=cell.family.ref, params=plain(cell.configuration.params) or {}, durability=kept.mode
     )
     return Offspring(spec, cell.configuration.parent or "", True, cell)

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from deadline import DEADLINE_S
 
-from host.config import ConfigErrors, NodeSpec, load_node
+from host.config.load import load_node
 from host.config.names import entry_name
-from host.config.spec import EngineSpec, JournalSpec, MailboxSpec, Placement, TransportSpec
+from host.config.problems import ConfigErrors
+from host.config.spec import EngineSpec, JournalSpec, MailboxSpec, NodeSpec, Placement, TransportSpec
 
 FULL = """
 node: clock
@@ -186,7 +187,7 @@ def test_a_good_file_costs_no_import_of_what_explains_bad_ones(folder: Path) -> 
     load(folder, FULL)
     program = (
         "import sys, host.config.spec, host.config.convert; print('yaml' in sys.modules);"
-        f"import host.config; host.config.load_node({str(folder / 'node.yaml')!r});"
+        f"import host.config.load; host.config.load.load_node({str(folder / 'node.yaml')!r});"
         "print([m for m in ('host.config.explain', 'difflib', 'zmq', 'engines.examples', 'pack') if m in sys.modules])"
     )
     output = subprocess.run(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from host.config import ConfigErrors, ConfigProblem
 from host.config.load import read_node_file
+from host.config.problems import ConfigErrors, ConfigProblem
 
 FOLDER = Path(__file__).parent / "mistakes"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

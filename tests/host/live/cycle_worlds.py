@@ -30,7 +30,7 @@ from engines.model import Declaration, Family, encode, load_family
 from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.control_page import new_control_page
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import boot_id, recover
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
 from host.live.worker.loop import Worker
@@ -39,6 +39,7 @@ from host.live.worker.own_log import open_log
 from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
 from host.node.journaled.ledger import Ledger
+from host.node.routing import Birth
 from transport.port import KIND_MESSAGES, Frame
 
 Mode = Literal["volatile", "crash", "durable"]
@@ -199,7 +200,7 @@ def world(
         worker.link.watch(ready)
         for name in ("p", "q"):
             worker.outbox.route(name, 2)
-        worker.bear((wire.Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
+        worker.bear((Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
 
         def later(by_ns: int) -> None:
             now[0] += by_ns
@@ -248,9 +249,11 @@ def recovered(journal: str, family: Family[Any, Any, Any, Any]) -> dict[str, Any
     def load(ref: str) -> Declaration[Any, Any, Any]:
         return next((one for one in FAMILIES if one.ref == ref), family)
 
-    found = recover(DiskFolder(journal), "test", load, boot_id())
-    assert found.cut is None
-    return {name: _said(stream.as_image()) for name, stream in found.streams.items()}
+    found = recover(Folder(journal), "test", load, boot_id())
+    assert found.scan.cut is None
+    return {
+        name: _said(stream.kept.image("snapshot", stream.clock_ns)) for name, stream in found.replay.streams.items()
+    }
 
 
 def _said(image: StreamImage) -> dict[str, Any]:

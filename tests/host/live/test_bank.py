@@ -17,7 +17,7 @@ from engines.model import load_family
 from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
 from host.live.journal.data_folder import find_logs
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import boot_id, recover
 
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
@@ -118,10 +118,9 @@ def unacked(world: World) -> int:
     roots = (str(world.roots),)
     logs = find_logs(str(world.folder / "test"))
     found = [
-        recover(DiskFolder(path), "test", lambda ref: load_family(ref, roots), boot_id())
-        for path in logs.folders.values()
+        recover(Folder(path), "test", lambda ref: load_family(ref, roots), boot_id()) for path in logs.folders.values()
     ]
-    streams = [stream for one in found for stream in one.streams.values()]
+    streams = [stream for one in found for stream in one.replay.streams.values()]
     assert len(streams) == len(ACCOUNTS) + 1
     return sum(len(outputs) for stream in streams for outputs in stream.kept.unacked.values())
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from secrets import randbelow
 
-from host.live.clock import engine_clock, offset_now
+from host.live.clock import engine_clock, offset_from, offset_now
 
 CHI_SQUARE_MAX = 20.52
 """Five degrees of freedom: exceeded by chance once in a thousand runs."""
@@ -30,7 +30,7 @@ def test_processes_that_share_an_offset_share_the_time() -> None:
 def test_a_clock_does_not_begin_before_what_was_recorded() -> None:
     """False if a wall clock that was set back took engines with it."""
     later = time.time_ns() + 3_600_000_000_000
-    assert engine_clock(offset_now(), later)() >= later
+    assert engine_clock(offset_from(offset_now(), later))() >= later
 
 
 def test_rolls_are_uniform() -> None:

@@ -49,7 +49,7 @@ def test_devices_and_engines_run_in_one_process(capsys: pytest.CaptureFixture[st
             await running
 
     asyncio.run(live())
-    state = inline.node.state("watcher")
+    state = inline.scheduler.cells["watcher"].env.state
     assert (state.count, state.disorder) == (5_000, 0)
     (letter,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (letter["dead_letter"], letter["sender"], letter["target"]) == ("type", "test", "watcher")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from deadline import DEADLINE_NS, DEADLINE_S, killed_at_last
 
-from host.config import ConfigErrors
+from host.config.problems import ConfigErrors
 from host.live.inspection.inspect import DEADLINE_NS as INSPECTION_NS
 from host.live.inspection.inspect import Collector, frame, inspect_families, validate_node
 from host.live.inspection.inspect_records import FamilyReport, Inquiry

@@ -66,7 +66,7 @@ def unheard(world: World, child: str) -> list[int]:
 
     The first may be among them though it was heard: who stands still has not acknowledged all that it read.
     """
-    leaving = log(world, child).leaving.get(child)
+    leaving = log(world, child).replay.leaving.get(child)
     return [] if leaving is None else [n for n, _ in leaving.kept.unacked["listener", 0]]
 
 
@@ -136,7 +136,7 @@ def test_last_words_outlive_a_kill_of_everything(world: World, mode: str, local:
         children = part(world, node, have_met=have_met)
         kill_all(world, node)
     assert all(unheard(world, child) for child in children), "they had been acknowledged, and the kill showed nothing"
-    assert len(log(world, "listener").streams["listener"].env.state.words) == have_met * CHILDREN
+    assert len(log(world, "listener").replay.streams["listener"].env.state.words) == have_met * CHILDREN
     with world.up(spec) as node:
         hears_all_once(world, node, children)
         node.end()

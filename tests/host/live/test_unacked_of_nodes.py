@@ -31,7 +31,7 @@ def unacked(world: World, engine: str) -> list[tuple[int, int]]:
     """Numbers and lengths of what a log says is unacknowledged."""
     folder = log_folder(str(world.folder / "test"), engine)
     found = recover(folder, "test", loader((str(world.roots),), check=False), boot_id())
-    return [(n, len(payload)) for queue in found.streams[engine].kept.unacked.values() for n, payload in queue]
+    return [(n, len(payload)) for queue in found.replay.streams[engine].kept.unacked.values() for n, payload in queue]
 
 
 def rest(node: LiveNode, engine: str) -> int:

@@ -23,6 +23,7 @@ from host.live.worker.loading import loader
 from host.live.worker.loop import Worker
 from host.live.worker.own_link import open_link
 from host.live.worker.parts import Outset
+from host.node.routing import Birth
 from transport.native import native_available
 
 LANE_BYTES = 1 << 16
@@ -57,7 +58,7 @@ def test_neighbours_in_a_process_hand_over_without_the_link() -> None:
     try:
         peer.attach(1, *map(os.dup, slot))
         worker.link.attach(2, *map(os.dup, outside))  # type: ignore[attr-defined]
-        worker.bear((wire.Birth(runner("a", "b")), wire.Birth(runner("b", "a"))))
+        worker.bear((Birth(runner("a", "b")), Birth(runner("b", "a"))))
         outlet = peer.outlet(1, "outside", "a", 0, 1, 1)
         outlet.send(encode(Start(HOPS, Ref("outside"))))
         peer.flush()

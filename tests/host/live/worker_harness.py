@@ -22,6 +22,7 @@ from host.live.control_page import Reading, new_control_page, read_control_page
 from host.live.packets import Channel, channel_pair, close_all, read_memory_file, supervisor_end
 from host.live.worker.entry import main
 from host.node.news import Letter, Packet
+from host.node.routing import Birth
 from transport.port import LANE_BYTES, Frame
 
 FAMILIES = str(Path(__file__).parent / "families")
@@ -92,7 +93,7 @@ class Bench:
         self.workers.append(worker)
         candidate = boot.get("candidate", False)
         self.epoch += not candidate
-        births = tuple(wire.Birth(engine) for engine in engines)
+        births = tuple(Birth(engine) for engine in engines)
         defaults: dict[str, Any] = {
             "node": "test",
             "slot": SLOT,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from host.node.endings import Kind
 from host.node.group_plan import child_of, give_up_work, next_task, resumed
-from host.node.reload_plan import Checked, Halted, Late, Loaded, NewFailed, SnapshotTaken, Went
+from host.node.reload_plan import Checked, NewFailed
 from host.node.slot_plan import advance
 from host.node.slot_state import (
     Bury,
@@ -52,12 +52,12 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "finish": Down("finish", "its group"),
     "checked": Checked(),
     "unfit": Checked(("mailbox 0 no longer accepts Ping",)),
-    "halted": Halted(),
-    "stopped": SnapshotTaken(),
-    "loaded": Loaded(),
-    "went": Went(),
+    "halted": "halted",
+    "stopped": "snapshot_taken",
+    "loaded": "loaded",
+    "went": "went",
     "new fails": NewFailed("import"),
-    "late": Late(),
+    "late": "late",
 }
 VERDICTS = ("again", "again later", "enough", "stay down")
 

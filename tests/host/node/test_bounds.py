@@ -23,11 +23,10 @@ from engines_for_tests import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from inline_nodes import Unheard, letters, node
+from inline_nodes import InlineNode, Unheard, letters, node
 
 from engines.model import Message, Ref, encode
 from host.config.spec import MailboxSpec
-from host.node.inline import InlineNode
 from host.node.mailbox import LARGE_MAX
 from host.node.outbox import WAYS_MAX
 from host.node.progress import STANDING, STUCK, UNSENT

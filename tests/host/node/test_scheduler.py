@@ -28,10 +28,9 @@ from engines_for_tests import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from inline_nodes import Unheard, letters, node
+from inline_nodes import InlineNode, Unheard, letters, node
 
 from engines.model import Message, Ref, encode
-from host.node.inline import InlineNode
 from host.node.news import Trigger
 from host.node.progress import HANDLED, PARKED, RECEIVED, N
 

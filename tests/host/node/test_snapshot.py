@@ -26,10 +26,10 @@ from engines_for_tests import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_nodes import InlineNode
 
 from engines.model import AdoptError, Ref, encode
 from host.config.spec import MailboxSpec
-from host.node.inline import InlineNode
 from host.node.snapshot import CELLS_PER_PART, SnapshotError, read_snapshot, revive, take_snapshot
 
 SECOND = 1_000_000_000

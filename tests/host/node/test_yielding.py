@@ -6,10 +6,10 @@ import pytest
 from engines_for_tests import ASKER, PUMP, RECORDER, Add, Ask, Pump
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_nodes import InlineNode
 
 from engines.model import Ref
 from host.config.spec import MailboxSpec
-from host.node.inline import InlineNode
 from host.node.scheduler import RUN_NS_MAX
 from host.node.turns import OUTPUTS_MAX
 

@@ -29,10 +29,10 @@ from engines.devices.wall_clock import ReadClock
 from engines.examples.ping_pong import PLAYER, Serve
 from engines.model import Device, DeviceHost, Message, Ref
 from host.config.spec import GroupSpec, MailboxSpec, NodeSpec, SupervisionSpec
-from host.node.inline import Restless
 from host.sim import World
 from host.sim.families import SimError
 from host.sim.process import PLACES
+from host.sim.world import Restless
 
 UNBOUNDED = NodeSpec("test", "", "", (), supervision=SupervisionSpec(intensity=None, budget=None))
 HERE = Path(__file__).resolve().parent

@@ -40,10 +40,11 @@ from host.live.journal.checksums import checksums, kind_written
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, begin, recover
 from host.live.journal.writer import SEGMENT_BYTES, Journal
-from host.node.cell import Cell
+from host.node.cell import Cell, new_cell
 from host.node.journal.digest import Digest
 from host.node.journal.numbering import Numbers
 from host.node.journal.records import RESULTS, AnswerRecord, Asked, DueTurn, Resumed, StreamImage, TurnResult
+from host.node.journal.replay import LogState, Replay, log_state
 from host.node.journal.stream import Stream
 from host.node.journaled.keeping import EngineRecorder
 
@@ -98,7 +99,7 @@ class Worker:
         self.mode = mode
         self.folder = folder
         self.found: Recovered = recover(folder, "node", load, boot)
-        self.clock.now_ns = max(self.clock.now_ns, self.found.clock_ns)
+        self.clock.now_ns = max(self.clock.now_ns, self.found.replay.clock_ns)
         durable = mode == "durable"
         self.journal: Journal = begin(
             folder, self.found, boot, self.clock, durable=durable, log_id=LOG_ID, segment_bytes=segment_bytes
@@ -108,11 +109,11 @@ class Worker:
         self.released: list[tuple[str, str, int, bytes]] = []
         self.waiting: list[tuple[str, str, int, bytes]] = []
         self.spawned: deque[str] = deque()
-        for name, stream in self.found.streams.items():
+        for name, stream in self.found.replay.streams.items():
             self._revive(name, stream)
 
     def _revive(self, name: str, stream: Stream) -> None:
-        cell = Cell(stream.family, stream.cell.configuration, stream.env, {})
+        cell = new_cell(stream.family, stream.cell.configuration, stream.env, {})
         engine = self.engines[name] = Engine(cell, stream.kept.mode, stream.kept.epoch)
         engine.turns = stream.turns
         engine.numbers = stream.kept.numbers
@@ -125,7 +126,7 @@ class Worker:
         """A new engine, with its birth record in the open batch."""
         loaded: Any = load(family)
         configuration = Configuration[Any]("node", name)
-        cell = Cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
+        cell = new_cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
         engine = self.engines[name] = Engine(cell, self.mode, 1)
         mode: Any = self.mode
         self.journal.record(name, EngineRecorder(cell, mode, 1).image("birth", self.clock()))
@@ -233,6 +234,17 @@ class Worker:
     def _send(self, engine: Engine, output: Outgoing, payload: bytes) -> None:
         n = engine.numbers.number(output.target, output.mailbox)
         self.waiting.append((engine.cell.name, output.target, n, payload))
+
+
+def image_of(stream: Stream) -> StreamImage:
+    """An engine as a snapshot would hold it now."""
+    return stream.kept.image("snapshot", stream.clock_ns)
+
+
+def log_state_of(replay: Replay) -> LogState:
+    """A log as a snapshot would hold it now."""
+    images = map(image_of, (*replay.streams.values(), *replay.leaving.values()))
+    return log_state(replay.node, replay.arrivals, replay.clock_ns, images, replay.ended, replay.turns)
 
 
 def marks_of(stream: Stream) -> dict[tuple[str, int], tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
-from journal_worker import BOOT, ROOT, START_NS, Worker, load
+from journal_worker import BOOT, ROOT, START_NS, Worker, load, log_state_of
 
 from engines.model import Ref
 from host.cli.main import run
@@ -67,7 +67,7 @@ class Bank:
         self.worker.commit()
 
     def snapshot(self) -> None:
-        state = recover(self.folder, "node", load, BOOT).replay.state()
+        state = log_state_of(recover(self.folder, "node", load, BOOT).replay)
         assert Snapshots(self.folder, self.worker.journal, self.worker.clock).take(state).reason == ""
 
 

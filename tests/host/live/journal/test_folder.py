@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from simulated_disk import SimulatedFolder
 
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 
 Make = Callable[[], Folder]
 
 
 @pytest.fixture(params=["disk", "simulated"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    return DiskFolder(str(tmp_path / "a" / "b"), make=True) if request.param == "disk" else SimulatedFolder()
+    return Folder(str(tmp_path / "a" / "b"), make=True) if request.param == "disk" else SimulatedFolder()
 
 
 def write(folder: Folder, name: str, data: bytes) -> None:

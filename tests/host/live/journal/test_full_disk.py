@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Clock, Worker, load
+from journal_worker import BOOT, Clock, Worker, load, log_state_of
 from simulated_disk import Fault, SimulatedFolder
 
 from engines.model import Ref
@@ -32,7 +32,7 @@ def states(engines: dict[str, Any]) -> State:
 
 def found_in(folder: SimulatedFolder) -> State:
     """What a recovery in the same boot finds."""
-    return {name: (one.turns, one.env) for name, one in recover(folder, "node", load, BOOT).streams.items()}
+    return {name: (one.turns, one.env) for name, one in recover(folder, "node", load, BOOT).replay.streams.items()}
 
 
 def live(folder: SimulatedFolder, mode: Mode, cycles: int, done: list[State], random: Random) -> bool:
@@ -60,7 +60,7 @@ def live(folder: SimulatedFolder, mode: Mode, cycles: int, done: list[State], ra
 
 def worker_state(worker: Worker) -> Any:
     """What a snapshot holds: the log as a recovery reads it, since this worker keeps no unacknowledged outputs."""
-    return recover(worker.folder, "node", load, BOOT).replay.state()
+    return log_state_of(recover(worker.folder, "node", load, BOOT).replay)
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])

@@ -31,7 +31,7 @@ from simulated_disk import LOSSES
 from traced_disk import Disk, Recording, Tracing, lay_out
 
 from engines.model import load_family
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import recover
 
 STATES: Final = 150
@@ -94,10 +94,8 @@ def recovered(world: World, state: dict[str, bytes | None], name: str) -> dict[s
     lay_out(state, root)
     found: dict[str, list[int]] = {}
     for folder in sorted((root / "journal").glob("*_*/")):
-        log = recover(
-            DiskFolder(str(folder)), "test", lambda ref: load_family(ref, (str(world.roots),)), os.urandom(16)
-        )
-        for engine, stream in log.streams.items():
+        log = recover(Folder(str(folder)), "test", lambda ref: load_family(ref, (str(world.roots),)), os.urandom(16))
+        for engine, stream in log.replay.streams.items():
             found[engine] = numbers_of(stream.env)
     return found
 

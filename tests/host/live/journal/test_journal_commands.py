@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 from journal_engines import Decide, Gamble, Later, Pay
-from journal_worker import BOOT, ROOT, Worker, load
+from journal_worker import BOOT, ROOT, Worker, load, log_state_of
 
 from engines.model import Ref
 from host.cli.main import run
 from host.live.journal import data_folder, operations
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import LOST, recover
 from host.live.journal.snapshots import Snapshots
 from host.live.supervisor.runtime_dir import lock_data
@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> str:
     worker.mail("alice", "bank", [Pay(5, PAID), Gamble(), Later(10)])
     worker.commit()
     snapshots = Snapshots(folder, worker.journal, worker.clock)
-    assert snapshots.take(recover(folder, "node", load, BOOT).replay.state()).reason == ""
+    assert snapshots.take(log_state_of(recover(folder, "node", load, BOOT).replay)).reason == ""
     worker.clock.now_ns += 100
     worker.fire("bank")
     worker.mail("bob", "bank", [Pay(n, PAID) for n in range(1, 5)] + [Decide()])
@@ -134,10 +134,10 @@ def test_verify_dump_and_repair(data: str, capsys: pytest.CaptureFixture[str]) -
     assert segment.read_bytes() == content
     done = ask(capsys, "journal", "repair", data, "--yes")[0]
     assert (segment.parent / done["set_aside"]).read_bytes() == content
-    folder = DiskFolder(str(segment.parent))
+    folder = Folder(str(segment.parent))
     recovered = recover(folder, "node", load, BOOT)
     assert recovered.is_lost
-    assert recovered.streams["bank"].turns == 3
+    assert recovered.replay.streams["bank"].turns == 3
     assert Worker(folder).engines["bank"].epoch == 2
     assert LOST not in folder.names()
 
@@ -197,4 +197,5 @@ def test_a_live_export_is_a_prefix(data: str, tmp_path: Path) -> None:
     operations.export(data_folder.find_logs(data), str(tmp_path / "x.tar"))
     shutil.rmtree(data)
     assert operations.import_logs(str(tmp_path / "x.tar"), data) == 3
-    assert recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....").streams["bank"].turns == 9
+    found = recover(data_folder.log_folder(data, "bank"), "node", load, b"another boot....")
+    assert found.replay.streams["bank"].turns == 9

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from journal_engines import Decide, Gamble, Later, Pay
-from journal_worker import BOOT, Worker, load, of_format
+from journal_worker import BOOT, Worker, load, log_state_of, of_format
 from simulated_disk import SimulatedFolder
 
 from engines.model import Ref
@@ -42,7 +42,7 @@ def make(mode: str, *, closed: bool) -> tuple[Files, list[object]]:
         worker.commit()
         states.append(worker.engines["bank"].cell.env)
         if cycle == 1:
-            snapshots.take(recover(folder, "node", load, BOOT).replay.state())
+            snapshots.take(log_state_of(recover(folder, "node", load, BOOT).replay))
         if cycle == 3:
             worker.journal.begin_segment()
     if closed:
@@ -56,9 +56,9 @@ def verdict(files: Files, states: list[object], boot: bytes) -> str:
         found = recover(SimulatedFolder(files), "node", load, boot)
     except (Damaged, Newer):
         return "refused"
-    env = found.streams["bank"].env if found.streams else None
+    env = found.replay.streams["bank"].env if found.replay.streams else None
     assert env is None or env in states
-    if found.cut is not None or found.refused:
+    if found.scan.cut is not None or found.refused:
         return "reported"
     assert env == states[-1], "silently wrong"
     return "whole"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from journal_engines import Bear, Decide, End, Fail, Gamble, Later, Odd, Pay
-from journal_worker import BOOT, Clock, Worker, load, marks_of
+from journal_worker import BOOT, Clock, Worker, image_of, load, marks_of
 
 from engines.model import Ref, encode
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.recovery import Recovered, recover
 from host.node.journal.checking import Diverged
@@ -19,11 +19,11 @@ from host.node.journal.records import TurnResult
 PAID: Ref[object] = Ref("shop")
 
 
-def folder_at(path: Path) -> DiskFolder:
-    return DiskFolder(str(path / "slot"), make=True)
+def folder_at(path: Path) -> Folder:
+    return Folder(str(path / "slot"), make=True)
 
 
-def recovered(folder: DiskFolder) -> Recovered:
+def recovered(folder: Folder) -> Recovered:
     return recover(folder, "node", load, BOOT)
 
 
@@ -38,7 +38,7 @@ def test_everything_an_engine_is_comes_back(tmp_path: Path, mode: str) -> None:
     worker.mail("bob", "bank", [Pay(1, PAID)])
     worker.mail("alice", "bank", [Decide()])
     worker.commit()
-    found = recovered(folder).streams["bank"]
+    found = recovered(folder).replay.streams["bank"]
     live = worker.engines["bank"]
     assert found.env == live.cell.env
     assert found.turns == live.turns == 9
@@ -79,8 +79,8 @@ def test_an_end_is_for_ever(tmp_path: Path) -> None:
     worker.mail("alice", "bank", [End()])
     worker.commit()
     found = recovered(folder)
-    assert found.ended == ["bank"]
-    assert not found.streams
+    assert list(found.replay.ended) == ["bank"]
+    assert not found.replay.streams
 
 
 def test_mail_that_did_not_run_waits(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_mail_that_did_not_run_waits(tmp_path: Path) -> None:
     worker.bear("bank")
     worker.journal.frame("bank", frame_bytes("alice", "bank", 0, 1, 1, [encode(Pay(n, PAID)) for n in range(3)]))
     worker.commit()
-    waiting = recovered(folder).streams["bank"].as_image().cell.waiting
+    waiting = image_of(recovered(folder).replay.streams["bank"]).cell.waiting
     assert [(one.sender, one.epoch, one.first_n, len(one.payloads)) for one in waiting] == [("alice", 1, 1, 3)]
 
 
@@ -104,8 +104,8 @@ def test_a_repeat_is_dropped_and_a_gap_is_noted(tmp_path: Path) -> None:
     worker.mail("alice", "bank", [Pay(1, PAID)], first_n=9)
     worker.commit()
     found = recovered(folder)
-    assert found.streams["bank"].env.state.balance == 4
-    assert found.notes == ["bank: gap from alice at message 9"]
+    assert found.replay.streams["bank"].env.state.balance == 4
+    assert found.replay.notes == ["bank: gap from alice at message 9"]
 
 
 def test_epochs_rise_only_where_history_may_be_lost(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_write_that_a_kill_tore_keeps_the_epoch(tmp_path: Path) -> None:
     path = tmp_path / "slot" / name
     path.write_bytes(path.read_bytes()[:-20])
     again = Worker(folder)
-    assert recovered(folder).streams["bank"].turns == 0, "the torn batch counts for nothing"
+    assert recovered(folder).replay.streams["bank"].turns == 0, "the torn batch counts for nothing"
     assert again.engines["bank"].epoch == 1
 
 
@@ -181,4 +181,4 @@ def test_a_log_goes_on_under_the_other_build(
             worker.bear("bank")
         worker.mail("alice", "bank", [Pay(1, PAID), Pay(2, PAID)])
         worker.commit()
-        assert recovered(folder).streams["bank"].turns == 2 * life
+        assert recovered(folder).replay.streams["bank"].turns == 2 * life

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from journal_worker import BOOT, Worker, marks_of, of_format
+from journal_worker import BOOT, Worker, image_of, log_state_of, marks_of, of_format
 from live_nodes import FAMILIES, World, until
 from simulated_disk import SimulatedFolder
 
@@ -78,7 +78,7 @@ def test_the_newest_state_that_can_be_written_is_gone_on_from(
     back with was not named, or if numbers of outputs that had left were given out again."""
     folder, worker = made(mode, *whats)
     found = found_in(folder)
-    stream = found.streams["e"]
+    stream = found.replay.streams["e"]
     assert (stream.env.state.count, stream.env.state.number) == (count, number)
     assert type(stream.env.state.number) is int
     formed = found.formed["e"]
@@ -88,7 +88,7 @@ def test_the_newest_state_that_can_be_written_is_gone_on_from(
     assert stream.kept.numbers.ways() == worker.engines["e"].numbers.ways() == [("shop", 0, len(whats) + 1)]
     assert [n for n, _ in stream.kept.unacked["shop", 0]] == list(range(1, len(whats) + 1))
     assert marks_of(stream)["alice", 0] == (1, len(whats) + 1)
-    again = stream.family.load(stream.as_image().cell.env)
+    again = stream.family.load(image_of(stream).cell.env)
     assert again == stream.env
 
 
@@ -97,7 +97,7 @@ def test_what_can_be_converted_is(mode: str) -> None:
     """False if an int in a float's place, or a timer with a fraction, were not brought to form, or cost a turn."""
     folder, _ = made(mode, "level", "fraction", "one")
     found = found_in(folder)
-    stream = found.streams["e"]
+    stream = found.replay.streams["e"]
     assert type(stream.env.state.level) is float
     assert (stream.env.state.level, stream.env.state.count) == (3.0, 3)
     (timer,) = stream.env.timers.values()
@@ -114,11 +114,11 @@ def test_a_snapshot_that_does_not_give_what_was_is_passed_over(bad: str) -> None
     worker.begin("e")
     worker.do("e", bad)
     worker.journal.begin_segment()
-    state = recover(folder, "node", lambda ref: load(ref).under_old_rules(), BOOT).replay.state()
+    state = log_state_of(recover(folder, "node", lambda ref: load(ref).under_old_rules(), BOOT).replay)
     write_snapshot(folder, worker.journal.head, state)
     worker.do("e", "one")
     found = found_in(old(folder.contents()))
-    assert (found.streams["e"].env.state.count, found.streams["e"].env.state.number) == (2, 1)
+    assert (found.replay.streams["e"].env.state.count, found.replay.streams["e"].env.state.number) == (2, 1)
     assert found.turns == 2
 
 
@@ -140,8 +140,8 @@ def test_an_image_that_cannot_be_read_is_passed_over() -> None:
     cell.env = good
     worker.do("e", "one")
     found = found_in(old(folder.contents()))
-    assert found.streams["e"].env.state.count == 2
-    assert set(found.streams) == {"e"}
+    assert found.replay.streams["e"].env.state.count == 2
+    assert set(found.replay.streams) == {"e"}
     assert set(found.replay.unread) == {"e", "kid"}
 
 

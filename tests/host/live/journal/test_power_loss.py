@@ -81,7 +81,7 @@ def survive(mode: str, samples: int, seed: int) -> int:
 def check(disk: SimulatedFolder, mode: str, done: list[State], acknowledged: int) -> None:
     """The engines are those after some cycle, none acknowledged is missing, and a new life goes on from there."""
     found = recover(disk, "node", load, OTHER_BOOT)
-    state = {name: (stream.turns, stream.env) for name, stream in found.streams.items()}
+    state = {name: (stream.turns, stream.env) for name, stream in found.replay.streams.items()}
     assert state in done, f"{mode}: no prefix of what was done: {state}"
     assert done.index(state) >= acknowledged
     worker = Worker(disk, mode, boot=OTHER_BOOT)
@@ -89,10 +89,10 @@ def check(disk: SimulatedFolder, mode: str, done: list[State], acknowledged: int
         worker.mail("carol", "b", [Pay(1, PAID)])
         worker.commit()
         third = recover(disk, "node", load, OTHER_BOOT)
-        assert third.streams["b"].turns == state["b"][0] + 1
+        assert third.replay.streams["b"].turns == state["b"][0] + 1
         if mode == "durable":
             after = disk.after_power_loss("all", Random(1))
-            assert recover(after, "node", load, b"a third boot....").streams["b"].turns == state["b"][0] + 1
+            assert recover(after, "node", load, b"a third boot....").replay.streams["b"].turns == state["b"][0] + 1
 
 
 @pytest.mark.storm
@@ -144,14 +144,14 @@ def test_a_disk_that_fails_at_any_call_stops_the_writer(mode: str, fault: Fault)
 
 def after_failure(folder: SimulatedFolder, mode: str, done: list[State], acknowledged: int) -> None:
     found = recover(folder, "node", load, BOOT)
-    state = {name: (stream.turns, stream.env) for name, stream in found.streams.items()}
+    state = {name: (stream.turns, stream.env) for name, stream in found.replay.streams.items()}
     assert state in done
     assert done.index(state) >= acknowledged
     worker = Worker(folder, mode, clock=Clock(10**10))
     if mode == "durable":
         lost = folder.after_power_loss("all", Random(3))
         kept = recover(lost, "node", load, OTHER_BOOT)
-        assert {name: (stream.turns, stream.env) for name, stream in kept.streams.items()} == state
+        assert {name: (stream.turns, stream.env) for name, stream in kept.replay.streams.items()} == state
     assert worker.journal.stopped == ""
 
 
@@ -173,4 +173,4 @@ def test_a_log_becomes_durable() -> None:
 def states_of(disk: SimulatedFolder, boot: bytes) -> State:
     """What a recovery finds."""
     found = recover(disk, "node", load, boot)
-    return {name: (stream.turns, stream.env) for name, stream in found.streams.items()}
+    return {name: (stream.turns, stream.env) for name, stream in found.replay.streams.items()}

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_engines import Decide, Fail, Gamble, Later, Odd, Pay, Venture
-from journal_worker import BOOT, LOG_ID, Clock, load
+from journal_worker import BOOT, LOG_ID, Clock, image_of, load
 from simulated_disk import SimulatedFolder
 
 from engines.model import Configuration, Ref, birth, encode
@@ -105,4 +105,4 @@ def test_a_recovery_makes_what_there_was(policy: str, steps: list[tuple[object, 
         slot.do(str(what), *details)
     found = recover(slot.folder, "node", load, BOOT)
     assert not found.diverged
-    assert essence(found.streams["bank"].as_image()) == essence(slot.kept.image("snapshot", 0))
+    assert essence(image_of(found.replay.streams["bank"])) == essence(slot.kept.image("snapshot", 0))

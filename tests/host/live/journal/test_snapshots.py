@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load, marks_of
+from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
-from host.live.journal.folder import DiskFolder, Folder
+from host.live.journal.folder import Folder
 from host.live.journal.log_files import numbers_of, segments_of
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import SnapshotResult, Snapshots
@@ -32,12 +32,12 @@ def pay(worker: Worker, count: int) -> None:
 
 def state_of(folder: Folder) -> LogState:
     """What the log holds now, by replay: what a worker would say of itself."""
-    return recover(folder, "node", load, BOOT).replay.state()
+    return log_state_of(recover(folder, "node", load, BOOT).replay)
 
 
 def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     """False if turns before the snapshot were run again, or state, marks or numbers differed from a replay of all."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 10)
@@ -52,16 +52,16 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     assert written == SnapshotResult(written.position)
     found = recover(folder, "node", load, BOOT)
     assert found.turns == 6
-    assert found.streams["bank"].env == worker.engines["bank"].cell.env
-    assert found.streams["bank"].turns == 26
-    assert marks_of(found.streams["bank"]) == {("alice", 0): (1, 27)}
-    assert len(found.streams["bank"].kept.unacked["shop", 0]) == 26
+    assert found.replay.streams["bank"].env == worker.engines["bank"].cell.env
+    assert found.replay.streams["bank"].turns == 26
+    assert marks_of(found.replay.streams["bank"]) == {("alice", 0): (1, 27)}
+    assert len(found.replay.streams["bank"].kept.unacked["shop", 0]) == 26
     assert worker.journal.synced >= written.position
 
 
 def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
     """False if a damaged snapshot stopped a recovery that an older one makes possible, or passed in silence."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)
@@ -77,17 +77,17 @@ def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
     newest.write_bytes(content)
     found = recover(folder, "node", load, BOOT)
     assert found.refused == (f"{newest.name}: the snapshot does not agree with its checksum",)
-    assert found.streams["bank"].env == worker.engines["bank"].cell.env
+    assert found.replay.streams["bank"].env == worker.engines["bank"].cell.env
     for path in (tmp_path / "slot").glob("*.snap"):
         os.truncate(path, 40)
     again = recover(folder, "node", load, BOOT)
-    assert again.streams["bank"].env == worker.engines["bank"].cell.env
+    assert again.replay.streams["bank"].env == worker.engines["bank"].cell.env
     assert len(again.refused) == len(kept)
 
 
 def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
     """False if the data folder grew for ever."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=3000)
@@ -95,7 +95,7 @@ def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
         pay(worker, 5)
         assert snapshots.take(state_of(folder)).reason == ""
     assert sum(path.stat().st_size for path in (tmp_path / "slot").glob("*.arc")) <= 3000
-    assert recover(folder, "node", load, BOOT).streams["bank"].env == worker.engines["bank"].cell.env
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].env == worker.engines["bank"].cell.env
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])
@@ -113,7 +113,7 @@ def test_power_is_lost_around_a_snapshot(mode: str) -> None:
         for loss in LOSSES:
             after = disk.after_power_loss(loss, random)
             found = recover(after, "node", load, b"another boot....")
-            turns = [stream.turns for stream in found.streams.values()]
+            turns = [stream.turns for stream in found.replay.streams.values()]
             assert turns in ([], [worker.engines["bank"].turns]) or turns[0] % 2 == 0
             assert not found.refused
             if turns and mode == "durable":
@@ -149,14 +149,14 @@ def test_a_snapshot_that_fails_leaves_the_log_as_it_was(fault: str) -> None:
             break
         folder.faults = {}
         assert not [name for name in folder.names() if name.endswith(".snap.new")]
-        assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+        assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns == 6
         assert worker.journal.stopped == "" or written.is_fatal
     assert calls > 4
 
 
 def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Path) -> None:
     """False if a log of a writer that dies again and again grew without a snapshot."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 10)
@@ -167,7 +167,7 @@ def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Pa
 
 def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None:
     """False if a snapshot that could not be made went unnoticed, or blocked the next one."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     pay(worker, 2)
@@ -187,13 +187,13 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
             written = snapshots.poll()
         assert (written.reason, written.is_fatal) == (reason, False)
     pay(worker, 1)
-    assert recover(folder, "node", load, BOOT).streams["bank"].turns == 6
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns == 6
     assert snapshots.take(state_of(folder)).reason == ""
 
 
 def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a machine without room for processes took a writer's descriptors too, two for each try."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)
@@ -209,12 +209,12 @@ def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pyt
             snapshots.start(lambda: state_of(folder))
     assert not snapshots.is_running
     assert len(os.listdir("/proc/self/fd")) == before
-    assert recover(folder, "node", load, BOOT).streams["bank"].turns > 5
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns > 5
 
 
 def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:
     """False if a log of many small segments could not be archived, or read, by a process of few descriptors."""
-    folder = DiskFolder(str(tmp_path / "slot"), make=True)
+    folder = Folder(str(tmp_path / "slot"), make=True)
     worker = Worker(folder)
     worker.bear("bank")
     snapshots = Snapshots(folder, worker.journal, worker.clock)

@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load, marks_of
+from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 
 from engines.model import Ref
-from host.live.journal.folder import DiskFolder
+from host.live.journal.folder import Folder
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import Snapshots
 
@@ -23,7 +23,7 @@ LIVES = 25
 
 def live(path: str, mode: str, said: int) -> None:
     """A life: pay one at a time, and say each balance once it is committed; snapshots between."""
-    folder = DiskFolder(path, make=True)
+    folder = Folder(path, make=True)
     worker = Worker(folder, mode, segment_bytes=20_000)
     if "bank" not in worker.engines:
         worker.bear("bank")
@@ -36,7 +36,7 @@ def live(path: str, mode: str, said: int) -> None:
         turns += 1
         os.write(said, turns.to_bytes(8, "little"))
         if turns % 40 == 0:
-            snapshots.take(recover(folder, "node", load, BOOT).replay.state())
+            snapshots.take(log_state_of(recover(folder, "node", load, BOOT).replay))
 
 
 @pytest.mark.storm
@@ -59,8 +59,8 @@ def test_a_writer_is_killed_again_and_again(tmp_path: Path, mode: str) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         last = max(last, read_rest(reading))
-        found = recover(DiskFolder(path), "node", load, BOOT)
-        bank = found.streams["bank"]
+        found = recover(Folder(path), "node", load, BOOT)
+        bank = found.replay.streams["bank"]
         assert bank.env.state.balance == bank.turns
         assert last <= bank.turns <= last + 1
         assert bank.turns > balance

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engines.examples.ticker import TICKER
 from engines.model import Configuration, birth
 from host.live.journal.tending import Tending
-from host.node.cell import Cell
+from host.node.cell import Cell, new_cell
 from host.node.journal.records import StateDigest
 from host.node.journal.state_digest import BURST_NS, HEAVY_NS, SHARE, DigestWriter
 
@@ -32,7 +32,7 @@ class Costs:
         self.spent_ns = 0
         self.written: list[tuple[str, Any]] = []
         me = Configuration[Any]("node", "t", None, None)
-        self._cell = Cell(TICKER, me, birth(TICKER, me, now_ns=0), {})
+        self._cell = new_cell(TICKER, me, birth(TICKER, me, now_ns=0), {})
 
     def __call__(self) -> int:
         return self.now_ns

@@ -78,12 +78,6 @@ def test_the_epoch_rule(same_boot: bool, was_closed: bool, is_lost: bool) -> Non
         assert next_epoch("crash", 4, **was) == 5
 
 
-def test_a_receiver_without_its_mark_counts_what_it_may_have_lost() -> None:
-    """False if a loss were silent."""
-    assert take(None, 1, 8, 2, was_lost=True).missing == 7
-    assert take(None, 1, 8, 2).missing == 0
-
-
 @given(st.lists(st.tuples(NAMES, st.integers(0, 2)), max_size=60), st.integers(0, 60))
 def test_numbers_go_on_from_any_image(outputs: list[tuple[str, int]], cut: int) -> None:
     """False if a replay from a snapshot numbered outputs otherwise than the life it repeats."""

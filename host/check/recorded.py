@@ -45,7 +45,7 @@ from host.check.space import FIRST, ROSTER, Space, State, Successor
 from host.check.trace import Trace, headline, shown_message
 from host.check.under_way import UnderWay, Unlike, flow_of
 from host.config.spec import MailboxSpec
-from host.node.cell import NEVER, Cell
+from host.node.cell import NEVER, Cell, new_cell
 from host.node.deadlines import Deadlines
 from host.node.journal.marks import epoch_before
 from host.node.journal.numbering import Numbers
@@ -337,7 +337,7 @@ def _cell(family: AnyFamily, configuration: Configuration[Any], env: Environment
     bounds = {number: box.stored_max for number, box in family.boxes.items()}
     others = {number: bound for number, bound in bounds.items() if bound != found.boxes[number].stored_max}
     mailboxes = {number: MailboxSpec(stored_max=bound) for number, bound in others.items()}
-    return Cell(found, configuration, env, mailboxes)
+    return new_cell(found, configuration, env, mailboxes)
 
 
 def _driven() -> None:

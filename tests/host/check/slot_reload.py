@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from engines.model import Map
 from engines.model.transition_system import PlainStep, TransitionSystem
 from host.node import slot_plan
-from host.node.reload_plan import Checked, Halted, Late, Loaded, NewFailed, SnapshotTaken, Went
+from host.node.reload_plan import Checked, NewFailed
 from host.node.slot_state import Bury, Conclude, Crossing, ProcessEnded, SlotCommand, SlotHappening, SlotState, SlotStep
 from host.node.supervision import Budget, Ending, History, Restart
 
@@ -32,10 +32,10 @@ WORDS: Final[dict[str, SlotHappening]] = {
     "ready": "engines_ready",
     "fit": Checked(),
     "unfit": Checked(("it no longer accepts Ping",)),
-    "halted": Halted(),
-    "taken": SnapshotTaken(),
-    "loaded": Loaded(),
-    "went": Went(),
+    "halted": "halted",
+    "taken": "snapshot_taken",
+    "loaded": "loaded",
+    "went": "went",
     "failed": NewFailed("it raised"),
 }
 """What a process says, beside that it ended (`ends`, `exits`)."""
@@ -100,7 +100,7 @@ class SlotReload:
                     died = died_of(replace(node, deaths=node.deaths + 1), name, "ends")
                     yield PlainStep(f"{name} dies", died, is_owed=False)
         if node.slot.crossing is not None:
-            yield PlainStep("the deadline of the stage passes", self._feed(node, Late()))
+            yield PlainStep("the deadline of the stage passes", self._feed(node, "late"))
 
     # --- the supervisor -----------------------------------------------------------------------------------------------
 

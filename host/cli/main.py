@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "conform": "Check that the run in a journal keeps to rules and properties.",
     "answer": "Answer the choice that an engine waits for.",
     "key": "Make, list and use keys of your own.",
+    "storage": "Store files as encrypted chunks, and get them back.",
     "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",
@@ -62,6 +63,7 @@ COMMANDS: Final = {
 
 ACTS: Final = frozenset(
     {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard", "key new"}
+    | {"storage put", "storage get", "storage pin", "storage unpin", "storage collect"}
 )
 """Commands that change something; when they print their result, the change is made."""
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-USUAL: Final = {"state": "get", "quarantine": "show", "journal": "verify", "key": "ls"}
+USUAL: Final = {"state": "get", "quarantine": "show", "journal": "verify", "key": "ls", "storage": "ls"}
 """The command that shows the named thing: `state bob` means `state get bob`."""
 
 

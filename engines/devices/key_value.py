@@ -1,12 +1,8 @@
 """A key-value store: bytes by key, in one file or folder of this machine.
 
-All orders that are at hand make one transaction, which is synced before any of them is answered, so a change that was
-answered survives a loss of power. `respond` reads and changes a table; it is the behaviour of both, driver and twin,
-whatever keeps the table: sqlite3, LMDB (extra `lmdb`), or the twin's `Map`.
-
-Crash points. Before the commit: nothing of the transaction is there, and no order of it was answered. After it: all of
-it is there, and the orders without an answer are to be repeated. Repeating is harmless: a change says what is there
-after it, not how it differs.
+A change that was answered survives a loss of power (`engines/devices/table_orders.py`). `respond` reads and changes a
+table; it is the behaviour of both, driver and twin, whatever keeps the table: sqlite3, LMDB (extra `lmdb`), or the
+twin's `Map`. Repeating an order is harmless: a change says what is there after it, not how it differs.
 
 Bounds: `KEY_BYTES_MAX`, `VALUE_BYTES_MAX`, `CHANGES_MAX` a batch, `SCAN_MAX` entries and `SCAN_BYTES_MAX` bytes an
 answer. An order beyond them is refused, and changes nothing.
@@ -14,16 +10,12 @@ answer. An order beyond them is refused, and changes nothing.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, aclosing
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
-from engines.devices.at_hand import mail_at_hand
-from engines.devices.tables import LmdbTable, SqliteTable, StoredTable, Table, TableFull, bounded
+from engines.devices.table_orders import serve_orders
+from engines.devices.tables import LmdbTable, MapTable, SqliteTable, Table
 from engines.model import (
     Arrived,
     Become,
@@ -49,9 +41,6 @@ VALUE_BYTES_MAX: Final = 1 << 20
 CHANGES_MAX: Final = 1_000
 SCAN_MAX: Final = 1_000
 SCAN_BYTES_MAX: Final = 4 << 20
-
-AT_HAND_MAX: Final = 1_000
-"""Orders of one transaction."""
 
 Key: TypeAlias = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 
@@ -202,58 +191,22 @@ def _scanned(order: ScanValues, table: Table) -> ValuesScanned:
 
 
 class KeyValueStore:
-    """The driver: a transaction for the orders at hand, in a thread."""
+    """The driver."""
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises OSError or the backend's error when the table cannot be opened or written."""
-        open_table: Callable[[str, int], StoredTable] = LmdbTable if host.config.backend == "lmdb" else SqliteTable
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1) as thread, ExitStack() as opened:  # a transaction in progress ends before the close
-            table = await loop.run_in_executor(thread, open_table, host.config.path, host.config.size_bytes_max)
-            opened.callback(thread.submit, table.close)
-            async with aclosing(mail_at_hand(host, AT_HAND_MAX)) as batches:
-                async for mail in batches:
-                    orders = [each.message for each in mail]
-                    answers = await loop.run_in_executor(thread, _transact, table, orders, host.now_ns())
-                    for order, answer in zip(orders, answers, strict=True):
-                        await host.send_when_writable(order.destination, answer)
+        open_table = LmdbTable if host.config.backend == "lmdb" else SqliteTable
+        await serve_orders(host, open_table, respond, _refused)
 
 
-def _transact(table: StoredTable, orders: list[Order], now_ns: int) -> list[Answer]:
-    """The answers, once everything is synced. A transaction that does not fit is tried order by order."""
-    try:
-        with table.transaction():
-            return [respond(order, table, now_ns) for order in orders]
-    except TableFull as error:
-        if len(orders) == 1:
-            return [ValueRefused("full", f"the table is full: {error}", orders[0].request)]
-    return [answer for order in orders for answer in _transact(table, [order], now_ns)]
+def _refused(order: Order, detail: str) -> Answer:
+    return ValueRefused("full", detail, order.request)
 
 
 class Entries(Value):
     """State of the twin."""
 
     values: Map[bytes, bytes] = Map()
-
-
-class MapTable:
-    """The twin's entries during an order."""
-
-    def __init__(self, values: Map[bytes, bytes]) -> None:
-        self.values = values
-
-    def get(self, key: bytes) -> bytes | None:
-        """As `Table.get`."""
-        return self.values.get(key)
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        """As `Table.put`."""
-        self.values = self.values.set(key, value) if value is not None else self.values.without(key)
-
-    def entries(self, first: bytes, prefix: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        """As `Table.entries`."""
-        keys = sorted(key for key in self.values if key >= first and key.startswith(prefix))
-        return bounded((key, self.values[key]) for key in keys[:count])
 
 
 @rule

@@ -1,7 +1,6 @@
-"""Tables of bytes by key on the disk: sqlite3, always there, and LMDB, an extra. Used by one driver, in one thread at a
-time.
+"""Tables of bytes by key: sqlite3, always there; LMDB, an extra; and a twin's. Each is used by one thread at a time.
 
-A transaction that ends without an error is synced. The folder is synced when the file is made.
+On the disk, a transaction that ends without an error is synced. The folder is synced when the file is made.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import takewhile
 from typing import Any, Final, Protocol
+
+from engines.model import Map
 
 ENTRIES_BYTES_MAX: Final = 8 << 20
 """Bytes that `entries` reads, one entry more at most."""
@@ -63,6 +64,26 @@ class StoredTable(Table, Protocol):
     def close(self) -> None:
         """Close it."""
         ...
+
+
+class MapTable:
+    """A twin's table during an order."""
+
+    def __init__(self, values: Map[bytes, bytes]) -> None:
+        self.values = values
+
+    def get(self, key: bytes) -> bytes | None:
+        """As `Table.get`."""
+        return self.values.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """As `Table.put`."""
+        self.values = self.values.set(key, value) if value is not None else self.values.without(key)
+
+    def entries(self, first: bytes, prefix: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """As `Table.entries`."""
+        keys = sorted(key for key in self.values if key >= first and key.startswith(prefix))
+        return bounded((key, self.values[key]) for key in keys[:count])
 
 
 class SqliteTable:

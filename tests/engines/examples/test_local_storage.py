@@ -51,6 +51,19 @@ from engines.devices.key_value import (
     ValuesChanged,
     ValuesScanned,
 )
+from engines.devices.time_series import (
+    POINTS_MAX,
+    TIME_NS_MAX,
+    TIME_SERIES,
+    DeletePoints,
+    GetPoints,
+    Point,
+    PointsChanged,
+    PointsRead,
+    PointsRefused,
+    RecordPoints,
+    TimeSeriesFile,
+)
 from engines.model import Blob, Ref
 
 ANN: Ref[Any] = Ref("ann")
@@ -244,3 +257,55 @@ def test_orders_about_one_content_are_never_together(subjects: list[bytes | None
         part = subjects[begin:end]
         assert len(set(part)) == len(part)
         assert None not in part or len(part) == 1
+
+
+@pytest.fixture(params=[driven, twinned], ids=["driver", "twin"])
+def series(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., list[Any]]:
+    """Gives the answers of time series to some orders."""
+    config = TimeSeriesFile(str(tmp_path / "series"))
+    return lambda *orders: request.param(TIME_SERIES, config, *orders)
+
+
+def test_points_come_back_by_range_in_order_of_time(series: Answers) -> None:
+    """False if a range has a point too many or too few, mixes series, or loses the order."""
+    points = tuple(Point(time_ns, time_ns / 2) for time_ns in (300, 1, 2, 70_000, TIME_NS_MAX))
+    answers = series(
+        RecordPoints("a", points, ANN, 1),
+        RecordPoints("ab", (Point(2, -1.0),), ANN),
+        RecordPoints("a", (Point(2, float("inf")),), ANN),
+        GetPoints("a", 2, 70_000, ANN),
+        GetPoints("a", 0, TIME_NS_MAX, ANN, count=2),
+        GetPoints("ab", 0, TIME_NS_MAX, ANN),
+        GetPoints("b", 0, TIME_NS_MAX, ANN),
+    )
+    assert answers[0] == PointsChanged("a", 5, NOW_NS, None, 1)
+    assert answers[3:] == [
+        PointsRead("a", (Point(2, float("inf")), Point(300, 150.0)), None, 0),
+        PointsRead("a", (Point(1, 0.5), Point(2, float("inf"))), 300, 0),
+        PointsRead("ab", (Point(2, -1.0),), None, 0),
+        PointsRead("b", (), None, 0),
+    ]
+
+
+def test_long_ranges_are_answered_and_deleted_in_parts(series: Answers) -> None:
+    """False if one order may take without bound, or goes on at the wrong point."""
+    records = [RecordPoints("a", tuple(Point(n * 1_000 + m, 0.0) for m in range(1_000)), ANN) for n in range(2)]
+    [_, _, read, gone, rest, none] = series(
+        *records,
+        GetPoints("a", 0, TIME_NS_MAX, ANN),
+        DeletePoints("a", 500, 1_900, ANN),
+        DeletePoints("a", 1_500, 1_900, ANN),
+        GetPoints("a", 500, 1_900, ANN),
+    )
+    assert (len(read.points), read.following_ns) == (POINTS_MAX, 1_000)
+    assert (gone.count, gone.following_ns) == (POINTS_MAX, 1_500)
+    assert (rest.count, rest.following_ns) == (400, None)
+    assert none == PointsRead("a", (), None, 0)
+
+
+def test_a_full_file_of_series_refuses(tmp_path: Path) -> None:
+    """False if a full disk ends the device."""
+    config = TimeSeriesFile(str(tmp_path / "series"), 1 << 20)
+    orders = [RecordPoints("a" * 60, tuple(Point(n * 1_000 + m, 0.0) for m in range(1_000)), ANN) for n in range(30)]
+    answers = driven(TIME_SERIES, config, *orders)
+    assert {type(answer) for answer in answers} == {PointsChanged, PointsRefused}

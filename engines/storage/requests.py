@@ -26,7 +26,7 @@ class Stores(Config):
 
     files: Ref[PutFile | GetFile | DeleteFiles | VerifyFiles]
     index: Ref[GetValue | SetValue | DeleteValue | ChangeValues | ScanValues]
-    wait_ns: Annotated[int, Meta(ge=1_000_000)] = 30_000_000_000
+    wait_ns: Annotated[int, Meta(ge=1_000_000)] = 5_000_000_000
     grace_ns: Annotated[int, Meta(ge=0)] = 3_600_000_000_000
 
 

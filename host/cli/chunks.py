@@ -27,8 +27,11 @@ THREADS: Final = 4
 WINDOW: Final = 8
 """Chunks under way: enough to keep the disk's syncs together."""
 
-ANSWER_NS: Final = 20_000_000_000
-"""Longer than a chunk store waits for its devices, by default of `configs/storage.yaml`."""
+ANSWER_NS: Final = 8_000_000_000
+"""Longer than a chunk store waits for a device, by default. A killed store costs a request this time."""
+
+COLLECT_NS: Final = 300_000_000_000
+"""A collection reads the whole index, and may delete much."""
 
 MARGIN_NS: Final = 1_000_000_000
 TRIES_MAX: Final = 5
@@ -57,14 +60,17 @@ class ChunkClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        self._clients.close()
+        is_interrupted = isinstance(error, KeyboardInterrupt)  # the process ends: nobody waits for what is under way
+        self._threads.shutdown(wait=not is_interrupted, cancel_futures=True)
+        if not is_interrupted:
+            self._clients.close()
 
-    def ask(self, tag: str, wait: str, **fields: TypedField) -> dict[str, Any]:
+    def ask(self, tag: str, wait: str, answer_ns: int = ANSWER_NS, /, **fields: TypedField) -> dict[str, Any]:
         """The answer to a message; `wait`: its types. What a killed process may have lost is asked again, which is
         harmless. Raises CliError for `ChunkFailed`, ControlError.
         """
-        args = {"engine": self._engine, "tag": tag, "fields": fields, "wait": f"{wait}|ChunkFailed"}
+        args: dict[str, Any] = {"engine": self._engine, "tag": tag, "fields": fields}
+        args |= {"wait": f"{wait}|ChunkFailed", "timeout_ns": answer_ns}
         for tries in count(1):
             is_last = tries == TRIES_MAX
             try:
@@ -85,7 +91,7 @@ class ChunkClient:
         """One request. After an error the connection is dropped: its answer may still come."""
         client = self._client()
         try:
-            response = client.request("send", args | {"timeout_ns": ANSWER_NS}, timeout_ns=ANSWER_NS + MARGIN_NS)
+            response = client.request("send", args, timeout_ns=args["timeout_ns"] + MARGIN_NS)
         except ControlError:
             self._local.client = None
             raise

@@ -63,7 +63,7 @@ COMMANDS: Final = {
 
 ACTS: Final = frozenset(
     {"up", "down", "send", "kill", "restart", "reload", "answer", "quarantine replay", "quarantine discard", "key new"}
-    | {"storage put", "storage get", "storage pin", "storage unpin", "storage collect"}
+    | {"storage put", "storage get", "storage pin", "storage unpin", "storage commit", "storage collect"}
 )
 """Commands that change something; when they print their result, the change is made."""
 

@@ -101,9 +101,7 @@ def test_a_flipped_bit_on_the_disk_is_found_and_named(node: LiveNode, tmp_path: 
 
 def test_what_is_unpinned_is_collected(tmp_path: Path) -> None:
     """False if a file that nobody pins takes room for ever, or another one loses chunks with it."""
-    text = (CONFIGS / "storage.yaml").read_text(encoding="utf-8").replace("grace_ns: 1h", "grace_ns: 0s")
-    (tmp_path / "storage.yaml").write_text(text, encoding="utf-8")
-    with live_node(tmp_path / "storage.yaml", "process") as node:
+    with live_node(changed(tmp_path, "grace_ns: 1h", "grace_ns: 0s"), "process") as node:
         one, two = write(tmp_path / "one", 2 * MIB), write(tmp_path / "two", 2 * MIB, seed=2)
         [first], [second] = node.run("storage", "put", str(one)), node.run("storage", "put", str(two))
         pins = node.run("storage", "ls")
@@ -118,6 +116,10 @@ def test_what_is_unpinned_is_collected(tmp_path: Path) -> None:
         with pytest.raises(CommandError) as missing:
             node.run("storage", "get", first["id"], "-o", str(tmp_path / "out"))
         assert missing.value.code == 4
+        key("ann")
+        node.run("storage", "unpin", second["id"], "two")
+        node.run("storage", "commit", second["id"], "--key", "ann", "--for", "1h")
+        assert node.run("storage", "collect")[0]["dropped"] == 0
 
 
 @pytest.mark.storm
@@ -150,19 +152,33 @@ def peak_of(node: LiveNode, *arguments: str) -> tuple[int, list[dict[str, Any]]]
     return int(done.stderr.split()[-1]) * 1024, json.loads(done.stdout)["items"]
 
 
+def changed(folder: Path, *pairs: str) -> Path:
+    """`configs/storage.yaml` with other figures."""
+    text = (CONFIGS / "storage.yaml").read_text(encoding="utf-8")
+    for before, after in zip(pairs[::2], pairs[1::2], strict=True):
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "storage.yaml").write_text(text, encoding="utf-8")
+    return folder / "storage.yaml"
+
+
 @pytest.mark.storm
-def test_a_put_survives_kills_of_every_process(node: LiveNode, tmp_path: Path) -> None:
+def test_a_put_survives_kills_of_every_process(tmp_path: Path) -> None:
     """False if a kill loses a chunk that was answered, or ends a put that could go on."""
-    file, out = write(tmp_path / "in", 48 * MIB), tmp_path / "out"
-    command = [sys.executable, "-m", "host", "storage", "put", str(file), "--json", "-f", str(node.config)]
-    put = subprocess.Popen(command, env=node.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for victim in ("files", "index", "chunks"):
-        before = node.engines()[victim]["restarts"]
-        node.run("kill", victim)
-        node.until(f"{victim} restarted", lambda: node.engines()[victim]["restarts"] > before)  # noqa: B023
-    printed, said = put.communicate(timeout=4 * DEADLINE_S)
-    assert put.returncode == 0, said
-    [stored] = json.loads(printed)["items"]
-    node.run("storage", "get", stored["id"], "-o", str(out))
-    assert out.read_bytes() == file.read_bytes()
-    assert node.run("storage", "verify")[0]["count"] == 49
+    file, out, kills = write(tmp_path / "in", 96 * MIB), tmp_path / "out", 0
+    with live_node(changed(tmp_path, "wait_ns: 5s", "wait_ns: 1s"), "process") as node:
+        command = [sys.executable, "-m", "host", "storage", "put", str(file), "--json", "-f", str(node.config)]
+        put = subprocess.Popen(command, env=node.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        node.until("a chunk is stored", lambda: list(node.config.parent.glob(".enginehost/chunks/??/*")))
+        for victim in ("files", "index", "chunks"):
+            kills += put.poll() is None
+            before = node.engines()[victim]["restarts"]
+            node.run("kill", victim)
+            node.until(f"{victim} again", lambda name=victim, n=before: node.engines()[name]["restarts"] > n)
+        printed, said = put.communicate(timeout=4 * DEADLINE_S)
+        assert put.returncode == 0, said
+        assert kills > 0
+        [stored] = json.loads(printed)["items"]
+        node.run("storage", "get", stored["id"], "-o", str(out))
+        assert filecmp.cmp(file, out, shallow=False)
+        assert node.run("storage", "verify")[0]["count"] == 97

@@ -21,6 +21,7 @@ from host.cli.session import select_instance
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
 from host.cli.table import Column, render_table
+from host.cli.units import duration
 from host.live.control.protocol import TypedField
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 ENGINE: Final = "chunks"
 BAR_CHARS: Final = 30
 SHOWN_S: Final = 0.1
-VERIFIED_AT_ONCE: Final = 64
+VERIFIED_AT_ONCE: Final = 32
 SECRET_BYTES_MAX: Final = 1024
 NAME_CHARS_MAX: Final = 100
 
@@ -161,6 +162,31 @@ def unpin(id_: str, name: str, engine: str) -> None:
     change_pin(engine, "Unpin", id_, name)
 
 
+@command.command("commit")
+@click.argument("id_", metavar="ID")
+@click.option("--key", required=True, metavar="NAME", help="Your key, which signs.")
+@click.option("--for", "lasting_ns", required=True, type=duration, metavar="DURATION", help="For how long: 10s, 24h.")
+@with_keys
+@with_engine
+@common
+def commit(id_: str, key: str, lasting_ns: int, path: str | None, passphrase: str | None, engine: str) -> None:
+    """Promise to keep the chunk ID, and all below it, for DURATION. The promise is signed and cannot be taken back."""
+    from engines.crypto.keys import sign
+    from engines.model import view
+    from engines.storage.chunk import ChunkCommitment, promise
+
+    address, own = hex_of(id_.partition(".")[0], "ID", (32,)), secret_key(key, path, passphrase)
+    assert own is not None
+    expiry_ns = time.time_ns() + lasting_ns
+    try:
+        made = ChunkCommitment(address, expiry_ns, sign(own, promise(address, expiry_ns)))
+    except ValueError as error:
+        raise CliError("refused", f"{key}: {error}") from None
+    with client_of(engine) as client:
+        client.ask("Commit", "Marked", commitment=TypedField("json", view(made)))
+    emit("commitment", [{"address": address.hex(), "node": made.node, "expiry_ns": expiry_ns}], lambda _: "")
+
+
 @command.command("ls")
 @with_engine
 @common
@@ -196,8 +222,10 @@ def verify(engine: str) -> None:
 @common
 def collect(engine: str) -> None:
     """Drop the chunks that have neither a pin nor a commitment."""
+    from host.cli.chunks import COLLECT_NS
+
     with client_of(engine) as client:
-        answer = client.ask("Collect", "Collected")
+        answer = client.ask("Collect", "Collected", COLLECT_NS)
     item = {name: answer[name] for name in ("dropped", "dropped_bytes", "kept")}
     emit(
         "collected",

@@ -16,7 +16,8 @@ async def mail_at_hand(
     """Yields lists of 1 to `count_max` messages in order of arrival, without waiting for more than the first.
 
     With `size_max`, a list ends at the message with which the sum of `size_of` reaches it. While a list is worked on,
-    at most one message more is taken from the mailbox, so senders are stopped as usual.
+    at most one message more is taken from the mailbox, so senders are stopped as usual. What was taken when the driver
+    is cancelled is lost, as with any driver.
     """
     waiting = asyncio.ensure_future(host.receive())
     try:

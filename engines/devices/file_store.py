@@ -285,10 +285,13 @@ class FileStore:
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises OSError when the folder cannot be used or the disk cannot be written."""
-        with ThreadPoolExecutor(THREADS) as threads, ExitStack() as opened:  # what is being written ends first
+        with (
+            ExitStack() as opened,
+            ThreadPoolExecutor(THREADS) as threads,
+        ):  # writes end before the close
             loop = asyncio.get_running_loop()
             folder = await loop.run_in_executor(threads, Folder, host.config.path, host.config.size_bytes_max)
-            opened.callback(threads.submit, folder.close)
+            opened.callback(folder.close)
             batches = mail_at_hand(host, AT_HAND_MAX, _content_bytes, AT_HAND_BYTES_MAX)
             async with aclosing(batches):
                 async for order, answer in _answered(batches, threads, folder):

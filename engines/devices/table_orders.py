@@ -34,9 +34,9 @@ async def serve_orders(
     backend's error when the table cannot be opened or written.
     """
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as thread, ExitStack() as opened:  # a transaction in progress ends before the close
+    with ExitStack() as opened, ThreadPoolExecutor(1) as thread:  # a transaction in progress ends before the close
         table = await loop.run_in_executor(thread, open_table, host.config.path, host.config.size_bytes_max)
-        opened.callback(thread.submit, table.close)
+        opened.callback(table.close)
 
         def transact(orders: list[Any], now_ns: int) -> list[Any]:
             return _transact(table, orders, now_ns, respond, refuse)

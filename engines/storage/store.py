@@ -31,12 +31,9 @@ the next batch: the next collection deletes what still has one. During a collect
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
-
-from msgspec.structs import replace
+from typing import Any, TypeAlias
 
 from engines.devices.file_store import (
-    DeleteFiles,
     FileContent,
     FileDamaged,
     FileExists,
@@ -49,11 +46,9 @@ from engines.devices.file_store import (
     VerifyFiles,
 )
 from engines.devices.key_value import (
-    ChangeValues,
     DeleteValue,
     GetValue,
     ScanValues,
-    SetValue,
     ValueChanged,
     ValueRead,
     ValueRefused,
@@ -77,14 +72,12 @@ from engines.model import (
     encode,
     rule,
 )
-from engines.storage.chunk import ADDRESS_BYTES, ChunkError, head_of
-from engines.storage.collection import COMMITMENTS, COMMITTED, HERE, KEPT, PINNED, batch_of, noted, sweep_of
+from engines.storage.chunk import ChunkError, head_of
+from engines.storage.collection import COMMITTED, HERE, PINNED
 from engines.storage.jobs import (
     JOBS_MAX,
-    Asking,
     Checking,
     Getting,
-    Indexing,
     Job,
     Jobs,
     Kept,
@@ -92,50 +85,25 @@ from engines.storage.jobs import (
     Marking,
     Putting,
     Scanning,
-    Sweeping,
 )
 from engines.storage.requests import (
-    ChunkCommitments,
-    ChunkContent,
-    ChunkExists,
     ChunkFailed,
     ChunkGet,
-    ChunkNotFound,
     ChunkPut,
-    ChunkStored,
     Collect,
-    Collected,
     Commit,
     Disk,
     Index,
     ListPins,
-    Marked,
     Pin,
-    Pinned,
-    Pins,
     Stores,
     Unpin,
     Verify,
 )
-
-COMMITMENTS_MAX: Final = 100
-"""Commitments in one answer."""
+from engines.storage.steps import Answered, Done, Out, Told, after_files, after_index
 
 WAIT = Timer("wait")
 Request: TypeAlias = ChunkPut | ChunkGet | Commit | Pin | Unpin | Collect | ListPins
-Told: TypeAlias = (
-    ChunkStored
-    | ChunkExists
-    | ChunkFailed
-    | ChunkContent
-    | ChunkCommitments
-    | ChunkNotFound
-    | Marked
-    | Collected
-    | Pins
-)
-Out: TypeAlias = Told | Disk | Index
-Done: TypeAlias = list[Effect[Jobs, Out]]
 Asked = Arrived[ChunkPut | ChunkGet | Commit | Pin | Unpin | Collect | ListPins, Stores, Jobs]
 
 
@@ -222,24 +190,6 @@ def pin_key(order: Pin | Unpin) -> bytes:
     return PINNED + order.address + order.name.encode()
 
 
-Answered = Arrived[
-    FileStored
-    | FileExists
-    | FileRefused
-    | FileContent
-    | FileMissing
-    | FileDamaged
-    | FilesDeleted
-    | ValueChanged
-    | ValueRead
-    | ValueRefused
-    | ValuesChanged
-    | ValuesScanned,
-    Stores,
-    Jobs,
-]
-
-
 def number_of(t: Answered) -> int | None:
     """The number of the job that a device answers, if it is one of ours."""
     if t.sender not in (str(t.config.files).partition("#")[0], str(t.config.index).partition("#")[0]):
@@ -251,121 +201,14 @@ def number_of(t: Answered) -> int | None:
 def proceed(number: int, t: Answered) -> Effects[Jobs, Out]:
     """State: the job waits for the next answer, or is over. Messages: the next question, or the outcome. Timers,
     engines: none."""
-    job, answer = t.env.state.jobs[number], t.message
-    match job, answer:
-        case Putting(), FileStored() | FileExists():
-            return index_chunk(job, answer, t)
-        case Putting(), FileRefused():
-            return conclude(job, ChunkFailed("full", answer.detail, job.request), t)
-        case Indexing(), ValueChanged():
-            kind = ChunkExists if job.exists else ChunkStored
-            return conclude(job, kind(job.address, job.request), t)
-        case Getting(), FileContent():
-            return conclude(job, ChunkContent(answer.address, answer.content, job.request), t)
-        case Getting(), FileDamaged():
-            detail = f"chunk {answer.address.hex()}: {answer.path}: {answer.detail}"
-            return conclude(job, ChunkFailed("damaged", detail, job.request), t)
-        case Getting(), FileMissing():
-            asking = Asking(job.reply, job.request, t.now_ns, answer.address)
-            scan = ScanValues(COMMITTED + answer.address, Ref[Any](t.me.name), b"", COMMITMENTS_MAX, answer.request)
-            return [Become(t.env.state.changed(answer.request, asking)), Send(t.config.index, scan)]
-        case Asking(), ValuesScanned():
-            return conclude(job, commitments_of(job, answer, t.now_ns), t)
-        case Checking(), ValueRead():
-            return mark(job, answer, t)
-        case Marking(), ValueChanged():
-            return conclude(job, Marked(job.address, job.request), t)
-        case Listing(), ValuesScanned():
-            found = ((entry.key[1 + ADDRESS_BYTES :], entry.key[1 : 1 + ADDRESS_BYTES]) for entry in answer.entries)
-            pins = tuple(Pinned(name.decode(), address) for name, address in found)
-            return conclude(job, Pins(pins, answer.following, job.request), t)
-        case Scanning(), ValuesScanned():
-            return scan_on(job, answer, t)
-        case Sweeping(), ValuesChanged():
-            return delete_files(job, t)
-        case Sweeping(), FilesDeleted():
-            done = replace(job, dropped=job.dropped + answer.count, dropped_bytes=job.dropped_bytes + answer.size_bytes)
-            return sweep(replace(done, gone=(*job.gone, *job.out), out=()), t.env.state, t)
-        case _, ValueRefused():
-            return conclude(job, ChunkFailed("full", answer.detail, job.request), t)
-    return Note("an answer that does not fit its job", by=t.sender)
+    job = t.env.state.jobs[number]
+    return after_files(job, t) or after_index(job, t) or Note("an answer that does not fit its job", by=t.sender)
 
 
 @rule(priority=1)
 def disregard(_answer: Any, t: Answered) -> Effects[Jobs, Out]:
     """An answer that came too late, or from another engine: a note. State, messages, timers, engines: none."""
     return Note("an answer that was not asked for", by=t.sender)
-
-
-def conclude(job: Job, outcome: Told, t: Answered) -> Done:
-    """State: the job is over. Messages: the outcome."""
-    reply: Ref[Any] = job.reply  # each job concludes with an outcome that its reply takes
-    answer: Any = Send(reply, outcome)
-    return [Become(t.env.state.done(t.message.request)), answer]
-
-
-def index_chunk(job: Putting, answer: FileStored | FileExists, t: Answered) -> Done:
-    """State: the chunk stays. Messages: its entry, to the index."""
-    state, number, address = t.env.state, answer.request, answer.address
-    sweeping = state.collection
-    if isinstance(sweeping, Sweeping) and address in sweeping.out:
-        return conclude(job, ChunkFailed("busy", "the chunk was being collected", job.request), t)
-    indexing = Indexing(job.reply, job.request, t.now_ns, address, isinstance(answer, FileExists))
-    after = state.changed(number, indexing)
-    if sweeping is not None:
-        after = replace(after, put=after.put.set(address, True))
-    entry = SetValue(HERE + address, encode(job.kept), Ref[Any](t.me.name), number)
-    return [Become(after), Send(t.config.index, entry)]
-
-
-def commitments_of(job: Asking, found: ValuesScanned, now_ns: int) -> ChunkCommitments | ChunkNotFound:
-    """The commitments that hold, or that there is none."""
-    every = (COMMITMENTS.decode(entry.value) for entry in found.entries)
-    valid = tuple(one for one in every if one.expiry_ns > now_ns)
-    return ChunkCommitments(job.address, valid, job.request) if valid else ChunkNotFound(job.address, job.request)
-
-
-def mark(job: Checking, found: ValueRead, t: Answered) -> Done:
-    """State: the mark is on its way. Messages: the mark, to the index; or why there is none."""
-    kept = None if found.value is None else KEPT.decode(found.value)
-    if t.env.state.collection is not None:
-        return conclude(job, ChunkFailed("busy", "a collection is under way", job.request), t)
-    if kept is None and not job.expiry_ns:
-        return conclude(job, ChunkNotFound(job.address, job.request), t)
-    if kept is not None and 0 < kept.expiry_ns < job.expiry_ns:
-        return conclude(job, ChunkFailed("expired", "the chunk is of use for a shorter time", job.request), t)
-    marking = Marking(job.reply, job.request, t.now_ns, job.address)
-    order = SetValue(job.key, job.value, Ref[Any](t.me.name), found.request)
-    return [Become(t.env.state.changed(found.request, marking)), Send(t.config.index, order)]
-
-
-def scan_on(job: Scanning, found: ValuesScanned, t: Answered) -> Done:
-    """State: what was found; after the last entry, what goes. Messages: the next question to the index."""
-    scan = replace(noted(job, found.entries, t.now_ns), since_ns=t.now_ns)
-    state = t.env.state
-    if found.following:
-        order = ScanValues(b"", Ref[Any](t.me.name), found.following, request=found.request)
-        return [Become(state.changed(found.request, scan)), Send(t.config.index, order)]
-    return sweep(sweep_of(scan, state.put, t.now_ns, t.config.grace_ns), state, t)
-
-
-def sweep(job: Sweeping, state: Jobs, t: Answered) -> Done:
-    """State, messages: the next changes of the index, or the outcome."""
-    after, changes = batch_of(replace(job, since_ns=t.now_ns), state.put)
-    if not changes and not after.next and not after.left:
-        outcome = Collected(job.dropped, job.dropped_bytes, job.kept, job.request)
-        return conclude(job, outcome, t)
-    order = ChangeValues(changes, Ref[Any](t.me.name), t.message.request)
-    return [Become(state.changed(t.message.request, after)), Send(t.config.index, order)]
-
-
-def delete_files(job: Sweeping, t: Answered) -> Done:
-    """State: the files are on their way out, but for chunks that were put again. Messages: to the file store."""
-    out = tuple(address for address in job.next if address not in t.env.state.put)
-    back = tuple(address for address in job.next if address in t.env.state.put)
-    after = replace(job, next=(), out=out, gone=back, since_ns=t.now_ns)
-    order = DeleteFiles(out, Ref[Any](t.me.name), t.message.request)
-    return [Become(t.env.state.changed(t.message.request, after)), Send(t.config.files, order)]
 
 
 @rule

@@ -84,6 +84,14 @@ class TreeWriter:
         self._add(level + 1, Leaf(read, sum(node.size_bytes for node in nodes)))
 
 
+def size_of(read: ReadKey, chunk: bytes) -> int:
+    """The size of the file whose top is `chunk`. Raises ChunkError."""
+    head = head_of(chunk)
+    if not head.children:
+        return len(decrypted(chunk, read.key))
+    return sum(child.size_bytes for child in _inner(head, chunk, read.key).below)
+
+
 def leaves(read: ReadKey, fetch: Callable[[bytes], bytes]) -> Iterator[Leaf]:
     """The leaves of a tree in order; `fetch` gives the chunk at an address. Raises ChunkError."""
     chunk = fetch(read.address)

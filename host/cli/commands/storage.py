@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,6 +16,7 @@ import click
 from host.cli.commands.key import Decorated, hex_of, named, opened, with_keys
 from host.cli.output import emit
 from host.cli.problem import CliError
+from host.cli.progress import moving
 from host.cli.session import select_instance
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from host.cli.chunks import ChunkClient
 
 ENGINE: Final = "chunks"
-BAR_CHARS: Final = 30
-SHOWN_S: Final = 0.1
 VERIFIED_AT_ONCE: Final = 32
 SECRET_BYTES_MAX: Final = 1024
 NAME_CHARS_MAX: Final = 100
@@ -93,7 +91,7 @@ def _put(client: ChunkClient, path: str, secret: bytes) -> tuple[ReadKey, int]:
     try:
         with click.open_file(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size if path != "-" else 0
-            with progress(f"put {path}", size) as moved:
+            with moving(f"put {path}", size) as moved:
                 read = client.put_file(file, secret, moved)
                 return read, moved.total
     except OSError as error:
@@ -129,10 +127,13 @@ def get(id_: str, output: str, key: str | None, path: str | None, passphrase: st
 
 def _get(client: ChunkClient, read: ReadKey, output: str) -> int:
     """Write to a file beside the output, and rename it once it is complete."""
+    from engines.storage.tree import size_of
+
     part = f"{output}.part"
     try:
-        with open(part, "wb") as file, progress(f"get {output}", 0) as moved:
-            size = client.get_file(read, file, moved)
+        size = size_of(read, client.get_chunk(read.address))
+        with open(part, "wb") as file, moving(f"get {output}", size) as moved:
+            client.get_file(read, file, moved)
         os.replace(part, output)
         return size
     except OSError as error:
@@ -206,7 +207,7 @@ def ls(engine: str) -> None:
 def verify(engine: str) -> None:
     """Compare every chunk on the disk with its hash. Exit code 8, with chunk and file, if one is damaged."""
     count, size, damaged = 0, 0, list[dict[str, Any]]()
-    with client_of(engine) as client, progress("verify", 0) as moved:
+    with client_of(engine) as client, moving("verify", 0) as moved:
         for answer in pages(client, "Verify", "FilesVerified", count=TypedField("text", str(VERIFIED_AT_ONCE))):
             count, size = count + answer["count"], size + answer["size_bytes"]
             damaged += [{**one, "address": one["address"][2:]} for one in answer["damaged"]]
@@ -294,42 +295,3 @@ def secret_of(path: str | None) -> bytes:
     if not 1 <= len(secret) <= SECRET_BYTES_MAX:
         raise CliError("failed", f"{path}: a secret has 1 to {SECRET_BYTES_MAX} bytes")
     return secret
-
-
-class Moving:
-    """Shows how much has been moved, at most ten times a second."""
-
-    def __init__(self, show: Callable[[str], None], what: str, size: int) -> None:
-        self.total = 0
-        self._show = show
-        self._what = what
-        self._size = size
-        self._began_s = self._shown_s = time.monotonic()
-
-    def __call__(self, total: int) -> None:
-        """So many bytes so far."""
-        self.total = total
-        if (now_s := time.monotonic()) - self._shown_s >= SHOWN_S:
-            self._shown_s = now_s
-            self._show(moving_line(self._what, total, self._size, now_s - self._began_s))
-
-
-def moving_line(what: str, total: int, size: int, taken_s: float) -> str:
-    """The line; with a bar if the size is known."""
-    done = f"{total / 2**20:,.0f} MiB, {total / 2**20 / taken_s:,.0f} MiB/s"
-    if not size:
-        return f"{what}: {done}"
-    share = min(total / size, 1.0)
-    full = round(share * BAR_CHARS)
-    return f"{what}: [{'#' * full}{'-' * (BAR_CHARS - full)}] {share:.0%}, {done}"
-
-
-@contextmanager
-def progress(what: str, size: int) -> Iterator[Moving]:
-    """Yields what shows the progress; 0: the size is not known."""
-    from rich.console import Console
-
-    from host.cli.progress import progress_line
-
-    with progress_line(Console(stderr=True)) as show:
-        yield Moving(show, what, size)

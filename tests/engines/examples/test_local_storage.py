@@ -14,6 +14,7 @@ from device_desk import driven, twinned
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.devices import folders
 from engines.devices.file_store import (
     FILE_BYTES_MAX,
     FILE_STORE,
@@ -239,6 +240,16 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     unfinished.write_bytes(b"half")
     assert driven(FILE_STORE, config, VerifyFiles(ANN)) == [FilesVerified(1, 3, (), b"", 0)]
     assert not unfinished.exists()
+
+
+def test_two_processes_never_have_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if two nodes by mistake write, delete and clean up in one folder."""
+    monkeypatch.setattr(folders, "LOCK_WAIT_S", 0)
+    first = folders.Folder(str(tmp_path), 1_000)
+    with pytest.raises(folders.FolderInUse):
+        folders.Folder(str(tmp_path), 1_000)
+    first.close()
+    folders.Folder(str(tmp_path), 1_000).close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_crash(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from engines.model import encode
 from engines.storage import tree
 from engines.storage.chunk import ChunkError, Head, ReadKey, address_of, decrypted, encrypted
-from engines.storage.tree import Below, Inner, TreeWriter, leaves
+from engines.storage.tree import Below, Inner, TreeWriter, leaves, size_of
 
 
 def written(pieces: list[bytes]) -> tuple[ReadKey, dict[bytes, bytes]]:
@@ -32,6 +32,7 @@ def test_the_pieces_come_back_in_order(count: int, monkeypatch: pytest.MonkeyPat
     top, chunks = written(pieces)
     found = list(leaves(top, chunks.__getitem__))
     assert [decrypted(chunks[leaf.read.address], leaf.read.key) for leaf in found] == pieces
+    assert size_of(top, chunks[top.address]) == sum(map(len, pieces))
     assert count == 1 or [leaf.size_bytes for leaf in found] == [len(piece) for piece in pieces]
 
 

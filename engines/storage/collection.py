@@ -65,7 +65,7 @@ def sweep_of(scan: Scanning, put: Iterable[bytes], now_ns: int, grace_ns: int) -
 
 def batch_of(sweep: Sweeping, put: Map[bytes, bool]) -> tuple[Sweeping, tuple[Change, ...]]:
     """The next changes of the index; the files of `next` go once they are made. No changes: the sweep is over."""
-    changes = [Change(LEAVING + address, None) for address in sweep.gone]
+    changes = [Change(LEAVING + address, None) for address in sweep.gone[:SWEPT_MAX]]
     going = list[bytes]()
     for key in sweep.left[:SWEPT_MAX]:
         address = key[1 : 1 + ADDRESS_BYTES]
@@ -74,4 +74,4 @@ def batch_of(sweep: Sweeping, put: Map[bytes, bool]) -> tuple[Sweeping, tuple[Ch
         elif address not in put:
             going.append(address)
             changes += [Change(HERE + address, None), Change(LEAVING + address, b"")] if key[:1] == HERE else []
-    return replace(sweep, left=sweep.left[SWEPT_MAX:], next=tuple(going), gone=()), tuple(changes)
+    return replace(sweep, left=sweep.left[SWEPT_MAX:], next=tuple(going), gone=sweep.gone[SWEPT_MAX:]), tuple(changes)

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from msgspec import Meta
 
 from engines.devices.file_store import DeleteFiles, FilesVerified, GetFile, PutFile, VerifyFiles
-from engines.devices.key_value import ChangeValues, DeleteValue, GetValue, ScanValues, SetValue
+from engines.devices.key_value import KEY_BYTES_MAX, ChangeValues, DeleteValue, GetValue, ScanValues, SetValue
 from engines.model import Blob, Config, Message, Ref, Value
 from engines.storage.chunk import Address, ChunkCommitment
 
@@ -144,7 +144,7 @@ class ListPins(Message):
     """Send pins, from this key of the index on."""
 
     reply: Ref[Pins | ChunkFailed]
-    first: bytes = b""
+    first: Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)] = b""
     request: int = 0
 
 

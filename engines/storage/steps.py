@@ -207,7 +207,7 @@ def scan_on(job: Scanning, found: ValuesScanned, t: Answered) -> Done:
 def sweep(job: Sweeping, state: Jobs, t: Answered) -> Done:
     """State, messages: the next changes of the index, or the outcome."""
     after, changes = batch_of(replace(job, since_ns=t.now_ns), state.put)
-    if not changes and not after.next and not after.left:
+    if not (changes or after.next or after.left or after.gone):
         outcome = Collected(job.dropped, job.dropped_bytes, job.kept, job.request)
         return conclude(job, outcome, t)
     order = ChangeValues(changes, Ref[Any](t.me.name), t.message.request)
@@ -218,6 +218,6 @@ def delete_files(job: Sweeping, t: Answered) -> Done:
     """State: the files are on their way out, but for chunks that were put again. Messages: to the file store."""
     out = tuple(address for address in job.next if address not in t.env.state.put)
     back = tuple(address for address in job.next if address in t.env.state.put)
-    after = replace(job, next=(), out=out, gone=back, since_ns=t.now_ns)
+    after = replace(job, next=(), out=out, gone=(*job.gone, *back), since_ns=t.now_ns)
     order = DeleteFiles(out, Ref[Any](t.me.name), t.message.request)
     return [Become(t.env.state.changed(t.message.request, after)), Send(t.config.files, order)]

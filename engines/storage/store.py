@@ -162,7 +162,7 @@ def take(order: Request, t: Asked) -> Effects[Jobs, Out]:
             return [*waited(t), Become(state), Send(index, ScanValues(b"", me, request=number))]
         case ListPins():
             number, state = t.env.state.begun(Listing(order.reply, order.request, t.now_ns), t.now_ns)
-            return [*waited(t), Become(state), Send(index, ScanValues(PINNED, me, order.first[:400], request=number))]
+            return [*waited(t), Become(state), Send(index, ScanValues(PINNED, me, order.first, request=number))]
 
 
 def waited(t: Arrived[Any, Stores, Jobs]) -> Done:

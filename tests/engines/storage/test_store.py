@@ -10,11 +10,11 @@ from example_world import World
 
 from engines.crypto.keys import secret_from, sign
 from engines.devices import file_store, key_value
-from engines.devices.file_store import FileFolder, FilesVerified
+from engines.devices.file_store import FileFolder, FilesVerified, KeptFiles
 from engines.devices.key_value import Entries, KeyValueFile
-from engines.model import Blob, Map, Ref
+from engines.model import Blob, Map, Ref, encode
 from engines.storage.chunk import ChunkCommitment, Head, encrypted, promise
-from engines.storage.jobs import JOBS_MAX
+from engines.storage.jobs import JOBS_MAX, Kept
 from engines.storage.requests import (
     ChunkCommitments,
     ChunkContent,
@@ -235,6 +235,23 @@ def test_a_collection_that_a_kill_cut_off_is_finished_by_the_next() -> None:
     assert cut.has(again)
     assert not cut.has(address)
     assert sorted(key[:1] for key in cut.index()) == [b"h", b"p"]
+
+
+def test_a_collection_of_any_size_goes_in_batches() -> None:
+    """False if a scan stops at its first answer, a batch is larger than a device takes, or some chunks are left."""
+    chunks = dict(reversed(encrypted(b"%d" % n)) for n in range(1_500))
+    contents = {read.address: chunk for read, chunk in chunks.items()}
+    entries = {b"h" + address: encode(Kept((), len(chunk), 0, 0)) for address, chunk in contents.items()}
+    stay, *back = sorted(contents)
+    entries |= {b"d" + address: b"" for address in back[:700]}  # cut off often, and put again
+    storage = Storage()
+    storage.world.add("index", key_value.TWIN, KeyValueFile("/index"), state=Entries(Map(entries)))
+    storage.world.add("files", file_store.TWIN, FileFolder("/files"), state=KeptFiles(Map(contents)))
+    storage.ask(Pin(stay, "name", ANN))
+    [collected] = storage.ask(Collect(ANN))
+    assert (collected.dropped, collected.kept) == (1_499, 1)
+    assert sorted(storage.world.state("files").contents) == [stay]
+    assert sorted(key[:1] for key in storage.index()) == [b"h", b"p"]
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -299,14 +299,17 @@ class FileStore:
 
 
 async def _answered(
-    batches: AsyncGenerator[list[Delivery[Any]], None], threads: ThreadPoolExecutor, folder: Files
+    batches: AsyncGenerator[list[Delivery[Any]], None], threads: ThreadPoolExecutor, folder: Folder
 ) -> AsyncGenerator[tuple[Any, Answer], None]:
-    """Each order with its answer, in order."""
+    """Each order with its answer, in order. Near the bound of the store one order is done at a time, so that what fits
+    is what came first."""
     run = partial(asyncio.get_running_loop().run_in_executor, threads)
     async for mail in batches:
         orders = [each.message for each in mail]
         subjects = await asyncio.gather(*(run(subject_of, order) for order in orders))
-        for begin, end in together(subjects):
+        has_room = folder.has_room(sum(map(_content_bytes, orders)))
+        ranges = together(subjects) if has_room else [(n, n + 1) for n in range(len(orders))]
+        for begin, end in ranges:
             jobs = (run(respond, orders[n], subjects[n], folder) for n in range(begin, end))
             for order, answer in zip(orders[begin:end], await asyncio.gather(*jobs), strict=True):
                 yield order, answer

@@ -59,6 +59,10 @@ class Folder:
         """Where the file of an address is."""
         return path_of(self._path, address)
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so many bytes more would fit."""
+        return self._size_bytes + size_bytes <= self._size_bytes_max
+
     def read(self, address: bytes) -> bytes | None:
         """The bytes there; None: no file. Raises OSError."""
         try:

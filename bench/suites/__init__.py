@@ -28,6 +28,7 @@ NAMES: Final = (
     "durable",
     "recover",
     "replay",
+    "storage",
     "check",
     "tx",
 )

@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "answer": "Answer the choice that an engine waits for.",
     "tx": "Submit signed transactions to a node, follow them, query the state.",
     "key": "Make, list and use keys of your own.",
+    "storage": "Store files as encrypted chunks, and get them back.",
     "sim": "Run a node in virtual time, with faults by seed; replay what fails.",
     "bench": "Measure engines and other systems on this machine.",
     "doctor": "Check that this machine can run a node.",
@@ -64,6 +65,7 @@ COMMANDS: Final = {
 ACTS: Final = frozenset(
     ["up", "down", "send", "kill", "restart", "reload", "answer", "key new", "tx submit"]
     + [f"quarantine {act}" for act in ("replay", "discard")]
+    + [f"storage {act}" for act in ("put", "get", "pin", "unpin", "commit", "collect")]
 )
 """Commands that change something; when they print their result, the change is made."""
 

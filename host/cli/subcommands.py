@@ -6,7 +6,14 @@ from typing import Final
 
 import click
 
-USUAL: Final = {"state": "get", "quarantine": "show", "journal": "verify", "key": "ls", "tx": "query"}
+USUAL: Final = {
+    "state": "get",
+    "quarantine": "show",
+    "journal": "verify",
+    "key": "ls",
+    "tx": "query",
+    "storage": "ls",
+}
 """The command that shows the named thing: `state bob` means `state get bob`."""
 
 

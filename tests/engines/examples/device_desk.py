@@ -20,14 +20,17 @@ class Desk:
         self.mail = list(mail)
         self.sent: list[Any] = []
         self.done = asyncio.Event()
+        self._answers_due = sum(getattr(each.message, "destination", None) is not None for each in mail)
         self._is_full = False
+        self._is_exhausted = False
 
     def now_ns(self) -> int:
         return 1_000
 
     async def receive(self) -> Delivery[Any]:
         if not self.mail:
-            self.done.set()
+            self._is_exhausted = True
+            self._look()
             await asyncio.Event().wait()
         return self.mail.pop(0)
 
@@ -35,7 +38,13 @@ class Desk:
         self._is_full = not self._is_full
         if not self._is_full:
             self.sent.append(message)
+            self._look()
         return not self._is_full
+
+    def _look(self) -> None:
+        """Done: no mail is left, and each order with a destination is answered."""
+        if self._is_exhausted and len(self.sent) >= self._answers_due:
+            self.done.set()
 
     async def writable(self, target: Ref[Any]) -> None:
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from host.cli.progress import progress_line
+from host.cli.progress import moving_line, progress_line
 
 ERASE = "\x1b[2K"
 
@@ -39,3 +39,11 @@ def test_elsewhere_nothing_is_written(monkeypatch: pytest.MonkeyPatch, terminal:
     with progress_line(Console(file=shown, force_terminal=terminal)) as say:
         say("oneway enginehost: warm-up")
     assert shown.getvalue() == ""
+
+
+def test_a_bar_is_as_full_as_the_share_that_has_been_moved() -> None:
+    """False if the bar is longer or shorter than its place, or a size that is not known looks like one that is."""
+    quarter = moving_line("put f", 256 << 20, 1 << 30, 2.0)
+    assert quarter == f"put f: [{'#' * 8}{'-' * 22}] 25%, 256 MiB, 128 MiB/s"
+    assert moving_line("put f", 3 << 30, 1 << 30, 3.0).startswith(f"put f: [{'#' * 30}] 100%")
+    assert moving_line("put -", 256 << 20, 0, 2.0) == "put -: 256 MiB, 128 MiB/s"

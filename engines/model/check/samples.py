@@ -131,15 +131,26 @@ class Samples:
         if not any(isinstance(mark, msgspec.Meta) for mark in declared.__metadata__):
             return self.of(plain, depth)
         for _ in range(TRIES_MAX):
-            value = self.of(plain, depth)
-            try:
-                return msgspec.convert(value, declared)
-            except msgspec.ValidationError:
-                continue
+            drawn = self.of(plain, depth)
+            for value in (drawn, *_of_length(drawn, declared.__metadata__)):
+                try:
+                    return msgspec.convert(value, declared)
+                except msgspec.ValidationError:
+                    continue
         raise TypeError(f"no samples of {declared!r}: {TRIES_MAX} values were out of its bounds")
 
     def _items(self, depth: int) -> int:
         return 0 if depth > DEPTH_MAX else self._dice.below(ITEMS_MAX + 1)
+
+
+def _of_length(value: Any, marks: Iterable[Any]) -> list[Any]:
+    """Text or bytes, repeated and cut to a declared length."""
+    least = max((mark.min_length or 0 for mark in marks if isinstance(mark, msgspec.Meta)), default=0)
+    if not least or not isinstance(value, str | bytes):
+        return []
+    if isinstance(value, str):
+        return [((value or "a") * least)[:least]]
+    return [((value or b"a") * least)[:least]]
 
 
 def _is_address(text: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from engines.model.blob import Blob
 from engines.model.check.samples import Dice, Samples, constants_of
 from engines.model.map import Map
+from engines.model.ref import Ref
 
 T = TypeVar("T")
 Small = Annotated[int, msgspec.Meta(ge=0, le=3)]
@@ -100,3 +101,17 @@ def test_dice_are_even() -> None:
     for _ in range(60_000):
         counts[dice.below(6)] += 1
     assert sum((count - 10_000) ** 2 / 10_000 for count in counts) < 36
+
+
+@pytest.mark.parametrize(
+    "kind", [Annotated[bytes, msgspec.Meta(min_length=33, max_length=33)], Annotated[str, msgspec.Meta(min_length=9)]]
+)
+def test_a_declared_length_is_kept(kind: Any) -> None:
+    """If false, a family whose messages have hashes or keys cannot be checked alone."""
+    assert msgspec.convert(Samples(1).of(kind), kind)
+
+
+def test_a_reference_is_an_address() -> None:
+    """If false, a constant that is no name is sent to, and the send fails as no message can make it."""
+    samples = Samples(1, ["#", "a#b", "bob"])
+    assert {samples.of(Ref[Any]) for _ in range(200)} & {"#", "a#b"} == set()

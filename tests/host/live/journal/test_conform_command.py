@@ -110,7 +110,7 @@ def test_bad_input_is_refused_in_a_line(ran: Path, tmp_path: Path, capsys: pytes
         (["--always", "pair_claims:nothing"], 2, "pair_claims:nothing: is nothing there"),
         (["--always", "absent:p"], 2, "there is no module absent"),
         (["--always", "pair_claims:raises"], 2, "`raises` raised KeyError"),
-        (["--spec", "pairing:SENDER"], 2, "is a family"),
+        (["--spec", "pairing:SENDER"], 2, "pairing:SENDER is no System"),
         (["--spec", "pair_claims:SILENT"], 2, "states nothing of every state"),
     ]
     for argv, code, text in cases:

@@ -45,8 +45,10 @@ static PyObject *decode_name(const uint8_t *bytes, uint32_t length, struct findi
         find(finding, "a name is not UTF-8");
         return NULL;
     }
+#if PY_VERSION_HEX < 0x030c0000 || PY_VERSION_HEX >= 0x030d0000 /* 3.12 keeps interned strings for ever */
     if (name != NULL)
         PyUnicode_InternInPlace(&name);
+#endif
     return name;
 }
 

@@ -80,8 +80,12 @@ def names_of(event: ChartEvent) -> tuple[str, ...]:
 
 
 def participants_of(events: Sequence[ChartEvent], inside: Sequence[str]) -> tuple[Participant, ...]:
-    """The names in `events` in order of their first event; those that are not `inside` come first."""
-    names = dict.fromkeys(name for event in events for name in names_of(event))
+    """The names in `events` in order of their first arrow, then of their first mark; others than `inside` come first.
+
+    Marks count less, since engines that begin together do so in any order.
+    """
+    arrows_first = sorted(events, key=lambda event: not isinstance(event, Arrow))
+    names = dict.fromkeys(name for event in arrows_first for name in names_of(event))
     known = set(inside)
     found = [Participant(name, name not in known) for name in names]
     return tuple(sorted(found, key=lambda one: not one.is_outside))

@@ -21,7 +21,7 @@ class Bound(NamedTuple):
     time_ns: int | None
 
 
-class BoundType(click.ParamType):  # type: ignore[type-arg] # generic only for the type checker in newer versions
+class BoundType(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.4
     """Type of an option that takes such a bound; a last time includes all of the second or millisecond it names."""
 
     name = "N|TIME"

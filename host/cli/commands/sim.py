@@ -31,7 +31,7 @@ PROGRESS_FILE_S: Final = 10.0
 """Between two lines of progress, where no terminal shows them."""
 
 
-class SeedRange(click.ParamType):  # type: ignore[type-arg]
+class SeedRange(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.4
     """Type of an option for one seed or a range of them, `1..10000`."""
 
     name = "seeds"

@@ -193,3 +193,11 @@ def test_nothing_but_text_is_left_for_mermaid(text: str) -> None:
     assert all(char in PLAIN or char.isalnum() for char in left)
     read = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), shown)
     assert read == (one_line(text) or " ")
+
+
+def test_engines_that_begin_together_are_in_order_of_their_messages() -> None:
+    """False if the lanes of two charts of one run differed by whose process was there first."""
+    begin = [ChartMark(1, (name,), "began", f"begins: {name}") for name in "ba"]
+    greet = [Arrow(2, "cli.1", "a", "Greet"), Arrow(3, "a", "b", "Greeting")]
+    for marks in (begin, begin[::-1]):
+        assert [one.name for one in chart(*marks, *greet).participants] == ["cli.1", "a", "b"]

@@ -56,6 +56,7 @@ def kill(node: LiveNode, engine: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("victims", [("shard0", "executor0"), ("dispatcher", "sequencer", "worker")], ids="+".join)
 def test_each_acknowledged_transaction_is_there_once(victims: tuple[str, ...]) -> None:
     """False if a process that is killed under a load, or code that is replaced, costs an acknowledged transaction, or

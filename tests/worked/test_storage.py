@@ -99,6 +99,7 @@ def test_a_flipped_bit_on_the_disk_is_found_and_named(node: LiveNode, tmp_path: 
     assert out.read_bytes() == file.read_bytes()
 
 
+@pytest.mark.storm
 def test_what_is_unpinned_is_collected(tmp_path: Path) -> None:
     """False if a file that nobody pins takes room for ever, or another one loses chunks with it."""
     with live_node(changed(tmp_path, "grace_ns: 1h", "grace_ns: 0s"), "process") as node:

@@ -147,6 +147,7 @@ def test_bytes_are_those_of_others(text: str, number: int) -> None:
     assert int.from_bytes(jam(noun(text)), "little") == number
 
 
+@pytest.mark.storm
 def test_a_deep_noun_needs_no_stack() -> None:
     """False if a noun as deep as long could not be written, read, compared, edited or looked into."""
     deep: Noun = 0

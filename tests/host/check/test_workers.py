@@ -82,6 +82,7 @@ def at_zero(view: SystemView) -> bool:
     return bool(view.state("e0").phase == 0)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("network", ["unordered", "ordered", "lossy", "duplicating"])
 def test_what_must_happen_is_decided_as_by_one_process(network: str) -> None:
     """False if a step, or what is owed, were lost or taken for another where the shares of a graph are joined."""

@@ -46,6 +46,7 @@ def states(report: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.storm
 def test_no_order_of_stores_tears_a_read_or_loses_a_wake_up(tmp_path: Path) -> None:
     """If false, two processors could disagree about a frame or a sleeper, however rarely."""
     assert states(explore(tmp_path)) > 500_000

@@ -81,7 +81,7 @@ Told: TypeAlias = (
 )
 Out: TypeAlias = Told | Disk | Index
 Done: TypeAlias = list[Effect[Jobs, Out]]
-Answered = Arrived[
+FromDevices: TypeAlias = (
     FileStored
     | FileExists
     | FileRefused
@@ -93,10 +93,9 @@ Answered = Arrived[
     | ValueRead
     | ValueRefused
     | ValuesChanged
-    | ValuesScanned,
-    Stores,
-    Jobs,
-]
+    | ValuesScanned
+)
+Answered = Arrived[FromDevices, Stores, Jobs]
 
 
 def after_files(job: Job, t: Answered) -> Done:

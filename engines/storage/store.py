@@ -34,13 +34,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from engines.devices.file_store import (
-    FileContent,
-    FileDamaged,
-    FileExists,
-    FileMissing,
-    FileRefused,
-    FilesDeleted,
-    FileStored,
     GetFile,
     PutFile,
     VerifyFiles,
@@ -49,11 +42,6 @@ from engines.devices.key_value import (
     DeleteValue,
     GetValue,
     ScanValues,
-    ValueChanged,
-    ValueRead,
-    ValueRefused,
-    ValuesChanged,
-    ValuesScanned,
 )
 from engines.model import (
     Arrived,
@@ -100,7 +88,7 @@ from engines.storage.requests import (
     Unpin,
     Verify,
 )
-from engines.storage.steps import Answered, Done, Out, Told, after_files, after_index
+from engines.storage.steps import Answered, Done, FromDevices, Out, Told, after_files, after_index
 
 WAIT = Timer("wait")
 Request: TypeAlias = ChunkPut | ChunkGet | Commit | Pin | Unpin | Collect | ListPins
@@ -235,20 +223,7 @@ STORE = Family(
     "chunk-store",
     config=Stores,
     state=Jobs(),
-    accepts=Request
-    | Verify
-    | FileStored
-    | FileExists
-    | FileRefused
-    | FileContent
-    | FileMissing
-    | FileDamaged
-    | FilesDeleted
-    | ValueChanged
-    | ValueRead
-    | ValueRefused
-    | ValuesChanged
-    | ValuesScanned,
+    accepts=Request | Verify | FromDevices,
     emits=Told | Disk | Index,
     timers=[WAIT],
 ).rules(refuse, take, proceed, disregard, verify, give_up)

@@ -7,13 +7,13 @@ next one sends a query again.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from msgspec import Meta
 
 from engines.crypto.keys import Public, identity_of
 from engines.identity.evidence import EvidenceFound, QueryEvidence
-from engines.model import Arrived, Become, Config, Effects, Map, Ref, Send, SetTimer, Store, Timer, Value
+from engines.model import Arrived, Become, Config, Effects, Map, Ref, Send, SetTimer, Store, StoredMessage, Timer, Value
 
 WAITING_MAX: Final = 4096
 """Requests that wait at once; more are refused."""
@@ -38,6 +38,17 @@ class InFlight(Value):
 PATIENCE: Final = Timer("patience")
 
 
+class AboutIdentity(Protocol):
+    """A request about an identity."""
+
+    @property
+    def identity(self) -> Public:
+        """The identity."""
+
+
+R = TypeVar("R", bound=AboutIdentity)
+
+
 def join_query(principal: Public, t: Arrived[Any, Source, InFlight]) -> Effects[InFlight, QueryEvidence]:
     """State, messages: a query, unless one is in flight; the request is stored. Timers: until the answer is late."""
     identity, asked, patience_ns = identity_of(principal), t.env.state.since_ns, t.config.patience_ns
@@ -58,6 +69,14 @@ def answered(t: Arrived[EvidenceFound, Source, InFlight]) -> bytes | None:
 def overdue(asked: InFlight, patience_ns: int, now_ns: int) -> frozenset[bytes]:
     """The identities whose evidence is late."""
     return frozenset(name for name, since_ns in asked.since_ns.items() if since_ns + patience_ns <= now_ns)
+
+
+def waiting_for(
+    kind: type[R], identities: frozenset[bytes], stored: tuple[StoredMessage[Any], ...]
+) -> list[tuple[StoredMessage[Any], R]]:
+    """The stored requests of this type about these identities, with their places in the mailbox."""
+    requests = ((one, one.message) for one in stored if isinstance(one.message, kind))
+    return [(one, request) for one, request in requests if identity_of(request.identity) in identities]
 
 
 def drop_queries(names: frozenset[bytes], asked: InFlight, patience_ns: int) -> list[Become[InFlight] | SetTimer]:

@@ -19,6 +19,7 @@ from engines.identity.batching import (
     drop_queries,
     join_query,
     overdue,
+    waiting_for,
 )
 from engines.identity.delegation import Search, edges_of
 from engines.identity.evidence import EvidenceFound, QueryEvidence
@@ -35,7 +36,6 @@ from engines.model import (
     Note,
     Ref,
     Send,
-    StoredMessage,
     rule,
 )
 
@@ -56,7 +56,6 @@ class Encrypt(Message):
     request: int = 0
 
 
-Waiting = StoredMessage[Encrypt | EvidenceFound]
 Requested = Arrived[Encrypt, Sealing, InFlight]
 INBOX = Box(0, accepts=Encrypt | EvidenceFound, stored_max=WAITING_MAX)
 
@@ -99,12 +98,6 @@ def sealing(request: Encrypt, readers: list[Public], store: Ref[SealData]) -> Ef
     return Send(store, SealData(tuple(keys.values()), request.data, request.reply, request.request))
 
 
-def waiting_for(identities: frozenset[bytes], stored: tuple[Waiting, ...]) -> list[tuple[Waiting, Encrypt]]:
-    """The stored requests about these identities."""
-    requests = [(one, one.message) for one in stored if isinstance(one.message, Encrypt)]
-    return [(one, request) for one, request in requests if identity_of(request.identity) in identities]
-
-
 def expected(t: Arrived[EvidenceFound, Sealing, InFlight]) -> bytes | None:
     """As `answered`."""
     return answered(t)
@@ -119,7 +112,7 @@ def conclude(
     names, search, found = frozenset((principal,)), Search(edges_of(t.message.evidence), t.now_ns), t.message
     delegates = [one.edge.delegate for one in found.evidence]
     effects: list[Effect[InFlight, SealData | KeyRefused]] = []
-    for one, request in waiting_for(names, t.env[INBOX].stored):
+    for one, request in waiting_for(Encrypt, names, t.env[INBOX].stored):
         readers = [reader for reader in delegates if search.holds(reader, request.identity, found.depth)]
         effects += [Consume(one), sealing(request, [request.identity, *readers], t.config.store)]
     return [*drop_queries(names, t.env.state, t.config.patience_ns), *effects]
@@ -137,7 +130,7 @@ def give_up(_patience: Handle, t: Elapsed[Sealing, InFlight]) -> Effects[InFligh
     consumed. Timers: for the other queries. Engines: none."""
     late = overdue(t.env.state, t.config.patience_ns, t.now_ns)
     effects: list[Effect[InFlight, KeyRefused]] = [*drop_queries(late, t.env.state, t.config.patience_ns)]
-    for one, request in waiting_for(late, t.env[INBOX].stored):
+    for one, request in waiting_for(Encrypt, late, t.env[INBOX].stored):
         effects += [Consume(one), Send(request.reply, KeyRefused("not available", LATE, request.request))]
     return effects
 

@@ -18,6 +18,7 @@ from engines.identity.batching import (
     drop_queries,
     join_query,
     overdue,
+    waiting_for,
 )
 from engines.identity.delegation import Search, edges_of
 from engines.identity.evidence import EvidenceFound, QueryEvidence
@@ -34,7 +35,6 @@ from engines.model import (
     Note,
     Ref,
     Send,
-    StoredMessage,
     rule,
 )
 
@@ -58,7 +58,6 @@ class Verified(Message):
     problem: str = ""
 
 
-Waiting = StoredMessage[Verify | EvidenceFound]
 Requested = Arrived[Verify, Source, InFlight]
 INBOX = Box(0, accepts=Verify | EvidenceFound, stored_max=WAITING_MAX)
 
@@ -94,19 +93,13 @@ def verify(request: Verify, _t: Requested) -> Effects[InFlight, Verified]:
     return Send(request.reply, Verified(is_own and is_valid(request.commitment, request.data), request.request))
 
 
-def waiting_for(identities: frozenset[bytes], stored: tuple[Waiting, ...]) -> list[tuple[Waiting, Verify]]:
-    """The stored requests about these identities."""
-    requests = [(one, one.message) for one in stored if isinstance(one.message, Verify)]
-    return [(one, request) for one, request in requests if identity_of(request.identity) in identities]
-
-
 @rule(when=answered)
 def conclude(principal: bytes, t: Arrived[EvidenceFound, Source, InFlight]) -> Effects[InFlight, Verified]:
     """State: without the query. Messages: an answer to each request that waited; these are consumed. Timers: for the
     other queries. Engines: none."""
     names, search, depth = frozenset((principal,)), Search(edges_of(t.message.evidence), t.now_ns), t.message.depth
     effects: list[Effect[InFlight, Verified]] = [*drop_queries(names, t.env.state, t.config.patience_ns)]
-    for one, request in waiting_for(names, t.env[INBOX].stored):
+    for one, request in waiting_for(Verify, names, t.env[INBOX].stored):
         holds = search.holds(signer_of(request.commitment), request.identity, depth)
         effects += [Consume(one), Send(request.reply, Verified(holds, request.request))]
     return effects
@@ -124,7 +117,7 @@ def give_up(_patience: Handle, t: Elapsed[Source, InFlight]) -> Effects[InFlight
     consumed. Timers: for the other queries. Engines: none."""
     late = overdue(t.env.state, t.config.patience_ns, t.now_ns)
     effects: list[Effect[InFlight, Verified]] = [*drop_queries(late, t.env.state, t.config.patience_ns)]
-    for one, request in waiting_for(late, t.env[INBOX].stored):
+    for one, request in waiting_for(Verify, late, t.env[INBOX].stored):
         effects += [Consume(one), Send(request.reply, Verified(False, request.request, LATE))]
     return effects
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from engines.crypto.keys import SecretKey, sign
 from engines.execution.nouns import NounError, cue, jam
-from engines.model import encode
-from engines.model.values import to_wire
+from engines.model import encode, view
 
 from .messages import Reply, Submission, signed_text
 
@@ -17,10 +14,10 @@ TEXT = "text:"
 
 
 def signed_fields(secret: SecretKey, statement: Submission | Reply) -> tuple[bytes, object]:
-    """The body of an instruction, and its commitment as plain data. Raises ValueError for a key that cannot sign."""
+    """The body of an instruction, and its commitment as JSON has it. Raises ValueError for a key that cannot sign."""
     body = encode(statement)
     commitment = sign(secret, signed_text(body))
-    return body, msgspec.to_builtins(commitment, builtin_types=(bytes,), enc_hook=to_wire)
+    return body, view(commitment)
 
 
 def bytes_of(text: str) -> bytes:

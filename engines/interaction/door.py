@@ -82,7 +82,7 @@ Instructed: TypeAlias = Arrived[Instruction, House, Desk]
 
 
 class _Refused(Exception):
-    """An instruction is not taken: a code of `REFUSALS`, and the reason in words."""
+    """An instruction is not taken: its code, and the reason in words."""
 
     def __init__(self, code: str, reason: str, number: int = 0) -> None:
         super().__init__(reason)

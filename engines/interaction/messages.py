@@ -21,23 +21,6 @@ TXS_MAX: Final = 1_024
 BODY_BYTES_MAX: Final = 1 << 20
 OPTIONS_MAX: Final = 16
 
-REFUSALS: Final = (
-    "signature",
-    "not_admitted",
-    "unreadable",
-    "size",
-    "number",
-    "other_content",
-    "too_old",
-    "duplicate",
-    "busy",
-    "mempool",
-    "unknown",
-    "cursor",
-    "option",
-)
-"""Codes of refusals, as `docs/guides/node.md` explains them."""
-
 
 class Submission(Value, tag=True):
     """Order and run these transactions, once, under a number that the user gives to no other instruction.
@@ -130,7 +113,7 @@ class Receipt(Message):
 
 
 class Refusal(Message):
-    """Nothing was done, for this reason. `code` is one of `REFUSALS`."""
+    """Nothing was done, for this reason. Programs can go by `code`; `docs/guides/node.md` has all of them."""
 
     number: int
     code: str

@@ -264,11 +264,10 @@ class _Turn:
     def effects(self) -> Made:
         """Answer those who waited for what is there now, and move what is done to the done."""
         for number, course in self._courses.items():
-            still = tuple(one for one in course.waiting if not (course.is_done or not one.for_all))
-            for waiting in course.waiting:
-                if waiting not in still:
-                    self.sends.append(answer(waiting.reply_to, number, course))
-            self._courses[number] = replace(course, waiting=still)
+            later = tuple(one for one in course.waiting if one.for_all and not course.is_done)
+            now = (one for one in course.waiting if not one.for_all or course.is_done)
+            self.sends += (answer(one.reply_to, number, course) for one in now)
+            self._courses[number] = replace(course, waiting=later)
         state = replace(self.state, courses=self.state.courses.updated(self._courses))
         for number, course in self._courses.items():
             if course.is_done:

@@ -20,6 +20,7 @@ from typing import IO, Any, Final, Self, TypeVar
 from engines.storage.chunk import CONTENT_BYTES_MAX, ReadKey, address_of, decrypted, encrypted
 from engines.storage.tree import Leaf, TreeWriter, leaves
 from host.cli.problem import CliError
+from host.cli.session import MARGIN_NS
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError, TypedField
 
@@ -33,7 +34,6 @@ ANSWER_NS: Final = 8_000_000_000
 COLLECT_NS: Final = 300_000_000_000
 """A collection reads the whole index, and may delete much."""
 
-MARGIN_NS: Final = 1_000_000_000
 TRIES_MAX: Final = 5
 TRY_AGAIN_S: Final = 0.2
 """Between two tries, times their number, of a request that was refused as `busy`, or that a kill may have lost."""

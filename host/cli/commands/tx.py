@@ -19,7 +19,7 @@ from engines.execution.transactions import GAS_MAX
 from engines.interaction.client import bytes_of, number_of, signed_fields, text_of
 from engines.interaction.messages import TXS_MAX, Refusal, Submission
 from host.cli.keyring import named, opened, with_keys
-from host.cli.output import Items, emit, plain
+from host.cli.output import Items, emit
 from host.cli.problem import CliError
 from host.cli.session import MARGIN_NS, ask
 from host.cli.settings import common
@@ -112,7 +112,7 @@ def submit(
     body, commitment = signed_fields(_secret(key, path, passphrase), Submission(number, txs))
     fields = {
         "body": TypedField("bytes", body),
-        "commitment": TypedField("json", plain(commitment)),
+        "commitment": TypedField("json", commitment),
         "waits": TypedField("json", not no_wait),
     }
     _show_receipt(_answer(door, "Instruction", fields, "Receipt|Refusal", timeout))
@@ -215,8 +215,7 @@ def _user(key: str | None, path: str | None, passphrase: str | None) -> bytes:
 
 def _answer(door: str, tag: str, fields: dict[str, TypedField], wait: str, timeout: int) -> dict[str, Any]:
     """Send a message to the door; the answer as plain data."""
-    args = {"engine": door, "mailbox": 0, "tag": tag, "fields": fields, "id": None}
-    args |= {"wait": wait, "timeout_ns": timeout}
+    args = {"engine": door, "tag": tag, "fields": fields, "wait": wait, "timeout_ns": timeout}
     try:
         response = ask("send", args, timeout_ns=timeout + MARGIN_NS)
     except ControlError as error:
@@ -252,13 +251,16 @@ def _outcome(summary: dict[str, Any]) -> dict[str, Any]:
         "timestamp": summary["timestamp"],
         "gas": summary["gas"],
         "error": summary["error"],
-        "writes": [{"key": one["key"], **_value(one["datum"])} for one in summary["values_written"]],
+        "writes": _accesses(summary["values_written"]),
     }
 
 
 def _change(change: dict[str, Any]) -> dict[str, Any]:
-    writes = [{"key": one["key"], **_value(one["datum"])} for one in change["writes"]]
-    return {**change, "writes": writes}
+    return {**change, "writes": _accesses(change["writes"])}
+
+
+def _accesses(accesses: Items) -> list[dict[str, Any]]:
+    return [{"key": one["key"], **_value(one["datum"])} for one in accesses]
 
 
 def _value(datum: str | None) -> dict[str, Any]:

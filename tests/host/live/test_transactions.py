@@ -17,7 +17,6 @@ from engines.crypto.keys import SecretKey, identity_of, public_of, secret_from
 from engines.execution.programs import candidate
 from engines.interaction.client import number_of, signed_fields
 from engines.interaction.messages import Submission
-from host.cli.output import plain
 from host.config.load import load_node
 from host.config.spec import NodeSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
@@ -48,7 +47,7 @@ def submit(node: LiveNode, number: int, key: bytes, count: int = 1, *, waits: bo
     """A submission of so many increments of a key."""
     txs = tuple(replace(candidate("increment", key), nonce=f"{number} {one}".encode()) for one in range(count))
     body, commitment = signed_fields(ALICE, Submission(number, txs))
-    fields = {"body": body, "commitment": plain(commitment), "waits": waits}
+    fields = {"body": body, "commitment": commitment, "waits": waits}
     return asked(node, "Instruction", "Receipt|Refusal", **fields)
 
 

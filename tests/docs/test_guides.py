@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 
 import pytest
 from deadline import DEADLINE_S
+from own_environment import own_environment
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
@@ -35,16 +36,8 @@ class Page:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.printed = ""
-        run = folder / "run"
-        run.mkdir(mode=0o700)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = {
-            **os.environ,
-            "XDG_RUNTIME_DIR": str(run),
-            "XDG_DATA_HOME": str(folder / "own"),
-            "PATH": path,
-        }
-        self.environment["ENGINEHOST_PASSPHRASE"] = "what a person would type"
+        self.environment = {**own_environment(folder), "PATH": path}
 
     def keep(self, example: Example) -> None:
         """A file of the guide; a block that is none would be a page that shows what it does not try."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import nacl.signing
 import pytest
 import yaml
 from deadline import DEADLINE_S
+from own_environment import own_environment
 
 from engines.model import Committed, Configuration, Delivery, Family, Outgoing, birth, load_family, step
 
@@ -37,10 +37,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         shutil.copytree(ROOT / "configs", path / "configs")
         self.path = path
-        run = path / "run"
-        run.mkdir(mode=0o700)
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(run), "XDG_DATA_HOME": str(path / "own")}
-        self.environment["ENGINEHOST_PASSPHRASE"] = "what a person would type"
+        self.environment = own_environment(path)
 
     def shell(self, block: str) -> str:
         """What a block prints on standard output. It must succeed, every command of it."""

@@ -15,8 +15,14 @@ from setuptools.command.build_ext import build_ext
 
 NATIVE = os.environ.get("ENGINEHOST_NATIVE", "auto")
 ROOT = Path(__file__).parent
-EXTENSIONS = ("transport._lane", "host.live.cycle._cycle", "host.live.journal._sums", "bench._raw")
-HEADERS = ("transport", "host/live/cycle", "host/live/journal")
+EXTENSIONS = (
+    "engines.model._conform",
+    "transport._lane",
+    "host.live.cycle._cycle",
+    "host.live.journal._sums",
+    "bench._raw",
+)
+HEADERS = ("engines/model", "transport", "host/live/cycle", "host/live/journal")
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 
 

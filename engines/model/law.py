@@ -2,7 +2,7 @@
 
 What may live here: which values of a transition are checked, and against which type. `conform` defines how a value is
 checked, `commit` when: as each effect happens, on the draft, so that an effect that breaks the law changes nothing.
-The cycle in C checks plain states and messages itself, and calls this for all others (`host/live/cycle/conform.h`).
+Where the extensions were built, plain values are checked in C, here and in the cycle of the live host (`conform.h`).
 
 A journal may hold turns from before there was this law. They are run again as they ran then, by a twin of the
 family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the result into form.
@@ -10,9 +10,11 @@ family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .conform import Conformer, conform, conformer
+from .conform import Conformer, conform
+from .conform import conformer as python_conformer
 from .conform_leaves import ConformError, shown
 from .map import Map
 
@@ -29,6 +31,25 @@ MAILBOX_MAX: Final = 2**32 - 1
 """The bound of an address; a frame has 32 bits for the mailbox."""
 
 OPTIONS_MAX: Final = 65_536
+
+try:
+    from ._conform import conformer as _make_conformer
+except ImportError:
+    _make_conformer = python_conformer
+
+
+def conformer(form: Any) -> Conformer:
+    """`conform` for one type, from a value and the one before it; in C where that was built and knows the type."""
+    try:
+        return _conformer(form)
+    except TypeError:  # a mark in it is not hashable, or a struct has a field that is no slot
+        return python_conformer(form)
+
+
+@cache
+def _conformer(form: Any) -> Conformer:
+    return _make_conformer(form)
+
 
 _text: Final = conformer(str)
 _names: Final = conformer(tuple[str, ...])
@@ -64,7 +85,11 @@ class Law:
 
     def address(self, name: str, mailbox: int) -> None:
         """Check the address of a send."""
-        if len(_of("an address", _text, name)) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
+        try:
+            _text(name)
+        except ConformError as error:
+            raise ConformError(f"an address: {error}") from None
+        if len(name) > ADDRESS_CHARS_MAX or mailbox > MAILBOX_MAX:
             raise ConformError(f"an address has at most {ADDRESS_CHARS_MAX} characters and a mailbox of 32 bits")
 
     def deadline_ns(self, effect: SetTimer, now_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""Outlines: types as the cycle in C checks them: exact classes, structs by field, tuples of one type, and maps.
+"""Outlines: types as they are checked in C: exact classes, structs by field, tuples of one type, and maps.
 
 A map is checked in C only if C can check all that it may hold, since the check of a map measures how deep that is.
 
@@ -18,7 +18,7 @@ from .forms import is_union
 from .map import Map
 
 CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, NoneType: 32, None: 32}
-"""The bits of `host/live/cycle/conform.h`."""
+"""The bits of `conform.h`."""
 
 
 class Outline(NamedTuple):

@@ -10,6 +10,8 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "../../../engines/model/members.h"
+
 /* module, class, members */
 #define BOUND_SLOTS(X)                                                                                                 \
     X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
@@ -46,14 +48,6 @@ BOUND_SLOTS(DECLARE)
 KEPT_SLOTS(DECLARE)
 #undef DECLARE
 
-static PyObject *named(const char *module, const char *name)
-{
-    PyObject *imported = PyImport_ImportModule(module);
-    PyObject *found = imported == NULL ? NULL : PyObject_GetAttrString(imported, name);
-    Py_XDECREF(imported);
-    return found;
-}
-
 static int bind_slot(const char *module, const char *type, const char *member, Py_ssize_t *offset)
 {
     PyObject *found = named(module, type);
@@ -84,12 +78,6 @@ static int bind_kept_slots(void)
     return 0;
 }
 #undef BIND
-
-/* A member: borrowed, NULL if it was never set. */
-static inline PyObject *get(PyObject *object, Py_ssize_t offset)
-{
-    return *(PyObject **)((char *)object + offset);
-}
 
 /* Sets a member; takes over the reference. */
 static inline void put(PyObject *object, Py_ssize_t offset, PyObject *value)

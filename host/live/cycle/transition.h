@@ -14,7 +14,7 @@
 
 #include <Python.h>
 
-#include "conform.h"
+#include "../../../engines/model/conform.h"
 #include "object_slots.h"
 
 #define ADDRESS_CHARS_MAX 4096 /* engines.model.law.ADDRESS_CHARS_MAX */

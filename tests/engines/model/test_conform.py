@@ -10,8 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.model import Blob, ConformError, Map, Value, conform, encode
-from engines.model.conform_leaves import DEPTH_MAX, SIZE_MAX
+from engines.model import Blob, ConformError, Map, Value, encode
+from engines.model import conform as conform_in_python
+from engines.model.conform_leaves import ABSENT, DEPTH_MAX, SIZE_MAX
+from engines.model.law import conformer
 from engines.model.values import from_wire
 
 
@@ -93,6 +95,14 @@ KEYS = st.one_of(
 )
 
 
+def conform_by_law(value: Any, form: Any, before: Any = ABSENT) -> Any:
+    """As a transition's values are checked: in C where that was built."""
+    return conformer(form)(value, before)
+
+
+BOTH = pytest.mark.parametrize("conform", [conform_in_python, conform_by_law])
+
+
 def holding(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.lists(parts, max_size=3),
@@ -140,10 +150,11 @@ def told(value: Any) -> Any:
     return kind, bytes(value) if kind is Blob else repr(value)
 
 
+@BOTH
 @pytest.mark.parametrize("form", FORMS, ids=str)
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_it_lets_through_exactly_what_reads_back(form: Any, data: st.DataObject) -> None:
+def test_it_lets_through_exactly_what_reads_back(conform: Any, form: Any, data: st.DataObject) -> None:
     """False if a value that conforms read back as another, or one that reads back as it is were refused."""
     value = data.draw(fitting(form))
     try:
@@ -160,10 +171,11 @@ def test_it_lets_through_exactly_what_reads_back(form: Any, data: st.DataObject)
         assert conform(fit, form) is fit
 
 
+@BOTH
 @settings(deadline=None)
 @given(st.integers())
 @example(2**70)
-def test_an_int_becomes_a_float_wherever_one_is_declared(number: int) -> None:
+def test_an_int_becomes_a_float_wherever_one_is_declared(conform: Any, number: int) -> None:
     """False if an int stayed one in a field, tuple, map or union that says float."""
     given_ = Everything(c=Map({"k": number}), d=Point(number), e=(1, "", number))  # type: ignore[arg-type]
     fit = conform(given_, Everything)
@@ -171,6 +183,7 @@ def test_an_int_becomes_a_float_wherever_one_is_declared(number: int) -> None:
     assert type(conform(number, int | float) if abs(number) < 2**63 else 0) is int
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("value", "form", "text"),
     [
@@ -186,7 +199,7 @@ def test_an_int_becomes_a_float_wherever_one_is_declared(number: int) -> None:
     ],
     ids=range(9),
 )  # fmt: skip
-def test_a_misfit_is_named_with_its_place(value: Any, form: Any, text: str) -> None:
+def test_a_misfit_is_named_with_its_place(conform: Any, value: Any, form: Any, text: str) -> None:
     """False if an author could not see from the text which field holds what."""
     with pytest.raises(ConformError) as caught:
         conform(value, form)
@@ -200,7 +213,8 @@ def chain(length: int) -> Node:
     return node
 
 
-def test_depth_has_a_bound_below_which_everything_reads_back() -> None:
+@BOTH
+def test_depth_has_a_bound_below_which_everything_reads_back(conform: Any) -> None:
     """False if a value of the greatest depth could not be read, or a deeper one were let through."""
     deepest = chain(DEPTH_MAX - 1)
     assert read_back(conform(deepest, Node), Node) == deepest
@@ -212,7 +226,8 @@ class Tree(Value):
     below: Map[str, Tree] = Map()
 
 
-def test_a_map_that_was_checked_counts_its_height() -> None:
+@BOTH
+def test_a_map_that_was_checked_counts_its_height(conform: Any) -> None:
     """False if a value grew beyond all bounds by a level a transition, each time around what was checked before."""
     tree = Tree()
     for _ in range(DEPTH_MAX // 2 - 1):
@@ -224,7 +239,8 @@ def test_a_map_that_was_checked_counts_its_height() -> None:
     assert conform(Tree(Map({"k": Tree(flat)})), Tree)
 
 
-def test_a_map_is_looked_at_where_it_changed() -> None:
+@BOTH
+def test_a_map_is_looked_at_where_it_changed(conform: Any) -> None:
     """False if a change of one key of many cost a look at all, or a changed key went unseen."""
     many = conform(Map({key: float(key) for key in range(1_000)}), Map[int, float])
     assert list(many.set(3, 4.0).without(5).updated({7: 1.0}).unchecked()[1]) == [7, 3]
@@ -238,8 +254,9 @@ class Fork(Value):
     right: Fork | None = None
 
 
+@BOTH
 @pytest.mark.storm
-def test_what_shares_its_parts_has_a_bound_too() -> None:
+def test_what_shares_its_parts_has_a_bound_too(conform: Any) -> None:
     """False if a value of 2**60 parts, though few objects, were written for ever."""
     fork = Fork()
     for _ in range(60):

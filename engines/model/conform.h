@@ -13,7 +13,7 @@
 
 #include <Python.h>
 
-#include "object_slots.h"
+#include "members.h"
 
 /* Bits of engines.model.outline.CLASSES. */
 #define CLASS_INT 1u

@@ -16,7 +16,7 @@ from hypothesis import settings
 OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
 """Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
 
-settings.register_profile("patient", deadline=None, print_blob=True)
+settings.register_profile("patient", deadline=None, print_blob=True, max_examples=100 if "CI" in os.environ else 40)
 settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,10 +23,22 @@ def tracked(*patterns: str) -> list[str]:
     return listed.stdout.splitlines()
 
 
-def classes(file: str) -> Iterator[str]:
-    """Names of the classes that a file defines; those for the type checker and for the interpreter count once."""
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    yield from {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+@cache
+def parsed(file: str) -> tuple[set[str], list[ast.Import | ast.ImportFrom]]:
+    """Names of the classes that a file defines, and its imports. Those for the type checker count once."""
+    names: set[str] = set()
+    imports: list[ast.Import | ast.ImportFrom] = []
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+    return names, imports
+
+
+def classes(file: str) -> set[str]:
+    """Names of the classes that a file defines."""
+    return parsed(file)[0]
 
 
 def test_a_class_name_exists_once() -> None:
@@ -83,10 +95,10 @@ def imported(name: str, file: str, known: dict[str, str]) -> set[str]:
     """The modules of ours that a module imports: at its top, inside functions, and for the type checker."""
     package = name.split(".") if file.endswith("__init__.py") else name.split(".")[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+    for node in parsed(file)[1]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             above = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:

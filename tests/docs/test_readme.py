@@ -69,6 +69,7 @@ def folder(own_place: Path) -> Iterator[Folder]:
     subprocess.run(["enginehost", "down"], cwd=made.path, env=made.environment, capture_output=True, check=False)
 
 
+@pytest.mark.storm
 def test_the_tour_works_as_printed(folder: Folder) -> None:
     """If false, a new user's first ten minutes fail somewhere the README did not say."""
     start = fenced("", "Set up")[0].splitlines()[0].rsplit("&&", 1)[1]
@@ -85,6 +86,7 @@ def test_the_tour_works_as_printed(folder: Folder) -> None:
     assert not list((folder.path / "run").rglob("control")), "down leaves no socket"
 
 
+@pytest.mark.storm
 def test_the_node_that_runs_transactions_works_as_printed(folder: Folder) -> None:
     """If false, the second example fails, or a transaction is lost or doubled by the kill in it."""
     before, after = (folder.shell(block) for block in fenced("shell", "A node that runs transactions"))

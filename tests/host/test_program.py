@@ -40,6 +40,7 @@ def run(*line: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.storm
 def test_the_folder_of_the_command_is_no_part_of_a_node(folder: Path) -> None:
     """False if a module beside a node file, or of a stranger's folder, runs in the supervisor or the zygote."""
     host = command("host.__main__")

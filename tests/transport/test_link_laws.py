@@ -97,7 +97,7 @@ class LocalCase(LaneMachine):
     world_type = LocalWorld
 
 
-SETTINGS = settings(max_examples=60, stateful_step_count=60, deadline=None)
+SETTINGS = settings(max_examples=30, stateful_step_count=60, deadline=None)
 LaneCase.TestCase.settings = SETTINGS
 LocalCase.TestCase.settings = SETTINGS
 TestLocal = LocalCase.TestCase

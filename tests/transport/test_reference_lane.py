@@ -111,4 +111,4 @@ class ReferenceMachine(RuleBasedStateMachine):
 
 
 TestReferenceLane = NEEDS_NATIVE(ReferenceMachine.TestCase)
-ReferenceMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+ReferenceMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

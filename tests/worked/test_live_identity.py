@@ -119,6 +119,7 @@ def test_delegations_and_names(node: LiveNode) -> None:
     assert node.ask("naming", "Resolve", "Resolved", name=name)["target"] == bob.ready["identity"]
 
 
+@pytest.mark.storm
 def test_keys_outlive_their_processes_and_no_secret_leaves_them() -> None:
     """False if a key is lost with a process, or a secret is in a file of the node, or in what a command prints."""
     with live_node(CONFIG, "process") as node:

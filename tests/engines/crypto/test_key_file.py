@@ -185,6 +185,7 @@ for number in range(10**6):
 """
 
 
+@pytest.mark.storm
 def test_a_killed_writer_loses_no_key_it_acknowledged(tmp_path: Path) -> None:
     """False if a kill at any instant leaves a torn file, an older one, or a lock that nobody gives back."""
     path = tmp_path / "keys"

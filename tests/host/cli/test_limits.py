@@ -6,6 +6,8 @@ import os
 import resource
 from pathlib import Path
 
+import pytest
+
 from host.live.control.context import make_context
 
 from .test_astray import run
@@ -40,6 +42,7 @@ def test_a_user_who_may_start_no_more_threads_gets_an_error() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
+@pytest.mark.storm
 def test_links_that_are_slow_for_want_of_a_compiler_are_told(project: Path) -> None:
     """False if the notice of the build, which pip does not show, is all that is ever said."""
     (project / "node.yaml").write_text(NODE)

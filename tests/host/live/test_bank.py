@@ -93,6 +93,7 @@ def check(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize("mode", ["crash", "durable"])
+@pytest.mark.storm
 def test_a_bank_survives_kills_of_its_workers(world: World, mode: str) -> None:
     """A transfer is lost, applied twice, or overtakes another: 600 transfers."""
     with world.up(spec_of(world, mode)) as node:

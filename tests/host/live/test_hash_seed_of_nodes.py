@@ -29,6 +29,7 @@ KEEPER = Family("keeper", accepts=Words, state=Order()).rules(keep)
 WORDS = [f"word {n}" for n in range(12)]
 
 
+@pytest.mark.storm
 def test_the_order_of_a_set_is_the_same_in_each_life(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recovery makes another state than the one that was acknowledged; or a changed seed goes unnoticed."""
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)

@@ -212,6 +212,7 @@ def test_a_failed_migration_leaves_the_old_one_writing(world: World, mode: str) 
         assert shown(node) == (1, 7)
 
 
+@pytest.mark.storm
 def test_a_difference_over_a_reload_names_the_other_code(world: World) -> None:
     """False if turns of the old code are shown as if the code here had made them."""
     spec = world.spec(counting("a", "crash"))

@@ -58,6 +58,7 @@ def test_a_message_that_kills_is_tried_once_more_and_then_set_aside(world: World
         assert node.ask("dead_letters", limit=10) == []
 
 
+@pytest.mark.storm
 def test_a_kill_by_somebody_else_is_no_attempt(world: World) -> None:
     """Who kills processes at random fills the quarantine with good messages."""
     with world.up(world.spec(journaled("a"), supervision=FREE)) as node:

@@ -212,6 +212,7 @@ def test_a_family_that_does_not_import_fails_the_start_at_once(world: World) -> 
     assert world.left() == []
 
 
+@pytest.mark.storm
 def test_two_nodes_side_by_side_do_not_disturb_each_other(world: World) -> None:
     """The end or the engines of one node reach the other."""
     with world.up(world.spec(counter("a"), node="one")) as one, world.up(world.spec(counter("a"), node="two")) as two:
@@ -227,6 +228,7 @@ def test_two_nodes_side_by_side_do_not_disturb_each_other(world: World) -> None:
 
 
 @pytest.mark.parametrize("packets", [0, 1, 2])
+@pytest.mark.storm
 def test_interrupt_at_start_leaves_nothing(world: World, packets: int) -> None:
     """An early Ctrl-C leaves workers that nobody knows. It comes after so many words of the start."""
     with Launch(world.spec(counter("a"), counter("b")), attached=True) as launch:
@@ -377,6 +379,7 @@ def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(worl
         assert node.ask("dead_letters", limit=10) == []
 
 
+@pytest.mark.storm
 def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:
     """A stuck engine keeps the terminal until the drain is over, or nobody can tell afterwards whose work was lost."""
     with world.up(world.spec(counter("a"))) as node:

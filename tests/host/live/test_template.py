@@ -148,6 +148,7 @@ def test_a_template_that_was_killed_is_not_missed(world: World) -> None:
 
 
 @pytest.mark.parametrize("more", [THREAD, OPENED])
+@pytest.mark.storm
 def test_what_a_fork_does_not_copy_is_done_by_each_process(world: World, more: str) -> None:
     """An engine runs without the thread its module started, or shares an open file with others."""
     engines, trace = family(world, more)

@@ -57,6 +57,7 @@ def value(node: LiveNode, key: bytes) -> int | None:
     return None if answer["datum"] is None else number_of(bytes.fromhex(answer["datum"][2:]))
 
 
+@pytest.mark.storm
 def test_what_was_answered_is_there_after_a_kill_of_everything(world: World) -> None:
     """False if an acknowledged transaction were gone, or there twice, after all processes of the node were killed."""
     spec = node_spec(world)

@@ -302,6 +302,7 @@ def test_bounds() -> None:
             parse_bound(wrong, last=False)
 
 
+@pytest.mark.storm
 def test_a_part_is_what_the_whole_has_there(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
     """False if turns that are only run again, and not drawn, changed what is drawn after them: an answer was kept for a
     later turn, an engine that ended lived on, or mail taken long ago still waited.

@@ -1,18 +1,35 @@
-"""What commitment and decryption have in common: the name of a key in a key store, and an end."""
+"""What the engines that use a key have in common: the key's name in a key store, those who may use it, and an end."""
 
 from __future__ import annotations
 
 from typing import Never
 
-from engines.devices.key_store import OpenSealed, SignData
+from engines.devices.key_store import KeyRefused, OpenSealed, SignData, owner_of
 from engines.model import Arrived, Config, Effects, Message, Note, Ref, Stop, rule
 
 
 class HeldKey(Config):
-    """The key store, and the key's name there. No key is in any engine."""
+    """The key store, and the key's name there. No key is in any engine.
+
+    `users` are the engines that may use the key, with their descendants; () is everybody who reaches this engine.
+    """
 
     store: Ref[SignData | OpenSealed]
     key: str
+    users: tuple[str, ...] = ()
+
+
+def denial(sender: str, users: tuple[str, ...]) -> str | None:
+    """Why a sender may not use an identity: it is none of the `users`, nor a descendant of one."""
+    if not users or owner_of(sender) in users:
+        return None
+    return f"{sender} is none of the users: {', '.join(users)}"
+
+
+def refusal(sender: str, users: tuple[str, ...], request: int) -> KeyRefused | None:
+    """The answer to a sender who may not use a key."""
+    reason = denial(sender, users)
+    return None if reason is None else KeyRefused("denied", reason, request)
 
 
 class Retire(Message):

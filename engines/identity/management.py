@@ -35,7 +35,7 @@ from engines.devices.key_store import (
 )
 from engines.identity.commitment import COMMITMENT, Commit
 from engines.identity.decryption import DECRYPTION, Decrypt
-from engines.identity.held_key import HeldKey, Retire
+from engines.identity.held_key import HeldKey, Retire, denial
 from engines.model import (
     Arrived,
     Become,
@@ -63,14 +63,19 @@ ENGINES_MAX: Final = 1_000
 """Commitment and decryption engines of one identity, by its making and by connections."""
 
 Backend: TypeAlias = Ref[GenerateKey | DeleteKey | SignData | OpenSealed]
-Why: TypeAlias = Literal["already exists", "not found", "not available", "does not exist", "full"]
+Why: TypeAlias = Literal["already exists", "not found", "not available", "does not exist", "full", "denied"]
 
 
 class Backends(Config):
-    """The key stores by name, and how long one may take to answer before it is asked again."""
+    """The key stores by name, and how long one may take to answer before it is asked again.
+
+    `users` are the engines that may make, use and delete identities, with their descendants; () is everybody who
+    reaches this engine.
+    """
 
     stores: Map[str, Backend]
     retry_ns: Annotated[int, Meta(ge=1_000_000)] = 1_000_000_000
+    users: tuple[str, ...] = ()
 
 
 class Generate(Message):
@@ -189,6 +194,8 @@ Answers: TypeAlias = IdentityReady | IdentityDeleted | IdentityRefused
 def generate_fault(t: Arrived[Generate, Backends, Identities]) -> tuple[Why, str] | None:
     """Why no identity is made."""
     order, state = t.message, t.env.state
+    if (reason := denial(t.sender, t.config.users)) is not None:
+        return "denied", reason
     if order.backend not in t.config.stores:
         return "does not exist", f"there is no backend {order.backend}"
     if state.is_taken(order.name, order.backend):
@@ -269,7 +276,7 @@ def ready(
     known: Managed, order: Generate | Connect, state: Identities, t: Arrived[Any, Backends, Identities]
 ) -> list[Effect[Identities, Answers]]:
     """State: the identity, with its new engines. Messages: that it is ready. Engines: one for each capability."""
-    held = HeldKey(t.config.stores[known.backend], known.name)
+    held = HeldKey(t.config.stores[known.backend], known.name, t.config.users)
     commitment = t.child(COMMITTING) if order.capabilities != "decrypt" else None
     decryption = t.child(DECRYPTING) if order.capabilities != "commit" else None
     names = tuple(str(one) for one in (commitment, decryption) if one is not None)
@@ -292,6 +299,8 @@ def disregard(_answer: KeyGenerated | KeyDeleted | KeyRefused, t: KeyAnswer) -> 
 def known_fault(t: Arrived[Connect | Delete, Backends, Identities]) -> tuple[Why, str] | None:
     """Why an identity is not connected to, or not deleted."""
     order, known = t.message, t.env.state.known.get(t.message.identity)
+    if (reason := denial(t.sender, t.config.users)) is not None:
+        return "denied", reason
     if order.backend not in t.config.stores:
         return "does not exist", f"there is no backend {order.backend}"
     if known is None or known.backend != order.backend:

@@ -76,10 +76,15 @@ def proof(tree: Tree, depth: int, place: int) -> tuple[bytes, ...]:
     return tuple(node_of(tree, depth, (number >> height) ^ 1) for height in range(depth))
 
 
-def verifies(root: bytes, place: int, leaf: bytes, beside: Iterable[bytes]) -> bool:
-    """Whether a proof shows that the tree with this root has `leaf` at `place`."""
+def root_from(place: int, leaf: bytes, beside: Iterable[bytes]) -> bytes:
+    """The root of the tree that a proof is about; b"" for a place outside of it."""
     found = leaf
     for other in beside:
         found = node_hash(other, found) if place & 1 else node_hash(found, other)
         place >>= 1
-    return not place and found == root
+    return b"" if place else found
+
+
+def verifies(root: bytes, place: int, leaf: bytes, beside: Iterable[bytes]) -> bool:
+    """Whether a proof shows that the tree with this root has `leaf` at `place`."""
+    return root_from(place, leaf, beside) == root

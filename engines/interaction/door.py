@@ -27,6 +27,7 @@ from engines.mempool.messages import TransactionRequest
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Ref, Send, Spawn, Value, rule
 from engines.model.values import Decoder
 
+from .course import Post
 from .messages import (
     BODY_BYTES_MAX,
     OPTIONS_MAX,
@@ -47,7 +48,8 @@ from .messages import (
     Watch,
     signed_text,
 )
-from .session import SESSION, AskPending, AskState, AskStatus, Choice, Post, PutQuestion, Submit
+from .orders import AskPending, AskState, AskStatus, Choice, PutQuestion, Submit
+from .session import SESSION
 
 SESSIONS_MAX: Final = 10_000
 NUMBER_MAX: Final = 2**63 - 1

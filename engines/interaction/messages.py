@@ -14,6 +14,7 @@ from msgspec import Meta
 from engines.crypto.keys import Commitment
 from engines.execution.messages import QueryAnswer, QueryRefused
 from engines.execution.transactions import Access, Summary, TransactionCandidate
+from engines.mempool.messages import TransactionAck
 from engines.model import Message, Ref, Value
 
 TXS_MAX: Final = 1_024
@@ -104,12 +105,16 @@ class PendingRequest(Message):
 
 
 class Receipt(Message):
-    """A submission is accepted: it will run once. `is_done`: `outcomes` has all of its transactions, in their order."""
+    """A submission is accepted: it will run once. `is_done`: `outcomes` has all of its transactions, in their order.
+
+    `ack` is the mempool's acknowledgement, which the node signs if it has an identity (`is_acknowledged_by`).
+    """
 
     number: int
     tx_hashes: tuple[bytes, ...]
     outcomes: tuple[Summary, ...] = ()
     is_done: bool = False
+    ack: TransactionAck | None = None
 
 
 class Refusal(Message):

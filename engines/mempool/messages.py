@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
+from engines.crypto.keys import Signed
 from engines.execution.transactions import Summary, TransactionCandidate
 from engines.model import Message, Ref
 
@@ -21,16 +26,19 @@ class TransactionRequest(Message):
 class TransactionAck(Message):
     """From a worker: these transactions are in a batch, will be ordered, and run once.
 
-    `batch_start_ns` is when the batch was begun. The signature is over `signed_text`; it is empty where no commitment
-    engine is configured.
+    `batch_start_ns` is when the batch was begun. `is_acknowledged_by` verifies the signature of the node, which covers
+    all requests of a batch: this one is at `place`, and `proof` leads from there to what was signed. Without a
+    signature none is configured, or the commitment engine refused, or did not answer in time.
     """
 
     tx_hashes: tuple[bytes, ...]
     batch_number: int
     batch_start_ns: int
     worker_id: str
-    signature: bytes
     batch_digest: bytes
+    signature: Signed | None = None
+    place: Annotated[int, Meta(ge=0)] = 0
+    proof: tuple[bytes, ...] = ()
 
 
 class TransactionRefused(Message):
@@ -66,18 +74,3 @@ class ExecutorFinished(Message):
     """To a worker: what became of transactions of its batches."""
 
     summaries: tuple[Summary, ...]
-
-
-class SignRequest(Message):
-    """To a commitment engine: sign `data`. The answer carries the same `number`."""
-
-    number: int
-    data: bytes
-    reply_to: Ref[Signed]
-
-
-class Signed(Message):
-    """From a commitment engine: its signature."""
-
-    number: int
-    signature: bytes

@@ -1,8 +1,15 @@
 """A worker: it takes transactions from clients, puts them into batches, acknowledges them, and reports outcomes.
 
 A batch is *open* until it is full or `batch_ns` old; then it is *sealed*: its digest goes to the source of order, the
-batch itself to the dispatcher, and acknowledgements to the clients, once they are signed if a commitment engine is
-configured. A transaction is *waiting* from its request to its outcome, and then remembered with that outcome.
+batch itself to the dispatcher, and acknowledgements to the clients. With a `signer` these wait for one signature:
+
+    signing --DataSigned--> acknowledged with it
+            --KeyRefused, or `sign_ns_max` over--> acknowledged without
+            --`sign_retry_ns` over--> signing, asked again: the request or its answer may be lost with a process
+
+Ordering and execution do not wait for the signature.
+
+A transaction is *waiting* from its request to its outcome, and then remembered with that outcome.
 
 A transaction that comes again is not put into a batch a second time. While the first one waits, the new client waits
 for the same outcome; after that it gets the outcome at once. Only `remembered` outcomes are known, the newest.
@@ -12,41 +19,41 @@ A request is taken as a whole or not at all. Crash points: none is special; stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from engines.consensus.order import OrderBatch
+from engines.crypto.keys import Signed, is_valid
+from engines.devices.key_store import DataSigned, KeyRefused
 from engines.execution.memory import remembered
 from engines.execution.transactions import Summary, bytes_hash
+from engines.identity.commitment import Commit
 from engines.model import (
     Arrived,
     Become,
     CancelTimer,
-    Config,
     Effects,
     Elapsed,
     Family,
     Handle,
-    Map,
+    Note,
     Ref,
     Send,
     Sent,
     SetTimer,
     Timer,
-    Value,
     encode,
     rule,
 )
-from engines.model.values import Decoder
 
+from .acknowledgement import root_and_proofs, signed_text
+from .collecting import Collecting, Due, Limits, Sealed, Waiter
 from .messages import (
     Batch,
     ExecutorFinished,
-    Signed,
-    SignRequest,
     StatusRequest,
     TransactionAck,
     TransactionOutcome,
@@ -54,71 +61,9 @@ from .messages import (
     TransactionRequest,
 )
 
-Client: TypeAlias = Ref[TransactionAck | TransactionRefused | TransactionOutcome]
-Waiter: TypeAlias = Ref[TransactionOutcome]
-
-
-class Limits(Config):
-    """Where batches go, and bounds.
-
-    `batch_max` transactions seal a batch, and so does its age of `batch_ns`. Requests are refused over `waiting_max`
-    transactions without outcome, and for a transaction over `tx_bytes_max`. `signer` signs the acknowledgements.
-    """
-
-    sequencer: Ref[OrderBatch]
-    dispatcher: Ref[Batch]
-    batch_max: int = 128
-    batch_ns: int = 10_000_000
-    waiting_max: int = 1 << 16
-    tx_bytes_max: int = 1 << 16
-    remembered: int = 1 << 17
-    signer: Ref[SignRequest] | None = None
-
-
-class Due(Value):
-    """An acknowledgement that a client gets when its batch is sealed, and signed."""
-
-    client: Client
-    tx_hashes: tuple[bytes, ...]
-
-
-class Sealed(Value):
-    """A batch whose acknowledgements are due."""
-
-    number: int
-    digest: bytes
-    batch_start_ns: int
-    due: tuple[Due, ...]
-
-
-class Collecting(Value):
-    """State of a worker.
-
-    `number` is that of the open batch, `txs` and `hashes` what it has. `waiting` has the clients of each transaction
-    without outcome; `outcomes` are kept as bytes, since few are looked at again, in two generations.
-    """
-
-    number: int = 1
-    batch_start_ns: int = 0
-    hashes: tuple[bytes, ...] = ()
-    txs: tuple[bytes, ...] = ()
-    due: tuple[Due, ...] = ()
-    signing: Map[int, Sealed] = Map()
-    waiting: Map[bytes, tuple[Waiter, ...]] = Map()
-    outcomes: Map[bytes, bytes] = Map()
-    outcomes_before: Map[bytes, bytes] = Map()
-    duplicates: int = 0
-    refused: int = 0
-
-    def outcome(self, name: bytes) -> Summary | None:
-        """The outcome of a transaction, if it has one that is remembered."""
-        written = self.outcomes.get(name) or self.outcomes_before.get(name)
-        return None if written is None else _read_summary(written)
-
-
 SEAL: Final = Timer("seal")
-_read_summary: Final[Callable[[bytes], Summary]] = Decoder(Summary).decode
-ToAll: TypeAlias = TransactionAck | TransactionRefused | TransactionOutcome | Batch | OrderBatch | SignRequest
+SIGN: Final = Timer("sign")
+ToAll: TypeAlias = TransactionAck | TransactionRefused | TransactionOutcome | Batch | OrderBatch | Commit
 Requested: TypeAlias = Arrived[TransactionRequest, Limits, Collecting]
 
 
@@ -180,23 +125,24 @@ def take(txs: tuple[bytes, ...], t: Requested) -> Effects[Collecting, ToAll]:
     )
     told = [Send(client, TransactionOutcome(tuple(known)))] if known else []
     if len(after.hashes) >= t.config.batch_max:
-        return [*sealed(after, t.config, Ref(t.me.name)), CancelTimer(SEAL), *told]
+        return [*sealed(after, t), CancelTimer(SEAL), *told]
     timer = [SetTimer(SEAL, after_ns=t.config.batch_ns)] if is_first else []
     return [Become(after), *timer, *told]
 
 
 @rule(timer=SEAL)
 def seal(_seal: Handle, t: Elapsed[Limits, Collecting]) -> Effects[Collecting, ToAll]:
-    """State, messages: as `sealed`. Timers, engines: none."""
-    return sealed(t.env.state, t.config, Ref(t.me.name))
+    """State, messages, timers: as `sealed`. Engines: none."""
+    return sealed(t.env.state, t)
 
 
-def sealed(state: Collecting, limits: Limits, me: Ref[Any]) -> list[Any]:
+def sealed(state: Collecting, t: Requested | Elapsed[Limits, Collecting]) -> list[Any]:
     """State: the next batch is open. Messages: the batch and its digest; acknowledgements, or the request to sign them.
-    Timers, engines: none."""
+    Timers: to ask for the signature again. Engines: none."""
+    limits, me = t.config, Ref[Any](t.me.name)
     after = replace(state, number=state.number + 1, hashes=(), txs=(), due=())
     name = digest(me, state.number, state.hashes)
-    batch = Sealed(state.number, name, state.batch_start_ns, state.due)
+    batch = Sealed(state.number, name, state.batch_start_ns, state.due, t.now_ns)
     sends: list[Any] = []
     if state.hashes:
         sends += (
@@ -204,10 +150,15 @@ def sealed(state: Collecting, limits: Limits, me: Ref[Any]) -> list[Any]:
             Send(limits.sequencer, OrderBatch(name)),
         )
     if limits.signer is None:
-        return [Become(after), *sends, *acknowledgements(batch, str(me), b"")]
+        return [Become(after), *sends, *acknowledgements(batch, str(me), None)]
     signing = after.signing.set(state.number, batch)
-    request = SignRequest(state.number, signed_text(str(me), batch), me)
-    return [Become(replace(after, signing=signing)), *sends, Send(limits.signer, request)]
+    timer = [] if t.env.is_pending(SIGN) else [SetTimer(SIGN, after_ns=limits.sign_retry_ns)]
+    return [
+        Become(replace(after, signing=signing)),
+        *sends,
+        Send(limits.signer, Commit(text_of(batch, str(me)), me, batch.number)),
+        *timer,
+    ]
 
 
 def digest(worker: object, number: int, hashes: Iterable[bytes]) -> bytes:
@@ -216,38 +167,70 @@ def digest(worker: object, number: int, hashes: Iterable[bytes]) -> bytes:
     return blake2b(text, digest_size=32, person=b"batch").digest()
 
 
-def signed_text(worker_id: str, batch: Sealed) -> bytes:
-    """What a signature is over: the worker, and number, start and digest of the batch."""
-    return encode((worker_id, batch.number, batch.batch_start_ns, batch.digest))
+def text_of(batch: Sealed, worker_id: str) -> bytes:
+    """What is signed for a batch."""
+    root, _ = root_and_proofs([one.tx_hashes for one in batch.due])
+    return signed_text(worker_id, batch.number, batch.batch_start_ns, batch.digest, root)
 
 
-def acknowledgements(batch: Sealed, worker_id: str, signature: bytes) -> Iterable[Sent[TransactionAck]]:
+def acknowledgements(batch: Sealed, worker_id: str, signature: Signed | None) -> Iterable[Sent[TransactionAck]]:
     """One for each request in a batch."""
-    for one in batch.due:
-        ack = TransactionAck(one.tx_hashes, batch.number, batch.batch_start_ns, worker_id, signature, batch.digest)
-        yield Send(one.client, ack)
+    proofs: Sequence[tuple[bytes, ...]] = ((),) * len(batch.due)
+    if signature is not None:
+        _, proofs = root_and_proofs([one.tx_hashes for one in batch.due])
+    for place, (one, proof) in enumerate(zip(batch.due, proofs, strict=True)):
+        about = (one.tx_hashes, batch.number, batch.batch_start_ns, worker_id, batch.digest)
+        yield Send(one.client, TransactionAck(*about, signature, place, proof))
 
 
-Answered: TypeAlias = Arrived[Signed, Limits, Collecting]
+Answered: TypeAlias = Arrived[DataSigned | KeyRefused, Limits, Collecting]
 
 
 def is_signing(t: Answered) -> Sealed | None:
-    """The batch that waits for this signature."""
-    return t.env.state.signing.get(t.message.number)
+    """The batch that waits for this answer. A signature of something else is none: numbers begin again with a worker
+    whose state was lost, and an answer to the one before may still be under way."""
+    answer, batch = t.message, t.env.state.signing.get(t.message.request)
+    if batch is None or isinstance(answer, KeyRefused):
+        return batch
+    return batch if is_valid(answer.signed, text_of(batch, t.me.name)) else None
 
 
 @rule(when=is_signing)
 def acknowledge(batch: Sealed, t: Answered) -> Effects[Collecting, ToAll]:
-    """State: the batch is acknowledged. Messages: the acknowledgements. Timers, engines: none."""
-    state, number = t.env.state, t.message.number
-    sends = acknowledgements(batch, t.me.name, t.message.signature)
-    return [Become(replace(state, signing=state.signing.without(number))), *sends]
+    """State: the batch is acknowledged. Messages: the acknowledgements, signed unless it was refused; then a note.
+    Timers, engines: none."""
+    state, answer = t.env.state, t.message
+    left = replace(state, signing=state.signing.without(batch.number))
+    if isinstance(answer, DataSigned):
+        return [Become(left), *acknowledgements(batch, t.me.name, answer.signed)]
+    why = Note("acknowledged without a signature", reason=answer.reason, detail=answer.detail)
+    return [Become(replace(left, unsigned=left.unsigned + 1)), *acknowledgements(batch, t.me.name, None), why]
 
 
 @rule(priority=1)
-def acknowledged_before(_message: Signed, _t: Answered) -> Effects[Collecting, ToAll]:
-    """No batch waits for it. State, messages, timers, engines: none."""
+def acknowledged_before(_answer: DataSigned | KeyRefused, _t: Answered) -> Effects[Collecting, ToAll]:
+    """No batch waits for it, or not for this. State, messages, timers, engines: none."""
     return []
+
+
+@rule(timer=SIGN)
+def sign_again(_sign: Handle, t: Elapsed[Limits, Collecting]) -> Effects[Collecting, ToAll]:
+    """State: batches that waited too long are acknowledged. Messages: the request again for those that wait, the
+    acknowledgements of the others without a signature, and a note. Timers: the next look, while any wait. Engines:
+    none."""
+    state, signer = t.env.state, t.config.signer
+    signing, sends = state.signing, list[Any]()
+    for number, batch in state.signing.items():
+        age_ns = t.now_ns - batch.sealed_ns
+        if signer is None or age_ns >= t.config.sign_ns_max:
+            signing = signing.without(number)
+            sends += acknowledgements(batch, t.me.name, None)
+        elif age_ns >= t.config.sign_retry_ns:
+            sends.append(Send(signer, Commit(text_of(batch, t.me.name), Ref(t.me.name), number)))
+    if given_up := len(state.signing) - len(signing):
+        sends.append(Note("acknowledged without a signature", batches=given_up))
+    after = replace(state, signing=signing, unsigned=state.unsigned + given_up)
+    return [Become(after), *sends, *([SetTimer(SIGN, after_ns=t.config.sign_retry_ns)] if signing else [])]
 
 
 Asked: TypeAlias = Arrived[StatusRequest, Limits, Collecting]
@@ -285,7 +268,7 @@ WORKER = Family(
     "worker",
     config=Limits,
     state=Collecting(),
-    accepts=TransactionRequest | StatusRequest | ExecutorFinished | Signed,
+    accepts=TransactionRequest | StatusRequest | ExecutorFinished | DataSigned | KeyRefused,
     emits=ToAll,
-    timers=[SEAL],
-).rules(take, refuse, seal, acknowledge, acknowledged_before, tell, report)
+    timers=[SEAL, SIGN],
+).rules(take, refuse, seal, acknowledge, acknowledged_before, sign_again, tell, report)

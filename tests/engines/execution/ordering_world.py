@@ -12,8 +12,9 @@ from engines.execution.messages import QueryAnswer, QueryRefused, QueryRequest, 
 from engines.execution.shard import SHARD, Keys, Part
 from engines.execution.system import contents, locks
 from engines.execution.transactions import Summary, TransactionCandidate
+from engines.mempool.collecting import Limits
 from engines.mempool.messages import TransactionOutcome, TransactionRequest
-from engines.mempool.worker import WORKER, Limits
+from engines.mempool.worker import WORKER
 from engines.model import Ref
 from host.sim import World
 

@@ -1,4 +1,5 @@
-"""A small node for tests: door, feed, worker, sequencer, dispatcher, two shards, two executors, all simulated."""
+"""A small node for tests, all simulated: door, feed, worker, sequencer, dispatcher, two shards, two executors, and an
+identity with its key store."""
 
 from __future__ import annotations
 
@@ -6,16 +7,19 @@ from typing import Any
 
 from engines.consensus.sequencer import SEQUENCER, Output
 from engines.crypto.keys import PublicKey, SecretKey, identity_of, public_of, secret_from, sign
+from engines.devices.key_store import KEY_STORE, KeyFile, KeyGenerated
 from engines.execution.dispatcher import DISPATCHER, Machine
 from engines.execution.executor import EXECUTOR, Pool
 from engines.execution.messages import QueryAnswer
 from engines.execution.nouns import cue
 from engines.execution.shard import SHARD, Part
 from engines.execution.transactions import TransactionCandidate
+from engines.identity.node_identity import NODE_IDENTITY, IdentityRequest, NodeKey
 from engines.interaction.door import DOOR, House
 from engines.interaction.feed import FEED, Keep
 from engines.interaction.messages import Instruction, Reply, StateQuery, Submission, SubmissionQuery, Watch, signed_text
-from engines.mempool.worker import WORKER, Limits
+from engines.mempool.collecting import Limits
+from engines.mempool.worker import WORKER
 from engines.model import Ref, encode
 from host.sim import World
 
@@ -46,7 +50,11 @@ def small_node(*, users: tuple[str, ...] = (), kept: int = 1_000, keep_heights: 
     node = World(**world)
     node.add("door", DOOR, House(Ref("worker"), shards, Ref("feed"), users), durability="crash")
     node.add("feed", FEED, Keep(kept), durability="crash")
-    node.add("worker", WORKER, Limits(Ref("sequencer"), Ref("dispatcher"), batch_max=8), durability="crash")
+    assert KEY_STORE.twin is not None
+    node.add("keys", KEY_STORE.twin, KeyFile("keys", "env:NONE", b"seed"), durability="crash")
+    node.add("identity", NODE_IDENTITY, NodeKey(Ref("keys"), users=("worker",)))
+    limits = Limits(Ref("sequencer"), Ref("dispatcher"), batch_max=8, signer=Ref("identity"))
+    node.add("worker", WORKER, limits, durability="crash")
     node.add("sequencer", SEQUENCER, Output(Ref("dispatcher")), durability="crash")
     node.add("dispatcher", DISPATCHER, Machine(shards, executors, keep_heights=keep_heights), durability="crash")
     for number, name in enumerate(SHARDS):
@@ -74,6 +82,14 @@ def number_at(node: World, key: bytes, height: int = 0, user: bytes = b"") -> in
     noun = cue(answer.datum)
     assert isinstance(noun, int)
     return noun
+
+
+def identity(node: World) -> bytes:
+    """The identity of the node."""
+    node.send("identity", IdentityRequest(Ref("asker")))
+    answer = last(node, "asker")
+    assert isinstance(answer, KeyGenerated), answer
+    return identity_of(answer.key)
 
 
 def status(node: World, user: User, number: int, *, waits: bool = False) -> Any:

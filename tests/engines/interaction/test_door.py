@@ -12,6 +12,7 @@ from engines.execution.nouns import jam
 from engines.execution.programs import candidate
 from engines.execution.shard import SHARD, Part
 from engines.execution.transactions import Executable, Label, TransactionCandidate
+from engines.interaction.course import Post, Session
 from engines.interaction.messages import (
     BODY_BYTES_MAX,
     TXS_MAX,
@@ -28,7 +29,8 @@ from engines.interaction.messages import (
     Watch,
     signed_text,
 )
-from engines.interaction.session import SESSION, AskState, Post, Session
+from engines.interaction.orders import AskState
+from engines.interaction.session import SESSION
 from engines.model import Map, Ref, encode
 from host.sim import World
 

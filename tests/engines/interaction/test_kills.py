@@ -6,11 +6,12 @@ from random import Random
 
 import pytest
 from msgspec.structs import replace
-from small_node import User, number_at, small_node, status, watched
+from small_node import User, identity, number_at, small_node, status, watched
 
 from engines.execution.programs import candidate
 from engines.execution.transactions import TransactionCandidate
 from engines.interaction.messages import Refusal
+from engines.mempool.acknowledgement import is_acknowledged_by
 
 USERS = [User(seed) for seed in (1, 2, 3)]
 KEYS = [b"a", b"b"]
@@ -35,6 +36,9 @@ def submit_under(seed: int, faults: str, count: int) -> None:
             node.run()
     receipts = [status(node, user, number) for user, number, _ in sent]
     assert all(one.is_done and not one.outcomes[0].error for one in receipts)
+    me = identity(node)
+    assert all(one.ack.signature is None or is_acknowledged_by(me, one.ack) for one in receipts)
+    assert any(one.ack.signature for one in receipts)
     order = [one.outcomes[0].timestamp for one in receipts]
     assert sorted(order) == list(range(1, count + 1))
     for key in KEYS:
@@ -47,7 +51,8 @@ FAULTS = "crash=0.02*12,node=0.001*2,slow=0.05,delay=0..2ms"
 
 @pytest.mark.parametrize("seed", range(4))
 def test_each_instruction_is_done_once(seed: int) -> None:
-    """False if a kill, or a client that asks again, lost a submission, ran it twice, or lost its outcome."""
+    """False if a kill, or a client that asks again, lost a submission, ran it twice, or lost its outcome; or a
+    signature held a receipt for ever, or were not the node's."""
     submit_under(seed, FAULTS, 25)
 
 

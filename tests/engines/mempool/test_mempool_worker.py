@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engines.consensus.order import OrderBatch
+from engines.crypto.keys import SecretKey, identity_of, public_of, secret_from, sign
+from engines.devices.key_store import DataSigned, KeyRefused
 from engines.execution.programs import candidate
 from engines.execution.transactions import Summary, TransactionCandidate, tx_hash
+from engines.identity.commitment import Commit
+from engines.mempool.acknowledgement import is_acknowledged_by
+from engines.mempool.collecting import Limits
 from engines.mempool.messages import (
     Batch,
     ExecutorFinished,
-    Signed,
-    SignRequest,
     StatusRequest,
     TransactionAck,
     TransactionOutcome,
     TransactionRefused,
     TransactionRequest,
 )
-from engines.mempool.worker import WORKER, Limits
+from engines.mempool.worker import WORKER
 from engines.model import Committed, Configuration, Delivery, Due, Outgoing, Ref, birth, due_timers, step
 
 TXS = [candidate("increment", b"a", nonce=b"%d" % number) for number in range(6)]
@@ -67,7 +71,7 @@ def test_a_batch_is_sealed_by_its_size() -> None:
     assert isinstance(batch, Batch)
     assert batch.tx_hashes == tuple(NAMES[:5])
     assert order == OrderBatch(batch.digest)
-    assert (first, ack) == ("ann", TransactionAck(tuple(NAMES[:2]), 1, 0, "worker", b"", batch.digest))
+    assert (first, ack) == ("ann", TransactionAck(tuple(NAMES[:2]), 1, 0, "worker", batch.digest))
     assert (second, other.tx_hashes) == ("ben", tuple(NAMES[2:5]))
     assert worker.wait(1 << 40) == []
 
@@ -150,14 +154,81 @@ def test_a_request_that_is_refused_changes_nothing(
     assert (state.refused, state.hashes, len(state.waiting)) == (1, (), 0)
 
 
+NODE = secret_from(bytes([9]) * 64, can_sign=True, can_decrypt=False)
+NODE_ID = identity_of(public_of(NODE))
+
+
+def signed_by(secret: SecretKey, asked: Commit) -> DataSigned:
+    return DataSigned(sign(secret, asked.data), asked.request)
+
+
+def orders(sent: list[tuple[str, Any]]) -> list[Commit]:
+    return [one for name, one in sent if name == "signer"]
+
+
+def acks(sent: list[tuple[str, Any]]) -> list[TransactionAck]:
+    return [one for _, one in sent if isinstance(one, TransactionAck)]
+
+
 def test_acknowledgements_wait_for_their_signature() -> None:
-    """False if a client were acknowledged before the signature is there, or with that of another batch."""
+    """False if a client were acknowledged before the signature is there, or with that of another batch, or twice."""
     worker = WorkerAlone(batch_max=1, signer=Ref("signer"))
     sent = worker.request(TXS[0])
-    [asked] = [one for name, one in sent if name == "signer"]
-    assert isinstance(asked, SignRequest)
-    assert not any(isinstance(one, TransactionAck) for _, one in sent)
-    assert worker.send(Signed(7, b"no")) == []
-    [(client, ack)] = worker.send(Signed(asked.number, b"signature"))
-    assert (client, ack.signature, ack.batch_number) == ("ann", b"signature", 1)
-    assert worker.send(Signed(asked.number, b"again")) == []
+    [asked] = orders(sent)
+    assert acks(sent) == []
+    assert worker.send(DataSigned(sign(NODE, asked.data), asked.request + 1)) == []
+    assert worker.send(DataSigned(sign(NODE, b"other"), asked.request)) == []
+    [ack] = acks(worker.send(signed_by(NODE, asked)))
+    assert (ack.batch_number, is_acknowledged_by(NODE_ID, ack)) == (1, True)
+    assert worker.send(signed_by(NODE, asked)) == []
+    assert worker.wait(1 << 40) == []
+
+
+@pytest.mark.parametrize("requests", range(1, 7))
+def test_one_signature_is_for_each_request_of_a_batch_and_no_other(requests: int) -> None:
+    """False if a client could not verify its acknowledgement, or a changed one, or another node's, were valid."""
+    worker = WorkerAlone(batch_max=requests, signer=Ref("signer"))
+    sent = [one for tx in TXS[:requests] for one in worker.request(tx)]
+    found = acks(worker.send(signed_by(NODE, *orders(sent))))
+    assert [ack.tx_hashes for ack in found] == [(name,) for name in NAMES[:requests]]
+    for ack in found:
+        assert is_acknowledged_by(NODE_ID, ack)
+        assert not is_acknowledged_by(bytes(32), ack)
+        for change in (
+            {"tx_hashes": (bytes(32),)},
+            {"batch_number": 2},
+            {"batch_start_ns": 1},
+            {"worker_id": "other"},
+            {"batch_digest": bytes(32)},
+            {"signature": None},
+            {"place": ack.place + 1},
+            {"place": ack.place + 64},
+            {"proof": (*ack.proof, bytes(32))},
+        ):
+            assert not is_acknowledged_by(NODE_ID, replace(ack, **change))
+
+
+def test_a_refused_signature_holds_nothing_back() -> None:
+    """False if a refusal of the commitment engine held a batch for ever, or were taken for a signature."""
+    worker = WorkerAlone(batch_max=1, signer=Ref("signer"))
+    [asked] = orders(worker.request(TXS[0]))
+    [ack] = acks(worker.send(KeyRefused("denied", "no", asked.request)))
+    assert (ack.signature, worker.env.state.unsigned) == (None, 1)
+    assert worker.send(signed_by(NODE, asked)) == []
+
+
+def test_a_lost_signature_is_asked_for_again_and_given_up() -> None:
+    """False if a request that was lost were not repeated, or a batch waited for ever for an engine that is gone."""
+    worker = WorkerAlone(batch_max=1, signer=Ref("signer"), sign_retry_ns=1_000_000, sign_ns_max=3_000_000)
+    [first] = orders(worker.request(TXS[0]))
+    assert orders(worker.wait(1_000_000)) == [first]
+    worker.wait(500_000)
+    [second] = orders(worker.request(TXS[1]))
+    assert orders(worker.wait(500_000)) == [first]
+    sent = worker.wait(1_000_000)
+    assert [(ack.batch_number, ack.signature) for ack in acks(sent)] == [(1, None)]
+    assert orders(sent) == [second]
+    [ack] = acks(worker.send(signed_by(NODE, second)))
+    assert is_acknowledged_by(NODE_ID, ack)
+    worker.wait(1_000_000)
+    assert (worker.wait(1 << 40), worker.env.state.unsigned, len(worker.env.state.signing)) == ([], 1, 0)

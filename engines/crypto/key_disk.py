@@ -34,6 +34,9 @@ from engines.crypto.key_file import (
 )
 
 PASSPHRASE_BYTES_MAX: Final = 1024
+PASSPHRASE_CHANCE_BYTES: Final = 32
+"""Random bytes of a passphrase that no person has to remember."""
+
 PASSPHRASE_WAIT_S: Final = 10
 """How long a descriptor may take to give the passphrase: nothing waits for ever."""
 
@@ -135,6 +138,17 @@ def read_passphrase(source: str) -> bytes:
     if not line:
         raise KeyFileError(f"passphrase: {source} is empty")
     return line
+
+
+def make_passphrase(path: str) -> None:
+    """A file with a random passphrase, unless there is one. It is on the disk before anything depends on it.
+
+    Raises OSError.
+    """
+    path = os.path.realpath(path)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    if not os.path.exists(path):
+        _replace(path, os.urandom(PASSPHRASE_CHANCE_BYTES).hex().encode() + b"\n")
 
 
 def _from_environment(name: str) -> bytes:

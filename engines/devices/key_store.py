@@ -26,7 +26,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from engines.crypto.key_disk import KeyDisk, open_keys, read_passphrase
+from engines.crypto.key_disk import KeyDisk, make_passphrase, open_keys, read_passphrase
 from engines.crypto.key_file import NAME_CHARS_MAX, RECORDS_MAX, KeyFileError, KeyRecord
 from engines.crypto.keys import (
     KEY_BYTES,
@@ -71,10 +71,12 @@ KeyName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX
 
 
 class KeyFile(Config):
-    """The file of the keys, and the source of its passphrase: `file:PATH` or `env:NAME`.
+    """The file of the keys, and the source of its passphrase: `file:PATH`, `env:NAME` or `made:PATH`.
 
-    A relative path begins at the folder in which the node was started. Descriptors of `up` do not reach a worker, so
-    `fd:NUMBER` is for commands only. `twin_seed` is the seed of the twin's keys; the device does not use it.
+    `made:PATH` is as `file:PATH`, but the file is made with a random passphrase when the file of the keys is. Who can
+    read both has the keys, so keep copies of them apart. A relative path begins at the folder in which the node was
+    started. Descriptors of `up` do not reach a worker, so `fd:NUMBER` is for commands only. `twin_seed` is the seed of
+    the twin's keys; the device does not use it.
     """
 
     path: str
@@ -308,10 +310,18 @@ def _system_chance(size: int, piece: int = 0) -> bytes:
 
 
 def _open(config: KeyFile) -> KeyDisk:
-    source = config.passphrase
-    if source.startswith("fd:"):
-        raise KeyFileError("passphrase: a device's source is file:PATH or env:NAME")
-    return open_keys(config.path, lambda _: read_passphrase(source), create=True, wait_s=LOCK_WAIT_S)
+    kind, _, path = config.passphrase.partition(":")
+    if kind == "fd":
+        raise KeyFileError("passphrase: a device's source is file:PATH, env:NAME or made:PATH")
+
+    def passphrase(is_new: bool) -> bytes:
+        if kind != "made":
+            return read_passphrase(config.passphrase)
+        if is_new:
+            make_passphrase(path)
+        return read_passphrase(f"file:{path}")
+
+    return open_keys(config.path, passphrase, create=True, wait_s=LOCK_WAIT_S)
 
 
 def changed(records: dict[str, KeyRecord], response: Response) -> dict[str, KeyRecord]:

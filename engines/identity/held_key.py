@@ -20,8 +20,10 @@ class HeldKey(Config):
 
 
 def denial(sender: str, users: tuple[str, ...]) -> str | None:
-    """Why a sender may not use an identity: it is none of the `users`, nor a descendant of one."""
-    if not users or owner_of(sender) in users:
+    """Why a sender may not use an identity: it is none of the `users`, nor a descendant of one. `worker` stands for
+    `worker.1` and so on too, as `cli` does for commands."""
+    owner = owner_of(sender)
+    if not users or owner in users or owner.partition(".")[0] in users:
         return None
     return f"{sender} is none of the users: {', '.join(users)}"
 

@@ -12,7 +12,8 @@ from engines.model import Message, Ref
 
 
 class TransactionRequest(Message):
-    """To a worker: order and run these. Answers go to `reply_to`: an acknowledgement, then the outcomes.
+    """To a worker: order and run these. Answers go to `reply_to`: an acknowledgement, and the outcomes; some of these
+    come first if they are known already, or while the acknowledgement waits for its signature.
 
     `resubmission` is the hash of what an earlier request had, for one whose answer was lost; it changes nothing, since
     equal candidates are one transaction anyway.

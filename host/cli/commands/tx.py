@@ -13,11 +13,14 @@ from typing import Any, Final
 import click
 from msgspec.structs import replace
 
-from engines.crypto.keys import SecretKey, identity_of, public_of
+from engines.crypto.keys import IDENTITY_BYTES, SecretKey, identity_of, public_of
 from engines.execution.programs import ProgramError, candidate
 from engines.execution.transactions import GAS_MAX
 from engines.interaction.client import bytes_of, number_of, signed_fields, text_of
 from engines.interaction.messages import TXS_MAX, Refusal, Submission
+from engines.mempool.acknowledgement import is_acknowledged_by
+from engines.mempool.messages import TransactionAck
+from host.cli.commands.key import hex_of
 from host.cli.keyring import named, opened, with_keys
 from host.cli.output import Items, emit
 from host.cli.problem import CliError
@@ -25,6 +28,7 @@ from host.cli.session import MARGIN_NS, ask
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
 from host.cli.units import duration
+from host.config.convert import to_typed
 from host.live.control.protocol import ControlError, TypedField
 
 TIMEOUT_NS: Final = 30_000_000_000
@@ -51,6 +55,9 @@ class BytesType(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
 BYTES: Final = BytesType()
 key_option: Final = click.option("--key", metavar="NAME", help="The key that signs; by default the only one there is.")
 door_option: Final = click.option("--door", default="door", metavar="ENGINE", help="The engine to talk to (door).")
+node_option: Final = click.option(
+    "--node", metavar="IDENTITY", help="Fail unless the node with this identity signed that it took the transactions."
+)
 timeout_option: Final = click.option(
     "--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit for the answer (30s)."
 )
@@ -76,6 +83,7 @@ def command() -> None:
     "--count", type=click.IntRange(1, TXS_MAX), default=1, help="How many times to run it, each a transaction."
 )
 @click.option("--no-wait", is_flag=True, help="Return once it is accepted, before it has run.")
+@node_option
 @door_option
 @timeout_option
 @common
@@ -89,6 +97,7 @@ def submit(
     number: int | None,
     count: int,
     no_wait: bool,
+    node: str | None,
     door: str,
     timeout: int,
 ) -> None:
@@ -102,6 +111,7 @@ def submit(
 
     Exit code 1 if the transaction failed; nothing of it is in force then.
     """
+    identity = _identity(node)
     number = time.time_ns() if number is None else number
     try:
         tx = candidate(program, *args)
@@ -115,7 +125,7 @@ def submit(
         "commitment": TypedField("json", commitment),
         "waits": TypedField("json", not no_wait),
     }
-    _show_receipt(_answer(door, "Instruction", fields, "Receipt|Refusal", timeout))
+    _show_receipt(_answer(door, "Instruction", fields, "Receipt|Refusal", timeout), identity)
 
 
 @command.command("status")
@@ -123,19 +133,28 @@ def submit(
 @key_option
 @with_keys
 @click.option("--wait", is_flag=True, help="Wait until it has run.")
+@node_option
 @door_option
 @timeout_option
 @common
 def status(
-    number: int, key: str | None, path: str | None, passphrase: str | None, wait: bool, door: str, timeout: int
+    number: int,
+    key: str | None,
+    path: str | None,
+    passphrase: str | None,
+    wait: bool,
+    node: str | None,
+    door: str,
+    timeout: int,
 ) -> None:
     """What became of a submission, by its number."""
+    identity = _identity(node)
     fields = {
         "user": TypedField("bytes", _user(key, path, passphrase)),
         "number": TypedField("json", number),
         "waits": TypedField("json", wait),
     }
-    _show_receipt(_answer(door, "SubmissionQuery", fields, "Receipt|Refusal", timeout))
+    _show_receipt(_answer(door, "SubmissionQuery", fields, "Receipt|Refusal", timeout), identity)
 
 
 @command.command("query")
@@ -231,13 +250,29 @@ def _raise_refusal(item: dict[str, Any]) -> None:
         raise CliError("refused", f"{item['code']}: {item['reason']}", (item,))
 
 
-def _show_receipt(item: dict[str, Any]) -> None:
+def _identity(node: str | None) -> bytes | None:
+    return None if node is None else hex_of(node, "IDENTITY", (IDENTITY_BYTES,))
+
+
+def _signer(ack: dict[str, Any] | None, node: bytes | None) -> bytes | None:
+    """The identity that signed the acknowledgement; None without a signature. Checks the one of `node`."""
+    fields = {name: value for name, value in (ack or {}).items() if name != "type"}
+    made: TransactionAck | None = to_typed(fields, TransactionAck) if ack is not None else None
+    signer = None if made is None or made.signature is None else identity_of(made.signature.key)
+    is_signed = made is not None and signer is not None and is_acknowledged_by(signer, made)
+    if node is not None and (signer != node or not is_signed):
+        raise CliError("violated", f"0x{node.hex()} has not signed that it took the transactions")
+    return signer if is_signed else None
+
+
+def _show_receipt(item: dict[str, Any], node: bytes | None) -> None:
     _raise_refusal(item)
+    signer = _signer(item["ack"], node)
     outcomes = [_outcome(one) for one in item["outcomes"]]
     if not item["is_done"]:
         done = {one["tx"] for one in outcomes}
         outcomes += [{"tx": one, "state": "accepted"} for one in item["tx_hashes"] if one not in done]
-    items = [{"number": item["number"], **one} for one in outcomes]
+    items = [{"number": item["number"], **one, "acknowledged_by": signer} for one in outcomes]
     emit("transactions", items, render_outcomes)
     if any(one["state"] == "failed" for one in items):
         raise SystemExit(1)

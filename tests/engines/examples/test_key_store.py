@@ -229,3 +229,18 @@ def test_joint_signatures_of_two_keys(answers: Answers) -> None:
     parts: list[Signed] = [by_a.signed, by_b.signed]
     both = Joint(all_of(made_a.key, made_b.key), Map((identity_of(one.key), one.signature) for one in parts))
     assert is_valid(both, b"x")
+
+
+def test_a_passphrase_is_made_with_the_file_and_never_again(tmp_path: Path) -> None:
+    """False if a node had to be given a passphrase first, others could read it, or a lost one were made anew."""
+    made = tmp_path / "folder" / "passphrase"
+    config = KeyFile(str(tmp_path / "keys"), f"made:{made}")
+    [generated] = driven(KEY_STORE, config, Delivery("ann", 0, GenerateKey("k", "commit", ANN)))
+    text = made.read_bytes()
+    assert (made.stat().st_mode & 0o777, len(text)) == (0o600, 65)
+    [again] = driven(KEY_STORE, config, Delivery("ann", 0, GenerateKey("k", "commit", ANN)))
+    assert (again.key, made.read_bytes()) == (generated.key, text)
+    made.unlink()
+    with pytest.raises(KeyFileError, match="No such file"):
+        driven(KEY_STORE, config)
+    assert not made.exists()

@@ -53,6 +53,7 @@ from engines.identity.naming import (
     SubmitName,
     chain_fault,
 )
+from engines.identity.node_identity import NODE_IDENTITY, IdentityRequest, IdentityShown, NodeKey
 from engines.identity.reads_for import READS_FOR
 from engines.identity.signs_for import SIGNS_FOR
 from engines.identity.verification import VERIFICATION, Verified, Verify
@@ -109,6 +110,44 @@ def test_an_identity_signs_and_decrypts(node: Node) -> None:
     assert is_valid(signed, b"data")
     sealed = node.one("encryption", Encrypt(b"secret", ready.key, ANN)).sealed
     assert node.one(str(ready.decryption), Decrypt(sealed[ready.identity], ANN, 9)) == SealedOpened(b"secret", 9)
+
+
+def test_a_node_has_an_identity_from_its_first_use_on(node: Node) -> None:
+    """False if a node's identity had to be made by hand, or changed, or is not what it signs with."""
+    node.add("identity", NODE_IDENTITY, NodeKey(Ref("store")))
+    signed = node.one("identity", Commit(b"data", ANN, 3)).signed
+    shown = node.one("identity", IdentityRequest(ANN, 4))
+    assert shown == IdentityShown(identity_of(signed.key), signed.key, 4)
+    assert is_valid(signed, b"data")
+    assert node.one("identity", Commit(b"more", ANN)).signed.key == signed.key
+
+
+def test_requests_for_an_identity_wait_until_it_is_made(node: Node) -> None:
+    """False if a request before the first signature got no answer."""
+    node.add("identity", NODE_IDENTITY, NodeKey(Ref("store")))
+    first, second = node.ask("identity", IdentityRequest(ANN, 1), IdentityRequest(ANN, 2))
+    assert (first.identity, first.request, second.request) == (second.identity, 1, 2)
+
+
+def test_only_users_use_an_identity(node: Node) -> None:
+    """False if whoever reaches an identity's engines could sign, decrypt, connect, delete, or make more of them."""
+    store: Ref[Any] = Ref("store")
+    node.add("identity", NODE_IDENTITY, NodeKey(store, users=("ben",)))
+    node.add("own", MANAGEMENT, Backends(Map({"store": store}), users=("ben",)))
+    denied = KeyRefused("denied", "ann is none of the users: ben", 1)
+    assert node.one("identity", Commit(b"data", ANN, 1)) == denied
+    assert isinstance(node.one("identity", IdentityRequest(ANN)), IdentityShown)
+    refused = IdentityRefused("denied", "ann is none of the users: ben", 1)
+    assert node.one("own", Generate("mine", ANN, request=1)) == refused
+    node.send("own", Generate("mine", ANN), sender="ben.2/session")
+    [ready] = node.ask("own")
+    assert node.one("own", Connect(ready.identity, ANN, request=1)) == refused
+    assert node.one("own", Delete(ready.identity, ANN, request=1)) == refused
+    assert node.one(str(ready.commitment), Commit(b"data", ANN, 1)) == denied
+    assert node.one(str(ready.decryption), Decrypt(b"box", ANN, 1)) == denied
+    node.send(str(ready.commitment), Commit(b"data", ANN), sender="ben~1/session")
+    [answer] = node.ask("own")
+    assert is_valid(answer.signed, b"data")
 
 
 def test_capabilities_of_generated_identities(node: Node) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 from engines.consensus.sequencer import SEQUENCER, Output
 from engines.crypto.keys import PublicKey, SecretKey, identity_of, public_of, secret_from, sign
-from engines.devices.key_store import KEY_STORE, KeyFile, KeyGenerated
+from engines.devices.key_store import KEY_STORE, KeyFile
 from engines.execution.dispatcher import DISPATCHER, Machine
 from engines.execution.executor import EXECUTOR, Pool
 from engines.execution.messages import QueryAnswer
 from engines.execution.nouns import cue
 from engines.execution.shard import SHARD, Part
 from engines.execution.transactions import TransactionCandidate
-from engines.identity.node_identity import NODE_IDENTITY, IdentityRequest, NodeKey
+from engines.identity.node_identity import NODE_IDENTITY, IdentityRequest, IdentityShown, NodeKey
 from engines.interaction.door import DOOR, House
 from engines.interaction.feed import FEED, Keep
 from engines.interaction.messages import Instruction, Reply, StateQuery, Submission, SubmissionQuery, Watch, signed_text
@@ -52,7 +52,7 @@ def small_node(*, users: tuple[str, ...] = (), kept: int = 1_000, keep_heights: 
     node.add("feed", FEED, Keep(kept), durability="crash")
     assert KEY_STORE.twin is not None
     node.add("keys", KEY_STORE.twin, KeyFile("keys", "env:NONE", b"seed"), durability="crash")
-    node.add("identity", NODE_IDENTITY, NodeKey(Ref("keys"), users=("worker",)))
+    node.add("identity", NODE_IDENTITY, NodeKey(Ref("keys"), users=("worker",)), durability="crash")
     limits = Limits(Ref("sequencer"), Ref("dispatcher"), batch_max=8, signer=Ref("identity"))
     node.add("worker", WORKER, limits, durability="crash")
     node.add("sequencer", SEQUENCER, Output(Ref("dispatcher")), durability="crash")
@@ -88,8 +88,8 @@ def identity(node: World) -> bytes:
     """The identity of the node."""
     node.send("identity", IdentityRequest(Ref("asker")))
     answer = last(node, "asker")
-    assert isinstance(answer, KeyGenerated), answer
-    return identity_of(answer.key)
+    assert isinstance(answer, IdentityShown), answer
+    return answer.identity
 
 
 def status(node: World, user: User, number: int, *, waits: bool = False) -> Any:

@@ -32,7 +32,7 @@ def _is_home(value: object, module: str) -> bool:
 
 
 FAMILIES = [*named(examples, Family), *named(protocols, Family)]
-TRUSTED = {"node.yaml", "ordering.yaml"}
+TRUSTED = {"node.yaml"}
 """Their engines send each other transactions as bytes, and not any bytes; `engines/execution/system.py` has those."""
 NODES = [str(path) for path in sorted(CONFIGS.glob("*.yaml")) if path.name not in TRUSTED]
 SYSTEMS = [*named(examples, System), "engines.execution.system:SYSTEM", "engines.identity.verification_system:SYSTEM"]

@@ -17,6 +17,9 @@ from engines.crypto.keys import SecretKey, identity_of, public_of, secret_from
 from engines.execution.programs import candidate
 from engines.interaction.client import number_of, signed_fields
 from engines.interaction.messages import Submission
+from engines.mempool.acknowledgement import is_acknowledged_by
+from engines.mempool.messages import TransactionAck
+from host.config.convert import to_typed
 from host.config.load import load_node
 from host.config.spec import NodeSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
@@ -35,10 +38,10 @@ def node_spec(world: World) -> NodeSpec:
     return replace(spec, path=str(path), data=str(world.folder / "data"), supervision=FREE)
 
 
-def asked(node: LiveNode, tag: str, wait: str, **fields: Any) -> dict[str, Any]:
-    """The answer of the door."""
+def asked(node: LiveNode, tag: str, wait: str, engine: str = "door", **fields: Any) -> dict[str, Any]:
+    """The answer of the door, or of another engine."""
     written = {name: ["bytes" if isinstance(value, bytes) else "json", value] for name, value in fields.items()}
-    args = {"engine": "door", "mailbox": 0, "tag": tag, "fields": written, "wait": wait, "timeout_ns": DEADLINE_NS}
+    args = {"engine": engine, "mailbox": 0, "tag": tag, "fields": written, "wait": wait, "timeout_ns": DEADLINE_NS}
     answer: dict[str, Any] = node.client.request("send", args, timeout_ns=2 * DEADLINE_NS).items[0]
     return answer
 
@@ -49,6 +52,13 @@ def submit(node: LiveNode, number: int, key: bytes, count: int = 1, *, waits: bo
     body, commitment = signed_fields(ALICE, Submission(number, txs))
     fields = {"body": body, "commitment": commitment, "waits": waits}
     return asked(node, "Instruction", "Receipt|Refusal", **fields)
+
+
+def acknowledgement(receipt: dict[str, Any]) -> TransactionAck:
+    """What a receipt was acknowledged with."""
+    fields = {name: field for name, field in receipt["ack"].items() if name != "type"}
+    made: TransactionAck = to_typed(fields, TransactionAck)
+    return made
 
 
 def value(node: LiveNode, key: bytes) -> int | None:
@@ -101,3 +111,18 @@ def test_whoever_is_killed_under_load_each_transaction_counts_once(world: World)
             assert [one["error"] for one in receipt["outcomes"]] == [""] * count
         for key, odd in ((b"a", 0), (b"b", 1)):
             assert value(node, key) == sum(count for number, count in accepted.items() if number % 2 == odd)
+
+
+def test_acknowledgements_are_signed_by_the_node(world: World) -> None:
+    """False if a client could not verify with the node's identity that its transactions were taken, before or after the
+    key store was killed; or while that is missing no transaction came through."""
+    with world.up(node_spec(world)) as node:
+        shown = asked(node, "IdentityRequest", "IdentityShown", "identity")
+        identity = bytes.fromhex(shown["identity"][2:])
+        for number in range(3):
+            receipt = submit(node, number, b"a", 2)
+            assert is_acknowledged_by(identity, acknowledgement(receipt))
+            os.kill(node.ps()["keys"]["pid"], signal.SIGKILL)
+            assert submit(node, 10 + number, b"a")["is_done"]
+            until(lambda: node.ps()["keys"]["state"] == "device", "the key store")
+        assert value(node, b"a") == 9

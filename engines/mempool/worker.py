@@ -198,13 +198,15 @@ def is_signing(t: Answered) -> Sealed | None:
 @rule(when=is_signing)
 def acknowledge(batch: Sealed, t: Answered) -> Effects[Collecting, ToAll]:
     """State: the batch is acknowledged. Messages: the acknowledgements, signed unless it was refused; then a note.
-    Timers, engines: none."""
+    Timers: to ask again, no more if no batch waits. Engines: none."""
     state, answer = t.env.state, t.message
     left = replace(state, signing=state.signing.without(batch.number))
+    timer = [] if left.signing else [CancelTimer(SIGN)]
     if isinstance(answer, DataSigned):
-        return [Become(left), *acknowledgements(batch, t.me.name, answer.signed)]
+        return [Become(left), *timer, *acknowledgements(batch, t.me.name, answer.signed)]
+    left = replace(left, unsigned=left.unsigned + 1)
     why = Note("acknowledged without a signature", reason=answer.reason, detail=answer.detail)
-    return [Become(replace(left, unsigned=left.unsigned + 1)), *acknowledgements(batch, t.me.name, None), why]
+    return [Become(left), *timer, *acknowledgements(batch, t.me.name, None), why]
 
 
 @rule(priority=1)

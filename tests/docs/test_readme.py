@@ -88,8 +88,10 @@ def test_the_tour_works_as_printed(folder: Folder) -> None:
 
 @pytest.mark.storm
 def test_the_node_that_runs_transactions_works_as_printed(folder: Folder) -> None:
-    """If false, the second example fails, or a transaction is lost or doubled by the kill in it."""
-    before, after = (folder.shell(block) for block in fenced("shell", "A node that runs transactions"))
+    """If false, the second example fails, a signature or a file is not what it was, or a transaction is lost
+    or doubled by the kill in it."""
+    before, signed, after = (folder.shell(block) for block in fenced("shell", "A node that runs transactions"))
+    assert "  b = 1" in signed.splitlines()
     assert before.splitlines()[-2:] == ["65", "1"]
     assert after.splitlines()[-2] == "66"
 

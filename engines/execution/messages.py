@@ -131,13 +131,15 @@ class Collect(Message):
 class QueryRequest(Message):
     """To the shard of a key: its value at a height. It waits until the height is decided there.
 
-    Height 0 is the newest one that the shard has seen; `at_least` is a height that it waits for before.
+    Height 0 is the newest one that the shard has seen; `at_least` is a height that it waits for before. Without
+    `waits` a height that is not locked yet is refused: it may never come. What has an outcome is locked everywhere.
     """
 
     key: bytes
     reply_to: Ref[QueryAnswer | QueryRefused]
     height: int = 0
     at_least: int = 0
+    waits: bool = True
 
 
 class QueryAnswer(Message):

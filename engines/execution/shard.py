@@ -362,6 +362,10 @@ def query(message: QueryRequest, t: Arrived[QueryRequest, Part, Keys]) -> Effect
     if message.height and message.height < keys.collected:
         reason = f"below the collection height {keys.collected}"
         return Send(message.reply_to, QueryRefused(message.key, message.height, reason))
+    newest = keys.heights[-1].height if keys.heights else keys.seen
+    if not message.waits and needed(message) > max(newest, keys.seen):
+        reason = f"not yet: height {needed(message)} is to come; the newest is {max(newest, keys.seen)}"
+        return Send(message.reply_to, QueryRefused(message.key, message.height, reason))
     turn = _Turn(keys)
     if needed(message) <= keys.seen:
         turn.inquire(message)

@@ -171,7 +171,7 @@ def pass_query(ask: StateQuery, t: Arrived[StateQuery, House, Desk]) -> Made:
     session = t.env.state.sessions.get(ask.user) if ask.user and not ask.height else None
     if session is not None:
         return Send(session, AskState(ask.key, shard, ask.reply_to))
-    return Send(shard, QueryRequest(ask.key, ask.reply_to, ask.height))
+    return Send(shard, QueryRequest(ask.key, ask.reply_to, ask.height, waits=ask.waits))
 
 
 @rule

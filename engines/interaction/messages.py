@@ -73,12 +73,16 @@ class SubmissionQuery(Message):
 
 
 class StateQuery(Message):
-    """The value of a key at a height; 0: the newest, and for a `user` one that has their answered submissions."""
+    """The value of a key at a height; 0: the newest, and for a `user` one that has their answered submissions.
+
+    `waits`: for a height that is still to come; otherwise such a query is refused.
+    """
 
     key: bytes
     reply_to: Ref[QueryAnswer | QueryRefused]
     height: int = 0
     user: bytes = b""
+    waits: bool = False
 
 
 class Watch(Message):

@@ -162,19 +162,31 @@ def status(
 @click.option(
     "--at", "height", type=click.IntRange(1, NUMBER_MAX), default=None, metavar="HEIGHT", help="By default the newest."
 )
+@click.option("--wait", is_flag=True, help="With --at: wait for a height that is still to come.")
 @key_option
 @with_keys
 @door_option
 @timeout_option
 @common
 def query(
-    name: bytes, height: int | None, key: str | None, path: str | None, passphrase: str | None, door: str, timeout: int
+    name: bytes,
+    height: int | None,
+    wait: bool,
+    key: str | None,
+    path: str | None,
+    passphrase: str | None,
+    door: str,
+    timeout: int,
 ) -> None:
     """Print the value of KEY, or `absent`.
 
     With --key, the newest value has all of that user's transactions that were answered.
     """
-    fields = {"key": TypedField("bytes", name), "height": TypedField("json", height or 0)}
+    fields = {
+        "key": TypedField("bytes", name),
+        "height": TypedField("json", height or 0),
+        "waits": TypedField("json", wait),
+    }
     if key is not None:
         fields["user"] = TypedField("bytes", _user(key, path, passphrase))
     try:

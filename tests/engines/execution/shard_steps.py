@@ -80,9 +80,9 @@ class ShardAlone:
         """Ask for a lazy read, or let it go."""
         return self.send(KVSReadRequest((ReadAsked(timestamp, key, actual),)))
 
-    def query(self, key: bytes, height: int = 0) -> list[Any]:
+    def query(self, key: bytes, height: int = 0, *, waits: bool = True) -> list[Any]:
         """Ask for the value at a height."""
-        return self.send(QueryRequest(key, Ref("asker"), height))
+        return self.send(QueryRequest(key, Ref("asker"), height, waits=waits))
 
     def collect(self, height: int) -> None:
         """Collect what is below a height."""

@@ -7,7 +7,7 @@ import random
 import pytest
 from shard_steps import ShardAlone
 
-from engines.execution.messages import KVSLockAcquired, KVSLockRefused
+from engines.execution.messages import KVSLockAcquired, KVSLockRefused, QueryAnswer, QueryRefused
 from engines.execution.records import Inquiry, Reader, Record, Version, collected, seen_version
 from engines.model import Ref
 
@@ -221,3 +221,15 @@ def _decided(versions: tuple[Version, ...], fates: dict[int, bool]) -> tuple[Ver
     """The versions once each pending one is written (True) or released."""
     written = [Version(one.timestamp, b"w") if fates.get(one.timestamp) else one for one in versions]
     return tuple(one for one in written if one.datum is not None)
+
+
+def test_q1_a_height_that_is_locked_is_waited_for(shard: ShardAlone) -> None:
+    """False if a client that need not wait for what may never come were refused a height that does come."""
+    shard.query(A, 1, waits=False)
+    assert shard.sent == [QueryRefused(A, 1, "not yet: height 1 is to come; the newest is 0")]
+    shard.lock(1, write=[A])
+    shard.query(A, 1, waits=False)
+    assert shard.sent == []
+    shard.see(1)
+    shard.write(1, A, b"x")
+    assert QueryAnswer(A, 1, b"x") in shard.sent

@@ -7,7 +7,15 @@ from msgspec.structs import replace
 from small_node import User, last, number_at, small_node, status, watched
 
 from engines.crypto.keys import Joint, Signed, Threshold, Weighted, identity_of, sign
-from engines.execution.messages import KeyWritten, KVSAcquireLock, KVSWrite, Lock, QueryRequest, UpdateSeenAll
+from engines.execution.messages import (
+    KeyWritten,
+    KVSAcquireLock,
+    KVSWrite,
+    Lock,
+    QueryAnswer,
+    QueryRequest,
+    UpdateSeenAll,
+)
 from engines.execution.nouns import jam
 from engines.execution.programs import candidate
 from engines.execution.shard import SHARD, Part
@@ -190,6 +198,20 @@ def test_a_query_at_a_height_sees_that_height() -> None:
         node.send("door", ALICE.submission(number, again(number)))
         assert last(node).outcomes[0].height == number
     assert [number_at(node, b"a", height) for height in (1, 2, 3, 0)] == [1, 2, 3, 3]
+
+
+def test_a_query_of_a_height_to_come_is_answered_at_once() -> None:
+    """False if a client waited in vain for a height that may never come, or could not wait for one that does."""
+    node = small_node()
+    node.send("door", ALICE.submission(1, INCREMENT))
+    node.run()
+    node.send("door", StateQuery(b"a", Ref("asker"), 2))
+    refused = last(node, "asker")
+    assert (refused.height, refused.reason) == (2, "not yet: height 2 is to come; the newest is 1")
+    node.send("door", StateQuery(b"a", Ref("asker"), 2, waits=True))
+    assert last(node, "asker") == refused
+    node.send("door", ALICE.submission(2, again(2)))
+    assert last(node, "asker") == QueryAnswer(b"a", 2, jam(2))
 
 
 def test_a_query_below_the_collection_height_is_refused() -> None:

@@ -9,14 +9,13 @@ from engines.execution.transactions import Summary
 from engines.mempool.messages import TransactionAck, TransactionRequest
 from engines.model import Config, Effects, Map, Ref, Value
 
-from .messages import PendingQuestion, PendingQuestions, Receipt, Refusal, Told, UserChoice
+from .messages import PendingQuestion, PendingQuestions, Receipt, Refusal, UserChoice
 
 
 class Post(Config):
-    """Where transactions go, and who is told of outcomes."""
+    """Where transactions go."""
 
     worker: Ref[TransactionRequest]
-    feed: Ref[Told] | None = None
 
 
 class Waiting(Value):
@@ -77,6 +76,6 @@ class Session(Value):
     last_question: int = 0
 
 
-ToAnyone: TypeAlias = TransactionRequest | Receipt | Refusal | QueryRequest | PendingQuestions | UserChoice | Told
+ToAnyone: TypeAlias = TransactionRequest | Receipt | Refusal | QueryRequest | PendingQuestions | UserChoice
 Answer: TypeAlias = Receipt | Refusal
 Made: TypeAlias = Effects[Session, ToAnyone]

@@ -43,7 +43,6 @@ from .messages import (
     StateQuery,
     Submission,
     SubmissionQuery,
-    Told,
     UserChoice,
     Watch,
     signed_text,
@@ -62,7 +61,7 @@ class House(Config):
 
     worker: Ref[TransactionRequest]
     shards: tuple[Ref[QueryRequest], ...]
-    feed: Ref[Told | Watch] | None = None
+    feed: Ref[Watch] | None = None
     users: tuple[str, ...] = ()
 
 
@@ -148,7 +147,7 @@ def _session_of(
     word = user.hex()[:16]
     session = t.child(word)
     after = replace(t.env.state, sessions=sessions.set(user, session))
-    return session, [Become(after), Spawn(SESSION, word, Post(t.config.worker, t.config.feed))]
+    return session, [Become(after), Spawn(SESSION, word, Post(t.config.worker))]
 
 
 @rule

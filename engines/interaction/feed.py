@@ -1,8 +1,8 @@
 """The feed: what transactions changed, in the order of their timestamps, for those who watch keys.
 
-Sessions tell it outcomes as they come. Timestamps are consecutive, so it holds back what came early and has every
-transaction once, in order; the timestamp is also the cursor with which a watcher goes on after any restart. So every
-transaction of the node must pass the door: one that does not, holds back all that follow.
+Workers send it the outcomes of all their transactions, whoever submitted them. Timestamps are consecutive, so it holds
+back what came early and has every transaction once, in order; the timestamp is also the cursor with which a watcher
+continues after any restart. So each worker of a node needs the feed in its configuration, if any has it.
 
 It keeps the latest `kept` transactions. A watcher that is further behind is refused and told where it can go on.
 """
@@ -15,6 +15,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from engines.execution.transactions import Summary
+from engines.mempool.messages import ExecutorFinished
 from engines.model import (
     Arrived,
     Become,
@@ -34,7 +35,7 @@ from engines.model import (
     rule,
 )
 
-from .messages import Change, Changes, Refusal, Told, Watch
+from .messages import Change, Changes, Refusal, Watch
 
 WATCHERS_MAX: Final = 1_000
 PATIENCE: Final = Timer("patience")
@@ -75,7 +76,7 @@ def of_interest(change: Change, keys: tuple[bytes, ...]) -> bool:
 
 
 @rule
-def publish(told: Told, t: Arrived[Told, Keep, Published]) -> Effects[Published, News]:
+def publish(told: ExecutorFinished, t: Arrived[ExecutorFinished, Keep, Published]) -> Effects[Published, News]:
     """State: transactions more. Messages: to the watchers for whom something came. Timers, engines: none."""
     state = t.env.state
     early = state.early.updated({one.timestamp: _change(one) for one in told.summaries if one.timestamp > state.last})
@@ -144,5 +145,5 @@ def end_patience(_patience: Handle, t: Elapsed[Keep, Published]) -> Effects[Publ
 
 
 FEED = Family(
-    "feed", config=Keep, state=Published(), accepts=Told | Watch, emits=Changes | Refusal, timers=[PATIENCE]
+    "feed", config=Keep, state=Published(), accepts=ExecutorFinished | Watch, emits=Changes | Refusal, timers=[PATIENCE]
 ).rules(publish, watch, end_patience)

@@ -182,9 +182,3 @@ class UserChoice(Message):
     text: str
     option: str
     is_timeout: bool
-
-
-class Told(Message):
-    """From a session to the feed: transactions that were run."""
-
-    summaries: tuple[Summary, ...]

@@ -21,7 +21,7 @@ from engines.mempool.messages import TransactionAck, TransactionOutcome, Transac
 from engines.model import Family
 
 from .course import Post, Session
-from .messages import PendingQuestions, Receipt, Refusal, Told, UserChoice
+from .messages import PendingQuestions, Receipt, Refusal, UserChoice
 from .orders import AskPending, AskState, AskStatus, Choice, PutQuestion, Submit
 from .questions import PATIENCE, choose, give_up, take_question, tell_pending
 from .submissions import accept, ask_state, finish, refuse, submit, tell_status
@@ -39,7 +39,7 @@ SESSION = Family(
     | TransactionAck
     | TransactionRefused
     | TransactionOutcome,
-    emits=TransactionRequest | Receipt | Refusal | QueryRequest | PendingQuestions | UserChoice | Told,
+    emits=TransactionRequest | Receipt | Refusal | QueryRequest | PendingQuestions | UserChoice,
     timers=[PATIENCE],
 ).rules(
     submit,

@@ -20,7 +20,7 @@ from engines.model import (
 )
 
 from .course import Course, Made, Post, Session, ToAnyone, Waiting
-from .messages import Receipt, Refusal, Told
+from .messages import Receipt, Refusal
 from .orders import AskState, AskStatus, Submit
 
 REMEMBERED: Final = 4_096
@@ -176,7 +176,7 @@ def _courses_of(turn: _Turn, hashes: Iterable[bytes]) -> Iterable[tuple[int, Cou
 
 @rule
 def finish(news: TransactionOutcome, t: Arrived[TransactionOutcome, Post, Session]) -> Made:
-    """State: outcomes. Messages: receipts to those who wait, and the outcomes to the feed. Timers, engines: none."""
+    """State: outcomes. Messages: receipts to those who wait. Timers, engines: none."""
     turn = _Turn(t.env.state)
     for summary in news.outcomes:
         found = turn.course(summary.tx_hash)
@@ -187,9 +187,6 @@ def finish(news: TransactionOutcome, t: Arrived[TransactionOutcome, Post, Sessio
         turn.put(number, replace(course, outcomes=outcomes, missing=course.missing - 1))
     heights = [summary.height for summary in news.outcomes]
     turn.state = replace(turn.state, height=max(turn.state.height, *heights)) if heights else turn.state
-    run = tuple(summary for summary in news.outcomes if summary.timestamp)
-    if t.config.feed is not None and run:
-        turn.sends.append(Send(t.config.feed, Told(run)))
     return turn.effects()
 
 

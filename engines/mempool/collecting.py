@@ -13,7 +13,7 @@ from engines.identity.commitment import Commit
 from engines.model import Config, Map, Ref, Value
 from engines.model.values import Decoder
 
-from .messages import Batch, TransactionAck, TransactionOutcome, TransactionRefused
+from .messages import Batch, ExecutorFinished, TransactionAck, TransactionOutcome, TransactionRefused
 
 Client: TypeAlias = Ref[TransactionAck | TransactionRefused | TransactionOutcome]
 Waiter: TypeAlias = Ref[TransactionOutcome]
@@ -27,7 +27,7 @@ class Limits(Config):
 
     `batch_max` transactions seal a batch, and so does its age of `batch_ns`. Requests are refused over `waiting_max`
     transactions without outcome, and for a transaction over `tx_bytes_max`. `signer` signs the acknowledgements; it is
-    asked again after each `sign_retry_ns`, and given up after `sign_ns_max`.
+    asked again after each `sign_retry_ns`, and given up after `sign_ns_max`. All outcomes go to the `feed` too.
     """
 
     sequencer: Ref[OrderBatch]
@@ -38,6 +38,7 @@ class Limits(Config):
     tx_bytes_max: int = 1 << 16
     remembered: int = 1 << 17
     signer: Ref[Commit] | None = None
+    feed: Ref[ExecutorFinished] | None = None
     sign_retry_ns: Annotated[int, Meta(ge=1_000_000)] = 500_000_000
     sign_ns_max: Annotated[int, Meta(ge=0)] = 5_000_000_000
 

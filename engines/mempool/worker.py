@@ -63,7 +63,9 @@ from .messages import (
 
 SEAL: Final = Timer("seal")
 SIGN: Final = Timer("sign")
-ToAll: TypeAlias = TransactionAck | TransactionRefused | TransactionOutcome | Batch | OrderBatch | Commit
+ToAll: TypeAlias = (
+    TransactionAck | TransactionRefused | TransactionOutcome | Batch | OrderBatch | Commit | ExecutorFinished
+)
 Requested: TypeAlias = Arrived[TransactionRequest, Limits, Collecting]
 
 
@@ -252,7 +254,8 @@ def tell(request: StatusRequest, t: Asked) -> Effects[Collecting, ToAll]:
 
 @rule
 def report(message: ExecutorFinished, t: Arrived[ExecutorFinished, Limits, Collecting]) -> Effects[Collecting, ToAll]:
-    """State: the outcomes. Messages: to each client, those of its transactions. Timers, engines: none."""
+    """State: the outcomes. Messages: to each client, those of its transactions; all to the feed. Timers, engines:
+    none."""
     state = t.env.state
     by_client: dict[Waiter, list[Summary]] = {}
     waiting = state.waiting
@@ -263,7 +266,8 @@ def report(message: ExecutorFinished, t: Arrived[ExecutorFinished, Limits, Colle
     new = [(summary.tx_hash, encode(summary)) for summary in message.summaries]
     outcomes, before = remembered(state.outcomes, state.outcomes_before, new, t.config.remembered)
     after = replace(state, waiting=waiting, outcomes=outcomes, outcomes_before=before)
-    return [Become(after), *(Send(client, TransactionOutcome(tuple(mine))) for client, mine in by_client.items())]
+    sends = [Send(client, TransactionOutcome(tuple(mine))) for client, mine in by_client.items()]
+    return [Become(after), *sends, *([] if t.config.feed is None else [Send(t.config.feed, message)])]
 
 
 WORKER = Family(

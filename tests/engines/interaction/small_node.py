@@ -53,7 +53,7 @@ def small_node(*, users: tuple[str, ...] = (), kept: int = 1_000, keep_heights: 
     assert KEY_STORE.twin is not None
     node.add("keys", KEY_STORE.twin, KeyFile("keys", "env:NONE", b"seed"), durability="crash")
     node.add("identity", NODE_IDENTITY, NodeKey(Ref("keys"), users=("worker",)), durability="crash")
-    limits = Limits(Ref("sequencer"), Ref("dispatcher"), batch_max=8, signer=Ref("identity"))
+    limits = Limits(Ref("sequencer"), Ref("dispatcher"), batch_max=8, signer=Ref("identity"), feed=Ref("feed"))
     node.add("worker", WORKER, limits, durability="crash")
     node.add("sequencer", SEQUENCER, Output(Ref("dispatcher")), durability="crash")
     node.add("dispatcher", DISPATCHER, Machine(shards, executors, keep_heights=keep_heights), durability="crash")

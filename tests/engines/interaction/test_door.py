@@ -39,6 +39,7 @@ from engines.interaction.messages import (
 )
 from engines.interaction.orders import AskState
 from engines.interaction.session import SESSION
+from engines.mempool.messages import TransactionRequest
 from engines.model import Map, Ref, encode
 from host.sim import World
 
@@ -290,6 +291,16 @@ def test_a_watcher_gets_each_change_once_in_order() -> None:
         cursor = found.cursor
     assert seen == [jam(1), jam(2), jam(3)]
     assert [one.timestamp for one in watched(node).changes] == [1, 2, 3, 4, 5]
+
+
+def test_a_transaction_past_the_door_is_in_the_feed() -> None:
+    """False if a transaction that was sent to the worker itself were missing in the feed, or held back what follows."""
+    node = small_node()
+    node.send("worker", TransactionRequest((again(1),), Ref("till")))
+    node.run()
+    node.send("door", ALICE.submission(1, again(2)))
+    node.run()
+    assert [one.timestamp for one in watched(node).changes] == [1, 2]
 
 
 def test_a_watcher_waits_for_what_comes() -> None:

@@ -51,12 +51,25 @@ class Indexing(Value, tag=True):
     exists: bool
 
 
+class Wanted(Value):
+    """A chunk that is sent once its turn comes, with those below it down to a depth."""
+
+    address: bytes
+    depth: int
+
+
 class Getting(Value, tag=True):
-    """The file store has not answered yet."""
+    """The file store has not answered yet. `depth` is that of the chunk it is asked for, `ahead` what comes after it.
+
+    `below`: how many chunks below the first were asked for or are ahead.
+    """
 
     reply: Ref[ChunkContent | ChunkCommitments | ChunkNotFound | ChunkFailed]
     request: int
     since_ns: int
+    depth: int = 0
+    ahead: tuple[Wanted, ...] = ()
+    below: int = 0
 
 
 class Asking(Value, tag=True):

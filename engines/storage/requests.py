@@ -15,6 +15,9 @@ NAME_CHARS_MAX: Final = 100
 PINS_MAX: Final = 1_000
 """Pins that one answer lists."""
 
+BELOW_MAX: Final = 256
+"""Chunks below the first that one request gets."""
+
 Index: TypeAlias = GetValue | SetValue | DeleteValue | ChangeValues | ScanValues
 Disk: TypeAlias = PutFile | GetFile | DeleteFiles | VerifyFiles
 PinName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
@@ -61,19 +64,25 @@ class ChunkFailed(Message):
 
 
 class ChunkGet(Message):
-    """Send the chunk, else the commitments of those who promised to keep it."""
+    """Send the chunk, else the commitments of those who promised to keep it.
+
+    With a `depth` the chunks below it follow, down to so many levels, level by level, each in an answer; at most
+    `BELOW_MAX` of them. The answer whose `following` is 0 is the last.
+    """
 
     address: Address
     reply: Ref[ChunkContent | ChunkCommitments | ChunkNotFound | ChunkFailed]
     request: int = 0
+    depth: Annotated[int, Meta(ge=0, le=16)] = 0
 
 
 class ChunkContent(Message):
-    """The chunk."""
+    """The chunk; so many answers are known to follow it."""
 
     address: bytes
     chunk: Blob
     request: int
+    following: int = 0
 
 
 class ChunkCommitments(Message):
@@ -85,10 +94,11 @@ class ChunkCommitments(Message):
 
 
 class ChunkNotFound(Message):
-    """The chunk is not here, and no promise to keep it is."""
+    """The chunk is not here, and no promise to keep it is; so many answers are known to follow this one."""
 
     address: bytes
     request: int
+    following: int = 0
 
 
 class Commit(Message):

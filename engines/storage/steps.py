@@ -15,6 +15,7 @@ from engines.devices.file_store import (
     FileRefused,
     FilesDeleted,
     FileStored,
+    GetFile,
 )
 from engines.devices.key_value import (
     ChangeValues,
@@ -34,7 +35,7 @@ from engines.model import (
     Send,
     encode,
 )
-from engines.storage.chunk import ADDRESS_BYTES
+from engines.storage.chunk import ADDRESS_BYTES, head_of
 from engines.storage.collection import COMMITMENTS, COMMITTED, HERE, KEPT, batch_of, noted, sweep_of
 from engines.storage.jobs import (
     Asking,
@@ -48,8 +49,10 @@ from engines.storage.jobs import (
     Putting,
     Scanning,
     Sweeping,
+    Wanted,
 )
 from engines.storage.requests import (
+    BELOW_MAX,
     ChunkCommitments,
     ChunkContent,
     ChunkExists,
@@ -107,7 +110,9 @@ def after_files(job: Job, t: Answered) -> Done:
         case Putting(), FileRefused():
             return conclude(job, ChunkFailed("full", answer.detail, job.request), t)
         case Getting(), FileContent():
-            return conclude(job, ChunkContent(answer.address, answer.content, job.request), t)
+            return got(job, answer, t)
+        case Getting(), FileMissing() if job.below:
+            return get_on(job, ChunkNotFound(answer.address, job.request, len(job.ahead)), t)
         case Getting(), FileDamaged():
             detail = f"chunk {answer.address.hex()}: {answer.path}: {answer.detail}"
             return conclude(job, ChunkFailed("damaged", detail, job.request), t)
@@ -150,6 +155,24 @@ def conclude(job: Job, outcome: Told, t: Answered) -> Done:
     reply: Ref[Any] = job.reply  # each job concludes with an outcome that its reply takes
     answer: Any = Send(reply, outcome)
     return [Become(t.env.state.done(t.message.request)), answer]
+
+
+def got(job: Getting, found: FileContent, t: Answered) -> Done:
+    """State, messages: as `get_on`, with the chunks below this one behind those that are ahead."""
+    children = head_of(found.content.view).children if job.depth else ()
+    below = tuple(Wanted(child, job.depth - 1) for child in children)[: BELOW_MAX - job.below]
+    wider = replace(job, ahead=(*job.ahead, *below), below=job.below + len(below))
+    return get_on(wider, ChunkContent(found.address, found.content, job.request, len(wider.ahead)), t)
+
+
+def get_on(job: Getting, outcome: ChunkContent | ChunkNotFound, t: Answered) -> Done:
+    """State: the job gets the next chunk, or is over. Messages: the outcome of this one; the next question."""
+    if not job.ahead:
+        return conclude(job, outcome, t)
+    number, wanted = t.message.request, job.ahead[0]
+    after = replace(job, since_ns=t.now_ns, depth=wanted.depth, ahead=job.ahead[1:])
+    order = GetFile(wanted.address, Ref[Any](t.me.name), number)
+    return [Become(t.env.state.changed(number, after)), Send(job.reply, outcome), Send(t.config.files, order)]
 
 
 def index_chunk(job: Putting, answer: FileStored | FileExists, t: Answered) -> Done:

@@ -14,6 +14,7 @@ An order goes through a job with a number, which the devices' answers bear:
 
     ChunkPut     Putting --FileStored, FileExists--> Indexing --ValueChanged--> ChunkStored, ChunkExists
     ChunkGet     Getting --FileContent--> ChunkContent
+                         --FileContent, more to get--> Getting
                          --FileMissing--> Asking --ValuesScanned--> ChunkCommitments, ChunkNotFound
     Pin, Commit  Checking --ValueRead--> Marking --ValueChanged--> Marked            (Unpin begins as Marking)
     Collect      Scanning --ValuesScanned, repeatedly--> Sweeping --ValuesChanged--> Deleting --FilesDeleted--> Sweeping
@@ -135,7 +136,7 @@ def take(order: Request, t: Asked) -> Effects[Jobs, Out]:
             number, state = t.env.state.begun(job, t.now_ns)
             return [*waited(t), Become(state), Send(files, PutFile(order.chunk, me, number))]
         case ChunkGet():
-            number, state = t.env.state.begun(Getting(order.reply, order.request, t.now_ns), t.now_ns)
+            number, state = t.env.state.begun(Getting(order.reply, order.request, t.now_ns, order.depth), t.now_ns)
             return [*waited(t), Become(state), Send(files, GetFile(order.address, me, number))]
         case Commit() | Pin():
             job = check_of(order, t.now_ns)

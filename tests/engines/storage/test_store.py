@@ -16,6 +16,7 @@ from engines.model import Blob, Map, Ref, encode
 from engines.storage.chunk import ChunkCommitment, Head, encrypted, promise
 from engines.storage.jobs import JOBS_MAX, Kept
 from engines.storage.requests import (
+    BELOW_MAX,
     ChunkCommitments,
     ChunkContent,
     ChunkExists,
@@ -89,6 +90,35 @@ def test_a_chunk_is_stored_exists_and_comes_back() -> None:
     assert storage.ask(ChunkPut(Blob(chunk), ANN, 2)) == [ChunkExists(read.address, 2)]
     assert storage.ask(ChunkGet(read.address, ANN, 3)) == [ChunkContent(read.address, Blob(chunk), 3)]
     assert storage.ask(ChunkGet(bytes(32), ANN, 4)) == [ChunkNotFound(bytes(32), 4)]
+
+
+def test_a_chunk_comes_with_those_below_it() -> None:
+    """False if a get stopped above its depth, went below it, or its client could not tell when all is here."""
+    storage = Storage()
+    leaves = [storage.put(b"leaf %d" % number) for number in range(3)]
+    inner = storage.put(b"inner", *leaves)
+    root = storage.put(b"root", inner, leaves[0])
+    levels = [[root], [inner, leaves[0]], leaves]
+    for depth in range(4):
+        found = storage.ask(ChunkGet(root, ANN, 7, depth))
+        assert [one.address for one in found] == [one for level in levels[: depth + 1] for one in level]
+        assert [one.following == 0 for one in found] == [False] * (len(found) - 1) + [True]
+        assert {one.request for one in found} == {7}
+    missing = bytes(32)
+    holed = storage.put(b"holed", missing, leaves[2])
+    head, hole, leaf = storage.ask(ChunkGet(holed, ANN, 8, 1))
+    assert (hole, head.following, leaf.address) == (ChunkNotFound(missing, 8, 1), 2, leaves[2])
+
+
+def test_a_get_has_a_bound() -> None:
+    """False if one request for a wide chunk had no bound, or its last answer were not the last."""
+    storage = Storage()
+    leaf = storage.put(b"leaf")
+    wide = storage.put(b"wide", *[leaf] * (BELOW_MAX + 5))
+    wider = storage.put(b"wider", wide, wide)
+    for root in (wide, wider):
+        found = storage.ask(ChunkGet(root, ANN, 9, 5))
+        assert (len(found), found[-1].following) == (1 + BELOW_MAX, 0)
 
 
 def test_bad_requests_are_answered_and_change_nothing() -> None:

@@ -172,7 +172,9 @@ def get_on(job: Getting, outcome: ChunkContent | ChunkNotFound, t: Answered) -> 
     number, wanted = t.message.request, job.ahead[0]
     after = replace(job, since_ns=t.now_ns, depth=wanted.depth, ahead=job.ahead[1:])
     order = GetFile(wanted.address, Ref[Any](t.me.name), number)
-    return [Become(t.env.state.changed(number, after)), Send(job.reply, outcome), Send(t.config.files, order)]
+    reply: Ref[Any] = job.reply  # as in `conclude`
+    answer: Any = Send(reply, outcome)
+    return [Become(t.env.state.changed(number, after)), answer, Send(t.config.files, order)]
 
 
 def index_chunk(job: Putting, answer: FileStored | FileExists, t: Answered) -> Done:

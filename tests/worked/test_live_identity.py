@@ -243,3 +243,14 @@ def settled(node: LiveNode, count: int) -> dict[str, Any] | None:
     except CommandError:  # restarting
         return None
     return state if not state["pending"] and len(state["known"]) == count else None
+
+
+def test_a_node_whose_keys_cannot_be_opened_does_not_start() -> None:
+    """False if `up` reported a key store as ready before its file was open, or did not say what is wrong."""
+    with live_node(CONFIG, "process") as node:
+        node.run("down")
+        node.environment["ENGINEHOST_PASSPHRASE"] = "another one"
+        with pytest.raises(CommandError, match=r"keys has another passphrase"):
+            node.run_apart("up", "-d")
+        node.environment["ENGINEHOST_PASSPHRASE"] = PASSPHRASE
+        node.run_apart("up", "-d")

@@ -80,6 +80,8 @@ def fail_start(node: Node, slot: Slot, departure: Departure) -> None:
     how = f"killed by {signal_name(ending)}" if ending.signal else f"exit code {ending.code}"
     for name in sorted(slot.unready):
         detail = f"its process ended before it was ready: {shown(departure.ended)}, {how}"
+        if (fault := node.faults.get(name)) is not None:
+            detail = f"{detail}; {fault.splitlines()[-1]}"
         node.on_fault(name, "crashed", detail)
 
 

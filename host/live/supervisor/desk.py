@@ -88,7 +88,9 @@ class PacketDesk:
 
     def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
         """Act on an event that concerns the supervisor."""
-        if kind == DIVERGED:
+        if kind == "failed" and engine in slot.unready:
+            self._node.faults[engine] = f"{fields['reason']}: {fields['detail']}"
+        elif kind == DIVERGED:
             how = f"turn {fields['turn']}: recorded {fields['recorded']}; the replay gives {fields['found']}"
             self._node.diverged[engine] = f"{DIVERGED}: {how}"
         elif kind == wire.JOURNAL_GONE:

@@ -26,13 +26,20 @@ class DriverHost:
     """The `DeviceHost` of one device engine. Used from its driver's task."""
 
     def __init__(
-        self, scheduler: Scheduler, cell: Cell, soon: Callable[[], None], publish: Callable[[], None] = lambda: None
+        self,
+        scheduler: Scheduler,
+        cell: Cell,
+        soon: Callable[[], None],
+        publish: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """`soon` runs a cycle once the running driver has yielded; `publish` publishes now what was sent."""
+        """`soon` runs a cycle once the running driver has yielded; `publish` publishes now what was sent; `on_ready` is
+        called when the driver first asks for mail, since it has opened by then what it needs."""
         self._scheduler = scheduler
         self._outbox = scheduler.outbox
         self._soon = soon
         self._publish = publish
+        self._on_ready: Callable[[], None] | None = on_ready
         self._cell = cell
         self._ready: dict[str, Callable[[bytes], bool]] = {}
         self._waiters: list[asyncio.Future[None]] = []
@@ -56,6 +63,9 @@ class DriverHost:
 
     async def receive(self) -> Delivery[Any]:
         """As `DeviceHost.receive`."""
+        if (on_ready := self._on_ready) is not None:
+            self._on_ready = None
+            on_ready()
         while True:
             delivery = self._scheduler.take_mail(self._cell)
             if self._cell.is_stopping:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from engines.model import Device
@@ -51,7 +52,8 @@ class DeviceWorker(Worker):
         self.outbox.on_news = self._forget_ways
 
     def bear(self, births: tuple[Birth, ...]) -> None:
-        """Start the drivers of engines, and report for each that it is ready, or why not."""
+        """Start the drivers of engines, or report why not. A device is ready when its driver asks for mail first; one
+        that takes no messages, at once."""
         for birth in births:
             try:
                 family = self.births.load(birth.spec.family)
@@ -59,15 +61,17 @@ class DeviceWorker(Worker):
                     raise BirthRefusedError(f"{family.name} has rules; this process is for devices")
                 configuration, _ = self.births.configure(family, birth.spec, birth.parent, birth.birth)
                 cell = new_cell(family, configuration, None, birth.spec.mailboxes)
-                if self.scheduler.settle(cell, self.prepare):
+                if self.scheduler.settle(cell, self.prepare) and not family.accepts_types:
                     self.telling.ready([(cell.name, family)])
             except BaseException as error:
                 self.channel.send(failure(birth.spec.name, error))
 
     def prepare(self, cell: Cell) -> None:
         """Give a cell a driver, before it gets any mail."""
-        host = DriverHost(self.scheduler, cell, self.soon, self.link.flush)
-        driver = cell.family.driver()
+        family = cell.family
+        on_ready = partial(self._guarded, partial(self.telling.ready, [(cell.name, family)]))
+        host = DriverHost(self.scheduler, cell, self.soon, self.link.flush, on_ready)
+        driver = family.driver()
         self._hosts[cell.name] = host
         self._tasks[cell.name] = asyncio.get_running_loop().create_task(self._drive(cell, driver.run(host)))
 

@@ -1,13 +1,19 @@
 """Transactions per second, from submit to answer: increments over 1,000 counters, 64 in a request.
 
 Worker, sequencer, dispatcher, shard and executor have a process each, with `durability: crash`, and so has the client.
-Beside it the same increments in SQLite and LMDB by one process, 64 in a transaction. The single times are those of
-requests, up to their last outcome.
+`enginehost-door` adds what a user meets: submissions signed by the user (before the clock starts), the door and the
+session, and acknowledgements signed by the node. Beside it the same increments in SQLite and LMDB by one process, 64 in
+a transaction. The single times are those of requests, up to their last outcome.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from msgspec.structs import replace
 
 from bench.live_node import exchange
 from bench.peers import stores
@@ -25,10 +31,10 @@ PACED_NS = GROUP * 1_000_000_000 // 5_000
 NODE = """
 node: bench-tx
 engines:
-  client: {{family: "engines.benchmark.tx:SUBMITTER"}}
+  client: {{family: "engines.benchmark.{client}"}}
   worker:
     family: "engines.mempool.worker:WORKER"
-    config: {{sequencer: sequencer, dispatcher: dispatcher, batch_max: 128}}
+    config: {{sequencer: sequencer, dispatcher: dispatcher, batch_max: 128{signer}}}
     durability: {mode}
   sequencer:
     family: "engines.consensus.sequencer:SEQUENCER"
@@ -46,7 +52,22 @@ engines:
     family: "engines.execution.executor:EXECUTOR"
     config: {{shards: [shard0]}}
     durability: {mode}
+{more}
 placement: {{default: process}}
+"""
+
+DOOR = """
+  door:
+    family: "engines.interaction.door:DOOR"
+    config: {{worker: worker, shards: [shard0]}}
+    durability: crash
+  identity:
+    family: "engines.identity.node_identity:NODE_IDENTITY"
+    config: {{store: keys}}
+    durability: crash
+  keys:
+    family: "engines.devices.key_store:KEY_STORE"
+    config: {{path: {folder}/keys, passphrase: "made:{folder}/passphrase"}}
 """
 
 
@@ -55,22 +76,42 @@ def _contestants(transactions: int) -> list[Contestant]:
         _node("crash", transactions, "enginehost"),
         _node("crash", transactions, "enginehost-paced", PACED_NS),
         _node("volatile", transactions, "enginehost-volatile"),
+        _door(transactions, "enginehost-door"),
+        _door(transactions, "enginehost-door-paced", PACED_NS),
         stores.sqlite(transactions, KEYS, GROUP),
         stores.lmdb(transactions, KEYS, GROUP),
     ]
 
 
 def _node(mode: str, transactions: int, peer: str, every_ns: int = 0) -> Contestant:
+    text = NODE.format(mode=mode, client="tx:SUBMITTER", signer="", more="")
+    return contestant(text, _measure("LoadOrder", {"worker": "worker"}, transactions, every_ns), peer=peer)
+
+
+def _door(transactions: int, peer: str, every_ns: int = 0) -> Contestant:
+    folder = TemporaryDirectory(prefix="enginehost-bench-")  # the node's keys; gone with the contestant
+    more = DOOR.format(folder=folder.name)
+    text = NODE.format(mode="crash", client="tx_door:SIGNER", signer=", signer: identity", more=more)
+    made = contestant(text, _measure("SignedLoad", {"door": "door"}, transactions, every_ns), peer=peer)
+
+    def close() -> None:
+        made.close()
+        folder.cleanup()
+
+    return replace(made, close=close)
+
+
+def _measure(tag: str, target: dict[str, str], transactions: int, every_ns: int) -> Callable[[Client], Round]:
     series = count()
 
     def measure(client: Client) -> Round:
-        order = {"worker": "worker", "count": transactions, "group": GROUP, "keys": KEYS, "window": WINDOW}
+        order: dict[str, Any] = {"count": transactions, "group": GROUP, "keys": KEYS, "window": WINDOW, **target}
         order |= {"series": next(series), "every_ns": every_ns}
-        loaded = exchange(client, "client", "LoadOrder", order, wait="Loaded")
+        loaded = exchange(client, "client", tag, order, wait="Loaded")
         taken_ns = loaded["taken_ns"]
         return Round(loaded["count"] * 1e9 / loaded["took_ns"], loaded["count"], taken_ns)
 
-    return contestant(NODE.format(mode=mode), measure, peer=peer)
+    return measure
 
 
 SUITE = Suite(

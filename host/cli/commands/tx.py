@@ -185,10 +185,9 @@ def query(
     fields = {
         "key": TypedField("bytes", name),
         "height": TypedField("json", height or 0),
+        "user": TypedField("bytes", b"" if key is None else _user(key, path, passphrase)),
         "waits": TypedField("json", wait),
     }
-    if key is not None:
-        fields["user"] = TypedField("bytes", _user(key, path, passphrase))
     try:
         item = _answer(door, "StateQuery", fields, "QueryAnswer|QueryRefused", timeout)
     except CliError as error:

@@ -1,0 +1,205 @@
+"""Messages between the families for agents.
+
+An operation goes from the bridge to one family, by its first word, and its answer comes back:
+
+| operations | family |
+|---|---|
+| `state.*`, `context.*`, `protocol.*`, `override.*` | validator |
+| `message.*` | router |
+| `agent.*`, `session.*`, `prompt.*`, `limits.*`, `heartbeat` | orchestrator |
+| `measure.*` | measurement |
+
+Bodies and answers are JSON objects as text: agents write and read them. Who asks is known from the channel.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engines.model import Message, Ref, Value
+
+from .protocol.model import Actor, Datum
+
+
+class AgentRequest(Message):
+    """From the bridge: an agent, or the operator, asks for something. `session` is the one whose token was used."""
+
+    agent: str
+    session: int
+    request_id: str
+    op: str
+    body: str
+    actor: Actor
+    reply_to: Ref[AgentAnswer]
+
+
+class AgentAnswer(Message):
+    """To the bridge: the answer, a JSON object as text. `kind`: of its error, or ""; see `bus.EXITS`."""
+
+    agent: str
+    request_id: str
+    text: str
+    kind: str = ""
+
+
+class Enrol(Message):
+    """From the orchestrator to the validator: there is an agent, which follows this protocol in this role."""
+
+    agent: str
+    role: str
+    protocol: str
+    reply_to: Ref[Enrolled]
+
+
+class Enrolled(Message):
+    """From the validator: the agent has a record, in this state; or it has none, for `reason`."""
+
+    agent: str
+    state: str
+    reason: str = ""
+
+
+class Retire(Message):
+    """From the orchestrator to validator and router: the agent is gone for ever."""
+
+    agent: str
+
+
+class Enter(Message):
+    """From the orchestrator to the validator: move the agent to a system state, or back.
+
+    The state is one of `SYSTEM_STATES`; `back` is the string "back".
+    """
+
+    agent: str
+    state: str
+    reason: str
+
+
+class AgentMoved(Message):
+    """From the validator to router and orchestrator: an agent's state, after each change of its record.
+
+    `is_new_visit` is False where only the context or the protocol changed. `number` counts the changes of this agent.
+    `prompt` is what the state says to the agent; `wants` has effects for the orchestrator: `rotate`, `commit`,
+    `stop ROLE`, `start ROLE`.
+    """
+
+    agent: str
+    role: str
+    protocol: str
+    version: str
+    digest: str
+    state: str
+    before: str
+    visit: int
+    number: int
+    is_new_visit: bool
+    flags: tuple[str, ...]
+    prompt: str = ""
+    wants: tuple[str, ...] = ()
+
+
+class ProtocolChanged(Message):
+    """From the validator to router and orchestrator: this version is registered, and what it says about messages.
+
+    `source` is the markdown text, from which a receiver can read the protocol again.
+    """
+
+    name: str
+    version: str
+    digest: str
+    source: str
+    is_current: bool
+
+
+class SendFor(Message):
+    """From the validator to the router: a transition of `agent` sends a message of this type to a role or an agent."""
+
+    agent: str
+    request_id: str
+    message: str
+    to: str
+    fields: tuple[tuple[str, Datum], ...] = ()
+
+
+class MessageWaiting(Message):
+    """From the router to the validator: a message came into the inbox of an agent (event `message` of its protocol)."""
+
+    agent: str
+    unread: int
+    message_type: str
+
+
+class Fact(Value):
+    """A named fact for guards, such as `measure.context_percent`; percentages are 0 to 100."""
+
+    name: str
+    value: Datum
+
+
+class FactsChanged(Message):
+    """From router, orchestrator and measurement to the validator: what is known now about an agent."""
+
+    agent: str
+    facts: tuple[Fact, ...]
+
+
+class PromptWanted(Message):
+    """To the orchestrator: prompt the agent. Prompts that wait for one agent with equal `reason` are one."""
+
+    agent: str
+    reason: Literal["start", "state", "message", "reminder", "migrated", "handover", "person", "alarm"]
+    text: str
+
+
+class Happened(Message):
+    """To the bridge, measurement and the audit: something happened. Nobody waits for what they do with it.
+
+    `number` counts the events of one family, from 1, without gaps.
+    """
+
+    number: int
+    time_ns: int
+    kind: str
+    agent: str = ""
+    session: int = 0
+    state: str = ""
+    visit: int = 0
+    protocol: str = ""
+    version: str = ""
+    value: float | None = None
+    unit: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    source: Literal["engine", "launcher", "log", "agent"] = "engine"
+    confidence: Literal["measured", "derived", "estimated", "claimed"] = "measured"
+
+
+class ViewChanged(Message):
+    """To the bridge: fields of an agent's view in the store. Numbers not above the one there are ignored."""
+
+    agent: str
+    number: int
+    fields: tuple[tuple[str, str], ...]
+
+
+class Admit(Message):
+    """From the orchestrator to the bridge: a session of an agent, and the SHA-256 of its token in hex."""
+
+    agent: str
+    session: int
+    token_digest: str
+    reply_to: Ref[Admitted]
+
+
+class Admitted(Message):
+    """From the bridge: the agent can put requests."""
+
+    agent: str
+    session: int
+
+
+class Revoke(Message):
+    """From the orchestrator to the bridge: the session is over; its token is worth nothing from now on."""
+
+    agent: str
+    session: int

@@ -1,0 +1,308 @@
+"""The state of the router, and one transition of it as a working copy.
+
+A `Turn` is made from the state when a message arrives. Its operations replace `state`, and list what is to be sent;
+`effects` gives both, and what the validator, the bridge and the orchestrator should know about the inboxes touched. It
+lives for one transition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from engines.model import Become, CancelTimer, Config, Effects, Map, Ref, Send, SetTimer, Timer, Value
+
+from .answers import Answers
+from .conduct import Conduct, Peer
+from .envelope import Frame
+from .inbox import Inbox, Letter, give_back, put
+from .messages import (
+    AgentAnswer,
+    AgentRequest,
+    Fact,
+    FactsChanged,
+    Happened,
+    MessageWaiting,
+    PromptWanted,
+    ViewChanged,
+)
+from .passage import EMPTY, Side, can_receive
+from .wheel import Deadline, Slot, Wheel
+
+HEADS_MAX: Final = 1 << 16
+"""Messages to which an agent can reply, of the whole router; the newest."""
+
+LOOK: Final = Timer("look")
+ENGINE: Final = "engine"
+"""The sender of messages by the engine."""
+
+
+class Ways(Config):
+    """Where the router's messages go, and its bounds. `listeners` get everything that happened.
+
+    A lease is over after `lease_ns`. An agent may send `note` without a declaration if `notes` is true.
+    """
+
+    validator: Ref[FactsChanged | MessageWaiting] | None = None
+    orchestrator: Ref[PromptWanted] | None = None
+    bridge: Ref[ViewChanged] | None = None
+    listeners: tuple[Ref[Happened], ...] = ()
+    inbox_max: int = 10_000
+    lease_ns: int = 600 * 10**9
+    body_bytes_max: int = 64 << 10
+    notes: bool = True
+
+
+class Head(Value):
+    """What is kept of a message for its replies. `replies` are their types; None: the type says nothing."""
+
+    sender: str
+    receiver: str
+    message_type: str
+    conversation: str
+    is_broadcast: bool
+    replies: tuple[str, ...] | None
+    reply_until_ns: int = 0
+    awaited: Slot | None = None
+
+
+class Line(Value):
+    """A message of a conversation, as it is shown later: `text` has the beginning of its text."""
+
+    id: str
+    sender: str
+    receiver: str
+    message_type: str
+    at_ns: int
+    text: str
+
+
+class Thread(Value):
+    """A conversation: its newest messages."""
+
+    lines: tuple[Line, ...] = ()
+
+
+class Parked(Value):
+    """A request to read that waits for a message."""
+
+    request: AgentRequest
+    slot: Slot
+
+
+class Routing(Value):
+    """State: agents, what their protocols say, their inboxes; messages to reply to; what is due and when.
+
+    `message` and `happened` count messages and events. `requests` has the number of each request that is parked.
+    """
+
+    peers: Map[str, Peer] = Map()
+    conducts: Map[str, Conduct] = Map()
+    roles: Map[str, Map[str, None]] = Map()
+    inboxes: Map[str, Inbox] = Map()
+    answers: Map[str, Answers] = Map()
+    heads: Map[int, Head] = Map()
+    heads_before: Map[int, Head] = Map()
+    threads: Map[str, Thread] = Map()
+    threads_before: Map[str, Thread] = Map()
+    parked: Map[int, Parked] = Map()
+    wheel: Wheel = Wheel()
+    look_ns: int = 0
+    message: int = 0
+    park: int = 0
+    happened: int = 0
+    refused: Map[str, int] = Map()
+
+    def head(self, number: int) -> Head | None:
+        """What is kept of a message."""
+        return self.heads.get(number) or self.heads_before.get(number)
+
+
+Outward: TypeAlias = AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged
+Made: TypeAlias = Effects[Routing, Outward]
+
+
+def message_id(now_ns: int, number: int) -> str:
+    """The id of a message: ids are in the order of time, and none is used twice."""
+    return f"m{now_ns // 1_000_000:012x}-{number:010x}"
+
+
+def number_of(name: str) -> int:
+    """The number in an id; -1 for a text that is no id."""
+    _, dash, number = name.partition("-")
+    is_one = dash and len(number) <= 15 and all(one in "0123456789abcdef" for one in number)
+    return int(number, 16) if is_one and number else -1
+
+
+class Turn:
+    """The working copy of one transition."""
+
+    def __init__(self, ways: Ways, state: Routing, now_ns: int) -> None:
+        self.ways, self.state, self.now_ns = ways, state, now_ns
+        self._sends: list[Any] = []
+        self._touched: dict[str, str] = {}
+
+    def change(self, **fields: Any) -> None:
+        """Replaces fields of the state."""
+        self.state = replace(self.state, **fields)
+
+    def inbox(self, agent: str) -> Inbox:
+        """The inbox of an agent."""
+        return self.state.inboxes.get(agent) or Inbox()
+
+    def set_inbox(self, agent: str, inbox: Inbox) -> None:
+        """Replaces an inbox."""
+        self.change(inboxes=self.state.inboxes.set(agent, inbox))
+        self._touched.setdefault(agent, "")
+
+    def side(self, agent: str) -> Side | None:
+        """An agent and what its protocol says; None for a name that nobody has."""
+        peer = self.state.peers.get(agent)
+        return None if peer is None else Side(peer, self.state.conducts.get(peer.digest, EMPTY))
+
+    def frame(self, agent: str) -> Frame:
+        """What each answer to this agent says."""
+        peer = self.state.peers.get(agent)
+        protocol = {"name": peer.protocol, "version": peer.version, "digest": peer.digest} if peer else {}
+        return Frame(peer.number if peer else 0, {"unread": self.inbox(agent).unread}, protocol)
+
+    def is_taken(self, agent: str) -> Callable[[Letter], bool]:
+        """Whether the agent's state takes a message, as a function."""
+        side = self.side(agent)
+        known: dict[str, bool] = {}
+
+        def look(letter: Letter) -> bool:
+            name = letter.message_type
+            if name not in known:
+                known[name] = side is None or can_receive(side, name, side.conduct.types.get(name))
+            return known[name]
+
+        return look
+
+    # --- deadlines ----------------------------------------------------------------------------------------------------
+
+    def wake_at(self, at_ns: int, kind: str, owner: str, number: int) -> Slot:
+        """Adds a deadline."""
+        wheel, slot = self.state.wheel.add(at_ns, Deadline(kind, owner, number), self.now_ns)
+        self.change(wheel=wheel)
+        return slot
+
+    def unwake(self, *slots: Slot | None) -> None:
+        """Cancels deadlines."""
+        wheel = self.state.wheel
+        for slot in slots:
+            wheel = wheel.cancel(slot)
+        self.change(wheel=wheel)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def next_id(self) -> tuple[int, str]:
+        """The number and the id of the next message."""
+        number = self.state.message + 1
+        self.change(message=number)
+        return number, message_id(self.now_ns, number)
+
+    def deliver(self, agent: str, letter: Letter) -> None:
+        """Puts a message into an inbox."""
+        self.set_inbox(agent, put(self.inbox(agent), letter))
+        self._touched[agent] = letter.message_type
+
+    def return_lease(self, agent: str, letter: Letter) -> None:
+        """Lets a leased message be handed out again."""
+        self.unwake(letter.lease)
+        self.set_inbox(agent, give_back(self.inbox(agent), letter))
+
+    def happen(self, kind: str, agent: str, *attributes: tuple[str, str], value: float | None = None) -> None:
+        """Tells the listeners that something happened."""
+        if not self.ways.listeners:
+            return
+        self.change(happened=self.state.happened + 1)
+        peer = self.state.peers.get(agent)
+        event = Happened(
+            self.state.happened,
+            self.now_ns,
+            kind,
+            agent,
+            self.inbox(agent).session,
+            peer.state if peer else "",
+            peer.visit if peer else 0,
+            peer.protocol if peer else "",
+            peer.version if peer else "",
+            value,
+            "bytes" if value is not None else "",
+            attributes,
+        )
+        self._sends += [Send(listener, event) for listener in self.ways.listeners]
+
+    def count_refused(self, rule: str) -> None:
+        """Counts a refusal by its rule."""
+        refused = self.state.refused
+        self.change(refused=refused.set(rule, refused.get(rule, 0) + 1))
+
+    def answer(self, request: AgentRequest, answer: AgentAnswer, *, is_remembered: bool = True) -> None:
+        """Answers a request; a repeat of it gets the same, if `is_remembered`."""
+        if is_remembered:
+            known = self.state.answers.get(request.agent) or Answers()
+            self.change(answers=self.state.answers.set(request.agent, known.remember(request, answer)))
+        self._sends.append(Send(request.reply_to, answer))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def effects(self) -> Any:
+        """State: as it is now. Messages: those listed, and what changed about inboxes. Timers: to look at deadlines.
+        Engines: none."""
+        for agent, came in self._touched.items():
+            self._tell(agent, came)
+        timer = self._timer()
+        return [Become(self.state), *timer, *self._sends]
+
+    def _timer(self) -> list[SetTimer | CancelTimer]:
+        due_ns = self.state.wheel.next_ns(self.now_ns) or 0
+        if due_ns == self.state.look_ns:
+            return []
+        self.change(look_ns=due_ns)
+        return [SetTimer(LOOK, at_ns=max(due_ns, self.now_ns + 1))] if due_ns else [CancelTimer(LOOK)]
+
+    def _tell(self, agent: str, came: str) -> None:
+        """What the others should know about an inbox; `came` is the type of a message that came, or ""."""
+        inbox = self.inbox(agent)
+        if agent not in self.state.inboxes:
+            return
+        told = (inbox.unread, inbox.oldest_ns())
+        if told != inbox.told:
+            was_empty = not inbox.told[0]
+            inbox = replace(inbox, told=told, views=inbox.views + 1)
+            self.change(inboxes=self.state.inboxes.set(agent, inbox))
+            self._send_counts(agent, inbox)
+            if came and was_empty and self.ways.orchestrator is not None:
+                self._sends.append(Send(self.ways.orchestrator, PromptWanted(agent, "message", waiting_text(inbox))))
+        if came and inbox.unread and self.ways.validator is not None:
+            self._sends.append(Send(self.ways.validator, MessageWaiting(agent, inbox.unread, came)))
+
+    def _send_counts(self, agent: str, inbox: Inbox) -> None:
+        if self.ways.validator is not None:
+            self._sends.append(Send(self.ways.validator, FactsChanged(agent, tuple(inbox_facts(inbox)))))
+        self.send_view(agent, inbox)
+
+    def send_view(self, agent: str, inbox: Inbox) -> None:
+        """Tells the bridge about an inbox."""
+        if self.ways.bridge is not None:
+            fields = (("unread", str(inbox.told[0])), ("oldest", str(inbox.told[1])))
+            self._sends.append(Send(self.ways.bridge, ViewChanged(agent, inbox.views, fields)))
+
+
+def inbox_facts(inbox: Inbox) -> Iterable[Fact]:
+    """What guards can know about an inbox."""
+    yield Fact("inbox.unread", inbox.told[0])
+    if inbox.told[1]:
+        yield Fact("inbox.oldest", inbox.told[1])
+    for name, count in inbox.by_type.items():
+        yield Fact(f"inbox.of_type({name})", count)
+
+
+def waiting_text(inbox: Inbox) -> str:
+    """What a prompt says about an inbox."""
+    count = inbox.told[0]
+    return f"You have {count} unread message{'s' if count > 1 else ''}. Read with: aism message read"

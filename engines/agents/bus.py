@@ -6,11 +6,16 @@ An agent adds its request to its own stream and waits at a list of its own for t
     BLPOP aism:<ns>:rep:<agent>:<request id>
 
 The answer is one JSON object (`docs/guides/agents.md`). The request stays in the stream until its answer is pushed.
+Its first key, `mark`, says which content the answer is for: a request id that an agent uses again for another request
+may find an answer to the first one in the list.
+
+A token is `<session>-<secret>`: the number of the session says which user of the store it belongs to.
 """
 
 from __future__ import annotations
 
 import re
+from binascii import crc32
 from typing import Final
 
 OPERATOR: Final = "admin"
@@ -18,6 +23,15 @@ OPERATOR: Final = "admin"
 
 REQUEST_BYTES_MAX: Final = 64 << 10
 ANSWER_KEPT_S: Final = 120
+DEPTH_MAX: Final = 32
+"""Levels of a JSON body."""
+
+VALUES_MAX: Final = 10_000
+"""Values of a JSON body."""
+
+POINTER: Final = "engine/bus.json"
+"""The file below the root folder from which operators read where the bus is, and their user and token. Mode 0600."""
+
 IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
@@ -58,3 +72,27 @@ def events_key(namespace: str) -> str:
 def user_name(agent: str, session: int) -> str:
     """The user of the store for one session of an agent."""
     return f"{agent}.{session}"
+
+
+def session_of(token: str) -> int | None:
+    """The session that a token belongs to; None if it is no token."""
+    session, dash, secret = token.partition("-")
+    is_one = dash and secret and session.isdecimal() and session.isascii() and len(session) < 19
+    return int(session) if is_one else None
+
+
+def mark_of(op: str, body: str) -> str:
+    """Which content an answer is for."""
+    return f"{crc32(f'{op} {body}'.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def marked(mark: str, answer: str) -> str:
+    """An answer, a JSON object, with its mark in front."""
+    rest = answer.lstrip()[1:].lstrip()
+    return f'{{"mark":"{mark}"{"" if rest.startswith("}") else ","}{rest}'
+
+
+def unmarked(mark: str, text: str) -> str | None:
+    """The answer without its mark; None if it is for another content."""
+    begin = f'{{"mark":"{mark}"'
+    return "{" + text[len(begin) :].removeprefix(",") if text.startswith(begin) else None

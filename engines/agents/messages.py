@@ -10,6 +10,11 @@ An operation goes from the bridge to one family, by its first word, and its answ
 | `measure.*` | measurement |
 
 Bodies and answers are JSON objects as text: agents write and read them. Who asks is known from the channel.
+`operations.py` has the names of operations, and of the fields of their bodies.
+
+The bridge holds nothing that matters. It sends an `AgentRequest` again, with the same id, where no answer has come for
+some seconds or it has been started again: a family answers a repeat of a request that it has answered with the same
+answer, and takes a repeat of one that still waits (`state.wait`) as that one.
 """
 
 from __future__ import annotations
@@ -180,6 +185,16 @@ class ViewChanged(Message):
     agent: str
     number: int
     fields: tuple[tuple[str, str], ...]
+
+
+class Resend(Message):
+    """From the bridge to all families: the store is empty, or may have missed something. Send all views again.
+
+    Validator, router and measurement send `ViewChanged` for each agent, the orchestrator that and `Admit` for each
+    session that is alive. `start` counts the starts of the bridge and of its store, for the reader of a log.
+    """
+
+    start: int
 
 
 class Admit(Message):

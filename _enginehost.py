@@ -1,8 +1,8 @@
 """Starts each program of enginehost, under a module name that no other package uses.
 
-The command `enginehost` is `main` here. `python -P _enginehost.py MODULE ARGUMENTS` runs the `main` of a module: one of
-our programs starts another in this way (`host.program`). Both use the `host` beside this file, whatever else is on the
-path.
+The command `enginehost` is `main` here, and the command `aism` is `aism`. `python -P _enginehost.py MODULE ARGUMENTS`
+runs the `main` of a module: one of our programs starts another in this way (`host.program`). All use the `host` beside
+this file, whatever else is on the path.
 """
 
 import os
@@ -13,6 +13,17 @@ def main() -> None:
     """The command line."""
     _host()
     from host.entry import main
+
+    main()
+
+
+def aism() -> None:
+    """The command line of agents."""
+    _host()
+    from host.program import begin
+
+    begin()
+    from host.aism.main import main
 
     main()
 

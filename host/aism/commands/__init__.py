@@ -1,0 +1,1 @@
+"""The commands of `aism`, by their first word: `host.aism.table` names them, and a call imports one of them."""

@@ -1,0 +1,142 @@
+"""Entry point of `aism`. Reads the global options, finds the command, imports it, calls it, prints what it returns.
+
+A command is a row in `host.aism.table` and a function below `host.aism.commands`:
+
+    def transition(call: Call) -> Outcome: ...
+
+`call.arguments` has what the row's usage line names (`call.arguments["target"]`, `"--wait" in call.arguments`), and
+`call.options` the global options. The function returns `output.done(data, text)`, or an `Outcome` with an envelope that
+the engine made, or raises `Failure`. A command that prints by itself (`events -f`) returns its exit status.
+
+An agent's call has 40 ms: this file, the table, `usage` and `output` import only the standard library, and what a
+command needs beyond that is imported in its own module.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from typing import Final, NoReturn
+
+from engines.agents.bus import REQUEST_ID
+from host.aism.call import TIMEOUT_S, Call, Options
+from host.aism.output import Failure, Outcome, failed, put
+from host.aism.table import find, nearest
+from host.aism.usage import Misuse, parse
+
+INTERRUPTED: Final = 130
+UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+VALUED: Final = ("--timeout", "--request-id", "--expect-seq")
+"""Global options with a value."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    as_json = "--json" in sys.argv or ("--text" not in sys.argv and not sys.stdout.isatty())
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        options, words = read_options(sys.argv[1:], as_json)
+        outcome = run(options, words)
+    except Misuse as misuse:
+        outcome = failed(Failure("usage", "usage", misuse.message, suggestions=[misuse.hint] if misuse.hint else []))
+        sys.exit(put(outcome, as_json=as_json))
+    except KeyboardInterrupt:
+        sys.stderr.write("aism: interrupted\n")
+        sys.exit(INTERRUPTED)
+    if isinstance(outcome, int):
+        sys.exit(outcome)
+    sys.exit(put(outcome, as_json=options.is_json, is_quiet=options.is_quiet))
+
+
+def run(options: Options, words: list[str]) -> Outcome | int:
+    """What the call comes to. Raises Misuse."""
+    if options.is_version:
+        return _version()
+    command, rest = find(words or ["help"])
+    if command is None:
+        raise Misuse(*_unknown(words))
+    if options.is_help and command.words != "help":
+        command, rest = find(["help", *command.words.split()])
+        assert command is not None
+    try:
+        arguments = parse(command.usage, rest)
+    except Misuse as misuse:
+        raise Misuse(misuse.message, misuse.hint or f"usage: aism {command.words} {command.usage}") from None
+    module, _, name = command.home.partition(":")
+    function = getattr(import_module(f"host.aism.commands.{module}"), name)
+    try:
+        outcome: Outcome | int = function(Call(command, arguments, options))
+    except Failure as failure:
+        return failed(failure)
+    return outcome
+
+
+def read_options(words: list[str], as_json: bool) -> tuple[Options, list[str]]:
+    """The global options, from anywhere before `--`, and the other words. Raises Misuse."""
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        name, equals, text = word.partition("=")
+        if word == "--":
+            rest.extend([word, *left])
+        elif word in ("--json", "--text", "--quiet", "--version", "--help", "-h"):
+            found[word] = ""
+        elif name in VALUED:
+            value = text if equals else next(left, None)
+            if value is None:
+                raise Misuse(f"option {name} needs a value")
+            found[name] = value
+        else:
+            rest.append(word)
+    return (
+        Options(
+            as_json,
+            seconds(found["--timeout"]) if "--timeout" in found else TIMEOUT_S,
+            _request_id(found.get("--request-id")),
+            _sequence(found.get("--expect-seq")),
+            "--quiet" in found,
+            "--version" in found,
+            "--help" in found or "-h" in found,
+        ),
+        rest,
+    )
+
+
+def seconds(text: str) -> float:
+    """A duration such as `250ms` or `30s`. Raises Misuse."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", text, re.ASCII)
+    if match is None:
+        raise Misuse(f"{text!r} is no duration", "write for example 250ms, 30s, 5m")
+    return float(match[1]) * UNITS_S[match[2]]
+
+
+def _request_id(text: str | None) -> str:
+    if text is not None and not REQUEST_ID.fullmatch(text):
+        raise Misuse(f"request id {text!r} is not allowed", "1 to 64 letters, digits, '_', '.', ':' or '-'")
+    return text or ""
+
+
+def _sequence(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise Misuse(f"--expect-seq {text!r} is no number")
+    return int(text)
+
+
+def _unknown(words: list[str]) -> tuple[str, str]:
+    named = " ".join(word for word in words[:2] if not word.startswith("-"))
+    near = nearest(named)
+    return f"no command {named!r}", f"did you mean 'aism {near}'?" if near else "'aism help' lists the commands"
+
+
+def _version() -> Outcome:
+    from importlib.metadata import version
+
+    from host.aism.output import done
+
+    found = version("enginehost")
+    return done({"version": found}, f"aism {found}")

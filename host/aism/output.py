@@ -1,0 +1,111 @@
+"""What a call prints: one JSON object, or text for people; and its exit status.
+
+The object is `{"success": true, "data": {...}, ...}`, or `{"success": false, "error": {...}}`. It goes to stdout; in
+text form an error goes to stderr. The exit status is `bus.EXITS` of the kind of the error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Final, NamedTuple
+
+from engines.agents.bus import EXITS
+
+TYPES: Final = {
+    "validation": "validation",
+    "timeout": "system",
+    "usage": "usage",
+    "identity": "identity",
+    "unknown": "validation",
+    "unavailable": "system",
+    "limit": "coordination",
+    "conflict": "coordination",
+    "internal": "system",
+}
+"""The type of each kind of error, for agents that know only five."""
+
+CONTROLS: Final = {ord(c): f"\\x{ord(c):02x}" for c in map(chr, (*range(9), *range(11, 32), *range(127, 160)))}
+"""Control characters, which no text brings to a terminal."""
+
+
+class Outcome(NamedTuple):
+    """What a command came to: the object, and the same as text for people (empty: the data, one a line)."""
+
+    envelope: dict[str, Any]
+    text: str = ""
+
+
+class Failure(Exception):
+    """A call fails. `kind` is a key of `bus.EXITS`, `code` a word for programs, `message` a line for people."""
+
+    def __init__(
+        self,
+        kind: str,
+        code: str,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        suggestions: list[str] | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.error: dict[str, Any] = {
+            "type": TYPES[kind],
+            "kind": kind,
+            "code": code,
+            "message": message,
+            "details": details or {},
+            "recovery_suggestions": suggestions or [],
+        }
+        if retry_after_ms is not None:
+            self.error["retry_after_ms"] = retry_after_ms
+
+
+def done(data: dict[str, Any], text: str = "") -> Outcome:
+    """A call that succeeded here, without the engine."""
+    return Outcome({"success": True, "data": data, "notices": []}, text)
+
+
+def failed(failure: Failure, data: dict[str, Any] | None = None, text: str = "") -> Outcome:
+    """A call that failed here. `data` and `text` are what there is to see all the same."""
+    return Outcome({"success": False, "data": data or {}, "error": failure.error, "notices": []}, text)
+
+
+def put(outcome: Outcome, *, as_json: bool, is_quiet: bool = False) -> int:
+    """Print, and return the exit status."""
+    envelope = outcome.envelope
+    if as_json:
+        _write(json.dumps(envelope, ensure_ascii=True, separators=(",", ":")))
+    elif not is_quiet or not envelope["success"]:
+        if outcome.text or envelope["success"]:
+            _write((outcome.text or _lines(envelope.get("data", {}))).translate(CONTROLS))
+        if not envelope["success"]:
+            _complain(envelope["error"])
+    if envelope["success"]:
+        return 0
+    return EXITS.get(envelope["error"].get("kind", ""), EXITS["internal"])
+
+
+def _lines(data: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in data.items()
+    )
+
+
+def _complain(error: dict[str, Any]) -> None:
+    lines = [f"aism: {error['message']}", *(f"  {one}" for one in error.get("recovery_suggestions", ()))]
+    sys.stderr.write("\n".join(lines).translate(CONTROLS) + "\n")
+
+
+def _write(text: str) -> None:
+    """A closed pipe has no reader; what is printed at exit would be reported by Python, so it goes nowhere."""
+    if not text:
+        return
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,108 @@
+"""The command `aism` before any engine: its options, help, and what it loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from deadline import DEADLINE_S
+
+from host.aism.table import COMMANDS
+from host.aism.usage import Misuse, parameters, parse
+
+HEAVY = ("click", "rich", "redis", "msgspec", "yaml", "markdown_it", "engines.model", "host.cli", "argparse")
+LOADED = f"""
+import atexit, sys, _enginehost
+atexit.register(lambda: sys.stderr.write(repr([name for name in {HEAVY} if name in sys.modules])))
+_enginehost.aism()
+"""
+
+
+def aism(*words: str, code: int = 0) -> dict[str, Any]:
+    """The object that a call prints; it must exit with `code`, and print nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import _enginehost; _enginehost.aism()", *words],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_help_lists_each_command() -> None:
+    """False if an agent could not discover a command, or its arguments."""
+    assert [one["name"] for one in aism("help")["data"]["commands"]] == [one.words for one in COMMANDS]
+    lint = aism("help", "protocol", "lint")["data"]["commands"]
+    assert [one["name"] for one in lint[0]["parameters"]] == ["file", "--strict"]
+
+
+def test_an_unknown_command_suggests_the_nearest() -> None:
+    """False if a slip in a command left an agent without a way on."""
+    error = aism("protocl", "lint", "x", code=3)["error"]
+    assert error["kind"] == "usage"
+    assert error["recovery_suggestions"] == ["did you mean 'aism protocol lint'?"]
+
+
+@pytest.mark.parametrize("words", [["--timeout", "5"], ["--expect-seq", "x"], ["--request-id", "a b"], ["--timeout"]])
+def test_wrong_global_options_are_refused(words: list[str]) -> None:
+    """False if a wrong option were taken for something else."""
+    assert aism("help", *words, code=3)["error"]["kind"] == "usage"
+
+
+def test_a_call_loads_no_library() -> None:
+    """False if an agent's call took the time of imports that it does not need."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, "help"], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    assert done.stderr == "[]"
+
+
+def test_text_goes_to_people() -> None:
+    """False if `--text` printed JSON, or an error of it went to stdout."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import _enginehost; _enginehost.aism()", "hepl", "--text"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "aism: no command 'hepl'\n  did you mean 'aism help'?\n"
+
+
+def test_each_usage_can_be_read() -> None:
+    """False if a row of the table could not be parsed by."""
+    for one in COMMANDS:
+        parameters(one.usage)
+
+
+@pytest.mark.parametrize(
+    ("usage", "words", "expected"),
+    [
+        ("<a> [<b>]", ["x"], {"a": ["x"]}),
+        ("<a> [<b>]", ["x", "y"], {"a": ["x"], "b": ["y"]}),
+        ("<a>...", ["x", "y"], {"a": ["x", "y"]}),
+        ("<a> [<b>...]", ["x"], {"a": ["x"]}),
+        ("[<a>...] <b>", ["x", "y", "z"], {"a": ["x", "y"], "b": ["z"]}),
+        ("<a> [--f NAME=VALUE]...", ["--f", "k=v", "x", "--f=l=w"], {"a": ["x"], "--f": ["k=v", "l=w"]}),
+        ("<a> [-n N] [--wait]", ["-n", "3", "x", "--wait"], {"a": ["x"], "-n": ["3"], "--wait": [""]}),
+        ("<a>", ["--", "-x"], {"a": ["-x"]}),
+        ("<a>", ["-"], {"a": ["-"]}),
+        ("<to> <text>", ["a", ""], {"to": ["a"], "text": [""]}),
+    ],
+)
+def test_arguments_are_parsed_by_usage(usage: str, words: list[str], expected: dict[str, list[str]]) -> None:
+    """False if a usage line described another call than the one that works."""
+    found = parse(usage, words)
+    assert {one.name: found.all(one.name) for one in parameters(usage) if one.name in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [("<a>", []), ("<a>", ["x", "y"]), ("<a>", ["--b"]), ("[--b]", ["--b=1"]), ("[--b X]", ["--b"]), ("--b X", []),
+     ("[--b X]", ["--b", "1", "--b", "2"])],
+)  # fmt: skip
+def test_other_arguments_are_refused(usage: str, words: list[str]) -> None:
+    """False if a wrong call ran."""
+    with pytest.raises(Misuse):
+        parse(usage, words)

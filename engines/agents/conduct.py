@@ -1,4 +1,4 @@
-"""What a protocol says about messages, kept by the router for each version that agents follow, and who the agents are."""
+"""What a protocol says about messages, kept by the router for each version, and who the agents are."""
 
 from __future__ import annotations
 

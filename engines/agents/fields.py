@@ -139,15 +139,6 @@ def quantity(text: str, units: Mapping[str, int]) -> int | None:
     return int(whole) * units[found[2]] + (int(part) * units[found[2]] // 10 ** len(part) if part else 0)
 
 
-def duration_ns(value: Json) -> int | None:
-    """A duration in a request: text with a unit, or a number of seconds; None for anything else."""
-    if isinstance(value, str):
-        return quantity(value, DURATIONS_NS)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 10**9:
-        return None
-    return round(value * 10**9)
-
-
 def _id(value: Json, _kind: FieldType) -> str:
     if not isinstance(value, str) or not REQUEST_ID.fullmatch(value):
         raise FieldError("expected an identifier of at most 64 letters, digits and _ . : -")

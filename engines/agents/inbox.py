@@ -7,8 +7,8 @@ A message is
     *returned*  to be handed out again, before those that wait
     *held back* looked at when the agent's state did not take it; returned when a state does
 
-and *unread* in each case but leased. `order` has the waiting ones by place, and `first` is the first place that may
-have one, so handing out costs nothing for those handed out before. Every change costs a few changes of maps, at 10,000
+and *unread* in each case but leased. `order` has the waiting ones by place, and `first` is the first place that has
+one, so handing out costs nothing for those handed out before. Every change costs a few changes of maps, at 10,000
 messages as at ten; reading by type or sender looks at the waiting ones in turn.
 """
 
@@ -25,6 +25,10 @@ from .wheel import Slot
 
 SYSTEM_MAX: Final = 1_000
 """Messages of the engine that a full inbox takes beyond its bound."""
+
+
+READS_MAX: Final = 1_000
+"""Requests to read whose repeats get the same messages; the newest, at least."""
 
 
 class Letter(Value):
@@ -55,7 +59,8 @@ class Letter(Value):
 
 
 class Inbox(Value):
-    """The messages by number; `leased` has the session that has a message, `sent` counts messages by sender.
+    """The messages by number; `leased` has the session that has a message, `sent` counts messages by sender. `reads`
+    has what each of the newest requests to read got.
 
     `told` is what the validator knows of it: unread ones, and the time of the oldest.
     """
@@ -71,6 +76,8 @@ class Inbox(Value):
     by_type: Map[str, int] = Map()
     latest: Map[tuple[str, str], int] = Map()
     parked: tuple[int, ...] = ()
+    reads: Map[str, tuple[int, ...]] = Map()
+    reads_before: Map[str, tuple[int, ...]] = Map()
     session: int = 0
     window_ns: int = 0
     window_count: int = 0
@@ -82,16 +89,19 @@ class Inbox(Value):
         """How many messages are not handed out."""
         return len(self.letters) - len(self.leased)
 
+    def with_read(self, request_id: str, numbers: tuple[int, ...]) -> Inbox:
+        """With what a request to read got."""
+        reads = self.reads.set(request_id, numbers)
+        if len(reads) < READS_MAX:
+            return replace(self, reads=reads)
+        return replace(self, reads=Map(), reads_before=reads)
+
     def oldest_ns(self) -> int:
         """When the oldest unread message came; 0 if there is none."""
         firsts = [numbers.keys()[0] for numbers in (self.returned, self.held) if numbers]
-        if (waiting := self._first_waiting()) is not None:
-            firsts.append(waiting)
+        if self.order:
+            firsts.append(self.order[self.first])
         return self.letters[min(firsts)].at_ns if firsts else 0
-
-    def _first_waiting(self) -> int | None:
-        places = range(self.first, self.last)
-        return next((self.order[place] for place in places if place in self.order), None)
 
 
 def put(inbox: Inbox, letter: Letter) -> Inbox:
@@ -112,10 +122,12 @@ def remove(inbox: Inbox, letter: Letter) -> Inbox:
     """Without a message."""
     number = letter.number
     is_leased = number in inbox.leased
+    order = inbox.order.without(letter.place)
     return replace(
         inbox,
         letters=inbox.letters.without(number),
-        order=inbox.order.without(letter.place),
+        order=order,
+        first=_first(order, inbox.first, inbox.last),
         returned=inbox.returned.without(number),
         held=inbox.held.without(number),
         leased=inbox.leased.without(number),
@@ -150,20 +162,22 @@ def candidates(
             order = order.without(place)
         elif is_wanted(letter):
             found.append(letter)
-    first = next((place for place in range(inbox.first, inbox.last) if place in order), inbox.last)
+    first = _first(order, inbox.first, inbox.last)
     return replace(inbox, order=order, held=inbox.held.updated(held), first=first), found
 
 
-def lease(inbox: Inbox, letter: Letter, session: int, slot: Slot) -> tuple[Inbox, Letter]:
-    """With a message handed out to a session; and the message as it is then."""
+def lease(inbox: Inbox, letter: Letter, slot: Slot) -> tuple[Inbox, Letter]:
+    """With a message handed out to the session of now; and the message as it is then."""
     number = letter.number
     leased = replace(letter, attempt=letter.attempt + 1, lease=slot)
+    order = inbox.order.without(letter.place)
     after = replace(
         inbox,
         letters=inbox.letters.set(number, leased),
-        order=inbox.order.without(letter.place),
+        order=order,
+        first=_first(order, inbox.first, inbox.last),
         returned=inbox.returned.without(number),
-        leased=inbox.leased.set(number, session),
+        leased=inbox.leased.set(number, inbox.session),
         by_type=_counted(inbox.by_type, letter.message_type, -1),
     )
     return after, leased
@@ -190,6 +204,12 @@ def reopen(inbox: Inbox, is_taken: Callable[[Letter], bool]) -> Inbox:
     return replace(inbox, held=held, returned=inbox.returned.updated(freed)) if freed else inbox
 
 
+def _first(order: Map[int, int], first: int, last: int) -> int:
+    """The first place with a message. Each place is passed once in the life of an inbox."""
+    while first < last and first not in order:
+        first += 1
+    return first
+
+
 def _counted(counts: Map[str, int], name: str, change: int) -> Map[str, int]:
-    after = counts.get(name, 0) + change
-    return counts.set(name, after) if after else counts.without(name)
+    return counts.set(name, counts.get(name, 0) + change)

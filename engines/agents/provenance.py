@@ -1,8 +1,8 @@
 """Where a text comes from: text of peers is shown between markers with the sender's name, that of the engine between
 others, and neither can be made by a peer.
 
-The brackets of the markers are replaced in every text, so a marker in a body is no marker. Control characters, and those
-that change the order of text on a screen, are removed. No text of a message is ever taken as a command by the engine.
+The brackets of the markers are replaced in every text, so a marker in a body is no marker. Control characters, and
+those that change the order of text on a screen, are removed. No text of a message is a command to the engine.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from engines.model import Become, CancelTimer, Config, Effects, Map, Ref, Send, SetTimer, Timer, Value
+from engines.model import Become, Config, Effects, Map, Ref, Send, SetTimer, Timer, Value
 
 from .answers import Answers
 from .conduct import Conduct, Peer
@@ -29,7 +29,7 @@ from .messages import (
     ViewChanged,
 )
 from .passage import EMPTY, Side, can_receive
-from .wheel import Deadline, Slot, Wheel
+from .wheel import TICK_NS, Deadline, Slot, Wheel
 
 HEADS_MAX: Final = 1 << 16
 """Messages to which an agent can reply, of the whole router; the newest."""
@@ -58,6 +58,7 @@ class Ways(Config):
 class Head(Value):
     """What is kept of a message for its replies. `replies` are their types; None: the type says nothing."""
 
+    id: str
     sender: str
     receiver: str
     message_type: str
@@ -93,7 +94,8 @@ class Parked(Value):
 
 
 class Routing(Value):
-    """State: agents, what their protocols say, their inboxes; messages to reply to; what is due and when.
+    """State: agents, what their protocols say, their inboxes; messages to reply to (`open`: that await a reply); what
+    is due and when.
 
     `message` and `happened` count messages and events. `requests` has the number of each request that is parked.
     """
@@ -103,6 +105,7 @@ class Routing(Value):
     roles: Map[str, Map[str, None]] = Map()
     inboxes: Map[str, Inbox] = Map()
     answers: Map[str, Answers] = Map()
+    open: Map[int, Head] = Map()
     heads: Map[int, Head] = Map()
     heads_before: Map[int, Head] = Map()
     threads: Map[str, Thread] = Map()
@@ -117,7 +120,7 @@ class Routing(Value):
 
     def head(self, number: int) -> Head | None:
         """What is kept of a message."""
-        return self.heads.get(number) or self.heads_before.get(number)
+        return self.open.get(number) or self.heads.get(number) or self.heads_before.get(number)
 
 
 Outward: TypeAlias = AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged
@@ -142,6 +145,7 @@ class Turn:
     def __init__(self, ways: Ways, state: Routing, now_ns: int) -> None:
         self.ways, self.state, self.now_ns = ways, state, now_ns
         self._sends: list[Any] = []
+        self._timer: list[SetTimer] = []
         self._touched: dict[str, str] = {}
 
     def change(self, **fields: Any) -> None:
@@ -187,6 +191,7 @@ class Turn:
         """Adds a deadline."""
         wheel, slot = self.state.wheel.add(at_ns, Deadline(kind, owner, number), self.now_ns)
         self.change(wheel=wheel)
+        self._look_at(slot.tick * TICK_NS)
         return slot
 
     def unwake(self, *slots: Slot | None) -> None:
@@ -207,7 +212,24 @@ class Turn:
     def deliver(self, agent: str, letter: Letter) -> None:
         """Puts a message into an inbox."""
         self.set_inbox(agent, put(self.inbox(agent), letter))
-        self._touched[agent] = letter.message_type
+        self.announce(agent, letter.message_type)
+
+    def announce(self, agent: str, message_type: str) -> None:
+        """Tells that the agent has a message of this type to read."""
+        self._touched[agent] = message_type
+
+    def forget(self, agent: str) -> None:
+        """An agent is gone, and so is what was kept for it."""
+        state, peer = self.state, self.state.peers.get(agent)
+        roles = state.roles
+        if peer is not None:
+            roles = roles.set(peer.role, (roles.get(peer.role) or Map()).without(agent))
+        self.change(
+            peers=state.peers.without(agent),
+            roles=roles,
+            inboxes=state.inboxes.without(agent),
+            answers=state.answers.without(agent),
+        )
 
     def return_lease(self, agent: str, letter: Letter) -> None:
         """Lets a leased message be handed out again."""
@@ -250,20 +272,23 @@ class Turn:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def effects(self) -> Any:
+    def effects(self) -> Made:
         """State: as it is now. Messages: those listed, and what changed about inboxes. Timers: to look at deadlines.
         Engines: none."""
         for agent, came in self._touched.items():
             self._tell(agent, came)
-        timer = self._timer()
-        return [Become(self.state), *timer, *self._sends]
+        return [Become(self.state), *self._timer, *self._sends]
 
-    def _timer(self) -> list[SetTimer | CancelTimer]:
-        due_ns = self.state.wheel.next_ns(self.now_ns) or 0
-        if due_ns == self.state.look_ns:
-            return []
-        self.change(look_ns=due_ns)
-        return [SetTimer(LOOK, at_ns=max(due_ns, self.now_ns + 1))] if due_ns else [CancelTimer(LOOK)]
+    def look_again(self) -> None:
+        """The timer has elapsed, and is set for the next deadline."""
+        self.change(look_ns=0)
+        if (at_ns := self.state.wheel.next_ns(self.now_ns)) is not None:
+            self._look_at(at_ns)
+
+    def _look_at(self, at_ns: int) -> None:
+        if not self.state.look_ns or at_ns < self.state.look_ns:
+            self.change(look_ns=at_ns)
+            self._timer = [SetTimer(LOOK, at_ns=max(at_ns, self.now_ns + 1))]
 
     def _tell(self, agent: str, came: str) -> None:
         """What the others should know about an inbox; `came` is the type of a message that came, or ""."""

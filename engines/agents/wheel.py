@@ -74,7 +74,7 @@ class Wheel(Value):
     def _slots(self, last: int) -> list[int]:
         """Slots that are not empty, up to `last`, in order."""
         if last - self.done > len(self.taken):
-            return [tick for tick in self.taken.keys() if tick <= last]
+            return [tick for tick in self.taken if tick <= last]
         return [tick for tick in range(self.done + 1, last + 1) if tick in self.taken]
 
     def next_ns(self, now_ns: int) -> int | None:

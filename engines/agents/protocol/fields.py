@@ -94,7 +94,9 @@ def _bounds(head: Head, kind: str) -> tuple[int | float | None, int | float | No
     bounds = tuple(quantities.number(text) if text else None for text in texts)
     low, high = bounds
     if any(text and bound is None for text, bound in zip(texts, bounds, strict=True)) or not first + last:
-        raise Unreadable("E-RANGE", head.place(), f"{shown(head.text)} is no range", "write for example 1..200 or ..200")
+        raise Unreadable(
+            "E-RANGE", head.place(), f"{shown(head.text)} is no range", "write for example 1..200 or ..200"
+        )
     if kind != "number" and any(isinstance(bound, float) for bound in bounds):
         raise Unreadable("E-RANGE", head.place(), f"the bounds of {kind} are whole numbers", "")
     if kind in ("string", "list") and any(bound is not None and bound < 0 for bound in bounds):
@@ -223,7 +225,11 @@ def check_id(head: Head, reserved: tuple[str, ...] = ()) -> str:
     text = head.text
     if text in reserved:
         raise Unreadable(
-            "E-ID", head.place(), f"'{text}' is reserved", f"choose another name, for example '{text}_1'", length=len(text)
+            "E-ID",
+            head.place(),
+            f"'{text}' is reserved",
+            f"choose another name, for example '{text}_1'",
+            length=len(text),
         )
     if not IDENTIFIER.fullmatch(text):
         why = "a letter, then letters, digits, '_' and '-', at most 64"

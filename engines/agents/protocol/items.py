@@ -19,12 +19,16 @@ from .source import Head, Item
 
 
 class Key(NamedTuple):
-    """A key of an item: the attribute, and how its value is read and written. One that repeats has a tuple."""
+    """A key of an item: the attribute, and how its value is read and written. One that repeats has a tuple.
+
+    `held` takes the value from an item where it is not the attribute, or None where the item has none.
+    """
 
     attribute: str
     read: Callable[[Head], Any]
     write: Callable[[Any], str]
     repeats: bool = False
+    held: Callable[[Any], Any] | None = None
 
 
 class Kind(NamedTuple):
@@ -51,7 +55,9 @@ def read_item(kind: Kind, item: Item, findings: list[Finding], **more: Any) -> A
             key, value = read_key(kind, child)
             if key.attribute in given and not key.repeats:
                 line = given[key.attribute].place().line
-                raise Unreadable("E-DUP-ITEM", child.head.place(), f"{shown(child.head.text)}: already given at line {line}")
+                raise Unreadable(
+                    "E-DUP-ITEM", child.head.place(), f"{shown(child.head.text)}: already given at line {line}"
+                )
         except Unreadable as problem:
             findings.append(problem.finding)
             continue
@@ -88,8 +94,8 @@ def write_lines(kind: Kind, value: Any) -> Iterator[str]:
     """The lines of an item, as `read_item` reads them, keys in the order of the table."""
     yield f"- {kind.write(value)}"
     for name, key in kind.keys.items():
-        held = getattr(value, key.attribute)
-        if held == default_of(value, key.attribute):
+        held = key.held(value) if key.held else getattr(value, key.attribute)
+        if held is None or (key.held is None and held == default_of(value, key.attribute)):
             continue
         for one in [(each,) for each in held] if key.repeats else [held]:
             yield f"  - {name}: {key.write(one)}".rstrip()

@@ -95,7 +95,7 @@ def _closings(text: str) -> dict[int, int]:
     at = 0
     while at < len(text):
         char = text[at]
-        if char in "`\"":
+        if char in '`"':
             match = QUOTED.match(text, at)
             if match is not None:
                 ends[at] = match.end()

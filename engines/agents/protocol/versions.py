@@ -10,7 +10,9 @@ SEMVER: Final = re.compile(
     r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?",
     re.ASCII,
 )
-COMPARATOR: Final = re.compile(r"(\^|~|>=|<=|>|<|=)?\s*(\d{1,9})(?:\.(\d{1,9}|x))?(?:\.(\d{1,9}|x))?(-[0-9A-Za-z.-]+)?", re.ASCII)
+COMPARATOR: Final = re.compile(
+    r"(\^|~|>=|<=|>|<|=)?\s*(\d{1,9})(?:\.(\d{1,9}|x))?(?:\.(\d{1,9}|x))?(-[0-9A-Za-z.-]+)?", re.ASCII
+)
 RANGE_CHARS_MAX: Final = 100
 
 
@@ -55,7 +57,7 @@ def read_range(text: str) -> tuple[tuple[Span, ...], ...] | None:
     """The alternatives of a range, each a conjunction of spans; None if the text is no range."""
     if len(text) > RANGE_CHARS_MAX:
         return None
-    alternatives = []
+    alternatives: list[tuple[Span, ...] | None] = []
     for part in text.split("||"):
         spans: list[Span] = []
         left = part.strip()
@@ -93,13 +95,13 @@ def _span(match: re.Match[str]) -> Span | None:
     if before and given < 3:
         return None
     # A range without a pre-release begins at the first one of its version only where it says so.
-    low = Version(*numbers, parts)
+    low = Version(numbers[0], numbers[1], numbers[2], parts)
     if sign == ">=":
         return Span(low, None)
     if sign == ">":
         return Span(low, None, after=True) if given == 3 else Span(_next(numbers, given), None)
     if sign == "<":
-        return Span(Version(0, 0, 0), low if before else Version(*numbers))
+        return Span(Version(0, 0, 0), low if before else low._replace(before=()))
     if sign == "<=":
         return Span(Version(0, 0, 0), low, True) if given == 3 else Span(Version(0, 0, 0), _next(numbers, given))
     if sign == "^":
@@ -113,4 +115,4 @@ def _span(match: re.Match[str]) -> Span | None:
 def _next(numbers: list[int], given: int) -> Version:
     """The first version after those with the same `given` numbers; its pre-releases are not before it."""
     raised = [*numbers[: given - 1], numbers[given - 1] + 1, 0, 0][:3]
-    return Version(*raised)
+    return Version(raised[0], raised[1], raised[2])

@@ -1,0 +1,109 @@
+"""The one form of a protocol: from its values, or of a file that people wrote.
+
+`render` writes a whole file. `reformat` changes a file line by line: each item that can be read is written in the one
+form, in its place; everything else (prose, comments, code, blank lines, items with an error, the order of keys) is left
+as it is. Both have the laws: what is read again is the same protocol, and a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .findings import Finding, Unreadable
+from .items import Kind, read_item, read_key, write_lines
+from .machine_sections import TRANSITIONS
+from .model import Protocol
+from .other_sections import write_import
+from .parse import SECTIONS, Reading
+from .source import COMMENT, MARKERS, Item
+
+FRONT: tuple[str, ...] = ("version", "status", "owner", "policy", "language")
+
+
+def format_protocol(subject: Protocol | Reading) -> str:
+    """The text of a protocol in the one form; of a reading, with the prose that people wrote."""
+    return render(subject) if isinstance(subject, Protocol) else reformat(subject)
+
+
+def render(protocol: Protocol) -> str:
+    """The text of a protocol, from its values alone."""
+    front = [*_front(protocol)]
+    lines = ["---", *front, "---"] if front else []
+    lines += [f"# Protocol: {protocol.name}", ""]
+    for name, (attribute, kind) in SECTIONS.items():
+        values = getattr(protocol, attribute)
+        if values:
+            lines += [f"## {name}", *(line for value in values for line in write_lines(kind, value)), ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _front(protocol: Protocol) -> Iterator[str]:
+    plain = Protocol(protocol.name)
+    for key in FRONT:
+        value = getattr(protocol, key)
+        if value != getattr(plain, key) or (key == "version" and protocol.has_version):
+            yield f"{key}: {value}"
+    if protocol.extends is not None:
+        yield f"extends: {write_import(protocol.extends)}"
+
+
+def reformat(reading: Reading) -> str:
+    """The text of a file with its items in the one form."""
+    if reading.is_broken:
+        return reading.text
+    lines: list[str | None] = list(reading.document.lines)
+    seen: set[str] = set()
+    for section in reading.document.sections:
+        if section.name in SECTIONS and section.name not in seen:
+            seen.add(section.name)
+            for item in section.items:
+                _rewrite(SECTIONS[section.name][1], item, lines)
+    text = "\n".join(line for line in lines if line is not None)
+    return text.rstrip("\n") + "\n" if text.strip() else text
+
+
+def _rewrite(kind: Kind, item: Item, lines: list[str | None]) -> None:
+    """Put the one form of an item into its lines; None is a line that is no longer there."""
+    findings: list[Finding] = []
+    more = {"index": 0} if kind is TRANSITIONS else {}
+    value = read_item(kind, item, findings, **more)
+    if findings or value is None or any(_has_comment(one, lines) for one in (item, *item.children)):
+        return
+    _shift(item, lines, 2)
+    _put(item, lines, f"- {kind.write(value)}")
+    for child in item.children:
+        _shift(child, lines, 4)
+        try:
+            key, read = read_key(kind, child)
+        except Unreadable:
+            raise AssertionError("the item was read") from None
+        name = next(name for name, one in kind.keys.items() if one is key)
+        _put(child, lines, f"  - {name}: {key.write(read)}".rstrip())
+
+
+def _has_comment(item: Item, lines: list[str | None]) -> bool:
+    """Whether a head has a comment, which its text does not have, or another item on its line."""
+    text = "\n".join(line or "" for line in lines[item.lines[0] : item.lines[1]])
+    return any(not match["code"] for match in COMMENT.finditer(text))
+
+
+def _put(item: Item, lines: list[str | None], text: str) -> None:
+    first, end = item.lines
+    lines[first:end] = [text, *[None] * (end - first - 1)]
+
+
+def _shift(item: Item, lines: list[str | None], column: int) -> None:
+    """Move what is in an item, and is no head, to where its content begins now."""
+    first = lines[item.lines[0]]
+    if first is None:
+        return
+    before = len(MARKERS.match(first)[0].expandtabs(4))  # type: ignore[index]
+    heads = {number for one in (item, *item.children) for number in range(*one.lines)}
+    below = {number for one in item.children for number in range(one.lines[0], one.end)}
+    for number in range(item.lines[1], item.end):
+        line = lines[number]
+        if line is None or not line.strip() or number in heads or number in below:
+            continue
+        bare = line.lstrip(" \t")
+        indent = len(line[: len(line) - len(bare)].expandtabs(4))
+        lines[number] = " " * max(indent + column - before, 0) + bare

@@ -1,0 +1,472 @@
+"""The program of the keeper: one thread that waits for orders, for launchers, and for room in standard inputs.
+
+Orders and answers are JSON objects, one a line:
+
+| order | answer |
+|---|---|
+| `hello` | `hello` with the sessions that run or are unnoted; then events `exited` and `report` too |
+| `prepare`, with `plan` | `prepared` with the SHA-256 of the session's token, or `refused` |
+| `launch` of a prepared session | `launched` with process id and mechanisms, or `refused` |
+| `give` text to its standard input | `given` once all of it is in the pipe, or `refused` |
+| `interrupt`, `end` with `grace_s`, `forget` | none; `end` leads to `exited` |
+| `write` a file into `.aism` of the workspace | none |
+| `read` a file of the workspace | `content` or `refused` |
+| `doctor` | `doctor`: levels, limits |
+| `down`, with `stop_agents` | `down` with the number of sessions that run; the keeper ends if there are none |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from . import files, isolation, limits, processes
+from .isolation import Plan
+from .launcher import begin
+from .workspace import read_file
+
+LINE_MAX: Final = 1 << 20
+REPORT_S: Final = 5.0
+GIVEN_MAX: Final = 16
+"""Prompts that wait for room in one standard input; one more is refused."""
+
+PIPE_FULL_S: Final = 0.05
+
+
+@dataclass
+class Session:
+    """A session that runs, or has exited and was not noted."""
+
+    agent: str
+    number: int
+    folder: str
+    pid: int = 0
+    pid_started: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    exit: dict[str, Any] | None = None
+    giving: list[tuple[str, bytes, Any]] = field(default_factory=list)
+    fifo: int = -1
+
+
+class Connection:
+    """A peer: a buffer in each direction."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.inward = b""
+        self.outward = b""
+        self.is_subscribed = False
+
+    def put(self, event: str, **fields: Any) -> None:
+        """Queue one object for the peer."""
+        self.outward += json.dumps({"event": event, **fields}).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the peer takes now."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            while self.outward:
+                self.outward = self.outward[self.sock.send(self.outward) :]
+
+
+class Keeper:
+    """All sessions of one root."""
+
+    def __init__(self, root: str, listener: socket.socket) -> None:
+        self.root = root
+        self.listener = listener
+        self.sessions: dict[tuple[str, int], Session] = {}
+        self.peers: set[Connection] = set()
+        self.selector = selectors.DefaultSelector()
+        self.group = "aism-" + sha256(root.encode()).hexdigest()[:10]
+        self.is_ending = False
+        self.statuses: dict[int, int] = {}
+        self.wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.orders: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
+            name: getattr(self, f"_{name}")
+            for name in ("hello", "prepare", "launch", "give", "interrupt", "end", "forget", "write", "read", "doctor")
+        } | {"down": self._down}
+
+    def run(self) -> None:
+        """Serve until ordered down."""
+        processes.set_name("aism:keeper")
+        processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+        signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(self.wake, selectors.EVENT_READ, lambda: os.read(self.wake, 512))
+        self._find_sessions()
+        report_at = time.monotonic() + REPORT_S
+        while not self.is_ending:
+            waits = PIPE_FULL_S if any(each.giving for each in self.sessions.values()) else report_at - time.monotonic()
+            for key, _ in self.selector.select(max(0.0, waits)):
+                key.data()
+            self._look_at_sessions()
+            for each in list(self.peers):
+                each.flush()
+            if time.monotonic() >= report_at:
+                report_at = time.monotonic() + REPORT_S
+                self._report()
+
+    # Sessions
+
+    def _find_sessions(self) -> None:
+        """Take over what an earlier keeper left."""
+        for agent, number, folder in files.session_folders(self.root):
+            if os.path.exists(os.path.join(folder, "noted")):
+                continue
+            info = files.read_json(os.path.join(folder, "launcher.json"))
+            ended = files.read_json(os.path.join(folder, "exit.json"))
+            if info is None and ended is None:
+                continue
+            found = Session(agent, number, folder, info=info or {}, exit=ended)
+            if info is not None:
+                found.pid, found.pid_started = info["pid"], info["started"]
+            self.sessions[agent, number] = found
+            self._watch(found)
+
+    def _watch(self, session: Session) -> None:
+        """Wake up when the launcher ends."""
+        if session.exit is None and session.pid:
+            with contextlib.suppress(ProcessLookupError):
+                fd = os.pidfd_open(session.pid)
+                self.selector.register(fd, selectors.EVENT_READ, lambda: self._launcher_ended(fd))
+
+    def _launcher_ended(self, fd: int) -> None:
+        self.selector.unregister(fd)
+        os.close(fd)
+
+    def _look_at_sessions(self) -> None:
+        """Report launchers that have ended, and give what now finds room."""
+        processes.reap(os.getpid(), self.statuses)
+        self.statuses.clear()
+        for session in list(self.sessions.values()):
+            if session.exit is None and session.pid and not self._lives(session):
+                self._ended(session)
+            if session.giving:
+                self._give_on(session)
+
+    def _ended(self, session: Session) -> None:
+        """The launcher is gone: the exit that it wrote, or that it was lost."""
+        path = os.path.join(session.folder, "exit.json")
+        ended = files.read_json(path)
+        if ended is None:
+            ended = {"status": None, "signal": 0, "reason": "lost", "is_clear": self._end_lost(session)}
+            files.write_json(path, ended)
+        session.exit = ended
+        session.giving = []
+        if session.fifo >= 0:
+            os.close(session.fifo)
+            session.fifo = -1
+        self._tell("exited", agent=session.agent, session=session.number, **ended)
+
+    def _end_lost(self, session: Session) -> bool:
+        """End what a launcher that was killed has left: our own descendants that are in none of the other trees."""
+        groups = limits.Groups(session.info.get("group", ""), {}) if session.info.get("group") else None
+        if groups is not None:
+            groups.kill()
+        rest = [each for each in self.sessions.values() if each is not session and each.exit is None]
+        others = {pid for each in rest for pid in _tree(each.pid)}
+        until = time.monotonic() + 2.0
+        while time.monotonic() < until:
+            own = processes.descendants(os.getpid())
+            left = [pid for pid in own if pid not in others and not self._is_launcher(pid)]
+            agent = session.info.get("agent_pid", 0)
+            if agent and processes.started(agent) == session.info.get("agent_started"):
+                left.append(agent)
+            for pid in left:
+                processes.kill(pid, signal.SIGKILL)
+            processes.reap(os.getpid(), self.statuses)
+            if not left:
+                if groups is not None:
+                    groups.remove()
+                return True
+            time.sleep(0.002)
+        return False
+
+    def _lives(self, session: Session) -> bool:
+        started = processes.started(session.pid)
+        return started != 0 and started == session.pid_started
+
+    def _is_launcher(self, pid: int) -> bool:
+        return any(pid == each.pid for each in self.sessions.values())
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        for each in self.peers:
+            if each.is_subscribed:
+                each.put(event, **fields)
+
+    def _report(self) -> None:
+        """What runs and what it uses, and exits that nobody has noted, again."""
+        for session in self.sessions.values():
+            if session.exit is not None:
+                self._tell("exited", agent=session.agent, session=session.number, **session.exit)
+        found = [self._usage(each) for each in self.sessions.values() if each.exit is None and each.pid]
+        self._tell("report", sessions=found)
+
+    def _usage(self, session: Session) -> dict[str, Any]:
+        tree = processes.descendants(session.pid)
+        sizes = [_size(os.path.join(session.folder, name)) for name in ("stdout.log", "stderr.log")]
+        return {
+            "agent": session.agent,
+            "session": session.number,
+            "processes": len(tree),
+            "memory_bytes": processes.memory_bytes(tree),
+            "cpu_ns": processes.cpu_ns(tree),
+            "output": sizes,
+        }
+
+    # Peers
+
+    def _accept(self) -> None:
+        sock, _ = self.listener.accept()
+        sock.setblocking(False)
+        peer = Connection(sock)
+        self.peers.add(peer)
+        self.selector.register(sock, selectors.EVENT_READ, lambda: self._hear(peer))
+
+    def _hear(self, peer: Connection) -> None:
+        try:
+            content = peer.sock.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            content = b""
+        peer.inward += content
+        if not content or len(peer.inward) > LINE_MAX:
+            self.selector.unregister(peer.sock)
+            peer.sock.close()
+            self.peers.discard(peer)
+            return
+        *lines, peer.inward = peer.inward.split(b"\n")
+        for line in lines:
+            self._obey(peer, line)
+
+    def _obey(self, peer: Connection, line: bytes) -> None:
+        """One order. A failure of the machine is an answer."""
+        order: Any = {}
+        try:
+            order = json.loads(line)
+            self.orders[order["order"]](peer, order)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            named = order if isinstance(order, dict) else {}
+            self._refuse(peer, named, f"{type(error).__name__}: {error}")
+
+    def _refuse(self, peer: Connection, order: dict[str, Any], reason: str) -> None:
+        plan = order.get("plan") or {}
+        peer.put(
+            "refused",
+            order=order.get("order", ""),
+            agent=order.get("agent", plan.get("agent", "")),
+            session=order.get("session", plan.get("session", 0)),
+            prompt=order.get("prompt", ""),
+            path=order.get("path", ""),
+            reason=reason,
+        )
+
+    # Orders
+
+    def _hello(self, peer: Connection, _order: dict[str, Any]) -> None:
+        peer.is_subscribed = True
+        running, exited = [], []
+        for each in self.sessions.values():
+            own = {"agent": each.agent, "session": each.number}
+            if each.exit is not None:
+                exited.append({**own, **each.exit})
+            elif each.pid:
+                running.append({**own, "pid": each.info.get("agent_pid", 0)})
+        peer.put("hello", pid=os.getpid(), running=running, exited=exited)
+
+    def _prepare(self, peer: Connection, order: dict[str, Any]) -> None:
+        plan = Plan.of(order["plan"])
+        if reason := isolation.missing(plan.level):
+            self._refuse(peer, order, reason)
+            return
+        folder = files.session_folder(self.root, plan.agent, plan.session)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        files.make_workspace(plan.workspace, _owner(plan))
+        digest = files.mint_token(folder, plan.workspace, plan.session, _owner(plan))
+        files.write_json(os.path.join(folder, "plan.json"), plan._asdict())
+        files.prune_sessions(self.root, plan.agent)
+        peer.put("prepared", agent=plan.agent, session=plan.session, digest=digest)
+
+    def _launch(self, peer: Connection, order: dict[str, Any]) -> None:
+        agent, number = order["agent"], order["session"]
+        if (known := self.sessions.get((agent, number))) is not None:
+            self._launched(peer, known)
+            return
+        folder = files.session_folder(self.root, agent, number)
+        fields = files.read_json(os.path.join(folder, "plan.json"))
+        if fields is None:
+            self._refuse(peer, order, "the session is not prepared")
+            return
+        plan = _with_token(Plan.of(fields), folder)
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(os.path.join(folder, "stdin"), 0o600)
+        session = Session(agent, number, folder)
+        session.pid, report = begin(plan, folder, f"{self.group}-{agent}-{number}", self._close_all)
+        session.pid_started = processes.started(session.pid)
+        self.sessions[agent, number] = session
+        self._watch(session)
+        self.selector.register(report, selectors.EVENT_READ, lambda: self._began(peer, session, report))
+
+    def _began(self, peer: Connection, session: Session, report: int) -> None:
+        """The launcher has started the agent, or failed to; a failure is in `exit.json` too."""
+        text = os.read(report, 4096).decode(errors="replace")
+        self.selector.unregister(report)
+        os.close(report)
+        if text == "started":
+            session.info = files.read_json(os.path.join(session.folder, "launcher.json")) or {}
+            self._launched(peer, session)
+
+    def _launched(self, peer: Connection, session: Session) -> None:
+        if session.exit is not None:
+            peer.put("exited", agent=session.agent, session=session.number, **session.exit)
+        elif session.info:
+            info = session.info
+            peer.put(
+                "launched",
+                agent=session.agent,
+                session=session.number,
+                pid=info["agent_pid"],
+                level=info["level"],
+                mechanisms=info["mechanisms"],
+            )
+
+    def _give(self, peer: Connection, order: dict[str, Any]) -> None:
+        session = self.sessions.get((order["agent"], order["session"]))
+        if session is None or session.exit is not None or len(session.giving) >= GIVEN_MAX:
+            self._refuse(peer, order, "the session does not run" if session is None else "too many prompts wait")
+            return
+        session.giving.append((order["prompt"], order["text"].encode(), peer))
+        self._give_on(session)
+
+    def _give_on(self, session: Session) -> None:
+        """Write prompts, as far as the pipe has room; the rest waits here."""
+        try:
+            if session.fifo < 0:
+                path = os.path.join(session.folder, "stdin")
+                session.fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            while session.giving:
+                prompt, rest, peer = session.giving[0]
+                rest = rest[os.write(session.fifo, rest) :]
+                if rest:
+                    session.giving[0] = (prompt, rest, peer)
+                    return
+                del session.giving[0]
+                peer.put("given", agent=session.agent, session=session.number, prompt=prompt)
+        except OSError:
+            return  # full, or the agent's end is not open yet: again at the next look
+
+    def _interrupt(self, _peer: Connection, order: dict[str, Any]) -> None:
+        session = self._running(order)
+        if session is not None:
+            processes.kill(session.pid, signal.SIGUSR1)
+
+    def _end(self, _peer: Connection, order: dict[str, Any]) -> None:
+        session = self._running(order)
+        if session is not None:
+            grace = {"grace_s": order["grace_s"], "reason": order.get("reason", "stopped")}
+            files.write_json(os.path.join(session.folder, "end.json"), grace)
+            processes.kill(session.pid, signal.SIGTERM)
+
+    def _running(self, order: dict[str, Any]) -> Session | None:
+        session = self.sessions.get((order["agent"], order["session"]))
+        return session if session is not None and session.exit is None and session.pid else None
+
+    def _forget(self, _peer: Connection, order: dict[str, Any]) -> None:
+        key = order["agent"], order["session"]
+        session = self.sessions.get(key)
+        if session is not None and session.exit is not None:
+            files.write_whole(os.path.join(session.folder, "noted"), b"")
+            del self.sessions[key]
+
+    def _write(self, _peer: Connection, order: dict[str, Any]) -> None:
+        workspace = os.path.join(self.root, "agents", order["agent"])
+        files.make_workspace(workspace, order.get("uid"))
+        files.write_beneath(workspace, order["name"], order["text"].encode(), 0o644)
+
+    def _read(self, peer: Connection, order: dict[str, Any]) -> None:
+        workspace = os.path.join(self.root, "agents", order["agent"])
+        text = read_file(workspace, order["path"], order["bytes_max"])
+        peer.put("content", agent=order["agent"], session=order["session"], path=order["path"], text=text)
+
+    def _doctor(self, peer: Connection, _order: dict[str, Any]) -> None:
+        peer.put("doctor", levels=isolation.available(), limits=limits.available())
+
+    def _down(self, peer: Connection, order: dict[str, Any]) -> None:
+        running = [each for each in self.sessions.values() if each.exit is None and each.pid]
+        if order.get("stop_agents"):
+            for each in running:
+                self._end(peer, {"agent": each.agent, "session": each.number, "grace_s": order["grace_s"]})
+        peer.put("down", running=len(running))
+        self.is_ending = not running
+
+    def _close_all(self) -> None:
+        """In a launcher: close what belongs to the keeper."""
+        for key in list(self.selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        for each in self.sessions.values():
+            if each.fifo >= 0:
+                os.close(each.fifo)
+        self.selector.close()
+
+
+def _tree(pid: int) -> list[int]:
+    return [pid, *processes.descendants(pid)] if pid else []
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _owner(plan: Plan) -> int | None:
+    """The user whom workspace and token belong to, where that is another one."""
+    return plan.uid if plan.level != "none" and os.geteuid() == 0 else None
+
+
+def _with_token(plan: Plan, folder: str) -> Plan:
+    """The plan with what the agent's environment says about its token."""
+    variables = {"AISM_TOKEN_FILE": os.path.join(plan.workspace, ".aism", "token")}
+    if plan.level == "none":
+        variables["AISM_TOKEN"] = (files.read_json(os.path.join(folder, "token.json")) or {}).get("token", "")
+    return plan._replace(environment={**plan.environment, **variables})
+
+
+def main() -> None:
+    """Keep the agents of the root in the first argument; the second is the folder of the socket."""
+    root, folder = sys.argv[1:3]
+    lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not inherited by launchers, as that of `flock` is
+    except OSError:
+        return  # another one was sooner
+    path = os.path.join(folder, "keeper")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        mask = os.umask(0o177)
+        listener.bind(path)
+        os.umask(mask)
+        listener.listen(16)
+        listener.setblocking(False)
+        files.write_json(os.path.join(root, "engine", "keeper.json"), {"socket": path, "pid": os.getpid()})
+        Keeper(root, listener).run()
+        os.unlink(path)

@@ -207,14 +207,26 @@ class Admit(Message):
 
 
 class Admitted(Message):
-    """From the bridge: the agent can put requests."""
+    """From the bridge: the agent can put requests. `bus` is what its process gets as `AISM_BUS`."""
+
+    agent: str
+    session: int
+    bus: str = ""
+
+
+class Revoke(Message):
+    """From the orchestrator to the bridge: the session is over; its token is worth nothing from now on."""
 
     agent: str
     session: int
 
 
-class Revoke(Message):
-    """From the orchestrator to the bridge: the session is over; its token is worth nothing from now on."""
+class AgentSeen(Message):
+    """From the bridge to the orchestrator: the agent has put a request, to whatever family.
+
+    At most one a second for each agent: the first at once, and another at the end of that second if there were more. It
+    is a sign of life, and that the agent has read its prompt.
+    """
 
     agent: str
     session: int

@@ -44,7 +44,8 @@ SYSTEM: Final = (
 
 class Plan(NamedTuple):
     """How to start a session. `uid` is None for our own user. `visible` are paths that the agent may read besides those
-    of the system. `bus` is the store's socket."""
+    of the system. `bus` is the folder of the store's socket, since
+    the socket is another one when the store has been started again; "" without one."""
 
     agent: str
     session: int
@@ -148,13 +149,13 @@ def _bwrap(plan: Plan) -> list[str]:
     line = [str(_found("bwrap")), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     line += [] if plan.network else ["--unshare-net"]
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
-    for path in _parents([*readable(plan), plan.workspace, plan.bus]):
+    for path in _parents([*readable(plan), plan.workspace, *([plan.bus] if plan.bus else [])]):
         line += ["--perms", "0755", "--dir", path]  # as root, bwrap would make them private
     for path in readable(plan):
         line += ["--ro-bind", path, path]
     line += ["--ro-bind", plan.protocols, "/protocols", "--bind", plan.workspace, plan.workspace]
     line += ["--ro-bind", f"{plan.workspace}/.aism", f"{plan.workspace}/.aism"]
-    line += ["--bind", plan.bus, plan.bus] if os.path.exists(plan.bus) else []
+    line += ["--ro-bind", plan.bus, plan.bus] if plan.bus and os.path.exists(plan.bus) else []
     line += ["--chdir", plan.workspace]
     if plan.uid is not None:
         line += ["--", str(_found("setpriv")), f"--reuid={plan.uid}", f"--regid={plan.uid}", "--clear-groups"]
@@ -220,7 +221,7 @@ def _mounts(plan: Plan) -> list[dict[str, Any]]:
         bind(plan.workspace, plan.workspace, "rw"),
         bind(inner, inner, "ro"),
     ]
-    return own + ([bind(plan.bus, plan.bus, "rw")] if os.path.exists(plan.bus) else [])
+    return own + ([bind(plan.bus, plan.bus, "ro")] if plan.bus and os.path.exists(plan.bus) else [])
 
 
 def _rlimits(limits: dict[str, int]) -> list[dict[str, Any]]:

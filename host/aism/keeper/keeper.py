@@ -6,7 +6,7 @@ Orders and answers are JSON objects, one a line:
 |---|---|
 | `hello` | `hello` with the sessions that run or are unnoted; then events `exited` and `report` too |
 | `prepare`, with `plan` | `prepared` with the SHA-256 of the session's token, or `refused` |
-| `launch` of a prepared session | `launched` with process id and mechanisms, or `refused` |
+| `launch` of a prepared session, with `plan` | `launched` with process id and mechanisms, or `refused` |
 | `give` text to its standard input | `given` once all of it is in the pipe, or `refused` |
 | `interrupt`, `end` with `grace_s`, `forget` | none; `end` leads to `exited` |
 | `write` a file into `.aism` of the workspace | none |
@@ -275,6 +275,7 @@ class Keeper:
             prompt=order.get("prompt", ""),
             path=order.get("path", ""),
             reason=reason,
+            **{"for": order.get("for", "")},
         )
 
     # Orders
@@ -299,7 +300,6 @@ class Keeper:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         files.make_workspace(plan.workspace, _owner(plan))
         digest = files.mint_token(folder, plan.workspace, plan.session, _owner(plan))
-        files.write_json(os.path.join(folder, "plan.json"), plan._asdict())
         files.prune_sessions(self.root, plan.agent)
         peer.put("prepared", agent=plan.agent, session=plan.session, digest=digest)
 
@@ -309,11 +309,10 @@ class Keeper:
             self._launched(peer, known)
             return
         folder = files.session_folder(self.root, agent, number)
-        fields = files.read_json(os.path.join(folder, "plan.json"))
-        if fields is None:
+        if files.read_json(os.path.join(folder, "token.json")) is None:
             self._refuse(peer, order, "the session is not prepared")
             return
-        plan = _with_token(Plan.of(fields), folder)
+        plan = _with_token(Plan.of(order["plan"]), folder)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(os.path.join(folder, "stdin"), 0o600)
         session = Session(agent, number, folder)
@@ -402,7 +401,7 @@ class Keeper:
     def _read(self, peer: Connection, order: dict[str, Any]) -> None:
         workspace = os.path.join(self.root, "agents", order["agent"])
         text = read_file(workspace, order["path"], order["bytes_max"])
-        peer.put("content", agent=order["agent"], session=order["session"], path=order["path"], text=text)
+        peer.put("content", text=text, **{name: order.get(name) for name in ("agent", "session", "path", "for")})
 
     def _doctor(self, peer: Connection, _order: dict[str, Any]) -> None:
         peer.put("doctor", levels=isolation.available(), limits=limits.available())

@@ -86,7 +86,7 @@ class Kept:
             "uid": None if level == "none" else 61_001,
             "workspace": str(self.root / "agents" / agent),
             "protocols": str(self.root / "protocols"),
-            "bus": str(self.root / "bus"),
+            "bus": "",
             "environment": {"PATH": os.environ["PATH"], "AGENT_ID": agent},
             "limits": {},
             "visible": [str(Path(__file__).parent / "programs")],
@@ -97,9 +97,10 @@ class Kept:
 
     def start(self, agent: str, *argv: str, session: int = 1, **rest: Any) -> dict[str, Any]:
         """Prepare and launch a session; the keeper's answer."""
-        self.peer.put("prepare", plan=self.plan(agent, *argv, session=session, **rest))
+        plan = self.plan(agent, *argv, session=session, **rest)
+        self.peer.put("prepare", plan=plan)
         self.peer.wait("prepared", agent=agent)
-        self.peer.put("launch", agent=agent, session=session)
+        self.peer.put("launch", agent=agent, session=session, plan=plan)
         return self.peer.wait("launched", agent=agent)
 
     def exited(self, agent: str, within_s: float = DEADLINE_S) -> dict[str, Any]:

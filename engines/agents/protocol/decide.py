@@ -1,0 +1,265 @@
+"""Decisions: may this agent do that, what does it become, and if not, why not, and what may it do instead. Pure.
+
+The order of a decision, after who asks, repeats and versions have been looked at by the validator: the actor, what the
+state allows, that there is a transition, cool-down, limits and the shortest stay, the fields, the guard, what is set,
+and the invariants of the result. Problems are collected all, so that one refusal has every reason. They are of four
+kinds: fields are *missing* or *invalid*; something is *awaited*, which time or a fact may bring; the rest is
+*forbidden*.
+
+Of several transitions to a target, those with the most specific source come first (one id, then a list, then `any`),
+then those with the highest priority, then the first in the document; the first one without a problem is taken.
+
+An agent's request decides between transitions `by agent` without an event, or on the event that it names. The engine's
+are taken by `due_move`, timeouts by `timed_out`, and a person's wish without any rule by `forced`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from engines.model import Map
+
+from .decide_checks import forbidding, given_context, guard_problems, judged, settings, waits
+from .decide_choice import candidates, leaves, targets
+from .decide_effects import intents_of
+from .decide_fields import read_fields
+from .decide_record import HOUR_NS, Past, Record, Taken, entered, names_of_record, with_past
+from .decide_values import Blocked, Decision, Move, Refusal, Wish
+from .model import SELF, SYSTEM_STATES, Actor, Datum, Invariant, Protocol, Transition
+
+HELD: Final = ("direct", "quarantined")
+"""The system states in which an agent's own requests are refused. In the others, a request shows that it lives."""
+
+
+def decide(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Decision:
+    """What becomes of a wish. `facts` are those known of the agent, by name."""
+    if record.system in HELD and wish.actor == "agent":
+        return Refusal(f"in_{record.system}", f"the agent is in '{record.system}'; wait until it is given back")
+    found = candidates(protocol, record.state, wish.target, wish.event)
+    if not found:
+        return _no_transition(protocol, record, wish, facts, now_ns)
+    blocked: list[Blocked] = []
+    quarantine = ""
+    for transition in found:
+        result = attempt(protocol, record, transition, wish, facts, now_ns)
+        if isinstance(result, Move):
+            return result
+        blocked.append(result.blocked[0])
+        quarantine = quarantine or result.quarantine
+    allowed = allowed_targets(protocol, record, facts, now_ns)
+    goal = found[0].target if len({one.target for one in found}) == 1 else wish.event
+    return Refusal("blocked", f"no move from '{record.state}' to '{goal}' now", tuple(blocked), allowed, quarantine)
+
+
+def allowed_targets(
+    protocol: Protocol,
+    record: Record,
+    facts: Mapping[str, Datum],
+    now_ns: int,
+    fields: Mapping[str, object] | None = None,
+) -> tuple[str, ...]:
+    """The targets that an agent reaches now by naming them, with these fields."""
+    found = []
+    for target in targets(protocol, record.state):
+        wish = Wish("agent", target, "", fields or {})
+        moves = (
+            attempt(protocol, record, one, wish, facts, now_ns) for one in candidates(protocol, record.state, target)
+        )
+        if any(isinstance(one, Move) for one in moves):
+            found.append(target)
+    return tuple(found)
+
+
+def blocked_targets(protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int) -> tuple[Blocked, ...]:
+    """Why an agent that names no fields does not reach the other targets of its transitions."""
+    found: list[Blocked] = []
+    for target in targets(protocol, record.state):
+        decision = decide_quietly(protocol, record, Wish("agent", target), facts, now_ns)
+        if isinstance(decision, Refusal):
+            found += decision.blocked
+    return tuple(found)
+
+
+def decide_quietly(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Decision:
+    """As `decide`, without looking for what else is allowed."""
+    results = [
+        attempt(protocol, record, one, wish, facts, now_ns)
+        for one in candidates(protocol, record.state, wish.target, wish.event)
+    ]
+    moves = [one for one in results if isinstance(one, Move)]
+    if moves:
+        return moves[0]
+    return Refusal("blocked", "", tuple(one.blocked[0] for one in results if isinstance(one, Refusal)))
+
+
+def due_move(
+    protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int, events: Iterable[str] = ()
+) -> Move | None:
+    """The engine's move that is due: of its transitions on one of these events, and of those whose guard is true."""
+    if record.system:
+        return None
+    for event in (*events, ""):
+        for one in candidates(protocol, record.state, "", event):
+            if "engine" not in one.actors or one.event != event:
+                continue
+            result = attempt(protocol, record, one, Wish("engine", one.target, event), facts, now_ns)
+            if isinstance(result, Move):
+                return result
+    return None
+
+
+def timed_out(protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int) -> Decision:
+    """The move when the longest stay is over; a refusal where an invariant rejects the result."""
+    state = protocol.state(record.state)
+    assert state is not None  # by the caller, which has a timer for it
+    assert state.timeout is not None
+    edge = Transition(-1, (record.state,), state.timeout.target, event="timeout", actors=("engine",))
+    after = _moved(record, edge, Map(), Wish("engine", edge.target, "timeout"), now_ns)
+    return _judged(protocol, record, edge, after, {}, Blocked(edge.target), facts, now_ns)
+
+
+def forced(protocol: Protocol, record: Record, target: str, reason: str, now_ns: int) -> Move:
+    """The move that a person makes, whatever the protocol says."""
+    edge = Transition(-1, (record.state,), target, actors=("admin",))
+    after = _moved(record, edge, Map(), Wish("admin", target, "force", {}, reason), now_ns)
+    return Move(after, None, intents_of(protocol, record, edge, {}))
+
+
+def in_system(record: Record, state: str, reason: str, now_ns: int, actor: Actor = "engine") -> Record:
+    """The record in a system state; "" goes back to the state below it."""
+    past = Past(record.number + 1, now_ns, record.shown, state or record.state, record.visit, actor, "system", reason)
+    return with_past(replace(record, system=state), past)
+
+
+def attempt(
+    protocol: Protocol, record: Record, edge: Transition, wish: Wish, facts: Mapping[str, Datum], now_ns: int
+) -> Decision:
+    """What becomes of a wish by this transition: a move, or a refusal with all problems."""
+    values, missing, invalid = read_fields(edge.requires, wish.fields)
+    names = names_of_record(record, facts, now_ns)
+    names |= {f"request.{name}": value for name, value in values.items()}
+    given, extra, ignored = given_context(protocol, edge, wish)
+    setting, unset, unfit = settings(protocol, edge, names)
+    awaiting, forbidden = guard_problems(edge, names)
+    blocked = Blocked(
+        edge.target,
+        missing,
+        (*invalid, *extra, *unfit),
+        (
+            *waits(protocol, record, edge, wish.actor, now_ns),
+            *awaiting,
+            *(unset if not missing and not invalid else ()),
+        ),
+        (*forbidding(protocol, record, edge, wish.actor, now_ns), *forbidden),
+        edge.text,
+    )
+    context = record.context.updated({**given, **setting})
+    after = _moved(record, edge, context, wish, now_ns)
+    decision = _judged(protocol, record, edge, after, values, blocked, facts, now_ns)
+    return replace(decision, ignored=ignored) if isinstance(decision, Move) else decision
+
+
+def _moved(record: Record, edge: Transition, context: Map[str, Datum], wish: Wish, now_ns: int) -> Record:
+    """The record after a transition, before anybody has looked at it."""
+    stays = edge.target == SELF
+    after = record if stays else entered(record, edge.target, now_ns)
+    if context:
+        after = replace(after, context=context)
+    if edge.index >= 0:
+        after = replace(after, taken=record.taken.set(edge.index, _taken(record, edge, now_ns)))
+    cause = wish.event or ("" if wish.actor == "agent" else wish.actor)
+    number, attested = record.number + 1, edge.text
+    return with_past(
+        after,
+        Past(number, now_ns, record.shown, after.state, after.visit, wish.actor, cause, wish.reason[:1000], attested),
+    )
+
+
+def _taken(record: Record, edge: Transition, now_ns: int) -> Taken:
+    before = record.taken.get(edge.index)
+    in_visit = before.in_visit if before is not None and before.visit == record.visit else 0
+    in_session = before.in_session if before is not None and before.session == record.session else 0
+    most = max((one.count for one in edge.limits if one.period == "hour"), default=0)
+    recent = (*(before.within_hour if before is not None else ()), now_ns)
+    within = tuple(one for one in recent if one > now_ns - HOUR_NS)[-most:] if most else ()
+    return Taken(now_ns, record.visit, in_visit + 1, record.session, in_session + 1, within)
+
+
+def _judged(
+    protocol: Protocol,
+    record: Record,
+    edge: Transition,
+    after: Record,
+    values: Mapping[str, Datum],
+    blocked: Blocked,
+    facts: Mapping[str, Datum],
+    now_ns: int,
+) -> Decision:
+    """The move to `after`, unless something blocks it or an invariant rejects it."""
+    alarms: list[str] = []
+    invalid: list[str] = []
+    awaiting: list[str] = []
+    quarantine = ""
+    for one, holds, said in _broken(protocol, after, facts, now_ns):
+        if one.on_fail == "reject":
+            (awaiting if holds is None else invalid).append(said)
+        elif holds is False and one.on_fail == "alarm":
+            alarms.append(said)
+        elif holds is False:
+            invalid.append(said)
+            quarantine = one.id
+    if blocked.is_empty and not invalid and not awaiting:
+        transition = edge if edge.index >= 0 else None
+        return Move(after, transition, intents_of(protocol, record, edge, values), tuple(alarms))
+    was_empty = blocked.is_empty
+    if not blocked.missing:
+        blocked = replace(blocked, invalid=(*blocked.invalid, *invalid), awaiting=(*blocked.awaiting, *awaiting))
+    return Refusal("blocked", "", (blocked,), (), quarantine if was_empty else "")
+
+
+def _broken(
+    protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int
+) -> Iterator[tuple[Invariant, bool | None, str]]:
+    """The invariants that do not hold for a record, or are not known to."""
+    names = names_of_record(record, facts, now_ns)
+    for one in protocol.invariants:
+        if one.states and record.state not in one.states:
+            continue
+        holds, awaiting, seen = judged(one.guard.text, names)
+        if not holds:
+            why = f"{', '.join(awaiting)} unknown" if holds is None else seen
+            yield one, holds, f"invariant {one.id}: `{one.guard.text}`: {why}"
+
+
+def _no_transition(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Refusal:
+    allowed = allowed_targets(protocol, record, facts, now_ns)
+    goal = wish.target or wish.event
+    if wish.target and protocol.state(wish.target) is None and wish.target not in (*SYSTEM_STATES, SELF):
+        why = f"there is no state '{wish.target}'"
+        code = "unknown_state"
+    else:
+        on = [one.event for one in protocol.transitions if leaves(one, record.state) and one.target == wish.target]
+        why = f"there is no transition from '{record.state}' to '{goal}'"
+        why += f" but on {', '.join(dict.fromkeys(on))}" if on and not wish.event else ""
+        code = "no_transition"
+    return Refusal(code, why, (Blocked(goal, forbidden=(why,)),), allowed)
+
+
+def with_context(
+    protocol: Protocol,
+    record: Record,
+    given: Mapping[str, object],
+    actor: Actor,
+    facts: Mapping[str, Datum],
+    now_ns: int,
+) -> Decision:
+    """What becomes of a wish to set fields of the context, in the state where the agent is."""
+    edge = Transition(-1, (record.state,), SELF, actors=(actor,))
+    values, invalid, unknown = given_context(protocol, edge, Wish(actor, fields=given))
+    unknown = tuple(f"{name}: there is no such field" for name in unknown)
+    blocked = Blocked(SELF, invalid=(*invalid, *unknown))
+    after = _moved(record, edge, record.context.updated(values), Wish(actor, SELF, "context"), now_ns)
+    return _judged(protocol, record, edge, after, {}, blocked, facts, now_ns)

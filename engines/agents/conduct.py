@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from engines.model import Map, Value
 
-from .protocol.model import Capability, MessageMapping, MessageType, Protocol
+from .protocol.model import Capability, Import, MessageMapping, MessageType, Protocol
+from .protocol.versions import Version, is_in_range, read_version
 
 NOTE: Final = "note"
 """The type of messages that need no declaration."""
@@ -16,6 +18,9 @@ REPLIES: Final = ("agree", "refuse", "failure", "not_understood")
 
 ENGINE_TYPES: Final = ("expired", "bounced", "system")
 """Reserved types that only the engine sends."""
+
+
+NO_VERSION: Final = Version(0, 0, 0)
 
 
 class Capabilities(Value):
@@ -63,14 +68,15 @@ class Peer(Value):
     number: int
 
 
-def conduct_of(protocol: Protocol) -> Conduct:
-    """What a protocol says about messages."""
+def conduct_of(protocol: Protocol, known: Sequence[Conduct] = ()) -> Conduct:
+    """What a protocol says about messages, with those that it uses of the `known` protocols."""
+    used = [one for wanted in {one.name: one for one in protocol.uses}.values() for one in _used(wanted, known)]
     bound = next((one for one in protocol.limits if one.name == "messages"), None)
     migrations = [one for one in protocol.migrations if one.to == protocol.version]
     return Conduct(
         protocol.name,
         protocol.version,
-        Map((one.id, one) for one in protocol.messages),
+        Map((one.id, one) for one in (*used, *protocol.messages)),
         Map(
             (one.id, Capabilities(one.allow, one.deny)) for one in protocol.states if one.allow is not None or one.deny
         ),
@@ -78,6 +84,15 @@ def conduct_of(protocol: Protocol) -> Conduct:
         int(bound.value) if bound else 0,
         bound.period_ns if bound else 0,
     )
+
+
+def _used(wanted: Import, known: Sequence[Conduct]) -> list[MessageType]:
+    """Types of messages of the newest version in the range; () names all of them, unless only states are used."""
+    versions = [one for one in known if one.name == wanted.name and is_in_range(one.version, wanted.range)]
+    if not versions or (wanted.states and not wanted.messages):
+        return []
+    newest = max(versions, key=lambda one: read_version(one.version) or NO_VERSION)
+    return [one for one in newest.types.values() if not wanted.messages or one.id in wanted.messages]
 
 
 def _names(capabilities: tuple[Capability, ...], kind: str, message_type: str) -> bool:

@@ -26,7 +26,7 @@ import msgspec
 
 from .conduct import ENGINE_TYPES, NOTE, REPLIES, Conduct, Peer
 from .envelope import Json, Problem
-from .fields import Fitted, fitted
+from .protocol.decide_fields import read_fields
 from .protocol.model import ANY, MessageType
 
 EMPTY: Final = Conduct("", "")
@@ -175,18 +175,11 @@ def _look_at_content(draft: Draft, going: Passed, receiver: Side) -> None:
     if declared.max_bytes and size > declared.max_bytes:
         message = f"the text has {size:,} bytes; '{declared.id}' allows {declared.max_bytes:,}"
         raise barred("too_large", message, "put it into a file and send its digest", kind="limit")
-    fields = fitted(declared.fields, draft.fields)
-    if not fields.is_complete:
-        raise _unfit(fields, going, receiver)
-
-
-def _unfit(fields: Fitted, going: Passed, receiver: Side) -> Barred:
-    wrong = [*(f"'{name}' is missing" for name in fields.missing), *(f"'{a}': {b}" for a, b in fields.invalid)]
-    version = f" (version {receiver.peer.version})" if going.original_type else ""
-    return barred(
-        "fields",
-        f"'{going.message_type}'{version}: {'; '.join(wrong)}",
-        "give fields as --field name=value",
-        missing=list(fields.missing),
-        invalid=[{"field": name, "why": why} for name, why in fields.invalid],
-    )
+    _, missing, invalid = read_fields(declared.fields, draft.fields)
+    known = [field.name for field in declared.fields]
+    wrong = [*invalid, *(f"{name[:64]}: there is no such field" for name in draft.fields if name not in known)]
+    if missing or wrong:
+        version = f" (version {receiver.peer.version})" if going.original_type else ""
+        reasons = "; ".join([*(f"{name}: it is missing" for name in missing), *wrong])
+        message = f"'{going.message_type}'{version}: {reasons}"
+        raise barred("fields", message, "give fields as --field name=value", missing=list(missing), invalid=wrong)

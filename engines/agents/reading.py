@@ -1,5 +1,4 @@
-"""Reading: messages are handed out on a lease, and acknowledged or refused; or the time of a lease, of a message, or of
-a request that waits is over.
+"""Reading: messages are handed out on a lease, and acknowledged or refused.
 
 A request that waits is *parked* until a message comes that it asks for. A repeat of a read gets the same messages, as
 far as they are still in the inbox, so its answer need not be kept.
@@ -16,12 +15,12 @@ from msgspec.structs import replace
 from engines.model import Map
 
 from .envelope import Json, Problem, failed, read_body, succeeded
-from .inbox import Inbox, Letter, candidates, lease, remove
+from .inbox import Letter, candidates, lease, remove
 from .messages import AgentAnswer, AgentRequest
 from .provenance import shown_engine, shown_peer
-from .routing import ENGINE, Parked, Thread, Turn, number_of
+from .routing import ENGINE, Parked, Thread, number_of
 from .sending import notify, settle
-from .wheel import Deadline
+from .turn import Turn
 
 READ_MAX: Final = 100
 READ_COUNT: Final = 10
@@ -37,12 +36,12 @@ def read(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]
     """Hands out messages, or parks the request until one comes."""
     _begin_session(turn, request, agent)
     if (known := _handed_out(turn, request, agent)) is not None:
-        turn.answer(request, _handed(turn, request, agent, known), is_remembered=False)
+        turn.answer(request, handed(turn, request, agent, known), is_remembered=False)
         return
     letters = _take(turn, request, agent, body)
     wait_ns = min(body.get("wait") or 0, WAIT_NS_MAX)
     if letters or not wait_ns:
-        turn.answer(request, _handed(turn, request, agent, letters), is_remembered=False)
+        turn.answer(request, handed(turn, request, agent, letters), is_remembered=False)
         return
     parked = turn.inbox(agent).parked
     for number in parked:
@@ -65,11 +64,12 @@ def serve_parked(turn: Turn, agent: str) -> None:
     for number in turn.inbox(agent).parked:
         waiting = turn.state.parked[number]
         if letters := _take(turn, waiting.request, agent, read_body(waiting.request.body)):
-            _unpark(turn, agent, number)
-            turn.answer(waiting.request, _handed(turn, waiting.request, agent, letters), is_remembered=False)
+            unpark(turn, agent, number)
+            turn.answer(waiting.request, handed(turn, waiting.request, agent, letters), is_remembered=False)
 
 
-def _unpark(turn: Turn, agent: str, number: int) -> AgentRequest:
+def unpark(turn: Turn, agent: str, number: int) -> AgentRequest:
+    """Takes out a request that waits."""
     waiting = turn.state.parked[number]
     turn.unwake(waiting.slot)
     turn.change(parked=turn.state.parked.without(number))
@@ -137,7 +137,8 @@ def _wanted(body: Mapping[str, Json]) -> Callable[[Letter], bool]:
     return lambda one: (not kind or one.message_type == kind) and (not sender or one.sender == sender)
 
 
-def _handed(turn: Turn, request: AgentRequest, agent: str, letters: list[Letter]) -> AgentAnswer:
+def handed(turn: Turn, request: AgentRequest, agent: str, letters: list[Letter]) -> AgentAnswer:
+    """The answer with these messages."""
     data = {"messages": [shown(one) for one in letters], "unread": turn.inbox(agent).unread}
     return succeeded(request, data, turn.frame(agent))
 
@@ -184,7 +185,7 @@ def acknowledge(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str
         if letter is None:
             unknown.append(name)
             continue
-        _drop(turn, agent, letter)
+        drop(turn, agent, letter)
         turn.happen("message.acked", agent, ("id", name), ("from", letter.sender))
         acked.append(name)
     data = {"acked": acked, "unknown": unknown, "unread": turn.inbox(agent).unread}
@@ -202,9 +203,9 @@ def refuse(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Jso
     if letter is None:
         problem = Problem("unknown", "unknown_message", f"message '{name}' is not handed out to you")
         return failed(request, problem, turn.frame(agent))
-    _drop(turn, agent, letter)
+    drop(turn, agent, letter)
     turn.happen("message.refused", agent, ("id", name), ("from", letter.sender))
-    _give_up(turn, letter)
+    give_up(turn, letter)
     if letter.sender != ENGINE:
         text = f"'{agent}' refused your message {name} of type '{letter.message_type}'."
         notify(turn, letter.sender, "bounced", text, name, rule="refused", by=agent, reason=reason[:1_000])
@@ -242,84 +243,15 @@ def _leased(turn: Turn, agent: str, name: str) -> Letter | None:
     return letter if letter is not None and letter.id == name and letter.attempt else None
 
 
-def _drop(turn: Turn, agent: str, letter: Letter) -> None:
+def drop(turn: Turn, agent: str, letter: Letter) -> None:
+    """Takes a message out of an inbox."""
     turn.unwake(letter.lease, letter.expiry)
     turn.set_inbox(agent, remove(turn.inbox(agent), letter))
 
 
-def _give_up(turn: Turn, letter: Letter) -> None:
+def give_up(turn: Turn, letter: Letter) -> None:
     """No reply to this message is awaited any more."""
     head = turn.state.open.get(letter.number)
     if head is not None:
         turn.unwake(head.awaited)
         settle(turn, letter.number, replace(head, awaited=None))
-
-
-# --- deadlines --------------------------------------------------------------------------------------------------------
-
-
-def expire(turn: Turn, due: Deadline) -> None:
-    """Does what a deadline is for."""
-    match due.kind:
-        case "parked":
-            request = _unpark(turn, due.owner, due.number)
-            turn.answer(request, _handed(turn, request, due.owner, []), is_remembered=False)
-        case "reply":
-            _end_reply(turn, due)
-        case "lease":
-            _end_lease(turn, due)
-        case "expiry":
-            _end_letter(turn, due)
-
-
-def _end_lease(turn: Turn, due: Deadline) -> None:
-    letter = turn.inbox(due.owner).letters.get(due.number)
-    if letter is not None and due.number in turn.inbox(due.owner).leased:
-        turn.return_lease(due.owner, letter)
-        turn.announce(due.owner, letter.message_type)
-        serve_parked(turn, due.owner)
-
-
-def _end_letter(turn: Turn, due: Deadline) -> None:
-    """The message goes back to its sender, whether or not it was handed out."""
-    letter = turn.inbox(due.owner).letters.get(due.number)
-    if letter is None:
-        return
-    _drop(turn, due.owner, letter)
-    _give_up(turn, letter)
-    turn.happen("message.expired", due.owner, ("id", letter.id), ("from", letter.sender))
-    if letter.sender != ENGINE:
-        text = (
-            f"Your message {letter.id} of type '{letter.message_type}' to '{due.owner}' was not acknowledged in time."
-        )
-        notify(turn, letter.sender, "expired", text, letter.id, to=due.owner, attempt=letter.attempt)
-        serve_parked(turn, letter.sender)
-
-
-def _end_reply(turn: Turn, due: Deadline) -> None:
-    head = turn.state.open.get(due.number)
-    if head is None:
-        return
-    settle(turn, due.number, replace(head, awaited=None))
-    text = f"'{head.receiver}' did not reply in time to your message of type '{head.message_type}'."
-    notify(turn, due.owner, "expired", text, head.id, to=head.receiver, rule="reply")
-    serve_parked(turn, due.owner)
-
-
-def retire(turn: Turn, agent: str) -> None:
-    """An agent is gone for ever: its messages go back to their senders, one notice each; requests that wait end."""
-    inbox: Inbox = turn.inbox(agent)
-    for number in inbox.parked:
-        request = _unpark(turn, agent, number)
-        turn.answer(request, _handed(turn, request, agent, []), is_remembered=False)
-    by_sender: dict[str, list[str]] = {}
-    for letter in inbox.letters.values():
-        turn.unwake(letter.lease, letter.expiry)
-        _give_up(turn, letter)
-        if letter.sender not in (ENGINE, agent):
-            by_sender.setdefault(letter.sender, []).append(letter.id)
-    turn.forget(agent)
-    for sender, ids in by_sender.items():
-        text = f"'{agent}' is gone; {len(ids)} of your messages to it were not acknowledged."
-        notify(turn, sender, "bounced", text, ids[0], rule="retired", to=agent, messages=ids[:20])
-        serve_parked(turn, sender)

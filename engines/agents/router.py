@@ -19,13 +19,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from engines.model import Arrived, Elapsed, Family, Handle, Map, rule
 
 from .answers import Answers
 from .bodies import ADDRESSEE, Unusable, body_of
 from .bus import OPERATOR
-from .conduct import Peer
+from .conduct import Peer, conduct_of
 from .envelope import BodyError, Json, Problem, failed, read_body, succeeded
+from .expiring import expire, retire
 from .inbox import reopen
 from .messages import (
     AgentAnswer,
@@ -35,16 +38,19 @@ from .messages import (
     Happened,
     MessageWaiting,
     PromptWanted,
+    ProtocolChanged,
     Resend,
     Retire,
     SendFor,
     ViewChanged,
 )
 from .passage import EMPTY, Barred, Draft, Side
+from .protocol.parse import parse
 from .provenance import cleaned
-from .reading import acknowledge, expire, read, refuse, retire, serve_parked, thread
-from .routing import LOOK, Made, Routing, Turn, Ways
+from .reading import acknowledge, read, refuse, serve_parked, thread
+from .routing import LOOK, Made, Routing, Ways
 from .sending import drafted, notify, send
+from .turn import Turn
 
 DUE_MAX: Final = 200
 """Deadlines of one transition."""
@@ -182,6 +188,16 @@ def _enrol(turn: Turn, peer: Peer, before: Peer | None) -> None:
 
 
 @rule
+def learn(changed: ProtocolChanged, t: Arrived[ProtocolChanged, Ways, Routing]) -> Made:
+    """State: what the protocol says about messages. Messages, timers, engines: none."""
+    conducts = t.env.state.conducts
+    if changed.digest in conducts:
+        return []
+    conduct = conduct_of(parse(changed.source).protocol, tuple(conducts.values()))
+    return replace(t.env.state, conducts=conducts.set(changed.digest, conduct))
+
+
+@rule
 def send_for(order: SendFor, t: Arrived[SendFor, Ways, Routing]) -> Made:
     """A transition of the agent sends a message. State: the message, or a notice in the agent's inbox that it was not
     accepted. Messages: as `Turn.effects`. Timers: for what is due. Engines: none."""
@@ -240,7 +256,7 @@ ROUTER = Family(
     "router",
     config=Ways,
     state=Routing(),
-    accepts=AgentRequest | AgentMoved | SendFor | Retire | Resend,
+    accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Retire | Resend,
     emits=AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged,
     timers=[LOOK],
-).rules(serve, move, send_for, remove_agent, resend, look)
+).rules(serve, move, learn, send_for, remove_agent, resend, look)

@@ -21,7 +21,8 @@ from .inbox import SYSTEM_MAX, Letter, remove
 from .passage import Barred, Draft, Passed, Side, barred, passed
 from .protocol.model import MessageType
 from .provenance import cleaned, cleaned_json
-from .routing import ENGINE, HEADS_MAX, Head, Line, Thread, Turn, number_of
+from .routing import ENGINE, HEADS_MAX, Line, Origin, Thread, number_of
+from .turn import Turn
 
 REPLY_NS_MAX: Final = 86_400 * 10**9
 """How long a reply is awaited where its type does not say."""
@@ -83,7 +84,7 @@ def send(turn: Turn, sender: Side, to: str, draft: Draft) -> Outcome:
     return Outcome(ids, refused)
 
 
-def _send_one(turn: Turn, sender: Side, to: str, draft: Draft, replied: Head | None, is_broadcast: bool) -> str:
+def _send_one(turn: Turn, sender: Side, to: str, draft: Draft, replied: Origin | None, is_broadcast: bool) -> str:
     """The id of the message. Raises Barred."""
     receiver = turn.side(to)
     assert receiver is not None, to
@@ -108,7 +109,7 @@ def _send_one(turn: Turn, sender: Side, to: str, draft: Draft, replied: Head | N
 
 
 def _letter(
-    turn: Turn, sender: Side, draft: Draft, going: Passed, replied: Head | None, number: int, name: str
+    turn: Turn, sender: Side, draft: Draft, going: Passed, replied: Origin | None, number: int, name: str
 ) -> Letter:
     declared = going.declared
     lifetimes = [ns for ns in (draft.expires_ns, declared.expires_ns if declared else 0) if ns]
@@ -141,11 +142,13 @@ def _reply_until_ns(turn: Turn, declared: MessageType | None) -> int:
     return turn.now_ns + (declared.within_ns or REPLY_NS_MAX)
 
 
-def _head(turn: Turn, sender: Side, to: str, letter: Letter, declared: MessageType | None, is_broadcast: bool) -> Head:
+def _head(
+    turn: Turn, sender: Side, to: str, letter: Letter, declared: MessageType | None, is_broadcast: bool
+) -> Origin:
     slot = None
     if letter.reply_until_ns:
         slot = turn.wake_at(letter.reply_until_ns, "reply", sender.peer.agent, letter.number)
-    return Head(
+    return Origin(
         letter.id,
         sender.peer.agent,
         to,
@@ -158,7 +161,7 @@ def _head(turn: Turn, sender: Side, to: str, letter: Letter, declared: MessageTy
     )
 
 
-def _remember(turn: Turn, number: int, head: Head) -> None:
+def _remember(turn: Turn, number: int, head: Origin) -> None:
     """Keeps what replies need: of the newest messages, and of those that await a reply. Raises Barred for one more of
     these than are kept.
     """
@@ -170,7 +173,7 @@ def _remember(turn: Turn, number: int, head: Head) -> None:
     turn.change(open=turn.state.open.set(number, head))
 
 
-def settle(turn: Turn, number: int, head: Head) -> None:
+def settle(turn: Turn, number: int, head: Origin) -> None:
     """Keeps what later messages need of one that awaits no reply."""
     heads = turn.state.heads.set(number, head)
     is_full = len(heads) >= HEADS_MAX // 2
@@ -179,7 +182,7 @@ def settle(turn: Turn, number: int, head: Head) -> None:
         turn.change(heads_before=heads)
 
 
-def _replied(turn: Turn, sender: Side, names: list[str], is_broadcast: bool, draft: Draft) -> Head | None:
+def _replied(turn: Turn, sender: Side, names: list[str], is_broadcast: bool, draft: Draft) -> Origin | None:
     """The message that this one replies to. Raises Barred where it is no reply to it."""
     if not draft.in_reply_to:
         return None
@@ -196,7 +199,7 @@ def _replied(turn: Turn, sender: Side, names: list[str], is_broadcast: bool, dra
     return head
 
 
-def _look_at_declared(turn: Turn, head: Head, draft: Draft) -> None:
+def _look_at_declared(turn: Turn, head: Origin, draft: Draft) -> None:
     if not head.replies:
         rule = "broadcast_no_reply" if head.is_broadcast else "reply"
         raise barred(rule, f"'{head.message_type}' takes no replies", "do not reply; acknowledge it")
@@ -208,7 +211,7 @@ def _look_at_declared(turn: Turn, head: Head, draft: Draft) -> None:
         raise barred("reply", "the time for a reply is over")
 
 
-def _close(turn: Turn, number: int, head: Head) -> None:
+def _close(turn: Turn, number: int, head: Origin) -> None:
     """The reply has come."""
     if head.awaited is not None:
         turn.unwake(head.awaited)

@@ -11,6 +11,7 @@ from engines.agents.messages import (
     Happened,
     MessageWaiting,
     PromptWanted,
+    ProtocolChanged,
     Resend,
     Retire,
     SendFor,
@@ -310,6 +311,43 @@ def test_a_transition_sends_for_its_agent() -> None:
     assert office.read("ann")[0]["fields"] == {"task": "t", "hours": 3}
     office.take(SendFor("ann", "r3", "done", "cook"))
     assert office.read("ann")[0]["fields"]["rule"] == "unknown_receiver"
+
+
+SHARED = """---
+version: 1.1.0
+---
+# Protocol: shared
+
+## Messages
+- ping: any → any
+  - fields: n: int(0..9)
+- hidden: any → any
+"""
+USER = """---
+version: 2.0.0
+uses: [shared@^1.0]
+---
+# Protocol: user
+
+## States
+- inbox (initial): reads
+
+## Uses
+- shared@^1.0
+  - messages: ping
+"""
+
+
+def test_what_a_protocol_says_is_read_from_its_text() -> None:
+    """False if the router knew another protocol than the validator, or not the messages of one that it uses."""
+    office = PostOffice(protocols=())
+    office.take(ProtocolChanged("shared", "1.1.0", "d1", SHARED, True))
+    office.take(ProtocolChanged("user", "2.0.0", "d2", USER, True))
+    for agent in ("ann", "bob"):
+        office.move(agent, protocol="user", version="2.0.0", digest="d2")
+    office.send("ann", "bob", type="ping", fields={"n": "3"})
+    assert office.refusal("ann", "bob", type="ping", fields={"n": 10}) == "fields"
+    assert office.refusal("ann", "bob", type="hidden") == "unknown_type"
 
 
 def test_what_others_know_of_an_inbox() -> None:

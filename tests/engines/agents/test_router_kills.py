@@ -89,7 +89,7 @@ def test_r3_whatever_was_accepted_arrives_and_nothing_twice_after_its_acknowledg
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("first", (100, 200))
+@pytest.mark.parametrize("first", [100, 200])
 def test_r3_under_many_seeds(first: int) -> None:
     """False as above, for some of many seeds."""
     for seed in range(first, first + 2):

@@ -221,14 +221,20 @@ class Revoke(Message):
     session: int
 
 
-class AgentSeen(Message):
-    """From the bridge to the orchestrator: the agent has put a request, to whatever family.
-
-    At most one a second for each agent: the first at once, and another at the end of that second if there were more. It
-    is a sign of life, and that the agent has read its prompt, if `time_ns`, the time of its last request on the
-    engines' clock, is after that prompt.
-    """
+class PutRequest(Message):
+    """To the bridge: put a request as if the agent had put it into its stream."""
 
     agent: str
-    session: int
-    time_ns: int
+    request_id: str
+    op: str
+    body: str
+    destination: Ref[RequestAnswered]
+
+
+class RequestAnswered(Message):
+    """From the bridge: the answer to a request that an engine put."""
+
+    agent: str
+    request_id: str
+    text: str
+    kind: str

@@ -1,0 +1,381 @@
+"""The driver of the bridge (`engines/devices/bridge.py`): three tasks on one loop.
+
+| task | does |
+|---|---|
+| mail | messages of the families; it never waits for a family, as that one may wait for the bridge |
+| store | the server's process, the connection, then the readers; after each loss, again, with growing pauses |
+| clock | each second: open requests without an answer go out again; sessions that are over are forgotten |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from engines.agents.bus import IDENTIFIER, OPERATOR, request_key, user_name
+from engines.agents.envelope import Problem
+from engines.agents.intake import (
+    OPEN_MAX,
+    Forward,
+    Intake,
+    Outcome,
+    Push,
+    Terms,
+    answer,
+    arrive,
+    emptied,
+    overdue,
+    refusal,
+)
+from engines.agents.messages import (
+    Admit,
+    Admitted,
+    AgentAnswer,
+    Happened,
+    PutRequest,
+    RequestAnswered,
+    Resend,
+    Revoke,
+    ViewChanged,
+)
+from engines.agents.resp import StoreError
+from engines.model import DeviceHost, Ref
+
+from .outgoing import Outgoing
+from .request_streams import ENTRIES_AT_ONCE, STREAMS_MAX, Arrival, RequestStreams, make_group
+from .store_commands import ANSWER_BYTES_MAX, SCHEMA, StoreCommands, allow
+from .store_link import LinkDown, StoreLink
+from .store_place import StorePlace
+
+PAUSE_S: Final = 0.02
+PAUSE_S_MAX: Final = 2.0
+TICK_S: Final = 1.0
+STREAM_ENTRIES_MAX: Final = 256
+STREAM_BYTES_MAX: Final = 1 << 20
+FUTURE_MS: Final = 60_000
+"""An entry whose id lies further in the future than that has spoilt its stream: later ids must be larger."""
+
+TOO_LONG: Final = Problem("internal", "answer_too_large", "the answer is larger than the store takes")
+
+
+class BridgeDriver:
+    """The driver."""
+
+    def __init__(self, terms_of: Callable[[Any, str], Terms]) -> None:
+        self._terms_of = terms_of
+        self._intake = Intake()
+        self._link: StoreLink | None = None
+        self._streams: list[RequestStreams] = []
+        self._wanted: dict[str, Admit] = {}
+        self._unrevoked: set[tuple[str, int]] = set()
+        self._ended: set[str] = set()
+        self._putters: dict[str, Ref[RequestAnswered]] = {}
+        self._start = 0
+        self._events = 0
+        self._below_max = asyncio.Event()
+
+    async def run(self, host: DeviceHost) -> None:
+        """Run until cancelled. Raises NoServer, FolderTaken, and OSError for the files."""
+        self._host = host
+        self._terms = self._terms_of(host.config, host.me.name)
+        self._store = StoreCommands(host.config.namespace)
+        self._place = StorePlace(host.config, self._store, os.environ)
+        async with asyncio.TaskGroup() as tasks:
+            self._out = Outgoing(host, tasks)
+            try:
+                await self._place.open()
+                tasks.create_task(self._tick())
+                tasks.create_task(self._serve_mail())
+                await self._keep_connected()
+            finally:
+                self._place.close()
+
+    async def _serve_mail(self) -> None:
+        while True:
+            mail = await self._host.receive()
+            with contextlib.suppress(LinkDown):
+                self._handle(mail.message, mail.sender)
+            if self._link is not None:
+                await self._link.room()
+
+    def _handle(self, message: Any, sender: str) -> None:
+        """Raises LinkDown: what is lost then is asked for again on the next connection."""
+        match message:
+            case AgentAnswer():
+                self._perform(answer(self._intake, message, self._terms, self._host.now_ns()))
+            case ViewChanged():
+                self._store.view(self._connected, sender.partition("~")[0], self._start, message)
+            case Happened():
+                self._store.event(self._connected, message)
+            case Admit():
+                self._admit(message)
+            case Revoke():
+                self._revoke(message)
+            case PutRequest():
+                self._put(message)
+
+    @property
+    def _connected(self) -> StoreLink:
+        if self._link is None:
+            raise LinkDown("the store is down")
+        return self._link
+
+    # Requests
+
+    async def _take(self, arrivals: list[Arrival]) -> None:
+        """Entries were read."""
+        now_ns = self._host.now_ns()
+        for one in arrivals:
+            if not one.fields:
+                self._store.forget(self._connected, one.agent, one.entry)
+            else:
+                self._perform(arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns))
+        if seen := {one.agent for one in arrivals}:
+            self._store.seen(self._connected, seen, now_ns)
+            await self._watch(arrivals, now_ns)
+        while self._intake.count > OPEN_MAX:
+            self._below_max.clear()
+            await self._below_max.wait()
+        await self._connected.room()
+
+    def _perform(self, outcome: Outcome) -> None:
+        self._intake, deeds = outcome
+        if self._intake.count <= OPEN_MAX:
+            self._below_max.set()
+        for deed in deeds:
+            if isinstance(deed, Forward):
+                self._out.send(getattr(self._host.config, deed.family), deed.request)
+            else:
+                self._push(deed)
+
+    def _push(self, one: Push) -> None:
+        if len(one.text) > ANSWER_BYTES_MAX // 4 and len(one.text.encode()) > ANSWER_BYTES_MAX:
+            one = one._replace(text=refusal(one.agent, one.request_id, TOO_LONG).text, kind=TOO_LONG.kind)
+        for entry in one.entries:
+            if (putter := self._putters.pop(f"{one.agent} {entry}", None)) is not None:
+                self._out.send(putter, RequestAnswered(one.agent, one.request_id, one.text, one.kind))
+        self._store.push(self._connected, one)
+        took_ms = (self._host.now_ns() - one.began_ns) / 1e6
+        attributes = (("op", one.op), ("kind", one.kind))
+        self._report("request", one.agent, took_ms, "ms", attributes)
+
+    def _put(self, order: PutRequest) -> None:
+        words = ("id", order.request_id, "op", order.op, "body", order.body)
+        entry = self._connected.ask("XADD", request_key(self._store.namespace, order.agent), "*", *words)
+
+        def put(done: asyncio.Future[Any]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._putters[f"{order.agent} {done.result().decode()}"] = order.destination
+
+        entry.add_done_callback(put)
+        self._read(order.agent)
+
+    # Sessions
+
+    def _admit(self, order: Admit) -> None:
+        if not IDENTIFIER.fullmatch(order.agent) or order.agent == OPERATOR:
+            self._alarm(order.agent, "name", "no agent may have this name")
+            return
+        before = self._wanted.get(order.agent)
+        if before is not None and before.session > order.session:
+            return
+        if before is not None and before.session < order.session:
+            self._unrevoked.add((before.agent, before.session))
+        self._wanted[order.agent] = order
+        self._ended.discard(order.agent)
+        self._intake = replace(self._intake, sessions=self._intake.sessions.set(order.agent, order.session))
+        self._admit_in(self._connected, order)
+        self._revoke_in(self._connected)
+
+    def _admit_in(self, link: StoreLink, order: Admit) -> None:
+        """Make the session's user. `Admitted` leaves when the store has it."""
+        link.tell("HSET", self._store.sessions, order.agent, order.session)
+        made = link.ask(*allow(self._store.account(order.agent, order.session, order.token_digest)))
+        link.tell("ACL", "SAVE")
+        self._read(order.agent)
+
+        def admitted(done: asyncio.Future[Any]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._out.send(order.reply_to, Admitted(order.agent, order.session, self._place.bus))
+
+        made.add_done_callback(admitted)
+
+    def _revoke(self, order: Revoke) -> None:
+        wanted = self._wanted.get(order.agent)
+        if wanted is not None and wanted.session == order.session:
+            del self._wanted[order.agent]
+            self._ended.add(order.agent)
+        self._unrevoked.add((order.agent, order.session))
+        self._revoke_in(self._connected)
+
+    def _revoke_in(self, link: StoreLink) -> None:
+        """Deleting a user ends its connections too."""
+        if self._unrevoked:
+            link.tell("ACL", "DELUSER", *(user_name(*one) for one in self._unrevoked))
+            link.tell("ACL", "SAVE")
+            self._unrevoked.clear()
+
+    def _read(self, agent: str) -> None:
+        """Have the agent's stream read."""
+        if any(agent in one for one in self._streams):
+            return
+        for one in self._streams:
+            if len(one) < STREAMS_MAX:
+                one.add(agent, self._link)
+                return
+        self._streams.append(RequestStreams(self._store.namespace, len(self._streams)))
+        self._streams[-1].add(agent, self._link)
+        if self._link is not None:
+            self._readers.create_task(self._read_streams(self._streams[-1]))
+
+    # The store
+
+    async def _keep_connected(self) -> None:
+        pause_s = PAUSE_S
+        while True:
+            try:
+                link = await self._place.connect()
+                pause_s = PAUSE_S
+                if self._place.quarantined:
+                    self._alarm(
+                        "", "quarantine", f"the store refused its files, which are in {self._place.quarantined}"
+                    )
+                    self._place.quarantined = ""
+                await self._live(link)
+            except* (LinkDown, StoreError):
+                pass
+            finally:
+                self._link = None
+            await asyncio.sleep(pause_s)
+            pause_s = min(PAUSE_S_MAX, pause_s * 2)
+
+    async def _live(self, link: StoreLink) -> None:
+        """Make what the store may lack, then read requests until the connection ends."""
+        self._start = await link.ask("HINCRBY", self._store.meta, "starts", 1)
+        link.tell("HSET", self._store.meta, "schema", SCHEMA, "namespace", self._store.namespace)
+        found = await link.ask("HGETALL", self._store.sessions)
+        sessions = dict(zip(found[::2], found[1::2], strict=True))
+        self._intake = emptied(self._intake)
+        self._below_max.set()
+        for agent, session in sessions.items():
+            if agent.decode() not in self._intake.sessions:
+                number = int(session)
+                self._intake = replace(self._intake, sessions=self._intake.sessions.set(agent.decode(), number))
+        self._link = link
+        async with asyncio.TaskGroup() as self._readers:
+            self._readers.create_task(self._wait_down(link))
+            for one in self._streams:
+                self._readers.create_task(self._read_streams(one))
+            for agent in [OPERATOR, *map(bytes.decode, sessions)]:
+                self._read(agent)
+            for order in self._wanted.values():
+                self._admit_in(link, order)
+            self._revoke_in(link)
+            self._resend()
+
+    async def _wait_down(self, link: StoreLink) -> None:
+        await link.down
+        self._link = None
+        raise LinkDown("the connection has ended")
+
+    async def _read_streams(self, streams: RequestStreams) -> None:
+        """Over a connection of its own."""
+        link = await self._place.connect()
+        try:
+            await streams.read(link, self._take)
+        finally:
+            self._link = None
+            link.close()
+
+    def _resend(self) -> None:
+        config = self._host.config
+        for family in (config.validator, config.router, config.orchestrator, config.measurement):
+            if family is not None:
+                self._out.send(family, Resend(self._start))
+
+    # Watching
+
+    async def _watch(self, arrivals: list[Arrival], now_ns: int) -> None:
+        """Look at the streams of agents that have put much, or ids of the future."""
+        last_ms = now_ns // 1_000_000 + FUTURE_MS
+        counts: dict[str, int] = {}
+        for one in arrivals:
+            counts[one.agent] = counts.get(one.agent, 0) + 1
+            if int(one.entry.partition("-")[0]) > last_ms:
+                await self._renew(one.agent)
+        for agent, count in counts.items():
+            if count >= ENTRIES_AT_ONCE and agent != OPERATOR:
+                await self._measure_stream(agent)
+
+    async def _renew(self, agent: str) -> None:
+        """Make a spoilt stream anew."""
+        key = request_key(self._store.namespace, agent)
+        await self._connected.ask("DEL", key)
+        await make_group(self._connected, key)
+        self._alarm(agent, "stream_id", "the agent put an entry with an id of the future; its stream was made anew")
+
+    async def _measure_stream(self, agent: str) -> None:
+        key = request_key(self._store.namespace, agent)
+        entries = self._connected.ask("XLEN", key)
+        size = self._connected.ask("MEMORY", "USAGE", key)
+        if await entries > STREAM_ENTRIES_MAX or (await size or 0) > STREAM_BYTES_MAX:
+            await self._cut_off(agent)
+
+    async def _cut_off(self, agent: str) -> None:
+        """No more requests of this session: its user is off, its connections end, its stream is empty."""
+        link, key = self._connected, request_key(self._store.namespace, agent)
+        user = user_name(agent, self._intake.sessions.get(agent, 0))
+        link.tell("ACL", "SETUSER", user, "off")
+        link.tell("ACL", "SAVE")
+        link.tell("CLIENT", "KILL", "USER", user)
+        await link.ask("DEL", key)
+        await make_group(link, key)
+        self._alarm(agent, "flood", "the agent put more requests than its stream may hold, and was cut off")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(LinkDown, StoreError):
+                self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
+                for agent in list(self._ended):
+                    await self._forget(agent)
+
+    async def _forget(self, agent: str) -> None:
+        """A session is over: once its stream is empty, the stream goes."""
+        link, key = self._connected, request_key(self._store.namespace, agent)
+        if await link.ask("XLEN", key) == 0 and agent in self._ended:
+            for one in self._streams:
+                one.remove(agent)
+            link.tell("DEL", key)
+            link.tell("HDEL", self._store.sessions, agent)
+            self._ended.discard(agent)
+
+    def _alarm(self, agent: str, reason: str, text: str) -> None:
+        self._report("alarm", agent, None, "", (("reason", reason), ("text", text)))
+
+    def _report(
+        self, kind: str, agent: str, value: float | None, unit: str, attributes: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Send an event to measurement and audit, and add alarms to the stream of events."""
+        self._events += 1
+        event = Happened(
+            self._events,
+            self._host.now_ns(),
+            kind,
+            agent,
+            self._intake.sessions.get(agent, 0),
+            value=value,
+            unit=unit,
+            attributes=attributes,
+        )
+        config = self._host.config
+        for reader in (config.measurement, config.audit if kind == "alarm" else None):
+            if reader is not None:
+                self._out.send(reader, event)
+        if kind == "alarm" and self._link is not None:
+            self._store.event(self._link, event)

@@ -1,0 +1,112 @@
+"""What the bridge has the store do: users, answers, views, events.
+
+Each is one command or one script, so a crash leaves it done or not done, and a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from msgspec.structs import asdict
+
+from engines.agents.bus import (
+    ANSWER_KEPT_S,
+    OPERATOR,
+    agent_key,
+    answer_key,
+    events_key,
+    marked,
+    request_key,
+    user_name,
+)
+from engines.agents.intake import OPEN_OF_AGENT_MAX, Push
+from engines.agents.messages import Happened, ViewChanged
+
+from .request_streams import GROUP
+from .store_link import Script, StoreLink, script
+from .store_server import Account
+
+SCHEMA: Final = "1"
+EVENTS_MAX: Final = 200_000
+ANSWER_BYTES_MAX: Final = (1 << 20) - 4_096
+"""The store closes the connection of a longer value."""
+
+ANSWER: Final[Script] = script("""
+local request, answers, text, kept, most = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
+local entries = {}
+for i = 4, #ARGV do entries[#entries + 1] = ARGV[i] end
+if answers then
+  for _ = 1, #entries do redis.call('RPUSH', answers, text) end
+  redis.call('LTRIM', answers, -most, -1)
+  redis.call('EXPIRE', answers, kept)
+end
+redis.call('XACK', request, 'bridge', unpack(entries))
+redis.call('XDEL', request, unpack(entries))
+""")
+"""Push the answer for each entry, then remove the entries."""
+
+VIEW: Final[Script] = script("""
+local field, start, number = 'from:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local was = redis.call('HGET', KEYS[1], field)
+if was then
+  local began, count = string.match(was, '^(%d+):(%d+)$')
+  if began and (tonumber(began) > start or (tonumber(began) == start and tonumber(count) >= number)) then return 0 end
+end
+redis.call('HSET', KEYS[1], field, start .. ':' .. number, unpack(ARGV, 4))
+return 1
+""")
+"""Set fields of a view, unless it has those of this number or a later one of the same family, since the same start."""
+
+AGENT_COMMANDS: Final = ("+ping", "+auth", "+hello", "+xadd", "+blpop")
+OPERATOR_COMMANDS: Final = (*AGENT_COMMANDS, "+xread", "+xrange", "+xrevrange", "+xlen", "+hgetall", "+zrange")
+
+
+class StoreCommands:
+    """Commands in a namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.meta = f"aism:{namespace}:meta"
+        self.sessions = f"aism:{namespace}:sessions"
+
+    def operator(self, digest: str) -> Account:
+        """The user of operators, who reads everything of the namespace and puts requests."""
+        rights = (f"~aism:{self.namespace}:*", "resetchannels", "-@all", *OPERATOR_COMMANDS)
+        return Account(OPERATOR, digest, rights)
+
+    def account(self, agent: str, session: int, digest: str) -> Account:
+        """The user of a session: its own stream, its own answers, nothing else."""
+        keys = (f"~{request_key(self.namespace, agent)}", f"~{answer_key(self.namespace, agent, '*')}")
+        return Account(user_name(agent, session), digest, (*keys, "resetchannels", "-@all", *AGENT_COMMANDS))
+
+    def push(self, link: StoreLink, one: Push) -> None:
+        """Answer a request. Raises LinkDown."""
+        keys = [request_key(self.namespace, one.agent)]
+        if one.request_id:
+            keys.append(answer_key(self.namespace, one.agent, one.request_id))
+        link.run(ANSWER, tuple(keys), (marked(one.mark, one.text), ANSWER_KEPT_S, OPEN_OF_AGENT_MAX, *one.entries))
+
+    def forget(self, link: StoreLink, agent: str, entry: str) -> None:
+        """Remove an entry that nobody can answer. Raises LinkDown."""
+        link.tell("XACK", request_key(self.namespace, agent), GROUP, entry)
+
+    def view(self, link: StoreLink, sender: str, start: int, change: ViewChanged) -> None:
+        """Change a view. Raises LinkDown."""
+        fields = [text for pair in change.fields for text in pair]
+        link.run(VIEW, (agent_key(self.namespace, change.agent),), (sender, start, change.number, *fields))
+
+    def event(self, link: StoreLink, event: Happened) -> None:
+        """Add an event. Raises LinkDown."""
+        text = json.dumps(asdict(event), default=list, separators=(",", ":"))
+        link.tell("XADD", events_key(self.namespace), "MAXLEN", "~", EVENTS_MAX, "*", "event", text)
+
+    def seen(self, link: StoreLink, agents: set[str], now_ns: int) -> None:
+        """These agents have put requests. Raises LinkDown."""
+        pairs = [word for agent in agents for word in (now_ns // 1_000_000, agent)]
+        link.tell("ZADD", f"aism:{self.namespace}:hb", *pairs)
+
+
+def allow(account: Account) -> tuple[str, ...]:
+    """The command that makes a user what the account says, whatever it was."""
+    return ("ACL", "SETUSER", account.name, "reset", "on", f"#{account.digest}", *account.rights)

@@ -24,17 +24,19 @@ The twin has no store: requests are put by messages.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 from msgspec.structs import replace
 
+from engines.agents.bus import OPERATOR
 from engines.agents.intake import Forward, Intake, Outcome, Terms, answer, arrive
 from engines.agents.messages import (
     Admit,
     Admitted,
     AgentAnswer,
     AgentRequest,
+    AgentSeen,
     Happened,
     PutRequest,
     RequestAnswered,
@@ -46,6 +48,8 @@ from engines.agents.operations import Family as FamilyName
 from engines.devices.bridge_driver import BridgeDriver
 from engines.model import Arrived, Become, Config, Device, Effects, Family, Map, Ref, Send, Value, rule
 
+SECOND_NS: Final = 1_000_000_000
+
 
 class AgentBus(Config):
     """Which engine answers which requests, who gets events, where the files are, and the bounds.
@@ -56,7 +60,7 @@ class AgentBus(Config):
 
     validator: Ref[AgentRequest | Resend] | None = None
     router: Ref[AgentRequest | Resend] | None = None
-    orchestrator: Ref[AgentRequest | Resend | Admitted] | None = None
+    orchestrator: Ref[AgentRequest | Resend | AgentSeen] | None = None
     measurement: Ref[AgentRequest | Resend | Happened] | None = None
     audit: Ref[Happened] | None = None
     root: str = "."
@@ -82,10 +86,11 @@ class Scripted(Value):
     count: int = 0
     views: Map[str, Map[str, str]] = Map()
     numbers: Map[str, int] = Map()
+    seen_ns: Map[str, int] = Map()
 
 
 Accepted: TypeAlias = AgentAnswer | ViewChanged | Happened | Admit | Revoke | PutRequest
-Emitted: TypeAlias = AgentRequest | Resend | Admitted | Happened | RequestAnswered
+Emitted: TypeAlias = AgentRequest | AgentSeen | Resend | Admitted | Happened | RequestAnswered
 Made: TypeAlias = Effects[Scripted, Any]
 
 
@@ -96,8 +101,13 @@ def put(order: PutRequest, t: Arrived[PutRequest, AgentBus, Scripted]) -> Made:
     entry = f"{state.count}-0"
     fields = {b"id": order.request_id.encode(), b"op": order.op.encode(), b"body": order.body.encode()}
     outcome = arrive(state.intake, order.agent, entry, fields, terms_of(t.config, t.me.name), t.now_ns)
+    seen = t.now_ns - state.seen_ns.get(order.agent, -SECOND_NS) >= SECOND_NS
     state = replace(state, putters=state.putters.set(entry, order.destination), count=state.count + 1)
-    return _performed(t.config, state, outcome)
+    if not seen or t.config.orchestrator is None or order.agent == OPERATOR:
+        return _performed(t.config, state, outcome)
+    state = replace(state, seen_ns=state.seen_ns.set(order.agent, t.now_ns))
+    sign = AgentSeen(order.agent, state.intake.sessions.get(order.agent, 0))
+    return [*_performed(t.config, state, outcome), Send(t.config.orchestrator, sign)]
 
 
 @rule

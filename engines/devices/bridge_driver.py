@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engines.agents.bus import IDENTIFIER, OPERATOR, request_key, user_name
+from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key, user_name
 from engines.agents.envelope import Problem
 from engines.agents.intake import (
     OPEN_MAX,
@@ -36,6 +36,7 @@ from engines.agents.messages import (
     Admit,
     Admitted,
     AgentAnswer,
+    AgentSeen,
     Happened,
     PutRequest,
     RequestAnswered,
@@ -55,6 +56,7 @@ from .store_place import StorePlace
 PAUSE_S: Final = 0.02
 PAUSE_S_MAX: Final = 2.0
 TICK_S: Final = 1.0
+SECOND_NS: Final = 1_000_000_000
 STREAM_ENTRIES_MAX: Final = 256
 STREAM_BYTES_MAX: Final = 1 << 20
 FUTURE_MS: Final = 60_000
@@ -74,10 +76,12 @@ class BridgeDriver:
         self._wanted: dict[str, Admit] = {}
         self._unrevoked: set[tuple[str, int]] = set()
         self._ended: set[str] = set()
-        self._putters: dict[str, Ref[RequestAnswered]] = {}
+        self._putters: dict[tuple[str, str, str], list[Ref[RequestAnswered]]] = {}
         self._start = 0
         self._events = 0
         self._below_max = asyncio.Event()
+        self._seen_ns: dict[str, int] = {}
+        self._seen_again: set[str] = set()
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises NoServer, FolderTaken, and OSError for the files."""
@@ -137,6 +141,7 @@ class BridgeDriver:
                 self._perform(arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns))
         if seen := {one.agent for one in arrivals}:
             self._store.seen(self._connected, seen, now_ns)
+            self._show_seen(seen - {OPERATOR}, now_ns)
             await self._watch(arrivals, now_ns)
         while self._intake.count > OPEN_MAX:
             self._below_max.clear()
@@ -156,9 +161,13 @@ class BridgeDriver:
     def _push(self, one: Push) -> None:
         if len(one.text) > ANSWER_BYTES_MAX // 4 and len(one.text.encode()) > ANSWER_BYTES_MAX:
             one = one._replace(text=refusal(one.agent, one.request_id, TOO_LONG).text, kind=TOO_LONG.kind)
-        for entry in one.entries:
-            if (putter := self._putters.pop(f"{one.agent} {entry}", None)) is not None:
-                self._out.send(putter, RequestAnswered(one.agent, one.request_id, one.text, one.kind))
+        answered = RequestAnswered(one.agent, one.request_id, one.text, one.kind)
+        content = (one.agent, one.request_id, one.mark)
+        putters = self._putters.pop(content, [])
+        for putter in putters[: len(one.entries)]:
+            self._out.send(putter, answered)
+        if len(putters) > len(one.entries):
+            self._putters[content] = putters[len(one.entries) :]
         self._store.push(self._connected, one)
         took_ms = (self._host.now_ns() - one.began_ns) / 1e6
         attributes = (("op", one.op), ("kind", one.kind))
@@ -166,13 +175,10 @@ class BridgeDriver:
 
     def _put(self, order: PutRequest) -> None:
         words = ("id", order.request_id, "op", order.op, "body", order.body)
-        entry = self._connected.ask("XADD", request_key(self._store.namespace, order.agent), "*", *words)
-
-        def put(done: asyncio.Future[Any]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                self._putters[f"{order.agent} {done.result().decode()}"] = order.destination
-
-        entry.add_done_callback(put)
+        self._connected.tell("XADD", request_key(self._store.namespace, order.agent), "*", *words)
+        request_id = order.request_id if REQUEST_ID.fullmatch(order.request_id) else ""
+        content = (order.agent, request_id, mark_of(order.op, order.body))
+        self._putters.setdefault(content, []).append(order.destination)
         self._read(order.agent)
 
     # Sessions
@@ -300,6 +306,18 @@ class BridgeDriver:
 
     # Watching
 
+    def _show_seen(self, agents: Iterable[str], now_ns: int) -> None:
+        """The orchestrator knows at once of the first request of an agent in a second, and of others at its end."""
+        for agent in agents:
+            if now_ns - self._seen_ns.get(agent, 0) < SECOND_NS:
+                self._seen_again.add(agent)
+                continue
+            self._seen_ns[agent] = now_ns
+            self._seen_again.discard(agent)
+            if self._host.config.orchestrator is not None:
+                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0))
+                self._out.send(self._host.config.orchestrator, seen)
+
     async def _watch(self, arrivals: list[Arrival], now_ns: int) -> None:
         """Look at the streams of agents that have put much, or ids of the future."""
         last_ms = now_ns // 1_000_000 + FUTURE_MS
@@ -340,6 +358,7 @@ class BridgeDriver:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._show_seen(list(self._seen_again), self._host.now_ns())
             with contextlib.suppress(LinkDown, StoreError):
                 self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
                 for agent in list(self._ended):

@@ -106,7 +106,7 @@ def put(order: PutRequest, t: Arrived[PutRequest, AgentBus, Scripted]) -> Made:
     if not seen or t.config.orchestrator is None or order.agent == OPERATOR:
         return _performed(t.config, state, outcome)
     state = replace(state, seen_ns=state.seen_ns.set(order.agent, t.now_ns))
-    sign = AgentSeen(order.agent, state.intake.sessions.get(order.agent, 0))
+    sign = AgentSeen(order.agent, state.intake.sessions.get(order.agent, 0), t.now_ns)
     return [*_performed(t.config, state, outcome), Send(t.config.orchestrator, sign)]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -80,8 +80,8 @@ class BridgeDriver:
         self._start = 0
         self._events = 0
         self._below_max = asyncio.Event()
-        self._seen_ns: dict[str, int] = {}
-        self._seen_again: set[str] = set()
+        self._shown_ns: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises NoServer, FolderTaken, and OSError for the files."""
@@ -141,7 +141,7 @@ class BridgeDriver:
                 self._perform(arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns))
         if seen := {one.agent for one in arrivals}:
             self._store.seen(self._connected, seen, now_ns)
-            self._show_seen(seen - {OPERATOR}, now_ns)
+            self._show_seen(dict.fromkeys(seen - {OPERATOR}, now_ns))
             await self._watch(arrivals, now_ns)
         while self._intake.count > OPEN_MAX:
             self._below_max.clear()
@@ -306,16 +306,18 @@ class BridgeDriver:
 
     # Watching
 
-    def _show_seen(self, agents: Iterable[str], now_ns: int) -> None:
-        """The orchestrator knows at once of the first request of an agent in a second, and of others at its end."""
-        for agent in agents:
-            if now_ns - self._seen_ns.get(agent, 0) < SECOND_NS:
-                self._seen_again.add(agent)
+    def _show_seen(self, agents: dict[str, int]) -> None:
+        """The orchestrator knows at once of the first request of an agent in a second, and of the last at its end.
+
+        `agents` are those that have put requests, and when."""
+        for agent, time_ns in agents.items():
+            if self._host.now_ns() - self._shown_ns.get(agent, 0) < SECOND_NS:
+                self._seen[agent] = time_ns
                 continue
-            self._seen_ns[agent] = now_ns
-            self._seen_again.discard(agent)
+            self._shown_ns[agent] = self._host.now_ns()
+            self._seen.pop(agent, None)
             if self._host.config.orchestrator is not None:
-                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0))
+                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0), time_ns)
                 self._out.send(self._host.config.orchestrator, seen)
 
     async def _watch(self, arrivals: list[Arrival], now_ns: int) -> None:
@@ -358,7 +360,7 @@ class BridgeDriver:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._show_seen(list(self._seen_again), self._host.now_ns())
+            self._show_seen(dict(self._seen))
             with contextlib.suppress(LinkDown, StoreError):
                 self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
                 for agent in list(self._ended):

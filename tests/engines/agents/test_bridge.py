@@ -199,7 +199,7 @@ async def conformance(bridge: Twin | Driven) -> None:
 
     request = AgentRequest("ann", 7, "r1", "state.current", "{}", "agent", Ref(ME))
     assert await bridge.exchange("ann", put("r1"), 1) == [("validator", request)]
-    assert bridge.seen == [AgentSeen("ann", 7)]
+    assert [(one.agent, one.session) for one in bridge.seen] == [("ann", 7)]
 
     answer = succeeded(request, {"state": "inbox"})
     assert await bridge.exchange("validator", answer, 1) == [("ann", RequestAnswered("ann", "r1", answer.text, ""))]

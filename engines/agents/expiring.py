@@ -5,14 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from .inbox import Inbox
+from .mail_turn import MailTurn
 from .reading import drop, give_up, handed, serve_parked, unpark
 from .routing import ENGINE
 from .sending import notify, settle
-from .turn import Turn
 from .wheel import Deadline
 
 
-def expire(turn: Turn, due: Deadline) -> None:
+def expire(turn: MailTurn, due: Deadline) -> None:
     """Does what a deadline is for."""
     match due.kind:
         case "parked":
@@ -26,7 +26,7 @@ def expire(turn: Turn, due: Deadline) -> None:
             _end_letter(turn, due)
 
 
-def _end_lease(turn: Turn, due: Deadline) -> None:
+def _end_lease(turn: MailTurn, due: Deadline) -> None:
     letter = turn.inbox(due.owner).letters.get(due.number)
     if letter is not None and due.number in turn.inbox(due.owner).leased:
         turn.return_lease(due.owner, letter)
@@ -34,7 +34,7 @@ def _end_lease(turn: Turn, due: Deadline) -> None:
         serve_parked(turn, due.owner)
 
 
-def _end_letter(turn: Turn, due: Deadline) -> None:
+def _end_letter(turn: MailTurn, due: Deadline) -> None:
     """The message goes back to its sender, whether or not it was handed out."""
     letter = turn.inbox(due.owner).letters.get(due.number)
     if letter is None:
@@ -50,7 +50,7 @@ def _end_letter(turn: Turn, due: Deadline) -> None:
         serve_parked(turn, letter.sender)
 
 
-def _end_reply(turn: Turn, due: Deadline) -> None:
+def _end_reply(turn: MailTurn, due: Deadline) -> None:
     head = turn.state.open.get(due.number)
     if head is None:
         return
@@ -60,7 +60,7 @@ def _end_reply(turn: Turn, due: Deadline) -> None:
     serve_parked(turn, due.owner)
 
 
-def retire(turn: Turn, agent: str) -> None:
+def retire(turn: MailTurn, agent: str) -> None:
     """An agent is gone for ever: its messages go back to their senders, one notice each; requests that wait end."""
     inbox: Inbox = turn.inbox(agent)
     for number in inbox.parked:

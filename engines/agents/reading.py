@@ -16,11 +16,11 @@ from engines.model import Map
 
 from .envelope import Json, Problem, failed, read_body, succeeded
 from .inbox import Letter, candidates, lease, remove
+from .mail_turn import MailTurn
 from .messages import AgentAnswer, AgentRequest
 from .provenance import shown_engine, shown_peer
 from .routing import ENGINE, Parked, Thread, number_of
 from .sending import notify, settle
-from .turn import Turn
 
 READ_MAX: Final = 100
 READ_COUNT: Final = 10
@@ -32,7 +32,7 @@ PARKED_MAX: Final = 4
 IDS_MAX: Final = 1_000
 
 
-def read(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> None:
+def read(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> None:
     """Hands out messages, or parks the request until one comes."""
     _begin_session(turn, request, agent)
     if (known := _handed_out(turn, request, agent)) is not None:
@@ -59,7 +59,7 @@ def read(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]
     turn.set_inbox(agent, replace(turn.inbox(agent), parked=(*parked, number)))
 
 
-def serve_parked(turn: Turn, agent: str) -> None:
+def serve_parked(turn: MailTurn, agent: str) -> None:
     """Answers requests that wait, as far as there are messages for them."""
     for number in turn.inbox(agent).parked:
         waiting = turn.state.parked[number]
@@ -68,7 +68,7 @@ def serve_parked(turn: Turn, agent: str) -> None:
             turn.answer(waiting.request, handed(turn, waiting.request, agent, letters), is_remembered=False)
 
 
-def unpark(turn: Turn, agent: str, number: int) -> AgentRequest:
+def unpark(turn: MailTurn, agent: str, number: int) -> AgentRequest:
     """Takes out a request that waits."""
     waiting = turn.state.parked[number]
     turn.unwake(waiting.slot)
@@ -78,7 +78,7 @@ def unpark(turn: Turn, agent: str, number: int) -> AgentRequest:
     return waiting.request
 
 
-def _begin_session(turn: Turn, request: AgentRequest, agent: str) -> None:
+def _begin_session(turn: MailTurn, request: AgentRequest, agent: str) -> None:
     """At the first request of a later session, what the earlier one had not acknowledged is handed out again."""
     inbox = turn.inbox(agent)
     if request.agent != agent or request.session <= inbox.session:
@@ -90,7 +90,7 @@ def _begin_session(turn: Turn, request: AgentRequest, agent: str) -> None:
     turn.set_inbox(agent, after)
 
 
-def _handed_out(turn: Turn, request: AgentRequest, agent: str) -> list[Letter] | None:
+def _handed_out(turn: MailTurn, request: AgentRequest, agent: str) -> list[Letter] | None:
     """The messages that this very request got before; None for a new one."""
     inbox = turn.inbox(agent)
     numbers = inbox.reads.get(request.request_id)
@@ -99,7 +99,7 @@ def _handed_out(turn: Turn, request: AgentRequest, agent: str) -> list[Letter] |
     return None if numbers is None else [inbox.letters[one] for one in numbers if one in inbox.leased]
 
 
-def _take(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> list[Letter]:
+def _take(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> list[Letter]:
     """The messages that a request gets; they are leased unless it only looks."""
     count = max(1, min(body.get("max") or READ_COUNT, READ_MAX))
     inbox, found = candidates(turn.inbox(agent), count, _wanted(body), turn.is_taken(agent))
@@ -114,7 +114,7 @@ def _take(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json
     return leased
 
 
-def _lease(turn: Turn, agent: str, letter: Letter) -> Letter:
+def _lease(turn: MailTurn, agent: str, letter: Letter) -> Letter:
     slot = turn.wake_at(turn.now_ns + turn.ways.lease_ns, "lease", agent, letter.number)
     inbox, leased = lease(turn.inbox(agent), letter, slot)
     turn.set_inbox(agent, inbox)
@@ -137,7 +137,7 @@ def _wanted(body: Mapping[str, Json]) -> Callable[[Letter], bool]:
     return lambda one: (not kind or one.message_type == kind) and (not sender or one.sender == sender)
 
 
-def handed(turn: Turn, request: AgentRequest, agent: str, letters: list[Letter]) -> AgentAnswer:
+def handed(turn: MailTurn, request: AgentRequest, agent: str, letters: list[Letter]) -> AgentAnswer:
     """The answer with these messages."""
     data = {"messages": [shown(one) for one in letters], "unread": turn.inbox(agent).unread}
     return succeeded(request, data, turn.frame(agent))
@@ -175,7 +175,7 @@ def shown(letter: Letter) -> dict[str, Json]:
 # --- ack, refuse, thread ----------------------------------------------------------------------------------------------
 
 
-def acknowledge(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:
+def acknowledge(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:
     """Messages are dealt with, and leave the inbox. The others were acknowledged before, or never handed out."""
     ids = body["ids"][:IDS_MAX]
     _begin_session(turn, request, agent)
@@ -195,7 +195,7 @@ def acknowledge(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str
     return failed(request, problem, turn.frame(agent))
 
 
-def refuse(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:
+def refuse(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:
     """A message goes back to its sender, with the reason."""
     name, reason = body["id"], body["reason"]
     _begin_session(turn, request, agent)
@@ -213,7 +213,7 @@ def refuse(turn: Turn, request: AgentRequest, agent: str, body: Mapping[str, Jso
     return succeeded(request, {"refused": name, "unread": turn.inbox(agent).unread}, turn.frame(agent))
 
 
-def thread(turn: Turn, request: AgentRequest, body: Mapping[str, Json]) -> AgentAnswer:
+def thread(turn: MailTurn, request: AgentRequest, body: Mapping[str, Json]) -> AgentAnswer:
     """The newest messages of a conversation that the agent had part in; operators see all."""
     name, after = body["conversation"], body.get("after") or ""
     state = turn.state
@@ -237,19 +237,19 @@ def thread(turn: Turn, request: AgentRequest, body: Mapping[str, Json]) -> Agent
     return succeeded(request, {"conversation": name, "messages": shown_lines}, turn.frame(request.agent))
 
 
-def _leased(turn: Turn, agent: str, name: str) -> Letter | None:
+def _leased(turn: MailTurn, agent: str, name: str) -> Letter | None:
     inbox, number = turn.inbox(agent), number_of(name)
     letter = inbox.letters.get(number)
     return letter if letter is not None and letter.id == name and letter.attempt else None
 
 
-def drop(turn: Turn, agent: str, letter: Letter) -> None:
+def drop(turn: MailTurn, agent: str, letter: Letter) -> None:
     """Takes a message out of an inbox."""
     turn.unwake(letter.lease, letter.expiry)
     turn.set_inbox(agent, remove(turn.inbox(agent), letter))
 
 
-def give_up(turn: Turn, letter: Letter) -> None:
+def give_up(turn: MailTurn, letter: Letter) -> None:
     """No reply to this message is awaited any more."""
     head = turn.state.open.get(letter.number)
     if head is not None:

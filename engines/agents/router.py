@@ -30,6 +30,7 @@ from .conduct import Peer, conduct_of
 from .envelope import BodyError, Json, Problem, failed, read_body, succeeded
 from .expiring import expire, retire
 from .inbox import reopen
+from .mail_turn import MailTurn
 from .messages import (
     AgentAnswer,
     AgentMoved,
@@ -50,7 +51,6 @@ from .provenance import cleaned
 from .reading import acknowledge, read, refuse, serve_parked, thread
 from .routing import LOOK, Made, Routing, Ways
 from .sending import drafted, notify, send
-from .turn import Turn
 
 DUE_MAX: Final = 200
 """Deadlines of one transition."""
@@ -65,7 +65,7 @@ Asked = Arrived[AgentRequest, Ways, Routing]
 def serve(request: AgentRequest, t: Asked) -> Made:
     """State: what the request does, and its answer. Messages: the answer, to the bridge; facts, events. Timers: for
     what is due. Engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     known = (turn.state.answers.get(request.agent) or Answers()).repeated(request, turn.frame(request.agent))
     if known is not None:
         turn.answer(request, known, is_remembered=False)
@@ -77,7 +77,7 @@ def serve(request: AgentRequest, t: Asked) -> Made:
     return turn.effects()
 
 
-def _serve(turn: Turn, request: AgentRequest) -> None:
+def _serve(turn: MailTurn, request: AgentRequest) -> None:
     body = body_of(request, *(FORGED if request.op == "message.send" and request.actor == "agent" else ()))
     agent = body.pop(ADDRESSEE, request.agent) if request.actor == "admin" else request.agent
     if agent not in turn.state.peers and request.actor != "admin":
@@ -100,7 +100,7 @@ def _serve(turn: Turn, request: AgentRequest) -> None:
             turn.answer(request, failed(request, problem), is_remembered=False)
 
 
-def _send(turn: Turn, request: AgentRequest, agent: str, body: dict[str, Json]) -> None:
+def _send(turn: MailTurn, request: AgentRequest, agent: str, body: dict[str, Json]) -> None:
     if len((body.get("text") or "").encode()) > turn.ways.body_bytes_max:
         message = f"the text has more than {turn.ways.body_bytes_max:,} bytes"
         hint = "put it into a file in the shared area, and send its digest"
@@ -123,12 +123,12 @@ def _send(turn: Turn, request: AgentRequest, agent: str, body: dict[str, Json]) 
     turn.answer(request, succeeded(request, data, type(frame)(frame.seq, frame.measurements, frame.protocol, notices)))
 
 
-def _sender(turn: Turn, agent: str) -> Side:
+def _sender(turn: MailTurn, agent: str) -> Side:
     """The sender, as it is stamped on the message. An operator is in no state."""
     return turn.side(agent) or Side(Peer(OPERATOR, OPERATOR, "", "", "", "", 0, 0), EMPTY)
 
 
-def _look_for_forgery(turn: Turn, request: AgentRequest, agent: str, body: dict[str, Json]) -> tuple[str, ...]:
+def _look_for_forgery(turn: MailTurn, request: AgentRequest, agent: str, body: dict[str, Json]) -> tuple[str, ...]:
     """What is said to the sender, and counted, about a sender in the body, and about markers and control characters."""
     try:
         raw = read_body(request.body)
@@ -150,8 +150,8 @@ def _look_for_forgery(turn: Turn, request: AgentRequest, agent: str, body: dict[
 @rule
 def move(moved: AgentMoved, t: Arrived[AgentMoved, Ways, Routing]) -> Made:
     """State: the agent as it is now; messages held back that its state takes are to be handed out. Messages: to a
-    request that waits. Timers: as `Turn.effects`. Engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    request that waits. Timers: as `MailTurn.effects`. Engines: none."""
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     before = turn.state.peers.get(moved.agent)
     if before is not None and before.number > moved.number:
         return []
@@ -174,7 +174,7 @@ def move(moved: AgentMoved, t: Arrived[AgentMoved, Ways, Routing]) -> Made:
     return turn.effects()
 
 
-def _enrol(turn: Turn, peer: Peer, before: Peer | None) -> None:
+def _enrol(turn: MailTurn, peer: Peer, before: Peer | None) -> None:
     state = turn.state
     turn.change(peers=state.peers.set(peer.agent, peer))
     if before is not None and before.role == peer.role:
@@ -200,8 +200,8 @@ def learn(changed: ProtocolChanged, t: Arrived[ProtocolChanged, Ways, Routing]) 
 @rule
 def send_for(order: SendFor, t: Arrived[SendFor, Ways, Routing]) -> Made:
     """A transition of the agent sends a message. State: the message, or a notice in the agent's inbox that it was not
-    accepted. Messages: as `Turn.effects`. Timers: for what is due. Engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    accepted. Messages: as `MailTurn.effects`. Timers: for what is due. Engines: none."""
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     fields = {name: list(value) if isinstance(value, tuple) else value for name, value in order.fields}
     to = order.to if order.to in turn.state.peers or order.to.startswith(("role:", "@")) else f"role:{order.to}"
     draft = Draft(order.message, "", fields, is_engine_made=True)
@@ -223,8 +223,8 @@ def send_for(order: SendFor, t: Arrived[SendFor, Ways, Routing]) -> Made:
 @rule
 def remove_agent(order: Retire, t: Arrived[Retire, Ways, Routing]) -> Made:
     """State: without the agent and its inbox. Messages: to its senders, that their messages are back; to requests that
-    wait. Timers: as `Turn.effects`. Engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    wait. Timers: as `MailTurn.effects`. Engines: none."""
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     if order.agent in turn.state.peers:
         retire(turn, order.agent)
     return turn.effects()
@@ -233,7 +233,7 @@ def remove_agent(order: Retire, t: Arrived[Retire, Ways, Routing]) -> Made:
 @rule
 def resend(_order: Resend, t: Arrived[Resend, Ways, Routing]) -> Made:
     """State: none. Messages: the view of each inbox. Timers, engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     for agent, inbox in turn.state.inboxes.items():
         turn.send_view(agent, inbox)
     return turn.effects()
@@ -243,7 +243,7 @@ def resend(_order: Resend, t: Arrived[Resend, Ways, Routing]) -> Made:
 def look(_look: Handle, t: Elapsed[Ways, Routing]) -> Made:
     """State: without what was due. Messages: expired messages, to their senders; empty answers to requests that waited
     long enough. Timers: the next look. Engines: none."""
-    turn = Turn(t.config, t.env.state, t.now_ns)
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
     wheel, found = turn.state.wheel.due(t.now_ns, DUE_MAX)
     turn.change(wheel=wheel)
     for deadline in found:

@@ -18,11 +18,11 @@ from engines.model import Map
 from .conduct import NOTE
 from .envelope import Json, Problem
 from .inbox import SYSTEM_MAX, Letter, remove
+from .mail_turn import MailTurn
 from .passage import Barred, Draft, Passed, Side, barred, passed
 from .protocol.model import MessageType
 from .provenance import cleaned, cleaned_json
 from .routing import ENGINE, HEADS_MAX, Line, Origin, Thread, number_of
-from .turn import Turn
 
 REPLY_NS_MAX: Final = 86_400 * 10**9
 """How long a reply is awaited where its type does not say."""
@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: dict[str, Barred]
 
 
-def receivers(turn: Turn, sender: str, to: str) -> list[str]:
+def receivers(turn: MailTurn, sender: str, to: str) -> list[str]:
     """The agents that `to` stands for, without the sender where it stands for many. Raises Barred."""
     state = turn.state
     if to == "@all" or to.startswith("role:"):
@@ -62,7 +62,7 @@ def receivers(turn: Turn, sender: str, to: str) -> list[str]:
     return [to]
 
 
-def send(turn: Turn, sender: Side, to: str, draft: Draft) -> Outcome:
+def send(turn: MailTurn, sender: Side, to: str, draft: Draft) -> Outcome:
     """Puts a message into the inboxes of those that it is for, as far as the rules let it. Raises Barred if nobody
     gets it.
     """
@@ -84,7 +84,7 @@ def send(turn: Turn, sender: Side, to: str, draft: Draft) -> Outcome:
     return Outcome(ids, refused)
 
 
-def _send_one(turn: Turn, sender: Side, to: str, draft: Draft, replied: Origin | None, is_broadcast: bool) -> str:
+def _send_one(turn: MailTurn, sender: Side, to: str, draft: Draft, replied: Origin | None, is_broadcast: bool) -> str:
     """The id of the message. Raises Barred."""
     receiver = turn.side(to)
     assert receiver is not None, to
@@ -109,7 +109,7 @@ def _send_one(turn: Turn, sender: Side, to: str, draft: Draft, replied: Origin |
 
 
 def _letter(
-    turn: Turn, sender: Side, draft: Draft, going: Passed, replied: Origin | None, number: int, name: str
+    turn: MailTurn, sender: Side, draft: Draft, going: Passed, replied: Origin | None, number: int, name: str
 ) -> Letter:
     declared = going.declared
     lifetimes = [ns for ns in (draft.expires_ns, declared.expires_ns if declared else 0) if ns]
@@ -136,14 +136,14 @@ def _letter(
     )
 
 
-def _reply_until_ns(turn: Turn, declared: MessageType | None) -> int:
+def _reply_until_ns(turn: MailTurn, declared: MessageType | None) -> int:
     if declared is None or not declared.replies:
         return 0
     return turn.now_ns + (declared.within_ns or REPLY_NS_MAX)
 
 
 def _head(
-    turn: Turn, sender: Side, to: str, letter: Letter, declared: MessageType | None, is_broadcast: bool
+    turn: MailTurn, sender: Side, to: str, letter: Letter, declared: MessageType | None, is_broadcast: bool
 ) -> Origin:
     slot = None
     if letter.reply_until_ns:
@@ -161,7 +161,7 @@ def _head(
     )
 
 
-def _remember(turn: Turn, number: int, head: Origin) -> None:
+def _remember(turn: MailTurn, number: int, head: Origin) -> None:
     """Keeps what replies need: of the newest messages, and of those that await a reply. Raises Barred for one more of
     these than are kept.
     """
@@ -173,7 +173,7 @@ def _remember(turn: Turn, number: int, head: Origin) -> None:
     turn.change(open=turn.state.open.set(number, head))
 
 
-def settle(turn: Turn, number: int, head: Origin) -> None:
+def settle(turn: MailTurn, number: int, head: Origin) -> None:
     """Keeps what later messages need of one that awaits no reply."""
     heads = turn.state.heads.set(number, head)
     is_full = len(heads) >= HEADS_MAX // 2
@@ -182,7 +182,7 @@ def settle(turn: Turn, number: int, head: Origin) -> None:
         turn.change(heads_before=heads)
 
 
-def _replied(turn: Turn, sender: Side, names: list[str], is_broadcast: bool, draft: Draft) -> Origin | None:
+def _replied(turn: MailTurn, sender: Side, names: list[str], is_broadcast: bool, draft: Draft) -> Origin | None:
     """The message that this one replies to. Raises Barred where it is no reply to it."""
     if not draft.in_reply_to:
         return None
@@ -199,7 +199,7 @@ def _replied(turn: Turn, sender: Side, names: list[str], is_broadcast: bool, dra
     return head
 
 
-def _look_at_declared(turn: Turn, head: Origin, draft: Draft) -> None:
+def _look_at_declared(turn: MailTurn, head: Origin, draft: Draft) -> None:
     if not head.replies:
         rule = "broadcast_no_reply" if head.is_broadcast else "reply"
         raise barred(rule, f"'{head.message_type}' takes no replies", "do not reply; acknowledge it")
@@ -211,14 +211,14 @@ def _look_at_declared(turn: Turn, head: Origin, draft: Draft) -> None:
         raise barred("reply", "the time for a reply is over")
 
 
-def _close(turn: Turn, number: int, head: Origin) -> None:
+def _close(turn: MailTurn, number: int, head: Origin) -> None:
     """The reply has come."""
     if head.awaited is not None:
         turn.unwake(head.awaited)
         settle(turn, number, replace(head, awaited=None))
 
 
-def _count_sent(turn: Turn, sender: Side, count: int) -> None:
+def _count_sent(turn: MailTurn, sender: Side, count: int) -> None:
     """Counts messages in the period of the protocol's limit. Raises Barred beyond it."""
     most, period_ns = sender.conduct.messages_max, sender.conduct.period_ns or 60 * 10**9
     if not most:
@@ -232,7 +232,7 @@ def _count_sent(turn: Turn, sender: Side, count: int) -> None:
     turn.set_inbox(sender.peer.agent, replace(inbox, window_ns=begin_ns, window_count=sent + count))
 
 
-def _look_for_room(turn: Turn, to: str) -> None:
+def _look_for_room(turn: MailTurn, to: str) -> None:
     if len(turn.inbox(to).letters) < turn.ways.inbox_max:
         return
     error = barred("busy", f"the inbox of '{to}' has {turn.ways.inbox_max:,} messages", "try again later", kind="limit")
@@ -243,7 +243,7 @@ def _later(error: Barred, retry_ms: int) -> Problem:
     return replace(error.problem, retry_after_ms=retry_ms)
 
 
-def _replace_earlier(turn: Turn, to: str, letter: Letter) -> None:
+def _replace_earlier(turn: MailTurn, to: str, letter: Letter) -> None:
     """Of types with `order: latest`, an inbox has one message a sender that was not handed out."""
     inbox, key = turn.inbox(to), (letter.sender, letter.message_type)
     earlier = inbox.letters.get(inbox.latest.get(key, 0))
@@ -253,7 +253,7 @@ def _replace_earlier(turn: Turn, to: str, letter: Letter) -> None:
     turn.set_inbox(to, replace(inbox, latest=inbox.latest.set(key, letter.number)))
 
 
-def _add_line(turn: Turn, to: str, letter: Letter) -> None:
+def _add_line(turn: MailTurn, to: str, letter: Letter) -> None:
     state, name = turn.state, letter.conversation
     thread = state.threads.get(name) or state.threads_before.get(name) or Thread()
     line = Line(letter.id, letter.sender, to, letter.message_type, letter.at_ns, letter.text[:LINE_CHARS_MAX])
@@ -264,7 +264,7 @@ def _add_line(turn: Turn, to: str, letter: Letter) -> None:
         turn.change(threads=threads)
 
 
-def notify(turn: Turn, agent: str, message_type: str, text: str, about: str = "", **fields: Json) -> None:
+def notify(turn: MailTurn, agent: str, message_type: str, text: str, about: str = "", **fields: Json) -> None:
     """Puts a message by the engine into an inbox; a full one loses it, which is counted."""
     if agent not in turn.state.peers or len(turn.inbox(agent).letters) >= turn.ways.inbox_max + SYSTEM_MAX:
         turn.count_refused("notice_lost")

@@ -1,6 +1,6 @@
 """One transition of the router, as a working copy.
 
-A `Turn` is made from the state when a message arrives. Its operations replace `state`, and list what is to be sent;
+A `MailTurn` is made from the state when a message arrives. Its operations replace `state`, and list what is to be sent;
 `effects` gives both, and what the validator, the bridge and the orchestrator should know about the inboxes touched. It
 lives for one transition.
 """
@@ -23,7 +23,7 @@ from .routing import LOOK, Made, Routing, Ways, message_id
 from .wheel import TICK_NS, Deadline, Slot
 
 
-class Turn:
+class MailTurn:
     """The working copy of one transition."""
 
     def __init__(self, ways: Ways, state: Routing, now_ns: int) -> None:

@@ -260,9 +260,9 @@ def _use(each: dict[str, Any]) -> SessionUse:
 @rule
 def obey(order: Order, t: Arrived[Order, LaunchPlace, None]) -> Effects[None, Report]:
     """Twin. State: none. Messages: that the order succeeded, to the orchestrator. Timers, engines: none."""
-    report = reported(order)
+    report: Any = reported(order)
     target: Ref[Any] = t.config.orchestrator
-    return [] if report is None else Send(target, report)
+    return [] if report is None else [Send(target, report)]
 
 
 def reported(order: Order) -> Report | None:

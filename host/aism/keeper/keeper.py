@@ -21,6 +21,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -42,6 +43,12 @@ GIVEN_MAX: Final = 16
 """Prompts that wait for room in one standard input; one more is refused."""
 
 PIPE_FULL_S: Final = 0.05
+
+ORDERS: Final = (
+    "hello", "prepare", "launch", "give", "interrupt", "end", "forget", "write", "read", "ping", "doctor", "down",
+)  # fmt: skip
+
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
 @dataclass
@@ -94,9 +101,8 @@ class Keeper:
         self.statuses: dict[int, int] = {}
         self.wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.orders: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
-            name: getattr(self, f"_{name}")
-            for name in ("hello", "prepare", "launch", "give", "interrupt", "end", "forget", "write", "read", "doctor")
-        } | {"down": self._down}
+            name: getattr(self, f"_{name}") for name in ORDERS
+        }
 
     def run(self) -> None:
         """Serve until ordered down."""
@@ -260,6 +266,9 @@ class Keeper:
         order: Any = {}
         try:
             order = json.loads(line)
+            agent = (order.get("plan") or order).get("agent", "none")
+            if not NAME.fullmatch(agent):
+                raise ValueError(f"{agent!r} is no name of an agent")
             self.orders[order["order"]](peer, order)
         except (OSError, ValueError, KeyError, TypeError) as error:
             named = order if isinstance(order, dict) else {}
@@ -402,6 +411,9 @@ class Keeper:
         workspace = os.path.join(self.root, "agents", order["agent"])
         text = read_file(workspace, order["path"], order["bytes_max"])
         peer.put("content", text=text, **{name: order.get(name) for name in ("agent", "session", "path", "for")})
+
+    def _ping(self, peer: Connection, _order: dict[str, Any]) -> None:
+        peer.put("pong", pid=os.getpid())
 
     def _doctor(self, peer: Connection, _order: dict[str, Any]) -> None:
         peer.put("doctor", levels=isolation.available(), limits=limits.available())

@@ -63,12 +63,10 @@ def keeper_socket(root: str) -> str | None:
     known = read_json(os.path.join(os.path.realpath(root), "engine", "keeper.json"))
     if known is None:
         return None
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(known["socket"])
-        except OSError:
-            return None
+    try:
+        _ask(str(known["socket"]), "ping")  # a keeper that is being killed still has connections taken
+    except (OSError, ValueError):
+        return None
     return str(known["socket"])
 
 
@@ -77,15 +75,20 @@ def ask_keeper(root: str, order: str, **fields: Any) -> dict[str, Any]:
     path = keeper_socket(root)
     if path is None:
         raise NoKeeper(f"no keeper runs for {root}")
+    try:
+        return _ask(path, order, **fields)
+    except (OSError, ValueError) as error:
+        raise NoKeeper(f"the keeper does not answer: {error}") from None
+
+
+def _ask(path: str, order: str, **fields: Any) -> dict[str, Any]:
+    """The answer of the keeper that listens at this path. Raises OSError or ValueError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(ORDER_S)
-        try:
-            sock.connect(path)
-            sock.sendall(json.dumps({"order": order, **fields}).encode() + b"\n")
-            with sock.makefile("rb") as lines:
-                return dict(json.loads(lines.readline()))
-        except (OSError, ValueError) as error:
-            raise NoKeeper(f"the keeper does not answer: {error}") from None
+        sock.connect(path)
+        sock.sendall(json.dumps({"order": order, **fields}).encode() + b"\n")
+        with sock.makefile("rb") as lines:
+            return dict(json.loads(lines.readline()))
 
 
 def end_keeper(root: str, stop_agents: bool, grace_s: float = 10.0) -> int:

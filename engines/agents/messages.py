@@ -238,3 +238,16 @@ class RequestAnswered(Message):
     request_id: str
     text: str
     kind: str
+
+
+class AgentSeen(Message):
+    """From the bridge to the orchestrator: the agent has put a request, to whatever family.
+
+    At most one a second for each agent: the first at once, and another at the end of that second if there were more. It
+    is a sign of life, and that the agent has read its prompt, if `time_ns`, the time of its last request on the
+    engines' clock, is after that prompt.
+    """
+
+    agent: str
+    session: int
+    time_ns: int = 0

@@ -317,7 +317,7 @@ class BridgeDriver:
             self._shown_ns[agent] = self._host.now_ns()
             self._seen.pop(agent, None)
             if self._host.config.orchestrator is not None:
-                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0), time_ns)
+                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0), now_ns)
                 self._out.send(self._host.config.orchestrator, seen)
 
     async def _watch(self, arrivals: list[Arrival], now_ns: int) -> None:

@@ -1,0 +1,400 @@
+"""The orchestrator, without processes: lives, restarts, prompts, rotations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from orchestra import TERMS, Orchestra, S
+
+from engines.agents.launching import (
+    AgentExited,
+    EndSession,
+    ForgetSession,
+    GivePrompt,
+    InterruptSession,
+    LaunchersKnown,
+    LaunchersReport,
+    LaunchSession,
+    PrepareSession,
+    Running,
+    SessionUse,
+    WriteState,
+)
+from engines.agents.lives.policy import backoff_ns, loops
+from engines.agents.lives.prompts import END, FOLD, framed
+from engines.agents.messages import (
+    Admit,
+    AgentSeen,
+    Enrol,
+    Enter,
+    MessageWaiting,
+    PromptWanted,
+    Resend,
+    Retire,
+    Revoke,
+    ViewChanged,
+)
+
+
+def test_a_start_goes_by_its_steps_and_ends_with_the_first_request() -> None:
+    """False if a process runs before its token is admitted, or a start ends without a request."""
+    world = Orchestra()
+    assert world.ask("agent.add", agent="ann")["success"]
+    steps = [Enrol, PrepareSession, Admit, LaunchSession, GivePrompt]
+    assert [type(each) for each in world.sent if type(each) in steps] == steps
+    assert world.life().phase == "starting"
+    world.seen()
+    assert world.life().phase == "ready"
+    assert world.life().flight is None
+
+
+def test_l2_pauses_double_and_the_budget_ends_in_quarantine() -> None:
+    """False if a pause differs from its schedule by over a fifth, or the sixth crash starts the agent again."""
+    world = Orchestra()
+    world.add()
+    for attempt in range(1, 6):
+        world.exit()
+        assert world.life().phase == "backoff"
+        pause = (world.life().due_ns or 0) - world.now_ns
+        assert abs(pause - 2 ** (attempt - 1) * S) <= 0.2 * 2 ** (attempt - 1) * S
+        world.wait(pause / S)
+        assert world.life().phase == "starting"
+        world.seen()
+    world.exit()
+    assert world.life().phase == "quarantined"
+    assert [each.state for each in world.of(Enter)] == ["quarantined"]
+    world.wait(1_000)
+    assert world.life().phase == "quarantined"
+    assert world.ask("agent.start", agent="ann")["success"]
+    assert [each.state for each in world.of(Enter)] == ["quarantined", "back"]
+    assert world.life().phase == "starting"
+
+
+def test_l2_a_stable_life_resets_budget_and_pause() -> None:
+    """False if crashes from before a long life count."""
+    world = Orchestra()
+    world.add()
+    for _ in range(5):
+        world.exit()
+        world.wait(20)
+        world.seen()
+    world.wait(301)
+    world.exit()
+    assert world.life().phase == "backoff"
+    assert world.life().attempt == 1
+
+
+@pytest.mark.parametrize("status", [64, 78, 125, 126, 127])
+def test_an_exit_for_ever_is_not_tried_again(status: int) -> None:
+    """False if a status of configuration starts the agent again."""
+    world = Orchestra()
+    world.add()
+    world.exit(status=status)
+    assert world.life().phase == "quarantined"
+
+
+@given(st.text(max_size=10), st.integers(1, 100))
+def test_pauses_are_bounded_and_repeatable(agent: str, attempt: int) -> None:
+    """False if jitter leaves a tenth, or two calls differ."""
+    pause = backoff_ns(TERMS, agent, attempt)
+    schedule = min(60 * S, S << (attempt - 1))
+    assert 0.9 * schedule - 1 <= pause <= 1.1 * schedule + 1
+    assert pause == backoff_ns(TERMS, agent, attempt)
+
+
+def test_a_start_without_a_request_counts_as_a_crash() -> None:
+    """False if an agent that puts no request stays in `starting`."""
+    world = Orchestra()
+    world.ask("agent.add", agent="ann")
+    world.wait(61)
+    assert world.life().restarts == 1
+    assert world.of(Revoke)
+
+
+def test_s4_a_crash_below_sixty_percent_resumes_and_above_begins_anew() -> None:
+    """False if a conversation is given up below 60 %, or kept above, or resumed again after that failed."""
+    world = Orchestra()
+    world.add()
+    world.facts(measure__context_percent=59.0)
+    world.exit()
+    world.wait(2)
+    assert (world.life().is_resumed, world.life().conversation) == (True, 1)
+    assert dict(world.of(LaunchSession)[-1].plan.environment.items())["AISM_RESUME"] == "1"
+    world.exit()
+    world.wait(5)
+    assert (world.life().is_resumed, world.life().conversation) == (False, 2), "resuming failed once"
+    world.seen()
+    world.facts(measure__context_percent=60.0)
+    world.exit()
+    world.wait(10)
+    assert (world.life().is_resumed, world.life().conversation) == (False, 3)
+
+
+def test_prompts_go_one_at_a_time_and_reasons_coalesce() -> None:
+    """False if two prompts are in flight, or one reason waits twice."""
+    world = Orchestra()
+    world.add()
+    before = len(world.of(GivePrompt))
+    world.deliver(PromptWanted("ann", "reminder", "one"))
+    world.deliver(PromptWanted("ann", "message", "two"))
+    world.deliver(PromptWanted("ann", "message", "three"))
+    assert len(world.of(GivePrompt)) == before + 1
+    world.seen()
+    assert len(world.of(GivePrompt)) == before + 2
+    assert "three" in world.of(GivePrompt)[-1].text
+    assert "two" not in world.of(GivePrompt)[-1].text
+    world.seen()
+    assert len(world.of(GivePrompt)) == before + 2
+
+
+def test_l9_an_agent_that_ignores_prompts_is_prompted_again_interrupted_and_restarted() -> None:
+    """False if a prompt without effect is not repeated with its number, or nothing follows."""
+    world = Orchestra()
+    world.add()
+    world.deliver(PromptWanted("ann", "reminder", "well?"))
+    number = world.of(GivePrompt)[-1].prompt
+    world.wait(121)
+    assert [each.prompt for each in world.of(GivePrompt)][-2:] == [number, number]
+    world.wait(120)
+    assert world.life().phase == "stuck"
+    assert world.of(InterruptSession)
+    world.wait(120)
+    assert world.life().phase in ("backoff", "starting")
+    assert world.life().restarts == 1
+
+
+def test_a_request_before_the_prompt_is_no_effect_of_it() -> None:
+    """False if a late sign of an earlier request counts as delivery."""
+    world = Orchestra()
+    world.add()
+    earlier = world.now_ns
+    world.wait(1)
+    world.deliver(PromptWanted("ann", "reminder", "well?"))
+    world.deliver(AgentSeen("ann", 1, earlier))
+    assert world.life().flight is not None
+
+
+def test_silence_is_noticed_but_not_in_an_idle_state() -> None:
+    """False if a working agent may be silent for ever, or an idle one is disturbed."""
+    world = Orchestra()
+    world.add()
+    world.move("work")
+    world.seen()
+    world.wait(500)
+    world.deliver(LaunchersReport((SessionUse("ann", 1, 1, 1, 1, 10),)))
+    world.wait(500)
+    assert not world.events("alarm.silent")
+    world.wait(101)
+    assert world.events("alarm.silent")
+    world.seen()
+    world.move("idle", flags=("idle",))
+    world.seen()
+    count = len(world.events("alarm.silent"))
+    world.wait(2_000)
+    assert len(world.events("alarm.silent")) == count
+    assert world.life().phase == "waiting"
+
+
+def test_v10_nothing_is_done_by_itself_in_direct() -> None:
+    """False if an agent that a person has taken over is prompted, or not prompted after."""
+    world = Orchestra()
+    world.add()
+    world.move("direct")
+    count = len(world.of(GivePrompt))
+    world.deliver(PromptWanted("ann", "message", "hello"))
+    world.facts(measure__context_percent=99.0)
+    world.wait(10_000)
+    assert len(world.of(GivePrompt)) == count
+    assert world.life().phase == "direct"
+    world.move("work")
+    assert len(world.of(GivePrompt)) == count + 1
+
+
+def test_a_final_state_stops_the_agent() -> None:
+    """False if an agent in a final state is started again."""
+    world = Orchestra()
+    world.add()
+    world.move("done", flags=("final",))
+    assert world.life().phase == "stopped"
+    world.wait(1_000)
+    assert world.life().phase == "stopped"
+
+
+GOOD = "goal: x\n" + "what is done, and what is next\n" * 20
+
+
+def test_s1_a_rotation_asks_checks_and_replaces_the_session() -> None:
+    """False if a bad hand-over ends the session, or a good one does not begin a new conversation that knows it."""
+    world = Orchestra()
+    world.add()
+    world.facts(measure__context_percent=84.0, inbox__unanswered=("m1", "m2"))
+    assert world.life().rotation is None
+    world.facts(measure__context_percent=85.0)
+    assert "handover.md" in world.of(GivePrompt)[-1].text
+    world.seen()
+    for text, says in ((GOOD + "m1", "m2"), ("short", "bytes"), (GOOD + "m1 m2", "")):
+        world.files["handover.md"] = text
+        answer = world.ask("session.handover", "ann", file="handover.md")
+        assert answer["success"] is (not says)
+        assert says in json.dumps(answer)
+    life = world.life()
+    assert (life.session, life.conversation, life.phase) == (2, 2, "starting")
+    assert "handover.md" in world.of(GivePrompt)[-1].text
+    assert life.rotation is not None
+    world.seen()
+    assert world.life().rotation is None
+    assert world.events("session.rotated")
+
+
+def test_s2_a_rotation_without_hand_over_is_forced_with_a_mechanical_one() -> None:
+    """False if an agent that refuses keeps its session for ever, or the next one is told nothing."""
+    world = Orchestra()
+    world.add()
+    world.facts(measure__context_percent=96.0)
+    assert world.life().rotation is not None
+    world.seen()
+    assert world.life().session == 2
+    assert any(each.name == "handover.md" and "written by the engine" in each.text for each in world.of(WriteState))
+    assert ".aism/handover.md" in world.of(GivePrompt)[-1].text
+
+
+def test_s2_a_forced_rotation_interrupts_an_agent_that_ends_no_turn() -> None:
+    """False if a forced rotation waits for ever for a request."""
+    world = Orchestra()
+    world.add()
+    world.move("work")
+    world.seen()
+    world.facts(measure__context_percent=96.0)
+    world.wait(119)
+    assert world.life().session == 1
+    world.wait(2)
+    assert world.of(InterruptSession)
+    assert world.life().session == 2
+
+
+def test_rotation_stops_where_it_is_of_no_use() -> None:
+    """False if a session that begins full is rotated again and again."""
+    world = Orchestra()
+    world.add()
+    world.facts(measure__context_percent=96.0)
+    world.seen()
+    world.seen()
+    world.facts(measure__context_percent=97.0)
+    assert world.events("alarm.rotation_is_no_use")
+    world.seen()
+    world.wait(100)
+    assert world.life().session == 2
+
+
+def test_l4_what_was_lost_with_the_device_is_repeated() -> None:
+    """False if an order that a device lost is not given again, or a session that runs is started twice."""
+    world = Orchestra()
+    world.add()
+    world.deliver(PromptWanted("ann", "reminder", "x"))
+    world.deliver(LaunchersKnown((Running("ann", 1, 7),)), "launcher")
+    assert len(world.of(LaunchSession)) == 1
+    world.deliver(LaunchersKnown(()), "launcher")
+    assert world.life().phase in ("ready", "busy")
+    world.wait(3)
+    assert world.life().restarts == 1
+
+
+def test_a_session_that_should_not_run_is_ended() -> None:
+    """False if a process of an earlier session goes on."""
+    world = Orchestra()
+    world.add()
+    world.deliver(LaunchersReport((SessionUse("ann", 9, 1, 1, 1, 1), SessionUse("old", 1, 1, 1, 1, 1))), "launcher")
+    assert [(each.agent, each.session) for each in world.of(EndSession)] == [("ann", 9), ("old", 1)]
+
+
+def test_an_exit_is_noted_however_often_it_comes() -> None:
+    """False if a repeated exit is a second crash, or is not noted."""
+    world = Orchestra()
+    world.add()
+    world.exit()
+    world.deliver(AgentExited("ann", 1, 1, 0, "exited"), "launcher")
+    assert world.life().restarts == 1
+    assert len(world.of(ForgetSession)) == 2
+
+
+def test_a_bridge_that_lost_everything_gets_sessions_and_views_again() -> None:
+    """False if a session that is alive is not admitted again."""
+    world = Orchestra()
+    world.add()
+    before = len(world.of(Admit)), len(world.of(ViewChanged))
+    world.deliver(Resend(2))
+    assert (len(world.of(Admit)), len(world.of(ViewChanged))) == (before[0] + 1, before[1] + 1)
+
+
+def test_removal_retires_the_agent_everywhere() -> None:
+    """False if an agent that is removed is known anywhere."""
+    world = Orchestra()
+    world.add()
+    assert world.ask("agent.remove", agent="ann")["success"]
+    assert "ann" not in world.env.state.lives
+    assert len(world.of(Retire)) == 2
+
+
+def test_requests_are_answered_once_and_mistakes_change_nothing() -> None:
+    """False if a repeat does something, or a refused request changes the state."""
+    world = Orchestra()
+    world.add()
+    first = world.ask("agent.restart", request_id="x", agent="ann")
+    sessions = world.life().session
+    assert world.ask("agent.restart", request_id="x", agent="ann") == first
+    assert world.life().session == sessions
+    state = world.env.state.lives
+    for op, body, kind in (
+        ("agent.add", {"agent": "ann"}, "conflict"),
+        ("agent.add", {"agent": "../x"}, "usage"),
+        ("agent.add", {"agent": "bob", "limits": {"memory": 1}}, "usage"),
+        ("agent.add", {"agent": "bob", "isolation": "vm"}, "usage"),
+        ("agent.start", {"agent": "nobody"}, "unknown"),
+        ("prompt.send", {"agent": "ann"}, "usage"),
+    ):
+        assert world.ask(op, **body)["error"]["kind"] == kind, op  # type: ignore[arg-type]
+    assert world.env.state.lives == state
+
+
+def test_a_message_wakes_an_idle_agent() -> None:
+    """False if a message is not told."""
+    world = Orchestra()
+    world.add()
+    world.move("idle", flags=("idle",))
+    world.seen()
+    world.deliver(MessageWaiting("ann", 3, "note"))
+    assert "Unread messages: 3" in world.of(GivePrompt)[-1].text
+
+
+def test_loops_are_found() -> None:
+    """False if five rounds of one cycle are no loop, or four are."""
+    assert loops(("a", "b") * 5) == ("a", "b")
+    assert loops(("a", "b") * 4) == ()
+    assert loops(("x", *("a", "b", "c") * 5)) == ("a", "b", "c")
+
+
+@given(st.text(), st.integers(1, 9))
+def test_no_text_leaves_its_frame(text: str, number: int) -> None:
+    """False if a text can end its prompt early, in any mode."""
+    assert framed("line", number, text).count("\n") == 1
+    *body, end, last = framed("block", number, text).split("\n")
+    assert (end, last) == (END, "")
+    assert END not in body
+    line = framed("stream-json", number, text)
+    assert line.count("\n") == 1
+    assert json.loads(line)["type"] == "user"
+    assert FOLD.strip() in framed("line", 1, "a\nb")
+
+
+def test_times_are_terms() -> None:
+    """False if a time is not that of the parameters."""
+    world = Orchestra(replace(TERMS, start_ns=S, backoff_ns=S // 10))
+    world.ask("agent.add", agent="ann")
+    world.wait(1.01)
+    assert world.life().restarts == 1
+    world.wait(0.12)
+    assert world.life().phase == "starting"

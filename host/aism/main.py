@@ -45,6 +45,12 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("aism: interrupted\n")
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        outcome = failed(Failure("internal", "internal", f"{type(error).__name__}: {error}"))
+        sys.exit(put(outcome, as_json=as_json))
     if isinstance(outcome, int):
         sys.exit(outcome)
     sys.exit(put(outcome, as_json=options.is_json, is_quiet=options.is_quiet))

@@ -34,18 +34,17 @@ SESSION: Final[tuple[Command, ...]] = ()
 
 PROTOCOL: Final = (
     Command("protocol lint", "<file>... [--strict]", "protocol:lint", "Findings about protocol files.", "operator"),
-    Command(
-        "protocol fmt", "<file>... [--check]", "protocol:fmt", "Write protocol files in their one form.", "operator"
-    ),
-    Command(
-        "protocol graph",
-        "<file> [--dot]",
-        "protocol:graph",
-        "The states and moves as a diagram in Mermaid.",
-        "operator",
-    ),
+    Command("protocol fmt", "<file>... [--check]", "protocol:fmt", "Write protocol files in one form.", "operator"),
+    Command("protocol graph", "<file> [--dot]", "protocol:graph", "The moves as a diagram (Mermaid, dot).", "operator"),
     Command("protocol explain", "<code>", "protocol:explain", "The same as `explain`.", "all"),
-)
+    Command(
+        "protocol show", "[<name>] [--section NAME] [--effective] [--diff OLD]", "protocol:show",
+        "A protocol of the engine, or a file (name ends in .md), or a section of it.", "all",
+    ),
+    Command(
+        "protocol list", "[<folder>]", "protocol:listed", "The protocols of the engine, or those in a folder.", "all"
+    ),
+)  # fmt: skip
 
 ROLLOUT: Final[tuple[Command, ...]] = ()
 

@@ -101,12 +101,13 @@ def _read_entry(entry: Entry, attributes: dict[str, Any], findings: list[Finding
     value = entry.values[0]
     match key:
         case "version":
+            attributes["has_version"] = True
             if read_version(value.text) is None:
                 hint = "a version is three numbers, for example 1.0.0"
                 raise Unreadable(
                     "E-VERSION", value.place(), f"{shown(value.text)} is no version", hint, length=len(value.text)
                 )
-            attributes.update(version=value.text, has_version=True)
+            attributes["version"] = value.text
         case "extends":
             found_import: Import = read_import(value)
             attributes["extends"] = found_import

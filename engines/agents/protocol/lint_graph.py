@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .model import SYSTEM_STATES, State, Transition
-from .subject import Move, Subject
+from .subject import Edge, Subject
 
 PRESSURE = ("measure.context_percent", "measure.context_tokens")
 """What a guard names that reacts to a full context."""
@@ -90,7 +90,7 @@ def reach(begins: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]
     return seen
 
 
-def _edges(moves: Iterable[Move]) -> dict[str, set[str]]:
+def _edges(moves: Iterable[Edge]) -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {}
     for move in moves:
         edges.setdefault(move.source, set()).add(move.target)

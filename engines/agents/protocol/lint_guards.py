@@ -175,22 +175,28 @@ def _check_pair(subject: Subject, source: str, earlier: Condition, later: Condit
     one, other = earlier.transition, later.transition
     if not _actors(one) & _actors(other):
         return
-    covers = earlier.expr is None or earlier.expr == later.expr
-    is_plain = not (one.limits or one.cooldown_ns or one.requires)
-    if covers and is_plain and _actors(one) >= _actors(other) and set(other.sources) <= {source}:
+    differ = _rank(earlier) == _rank(later) and _deeds(one) != _deeds(other)
+    witness = _overlap(earlier, later) if differ else None
+    if witness is not None and "engine" in _actors(one) | _actors(other) and one.target == other.target:
+        _report(subject, "E-AMBIGUOUS", one, other, witness)
+    elif _is_shadow(source, earlier, later):
         message = f"never taken: the transition of line {one.place.line} always comes before it"
-        hint = "remove one of them, or give the other a guard"
-        subject.add("W-SHADOWED", other.place, message, hint)
-        return
-    if _rank(earlier) != _rank(later) or _deeds(one) == _deeds(other):
-        return
-    witness = _overlap(earlier, later)
-    if witness is None:
-        return
-    by_engine = "engine" in _actors(one) | _actors(other) and one.target == other.target
-    code = "E-AMBIGUOUS" if by_engine else "W-OVERLAP"
+        subject.add("W-SHADOWED", other.place, message, "remove one of them, or give the other a guard")
+    elif witness is not None:
+        _report(subject, "W-OVERLAP", one, other, witness)
+
+
+def _report(subject: Subject, code: str, one: Transition, other: Transition, witness: str) -> None:
     message = f"the order decides between this and the transition of line {one.place.line}, for example with {witness}"
     subject.add(code, other.place, message, "make the guards exclude each other, or set a priority")
+
+
+def _is_shadow(source: str, earlier: Condition, later: Condition) -> bool:
+    """Whether the earlier one is always taken where the later one could be, and the later one nowhere else."""
+    one, other = earlier.transition, later.transition
+    covers = earlier.expr is None or earlier.expr == later.expr
+    is_plain = not (one.limits or one.cooldown_ns or one.requires)
+    return covers and is_plain and _actors(one) >= _actors(other) and set(other.sources) <= {source}
 
 
 def _deeds(transition: Transition) -> tuple[object, ...]:

@@ -32,7 +32,7 @@ class Subject:
         self.known_states = {*self.states, *resolved.states, *SYSTEM_STATES}
         self.messages = {one.id for one in self.whole.messages} | {*resolved.messages, *RESERVED_MESSAGES}
         self.roles = {one.id for one in self.whole.roles}
-        self.moves = tuple(_moves(self.whole, self.states))
+        self.moves = tuple(edges_of(self.whole))
 
     def add(
         self, code: str, place: Place, message: str, hint: str = "", *, length: int = 0, becomes: str | None = None
@@ -66,7 +66,7 @@ class Subject:
         return place
 
 
-class Move(NamedTuple):
+class Edge(NamedTuple):
     """An edge: from a state to a state, by a transition, or by the time-out of the state (None)."""
 
     source: str
@@ -85,10 +85,12 @@ def sources_of(transition: Transition, states: dict[str, State]) -> list[str]:
     ]
 
 
-def _moves(protocol: Protocol, states: dict[str, State]) -> Iterator[Move]:
+def edges_of(protocol: Protocol) -> Iterator[Edge]:
+    """All edges: one for each state that a transition may be taken in, and one for each time-out."""
+    states = {one.id: one for one in protocol.states}
     for transition in protocol.transitions:
         for source in sources_of(transition, states):
-            yield Move(source, source if transition.target == SELF else transition.target, transition)
+            yield Edge(source, source if transition.target == SELF else transition.target, transition)
     for state in protocol.states:
         if state.timeout is not None:
-            yield Move(state.id, state.timeout.target, None)
+            yield Edge(state.id, state.timeout.target, None)

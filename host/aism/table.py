@@ -38,11 +38,12 @@ PROTOCOL: Final = (
     Command("protocol graph", "<file> [--dot]", "protocol:graph", "The moves as a diagram (Mermaid, dot).", "operator"),
     Command("protocol explain", "<code>", "protocol:explain", "The same as `explain`.", "all"),
     Command(
-        "protocol show", "[<name>] [--section NAME] [--effective] [--diff OLD]", "protocol:show",
+        "protocol show", "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]", "protocol:show",
         "A protocol of the engine, or a file (name ends in .md), or a section of it.", "all",
     ),
     Command(
-        "protocol list", "[<folder>]", "protocol:listed", "The protocols of the engine, or those in a folder.", "all"
+        "protocol list", "[<folder>] [--after NAME]", "protocol:listed",
+        "The protocols of the engine, or those in a folder.", "all",
     ),
 )  # fmt: skip
 

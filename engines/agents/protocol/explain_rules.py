@@ -199,11 +199,11 @@ RULES: Final[tuple[Explanation, ...]] = (
         "The engine would move the agent round without an event, a time or a step of the agent between.",
         file(
             states=f"{STATES}\n- next (idle): Next",
-            transitions=f"{TRANSITIONS}\n- waiting → next by engine: Go on\n- next → waiting by engine: Back",
+            transitions=f"{TRANSITIONS}\n- waiting → next by engine: On\n- next → waiting by engine: Back",
         ),
         file(
             states=f"{STATES}\n- next (idle): Next",
-            transitions=f"{TRANSITIONS}\n- waiting → next on message by engine: Go on\n- next → waiting by engine: Back",
+            transitions=f"{TRANSITIONS}\n- waiting → next on message by engine: On\n- next → waiting by engine: Back",
         ),
     ),
     about(

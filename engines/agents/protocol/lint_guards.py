@@ -194,7 +194,7 @@ def _report(subject: Subject, code: str, one: Transition, other: Transition, wit
 def _is_shadow(source: str, earlier: Condition, later: Condition) -> bool:
     """Whether the earlier one is always taken where the later one could be, and the later one nowhere else."""
     one, other = earlier.transition, later.transition
-    covers = earlier.expr is None or earlier.expr == later.expr
+    covers = one.guard is None or (other.guard is not None and one.guard.text == other.guard.text)
     is_plain = not (one.limits or one.cooldown_ns or one.requires)
     return covers and is_plain and _actors(one) >= _actors(other) and set(other.sources) <= {source}
 

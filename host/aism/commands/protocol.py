@@ -164,7 +164,7 @@ def listed(call: Call) -> Outcome | int:
     """The protocols in a folder; without one, those of the engine."""
     folder = call.arguments.get("folder")
     if not folder:
-        return _of_engine("listed", call)
+        return _of_engine("list_", call)
     protocols = []
     for path in paths_in(folder):
         reading = read_protocol(path)
@@ -188,8 +188,8 @@ def listed(call: Call) -> Outcome | int:
 
 
 def _of_engine(name: str, call: Call) -> Outcome | int:
-    """What the engine answers: its commands are in a module of their own."""
-    function = getattr(import_module("host.aism.commands.engine_protocol"), name)
+    """What the engine answers. Its commands need a bus, and are in a module of their own."""
+    function = getattr(import_module("host.aism.commands.registry"), name)
     outcome: Outcome | int = function(call)
     return outcome
 

@@ -70,6 +70,12 @@ def test_text_goes_to_people() -> None:
     assert done.stderr == "aism: no command 'hepl'\n  did you mean 'aism help'?\n"
 
 
+def test_each_command_is_there_once() -> None:
+    """False if two rows had the same words: help would show both, and only the first one would ever run."""
+    words = [one.words for one in COMMANDS]
+    assert sorted({one for one in words if words.count(one) > 1}) == []
+
+
 def test_each_usage_can_be_read() -> None:
     """False if a row of the table could not be parsed by."""
     for one in COMMANDS:

@@ -10,12 +10,15 @@ from msgspec.structs import replace
 from engines.model import Map, Value
 
 from .answers import Answers
+from .envelope import Problem
 from .messages import AgentRequest
 from .protocol.decide_record import Record
 from .protocol.guards import GuardError, names_of, parse_guard
-from .protocol.model import Datum, Protocol
+from .protocol.model import Datum, Policy, Protocol
 
 NEVER_NS: Final = 1 << 62
+PAGE: Final = 100
+"""Rows of an answer."""
 
 
 class Registered(Value):
@@ -34,6 +37,12 @@ class Registered(Value):
     percent: int = 0
     peers: tuple[tuple[str, str], ...] = ()
     moves_by_peers: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """When agents of other versions are moved to this one."""
+        given = (one.policy for one in self.protocol.migrations if one.to == self.protocol.version and one.policy)
+        return next(given, self.protocol.policy)
 
 
 class Awaiting(Value):
@@ -141,3 +150,15 @@ def armed(held: Held, protocol: Protocol, now_ns: int) -> Held:
         timeout_ns=max(timeout_ns, now_ns + 1) if timeout_ns else 0,
         remind_ns=now_ns + state.remind_ns if state.remind_ns else 0,
     )
+
+
+def unknown_version(state: Registry, name: str, version: str) -> Problem:
+    """That there is no such version, and which there are."""
+    known = sorted({one.protocol.name for one in state.versions.values()})
+    of_name = sorted(one.protocol.version for one in state.versions.values() if one.protocol.name == name)
+    message = (
+        f"there is no version {version[:64]} of '{name[:64]}'"
+        if version and of_name
+        else f"there is no protocol '{name[:64]}'"
+    )
+    return Problem("unknown", "unknown_protocol", message, {"protocols": known[:PAGE], "versions": of_name[:PAGE]})

@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from . import migrating
 from .envelope import Json, Problem
 from .messages import AgentRequest, ProtocolChanged
 from .protocol.canonical import digest, doc_digest
@@ -21,11 +22,10 @@ from .protocol.findings import Finding, Severity, found
 from .protocol.model import Protocol
 from .protocol.parse import parse
 from .protocol.versions import read_version
-from .records import Registered, Registry, new_version
+from .records import PAGE, Registered, Registry, new_version, unknown_version
 from .validating import Validation
 
 VERSIONS_MAX: Final = 1_000
-PAGE: Final = 100
 SHOWN_CHARS_MAX: Final = 256 << 10
 
 
@@ -44,9 +44,14 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
         return
     version = new_version(protocol, digest(protocol), doc_digest(source), source, request.op == "protocol.propose")
     is_current = body.get("current", True) and not version.is_proposed
+    if is_current and version.policy != "pinned" and (holes := migrating.holes_for(turn, version)):
+        turn.refused(request, agent, migrating.refusal_of_holes(holes, version))
+        return
     data = {**described(turn.state, version), "is_current": is_current, "findings": [*map(shown, findings)]}
     if not body.get("dry_run", False):
         register(turn, version, is_current=is_current)
+        if is_current:
+            migrating.begin_rollout(turn, version, version.policy)
         data |= described(turn.state, turn.state.versions[version.digest])
     turn.done(request, agent, data)
 
@@ -223,18 +228,6 @@ def section_of(source: str, name: str) -> str:
     return "\n".join(lines)
 
 
-def unknown_version(state: Registry, name: str, version: str) -> Problem:
-    """That there is no such version, and which there are."""
-    known = sorted({one.protocol.name for one in state.versions.values()})
-    of_name = sorted(one.protocol.version for one in state.versions.values() if one.protocol.name == name)
-    message = (
-        f"there is no version {version[:64]} of '{name[:64]}'"
-        if version and of_name
-        else f"there is no protocol '{name[:64]}'"
-    )
-    return Problem("unknown", "unknown_protocol", message, {"protocols": known[:PAGE], "versions": of_name[:PAGE]})
-
-
 def set_stage(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> None:
     """A version is approved, ramped up, drained, or forgotten."""
     name, wanted = body["name"], body["version"]
@@ -258,8 +251,11 @@ def _set_stage(
     followers = state.followers(version.digest)
     match request.op:
         case "protocol.approve":
+            if version.policy != "pinned" and (holes := migrating.holes_for(turn, version)):
+                return migrating.refusal_of_holes(holes, version)
             make_current(turn, version)
             tell_version(turn, turn.state.versions[version.digest])
+            migrating.begin_rollout(turn, version, version.policy)
         case "protocol.ramp":
             if body["percent"] > 100 or version.is_proposed or is_current:
                 why = "a version that is approved and not the current one is ramped, to 100 percent at most"

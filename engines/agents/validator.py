@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from engines.model import Arrived, Elapsed, Family, Handle, Send, rule
 
-from . import moving, registering
+from . import migrating, moving, registering
 from .answers import Answers
 from .bodies import ADDRESSEE, Unusable, body_of
 from .envelope import Json, Problem, failed
@@ -82,6 +82,8 @@ OF_PROTOCOLS: Final[dict[str, Handler]] = {
     "protocol.ramp": registering.set_stage,
     "protocol.drain": registering.set_stage,
     "protocol.retire": registering.set_stage,
+    "protocol.migrate": migrating.migrate,
+    "protocol.rollback": migrating.rollback,
 }
 
 
@@ -110,6 +112,7 @@ def _serve(turn: Validation, request: AgentRequest) -> None:
         return
     body = body_of(request)
     agent = body.pop(ADDRESSEE, request.agent) if request.actor == "admin" else request.agent
+    is_rotation = False
     if request.op in OF_AGENTS:
         held = turn.state.agents.get(agent)
         if held is None:
@@ -118,10 +121,19 @@ def _serve(turn: Validation, request: AgentRequest) -> None:
         if request.actor == "agent" and request.session < held.record.session:
             turn.refused(request, agent, Problem("identity", "old_session", "the session of this request is over"))
             return
+        is_rotation = request.actor == "agent" and request.session > held.record.session
         moving.begin_session(turn, agent, request.session if request.actor == "agent" else 0)
+    if agent in turn.state.agents:
+        migrating.at_safe_point(turn, agent, is_rotation=is_rotation)
     handler(turn, request, agent, body)
     if agent in turn.state.agents:
-        moving.settle(turn, agent)
+        _finish(turn, agent)
+
+
+def _finish(turn: Validation, agent: str) -> None:
+    """What follows from whatever an agent has come to."""
+    migrating.at_safe_point(turn, agent)
+    moving.settle(turn, agent)
 
 
 @rule
@@ -153,7 +165,7 @@ def enter(message: Enter, t: Arrived[Enter, Wiring, Registry]) -> Made:
     state = "" if message.state == "back" else message.state
     if message.agent in turn.state.agents and (not state or state in SYSTEM_STATES):
         turn.enter(message.agent, state, message.reason)
-        moving.settle(turn, message.agent)
+        _finish(turn, message.agent)
     return turn.effects()
 
 
@@ -188,7 +200,7 @@ def learn(message: FactsChanged, t: Arrived[FactsChanged, Wiring, Registry]) -> 
     if len(facts) <= FACTS_MAX:
         turn.hold(message.agent, replace(held, facts=facts))
     turn.look_again(message.agent)
-    moving.settle(turn, message.agent)
+    _finish(turn, message.agent)
     return turn.effects()
 
 
@@ -202,7 +214,7 @@ def wake(message: MessageWaiting, t: Arrived[MessageWaiting, Wiring, Registry]) 
         return []
     turn.hold(message.agent, replace(held, facts=held.facts.set("inbox.unread", message.unread)))
     turn.look_again(message.agent, message.message_type, "message")
-    moving.settle(turn, message.agent)
+    _finish(turn, message.agent)
     return turn.effects()
 
 
@@ -239,7 +251,7 @@ def _be_due(turn: Validation, agent: str) -> None:
     turn.hold(agent, replace(held, timeout_ns=0) if is_over else held)
     if is_over:
         _time_out(turn, agent)
-    moving.settle(turn, agent)
+    _finish(turn, agent)
 
 
 def _time_out(turn: Validation, agent: str) -> None:

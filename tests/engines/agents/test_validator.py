@@ -264,7 +264,7 @@ def test_protocols_are_loaded_shown_and_forgotten() -> None:
     answer = desk.admin("protocol.load", source="# Protocol: x\n\n## States\n- a b c\n")
     assert answer["error"]["kind"] == "validation"
     assert answer["error"]["details"]["findings"][0]["line"]
-    newer = INBOX.replace("1.0.0", "1.1.0").replace("5m", "6m")
+    newer = INBOX.replace("version: 1.0.0", "version: 1.1.0\npolicy: pinned").replace("5m", "6m")
     dry = desk.admin("protocol.load", source=newer, dry_run=True)
     assert dry["success"]
     assert len(desk.state.versions) == 1

@@ -1,8 +1,8 @@
 """What is asked of the validator about protocols: versions are loaded, shown, given to new agents, and forgotten.
 
-A version is identified by its digest and never changes: a text of the same name and version with another digest is
-refused. New agents get the current version of a name, or a version that is ramped up, chosen by their name, so that an
-agent that is added again gets the same.
+A version is identified by its digest, which is over what it extends too, and never changes: a text of the same name and
+version with another digest is refused. New agents get the current version of a name, or a version that is ramped up,
+chosen by their name, so that an agent that is added again gets the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .envelope import Json, Problem
 from .messages import AgentRequest, ProtocolChanged
 from .protocol.canonical import digest, doc_digest
 from .protocol.findings import Finding, Severity, found
+from .protocol.library import Library, effective
+from .protocol.lint import lint
 from .protocol.model import Protocol
 from .protocol.parse import parse
 from .protocol.versions import read_version
@@ -33,8 +35,9 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
     """Registers a version, and makes it the current one unless `current` is false; `dry_run` only looks at it."""
     source = body["source"]
     reading = parse(source, body.get("file", ""))
-    protocol = reading.protocol
-    findings = [*reading.findings, *_version_findings(turn.state, protocol, digest(protocol))]
+    library = library_of(turn.state, reading.protocol.name)
+    protocol = effective(reading.protocol, library)
+    findings = [*lint(reading, library), *_version_findings(turn.state, protocol, digest(protocol))]
     errors = [one for one in findings if one.is_error]
     if errors:
         turn.refused(request, agent, refusal_of(errors, findings))
@@ -54,6 +57,15 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
             migrating.begin_rollout(turn, version, version.policy)
         data |= described(turn.state, turn.state.versions[version.digest])
     turn.done(request, agent, data)
+
+
+def library_of(state: Registry, name: str) -> Library:
+    """The protocols that one of this name may extend or use: all others that are approved."""
+    found: dict[str, tuple[Protocol, ...]] = {}
+    for one in state.versions.values():
+        if one.protocol.name != name and not one.is_proposed:
+            found[one.protocol.name] = (*found.get(one.protocol.name, ()), one.protocol)
+    return found
 
 
 def register(turn: Validation, version: Registered, *, is_current: bool) -> None:

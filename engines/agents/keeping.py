@@ -22,7 +22,7 @@ from engines.model import Map, Value, encode
 from engines.model.values import Decoder
 
 from .messages import Happened
-from .rollups import DAY_NS, HOUR_NS, KEPT_NS, MINUTE_NS, Bucket, Rollup
+from .rollups import DAY_NS, HOUR_NS, KEPT_NS, MINUTE_NS, Period, Rollup
 
 EVENTS_KEPT_NS: Final = 7 * DAY_NS
 WAITING_MAX: Final = 20_000
@@ -37,7 +37,7 @@ PREFIXES: Final = (*(b"r" + CODES[length] for length in KEPT_NS), b"e")
 class Kept(Value):
     """A rollup on the disk."""
 
-    bucket: Bucket
+    bucket: Period
     rollup: Rollup
 
 
@@ -93,7 +93,7 @@ class Shelf(Value):
         return replace(self, waiting=waiting, under_way=())
 
 
-def entry_of(bucket: Bucket, rollup: Rollup) -> tuple[bytes, bytes]:
+def entry_of(bucket: Period, rollup: Rollup) -> tuple[bytes, bytes]:
     """Key and value of a rollup."""
     digest = blake2b(encode(bucket.series), digest_size=16).digest()
     return b"r" + CODES[bucket.length_ns] + _number(bucket.begin_ns) + digest, encode(Kept(bucket, rollup))

@@ -39,7 +39,7 @@ class Series(Value):
     version: str
 
 
-class Bucket(Value):
+class Period(Value):
     """The place of a rollup: what it is of, the length of its bucket, and when that begins."""
 
     length_ns: int
@@ -122,22 +122,22 @@ class Rollups(Value):
         after = minute.set(series, minute.get(series, NOTHING).merge(one))
         return replace(self, minutes=self.minutes.set(begin_ns, after))
 
-    def close(self, now_ns: int) -> tuple[Rollups, list[tuple[Bucket, Rollup]]]:
+    def close(self, now_ns: int) -> tuple[Rollups, list[tuple[Period, Rollup]]]:
         """Without those that cannot change any more, and these."""
-        found: list[tuple[Bucket, Rollup]] = []
+        found: list[tuple[Period, Rollup]] = []
         minutes, longer = self.minutes, self.longer
         for begin_ns, minute in self.minutes.items():
             if not is_closed(begin_ns, MINUTE_NS, now_ns):
                 continue
             minutes = minutes.without(begin_ns)
-            found += [(Bucket(MINUTE_NS, begin_ns, series), one) for series, one in minute.items()]
+            found += [(Period(MINUTE_NS, begin_ns, series), one) for series, one in minute.items()]
             for length_ns in LONGER_NS:
                 key = (length_ns, begin_ns - begin_ns % length_ns)
                 longer = longer.set(key, merged(longer.get(key) or Map(), minute))
         for (length_ns, begin_ns), many in longer.items():
             if is_closed(begin_ns, length_ns, now_ns):
                 longer = longer.without((length_ns, begin_ns))
-                found += [(Bucket(length_ns, begin_ns, series), one) for series, one in many.items()]
+                found += [(Period(length_ns, begin_ns, series), one) for series, one in many.items()]
         return replace(self, minutes=minutes, longer=longer), found
 
     def now(self, length_ns: int, now_ns: int) -> Map[Series, Rollup]:

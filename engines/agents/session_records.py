@@ -132,11 +132,9 @@ def _cache_write(usage: Mapping[str, Any]) -> int:
 def _compaction(row: Mapping[str, Any]) -> LogRecord:
     about = row.get("compactMetadata")
     after = about.get("postTokens") if isinstance(about, dict) else 0
-    is_side = row.get("isSidechain") is True
-    time_ns = time_of(row.get("timestamp"))
-    return LogRecord(
-        "compaction", _text(row.get("sessionId")), time_ns, usage=Usage(_count(after)), is_sidechain=is_side
-    )
+    side, name = row.get("isSidechain") is True, _text(row.get("uuid"))
+    time_ns, session = time_of(row.get("timestamp")), _text(row.get("sessionId"))
+    return LogRecord("compaction", session, time_ns, message=name, usage=Usage(_count(after)), is_sidechain=side)
 
 
 def _tools(row: Mapping[str, Any]) -> LogRecord | None:

@@ -25,7 +25,7 @@ class Counted(Value):
     of: tuple[tuple[str, Usage], ...]
 
 
-class Context(Value):
+class ContextUse(Value):
     """How full the context is. `is_estimated` after a compaction, until the next message."""
 
     tokens: int
@@ -42,7 +42,7 @@ class Tokens(Value):
     counted: Map[str, Counted] = Map()
     counted_before: Map[str, Counted] = Map()
     total: Usage = Usage()
-    context: Context | None = None
+    context: ContextUse | None = None
     compactions: int = 0
     repeats: int = 0
     unnamed: int = 0
@@ -72,12 +72,12 @@ class Tokens(Value):
             return replace(self, counted=young)
         return replace(self, counted=Map(), counted_before=young)
 
-    def _context(self, record: LogRecord) -> Context | None:
+    def _context(self, record: LogRecord) -> ContextUse | None:
         known = self.context
         is_newer = known is None or record.time_ns >= known.time_ns
         if record.is_sidechain or not record.usage.context or not is_newer:
             return known
-        return Context(record.usage.context, record.time_ns, record.model)
+        return ContextUse(record.usage.context, record.time_ns, record.model)
 
     def _added(self, record: LogRecord) -> Tokens:
         """A compaction, or results of tools; each once, by the id of its line."""
@@ -93,7 +93,7 @@ class Tokens(Value):
         known = self.context
         if record.is_sidechain or (known is not None and record.time_ns < known.time_ns):
             return replace(self, compactions=self.compactions + (not record.is_sidechain))
-        context = Context(record.usage.input, record.time_ns, known.model if known else "", is_estimated=True)
+        context = ContextUse(record.usage.input, record.time_ns, known.model if known else "", is_estimated=True)
         return replace(self, context=context, compactions=self.compactions + 1)
 
     def begun_anew(self) -> Tokens:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from written_logs import assistant, random_logs
 
 from engines.agents.session_records import Usage, read_claude_code, time_of
-from engines.agents.tokens import Context, Tokens
+from engines.agents.tokens import ContextUse, Tokens
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -75,9 +75,9 @@ def test_a_compaction_shrinks_the_context_until_the_next_message() -> None:
     first = assistant("a", Usage(0, 150_000, 0, 1))
     tokens = counted(first, row, row)
     assert tokens.compactions == 1
-    assert tokens.context == Context(20_000, time_of("2026-01-31T12:01:00Z"), "claude-x", is_estimated=True)
+    assert tokens.context == ContextUse(20_000, time_of("2026-01-31T12:01:00Z"), "claude-x", is_estimated=True)
     later = assistant("b", Usage(0, 25_000, 0, 1), timestamp="2026-01-31T12:02:00Z")
-    assert counted(first, row, later).context == Context(25_000, time_of("2026-01-31T12:02:00Z"), "claude-x")
+    assert counted(first, row, later).context == ContextUse(25_000, time_of("2026-01-31T12:02:00Z"), "claude-x")
 
 
 def test_a_cache_that_is_split_by_its_life_is_added_up() -> None:

@@ -47,7 +47,16 @@ PROTOCOL: Final = (
     ),
 )  # fmt: skip
 
-ROLLOUT: Final[tuple[Command, ...]] = ()
+ROLLOUT: Final = (
+    Command(
+        "protocol check", "<old> <new>", "evolution:check",
+        "What is different between two versions, and whether running agents can be moved.", "operator",
+    ),
+    Command(
+        "simulate", "<file> --script FILE", "evolution:simulate",
+        "Try a protocol with scripted agents and a clock that jumps.", "operator",
+    ),
+)  # fmt: skip
 
 NODE: Final[tuple[Command, ...]] = ()
 

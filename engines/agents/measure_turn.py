@@ -45,7 +45,13 @@ PROGRESS: Final = ("message.sent", "message.delivered", "changed", "commit")
 REGISTERED: Final = "session.registered"
 """The event that names the session log of an agent: attributes `transcript` and `program`."""
 
-RESOURCES: Final = ("rss", "cpu_seconds")
+RESOURCES: Final = {
+    "rss": ("rss", 1.0),
+    "memory_bytes": ("rss", 1.0),
+    "cpu_seconds": ("cpu_seconds", 1.0),
+    "cpu_ns": ("cpu_seconds", 1e-9),
+}
+"""Attributes of the event `resource`: the fact that each becomes, and its factor."""
 
 
 class Gauges(Config):
@@ -210,10 +216,12 @@ class MeasureTurn:
         measured = self.agent(event.agent)
         facts = measured.facts
         for name, text in event.attributes:
-            if name in RESOURCES and (value := _number(text)) is not None:
-                self.record(event.agent, f"resource.{name}", value, event.time_ns, measured.visit)
-                self._sends += self._facts(event.agent, {f"measure.{name}": value}, facts)
-                facts = facts.set(f"measure.{name}", value)
+            if name in RESOURCES and (number := _number(text)) is not None:
+                fact, factor = RESOURCES[name]
+                value: Datum = int(number) if fact == "rss" else number * factor
+                self.record(event.agent, f"resource.{fact}", number * factor, event.time_ns, measured.visit)
+                self._sends += self._facts(event.agent, {f"measure.{fact}": value}, facts)
+                facts = facts.set(f"measure.{fact}", value)
         self.set_agent(event.agent, replace(self.agent(event.agent), facts=facts))
 
     # --- tokens -------------------------------------------------------------------------------------------------------

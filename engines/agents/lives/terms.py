@@ -12,7 +12,8 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class Terms(Config):
-    """Parameters of the orchestrator. `command` is for agents that are added without one.
+    """Parameters of the orchestrator. `command` is for agents that are added without one. `listeners` get what happens,
+    as the bridge does.
 
     Context is in percent: at `context_soft` the agent is told, at `context_ask` a rotation is asked for, at
     `context_force` it is forced.
@@ -22,6 +23,7 @@ class Terms(Config):
     bridge: Ref[Any]
     launcher: Ref[Any]
     router: Ref[Any] | None = None
+    listeners: tuple[Ref[Any], ...] = ()
     command: tuple[str, ...] = ()
     protocol: str = "inbox"
     agents_max: Positive = 1_000

@@ -85,7 +85,8 @@ class Turn:
             attributes=words,
             source=source,
         )
-        self.send(self.terms.bridge, event)
+        for listener in (self.terms.bridge, *self.terms.listeners):
+            self.send(listener, event)
 
     def show(self, agent: str) -> None:
         """Send the view of an agent."""

@@ -265,7 +265,11 @@ def test_tokens_become_facts() -> None:
 def test_resources_become_facts() -> None:
     """False if a guard on memory sees nothing, or another value."""
     room = GaugeRoom()
-    room.happen("resource", sender="orchestrator", attributes=(("rss", "1048576"), ("cpu_seconds", "1.5"), ("x", "1")))
+    room.happen(
+        "resource",
+        sender="orchestrator",
+        attributes=(("memory_bytes", "1048576"), ("cpu_ns", "1500000000"), ("x", "1")),
+    )
     assert room.facts() == {"rss": 1_048_576, "cpu_seconds": 1.5}
 
 

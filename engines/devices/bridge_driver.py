@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ STREAM_ENTRIES_MAX: Final = 256
 STREAM_BYTES_MAX: Final = 1 << 20
 FUTURE_MS: Final = 60_000
 """An entry whose id lies further in the future than that has spoilt its stream: later ids must be larger."""
+
+SELECTORS_SINCE: Final = 7
+"""The major version of stores in which a user may have one command for some keys, and another one for others."""
 
 TOO_LONG: Final = Problem("internal", "answer_too_large", "the answer is larger than the store takes")
 
@@ -244,19 +248,19 @@ class BridgeDriver:
     async def _keep_connected(self) -> None:
         pause_s = PAUSE_S
         while True:
+            link: StoreLink | None = None
             try:
                 link = await self._place.connect()
                 pause_s = PAUSE_S
-                if self._place.quarantined:
-                    self._alarm(
-                        "", "quarantine", f"the store refused its files, which are in {self._place.quarantined}"
-                    )
-                    self._place.quarantined = ""
                 await self._live(link)
-            except* (LinkDown, StoreError):
-                pass
+            except* (LinkDown, StoreError) as errors:
+                is_unsound = any("WRONGTYPE" in str(one) for one in errors.exceptions)
+                if link is not None and (link.is_unsound or is_unsound):
+                    await self._place.discard()
             finally:
                 self._link = None
+                if link is not None:
+                    link.close()
             await asyncio.sleep(pause_s)
             pause_s = min(PAUSE_S_MAX, pause_s * 2)
 
@@ -264,20 +268,22 @@ class BridgeDriver:
         """Make what the store may lack, then read requests until the connection ends."""
         self._start = await link.ask("HINCRBY", self._store.meta, "starts", 1)
         link.tell("HSET", self._store.meta, "schema", SCHEMA, "namespace", self._store.namespace)
-        found = await link.ask("HGETALL", self._store.sessions)
-        sessions = dict(zip(found[::2], found[1::2], strict=True))
+        self._store.has_selectors = _major(await link.ask("INFO", "server")) >= SELECTORS_SINCE
+        sessions = _sessions(await link.ask("HGETALL", self._store.sessions))
         self._intake = emptied(self._intake)
         self._below_max.set()
         for agent, session in sessions.items():
-            if agent.decode() not in self._intake.sessions:
-                number = int(session)
-                self._intake = replace(self._intake, sessions=self._intake.sessions.set(agent.decode(), number))
+            if agent not in self._intake.sessions:
+                self._intake = replace(self._intake, sessions=self._intake.sessions.set(agent, session))
         self._link = link
+        if self._place.quarantined:
+            self._alarm("", "quarantine", f"the store starts empty; its files are in {self._place.quarantined}")
+            self._place.quarantined = ""
         async with asyncio.TaskGroup() as self._readers:
             self._readers.create_task(self._wait_down(link))
             for one in self._streams:
                 self._readers.create_task(self._read_streams(one))
-            for agent in [OPERATOR, *map(bytes.decode, sessions)]:
+            for agent in [OPERATOR, *sessions]:
                 self._read(agent)
             for order in self._wanted.values():
                 self._admit_in(link, order)
@@ -400,3 +406,15 @@ class BridgeDriver:
                 self._out.send(reader, event)
         if kind == "alarm" and self._link is not None:
             self._store.event(self._link, event)
+
+
+def _major(information: bytes) -> int:
+    match = re.search(rb"redis_version:(\d+)", information)
+    return int(match[1]) if match else 0
+
+
+def _sessions(found: list[bytes]) -> dict[str, int]:
+    """The session of each agent, from the fields of a hash; what is no such thing is left out."""
+    texts = [one.decode(errors="replace") for one in found]
+    pairs = zip(texts[::2], texts[1::2], strict=True)
+    return {agent: int(session) for agent, session in pairs if IDENTIFIER.fullmatch(agent) and session.isdecimal()}

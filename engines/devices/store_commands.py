@@ -37,6 +37,7 @@ local request, answers, text, kept, most = KEYS[1], KEYS[2], ARGV[1], ARGV[2], A
 local entries = {}
 for i = 4, #ARGV do entries[#entries + 1] = ARGV[i] end
 if answers then
+  if redis.call('TYPE', answers).ok ~= 'list' then redis.call('DEL', answers) end
   for _ = 1, #entries do redis.call('RPUSH', answers, text) end
   redis.call('LTRIM', answers, -most, -1)
   redis.call('EXPIRE', answers, kept)
@@ -58,7 +59,8 @@ return 1
 """)
 """Set fields of a view, unless it has those of this number or a later one of the same family, since the same start."""
 
-AGENT_COMMANDS: Final = ("+ping", "+auth", "+hello", "+xadd", "+blpop")
+BASIC_COMMANDS: Final = ("+ping", "+auth", "+hello")
+AGENT_COMMANDS: Final = (*BASIC_COMMANDS, "+xadd", "+blpop")
 OPERATOR_COMMANDS: Final = (*AGENT_COMMANDS, "+xread", "+xrange", "+xrevrange", "+xlen", "+hgetall", "+zrange")
 
 
@@ -69,6 +71,7 @@ class StoreCommands:
         self.namespace = namespace
         self.meta = f"aism:{namespace}:meta"
         self.sessions = f"aism:{namespace}:sessions"
+        self.has_selectors = True
 
     def operator(self, digest: str) -> Account:
         """The user of operators, who reads everything of the namespace and puts requests."""
@@ -76,9 +79,16 @@ class StoreCommands:
         return Account(OPERATOR, digest, rights)
 
     def account(self, agent: str, session: int, digest: str) -> Account:
-        """The user of a session: its own stream, its own answers, nothing else."""
-        keys = (f"~{request_key(self.namespace, agent)}", f"~{answer_key(self.namespace, agent, '*')}")
-        return Account(user_name(agent, session), digest, (*keys, "resetchannels", "-@all", *AGENT_COMMANDS))
+        """The user of a session: adds to its own stream, takes its own answers, nothing else.
+
+        A store before 7.0 cannot tell which command is for which key: there the agent can fill its answers too.
+        """
+        requests, answers = f"~{request_key(self.namespace, agent)}", f"~{answer_key(self.namespace, agent, '*')}"
+        name = user_name(agent, session)
+        if self.has_selectors:
+            can = (f"(+xadd {requests})", f"(+blpop {answers})")
+            return Account(name, digest, ("resetchannels", "-@all", *BASIC_COMMANDS, *can))
+        return Account(name, digest, (requests, answers, "resetchannels", "-@all", *AGENT_COMMANDS))
 
     def push(self, link: StoreLink, one: Push) -> None:
         """Answer a request. Raises LinkDown."""

@@ -71,6 +71,8 @@ class StoreLink(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.refused = 0
+        self.is_unsound = False
+        """Whether a key of ours was something else than we made it: the files were damaged, and read all the same."""
         self._replies = Replies()
         self._waiting: deque[Callable[[Reply], None] | None] = deque()
         self._transport: asyncio.Transport | None = None
@@ -103,7 +105,7 @@ class StoreLink(asyncio.Protocol):
             if isinstance(reply, StoreError) and reply.code == "NOSCRIPT":
                 self._send(command("EVAL", one.text, len(keys), *keys, *arguments), None)
             elif isinstance(reply, StoreError):
-                self.refused += 1
+                self._count(reply)
 
         self._send(command("EVALSHA", one.digest, len(keys), *keys, *arguments), look)
 
@@ -135,7 +137,7 @@ class StoreLink(asyncio.Protocol):
             if settle is not None:
                 settle(reply)
             elif isinstance(reply, StoreError):
-                self.refused += 1
+                self._count(reply)
         if self._room and len(self._waiting) <= BACKLOG_MAX:
             self._make_room()
 
@@ -148,6 +150,12 @@ class StoreLink(asyncio.Protocol):
             if settle is not None:
                 settle(LinkDown("the connection has ended"))
         self._make_room()
+
+    def _count(self, error: StoreError) -> None:
+        self.refused += 1
+        if "WRONGTYPE" in str(error):
+            self.is_unsound = True
+            self.close()
 
     def _send(self, data: bytes, settle: Callable[[Reply], None] | None) -> None:
         if self._transport is None or self.down.done():

@@ -93,6 +93,12 @@ class StorePlace:
                 await link.ask(*allow(self._operator))
             return link
 
+    async def discard(self) -> None:
+        """The store has something else than we put there: let it start empty, if it is ours."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
+            self.quarantined = str(await asyncio.to_thread(self._server.quarantine))
+
     async def _started(self, server: StoreServer) -> StoreLink:
         for _ in range(2):
             server.start((Account(ENGINE, digest_of(self._password), ("~*", "&*", "+@all")), self._operator))

@@ -24,13 +24,85 @@ HELP: Final = (
     Command("explain", "<code>", "protocol:explain", "What a finding means, with an example before and after.", "all"),
 )
 
-STATE: Final[tuple[Command, ...]] = ()
+STATE: Final = (
+    Command("state current", "[--agent AGENT]", "state:current", "Where am I, and what may I do.", "all"),
+    Command(
+        "state transition",
+        "[<target>] [--context JSON|@FILE|-] [--reason TEXT] [--event NAME] [--agent AGENT]",
+        "state:transition",
+        "Move to a state; --context has the fields that the move requires.",
+        "all",
+    ),
+    Command(
+        "state can", "[<target>] [--agent AGENT]", "state:can", "What is possible, and what blocks the rest.", "all"
+    ),
+    Command("state history", "[-n COUNT] [--before SEQ] [--agent AGENT]", "state:history", "The last moves.", "all"),
+    Command(
+        "state wait",
+        "[--until EXPR] [--change] [--agent AGENT]",
+        "state:wait",
+        "Wait until the state changes, or a condition holds.",
+        "all",
+    ),
+    Command("context get", "[<key>] [--agent AGENT]", "state:context_get", "The fields of the context.", "all"),
+    Command("context set", "<field>... [--agent AGENT]", "state:context_set", "Set fields, as NAME=VALUE.", "all"),
+    Command("heartbeat", "", "state:heartbeat", "Say that the agent is alive.", "agent"),
+)
 
-MESSAGE: Final[tuple[Command, ...]] = ()
+MESSAGE: Final = (
+    Command(
+        "message send",
+        "<to> [<text>] [--type TYPE] [--field NAME=VALUE]... [--reply-to ID] [--conversation ID] [--expires DURATION]",
+        "message:send",
+        "Send to an agent, role:NAME or @all; the text may be -, or @FILE.",
+        "all",
+    ),
+    Command(
+        "message read",
+        "[--unread] [--type TYPE] [--from AGENT] [--max COUNT] [--wait DURATION] [--peek]",
+        "message:read",
+        "Read the inbox, the oldest message first.",
+        "agent",
+    ),
+    Command("message ack", "<id>...", "message:ack", "Messages are dealt with.", "agent"),
+    Command("message refuse", "<id> --reason TEXT", "message:refuse", "Give a message back to its sender.", "agent"),
+    Command(
+        "message thread", "<conversation> [--after ID]", "message:thread", "The messages of a conversation.", "all"
+    ),
+)
 
-MEASURE: Final[tuple[Command, ...]] = ()
+MEASURE: Final = (
+    Command("measure self", "[--agent AGENT]", "measure:self_", "What is measured about me.", "all"),
+    Command("measure system", "", "measure:system", "What is measured about the whole.", "all"),
+    Command("measure peers", "[--after AGENT]", "measure:peers", "What is measured about the others.", "all"),
+    Command("measure record", "<id> <value>", "measure:record", "Record a value that the protocol declares.", "agent"),
+)
 
-SESSION: Final[tuple[Command, ...]] = ()
+SESSION: Final = (
+    Command(
+        "session register",
+        "[--session-id ID] [--transcript PATH] [--model NAME] [--hook]",
+        "session:register",
+        "The session of the agent's program; --hook reads a hook's JSON from standard input.",
+        "agent",
+    ),
+    Command(
+        "session handover", "--file PATH", "session:handover", "Hand over to the next session, by a file.", "agent"
+    ),
+    Command("session status", "", "session:status", "The session, and how full its context is.", "agent"),
+)
+
+REGISTRY: Final = (
+    Command(
+        "protocol show",
+        "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]",
+        "registry:show",
+        "A protocol that the engine has; without a name, the agent's.",
+        "all",
+    ),
+    Command("protocol list", "[--after NAME]", "registry:list_", "The protocols that the engine has.", "all"),
+    Command("protocol propose", "<file>", "registry:propose", "Propose a protocol, for approval.", "agent"),
+)
 
 PROTOCOL: Final = (
     Command("protocol lint", "<file>... [--strict]", "protocol:lint", "Findings about protocol files.", "operator"),
@@ -65,7 +137,7 @@ AGENT: Final[tuple[Command, ...]] = ()
 MEASURING: Final[tuple[Command, ...]] = ()
 
 COMMANDS: Final = (
-    *STATE, *MESSAGE, *MEASURE, *SESSION, *PROTOCOL, *ROLLOUT, *NODE, *AGENT, *MEASURING, *HELP,
+    *STATE, *MESSAGE, *MEASURE, *SESSION, *REGISTRY, *PROTOCOL, *ROLLOUT, *NODE, *AGENT, *MEASURING, *HELP,
 )  # fmt: skip
 
 

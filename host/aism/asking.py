@@ -1,0 +1,128 @@
+"""What the commands that ask the engine share: arguments that are texts, files or JSON, and the question itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from typing import Any, Final
+
+from engines.agents.bus import REQUEST_BYTES_MAX
+from engines.agents.requests import Misfit, read_body
+from host.aism.call import Call
+from host.aism.client import Client, new_request_id
+from host.aism.main import seconds
+from host.aism.output import Failure, Outcome
+from host.aism.usage import Misuse
+
+WAIT_GRACE_S: Final = 5.0
+"""How much longer than the engine the command waits."""
+
+
+def ask(call: Call, op: str, fields: dict[str, Any] | None = None, wait_s: float = 0.0) -> Outcome:
+    """Put a request and give its answer. Fields that are None are left out. Raises Failure."""
+    found = {name: one for name, one in (fields or {}).items() if one is not None}
+    if "--agent" in call.arguments:
+        found["agent"] = call.arguments["--agent"]
+    body = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    timeout_s = max(call.options.timeout_s, wait_s + WAIT_GRACE_S if wait_s else 0.0)
+    with Client() as client:
+        return Outcome(client.ask_text(op, body, call.options.request_id or new_request_id(), timeout_s))
+
+
+def text_argument(word: str, what: str) -> str:
+    """A text: the word itself, what is in the file after `@`, or standard input for `-`; `@@` begins a text with `@`.
+
+    Raises Failure if it is too large, no UTF-8, or has NUL.
+    """
+    if word == "-":
+        data = sys.stdin.buffer.read(REQUEST_BYTES_MAX + 1)
+    elif word.startswith("@@"):
+        data = os.fsencode(word[1:])
+    elif word.startswith("@"):
+        data = _read_file(word[1:], what)
+    else:
+        data = os.fsencode(word)
+    if len(data) > REQUEST_BYTES_MAX:
+        raise _wrong("too_large", f"{what} has more than {REQUEST_BYTES_MAX:,} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise _wrong("not_utf8", f"{what} is not UTF-8") from None
+    if "\0" in text:
+        raise _wrong("not_text", f"{what} has NUL")
+    return text
+
+
+def word_argument(call: Call, name: str) -> str | None:
+    """An argument as it is, or None."""
+    word = call.arguments.get(name)
+    return text_argument("@" + word if word.startswith("@") else word, name) if name in call.arguments else None
+
+
+def object_argument(word: str, what: str) -> dict[str, Any]:
+    """A JSON object, in a text as above. Raises Failure."""
+    try:
+        return read_body(text_argument(word, what))
+    except Misfit as misfit:
+        raise _wrong(misfit.code, misfit.message.replace("the body", what)) from None
+
+
+def pairs_argument(words: list[str], what: str) -> dict[str, Any]:
+    """From `name=value` words; a value that is JSON is that, any other is text. Raises Failure."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise Misuse(f"{what} {word[:80]!r} is not NAME=VALUE")
+        if name in found:
+            raise _wrong("duplicate_key", f"{what} {name!r} is given twice")
+        found[name] = value_argument(text, name)
+    return found
+
+
+def value_argument(word: str, what: str) -> Any:
+    """A value: JSON if it is that, else the text. Raises Failure for JSON beyond the bounds."""
+    text = text_argument(word, what)
+    if text[:1] not in '{["-0123456789tfnNI':
+        return text
+    try:
+        return read_body(f'{{"value":{text}}}')["value"]
+    except Misfit as misfit:
+        if misfit.code == "not_json":
+            return text
+        raise _wrong(misfit.code, misfit.message.replace("the body", what)) from None
+
+
+def count_argument(call: Call, name: str) -> int | None:
+    """A count, or None. Raises Misuse."""
+    if name not in call.arguments:
+        return None
+    text = call.arguments[name]
+    if not text.isdecimal() or not text.isascii() or len(text) > 18:
+        raise Misuse(f"{name} {text[:40]!r} is no count")
+    return int(text)
+
+
+def duration_argument(call: Call, name: str) -> int | None:
+    """A duration in nanoseconds, or None. Raises Misuse."""
+    return int(seconds(call.arguments[name]) * 1e9) if name in call.arguments else None
+
+
+def _read_file(path: str, what: str) -> bytes:
+    """Of a regular file: a pipe or a device could keep the command waiting."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise _wrong("no_file", f"{what}: {path}: {getattr(error, 'strerror', error)}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _wrong("no_file", f"{what}: {path} is no regular file")
+        return os.read(fd, REQUEST_BYTES_MAX + 1)
+    finally:
+        os.close(fd)
+
+
+def _wrong(code: str, message: str) -> Failure:
+    return Failure("usage", code, message)

@@ -1,0 +1,84 @@
+"""For programs in Python: the requests of the command `aism`, a fraction of a millisecond each.
+
+    from host.aism.client import Client
+
+    with Client() as client:
+        answer = client.ask("state.transition", target="deep_work", context={"task": "write it"})
+        if not answer["success"]:
+            print(answer["error"]["message"])
+
+Which operations there are, and their fields, is in `engines/agents/operations.py`. The identity is that of the process,
+as for the command. A client is for one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, Final
+
+from engines.agents.bus import REQUEST_BYTES_MAX
+from engines.agents.requests import Misfit, check_operation, read_body, too_large
+from host.aism.bus_client import Bus, BusClient, find_bus
+from host.aism.output import Failure
+
+TIMEOUT_S: Final = 30.0
+
+
+class Client:
+    """A connection to the bus. Raises Failure when there is no bus, or no identity."""
+
+    def __init__(self, bus: Bus | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._client = BusClient(bus or find_bus(os.environ, os.getcwd()))
+        self._timeout_s = timeout_s
+
+    @property
+    def agent(self) -> str:
+        """Who asks."""
+        return self._client.bus.agent
+
+    def ask(self, op: str, *, request_id: str = "", timeout_s: float | None = None, **fields: Any) -> dict[str, Any]:
+        """The answer: an object whose `success` says whether it was done. Fields that are None are left out.
+
+        Raises Failure if nothing was sent, or if there is no answer; `Failure.kind` is the key of the exit status that
+        the command has then. A call that timed out is repeated with its `request_id`.
+        """
+        body = json.dumps({name: one for name, one in fields.items() if one is not None}, ensure_ascii=False)
+        return self.ask_text(op, body, request_id or new_request_id(), timeout_s or self._timeout_s)
+
+    def ask_text(self, op: str, body: str, request_id: str, timeout_s: float) -> dict[str, Any]:
+        """As `ask`, with the body as text."""
+        check(op, body, request_id, self.agent)
+        answer = json.loads(self._client.ask(op, body, request_id, timeout_s))
+        assert isinstance(answer, dict)
+        return answer
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check(op: str, body: str, request_id: str, agent: str) -> None:
+    """What the bridge would refuse is not sent. Raises Failure."""
+    try:
+        check_operation(op, agent)
+        size = len(request_id) + len(op) + len(body.encode("utf-8", "surrogatepass"))
+        if size > REQUEST_BYTES_MAX:
+            raise too_large(size)
+        read_body(body)
+    except Misfit as misfit:
+        kind = "identity" if misfit.kind == "identity" else "usage"
+        hints = [misfit.hint] if misfit.hint else []
+        raise Failure(kind, misfit.code, misfit.message, suggestions=hints) from None
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"{time.time_ns():x}.{os.getpid():x}.{os.urandom(5).hex()}"

@@ -93,14 +93,6 @@ SESSION: Final = (
 )
 
 REGISTRY: Final = (
-    Command(
-        "protocol show",
-        "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]",
-        "registry:show",
-        "A protocol that the engine has; without a name, the agent's.",
-        "all",
-    ),
-    Command("protocol list", "[--after NAME]", "registry:list_", "The protocols that the engine has.", "all"),
     Command("protocol propose", "<file>", "registry:propose", "Propose a protocol, for approval.", "agent"),
 )
 
@@ -110,7 +102,9 @@ PROTOCOL: Final = (
     Command("protocol graph", "<file> [--dot]", "protocol:graph", "The moves as a diagram (Mermaid, dot).", "operator"),
     Command("protocol explain", "<code>", "protocol:explain", "The same as `explain`.", "all"),
     Command(
-        "protocol show", "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]", "protocol:show",
+        "protocol show",
+        "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]",
+        "protocol:show",
         "A protocol of the engine, or a file (name ends in .md), or a section of it.", "all",
     ),
     Command(

@@ -48,7 +48,7 @@ class Bucket(Value):
     time_ns: int
 
 
-class Waiting(Value):
+class LaterEntry(Value):
     """An entry with other content for the id of an open request."""
 
     entry: str
@@ -64,7 +64,7 @@ class OpenRequest(Value):
     entries: tuple[str, ...]
     began_ns: int
     sent_ns: int
-    later: tuple[Waiting, ...] = ()
+    later: tuple[LaterEntry, ...] = ()
 
 
 class Intake(Value):
@@ -112,7 +112,7 @@ def arrive(state: Intake, agent: str, entry: str, fields: dict[bytes, bytes], te
         if known is not None:
             return _joined(state, agent, entry, request, known), []
         state = _admitted(state, agent, request.op, terms, now_ns)
-    except Refused as refused:
+    except NotNow as refused:
         return _refuse(state, agent, entry, fields, refused.problem, now_ns)
     except Misfit as misfit:
         problem = Problem(misfit.kind, misfit.code, misfit.message, hints=(misfit.hint,) if misfit.hint else ())
@@ -160,7 +160,7 @@ def refusal(agent: str, request_id: str, problem: Problem) -> AgentAnswer:
     return failed(AgentRequest(agent, 0, request_id, "", "", "agent", Ref("")), problem)
 
 
-class Refused(Exception):
+class NotNow(Exception):
     """A request in form is not let in now."""
 
     def __init__(self, problem: Problem) -> None:
@@ -179,27 +179,27 @@ def _joined(state: Intake, agent: str, entry: str, request: Request, known: Open
     if (request.op, request.body) == (known.op, known.body):
         known = replace(known, entries=(*known.entries, entry))
     else:
-        known = replace(known, later=(*known.later, Waiting(entry, request.op, request.body)))
+        known = replace(known, later=(*known.later, LaterEntry(entry, request.op, request.body)))
     if len(_entries(known)) > OPEN_OF_AGENT_MAX:
-        raise Refused(_too_many())
+        raise NotNow(_too_many())
     return _with(state, agent, request.request_id, known)
 
 
 def _admitted(state: Intake, agent: str, op: str, terms: Terms, now_ns: int) -> Intake:
-    """With a token less in the agent's bucket. Raises Refused. Operators have no bucket."""
+    """With a token less in the agent's bucket. Raises NotNow. Operators have no bucket."""
     if _family(op) not in terms.families:
-        raise Refused(Problem("unavailable", "no_such_family", f"this node has no {_family(op)}"))
+        raise NotNow(Problem("unavailable", "no_such_family", f"this node has no {_family(op)}"))
     if agent == OPERATOR:
         return state
     if len(state.open.get(agent, _NONE)) >= OPEN_OF_AGENT_MAX:
-        raise Refused(_too_many())
+        raise NotNow(_too_many())
     bucket = state.buckets.get(agent, Bucket(terms.burst, now_ns))
     gained = max(0, now_ns - bucket.time_ns) / 1e9 * terms.rate_per_s
     tokens = min(float(terms.burst), bucket.tokens + gained)
     if tokens < 1:
         wait_ms = int((1 - tokens) / terms.rate_per_s * 1e3) + 1
         text = f"more than {terms.rate_per_s:g} requests a second; {terms.burst} are allowed at once"
-        raise Refused(Problem("limit", "rate", text, retry_after_ms=wait_ms))
+        raise NotNow(Problem("limit", "rate", text, retry_after_ms=wait_ms))
     return replace(state, buckets=state.buckets.set(agent, Bucket(tokens - 1, max(now_ns, bucket.time_ns))))
 
 

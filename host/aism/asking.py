@@ -11,7 +11,7 @@ from typing import Any, Final
 from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.requests import Misfit, read_body
 from host.aism.call import Call
-from host.aism.client import Client, new_request_id
+from host.aism.client import AgentClient, new_request_id
 from host.aism.main import seconds
 from host.aism.output import Failure, Outcome
 from host.aism.usage import Misuse
@@ -27,7 +27,7 @@ def ask(call: Call, op: str, fields: dict[str, Any] | None = None, wait_s: float
         found["agent"] = call.arguments["--agent"]
     body = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     timeout_s = max(call.options.timeout_s, wait_s + WAIT_GRACE_S if wait_s else 0.0)
-    with Client() as client:
+    with AgentClient() as client:
         return Outcome(client.ask_text(op, body, call.options.request_id or new_request_id(), timeout_s))
 
 

@@ -1,8 +1,8 @@
 """For programs in Python: the requests of the command `aism`, a fraction of a millisecond each.
 
-    from host.aism.client import Client
+    from host.aism.client import AgentClient
 
-    with Client() as client:
+    with AgentClient() as client:
         answer = client.ask("state.transition", target="deep_work", context={"task": "write it"})
         if not answer["success"]:
             print(answer["error"]["message"])
@@ -26,7 +26,7 @@ from host.aism.output import Failure
 TIMEOUT_S: Final = 30.0
 
 
-class Client:
+class AgentClient:
     """A connection to the bus. Raises Failure when there is no bus, or no identity."""
 
     def __init__(self, bus: Bus | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -58,7 +58,7 @@ class Client:
         """End the connection."""
         self._client.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> AgentClient:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,7 +16,7 @@ from live_nodes import World, new_world, until
 
 from engines.agents.bus import REQUEST_BYTES_MAX
 from host.aism.bus_client import BusClient
-from host.aism.client import Client
+from host.aism.client import AgentClient
 from host.aism.output import Failure
 
 ENVELOPE = {"success", "request_id", "agent", "seq", "measurements", "protocol", "notices"}
@@ -358,7 +358,7 @@ def test_c11_arguments_at_their_bounds(shared: Bus) -> None:
 
 def test_a_program_asks_without_a_process_for_each_call(shared: Bus) -> None:
     """False if the client for programs differs from the command, or its calls cost as much."""
-    with Client(shared.client("ann").bus) as client:
+    with AgentClient(shared.client("ann").bus) as client:
         moved = client.ask("state.transition", target="x")["data"]
         assert moved == shared.aism("ann", "state", "history").data | {
             "op": "state.transition",
@@ -397,7 +397,7 @@ def test_c3_a_call_takes_a_few_hundredths_of_a_second(shared: Bus) -> None:
 @pytest.mark.storm
 def test_a_call_of_the_client_takes_less_than_a_millisecond(shared: Bus) -> None:
     """False if programs that ask often are slowed down by the client."""
-    with Client(shared.client("ann").bus) as client:
+    with AgentClient(shared.client("ann").bus) as client:
         took = []
         for _ in range(2_000):
             begun = time.perf_counter()

@@ -83,7 +83,7 @@ def read_log(read: LogRead, t: Arrived[LogRead, Gauges, Measuring]) -> Made:
     if read.offset > offset:
         turn.follow(read.agent)
         return turn.effects()
-    if read.following <= offset:
+    if read.following <= offset and not read.is_anew:
         return []
     for record in read.records:  # those that were counted before add nothing
         turn.count(read.agent, record)

@@ -44,7 +44,7 @@ class FollowLog(Message):
 class LogRead(Message):
     """From the logs: what is in a file from `offset` to before `following`. `damaged` lines were left out.
 
-    `problem` says why the log is not read, if it is not.
+    `is_anew`: the file was cut, and is read from its beginning. `problem` says why the log is not read, if it is not.
     """
 
     agent: str
@@ -55,6 +55,7 @@ class LogRead(Message):
     records: tuple[LogRecord, ...]
     damaged: int = 0
     problem: str = ""
+    is_anew: bool = False
 
 
 class LogsNeeded(Message):

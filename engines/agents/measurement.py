@@ -5,7 +5,7 @@ closed, with the events themselves in blocks (`engines/agents/keeping.py`). Sess
 message once (`engines/agents/tokens.py`). What guards may know becomes facts for validator and orchestrator.
 
 Each family numbers its events without gaps. A number that is left out is a *gap*, which is recorded; a number that was
-seen is a repeat, which is ignored.
+seen is a repeat, which is ignored. A device numbers anew after a restart, from 1.
 
 Crash points: none is special. The position in each log is in the same state as what was read from it. A write to the
 store that was not confirmed is made again, with the same key and value.
@@ -25,7 +25,7 @@ from engines.devices.key_value import (
     ValuesChanged,
     ValuesScanned,
 )
-from engines.model import Arrived, Elapsed, Family, Handle, Map, Ref, rule
+from engines.model import Arrived, Box, Elapsed, Family, Handle, Map, Ref, rule
 
 from .keeping import PREFIXES, WRITE_MAX, entry_of, is_too_old
 from .measure_reports import answer_request
@@ -50,6 +50,8 @@ def observe(event: Happened, t: Arrived[Happened, Gauges, Measuring]) -> Made:
     """State: the event is counted, or known as a repeat. Messages: facts, alarms. Timers: the tick. Engines: none."""
     turn = _turn(t)
     last = turn.state.seen.get(t.sender, 0)
+    if event.number == 1:
+        last = 0
     if event.number <= last:
         return []
     if event.number > last + 1:
@@ -212,6 +214,25 @@ def store_is_full(answer: ValueRefused, t: Arrived[ValueRefused, Gauges, Measuri
     return turn.effects()
 
 
+MAIL: Final = Box(
+    0,
+    accepts=Happened
+    | AgentRequest
+    | LogRead
+    | LogsNeeded
+    | AgentMoved
+    | ProtocolChanged
+    | Retire
+    | Resend
+    | ValuesChanged
+    | ValuesScanned
+    | ValueRefused,
+    lossy=True,
+)
+"""The node file may let it drop the oldest mail, so that nobody waits for measurement: events that are lost are a gap,
+requests and logs come again.
+"""
+
 MEASUREMENT = Family(
     "measurement",
     config=Gauges,
@@ -228,6 +249,7 @@ MEASUREMENT = Family(
     | ValuesScanned
     | ValueRefused,
     emits=Outward,
+    boxes=[MAIL],
     timers=[TICK],
 ).rules(
     observe,

@@ -272,14 +272,14 @@ def _problem(agent: str, text: str) -> LogRead:
     return LogRead(agent, "", "", 0, 0, (), problem=text)
 
 
-class Written(Value):
+class LogLines(Value):
     """State of the twin: the lines of files, by agent and name."""
 
     files: Map[tuple[str, str], tuple[bytes, ...]] = Map()
 
 
 @rule
-def follow(order: FollowLog, t: Arrived[FollowLog, LogFolders, Written]) -> Effects[Written, Any]:
+def follow(order: FollowLog, t: Arrived[FollowLog, LogFolders, LogLines]) -> Effects[LogLines, Any]:
     """Twin. State: none. Messages: what is in the agent's files behind the positions given. Timers, engines: none."""
     try:
         place_of(order, t.config.roots)
@@ -297,7 +297,7 @@ def follow(order: FollowLog, t: Arrived[FollowLog, LogFolders, Written]) -> Effe
 
 
 TWIN = Family(
-    "session-logs-twin", config=LogFolders, state=Written(), accepts=FollowLog, emits=LogRead | LogsNeeded
+    "session-logs-twin", config=LogFolders, state=LogLines(), accepts=FollowLog, emits=LogRead | LogsNeeded
 ).rules(follow)
 SESSION_LOGS = Device(
     "session-logs", config=LogFolders, accepts=FollowLog, emits=LogRead | LogsNeeded, driver=SessionLogs, twin=TWIN

@@ -15,7 +15,7 @@ from written_logs import random_logs
 from engines.agents.measuring import Cursor, FollowLog, LogRead, LogsNeeded
 from engines.agents.session_records import Usage
 from engines.agents.tokens import Tokens
-from engines.devices.session_log import LINE_BYTES_MAX, SESSION_LOGS, LogFolders, SessionLogs, Written
+from engines.devices.session_log import LINE_BYTES_MAX, SESSION_LOGS, LogFolders, LogLines, SessionLogs
 from engines.model import Committed, Configuration, Delivery, Map, Outgoing, Ref, birth, step
 
 ME: Ref[LogRead] = Ref("measurement")
@@ -209,7 +209,7 @@ def test_the_twin_sends_what_the_driver_sends(folder: Path) -> None:
     assert twin is not None
     me = Configuration("test", "logs", None, reader.config)
     files = Map({("ann", "a.jsonl"): tuple(line.encode() for line in lines)})
-    env = birth(twin, me, state=Written(files), now_ns=0)
+    env = birth(twin, me, state=LogLines(files), now_ns=0)
     order = FollowLog("ann", "log/a.jsonl", "claude-code", (), ME)
     outcome = step(twin, me, env, Delivery("measurement", 0, order), now_ns=1)
     assert isinstance(outcome, Committed)

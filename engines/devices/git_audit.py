@@ -1,0 +1,328 @@
+"""The audit: what happened, in a git repository that people can read. It is written behind; nobody waits for it.
+
+Each transition, change of a protocol, and step in the life of an agent is a commit of its own; messages, refusals and
+measurements go into one commit a minute. The repository is bare, apart from any that agents commit to:
+
+| path | content |
+|---|---|
+| `agents/<agent>/latest.json` | the newest event of the agent that is a commit of its own |
+| `protocols/<name>.json` | the newest event about the protocol |
+| `batches/latest.jsonl` | the newest events that came in a batch |
+
+Each file has the newest only, so the tree stays small; `git log -p` has all.
+The message of a commit ends with trailers. `Aism-Seq: <family> <number>` is one for each family: the greatest number of
+its events up to this commit, so the last commit says where to go on.
+
+Events wait in memory, up to `WAITING_MAX`; beyond it the oldest are lost, and a commit says how many. While the disk is
+full, they wait too. Crash points: what waits is lost with the process; `aism audit verify` names the numbers. Commits
+are made by a thread with an index in memory; a reference is moved only if it is where it was.
+
+Without pygit2 (extra `agents`) the device takes events, keeps none, and says so once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import msgspec
+
+from engines.agents.messages import Happened
+from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
+
+WAITING_MAX: Final = 50_000
+COMMITS_AT_ONCE: Final = 200
+BATCH_MAX: Final = 2_000
+REFERENCE: Final = "refs/heads/audit"
+BATCHES: Final = "batches/latest.jsonl"
+SEQ: Final = "Aism-Seq"
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+TRAILER: Final = re.compile(rf"^{SEQ}: (\S+) (\d+)$", re.MULTILINE)
+SINGLE: Final = ("transition", "changed", "enrolled", "retired", "migrated", "override", "protocol", "gap")
+SINGLE_FIRST: Final = ("life", "session", "alarm", "prompt")
+"""First words of kinds such as `life.started` that are commits of their own."""
+
+GC_COMMITS: Final = 20_000
+"""After so many commits the repository is packed, if `git` is installed."""
+
+RETRY_S: Final = 2.0
+
+
+class AuditPlace(Config):
+    """The repository; a relative path begins at the folder in which the node was started. `reports` gets alarms."""
+
+    path: str
+    reports: Ref[Happened] | None = None
+    batch_ns: int = 60_000_000_000
+
+
+MAIL: Final = Box(0, accepts=Happened, lossy=True)
+"""The node file may let it drop the oldest mail, so that nobody waits for a disk."""
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """An event and the family it is of."""
+
+    family: str
+    event: Happened
+
+
+def is_single(kind: str) -> bool:
+    """Whether an event of this kind is a commit of its own."""
+    return kind in SINGLE or kind.partition(".")[0] in SINGLE_FIRST
+
+
+def text_of(entry: AuditEntry) -> str:
+    """An event as one line of JSON, with the names of its fields; those that say nothing are left out."""
+    event = entry.event
+    every = {name: getattr(event, name) for name in event.__struct_fields__}
+    every["attributes"] = dict(event.attributes)
+    known = {name: value for name, value in every.items() if value not in ("", 0, None, {}) or name == "value"}
+    if event.value is None:
+        known.pop("value", None)
+    return msgspec.json.encode({"family": entry.family, **known}, order="sorted").decode()
+
+
+def path_of(entry: AuditEntry) -> str:
+    """The file of the repository that a single event is in."""
+    event = entry.event
+    name = dict(event.attributes).get("name", "")
+    if event.kind == "protocol" and NAME.fullmatch(name):
+        return f"protocols/{name}.json"
+    return f"agents/{event.agent}/latest.json" if NAME.fullmatch(event.agent) else "node/latest.json"
+
+
+def subject_of(entry: AuditEntry) -> str:
+    """The first line of a commit."""
+    event = entry.event
+    about = dict(event.attributes)
+    move = f"{about['before']} → {event.state}" if about.get("before") and event.state else event.state
+    parts = (event.agent, event.kind, move or about.get("code", "") or about.get("name", ""))
+    line = " ".join(part for part in parts if part)
+    return "".join(one if one.isprintable() else " " for one in line)[:100]
+
+
+class Repository:
+    """The open repository; used by one thread. Raises `pygit2.GitError` and OSError from each function."""
+
+    def __init__(self, path: str) -> None:
+        """Opens or makes it. Raises ImportError without pygit2."""
+        import pygit2
+
+        self._git = pygit2
+        path = os.path.abspath(path)
+        if not os.path.isdir(os.path.join(path, "objects")):
+            pygit2.init_repository(path, bare=True, initial_head="audit")
+        self.path = path
+        self._open()
+        self.commits = 0
+
+    def _open(self) -> None:
+        """Reads where the repository is, so that a commit that failed half-way leaves nothing behind."""
+        self._repository = self._git.Repository(self.path)
+        self._index = self._git.Index()
+        self._parent = None
+        self.numbers: dict[str, int] = {}
+        if REFERENCE in self._repository.references:
+            commit = self._repository.references[REFERENCE].peel(self._git.Commit)
+            self._parent = commit.id
+            self._index.read_tree(commit.tree)
+            self.numbers = {family: int(number) for family, number in TRAILER.findall(commit.message)}
+
+    def commit(self, entries: list[AuditEntry], path: str, text: str, subject: str) -> None:
+        """One commit of these entries, which puts `text` into the file at `path`."""
+        numbers = with_numbers(self.numbers, entries)
+        try:
+            blob = self._repository.create_blob(text.encode())
+            self._index.add(self._git.IndexEntry(path, blob, self._git.enums.FileMode.BLOB))
+            tree = self._index.write_tree(self._repository)
+            newest_s = max(one.event.time_ns for one in entries) // 10**9 if entries else 0
+            author = self._git.Signature("aism", "aism@localhost", newest_s, 0)
+            trailers = "\n".join(f"{SEQ}: {family} {number}" for family, number in sorted(numbers.items()))
+            parents = [] if self._parent is None else [self._parent]
+            message = f"{subject}\n\n{trailers}\n"
+            self._parent = self._repository.create_commit(REFERENCE, author, author, message, tree, parents)
+        except BaseException:
+            self._open()
+            raise
+        self.numbers = numbers
+        self.commits += 1
+
+
+def with_numbers(numbers: dict[str, int], entries: Iterable[AuditEntry]) -> dict[str, int]:
+    """The greatest number of each family, with these events; a device that numbers anew begins with 1."""
+    found = dict(numbers)
+    for one in entries:
+        number = one.event.number
+        found[one.family] = number if number == 1 else max(found.get(one.family, 0), number)
+    return found
+
+
+def commit_single(repository: Repository, entry: AuditEntry) -> None:
+    """An event that is a commit of its own."""
+    repository.commit([entry], path_of(entry), text_of(entry) + "\n", subject_of(entry))
+
+
+def commit_batch(repository: Repository, entries: list[AuditEntry]) -> None:
+    """Many events in one commit."""
+    text = "".join(text_of(one) + "\n" for one in entries)
+    repository.commit(entries, BATCHES, text, f"{len(entries)} events")
+
+
+class GitAudit:
+    """The driver: one task takes events, another has a thread commit them."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[AuditEntry] = deque()
+        self._batch: list[AuditEntry] = []
+        self._lost = 0
+        self._came = asyncio.Event()
+        self._reports = 0
+        self._packed_at = 0
+        self._repository: Repository | None = None
+        self._is_kept = True
+        self._is_failing = False
+
+    async def run(self, host: DeviceHost) -> None:
+        """Run until cancelled; what waits then is still committed."""
+        taking = asyncio.create_task(self._take(host))
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                self._repository = await self._open(host, thread)
+                await self._commit_all(host, self._repository, thread)
+            finally:
+                taking.cancel()
+                await asyncio.wait([taking])
+                if self._is_kept:
+                    thread.submit(self._commit_rest, host.config.path)
+
+    async def _open(self, host: DeviceHost, thread: ThreadPoolExecutor) -> Repository:
+        """The repository, once it can be opened; never, without pygit2."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await loop.run_in_executor(thread, Repository, host.config.path)
+            except ImportError:
+                self._is_kept = False
+                text = "pygit2 is not installed, so nothing is written to the audit; the extra `agents` has it"
+                await self._report(host, "audit_unavailable", text)
+                await asyncio.Event().wait()
+            except Exception as error:
+                await self._fail(host, error)
+
+    async def _fail(self, host: DeviceHost, error: Exception) -> None:
+        """Reports the first of errors in a row, of libgit2 or of the disk, and waits before the next try."""
+        if not self._is_failing:
+            self._is_failing = True
+            await self._report(host, "storage_full" if _is_full(error) else "audit_failed", str(error)[:500])
+        await asyncio.sleep(RETRY_S)
+
+    async def _take(self, host: DeviceHost) -> None:
+        while True:
+            mail: Delivery[Happened] = await host.receive()
+            if not self._is_kept:
+                continue
+            self._waiting.append(AuditEntry(mail.sender, mail.message))
+            if len(self._waiting) > WAITING_MAX:
+                self._waiting.popleft()
+                self._lost += 1
+            self._came.set()
+
+    async def _commit_all(self, host: DeviceHost, repository: Repository, thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        batch_s = host.config.batch_ns / 1e9
+        next_batch_s = loop.time() + batch_s
+        while True:
+            if not self._waiting:
+                self._came.clear()
+                with_batch = next_batch_s - loop.time() if self._batch else None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._came.wait(), with_batch)
+            is_due = bool(self._batch) and loop.time() >= next_batch_s
+            try:
+                await loop.run_in_executor(thread, self._commit_some, repository, is_due)
+                self._is_failing = False
+            except Exception as error:
+                await self._fail(host, error)
+                continue
+            if is_due or not self._batch:
+                next_batch_s = loop.time() + batch_s
+
+    def _commit_some(self, repository: Repository, is_due: bool) -> None:
+        """Commits some of what waits. What was committed is taken away one by one, so an error loses nothing."""
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            now_ns = self._waiting[0].event.time_ns if self._waiting else 0
+            event = Happened(0, now_ns, "gap", attributes=(("lost", str(lost)),))
+            commit_single(repository, AuditEntry("audit", event))
+        for _ in range(COMMITS_AT_ONCE):
+            if not self._waiting:
+                break
+            entry = self._waiting[0]
+            if is_single(entry.event.kind):
+                commit_single(repository, entry)
+            else:
+                self._batch.append(entry)
+            self._waiting.popleft()
+        if self._batch and (is_due or len(self._batch) >= BATCH_MAX):
+            commit_batch(repository, self._batch)
+            self._batch = []
+        self._pack(repository)
+
+    def _pack(self, repository: Repository) -> None:
+        if repository.commits - self._packed_at < GC_COMMITS or shutil.which("git") is None:
+            return
+        import subprocess
+
+        self._packed_at = repository.commits
+        command = ["git", "-C", repository.path, "gc", "--quiet"]
+        subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+
+    def _commit_rest(self, path: str) -> None:
+        """What still waits, at the end. What cannot be written then is lost."""
+        repository = self._repository or Repository(path)
+        while self._waiting:
+            self._commit_some(repository, False)
+        self._commit_some(repository, True)
+
+    async def _report(self, host: DeviceHost, code: str, text: str) -> None:
+        if host.config.reports is None:
+            return
+        self._reports += 1
+        attributes = (("code", code), ("text", text))
+        event = Happened(self._reports, host.now_ns(), "alarm", attributes=attributes)
+        await host.send_when_writable(host.config.reports, event)
+
+
+def _is_full(error: Exception) -> bool:
+    return "No space left" in str(error) or "quota" in str(error).lower()
+
+
+class AuditLines(Value):
+    """State of the twin: the lines that the driver would commit, with the subjects of single ones."""
+
+    lines: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+
+@rule
+def note(event: Happened, t: Arrived[Happened, AuditPlace, AuditLines]) -> Effects[AuditLines, Any]:
+    """Twin. State: one event more. Messages, timers, engines: none."""
+    entry, state = AuditEntry(t.sender, event), t.env.state
+    subjects = (*state.subjects, subject_of(entry)) if is_single(event.kind) else state.subjects
+    return Become(AuditLines((*state.lines, text_of(entry))[-WAITING_MAX:], subjects[-WAITING_MAX:]))
+
+
+TWIN = Family(
+    "git-audit-twin", config=AuditPlace, state=AuditLines(), accepts=Happened, emits=Happened, boxes=[MAIL]
+).rules(note)
+GIT_AUDIT = Device(
+    "git-audit", config=AuditPlace, accepts=Happened, emits=Happened, boxes=[MAIL], driver=GitAudit, twin=TWIN
+)

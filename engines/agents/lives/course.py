@@ -166,6 +166,7 @@ def crashed(turn: Turn, agent: str, status: int | None, reason: str, text: str) 
         crashes=(*crashes, now),
         attempt=attempt,
         restarts=life.restarts + 1,
+        last_exit=text,
         is_resumed=resumes,
         due_ns=now + pause,
         after="",

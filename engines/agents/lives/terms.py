@@ -6,14 +6,15 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from engines.agents.messages import Happened
 from engines.model import Config, Ref
 
 Positive = Annotated[int, Meta(ge=1)]
 
 
 class Terms(Config):
-    """Parameters of the orchestrator. `command` is for agents that are added without one. `listeners` get what happens,
-    as the bridge does.
+    """Parameters of the orchestrator. `listeners` get everything that happened. `command` is for agents that are added
+    without one.
 
     Context is in percent: at `context_soft` the agent is told, at `context_ask` a rotation is asked for, at
     `context_force` it is forced.
@@ -23,7 +24,7 @@ class Terms(Config):
     bridge: Ref[Any]
     launcher: Ref[Any]
     router: Ref[Any] | None = None
-    listeners: tuple[Ref[Any], ...] = ()
+    listeners: tuple[Ref[Happened], ...] = ()
     command: tuple[str, ...] = ()
     protocol: str = "inbox"
     agents_max: Positive = 1_000

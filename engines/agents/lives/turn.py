@@ -85,7 +85,7 @@ class Turn:
             attributes=words,
             source=source,
         )
-        for listener in (self.terms.bridge, *self.terms.listeners):
+        for listener in self.terms.listeners:
             self.send(listener, event)
 
     def show(self, agent: str) -> None:

@@ -169,7 +169,7 @@ def _direct(turn: Turn, agent: str, is_taken: bool) -> None:
         turn.change(agent, phase="direct", flight=None, due_ns=None)
     elif not is_taken and life.phase == "direct":
         turn.change(agent, phase=_phase_of(life, "busy"), quiet_since_ns=turn.now_ns)
-        want_prompt(turn, agent, "person", "A person had taken over; you are on your own again.")
+        want_prompt(turn, agent, "state", "A person had taken over; you are on your own again.")
         after_change(turn, agent)
     turn.show(agent)
 

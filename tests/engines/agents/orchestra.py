@@ -27,7 +27,7 @@ from engines.devices.launcher import reported
 from engines.model import Committed, Configuration, Delivery, Due, Outgoing, Ref, birth, due_timers, next_deadline, step
 
 S = 1_000_000_000
-TERMS = Terms(Ref("validator"), Ref("bridge"), Ref("launcher"), Ref("router"), command=("agent",))
+TERMS = Terms(Ref("validator"), Ref("bridge"), Ref("launcher"), Ref("router"), (Ref("bridge"),), ("agent",))
 
 
 class Orchestra:

@@ -1,0 +1,170 @@
+"""A node with the families for agents, its store, a keeper, and agents as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from live_nodes import LiveNode, World, until
+
+from engines.agents.bus import POINTER
+from host.aism.keeper.start import end_keeper, ensure_keeper, keeper_socket
+from host.config.load import load_node
+from host.live.control.protocol import ControlError
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+WORK = """---
+version: 1.0.0
+---
+# Protocol: work
+
+## States
+- bootstrap (initial): Getting ready
+- inbox (safe): Looking for work
+- deep_work: Working
+- rest (idle): Waiting for messages
+- done (final): Finished
+
+## Transitions
+- bootstrap → inbox: When ready
+  - requires: bootstrap: string
+- inbox → deep_work: When there is a task
+  - requires: task: string
+- inbox → rest: When there is nothing to do
+- rest → inbox on message by engine: Woken
+- deep_work → inbox: When more is to be done
+- deep_work → done: When all is done
+"""
+
+NODE = """
+node: crew
+engines:
+  bridge:
+    family: "engines.devices.bridge:BRIDGE"
+    config:
+      {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, requests_per_s: 1000, burst: 1000}
+  validator:
+    family: "engines.agents.validator:VALIDATOR"
+    config: {router: router, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
+    durability: crash
+  router:
+    family: "engines.agents.router:ROUTER"
+    config: {validator: validator, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
+    durability: crash
+  orchestrator:
+    family: "engines.agents.orchestrator:ORCHESTRATOR"
+    config:
+      {validator: validator, router: router, bridge: bridge, launcher: launcher, listeners: [bridge],
+       protocol: work, TIMES}
+    durability: crash
+  launcher:
+    family: "engines.devices.launcher:LAUNCHER"
+    config: {orchestrator: orchestrator, root: ROOT}
+supervision: {backoff_ns: 10ms, backoff_max_ns: 100ms, intensity: 1000, budget: 1000}
+"""
+
+TIMES = {"start_ns": "20s", "prompt_ns": "20s", "grace_ns": "2s", "backoff_ns": "200ms", "lost_ns": "1s"}
+
+
+class Crew:
+    """The node, and its agents."""
+
+    def __init__(self, node: LiveNode, root: Path) -> None:
+        self.node = node
+        self.root = root
+        self.requests = 0
+        self.name = os.urandom(4).hex()
+
+    def ask(self, op: str, by: str = "admin", request_id: str = "", **body: Any) -> dict[str, Any]:
+        """A request by way of the bridge, and its answer."""
+        self.requests += 1
+        name = request_id or f"{self.name}.{self.requests}"
+        fields = {"agent": by, "request_id": name, "op": op, "body": json.dumps(body)}
+        answer = until(lambda: self._put(fields), f"an answer to {op}")
+        return dict(json.loads(answer["text"]))
+
+    def _put(self, fields: dict[str, Any]) -> Any:
+        """The answer; None where none came, so that the request is to be repeated with its id."""
+        written = {name: ["json", value] for name, value in fields.items()}
+        what = {"engine": "bridge", "mailbox": 0, "tag": "PutRequest", "fields": written, "wait": "RequestAnswered"}
+        try:
+            return self.node.client.request("send", {**what, "timeout_ns": 3 * 10**9}).items[0]
+        except ControlError:
+            return None
+
+    def done(self, op: str, **body: Any) -> dict[str, Any]:
+        """The data of the answer to an operator's request that succeeds."""
+        answer = self.ask(op, **body)
+        assert answer["success"], answer
+        return dict(answer["data"])
+
+    def add(self, agent: str, *command: str, **fields: Any) -> None:
+        """Add an agent, which starts."""
+        self.done("agent.add", agent=agent, command=list(command), **fields)
+
+    def show(self, agent: str) -> dict[str, Any]:
+        return self.done("agent.show", agent=agent)
+
+    def phase(self, agent: str) -> str:
+        return str(self.show(agent)["phase"])
+
+    def until_phase(self, agent: str, *phases: str) -> dict[str, Any]:
+        """Wait until the life of an agent is in one of these phases."""
+        try:
+            return until(lambda: (found := self.show(agent))["phase"] in phases and found, f"{agent} {phases}", 30.0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.show(agent)}; {self.output(agent)}") from None
+
+    def output(self, agent: str) -> str:
+        """All that the sessions of an agent have written."""
+        folder = self.root / "engine" / "sessions" / agent
+        files = [*sorted(folder.glob("*/stdout.log")), *sorted(folder.glob("*/stderr.log"))]
+        return "".join(each.read_text() for each in files)
+
+    def kill(self, engine: str) -> None:
+        """kill -9 of the process of an engine."""
+        os.kill(self.node.ps()[engine]["pid"], 9)
+
+
+@contextmanager
+def new_crew(world: World, **times: str) -> Iterator[Crew]:
+    """A crew that is up, with the protocol `work`; at the end nothing of it is left."""
+    root = world.folder / "crew"
+    for name in ("protocols", "agents", "engine"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "protocols" / "work.md").write_text(WORK)
+    terms = ", ".join(f"{name}: {text}" for name, text in {**TIMES, **times}.items())
+    path = world.folder / "crew.yaml"
+    path.write_text(NODE.replace("ROOT", str(root)).replace("TIMES", terms))
+    ensure_keeper(str(root))
+    assert until(lambda: keeper_socket(str(root)), "a keeper")
+    try:
+        with world.up(load_node(str(path))) as node:
+            crew = Crew(node, root)
+            until((root / POINTER).exists, "the store")
+            crew.done("protocol.load", source=WORK, current=True)
+            yield crew
+    finally:
+        assert end_keeper(str(root), stop_agents=True, grace_s=1.0) == 0
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def program(name: str) -> tuple[str, ...]:
+    """The command line of one of the agents' programs."""
+    path = str(PROGRAMS / name)
+    start = {"sh": "sh", "py": sys.executable, "js": "node"}[name.rpartition(".")[2]]
+    return (start, path)

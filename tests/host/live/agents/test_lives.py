@@ -1,0 +1,153 @@
+"""Lives of agents: real processes under the engine, which speak by standard input and the command."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from crew import Crew, alive, new_crew, program
+from live_nodes import World, until
+
+STEADY = program("steady.sh")
+BAD = program("bad.py")
+FAMILIES = ("validator", "router", "orchestrator", "launcher", "bridge")
+
+
+@pytest.fixture
+def crew(world: World) -> Iterator[Crew]:
+    with new_crew(world) as made:
+        yield made
+
+
+def test_l1_the_workflow_from_spawn_to_the_final_state(crew: Crew) -> None:
+    """False if an agent in sh, Python or Node does not get from its first prompt to the end of the protocol."""
+    names = {"ann": "worker.sh", "bob": "worker.py", "eve": "worker.js"}
+    for agent, file in names.items():
+        crew.add(agent, *program(file))
+    for agent in names:
+        found = crew.until_phase(agent, "stopped")
+        assert found["state"] == "done", crew.output(agent)
+        written = crew.output(agent)
+        for state in ("bootstrap", "inbox", "deep_work"):
+            assert f"You are agent {agent} in state '{state}'. Follow the work protocol." in written
+        assert found["restarts"] == 0
+
+
+def test_l2_crashes_are_followed_by_pauses_and_then_quarantine(world: World) -> None:
+    """False if a real process that exits with 1 is not restarted on schedule, or more often than the budget allows."""
+    with new_crew(world, backoff_ns="300ms", budget="3") as crew:
+        crew.add("ann", *BAD, "crash")
+        crew.add("bob", *BAD, "misconfigured")
+        found = crew.until_phase("ann", "quarantined")
+        assert found["restarts"] == 3
+        until(lambda: crew.show("ann")["state"] == "quarantined", "its state in the protocol")
+        assert crew.until_phase("bob", "quarantined")["restarts"] == 0
+        folders = [crew.root / "engine" / "sessions" / "ann" / str(number) for number in (1, 2, 3, 4)]
+        ended = [(folder / "exit.json").stat().st_mtime for folder in folders]
+        began = [(folder / "launcher.json").stat().st_mtime for folder in folders]
+        pauses = [next_began - end for end, next_began in zip(ended, began[1:], strict=False)]
+        for pause, attempt in zip(pauses, itertools.count()):
+            assert 0.9 * 0.3 * 2**attempt <= pause <= 1.1 * 0.3 * 2**attempt + 2.0, pauses
+
+
+def test_l4_agents_go_on_while_the_orchestrator_dies_and_exits_are_known_after(crew: Crew) -> None:
+    """False if an agent is another process after a kill of orchestrator and device, is not prompted, or its exit that
+    happened meanwhile is unknown."""
+    for agent in ("ann", "bob"):
+        crew.add(agent, *STEADY)
+    pids = {agent: crew.until_phase(agent, "ready")["pid"] for agent in ("ann", "bob")}
+    until(lambda: crew.show("bob")["prompts_waiting"] == 0, "bob's first prompt had an effect")
+    crew.kill("launcher")
+    crew.kill("orchestrator")
+    os.kill(pids["bob"], signal.SIGKILL)
+    crew.done("prompt.send", agent="ann", text="are you there?")
+    until(lambda: "are you there?" in crew.output("ann"), "a prompt after the restart")
+    assert crew.show("ann")["pid"] == pids["ann"]
+    found = until(lambda: (one := crew.show("bob"))["restarts"] == 1 and one, "the crash of bob")
+    assert found["last_exit"] == "signal, signal 9"
+    assert crew.until_phase("bob", "ready", "busy")["pid"] != pids["bob"]
+
+
+def test_l8_an_agent_that_does_not_read_blocks_nobody(crew: Crew) -> None:
+    """False if prompts for a deaf agent delay others."""
+    crew.add("deaf", *BAD, "deaf")
+    crew.add("ann", *STEADY)
+    crew.until_phase("deaf", "ready")
+    crew.until_phase("ann", "ready")
+    for number in range(3):
+        crew.done("prompt.send", agent="deaf", text=f"{number}" + "x" * 30_000)
+    crew.done("prompt.send", agent="ann", text="hello")
+    until(lambda: "hello" in crew.output("ann"), "the prompt of the other")
+
+
+def test_l9_an_agent_that_ignores_prompts_is_restarted(world: World) -> None:
+    """False if an agent that reads its prompt and does nothing is left as it is."""
+    with new_crew(world, prompt_ns="500ms") as crew:
+        crew.add("ann", *BAD, "ignores")
+        pid = crew.until_phase("ann", "ready")["pid"]
+        crew.done("prompt.send", agent="ann", text="well?")
+        until(lambda: crew.show("ann")["restarts"] >= 1, "the restart")
+        until(lambda: not alive(pid), "the end of the stuck process")
+        assert crew.output("ann").count("ignored") >= 2
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(50, marks=pytest.mark.storm)])
+def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) -> None:
+    """False if a stop takes longer than the grace and two seconds, or leaves a process."""
+    names = [f"a{number}" for number in range(count)]
+    for agent in names:
+        crew.add(agent, *BAD, "stubborn")
+    pids = [crew.until_phase(agent, "ready")["pid"] for agent in names]
+    began = time.monotonic()
+    for agent in names:
+        crew.done("agent.stop", agent=agent)
+    until(lambda: not any(alive(pid) for pid in pids), "the end of all", 2.0 + 2.0 + count * 0.1)
+    for agent in names:
+        assert crew.until_phase(agent, "stopped")["last_exit"].startswith("stopped")
+    assert time.monotonic() - began < 60
+
+
+def test_v10_a_person_takes_over_and_gives_back(crew: Crew) -> None:
+    """False if an agent in `direct` is prompted, or not prompted again after."""
+    crew.add("ann", *STEADY)
+    crew.until_phase("ann", "ready")
+    assert crew.ask("override.takeover", agent="ann", reason="to look")["success"]
+    crew.until_phase("ann", "direct")
+    crew.done("prompt.send", agent="ann", text="later")
+    assert crew.ask("override.release", agent="ann", reason="seen")["success"]
+    until(lambda: "later" in crew.output("ann"), "the prompt that waited")
+    assert crew.phase("ann") != "direct"
+
+
+def test_agents_outlive_the_node(world: World) -> None:
+    """False if a node that goes down takes agents with it, or the next one does not know them."""
+    with new_crew(world) as crew:
+        crew.add("ann", *STEADY)
+        pid = crew.until_phase("ann", "ready")["pid"]
+        crew.node.end()
+        assert alive(pid)
+        with world.up(crew.node.spec) as node:
+            again = Crew(node, crew.root)
+            again.done("prompt.send", agent="ann", text="still there?")
+            until(lambda: "still there?" in again.output("ann"), "a prompt by the next node")
+            assert again.show("ann")["pid"] == pid
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.storm)])
+def test_l5_families_die_in_turn_while_agents_work(crew: Crew, rounds: int) -> None:
+    """False if a kill -9 of a family keeps an agent from its end, or costs it its process."""
+    names = [f"a{number}" for number in range(3 * rounds)]
+    for agent in names:
+        crew.add(agent, *program("worker.sh"))
+    for engine in FAMILIES * rounds:
+        crew.kill(engine)
+        until(lambda engine=engine: crew.node.ps()[engine]["pid"], f"{engine} again")  # type: ignore[misc]
+    for agent in names:
+        found = crew.until_phase(agent, "stopped")
+        assert (found["state"], found["session"]) == ("done", 1), (found, crew.output(agent))
+        moves = crew.done("state.history", agent=agent)
+        assert [each["to"] for each in moves["moves"]] == ["inbox", "deep_work", "done"], moves

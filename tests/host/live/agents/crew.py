@@ -95,7 +95,7 @@ class Crew:
         written = {name: ["json", value] for name, value in fields.items()}
         what = {"engine": "bridge", "mailbox": 0, "tag": "PutRequest", "fields": written, "wait": "RequestAnswered"}
         try:
-            return self.node.client.request("send", {**what, "timeout_ns": 3 * 10**9}).items[0]
+            return self.node.client.request("send", {**what, "timeout_ns": 10**9 // 2}).items[0]
         except ControlError:
             return None
 

@@ -32,7 +32,7 @@ REPEAT_NS: Final = 5_000_000_000
 FULL_RETRY_MS: Final = 1_000
 
 
-class Terms(Value):
+class Admission(Value):
     """How many requests an agent may put in a second, and how many at once; which families are there; who is asked."""
 
     rate_per_s: float
@@ -101,7 +101,7 @@ Deed: TypeAlias = Forward | Push
 Outcome: TypeAlias = tuple[Intake, list[Deed]]
 
 
-def arrive(state: Intake, agent: str, entry: str, fields: dict[bytes, bytes], terms: Terms, now_ns: int) -> Outcome:
+def arrive(state: Intake, agent: str, entry: str, fields: dict[bytes, bytes], terms: Admission, now_ns: int) -> Outcome:
     """An entry of an agent's stream was read."""
     request_id = fields.get(b"id", b"").decode(errors="replace")
     known = state.open.get(agent, _NONE).get(request_id)
@@ -121,7 +121,7 @@ def arrive(state: Intake, agent: str, entry: str, fields: dict[bytes, bytes], te
     return _with(state, agent, request.request_id, opened), [_forward(state, agent, request.request_id, opened, terms)]
 
 
-def answer(state: Intake, given: AgentAnswer, terms: Terms, now_ns: int) -> Outcome:
+def answer(state: Intake, given: AgentAnswer, terms: Admission, now_ns: int) -> Outcome:
     """A family has answered. An answer to a request that is not open does nothing: its entry is read again."""
     known = state.open.get(given.agent, _NONE).get(given.request_id)
     if known is None:
@@ -138,7 +138,7 @@ def answer(state: Intake, given: AgentAnswer, terms: Terms, now_ns: int) -> Outc
     return state, [*deeds, _forward(state, given.agent, given.request_id, opened, terms)]
 
 
-def overdue(state: Intake, terms: Terms, now_ns: int) -> Outcome:
+def overdue(state: Intake, terms: Admission, now_ns: int) -> Outcome:
     """Requests whose family has not answered are sent again."""
     deeds: list[Deed] = []
     for agent, requests in state.open.items():
@@ -185,7 +185,7 @@ def _joined(state: Intake, agent: str, entry: str, request: Request, known: Open
     return _with(state, agent, request.request_id, known)
 
 
-def _admitted(state: Intake, agent: str, op: str, terms: Terms, now_ns: int) -> Intake:
+def _admitted(state: Intake, agent: str, op: str, terms: Admission, now_ns: int) -> Intake:
     """With a token less in the agent's bucket. Raises NotNow. Operators have no bucket."""
     if _family(op) not in terms.families:
         raise NotNow(Problem("unavailable", "no_such_family", f"this node has no {_family(op)}"))
@@ -224,7 +224,7 @@ def _family(op: str) -> Family:
     return FAMILIES[op.partition(".")[0]]
 
 
-def _forward(state: Intake, agent: str, request_id: str, opened: OpenRequest, terms: Terms) -> Forward:
+def _forward(state: Intake, agent: str, request_id: str, opened: OpenRequest, terms: Admission) -> Forward:
     actor: Actor = "admin" if agent == OPERATOR else "agent"
     session = state.sessions.get(agent, 0)
     request = AgentRequest(agent, session, request_id, opened.op, opened.body, actor, Ref(terms.me))

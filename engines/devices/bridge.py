@@ -30,7 +30,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from engines.agents.bus import OPERATOR
-from engines.agents.intake import Forward, Intake, Outcome, Terms, answer, arrive
+from engines.agents.intake import Forward, Intake, Outcome, Admission, answer, arrive
 from engines.agents.messages import (
     Admit,
     Admitted,
@@ -72,10 +72,10 @@ class AgentBus(Config):
     burst: Annotated[int, Meta(ge=1)] = 30
 
 
-def terms_of(config: AgentBus, me: str) -> Terms:
+def terms_of(config: AgentBus, me: str) -> Admission:
     """On which terms requests are let in."""
     families = tuple(name for name in get_args(FamilyName) if getattr(config, name) is not None)
-    return Terms(config.requests_per_s, config.burst, families, me)
+    return Admission(config.requests_per_s, config.burst, families, me)
 
 
 class Scripted(Value):

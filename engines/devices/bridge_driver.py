@@ -26,7 +26,7 @@ from engines.agents.intake import (
     Intake,
     Outcome,
     Push,
-    Terms,
+    Admission,
     answer,
     arrive,
     emptied,
@@ -72,7 +72,7 @@ TOO_LONG: Final = Problem("internal", "answer_too_large", "the answer is larger 
 class BridgeDriver:
     """The driver."""
 
-    def __init__(self, terms_of: Callable[[Any, str], Terms]) -> None:
+    def __init__(self, terms_of: Callable[[Any, str], Admission]) -> None:
         self._terms_of = terms_of
         self._intake = Intake()
         self._link: StoreLink | None = None

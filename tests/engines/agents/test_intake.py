@@ -12,7 +12,7 @@ from engines.agents.intake import (
     Forward,
     Intake,
     Push,
-    Terms,
+    Admission,
     answer,
     arrive,
     emptied,
@@ -22,7 +22,7 @@ from engines.agents.messages import AgentAnswer
 from engines.model import Map
 
 SECOND_NS = 1_000_000_000
-TERMS = Terms(10.0, 30, ("validator", "orchestrator"), "bridge")
+TERMS = Admission(10.0, 30, ("validator", "orchestrator"), "bridge")
 EMPTY = Intake(sessions=Map({"ann": 3}))
 
 

@@ -94,6 +94,13 @@ SESSION: Final = (
 
 REGISTRY: Final = (
     Command("protocol propose", "<file>", "registry:propose", "Propose a protocol, for approval.", "agent"),
+    Command(
+        "protocol load",
+        "<file> [--draft] [--dry-run]",
+        "registry:load",
+        "Register a version of a protocol.",
+        "operator",
+    ),
 )
 
 PROTOCOL: Final = (
@@ -124,7 +131,19 @@ ROLLOUT: Final = (
     ),
 )  # fmt: skip
 
-NODE: Final[tuple[Command, ...]] = ()
+NODE: Final = (
+    Command("init", "<folder>", "node:init", "Make a folder for an engine for agents.", "operator"),
+    Command("up", "[<folder>] [-d] [--strict]", "node:up", "Start the engine; -d returns when it is up.", "operator"),
+    Command("down", "[<folder>] [--stop-agents]", "node:down", "Stop the engine; agents run on.", "operator"),
+    Command("status", "[<folder>]", "node:status", "What runs: engines, bus, keeper, agents.", "operator"),
+    Command(
+        "events",
+        "[-f] [-n COUNT] [--kind KIND] [--agent AGENT]",
+        "node:events",
+        "The last events, a JSON object a line; -f follows.",
+        "operator",
+    ),
+)
 
 AGENT: Final[tuple[Command, ...]] = ()
 

@@ -1,4 +1,4 @@
-"""`aism protocol show`, `list`, `propose`: the protocols that the engine has."""
+"""`aism protocol show`, `list`, `propose`, `load`: the protocols that the engine has."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def propose(call: Call) -> Outcome:
     path = call.arguments["file"]
     source = text_argument(path if path == "-" else f"@{path}", "file")
     return ask(call, "protocol.propose", {"source": source, "file": os.path.basename(path)})
+
+
+def load(call: Call) -> Outcome:
+    """Register a version, and make it the current one."""
+    path = call.arguments["file"]
+    fields = {
+        "source": text_argument(path if path == "-" else f"@{path}", "file"),
+        "file": os.path.basename(path),
+        "current": "--draft" not in call.arguments,
+        "dry_run": True if "--dry-run" in call.arguments else None,
+    }
+    return ask(call, "protocol.load", fields)

@@ -1,0 +1,196 @@
+"""`aism init`, `up`, `down`, `status`, `events`: an engine for agents in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from engines.agents.bus import OPERATOR, events_key
+from host.aism.bus_client import BusClient, find_bus
+from host.aism.call import Call
+from host.aism.client import AgentClient
+from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
+from host.aism.node import FILE, enginehost, in_root, items, last_line, node_file, root_of, running_file, templates
+from host.aism.output import Failure, Outcome, done
+from host.aism.usage import Misuse
+from host.program import command
+
+READY_S: Final = 30.0
+LOOK_S: Final = 0.05
+EVENTS: Final = 20
+EVENTS_AT_ONCE: Final = 1_000
+FOLLOW_MS: Final = 1_000
+FOLDERS: Final = ("protocols", "agents")
+
+
+def init(call: Call) -> Outcome:
+    """Make a root folder: the node file, protocols to begin with, and what agents are told."""
+    root = Path(call.arguments["folder"]).resolve()
+    source = templates()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise Failure("conflict", "not_empty", f"{root} is there and is not empty")
+    for name in FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "agents.yaml", root / FILE)
+    for path in sorted((source / "agents" / "protocols").glob("*.md")):
+        shutil.copyfile(path, root / "protocols" / path.name)
+    (root / "agents" / "AGENTS.md").write_text(instructions())
+    made = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return done({"root": str(root), "files": made}, f"{root}: {', '.join(made)}\nnext: cd {root} && aism up -d")
+
+
+def instructions() -> str:
+    """What an agent is told about its commands, between markers."""
+    from host.aism.table import COMMANDS
+
+    ours = [one for one in COMMANDS if one.audience != "operator"]
+    rows = [f"- `{f'aism {one.words} {one.usage}'.strip()}`: {one.summary}" for one in ours]
+    head = "<!-- aism: begin; written by the engine -->\n# Your tools\n\nAnswers are JSON objects on standard output.\n"
+    return "\n".join([head, *rows, "<!-- aism: end -->", ""])
+
+
+def up(call: Call) -> Outcome | int:
+    """Start the node, its keeper, and register the protocols; attached without `-d`."""
+    root = root_of(call.arguments.get("folder") or os.getcwd())
+    in_root(root)
+    try:
+        ensure_keeper(str(root))
+    except NoKeeper as error:
+        raise Failure("unavailable", "keeper", str(error)) from None
+    was = running_file(root)
+    file = was or node_file(root, is_strict="--strict" in call.arguments)
+    if "-d" not in call.arguments and was is None:
+        return _attached(root, file)
+    started = enginehost(root, "up", file.name, "-d", "--json")
+    if started.returncode:
+        raise Failure("unavailable", "node", last_line(started.stderr))
+    protocols = _prepare(root)
+    data = {"root": str(root), "already": was is not None, "protocols": protocols}
+    return done(data, f"up in {root}: {_listed(protocols)}")
+
+
+def _attached(root: Path, file: Path) -> int:
+    with subprocess.Popen(command("host.entry", "up", file.name), cwd=root) as node:
+        try:
+            print(f"up in {root}: {_listed(_prepare(root, node))}", file=sys.stderr, flush=True)
+        except Failure as failure:
+            print(f"aism: {failure}", file=sys.stderr, flush=True)
+        while True:
+            try:
+                return node.wait()
+            except KeyboardInterrupt:
+                continue  # the node has got it too, and drains
+
+
+def _prepare(root: Path, node: subprocess.Popen[bytes] | None = None) -> list[dict[str, Any]]:
+    """Wait for the bus, then register each protocol; those that need another one after that one."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            with AgentClient(find_bus({"AISM_ROOT": str(root)}, str(root))) as client:
+                client.ask("protocol.list", timeout_s=max(LOOK_S, deadline - time.monotonic()))
+                return _load_all(client, sorted((root / "protocols").glob("*.md")))
+        except Failure:
+            if time.monotonic() > deadline or (node is not None and node.poll() is not None):
+                raise
+            time.sleep(LOOK_S)
+
+
+def _load_all(client: AgentClient, paths: list[Path]) -> list[dict[str, Any]]:
+    results: dict[Path, dict[str, Any]] = {}
+    left = paths
+    while left:
+        results |= {path: _load(client, path) for path in left}
+        refused = [path for path in left if not results[path]["success"]]
+        if len(refused) == len(left):
+            break
+        left = refused
+    return [results[path] for path in paths]
+
+
+def _load(client: AgentClient, path: Path) -> dict[str, Any]:
+    answer = client.ask("protocol.load", source=path.read_text(), file=path.name, current=True)
+    found = {"file": path.name, "success": answer["success"]}
+    return found if answer["success"] else found | {"error": answer["error"]}
+
+
+def _listed(protocols: list[dict[str, Any]]) -> str:
+    return ", ".join(
+        one["file"] if one["success"] else f"{one['file']} refused ({one['error']['message']})" for one in protocols
+    )
+
+
+def down(call: Call) -> Outcome:
+    """Stop the node. Agents run on in their launchers, unless they are to stop too."""
+    root = root_of(call.arguments.get("folder") or os.getcwd())
+    file = running_file(root)
+    if file is not None:
+        ended = enginehost(root, "down", "-f", file.name, "--json")
+        if ended.returncode:
+            raise Failure("unavailable", "node", last_line(ended.stderr))
+    running = end_keeper(str(root), "--stop-agents" in call.arguments)
+    text = f"down; {running} agents run on" if running else "down"
+    return done({"root": str(root), "was_running": file is not None, "agents_running": running}, text)
+
+
+def status(call: Call) -> Outcome:
+    """The node's engines, the bus, the keeper, and the agents."""
+    root = root_of(call.arguments.get("folder") or os.getcwd())
+    file = running_file(root)
+    if file is None:
+        raise Failure("unavailable", "down", f"no node runs in {root}", suggestions=["aism up -d"])
+    engines = {one["engine"]: one["state"] for one in items(root, "ps", "-f", file.name)}
+    agents, bus = _agents(root)
+    data = {
+        "root": str(root),
+        "file": file.name,
+        "engines": engines,
+        "bus": bus,
+        "keeper": "up" if keeper_socket(str(root)) else "down",
+        "agents": agents,
+    }
+    lines = [f"{name}: {state}" for name, state in (engines | {"bus": bus, "keeper": data["keeper"]}).items()]
+    return done(data, "\n".join(lines))
+
+
+def _agents(root: Path) -> tuple[Any, str]:
+    try:
+        with AgentClient(find_bus({"AISM_ROOT": str(root)}, str(root)), timeout_s=5.0) as client:
+            answer = client.ask("agent.list")
+    except Failure as failure:
+        return [], f"down ({failure})"
+    return answer.get("data", {}).get("agents", []), "up"
+
+
+def events(call: Call) -> int:
+    """Print the last events, one JSON object a line; with `-f` also those to come."""
+    text = call.arguments.get("-n") or str(EVENTS)
+    if not text.isdecimal():
+        raise Misuse(f"-n {text[:40]!r} is no count")
+    client = BusClient(find_bus(os.environ, os.getcwd()))
+    if client.bus.agent != OPERATOR:
+        raise Failure("identity", "operators_only", "events are for operators")
+    key = events_key(client.bus.namespace)
+    count = min(int(text), EVENTS_AT_ONCE)
+    found = client.command("XREVRANGE", key, "+", "-", "COUNT", count)[::-1] if count else []
+    last = found[-1][0] if found else b"$"
+    _print(call, found)
+    while "-f" in call.arguments:
+        reply = client.command("XREAD", "COUNT", EVENTS_AT_ONCE, "BLOCK", FOLLOW_MS, "STREAMS", key, last)
+        for _, entries in reply or ():
+            _print(call, entries)
+            last = entries[-1][0]
+    return 0
+
+
+def _print(call: Call, entries: list[Any]) -> None:
+    for entry, fields in entries:
+        event = json.loads(fields[1])
+        if all(event.get(name[2:]) == call.arguments[name] for name in ("--kind", "--agent") if name in call.arguments):
+            print(json.dumps({"id": entry.decode(), **event}), flush=True)

@@ -1,0 +1,88 @@
+"""The node of an engine for agents: its root folder, and the commands of `enginehost` for it.
+
+A root folder has `aism.yaml`, the node file, and `protocols/`. With `strict`, each answer is on the disk before it is
+given, also against a loss of power: the node then runs from a copy of the file with other durabilities.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from host.aism.output import Failure
+from host.program import ROOT, command
+
+FILE: Final = "aism.yaml"
+STRICT: Final = "aism-strict.yaml"
+HEADER: Final = "# Made by `aism up --strict` from aism.yaml at each start; edit that one.\n"
+DOWN_S: Final = 60.0
+
+
+def root_of(folder: str) -> Path:
+    """The root folder at or above `folder`. Raises Failure."""
+    begin = Path(folder).resolve()
+    for path in (begin, *begin.parents):
+        if (path / FILE).is_file():
+            return path
+    hint = "make one with 'aism init FOLDER', or go to it"
+    raise Failure("unknown", "no_root", f"no {FILE} in {begin} or above", suggestions=[hint])
+
+
+def templates() -> Path:
+    """Where the files to begin with are: beside the code, or where an installation has them."""
+    found = [Path(ROOT, "configs"), Path(sys.prefix, "share", "enginehost", "configs")]
+    for path in found:
+        if (path / "agents.yaml").is_file():
+            return path
+    raise Failure("internal", "no_templates", f"no agents.yaml in {' or '.join(map(str, found))}")
+
+
+def node_file(root: Path, *, is_strict: bool) -> Path:
+    """The file that the node runs from, made if it is the strict one."""
+    if not is_strict:
+        return root / FILE
+    text = (root / FILE).read_text()
+    text = re.sub(r"(durability:\s*)crash\b", r"\1durable", text)
+    text = re.sub(r'(family:\s*"?engines\.devices\.bridge:BRIDGE"?[,\s]+config:\s*\{)', r"\1fsync: always, ", text)
+    (root / STRICT).write_text(HEADER + text)
+    return root / STRICT
+
+
+def running_file(root: Path) -> Path | None:
+    """The file of the node that runs in this root; None while none does."""
+    from host.live.control.instances import running_instance
+
+    found = [root / name for name in (FILE, STRICT)]
+    return next((path for path in found if path.exists() and running_instance(str(path)) is not None), None)
+
+
+def enginehost(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `enginehost` in the root folder, to its end."""
+    return subprocess.run(
+        command("host.entry", *words), cwd=root, text=True, capture_output=True, stdin=subprocess.DEVNULL
+    )
+
+
+def items(root: Path, *words: str) -> list[Any]:
+    """What a command of `enginehost` lists. Raises Failure."""
+    done = enginehost(root, *words, "--json")
+    if done.returncode:
+        raise Failure("unavailable", "node", last_line(done.stderr))
+    found = json.loads(done.stdout)
+    return list(found["items"])
+
+
+def last_line(text: str) -> str:
+    """What a command that failed says."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return (lines[-1] if lines else "the command has failed").removeprefix("enginehost: ")
+
+
+def in_root(root: Path) -> None:
+    """Continue in the root folder: devices take their paths from there."""
+    os.chdir(root)

@@ -1,0 +1,166 @@
+"""The whole: `aism init`, `up`, an agent that works through the command while processes of ours are killed, `down`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from bus_world import AISM
+from deadline import DEADLINE_S
+from live_nodes import new_world, until
+
+from engines.agents.bus import POINTER
+from host.aism.bus_client import find_bus
+from host.aism.client import AgentClient
+
+PROTOCOL = """---
+version: 1.0.0
+---
+# Protocol: turns
+
+## States
+- ping (initial, safe, idle): One
+- pong (safe, idle): The other
+
+## Transitions
+- ping → pong: Always
+- pong → ping: Always
+"""
+
+AGENT = """
+import json, subprocess, sys
+calls = []
+for number in range(COUNT):
+    state = "pong" if number % 2 == 0 else "ping"
+    done = subprocess.run([*AISM, "state", "transition", state, "--timeout", "50s"], capture_output=True)
+    calls.append([done.returncode, json.loads(done.stdout)])
+    print(number, flush=True)
+    open("calls.new", "w").write(json.dumps(calls))
+    import os
+    os.replace("calls.new", "calls.json")
+import time
+time.sleep(600)
+"""
+
+
+class Engine:
+    """A root folder, and the command in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[4])}
+
+    def aism(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """What a call of an operator answers."""
+        done = subprocess.run(
+            [*AISM, *words], capture_output=True, cwd=self.root, timeout=2 * DEADLINE_S, env=self._environment
+        )
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def client(self) -> AgentClient:
+        return AgentClient(find_bus({}, str(self.root)))
+
+    def pids(self) -> dict[str, int]:
+        """The processes of the node, by engine, and of the store."""
+        listed = subprocess.run(
+            [sys.executable, "-m", "host", "ps", "--json"], capture_output=True, cwd=self.root, env=self._environment
+        )
+        found = {one["engine"]: one["pid"] for one in json.loads(listed.stdout)["items"] if one["pid"]}
+        bus = json.loads((self.root / POINTER).read_text())["bus"].removeprefix("unix://").partition("?")[0]
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or [""]
+            if "-server" in words[0] and bus in " ".join(words):
+                found["store"] = process.pid
+        return found
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine for agents that is up."""
+    with new_world() as world:
+        made = Engine(world.folder / "town")
+        Engine(world.folder).aism("init", str(made.root))
+        (made.root / "protocols" / "turns.md").write_text(PROTOCOL)
+        made.aism("up", "-d")
+        try:
+            yield made
+        finally:
+            made.aism("down", "--stop-agents")
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(own_place: Path) -> None:
+    """False if `init` writes over somebody's files."""
+    (own_place / "mine").touch()
+    refused = Engine(own_place).aism("init", ".", code=8)
+    assert refused["error"]["code"] == "not_empty"
+    assert os.listdir(own_place) == ["mine"]
+
+
+def test_what_is_down_is_said_to_be_down(own_place: Path) -> None:
+    """False if a command in a folder without an engine, or with one that is down, does not say so."""
+    made = Engine(own_place)
+    assert made.aism("status", code=5)["error"]["code"] == "no_root"
+    assert made.aism("state", "current", code=6)["error"]["code"] == "no_bus"
+    made.aism("init", "town")
+    town = Engine(own_place / "town")
+    assert town.aism("status", code=6)["error"]["code"] == "down"
+    assert town.aism("down")["data"] == {"root": str(town.root), "was_running": False, "agents_running": 0}
+
+
+def test_f1_an_engine_is_up_with_its_protocols(engine: Engine) -> None:
+    """False if `init` and `up` give something that cannot be used at once."""
+    status = engine.aism("status")["data"]
+    assert set(status["engines"].values()) <= {"running", "device"}
+    assert (status["bus"], status["keeper"]) == ("up", "up")
+    again = engine.aism("up", "-d")["data"]
+    assert again["already"] is True
+    assert all(one["success"] for one in again["protocols"]), again
+    names = {one["name"] for one in engine.aism("protocol", "list")["data"]["protocols"]}
+    assert {"turns", "inbox", "bootstrap"} <= names
+
+
+def test_c10_help_is_what_agents_are_told(engine: Engine) -> None:
+    """False if the instructions of agents name a command that there is not, or leave one out."""
+    listed = {one["usage"] for one in engine.aism("help")["data"]["commands"] if one["audience"] != "operator"}
+    text = (engine.root / "agents" / "AGENTS.md").read_text()
+    told = {line.split("`")[1] for line in text.splitlines() if line.startswith("- `")}
+    assert told == listed
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.storm)])
+def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: int) -> None:
+    """False if an acknowledged move is lost, or one is made twice, when bridge, validator or store are killed."""
+    name = f"worker{count}"
+    program = engine.root / f"{name}.py"
+    program.write_text(f"AISM = {AISM!r}\nCOUNT = {count}\n{AGENT}")
+    place = engine.root / "agents" / name / "calls.json"
+    with engine.client() as client:
+        command = ["/usr/bin/env", f"PYTHONPATH={Path(__file__).resolve().parents[4]}", sys.executable, str(program)]
+        added = client.ask("agent.add", agent=name, protocol="turns", command=command, isolation="none", start=True)
+        assert added["success"], added
+
+    def calls() -> list[Any]:
+        return list(json.loads(place.read_text())) if place.exists() else []
+
+    victims = ["bridge", "validator", "store"]
+    for number in range(count // 4):
+        until(lambda at=number: len(calls()) > at * 4, "the next calls")
+        victim = victims[number % 3]
+        until(lambda name=victim: engine.pids().get(name), victim)
+        psutil.Process(engine.pids()[victim]).kill()
+    until(lambda: len(calls()) == count, "all calls", within_s=3 * DEADLINE_S)
+    codes = [code for code, _ in calls()]
+    assert codes == [0] * count, calls()
+    assert [answer["seq"] for _, answer in calls()] == list(range(1, count + 1))
+    with engine.client() as client:
+        assert client.ask("state.current", agent=name)["seq"] == count
+        client.ask("agent.stop", agent=name, now=True)

@@ -133,6 +133,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             "mode?": "text",
             "limits?": "object",
             "environment?": "object",
+            "network?": "bool",
             "start?": "bool",
         },
         True,
@@ -142,7 +143,9 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "agent.start": Operation("Start an agent.", {"agent": "text"}, True),
     "agent.stop": Operation("Stop an agent.", {"agent": "text", "now?": "bool", "reason?": "text"}, True),
     "agent.restart": Operation("Restart an agent.", {"agent": "text", "fresh?": "bool", "reason?": "text"}, True),
-    "agent.pause": Operation("Send an agent no prompts.", {"agent": "text", "reason?": "text"}, True),
+    "agent.pause": Operation(
+        "Send an agent no prompts, or send them again.", {"agent": "text", "resume?": "bool", "reason?": "text"}, True
+    ),
     "agent.remove": Operation("Remove an agent for ever.", {"agent": "text"}, True),
     "agent.rotate_token": Operation("Give an agent a new token at its next start.", {"agent": "text"}, True),
     "prompt.send": Operation("Prompt an agent.", {"agent": "text", "text": "text"}, True),

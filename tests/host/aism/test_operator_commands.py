@@ -1,0 +1,73 @@
+"""Commands of operators that need no engine: doctor, and limits as people write them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from host.aism.commands.agent import limits_of
+from host.aism.keeper.isolation import LEVELS, private_folder
+from host.aism.usage import Misuse
+
+AISM = (sys.executable, "-c", "import _enginehost; _enginehost.aism()")
+
+
+def test_doctor_tells_levels_limits_and_what_is_reduced() -> None:
+    """False if a level is missing from the report, or one that cannot be had has no reason in one line."""
+    done = subprocess.run([*AISM, "doctor"], capture_output=True, text=True, cwd="/", env=_environment())
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)["data"]
+    assert set(data["isolation"]) == set(LEVELS)
+    for level, found in data["isolation"].items():
+        assert found["available"] or (found["reason"].startswith(f"{level}: ") and "\n" not in found["reason"])
+    assert data["isolation"]["none"]["identity"].startswith("advisory")
+    assert set(data["limits"]) >= {"memory_bytes", "cpu_percent", "pids", "files", "wall_s"}
+    text = subprocess.run([*AISM, "doctor", "--text"], capture_output=True, text=True, cwd="/", env=_environment())
+    assert "isolation none: available: advisory" in text.stdout
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))}
+
+
+def test_f5_what_is_not_installed_is_said() -> None:
+    """False if a machine without bwrap and runc is said to have them."""
+    environment = _environment() | {"PATH": "/nonexistent"}
+    code = (
+        "import host.aism.keeper.isolation as i, json\n"
+        "i._found = lambda program: None\n"
+        "print(json.dumps(i.available()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    found = json.loads(done.stdout)
+    assert found["bwrap"] == "bwrap: not installed"
+    assert found["runc"] == "runc: not installed"
+    assert found["none"] == ""
+
+
+def test_limits_are_written_with_units() -> None:
+    """False if a limit is read as another number, or a wrong unit is taken."""
+    words = ["memory=512MiB", "cpu=50%", "pids=10", "wall=2m", "output=1kB"]
+    assert limits_of(words) == {
+        "memory_bytes": 512 << 20,
+        "cpu_percent": 50,
+        "pids": 10,
+        "wall_s": 120,
+        "output_bytes_s": 1000,
+    }
+    for wrong in ("memory=lots", "cpu=50", "pids=10MiB", "disk=1GiB", "wall=2", "memory"):
+        with pytest.raises(Misuse):
+            limits_of([wrong])
+
+
+def test_a_private_folder_is_found(tmp_path: os.PathLike[str]) -> None:
+    """False if a folder that others cannot enter is overlooked."""
+    inner = os.path.join(tmp_path, "shut", "inner")
+    os.makedirs(inner)
+    os.chmod(os.path.dirname(inner), 0o700)
+    assert private_folder(os.path.join(inner, "python"))
+    assert private_folder("/usr/bin/env") == ""

@@ -1,0 +1,102 @@
+"""What people do with agents, by the real command in a real root: add, look, prompt, pause, take over, stop, remove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crew import WORK, program
+from live_nodes import new_world, until
+from test_engine_for_agents import Engine
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Engine]:
+    """An engine for agents that is up, with the protocol `work`."""
+    with new_world() as world:
+        made = Engine(world.folder / "town")
+        Engine(world.folder).aism("init", str(made.root))
+        (made.root / "protocols" / "work.md").write_text(WORK)
+        made.aism("up", "-d")
+        try:
+            yield made
+        finally:
+            made.aism("down", "--stop-agents")
+
+
+def phase(town: Engine, agent: str) -> str:
+    return str(town.aism("agent", "show", agent)["data"]["phase"])
+
+
+def test_l1_by_the_command_alone(town: Engine) -> None:
+    """False if an agent that is added by the command does not get to the end of its protocol."""
+    town.aism("agent", "add", "ann", "--protocol", "work", "--", *program("worker.sh"))
+    until(lambda: phase(town, "ann") == "stopped", "the end of the work")
+    [row] = [one for one in town.aism("agent", "ls")["data"]["agents"] if one["agent"] == "ann"]
+    assert (row["state"], row["restarts"]) == ("done", 0)
+    lines = town.aism("agent", "logs", "ann", "-n", "100")["data"]["lines"]
+    assert any("in state 'deep_work'" in line for line in lines)
+
+
+def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
+    """False if a command of operators has no effect, or removal leaves the process."""
+    words = ("--protocol", "work", "--limit", "memory=256MiB", "--limit", "pids=50")
+    town.aism("agent", "add", "bob", *words, "--", *program("steady.sh"))
+    until(lambda: phase(town, "bob") in ("ready", "busy"), "the first request")
+    shown = town.aism("agent", "show", "bob")["data"]
+    assert shown["limits"] == {"memory_bytes": 256 << 20, "pids": 50}
+    assert set(shown["mechanisms"]) == {"memory_bytes", "pids"}
+    town.aism("prompt", "bob", "first words")
+
+    def said(text: str) -> bool:
+        return any(text in line for line in town.aism("agent", "logs", "bob")["data"]["lines"])
+
+    until(lambda: said("first words"), "the prompt")
+    town.aism("agent", "pause", "bob")
+    town.aism("prompt", "bob", "while paused")
+    assert town.aism("agent", "show", "bob")["data"]["prompts_waiting"] == 1
+    assert not said("while paused")
+    town.aism("agent", "pause", "bob", "--resume")
+    until(lambda: said("while paused"), "the prompt that waited")
+    town.aism("limits", "set", "bob", "wall=1h")
+    assert town.aism("limits", "show", "bob")["data"]["limits"]["wall_s"] == 3600
+    session = shown["session"]
+    town.aism("token", "rotate", "bob")
+    until(lambda: town.aism("agent", "show", "bob")["data"]["session"] == session + 1, "another session")
+    until(lambda: phase(town, "bob") in ("ready", "busy"), "its first request")
+    pid = town.aism("agent", "show", "bob")["data"]["pid"]
+    town.aism("agent", "rm", "bob")
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the process")
+    until(lambda: all(one["agent"] != "bob" for one in town.aism("agent", "ls")["data"]["agents"]), "its removal")
+    assert Path(town.root, "agents", "bob").is_dir()
+
+
+def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> None:
+    """False if a takeover has no reason, or is no event."""
+    town.aism("agent", "add", "eve", "--protocol", "work", "--", *program("steady.sh"))
+    until(lambda: phase(town, "eve") in ("ready", "busy"), "the first request")
+    town.aism("agent", "takeover", "eve", code=3)
+    town.aism("agent", "takeover", "eve", "--reason", "to look")
+    until(lambda: phase(town, "eve") == "direct", "the takeover")
+    town.aism("agent", "release", "eve", "--reason", "seen")
+    until(lambda: phase(town, "eve") != "direct", "the release")
+    town.aism("agent", "stop", "eve")
+    until(lambda: phase(town, "eve") == "stopped", "the stop")
+
+
+def test_c2_mistakes_have_their_exit_status(town: Engine) -> None:
+    """False if an unknown agent, a name that is taken, or a level that there is not ends with another status."""
+    assert town.aism("agent", "start", "nobody", code=5)["error"]["code"] == "no_such_agent"
+    town.aism("agent", "add", "twice", "--no-start", "--protocol", "work", "--", "true")
+    assert town.aism("agent", "add", "twice", "--", "true", code=8)["error"]["code"] == "agent_exists"
+    assert town.aism("agent", "add", "x", "--isolation", "vm", "--", "true", code=3)["error"]["code"] == "bad_field"
+    assert town.aism("agent", "logs", "twice", code=5)["error"]["code"] == "no_session"
+
+
+def test_l12_docker_is_refused_with_one_line(town: Engine) -> None:
+    """False if an agent at a level that this machine has not runs at another, or the reason is not shown."""
+    town.aism("agent", "add", "box", "--protocol", "work", "--isolation", "docker", "--", *program("steady.sh"))
+    until(lambda: phase(town, "box") == "quarantined", "the refusal")
+    assert town.aism("agent", "show", "box")["data"]["last_exit"].startswith("docker: ")

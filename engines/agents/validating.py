@@ -3,9 +3,10 @@
 A `Validation` is made from the state when a message arrives or the timer elapses. Its operations replace `state` and
 list what is sent; `effects` gives both. It lives for one transition.
 
-After each commit the engine's transitions of that agent are looked at again, and, where the number of agents in states
-matters to some, those of all agents whose engine moves by it. Time alone triggers only timeouts, reminders and the end
-of waiting: a guard on `elapsed` or `time` is looked at when something else happens.
+After each commit the engine's transitions of that agent are looked at again, also those on messages that wait already,
+and, where the number of agents in states matters to some, those of all agents whose engine moves by it. Time alone only
+triggers timeouts, reminders and the end of waiting: a guard on `elapsed` or `time` is looked at when something else
+happens.
 """
 
 from __future__ import annotations
@@ -105,7 +106,14 @@ class Validation:
         self._commit(agent, move.record, move.intents, request_id)
         for alarm in move.alarms:
             self.alarm(agent, alarm)
-        self.look_again(agent)
+        self.look_again(agent, *self._waiting_events(agent))
+
+    def _waiting_events(self, agent: str) -> list[str]:
+        """Events of messages that wait already: an agent that comes to wait for one does not wait for the next."""
+        facts = self.held(agent).facts
+        counts = {name: value for name, value in facts.items() if name.startswith("inbox.of_type(") and value}
+        types = [name.removeprefix("inbox.of_type(").removesuffix(")") for name in counts]
+        return [*types, *(["message"] if facts.get("inbox.unread") else [])]
 
     def enter(self, agent: str, state: str, reason: str, actor: Any = "engine") -> None:
         """An agent goes to a system state, or back with ""."""

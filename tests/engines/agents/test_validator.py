@@ -194,6 +194,16 @@ def test_the_engine_moves_on_messages_and_facts() -> None:
     assert moved[-1].wants == ("rotate",)
 
 
+def test_an_agent_that_comes_to_wait_is_woken_by_what_waits_already() -> None:
+    """False if an agent sleeps in a state that a message moves on, while it has one."""
+    desk = ValidatorDesk("ann", source=INBOX.replace("  - guard: `inbox.unread == 0`\n", ""))
+    desk.message("ann")
+    answer = desk.move("ann", "idle")
+    assert (answer["data"]["after"], answer["data"]["then"], answer["data"]["state"]) == ("idle", ["inbox"], "inbox")
+    desk.learn("ann", inbox__unread=0)
+    assert desk.move("ann", "idle")["data"]["state"] == "idle"
+
+
 def test_a_transition_sends_its_message_with_the_fields_of_the_context() -> None:
     """False if the router does not get what a transition sends."""
     desk = ValidatorDesk("ann")

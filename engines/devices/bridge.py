@@ -30,7 +30,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from engines.agents.bus import OPERATOR
-from engines.agents.intake import Forward, Intake, Outcome, Admission, answer, arrive
+from engines.agents.intake import Admission, Forward, Intake, Outcome, answer, arrive
 from engines.agents.messages import (
     Admit,
     Admitted,

@@ -22,11 +22,11 @@ from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, reques
 from engines.agents.envelope import Problem
 from engines.agents.intake import (
     OPEN_MAX,
+    Admission,
     Forward,
     Intake,
     Outcome,
     Push,
-    Admission,
     answer,
     arrive,
     emptied,

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from engines.agents.protocol.explore import CLAIMS, SECONDS_MAX, STATES_MAX, Roles, finding_of, system_of
+from engines.agents.protocol.explore import CLAIMS, SECONDS_MAX, STATES_MAX, Explored, Roles, finding_of, system_of
 from engines.agents.protocol.findings import Finding
 from engines.agents.protocol.model import Protocol
 from host.check.plain import PlainSpace
 from host.check.properties import properties_of
 from host.check.search import Bounds, Exploration
 from host.check.trace import trace_of
-
-
-class Explored(NamedTuple):
-    """What was found, in how many configurations, and whether those were all; `is_bounded`: a queue was full."""
-
-    findings: tuple[Finding, ...] = ()
-    configurations: int = 0
-    is_whole: bool = True
-    is_bounded: bool = False
 
 
 def explore(protocol: Protocol) -> Explored:

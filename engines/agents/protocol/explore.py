@@ -19,7 +19,7 @@ are looked for, each as a claim that a checker refutes with a trace:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -43,6 +43,15 @@ class Joint(Value):
 
     at: Map[str, str]
     queues: Map[str, tuple[str, ...]] = Map()
+
+
+class Explored(NamedTuple):
+    """What was found, in how many configurations, and whether those were all; `is_bounded`: a queue was full."""
+
+    findings: tuple[Finding, ...] = ()
+    configurations: int = 0
+    is_whole: bool = True
+    is_bounded: bool = False
 
 
 class Roles:

@@ -27,11 +27,14 @@ NO_LIBRARY: Final[Mapping[str, Protocol]] = {}
 
 
 def lint(
-    subject: Protocol | Reading, library: Library = NO_LIBRARY, registered: Protocol | None = None
+    subject: Protocol | Reading,
+    library: Library = NO_LIBRARY,
+    registered: Protocol | None = None,
+    more: Iterable[Finding] = (),
 ) -> tuple[Finding, ...]:
     """All findings, by place. `registered` is the current version of the same name, if the engine has one.
 
-    `library` has the protocols that `extends` and `uses` may name.
+    `library` has the protocols that `extends` and `uses` may name; `more` are findings of the exploration.
     """
     reading = subject if isinstance(subject, Reading) else None
     protocol = subject.protocol if isinstance(subject, Reading) else subject
@@ -43,7 +46,7 @@ def lint(
     check_guards(looked)
     check_talk(looked)
     _check_versions(looked, registered)
-    found = [*(reading.findings if reading is not None else ()), *looked.findings]
+    found = [*(reading.findings if reading is not None else ()), *looked.findings, *more]
     if reading is not None:
         found = [one for one in found if not _is_ignored(one, reading.document.ignored)]
     return in_order(found)

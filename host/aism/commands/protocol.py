@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
 import msgspec
 
 from engines.agents.protocol.canonical import digest, doc_digest, placeless
+from engines.agents.protocol.explore import Explored
 from engines.agents.protocol.findings import Finding
 from engines.agents.protocol.format import format_protocol, render
 from engines.agents.protocol.graph import dot, mermaid
 from engines.agents.protocol.library import effective
 from engines.agents.protocol.lint import lint as findings_of
 from engines.agents.protocol.lint import strict
+from engines.agents.protocol.model import Protocol
 from engines.agents.protocol.parse import SECTIONS, Reading, parse
 from host.aism.call import Call
 from host.aism.output import Failure, Outcome, done, failed
@@ -25,10 +27,15 @@ from host.aism.protocol_files import is_protocol, library_for, paths_in, read_pr
 def lint(call: Call) -> Outcome:
     """The findings about each file; an error of one is exit status 1."""
     found: list[tuple[str, Finding]] = []
+    explored: list[dict[str, Any]] = []
     files = call.arguments.all("file")
     for path in files:
         reading = read_protocol(path)
-        findings = findings_of(reading, library_for(path, reading))
+        library = library_for(path, reading)
+        report = _explored(effective(reading.protocol, library)) if is_protocol(reading) else None
+        findings = findings_of(reading, library, more=report.findings if report else ())
+        if report is not None and report.configurations:
+            explored.append({"file": path, **report._asdict(), "findings": len(report.findings)})
         found += [(path, one) for one in (strict(findings) if "--strict" in call.arguments else findings)]
     counts = {level: sum(one.severity == level for _, one in found) for level in ("error", "warning", "advice")}
     data = {
@@ -36,6 +43,7 @@ def lint(call: Call) -> Outcome:
         "errors": counts["error"],
         "warnings": counts["warning"],
         "advice": counts["advice"],
+        "explored": explored,
         "findings": [as_json(path, one) for path, one in found],
     }
     text = "\n".join(as_text(path, one) for path, one in found)
@@ -43,6 +51,14 @@ def lint(call: Call) -> Outcome:
         message = f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}"
         return failed(Failure("validation", "lint", message, suggestions=_codes(found)), data, text)
     return done(data, text or f"{_count(len(files), 'file')}: no findings")
+
+
+def _explored(protocol: Protocol) -> Explored:
+    """The roles explored together; the checker is loaded only where there are roles that talk."""
+    if len(protocol.roles) < 2 and not protocol.messages:
+        return Explored()
+    explore: Callable[[Protocol], Explored] = import_module("host.aism.exploration").explore
+    return explore(protocol)
 
 
 def as_json(path: str, finding: Finding) -> dict[str, Any]:

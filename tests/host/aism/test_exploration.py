@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from deadline import DEADLINE_S
 
 from engines.agents.protocol.model import Protocol
 from engines.agents.protocol.parse import parse
@@ -49,3 +55,16 @@ def test_the_checker_takes_the_roles_by_name() -> None:
     subject = "engines.agents.protocol.explore:SYSTEM"
     report = check(CheckRequest(subject=subject, params={"source": written(roles)}))
     assert [one.property for one in report.found.violations] == ["always no_deadlock"]
+
+
+def test_lint_explores_the_roles_and_says_how_far() -> None:
+    """False if `aism protocol lint` leaves out what the roles do together, or a comment does not silence it."""
+    code, roles, message = PLANTED["both wait"]
+    Path("talk.md").write_text(written(roles))
+    call = [sys.executable, "-c", "import _enginehost; _enginehost.aism()", "protocol", "lint", "talk.md"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    data = json.loads(done.stdout)["data"]
+    assert [one["message"] for one in data["findings"] if one["code"] == code] == [message]
+    assert data["explored"] == [
+        {"file": "talk.md", "findings": 1, "configurations": 3, "is_whole": True, "is_bounded": False}
+    ]

@@ -118,7 +118,9 @@ def test_c2_too_many_requests_are_exit_status_7(world: World) -> None:
         assert 0 < called.answer["error"]["retry_after_ms"] <= 1_001
 
 
-@pytest.mark.parametrize("agents", [pytest.param(10), pytest.param(100, marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "agents", [10, pytest.param(25, marks=pytest.mark.storm), pytest.param(100, marks=pytest.mark.long)]
+)
 def test_c4_each_caller_gets_its_own_answer(made: Bus, agents: int) -> None:
     """False if with many agents at once an answer goes astray or is lost."""
     names = [f"agent{number}" for number in range(agents)]
@@ -128,7 +130,7 @@ def test_c4_each_caller_gets_its_own_answer(made: Bus, agents: int) -> None:
     until(lambda: made.aism(names[-1], "state", "current").code == 0, "the last admission")
 
     def calls(name: str) -> None:
-        for number in range(3 if agents < 100 else 10):
+        for number in range(3 if agents < 25 else 10):
             called = made.aism(name, "context", "set", f"n={number}")
             assert called.code == 0, called
             assert (called.data["agent"], called.data["body"]["values"]) == (name, {"n": number})

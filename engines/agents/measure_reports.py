@@ -102,9 +102,15 @@ def shown(rollup: Rollup) -> dict[str, Json]:
         "least": rollup.least,
         "greatest": rollup.greatest,
         "last": rollup.last,
-        "p50": rollup.spread.quantile(0.5),
-        "p95": rollup.spread.quantile(0.95),
+        "p50": _quantile(rollup, 0.5),
+        "p95": _quantile(rollup, 0.95),
     }
+
+
+def _quantile(rollup: Rollup, share: float) -> float | None:
+    """No more than the greatest value, and no less than the least."""
+    found = rollup.spread.quantile(share)
+    return None if found is None else min(max(found, rollup.least), rollup.greatest)
 
 
 def _peers(turn: MeasureTurn, after: str) -> dict[str, Json]:

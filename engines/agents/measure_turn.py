@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from engines.devices.key_value import ChangeValues, ScanValues, ValueRefused, ValuesChanged, ValuesScanned
 from engines.model import Become, Config, Effects, Map, Ref, Send, SetTimer, Timer, Value
 
+from .bus import OPERATOR
 from .keeping import Shelf
 from .measuring import (
     CYCLES,
@@ -170,7 +171,10 @@ class MeasureTurn:
     def see(self, event: Happened) -> None:
         """Counts an event, and follows the agent's states and sessions."""
         self.change(events=self.state.events + 1, shelf=self.state.shelf.with_event(event))
-        if not event.agent:
+        if event.agent in ("", OPERATOR):
+            where = Visit(0, event.state, event.visit, event.protocol, event.version)
+            for measure, value in measures_of(event):
+                self.record(event.agent, measure, value, event.time_ns, where)
             return
         measured = self.agent(event.agent)
         if event.session > measured.session:

@@ -103,6 +103,7 @@ def tell_version(turn: Validation, version: Registered) -> None:
     changed = ProtocolChanged(protocol.name, protocol.version, version.digest, version.source, is_current)
     turn.send(turn.wiring.router, changed)
     turn.send(turn.wiring.orchestrator, changed)
+    turn.send(turn.wiring.measurement, changed)
 
 
 def _version_findings(state: Registry, protocol: Protocol, name: str) -> list[Finding]:

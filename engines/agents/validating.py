@@ -53,6 +53,7 @@ class Wiring(Config):
     orchestrator: Ref[AgentMoved | ProtocolChanged | PromptWanted] | None = None
     bridge: Ref[ViewChanged] | None = None
     listeners: tuple[Ref[Happened], ...] = ()
+    measurement: Ref[AgentMoved | ProtocolChanged] | None = None
 
 
 Outward: TypeAlias = (
@@ -176,7 +177,7 @@ class Validation:
             "\n".join((*((state.prompt,) if state is not None and state.prompt and is_new else ()), *prompts)),
             tuple(WANTS[one.kind].format(one.argument) for one in intents if one.kind in WANTS),
         )
-        for target in (self.wiring.router, self.wiring.orchestrator):
+        for target in (self.wiring.router, self.wiring.orchestrator, self.wiring.measurement):
             if target is not None:
                 self._sends.append(Send(target, moved))
         self.send_view(agent)

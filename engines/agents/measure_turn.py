@@ -133,7 +133,8 @@ class MeasureTurn:
 
     def set_agent(self, name: str, measured: Measured) -> None:
         """Replaces what is measured about an agent; one too many is not taken."""
-        if name in self.state.agents or len(self.state.agents) < AGENTS_MAX:
+        known = self.state.agents.get(name)
+        if known is not measured and (known is not None or len(self.state.agents) < AGENTS_MAX):
             self.change(agents=self.state.agents.set(name, measured))
 
     def record(self, agent: str, measure: str, value: float, time_ns: int, visit: Visit) -> None:
@@ -181,7 +182,7 @@ class MeasureTurn:
             measured = replace(measured, session=event.session, in_session=0, tokens=measured.tokens.begun_anew())
         if event.visit > measured.visit.number:
             measured = self._enter(event, measured)
-        if event.kind in PROGRESS:
+        if event.kind in PROGRESS and measured.path:
             measured = replace(measured, path=())
         if event.kind == REGISTERED:
             about = dict(event.attributes)

@@ -25,30 +25,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 from collections import deque
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import msgspec
-
+from engines.agents.audit import (
+    BATCHES,
+    REFERENCE,
+    SEQ,
+    TRAILER,
+    AuditEntry,
+    is_single,
+    path_of,
+    subject_of,
+    text_of,
+    with_numbers,
+)
 from engines.agents.messages import Happened
 from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
 
 WAITING_MAX: Final = 50_000
 COMMITS_AT_ONCE: Final = 200
 BATCH_MAX: Final = 2_000
-REFERENCE: Final = "refs/heads/audit"
-BATCHES: Final = "batches/latest.jsonl"
-SEQ: Final = "Aism-Seq"
-NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-TRAILER: Final = re.compile(rf"^{SEQ}: (\S+) (\d+)$", re.MULTILINE)
-SINGLE: Final = ("transition", "changed", "enrolled", "retired", "migrated", "override", "protocol", "gap")
-SINGLE_FIRST: Final = ("life", "session", "alarm", "prompt")
-"""First words of kinds such as `life.started` that are commits of their own."""
-
 GC_COMMITS: Final = 20_000
 """After so many commits the repository is packed, if `git` is installed."""
 
@@ -65,48 +64,6 @@ class AuditPlace(Config):
 
 MAIL: Final = Box(0, accepts=Happened, lossy=True)
 """The node file may let it drop the oldest mail, so that nobody waits for a disk."""
-
-
-class AuditEntry(msgspec.Struct, frozen=True):
-    """An event and the family it is of."""
-
-    family: str
-    event: Happened
-
-
-def is_single(kind: str) -> bool:
-    """Whether an event of this kind is a commit of its own."""
-    return kind in SINGLE or kind.partition(".")[0] in SINGLE_FIRST
-
-
-def text_of(entry: AuditEntry) -> str:
-    """An event as one line of JSON, with the names of its fields; those that say nothing are left out."""
-    event = entry.event
-    every = {name: getattr(event, name) for name in event.__struct_fields__}
-    every["attributes"] = dict(event.attributes)
-    known = {name: value for name, value in every.items() if value not in ("", 0, None, {}) or name == "value"}
-    if event.value is None:
-        known.pop("value", None)
-    return msgspec.json.encode({"family": entry.family, **known}, order="sorted").decode()
-
-
-def path_of(entry: AuditEntry) -> str:
-    """The file of the repository that a single event is in."""
-    event = entry.event
-    name = dict(event.attributes).get("name", "")
-    if event.kind == "protocol" and NAME.fullmatch(name):
-        return f"protocols/{name}.json"
-    return f"agents/{event.agent}/latest.json" if NAME.fullmatch(event.agent) else "node/latest.json"
-
-
-def subject_of(entry: AuditEntry) -> str:
-    """The first line of a commit."""
-    event = entry.event
-    about = dict(event.attributes)
-    move = f"{about['before']} → {event.state}" if about.get("before") and event.state else event.state
-    parts = (event.agent, event.kind, move or about.get("code", "") or about.get("name", ""))
-    line = " ".join(part for part in parts if part)
-    return "".join(one if one.isprintable() else " " for one in line)[:100]
 
 
 class Repository:
@@ -154,15 +111,6 @@ class Repository:
             raise
         self.numbers = numbers
         self.commits += 1
-
-
-def with_numbers(numbers: dict[str, int], entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """The greatest number of each family, with these events; a device that numbers anew begins with 1."""
-    found = dict(numbers)
-    for one in entries:
-        number = one.event.number
-        found[one.family] = number if number == 1 else max(found.get(one.family, 0), number)
-    return found
 
 
 def commit_single(repository: Repository, entry: AuditEntry) -> None:

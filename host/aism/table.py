@@ -181,7 +181,10 @@ AGENT: Final = (
     Command("doctor", "", "doctor:doctor", "What this machine has for agents: isolation, limits, store.", "operator"),
 )  # fmt: skip
 
-MEASURING: Final[tuple[Command, ...]] = ()
+MEASURING: Final = (
+    Command("audit log", "[-n COUNT] [--agent AGENT]", "audit:log", "The newest commits of the audit.", "operator"),
+    Command("audit verify", "", "audit:verify", "Whether the audit is whole.", "operator"),
+)
 
 COMMANDS: Final = (
     *STATE, *MESSAGE, *MEASURE, *SESSION, *REGISTRY, *PROTOCOL, *ROLLOUT, *NODE, *AGENT, *MEASURING, *HELP,

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
+from engines.agents.audit import TRAILER, is_single
 from engines.agents.messages import Happened
-from engines.devices.git_audit import GIT_AUDIT, TRAILER, AuditPlace, GitAudit, is_single
+from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit
 from engines.model import Committed, Configuration, Delivery, Ref, birth, step
 
 pygit2 = pytest.importorskip("pygit2")

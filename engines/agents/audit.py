@@ -1,0 +1,74 @@
+"""What the audit says: which events are commits of their own, their files, first lines and text. Pure.
+
+`engines/devices/git_audit.py` writes it; `aism audit` reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from .messages import Happened
+
+REFERENCE: Final = "refs/heads/audit"
+BATCHES: Final = "batches/latest.jsonl"
+SEQ: Final = "Aism-Seq"
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+TRAILER: Final = re.compile(rf"^{SEQ}: (\S+) (\d+)$", re.MULTILINE)
+SINGLE: Final = ("transition", "changed", "enrolled", "retired", "migrated", "override", "protocol", "gap")
+SINGLE_FIRST: Final = ("life", "session", "alarm", "prompt")
+"""First words of kinds such as `life.started` that are commits of their own."""
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """An event and the family it is of."""
+
+    family: str
+    event: Happened
+
+
+def is_single(kind: str) -> bool:
+    """Whether an event of this kind is a commit of its own."""
+    return kind in SINGLE or kind.partition(".")[0] in SINGLE_FIRST
+
+
+def text_of(entry: AuditEntry) -> str:
+    """An event as one line of JSON, with the names of its fields; those that say nothing are left out."""
+    event = entry.event
+    every = {name: getattr(event, name) for name in event.__struct_fields__}
+    every["attributes"] = dict(event.attributes)
+    known = {name: value for name, value in every.items() if value not in ("", 0, None, {}) or name == "value"}
+    if event.value is None:
+        known.pop("value", None)
+    return msgspec.json.encode({"family": entry.family, **known}, order="sorted").decode()
+
+
+def path_of(entry: AuditEntry) -> str:
+    """The file of the repository that a single event is in."""
+    event = entry.event
+    name = dict(event.attributes).get("name", "")
+    if event.kind == "protocol" and NAME.fullmatch(name):
+        return f"protocols/{name}.json"
+    return f"agents/{event.agent}/latest.json" if NAME.fullmatch(event.agent) else "node/latest.json"
+
+
+def subject_of(entry: AuditEntry) -> str:
+    """The first line of a commit."""
+    event = entry.event
+    about = dict(event.attributes)
+    move = f"{about['before']} → {event.state}" if about.get("before") and event.state else event.state
+    parts = (event.agent, event.kind, move or about.get("code", "") or about.get("name", ""))
+    line = " ".join(part for part in parts if part)
+    return "".join(one if one.isprintable() else " " for one in line)[:100]
+
+
+def with_numbers(numbers: dict[str, int], entries: Iterable[AuditEntry]) -> dict[str, int]:
+    """The greatest number of each family, with these events; a device that numbers anew begins with 1."""
+    found = dict(numbers)
+    for one in entries:
+        number = one.event.number
+        found[one.family] = number if number == 1 else max(found.get(one.family, 0), number)
+    return found

@@ -1,0 +1,88 @@
+"""`aism audit`: it shows what the audit has, and says what it lacks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.agents.audit import AuditEntry
+from engines.agents.keeping import Block
+from engines.agents.messages import Happened
+from engines.model import encode
+
+pytest.importorskip("pygit2")
+from engines.devices.git_audit import Repository, commit_batch, commit_single
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def aism(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
+    """What a call answers."""
+    program = (sys.executable, "-c", "import _enginehost; raise SystemExit(_enginehost.aism())", *words)
+    made = subprocess.run(program, cwd=folder, capture_output=True, timeout=60, env={"PYTHONPATH": str(ROOT)})
+    assert made.returncode == code, made
+    found: dict[str, Any] = json.loads(made.stdout)
+    return found
+
+
+def event(number: int, kind: str = "transition", agent: str = "ann") -> Happened:
+    return Happened(number, number * 10**9, kind, agent, 1, "deep", number)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root folder whose audit has five moves and two messages, and whose measurements have the same."""
+    (tmp_path / "aism.yaml").touch()
+    (tmp_path / "engine" / "_measurements").mkdir(parents=True)
+    repository = Repository(str(tmp_path / "engine" / "audit.git"))
+    for number in range(1, 6):
+        commit_single(repository, AuditEntry("validator", event(number, agent="ann" if number < 4 else "bob")))
+    commit_batch(repository, [AuditEntry("router", event(number, "message.sent")) for number in (1, 2)])
+    keep(tmp_path, *(event(number, agent="ann" if number < 4 else "bob") for number in range(1, 6)))
+    return tmp_path
+
+
+def keep(root: Path, *events: Happened) -> None:
+    """Has measurement keep events."""
+    with sqlite3.connect(root / "engine" / "_measurements" / "measurements.sqlite") as table:
+        table.execute("CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+        key = b"e" + events[0].time_ns.to_bytes(8, "big") + bytes(8)
+        table.execute("INSERT INTO entries VALUES (?, ?)", (key, encode(Block(events))))
+
+
+def test_the_log_shows_the_newest_first(root: Path) -> None:
+    """False if the log is in another order, or shows another agent."""
+    shown = aism(root, "audit", "log", "--json")["data"]["commits"]
+    assert [one["subject"] for one in shown][:2] == ["2 events", "bob transition deep"]
+    assert len(shown) == 6
+    [first] = aism(root, "audit", "log", "-n", "1", "--agent", "ann", "--json")["data"]["commits"]
+    assert [one["number"] for one in first["events"]] == [1, 2]
+    aism(root, "audit", "log", "-n", "0", "--json", code=3)
+
+
+def test_d5_a_whole_audit_is_verified_and_what_it_lacks_is_named(root: Path) -> None:
+    """False if an event that is missing or twice goes unnoticed, or a whole audit is doubted."""
+    whole = aism(root, "audit", "verify", "--json")["data"]
+    assert (whole["commits"], whole["events"], whole["twice"], whole["missing"]) == (6, 7, 0, 0)
+    keep(root, event(9), event(10, "request"))
+    data = aism(root, "audit", "verify", "--json", code=1)["data"]
+    assert [one["number"] for one in data["examples"]] == [9]
+    repository = Repository(str(root / "engine" / "audit.git"))
+    assert repository.numbers == {"router": 2, "validator": 5}
+    commit_single(repository, AuditEntry("validator", event(9)))
+    assert aism(root, "audit", "verify", "--json")["data"]["families"]["validator"]["left_out"] == 3
+    commit_single(repository, AuditEntry("validator", event(10)))
+    commit_single(repository, AuditEntry("validator", event(9)))
+    assert aism(root, "audit", "verify", "--json", code=1)["data"]["twice"] == 1
+
+
+def test_without_an_audit_it_says_so(tmp_path: Path) -> None:
+    """False if a command on nothing looked like a success."""
+    (tmp_path / "aism.yaml").touch()
+    assert aism(tmp_path, "audit", "verify", "--json", code=5)["error"]["code"] == "no_audit"

@@ -15,7 +15,7 @@ from .machine_sections import TRANSITIONS
 from .model import Protocol
 from .other_sections import write_import
 from .parse import SECTIONS, Reading
-from .source import COMMENT, MARKERS, Item
+from .source import MARKERS, Item, comments
 
 FRONT: tuple[str, ...] = ("version", "status", "owner", "policy", "language")
 
@@ -84,7 +84,7 @@ def _rewrite(kind: Kind, item: Item, lines: list[str | None]) -> None:
 def _has_comment(item: Item, lines: list[str | None]) -> bool:
     """Whether a head has a comment, which its text does not have, or another item on its line."""
     text = "\n".join(line or "" for line in lines[item.lines[0] : item.lines[1]])
-    return any(not match["code"] for match in COMMENT.finditer(text))
+    return bool(comments(text))
 
 
 def _put(item: Item, lines: list[str | None], text: str) -> None:

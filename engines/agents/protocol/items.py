@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .fields import shown
 from .findings import Finding, Unreadable
 from .source import Head, Item
+
+
+CHARS_MAX: Final = 4000
+"""So long is an item at most, without the keys below it."""
 
 
 class Key(NamedTuple):
@@ -68,6 +72,7 @@ def read_item(kind: Kind, item: Item, findings: list[Finding], **more: Any) -> A
 
 def read_key(kind: Kind, item: Item) -> tuple[Key, Any]:
     """A key, and its value. Raises Unreadable."""
+    _check_length(item.head)
     name, rest = item.head.partition(":")
     key = kind.keys.get(" ".join(name.text.split()))
     if key is None or rest is None:
@@ -82,8 +87,16 @@ def read_key(kind: Kind, item: Item) -> tuple[Key, Any]:
     return key, key.read(rest)
 
 
+def _check_length(head: Head) -> None:
+    """What is found by trying takes its time by the square of the length."""
+    if len(head.text) > CHARS_MAX:
+        message = f"item has {len(head.text)} characters, limit {CHARS_MAX}"
+        raise Unreadable("E-SIZE", head.place(), message, "write long texts between the lists")
+
+
 def _read_head(kind: Kind, head: Head, findings: list[Finding]) -> dict[str, Any] | None:
     try:
+        _check_length(head)
         return kind.read(head)
     except Unreadable as problem:
         findings.append(problem.finding)

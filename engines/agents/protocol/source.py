@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 from .model import Place
 
 MARKERS: Final = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$))*")
-COMMENT: Final = re.compile(r"(?P<code>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))|<!--.*?(?:-->|$)", re.DOTALL)
-IGNORE: Final = re.compile(r"<!--\s*lint:\s*ignore\s+([EW]-[A-Z-]+)\s+(?!-->)\S.*?-->", re.DOTALL)
+TICKS_OR_COMMENT: Final = re.compile(r"`+|<!--")
+IGNORE: Final = re.compile(r"<!--\s*lint:\s*ignore\s+([EW]-[A-Z-]+)\s+(?!-->)\S.{0,500}?-->", re.DOTALL)
 QUOTED: Final = re.compile(r'`[^`]*`|"(?:[^"\\]|\\.)*"', re.DOTALL)
 PAIRS: Final = {"(": ")", "[": "]", "<": ">", "{": "}"}
 
@@ -114,6 +114,38 @@ def _closings(text: str) -> dict[int, int]:
     return ends
 
 
+def without_comments(text: str) -> str:
+    """The text with spaces in place of HTML comments; what is in code is no comment. In linear time."""
+    parts = []
+    at = 0
+    for start, end in comments(text):
+        parts += [text[at:start], " " * (end - start)]
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+def comments(text: str) -> list[tuple[int, int]]:
+    """Where HTML comments begin and end."""
+    if "<!--" not in text:
+        return []
+    closing: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for run in reversed([one for one in TICKS_OR_COMMENT.finditer(text) if one[0] != "<!--"]):
+        if len(run[0]) in last:
+            closing[run.start()] = last[len(run[0])]
+        last[len(run[0])] = run.end()
+    found = []
+    at = 0
+    while match := TICKS_OR_COMMENT.search(text, at):
+        if match[0] == "<!--":
+            end = text.find("-->", match.end())
+            at = end + 3 if end >= 0 else len(text)
+            found.append((match.start(), at))
+        else:
+            at = closing.get(match.start(), match.end())
+    return found
+
+
 class Item(NamedTuple):
     """An item of a list. `lines` are those of its head (from 0, end excluded), `end` the line after the whole item."""
 
@@ -172,7 +204,7 @@ def read_document(text: str) -> Document:
             line = token.map[0]
             column = re.match(r"\s*#*\s*", lines[line]).end() + 1  # type: ignore[union-attr]
             place = Place(line + 1, column if token.markup.startswith("#") else 1)
-            content = COMMENT.sub(lambda one: one["code"] or "", tokens[at + 1].content).strip()
+            content = without_comments(tokens[at + 1].content).strip()
             if token.tag == "h1":
                 titles.append(Heading(content, place))
             else:
@@ -250,23 +282,23 @@ def _head(lines: list[str], first: int, end: int) -> Head:
         marks.append((offset, number + 1, indent + 1))
         parts.append(line[indent:].rstrip())
         offset += len(parts[-1]) + 1
-    full = COMMENT.sub(lambda one: one["code"] or " " * len(one[0]), " ".join(parts))
+    full = without_comments(" ".join(parts))
     return Head(full, tuple(marks)).cut(0)
 
 
 def _ignored(lines: list[str], tokens: list[Any], sections: list[Section]) -> tuple[tuple[str, int, int], ...]:
     """What comments of the form `lint: ignore CODE reason` silence: the next item or heading after each."""
-    comments = []
+    silencers = []
     for token in tokens:
         if token.type in ("html_block", "inline") and "lint:" in token.content:
             for match in IGNORE.finditer(token.content):
                 ends = token.map[0] + token.content.count("\n", 0, match.end())
-                comments.append((match[1], ends + 1))
-    if not comments:
+                silencers.append((match[1], ends + 1))
+    if not silencers:
         return ()
     targets = sorted(_targets(tokens))
     ignored = []
-    for code, line in comments:
+    for code, line in silencers:
         target = next((one for one in targets if one[0] > line), None)
         if target is not None:
             ignored.append((code, *target))

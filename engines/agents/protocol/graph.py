@@ -31,7 +31,7 @@ def mermaid(protocol: Protocol) -> str:
     if protocol.states:
         lines.append(f"    [*] --> {names[protocol.initial]}")
     for edge in edges_of(protocol):
-        label = _label(edge, protocol).translate(ESCAPED)
+        label = _label(edge).translate(ESCAPED)
         lines.append(f"    {names[edge.source]} --> {names[edge.target]}" + (f" : {label}" if label else ""))
     lines += [f"    {names[one.id]} --> [*]" for one in protocol.states if "final" in one.flags]
     linked = {name for edge in edges_of(protocol) for name in (edge.source, edge.target)}
@@ -48,7 +48,7 @@ def dot(protocol: Protocol) -> str:
         final = " [peripheries=2]" if "final" in state.flags else ""
         lines.append(f"    {_quoted(state.id)}{final};")
     for edge in edges_of(protocol):
-        label = _label(edge, protocol)
+        label = _label(edge)
         attributes = f" [label={_quoted(label)}]" if label else ""
         lines.append(f"    {_quoted(edge.source)} -> {_quoted(edge.target)}{attributes};")
     return "\n".join((*lines, "}")) + "\n"
@@ -67,14 +67,11 @@ def _names(protocol: Protocol) -> dict[str, str]:
     return names
 
 
-def _label(edge: Edge, protocol: Protocol) -> str:
+def _label(edge: Edge) -> str:
     """What an edge says: the event, the guard, who takes it; else the text for people."""
     transition = edge.transition
     if transition is None:
-        state = protocol.state(edge.source)
-        assert state is not None
-        assert state.timeout is not None
-        return f"after {write_duration(state.timeout.after_ns)}"
+        return f"after {write_duration(edge.after_ns)}"
     parts = [f"on {transition.event}"] if transition.event else []
     if transition.guard is not None:
         parts.append(f"[{transition.guard.text}]")

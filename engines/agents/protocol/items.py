@@ -17,7 +17,6 @@ from .fields import shown
 from .findings import Finding, Unreadable
 from .source import Head, Item
 
-
 CHARS_MAX: Final = 4000
 """So long is an item at most, without the keys below it."""
 

@@ -25,7 +25,7 @@ from .lint_graph import reachable
 from .model import ANY, Field, Guard, Invariant, Place, Transition
 from .subject import Subject, sources_of
 
-PAIRS_MAX = 20_000
+PAIRS_MAX = 5_000
 """So many pairs of guards are compared; a file with more has hundreds of moves between the same two states."""
 
 

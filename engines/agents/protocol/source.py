@@ -20,6 +20,7 @@ MARKERS: Final = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$))*")
 TICKS_OR_COMMENT: Final = re.compile(r"`+|<!--")
 IGNORE: Final = re.compile(r"<!--\s*lint:\s*ignore\s+([EW]-[A-Z-]+)\s+(?!-->)\S.{0,500}?-->", re.DOTALL)
 QUOTED: Final = re.compile(r'`[^`]*`|"(?:[^"\\]|\\.)*"', re.DOTALL)
+OPENING: Final = re.compile(r"[`\"(\[<{]")
 PAIRS: Final = {"(": ")", "[": "]", "<": ">", "{": "}"}
 
 
@@ -58,15 +59,19 @@ class Head:
 
     def partition(self, separator: str) -> tuple[Head, Head | None]:
         """What is before and after the first separator outside brackets and quotes; None if there is none."""
-        at = next((at for at in outside(self.text) if self.text.startswith(separator, at)), None)
-        if at is None:
+        text = self.text
+        at = text.find(separator)
+        if at >= 0 and OPENING.search(text, 0, at):
+            at = next((at for at in outside(text) if text.startswith(separator, at)), -1)
+        if at < 0:
             return self.cut(0), None
         return self.cut(0, at), self.cut(at + len(separator))
 
     def split(self, separator: str = ",") -> list[Head]:
         """The pieces between separators outside brackets and quotes; none of an empty text."""
         text = self.text
-        ends = [*(at for at in outside(text) if text[at] == separator), len(text)]
+        free = outside(text) if OPENING.search(text) else range(len(text))
+        ends = [*(at for at in free if text[at] == separator), len(text)]
         starts = [0, *(at + 1 for at in ends[:-1])]
         return [self.cut(a, b) for a, b in zip(starts, ends, strict=True)] if text.strip() else []
 

@@ -67,11 +67,12 @@ class Subject:
 
 
 class Edge(NamedTuple):
-    """An edge: from a state to a state, by a transition, or by the time-out of the state (None)."""
+    """An edge: from a state to a state, by a transition, or (None) by a time-out, which fires after this time."""
 
     source: str
     target: str
     transition: Transition | None
+    after_ns: int = 0
 
 
 def sources_of(transition: Transition, states: dict[str, State]) -> list[str]:
@@ -93,4 +94,4 @@ def edges_of(protocol: Protocol) -> Iterator[Edge]:
             yield Edge(source, source if transition.target == SELF else transition.target, transition)
     for state in protocol.states:
         if state.timeout is not None:
-            yield Edge(state.id, state.timeout.target, None)
+            yield Edge(state.id, state.timeout.target, None, state.timeout.after_ns)

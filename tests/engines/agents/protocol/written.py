@@ -32,14 +32,37 @@ from engines.agents.protocol.model import (
 
 NAMES = ("inbox", "deep_work", "a-b", "A", "x1", "distill", "idle2", "review", "on", "by", "from", "max_duration")
 TEXTS = (
-    "", "When focused task identified", "a: b", "x → y -> z", "`code` and **bold** _it_", "(open", "1. not a list",
-    "שלום: עולם", "مرحبا", "e\u0301 combining", "# no heading", "it's \"quoted\"", "a | b | c", "<b>html</b>", "\\_ \\*",
-    "text, with, commas", "- dash", "[link](x)", "& &amp; ✓", "# Protocol: other", "only if it MUST",
-)  # fmt: skip
+    "",
+    "When focused task identified",
+    "a: b",
+    "x → y -> z",
+    "`code` and **bold** _it_",
+    "(open",
+    "1. not a list",
+    "שלום: עולם",
+    "مرحبا",
+    "e\u0301 combining",
+    "# no heading",
+    'it\'s "quoted"',
+    "a | b | c",
+    "<b>html</b>",
+    "\\_ \\*",
+    "text, with, commas",
+    "- dash",
+    "[link](x)",
+    "& &amp; ✓",
+    "# Protocol: other",
+    "only if it MUST",
+)
 GUARDS = (
-    "inbox.unread == 0", "measure.context_percent >= 70%", 'context.task != ""', "not (inbox.unread > 3 or context.done)",
-    "elapsed(state.since) >= 1m", 'context.mood in {"good", "bad"}', "inbox.unread between 1 and 3",
-)  # fmt: skip
+    "inbox.unread == 0",
+    "measure.context_percent >= 70%",
+    'context.task != ""',
+    "not (inbox.unread > 3 or context.done)",
+    "elapsed(state.since) >= 1m",
+    'context.mood in {"good", "bad"}',
+    "inbox.unread between 1 and 3",
+)
 NS = (250_000_000, 30_000_000_000, 300_000_000_000, 5_400_000_000_000, 86_400_000_000_000)
 
 
@@ -68,10 +91,17 @@ def protocol(random: Random) -> Protocol:
 
 
 BOUNDS = (
-    Bound("memory", 512 << 20), Bound("cpu", 12.5), Bound("pids", 50), Bound("wall", NS[2]), Bound("tokens", 100_000, NS[4]),
-    Bound("messages", 20, 60_000_000_000), Bound("context_soft", 85), Bound("context_hard", 150_000), Bound("inbox", 7),
+    Bound("memory", 512 << 20),
+    Bound("cpu", 12.5),
+    Bound("pids", 50),
+    Bound("wall", NS[2]),
+    Bound("tokens", 100_000, NS[4]),
+    Bound("messages", 20, 60_000_000_000),
+    Bound("context_soft", 85),
+    Bound("context_hard", 150_000),
+    Bound("inbox", 7),
     Bound("transitions", 3, NS[2]),
-)  # fmt: skip
+)
 
 
 def some(random: Random, make: Any) -> tuple[Any, ...]:
@@ -90,9 +120,15 @@ def _guard(random: Random) -> Guard:
 
 def _effects(random: Random) -> tuple[Effect, ...]:
     kinds = (
-        Effect("prompt", 'say "it": now, ok'), Effect("notify", "boss"), Effect("send", "note to boss"), Effect("commit"),
-        Effect("measure", "done"), Effect("rotate"), Effect("start", "worker"), Effect("stop"),
-    )  # fmt: skip
+        Effect("prompt", 'say "it": now, ok'),
+        Effect("notify", "boss"),
+        Effect("send", "note to boss"),
+        Effect("commit"),
+        Effect("measure", "done"),
+        Effect("rotate"),
+        Effect("start", "worker"),
+        Effect("stop"),
+    )
     return tuple(random.sample(kinds, random.randint(0, 2)))
 
 
@@ -117,31 +153,54 @@ def _field(random: Random, name: str) -> Field:
 def _context(random: Random, name: str) -> Field:
     defaults: Any = random.choice(
         (
-            (FieldType("string", None, 200), 'a "b" <!-- c ` -- > '), (FieldType("string"), ""), (FieldType("int", -5, 5), -3),
-            (FieldType("number"), 0.5), (FieldType("bool"), True), (FieldType("duration"), NS[3]), (FieldType("size"), 3 << 10),
-            (FieldType("list", None, 5, item=FieldType("string")), ("a,b", "]")), (FieldType("enum", choices=("a", "b")), "b"),
-            (FieldType("list", item=FieldType("id")), ()), (FieldType("path"), "a/b.txt"), (FieldType("id"), None),
+            (FieldType("string", None, 200), 'a "b" <!-- c ` -- > '),
+            (FieldType("string"), ""),
+            (FieldType("int", -5, 5), -3),
+            (FieldType("number"), 0.5),
+            (FieldType("bool"), True),
+            (FieldType("duration"), NS[3]),
+            (FieldType("size"), 3 << 10),
+            (FieldType("list", None, 5, item=FieldType("string")), ("a,b", "]")),
+            (FieldType("enum", choices=("a", "b")), "b"),
+            (FieldType("list", item=FieldType("id")), ()),
+            (FieldType("path"), "a/b.txt"),
+            (FieldType("id"), None),
         )
-    )  # fmt: skip
+    )
     return Field(
-        name, defaults[0], random.random() < 0.2, (), defaults[1],
-        random.choice(("agent", "engine")), random.choice(("agent", "session")),
-    )  # fmt: skip
+        name,
+        defaults[0],
+        random.random() < 0.2,
+        (),
+        defaults[1],
+        random.choice(("agent", "engine")),
+        random.choice(("agent", "session")),
+    )
 
 
 def _state(random: Random, name: str) -> State:
-    capabilities = (Capability("send", ("note", "x1")), Capability("receive"), Capability("tool", ("sh",)), Capability("spawn"))
-    flags: Any = tuple(flag for flag in ("initial", "final", "safe", "idle", "fresh", "external") if random.random() < 0.2)
+    capabilities = (
+        Capability("send", ("note", "x1")),
+        Capability("receive"),
+        Capability("tool", ("sh",)),
+        Capability("spawn"),
+    )
+    flags: Any = tuple(
+        flag for flag in ("initial", "final", "safe", "idle", "fresh", "external") if random.random() < 0.2
+    )
     return State(
-        name, flags, random.choice(TEXTS),
+        name,
+        flags,
+        random.choice(TEXTS),
         Timeout(random.choice(NS), random.choice(NAMES)) if random.random() < 0.4 else None,
         random.choice((0, *NS)),
         tuple(random.sample(capabilities, random.randint(1, 3))) if random.random() < 0.4 else None,
         tuple(random.sample(capabilities, random.randint(0, 1))),
         random.choice(("", "Look at the inbox: then decide.")),
         random.choice((0, *NS)),
-        _effects(random), _effects(random),
-    )  # fmt: skip
+        _effects(random),
+        _effects(random),
+    )
 
 
 def _transition(random: Random, index: int) -> Transition:
@@ -151,14 +210,22 @@ def _transition(random: Random, index: int) -> Transition:
         sources, excepted = ("any",), ids(random)
     actors: Any = random.choice(((), ("engine",), ("admin",), ("agent", "engine")))
     return Transition(
-        index, sources, random.choice((*NAMES, "self")), excepted, random.choice(("", "message", "on")), actors,
-        random.choice(TEXTS), _guard(random) if random.random() < 0.4 else None,
+        index,
+        sources,
+        random.choice((*NAMES, "self")),
+        excepted,
+        random.choice(("", "message", "on")),
+        actors,
+        random.choice(TEXTS),
+        _guard(random) if random.random() < 0.4 else None,
         tuple(_field(random, name) for name in ids(random)),
         tuple(Assignment(name, random.choice(("request.task", "5", '"x, y"', "5m", "true"))) for name in ids(random)),
         tuple(Sending("note", name) for name in ids(random)),
-        random.choice((0, 0, 3, -1)), random.choice((0, *NS)),
-        random.choice(((), (Limit(3, "visit"),), (Limit(3, "visit"), Limit(100, "hour")))), _effects(random),
-    )  # fmt: skip
+        random.choice((0, 0, 3, -1)),
+        random.choice((0, *NS)),
+        random.choice(((), (Limit(3, "visit"),), (Limit(3, "visit"), Limit(100, "hour")))),
+        _effects(random),
+    )
 
 
 def _role(random: Random, name: str) -> Role:
@@ -169,11 +236,20 @@ def _role(random: Random, name: str) -> Role:
 def _message(random: Random, name: str) -> MessageType:
     replies = ids(random)
     return MessageType(
-        name, random.choice(NAMES), random.choice(NAMES), random.choice(TEXTS),
-        tuple(_field(random, one) for one in ids(random)), replies, random.choice((0, *NS)) if replies else 0,
-        ids(random), ids(random), random.choice(("queue", "bounce")), random.choice((0, *NS)),
-        random.choice((0, 16 << 10)), random.choice(("fifo", "any", "latest")),
-    )  # fmt: skip
+        name,
+        random.choice(NAMES),
+        random.choice(NAMES),
+        random.choice(TEXTS),
+        tuple(_field(random, one) for one in ids(random)),
+        replies,
+        random.choice((0, *NS)) if replies else 0,
+        ids(random),
+        ids(random),
+        random.choice(("queue", "bounce")),
+        random.choice((0, *NS)),
+        random.choice((0, 16 << 10)),
+        random.choice(("fifo", "any", "latest")),
+    )
 
 
 def _invariant(random: Random, name: str) -> Invariant:
@@ -190,10 +266,14 @@ def _measurement(random: Random, name: str) -> Measurement:
 def _migration(random: Random, minor: int) -> Migration:
     messages = (MessageMapping("x", "bounce"), MessageMapping("y", "keep"), MessageMapping("z", "translate", "note"))
     return Migration(
-        f"0.{minor}", "1.0.0",
+        f"0.{minor}",
+        "1.0.0",
         tuple(StateMapping(name, "inbox") for name in ids(random)),
-        tuple(random.choice((ContextMapping(name, "old"), ContextMapping(name, expression='"new"'))) for name in ids(random)),
+        tuple(
+            random.choice((ContextMapping(name, "old"), ContextMapping(name, expression='"new"')))
+            for name in ids(random)
+        ),
         tuple(random.sample(messages, random.randint(0, 2))),
         _guard(random) if random.random() < 0.3 else None,
         random.choice((None, "now")),
-    )  # fmt: skip
+    )

@@ -8,8 +8,8 @@ machines is a queue of at most `QUEUE_MAX` messages. A step of a machine is:
     reading       of a message that no transition of the role is on; it changes nothing
     sending       of a type that no transition sends, in the states that may send it, if nothing of its sender waits
 
-Guards and fields are left out, so every choice is possible: what is found may need agents that choose so. Three things
-are looked for, each as a claim that a checker refutes with a trace:
+Guards and fields are left out, so every choice is possible: what is found may need agents that choose so, and a wait
+that only a guard causes is not seen. Three things are looked for, each as a claim that a checker refutes with a trace:
 
     W-DEADLOCK     nothing can happen, no message is under way, and a machine is in no state that is final or idle
     W-UNSPECIFIED  nothing can happen, and a message waits for a machine in a state that does not take it

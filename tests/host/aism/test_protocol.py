@@ -56,7 +56,8 @@ def folder(own_place: Path) -> Path:
 
 def test_lint_of_files(folder: Path) -> None:
     """False if an error were no failure, or a finding lacked what programs need."""
-    assert aism("lint", "task.md")["data"] == {"files": 1, "errors": 0, "warnings": 0, "advice": 0, "findings": []}
+    data = aism("lint", "task.md")["data"]
+    assert (data["files"], data["errors"], data["warnings"], data["advice"], data["findings"]) == (1, 0, 0, 0, [])
     found = aism("lint", "task.md", "bad/task.md", code=1)
     assert found["error"]["code"] == "lint"
     assert [one["code"] for one in found["data"]["findings"]] == ["W-UNREACHABLE", "E-UNDEF-STATE"]

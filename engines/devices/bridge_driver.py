@@ -173,6 +173,8 @@ class BridgeDriver:
         if len(putters) > len(one.entries):
             self._putters[content] = putters[len(one.entries) :]
         self._store.push(self._connected, one)
+        if self._host.config.measurement is None:
+            return
         took_ms = (self._host.now_ns() - one.began_ns) / 1e6
         attributes = (("op", one.op), ("kind", one.kind))
         self._report("request", one.agent, took_ms, "ms", attributes)

@@ -1,4 +1,4 @@
-"""One connection to the store: commands leave in order at once, their replies come in the same order.
+"""One connection to the store: commands leave in order, their replies come in the same order.
 
 `ask` gives the reply to one command, `tell` sends one whose reply matters to nobody; a refused one is counted. Scripts
 go by their digest, and whole where the store does not know them any more. When the connection ends, everything that
@@ -77,6 +77,7 @@ class StoreLink(asyncio.Protocol):
         self._waiting: deque[Callable[[Reply], None] | None] = deque()
         self._transport: asyncio.Transport | None = None
         self._room: list[asyncio.Future[None]] = []
+        self._unsent: list[bytes] = []
         self.down: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def tell(self, *words: Word) -> None:
@@ -161,7 +162,15 @@ class StoreLink(asyncio.Protocol):
         if self._transport is None or self.down.done():
             raise LinkDown("there is no connection")
         self._waiting.append(settle)
-        self._transport.write(data)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        """All commands of one turn of the loop leave together: a call of the kernel costs more than a command."""
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and not self.down.done():
+            self._transport.write(b"".join(unsent))
 
     def _make_room(self) -> None:
         room, self._room = self._room, []

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key, user_name
+from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key
 from engines.agents.envelope import Problem
 from engines.agents.intake import (
     OPEN_MAX,
@@ -48,21 +48,18 @@ from engines.agents.messages import (
 from engines.agents.resp import StoreError
 from engines.model import DeviceHost, Ref
 
+from .bus_sessions import BusSessions
 from .outgoing import Outgoing
-from .request_streams import ENTRIES_AT_ONCE, STREAMS_MAX, Arrival, RequestStreams, make_group
-from .store_commands import ANSWER_BYTES_MAX, SCHEMA, StoreCommands, allow
+from .request_streams import STREAMS_MAX, Arrival, RequestStreams
+from .store_commands import ANSWER_BYTES_MAX, SCHEMA, StoreCommands
 from .store_link import LinkDown, StoreLink
 from .store_place import StorePlace
+from .stream_watch import StreamWatch
 
 PAUSE_S: Final = 0.02
 PAUSE_S_MAX: Final = 2.0
 TICK_S: Final = 1.0
 SECOND_NS: Final = 1_000_000_000
-STREAM_ENTRIES_MAX: Final = 256
-STREAM_BYTES_MAX: Final = 1 << 20
-FUTURE_MS: Final = 60_000
-"""An entry whose id lies further in the future than that has spoilt its stream: later ids must be larger."""
-
 SELECTORS_SINCE: Final = 7
 """The major version of stores in which a user may have one command for some keys, and another one for others."""
 
@@ -77,9 +74,6 @@ class BridgeDriver:
         self._intake = Intake()
         self._link: StoreLink | None = None
         self._streams: list[RequestStreams] = []
-        self._wanted: dict[str, Admit] = {}
-        self._unrevoked: set[tuple[str, int]] = set()
-        self._ended: set[str] = set()
         self._putters: dict[tuple[str, str, str], list[Ref[RequestAnswered]]] = {}
         self._start = 0
         self._events = 0
@@ -93,6 +87,8 @@ class BridgeDriver:
         self._terms = self._terms_of(host.config, host.me.name)
         self._store = StoreCommands(host.config.namespace)
         self._place = StorePlace(host.config, self._store, os.environ)
+        self._sessions = BusSessions(self._store, self._admitted)
+        self._watch = StreamWatch(host.config.namespace, self._alarm)
         async with asyncio.TaskGroup() as tasks:
             self._out = Outgoing(host, tasks)
             try:
@@ -146,7 +142,7 @@ class BridgeDriver:
         if seen := {one.agent for one in arrivals}:
             self._store.seen(self._connected, seen, now_ns)
             self._show_seen(dict.fromkeys(seen - {OPERATOR}, now_ns))
-            await self._watch(arrivals, now_ns)
+            await self._watch.look(self._connected, arrivals, self._session, now_ns)
         while self._intake.count > OPEN_MAX:
             self._below_max.clear()
             await self._below_max.wait()
@@ -192,45 +188,21 @@ class BridgeDriver:
     def _admit(self, order: Admit) -> None:
         if not IDENTIFIER.fullmatch(order.agent) or order.agent == OPERATOR:
             self._alarm(order.agent, "name", "no agent may have this name")
-            return
-        before = self._wanted.get(order.agent)
-        if before is not None and before.session > order.session:
-            return
-        if before is not None and before.session < order.session:
-            self._unrevoked.add((before.agent, before.session))
-        self._wanted[order.agent] = order
-        self._ended.discard(order.agent)
-        self._intake = replace(self._intake, sessions=self._intake.sessions.set(order.agent, order.session))
-        self._admit_in(self._connected, order)
-        self._revoke_in(self._connected)
-
-    def _admit_in(self, link: StoreLink, order: Admit) -> None:
-        """Make the session's user. `Admitted` leaves when the store has it."""
-        link.tell("HSET", self._store.sessions, order.agent, order.session)
-        made = link.ask(*allow(self._store.account(order.agent, order.session, order.token_digest)))
-        link.tell("ACL", "SAVE")
-        self._read(order.agent)
-
-        def admitted(done: asyncio.Future[Any]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                self._out.send(order.reply_to, Admitted(order.agent, order.session, self._place.bus))
-
-        made.add_done_callback(admitted)
+        elif self._sessions.admit(order):
+            self._intake = replace(self._intake, sessions=self._intake.sessions.set(order.agent, order.session))
+            self._sessions.give(self._connected, order)
+            self._sessions.take_away(self._connected)
+            self._read(order.agent)
 
     def _revoke(self, order: Revoke) -> None:
-        wanted = self._wanted.get(order.agent)
-        if wanted is not None and wanted.session == order.session:
-            del self._wanted[order.agent]
-            self._ended.add(order.agent)
-        self._unrevoked.add((order.agent, order.session))
-        self._revoke_in(self._connected)
+        self._sessions.revoke(order)
+        self._sessions.take_away(self._connected)
 
-    def _revoke_in(self, link: StoreLink) -> None:
-        """Deleting a user ends its connections too."""
-        if self._unrevoked:
-            link.tell("ACL", "DELUSER", *(user_name(*one) for one in self._unrevoked))
-            link.tell("ACL", "SAVE")
-            self._unrevoked.clear()
+    def _admitted(self, order: Admit) -> None:
+        self._out.send(order.reply_to, Admitted(order.agent, order.session, self._place.bus))
+
+    def _session(self, agent: str) -> int:
+        return self._intake.sessions.get(agent, 0)
 
     def _read(self, agent: str) -> None:
         """Have the agent's stream read."""
@@ -285,11 +257,9 @@ class BridgeDriver:
             self._readers.create_task(self._wait_down(link))
             for one in self._streams:
                 self._readers.create_task(self._read_streams(one))
-            for agent in [OPERATOR, *sessions]:
+            for agent in [OPERATOR, *sessions, *self._sessions.give_all(link)]:
                 self._read(agent)
-            for order in self._wanted.values():
-                self._admit_in(link, order)
-            self._revoke_in(link)
+            self._sessions.take_away(link)
             self._resend()
 
     async def _wait_down(self, link: StoreLink) -> None:
@@ -312,7 +282,7 @@ class BridgeDriver:
             if family is not None:
                 self._out.send(family, Resend(self._start))
 
-    # Watching
+    # Signs of life, and alarms
 
     def _show_seen(self, agents: dict[str, int]) -> None:
         """The orchestrator knows at once of the first request of an agent in a second, and of the last at its end.
@@ -325,45 +295,8 @@ class BridgeDriver:
             self._shown_ns[agent] = self._host.now_ns()
             self._seen.pop(agent, None)
             if self._host.config.orchestrator is not None:
-                seen = AgentSeen(agent, self._intake.sessions.get(agent, 0), now_ns)
+                seen = AgentSeen(agent, self._session(agent), time_ns)
                 self._out.send(self._host.config.orchestrator, seen)
-
-    async def _watch(self, arrivals: list[Arrival], now_ns: int) -> None:
-        """Look at the streams of agents that have put much, or ids of the future."""
-        last_ms = now_ns // 1_000_000 + FUTURE_MS
-        counts: dict[str, int] = {}
-        for one in arrivals:
-            counts[one.agent] = counts.get(one.agent, 0) + 1
-            if int(one.entry.partition("-")[0]) > last_ms:
-                await self._renew(one.agent)
-        for agent, count in counts.items():
-            if count >= ENTRIES_AT_ONCE and agent != OPERATOR:
-                await self._measure_stream(agent)
-
-    async def _renew(self, agent: str) -> None:
-        """Make a spoilt stream anew."""
-        key = request_key(self._store.namespace, agent)
-        await self._connected.ask("DEL", key)
-        await make_group(self._connected, key)
-        self._alarm(agent, "stream_id", "the agent put an entry with an id of the future; its stream was made anew")
-
-    async def _measure_stream(self, agent: str) -> None:
-        key = request_key(self._store.namespace, agent)
-        entries = self._connected.ask("XLEN", key)
-        size = self._connected.ask("MEMORY", "USAGE", key)
-        if await entries > STREAM_ENTRIES_MAX or (await size or 0) > STREAM_BYTES_MAX:
-            await self._cut_off(agent)
-
-    async def _cut_off(self, agent: str) -> None:
-        """No more requests of this session: its user is off, its connections end, its stream is empty."""
-        link, key = self._connected, request_key(self._store.namespace, agent)
-        user = user_name(agent, self._intake.sessions.get(agent, 0))
-        link.tell("ACL", "SETUSER", user, "off")
-        link.tell("ACL", "SAVE")
-        link.tell("CLIENT", "KILL", "USER", user)
-        await link.ask("DEL", key)
-        await make_group(link, key)
-        self._alarm(agent, "flood", "the agent put more requests than its stream may hold, and was cut off")
 
     async def _tick(self) -> None:
         while True:
@@ -371,18 +304,9 @@ class BridgeDriver:
             self._show_seen(dict(self._seen))
             with contextlib.suppress(LinkDown, StoreError):
                 self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
-                for agent in list(self._ended):
-                    await self._forget(agent)
-
-    async def _forget(self, agent: str) -> None:
-        """A session is over: once its stream is empty, the stream goes."""
-        link, key = self._connected, request_key(self._store.namespace, agent)
-        if await link.ask("XLEN", key) == 0 and agent in self._ended:
-            for one in self._streams:
-                one.remove(agent)
-            link.tell("DEL", key)
-            link.tell("HDEL", self._store.sessions, agent)
-            self._ended.discard(agent)
+                for agent in await self._sessions.agents_gone(self._connected):
+                    for one in self._streams:
+                        one.remove(agent)
 
     def _alarm(self, agent: str, reason: str, text: str) -> None:
         self._report("alarm", agent, None, "", (("reason", reason), ("text", text)))
@@ -397,7 +321,7 @@ class BridgeDriver:
             self._host.now_ns(),
             kind,
             agent,
-            self._intake.sessions.get(agent, 0),
+            self._session(agent),
             value=value,
             unit=unit,
             attributes=attributes,

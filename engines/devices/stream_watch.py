@@ -1,0 +1,59 @@
+"""Looks after the streams of agents: one that was spoilt is made anew, an agent that floods its own is cut off.
+
+An agent may choose the ids of its entries; after the greatest one its stream takes no more. It may put more than the
+bridge reads; beyond `STREAM_ENTRIES_MAX` or `STREAM_BYTES_MAX` its user is off, its connections end, its stream is
+empty, and the next session may put requests again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from engines.agents.bus import OPERATOR, request_key, user_name
+
+from .request_streams import ENTRIES_AT_ONCE, Arrival, make_group
+from .store_link import StoreLink
+
+STREAM_ENTRIES_MAX: Final = 256
+STREAM_BYTES_MAX: Final = 1 << 20
+FUTURE_MS: Final = 60_000
+"""An entry whose id lies further in the future than that has spoilt its stream: later ids must be larger."""
+
+
+class StreamWatch:
+    """The watch over the streams of a namespace. `alarm` gets the agent, a word, and a sentence."""
+
+    def __init__(self, namespace: str, alarm: Callable[[str, str, str], None]) -> None:
+        self._namespace = namespace
+        self._alarm = alarm
+
+    async def look(self, link: StoreLink, arrivals: list[Arrival], sessions: Callable[[str], int], now_ns: int) -> None:
+        """After a read. Raises LinkDown, StoreError."""
+        last_ms = now_ns // 1_000_000 + FUTURE_MS
+        for one in arrivals:
+            if int(one.entry.partition("-")[0]) > last_ms:
+                await self._renew(link, one.agent)
+                self._alarm(one.agent, "stream_id", "an entry had an id of the future; the stream was made anew")
+        for agent, count in Counter(one.agent for one in arrivals).items():
+            if count >= ENTRIES_AT_ONCE and agent != OPERATOR and await self._is_flooded(link, agent):
+                await self._cut_off(link, agent, sessions(agent))
+
+    async def _is_flooded(self, link: StoreLink, agent: str) -> bool:
+        key = request_key(self._namespace, agent)
+        entries, size = link.ask("XLEN", key), link.ask("MEMORY", "USAGE", key)
+        return bool(await entries > STREAM_ENTRIES_MAX or (await size or 0) > STREAM_BYTES_MAX)
+
+    async def _cut_off(self, link: StoreLink, agent: str, session: int) -> None:
+        user = user_name(agent, session)
+        link.tell("ACL", "SETUSER", user, "off")
+        link.tell("ACL", "SAVE")
+        link.tell("CLIENT", "KILL", "USER", user)
+        await self._renew(link, agent)
+        self._alarm(agent, "flood", "the agent put more requests than its stream may hold, and was cut off")
+
+    async def _renew(self, link: StoreLink, agent: str) -> None:
+        key = request_key(self._namespace, agent)
+        await link.ask("DEL", key)
+        await make_group(link, key)

@@ -96,7 +96,7 @@ def move_over(turn: Validation, agent: str) -> None:
         turn.alarm(agent, f"it stays on version {held.record.version}: {made.reason}")
         return
     turn.hold(agent, replace(turn.held(agent), images=(*held.images, held.record)[-IMAGES_MAX:]))
-    _take_over(turn, agent, made.record, "migrated", made.rules)
+    _take_over(turn, agent, made.record, made.rules)
 
 
 def image_in(turn: Validation, agent: str, version: Registered) -> Image:
@@ -106,7 +106,9 @@ def image_in(turn: Validation, agent: str, version: Registered) -> Image:
     return image(old, version.protocol, version.digest, record, turn.facts(agent), turn.now_ns)
 
 
-def _take_over(turn: Validation, agent: str, after: Record, kind: str, rules: tuple[str, ...]) -> None:
+def _take_over(
+    turn: Validation, agent: str, after: Record, rules: tuple[str, ...], *, is_rollback: bool = False
+) -> None:
     held = turn.held(agent)
     before = held.record
     population = counted(counted(turn.state.population, before, -1), after, 1)
@@ -116,7 +118,7 @@ def _take_over(turn: Validation, agent: str, after: Record, kind: str, rules: tu
     turn.hold(agent, armed(held, protocol, turn.now_ns))
     turn.tell_moved(agent, before)
     turn.happen(
-        kind,
+        "migrated",
         agent,
         ("seq", str(after.number)),
         ("from", before.digest),
@@ -125,7 +127,8 @@ def _take_over(turn: Validation, agent: str, after: Record, kind: str, rules: tu
         ("after", after.state),
         ("context_before", repr(dict(before.context.items()))[:4000]),
         ("context_after", repr(dict(after.context.items()))[:4000]),
-        *(("rule", one) for one in rules),
+        *([("rules", "; ".join(rules)[:4000])] if rules else []),
+        *([("is_rollback", "true")] if is_rollback else []),
     )
     turn.send(
         turn.wiring.orchestrator,
@@ -191,5 +194,5 @@ def rollback(turn: Validation, request: AgentRequest, agent: str, body: Mapping[
         rows.append(_row(turn, name, made))
         if made.record is not None and made.record.digest in turn.state.versions:
             turn.hold(name, replace(held, images=held.images[:-1]))
-            _take_over(turn, name, made.record, "rolled_back", ())
+            _take_over(turn, name, made.record, (), is_rollback=True)
     turn.done(request, agent, {"agents": rows[: 10 * PAGE]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -318,3 +319,52 @@ def test_roles_and_events_of_system_states() -> None:
     of = protocol(edge(0, "a", "b"), edge(1, "a", "offline"), roles=(Role("worker", states=("a",)),))
     assert "role 'worker' may not be in 'b'" in blocked(move(of, begin(of), "b")).forbidden[0]
     assert "entered by the engine only" in blocked(move(of, begin(of), "offline")).forbidden[0]
+
+
+GUARDS = ("inbox.unread == 0", "inbox.unread > 1", "measure.cost < 3", "state.visits <= 2", 'context.task != ""')
+
+
+def drawn(random: Random) -> Protocol:
+    """A protocol by chance."""
+    edges = []
+    for index in range(random.randint(3, 14)):
+        sources = ("any",) if random.random() < 0.15 else tuple(random.sample("abcdef", random.randint(1, 2)))
+        edges.append(
+            Transition(
+                index,
+                sources,
+                random.choice(("a", "b", "c", "d", "e", "f", "self")),
+                actors=random.choice(((), (), ("agent",), ("engine",))),
+                guard=Guard(random.choice(GUARDS)) if random.random() < 0.4 else None,
+                requires=(Field("task", TEXT, is_optional=random.random() < 0.5),) if random.random() < 0.3 else (),
+                priority=random.randint(0, 2),
+                cooldown_ns=random.choice((0, 0, SECOND_NS)),
+                limits=(Limit(2, "visit"),) if random.random() < 0.2 else (),
+                event="bell" if random.random() < 0.1 else "",
+            )
+        )
+    invariant = Invariant("i", Guard(random.choice(GUARDS)), (random.choice("abcdef"),))
+    return protocol(*edges, context=(Field("task", TEXT, default=""),), invariants=(invariant,))
+
+
+def test_v2_what_is_allowed_is_what_succeeds_for_any_protocol() -> None:
+    """False if on a walk through a protocol drawn by chance an offer fails, or a refusal has no reason."""
+    random = Random(22)
+    for _ in range(25):
+        of, now_ns = drawn(random), 0
+        record = begin(of)
+        for _ in range(12):
+            now_ns += random.choice((0, SECOND_NS))
+            facts: dict[str, Datum] = {"inbox.unread": random.randint(0, 2)} if random.random() < 0.7 else {}
+            allowed = allowed_targets(of, record, facts, now_ns)
+            decisions = {target: move(of, record, target, now_ns, facts) for target in (*"abcdef", "self")}
+            succeeding = {target for target, one in decisions.items() if isinstance(one, Move)}
+            assert set(allowed) - {"self"} <= succeeding
+            assert succeeding <= {*allowed, *((record.state,) if "self" in allowed else ())}
+            for one in decisions.values():
+                if isinstance(one, Refusal):
+                    assert one.allowed == allowed
+                    assert one.blocked
+                    assert not any(problem.is_empty for problem in one.blocked)
+            if succeeding:
+                record = decisions[random.choice(sorted(succeeding))].record

@@ -311,3 +311,18 @@ def test_enrolling_and_views_again() -> None:
     assert desk.record("ann").shown == "crashed"
     desk.enter("ann", "back")
     assert desk.record("ann").shown == "deep_work"
+
+
+def test_a_protocol_is_loaded_with_what_it_extends() -> None:
+    """False if an agent cannot do what the base allows, or the base is not asked for."""
+    child = "---\nversion: 1.0.0\nextends: inbox@^1.0\n---\n# Protocol: mine\n\n## States\n- more: Another\n\n"
+    child += "## Transitions\n- inbox → more: If it wants\n- more → inbox: And back\n"
+    desk = ValidatorDesk(source="")
+    assert desk.admin("protocol.load", source=child)["error"]["code"] == "E-UNDEF-PROTOCOL"
+    assert desk.admin("protocol.load", source=INBOX)["success"]
+    answer = desk.admin("protocol.load", source=child)
+    assert answer["success"], answer
+    desk.enrol("ann", protocol="mine")
+    assert desk.move("ann", "more")["success"]
+    assert desk.move("ann", "inbox")["success"]
+    assert desk.move("ann", "deep_work", context={"task": "a"})["success"]

@@ -251,3 +251,21 @@ class AgentSeen(Message):
     agent: str
     session: int
     time_ns: int = 0
+
+
+class InboxAsked(Message):
+    """From the orchestrator to the router: what is in the inbox of an agent?"""
+
+    agent: str
+    reply_to: Ref[InboxShown]
+
+
+class InboxShown(Message):
+    """From the router: how many messages are unread, and the ids of those that were read and not acknowledged.
+
+    Of these at most 100 are named, the oldest.
+    """
+
+    agent: str
+    unread: int
+    unanswered: tuple[str, ...]

@@ -7,7 +7,7 @@
 | Admitted, AgentSeen, Resend | from the bridge: the next step of a start; a sign of life; views and sessions again |
 | AgentMoved, ProtocolChanged | from the validator: where an agent is, and what it reads |
 | MessageWaiting, PromptWanted | it is prompted |
-| FactsChanged | how full its context is, and which messages it has not answered |
+| FactsChanged, InboxShown | how full its context is, and which messages it has not answered |
 | reports of launchers | the course of a session (`lives/course.py`) |
 | the timer | what is due: timeouts, pauses, silence, rotations (`lives/watch.py`) |
 
@@ -56,6 +56,8 @@ from .messages import (
     Enter,
     FactsChanged,
     Happened,
+    InboxAsked,
+    InboxShown,
     MessageWaiting,
     PromptWanted,
     ProtocolChanged,
@@ -78,9 +80,10 @@ Asked: TypeAlias = (
     | MessageWaiting
     | PromptWanted
     | FactsChanged
+    | InboxShown
 )
 Emitted: TypeAlias = (
-    Order | Enrol | Retire | Enter | FactsChanged | Admit | Revoke | AgentAnswer | Happened | ViewChanged
+    Order | Enrol | Retire | Enter | FactsChanged | Admit | Revoke | AgentAnswer | Happened | ViewChanged | InboxAsked
 )
 Made: TypeAlias = Effects[Roster, Any]
 
@@ -221,7 +224,7 @@ def tell_of_message(message: MessageWaiting, t: Arrived[MessageWaiting, Terms, R
     """State: messages wait. Messages: a prompt. Timers: as `Turn.effects`. Engines: none."""
     turn = _turn(t)
     if turn.life(message.agent) is not None:
-        turn.change(message.agent, unread=message.unread, moves=())
+        turn.change(message.agent, unread=message.unread)
         want_prompt(turn, message.agent, "message", f"A message of type {message.message_type} came.")
         watch.after_change(turn, message.agent)
     return turn.effects()
@@ -238,17 +241,12 @@ def prompt(message: PromptWanted, t: Arrived[PromptWanted, Terms, Roster]) -> Ma
 
 @rule
 def measured(message: FactsChanged, t: Arrived[FactsChanged, Terms, Roster]) -> Made:
-    """State: context, unread and unanswered messages. Messages: prompts, a rotation. Timers: as `Turn.effects`.
-    Engines: none."""
+    """State: how full the context is. Messages: prompts, a rotation. Timers: as `Turn.effects`. Engines: none."""
     turn = _turn(t)
     life = turn.life(message.agent)
     if life is None:
         return turn.effects()
     facts = {each.name: each.value for each in message.facts}
-    if isinstance(unread := facts.get("inbox.unread"), int):
-        turn.change(message.agent, unread=unread)
-    if isinstance(ids := facts.get("inbox.unanswered"), tuple):
-        turn.change(message.agent, unanswered=tuple(map(str, ids)))
     percent = facts.get("measure.context_percent", life.context.percent)
     count = facts.get("measure.compactions", life.context.compactions)
     if "measure.context_percent" in facts or "measure.compactions" in facts:
@@ -321,6 +319,19 @@ def read(message: WorkspaceRead, t: Arrived[WorkspaceRead, Terms, Roster]) -> Ma
 
 
 @rule
+def see_inbox(message: InboxShown, t: Arrived[InboxShown, Terms, Roster]) -> Made:
+    """State: what is in the inbox. Messages: the order to read a hand-over that waited for this. Timers, engines:
+    none."""
+    turn = _turn(t)
+    life = turn.life(message.agent)
+    if life is not None:
+        turn.change(message.agent, unread=message.unread, unanswered=message.unanswered)
+        if life.open_handover is not None:
+            requests.read_handover(turn, message.agent, life.session, life.open_handover)
+    return turn.effects()
+
+
+@rule
 def know(message: LaunchersKnown, t: Arrived[LaunchersKnown, Terms, Roster]) -> Made:
     """State: sessions that are not there are looked at soon. Messages: orders that may be lost. Timers: as
     `Turn.effects`. Engines: none."""
@@ -382,6 +393,7 @@ ORCHESTRATOR = Family(
     exited,
     give,
     read,
+    see_inbox,
     know,
     count,
     lose,

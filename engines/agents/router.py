@@ -21,7 +21,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from engines.model import Arrived, Elapsed, Family, Handle, Map, rule
+from engines.model import Arrived, Elapsed, Family, Handle, Map, Send, rule
 
 from .answers import Answers
 from .bodies import ADDRESSEE, Unusable, body_of
@@ -37,6 +37,8 @@ from .messages import (
     AgentRequest,
     FactsChanged,
     Happened,
+    InboxAsked,
+    InboxShown,
     MessageWaiting,
     PromptWanted,
     ProtocolChanged,
@@ -59,6 +61,7 @@ FORGED: Final = ("from", "sender", "agent")
 """Fields by which a sender might want to be another: they are ignored, and counted where they differ."""
 
 Asked = Arrived[AgentRequest, Ways, Routing]
+UNANSWERED_MAX: Final = 100
 
 
 @rule
@@ -239,6 +242,14 @@ def resend(_order: Resend, t: Arrived[Resend, Ways, Routing]) -> Made:
     return turn.effects()
 
 
+@rule
+def show_inbox(asked: InboxAsked, t: Arrived[InboxAsked, Ways, Routing]) -> Made:
+    """State: none. Messages: what is in the inbox. Timers, engines: none."""
+    inbox = MailTurn(t.config, t.env.state, t.now_ns).inbox(asked.agent)
+    numbers = list(inbox.leased)[:UNANSWERED_MAX]
+    return Send(asked.reply_to, InboxShown(asked.agent, inbox.unread, tuple(inbox.letters[one].id for one in numbers)))
+
+
 @rule(timer=LOOK)
 def look(_look: Handle, t: Elapsed[Ways, Routing]) -> Made:
     """State: without what was due. Messages: expired messages, to their senders; empty answers to requests that waited
@@ -256,7 +267,7 @@ ROUTER = Family(
     "router",
     config=Ways,
     state=Routing(),
-    accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Retire | Resend,
-    emits=AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged,
+    accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Retire | Resend | InboxAsked,
+    emits=AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged | InboxShown,
     timers=[LOOK],
-).rules(serve, move, learn, send_for, remove_agent, resend, look)
+).rules(serve, move, learn, send_for, remove_agent, resend, show_inbox, look)

@@ -14,6 +14,7 @@ from .messages import (
     AgentRequest,
     FactsChanged,
     Happened,
+    InboxShown,
     MessageWaiting,
     PromptWanted,
     ViewChanged,
@@ -112,7 +113,7 @@ class Routing(Value):
         return self.open.get(number) or self.heads.get(number) or self.heads_before.get(number)
 
 
-Outward: TypeAlias = AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged
+Outward: TypeAlias = AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged | InboxShown
 Made: TypeAlias = Effects[Routing, Outward]
 
 

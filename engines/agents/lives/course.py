@@ -20,7 +20,7 @@ from engines.agents.launching import (
     PrepareSession,
     SessionLaunched,
 )
-from engines.agents.messages import Admit, Enter, Fact, FactsChanged, Retire, Revoke
+from engines.agents.messages import Admit, Enter, Fact, FactsChanged, InboxAsked, Retire, Revoke
 from engines.model import Map
 
 from . import policy
@@ -54,6 +54,7 @@ def start(turn: Turn, agent: str) -> None:
         life = turn.change(agent, conversation=life.conversation + 1, context=context)
     turn.happened("life.starting", agent, conversation=life.conversation, resumed=life.is_resumed)
     turn.order(PrepareSession(agent, life.session, plan_of(agent, life)))
+    turn.send(turn.terms.router, InboxAsked(agent, turn.me))
     turn.show(agent)
 
 

@@ -19,7 +19,6 @@ JITTER: Final = 0.1
 RESUME_PERCENT_MAX: Final = 60.0
 COMPACTIONS_MAX: Final = 2
 TURNS_MAX: Final = 3
-CYCLES_MAX: Final = 5
 
 Verdict: TypeAlias = Literal["finished", "quarantined", "again"]
 Wish: TypeAlias = Literal["", "ask", "force"]
@@ -75,12 +74,3 @@ def _is_over(terms: Terms, life: Life, now_ns: int) -> bool:
     """Whether a rotation was asked for, and the grace is over."""
     asked = life.rotation
     return asked is not None and (now_ns - asked.asked_ns >= terms.rotation_ns or asked.turns > TURNS_MAX)
-
-
-def loops(moves: tuple[str, ...]) -> tuple[str, ...]:
-    """The cycle of states that the last moves went through `CYCLES_MAX` times; () if there is none."""
-    for length in range(2, len(moves) // CYCLES_MAX + 1):
-        cycle = moves[-length:]
-        if moves[-length * CYCLES_MAX :] == cycle * CYCLES_MAX:
-            return cycle
-    return ()

@@ -93,7 +93,7 @@ def mechanical_handover(agent: str, life: Life) -> str:
         "",
         f"- state: {where.state if where else 'unknown'}",
         f"- protocol: {f'{where.protocol} {where.version}' if where else life.protocol}",
-        f"- last moves: {' → '.join(life.moves[-10:]) or 'none'}",
+        f"- last moves: {' → '.join(life.moves) or 'none'}",
         f"- unread messages: {life.unread}",
         f"- messages not yet answered: {', '.join(life.unanswered) or 'none'}",
         "",

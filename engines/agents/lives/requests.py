@@ -13,9 +13,9 @@ from typing import Any, Final, get_args
 from msgspec.structs import asdict, replace
 
 from engines.agents.bus import IDENTIFIER, OPERATOR
-from engines.agents.envelope import Problem
+from engines.agents.envelope import Problem, read_body
 from engines.agents.launching import AgentPlan, Isolation, PromptMode, ReadWorkspace
-from engines.agents.messages import AgentRequest, Enrol
+from engines.agents.messages import AgentRequest, Enrol, InboxAsked
 from engines.model import Map
 
 from . import course
@@ -269,12 +269,20 @@ def status(turn: Turn, request: AgentRequest, body: Body) -> Data:
 
 
 def handover(turn: Turn, request: AgentRequest, body: Body) -> None:
-    """Hand over; the answer comes once the file has been read."""
+    """Hand over; the answer comes once it is known what the agent has not answered, and the file has been read."""
     agent, life = life_in(turn, request, body)
-    path = text_in(body, "file")
+    text_in(body, "file")
     turn.change(agent, open_handover=request)
-    bound = turn.terms.handover_bytes_max
-    turn.order(ReadWorkspace(agent, life.session, path, bound, request.request_id))
+    if turn.terms.router is None:
+        read_handover(turn, agent, life.session, request)
+    else:
+        turn.send(turn.terms.router, InboxAsked(agent, turn.me))
+
+
+def read_handover(turn: Turn, agent: str, session: int, request: AgentRequest) -> None:
+    """Have the file of a hand-over read."""
+    path = text_in(read_body(request.body), "file")
+    turn.order(ReadWorkspace(agent, session, path, turn.terms.handover_bytes_max, request.request_id))
 
 
 def heartbeat(_turn: Turn, _request: AgentRequest, _body: Body) -> Data:

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 from engines.agents.launching import EndSession, InterruptSession, LaunchersReport, SessionUse, WriteState
 from engines.agents.messages import AgentMoved, Enter, Revoke
 
-from . import course, policy, rotation
+from . import course, rotation
 from .prompting import delivered, overdue_prompt, try_prompt, want_prompt
 from .record import LIVING, RUNNING, Life, Phase, Where
 from .turn import Turn, text_of
 
-MOVES_KEPT = 60
+MOVES_KEPT = 10
 
 
 def seen(turn: Turn, agent: str, session: int, time_ns: int) -> None:
@@ -132,7 +132,7 @@ def moved(turn: Turn, message: AgentMoved) -> None:
         message.flags,
         message.prompt,
     )
-    moves = (*life.moves, message.state)[-MOVES_KEPT:] if message.is_new_visit else ()
+    moves = (*life.moves, message.state)[-MOVES_KEPT:] if message.is_new_visit else life.moves
     turn.change(agent, where=where, moves=moves)
     write_state(turn, agent)
     if message.state == "direct" or life.phase == "direct":
@@ -147,9 +147,6 @@ def _entered(turn: Turn, message: AgentMoved) -> None:
     """A running agent is in another state."""
     agent = message.agent
     life = turn.roster.lives[agent]
-    if cycle := policy.loops(life.moves):
-        turn.happened("alarm.loop", agent, cycle=" → ".join(cycle))
-        turn.change(agent, moves=())
     if "final" in message.flags:
         course.stop(turn, agent, "finish", turn.terms.grace_ns)
         return

@@ -21,6 +21,8 @@ from engines.agents.messages import (
     Fact,
     FactsChanged,
     Happened,
+    InboxAsked,
+    InboxShown,
 )
 from engines.agents.orchestrator import ORCHESTRATOR
 from engines.devices.launcher import reported
@@ -41,6 +43,7 @@ class Orchestra:
         self.obeys_end = obeys_end
         self.requests = 0
         self.files: dict[str, str] = {}
+        self.unanswered: tuple[str, ...] = ()
 
     def deliver(self, message: Any, sender: str = "bridge") -> None:
         """A message, and all that follows from it at once."""
@@ -81,6 +84,8 @@ class Orchestra:
             return [] if report is None else [("launcher", report)]
         if isinstance(message, Admit):
             return [("bridge", Admitted(message.agent, message.session, "unix:///bus?ns=t"))]
+        if isinstance(message, InboxAsked):
+            return [("router", InboxShown(message.agent, 0, self.unanswered))]
         if isinstance(message, Enrol):
             return [("validator", Enrolled(message.agent, "inbox"))]
         return []

@@ -6,7 +6,7 @@
 | Enrolled | the agent can be started, or is not added |
 | Admitted, AgentSeen, Resend | from the bridge: the next step of a start; a sign of life; views and sessions again |
 | AgentMoved, ProtocolChanged | from the validator: where an agent is, and what it reads |
-| MessageWaiting, PromptWanted | it is prompted |
+| PromptWanted | the agent is prompted |
 | FactsChanged, InboxShown | how full its context is, and which messages it has not answered |
 | reports of launchers | the course of a session (`lives/course.py`) |
 | the timer | what is due: timeouts, pauses, silence, rotations (`lives/watch.py`) |
@@ -58,7 +58,6 @@ from .messages import (
     Happened,
     InboxAsked,
     InboxShown,
-    MessageWaiting,
     PromptWanted,
     ProtocolChanged,
     Resend,
@@ -77,7 +76,6 @@ Asked: TypeAlias = (
     | Resend
     | AgentMoved
     | ProtocolChanged
-    | MessageWaiting
     | PromptWanted
     | FactsChanged
     | InboxShown
@@ -220,20 +218,11 @@ def learned(message: ProtocolChanged, t: Arrived[ProtocolChanged, Terms, Roster]
 
 
 @rule
-def tell_of_message(message: MessageWaiting, t: Arrived[MessageWaiting, Terms, Roster]) -> Made:
-    """State: messages wait. Messages: a prompt. Timers: as `Turn.effects`. Engines: none."""
-    turn = _turn(t)
-    if turn.life(message.agent) is not None:
-        turn.change(message.agent, unread=message.unread)
-        want_prompt(turn, message.agent, "message", f"A message of type {message.message_type} came.")
-        watch.after_change(turn, message.agent)
-    return turn.effects()
-
-
-@rule
 def prompt(message: PromptWanted, t: Arrived[PromptWanted, Terms, Roster]) -> Made:
     """State: a prompt waits. Messages: it, if it can be given. Timers: as `Turn.effects`. Engines: none."""
     turn = _turn(t)
+    if message.reason == "message" and turn.life(message.agent) is not None:
+        turn.send(turn.terms.router, InboxAsked(message.agent, turn.me))
     want_prompt(turn, message.agent, message.reason, message.text)
     watch.after_change(turn, message.agent)
     return turn.effects()
@@ -384,7 +373,6 @@ ORCHESTRATOR = Family(
     resend,
     moved,
     learned,
-    tell_of_message,
     prompt,
     measured,
     prepared,

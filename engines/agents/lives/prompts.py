@@ -53,7 +53,7 @@ def standard(agent: str, life: Life, reason: Reason, text: str, moves: str) -> s
     lines += [text] if text else []
     if life.where is not None and life.where.prompt and reason in ("start", "state"):
         lines.append(life.where.prompt)
-    lines.append(f"Unread messages: {life.unread}")
+    lines += [f"Unread messages: {life.unread}"] if reason != "message" else []
     lines += [f"Possible moves: {moves}"] if moves else []
     if life.context.percent is not None:
         lines.append(f"Context: {life.context.percent:.0f} % used")

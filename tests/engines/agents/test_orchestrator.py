@@ -31,7 +31,6 @@ from engines.agents.messages import (
     AgentSeen,
     Enrol,
     Enter,
-    MessageWaiting,
     PromptWanted,
     Resend,
     Retire,
@@ -367,8 +366,8 @@ def test_a_message_wakes_an_idle_agent() -> None:
     world.add()
     world.move("idle", flags=("idle",))
     world.seen()
-    world.deliver(MessageWaiting("ann", 3, "note"))
-    assert "Unread messages: 3" in world.of(GivePrompt)[-1].text
+    world.deliver(PromptWanted("ann", "message", "You have 3 unread messages."))
+    assert "3 unread" in world.of(GivePrompt)[-1].text
 
 
 @given(st.text(), st.integers(1, 9))

@@ -67,7 +67,20 @@ engines:
   launcher:
     family: "engines.devices.launcher:LAUNCHER"
     config: {orchestrator: orchestrator, root: ROOT}
+MEASURED
 supervision: {backoff_ns: 10ms, backoff_max_ns: 100ms, intensity: 1000, budget: 1000}
+"""
+
+MEASURED = """
+  measurement:
+    family: "engines.agents.measurement:MEASUREMENT"
+    config:
+      {validator: validator, orchestrator: orchestrator, bridge: bridge, listeners: [bridge], logs: logs,
+       windows: [{model: talker, tokens: 1000}]}
+    durability: crash
+  logs:
+    family: "engines.devices.session_log:SESSION_LOGS"
+    config: {roots: ["ROOT/agents/{agent}/logs"], measurement: measurement, poll_ns: 50ms}
 """
 
 TIMES = {"start_ns": "20s", "prompt_ns": "20s", "grace_ns": "2s", "backoff_ns": "200ms", "lost_ns": "1s"}
@@ -134,22 +147,26 @@ class Crew:
 
 
 @contextmanager
-def new_crew(world: World, **times: str) -> Iterator[Crew]:
-    """A crew that is up, with the protocol `work`; at the end nothing of it is left."""
+def new_crew(world: World, *, is_measured: bool = False, protocol: str = WORK, **times: str) -> Iterator[Crew]:
+    """A crew that is up, with a protocol; at the end nothing of it is left. `times` are the orchestrator's terms."""
     root = world.folder / "crew"
     for name in ("protocols", "agents", "engine"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "protocols" / "work.md").write_text(WORK)
     terms = ", ".join(f"{name}: {text}" for name, text in {**TIMES, **times}.items())
     path = world.folder / "crew.yaml"
-    path.write_text(NODE.replace("ROOT", str(root)).replace("TIMES", terms))
+    text = NODE.replace("TIMES", terms).replace("MEASURED", MEASURED if is_measured else "")
+    if is_measured:
+        text = text.replace("listeners: [bridge]", "listeners: [bridge, measurement]")
+        text = text.replace("root: ROOT, requests", "root: ROOT, measurement: measurement, requests")
+    path.write_text(text.replace("ROOT", str(root)))
     ensure_keeper(str(root))
     assert until(lambda: keeper_socket(str(root)), "a keeper")
     try:
         with world.up(load_node(str(path))) as node:
             crew = Crew(node, root)
             until((root / POINTER).exists, "the store")
-            crew.done("protocol.load", source=WORK, current=True)
+            crew.done("protocol.load", source=protocol, current=True)
             yield crew
     finally:
         assert end_keeper(str(root), stop_agents=True, grace_s=1.0) == 0

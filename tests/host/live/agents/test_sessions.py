@@ -1,0 +1,85 @@
+"""Sessions that fill up: a fake of a language model with a session log, measured, and rotated by the orchestrator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crew import Crew, new_crew, program
+from live_nodes import World, until
+
+TALKER = program("talker.py")
+TALK = """---
+version: 1.0.0
+---
+# Protocol: work
+
+## States
+- deep_work (initial, safe): Working
+- distill (safe): Writing down what matters
+
+## Transitions
+- deep_work → distill: When the context is full
+  - guard: `measure.context_percent >= 70%`
+- distill → deep_work: When that is done
+"""
+
+
+def context(crew: Crew, agent: str) -> float:
+    return float(crew.done("session.status", agent=agent)["context_percent"] or 0)
+
+
+def can_distill(crew: Crew) -> bool:
+    """Whether the move that waits for a full context is open now."""
+    return "distill" in crew.done("state.can", agent="ann", target="distill")["allowed_transitions"]
+
+
+def think(crew: Crew, tokens: int, percent: float) -> None:
+    """Have the agent think, until the engine knows it."""
+    crew.done("prompt.send", agent="ann", text=f"think {tokens} tokens")
+    until(lambda: context(crew, "ann") == percent, f"a context of {percent} %, not {context(crew, 'ann')}", 30.0)
+
+
+def begun(crew: Crew, *manner: str) -> dict[str, Any]:
+    crew.add("ann", *TALKER, *manner, mode="stream-json")
+    found = crew.until_phase("ann", "ready", "busy")
+    until(lambda: context(crew, "ann") == 10.0, "the first measurement", 30.0)
+    return found
+
+
+def test_s1_a_full_context_opens_a_move_and_leads_to_a_rotation(world: World) -> None:
+    """False if the move opens at another value than the protocol says, a rotation is not asked for at 85 %, a hand-over
+    without the ids of unanswered messages is taken, or the new session begins full, unprimed or with another inbox."""
+    with new_crew(world, is_measured=True, protocol=TALK) as crew:
+        first = begun(crew, "obedient")
+        sent = crew.done("message.send", to="ann", text="please answer")["sent"][0]["id"]
+        until(lambda: f"{sent}" in crew.output("ann"), "the reading of the message")
+        think(crew, 599, 69.9)
+        assert not can_distill(crew)
+        think(crew, 1, 70.0)
+        until(lambda: can_distill(crew), "the move")
+        crew.done("prompt.send", agent="ann", text="think 150 tokens")
+        found = until(lambda: (one := crew.show("ann"))["session"] == first["session"] + 1 and one, "another session")
+        crew.until_phase("ann", "ready", "busy")
+        until(lambda: context(crew, "ann") == 10.0, "a small context", 30.0)
+        written = crew.output("ann")
+        assert f"does not mention messages not yet answered: {sent}" in written
+        assert "Hand-over of your last session: handover.md" in written
+        assert found["conversation"] == first["conversation"] + 1
+        status = crew.done("session.status", agent="ann")
+        assert status["handover"]["path"] == "handover.md"
+        assert not status["handover"]["is_mechanical"]
+        assert crew.show("ann")["restarts"] == 0
+        assert crew.ask("message.ack", agent="ann", ids=[sent])["success"]
+
+
+def test_s2_an_agent_that_does_not_hand_over_is_rotated_all_the_same(world: World) -> None:
+    """False if an agent at 95 % keeps its session, or its successor is not told what the engine knows."""
+    with new_crew(world, is_measured=True, protocol=TALK, interrupt_ns="500ms") as crew:
+        first = begun(crew, "stubborn")
+        crew.done("prompt.send", agent="ann", text="think 860 tokens")
+        until(lambda: crew.show("ann")["session"] == first["session"] + 1, "another session")
+        crew.until_phase("ann", "ready", "busy")
+        text = (crew.root / "agents" / "ann" / ".aism" / "handover.md").read_text()
+        assert "written by the engine" in text
+        assert "- state: deep_work" in text
+        assert crew.done("session.status", agent="ann")["handover"]["is_mechanical"]

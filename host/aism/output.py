@@ -89,10 +89,31 @@ def put(outcome: Outcome, *, as_json: bool, is_quiet: bool = False) -> int:
     return EXITS.get(envelope["error"].get("kind", ""), EXITS["internal"])
 
 
-def _lines(data: dict[str, Any]) -> str:
-    return "\n".join(
-        f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in data.items()
-    )
+def _lines(data: Any, inset: str = "") -> str:
+    """A value for people: names and values a line each, what holds others indented below its name."""
+    lines = []
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{inset}{name}:", _lines(value, inset + "  ")]
+        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            lines += [f"{inset}{name}:", *(_item(one, inset + "  ") for one in value)]
+        else:
+            lines.append(f"{inset}{name}: {_plain(value)}".rstrip())
+    return "\n".join(lines)
+
+
+def _item(value: Any, inset: str) -> str:
+    """An item of a list; the fields of an object follow its first one, without those that are empty."""
+    if not isinstance(value, dict):
+        return f"{inset}- {_plain(value)}"
+    held = _lines({name: one for name, one in value.items() if one not in ([], {}, "", None)}, inset + "  ")
+    return f"{inset}- {held.lstrip()}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return value if isinstance(value, str) else "" if value in (None, {}) else json.dumps(value)
 
 
 def _complain(error: dict[str, Any]) -> None:

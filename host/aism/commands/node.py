@@ -26,7 +26,7 @@ LOOK_S: Final = 0.05
 EVENTS: Final = 20
 EVENTS_AT_ONCE: Final = 1_000
 FOLLOW_MS: Final = 1_000
-FOLDERS: Final = ("protocols", "agents")
+FOLDERS: Final = ("protocols", "programs", "agents")
 
 
 def init(call: Call) -> Outcome:
@@ -38,8 +38,9 @@ def init(call: Call) -> Outcome:
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "agents.yaml", root / FILE)
-    for path in sorted((source / "agents" / "protocols").glob("*.md")):
-        shutil.copyfile(path, root / "protocols" / path.name)
+    for folder in ("protocols", "programs"):
+        for path in sorted((source / "agents" / folder).glob("*.*")):
+            shutil.copy(path, root / folder / path.name)
     (root / "agents" / "AGENTS.md").write_text(instructions())
     made = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return done({"root": str(root), "files": made}, f"{root}: {', '.join(made)}\nnext: cd {root} && aism up -d")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A supervisor without a language model: it offers each line of tasks.txt to a worker, and reads the reports.
 
-It follows the protocol `supervisor`. Each prompt is a line on standard input, and wakes it; what it does then depends on
-the state that the engine says it is in.
+It follows the protocol `supervisor`. Each prompt is a line on standard input, and wakes it; what it does then depends
+on the state that the engine says it is in.
 """
 
 import json

@@ -1,7 +1,8 @@
 """The roles of a protocol together: a transition system of them, for a checker, and what its traces say. Pure.
 
 Each role is one machine over the protocol's states, or two where agents of a role write to each other. Between each two
-machines is a queue of at most `QUEUE_MAX` messages. A step of a machine is:
+machines is a queue of at most `QUEUE_MAX` messages. Where some roles name their states, those that name none follow
+another protocol, and are left out. A step of a machine is:
 
     a choice      a transition without a message as its event, or the end of the longest stay; it may send messages
     a reception   a transition on the first message of a queue that its state can take, or on `message`
@@ -61,9 +62,10 @@ class Roles:
         self.protocol = protocol
         self.types = {one.id: one for one in protocol.messages}
         self.machines: dict[str, Role] = {}
+        has_shares = any(role.states for role in protocol.roles)
         for role in protocol.roles:
-            for name in self._names(role):
-                self.machines[name] = role
+            if role.states or not has_shares:
+                self.machines |= dict.fromkeys(self._names(role), role)
         self.sent = {sending.message for one in protocol.transitions for sending in one.sends}
         self.events = {role.id: {one.event for one in self._edges(role)} for role in protocol.roles}
         self.is_bounded = False

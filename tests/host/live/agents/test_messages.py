@@ -1,0 +1,146 @@
+"""Messages, measurement and audit on a real node, with agents that are processes: kills, stops, and what is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from live_nodes import new_world, until
+from test_engine_for_agents import Engine
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "engines" / "agents"))
+from written_logs import random_logs
+
+PROGRAMS = Path(__file__).parent / "programs"
+CODE = str(Path(__file__).resolve().parents[4])
+PROTOCOL = """---
+version: 1.0.0
+---
+# Protocol: talk
+
+## States
+- on (initial, safe, idle): Talks
+
+## Transitions
+- on → self: Always
+"""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine for agents that is up, and whose agents may ask as often as they like."""
+    with new_world() as world:
+        made = Engine(world.folder / "town")
+        Engine(world.folder).aism("init", str(made.root))
+        file = made.root / "aism.yaml"
+        head, bridge, rest = file.read_text().partition("  bridge:\n")
+        rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
+        file.write_text(head + bridge + rest)
+        (made.root / "protocols" / "talk.md").write_text(PROTOCOL)
+        made.aism("up", "-d")
+        try:
+            yield made
+        finally:
+            made.aism("down", "--stop-agents")
+
+
+def start(engine: Engine, agent: str, program: str, *words: str) -> Path:
+    """The workspace of a new agent."""
+    command = (sys.executable, str(PROGRAMS / program), *words)
+    engine.aism("agent", "add", agent, "--protocol", "talk", "--env", f"CODE={CODE}", "--", *command)
+    return engine.root / "agents" / agent
+
+
+def got(workspace: Path) -> list[list[str]]:
+    """What a reader has got: id, attempt, sender and number of each message."""
+    file = workspace / "got.txt"
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.storm)])
+def test_r3_messages_arrive_once_and_in_order_while_families_are_killed(engine: Engine, count: int) -> None:
+    """False if a kill loses an accepted message, repeats an acknowledged one, or reorders those of a sender."""
+    reader = start(engine, f"reader{count}", "reader.py")
+    senders = [f"mailer{count}-{number}" for number in range(2)]
+    for sender in senders:
+        start(engine, sender, "mailer.py", str(count), f"reader{count}")
+    for share, victim in ((0.2, "router"), (0.4, "bridge"), (0.6, "router"), (0.8, "measurement")):
+        until(lambda share=share: len(got(reader)) >= share * 2 * count, f"{share} of the messages")  # type: ignore[misc]
+        psutil.Process(engine.pids()[victim]).kill()
+    until(lambda: len({one[0] for one in got(reader)}) == 2 * count, "all messages")
+    rows = got(reader)
+    assert len(rows) == 2 * count, "an acknowledged message came again"
+    for sender in senders:
+        assert [int(one[3]) for one in rows if one[2] == sender] == list(range(count))
+    with engine.client() as client:
+        until(
+            lambda: client.ask("message.read", agent=f"reader{count}", peek=True)["data"]["unread"] == 0, "empty inbox"
+        )
+
+
+def test_r2_a_message_that_was_read_and_not_acknowledged_comes_again(engine: Engine) -> None:
+    """False if a receiver that dies after it has read a message loses it."""
+    reader = start(engine, "forgetful", "reader.py", "exit")
+    start(engine, "writer", "mailer.py", "1", "forgetful")
+    until(lambda: len(got(reader)) == 2, "the second try")
+    (first, one, *_), (second, two, *_) = got(reader)
+    assert (first, one, two) == (second, "1", "2")
+
+
+def test_m3_nobody_waits_for_measurement_and_audit(engine: Engine) -> None:
+    """False if messages stand still while measurement and audit do."""
+    reader = start(engine, "patient", "reader.py")
+    pids = engine.pids()
+    stopped = {pids["measurement"], pids["audit"]}
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        start(engine, "busy", "mailer.py", "100", "patient")
+        until(lambda: len(got(reader)) == 100, "messages while nobody measures")
+    finally:
+        for pid in stopped:
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGCONT)
+    with engine.client() as client:
+        until(lambda: client.ask("measure.self", agent="busy")["data"]["hour"]["message.sent"]["count"] > 0, "measures")
+
+
+def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) -> None:
+    """False if what an agent's program writes comes to other tokens than it used."""
+    [lines], total, context = random_logs(11, 50, 1)
+    (tmp_path / "lines").write_text("".join(line + "\n" for line in lines))
+    start(engine, "thinker", "logger.py", str(tmp_path / "lines"))
+    with engine.client() as client:
+
+        def tokens() -> dict[str, int]:
+            found: dict[str, int] = client.ask("measure.self", agent="thinker")["data"]["tokens"]
+            return found
+
+        until(lambda: tokens()["output"] == total.output, "all tokens")
+        assert tokens() == {
+            "input": total.input,
+            "cache_read": total.cache_read,
+            "cache_write": total.cache_write,
+            "output": total.output,
+        }
+        answer = client.ask("measure.self", agent="thinker")["data"]
+        assert answer["facts"]["context_tokens"] == context
+        until(
+            lambda: (
+                client.ask("state.current", agent="thinker")["measurements"]["context_percent"]
+                == answer["facts"]["context_percent"]
+            ),
+            "the fact in the answers of the validator",
+        )
+
+
+def test_d5_the_audit_has_nothing_twice(engine: Engine) -> None:
+    """False if the audit cannot be read, or has an event twice."""
+    until(lambda: engine.aism("audit", "log")["data"]["commits"], "commits")
+    found = engine.aism("audit", "log", "-n", "1000", "--agent", "thinker")["data"]["commits"]
+    assert any("enrolled" in one["subject"] for one in found)

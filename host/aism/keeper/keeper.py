@@ -28,13 +28,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 from . import files, isolation, limits, processes
 from .isolation import Plan
 from .launcher import begin
+from .peers import Connection
+from .sessions import Session, Sessions
 from .workspace import read_file
 
 LINE_MAX: Final = 1 << 20
@@ -51,54 +52,17 @@ ORDERS: Final = (
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
-@dataclass
-class Session:
-    """A session that runs, or has exited and was not noted."""
-
-    agent: str
-    number: int
-    folder: str
-    pid: int = 0
-    pid_started: int = 0
-    info: dict[str, Any] = field(default_factory=dict)
-    exit: dict[str, Any] | None = None
-    giving: list[tuple[str, bytes, Any]] = field(default_factory=list)
-    fifo: int = -1
-
-
-class Connection:
-    """A peer: a buffer in each direction."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.inward = b""
-        self.outward = b""
-        self.is_subscribed = False
-
-    def put(self, event: str, **fields: Any) -> None:
-        """Queue one object for the peer."""
-        self.outward += json.dumps({"event": event, **fields}).encode() + b"\n"
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what the peer takes now."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            while self.outward:
-                self.outward = self.outward[self.sock.send(self.outward) :]
-
-
 class Keeper:
     """All sessions of one root."""
 
     def __init__(self, root: str, listener: socket.socket) -> None:
         self.root = root
         self.listener = listener
-        self.sessions: dict[tuple[str, int], Session] = {}
         self.peers: set[Connection] = set()
         self.selector = selectors.DefaultSelector()
+        self.sessions = Sessions(root, self.selector, self._tell)
         self.group = "aism-" + sha256(root.encode()).hexdigest()[:10]
         self.is_ending = False
-        self.statuses: dict[int, int] = {}
         self.wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.orders: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
             name: getattr(self, f"_{name}") for name in ORDERS
@@ -114,101 +78,24 @@ class Keeper:
             signal.signal(number, signal.SIG_IGN)
         self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         self.selector.register(self.wake, selectors.EVENT_READ, lambda: os.read(self.wake, 512))
-        self._find_sessions()
+        self.sessions.find()
         report_at = time.monotonic() + REPORT_S
         while not self.is_ending:
-            waits = PIPE_FULL_S if any(each.giving for each in self.sessions.values()) else report_at - time.monotonic()
-            for key, _ in self.selector.select(max(0.0, waits)):
+            for key, _ in self.selector.select(self._wait_s(report_at)):
                 key.data()
-            self._look_at_sessions()
+            self.sessions.look()
             for each in list(self.peers):
                 each.flush()
+                if each.is_deaf:
+                    self._hang_up(each)
             if time.monotonic() >= report_at:
                 report_at = time.monotonic() + REPORT_S
                 self._report()
 
-    # Sessions
-
-    def _find_sessions(self) -> None:
-        """Take over what an earlier keeper left."""
-        for agent, number, folder in files.session_folders(self.root):
-            if os.path.exists(os.path.join(folder, "noted")):
-                continue
-            info = files.read_json(os.path.join(folder, "launcher.json"))
-            ended = files.read_json(os.path.join(folder, "exit.json"))
-            if info is None and ended is None:
-                continue
-            found = Session(agent, number, folder, info=info or {}, exit=ended)
-            if info is not None:
-                found.pid, found.pid_started = info["pid"], info["started"]
-            self.sessions[agent, number] = found
-            self._watch(found)
-
-    def _watch(self, session: Session) -> None:
-        """Wake up when the launcher ends."""
-        if session.exit is None and session.pid:
-            with contextlib.suppress(ProcessLookupError):
-                fd = os.pidfd_open(session.pid)
-                self.selector.register(fd, selectors.EVENT_READ, lambda: self._launcher_ended(fd))
-
-    def _launcher_ended(self, fd: int) -> None:
-        self.selector.unregister(fd)
-        os.close(fd)
-
-    def _look_at_sessions(self) -> None:
-        """Report launchers that have ended, and give what now finds room."""
-        processes.reap(os.getpid(), self.statuses)
-        self.statuses.clear()
-        for session in list(self.sessions.values()):
-            if session.exit is None and session.pid and not self._lives(session):
-                self._ended(session)
-            if session.giving:
-                self._give_on(session)
-
-    def _ended(self, session: Session) -> None:
-        """The launcher is gone: the exit that it wrote, or that it was lost."""
-        path = os.path.join(session.folder, "exit.json")
-        ended = files.read_json(path)
-        if ended is None:
-            ended = {"status": None, "signal": 0, "reason": "lost", "is_clear": self._end_lost(session)}
-            files.write_json(path, ended)
-        session.exit = ended
-        session.giving = []
-        if session.fifo >= 0:
-            os.close(session.fifo)
-            session.fifo = -1
-        self._tell("exited", agent=session.agent, session=session.number, **ended)
-
-    def _end_lost(self, session: Session) -> bool:
-        """End what a launcher that was killed has left: our own descendants that are in none of the other trees."""
-        groups = limits.Groups(session.info.get("group", ""), {}) if session.info.get("group") else None
-        if groups is not None:
-            groups.kill()
-        rest = [each for each in self.sessions.values() if each is not session and each.exit is None]
-        others = {pid for each in rest for pid in _tree(each.pid)}
-        until = time.monotonic() + 2.0
-        while time.monotonic() < until:
-            own = processes.descendants(os.getpid())
-            left = [pid for pid in own if pid not in others and not self._is_launcher(pid)]
-            agent = session.info.get("agent_pid", 0)
-            if agent and processes.started(agent) == session.info.get("agent_started"):
-                left.append(agent)
-            for pid in left:
-                processes.kill(pid, signal.SIGKILL)
-            processes.reap(os.getpid(), self.statuses)
-            if not left:
-                if groups is not None:
-                    groups.remove()
-                return True
-            time.sleep(0.002)
-        return False
-
-    def _lives(self, session: Session) -> bool:
-        started = processes.started(session.pid)
-        return started != 0 and started == session.pid_started
-
-    def _is_launcher(self, pid: int) -> bool:
-        return any(pid == each.pid for each in self.sessions.values())
+    def _wait_s(self, report_at: float) -> float:
+        """How long to wait for something to happen: briefly, if something waits for room."""
+        is_full = any(each.giving for each in self.sessions.running()) or any(each.outward for each in self.peers)
+        return PIPE_FULL_S if is_full else max(0.0, report_at - time.monotonic())
 
     def _tell(self, event: str, **fields: Any) -> None:
         for each in self.peers:
@@ -217,25 +104,12 @@ class Keeper:
 
     def _report(self) -> None:
         """What runs and what it uses, and exits that nobody has noted, again."""
-        for session in self.sessions.values():
+        for session in self.sessions.by_key.values():
             if session.exit is not None:
                 self._tell("exited", agent=session.agent, session=session.number, **session.exit)
-        found = [self._usage(each) for each in self.sessions.values() if each.exit is None and each.pid]
+        children = processes.children_of_all()
+        found = [self.sessions.usage(each, children) for each in self.sessions.running()]
         self._tell("report", sessions=found)
-
-    def _usage(self, session: Session) -> dict[str, Any]:
-        tree = processes.descendants(session.pid)
-        sizes = [_size(os.path.join(session.folder, name)) for name in ("stdout.log", "stderr.log")]
-        return {
-            "agent": session.agent,
-            "session": session.number,
-            "processes": len(tree),
-            "memory_bytes": processes.memory_bytes(tree),
-            "cpu_ns": processes.cpu_ns(tree),
-            "output": sizes,
-        }
-
-    # Peers
 
     def _accept(self) -> None:
         sock, _ = self.listener.accept()
@@ -253,13 +127,16 @@ class Keeper:
             content = b""
         peer.inward += content
         if not content or len(peer.inward) > LINE_MAX:
-            self.selector.unregister(peer.sock)
-            peer.sock.close()
-            self.peers.discard(peer)
+            self._hang_up(peer)
             return
         *lines, peer.inward = peer.inward.split(b"\n")
         for line in lines:
             self._obey(peer, line)
+
+    def _hang_up(self, peer: Connection) -> None:
+        self.selector.unregister(peer.sock)
+        peer.sock.close()
+        self.peers.discard(peer)
 
     def _obey(self, peer: Connection, line: bytes) -> None:
         """One order. A failure of the machine is an answer."""
@@ -287,12 +164,10 @@ class Keeper:
             **{"for": order.get("for", "")},
         )
 
-    # Orders
-
     def _hello(self, peer: Connection, _order: dict[str, Any]) -> None:
         peer.is_subscribed = True
         running, exited = [], []
-        for each in self.sessions.values():
+        for each in self.sessions.by_key.values():
             own = {"agent": each.agent, "session": each.number}
             if each.exit is not None:
                 exited.append({**own, **each.exit})
@@ -314,7 +189,7 @@ class Keeper:
 
     def _launch(self, peer: Connection, order: dict[str, Any]) -> None:
         agent, number = order["agent"], order["session"]
-        if (known := self.sessions.get((agent, number))) is not None:
+        if (known := self.sessions.by_key.get((agent, number))) is not None:
             self._launched(peer, known)
             return
         folder = files.session_folder(self.root, agent, number)
@@ -327,8 +202,8 @@ class Keeper:
         session = Session(agent, number, folder)
         session.pid, report = begin(plan, folder, f"{self.group}-{agent}-{number}", self._close_all)
         session.pid_started = processes.started(session.pid)
-        self.sessions[agent, number] = session
-        self._watch(session)
+        self.sessions.by_key[agent, number] = session
+        self.sessions.watch(session)
         self.selector.register(report, selectors.EVENT_READ, lambda: self._began(peer, session, report))
 
     def _began(self, peer: Connection, session: Session, report: int) -> None:
@@ -355,29 +230,12 @@ class Keeper:
             )
 
     def _give(self, peer: Connection, order: dict[str, Any]) -> None:
-        session = self.sessions.get((order["agent"], order["session"]))
+        session = self.sessions.by_key.get((order["agent"], order["session"]))
         if session is None or session.exit is not None or len(session.giving) >= GIVEN_MAX:
             self._refuse(peer, order, "the session does not run" if session is None else "too many prompts wait")
             return
         session.giving.append((order["prompt"], order["text"].encode(), peer))
-        self._give_on(session)
-
-    def _give_on(self, session: Session) -> None:
-        """Write prompts, as far as the pipe has room; the rest waits here."""
-        try:
-            if session.fifo < 0:
-                path = os.path.join(session.folder, "stdin")
-                session.fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            while session.giving:
-                prompt, rest, peer = session.giving[0]
-                rest = rest[os.write(session.fifo, rest) :]
-                if rest:
-                    session.giving[0] = (prompt, rest, peer)
-                    return
-                del session.giving[0]
-                peer.put("given", agent=session.agent, session=session.number, prompt=prompt)
-        except OSError:
-            return  # full, or the agent's end is not open yet: again at the next look
+        self.sessions.give_on(session)
 
     def _interrupt(self, _peer: Connection, order: dict[str, Any]) -> None:
         session = self._running(order)
@@ -392,15 +250,15 @@ class Keeper:
             processes.kill(session.pid, signal.SIGTERM)
 
     def _running(self, order: dict[str, Any]) -> Session | None:
-        session = self.sessions.get((order["agent"], order["session"]))
+        session = self.sessions.by_key.get((order["agent"], order["session"]))
         return session if session is not None and session.exit is None and session.pid else None
 
     def _forget(self, _peer: Connection, order: dict[str, Any]) -> None:
         key = order["agent"], order["session"]
-        session = self.sessions.get(key)
+        session = self.sessions.by_key.get(key)
         if session is not None and session.exit is not None:
             files.write_whole(os.path.join(session.folder, "noted"), b"")
-            del self.sessions[key]
+            del self.sessions.by_key[key]
 
     def _write(self, _peer: Connection, order: dict[str, Any]) -> None:
         workspace = os.path.join(self.root, "agents", order["agent"])
@@ -419,7 +277,7 @@ class Keeper:
         peer.put("doctor", levels=isolation.available(), limits=limits.available())
 
     def _down(self, peer: Connection, order: dict[str, Any]) -> None:
-        running = [each for each in self.sessions.values() if each.exit is None and each.pid]
+        running = self.sessions.running()
         if order.get("stop_agents"):
             for each in running:
                 self._end(peer, {"agent": each.agent, "session": each.number, "grace_s": order["grace_s"]})
@@ -431,21 +289,10 @@ class Keeper:
         for key in list(self.selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
-        for each in self.sessions.values():
+        for each in self.sessions.by_key.values():
             if each.fifo >= 0:
                 os.close(each.fifo)
         self.selector.close()
-
-
-def _tree(pid: int) -> list[int]:
-    return [pid, *processes.descendants(pid)] if pid else []
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 def _owner(plan: Plan) -> int | None:

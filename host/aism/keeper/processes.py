@@ -35,12 +35,18 @@ def started(pid: int) -> int:
     return 0 if fields is None or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def descendants(pid: int) -> list[int]:
-    """All living descendants of a process, parents first."""
+def children_of_all() -> dict[int, list[int]]:
+    """The living children of each process."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (fields := _stat(int(name))) is not None and fields[0] not in (b"Z", b"X"):
             children.setdefault(int(fields[1]), []).append(int(name))
+    return children
+
+
+def descendants(pid: int, children: dict[int, list[int]] | None = None) -> list[int]:
+    """All living descendants of a process, parents first."""
+    children = children_of_all() if children is None else children
     found, waiting = [], [pid]
     while waiting:
         own = children.get(waiting.pop(), [])

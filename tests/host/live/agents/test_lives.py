@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 import pytest
 from crew import Crew, alive, new_crew, program
 from live_nodes import World, until
+
+from host.aism.keeper.start import end_keeper, ensure_keeper
 
 STEADY = program("steady.sh")
 BAD = program("bad.py")
@@ -150,4 +153,60 @@ def test_l5_families_die_in_turn_while_agents_work(crew: Crew, rounds: int) -> N
         found = crew.until_phase(agent, "stopped")
         assert (found["state"], found["session"]) == ("done", 1), (found, crew.output(agent))
         moves = crew.done("state.history", agent=agent)
-        assert [each["to"] for each in moves["moves"]] == ["inbox", "deep_work", "done"], moves
+        assert [each["after"] for each in moves["moves"]] == ["done", "deep_work", "inbox"], moves
+
+
+def acknowledged(crew: Crew, agent: str) -> list[tuple[int, str]]:
+    """The moves that an agent has had acknowledged, by its own book."""
+    path = crew.root / "agents" / agent / "acknowledged"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(int(line.split()[0]), line.split()[1]) for line in lines]
+
+
+def moves(crew: Crew, agent: str) -> dict[int, str]:
+    """The moves of an agent, by the engine."""
+    found: dict[int, str] = {}
+    before: int | None = None
+    while True:
+        page = crew.done("state.history", agent=agent, count=100, **({"before": before} if before else {}))
+        found |= {each["seq"]: each["after"] for each in page["moves"]}
+        before = page["next"]
+        if not before:
+            return found
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(2, marks=pytest.mark.storm)])
+def test_l6_every_acknowledged_change_is_there_after_everything_was_killed(world: World, rounds: int) -> None:
+    """False if a move that an agent was told of is missing, or made twice, after a kill of all processes at once:
+    supervisor, engines, store, keeper, launchers and agents."""
+    with new_crew(world) as crew:
+        for agent in ("ann", "bob"):
+            crew.add(agent, *program("walker.py"))
+            goes_on(crew, agent, 5)
+        root, spec = crew.root, crew.node.spec
+        kill_all(world)
+    for _ in range(rounds):
+        ensure_keeper(str(root))
+        with world.up(spec) as node:
+            again = Crew(node, root)
+            for agent in ("ann", "bob"):
+                before = acknowledged(again, agent)
+                made = moves(again, agent)
+                assert [made.get(seq) for seq, _target in before] == [target for _seq, target in before]
+                assert len({seq for seq, _target in before}) == len(before)
+                goes_on(again, agent, len(before) + 3)
+            kill_all(world)
+    assert end_keeper(str(root), stop_agents=True, grace_s=0.0) == 0
+
+
+def goes_on(crew: Crew, agent: str, count: int) -> None:
+    """Wait until an agent has had so many moves acknowledged."""
+    until(lambda: len(acknowledged(crew, agent)) >= count, f"{count} moves of {agent}")
+
+
+def kill_all(world: World) -> None:
+    """kill -9 of all that a test has started, but for the test."""
+    for pid in world.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not world.processes(), "the end of all")

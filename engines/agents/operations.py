@@ -4,7 +4,7 @@ The command `aism state transition` puts the operation `state.transition`; its a
 the body, a JSON object. Standard library only: the command reads this table too.
 
 Kinds of fields: `text`, `count`, `bool`, `duration` (in nanoseconds), `texts` (a list), `object`, `value` (any scalar).
-A field whose name ends in `?` may be left out..
+A field whose name ends in `?` may be left out.
 """
 
 from __future__ import annotations

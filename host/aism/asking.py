@@ -6,7 +6,8 @@ import json
 import os
 import stat
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.requests import Misfit, read_body
@@ -16,19 +17,27 @@ from host.aism.main import seconds
 from host.aism.output import Failure, Outcome
 from host.aism.usage import Misuse
 
+Shown: TypeAlias = Callable[[dict[str, Any]], str]
+
 WAIT_GRACE_S: Final = 5.0
 """How much longer than the engine the command waits."""
 
 
-def ask(call: Call, op: str, fields: dict[str, Any] | None = None, wait_s: float = 0.0) -> Outcome:
-    """Put a request and give its answer. Fields that are None are left out. Raises Failure."""
+def ask(
+    call: Call, op: str, fields: dict[str, Any] | None = None, wait_s: float = 0.0, shown: Shown | None = None
+) -> Outcome:
+    """Put a request and give its answer, and the same as text by `shown`. Fields that are None are left out.
+
+    Raises Failure.
+    """
     found = {name: one for name, one in (fields or {}).items() if one is not None}
     if "--agent" in call.arguments:
         found["agent"] = call.arguments["--agent"]
     body = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     timeout_s = max(call.options.timeout_s, wait_s + WAIT_GRACE_S if wait_s else 0.0)
     with AgentClient() as client:
-        return Outcome(client.ask_text(op, body, call.options.request_id or new_request_id(), timeout_s))
+        answer = client.ask_text(op, body, call.options.request_id or new_request_id(), timeout_s)
+    return Outcome(answer, shown(answer) if shown is not None and not call.options.is_json else "")
 
 
 def text_argument(word: str, what: str) -> str:

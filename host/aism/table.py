@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 
 HELP: Final = (
+    Command("mcp", "", "mcp:serve", "Serve the tools of this agent over the Model Context Protocol.", "all"),
     Command("help", "[<topic>...]", "help:show", "Commands, and how one of them is called.", "all"),
     Command("explain", "<code>", "protocol:explain", "What a finding means, with an example before and after.", "all"),
 )
@@ -119,6 +120,24 @@ PROTOCOL: Final = (
 )  # fmt: skip
 
 ROLLOUT: Final = (
+    Command(
+        "protocol approve", "<name> <version>", "registry:approve", "Make a version the current one.", "operator"
+    ),
+    Command(
+        "protocol ramp", "<name> <version> <percent>", "registry:ramp", "Give a version to some new agents.", "operator"
+    ),
+    Command("protocol drain", "<name> <version>", "registry:drain", "Give a version to no new agent.", "operator"),
+    Command("protocol retire", "<name> <version>", "registry:retire", "Forget a version nobody follows.", "operator"),
+    Command(
+        "protocol migrate",
+        "<name> <version> [<agent>...] [--dry-run] [--policy POLICY]",
+        "registry:migrate",
+        "Move agents to a version; without agents, all of that protocol.",
+        "operator",
+    ),
+    Command(
+        "protocol rollback", "<name> <version> [<agent>...]", "registry:rollback", "Move agents back.", "operator"
+    ),
     Command(
         "protocol check", "<old> <new>", "evolution:check",
         "What is different between two versions, and whether running agents can be moved.", "operator",

@@ -12,6 +12,7 @@ from host.aism.asking import (
 )
 from host.aism.call import Call
 from host.aism.output import Outcome
+from host.aism.shown import messages
 from host.aism.usage import Misuse
 
 
@@ -44,7 +45,7 @@ def read(call: Call) -> Outcome:
         "wait": wait_ns,
         "peek": True if "--peek" in call.arguments else None,
     }
-    return ask(call, "message.read", fields, (wait_ns or 0) / 1e9)
+    return ask(call, "message.read", fields, (wait_ns or 0) / 1e9, shown=messages)
 
 
 def ack(call: Call) -> Outcome:
@@ -63,4 +64,4 @@ def refuse(call: Call) -> Outcome:
 def thread(call: Call) -> Outcome:
     """The messages of a conversation."""
     fields = {"conversation": word_argument(call, "conversation"), "after": word_argument(call, "--after")}
-    return ask(call, "message.thread", fields)
+    return ask(call, "message.thread", fields, shown=messages)

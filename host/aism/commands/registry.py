@@ -1,12 +1,14 @@
-"""`aism protocol show`, `list`, `propose`, `load`: the protocols that the engine has."""
+"""`aism protocol show`, `list`, `propose`, `load`, and the roll-out of versions: the protocols that the engine has."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from host.aism.asking import ask, text_argument, word_argument
 from host.aism.call import Call
 from host.aism.output import Outcome
+from host.aism.usage import Misuse
 
 
 def show(call: Call) -> Outcome:
@@ -43,3 +45,45 @@ def load(call: Call) -> Outcome:
         "dry_run": True if "--dry-run" in call.arguments else None,
     }
     return ask(call, "protocol.load", fields)
+
+
+def approve(call: Call) -> Outcome:
+    """Make a proposed version the current one."""
+    return ask(call, "protocol.approve", _version(call))
+
+
+def ramp(call: Call) -> Outcome:
+    """Give a version to so many percent of new agents."""
+    text = call.arguments["percent"].removesuffix("%")
+    if not text.isdecimal() or not text.isascii() or int(text[:4]) > 100:
+        raise Misuse(f"{call.arguments['percent'][:40]!r} is no percentage from 0 to 100")
+    return ask(call, "protocol.ramp", _version(call) | {"percent": int(text)})
+
+
+def drain(call: Call) -> Outcome:
+    """Give a version to no new agent."""
+    return ask(call, "protocol.drain", _version(call))
+
+
+def retire(call: Call) -> Outcome:
+    """Forget a version that nobody follows."""
+    return ask(call, "protocol.retire", _version(call))
+
+
+def migrate(call: Call) -> Outcome:
+    """Move agents to a version."""
+    fields = {
+        "agents": call.arguments.all("agent") or None,
+        "dry_run": True if "--dry-run" in call.arguments else None,
+        "policy": word_argument(call, "--policy"),
+    }
+    return ask(call, "protocol.migrate", _version(call) | fields)
+
+
+def rollback(call: Call) -> Outcome:
+    """Move agents back."""
+    return ask(call, "protocol.rollback", _version(call) | {"agents": call.arguments.all("agent") or None})
+
+
+def _version(call: Call) -> dict[str, Any]:
+    return {"name": word_argument(call, "name"), "version": word_argument(call, "version")}

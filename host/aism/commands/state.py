@@ -12,12 +12,13 @@ from host.aism.asking import (
 )
 from host.aism.call import Call
 from host.aism.output import Outcome
+from host.aism.shown import state
 from host.aism.usage import Misuse
 
 
 def current(call: Call) -> Outcome:
     """State, context, moves."""
-    return ask(call, "state.current")
+    return ask(call, "state.current", shown=state)
 
 
 def transition(call: Call) -> Outcome:
@@ -32,12 +33,12 @@ def transition(call: Call) -> Outcome:
     }
     if not fields["target"] and not fields["event"]:
         raise Misuse("a transition needs a target, or --event")
-    return ask(call, "state.transition", fields)
+    return ask(call, "state.transition", fields, shown=state)
 
 
 def can(call: Call) -> Outcome:
     """What is possible; nothing is changed."""
-    return ask(call, "state.can", {"target": word_argument(call, "target")})
+    return ask(call, "state.can", {"target": word_argument(call, "target")}, shown=state)
 
 
 def history(call: Call) -> Outcome:

@@ -51,6 +51,29 @@ def refusal_of_holes(holes: Sequence[tuple[str, tuple[Hole, ...]]], version: Reg
     return Problem("validation", "E-MIGRATION", message, {"missing": rows}, hints)
 
 
+def mixing_problem(turn: Validation, version: Registered) -> Problem | None:
+    """That agents of another version would not understand those of this one while both are there; None if they do."""
+    for other in turn.state.versions.values():
+        if other.protocol.name != version.protocol.name or other.digest == version.digest:
+            continue
+        agents = turn.state.followers(other.digest)
+        found = compare(other.protocol, version.protocol) if agents else None
+        if found is not None and found.level == "breaking":
+            message = f"agents of {other.protocol.version} would not understand {version.protocol.version}"
+            rules = [f"{one.rule}: {one.message}" for one in found.differences if one.level == "breaking"]
+            hints = ("move them all at once with `policy: now`", "or make the difference one that both understand")
+            details = {"agents": list(agents[:PAGE]), "differences": rules}
+            return Problem("validation", "breaking_mix", f"{message}: {found.differences[0].message}", details, hints)
+    return None
+
+
+def rollout_problem(turn: Validation, version: Registered) -> Problem | None:
+    """Why a version cannot become the current one: a hole in the migration, or versions that do not go together."""
+    if version.policy != "pinned" and (holes := holes_for(turn, version)):
+        return refusal_of_holes(holes, version)
+    return mixing_problem(turn, version) if version.policy != "now" else None
+
+
 def begin_rollout(turn: Validation, version: Registered, policy: str, agents: Sequence[str] | None = None) -> None:
     """Agents of other versions of this name are moved now, or as soon as the policy allows."""
     if policy == "pinned":

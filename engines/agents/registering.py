@@ -47,8 +47,8 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
         return
     version = new_version(protocol, digest(protocol), doc_digest(source), source, request.op == "protocol.propose")
     is_current = body.get("current", True) and not version.is_proposed
-    if is_current and version.policy != "pinned" and (holes := migrating.holes_for(turn, version)):
-        turn.refused(request, agent, migrating.refusal_of_holes(holes, version))
+    if is_current and (problem := migrating.rollout_problem(turn, version)) is not None:
+        turn.refused(request, agent, problem)
         return
     data = {**described(turn.state, version), "is_current": is_current, "findings": [*map(shown, findings)]}
     if not body.get("dry_run", False):
@@ -264,8 +264,8 @@ def _set_stage(
     followers = state.followers(version.digest)
     match request.op:
         case "protocol.approve":
-            if version.policy != "pinned" and (holes := migrating.holes_for(turn, version)):
-                return migrating.refusal_of_holes(holes, version)
+            if (problem := migrating.rollout_problem(turn, version)) is not None:
+                return problem
             make_current(turn, version)
             tell_version(turn, turn.state.versions[version.digest])
             migrating.begin_rollout(turn, version, version.policy)
@@ -273,6 +273,8 @@ def _set_stage(
             if body["percent"] > 100 or version.is_proposed or is_current:
                 why = "a version that is approved and not the current one is ramped, to 100 percent at most"
                 return Problem("validation", "bad_ramp", why)
+            if body["percent"] and (problem := migrating.mixing_problem(turn, version)) is not None:
+                return problem
             _put(turn, replace(version, percent=body["percent"], is_draining=False))
         case "protocol.drain":
             if is_current:

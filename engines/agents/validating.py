@@ -31,6 +31,7 @@ from .messages import (
     SendFor,
     ViewChanged,
 )
+from .news import about_change, frame_of, moved_message, view_of
 from .protocol.decide import due_move, in_system
 from .protocol.decide_record import Record
 from .protocol.decide_values import Intent, Move
@@ -41,9 +42,6 @@ ENGINE_MOVES_MAX: Final = 16
 """Moves of the engine for one agent in one transition; more is a protocol that never rests."""
 
 LOOK: Final = Timer("look")
-
-WANTS: Final = {"rotate": "rotate", "commit": "commit", "start": "start {}", "stop": "stop {}"}
-"""What the orchestrator is asked for, by the kind of an intent."""
 
 
 class Wiring(Config):
@@ -152,31 +150,15 @@ class Validation:
         protocol = self.protocol_of(record)
         self.hold(agent, armed(replace(held, record=record), protocol, self.now_ns))
         self.tell_moved(agent, before, intents)
-        self.happen("transition" if before.shown != record.shown else "changed", agent, *_about(record, request_id))
+        self.happen(
+            "transition" if before.shown != record.shown else "changed", agent, *about_change(record, request_id)
+        )
         self._perform(agent, intents, request_id)
 
     def tell_moved(self, agent: str, before: Record, intents: tuple[Intent, ...] = ()) -> None:
         """Router, orchestrator and bridge get the agent's state."""
         record = self.held(agent).record
-        protocol = self.protocol_of(record)
-        state = protocol.state(record.state)
-        prompts = [one.argument for one in intents if one.kind == "prompt"]
-        is_new = record.visit != before.visit
-        moved = AgentMoved(
-            agent,
-            record.role,
-            record.protocol,
-            record.version,
-            record.digest,
-            record.shown,
-            before.shown,
-            record.visit,
-            record.number,
-            is_new,
-            state.flags if state is not None and not record.system else (),
-            "\n".join((*((state.prompt,) if state is not None and state.prompt and is_new else ()), *prompts)),
-            tuple(WANTS[one.kind].format(one.argument) for one in intents if one.kind in WANTS),
-        )
+        moved = moved_message(self.protocol_of(record), record, before, intents)
         for target in (self.wiring.router, self.wiring.orchestrator, self.wiring.measurement):
             if target is not None:
                 self._sends.append(Send(target, moved))
@@ -207,19 +189,7 @@ class Validation:
         """The bridge gets the view of an agent."""
         if self.wiring.bridge is None:
             return
-        record = self.held(agent).record
-        fields = {
-            "state": record.shown,
-            "visit": record.visit,
-            "since": record.since_ns,
-            "seq": record.number,
-            "protocol": record.protocol,
-            "version": record.version,
-            "digest": record.digest,
-            "role": record.role,
-        }
-        texts = tuple((name, str(value)) for name, value in fields.items())
-        self._sends.append(Send(self.wiring.bridge, ViewChanged(agent, record.number + 1, texts)))
+        self._sends.append(Send(self.wiring.bridge, view_of(self.held(agent).record)))
 
     def happen(self, kind: str, agent: str = "", *attributes: tuple[str, str]) -> None:
         """The listeners get an event."""
@@ -252,23 +222,7 @@ class Validation:
     def frame(self, agent: str) -> Frame:
         """What each answer to this agent says beside its data."""
         held = self.state.agents.get(agent)
-        if held is None:
-            return Frame()
-        record, facts = held.record, held.facts
-        known = {
-            "context_percent": facts.get("measure.context_percent"),
-            "tokens_in_state": facts.get("measure.tokens_in_state"),
-            "time_in_state": (self.now_ns - record.since_ns) / 1e9,
-            "unread": facts.get("inbox.unread"),
-        }
-        protocol: dict[str, Json] = {
-            "name": record.protocol,
-            "version": record.version,
-            "digest": record.digest,
-            "changed": not held.is_told,
-        }
-        notices = () if held.is_told else (f"your protocol is now version {record.version}; see `aism protocol show`",)
-        return Frame(record.number, known, protocol, notices)
+        return Frame() if held is None else frame_of(held, self.now_ns)
 
     def answer(self, request: AgentRequest, answer: AgentAnswer, *, is_remembered: bool = True) -> None:
         """Answers a request; a repeat of it gets the same, if `is_remembered`."""
@@ -309,19 +263,3 @@ class Validation:
     def effects(self) -> Made:
         """State: as it is now. Messages: those listed. Timers: to look at what is due. Engines: none."""
         return [Become(self.state), *self._timer, *self._sends]
-
-
-def _about(record: Record, request_id: str) -> tuple[tuple[str, str], ...]:
-    """The attributes of the event of a change."""
-    last = record.past[-1]
-    found = {
-        "seq": str(record.number),
-        "before": last.before,
-        "after": record.shown,
-        "actor": last.actor,
-        "cause": last.cause,
-        "reason": last.reason,
-        "attested": last.attested,
-        "request": request_id,
-    }
-    return tuple((name, value) for name, value in found.items() if value)

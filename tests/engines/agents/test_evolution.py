@@ -235,3 +235,20 @@ def test_timers_are_armed_again_after_a_migration() -> None:
     assert desk.record("a01").state == "inbox"
     moves = [one for one in desk.wait(3 * MINUTE_NS) if isinstance(one, AgentMoved)]
     assert {(one.agent, one.state) for one in moves} == {("a01", "idle")}
+
+
+def test_versions_that_do_not_understand_each_other_are_not_mixed() -> None:
+    """False if agents of two versions write to each other of which one lacks a role or a reply of the other."""
+    base = INBOX.replace(
+        "  - fields: task: string\n", "  - fields: task: string\n  - reply: agree\n- agree: supervisor → worker\n"
+    )
+    desk = ValidatorDesk("ann", source=base)
+    newer = base.replace("version: 1.0.0", "version: 1.1.0").replace("  - reply: agree\n", "")
+    answer = desk.admin("protocol.load", source=newer.replace("version: 1.1.0", "version: 1.1.0\npolicy: pinned"))
+    assert (answer["error"]["code"], answer["error"]["details"]["agents"]) == ("breaking_mix", ["ann"])
+    assert desk.admin("protocol.load", source=newer, current=False)["success"]
+    answer = desk.admin("protocol.ramp", name="inbox", version="1.1.0", percent=10)
+    assert answer["error"]["details"]["differences"] == ["reply-removed: 'agree' is no reply to 'task_done' any more"]
+    moved = newer.replace("version: 1.1.0", "version: 1.2.0\npolicy: now")
+    assert desk.admin("protocol.load", source=moved)["success"]
+    assert desk.record("ann").version == "1.2.0"

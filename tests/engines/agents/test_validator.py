@@ -21,6 +21,7 @@ from engines.agents.messages import (
     SendFor,
     ViewChanged,
 )
+from engines.agents.operations import FAMILIES, OPERATIONS
 from engines.agents.validator import VALIDATOR
 from engines.model import Ref
 from host.sim import World
@@ -326,3 +327,44 @@ def test_a_protocol_is_loaded_with_what_it_extends() -> None:
     assert desk.move("ann", "more")["success"]
     assert desk.move("ann", "inbox")["success"]
     assert desk.move("ann", "deep_work", context={"task": "a"})["success"]
+
+
+def odd(random: Random, depth: int = 3) -> object:
+    """A JSON value by chance."""
+    odds = (
+        None,
+        True,
+        -1,
+        0,
+        2**63,
+        -(2**63),
+        1.5,
+        1e300,
+        "",
+        "inbox",
+        "a\0b",
+        "\u202e" * 3,
+        "x" * 70_000,
+        "ann",
+        "deep_work",
+    )
+    kind = random.random()
+    if depth and kind < 0.15:
+        return [odd(random, depth - 1) for _ in range(random.randint(0, 3))]
+    if depth and kind < 0.4:
+        names = ("task", "estimate", "goal", "x" * 100, "", "from", "agent")
+        return {random.choice(names): odd(random, depth - 1) for _ in range(random.randint(0, 3))}
+    return random.choice(odds)
+
+
+def test_c11_whatever_a_body_says_there_is_an_answer() -> None:
+    """False if a request fails the validator, or leaves its agent without an answer."""
+    desk, random = ValidatorDesk("ann"), Random(11)
+    ops = [op for op, one in OPERATIONS.items() if FAMILIES[op.partition(".")[0]] == "validator"]
+    kinds = set()
+    for _ in range(1_500):
+        op = random.choice(ops)
+        fields = {name.removesuffix("?"): odd(random) for name in OPERATIONS[op].fields if random.random() < 0.8}
+        answer = desk.ask("ann", op, actor=random.choice(("admin", "agent")), **fields)
+        kinds.add(answer["error"]["kind"] if answer and not answer["success"] else "")
+    assert kinds >= {"", "usage", "validation", "identity", "unknown"}

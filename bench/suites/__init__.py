@@ -31,6 +31,7 @@ NAMES: Final = (
     "storage",
     "check",
     "tx",
+    "agents",
 )
 
 

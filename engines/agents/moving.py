@@ -10,11 +10,10 @@ from msgspec.structs import replace
 from .envelope import Json, Problem
 from .messages import AgentRequest
 from .protocol.decide import (
-    allowed_targets,
-    blocked_targets,
     decide,
     decide_quietly,
     forced,
+    survey,
     with_context,
 )
 from .protocol.decide_checks import judged
@@ -42,6 +41,7 @@ def described(turn: Validation, agent: str) -> dict[str, Json]:
     held = turn.held(agent)
     record, protocol, facts = held.record, turn.protocol_of(held.record), turn.facts(agent)
     state = protocol.state(record.state)
+    found = survey(protocol, record, facts, turn.now_ns)
     return {
         "state": record.shown,
         **({"below": record.state} if record.system else {}),
@@ -50,8 +50,8 @@ def described(turn: Validation, agent: str) -> dict[str, Json]:
         "text": state.text if state is not None else "",
         "flags": list(state.flags) if state is not None else [],
         "role": record.role,
-        "allowed_transitions": list(allowed_targets(protocol, record, facts, turn.now_ns)),
-        "blocked": [shown(one) for one in blocked_targets(protocol, record, facts, turn.now_ns)],
+        "allowed_transitions": list(found.allowed),
+        "blocked": [*map(shown, found.blocked)],
         "context": dict(record.context.items()),
         **({"until_ns": held.timeout_ns} if held.timeout_ns else {}),
     }
@@ -134,10 +134,8 @@ def can(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str, 
     held = turn.held(agent)
     record, protocol, facts = held.record, turn.protocol_of(held.record), turn.facts(agent)
     target = body.get("target", "")
-    allowed = allowed_targets(protocol, record, facts, turn.now_ns)
-    if not target:
-        blocked = blocked_targets(protocol, record, facts, turn.now_ns)
-    else:
+    allowed, blocked = survey(protocol, record, facts, turn.now_ns)
+    if target:
         decision = decide_quietly(protocol, record, Wish(request.actor, target), facts, turn.now_ns)
         if isinstance(decision, Refusal) and not decision.blocked:
             decision = decide(protocol, record, Wish(request.actor, target), facts, turn.now_ns)

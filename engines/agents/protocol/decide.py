@@ -16,7 +16,7 @@ are taken by `due_move`, timeouts by `timed_out`, and a person's wish without an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -49,50 +49,48 @@ def decide(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, D
             return result
         blocked.append(result.blocked[0])
         quarantine = quarantine or result.quarantine
-    allowed = allowed_targets(protocol, record, facts, now_ns)
+    allowed = survey(protocol, record, facts, now_ns).allowed
     goal = found[0].target if len({one.target for one in found}) == 1 else wish.event
     return Refusal("blocked", f"no move from '{record.state}' to '{goal}' now", tuple(blocked), allowed, quarantine)
 
 
-def allowed_targets(
+class Survey(NamedTuple):
+    """What an agent can do where it is: the targets that it reaches by naming them, and what blocks the others."""
+
+    allowed: tuple[str, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+
+def survey(
     protocol: Protocol,
     record: Record,
     facts: Mapping[str, Datum],
     now_ns: int,
     fields: Mapping[str, object] | None = None,
-) -> tuple[str, ...]:
-    """The targets that an agent reaches now by naming them, with these fields."""
-    found = []
+) -> Survey:
+    """What the agent can do now, with these fields, found by trying."""
+    allowed: list[str] = []
+    blocked: list[Blocked] = []
+    if record.system in HELD:
+        return Survey()
     for target in targets(protocol, record.state):
-        wish = Wish("agent", target, "", fields or {})
-        moves = (
-            attempt(protocol, record, one, wish, facts, now_ns) for one in candidates(protocol, record.state, target)
-        )
-        if any(isinstance(one, Move) for one in moves):
-            found.append(target)
-    return tuple(found)
-
-
-def blocked_targets(protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int) -> tuple[Blocked, ...]:
-    """Why an agent that names no fields does not reach the other targets of its transitions."""
-    found: list[Blocked] = []
-    for target in targets(protocol, record.state):
-        decision = decide_quietly(protocol, record, Wish("agent", target), facts, now_ns)
-        if isinstance(decision, Refusal):
-            found += decision.blocked
-    return tuple(found)
+        decision = decide_quietly(protocol, record, Wish("agent", target, "", fields or {}), facts, now_ns)
+        if isinstance(decision, Move):
+            allowed.append(target)
+        else:
+            blocked += decision.blocked
+    return Survey(tuple(allowed), tuple(blocked))
 
 
 def decide_quietly(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Decision:
     """As `decide`, without looking for what else is allowed."""
-    results = [
-        attempt(protocol, record, one, wish, facts, now_ns)
-        for one in candidates(protocol, record.state, wish.target, wish.event)
-    ]
-    moves = [one for one in results if isinstance(one, Move)]
-    if moves:
-        return moves[0]
-    return Refusal("blocked", "", tuple(one.blocked[0] for one in results if isinstance(one, Refusal)))
+    blocked: list[Blocked] = []
+    for one in candidates(protocol, record.state, wish.target, wish.event):
+        result = attempt(protocol, record, one, wish, facts, now_ns)
+        if isinstance(result, Move):
+            return result
+        blocked += result.blocked
+    return Refusal("blocked", "", tuple(blocked))
 
 
 def due_move(
@@ -224,10 +222,9 @@ def _broken(
     protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int
 ) -> Iterator[tuple[Invariant, bool | None, str]]:
     """The invariants that do not hold for a record, or are not known to."""
-    names = names_of_record(record, facts, now_ns)
-    for one in protocol.invariants:
-        if one.states and record.state not in one.states:
-            continue
+    looked_at = [one for one in protocol.invariants if not one.states or record.state in one.states]
+    names = names_of_record(record, facts, now_ns) if looked_at else {}
+    for one in looked_at:
         holds, awaiting, seen = judged(one.guard.text, names)
         if not holds:
             why = f"{', '.join(awaiting)} unknown" if holds is None else seen
@@ -235,7 +232,7 @@ def _broken(
 
 
 def _no_transition(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Refusal:
-    allowed = allowed_targets(protocol, record, facts, now_ns)
+    allowed = survey(protocol, record, facts, now_ns).allowed
     goal = wish.target or wish.event
     if wish.target and protocol.state(wish.target) is None and wish.target not in (*SYSTEM_STATES, SELF):
         why = f"there is no state '{wish.target}'"

@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from engines.agents.protocol.decide import (
     HELD,
-    allowed_targets,
-    blocked_targets,
     decide,
     due_move,
     forced,
     in_system,
+    survey,
     timed_out,
     with_context,
 )
@@ -146,8 +145,8 @@ def test_v3_missing_invalid_awaiting_and_forbidden_are_told_apart() -> None:
     assert "but on bell" in blocked(move(of, record, "e")).forbidden[0]
     assert isinstance(decide(of, record, Wish("agent", event="bell"), {}, 0), Move)
     assert move(of, record, "nowhere").code == "unknown_state"
-    assert [one.target for one in blocked_targets(of, record, {}, 0)] == ["b", "c"]
-    assert allowed_targets(of, record, {}, 0, {"task": "t"}) == ("b",)
+    assert [one.target for one in survey(of, record, {}, 0).blocked] == ["b", "c"]
+    assert survey(of, record, {}, 0, {"task": "t"}).allowed == ("b",)
 
 
 def test_the_most_specific_source_then_priority_then_order_decides() -> None:
@@ -356,7 +355,7 @@ def test_v2_what_is_allowed_is_what_succeeds_for_any_protocol() -> None:
         for _ in range(12):
             now_ns += random.choice((0, SECOND_NS))
             facts: dict[str, Datum] = {"inbox.unread": random.randint(0, 2)} if random.random() < 0.7 else {}
-            allowed = allowed_targets(of, record, facts, now_ns)
+            allowed = survey(of, record, facts, now_ns).allowed
             decisions = {target: move(of, record, target, now_ns, facts) for target in (*"abcdef", "self")}
             succeeding = {target for target, one in decisions.items() if isinstance(one, Move)}
             assert set(allowed) - {"self"} <= succeeding

@@ -15,7 +15,7 @@ from .machine_sections import TRANSITIONS
 from .model import Protocol
 from .other_sections import write_import
 from .parse import SECTIONS, Reading
-from .source import MARKERS, Item, comments
+from .source import MARKERS, Item, Section, comments
 
 FRONT: tuple[str, ...] = ("version", "status", "owner", "policy", "language")
 
@@ -52,12 +52,14 @@ def reformat(reading: Reading) -> str:
     if reading.is_broken:
         return reading.text
     lines: list[str | None] = list(reading.document.lines)
-    seen: set[str] = set()
+    known: dict[str, Section] = {}
     for section in reading.document.sections:
-        if section.name in SECTIONS and section.name not in seen:
-            seen.add(section.name)
-            for item in section.items:
-                _rewrite(SECTIONS[section.name][1], item, lines)
+        if section.name in SECTIONS:
+            known.setdefault(section.name, section)
+    # From the end, so that the lines after an item have their form when it gets its own.
+    for section in sorted(known.values(), key=lambda one: one.place.line, reverse=True):
+        for item in reversed(section.items):
+            _rewrite(SECTIONS[section.name][1], item, lines)
     text = "\n".join(line for line in lines if line is not None)
     return text.rstrip("\n") + "\n" if text.strip() else text
 
@@ -68,6 +70,8 @@ def _rewrite(kind: Kind, item: Item, lines: list[str | None]) -> None:
     more = {"index": 0} if kind is TRANSITIONS else {}
     value = read_item(kind, item, findings, **more)
     if findings or value is None or any(_has_comment(one, lines) for one in (item, *item.children)):
+        return
+    if _would_swallow(item, lines):
         return
     _shift(item, lines, 2)
     _put(item, lines, f"- {kind.write(value)}")
@@ -85,6 +89,12 @@ def _has_comment(item: Item, lines: list[str | None]) -> bool:
     """Whether a head has a comment, which its text does not have, or another item on its line."""
     text = "\n".join(line or "" for line in lines[item.lines[0] : item.lines[1]])
     return bool(comments(text))
+
+
+def _would_swallow(item: Item, lines: list[str | None]) -> bool:
+    """Whether what follows an item, and is not in it, is so far to the right that it would be in the shorter form."""
+    after = next((line for line in lines[item.end :] if line is not None and line.strip()), "")
+    return after.expandtabs(4).startswith("  ")
 
 
 def _put(item: Item, lines: list[str | None], text: str) -> None:

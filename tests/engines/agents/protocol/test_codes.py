@@ -95,3 +95,10 @@ def test_places_count_characters() -> None:
         "- a → b\r\n  - guard: `e\u0301 == 1`\r\n"
     places = [(one.line, one.column, one.code) for one in parse(text).findings]
     assert places == [(4, 3, "E-ID"), (6, 14, "E-GUARD-SYNTAX")]
+
+
+def test_the_guide_has_each_code() -> None:
+    """False if the table of codes in the guide lacked one, or said something else than `explain`."""
+    guide = (Path(__file__).resolve().parents[4] / "docs/guides/protocols.md").read_text("utf-8")
+    lines = [f"| `{one.code}` | {one.severity} | {one.meaning} |" for one in EXPLANATIONS.values()]
+    assert guide.endswith("\n".join(lines) + "\n")

@@ -148,6 +148,12 @@ def test_p3_what_people_wrote_stays() -> None:
     assert same(parse(TIDY).protocol, parse(BY_HAND).protocol)
 
 
+def test_what_is_beside_an_item_does_not_come_into_it() -> None:
+    """False if a shorter bullet made a key of a line that was an item of its own."""
+    text = "# Protocol: a\n\n## States\n*   one: x\n  - 9 lives\n\n*   two: y\n\n   prose\n"
+    assert format_protocol(parse(text)) == text
+
+
 def test_an_item_with_an_error_stays() -> None:
     """False if the formatter changed what it cannot read."""
     text = "# Protocol: a\n\n## States\n*  one:  x\n*  two  three\n*  four:  y\n   - nokey:  1\n"

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from written import protocol
 
+from engines.agents.protocol.canonical import placeless
 from engines.agents.protocol.format import format_protocol, render
 from engines.agents.protocol.graph import dot, mermaid
 from engines.agents.protocol.lint import lint
@@ -153,6 +154,18 @@ def test_p4_damaged_files(first: int) -> None:
 def test_p4_many_damaged_files(first: int) -> None:
     """False if one of 100,000 damaged files raises, or takes more than 50 ms."""
     fuzz(first, 1000)
+
+
+@pytest.mark.storm
+def test_damaged_files_keep_their_meaning_in_the_one_form() -> None:
+    """False if the formatter made another protocol of a file with errors, or changed it again the second time."""
+    random = Random(5)
+    originals = sources(random)
+    for number in range(1000):
+        reading = parse(damaged(random, random.choice(originals)))
+        tidied = parse(format_protocol(reading))
+        assert placeless(tidied.protocol) == placeless(reading.protocol) or reading.is_broken, (number, reading.text)
+        assert format_protocol(tidied) == tidied.text, (number, reading.text)
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,7 @@ class BridgeDriver:
                 self._read(agent)
             self._sessions.take_away(link)
             self._resend()
+            self._report("recovered", "", None, "", (("start", str(self._start)),))
 
     async def _wait_down(self, link: StoreLink) -> None:
         await link.down
@@ -304,6 +305,7 @@ class BridgeDriver:
             self._show_seen(dict(self._seen))
             with contextlib.suppress(LinkDown, StoreError):
                 self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
+                await self._watch.look_at_connections(self._connected)
                 for agent in await self._sessions.agents_gone(self._connected):
                     for one in self._streams:
                         one.remove(agent)
@@ -314,7 +316,7 @@ class BridgeDriver:
     def _report(
         self, kind: str, agent: str, value: float | None, unit: str, attributes: tuple[tuple[str, str], ...]
     ) -> None:
-        """Send an event to measurement and audit, and add alarms to the stream of events."""
+        """Send an event to measurement; and but for single requests, to the audit and the stream of events."""
         self._events += 1
         event = Happened(
             self._events,
@@ -327,10 +329,11 @@ class BridgeDriver:
             attributes=attributes,
         )
         config = self._host.config
-        for reader in (config.measurement, config.audit if kind == "alarm" else None):
+        is_rare = kind != "request"
+        for reader in (config.measurement, config.audit if is_rare else None):
             if reader is not None:
                 self._out.send(reader, event)
-        if kind == "alarm" and self._link is not None:
+        if is_rare and self._link is not None:
             self._store.event(self._link, event)
 
 

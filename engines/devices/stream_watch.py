@@ -2,11 +2,12 @@
 
 An agent may choose the ids of its entries; after the greatest one its stream takes no more. It may put more than the
 bridge reads; beyond `STREAM_ENTRIES_MAX` or `STREAM_BYTES_MAX` its user is off, its connections end, its stream is
-empty, and the next session may put requests again.
+empty, and the next session may put requests again. Nor may one agent take the places of all for connections.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,12 @@ from .store_link import StoreLink
 
 STREAM_ENTRIES_MAX: Final = 256
 STREAM_BYTES_MAX: Final = 1 << 20
+CONNECTIONS_LEAST: Final = 1_000
+"""Fewer connections in all are not looked at."""
+
+CONNECTIONS_MAX: Final = 200
+"""Of one user. Beyond it all of them end; a call connects again."""
+
 FUTURE_MS: Final = 60_000
 """An entry whose id lies further in the future than that has spoilt its stream: later ids must be larger."""
 
@@ -39,6 +46,21 @@ class StreamWatch:
         for agent, count in Counter(one.agent for one in arrivals).items():
             if count >= ENTRIES_AT_ONCE and agent != OPERATOR and await self._is_flooded(link, agent):
                 await self._cut_off(link, agent, sessions(agent))
+
+    async def look_at_connections(self, link: StoreLink) -> None:
+        """Once in a while. Raises LinkDown, StoreError."""
+        found = re.search(rb"connected_clients:(\d+)", await link.ask("INFO", "clients"))
+        if found is None or int(found[1]) < CONNECTIONS_LEAST:
+            return
+        users = Counter(re.findall(rb" user=([\w-]+)\.\d+ ", await link.ask("CLIENT", "LIST")))
+        for name, count in users.items():
+            if count > CONNECTIONS_MAX:
+                await self._crowded(link, name.decode(), count)
+
+    async def _crowded(self, link: StoreLink, agent: str, count: int) -> None:
+        for session in set(re.findall(rb" user=%b\.(\d+) " % agent.encode(), await link.ask("CLIENT", "LIST"))):
+            link.tell("CLIENT", "KILL", "USER", user_name(agent, int(session)))
+        self._alarm(agent, "connections", f"the agent had {count:,} connections to the store; they were ended")
 
     async def _is_flooded(self, link: StoreLink, agent: str) -> bool:
         key = request_key(self._namespace, agent)

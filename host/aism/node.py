@@ -47,8 +47,12 @@ def node_file(root: Path, *, is_strict: bool) -> Path:
     if not is_strict:
         return root / FILE
     text = (root / FILE).read_text()
-    text = re.sub(r"(durability:\s*)crash\b", r"\1durable", text)
-    text = re.sub(r'(family:\s*"?engines\.devices\.bridge:BRIDGE"?[,\s]+config:\s*\{)', r"\1fsync: always, ", text)
+    if not re.search(r"\bfsync:\s*(everysec|always)\b", text):
+        raise Failure(
+            "usage", "no_fsync", f"--strict needs 'fsync: everysec' in the configuration of the bridge in {FILE}"
+        )
+    text = re.sub(r"\b(durability:\s*)crash\b", r"\1durable", text)
+    text = re.sub(r"\b(fsync:\s*)everysec\b", r"\1always", text)
     (root / STRICT).write_text(HEADER + text)
     return root / STRICT
 

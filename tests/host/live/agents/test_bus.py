@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -301,6 +302,21 @@ def test_x1_an_agent_that_floods_its_stream_is_cut_off(made: Bus) -> None:
     assert made.aism("bob", "state", "current").code == 4
     assert made.aism("ann", "state", "current").code == 0
     made.admit("bob", session=2)
+
+
+@pytest.mark.storm
+def test_x1_an_agent_does_not_take_the_connections_of_all(made: Bus) -> None:
+    """False if one agent can keep others from connecting."""
+    made.admit("bob")
+    bad = [made.client("bob") for _ in range(1_050)]
+    for one in bad:
+        with contextlib.suppress(Failure):
+            one.command("PING")
+    until(lambda: "connections" in alarms(made), "the alarm")
+    assert made.aism("ann", "state", "current").code == 0
+    assert made.aism("bob", "state", "current").code == 0
+    for one in bad:
+        one.close()
 
 
 def flood(bad: BusClient) -> None:

@@ -164,3 +164,22 @@ def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: 
     with engine.client() as client:
         assert client.ask("state.current", agent=name)["seq"] == count
         client.ask("agent.stop", agent=name, now=True)
+
+
+@pytest.mark.storm
+def test_f3_a_long_root_and_strict(own_place: Path) -> None:
+    """False if the path of the root bounds where an engine can be, or `--strict` cannot follow a plain start."""
+    root = own_place / ("long" * 30) / "town"
+    Engine(own_place).aism("init", str(root))
+    town = Engine(root)
+    town.aism("up", "-d")
+    try:
+        assert len(json.loads((root / POINTER).read_text())["bus"]) < 108
+        town.aism("down", "--stop-agents")
+        town.aism("up", "-d", "--strict")
+        status = town.aism("status")["data"]
+        assert (status["file"], status["bus"]) == ("aism-strict.yaml", "up")
+        assert "durability: crash" not in (root / "aism-strict.yaml").read_text()
+        assert "appendfsync always" in (root / "engine" / "store" / "store.conf").read_text()
+    finally:
+        town.aism("down", "--stop-agents")

@@ -39,7 +39,7 @@ def doctor(_call: Call) -> Outcome:
 def _level(level: str, reason: str) -> dict[str, Any]:
     if reason:
         return {"available": False, "reason": reason}
-    found: dict[str, Any] = {"available": True, "identity": IDENTITY[level]}
+    found: dict[str, Any] = {"available": True, "identity": IDENTITY[level], **isolation.gain(level)._asdict()}
     private = isolation.private_folder(sys.executable)
     if level == "uid" and private:
         found["note"] = f"other users cannot enter {private}, where this Python is, so `aism` does not run for them"

@@ -87,6 +87,22 @@ def available() -> dict[str, str]:
     return {level: missing(level) for level in LEVELS}
 
 
+class Gain(NamedTuple):
+    """What an agent at a level has for itself. Files: it sees no others but those that all may read."""
+
+    own_user: bool
+    own_processes: bool
+    own_files: bool
+    no_network: bool
+
+
+def gain(level: str) -> Gain:
+    """What a level gives when this process starts the agent, and no network is allowed."""
+    is_root = os.geteuid() == 0
+    is_confined = level in ("bwrap", "runc")
+    return Gain(is_root and level != "none", is_confined, is_confined, is_confined)
+
+
 def private_folder(path: str) -> str:
     """The highest folder above the real path that other users cannot enter; "" if they can reach it."""
     found = ""

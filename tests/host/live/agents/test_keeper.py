@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from keeping import Kept, new_keeper, python
 from live_nodes import until
 
-from host.aism.keeper.isolation import missing
+from host.aism.keeper.isolation import LEVELS, missing
 
 IS_ROOT = os.geteuid() == 0
 
@@ -210,29 +211,29 @@ def seen(kept: Kept, level: str) -> dict[str, object]:
     return found
 
 
-LEVELS = {
-    "none": (0, True, True, True),
-    "uid": (61_001, False, True, True),
-    "bwrap": (61_001, False, False, False),
-    "runc": (61_001, False, False, False),
-}
-
-
 @pytest.mark.skipif(not IS_ROOT, reason="levels of isolation need root")
 @pytest.mark.parametrize("level", [each for each in LEVELS if not missing(each)])
-def test_l11_an_agent_sees_what_its_level_says(kept: Kept, level: str) -> None:
-    """False if the level lets an agent see or write more than the table of `isolation.py` says, or less."""
-    uid, reads_other, sees_processes, has_network = LEVELS[level]
-    found = seen(kept, level)
-    assert found["uid"] == uid
-    assert found["reads_other"] is reads_other
-    assert found["sees_others"] is sees_processes
-    assert found["has_network"] is has_network
+def test_l11_an_agent_sees_what_doctor_says(kept: Kept, level: str) -> None:
+    """False if a level lets an agent see or write more than `aism doctor` says, or less."""
+    said, found = doctor_says(level), seen(kept, level)
+    assert (found["uid"] != os.getuid()) is said["own_user"]
+    assert found["sees_others"] is not said["own_processes"]
+    assert found["has_network"] is not said["no_network"]
+    assert found["reads_other"] is not said["own_user"]
+    assert found["sees_root"] is not said["own_files"]
     assert found["writes_workspace"]
     assert found["reads_protocols"]
     assert found["has_token"]
-    assert found["writes_protocols"] is (level == "none")
-    assert found["writes_own_state"] is (level == "none")
+    assert found["writes_protocols"] is not said["own_user"]
+    assert found["writes_own_state"] is not said["own_user"]
+
+
+def doctor_says(level: str) -> dict[str, bool]:
+    """What `aism doctor` reports of a level."""
+    command = [sys.executable, "-c", "import _enginehost; _enginehost.aism()", "doctor"]
+    top = str(Path(__file__).resolve().parents[4])
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONPATH": top}, check=True)
+    return dict(json.loads(done.stdout)["data"]["isolation"][level])
 
 
 def test_l12_docker_without_a_daemon_is_one_clear_line(kept: Kept) -> None:

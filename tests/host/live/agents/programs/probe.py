@@ -40,6 +40,7 @@ print(
             "uid": os.getuid(),
             "reads_other": works(lambda: open(f"{root}/agents/bob/secret").close()),
             "sees_others": listing_shows_others(),
+            "sees_root": os.path.exists(f"{root}/agents/bob"),
             "has_network": len(os.listdir("/sys/class/net")) > 1 if os.path.isdir("/sys/class/net") else False,
             "writes_workspace": works(lambda: write(f"{own}/mine")),
             "reads_protocols": works(lambda: open(f"{root}/protocols/inbox.md").close()),

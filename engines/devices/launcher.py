@@ -189,7 +189,7 @@ def _replaced(word: str, by: dict[str, str]) -> str:
 def _installation() -> list[str]:
     """The folders of this project's packages, which the command `aism` imports."""
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    names = ("engines", "host", "transport", "_enginehost.py")
+    names = ("engines", "host", "transport", "bench", "_enginehost.py")
     return [path for name in names if os.path.exists(path := os.path.join(top, name))]
 
 

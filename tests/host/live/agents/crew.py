@@ -49,7 +49,8 @@ engines:
   bridge:
     family: "engines.devices.bridge:BRIDGE"
     config:
-      {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, requests_per_s: 1000, burst: 1000}
+      {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, socket_perm: SOCKET,
+       requests_per_s: 1000, burst: 1000}
   validator:
     family: "engines.agents.validator:VALIDATOR"
     config: {router: router, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
@@ -147,7 +148,9 @@ class Crew:
 
 
 @contextmanager
-def new_crew(world: World, *, is_measured: bool = False, protocol: str = WORK, **times: str) -> Iterator[Crew]:
+def new_crew(
+    world: World, *, is_measured: bool = False, protocol: str = WORK, socket_perm: str = "660", **times: str
+) -> Iterator[Crew]:
     """A crew that is up, with a protocol; at the end nothing of it is left. `times` are the orchestrator's terms."""
     root = world.folder / "crew"
     for name in ("protocols", "agents", "engine"):
@@ -158,7 +161,9 @@ def new_crew(world: World, *, is_measured: bool = False, protocol: str = WORK, *
     text = NODE.replace("TIMES", terms).replace("MEASURED", MEASURED if is_measured else "")
     if is_measured:
         text = text.replace("listeners: [bridge]", "listeners: [bridge, measurement]")
-        text = text.replace("root: ROOT, requests", "root: ROOT, measurement: measurement, requests")
+        text = text.replace("root: ROOT, socket", "root: ROOT, measurement: measurement, socket")
+    visible = str(PROGRAMS)
+    text = text.replace("SOCKET", f'"{socket_perm}"').replace("root: ROOT}", f'root: ROOT, visible: ["{visible}"]}}')
     path.write_text(text.replace("ROOT", str(root)))
     ensure_keeper(str(root))
     assert until(lambda: keeper_socket(str(root)), "a keeper")

@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from crew import Crew, alive, new_crew, program
+from crew import PROGRAMS, Crew, alive, new_crew, program
 from live_nodes import World, until
 
+from host.aism.keeper.isolation import missing
 from host.aism.keeper.start import end_keeper, ensure_keeper
 
 STEADY = program("steady.sh")
@@ -38,6 +39,19 @@ def test_l1_the_workflow_from_spawn_to_the_final_state(crew: Crew) -> None:
         for state in ("bootstrap", "inbox", "deep_work"):
             assert f"You are agent {agent} in state '{state}'. Follow the work protocol." in written
         assert found["restarts"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="agents with users of their own need root")
+def test_l1_at_each_level_of_isolation(world: World) -> None:
+    """False if an agent in a sandbox or a container does not get to the end of its protocol by the command."""
+    levels = [level for level in ("bwrap", "runc") if not missing(level)]
+    with new_crew(world, socket_perm="666") as crew:
+        for level in levels:
+            limits = {"memory_bytes": 256 << 20, "pids": 50}
+            crew.add(f"in-{level}", "sh", str(PROGRAMS / "worker.sh"), isolation=level, limits=limits)
+        for level in levels:
+            assert crew.until_phase(f"in-{level}", "stopped")["state"] == "done", crew.output(f"in-{level}")
+            assert crew.show(f"in-{level}")["restarts"] == 0
 
 
 def test_l2_crashes_are_followed_by_pauses_and_then_quarantine(world: World) -> None:

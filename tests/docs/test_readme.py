@@ -154,3 +154,12 @@ def _attestations(folder: Folder) -> list[dict[str, object]]:
 
     visit(state)
     return found
+
+
+@pytest.mark.storm
+def test_agents_hand_a_task_over_as_printed(folder: Folder) -> None:
+    """If false, the third example does not come to its end, or a message was lost on the way."""
+    [block] = fenced("shell", "Agents that follow protocols")
+    printed = folder.shell(block)
+    assert 'wendy task_done {"task_id": "t2", "result": "t2.txt"}' in printed
+    assert "is in ready" in printed

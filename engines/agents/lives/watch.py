@@ -135,6 +135,8 @@ def moved(turn: Turn, message: AgentMoved) -> None:
     moves = (*life.moves, message.state)[-MOVES_KEPT:] if message.is_new_visit else life.moves
     turn.change(agent, where=where, moves=moves)
     write_state(turn, agent)
+    for want in message.wants:
+        _start_or_stop(turn, want)
     if message.state == "direct" or life.phase == "direct":
         _direct(turn, agent, message.state == "direct")
         return
@@ -157,6 +159,18 @@ def _entered(turn: Turn, message: AgentMoved) -> None:
         rotation.ask(turn, agent, f"state {message.state}")
     want_prompt(turn, agent, "state", f"You are now in state '{message.state}'; you came from '{message.before}'.")
     after_change(turn, agent)
+
+
+def _start_or_stop(turn: Turn, want: str) -> None:
+    """An effect of a move: `start` or `stop`, and a role or an agent."""
+    verb, _, whom = want.partition(" ")
+    for agent, life in turn.roster.lives.items():
+        if whom not in (agent, life.role) or not whom:
+            continue
+        if verb == "start" and life.is_enrolled and life.phase in ("registered", "stopped"):
+            course.start(turn, agent)
+        elif verb == "stop" and life.phase in LIVING and life.phase != "stopping":
+            course.stop(turn, agent, "stop", turn.terms.grace_ns)
 
 
 def _direct(turn: Turn, agent: str, is_taken: bool) -> None:

@@ -213,6 +213,19 @@ def test_v10_nothing_is_done_by_itself_in_direct() -> None:
     assert len(world.of(GivePrompt)) == count + 1
 
 
+def test_a_move_starts_and_stops_agents_by_role_or_name() -> None:
+    """False if `start` and `stop` of a move have no effect, or reach others."""
+    world = Orchestra()
+    world.add()
+    for agent, role in (("bob", "helper"), ("eve", "clerk")):
+        world.ask("agent.add", agent=agent, role=role, start=False)
+    world.move("work", wants=("start helper",))
+    assert (world.life("bob").phase, world.life("eve").phase) == ("starting", "registered")
+    world.seen("bob")
+    world.move("rest", wants=("stop bob",))
+    assert (world.life("bob").phase, world.life().phase) == ("stopped", "busy")
+
+
 def test_a_final_state_stops_the_agent() -> None:
     """False if an agent in a final state is started again."""
     world = Orchestra()

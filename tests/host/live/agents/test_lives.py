@@ -6,8 +6,10 @@ import contextlib
 import itertools
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from crew import PROGRAMS, Crew, alive, new_crew, program
@@ -224,3 +226,41 @@ def kill_all(world: World) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     until(lambda: not world.processes(), "the end of all")
+
+
+HOGS = {
+    "memory": ({"memory_bytes": 64 << 20}, "x = []\nwhile True: x.append(bytearray(1 << 20))"),
+    "wall": ({"wall_s": 1}, "import time; time.sleep(600)"),
+    "signal": ({"cpu_seconds": 1}, "while True: pass"),
+}
+
+
+def test_l7_hogs_are_ended_by_name_and_neighbours_go_on(world: World) -> None:
+    """False if a limit is not named where an agent is ended by it, or an agent beside the hogs cannot work."""
+    with new_crew(world, budget="1") as crew:
+        crew.add("ann", *program("walker.py"))
+        goes_on(crew, "ann", 3)
+        for name, (limits, code) in HOGS.items():
+            crew.add(f"hog-{name}", sys.executable, "-c", code, limits=limits)
+        before = len(acknowledged(crew, "ann"))
+        for name in HOGS:
+            found = crew.until_phase(f"hog-{name}", "quarantined")
+            assert found["last_exit"].startswith(f"{name}, signal"), found
+        goes_on(crew, "ann", before + 3)
+        assert crew.show("ann")["restarts"] == 0
+
+
+def test_x2_no_token_is_in_any_file_but_its_own(crew: Crew) -> None:
+    """False if the secret of a token is in the journal, the store, a log or a command line."""
+    crew.add("ann", *STEADY)
+    crew.until_phase("ann", "ready")
+    token = (crew.root / "agents" / "ann" / ".aism" / "token").read_bytes()
+    secret = token.partition(b"-")[2]
+    assert len(secret) == 64
+    own = {"token", "token.json"}
+    files = [path for path in crew.root.parent.rglob("*") if path.is_file() and path.name not in own]
+    assert len(files) > 10
+    assert [path for path in files if secret in path.read_bytes()] == []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            assert secret not in path.read_bytes()

@@ -24,6 +24,7 @@ from engines.agents.messages import Admit, Enter, Fact, FactsChanged, InboxAsked
 from engines.model import Map
 
 from . import policy
+from .moves import process_limits
 from .prompting import first_prompt, keep_flight, text_of_flight, try_prompt
 from .record import LIVING, After, Context, Life
 from .turn import Turn
@@ -53,24 +54,27 @@ def start(turn: Turn, agent: str) -> None:
         context = Context(is_blocked=life.context.is_blocked)
         life = turn.change(agent, conversation=life.conversation + 1, context=context)
     turn.happened("life.starting", agent, conversation=life.conversation, resumed=life.is_resumed)
-    turn.order(PrepareSession(agent, life.session, plan_of(agent, life)))
+    turn.order(PrepareSession(agent, life.session, plan_of(turn, agent, life)))
     turn.send(turn.terms.router, InboxAsked(agent, turn.me))
     turn.show(agent)
 
 
-def plan_of(agent: str, life: Life) -> AgentPlan:
-    """The plan of a session: that of the agent, with what the process has to know about its conversation."""
+def plan_of(turn: Turn, agent: str, life: Life) -> AgentPlan:
+    """The plan of a session: that of the agent, what its process has to know, and the limits of its protocol."""
+    text = turn.roster.protocols.get(life.where.digest) if life.where is not None else None
+    protocol_limits = process_limits(text.source) if text is not None else {}
     words = {
         "AISM_CONVERSATION": f"{agent}-{life.conversation}",
         "AISM_RESUME": "1" if life.is_resumed else "",
         "AISM_ROLE": life.role,
     }
     known = dict(life.plan.environment.items())
+    limits = {**protocol_limits, **dict(life.plan.limits.items())}
     return AgentPlan(
         life.plan.command,
         life.plan.isolation,
         Map({**known, **words}),
-        life.plan.limits,
+        Map(limits),
         life.plan.user,
         life.plan.network,
     )
@@ -89,7 +93,7 @@ def admitted(turn: Turn, agent: str, session: int, bus: str) -> None:
     life = turn.of_session(agent, session)
     if life is not None and life.phase == "starting" and not life.is_launched:
         life = turn.change(agent, bus=bus)
-        turn.order(LaunchSession(agent, session, plan_of(agent, life), bus))
+        turn.order(LaunchSession(agent, session, plan_of(turn, agent, life), bus))
 
 
 def launched(turn: Turn, report: SessionLaunched) -> None:
@@ -231,9 +235,9 @@ def repeat_open(turn: Turn, agent: str, runs: bool) -> None:
         turn.order(EndSession(agent, life.session, 0))
     elif life.phase == "starting" and not life.is_launched:
         if life.token_digest:
-            turn.order(LaunchSession(agent, life.session, plan_of(agent, life), life.bus))
+            turn.order(LaunchSession(agent, life.session, plan_of(turn, agent, life), life.bus))
         else:
-            turn.order(PrepareSession(agent, life.session, plan_of(agent, life)))
+            turn.order(PrepareSession(agent, life.session, plan_of(turn, agent, life)))
     elif not runs:
         turn.change(agent, due_ns=turn.now_ns + turn.terms.lost_ns, pid=0)
     elif life.flight is not None and not life.flight.is_given:

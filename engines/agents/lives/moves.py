@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from engines.agents.protocol.model import ANY, Protocol, Transition
 from engines.agents.protocol.parse import parse
+
+PROCESS_LIMITS: Final = {
+    "memory": ("memory_bytes", 1),
+    "cpu": ("cpu_percent", 1),
+    "pids": ("pids", 1),
+    "files": ("files", 1),
+    "wall": ("wall_s", 1_000_000_000),
+}
+"""From a limit in a protocol to that of the launchers, and how many of its units are one of theirs."""
 
 
 @lru_cache(maxsize=64)
@@ -42,3 +52,13 @@ def _condition(transition: Transition) -> str:
     parts += [f"if {transition.guard.text}"] if transition.guard is not None else []
     parts += [f"needs {', '.join(field.name for field in transition.requires)}"] if transition.requires else []
     return ", ".join(parts)
+
+
+def process_limits(source: str) -> dict[str, int]:
+    """The limits of a process that a protocol names, under the launchers' names."""
+    found = {}
+    for bound in read(source).limits:
+        if bound.name in PROCESS_LIMITS and not bound.period_ns:
+            name, unit = PROCESS_LIMITS[bound.name]
+            found[name] = max(1, int(bound.value // unit))
+    return found

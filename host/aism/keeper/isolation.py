@@ -12,6 +12,7 @@ A level that this machine has not is refused; nothing weaker takes its place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -159,6 +160,13 @@ def command_line(plan: Plan, folder: str, group: str) -> tuple[list[str], int | 
         _write_bundle(plan, folder, group)
         return [str(_found("runc")), "run", "--no-new-keyring", "--bundle", folder, group], None
     return list(plan.argv), plan.uid if plan.level == "uid" else None
+
+
+def delete_container(group: str) -> None:
+    """End a container of runc and remove what runc keeps of it; nothing happens if there is none."""
+    line = [str(_found("runc")), "delete", "-f", group]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
 
 
 def readable(plan: Plan) -> list[str]:

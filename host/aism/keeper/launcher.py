@@ -18,7 +18,7 @@ import time
 from typing import Any, Final, NoReturn
 
 from . import files, limits, processes
-from .isolation import Plan, command_line
+from .isolation import Plan, command_line, delete_container
 from .output import Output
 
 OUTPUT_BYTES_S: Final = 1 << 20
@@ -190,18 +190,9 @@ class Launcher:
     def _end_tree(self) -> None:
         self.kill_at = None
         if self.plan.level == RUNC:
-            self._run_runc("delete", "-f", self.group)
+            delete_container(self.group)
         self.groups.kill()
         self.is_clear = processes.end_tree(os.getpid(), self.statuses)
-
-    def _run_runc(self, *arguments: str) -> None:
-        line = [command_line(self.plan, self.folder, self.group)[0][0], *arguments]
-        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        pid = os.posix_spawn(line[0], line, os.environ, file_actions=null)
-        until = time.monotonic() + 5
-        while pid not in self.statuses and time.monotonic() < until:
-            processes.reap(os.getpid(), self.statuses)
-            time.sleep(0.005)
 
     def _finish(self) -> None:
         """End what the agent left, and write what happened."""

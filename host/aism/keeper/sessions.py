@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import files, limits, processes
+from .isolation import delete_container
 
 
 @dataclass
@@ -98,6 +99,8 @@ class Sessions:
         groups = limits.Groups(session.info.get("group", ""), {}) if session.info.get("group") else None
         if groups is not None:
             groups.kill()
+        if session.info.get("level") == "runc":
+            delete_container(session.info["group"])
         rest = [each for each in self.by_key.values() if each is not session and each.exit is None]
         others = {pid for each in rest for pid in _tree(each.pid)}
         until = time.monotonic() + 2.0

@@ -32,6 +32,7 @@ from engines.agents.messages import (
     Enrol,
     Enter,
     PromptWanted,
+    ProtocolChanged,
     Resend,
     Retire,
     Revoke,
@@ -224,6 +225,18 @@ def test_a_move_starts_and_stops_agents_by_role_or_name() -> None:
     world.seen("bob")
     world.move("rest", wants=("stop bob",))
     assert (world.life("bob").phase, world.life().phase) == ("stopped", "busy")
+
+
+def test_limits_of_the_protocol_hold_where_the_agent_has_none_of_its_own() -> None:
+    """False if a limit in a protocol file is not one of the process, or wins over that of the agent."""
+    world = Orchestra()
+    source = "# Protocol: inbox\n\n## States\n- inbox: x\n\n## Limits\n- memory: 512MiB\n- wall: 2h\n- pids: 40\n"
+    world.add(limits={"pids": 7})
+    world.deliver(ProtocolChanged("inbox", "1.0.0", "d1", source, True), "validator")
+    world.move("inbox")
+    world.ask("agent.restart", agent="ann")
+    limits = dict(world.of(LaunchSession)[-1].plan.limits.items())
+    assert limits == {"memory_bytes": 512 << 20, "wall_s": 7200, "pids": 7}
 
 
 def test_a_final_state_stops_the_agent() -> None:

@@ -155,8 +155,8 @@ def crashed(turn: Turn, agent: str, status: int | None, reason: str, text: str) 
     is_stable = life.launched_ns > 0 and now - life.launched_ns >= terms.stable_ns
     crashes = () if is_stable else policy.crashes_within(terms, life.crashes, now)
     decided = policy.verdict(terms, life, len(crashes), status, reason)
-    if decided == "finished":
-        turn.happened("life.finished", agent)
+    if decided == "finished" or life.is_taken:
+        turn.happened("life.finished", agent, cause=text)
         stopped(turn, agent)
         return
     if decided == "quarantined":

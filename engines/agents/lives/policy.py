@@ -59,7 +59,7 @@ def may_resume(life: Life) -> bool:
 
 def rotation_wish(terms: Terms, life: Life, now_ns: int) -> Wish:
     """Whether the session is to be replaced: not, when the agent is ready for it, or whether it is or not."""
-    if life.phase == "direct" or life.context.is_blocked:
+    if life.is_taken or life.context.is_blocked:
         return ""
     percent = life.context.percent or 0.0
     if percent >= terms.context_force or _is_over(terms, life, now_ns):

@@ -36,8 +36,8 @@ def first_prompt(turn: Turn, agent: str) -> None:
 def try_prompt(turn: Turn, agent: str) -> None:
     """Give the first prompt that waits, unless one is in flight or the agent is not to be prompted."""
     life = turn.roster.lives[agent]
-    can = (life.phase in RUNNING and life.phase != "direct") or (life.phase == "starting" and life.is_launched)
-    if not can or life.is_paused or life.flight is not None or not life.prompts:
+    can = life.phase in RUNNING or (life.phase == "starting" and life.is_launched)
+    if not can or life.is_taken or life.is_paused or life.flight is not None or not life.prompts:
         return
     first, *rest = life.prompts
     number = life.prompt_count + 1

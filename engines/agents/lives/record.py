@@ -150,6 +150,11 @@ class Life(Value):
     asked: AgentRequest | None = None
     open_handover: AgentRequest | None = None
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether a person has taken over, so that nothing is done by itself."""
+        return self.phase == "direct" or (self.where is not None and self.where.state == "direct")
+
 
 class ProtocolText(Value):
     """A version of a protocol, as agents read it."""

@@ -74,6 +74,8 @@ def look(turn: Turn, agent: str) -> None:
     match life.phase:
         case "starting":
             _start_took_too_long(turn, agent)
+        case "backoff" if life.is_taken:
+            course.stopped(turn, agent)
         case "backoff":
             course.start(turn, agent)
         case "stopping":
@@ -230,6 +232,6 @@ def _used(turn: Turn, use: SessionUse, life: Life) -> None:
 def release_quarantine(turn: Turn, agent: str) -> None:
     """A person starts an agent that was in quarantine: its protocol state is the one before it again."""
     life = turn.roster.lives[agent]
-    if life.phase == "quarantined":
+    if life.phase == "quarantined" or (life.where is not None and life.where.state == "quarantined"):
         turn.send(turn.terms.validator, Enter(agent, "back", "started by a person"))
         turn.change(agent, crashes=(), attempt=0, is_resumed=False, context=replace(life.context, is_blocked=False))

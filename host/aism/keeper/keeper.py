@@ -8,10 +8,9 @@ Orders and answers are JSON objects, one a line:
 | `prepare`, with `plan` | `prepared` with the SHA-256 of the session's token, or `refused` |
 | `launch` of a prepared session, with `plan` | `launched` with process id and mechanisms, or `refused` |
 | `give` text to its standard input | `given` once all of it is in the pipe, or `refused` |
-| `interrupt`, `end` with `grace_s`, `forget` | none; `end` leads to `exited` |
+| `interrupt`, `end` with `grace_s`, `forget` | none; `end` leads to `exited`, at once if there is no such session |
 | `write` a file into `.aism` of the workspace | none |
 | `read` a file of the workspace | `content` or `refused` |
-| `doctor` | `doctor`: levels, limits |
 | `down`, with `stop_agents` | `down` with the number of sessions that run; the keeper ends if there are none |
 """
 
@@ -31,7 +30,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
-from . import files, isolation, limits, processes
+from . import files, isolation, processes
 from .isolation import Plan
 from .launcher import begin
 from .peers import Connection
@@ -46,7 +45,7 @@ GIVEN_MAX: Final = 16
 PIPE_FULL_S: Final = 0.05
 
 ORDERS: Final = (
-    "hello", "prepare", "launch", "give", "interrupt", "end", "forget", "write", "read", "ping", "doctor", "down",
+    "hello", "prepare", "launch", "give", "interrupt", "end", "forget", "write", "read", "ping", "down",
 )  # fmt: skip
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -204,16 +203,18 @@ class Keeper:
         session.pid_started = processes.started(session.pid)
         self.sessions.by_key[agent, number] = session
         self.sessions.watch(session)
-        self.selector.register(report, selectors.EVENT_READ, lambda: self._began(peer, session, report))
+        self.selector.register(report, selectors.EVENT_READ, lambda: self._began(session, report))
 
-    def _began(self, peer: Connection, session: Session, report: int) -> None:
+    def _began(self, session: Session, report: int) -> None:
         """The launcher has started the agent, or failed to; a failure is in `exit.json` too."""
         text = os.read(report, 4096).decode(errors="replace")
         self.selector.unregister(report)
         os.close(report)
         if text == "started":
             session.info = files.read_json(os.path.join(session.folder, "launcher.json")) or {}
-            self._launched(peer, session)
+            for peer in self.peers:
+                if peer.is_subscribed:
+                    self._launched(peer, session)
 
     def _launched(self, peer: Connection, session: Session) -> None:
         if session.exit is not None:
@@ -242,8 +243,11 @@ class Keeper:
         if session is not None:
             processes.kill(session.pid, signal.SIGUSR1)
 
-    def _end(self, _peer: Connection, order: dict[str, Any]) -> None:
+    def _end(self, peer: Connection, order: dict[str, Any]) -> None:
         session = self._running(order)
+        if (order["agent"], order["session"]) not in self.sessions.by_key:
+            end = {"status": None, "signal": 0, "reason": "stopped", "is_clear": True}
+            peer.put("exited", agent=order["agent"], session=order["session"], **end)
         if session is not None:
             grace = {"grace_s": order["grace_s"], "reason": order.get("reason", "stopped")}
             files.write_json(os.path.join(session.folder, "end.json"), grace)
@@ -272,9 +276,6 @@ class Keeper:
 
     def _ping(self, peer: Connection, _order: dict[str, Any]) -> None:
         peer.put("pong", pid=os.getpid())
-
-    def _doctor(self, peer: Connection, _order: dict[str, Any]) -> None:
-        peer.put("doctor", levels=isolation.available(), limits=limits.available())
 
     def _down(self, peer: Connection, order: dict[str, Any]) -> None:
         running = self.sessions.running()

@@ -239,6 +239,28 @@ def test_limits_of_the_protocol_hold_where_the_agent_has_none_of_its_own() -> No
     assert limits == {"memory_bytes": 512 << 20, "wall_s": 7200, "pids": 7}
 
 
+def test_an_agent_that_exits_while_a_person_has_it_is_not_started() -> None:
+    """False if the exit of an agent in `direct` leads to a restart."""
+    world = Orchestra()
+    world.add()
+    world.move("direct")
+    world.exit(status=0)
+    assert world.life().phase == "stopped"
+    world.wait(1_000)
+    assert world.life().phase == "stopped"
+
+
+def test_a_stop_in_quarantine_does_not_keep_the_agent_there() -> None:
+    """False if an agent that was stopped in quarantine is started in the state `quarantined`."""
+    world = Orchestra()
+    world.add()
+    world.exit(status=78)
+    world.move("quarantined", flags=("system",))
+    world.ask("agent.stop", agent="ann")
+    world.ask("agent.start", agent="ann")
+    assert [each.state for each in world.of(Enter)] == ["quarantined", "back"]
+
+
 def test_a_final_state_stops_the_agent() -> None:
     """False if an agent in a final state is started again."""
     world = Orchestra()

@@ -248,6 +248,14 @@ def test_l12_docker_without_a_daemon_is_one_clear_line(kept: Kept) -> None:
     assert "\n" not in reason
 
 
+def test_the_end_of_a_session_that_does_not_run_is_answered(kept: Kept) -> None:
+    """False if somebody who ends a session that was never launched waits for ever."""
+    kept.peer.put("prepare", plan=kept.plan("ann", "true"))
+    kept.peer.wait("prepared")
+    kept.peer.put("end", agent="ann", session=1, grace_s=1.0)
+    assert kept.exited("ann")["reason"] == "stopped"
+
+
 def test_files_are_read_inside_the_workspace_only(kept: Kept) -> None:
     """False if a link, a FIFO or a path outside is read."""
     kept.start("ann", "sh", "-c", "read line")

@@ -46,6 +46,9 @@ PROGRESS: Final = ("message.sent", "message.delivered", "changed", "commit")
 REGISTERED: Final = "session.registered"
 """The event that names the session log of an agent: attributes `transcript` and `program`."""
 
+GONE: Final = ("retired", "life.removed")
+"""Events after which there is no such agent."""
+
 RESOURCES: Final = {
     "rss": ("rss", 1.0),
     "memory_bytes": ("rss", 1.0),
@@ -177,6 +180,9 @@ class MeasureTurn:
             for measure, value in measures_of(event):
                 self.record(event.agent, measure, value, event.time_ns, where)
             return
+        if event.kind in GONE:
+            self.change(agents=self.state.agents.without(event.agent))
+            return
         measured = self.agent(event.agent)
         if event.session > measured.session:
             measured = replace(measured, session=event.session, in_session=0, tokens=measured.tokens.begun_anew())
@@ -195,7 +201,7 @@ class MeasureTurn:
         visit = Visit(0, event.state, event.visit, event.protocol, event.version)
         for measure, value in measures_of(event):
             self.record(event.agent, measure, value, event.time_ns, visit)
-        if event.source != "agent" and event.confidence != "claimed" and event.kind == "resource":
+        if event.source != "agent" and event.confidence != "claimed":
             self._use(event)
         self.tell(event.agent)
 
@@ -217,17 +223,20 @@ class MeasureTurn:
         self.send(self.gauges.orchestrator, PromptWanted(agent, "alarm", text[0].upper() + text[1:] + "."))
 
     def _use(self, event: Happened) -> None:
-        """Resources of the agent's processes become facts."""
-        measured = self.agent(event.agent)
-        facts = measured.facts
-        for name, text in event.attributes:
+        """Resources of the agent's processes become facts, and what the engine measures for a protocol, by its id."""
+        facts: dict[str, Datum] = {}
+        for name, text in event.attributes if event.kind == "resource" else ():
             if name in RESOURCES and (number := _number(text)) is not None:
                 fact, factor = RESOURCES[name]
-                value: Datum = int(number) if fact == "rss" else number * factor
-                self.record(event.agent, f"resource.{fact}", number * factor, event.time_ns, measured.visit)
-                self._sends += self._facts(event.agent, {f"measure.{fact}": value}, facts)
-                facts = facts.set(f"measure.{fact}", value)
-        self.set_agent(event.agent, replace(self.agent(event.agent), facts=facts))
+                facts[f"measure.{fact}"] = int(number) if fact == "rss" else number * factor
+                self.record(
+                    event.agent, f"resource.{fact}", number * factor, event.time_ns, self.agent(event.agent).visit
+                )
+        if event.kind == "custom" and (name := dict(event.attributes).get("id", "")):
+            before = self.agent(event.agent).facts.get(f"measure.{name}", 0)
+            count = before + 1 if isinstance(before, int) else 1
+            facts[f"measure.{name}"] = count if event.value is None else event.value
+        self._learn(event.agent, facts)
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
@@ -263,18 +272,21 @@ class MeasureTurn:
 
     def tell(self, agent: str) -> None:
         """Sends the facts about an agent that have changed."""
-        measured = self.agent(agent)
-        facts = facts_of(measured, self.gauges)
-        new = {name: value for name, value in facts.items() if measured.facts.get(name) != value}
-        if new:
-            self._sends += self._facts(agent, new, measured.facts)
-            self.set_agent(agent, replace(measured, facts=measured.facts.updated(new)))
+        self._learn(agent, facts_of(self.agent(agent), self.gauges))
 
-    def _facts(self, agent: str, new: dict[str, Datum], known: Map[str, Datum]) -> list[Any]:
-        changed = tuple(Fact(name, value) for name, value in sorted(new.items()) if known.get(name) != value)
-        message = FactsChanged(agent, changed)
-        targets = (self.gauges.validator, self.gauges.orchestrator)
-        return [Send(target, message) for target in targets if target is not None and changed]
+    def _learn(self, agent: str, facts: dict[str, Datum]) -> None:
+        """Keeps facts, and sends those that have changed."""
+        measured = self.agent(agent)
+        new = {name: value for name, value in sorted(facts.items()) if measured.facts.get(name) != value}
+        if not new:
+            return
+        self.set_agent(agent, replace(measured, facts=measured.facts.updated(new)))
+        changed = FactsChanged(agent, tuple(Fact(name, value) for name, value in new.items()))
+        self.send(self.gauges.validator, changed)
+        self.send(self.gauges.orchestrator, changed)
+        self.change(views=self.state.views + 1)
+        fields = tuple((name.removeprefix("measure."), str(value)) for name, value in new.items())
+        self.send(self.gauges.bridge, ViewChanged(agent, self.state.views, fields))
 
     def effects(self) -> Made:
         """State: as it is now. Messages: those listed. Timers: the next tick. Engines: none."""

@@ -262,6 +262,16 @@ def test_tokens_become_facts() -> None:
     assert room.facts()["tokens_in_session"] == 0
 
 
+def test_what_the_engine_measures_for_a_protocol_becomes_a_fact() -> None:
+    """False if the effect `measure` of a transition changes nothing that a guard can see."""
+    room = GaugeRoom()
+    room.happen("custom", attributes=(("id", "rounds"),))
+    room.happen("custom", attributes=(("id", "rounds"),))
+    assert room.facts() == {"rounds": 2}
+    room.happen("retired")
+    assert "ann" not in room.state.agents
+
+
 def test_resources_become_facts() -> None:
     """False if a guard on memory sees nothing, or another value."""
     room = GaugeRoom()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from crew import PROGRAMS, Crew, alive, new_crew, program
-from live_nodes import World, until
+from live_nodes import World, new_world, until
 
 from host.aism.keeper.isolation import missing
 from host.aism.keeper.start import end_keeper, ensure_keeper
@@ -23,15 +23,16 @@ BAD = program("bad.py")
 FAMILIES = ("validator", "router", "orchestrator", "launcher", "bridge")
 
 
-@pytest.fixture
-def crew(world: World) -> Iterator[Crew]:
-    with new_crew(world) as made:
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    """One crew for the tests that need no terms of their own; each has agents of its own in it."""
+    with new_world() as world, new_crew(world, socket_perm="666") as made:
         yield made
 
 
 def test_l1_the_workflow_from_spawn_to_the_final_state(crew: Crew) -> None:
     """False if an agent in sh, Python or Node does not get from its first prompt to the end of the protocol."""
-    names = {"ann": "worker.sh", "bob": "worker.py", "eve": "worker.js"}
+    names = {"ann_l1": "worker.sh", "bob_l1": "worker.py", "eve_l1": "worker.js"}
     for agent, file in names.items():
         crew.add(agent, *program(file))
     for agent in names:
@@ -44,18 +45,18 @@ def test_l1_the_workflow_from_spawn_to_the_final_state(crew: Crew) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="agents with users of their own need root")
-def test_l1_at_each_level_of_isolation(world: World) -> None:
+def test_l1_at_each_level_of_isolation(crew: Crew) -> None:
     """False if an agent in a sandbox or a container does not get to the end of its protocol by the command."""
     levels = [level for level in ("bwrap", "runc") if not missing(level)]
-    with new_crew(world, socket_perm="666") as crew:
-        for level in levels:
-            limits = {"memory_bytes": 256 << 20, "pids": 50}
-            crew.add(f"in-{level}", "sh", str(PROGRAMS / "worker.sh"), isolation=level, limits=limits)
-        for level in levels:
-            assert crew.until_phase(f"in-{level}", "stopped")["state"] == "done", crew.output(f"in-{level}")
-            assert crew.show(f"in-{level}")["restarts"] == 0
+    for level in levels:
+        limits = {"memory_bytes": 256 << 20, "pids": 50}
+        crew.add(f"in-{level}", "sh", str(PROGRAMS / "worker.sh"), isolation=level, limits=limits)
+    for level in levels:
+        assert crew.until_phase(f"in-{level}", "stopped")["state"] == "done", crew.output(f"in-{level}")
+        assert crew.show(f"in-{level}")["restarts"] == 0
 
 
+@pytest.mark.storm
 def test_l2_crashes_are_followed_by_pauses_and_then_quarantine(world: World) -> None:
     """False if a real process that exits with 1 is not restarted on schedule, or more often than the budget allows."""
     with new_crew(world, backoff_ns="300ms", budget="3") as crew:
@@ -76,33 +77,34 @@ def test_l2_crashes_are_followed_by_pauses_and_then_quarantine(world: World) -> 
 def test_l4_agents_go_on_while_the_orchestrator_dies_and_exits_are_known_after(crew: Crew) -> None:
     """False if an agent is another process after a kill of orchestrator and device, is not prompted, or its exit that
     happened meanwhile is unknown."""
-    for agent in ("ann", "bob"):
+    for agent in ("ann_l4", "bob_l4"):
         crew.add(agent, *STEADY)
-    pids = {agent: crew.until_phase(agent, "ready")["pid"] for agent in ("ann", "bob")}
-    until(lambda: crew.show("bob")["prompts_waiting"] == 0, "bob's first prompt had an effect")
+    pids = {agent: crew.until_phase(agent, "ready")["pid"] for agent in ("ann_l4", "bob_l4")}
+    until(lambda: crew.show("bob_l4")["prompts_waiting"] == 0, "bob's first prompt had an effect")
     crew.kill("launcher")
     crew.kill("orchestrator")
-    os.kill(pids["bob"], signal.SIGKILL)
-    crew.done("prompt.send", agent="ann", text="are you there?")
-    until(lambda: "are you there?" in crew.output("ann"), "a prompt after the restart")
-    assert crew.show("ann")["pid"] == pids["ann"]
-    found = until(lambda: (one := crew.show("bob"))["restarts"] == 1 and one, "the crash of bob")
+    os.kill(pids["bob_l4"], signal.SIGKILL)
+    crew.done("prompt.send", agent="ann_l4", text="are you there?")
+    until(lambda: "are you there?" in crew.output("ann_l4"), "a prompt after the restart")
+    assert crew.show("ann_l4")["pid"] == pids["ann_l4"]
+    found = until(lambda: (one := crew.show("bob_l4"))["restarts"] == 1 and one, "the crash of bob")
     assert found["last_exit"] == "signal, signal 9"
-    assert crew.until_phase("bob", "ready", "busy")["pid"] != pids["bob"]
+    assert crew.until_phase("bob_l4", "ready", "busy")["pid"] != pids["bob_l4"]
 
 
 def test_l8_an_agent_that_does_not_read_blocks_nobody(crew: Crew) -> None:
     """False if prompts for a deaf agent delay others."""
-    crew.add("deaf", *BAD, "deaf")
-    crew.add("ann", *STEADY)
-    crew.until_phase("deaf", "ready")
-    crew.until_phase("ann", "ready")
+    crew.add("deaf_l8", *BAD, "deaf")
+    crew.add("ann_l8", *STEADY)
+    crew.until_phase("deaf_l8", "ready")
+    crew.until_phase("ann_l8", "ready")
     for number in range(3):
-        crew.done("prompt.send", agent="deaf", text=f"{number}" + "x" * 30_000)
-    crew.done("prompt.send", agent="ann", text="hello")
-    until(lambda: "hello" in crew.output("ann"), "the prompt of the other")
+        crew.done("prompt.send", agent="deaf_l8", text=f"{number}" + "x" * 30_000)
+    crew.done("prompt.send", agent="ann_l8", text="hello")
+    until(lambda: "hello" in crew.output("ann_l8"), "the prompt of the other")
 
 
+@pytest.mark.storm
 def test_l9_an_agent_that_ignores_prompts_is_restarted(world: World) -> None:
     """False if an agent that reads its prompt and does nothing is left as it is."""
     with new_crew(world, prompt_ns="500ms") as crew:
@@ -117,7 +119,7 @@ def test_l9_an_agent_that_ignores_prompts_is_restarted(world: World) -> None:
 @pytest.mark.parametrize("count", [6, pytest.param(50, marks=pytest.mark.storm)])
 def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) -> None:
     """False if a stop takes longer than the grace and two seconds, or leaves a process."""
-    names = [f"a{number}" for number in range(count)]
+    names = [f"l10_{number}" for number in range(count)]
     for agent in names:
         crew.add(agent, *BAD, "stubborn")
     pids = [crew.until_phase(agent, "ready")["pid"] for agent in names]
@@ -132,16 +134,17 @@ def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) 
 
 def test_v10_a_person_takes_over_and_gives_back(crew: Crew) -> None:
     """False if an agent in `direct` is prompted, or not prompted again after."""
-    crew.add("ann", *STEADY)
-    crew.until_phase("ann", "ready")
-    assert crew.ask("override.takeover", agent="ann", reason="to look")["success"]
-    crew.until_phase("ann", "direct")
-    crew.done("prompt.send", agent="ann", text="later")
-    assert crew.ask("override.release", agent="ann", reason="seen")["success"]
-    until(lambda: "later" in crew.output("ann"), "the prompt that waited")
-    assert crew.phase("ann") != "direct"
+    crew.add("ann_v10", *STEADY)
+    crew.until_phase("ann_v10", "ready")
+    assert crew.ask("override.takeover", agent="ann_v10", reason="to look")["success"]
+    crew.until_phase("ann_v10", "direct")
+    crew.done("prompt.send", agent="ann_v10", text="later")
+    assert crew.ask("override.release", agent="ann_v10", reason="seen")["success"]
+    until(lambda: "later" in crew.output("ann_v10"), "the prompt that waited")
+    assert crew.phase("ann_v10") != "direct"
 
 
+@pytest.mark.storm
 def test_agents_outlive_the_node(world: World) -> None:
     """False if a node that goes down takes agents with it, or the next one does not know them."""
     with new_crew(world) as crew:
@@ -159,7 +162,7 @@ def test_agents_outlive_the_node(world: World) -> None:
 @pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.storm)])
 def test_l5_families_die_in_turn_while_agents_work(crew: Crew, rounds: int) -> None:
     """False if a kill -9 of a family keeps an agent from its end, or costs it its process."""
-    names = [f"a{number}" for number in range(3 * rounds)]
+    names = [f"l5_{number}" for number in range(3 * rounds)]
     for agent in names:
         crew.add(agent, *program("worker.sh"))
     for engine in FAMILIES * rounds:
@@ -235,6 +238,7 @@ HOGS = {
 }
 
 
+@pytest.mark.storm
 def test_l7_hogs_are_ended_by_name_and_neighbours_go_on(world: World) -> None:
     """False if a limit is not named where an agent is ended by it, or an agent beside the hogs cannot work."""
     with new_crew(world, budget="1") as crew:
@@ -252,9 +256,9 @@ def test_l7_hogs_are_ended_by_name_and_neighbours_go_on(world: World) -> None:
 
 def test_x2_no_token_is_in_any_file_but_its_own(crew: Crew) -> None:
     """False if the secret of a token is in the journal, the store, a log or a command line."""
-    crew.add("ann", *STEADY)
-    crew.until_phase("ann", "ready")
-    token = (crew.root / "agents" / "ann" / ".aism" / "token").read_bytes()
+    crew.add("ann_x2", *STEADY)
+    crew.until_phase("ann_x2", "ready")
+    token = (crew.root / "agents" / "ann_x2" / ".aism" / "token").read_bytes()
     secret = token.partition(b"-")[2]
     assert len(secret) == 64
     own = {"token", "token.json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from crew import Crew, new_crew, program
 from live_nodes import World, until
 
@@ -72,6 +73,7 @@ def test_s1_a_full_context_opens_a_move_and_leads_to_a_rotation(world: World) ->
         assert crew.ask("message.ack", agent="ann", ids=[sent])["success"]
 
 
+@pytest.mark.storm
 def test_s2_an_agent_that_does_not_hand_over_is_rotated_all_the_same(world: World) -> None:
     """False if an agent at 95 % keeps its session, or its successor is not told what the engine knows."""
     with new_crew(world, is_measured=True, protocol=TALK, interrupt_ns="500ms") as crew:

@@ -11,7 +11,8 @@ from engines.model import Map
 
 from .bodies import ADDRESSEE, Unusable, body_of
 from .envelope import Frame, Json, Problem, failed, succeeded
-from .measure_turn import MeasureTurn, Rules
+from .measure_state import Rules
+from .measure_turn import MeasureTurn
 from .measuring import Measured
 from .messages import AgentAnswer, AgentRequest
 from .rollups import DAY_NS, HOUR_NS, NOTHING, Rollup

@@ -5,15 +5,14 @@ Facts for guards come from what was measured, never from what an agent claims. T
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engines.devices.key_value import ChangeValues, ScanValues, ValueRefused, ValuesChanged, ValuesScanned
-from engines.model import Become, Config, Effects, Map, Ref, Send, SetTimer, Timer, Value
+from engines.model import Become, Ref, Send, SetTimer, Timer
 
 from .bus import OPERATOR
-from .keeping import Shelf
+from .measure_state import Gauges, Made, Measuring
 from .measuring import (
     CYCLES,
     STATES_MAX,
@@ -21,17 +20,15 @@ from .measuring import (
     Cursor,
     FollowLog,
     Measured,
-    Price,
     Visit,
-    Window,
     cost_picos,
     cycle_of,
     used,
     window_of,
 )
-from .messages import AgentAnswer, Fact, FactsChanged, Happened, PromptWanted, ViewChanged
-from .protocol.model import Datum, Measurement
-from .rollups import Rollups, Series
+from .messages import Fact, FactsChanged, Happened, PromptWanted, ViewChanged
+from .protocol.model import Datum
+from .rollups import Series
 from .session_records import LogRecord, Usage
 
 AGENTS_MAX: Final = 10_000
@@ -56,62 +53,6 @@ RESOURCES: Final = {
     "cpu_ns": ("cpu_seconds", 1e-9),
 }
 """Attributes of the event `resource`: the fact that each becomes, and its factor."""
-
-
-class Gauges(Config):
-    """Where facts, alarms and orders go. `store` keeps rollups and events; `logs` reads session logs.
-
-    `windows` and `prices` are of models. Roles in `open_to` may ask about others.
-    """
-
-    validator: Ref[FactsChanged] | None = None
-    orchestrator: Ref[FactsChanged | PromptWanted] | None = None
-    bridge: Ref[ViewChanged] | None = None
-    listeners: tuple[Ref[Happened], ...] = ()
-    store: Ref[ChangeValues | ScanValues] | None = None
-    logs: Ref[FollowLog] | None = None
-    windows: tuple[Window, ...] = ()
-    prices: tuple[Price, ...] = ()
-    program: str = "claude-code"
-    open_to: tuple[str, ...] = ()
-
-
-class Gap(Value):
-    """Events of a family that did not come: from number `first` to `last`."""
-
-    sender: str
-    first: int
-    last: int
-
-
-class Rules(Value):
-    """What a protocol says about measuring: what agents may record, and the roles that may ask about others."""
-
-    declared: Map[str, Measurement] = Map()
-    viewers: tuple[str, ...] = ()
-
-
-class Measuring(Value):
-    """State: agents, rollups, what waits for the disk; the last number of each family's events, and gaps in them."""
-
-    agents: Map[str, Measured] = Map()
-    rollups: Rollups = Rollups()
-    shelf: Shelf = Shelf()
-    seen: Map[str, int] = Map()
-    gaps: tuple[Gap, ...] = ()
-    missed: int = 0
-    events: int = 0
-    happened: int = 0
-    views: int = 0
-    rules: Map[str, Rules] = Map()
-    is_ticking: bool = False
-
-
-Outward: TypeAlias = (
-    AgentAnswer | FactsChanged | PromptWanted | ViewChanged | Happened | FollowLog | ChangeValues | ScanValues
-)
-Made: TypeAlias = Effects[Measuring, Outward]
-StoreAnswer: TypeAlias = ValuesChanged | ValuesScanned | ValueRefused
 
 
 class MeasureTurn:

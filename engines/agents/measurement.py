@@ -29,7 +29,8 @@ from engines.model import Arrived, Box, Elapsed, Family, Handle, Map, Ref, rule
 
 from .keeping import PREFIXES, WRITE_MAX, entry_of, is_too_old
 from .measure_reports import answer_request
-from .measure_turn import TICK, Gap, Gauges, Made, MeasureTurn, Measuring, Outward, Rules
+from .measure_state import Gap, Gauges, Made, Measuring, Outward, Rules
+from .measure_turn import TICK, MeasureTurn
 from .measuring import LogRead, LogsNeeded
 from .messages import AgentMoved, AgentRequest, Happened, ProtocolChanged, Resend, Retire, ViewChanged
 from .protocol.parse import parse

@@ -25,20 +25,7 @@ from zlib import crc32
 
 from engines.agents.measuring import FollowLog, LogRead, LogsNeeded
 from engines.agents.session_records import ADAPTERS, Adapter, LogRecord, read_claude_code
-from engines.model import (
-    Arrived,
-    Become,
-    Config,
-    Device,
-    DeviceHost,
-    Effects,
-    Family,
-    Map,
-    Ref,
-    Send,
-    Value,
-    rule,
-)
+from engines.model import Arrived, Become, Config, Device, DeviceHost, Effects, Family, Map, Ref, Send, Value, rule
 
 SUFFIX: Final = ".jsonl"
 FILES_MAX: Final = 100

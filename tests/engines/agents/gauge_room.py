@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from engines.agents.keeping import Kept, read_block, read_kept
-from engines.agents.measure_turn import Gauges, Measuring
+from engines.agents.measure_state import Gauges, Measuring
 from engines.agents.measurement import MEASUREMENT
 from engines.agents.measuring import LogRead, Price, Window
 from engines.agents.messages import AgentAnswer, AgentRequest, FactsChanged, Happened

@@ -59,6 +59,10 @@ from .stream_watch import StreamWatch
 PAUSE_S: Final = 0.02
 PAUSE_S_MAX: Final = 2.0
 TICK_S: Final = 1.0
+
+STALL_S: Final = 20.0
+"""A store that does not answer for so long is started again."""
+
 SECOND_NS: Final = 1_000_000_000
 SELECTORS_SINCE: Final = 7
 """The major version of stores in which a user may have one command for some keys, and another one for others."""
@@ -303,12 +307,24 @@ class BridgeDriver:
         while True:
             await asyncio.sleep(TICK_S)
             self._show_seen(dict(self._seen))
-            with contextlib.suppress(LinkDown, StoreError):
-                self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
-                await self._watch.look_at_connections(self._connected)
-                for agent in await self._sessions.agents_gone(self._connected):
-                    for one in self._streams:
-                        one.remove(agent)
+            link = self._link
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await self._look_after(self._connected)
+            except (LinkDown, StoreError):
+                continue
+            except TimeoutError:
+                self._alarm("", "stalled", f"the store has not answered for {STALL_S:g} s")
+                await self._place.restart()
+                if link is not None:
+                    link.close()
+
+    async def _look_after(self, link: StoreLink) -> None:
+        self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
+        await self._watch.look_at_connections(link)
+        for agent in await self._sessions.agents_gone(link):
+            for one in self._streams:
+                one.remove(agent)
 
     def _alarm(self, agent: str, reason: str, text: str) -> None:
         self._report("alarm", agent, None, "", (("reason", reason), ("text", text)))

@@ -93,6 +93,11 @@ class StorePlace:
                 await link.ask(*allow(self._operator))
             return link
 
+    async def restart(self) -> None:
+        """The store does not answer: end its process, if it is ours."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
+
     async def discard(self) -> None:
         """The store has something else than we put there: let it start empty, if it is ours."""
         if self._server is not None:

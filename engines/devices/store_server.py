@@ -225,9 +225,11 @@ class StoreServer:
         return aside
 
     def close(self) -> None:
-        """Stop it, and leave the folder."""
+        """Stop it, and leave both folders."""
         self.stop()
         os.close(self._lock)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self._settings.socket))
 
     def stop(self) -> None:
         """End it: by request, then by force. Returns when it has ended."""

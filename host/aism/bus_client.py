@@ -151,8 +151,11 @@ class BusClient:
         was_put = False
         while True:
             try:
-                self._connect(max(PAUSE_S, deadline - time.monotonic()))
-                was_put = self._put(op, body, request_id) or was_put
+                self._connect(UNREACHABLE_S)
+                key = request_key(self.bus.namespace, self.bus.agent)
+                self._send(command("XADD", key, "*", "id", request_id, "op", op, "body", body))
+                was_put = True
+                self._take_entry()
                 answer = self._await(mark_of(op, body), request_id, deadline)
                 if answer is not None:
                     return answer
@@ -195,16 +198,13 @@ class BusClient:
             self.close()
             raise _refused(reply)
 
-    def _put(self, op: str, body: str, request_id: str) -> bool:
-        """Add the request to the stream. Raises _Lost, Failure."""
-        key = request_key(self.bus.namespace, self.bus.agent)
-        self._send(command("XADD", key, "*", "id", request_id, "op", op, "body", body))
+    def _take_entry(self) -> None:
+        """The reply to the request that was sent: it is in the stream. Raises _Lost, Failure."""
         reply = self._reply(time.monotonic() + UNREACHABLE_S)
         if isinstance(reply, StoreError):
             if "equal or smaller" in str(reply):
                 raise _Lost("the stream of this agent is being made anew")
             raise _refused(reply)
-        return True
 
     def _await(self, mark: str, request_id: str, deadline: float) -> str | None:
         """The answer with this mark; None if the time is over. Raises _Lost, Failure."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 from deadline import DEADLINE_S
 
 from engines.agents.bus import POINTER, answer_key, mark_of, request_key, unmarked, user_name
@@ -24,9 +27,13 @@ from engines.agents.messages import (
     PutRequest,
     RequestAnswered,
     Resend,
+    Revoke,
+    ViewChanged,
 )
+from engines.agents.resp import StoreError
 from engines.devices.bridge import BRIDGE, TWIN, AgentBus
 from engines.devices.store_link import Place, StoreLink, connect
+from engines.devices.store_server import find_server
 from engines.model import Committed, Configuration, Delivery, Outgoing, Ref, birth, step
 
 ME = "bridge"
@@ -180,19 +187,6 @@ async def answer_to(link: StoreLink, request_id: str, op: str = "state.current",
             return answer
 
 
-def server_pid() -> int:
-    """The process of the store in the working folder."""
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            command = Path("/proc", pid, "cmdline").read_bytes()
-        except OSError:
-            continue
-        bus = pointer()["bus"].removeprefix("unix://").partition("?")[0]
-        if b"valkey-server" in command.split(b"\0")[0] and os.fsencode(bus) in command:
-            return int(pid)
-    return 0
-
-
 async def conformance(bridge: Twin | Driven) -> None:
     """The list: what goes in, what comes out, in order."""
     assert [type(m) for _, m in await bridge.exchange("orchestrator", admit(), 1)] == [Admitted]
@@ -259,3 +253,97 @@ def test_the_driver_conforms() -> None:
         await conformance(bridge)
 
     run(play)
+
+
+def test_a_view_has_the_latest_number_of_each_family() -> None:
+    """False if an older view, or a repeated one, replaces a newer one; or one family hides the view of another."""
+
+    async def play(bridge: Driven) -> None:
+        await bridge.up()
+        operator = await store()
+
+        async def view() -> dict[bytes, bytes]:
+            found = await operator.ask("HGETALL", "aism:main:ag:ann")
+            return {name: text for name, text in zip(found[::2], found[1::2], strict=True) if b":" not in name}
+
+        for sender, number, name, text in [
+            ("validator", 5, "state", "new"),
+            ("validator", 5, "state", "again"),
+            ("validator", 4, "state", "old"),
+            ("orchestrator", 1, "phase", "busy"),
+            ("validator~2", 6, "visit", "9"),
+        ]:
+            bridge.give(sender, ViewChanged("ann", number, ((name, text),)))
+        async with asyncio.timeout(DEADLINE_S):
+            while await view() != {b"state": b"new", b"phase": b"busy", b"visit": b"9"}:
+                await asyncio.sleep(0.005)
+
+    run(play)
+
+
+def test_f2_a_store_that_runs_already_is_used(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a bridge cannot use a store of somebody else, or agents are not kept apart there."""
+    found = find_server(os.environ)
+    address = own_place / "other.sock"
+    with subprocess.Popen(
+        [found.path, "--port", "0", "--unixsocket", str(address), "--save", ""], stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            monkeypatch.setenv("AISM_REDIS_URL", f"unix://{address}")
+
+            async def play(bridge: Driven) -> None:
+                await bridge.up()
+                assert [type(m) for _, m in await bridge.exchange("orchestrator", admit(), 1)] == [Admitted]
+                link = await as_ann()
+                await link.ask("XADD", request_key("main", "ann"), "*", "id", "r", "op", "heartbeat", "body", "{}")
+                _, request = await bridge.next()
+                bridge.give("orchestrator", succeeded(request, {"is": "alive"}))
+                _, text = await link.ask("BLPOP", answer_key("main", "ann", "r"), DEADLINE_S)
+                assert json.loads(text)["data"] == {"is": "alive"}
+                with pytest.raises(StoreError, match="NOPERM"):
+                    await link.ask("XLEN", request_key("main", "ann"))
+
+            until_there(address)
+            run(play)
+        finally:
+            server.kill()
+
+
+def until_there(path: Path) -> None:
+    """Until a socket takes connections."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        with socket.socket(socket.AF_UNIX) as one:
+            try:
+                one.connect(str(path))
+                return
+            except OSError:
+                assert time.monotonic() < deadline, path
+                time.sleep(0.005)
+
+
+def test_a_session_of_before_is_over_and_a_later_one_is_not_replaced() -> None:
+    """False if a token of an earlier session is taken, or a late message takes the later one away."""
+
+    async def play(bridge: Driven) -> None:
+        await bridge.up()
+        await bridge.exchange("orchestrator", admit(session=7), 1)
+        await bridge.exchange("orchestrator", admit(session=8, token="8-new"), 1)
+        await bridge.exchange("orchestrator", admit(session=7), 0)
+        bridge.give("orchestrator", Revoke("ann", 7))
+        await (await store(user_name("ann", 8), "8-new")).ask("PING")
+        with pytest.raises(StoreError, match="WRONGPASS"):
+            await as_ann()
+
+    run(play)
+
+
+def test_no_agent_has_the_name_of_operators() -> None:
+    """False if an agent could become an operator by its name."""
+
+    async def play(bridge: Driven) -> None:
+        await bridge.up()
+        assert await bridge.exchange("orchestrator", admit("admin"), 0) == []
+        await bridge.event("name")
+
+    run(play, AgentBus(orchestrator=Ref("orchestrator"), measurement=Ref("measurement")))

@@ -178,6 +178,16 @@ def test_the_store_dies_with_its_bridge(made: Bus) -> None:
     assert made.aism("ann", "state", "transition", "x", "--timeout", "50s").data["moves"] == 1
 
 
+@pytest.mark.storm
+def test_a_store_that_stands_still_is_started_again(made: Bus) -> None:
+    """False if a store that runs and does not answer keeps all agents waiting for ever."""
+    store = psutil.Process(made.store_pid())
+    store.suspend()
+    assert made.aism("ann", "state", "transition", "x").answer["error"]["code"] == "bus_down"
+    until(lambda: not store.is_running(), "its end")
+    until(lambda: made.aism("ann", "state", "current").code == 0, "another store")
+
+
 @pytest.mark.parametrize("what", ["bridge", "echo", "store"])
 def test_a_call_that_waits_survives_a_crash(made: Bus, what: str) -> None:
     """False if an acknowledged move is lost, or one is made twice, when a process of ours is killed in between."""

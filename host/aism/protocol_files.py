@@ -15,8 +15,14 @@ FILES_MAX: Final = 1000
 
 
 def read_protocol(path: str) -> Reading:
-    """What a file says. Raises Failure if there is no file to read."""
-    return read_bytes(read_file(path), path)
+    """What a file says. Raises Failure if there is no file to read, or no reader of markdown."""
+    data = read_file(path)
+    try:
+        return read_bytes(data, path)
+    except ModuleNotFoundError as error:
+        message = f"reading protocols needs the package that has {error.name}"
+        hint = "pip install 'enginehost[agents]'"
+        raise Failure("unavailable", "no_package", message, suggestions=[hint]) from None
 
 
 def read_file(path: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .model import SYSTEM_STATES, State, Transition
-from .subject import Edge, Subject
+from .subject import MOVES_MAX, Edge, Subject
 
 PRESSURE = ("measure.context_percent", "measure.context_tokens")
 """What a guard names that reacts to a full context."""
@@ -16,7 +16,7 @@ def check_graph(subject: Subject) -> None:
     _initial(subject)
     _final(subject)
     _timers(subject)
-    if not any(_is_own(state) for state in subject.states.values()):
+    if not any(_is_own(state) for state in subject.states.values()) or len(subject.moves) >= MOVES_MAX:
         return
     reached = reachable(subject)
     stuck = _dead_ends(subject)
@@ -126,16 +126,16 @@ def _traps(subject: Subject, stuck: set[str]) -> None:
     if not goals:
         return
     edges = _edges(subject.moves)
-    seen: set[str] = set()
+    back = _edges(Edge(move.target, move.source, None) for move in subject.moves)
+    away = {move.target for move in subject.moves} - subject.states.keys()
+    saved = reach(goals | away, back) | stuck
     for name, state in subject.states.items():
-        if name in seen or name in stuck or not _is_own(state):
+        if name in saved or not _is_own(state):
             continue
         beyond = reach([name], edges)
-        is_circle = all(name in reach([other], edges) for other in beyond)
-        if is_circle and len(beyond) > 1 and not beyond & goals and beyond <= subject.states.keys():
-            seen |= beyond
-            names = ", ".join(sorted(beyond))
-            message = f"no final, safe or idle state can be reached from {names}"
+        if len(beyond) > 1 and beyond <= reach([name], back):
+            saved |= beyond
+            message = f"no final, safe or idle state can be reached from {', '.join(sorted(beyond))}"
             subject.add("W-TRAP", state.place, message, "add a way out of one of them", length=len(name))
 
 
@@ -153,20 +153,22 @@ def _is_automatic(transition: Transition | None) -> bool:
 def _busy_loops(subject: Subject) -> None:
     moves = [move for move in subject.moves if _is_automatic(move.transition)]
     edges = _edges(moves)
+    back = _edges(Edge(move.target, move.source, None) for move in moves)
     seen: set[str] = set()
-    for move in moves:
-        assert move.transition is not None
-        if move.source in seen or move.source not in reach([move.target], edges):
+    for source, transition in {move.source: move.transition for move in reversed(moves)}.items():
+        after = reach(edges[source], edges)
+        if transition is None or source in seen or source not in after:
             continue
-        circle = {one for one in reach([move.target], edges) if move.source in reach([one], edges)}
+        circle = after & reach([source], back)
         seen |= circle
         message = f"the engine would move in a circle without an end: {', '.join(sorted(circle))}"
         hint = "add an event ('on message'), a cooldown, or leave a step to the agent"
-        subject.add("W-BUSY-LOOP", move.transition.place, message, hint)
+        subject.add("W-BUSY-LOOP", transition.place, message, hint)
 
 
 def _working_states(subject: Subject, stuck: set[str]) -> None:
     """Advice about states in which agents work, and can go on."""
+    eased = {move.source for move in subject.moves if move.transition and _eases_pressure(move.transition)}
     for state in subject.states.values():
         if not _is_own(state) or {"final", "idle"} & set(state.flags) or state.id in stuck:
             continue
@@ -174,8 +176,7 @@ def _working_states(subject: Subject, stuck: set[str]) -> None:
             message = f"an agent may stay in state '{state.id}' for ever"
             hint = "add '  - max_duration: 2h → <state>' below it"
             subject.add("W-NO-TIMEOUT", state.place, message, hint, length=len(state.id))
-        leaving = [move.transition for move in subject.moves if move.source == state.id and move.transition]
-        if not any(map(_eases_pressure, leaving)):
+        if state.id not in eased:
             message = f"no move out of state '{state.id}' is guarded by context pressure"
             hint = "add a transition with '  - guard: `measure.context_percent >= 70%`'"
             subject.add("W-NO-PRESSURE", state.place, message, hint, length=len(state.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from .guards import (
@@ -23,8 +24,12 @@ from .guards import (
 )
 from .lint_graph import reachable
 from .model import ANY, Field, Guard, Invariant, Place, Transition
-from .subject import Subject, sources_of
+from .subject import Subject
 
+GUARDS_MAX = 20
+"""So many guards of one event are looked at together."""
+
+TRIES_MAX = 100_000
 PAIRS_MAX = 5_000
 """So many pairs of guards are compared; a file with more has hundreds of moves between the same two states."""
 
@@ -145,12 +150,14 @@ def _rank(condition: Condition) -> tuple[int, int]:
 
 def _groups(subject: Subject, conditions: list[Condition]) -> Iterator[tuple[str, list[Condition]]]:
     """Conditions of moves that a request or an event in one state must choose from."""
+    by_index = {one.transition.index: one for one in conditions}
     groups: dict[tuple[str, str, str], list[Condition]] = {}
-    for condition in conditions:
-        one = condition.transition
-        automatic = one.actors == ("engine",)
-        for source in sources_of(one, subject.states):
-            groups.setdefault((source, "" if automatic else one.target, one.event), []).append(condition)
+    for move in subject.moves:
+        condition = by_index.get(move.transition.index) if move.transition else None
+        if condition is not None:
+            one = condition.transition
+            target = "" if one.actors == ("engine",) else one.target
+            groups.setdefault((move.source, target, one.event), []).append(condition)
     for (source, _, _), group in groups.items():
         if len(group) > 1:
             yield source, sorted(group, key=lambda one: (_rank(one), one.transition.index))
@@ -158,13 +165,18 @@ def _groups(subject: Subject, conditions: list[Condition]) -> Iterator[tuple[str
 
 def _check_pairs(subject: Subject, conditions: list[Condition]) -> None:
     seen: set[tuple[int, int]] = set()
+    for source, earlier, later in islice(_pairs(subject, conditions), TRIES_MAX):
+        pair = (earlier.transition.index, later.transition.index)
+        if pair not in seen and len(seen) < PAIRS_MAX:
+            seen.add(pair)
+            _check_pair(subject, source, earlier, later)
+
+
+def _pairs(subject: Subject, conditions: list[Condition]) -> Iterator[tuple[str, Condition, Condition]]:
     for source, group in _groups(subject, conditions):
         for at, later in enumerate(group):
             for earlier in group[:at]:
-                pair = (earlier.transition.index, later.transition.index)
-                if pair not in seen and len(seen) < PAIRS_MAX:
-                    seen.add(pair)
-                    _check_pair(subject, source, earlier, later)
+                yield source, earlier, later
 
 
 def _actors(transition: Transition) -> set[str]:
@@ -225,24 +237,22 @@ def _overlap(earlier: Condition, later: Condition) -> str | None:
 
 def _check_gaps(subject: Subject, conditions: list[Condition]) -> None:
     """Events that a state reacts to only under some facts."""
-    groups: dict[tuple[str, str], list[Condition]] = {}
-    unclear = {one.index for one in subject.whole.transitions} - {one.transition.index for one in conditions}
-    for one in subject.whole.transitions:
-        if one.event and one.index in unclear:
-            return
-    for condition in conditions:
-        if condition.transition.event:
-            for source in sources_of(condition.transition, subject.states):
-                groups.setdefault((source, condition.transition.event), []).append(condition)
+    by_index = {one.transition.index: one for one in conditions}
+    groups: dict[tuple[str, str], list[Condition | None]] = {}
+    for move in subject.moves:
+        if move.transition is not None and move.transition.event:
+            key = (move.source, move.transition.event)
+            groups.setdefault(key, []).append(by_index.get(move.transition.index))
     for (source, event), group in groups.items():
-        exprs = [one.expr for one in group if one.expr is not None]
-        if len(exprs) < len(group):
+        clear = [one for one in group if one is not None]
+        exprs = [one.expr for one in clear if one.expr is not None]
+        if len(exprs) < len(group) or len(exprs) > GUARDS_MAX:
             continue
         try:
-            witness = gap(exprs, {name: field for one in group for name, field in one.known.items()})
+            witness = gap(exprs, {name: field for one in clear for name, field in one.known.items()})
         except NotAnalysable:
             continue
         if witness is not None:
             message = f"in state '{source}', event '{event}' has no effect with {witness}"
             hint = "add a transition for the other cases, or say in prose why there is none"
-            subject.add("W-GAP", group[0].transition.place, message, hint)
+            subject.add("W-GAP", clear[0].transition.place, message, hint)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final, NamedTuple
 
 from .findings import found
 from .library import Library, resolve
 from .model import ANY, SELF, SYSTEM_STATES, Place, Protocol, State, Transition
 from .phrases import ARROW
+
+MOVES_MAX: Final = 20_000
+"""A transition from `any` is a move from each state; with more moves in all, a file is refused."""
 
 RESERVED_MESSAGES: Final = ("note", "agree", "refuse", "failure", "not_understood", "expired", "bounced", "system")
 """Message types of every protocol."""
@@ -33,6 +37,9 @@ class Subject:
         self.messages = {one.id for one in self.whole.messages} | {*resolved.messages, *RESERVED_MESSAGES}
         self.roles = {one.id for one in self.whole.roles}
         self.moves = tuple(edges_of(self.whole))
+        if len(self.moves) == MOVES_MAX:
+            message = f"transitions from 'any' make {MOVES_MAX} moves or more"
+            self.add("E-LIMIT", own.title, message, "name the states that they are from")
 
     def add(
         self, code: str, place: Place, message: str, hint: str = "", *, length: int = 0, becomes: str | None = None
@@ -87,7 +94,11 @@ def sources_of(transition: Transition, states: dict[str, State]) -> list[str]:
 
 
 def edges_of(protocol: Protocol) -> Iterator[Edge]:
-    """All edges: one for each state that a transition may be taken in, and one for each time-out."""
+    """The edges: one for each state that a transition may be taken in, and one for each time-out; up to a bound."""
+    return islice(_edges(protocol), MOVES_MAX)
+
+
+def _edges(protocol: Protocol) -> Iterator[Edge]:
     states = {one.id: one for one in protocol.states}
     for transition in protocol.transitions:
         for source in sources_of(transition, states):

@@ -96,6 +96,15 @@ def test_files_that_cannot_be_read(folder: Path) -> None:
         aism(command, "bytes.md", code=1)
 
 
+def test_without_the_reader_of_markdown(folder: Path) -> None:
+    """False if a missing optional package were a fault of the command."""
+    without = "import sys, _enginehost; sys.modules['markdown_it'] = None; _enginehost.aism()"
+    run = [sys.executable, "-c", without, "protocol", "lint", "task.md"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, done.stderr) == (6, "")
+    assert json.loads(done.stdout)["error"]["recovery_suggestions"] == ["pip install 'enginehost[agents]'"]
+
+
 def test_fmt_of_files(folder: Path) -> None:
     """False if a file were not written in the one form, was written by a check, or lost its mode or its link."""
     path = folder / "task.md"

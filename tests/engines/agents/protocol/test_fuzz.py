@@ -197,6 +197,25 @@ def test_the_time_is_bounded_for_any_length(unit: str) -> None:
     assert judge(text) < 3
 
 
+@pytest.mark.parametrize(
+    ("line", "count", "code"),
+    [
+        ("- any → s{0}: x\n", 5000, "E-LIMIT"),
+        ("- s{0} → s{1} by engine: x\n  - guard: `inbox.unread > {2}`\n", 3000, "W-BUSY-LOOP"),
+        ("- s1 → s2: x\n", 5000, "W-SHADOWED"),
+        ("- s{0} → s{1}: x\n", 5000, "W-NO-TIMEOUT"),
+    ],
+)
+def test_the_time_is_bounded_for_large_machines(line: str, count: int, code: str) -> None:
+    """False if a file within the limits could take minutes: each of these did something for all pairs or paths."""
+    states = "".join(f"- s{number}{' (idle)' if number == 9 else ''}: x\n" for number in range(500))
+    moves = "".join(line.format(at % 500, (at * 7 + at // 500) % 500, at % 9) for at in range(count))
+    began = time.thread_time()
+    found = lint(parse(f"# Protocol: x\n\n## States\n{states}\n## Transitions\n{moves}"))
+    assert code in {one.code for one in found}
+    assert time.thread_time() - began < 10
+
+
 def test_bytes_are_no_text() -> None:
     """False if bytes that are not UTF-8 raise."""
     random = Random(7)

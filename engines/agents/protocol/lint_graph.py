@@ -155,7 +155,10 @@ def _busy_loops(subject: Subject) -> None:
     edges = _edges(moves)
     back = _edges(Edge(move.target, move.source, None) for move in moves)
     seen: set[str] = set()
-    for source, transition in {move.source: move.transition for move in reversed(moves)}.items():
+    firsts: dict[str, Transition | None] = {}
+    for move in moves:
+        firsts.setdefault(move.source, move.transition)
+    for source, transition in firsts.items():
         after = reach(edges[source], edges)
         if transition is None or source in seen or source not in after:
             continue

@@ -60,7 +60,7 @@ PAUSE_S: Final = 0.02
 PAUSE_S_MAX: Final = 2.0
 TICK_S: Final = 1.0
 
-STALL_S: Final = 20.0
+STALL_S: Final = 10.0
 """A store that does not answer for so long is started again."""
 
 SECOND_NS: Final = 1_000_000_000

@@ -12,7 +12,7 @@ from engines.agents.protocol.format import format_protocol, reformat, render
 from engines.agents.protocol.model import Protocol
 from engines.agents.protocol.parse import parse
 
-SHORT, LONG = range(100), range(100, 1000)
+SHORT, STORM, LONG = range(100), range(100, 400), range(400, 1000)
 
 
 def same(one: Protocol, other: Protocol) -> bool:
@@ -66,10 +66,12 @@ def test_p3_format_laws(seed: int) -> None:
     laws(seed)
 
 
-@pytest.mark.storm
-def test_p3_format_laws_of_many() -> None:
+@pytest.mark.parametrize(
+    "seeds", [pytest.param(STORM, marks=pytest.mark.storm), pytest.param(LONG, marks=pytest.mark.long)], ids=str
+)
+def test_p3_format_laws_of_many(seeds: range) -> None:
     """False if the laws do not hold for one of many more protocols."""
-    for seed in LONG:
+    for seed in seeds:
         laws(seed)
 
 

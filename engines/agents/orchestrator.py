@@ -322,12 +322,13 @@ def see_inbox(message: InboxShown, t: Arrived[InboxShown, Terms, Roster]) -> Mad
 
 @rule
 def know(message: LaunchersKnown, t: Arrived[LaunchersKnown, Terms, Roster]) -> Made:
-    """State: sessions that are not there are looked at soon. Messages: orders that may be lost. Timers: as
+    """State: sessions that are not there are looked at soon. Messages: orders and files that may be lost. Timers: as
     `Turn.effects`. Engines: none."""
     turn = _turn(t)
     runs = {(each.agent, each.session) for each in message.running}
     for agent, life in turn.roster.lives.items():
         course.repeat_open(turn, agent, (agent, life.session) in runs)
+        watch.write_state(turn, agent)
     turn.happened("launchers.known", "", float(len(runs)))
     return turn.effects()
 

@@ -343,8 +343,11 @@ def test_l4_what_was_lost_with_the_device_is_repeated() -> None:
     world = Orchestra()
     world.add()
     world.deliver(PromptWanted("ann", "reminder", "x"))
+    world.move("work")
+    written = len(world.of(WriteState))
     world.deliver(LaunchersKnown((Running("ann", 1, 7),)), "launcher")
     assert len(world.of(LaunchSession)) == 1
+    assert len(world.of(WriteState)) == written + 2
     world.deliver(LaunchersKnown(()), "launcher")
     assert world.life().phase in ("ready", "busy")
     world.wait(3)

@@ -17,7 +17,8 @@ from host.aism.main import seconds
 from host.aism.output import Failure, Outcome
 from host.aism.usage import Misuse
 
-Shown: TypeAlias = Callable[[dict[str, Any]], str]
+Shown: TypeAlias = Callable[[dict[str, Any], str], str]
+"""An answer as text; the agent that an operator asks about, or ""."""
 
 WAIT_GRACE_S: Final = 5.0
 """How much longer than the engine the command waits."""
@@ -37,7 +38,10 @@ def ask(
     timeout_s = max(call.options.timeout_s, wait_s + WAIT_GRACE_S if wait_s else 0.0)
     with AgentClient() as client:
         answer = client.ask_text(op, body, call.options.request_id or new_request_id(), timeout_s)
-    return Outcome(answer, shown(answer) if shown is not None and not call.options.is_json else "")
+    return Outcome(
+        answer,
+        shown(answer, call.arguments.get("--agent", "")) if shown is not None and not call.options.is_json else "",
+    )
 
 
 def text_argument(word: str, what: str) -> str:

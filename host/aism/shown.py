@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 
-def state(answer: dict[str, Any]) -> str:
-    """Where the agent is, where it may go, and what blocks the rest; the same for the error of a refused move."""
+def state(answer: dict[str, Any], agent: str = "") -> str:
+    """Where `agent`, by default the caller, is, where it may go, and what blocks the rest; also for a refused move."""
     if not answer["success"]:
         return "\n".join(_blocked(answer["error"].get("details", {})))
     data = answer["data"]
-    lines = [f"{answer['agent']} is in {data.get('state', '?')}" + (f": {data['text']}" if data.get("text") else "")]
+    lines = [
+        f"{agent or answer['agent']} is in {data.get('state', '?')}" + (f": {data['text']}" if data.get("text") else "")
+    ]
     protocol = answer.get("protocol") or {}
     if protocol.get("name"):
         lines.append(f"protocol {protocol['name']} {protocol.get('version', '')}")
@@ -34,7 +37,7 @@ def _blocked(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def messages(answer: dict[str, Any]) -> str:
+def messages(answer: dict[str, Any], _agent: str = "") -> str:
     """One message below the other; what others wrote is between their markers."""
     if not answer["success"]:
         return ""
@@ -48,3 +51,13 @@ def _message(one: dict[str, Any]) -> str:
     head = " ".join(str(one[name]) for name in ("id", "type", "from") if one.get(name))
     fields = [f"  {name} = {value!r}" for name, value in (one.get("fields") or {}).items()]
     return "\n".join([head, *fields, str(one.get("text") or one.get("body") or "")])
+
+
+def event_line(event: dict[str, Any]) -> str:
+    """An event on one line: when, who, what, and its attributes."""
+    seconds, ns = divmod(event["time_ns"], 10**9)
+    clock = time.strftime("%H:%M:%S", time.localtime(seconds))
+    value = "" if event["value"] is None else f"{event['value']:g} {event['unit']}".rstrip()
+    attributes = [f"{name}={text}" for name, text in event["attributes"]]
+    words = [event["agent"] or "-", event["kind"], event["state"], value, *attributes]
+    return f"{clock}.{ns // 10**6:03d}  " + "  ".join(word for word in words if word)

@@ -18,6 +18,7 @@ from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
 from host.aism.node import FILE, enginehost, in_root, items, last_line, node_file, root_of, running_file, templates
 from host.aism.output import Failure, Outcome, done
+from host.aism.shown import event_line
 from host.aism.usage import Misuse
 from host.program import command
 
@@ -170,7 +171,7 @@ def _agents(root: Path) -> tuple[Any, str]:
 
 
 def events(call: Call) -> int:
-    """Print the last events, one JSON object a line; with `-f` also those to come."""
+    """Print the last events, an object or a line of text each; with `-f` also those to come."""
     text = call.arguments.get("-n") or str(EVENTS)
     if not text.isdecimal():
         raise Misuse(f"-n {text[:40]!r} is no count")
@@ -178,20 +179,39 @@ def events(call: Call) -> int:
     if client.bus.agent != OPERATOR:
         raise Failure("identity", "operators_only", "events are for operators")
     key = events_key(client.bus.namespace)
-    count = min(int(text), EVENTS_AT_ONCE)
-    found = client.command("XREVRANGE", key, "+", "-", "COUNT", count)[::-1] if count else []
-    last = found[-1][0] if found else b"$"
+    last, found = _last_events(client, key, call, min(int(text), EVENTS_AT_ONCE))
     _print(call, found)
     while "-f" in call.arguments:
         reply = client.command("XREAD", "COUNT", EVENTS_AT_ONCE, "BLOCK", FOLLOW_MS, "STREAMS", key, last)
         for _, entries in reply or ():
-            _print(call, entries)
-            last = entries[-1][0]
+            last = entries[-1][0].decode()
+            _print(call, [event for event in map(_event, entries) if _is_wanted(call, event)])
     return 0
 
 
-def _print(call: Call, entries: list[Any]) -> None:
-    for entry, fields in entries:
-        event = json.loads(fields[1])
-        if all(event.get(name[2:]) == call.arguments[name] for name in ("--kind", "--agent") if name in call.arguments):
-            print(json.dumps({"id": entry.decode(), **event}), flush=True)
+def _last_events(client: BusClient, key: str, call: Call, count: int) -> tuple[str, list[dict[str, Any]]]:
+    """The id of the last event there is, and the last `count` that are asked for, the oldest first."""
+    last, end = "", "+"
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        entries = client.command("XREVRANGE", key, end, "-", "COUNT", EVENTS_AT_ONCE)
+        if not entries:
+            break
+        last = last or entries[0][0].decode()
+        end = f"({entries[-1][0].decode()}"
+        found += [event for event in map(_event, entries) if _is_wanted(call, event)]
+    return last or "$", found[:count][::-1]
+
+
+def _event(entry: list[Any]) -> dict[str, Any]:
+    return {"id": entry[0].decode(), **json.loads(entry[1][1])}
+
+
+def _is_wanted(call: Call, event: dict[str, Any]) -> bool:
+    names = ("--kind", "--agent")
+    return all(event.get(name[2:]) == call.arguments[name] for name in names if name in call.arguments)
+
+
+def _print(call: Call, events: list[dict[str, Any]]) -> None:
+    for event in events:
+        print(json.dumps(event) if call.options.is_json else event_line(event), flush=True)

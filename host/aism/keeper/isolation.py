@@ -43,7 +43,7 @@ SYSTEM: Final = (
 """What every agent may read of the system."""
 
 
-class Plan(NamedTuple):
+class LaunchPlan(NamedTuple):
     """How to start a session. `uid` is None for our own user. `visible` are paths that the agent may read besides those
     of the system. `bus` is the folder of the store's socket, since
     the socket is another one when the store has been started again; "" without one."""
@@ -63,9 +63,9 @@ class Plan(NamedTuple):
     grace_s: float
 
     @staticmethod
-    def of(fields: dict[str, Any]) -> Plan:
+    def of(fields: dict[str, Any]) -> LaunchPlan:
         """The plan that is written as these fields. Raises KeyError, TypeError or ValueError."""
-        return Plan(
+        return LaunchPlan(
             **{**fields, "argv": tuple(fields["argv"]), "visible": tuple(fields["visible"])},
         )
 
@@ -152,7 +152,7 @@ def _found(program: str) -> str | None:
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin")
 
 
-def command_line(plan: Plan, folder: str, group: str) -> tuple[list[str], int | None]:
+def command_line(plan: LaunchPlan, folder: str, group: str) -> tuple[list[str], int | None]:
     """The command line that starts the agent, and the user to become first."""
     if plan.level == "bwrap":
         return _bwrap(plan), None
@@ -169,7 +169,7 @@ def delete_container(group: str) -> None:
         subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
 
 
-def readable(plan: Plan) -> list[str]:
+def readable(plan: LaunchPlan) -> list[str]:
     """Paths that a confined agent sees, and cannot write. One below another is left out."""
     own = [sys.prefix, sys.base_prefix, *plan.visible, plan.protocols]
     found: list[str] = []
@@ -179,7 +179,7 @@ def readable(plan: Plan) -> list[str]:
     return found
 
 
-def _bwrap(plan: Plan) -> list[str]:
+def _bwrap(plan: LaunchPlan) -> list[str]:
     line = [str(_found("bwrap")), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     line += [] if plan.network else ["--unshare-net"]
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
@@ -206,14 +206,14 @@ def _parents(paths: list[str]) -> list[str]:
     return sorted(found - {"/tmp", "/proc", "/dev"})
 
 
-def _write_bundle(plan: Plan, folder: str, group: str) -> None:
+def _write_bundle(plan: LaunchPlan, folder: str, group: str) -> None:
     """Write `config.json` and the empty root that runc fills with mounts."""
     os.makedirs(os.path.join(folder, "rootfs"), exist_ok=True)
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(_bundle(plan, group), file)
 
 
-def _bundle(plan: Plan, group: str) -> dict[str, Any]:
+def _bundle(plan: LaunchPlan, group: str) -> dict[str, Any]:
     uid = plan.uid if plan.uid is not None else os.getuid()
     spaces = ["pid", "ipc", "uts", "mount", *([] if plan.network else ["network"])]
     return {
@@ -241,7 +241,7 @@ def _bundle(plan: Plan, group: str) -> dict[str, Any]:
     }
 
 
-def _mounts(plan: Plan) -> list[dict[str, Any]]:
+def _mounts(plan: LaunchPlan) -> list[dict[str, Any]]:
     def bind(path: str, at: str, *options: str) -> dict[str, Any]:
         return {"destination": at, "type": "bind", "source": path, "options": ["rbind", *options]}
 

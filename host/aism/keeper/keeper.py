@@ -31,10 +31,10 @@ from hashlib import sha256
 from typing import Any, Final
 
 from . import files, isolation, processes
-from .isolation import Plan
+from .isolation import LaunchPlan
 from .launcher import begin
 from .peers import Connection
-from .sessions import Session, Sessions
+from .sessions import KeptSession, KeptSessions
 from .workspace import read_file
 
 LINE_MAX: Final = 1 << 20
@@ -59,7 +59,7 @@ class Keeper:
         self.listener = listener
         self.peers: set[Connection] = set()
         self.selector = selectors.DefaultSelector()
-        self.sessions = Sessions(root, self.selector, self._tell)
+        self.sessions = KeptSessions(root, self.selector, self._tell)
         self.group = "aism-" + sha256(root.encode()).hexdigest()[:10]
         self.is_ending = False
         self.wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -175,7 +175,7 @@ class Keeper:
         peer.put("hello", pid=os.getpid(), running=running, exited=exited)
 
     def _prepare(self, peer: Connection, order: dict[str, Any]) -> None:
-        plan = Plan.of(order["plan"])
+        plan = LaunchPlan.of(order["plan"])
         if reason := isolation.missing(plan.level):
             self._refuse(peer, order, reason)
             return
@@ -195,17 +195,17 @@ class Keeper:
         if files.read_json(os.path.join(folder, "token.json")) is None:
             self._refuse(peer, order, "the session is not prepared")
             return
-        plan = _with_token(Plan.of(order["plan"]), folder)
+        plan = _with_token(LaunchPlan.of(order["plan"]), folder)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(os.path.join(folder, "stdin"), 0o600)
-        session = Session(agent, number, folder)
+        session = KeptSession(agent, number, folder)
         session.pid, report = begin(plan, folder, f"{self.group}-{agent}-{number}", self._close_all)
         session.pid_started = processes.started(session.pid)
         self.sessions.by_key[agent, number] = session
         self.sessions.watch(session)
         self.selector.register(report, selectors.EVENT_READ, lambda: self._began(session, report))
 
-    def _began(self, session: Session, report: int) -> None:
+    def _began(self, session: KeptSession, report: int) -> None:
         """The launcher has started the agent, or failed to; a failure is in `exit.json` too."""
         text = os.read(report, 4096).decode(errors="replace")
         self.selector.unregister(report)
@@ -216,7 +216,7 @@ class Keeper:
                 if peer.is_subscribed:
                     self._launched(peer, session)
 
-    def _launched(self, peer: Connection, session: Session) -> None:
+    def _launched(self, peer: Connection, session: KeptSession) -> None:
         if session.exit is not None:
             peer.put("exited", agent=session.agent, session=session.number, **session.exit)
         elif session.info:
@@ -253,7 +253,7 @@ class Keeper:
             files.write_json(os.path.join(session.folder, "end.json"), grace)
             processes.kill(session.pid, signal.SIGTERM)
 
-    def _running(self, order: dict[str, Any]) -> Session | None:
+    def _running(self, order: dict[str, Any]) -> KeptSession | None:
         session = self.sessions.by_key.get((order["agent"], order["session"]))
         return session if session is not None and session.exit is None and session.pid else None
 
@@ -296,12 +296,12 @@ class Keeper:
         self.selector.close()
 
 
-def _owner(plan: Plan) -> int | None:
+def _owner(plan: LaunchPlan) -> int | None:
     """The user whom workspace and token belong to, where that is another one."""
     return plan.uid if plan.level != "none" and os.geteuid() == 0 else None
 
 
-def _with_token(plan: Plan, folder: str) -> Plan:
+def _with_token(plan: LaunchPlan, folder: str) -> LaunchPlan:
     """The plan with what the agent's environment says about its token."""
     variables = {"AISM_TOKEN_FILE": os.path.join(plan.workspace, ".aism", "token")}
     if plan.level == "none":

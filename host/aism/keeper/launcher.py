@@ -18,7 +18,7 @@ import time
 from typing import Any, Final, NoReturn
 
 from . import files, limits, processes
-from .isolation import Plan, command_line, delete_container
+from .isolation import LaunchPlan, command_line, delete_container
 from .output import Output
 
 OUTPUT_BYTES_S: Final = 1 << 20
@@ -29,7 +29,7 @@ RUNC: Final = "runc"
 class Launcher:
     """The process of one session."""
 
-    def __init__(self, plan: Plan, folder: str, group: str) -> None:
+    def __init__(self, plan: LaunchPlan, folder: str, group: str) -> None:
         self.plan = plan
         self.folder = folder
         self.group = group
@@ -239,7 +239,7 @@ def _failure(error: BaseException, program: str, uid: int | None) -> str:
     return f"cannot run {program}: {reason}"
 
 
-def begin(plan: Plan, folder: str, group: str, closing: Any) -> tuple[int, int]:
+def begin(plan: LaunchPlan, folder: str, group: str, closing: Any) -> tuple[int, int]:
     """Fork a launcher. Returns its process id, and a descriptor that becomes readable once the agent runs, or cannot.
 
     `closing` is called in the launcher, and closes what belongs to the keeper.

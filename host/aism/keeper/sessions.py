@@ -16,7 +16,7 @@ from .isolation import delete_container
 
 
 @dataclass
-class Session:
+class KeptSession:
     """A session that runs, or has exited and was not noted."""
 
     agent: str
@@ -30,17 +30,17 @@ class Session:
     fifo: int = -1
 
 
-class Sessions:
+class KeptSessions:
     """All sessions of one root. `tell` reports an event to all who want to know."""
 
     def __init__(self, root: str, selector: selectors.BaseSelector, tell: Callable[..., None]) -> None:
         self.root = root
         self.selector = selector
         self.tell = tell
-        self.by_key: dict[tuple[str, int], Session] = {}
+        self.by_key: dict[tuple[str, int], KeptSession] = {}
         self.statuses: dict[int, int] = {}
 
-    def running(self) -> list[Session]:
+    def running(self) -> list[KeptSession]:
         """Those whose launcher lives."""
         return [each for each in self.by_key.values() if each.exit is None and each.pid]
 
@@ -53,13 +53,13 @@ class Sessions:
             ended = files.read_json(os.path.join(folder, "exit.json"))
             if info is None and ended is None:
                 continue
-            found = Session(agent, number, folder, info=info or {}, exit=ended)
+            found = KeptSession(agent, number, folder, info=info or {}, exit=ended)
             if info is not None:
                 found.pid, found.pid_started = info["pid"], info["started"]
             self.by_key[agent, number] = found
             self.watch(found)
 
-    def watch(self, session: Session) -> None:
+    def watch(self, session: KeptSession) -> None:
         """Wake up when the launcher ends."""
         if session.exit is None and session.pid:
             with contextlib.suppress(ProcessLookupError):
@@ -80,7 +80,7 @@ class Sessions:
             if session.giving:
                 self.give_on(session)
 
-    def _ended(self, session: Session) -> None:
+    def _ended(self, session: KeptSession) -> None:
         """The launcher is gone: the exit that it wrote, or that it was lost."""
         path = os.path.join(session.folder, "exit.json")
         ended = files.read_json(path)
@@ -94,7 +94,7 @@ class Sessions:
             session.fifo = -1
         self.tell("exited", agent=session.agent, session=session.number, **ended)
 
-    def _end_lost(self, session: Session) -> bool:
+    def _end_lost(self, session: KeptSession) -> bool:
         """End what a launcher that was killed has left: our own descendants that are in none of the other trees."""
         groups = limits.Groups(session.info.get("group", ""), {}) if session.info.get("group") else None
         if groups is not None:
@@ -120,14 +120,14 @@ class Sessions:
             time.sleep(0.002)
         return False
 
-    def _lives(self, session: Session) -> bool:
+    def _lives(self, session: KeptSession) -> bool:
         started = processes.started(session.pid)
         return started != 0 and started == session.pid_started
 
     def _is_launcher(self, pid: int) -> bool:
         return any(pid == each.pid for each in self.by_key.values())
 
-    def give_on(self, session: Session) -> None:
+    def give_on(self, session: KeptSession) -> None:
         """Write prompts, as far as the pipe has room; the rest waits here."""
         try:
             if session.fifo < 0:
@@ -144,7 +144,7 @@ class Sessions:
         except OSError:
             return  # full, or the agent's end is not open yet: again at the next look
 
-    def usage(self, session: Session, children: dict[int, list[int]]) -> dict[str, Any]:
+    def usage(self, session: KeptSession, children: dict[int, list[int]]) -> dict[str, Any]:
         """What the tree of a session uses, and what it has written."""
         tree = processes.descendants(session.pid, children)
         sizes = [_size(os.path.join(session.folder, name)) for name in ("stdout.log", "stderr.log")]

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
-from . import files, isolation, processes
+from . import files, isolation, limits, processes
 from .isolation import LaunchPlan
 from .launcher import begin
 from .peers import Connection
@@ -78,6 +78,7 @@ class Keeper:
         self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         self.selector.register(self.wake, selectors.EVENT_READ, lambda: os.read(self.wake, 512))
         self.sessions.find()
+        limits.remove_groups(f"{self.group}-")
         report_at = time.monotonic() + REPORT_S
         while not self.is_ending:
             for key, _ in self.selector.select(self._wait_s(report_at)):

@@ -76,9 +76,7 @@ class Groups:
 
     def remove(self) -> None:
         """Remove the groups; one with a process stays."""
-        for folder in self.folders:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+        remove_groups(self.name)
 
     def _unified(self) -> str:
         for top in (os.path.join(GROUPS, "unified"), GROUPS):
@@ -105,6 +103,16 @@ class Groups:
             if folder and _write(os.path.join(folder, file), text):
                 return f"cgroup v{version}"
         return _otherwise(limit)
+
+
+def remove_groups(prefix: str) -> None:
+    """Remove the groups whose names begin so and that have no process."""
+    for top in (GROUPS, *(os.path.join(GROUPS, name) for name in ("unified", "memory", "cpu", "pids"))):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(top):
+                if name.startswith(prefix):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(os.path.join(top, name))
 
 
 def _ways(limit: str, value: int) -> list[tuple[int, str, str, str]]:

@@ -21,6 +21,7 @@ FILE: Final = "aism.yaml"
 STRICT: Final = "aism-strict.yaml"
 HEADER: Final = "# Made by `aism up --strict` from aism.yaml at each start; edit that one.\n"
 DOWN_S: Final = 60.0
+LINES_SHOWN: Final = 8
 
 
 def root_of(folder: str) -> Path:
@@ -76,15 +77,16 @@ def items(root: Path, *words: str) -> list[Any]:
     """What a command of `enginehost` lists. Raises Failure."""
     done = enginehost(root, *words, "--json")
     if done.returncode:
-        raise Failure("unavailable", "node", last_line(done.stderr))
+        raise node_failure(done.stderr)
     found = json.loads(done.stdout)
     return list(found["items"])
 
 
-def last_line(text: str) -> str:
-    """What a command that failed says."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else "the command has failed").removeprefix("enginehost: ")
+def node_failure(printed: str) -> Failure:
+    """What a command of `enginehost` said as it failed: its last line, and what it said before that."""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    message = (lines[-1] if lines else "the command has failed").removeprefix("enginehost: ")
+    return Failure("unavailable", "node", message, suggestions=lines[-LINES_SHOWN:-1])
 
 
 def in_root(root: Path) -> None:

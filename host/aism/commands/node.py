@@ -16,7 +16,7 @@ from host.aism.bus_client import BusClient, find_bus
 from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
-from host.aism.node import FILE, enginehost, in_root, items, last_line, node_file, root_of, running_file, templates
+from host.aism.node import FILE, enginehost, in_root, items, node_failure, node_file, root_of, running_file, templates
 from host.aism.output import Failure, Outcome, done
 from host.aism.shown import event_line
 from host.aism.usage import Misuse
@@ -71,7 +71,7 @@ def up(call: Call) -> Outcome | int:
         return _attached(root, file)
     started = enginehost(root, "up", file.name, "-d", "--json")
     if started.returncode:
-        raise Failure("unavailable", "node", last_line(started.stderr))
+        raise node_failure(started.stderr)
     protocols = _prepare(root)
     data = {"root": str(root), "already": was is not None, "protocols": protocols}
     return done(data, f"up in {root}: {_listed(protocols)}")
@@ -135,7 +135,7 @@ def down(call: Call) -> Outcome:
     if file is not None:
         ended = enginehost(root, "down", "-f", file.name, "--json")
         if ended.returncode:
-            raise Failure("unavailable", "node", last_line(ended.stderr))
+            raise node_failure(ended.stderr)
     running = end_keeper(str(root), "--stop-agents" in call.arguments)
     text = f"down; {running} agents run on" if running else "down"
     return done({"root": str(root), "was_running": file is not None, "agents_running": running}, text)

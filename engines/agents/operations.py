@@ -58,7 +58,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
         "A protocol, or a section of it.",
         {"name?": "text", "version?": "text", "section?": "text", "diff?": "text", "effective?": "bool"},
     ),
-    "protocol.propose": Operation("Propose a protocol, as markdown.", {"source": "text", "file?": "text"}),
     "message.send": Operation(
         "Send a message to an agent, to `role:NAME`, or to `@all`.",
         {
@@ -101,14 +100,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         {"source": "text", "file?": "text", "current?": "bool", "dry_run?": "bool"},
         True,
     ),
-    "protocol.approve": Operation(
-        "Make a proposed version the current one.", {"name": "text", "version": "text"}, True
-    ),
-    "protocol.ramp": Operation(
-        "Give a version to so many percent of new agents.",
-        {"name": "text", "version": "text", "percent": "count"},
-        True,
-    ),
+    "protocol.approve": Operation("Make a version the current one.", {"name": "text", "version": "text"}, True),
     "protocol.drain": Operation("Give a version to no new agent.", {"name": "text", "version": "text"}, True),
     "protocol.retire": Operation("Forget a version that nobody follows.", {"name": "text", "version": "text"}, True),
     "protocol.migrate": Operation(

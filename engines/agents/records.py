@@ -24,17 +24,14 @@ PAGE: Final = 100
 class Registered(Value):
     """A version of a protocol, which never changes. `source` is its markdown text.
 
-    `percent` of new agents get a version that is not the current one yet. `peers` are the arguments of `peers.count` in
-    its guards; `moves_by_peers` says that the engine moves agents by them.
+    `peers` are the arguments of `peers.count` in its guards; `moves_by_peers` says that the engine moves agents by them.
     """
 
     protocol: Protocol
     digest: str
     doc_digest: str
     source: str
-    is_proposed: bool = False
     is_draining: bool = False
-    percent: int = 0
     peers: tuple[tuple[str, str], ...] = ()
     moves_by_peers: bool = False
 
@@ -106,15 +103,13 @@ class Registry(Value):
         return next(found, None)
 
 
-def new_version(protocol: Protocol, digest: str, doc_digest: str, source: str, is_proposed: bool) -> Registered:
+def new_version(protocol: Protocol, digest: str, doc_digest: str, source: str) -> Registered:
     """A version that nobody follows yet."""
     guards = [one.guard.text for one in protocol.transitions if one.guard]
     engine = [one.guard.text for one in protocol.transitions if one.guard and "engine" in one.actors]
     peers = {one for text in (*guards, *(one.guard.text for one in protocol.invariants)) for one in peers_in(text)}
     moves = any(True for text in engine for _ in peers_in(text))
-    return Registered(
-        protocol, digest, doc_digest, source, is_proposed, peers=tuple(sorted(peers)), moves_by_peers=moves
-    )
+    return Registered(protocol, digest, doc_digest, source, peers=tuple(sorted(peers)), moves_by_peers=moves)
 
 
 def peers_in(guard: str) -> Iterator[tuple[str, str]]:

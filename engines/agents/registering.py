@@ -1,14 +1,12 @@
 """What is asked of the validator about protocols: versions are loaded, shown, given to new agents, and forgotten.
 
 A version is identified by its digest, which is over what it extends too, and never changes: a text of the same name and
-version with another digest is refused. New agents get the current version of a name, or a version that is ramped up,
-chosen by their name, so that an agent that is added again gets the same.
+version with another digest is refused. New agents get the current version of a name, or the one that is asked for.
 """
 
 from __future__ import annotations
 
 import difflib
-from binascii import crc32
 from collections.abc import Mapping
 from typing import Final
 
@@ -45,8 +43,8 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
     if len(turn.state.versions) >= VERSIONS_MAX:
         turn.refused(request, agent, Problem("limit", "too_many_versions", f"there are {VERSIONS_MAX} versions"))
         return
-    version = new_version(protocol, digest(protocol), doc_digest(source), source, request.op == "protocol.propose")
-    is_current = body.get("current", True) and not version.is_proposed
+    version = new_version(protocol, digest(protocol), doc_digest(source), source)
+    is_current = body.get("current", True)
     if is_current and (problem := migrating.rollout_problem(turn, version)) is not None:
         turn.refused(request, agent, problem)
         return
@@ -60,10 +58,10 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
 
 
 def library_of(state: Registry, name: str) -> Library:
-    """The protocols that one of this name may extend or use: all others that are approved."""
+    """The protocols that one of this name may extend or use: all others."""
     found: dict[str, tuple[Protocol, ...]] = {}
     for one in state.versions.values():
-        if one.protocol.name != name and not one.is_proposed:
+        if one.protocol.name != name:
             found[one.protocol.name] = (*found.get(one.protocol.name, ()), one.protocol)
     return found
 
@@ -89,7 +87,7 @@ def register(turn: Validation, version: Registered, *, is_current: bool) -> None
 
 def make_current(turn: Validation, version: Registered) -> None:
     """New agents get this version."""
-    version = replace(version, is_proposed=False, is_draining=False, percent=0)
+    version = replace(version, is_draining=False)
     turn.change(
         versions=turn.state.versions.set(version.digest, version),
         current=turn.state.current.set(version.protocol.name, version.digest),
@@ -153,32 +151,23 @@ def described(state: Registry, version: Registered) -> dict[str, Json]:
         "digest": version.digest,
         "stage": stage_of(state, version),
         "policy": protocol.policy,
-        "percent": version.percent,
         "agents": len(state.followers(version.digest)),
     }
 
 
 def stage_of(state: Registry, version: Registered) -> str:
     """Where a version is in its life."""
-    if version.is_proposed:
-        return "proposed"
     if state.current.get(version.protocol.name) == version.digest:
         return "current"
-    if version.percent:
-        return "ramping"
     if state.followers(version.digest):
         return "draining"
     return "drained" if version.is_draining else "idle"
 
 
-def version_for(state: Registry, name: str, agent: str) -> Registered | None:
+def version_for(state: Registry, name: str) -> Registered | None:
     """The version that a new agent gets; `name@version` asks for one."""
     name, _, wanted = name.partition("@")
-    if wanted:
-        return state.version(name, wanted)
-    share = crc32(agent.encode()) % 100
-    ramped = [one for one in state.versions.values() if one.protocol.name == name and share < one.percent]
-    return ramped[-1] if ramped else state.version(name)
+    return state.version(name, wanted)
 
 
 def list_versions(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> None:
@@ -242,7 +231,7 @@ def section_of(source: str, name: str) -> str:
 
 
 def set_stage(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> None:
-    """A version is approved, ramped up, drained, or forgotten."""
+    """A version becomes the current one, is drained, or is forgotten."""
     name, wanted = body["name"], body["version"]
     version = turn.state.version(name, wanted)
     if version is None:
@@ -269,17 +258,10 @@ def _set_stage(
             make_current(turn, version)
             tell_version(turn, turn.state.versions[version.digest])
             migrating.begin_rollout(turn, version, version.policy)
-        case "protocol.ramp":
-            if body["percent"] > 100 or version.is_proposed or is_current:
-                why = "a version that is approved and not the current one is ramped, to 100 percent at most"
-                return Problem("validation", "bad_ramp", why)
-            if body["percent"] and (problem := migrating.mixing_problem(turn, version)) is not None:
-                return problem
-            _put(turn, replace(version, percent=body["percent"], is_draining=False))
         case "protocol.drain":
             if is_current:
                 return Problem("validation", "is_current", "make another version the current one first")
-            _put(turn, replace(version, percent=0, is_draining=True))
+            turn.change(versions=state.versions.set(version.digest, replace(version, is_draining=True)))
         case _:
             if is_current or followers:
                 why = "it is the current one" if is_current else f"{len(followers)} agents follow it"
@@ -287,7 +269,3 @@ def _set_stage(
                 return Problem("validation", "in_use", message, {"agents": followers[:PAGE]})
             turn.change(versions=state.versions.without(version.digest))
     return None
-
-
-def _put(turn: Validation, version: Registered) -> None:
-    turn.change(versions=turn.state.versions.set(version.digest, version))

@@ -217,7 +217,7 @@ def SYSTEM(agents: int = 2, bug: str = "", router: bool = False) -> System:
     family = {"answer-first": _with(answer_first), "forgetful": _with(forget)}.get(bug, VALIDATOR)
     protocol = parse(SOURCE).protocol
     name = digest(protocol)
-    version = new_version(protocol, name, doc_digest(SOURCE), SOURCE, is_proposed=False)
+    version = new_version(protocol, name, doc_digest(SOURCE), SOURCE)
     names = list(MOVES)[:agents]
     held = {agent: Held(first_record(protocol, name, agent, "peer", 0)) for agent in names}
     registry = Registry(Map({name: version}), Map({"turns": name}), Map(held), population=Map({"peer,rest": agents}))

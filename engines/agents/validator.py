@@ -75,11 +75,9 @@ OF_AGENTS: Final[dict[str, Handler]] = {
 
 OF_PROTOCOLS: Final[dict[str, Handler]] = {
     "protocol.load": registering.load,
-    "protocol.propose": registering.load,
     "protocol.list": registering.list_versions,
     "protocol.show": registering.show,
     "protocol.approve": registering.set_stage,
-    "protocol.ramp": registering.set_stage,
     "protocol.drain": registering.set_stage,
     "protocol.retire": registering.set_stage,
     "protocol.migrate": migrating.migrate,
@@ -143,8 +141,8 @@ def enrol(message: Enrol, t: Arrived[Enrol, Wiring, Registry]) -> Made:
     turn = Validation(t.config, t.env.state, t.now_ns)
     agent = message.agent
     if agent not in turn.state.agents:
-        version = registering.version_for(turn.state, message.protocol, agent)
-        if version is None or version.is_proposed or not version.protocol.states:
+        version = registering.version_for(turn.state, message.protocol)
+        if version is None or not version.protocol.states:
             reason = f"there is no protocol '{message.protocol}' that agents can follow"
             return Send(message.reply_to, Enrolled(agent, "", reason))
         record = first_record(version.protocol, version.digest, agent, message.role, t.now_ns)

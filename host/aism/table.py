@@ -94,7 +94,6 @@ SESSION: Final = (
 )
 
 REGISTRY: Final = (
-    Command("protocol propose", "<file>", "registry:propose", "Propose a protocol, for approval.", "agent"),
     Command(
         "protocol load",
         "<file> [--draft] [--dry-run]",
@@ -122,9 +121,6 @@ PROTOCOL: Final = (
 ROLLOUT: Final = (
     Command(
         "protocol approve", "<name> <version>", "registry:approve", "Make a version the current one.", "operator"
-    ),
-    Command(
-        "protocol ramp", "<name> <version> <percent>", "registry:ramp", "Give a version to some new agents.", "operator"
     ),
     Command("protocol drain", "<name> <version>", "registry:drain", "Give a version to no new agent.", "operator"),
     Command("protocol retire", "<name> <version>", "registry:retire", "Forget a version nobody follows.", "operator"),

@@ -1,4 +1,4 @@
-"""`aism protocol show`, `list`, `propose`, `load`, and the roll-out of versions: the protocols that the engine has."""
+"""`aism protocol show`, `list`, `load`, and the roll-out of versions: the protocols that the engine has."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ def list_(call: Call) -> Outcome:
     return ask(call, "protocol.list", {"after": word_argument(call, "--after")})
 
 
-def propose(call: Call) -> Outcome:
-    """Propose a protocol."""
-    path = call.arguments["file"]
-    source = text_argument(path if path == "-" else f"@{path}", "file")
-    return ask(call, "protocol.propose", {"source": source, "file": os.path.basename(path)})
-
-
 def load(call: Call) -> Outcome:
     """Register a version, and make it the current one."""
     path = call.arguments["file"]
@@ -48,16 +41,8 @@ def load(call: Call) -> Outcome:
 
 
 def approve(call: Call) -> Outcome:
-    """Make a proposed version the current one."""
+    """Make a version that was loaded with --draft the current one."""
     return ask(call, "protocol.approve", _version(call))
-
-
-def ramp(call: Call) -> Outcome:
-    """Give a version to so many percent of new agents."""
-    text = call.arguments["percent"].removesuffix("%")
-    if not text.isdecimal() or not text.isascii() or int(text[:4]) > 100:
-        raise Misuse(f"{call.arguments['percent'][:40]!r} is no percentage from 0 to 100")
-    return ask(call, "protocol.ramp", _version(call) | {"percent": int(text)})
 
 
 def drain(call: Call) -> Outcome:

@@ -247,7 +247,7 @@ def test_versions_that_do_not_understand_each_other_are_not_mixed() -> None:
     answer = desk.admin("protocol.load", source=newer.replace("version: 1.1.0", "version: 1.1.0\npolicy: pinned"))
     assert (answer["error"]["code"], answer["error"]["details"]["agents"]) == ("breaking_mix", ["ann"])
     assert desk.admin("protocol.load", source=newer, current=False)["success"]
-    answer = desk.admin("protocol.ramp", name="inbox", version="1.1.0", percent=10)
+    answer = desk.admin("protocol.approve", name="inbox", version="1.1.0")
     assert answer["error"]["details"]["differences"] == ["reply-removed: 'agree' is no reply to 'task_done' any more"]
     moved = newer.replace("version: 1.1.0", "version: 1.2.0\npolicy: now")
     assert desk.admin("protocol.load", source=moved)["success"]

@@ -70,7 +70,6 @@ def test_c1_each_command_of_agents_gives_one_object(shared: Bus) -> None:
         ("session", "handover", "--file", "hand.md"),
         ("protocol", "list"),
         ("protocol", "show", "inbox", "--section", "States"),
-        ("protocol", "propose", "hand.md"),
         ("heartbeat",),
     ]
     for words in calls:

@@ -54,6 +54,7 @@ def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
         return any(text in line for line in town.aism("agent", "logs", "bob")["data"]["lines"])
 
     until(lambda: said("first words"), "the prompt")
+    until(lambda: town.aism("agent", "show", "bob")["data"]["prompts_waiting"] == 0, "its effect")
     town.aism("agent", "pause", "bob")
     town.aism("prompt", "bob", "while paused")
     assert town.aism("agent", "show", "bob")["data"]["prompts_waiting"] == 1

@@ -24,7 +24,7 @@ PAGE: Final = 100
 class Registered(Value):
     """A version of a protocol, which never changes. `source` is its markdown text.
 
-    `peers` are the arguments of `peers.count` in its guards; `moves_by_peers` says that the engine moves agents by them.
+    `peers` are the arguments of `peers.count` in its guards; `moves_by_peers`: the engine moves agents by them.
     """
 
     protocol: Protocol

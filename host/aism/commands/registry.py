@@ -8,7 +8,6 @@ from typing import Any
 from host.aism.asking import ask, text_argument, word_argument
 from host.aism.call import Call
 from host.aism.output import Outcome
-from host.aism.usage import Misuse
 
 
 def show(call: Call) -> Outcome:

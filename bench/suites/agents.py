@@ -18,15 +18,15 @@ node: bench-agents
 engines:
   client: {{family: "engines.benchmark.agents:TALKER"}}
   validator:
-    family: "engines.agents.validator:VALIDATOR"
+    family: "engines.agents.validation.validator:VALIDATOR"
     config: {{router: router, listeners: [{listeners}]}}
     durability: {mode}
   router:
-    family: "engines.agents.router:ROUTER"
+    family: "engines.agents.routing.router:ROUTER"
     config: {{validator: validator, listeners: [{listeners}]}}
     durability: {mode}
   measurement:
-    family: "engines.agents.measurement:MEASUREMENT"
+    family: "engines.agents.measuring.measurement:MEASUREMENT"
     config: {{validator: validator}}
     durability: {mode}
     mailboxes: {{0: {{policy: drop-oldest}}}}

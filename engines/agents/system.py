@@ -16,17 +16,17 @@ from engines.model import Arrived, Become, Config, Effects, Family, Map, Message
 from engines.model.system import BadSystemError, Envelope, Member, System
 from engines.model.system_view import SystemView
 
-from .conduct import conduct_of
 from .envelope import read_body
 from .messages import AgentAnswer, AgentRequest
 from .protocol.canonical import digest, doc_digest
 from .protocol.decide_record import first_record
 from .protocol.parse import parse
-from .records import Held, Registry, new_version
-from .router import ROUTER
-from .routing import Routing, Ways
-from .validating import Made, Outward, Wiring
-from .validator import VALIDATOR, enrol, enter, learn, look, resend, retire, serve, wake
+from .routing.conduct import conduct_of
+from .routing.router import ROUTER
+from .routing.state import Routing, Ways
+from .validation.records import Held, Registry, new_version
+from .validation.validating import Made, Outward, Wiring
+from .validation.validator import VALIDATOR, enrol, enter, learn, look, resend, retire, serve, wake
 
 SOURCE: Final = """\
 ---

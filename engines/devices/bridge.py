@@ -29,8 +29,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 from msgspec import Meta
 from msgspec.structs import replace
 
+from engines.agents.bridge.intake import Admission, Forward, Intake, Outcome, answer, arrive
 from engines.agents.bus import OPERATOR
-from engines.agents.intake import Admission, Forward, Intake, Outcome, answer, arrive
 from engines.agents.messages import (
     Admit,
     Admitted,

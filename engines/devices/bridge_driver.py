@@ -18,9 +18,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key
-from engines.agents.envelope import Problem
-from engines.agents.intake import (
+from engines.agents.bridge.intake import (
     OPEN_MAX,
     Admission,
     Forward,
@@ -33,6 +31,9 @@ from engines.agents.intake import (
     overdue,
     refusal,
 )
+from engines.agents.bridge.resp import StoreError
+from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key
+from engines.agents.envelope import Problem
 from engines.agents.messages import (
     Admit,
     Admitted,
@@ -45,7 +46,6 @@ from engines.agents.messages import (
     Revoke,
     ViewChanged,
 )
-from engines.agents.resp import StoreError
 from engines.model import DeviceHost, Ref
 
 from .bus_sessions import BusSessions

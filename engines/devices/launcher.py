@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from engines.agents.launching import (
+from engines.agents.orchestration.launching import (
     AgentExited,
     AgentPlan,
     EndSession,

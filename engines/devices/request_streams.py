@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from engines.agents.bridge.resp import StoreError, Word
 from engines.agents.bus import request_key
-from engines.agents.resp import StoreError, Word
 
 from .store_link import StoreLink
 

@@ -23,8 +23,8 @@ from collections.abc import Generator
 from typing import Any, Final
 from zlib import crc32
 
-from engines.agents.measuring import FollowLog, LogRead, LogsNeeded
-from engines.agents.session_records import ADAPTERS, Adapter, LogRecord, read_claude_code
+from engines.agents.measuring.session_records import ADAPTERS, Adapter, LogRecord, read_claude_code
+from engines.agents.measuring.tracked import FollowLog, LogRead, LogsNeeded
 from engines.model import Arrived, Become, Config, Device, DeviceHost, Effects, Family, Map, Ref, Send, Value, rule
 
 SUFFIX: Final = ".jsonl"

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import asdict
 
+from engines.agents.bridge.intake import OPEN_OF_AGENT_MAX, Push
 from engines.agents.bus import (
     ANSWER_KEPT_S,
     OPERATOR,
@@ -20,7 +21,6 @@ from engines.agents.bus import (
     request_key,
     user_name,
 )
-from engines.agents.intake import OPEN_OF_AGENT_MAX, Push
 from engines.agents.messages import Happened, ViewChanged
 
 from .request_streams import GROUP

@@ -15,7 +15,7 @@ from hashlib import sha1
 from typing import Final, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
-from engines.agents.resp import ProtocolError, Replies, Reply, StoreError, Word, command
+from engines.agents.bridge.resp import ProtocolError, Replies, Reply, StoreError, Word, command
 
 CONNECT_S: Final = 5.0
 BACKLOG_MAX: Final = 2_000

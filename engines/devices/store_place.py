@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from engines.agents.bridge.resp import StoreError
 from engines.agents.bus import OPERATOR, POINTER
-from engines.agents.resp import StoreError
 
 from .store_commands import StoreCommands, allow
 from .store_link import LinkDown, Place, StoreLink, connect, place_of

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from engines.agents.bridge.requests import Misfit, read_body
 from engines.agents.bus import REQUEST_BYTES_MAX
-from engines.agents.requests import Misfit, read_body
 from host.aism.call import Call
 from host.aism.client import AgentClient, new_request_id
 from host.aism.main import seconds

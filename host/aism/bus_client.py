@@ -17,6 +17,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from engines.agents.bridge.resp import ProtocolError, Replies, Reply, StoreError, command
 from engines.agents.bus import (
     IDENTIFIER,
     OPERATOR,
@@ -28,7 +29,6 @@ from engines.agents.bus import (
     unmarked,
     user_name,
 )
-from engines.agents.resp import ProtocolError, Replies, Reply, StoreError, command
 from host.aism.output import Failure
 
 UNREACHABLE_S: Final = 1.5

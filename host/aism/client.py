@@ -18,8 +18,8 @@ import os
 import time
 from typing import Any, Final
 
+from engines.agents.bridge.requests import Misfit, check_operation, read_body, too_large
 from engines.agents.bus import REQUEST_BYTES_MAX
-from engines.agents.requests import Misfit, check_operation, read_body, too_large
 from host.aism.bus_client import Bus, BusClient, find_bus
 from host.aism.output import Failure
 

@@ -109,8 +109,10 @@ PROTOCOL: Final = (
     Command("protocol graph", "<file> [--dot]", "protocol:graph", "The moves as a diagram (Mermaid, dot).", "operator"),
     Command("protocol explain", "<code>", "protocol:explain", "The same as `explain`.", "all"),
     Command(
-        "protocol show", "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]",
-        "protocol:show", "A protocol of the engine, or a file (name ends in .md), or a section of it.", "all",
+        "protocol show",
+        "[<name>] [--version-of VERSION] [--section NAME] [--diff VERSION] [--effective]",
+        "protocol:show",
+        "A protocol of the engine, or a file (name ends in .md), or a section of it.", "all",
     ),
     Command(
         "protocol list", "[<folder>] [--after NAME]", "protocol:listed",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from engines.agents.audit import REFERENCE, TRAILER, is_single
-from engines.agents.keeping import read_block
+from engines.agents.measuring.keeping import read_block
 from host.aism.call import Call
 from host.aism.node import root_of
 from host.aism.output import Failure, Outcome, done, failed

@@ -8,7 +8,7 @@ from engines.agents.protocol.compare import Comparison, compare
 from engines.agents.protocol.compare_proof import Hole, proof
 from engines.agents.protocol.library import effective
 from engines.agents.protocol.model import Protocol
-from engines.agents.simulation import ScriptError, Simulation, Step
+from engines.agents.validation.simulation import ScriptError, Simulation, Step
 from host.aism.call import Call
 from host.aism.output import Failure, Outcome, done, failed
 from host.aism.protocol_files import is_protocol, library_for, read_file, read_protocol

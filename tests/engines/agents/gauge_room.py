@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engines.agents.keeping import Kept, read_block, read_kept
-from engines.agents.measure_state import Gauges, Measuring
-from engines.agents.measurement import MEASUREMENT
-from engines.agents.measuring import LogRead, Price, Window
+from engines.agents.measuring.keeping import Kept, read_block, read_kept
+from engines.agents.measuring.measurement import MEASUREMENT
+from engines.agents.measuring.session_records import LogRecord
+from engines.agents.measuring.state import Gauges, Measuring
+from engines.agents.measuring.tracked import LogRead, Price, Window
 from engines.agents.messages import AgentAnswer, AgentRequest, FactsChanged, Happened
-from engines.agents.session_records import LogRecord
 from engines.devices.key_value import ChangeValues, ScanValues, ValueRefused, respond
 from engines.devices.tables import MapTable
 from engines.model import Committed, Configuration, Delivery, Due, Map, Outgoing, Ref, birth, due_timers, step

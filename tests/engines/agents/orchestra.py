@@ -6,9 +6,6 @@ import json
 from collections import deque
 from typing import Any
 
-from engines.agents.launching import AgentExited, EndSession, Order, ReadWorkspace, WorkspaceRead
-from engines.agents.lives.record import Life
-from engines.agents.lives.terms import Terms
 from engines.agents.messages import (
     Admit,
     Admitted,
@@ -24,7 +21,10 @@ from engines.agents.messages import (
     InboxAsked,
     InboxShown,
 )
-from engines.agents.orchestrator import ORCHESTRATOR
+from engines.agents.orchestration.launching import AgentExited, EndSession, Order, ReadWorkspace, WorkspaceRead
+from engines.agents.orchestration.orchestrator import ORCHESTRATOR
+from engines.agents.orchestration.record import Life
+from engines.agents.orchestration.terms import Terms
 from engines.devices.launcher import reported
 from engines.model import Committed, Configuration, Delivery, Due, Outgoing, Ref, birth, due_timers, next_deadline, step
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engines.agents.conduct import conduct_of
 from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest
 from engines.agents.protocol.model import Bound, Capability, Field, FieldType, MessageType, Protocol, State
-from engines.agents.router import ROUTER
-from engines.agents.routing import Routing, Ways
+from engines.agents.routing.conduct import conduct_of
+from engines.agents.routing.router import ROUTER
+from engines.agents.routing.state import Routing, Ways
 from engines.model import Committed, Configuration, Delivery, Due, Map, Outgoing, Ref, birth, due_timers, step
 
 SECOND_NS = 10**9

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
+from engines.agents.bridge.resp import StoreError
 from engines.agents.bus import POINTER, answer_key, mark_of, request_key, unmarked, user_name
 from engines.agents.envelope import succeeded
 from engines.agents.messages import (
@@ -30,7 +31,6 @@ from engines.agents.messages import (
     Revoke,
     ViewChanged,
 )
-from engines.agents.resp import StoreError
 from engines.devices.bridge import BRIDGE, TWIN, AgentBus
 from engines.devices.store_link import Place, StoreLink, connect
 from engines.devices.store_server import find_server

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engines.agents.envelope import succeeded
-from engines.agents.intake import (
+from engines.agents.bridge.intake import (
     OPEN_OF_AGENT_MAX,
     REPEAT_NS,
     Admission,
@@ -18,6 +17,7 @@ from engines.agents.intake import (
     emptied,
     overdue,
 )
+from engines.agents.envelope import succeeded
 from engines.agents.messages import AgentAnswer
 from engines.model import Map
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engines.agents.histogram import ERROR, Histogram
-from engines.agents.keeping import EVENTS_KEPT_NS, is_too_old
-from engines.agents.measuring import FollowLog, LogsNeeded, cycle_of
+from engines.agents.measuring.histogram import ERROR, Histogram
+from engines.agents.measuring.keeping import EVENTS_KEPT_NS, is_too_old
+from engines.agents.measuring.rollups import DAY_NS, HOUR_NS, KEPT_NS, Rollup, Series, Sum, rollup_of, sum_of
+from engines.agents.measuring.session_records import LogRecord, Usage
+from engines.agents.measuring.tracked import FollowLog, LogsNeeded, cycle_of
 from engines.agents.messages import AgentMoved, Happened, PromptWanted, ProtocolChanged, Retire
-from engines.agents.rollups import DAY_NS, HOUR_NS, KEPT_NS, Rollup, Series, Sum, rollup_of, sum_of
-from engines.agents.session_records import LogRecord, Usage
 
 values = st.floats(-1e9, 1e9, allow_nan=False).map(lambda one: round(one, 6))
 

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from orchestra import TERMS, Orchestra, S
 
-from engines.agents.launching import (
+from engines.agents.messages import (
+    Admit,
+    AgentSeen,
+    Enrol,
+    Enter,
+    PromptWanted,
+    ProtocolChanged,
+    Resend,
+    Retire,
+    Revoke,
+    ViewChanged,
+)
+from engines.agents.orchestration.launching import (
     AgentExited,
     EndSession,
     ForgetSession,
@@ -24,20 +36,8 @@ from engines.agents.launching import (
     SessionUse,
     WriteState,
 )
-from engines.agents.lives.policy import backoff_ns
-from engines.agents.lives.prompts import END, FOLD, framed
-from engines.agents.messages import (
-    Admit,
-    AgentSeen,
-    Enrol,
-    Enter,
-    PromptWanted,
-    ProtocolChanged,
-    Resend,
-    Retire,
-    Revoke,
-    ViewChanged,
-)
+from engines.agents.orchestration.policy import backoff_ns
+from engines.agents.orchestration.prompts import END, FOLD, framed
 
 
 def test_a_start_goes_by_its_steps_and_ends_with_the_first_request() -> None:

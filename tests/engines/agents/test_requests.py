@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.agents.bridge.requests import Misfit, read_body, read_request
 from engines.agents.bus import DEPTH_MAX, REQUEST_BYTES_MAX, VALUES_MAX, mark_of, marked, session_of, unmarked
 from engines.agents.operations import FAMILIES, OPERATIONS
-from engines.agents.requests import Misfit, read_body, read_request
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.agents.resp import DEPTH_MAX, ProtocolError, Replies, StoreError, command
+from engines.agents.bridge.resp import DEPTH_MAX, ProtocolError, Replies, StoreError, command
 
 REPLIES = st.recursive(
     st.none() | st.integers(-(2**63), 2**63 - 1) | st.binary(max_size=40),

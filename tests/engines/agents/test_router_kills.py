@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest
-from engines.agents.router import ROUTER
-from engines.agents.routing import Ways
+from engines.agents.routing.router import ROUTER
+from engines.agents.routing.state import Ways
 from engines.model import Ref
 from host.sim import World
 

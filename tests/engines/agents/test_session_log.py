@@ -12,9 +12,9 @@ import pytest
 from deadline import DEADLINE_S
 from written_logs import random_logs
 
-from engines.agents.measuring import Cursor, FollowLog, LogRead, LogsNeeded
-from engines.agents.session_records import Usage
-from engines.agents.tokens import Tokens
+from engines.agents.measuring.session_records import Usage
+from engines.agents.measuring.tokens import Tokens
+from engines.agents.measuring.tracked import Cursor, FollowLog, LogRead, LogsNeeded
 from engines.devices.session_log import LINE_BYTES_MAX, SESSION_LOGS, LogFolders, LogLines, SessionLogs
 from engines.model import Committed, Configuration, Delivery, Map, Outgoing, Ref, birth, step
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from written_logs import assistant, random_logs
 
-from engines.agents.session_records import Usage, read_claude_code, time_of
-from engines.agents.tokens import ContextUse, Tokens
+from engines.agents.measuring.session_records import Usage, read_claude_code, time_of
+from engines.agents.measuring.tokens import ContextUse, Tokens
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from engines.agents.messages import (
     ViewChanged,
 )
 from engines.agents.operations import FAMILIES, OPERATIONS
-from engines.agents.validator import VALIDATOR
+from engines.agents.validation.validator import VALIDATOR
 from engines.model import Ref
 from host.sim import World
 

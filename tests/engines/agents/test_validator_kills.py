@@ -10,8 +10,8 @@ import pytest
 from validator_desk import INBOX
 
 from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest, Enrol, Fact, FactsChanged
-from engines.agents.validating import Wiring
-from engines.agents.validator import VALIDATOR
+from engines.agents.validation.validating import Wiring
+from engines.agents.validation.validator import VALIDATOR
 from engines.model import Ref
 from host.sim import World
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from engines.agents.messages import AgentAnswer, AgentRequest, Enrol, Enter, Fact, FactsChanged, MessageWaiting
 from engines.agents.protocol.decide_record import Record
-from engines.agents.records import Registry
-from engines.agents.validating import Wiring
-from engines.agents.validator import VALIDATOR
+from engines.agents.validation.records import Registry
+from engines.agents.validation.validating import Wiring
+from engines.agents.validation.validator import VALIDATOR
 from engines.model import Committed, Configuration, Delivery, Due, Outgoing, Ref, birth, due_timers, next_deadline, step
 
 SECOND_NS = 10**9

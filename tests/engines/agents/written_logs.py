@@ -6,7 +6,7 @@ import json
 from random import Random
 from typing import Any
 
-from engines.agents.session_records import Usage
+from engines.agents.measuring.session_records import Usage
 
 
 def assistant(name: str, usage: Usage, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engines.agents.audit import AuditEntry
-from engines.agents.keeping import Block
+from engines.agents.measuring.keeping import Block
 from engines.agents.messages import Happened
 from engines.model import encode
 

@@ -92,7 +92,7 @@ def test_items_that_cannot_be_read(text: str, place: str, says: str) -> None:
 def test_places_count_characters() -> None:
     """False if a column counted bytes, or a byte order mark, or moved with the form of the line ends."""
     text = "\ufeff# Protocol: a\r\n\r\n## Transitions\r\n- é\u0301\u05e9\u05dc → x: y\r\n"
-        "- a → b\r\n  - guard: `e\u0301 == 1`\r\n"
+    text += "- a → b\r\n  - guard: `e\u0301 == 1`\r\n"
     places = [(one.line, one.column, one.code) for one in parse(text).findings]
     assert places == [(4, 3, "E-ID"), (6, 14, "E-GUARD-SYNTAX")]
 

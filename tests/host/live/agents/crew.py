@@ -52,15 +52,15 @@ engines:
       {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, socket_perm: SOCKET,
        requests_per_s: 1000, burst: 1000}
   validator:
-    family: "engines.agents.validator:VALIDATOR"
+    family: "engines.agents.validation.validator:VALIDATOR"
     config: {router: router, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
     durability: crash
   router:
-    family: "engines.agents.router:ROUTER"
+    family: "engines.agents.routing.router:ROUTER"
     config: {validator: validator, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
     durability: crash
   orchestrator:
-    family: "engines.agents.orchestrator:ORCHESTRATOR"
+    family: "engines.agents.orchestration.orchestrator:ORCHESTRATOR"
     config:
       {validator: validator, router: router, bridge: bridge, launcher: launcher, listeners: [bridge],
        protocol: work, TIMES}
@@ -74,7 +74,7 @@ supervision: {backoff_ns: 10ms, backoff_max_ns: 100ms, intensity: 1000, budget: 
 
 MEASURED = """
   measurement:
-    family: "engines.agents.measurement:MEASUREMENT"
+    family: "engines.agents.measuring.measurement:MEASUREMENT"
     config:
       {validator: validator, orchestrator: orchestrator, bridge: bridge, listeners: [bridge], logs: logs,
        windows: [{model: talker, tokens: 1000}]}

@@ -1,0 +1,1 @@
+"""Measurement: what happened, rolled up; tokens, facts for guards, alarms."""

@@ -1,0 +1,115 @@
+"""What measurement keeps on the disk, in a key-value store: rollups that are closed, and events in blocks.
+
+| key | value |
+|---|---|
+| `r`, code of the length, begin (8 bytes), digest of the series (16 bytes) | a rollup with its bucket |
+| `e`, time of the first event (8 bytes), number of the block (8 bytes) | events |
+
+Keys are in the order of time, so what is too old is at the front. A write that was not confirmed is made again: it has
+the same key and value. What cannot be written, since the disk is full, waits up to `WAITING_MAX`; beyond it the oldest
+are lost, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+from msgspec.structs import replace
+
+from engines.model import Map, Value, encode
+from engines.model.values import Decoder
+
+from ..messages import Happened
+from .rollups import DAY_NS, HOUR_NS, KEPT_NS, MINUTE_NS, Period, Rollup
+
+EVENTS_KEPT_NS: Final = 7 * DAY_NS
+WAITING_MAX: Final = 20_000
+WRITE_MAX: Final = 500
+BLOCK_MAX: Final = 200
+"""Events of a block."""
+
+CODES: Final = {MINUTE_NS: b"m", HOUR_NS: b"h", DAY_NS: b"y"}
+PREFIXES: Final = (*(b"r" + CODES[length] for length in KEPT_NS), b"e")
+
+
+class Kept(Value):
+    """A rollup on the disk."""
+
+    bucket: Period
+    rollup: Rollup
+
+
+class Block(Value):
+    """Events on the disk."""
+
+    events: tuple[Happened, ...]
+
+
+class Shelf(Value):
+    """What waits to be written: entries by key; those `under_way`, of the write with number `request`; and events of
+    the next block. `sweep` is the place of the prefix whose old entries are deleted next.
+    """
+
+    waiting: Map[bytes, bytes] = Map()
+    under_way: tuple[bytes, ...] = ()
+    request: int = 0
+    events: Map[int, Happened] = Map()
+    blocks: int = 0
+    lost: int = 0
+    sweep: int = 0
+
+    def with_event(self, event: Happened) -> Shelf:
+        """With one more event."""
+        events = self.events.set(len(self.events), event)
+        after = replace(self, events=events)
+        return after.with_block() if len(events) >= BLOCK_MAX else after
+
+    def with_block(self) -> Shelf:
+        """With the events so far to be written."""
+        if not self.events:
+            return self
+        events = self.events.values()
+        key = b"e" + _number(min(one.time_ns for one in events)) + _number(self.blocks)
+        after = replace(self, events=Map(), blocks=self.blocks + 1)
+        return after.with_entries([(key, encode(Block(tuple(events))))])
+
+    def with_entries(self, entries: Iterable[tuple[bytes, bytes]]) -> Shelf:
+        """With more to be written."""
+        waiting, lost = self.waiting.updated(entries), self.lost
+        if len(waiting) > WAITING_MAX:
+            for key in waiting.keys()[: len(waiting) - WAITING_MAX]:
+                waiting, lost = waiting.without(key), lost + 1
+        return replace(self, waiting=waiting, lost=lost)
+
+    def written(self, request: int) -> Shelf:
+        """Without what the write with this number wrote."""
+        if request != self.request:
+            return self
+        waiting = self.waiting
+        for key in self.under_way:
+            waiting = waiting.without(key)
+        return replace(self, waiting=waiting, under_way=())
+
+
+def entry_of(bucket: Period, rollup: Rollup) -> tuple[bytes, bytes]:
+    """Key and value of a rollup."""
+    digest = blake2b(encode(bucket.series), digest_size=16).digest()
+    return b"r" + CODES[bucket.length_ns] + _number(bucket.begin_ns) + digest, encode(Kept(bucket, rollup))
+
+
+def is_too_old(key: bytes, now_ns: int) -> bool:
+    """Whether an entry is kept no longer."""
+    if key[:1] == b"e":
+        return int.from_bytes(key[1:9], "big") < now_ns - EVENTS_KEPT_NS
+    length_ns = next(length for length, code in CODES.items() if code == key[1:2])
+    return int.from_bytes(key[2:10], "big") < now_ns - KEPT_NS[length_ns]
+
+
+read_kept: Final = Decoder[Kept](Kept).decode
+read_block: Final = Decoder[Block](Block).decode
+
+
+def _number(value: int) -> bytes:
+    return max(0, value).to_bytes(8, "big")

@@ -34,7 +34,9 @@ struct map_form;
 struct form {
     unsigned classes;
     struct shape *shape; /* NULL: no struct */
-    struct form *items;  /* NULL: no tuple */
+    struct form *items;  /* NULL: no tuple of one type */
+    struct form *places; /* NULL: no tuple with a type for each place */
+    Py_ssize_t places_count;
     PyObject *conformer; /* strong */
     struct map_form *map; /* NULL: no map, or not one for C */
 };
@@ -69,6 +71,7 @@ static PyObject *shapes; /* struct type -> capsule of its shape */
 
 static int form_make(struct form *form, PyObject *outline);
 static int map_make(struct form *form, PyObject *outline);
+static int places_make(struct form *form, PyObject *outlines);
 
 static int conform_bind(void)
 {
@@ -157,7 +160,7 @@ static int form_make(struct form *form, PyObject *outline)
     form->conformer = Py_NewRef(PyTuple_GET_ITEM(outline, 3));
     if (struct_form != Py_None && (form->shape = shape_of(struct_form)) == NULL)
         return -1;
-    if (map_make(form, PyTuple_GET_ITEM(outline, 4)) < 0)
+    if (map_make(form, PyTuple_GET_ITEM(outline, 4)) < 0 || places_make(form, PyTuple_GET_ITEM(outline, 5)) < 0)
         return -1;
     if (items == Py_None)
         return 0;
@@ -183,6 +186,23 @@ static int map_make(struct form *form, PyObject *outline)
     if (form_make(&form->map->key, PyTuple_GET_ITEM(outline, 1)) < 0)
         return -1;
     return form_make(&form->map->item, PyTuple_GET_ITEM(outline, 2));
+}
+
+/* Fills in the places of a form from their outlines. 0, or -1 with an exception. */
+static int places_make(struct form *form, PyObject *outlines)
+{
+    if (outlines == Py_None)
+        return 0;
+    form->places_count = PyTuple_GET_SIZE(outlines);
+    form->places = PyMem_Calloc(form->places_count ? (size_t)form->places_count : 1, sizeof *form->places);
+    if (form->places == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < form->places_count; i++)
+        if (form_make(&form->places[i], PyTuple_GET_ITEM(outlines, i)) < 0)
+            return -1;
+    return 0;
 }
 
 /* The form of a type of values. 0, or -1 with an exception. */
@@ -319,6 +339,24 @@ static int conform_items(const struct form *form, PyObject *value, PyObject *bef
     return 1;
 }
 
+/* A tuple with a type for each place; the old one counts if it has as many. */
+static int conform_places(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
+{
+    Py_ssize_t size = form->places_count;
+    if (PyTuple_GET_SIZE(value) != size || walk->depth == CONFORM_DEPTH_MAX || walk->left < (unsigned)size)
+        return 0;
+    int is_known = before != NULL && PyTuple_CheckExact(before) && PyTuple_GET_SIZE(before) == size;
+    walk_enter(walk);
+    walk->left -= (unsigned)size;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *old = is_known ? PyTuple_GET_ITEM(before, i) : NULL;
+        if (!conform_in_c(&form->places[i], PyTuple_GET_ITEM(value, i), old, walk))
+            return 0;
+    }
+    walk->depth--;
+    return 1;
+}
+
 /* The levels below a map's values, from the mark of this check on it. -1: it has no such mark. */
 static long marked_height(const struct map_form *map, PyObject *mark)
 {
@@ -402,6 +440,8 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
         return conform_fields(form->shape, value, before, walk);
     if (form->items != NULL && type == &PyTuple_Type)
         return conform_items(form->items, value, before, walk);
+    if (form->places != NULL && type == &PyTuple_Type)
+        return conform_places(form, value, before, walk);
     if (form->map != NULL && type == (PyTypeObject *)map_type && conform_map(form->map, value, before, walk))
         return 1;
     return conform_plain(form, value) || conform_by_python(form, value, before, walk);

@@ -1,4 +1,4 @@
-"""Outlines: types as they are checked in C: exact classes, structs by field, tuples of one type, and maps.
+"""Outlines: types as they are checked in C: exact classes, structs by field, tuples, and maps.
 
 A map is checked in C only if C can check all that it may hold, since the check of a map measures how deep that is.
 
@@ -22,14 +22,17 @@ CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, 
 
 
 class Outline(NamedTuple):
-    """A type: the bits of its plain classes, one struct, one `tuple[items, ...]` and one map among its values, and the
-    rest."""
+    """A type: the bits of its plain classes, one struct, one tuple and one map among its values, and the rest.
+
+    A tuple has `items` of one type, or a type for each of its `places`.
+    """
 
     classes: int
     struct: Any
     items: Outline | None
     conformer: Conformer
     map: MapOutline | None = None
+    places: tuple[Outline, ...] | None = None
 
 
 class MapOutline(NamedTuple):
@@ -42,24 +45,27 @@ class MapOutline(NamedTuple):
 
 def outline(form: Any) -> Outline:
     """The outline of a type of values."""
-    classes, struct, items, mapped = 0, None, None, None
+    classes, struct, items, mapped, places = 0, None, None, None, None
     for part in _alternatives(form):
         if part in CLASSES:
             classes |= CLASSES[part]
         elif struct is None and _is_plain_struct(part):
             struct = part
-        elif items is None and get_origin(part) is tuple and get_args(part)[1:] == (Ellipsis,):
-            items = outline(get_args(part)[0])
+        elif items is None and places is None and get_origin(part) is tuple:
+            if get_args(part)[1:] == (Ellipsis,):
+                items = outline(get_args(part)[0])
+            else:
+                places = tuple(outline(one) for one in get_args(part) if one != ())
         elif mapped is None and get_origin(part) is Map and all(map(_is_covered, get_args(part))):
             mapped = MapOutline(checker(part), *map(outline, get_args(part)))
-    return Outline(classes, struct, items, conformer(form), mapped)
+    return Outline(classes, struct, items, conformer(form), mapped, places)
 
 
 def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:
     """Whether an outline covers every value of a type: nothing is left to `conform`, and no struct holds itself."""
     parts = list(_alternatives(form))
     structs = [part for part in parts if _is_plain_struct(part)]
-    tuples = [part for part in parts if get_origin(part) is tuple and get_args(part)[1:] == (Ellipsis,)]
+    tuples = [part for part in parts if get_origin(part) is tuple]
     plain = [part for part in parts if part in CLASSES]
     if len(structs) > 1 or len(tuples) > 1 or len(structs) + len(tuples) + len(plain) < len(parts):
         return False
@@ -68,7 +74,7 @@ def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:
     if any(struct in within for struct in structs):
         return False
     fields = [field.type for struct in structs for field in msgspec.structs.fields(struct)]
-    held = [*fields, *(get_args(part)[0] for part in tuples)]
+    held = [*fields, *(one for part in tuples for one in get_args(part) if one is not Ellipsis and one != ())]
     return all(_is_covered(one, (*within, *structs)) for one in held)
 
 

@@ -40,7 +40,8 @@ CHAPTERS = {
         birth birth_values BirthError step arrive raised Delivery Due due_timers next_deadline Outcome Committed
         Suspended Stored Overflow Failed Refused Output Outgoing Spawned Noted Stopped""",
     "Families as data": """
-        load_family LoadError use_roots compile_ahead interface_of compatible AdoptError json_schema""",
+        load_family LoadError use_roots compile_ahead interface_of compatible AdoptError Mismatch Handled
+        json_schema""",
     "Values and names": """
         conform ConformError encode convert view owned in_parts blob_places unchecked parse_address parent_name
         is_descendant""",

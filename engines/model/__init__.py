@@ -34,6 +34,7 @@ from .family import Family
 from .interaction import Answer, AnswerError, Choose, Interaction, Question, Roll
 from .large import blob_places, in_parts
 from .map import Map
+from .mismatch import Handled, Mismatch
 from .names import is_descendant, parent_name, parse_address
 from .outcome import (
     Committed,
@@ -63,14 +64,14 @@ from .view import view
 
 __all__ = [
     "AdoptError", "Answer", "AnswerError", "Answered", "Arrived", "Ask", "Asking", "Become", "BirthError", "Blob",
-    "Box", "CancelTimer", "Choose", "Committed", "Config", "Configuration", "ConformError", "Consume", "Declaration",
-    "DefinitionError", "Delivery", "Device", "DeviceHost", "Driver", "Due", "Effect", "EffectError", "Effects",
-    "Elapsed", "Environment", "Failed", "Family", "Forget", "Handle", "Identity", "Interaction", "InteractiveRule",
-    "LoadError", "Mailbox", "Map", "Message", "Note", "Noted", "Numbered", "Outcome", "Outgoing", "Output", "Overdue",
-    "Overflow", "Pending", "Problem", "Put", "Question", "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "Sent",
-    "SetTimer", "Spawn", "Spawned", "Stop", "Stopped", "Store", "Stored", "StoredMessage", "Suspended", "Timer",
-    "Value", "arrive", "birth", "birth_values", "blob_places", "compatible", "compile_ahead", "compose", "conform",
-    "convert", "due_timers", "encode", "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema",
-    "load_family", "next_deadline", "owned", "parent_name", "parse_address", "raised", "rule", "step", "unchecked",
-    "use_roots", "view",
+    "Box", "CancelTimer", "Choose", "Committed", "Config", "Configuration", "ConformError", "Consume",
+    "Declaration", "DefinitionError", "Delivery", "Device", "DeviceHost", "Driver", "Due", "Effect", "EffectError",
+    "Effects", "Elapsed", "Environment", "Failed", "Family", "Forget", "Handle", "Handled", "Identity",
+    "Interaction", "InteractiveRule", "LoadError", "Mailbox", "Map", "Message", "Mismatch", "Note", "Noted",
+    "Numbered", "Outcome", "Outgoing", "Output", "Overdue", "Overflow", "Pending", "Problem", "Put", "Question",
+    "Ref", "RefTo", "Refused", "Roll", "Rule", "Send", "Sent", "SetTimer", "Spawn", "Spawned", "Stop", "Stopped",
+    "Store", "Stored", "StoredMessage", "Suspended", "Timer", "Value", "arrive", "birth", "birth_values",
+    "blob_places", "compatible", "compile_ahead", "compose", "conform", "convert", "due_timers", "encode",
+    "in_parts", "interactive_rule", "interface_of", "is_descendant", "json_schema", "load_family", "next_deadline",
+    "owned", "parent_name", "parse_address", "raised", "rule", "step", "unchecked", "use_roots", "view",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from .box import Box
 from .check.definition import DefinitionError, Problem
 from .check.signature import rule_messages
 from .family import Family
+from .mismatch import Mismatch
 from .part import AnyFamily, Part
 from .place import caller
 from .values import Config, Value, convert
@@ -119,6 +120,7 @@ class _Whole:
             strict=left.strict,
             spawns=tuple(dict.fromkeys((left, right, *left.spawns, *right.spawns))),
             migrate=self._migration(),
+            intended=self._intended(),
         )
         whole.hidden = self.hidden
         parts = (self.left, self.right)
@@ -148,6 +150,11 @@ class _Whole:
         if left.migrate is None and right.migrate is None:
             return None
         return lambda old: self.state(left=_migrated(left, old["left"]), right=_migrated(right, old["right"]))
+
+    def _intended(self) -> Callable[[Mismatch], bool] | None:
+        """A difference is intended if one of the parts says so."""
+        judges = [family.intended for family in self.families if family.intended is not None]
+        return (lambda mismatch: any(judge(mismatch) for judge in judges)) if judges else None
 
 
 def _migrated(part: AnyFamily, old: Any) -> Any:

@@ -22,6 +22,7 @@ from .environment import Environment, Timer
 from .family_types import FamilyTypes, Strategy
 from .forms import classes
 from .law import Law, OldRules
+from .mismatch import Mismatch
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
 from .rule import Rule
@@ -59,6 +60,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         strict: it learns acquaintances and may send only to them.
         spawns: the families (or references) of its children; its own needs no mention.
         migrate: an older version's state, as builtins, to a state of this one.
+        intended: whether a difference to the version before, found in a rehearsal of a reload, is intended.
     """
 
     if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             strict: bool = False,
             spawns: Sequence[Declaration[Any, Any, Any] | str] = (),
             migrate: Callable[[Any], S] | None = None,
+            intended: Callable[[Mismatch], bool] | None = None,
         ) -> None: ...
 
     else:
@@ -97,6 +100,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             strict: bool = False,
             spawns: Any = (),
             migrate: Any = None,
+            intended: Any = None,
         ) -> None:
             self._declare(name, config, accepts, emits, boxes, caller(1))
             self.state = state
@@ -107,6 +111,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             self.strict = strict
             self.spawns = tuple(spawns)
             self.migrate = migrate
+            self.intended = intended
             self.law = OldRules()
             self.holds_blobs = False
             self.rule_list = ()
@@ -170,6 +175,11 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         if adoption is None or adoption.old is not old_interface:
             adoption = self._adoption = Adoption(self, self.interface(), old_interface)
         return adoption.environment(dump)
+
+    @property
+    def adopted(self) -> str:
+        """How `adopt` took states over last: "as it is", "converted", "migrated"; "" if it was not called."""
+        return "" if self._adoption is None else self._adoption.how
 
     def interface(self) -> dict[str, Any]:
         """The outside of the family as plain data, made once and never changed by callers; see `interface`."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
+    from .mismatch import Mismatch
+
     A_co = TypeVar("A_co", covariant=True)
     C = TypeVar("C", default=None)
     S = TypeVar("S", default=None)
@@ -40,6 +42,7 @@ class FamilyTypes(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     strict: bool
     spawns: tuple[Declaration[Any, Any, Any] | str, ...]
     migrate: Callable[[Any], S] | None
+    intended: Callable[[Mismatch], bool] | None
     holds_blobs: bool
     hidden: frozenset[type[Any]] = frozenset()
     """Messages taken from the engine itself alone; see `compose`."""

@@ -49,6 +49,13 @@ class Adoption(Generic[S]):
         self._timers = {timer.name for timer in family.timers}
         self._is_same_layout = old.get("state_layout") == new["state_layout"]
 
+    @property
+    def how(self) -> str:
+        """How states come over."""
+        if self._is_same_layout:
+            return "as it is"
+        return "converted" if self._family.migrate is None else "migrated"
+
     def environment(self, dump: bytes) -> Environment[S]:
         """The environment of a dump by the earlier version.
 

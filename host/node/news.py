@@ -90,3 +90,16 @@ class SetAside(Packet):
     state: str
     code: str
     detail: str
+
+
+class RehearsalResult(msgspec.Struct, frozen=True, array_like=True):
+    """A rehearsal that found nothing wrong: the turns run, those with a declared difference, places that are new.
+
+    `lost` is why there was nothing to rehearse.
+    """
+
+    engine: str
+    turns: int = 0
+    intended: int = 0
+    added: tuple[str, ...] = ()
+    lost: str = ""

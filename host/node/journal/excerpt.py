@@ -1,0 +1,149 @@
+"""The last turns of one engine in a log, for a rehearsal by another version.
+
+The replay runs each turn again, as in any recovery, and here its trigger and outcome are kept. States are kept behind
+every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one always is, in `close`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from engines.model import Delivery, encode
+from host.node.births import plain
+from host.node.journal.layout import Wrong
+from host.node.journal.records import (
+    TURN,
+    TURNS_HEAD,
+    DueTurn,
+    RecordKind,
+    Resumed,
+    TurnResult,
+    decode_body,
+    decode_run,
+)
+from host.node.journal.replay import Replay
+from host.node.journal.scan import Damaged, Found
+from host.node.journal.stream import Stream
+from host.node.past import PastEngine, PastTurn, outputs_of, result_of
+
+STATES_BYTES_MAX: Final = 16 << 20
+"""Dumps of an engine's states kept for one rehearsal."""
+
+
+class Excerpt:
+    """Mutable; is given the batches of a log in order. `replay` reads `engine` only; turns up to `after` are not kept.
+
+    A new image of the engine (a reload, a new beginning) starts the excerpt again.
+    """
+
+    def __init__(self, replay: Replay, engine: str, after: int) -> None:
+        self.turns: list[PastTurn] = []
+        self.begin: PastEngine | None = None
+        self._replay = replay
+        self._engine = engine
+        self._after = after
+        self._stream: Stream | None = None
+        self._env: Any = None
+        self._states_bytes = 0
+
+    def apply(self, found: Found) -> None:
+        """Apply a batch. Raises as `Replay.apply`."""
+        self._replay.enter(found)
+        try:
+            for kind, number, body in found.records:
+                self._record(kind, number, body)
+            self._replay.leave()
+        except Wrong as wrong:
+            raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def close(self) -> None:
+        """The log is read."""
+        if self.turns and self._stream is not None:
+            last = self.turns[-1]
+            self.turns[-1] = replace(last, env=self._stream.family.dump(self._stream.env))
+
+    def _record(self, kind: int, number: int, body: memoryview) -> None:
+        replay = self._replay
+        stream = None
+        if kind in (RecordKind.TURNS, RecordKind.DUE, RecordKind.RESUMED) and replay.names.get(number) == self._engine:
+            stream = replay.of(self._engine)
+        if stream is None:
+            replay.record(kind, number, body)
+            return
+        self._look(stream)
+        if kind == RecordKind.TURNS:
+            self._run(stream, number, body)
+        elif kind == RecordKind.DUE:
+            turn = decode_body(kind, body)
+            assert isinstance(turn, DueTurn)
+            given = tuple(stream.answers)
+            replay.record(kind, number, body)
+            self._keep(stream, turn.now_ns, None, tuple(name for name, _ in turn.handles), given)
+        else:
+            self._resume(stream, number, body)
+
+    def _look(self, stream: Stream) -> None:
+        """Begin here, if the turns to keep begin here."""
+        if stream is not self._stream:
+            self._stream, self.begin, self._states_bytes = stream, None, 0
+            self.turns.clear()
+        if self.begin is None and stream.turns >= self._after:
+            me, family = stream.cell.configuration, stream.family
+            dump = family.dump(stream.env)
+            rest = (me.birth, plain(me.params), family.interface(), family.version, dump)
+            self.begin, self._env = PastEngine(me.name, me.node, me.parent, *rest), stream.env
+
+    def _run(self, stream: Stream, number: int, body: memoryview) -> None:
+        """Turns over mail, one by one where they are kept."""
+        run, turns = decode_run(body, self._replay.names)
+        if self.begin is None and stream.turns + run.count <= self._after:
+            self._replay.record(RecordKind.TURNS, number, body)
+            return
+        sender, code = (int.from_bytes(body[at : at + 4], "little") for at in (0, 24))
+        for n, turn in enumerate(TURN.iter_unpack(turns), run.first_n):
+            self._look(stream)
+            inbox = stream.cell.inboxes.get(run.mailbox)
+            batch = inbox.batches[0] if inbox is not None and inbox.seek(run.sender, run.epoch, n) else None
+            payload = b"" if batch is None else bytes(batch.payloads[batch.position])
+            given = tuple(stream.answers)
+            head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
+            self._replay.record(RecordKind.TURNS, number, memoryview(head + TURN.pack(*turn)))
+            if turn[2] != TurnResult.SKIPPED:
+                self._keep(stream, turn[0], (run.sender, run.mailbox, payload), (), given)
+
+    def _resume(self, stream: Stream, number: int, body: memoryview) -> None:
+        """A transition that waited for a choice: it is kept here, with all its answers, not where it began."""
+        suspension = stream.cell.suspension
+        given = tuple(stream.answers)
+        self._replay.record(RecordKind.RESUMED, number, body)
+        assert suspension is not None
+        assert isinstance(decode_body(RecordKind.RESUMED, body), Resumed)
+        cause, answers = suspension.cause, (*suspension.answers, *given)
+        if isinstance(cause, Delivery):
+            mail = (cause.sender, cause.mailbox, encode(cause.message))
+            self._keep(stream, suspension.at_ns, mail, (), answers)
+        else:
+            self._keep(stream, suspension.at_ns, None, tuple(one.name for one in cause.handles), answers)
+
+    def _keep(
+        self,
+        stream: Stream,
+        now_ns: int,
+        mail: tuple[str, int, bytes] | None,
+        timers: tuple[str, ...],
+        answers: tuple[Any, ...],
+    ) -> None:
+        outcome = stream.outcome
+        if self.begin is None or outcome is None or result_of(outcome) == "suspended":
+            return
+        dump = b""
+        if stream.env is not self._env and self._states_bytes < STATES_BYTES_MAX:
+            dump, self._env = stream.family.dump(stream.env), stream.env
+            self._states_bytes += len(dump)
+        sender, mailbox, message = mail if mail is not None else ("", 0, None)
+        result, outputs = result_of(outcome), outputs_of(outcome)
+        self.turns.append(
+            PastTurn(stream.turns, now_ns, sender, mailbox, message, timers, answers, result, outputs, dump)
+        )

@@ -1,0 +1,302 @@
+"""The rehearsal of a reload: a new version runs the last triggers of an engine before it may take over.
+
+It begins with the engine's state before these triggers, migrated, and handles each with the time and the answers that
+it had. After each, two things are compared with what the old version made of it:
+
+* the outcome: its kind, and the outputs in their order. A field that only the new version's messages have is left out;
+* the environment, where it was kept: the migrated old one against the new one. A field that only the new state has,
+  and to which the migration always gives the same value, is left out and named in `added`: there, migration and
+  transition do not commute, and the state after the cut is the old one migrated.
+
+A difference is refused unless the new version declares it (`Family(intended=…)`). Places of the state that differed
+once differ ever after, so each is reported once. Each transition runs twice, which shows a clock, chance, or a count of
+its own runs; an order of sets shows only under another hash seed (`enginehost lint`).
+
+Nothing of it leaves the process. The past of an engine is in `past`, and where it comes from in `journal.excerpt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from engines.model import (
+    AdoptError,
+    AnswerError,
+    Committed,
+    Configuration,
+    Delivery,
+    Due,
+    Environment,
+    Failed,
+    Family,
+    Handle,
+    Handled,
+    Mismatch,
+    Outcome,
+    Refused,
+    Stored,
+    Suspended,
+    step,
+    view,
+)
+from engines.model.blame import blame
+from engines.model.store.dump import EnvironmentDump, MailboxDump, read_dump
+from host.config.engine_values import convert_engine
+from host.node.news import RehearsalResult
+from host.node.past import PastEnd, PastEngine, PastLost, PastTurn, decode_past, outputs_of, result_of
+
+SHOWN_CHARS: Final = 600
+"""Of an outcome in a refusal."""
+
+AnyFamily = Family[Any, Any, Any, Any]
+
+
+class Differs(Exception):
+    """The new version does not do what the old one did; the text is for its author."""
+
+
+def rehearse(parts: Iterable[bytes], family_of: Callable[[str], AnyFamily]) -> list[RehearsalResult]:
+    """Rehearse engines under the families that `family_of` gives, called right before each. Raises `Differs`."""
+    results: list[RehearsalResult] = []
+    current: Rehearsal | None = None
+    for part in parts:
+        past = decode_past(part)
+        if isinstance(past, PastTurn):
+            assert current is not None
+            current.run(past)
+            continue
+        if current is not None:
+            results.append(current.result)
+            current = None
+        match past:
+            case PastEngine():
+                current = Rehearsal(family_of(past.name), past)
+            case PastLost(name, reason):
+                results.append(RehearsalResult(name, lost=reason))
+            case PastEnd():
+                return results
+    return [*results, RehearsalResult("", lost="the process that read the log ended")]
+
+
+class Rehearsal:
+    """Mutable, one engine under its new version. Raises `Differs` from `begin` and `run`.
+
+    `turns` have run, `intended` of them with a declared difference. `added` are places that only the new state has,
+    and that the triggers changed.
+    """
+
+    def __init__(self, family: AnyFamily, past: PastEngine) -> None:
+        self.turns = 0
+        self.intended = 0
+        self.added: set[str] = set()
+        self._family = family
+        self._past = past
+        params, _ = convert_engine(family, past.params, None)
+        self._me = Configuration(past.node, past.name, past.parent, params, past.birth)
+        self._known: set[str] = set()
+        interface = family.interface()
+        self._is_same = all(interface[part] == past.interface.get(part) for part in ("state_layout", "boxes"))
+        self._env: Environment[Any] = self._migrated(past.env, "before them")
+        self._start = read_dump(family.dump(self._env))
+
+    @property
+    def result(self) -> RehearsalResult:
+        """What was found, all told."""
+        return RehearsalResult(self._past.name, self.turns, self.intended, tuple(sorted(self.added)))
+
+    def run(self, turn: PastTurn) -> None:
+        """Handle a trigger as the engine did, and compare."""
+        before = Handled(turn.result, tuple(turn.outputs))
+        message, after = self._handle(turn)
+        self.turns += 1
+        places = self._places(turn) if turn.env else ()
+        if _is_alike(before, after) and not places:
+            return
+        mismatch = Mismatch(turn.sender, message, turn.timers, turn.now_ns, before, after, places)
+        if not self._judge(mismatch):
+            raise Differs(self._told(turn, mismatch))
+        self.intended += 1
+
+    def _handle(self, turn: PastTurn) -> tuple[Any, Handled]:
+        """The message in the new version's type, and what the new version makes of the trigger."""
+        cause: Delivery[Any] | Due
+        if turn.message is None:
+            cause = Due(tuple(self._handle_of(name) for name in turn.timers))
+            message = None
+        else:
+            try:
+                message = self._family.boxes[turn.mailbox].decode(turn.message)
+            except BaseException as error:
+                return None, Handled("unreadable", (), blame(error)[0])
+            cause = Delivery(turn.sender, turn.mailbox, message)
+        outcome = self._step(cause, turn)
+        if isinstance(outcome, str):
+            return message, Handled("asks", (), outcome)
+        if isinstance(outcome, Committed | Stored):
+            self._env = outcome.env
+        elif isinstance(cause, Due):
+            timers = self._env.timers
+            for name in turn.timers:
+                timers = timers.without(name)
+            self._env = self._env.with_timers(timers)
+        return message, _handled(outcome)
+
+    def _handle_of(self, timer: str) -> Handle:
+        """The timer as it is pending here; it may have another number."""
+        pending = self._env.timers.get(timer)
+        return Handle(timer, 0 if pending is None else pending.number)
+
+    def _step(self, cause: Delivery[Any] | Due, turn: PastTurn) -> Outcome[Any] | str:
+        """The outcome, or the question that the answers of then do not answer."""
+        try:
+            first = step(self._family, self._me, self._env, cause, turn.now_ns, turn.answers)
+            second = step(self._family, self._me, self._env, cause, turn.now_ns, turn.answers)
+        except AnswerError as error:
+            return str(error)
+        if isinstance(first, Suspended):
+            return str(first.question)
+        if not self._is_equal(first, second, keeps_env=bool(turn.env)):
+            text = f"{_shown(_handled(first))}; a second time: {_shown(_handled(second))}"
+            raise Differs(f"{self._place(turn)}: it is not deterministic: {text}")
+        return first
+
+    def _is_equal(self, first: Outcome[Any], second: Outcome[Any], *, keeps_env: bool) -> bool:
+        if type(first) is not type(second) or outputs_of(first) != outputs_of(second):
+            return False
+        if not keeps_env or not isinstance(first, Committed) or not isinstance(second, Committed):
+            return True
+        return first.env == second.env or self._family.dump(first.env) == self._family.dump(second.env)
+
+    def _places(self, turn: PastTurn) -> tuple[str, ...]:
+        """The places of the environment that differ for the first time; new ones of the state go to `added`."""
+        mine = self._family.dump(self._env)
+        carried = turn.env if self._is_same else self._family.dump(self._migrated(turn.env, f"after turn {turn.n}"))
+        if mine == carried:
+            return ()
+        found: list[str] = []
+        for place, is_new in _differences(read_dump(turn.env), self._start, read_dump(carried), read_dump(mine)):
+            if is_new:
+                self.added.add(place)
+            elif place not in self._known:
+                self._known.add(place)
+                found.append(place)
+        return tuple(found)
+
+    def _migrated(self, dump: bytes, when: str) -> Environment[Any]:
+        """An old environment in the new version, made twice: a migration has to be deterministic."""
+        family, past = self._family, self._past
+        try:
+            if past.code == family.version:
+                return family.load(dump)
+            first, second = (family.adopt(dump, past.interface) for _ in range(2))
+        except (AdoptError, msgspec.ValidationError) as error:
+            raise Differs(f"the state {when}: {error}") from None
+        if family.dump(first) != family.dump(second):
+            raise Differs(f"the state {when}: migrate gives another state each time")
+        return first
+
+    def _judge(self, mismatch: Mismatch) -> bool:
+        judge = self._family.intended
+        if judge is None:
+            return False
+        try:
+            return bool(judge(mismatch))
+        except BaseException as error:
+            raise Differs(f"intended raised {blame(error)[1]}") from None
+
+    def _place(self, turn: PastTurn) -> str:
+        what = f"timers {', '.join(turn.timers)}" if turn.message is None else f"a message of {turn.sender or 'nobody'}"
+        return f"turn {turn.n}, {what}"
+
+    def _told(self, turn: PastTurn, mismatch: Mismatch) -> str:
+        what = f": {_clipped(str(view(mismatch.message)))}" if mismatch.message is not None else ""
+        lines = [f"{self._place(turn)}{what}"]
+        if not _is_alike(mismatch.before, mismatch.after):
+            lines += [f"  before: {_shown(mismatch.before)}", f"  now:    {_shown(mismatch.after)}"]
+        if mismatch.places:
+            lines.append(f"  differs after it: {', '.join(mismatch.places)}")
+        return "\n".join([*lines, "  a difference that is intended is declared: Family(..., intended=...)"])
+
+
+def _handled(outcome: Outcome[Any]) -> Handled:
+    error = outcome.error if isinstance(outcome, Failed) else outcome.reason if isinstance(outcome, Refused) else ""
+    return Handled(result_of(outcome), tuple(outputs_of(outcome)), error)
+
+
+def _is_alike(before: Handled, after: Handled) -> bool:
+    """Whether both have the same result and outputs; a message may have further fields now."""
+    if before.result != after.result or len(before.outputs) != len(after.outputs):
+        return False
+    return all(map(_is_same_output, before.outputs, after.outputs))
+
+
+def _is_same_output(before: Any, after: Any) -> bool:
+    if before == after:
+        return True
+    return all(
+        value == after.get(key) or (isinstance(value, dict) and _has_all(value, after.get(key)))
+        for key, value in before.items()
+    )
+
+
+def _has_all(before: dict[str, Any], after: Any) -> bool:
+    return isinstance(after, dict) and all(key in after and after[key] == value for key, value in before.items())
+
+
+def _shown(handled: Handled) -> str:
+    outputs = "; ".join(_clipped(str(output)) for output in handled.outputs)
+    return f"{handled.result}{f', {_clipped(handled.error)}' if handled.error else ''}: {outputs or 'no output'}"
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+def _differences(
+    old: EnvironmentDump, start: EnvironmentDump, carried: EnvironmentDump, mine: EnvironmentDump
+) -> Iterator[tuple[str, bool]]:
+    """The places where an environment differs from the old one migrated, and whether only the new version has them.
+
+    `start` is the migrated environment before the first trigger.
+    """
+    yield from _walk("state", *(_decode(bytes(one.state)) for one in (old, start, carried, mine)))
+    before, first, there = ({box.number: box for box in one.mailboxes} for one in (old, start, carried))
+    for held in mine.mailboxes:
+        number, name = held.number, f"mailbox {held.number}"
+        if number not in before:
+            continue
+        states = (before[number], first[number], there[number], held)
+        yield from _walk(f"{name}.state", *(_decode(bytes(one.state)) for one in states))
+        if _letters(held) != _letters(there[number]):
+            yield f"{name}.stored", False
+    if [(name, at) for name, _, at in mine.timers] != [(name, at) for name, _, at in carried.timers]:
+        yield "timers", False
+    for part in ("acquaintances", "children"):
+        if getattr(mine, part) != getattr(carried, part):
+            yield part, False
+
+
+def _letters(box: MailboxDump) -> list[tuple[str, bytes]]:
+    return [(one.sender, bytes(one.message)) for one in box.stored]
+
+
+def _walk(where: str, old: Any, start: Any, carried: Any, mine: Any) -> Iterator[tuple[str, bool]]:
+    """Where two values differ: structs field by field, all else as a whole."""
+    if carried == mine:
+        return
+    if not (isinstance(carried, dict) and isinstance(mine, dict)):
+        yield where, False
+        return
+    known, first = (one if isinstance(one, dict) else {} for one in (old, start))
+    for name in {**carried, **mine}:
+        if name in known:
+            parts = (one.get(name) for one in (known, first, carried, mine))
+            yield from _walk(f"{where}.{name}", *parts)
+        elif carried.get(name) != mine.get(name):
+            yield f"{where}.{name}", carried.get(name) == first.get(name)
+
+
+_decode: Final = msgspec.msgpack.Decoder(strict=True).decode

@@ -23,7 +23,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import msgspec
 
@@ -247,6 +247,21 @@ def memory_file_of_parts(parts: Iterable[bytes]) -> int:
     Raises what `parts` raises; then there is no file.
     """
     return _sealed_file((piece for part in parts for piece in (_LENGTH.pack(len(part)), part)), "enginehost-parts")
+
+
+def sized(part: bytes) -> bytes:
+    """A part with its length before it."""
+    return _LENGTH.pack(len(part)) + part
+
+
+def stream_parts(stream: BinaryIO) -> Iterator[bytes]:
+    """The parts that another process writes to a pipe, until it closes it; one that is cut is left out."""
+    while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
+        (length,) = _LENGTH.unpack(head)
+        part = stream.read(length)
+        if len(part) < length:
+            return
+        yield part
 
 
 def _sealed_file(pieces: Iterable[bytes], name: str) -> int:

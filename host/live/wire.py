@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from host.config.spec import JournalSpec
-from host.node.news import Event, Fatal, Letter, NoteLine, Packet, SetAside, Trigger, Waits
+from host.node.news import Event, Fatal, Letter, NoteLine, Packet, RehearsalResult, SetAside, Trigger, Waits
 from host.node.routing import Birth
 from transport.port import ARENA_BYTES
 
@@ -150,6 +150,18 @@ class Lose(Packet):
     target: str
 
 
+class Recall(Packet):
+    """Hand out the last `count` triggers of these journaled engines, and go on. Answered by `Recalled`."""
+
+    engines: tuple[str, ...]
+    count: int
+    deadline_ns: int
+
+
+class Rehearse(Packet):
+    """To a candidate: run these triggers. Descriptor: [pipe]. Answer: `Rehearsed` or `EngineFailed`."""
+
+
 class Freeze(Packet):
     """Stop at the next boundary, outputs released, and hand over the engines.
 
@@ -194,6 +206,8 @@ ToWorker = (
     | Unpark
     | Allow
     | Lose
+    | Recall
+    | Rehearse
     | Freeze
     | Thaw
     | Adopt
@@ -295,6 +309,18 @@ class Rested(Packet):
     fallen: tuple[Trigger, ...]
 
 
+class Recalled(Packet):
+    """Answer to `Recall`. Descriptor: [pipe], to which a child writes `host.node.past`; none with a `reason`."""
+
+    reason: str = ""
+
+
+class Rehearsed(Packet):
+    """Answer to `Rehearse`: the new code does what the old one did, but for declared differences."""
+
+    results: tuple[RehearsalResult, ...]
+
+
 class AtBoundary(Packet):
     """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
 
@@ -306,7 +332,10 @@ class Frozen(Packet):
 
 
 class Adopted(Packet):
-    """Answer to `Adopt`: state migrated, ready to go."""
+    """Answer to `Adopt`: state migrated, ready to go. `states` is how, by family reference: "as it is", "converted"
+    (the layout differs), or "migrated" (by the family's function)."""
+
+    states: dict[str, str] = {}
 
 
 JOURNAL_GONE: Final = "journal_gone"
@@ -329,6 +358,8 @@ ToSupervisor = (
     | SetAside
     | Rested
     | Reply
+    | Recalled
+    | Rehearsed
     | AtBoundary
     | Frozen
     | Adopted

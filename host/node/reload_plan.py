@@ -6,17 +6,23 @@ may touch the lanes, so the slot passes from one to the other over the death of 
 | stage     | runs | holds the state | then                                                |
 |-----------|------|-----------------|-----------------------------------------------------|
 | importing | old  | old             | new reports its families; interfaces are compared   |
+| recalling | old  | old             | old hands out the last triggers in its log          |
+| rehearsing| old  | old             | new runs these triggers, and compares the results   |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
 | retiring  | none | new             | old exits; the new version is in force from here    |
 | going     | new  | new             | new has the slot and reports it                     |
 
+Nothing stands still before `freezing`. The two stages before it are left out if no journaled engine gets other code.
+A *trial* does everything but the cut: once new has loaded, it is killed, and old thaws.
+
 Crash points. Up to `dumping` the death of old is an ordinary crash, and the candidate is killed. In `adopting` the
 snapshot outlives old, so new carries on; only if it fails too does the slot start again from the initial state. Up to
-`adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had happened. In `retiring`
-old was asked to exit and cannot be asked back: if new dies, the slot starts again with the new version once old is
-gone. A process that is late in exiting is killed. The supervisor's own death ends both.
+`adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had happened; in a trial the
+death of old is an ordinary crash there too. In `retiring` old was asked to exit and cannot be asked back: if new dies,
+the slot starts again with the new version once old is gone. A process that is late in exiting is killed. The
+supervisor's own death ends both.
 """
 
 from __future__ import annotations
@@ -25,16 +31,33 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-Stage = Literal["importing", "freezing", "dumping", "adopting", "retiring", "going", "over"]
-Command = Literal["freeze", "thaw", "adopt", "retire", "kill_old", "go", "kill_new", "restart", "restart_with_new"]
-Verdict = Literal["switched", "refused", "crashed"]
+Stage = Literal["importing", "recalling", "rehearsing", "freezing", "dumping", "adopting", "retiring", "going", "over"]
+Command = Literal[
+    "recall",
+    "rehearse",
+    "freeze",
+    "thaw",
+    "adopt",
+    "retire",
+    "kill_old",
+    "go",
+    "kill_new",
+    "restart",
+    "restart_with_new",
+]
+Verdict = Literal["switched", "tried", "refused", "crashed"]
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """The candidate imported everything; `problems` are the incompatibilities of its interfaces."""
+    """The candidate imported everything; `problems` are the incompatibilities of its interfaces.
+
+    `rehearses`: a journaled engine gets other code, which is to run its last triggers first.
+    """
 
     problems: tuple[str, ...] = ()
+    rehearses: bool = False
 
 
 class NewFailed(msgspec.Struct, frozen=True):
@@ -46,6 +69,9 @@ class NewFailed(msgspec.Struct, frozen=True):
 
 Happening = (
     Literal[
+        "recalled",  # old's last triggers can be read
+        "unrecalled",  # old cannot hand them out
+        "rehearsed",  # new answered them as old did, or differently where that is intended
         "halted",  # old stopped at a boundary and begins its snapshot
         "snapshot_taken",  # the supervisor has old's snapshot
         "loaded",  # new has migrated and loaded the snapshot
@@ -62,6 +88,7 @@ class ReloadState(msgspec.Struct, frozen=True):
     """Where a reload stands."""
 
     stage: Stage = "importing"
+    is_trial: bool = False
     old_gone: bool = False
     new_gone: bool = False
 
@@ -79,6 +106,8 @@ OVER: Final = ReloadState("over")
 
 _LATE: Final[Mapping[Stage, str]] = {
     "importing": "the new code was not imported in time",
+    "recalling": "the engine did not hand out its last triggers in time",
+    "rehearsing": "the new code did not run the last triggers in time",
     "freezing": "the engine did not reach a boundary in time",
     "dumping": "the state was not handed out in time",
     "adopting": "the state was not migrated in time",
@@ -89,30 +118,36 @@ _LATE: Final[Mapping[Stage, str]] = {
 def advance(plan: ReloadState, happening: Happening) -> Step:
     """The step that `happening` leads to. One that does not belong to the stage (a late answer) changes nothing."""
     match plan.stage, happening:
-        case "importing", Checked(()):
-            return Step(ReloadState("freezing"), ("freeze",))
+        case "importing", Checked((), rehearses):
+            return _go_to(plan, "recalling", "recall") if rehearses else _go_to(plan, "freezing", "freeze")
         case "importing", Checked(problems):
             return _undo(plan, "; ".join(problems))
+        case "recalling", "recalled":
+            return _go_to(plan, "rehearsing", "rehearse")
+        case ("recalling", "unrecalled") | ("rehearsing", "rehearsed"):
+            return _go_to(plan, "freezing", "freeze")
         case "freezing", "halted":
-            return Step(ReloadState("dumping"))
+            return _go_to(plan, "dumping")
         case "dumping", "snapshot_taken":
-            return Step(ReloadState("adopting"), ("adopt",))
+            return _go_to(plan, "adopting", "adopt")
+        case "adopting", "loaded" if plan.is_trial:
+            return Step(OVER, ("kill_new", "thaw"), "tried")
         case "adopting", "loaded" if not plan.old_gone:
-            return Step(ReloadState("retiring"), ("retire",))
-        case "adopting", "old_ended":
-            return Step(ReloadState("adopting", old_gone=True))
-        case "importing" | "freezing" | "dumping", "old_ended":
+            return _go_to(plan, "retiring", "retire")
+        case "adopting", "old_ended" if not plan.is_trial:
+            return Step(replace(plan, old_gone=True))
+        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", "old_ended":
             return _crash("the old process ended", "kill_new", "restart")
-        case "importing" | "freezing" | "dumping" | "adopting", NewFailed(reason):
+        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", NewFailed(reason):
             return _undo(plan, reason)
-        case "importing" | "freezing" | "dumping" | "adopting", "late":
+        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", "late":
             return _undo(plan, _LATE[plan.stage])
         case "retiring", "old_ended" if plan.new_gone:
             return _crash("the new process ended before it had the slot", "restart_with_new")
         case ("adopting", "loaded") | ("retiring", "old_ended"):
-            return Step(ReloadState("going", old_gone=True), ("go",))
+            return Step(replace(plan, stage="going", old_gone=True), ("go",))
         case "retiring", NewFailed():
-            return Step(ReloadState("retiring", new_gone=True), ("kill_new",))
+            return Step(replace(plan, new_gone=True), ("kill_new",))
         case "retiring", "late":
             return Step(plan, ("kill_old",))
         case "going", "went":
@@ -124,6 +159,10 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
     return Step(plan)
 
 
+def _go_to(plan: ReloadState, stage: Stage, *commands: Command) -> Step:
+    return Step(replace(plan, stage=stage), commands)
+
+
 def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str:
     """Why the new process cannot go on, having ended by itself in `stage`; `at` is the family or engine it was at."""
     how = f"was killed by {signal}" if signal else "ended" if code is None else f"exited with code {code}"
@@ -132,7 +171,9 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
             where = f"while importing {at}" if at else "before it imported anything"
         case "adopting":
             where = f"while migrating engine {at}" if at else "before it migrated anything"
-        case "freezing" | "dumping":
+        case "rehearsing":
+            where = f"while rehearsing engine {at}" if at else "before it rehearsed anything"
+        case "recalling" | "freezing" | "dumping":
             where = "while it waited for the state"
         case _:
             where = "before it ran"
@@ -143,7 +184,8 @@ def _undo(plan: ReloadState, reason: str) -> Step:
     """New cannot take over: old goes on, if it is still there."""
     if plan.old_gone:
         return _crash(reason, "kill_new", "restart")
-    return Step(OVER, ("kill_new",) if plan.stage == "importing" else ("kill_new", "thaw"), "refused", reason)
+    stands_still = plan.stage not in ("importing", "recalling", "rehearsing")
+    return Step(OVER, ("kill_new", "thaw") if stands_still else ("kill_new",), "refused", reason)
 
 
 def _crash(reason: str, *commands: Command) -> Step:

@@ -39,7 +39,7 @@ from msgspec.structs import replace
 from host.config.spec import SupervisionSpec
 from host.node import reload_plan
 from host.node.endings import Ended, Kind, Ours, classify, shown, wants_restart
-from host.node.reload_plan import Checked, NewFailed
+from host.node.reload_plan import Checked, NewFailed, ReloadState
 from host.node.slot_state import (
     Bury,
     Conclude,
@@ -100,8 +100,9 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
             return SlotStep(replace(slot, state="degraded", process="none"), (happening,))
         case Down("finish") if slot.is_vacant and slot.state in ("starting", "restarting"):
             return SlotStep(replace(slot, state="finished", process="none"), (happening,))
-        case "reload_begun" if slot.state == "running" and slot.crossing is None:
-            return SlotStep(replace(slot, crossing=Crossing()), ("set_deadline",))
+        case "reload_begun" | "trial_begun" if slot.state == "running" and slot.crossing is None:
+            plan = ReloadState(is_trial=happening == "trial_begun")
+            return SlotStep(replace(slot, crossing=Crossing(plan)), ("set_deadline",))
         case "emptied" if slot.state != "stopping":
             left, commands = _abort(slot, "its engine ended meanwhile")
             follows: SlotCommand = "take_leave" if left.process == "there" else "remove"
@@ -109,8 +110,12 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case "node_stops":
             left, commands = _abort(slot, "the node stops")
             return SlotStep(replace(left, state="stopping", dissolves=False), commands)
-        case "halted" | "snapshot_taken" | "loaded" | "went" | "old_ended" | "late" | Checked() | NewFailed():
-            return SlotStep(slot) if slot.crossing is None else _cross(slot, slot.crossing, happening)
+        case Checked() | NewFailed() if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
+        case "recalled" | "unrecalled" | "rehearsed" | "halted" | "snapshot_taken" if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
+        case "loaded" | "went" | "old_ended" | "late" if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
     return SlotStep(slot)
 
 

@@ -91,6 +91,7 @@ SlotHappening = (
         "recall_asked",  # its group goes down, whether or not it comes up again
         "leave_expired",  # its time to exit has passed
         "reload_begun",  # there is a candidate
+        "trial_begun",  # there is one, which will not take over
         "emptied",  # the last of the engines it was made for ended
         "node_stops",
     ]
@@ -135,7 +136,9 @@ Deed = Literal[
     "take_leave",  # have the process exit once no peer sends to it
     "remove",  # release number and memory
 ]
-ReloadDeed = Literal["freeze", "thaw", "adopt", "retire", "go", "kill_new", "set_deadline", "enforce"]
+ReloadDeed = Literal[
+    "recall", "rehearse", "freeze", "thaw", "adopt", "retire", "go", "kill_new", "set_deadline", "enforce"
+]
 """Commands of `reload_plan`; `set_deadline` sets the timer of the stage, `enforce` makes the new code stay in force."""
 
 SlotCommand = Deed | ReloadDeed | Bury | Later | Down | Conclude

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -15,6 +17,9 @@ from host.config.names import FAMILY
 
 TIMEOUT_NS = 30_000_000_000
 """Importing a family and migrating a large state take seconds at most; after this the old process continues."""
+
+REHEARSED = 10_000
+"""What lies behind a snapshot of a log, roughly, and takes the new code a second or two."""
 
 
 @click.command("reload")
@@ -29,28 +34,56 @@ TIMEOUT_NS = 30_000_000_000
     metavar="DURATION",
     help="Time limit; if it passes, the old process continues (30s).",
 )
+@click.option(
+    "--rehearse",
+    type=click.IntRange(0),
+    default=REHEARSED,
+    metavar="COUNT",
+    help=f"The last messages and timers of a journaled engine that the new code has to handle alike ({REHEARSED}).",
+)
+@click.option("--dry-run", is_flag=True, help="Everything but the cut: report what would happen.")
 @common
-def command(engine: str, to: str | None, timeout: int) -> None:
+def command(engine: str, to: str | None, timeout: int, rehearse: int, dry_run: bool) -> None:
     """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
 
     Engines that share its process move to the new one too, unmigrated; they are listed.
     """
     if to is not None and not re.fullmatch(FAMILY, to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
-    args = {"engine": engine, "to": to, "timeout_ns": timeout}
+    args = {"engine": engine, "to": to, "timeout_ns": timeout, "rehearse": rehearse, "is_trial": dry_run}
     show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)
 
 
 @each
-def render_reloads(item: dict[str, object]) -> str:
-    """One line per reload: versions, pause, queue, and the other engines of the process."""
+def render_reloads(item: dict[str, Any]) -> str:
+    """Versions, pause, queue, and the other engines of the process in a line, then what was found on the way."""
     pause, queued, named, shared = (item.get(key) for key in ("pause_ns", "queued", "shared_with", "shared"))
     parts = [f"{item['engine']}: {item.get('from')} -> {item.get('to')}"]
+    if item.get("tried"):
+        parts.insert(0, "dry run, nothing replaced")
     if isinstance(pause, int):
-        parts.append(f"pause {show_duration(pause)}")
+        parts.append(f"{'stood still for' if item.get('tried') else 'pause'} {show_duration(pause)}")
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
     if isinstance(named, list) and named and isinstance(shared, int):
         more = f" and {show_count(shared - len(named))} more" if shared > len(named) else ""
         parts.append(f"paused with it: {', '.join(map(str, named))}{more}")
-    return ", ".join(parts)
+    return "\n".join([", ".join(parts), *(f"  {line}" for line in _findings(item))])
+
+
+def _findings(item: dict[str, Any]) -> Iterator[str]:
+    before, after = item.get("interface", ("", ""))
+    if before != after:
+        yield f"interface {before} -> {after}: {'; '.join(item.get('changes', ())) or 'types'}"
+    if item.get("state"):
+        yield f"state: {item['state']}"
+    for result in item.get("rehearsal", ()):
+        yield f"rehearsal of {result['engine']}: {_rehearsed(result)}"
+
+
+def _rehearsed(result: dict[str, Any]) -> str:
+    if result["lost"]:
+        return f"not possible: {result['lost']}"
+    intended = f", {show_count(result['intended'])} with an intended difference" if result["intended"] else ""
+    added = f"; not carried over by the migration: {', '.join(result['added'])}" if result["added"] else ""
+    return f"{show_count(result['turns'])} turns{intended}{added}"

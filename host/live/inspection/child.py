@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Final, Never
 
 from host.live.clock import left_ms
+from host.live.lifeline import await_parent, die_with
 
 PIECE_BYTES: Final = 1 << 20
 """One read."""
@@ -52,6 +53,23 @@ def begin_child(work: Callable[[int], object]) -> tuple[int, int]:
         _live(work, writing)
     os.close(writing)
     return pid, reading
+
+
+def begin_orphan(work: Callable[[int], object], heir: int) -> int:
+    """The read end of a pipe from a grandchild that runs `work` on the write end. Raises OSError.
+
+    The process `heir`, a subreaper above this one, is its parent, reads its exit, and takes it along when it dies.
+    """
+
+    def run(writing: int) -> None:
+        if os.fork() == 0:
+            await_parent(heir, ALARM_AFTER_NS)
+            die_with(heir)
+            work(writing)
+
+    pid, reading = begin_child(run)
+    os.waitpid(pid, 0)
+    return reading
 
 
 def pieces(reading: int, end_ns: int) -> Iterator[bytes]:

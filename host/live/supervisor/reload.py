@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from engines.model.store.interface import Interface
+from engines.model.store.interface_changes import interface_changes, interface_fingerprint
 from host.live import wire
 from host.live.control.protocol import ControlError
 from host.live.control_page import new_control_page, read_control_page
@@ -30,6 +31,7 @@ from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
 from host.node import reload_plan
+from host.node.news import RehearsalResult
 from host.node.routing import Birth, Missing, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
@@ -47,6 +49,14 @@ VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
 
 
+class ReloadOrder(NamedTuple):
+    """How to reload: the time-out, how many triggers to rehearse, and whether to stop short of the cut."""
+
+    timeout_ns: int
+    rehearse: int = 0
+    is_trial: bool = False
+
+
 class Reload:
     """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
 
@@ -55,18 +65,21 @@ class Reload:
     Raises OSError, Closed if no candidate can be created.
     """
 
-    def __init__(self, node: Node, slot: Slot, engine: str, family: str, timeout_ns: int) -> None:
+    def __init__(self, node: Node, slot: Slot, engine: str, family: str, order: ReloadOrder) -> None:
         self.done: asyncio.Future[Conclude] = asyncio.get_running_loop().create_future()
         self._node = node
         self._slot = slot
         self._old = slot.process
         self._engine = engine
         self._family = family
-        self._timeout_ns = timeout_ns
+        self._order = order
         self._ready: set[str] = set()
         self._would_run: dict[str, wire.Running] = {}
-        self._until_ns = node.now_ns() + timeout_ns
+        self._until_ns = node.now_ns() + order.timeout_ns
         self._snapshot = -1
+        self._past = -1
+        self.rehearsal: tuple[RehearsalResult, ...] = ()
+        self.states: dict[str, str] = {}
         self.queued = 0
         self.pause_ns = 0
         self._frozen_at_ns = 0
@@ -80,18 +93,30 @@ class Reload:
             os.close(self._page)
             raise
         node.reloads[slot.number] = self
-        feed(node, slot, "reload_begun")
+        feed(node, slot, "trial_begun" if order.is_trial else "reload_begun")
         population.send_boot(node, slot, self.candidate, self._births, candidate_page=self._page)
 
     @property
     def is_handing_over(self) -> bool:
         """Whether the slot's process hands over, stands still, or begins: only the deadlines here bound that."""
-        return self._stage not in ("importing", "freezing")
+        return self._stage not in ("importing", "recalling", "rehearsing", "freezing")
 
     @property
     def version(self) -> str:
         """The engine's family and version in the candidate."""
         return _label(self._would_run[self._family])
+
+    def findings(self, before: wire.Running) -> dict[str, Any]:
+        """What was found on the way: the changes of the interface, how the state came over, and the rehearsal."""
+        after = self._would_run[self._family].interface
+        found: dict[str, Any] = {
+            "interface": [interface_fingerprint(one) for one in (before.interface, after)],
+            "changes": interface_changes(before.interface, after),
+            "state": self.states.get(self._family, ""),
+        }
+        if self.rehearsal:
+            found["rehearsal"] = [msgspec.structs.asdict(result) for result in self.rehearsal]
+        return found
 
     def take(self, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was for the reload; otherwise it is handled as usual."""
@@ -109,6 +134,8 @@ class Reload:
     def _take_from_old(self, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """A packet that does not fit the stage is left over from an earlier reload, or is handled as usual."""
         match packet:
+            case wire.Recalled(reason) if self._stage == "recalling":
+                self._take_past(reason, descriptors)
             case wire.AtBoundary():
                 self._feed("halted")
             case wire.Frozen(queued) if self._stage == "dumping":
@@ -121,6 +148,14 @@ class Reload:
                 return False
         return True
 
+    def _take_past(self, reason: str, descriptors: list[int]) -> None:
+        if reason:
+            self.rehearsal = (RehearsalResult(self._engine, lost=reason),)
+            self._feed("unrecalled")
+        else:
+            self._past = os.dup(descriptors[0])
+            self._feed("recalled")
+
     def _take_from_new(self, packet: wire.ToSupervisor) -> bool:
         match packet:
             case wire.Ready(engines) if self._stage == "importing":
@@ -131,7 +166,11 @@ class Reload:
             case wire.EngineFailed(engine, reason, detail):
                 where = f"{engine}: " if engine not in ("", self._engine) else ""
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
-            case wire.Adopted():
+            case wire.Rehearsed(results):
+                self.rehearsal = results
+                self._feed("rehearsed")
+            case wire.Adopted(states):
+                self.states = states
                 self._feed("loaded")
             case _:
                 return self._slot.process is not self.candidate
@@ -145,7 +184,20 @@ class Reload:
                 interface = engine.interface or self._node.interfaces[engine.family, engine.version]
                 self._would_run[engine.family] = msgspec.structs.replace(engine, interface=interface)
         if len(self._ready) == len(self._births):
-            self._feed(reload_plan.Checked(tuple(check_interfaces(self._node, self._candidates()))))
+            problems = tuple(check_interfaces(self._node, self._candidates()))
+            self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
+
+    def _changing(self) -> tuple[str, ...]:
+        """The journaled engines that get other code, if they are to be rehearsed."""
+        running, would_run = self._node.running, self._would_run
+        return tuple(
+            birth.spec.name
+            for birth in self._births
+            if self._order.rehearse > 0
+            and birth.spec.durability != "volatile"
+            and birth.spec.name in running
+            and would_run[birth.spec.family].version != running[birth.spec.name].version
+        )
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):
@@ -160,6 +212,11 @@ class Reload:
                 self._set_deadline()
             case Conclude():
                 self._finish(command)
+            case "recall":
+                left_ns = max(0, self._until_ns - self._node.now_ns())
+                self._tell_old(wire.Recall(self._changing(), self._order.rehearse, left_ns))
+            case "rehearse":
+                self.candidate.send(wire.Rehearse(), self._past)
             case "freeze":
                 self._frozen_at_ns = self._node.now_ns()
                 self._tell_old(wire.Freeze())
@@ -199,8 +256,9 @@ class Reload:
         node, slot = self._node, self._slot
         del node.reloads[slot.number]
         self._timer.cancel()
-        if self._snapshot >= 0:
-            os.close(self._snapshot)
+        for descriptor in (self._snapshot, self._past):
+            if descriptor >= 0:
+                os.close(descriptor)
         os.close(self._page)
         self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
         self.done.set_result(outcome)
@@ -212,11 +270,11 @@ class Reload:
         limits: dict[reload_plan.Stage, int] = {
             "freezing": min(FREEZE_NS, left_ns),
             "retiring": RETIRE_NS,
-            "going": self._timeout_ns,
+            "going": self._order.timeout_ns,
         }
         self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed("late"))
 
-    def _tell_old(self, packet: wire.Freeze | wire.Thaw | wire.Exit) -> None:
+    def _tell_old(self, packet: wire.Recall | wire.Freeze | wire.Thaw | wire.Exit) -> None:
         if self._old is not None:
             self._old.send(packet)
 
@@ -234,8 +292,11 @@ class Reload:
         return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))
 
 
-async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int) -> dict[str, Any]:
-    """Replace the code of an engine; returns the cost. Raises `ControlError`; the old engine is then untouched."""
+async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOrder) -> dict[str, Any]:
+    """Replace the code of an engine, or try to (`is_trial`); returns the cost and what was found.
+
+    Raises `ControlError`; the old engine is then untouched.
+    """
     name, slot = resident.name, node.slots[resident.slot]
     if slot.number in node.reloads:
         raise ControlError("conflict", f"{name}: its process is being reloaded already")
@@ -244,11 +305,11 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
     before = node.running[name]
     family = to or resident.spec.family
     shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
-    reload = Reload(node, slot, name, family, timeout_ns)
+    reload = Reload(node, slot, name, family, order)
     outcome = await reload.done
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
-    if outcome.verdict != "switched":
+    if outcome.verdict not in ("switched", "tried"):
         node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
         what = "refused" if outcome.verdict == "refused" else "failed"
         untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
@@ -263,8 +324,10 @@ async def reload_engine(node: Node, resident: Resident, to: str, timeout_ns: int
         "queued": reload.queued,
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
+        "tried": order.is_trial,
+        **reload.findings(before),
     }
-    node.event("reloaded", **item)
+    node.event("reload_tried" if order.is_trial else "reloaded", **item)
     return item
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from msgspec.structs import replace
 
-from engines.model import AdoptError
+from engines.model import AdoptError, Family
 from engines.model.blame import clean
 from host.config.convert import ConversionError
 from host.live import wire
 from host.live.control_page import ControlPage
-from host.live.packets import Channel, close_all, read_parts
+from host.live.packets import Channel, close_all, read_parts, stream_parts
 from host.live.worker.greeting import next_packet
 from host.live.worker.handover import Inheritance, read_inheritance
 from host.live.worker.loading import DETAIL_CHARS_MAX, failure, loader
@@ -43,6 +44,8 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors:
         match packet:
             case wire.Deliver(births):
                 candidate.prepare(births)
+            case wire.Rehearse():
+                candidate.rehearse(descriptors)
             case wire.Adopt():
                 candidate.adopt(descriptors)
             case wire.Go(parked):
@@ -87,6 +90,29 @@ class _Candidate:
         self._stand_at("")
         self._telling.ready(ready)
 
+    def rehearse(self, descriptors: list[int]) -> None:
+        """Run triggers of the past, and compare."""
+        from host.node.rehearsal import Differs, rehearse
+
+        try:
+            with open(descriptors[0], "rb") as stream:
+                results = rehearse(stream_parts(stream), self._rehearsed)
+        except Differs as error:
+            self._channel.send(wire.EngineFailed(self._at, "rehearsal", clean(str(error))[:DETAIL_CHARS_MAX]))
+        except BaseException as error:
+            self._channel.send(failure(self._at, error))
+        else:
+            self._channel.send(wire.Rehearsed(tuple(results)))
+        self._stand_at("")
+
+    def _rehearsed(self, engine: str) -> Family[Any, Any, Any, Any]:
+        """The family of an engine, which is rehearsed next."""
+        self._stand_at(engine)
+        family = self._load(self._families[engine])
+        if not isinstance(family, Family):
+            raise SnapshotError(f"{engine}: an engine with rules cannot become a device")
+        return family
+
     def adopt(self, descriptors: list[int]) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
@@ -99,9 +125,14 @@ class _Candidate:
             self._channel.send(failure(self._at, error))
         else:
             self._stand_at("")
-            self._channel.send(wire.Adopted())
+            self._channel.send(wire.Adopted(self._states()))
         finally:
             close_all(descriptors)
+
+    def _states(self) -> dict[str, str]:
+        """How states came over, by family."""
+        families = {ref: self._load(ref) for ref in self._families.values()}
+        return {ref: family.adopted for ref, family in families.items() if isinstance(family, Family)}
 
     def _family_of(self, engine: str) -> str | None:
         """The family under which an engine continues; it is adopted next."""

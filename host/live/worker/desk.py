@@ -85,11 +85,13 @@ class WorkerDesk:
                 worker.outbox.relief.allow(worker.scheduler, engine)
             case wire.Lose(engine, target):
                 worker.outbox.lose(engine, target)
+            case wire.Recall():
+                self._recall(packet)
             case wire.Freeze():
                 self._freeze()
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
-            case wire.Boot() | wire.Adopt() | wire.Go() | wire.Thaw():
+            case wire.Boot() | wire.Rehearse() | wire.Adopt() | wire.Go() | wire.Thaw():
                 pass  # not for a running worker: left over from a reload that was given up
             case wire.ChildEnded(parent, child):
                 if worker.log is not None:
@@ -112,6 +114,13 @@ class WorkerDesk:
                 self._worker.put_first(cell, first)
             unpark(cell)
             self._worker.scheduler.wake(cell)
+
+    def _recall(self, order: wire.Recall) -> None:
+        log = self._worker.log
+        reason, reading = ("it has no log", -1) if log is None else log.recall(order)
+        self._worker.channel.send(wire.Recalled(reason), [] if reason else [reading])
+        if not reason:
+            close_all([reading])
 
     def _freeze(self) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from host.live import wire
+from host.live.inspection.child import begin_orphan
 from host.live.journal.over import LOCK, mark_over
 from host.live.journal.recovery import Recovered
 from host.live.journal.rescue import rescue
@@ -178,6 +180,25 @@ class WorkerLog:
             self.journal.close()
         except LogStopped as error:
             self._report_failure("journal_stopped", str(error))
+
+    def recall(self, order: wire.Recall) -> tuple[str, int]:
+        """Have a child hand out the last triggers of engines (`host.live.journal.recall`).
+
+        Returns the read end of its pipe; or why that cannot be, and -1.
+        """
+        if not self._is_alone:
+            return "a process with ZeroMQ links has threads, and cannot be forked", -1
+        from host.live.journal.recall import recall
+
+        self.write()
+        kept = self.keeping.kept
+        turns = {name: kept[name].turns for name in order.engines if name in kept}
+        boot, load = self._boot, self._worker.births.load
+        work = partial(recall, boot.journal, boot.node, load, turns, order.count, order.deadline_ns)
+        try:
+            return "", begin_orphan(work, os.getppid())
+        except OSError as error:
+            return f"fork: {error.strerror}", -1
 
     def hand_out(self) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).

@@ -16,11 +16,26 @@ from engines.model.system_view import SystemView
 from host.node.reload_plan import Checked, Happening, NewFailed, ReloadState, advance
 
 Sign = Literal[
-    "checked", "incompatible", "halted", "taken", "loaded", "went", "failed", "new ended", "old ended", "late"
+    "checked",
+    "changed",
+    "incompatible",
+    "recalled",
+    "rehearsed",
+    "halted",
+    "taken",
+    "loaded",
+    "went",
+    "failed",
+    "new ended",
+    "old ended",
+    "late",
 ]
 
 HAPPENINGS: dict[str, Happening] = {
     "checked": Checked(),
+    "changed": Checked(rehearses=True),
+    "recalled": "recalled",
+    "rehearsed": "rehearsed",
     "incompatible": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -33,6 +48,8 @@ HAPPENINGS: dict[str, Happening] = {
 }
 
 ORDERS = {
+    "recall": "old",
+    "rehearse": "new",
     "freeze": "old",
     "thaw": "old",
     "retire": "old",
@@ -69,6 +86,7 @@ class Desk(Value):
     """State of the supervisor: the plan's fields, how it ended, and whether the slot was started again."""
 
     stage: str = "importing"
+    is_trial: bool = False
     old_gone: bool = False
     new_gone: bool = False
     verdict: str = ""
@@ -93,10 +111,11 @@ SUPERVISOR = Ref[Told]("supervisor")
 def decide(told: Told, t: Arrived[Told, None, Desk]) -> Effects[Desk, Order]:
     """State: as the plan. Messages: its commands, to the processes. Timers, engines: none."""
     desk = t.env.state
-    plan = ReloadState(desk.stage, desk.old_gone, desk.new_gone)  # type: ignore[arg-type]
+    plan = ReloadState(desk.stage, desk.is_trial, desk.old_gone, desk.new_gone)  # type: ignore[arg-type]
     step = advance(plan, HAPPENINGS[told.sign])
     restarted = next((word for word in step.commands if word.startswith("restart")), desk.restarted)
-    after = Desk(step.plan.stage, step.plan.old_gone, step.plan.new_gone, step.verdict or desk.verdict, restarted)
+    plan, verdict = step.plan, step.verdict or desk.verdict
+    after = Desk(plan.stage, plan.is_trial, plan.old_gone, plan.new_gone, verdict, restarted)
     sends = [Send(Ref[Order](ORDERS[word]), Order(word)) for word in step.commands if word in ORDERS]
     return [Become(after), *sends]
 
@@ -111,6 +130,10 @@ def obey(order: Order, t: Arrived[Order, None, Process]) -> Effects[Process, Tol
     if not process.is_alive:
         return []
     match order.word:
+        case "recall":
+            return Send(SUPERVISOR, Told("recalled"))
+        case "rehearse":
+            return Send(me, Work("rehearsed"))
         case "freeze":
             return [Become(replace(process, is_frozen=True)), Send(SUPERVISOR, Told("halted")), Send(me, Work("taken"))]
         case "thaw":
@@ -154,8 +177,8 @@ def restart_of_an_empty_slot(view: SystemView) -> bool:
 
 
 def refusal_keeps_the_old(view: SystemView) -> bool:
-    """After a refusal the new process never has the slot."""
-    return view.state("supervisor").verdict != "refused" or not view.state("new").owns
+    """After a refusal or a trial the new process never has the slot."""
+    return view.state("supervisor").verdict not in ("refused", "tried") or not view.state("new").owns
 
 
 def is_over(view: SystemView) -> bool:
@@ -164,8 +187,8 @@ def is_over(view: SystemView) -> bool:
 
 
 def refused(view: SystemView) -> bool:
-    """It was refused."""
-    return bool(view.state("supervisor").verdict == "refused")
+    """It was refused, or only tried."""
+    return bool(view.state("supervisor").verdict in ("refused", "tried"))
 
 
 def old_goes_on(view: SystemView) -> bool:
@@ -184,13 +207,13 @@ def ended_as(verdict: str) -> Any:
     return ended
 
 
-def reload_system(first: Sign = "checked") -> System:
-    """A reload whose new process reports `first` after its imports. Deadlines pass by themselves, in the end."""
+def reload_system(first: Sign = "checked", *, is_trial: bool = False) -> System:
+    """A reload, or a trial of one, whose new process reports `first` after its imports. Deadlines pass in the end."""
     messages = [Envelope("new", Work(first), "new"), *[Envelope("supervisor", Told("late"), "clock")] * LATE_MAX]
     return System(
         name="reload",
         members=[
-            Member("supervisor", DESK),
+            Member("supervisor", DESK, state=Desk(is_trial=is_trial)),
             Member("old", PROCESS, state=Process(owns=True)),
             Member("new", PROCESS, state=Process(owns=False)),
         ],

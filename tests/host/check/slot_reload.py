@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from engines.model import Map
 from engines.model.transition_system import PlainStep, TransitionSystem
 from host.node import slot_plan
-from host.node.reload_plan import Checked, NewFailed
+from host.node.reload_plan import Checked, NewFailed, ReloadState
 from host.node.slot_state import Bury, Conclude, Crossing, ProcessEnded, SlotCommand, SlotHappening, SlotState, SlotStep
 from host.node.supervision import Budget, Ending, History, Restart
 
@@ -31,6 +31,9 @@ MAIL: Final = (1, 2)
 WORDS: Final[dict[str, SlotHappening]] = {
     "ready": "engines_ready",
     "fit": Checked(),
+    "changed": Checked(rehearses=True),
+    "recalled": "recalled",
+    "rehearsed": "rehearsed",
     "unfit": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -40,7 +43,16 @@ WORDS: Final[dict[str, SlotHappening]] = {
 }
 """What a process says, beside that it ended (`ends`, `exits`)."""
 
-ADDRESSEES: Final = {"freeze": "old", "thaw": "old", "retire": "old", "adopt": "new", "go": "new", "kill_new": "new"}
+ADDRESSEES: Final = {
+    "recall": "old",
+    "rehearse": "new",
+    "freeze": "old",
+    "thaw": "old",
+    "retire": "old",
+    "adopt": "new",
+    "go": "new",
+    "kill_new": "new",
+}
 
 KILLED: Final = Ending(signal=9)
 
@@ -157,8 +169,13 @@ class SlotReload:
     def _obeys(self, node: Node, name: str, order: str) -> Iterator[PlainStep[Node]]:
         match order:
             case "check":
-                for word in ("fit", "unfit", "failed"):
+                for word in ("fit", "changed", "unfit", "failed"):
                     yield PlainStep(f"new imports the code: {word}", says(node, name, word))
+            case "recall":
+                yield PlainStep("old hands out its last triggers", says(node, name, "recalled"))
+            case "rehearse":
+                for word in ("rehearsed", "failed"):
+                    yield PlainStep(f"new runs the last triggers: {word}", says(node, name, word))
             case "freeze":
                 frozen = says(node.with_body(name, is_frozen=True), name, "halted")
                 yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
@@ -259,15 +276,15 @@ def ended_as(verdict: str) -> Callable[[Node], bool]:
     return ended
 
 
-def SYSTEM(deaths: int = 1, advance: Advance = slot_plan.advance) -> TransitionSystem[Node]:
-    """A reload that has just begun."""
-    slot = SlotState("running", "there", crossing=Crossing())
+def SYSTEM(deaths: int = 1, advance: Advance = slot_plan.advance, *, is_trial: bool = False) -> TransitionSystem[Node]:
+    """A reload that has just begun, or a trial of one."""
+    slot = SlotState("running", "there", crossing=Crossing(ReloadState(is_trial=is_trial)))
     bodies = Map([("old", Body("old", runs=True)), ("new", Body("new", todo=("check",)))])
     return TransitionSystem(
         name="slot-reload",
         initial=Node(slot, bodies),
         steps=SlotReload(advance, deaths).steps,
         always=[one_version_runs, no_message_is_handled_twice, mail_survives, starts_in_an_empty_slot],
-        sometimes=[ended_as("switched"), ended_as("refused"), ended_as("crashed")],
+        sometimes=[ended_as("tried" if is_trial else "switched"), ended_as("refused"), ended_as("crashed")],
         eventually=[is_concluded, one_runs_at_last, all_is_handled],
     )

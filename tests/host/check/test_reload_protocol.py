@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from msgspec.structs import replace
 
+from engines.model.system import System
 from host.check.liveness import Graph, never
 from host.check.local import Engines
 from host.check.properties import Property, properties_of
@@ -16,9 +19,9 @@ from .reload_protocol import Sign, ended_as, is_over, old_goes_on, refused, relo
 
 def test_a_slot_has_one_owner_whatever_dies_and_whenever() -> None:
     """False if two processes could touch the lanes of a slot, or a slot were started again while one still could."""
-    starts: tuple[Sign, ...] = ("checked", "incompatible", "failed")
-    for first in starts:
-        system = reload_system(first)
+    starts: tuple[Sign, ...] = ("checked", "changed", "incompatible", "failed")
+    for first, is_trial in product(starts, (False, True)):
+        system = reload_system(first, is_trial=is_trial)
         space, found = explored(system, *properties_of(system))
         assert (found.violations, found.ended) == ([], "")
         assert space.dropped == {}
@@ -36,9 +39,20 @@ def test_a_reload_ends_in_each_of_its_three_ways() -> None:
     }
 
 
+def test_a_trial_ends_with_the_old_process_in_place() -> None:
+    """False if a dry run could end with the new process in the slot, or if none succeeded."""
+    system = replace(reload_system("changed", is_trial=True), sometimes=[ended_as("tried"), ended_as("switched")])
+    _, found = explored(system, *properties_of(system))
+    assert list(found.witnesses) == ["sometimes tried"]
+
+
 def test_a_reload_comes_to_an_end_and_a_refused_one_lets_the_old_process_go_on() -> None:
     """False if a reload could stay half done for ever, or an engine stay frozen after a refusal."""
-    system = reload_system()
+    for is_trial in (False, True):
+        _comes_to_an_end(reload_system("changed", is_trial=is_trial))
+
+
+def _comes_to_an_end(system: System) -> None:
     space = Space(system, Engines())
     found = Exploration(space, [], keeps_states=True).run()
     graph = Graph(space, found.states)

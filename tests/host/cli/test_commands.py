@@ -295,6 +295,9 @@ def test_mistakes_of_send_are_usage_errors(
     assert node.seen == []
 
 
+RELOAD = {"engine": "x", "timeout_ns": 30 * 10**9, "rehearse": 10_000, "is_trial": False}
+
+
 @pytest.mark.parametrize(
     ("argv", "op", "args"),
     [
@@ -306,8 +309,10 @@ def test_mistakes_of_send_are_usage_errors(
         (("dead-letters", "x", "--counts"), "dead_letters", {"engine": "x", "limit": 20, "counts": True}),
         (("logs", "x"), "logs", {"engine": "x", "follow": False, "limit": 100}),
         (("events", "--limit", "3"), "events", {"engine": None, "follow": False, "limit": 3}),
-        (("reload", "x"), "reload", {"engine": "x", "to": None, "timeout_ns": 30 * 10**9}),
-        (("reload", "x", "--to", "a.b:C"), "reload", {"engine": "x", "to": "a.b:C", "timeout_ns": 30 * 10**9}),
+        (("reload", "x"), "reload", {**RELOAD, "to": None}),
+        (("reload", "x", "--to", "a.b:C"), "reload", {**RELOAD, "to": "a.b:C"}),
+        (("reload", "x", "--dry-run"), "reload", {**RELOAD, "to": None, "is_trial": True}),
+        (("reload", "x", "--rehearse", "0"), "reload", {**RELOAD, "to": None, "rehearse": 0}),
         (("answer", "x", "yes"), "answer", {"engine": "x", "choice": "yes"}),
     ],
 )

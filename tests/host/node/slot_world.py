@@ -36,6 +36,7 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "recall": "recall_asked",
     "expired": "leave_expired",
     "reload": "reload_begun",
+    "trial": "trial_begun",
     "emptied": "emptied",
     "node stops": "node_stops",
     "ends": ProcessEnded(7, KILLED),
@@ -52,6 +53,10 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "finish": Down("finish", "its group"),
     "checked": Checked(),
     "unfit": Checked(("mailbox 0 no longer accepts Ping",)),
+    "changes": Checked(rehearses=True),
+    "recalled": "recalled",
+    "unrecalled": "unrecalled",
+    "rehearsed": "rehearsed",
     "halted": "halted",
     "stopped": "snapshot_taken",
     "loaded": "loaded",
@@ -119,10 +124,10 @@ class SlotWorld:
         if self.slots[number].crossing is not None:
             self.feed(number, "new ends")
 
-    def reload(self, number: int) -> None:
+    def reload(self, number: int, word: str = "reload") -> None:
         self.candidates.add(number)
         self.reloads[number] += 1
-        self.feed(number, "reload")
+        self.feed(number, word)
 
     def restart(self, number: int) -> None:
         """By hand."""

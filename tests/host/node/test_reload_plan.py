@@ -9,6 +9,10 @@ from host.node.reload_plan import Checked, Happening, NewFailed, ReloadState, St
 SIGNS: dict[str, Happening] = {
     "checked": Checked(),
     "incompatible": Checked(("mailbox 0 no longer accepts Ping",)),
+    "changes": Checked(rehearses=True),
+    "recalled": "recalled",
+    "unrecalled": "unrecalled",
+    "rehearsed": "rehearsed",
     "halted": "halted",
     "stopped": "snapshot_taken",
     "loaded": "loaded",
@@ -20,9 +24,9 @@ SIGNS: dict[str, Happening] = {
 }
 
 
-def run(script: str) -> str:
+def run(script: str, *, is_trial: bool = False) -> str:
     """What a script of happenings does, as text: commands in order, then the verdict."""
-    plan = ReloadState()
+    plan = ReloadState(is_trial=is_trial)
     trace: list[str] = []
     for word in filter(None, script.split(", ")):
         step = advance(plan, SIGNS[word])
@@ -40,6 +44,17 @@ SCRIPTS = {
     "new ends": "kill_new REFUSED",
     "late": "kill_new REFUSED",
     "old ends": "kill_new restart CRASHED",
+    "changes, recalled, rehearsed, halted, stopped, loaded, old ends, went": (
+        "recall rehearse freeze adopt retire go SWITCHED"
+    ),
+    "changes, unrecalled, halted": "recall freeze",
+    "changes, halted, stopped, rehearsed": "recall",
+    "changes, late": "recall kill_new REFUSED",
+    "changes, new ends": "recall kill_new REFUSED",
+    "changes, old ends": "recall kill_new restart CRASHED",
+    "changes, recalled, late": "recall rehearse kill_new REFUSED",
+    "changes, recalled, new fails": "recall rehearse kill_new REFUSED",
+    "changes, recalled, old ends": "recall rehearse kill_new restart CRASHED",
     "checked, late": "freeze kill_new thaw REFUSED",
     "checked, new ends": "freeze kill_new thaw REFUSED",
     "checked, halted, late": "freeze kill_new thaw REFUSED",
@@ -67,10 +82,26 @@ def test_scripts(script: str, expected: str) -> None:
     assert run(script) == expected
 
 
-@given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30))
-def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list[str]) -> None:
+TRIALS = {
+    "checked, halted, stopped, loaded": "freeze adopt kill_new thaw TRIED",
+    "changes, recalled, rehearsed, halted, stopped, loaded": "recall rehearse freeze adopt kill_new thaw TRIED",
+    "checked, halted, stopped, new fails": "freeze adopt kill_new thaw REFUSED",
+    "checked, halted, stopped, late": "freeze adopt kill_new thaw REFUSED",
+    "checked, halted, stopped, old ends": "freeze adopt kill_new restart CRASHED",
+    "incompatible": "kill_new REFUSED",
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), TRIALS.items())
+def test_a_trial_ends_before_the_cut(script: str, expected: str) -> None:
+    """False if a dry run replaced anything, or left the old process frozen."""
+    assert run(script, is_trial=True) == expected
+
+
+@given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30), st.booleans())
+def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list[str], is_trial: bool) -> None:
     """Some order of ends, failures and delays leaves a slot with two processes, with none, or with a wrong verdict."""
-    plan = ReloadState()
+    plan = ReloadState(is_trial=is_trial)
     old_is_alive, new_is_alive, owner, verdicts = True, True, "old", []
     for word in script:
         if (word == "old ends" and not old_is_alive) or (word.startswith("new ends") and not new_is_alive):
@@ -95,6 +126,11 @@ def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list
     assert len(verdicts) <= 1
     if verdicts == ["refused"]:
         assert owner == "old"
+    if verdicts == ["tried"]:
+        assert owner == "old"
+        assert old_is_alive
+    if is_trial:
+        assert "switched" not in verdicts
     if verdicts == ["switched"]:
         assert owner == "new"
     if verdicts == ["crashed"]:

@@ -153,7 +153,9 @@ STALE = ("pause over", "expired", "ready", "loaded", "went", "late", "halted", "
 """Words of the past, and timers that had fired already."""
 
 REPLIES = {
-    "importing": "checked",
+    "importing": "changes",
+    "recalling": "recalled",
+    "rehearsing": "rehearsed",
     "freezing": "halted",
     "dumping": "stopped",
     "adopting": "loaded",
@@ -168,7 +170,7 @@ def possible(world: SlotWorld, number: int) -> list[str]:
     if slot.crossing is not None:
         can += [REPLIES.get(slot.crossing.plan.stage, "late"), "late"]
     elif slot.state == "running":
-        can += ["reload"]
+        can += ["reload", "trial"]
     if number in world.candidates:
         can += ["new ends", "new fails", "unfit"]
     if owned:
@@ -188,8 +190,8 @@ def happen(world: SlotWorld, chance: random.Random) -> None:
             world.unpause()
         case "timer":
             world.fire(number)
-        case "reload":
-            world.reload(number)
+        case "reload" | "trial":
+            world.reload(number, word)
         case "restart":
             world.restart(number)
         case "new ends":

@@ -23,7 +23,7 @@ from host.live.supervisor.perform import restart_by_hand
 from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
-from host.live.supervisor.reload import reload_engine
+from host.live.supervisor.reload import ReloadOrder, reload_engine
 from host.live.supervisor.serving.overview import list_engines, node_item
 from host.live.supervisor.serving.sending import Dispatch, bury_ended, id_key, send_message
 from host.live.supervisor.serving.server import Send
@@ -131,7 +131,8 @@ class Operations:
 
     async def _reload(self, args: Args) -> Response:
         resident = self._resident(args["engine"])
-        item = await reload_engine(self._node, resident, args.get("to") or "", args["timeout_ns"])
+        order = ReloadOrder(args["timeout_ns"], args.get("rehearse", 0), args.get("is_trial", False))
+        item = await reload_engine(self._node, resident, args.get("to") or "", order)
         return Response("reload", [item])
 
     async def _restart(self, args: Args) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 
 def stat_fields(pid: int | str) -> list[str]:
@@ -21,3 +22,13 @@ def parent_of(pid: int | str) -> int:
     """The pid of its parent; 0 once it is gone."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields else 0
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that it has in use; 0 once it is gone."""
+    fields = stat_fields(pid)
+    return int(fields[_RESIDENT_PAGES]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
+
+
+_RESIDENT_PAGES = 21
+"""Field 24 of the file, counted from behind the name."""

@@ -34,6 +34,7 @@ class Boot(Packet):
     family references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
     `journal_spec`: its retention. `fresh`: its engine was just spawned, under a name that no log has.
+    `lent_bytes`: the memory that a candidate may take until it takes over.
     """
 
     node: str
@@ -57,6 +58,7 @@ class Boot(Packet):
     journal: str = ""
     journal_spec: JournalSpec = JournalSpec()
     fresh: bool = False
+    lent_bytes: int = 0
 
 
 class Attach(Packet):

@@ -109,8 +109,8 @@ _LATE: Final[Mapping[Stage, str]] = {
     "recalling": "the engine did not hand out its last triggers in time",
     "rehearsing": "the new code did not run the last triggers in time",
     "freezing": "the engine did not reach a boundary in time",
-    "dumping": "the state was not handed out in time",
-    "adopting": "the state was not migrated in time",
+    "dumping": "the state was not handed out in time, while the engine stood still",
+    "adopting": "the state was not migrated in time, while the engine stood still",
 }
 """The reason of a refusal, by the stage that took too long."""
 

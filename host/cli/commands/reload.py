@@ -18,6 +18,9 @@ from host.config.names import FAMILY
 TIMEOUT_NS = 30_000_000_000
 """Importing a family and migrating a large state take seconds at most; after this the old process continues."""
 
+PAUSE_NS = 5_000_000_000
+"""A batch and the migration of some hundred megabytes."""
+
 REHEARSED = 10_000
 """What lies behind a snapshot of a log, roughly, and takes the new code a second or two."""
 
@@ -41,16 +44,30 @@ REHEARSED = 10_000
     metavar="COUNT",
     help=f"The last messages and timers of a journaled engine that the new code has to handle alike ({REHEARSED}).",
 )
+@click.option(
+    "--pause-max",
+    type=duration,
+    default=PAUSE_NS,
+    metavar="DURATION",
+    help="Refuse a reload for whose migration the engine would stand still for longer (5s).",
+)
 @click.option("--dry-run", is_flag=True, help="Everything but the cut: report what would happen.")
 @common
-def command(engine: str, to: str | None, timeout: int, rehearse: int, dry_run: bool) -> None:
+def command(engine: str, to: str | None, timeout: int, rehearse: int, pause_max: int, dry_run: bool) -> None:
     """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
 
     Engines that share its process move to the new one too, unmigrated; they are listed.
     """
     if to is not None and not re.fullmatch(FAMILY, to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
-    args = {"engine": engine, "to": to, "timeout_ns": timeout, "rehearse": rehearse, "is_trial": dry_run}
+    args = {
+        "engine": engine,
+        "to": to,
+        "timeout_ns": timeout,
+        "rehearse": rehearse,
+        "pause_ns": pause_max,
+        "is_trial": dry_run,
+    }
     show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)
 
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from host.config.placement import SlotPlan, place_spawned, share_of
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
+from host.live.process_stat import resident_bytes
 from host.live.spawn.zygote import Fork
 from host.live.supervisor import links
 from host.live.supervisor.control_groups import ControlGroup, bound_of
@@ -23,6 +24,12 @@ from host.live.wire import PACKET_BYTES_MAX, Boot, Born, ChildEnded, Deliver
 from host.node.endings import strongest
 from host.node.news import Fatal, Letter
 from host.node.routing import Birth, Missing, Resident
+
+LENT_BYTES: Final = 1 << 30
+"""Memory for the code of a candidate, and for the triggers that it rehearses."""
+
+LENT_TIMES: Final = 6
+"""The present process's memory, for a candidate: its state as bytes, read, migrated, and encoded to be compared."""
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
@@ -79,6 +86,11 @@ def _control_group(node: Node, slot: Slot) -> ControlGroup | None:
     return node.control_groups.make(slot.number, bound_of(memory_bytes, node.spec.transport, journaled=journaled))
 
 
+def _lent_bytes(slot: Slot) -> int:
+    used = 0 if slot.process is None else resident_bytes(slot.process.pid)
+    return LENT_BYTES + LENT_TIMES * used
+
+
 def births(node: Node, residents: Iterable[Resident]) -> list[Birth]:
     """The births of these engines, as of now."""
     parked = node.quarantine.parked()
@@ -108,6 +120,7 @@ def send_boot(
         journal=_journal(node, slot),
         journal_spec=node.spec.journal,
         fresh=slot.fresh,
+        lent_bytes=0 if candidate_page is None else _lent_bytes(slot),
         address=slot.memory.address,
         roots=node.spec.roots,
         births=first,

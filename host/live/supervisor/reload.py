@@ -50,11 +50,15 @@ VERSION_SHOWN: Final = 12
 
 
 class ReloadOrder(NamedTuple):
-    """How to reload: the time-out, how many triggers to rehearse, and whether to stop short of the cut."""
+    """How to reload: the time-out, how many triggers to rehearse, and whether to stop short of the cut.
+
+    `pause_ns` bounds how long the engine stands still while its state is handed out and migrated; None: `timeout_ns`.
+    """
 
     timeout_ns: int
     rehearse: int = 0
     is_trial: bool = False
+    pause_ns: int | None = None
 
 
 class Reload:
@@ -264,11 +268,17 @@ class Reload:
         self.done.set_result(outcome)
 
     def _set_deadline(self) -> None:
-        """Up to `adopting` all stages share one time-out, after which the old process continues. The new process has
-        the same time again to begin, since the old one is gone by then."""
-        left_ns = max(0, self._until_ns - self._node.now_ns())
+        """Up to `adopting` all stages share one time-out, after which the old process continues, and those in which it
+        stands still share the bound of the pause. The new process has the whole time-out again to begin, since the old
+        one is gone by then."""
+        now_ns = self._node.now_ns()
+        left_ns = max(0, self._until_ns - now_ns)
+        pause_ns = self._order.timeout_ns if self._order.pause_ns is None else self._order.pause_ns
+        paused_ns = max(0, min(left_ns, self._frozen_at_ns + pause_ns - now_ns))
         limits: dict[reload_plan.Stage, int] = {
             "freezing": min(FREEZE_NS, left_ns),
+            "dumping": paused_ns,
+            "adopting": paused_ns,
             "retiring": RETIRE_NS,
             "going": self._order.timeout_ns,
         }

@@ -18,6 +18,7 @@ from engines.model import AdoptError, Family
 from engines.model.blame import clean
 from host.config.convert import ConversionError
 from host.live import wire
+from host.live.confine import lent
 from host.live.control_page import ControlPage
 from host.live.packets import Channel, close_all, read_parts, stream_parts
 from host.live.worker.greeting import next_packet
@@ -38,6 +39,16 @@ from transport.port import Broken
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
     """From the import to the end of the worker it becomes. Raises `Closed` if the supervisor is gone."""
     candidate = _Candidate(channel, boot, _own_page(descriptors))
+    with lent(boot.lent_bytes):
+        go, descriptors = _await_go(channel, boot, candidate)
+    if go is not None:
+        candidate.go(go.parked, descriptors)
+
+
+def _await_go(
+    channel: Channel[wire.ToWorker], boot: wire.Boot, candidate: _Candidate
+) -> tuple[wire.Go | None, list[int]]:
+    """Everything up to the cut. None: the supervisor asked to exit. Raises `Closed`."""
     candidate.prepare(boot.births)
     while True:
         packet, descriptors = next_packet(channel)
@@ -48,11 +59,10 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors:
                 candidate.rehearse(descriptors)
             case wire.Adopt():
                 candidate.adopt(descriptors)
-            case wire.Go(parked):
-                candidate.go(parked, descriptors)
-                return
+            case wire.Go():
+                return packet, descriptors
             case wire.Exit():
-                return
+                return None, []
             case _:
                 close_all(descriptors)
 

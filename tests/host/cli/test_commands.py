@@ -295,7 +295,7 @@ def test_mistakes_of_send_are_usage_errors(
     assert node.seen == []
 
 
-RELOAD = {"engine": "x", "timeout_ns": 30 * 10**9, "rehearse": 10_000, "is_trial": False}
+RELOAD = {"engine": "x", "timeout_ns": 30 * 10**9, "rehearse": 10_000, "pause_ns": 5 * 10**9, "is_trial": False}
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ class Operations:
 
     async def _reload(self, args: Args) -> Response:
         resident = self._resident(args["engine"])
-        order = ReloadOrder(args["timeout_ns"], args.get("rehearse", 0), args.get("is_trial", False))
+        rest = {name: args[name] for name in ("rehearse", "is_trial", "pause_ns") if name in args}
+        order = ReloadOrder(args["timeout_ns"], **rest)
         item = await reload_engine(self._node, resident, args.get("to") or "", order)
         return Response("reload", [item])
 

@@ -99,7 +99,7 @@ class Rehearsal:
         self._known: set[str] = set()
         interface = family.interface()
         self._is_same = all(interface[part] == past.interface.get(part) for part in ("state_layout", "boxes"))
-        self._env: Environment[Any] = self._migrated(past.env, "before them")
+        self._env: Environment[Any] = self._migrated(past.env, "where it begins")
         self._start = read_dump(family.dump(self._env))
 
     @property

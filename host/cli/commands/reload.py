@@ -9,11 +9,15 @@ from typing import Any
 import click
 
 from host.cli.engines import complete_engine
-from host.cli.output import each
-from host.cli.session import MARGIN_NS, ask, show
+from host.cli.node_file import load_node_file
+from host.cli.output import diagnose, each
+from host.cli.session import MARGIN_NS, select_instance, show
 from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
 from host.config.names import FAMILY
+from host.live.control.client import Client
+from host.live.control.instances import Instance, running_instance
+from host.live.control.protocol import ControlError, Response
 
 TIMEOUT_NS = 30_000_000_000
 """Importing a family and migrating a large state take seconds at most; after this the old process continues."""
@@ -26,7 +30,7 @@ REHEARSED = 10_000
 
 
 @click.command("reload")
-@click.argument("engine", shell_complete=complete_engine)
+@click.argument("engine", required=False, shell_complete=complete_engine)
 @click.option(
     "--to", metavar="PACKAGE.MODULE:NAME", help="Another family; default: the same one, from its edited source."
 )
@@ -52,8 +56,13 @@ REHEARSED = 10_000
     help="Refuse a reload for whose migration the engine would stand still for longer (5s).",
 )
 @click.option("--dry-run", is_flag=True, help="Everything but the cut: report what would happen.")
+@click.option(
+    "--watch", is_flag=True, help="Reload every engine whose source is saved, until the node ends; no ENGINE."
+)
 @common
-def command(engine: str, to: str | None, timeout: int, rehearse: int, pause_max: int, dry_run: bool) -> None:
+def command(
+    engine: str | None, to: str | None, timeout: int, rehearse: int, pause_max: int, dry_run: bool, watch: bool
+) -> None:
     """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
 
     Engines that share its process move to the new one too, unmigrated; they are listed.
@@ -61,14 +70,45 @@ def command(engine: str, to: str | None, timeout: int, rehearse: int, pause_max:
     if to is not None and not re.fullmatch(FAMILY, to):
         raise click.BadParameter(f"{to!r} is not package.module:NAME", param_hint="'--to'")
     args = {
-        "engine": engine,
         "to": to,
         "timeout_ns": timeout,
         "rehearse": rehearse,
         "pause_ns": pause_max,
         "is_trial": dry_run,
     }
-    show(ask("reload", args, timeout_ns=2 * timeout + MARGIN_NS), render_reloads)
+    if watch and (engine or to or dry_run):
+        raise click.UsageError("--watch reloads what was saved: it takes no ENGINE, no --to and no --dry-run")
+    if watch:
+        _watch(args, timeout)
+    elif engine is None:
+        raise click.UsageError("name an ENGINE, or watch all with --watch")
+    else:
+        show(_reload(select_instance(), {"engine": engine, **args}, timeout), render_reloads)
+
+
+def _reload(instance: Instance, args: dict[str, Any], timeout_ns: int) -> Response:
+    with Client(instance.control) as client:
+        return client.request("reload", args, timeout_ns=2 * timeout_ns + MARGIN_NS)
+
+
+def _watch(args: dict[str, Any], timeout_ns: int) -> None:
+    from host.cli.watch import SourceWatch
+
+    instance = select_instance()
+    roots = load_node_file(instance.config).roots
+    with Client(instance.control) as client:
+        watch = SourceWatch(client, roots, lambda name: show(again(name), render_reloads))
+
+        def again(name: str) -> Response:
+            return _reload(instance, {"engine": name, **args}, timeout_ns)
+
+        diagnose(f"watching {', '.join(roots) or 'nothing: the node file has no roots'}")
+        try:
+            watch.run()
+        except ControlError as error:
+            if running_instance(instance.config) is not None:
+                raise
+            diagnose(f"the node has ended ({error})")
 
 
 @each

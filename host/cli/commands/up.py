@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -20,11 +21,12 @@ from host.cli.astray import find_switched, given_path
 from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
 from host.cli.output import Items, Unwritten, abandon_stdout, diagnose, emit
 from host.cli.problem import CliError
-from host.cli.settings import BEGUN, common
+from host.cli.settings import BEGUN, common, settings
 from host.cli.table import Column, render_table
 from host.cli.units import duration, show_duration
 from host.live.control.instances import known_instances, listening_pid, running_instance
 from host.live.control.protocol import ControlError
+from host.program import command as program
 
 if TYPE_CHECKING:
     from host.config.spec import NodeSpec
@@ -46,15 +48,20 @@ COLUMNS = (Column("ENGINE"), Column("READY"), Column("PID", number=True))
 @click.option("-d", "--detach", is_flag=True, help="Return when every engine is ready; the node keeps running.")
 @click.option("--inline", is_flag=True, help="Run everything in this process, without deadlines, for a debugger.")
 @click.option("--timeout", type=duration, default=READY_NS, metavar="DURATION", help="Time limit for the start (30s).")
+@click.option("--watch", is_flag=True, help="Reload the engines whose sources are saved (as `reload --watch`).")
 @click.option("--without-damaged", is_flag=True, help="Start even if logs cannot be used; their engines stay degraded.")
 @common
-def command(config: str | None, detach: bool, inline: bool, timeout: int, without_damaged: bool) -> None:
+def command(config: str | None, detach: bool, inline: bool, timeout: int, watch: bool, without_damaged: bool) -> None:
     """Start the node that CONFIG describes, unless it already runs.
 
     In the foreground the first Ctrl-C drains and ends the node, the second kills it.
     """
     if detach and inline:
         raise click.UsageError("--inline runs the node in this process, so it cannot be detached")
+    if watch and (detach or inline):
+        raise click.UsageError(
+            "--watch stays in the foreground; a running node is watched by `enginehost reload --watch`"
+        )
     path = node_file(config)
     if running := running_instance(path) or find_switched(path):
         show_running(running, load_node_file(path), timeout)
@@ -63,10 +70,10 @@ def command(config: str | None, detach: bool, inline: bool, timeout: int, withou
 
         run(load_node_file(path))
     else:
-        _start(path, detach, timeout, without_damaged)
+        _start(path, detach, timeout, without_damaged, watch)
 
 
-def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None:
+def _start(path: str, detach: bool, timeout: int, without_damaged: bool, watch: bool) -> None:
     """The supervisor's process starts first: it imports its modules while the file is read."""
     from host.live.control.launch import Launch
 
@@ -96,7 +103,22 @@ def _start(path: str, detach: bool, timeout: int, without_damaged: bool) -> None
             _remark(spec, node)
             emit("node", [node], render_node)
         else:
-            _stay(launch, spec, node)
+            with watching(path) if watch else nullcontext():
+                _stay(launch, spec, node)
+
+
+@contextmanager
+def watching(path: str) -> Iterator[None]:
+    """Beside the block, another command watches the sources: it forks, and this process has to follow the logs."""
+    import subprocess
+
+    asked = ["reload", "--watch", "-f", path, *(["--json"] if settings().json else [])]
+    process = subprocess.Popen(program("host.entry", *asked), stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _remark(spec: NodeSpec, node: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""Reloads the engines whose sources changed, whenever a file below the code roots was saved.
+
+It polls times and sizes of the files: that works on every file system, and a root has some hundred files. What a change
+concerns follows from the families' versions, digests of all sources that a family loads: a throw-away process imports
+them, as for `validate`. So a broken source is reported here, with its place, and no engine is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any, Final
+
+from host.cli.output import diagnose
+from host.cli.problem import CliError
+from host.live.control.client import Client
+from host.live.control.protocol import ControlError
+from host.live.inspection.inspect import DEADLINE_NS, inspect_families
+from host.live.inspection.inspect_records import FamilyReport, Inquiry
+
+POLL_S: Final = 0.2
+"""Between two looks. An editor that writes a file in pieces is waited for: two looks have to agree."""
+
+LOOKS_A_REQUEST: Final = 5
+"""Looks between two questions whether the node still runs."""
+
+PASSED_OVER: Final = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
+
+Stamps = dict[str, tuple[int, int]]
+Reload = Callable[[str], None]
+
+
+class SourceWatch:
+    """Mutable: what is known of the sources of a running node. `reload` replaces the code of an engine, or raises."""
+
+    def __init__(self, client: Client, roots: Sequence[str], reload: Reload) -> None:
+        self._client = client
+        self._roots = tuple(roots)
+        self._reload = reload
+        self._seen = stamps(roots)
+        self._tried: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Until the node ends: `ControlError`."""
+        for n in count(1):
+            time.sleep(POLL_S)
+            found = stamps(self._roots)
+            if found == self._seen:
+                if n % LOOKS_A_REQUEST == 0:
+                    self._client.request("status")
+                continue
+            while found != self._seen:
+                self._seen = found
+                time.sleep(POLL_S)
+                found = stamps(self._roots)
+            self.look()
+
+    def look(self) -> None:
+        """Reload every engine whose sources are not those that it runs."""
+        engines = self._engines()
+        refs = tuple(dict.fromkeys(engine["family"] for engine in engines))
+        reports = inspect_families(Inquiry(refs, self._roots, (), DEADLINE_NS)).families
+        for report in reports.values():
+            for problem in report.problems:
+                diagnose(f"{report.ref}: {problem}; its engines keep their code")
+        for name in [engine["engine"] for engine in engines]:
+            self._bring_up_to_date(name, reports)
+
+    def _bring_up_to_date(self, name: str, reports: dict[str, FamilyReport]) -> None:
+        """Its process may have been reloaded with a neighbour, so what it runs is asked for again."""
+        engine = next((one for one in self._engines() if one["engine"] == name), None)
+        report = None if engine is None else reports.get(engine["family"])
+        if engine is None or report is None or not report.ok or not engine["version"]:
+            return
+        if report.version in (engine["version"], self._tried.get(name)):
+            return
+        self._tried[name] = report.version
+        try:
+            self._reload(name)
+        except (ControlError, CliError) as error:
+            diagnose(str(error))
+
+    def _engines(self) -> list[dict[str, Any]]:
+        return self._client.request("ps").items
+
+
+def stamps(roots: Sequence[str]) -> Stamps:
+    """Time and size of every source below the roots."""
+    return {path: stamp for root in roots for path, stamp in _sources(root)}
+
+
+def _sources(root: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in PASSED_OVER and not name.startswith(".")]
+        for name in files:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                try:
+                    found = os.stat(path)
+                except OSError:
+                    continue  # it was removed just now, or replaced: the next look sees that
+                yield path, (found.st_mtime_ns, found.st_size)

@@ -16,7 +16,6 @@ from typing import Any, Final
 from host.cli.output import diagnose
 from host.cli.problem import CliError
 from host.live.control.client import Client
-from host.live.control.protocol import ControlError
 from host.live.inspection.inspect import DEADLINE_NS, inspect_families
 from host.live.inspection.inspect_records import FamilyReport, Inquiry
 
@@ -79,8 +78,8 @@ class SourceWatch:
         self._tried[name] = report.version
         try:
             self._reload(name)
-        except (ControlError, CliError) as error:
-            diagnose(str(error))
+        except CliError as error:
+            diagnose(f"{error.problem.message}\n{error.problem.text}".rstrip())
 
     def _engines(self) -> list[dict[str, Any]]:
         return self._client.request("ps").items

@@ -60,7 +60,7 @@ class Differs(Exception):
 
 def rehearse(parts: Iterable[bytes], family_of: Callable[[str], AnyFamily]) -> list[RehearsalResult]:
     """Rehearse engines under the families that `family_of` gives, called right before each. Raises `Differs`."""
-    results: list[RehearsalResult] = []
+    results: dict[str, RehearsalResult] = {}
     current: Rehearsal | None = None
     for part in parts:
         past = decode_past(part)
@@ -69,16 +69,25 @@ def rehearse(parts: Iterable[bytes], family_of: Callable[[str], AnyFamily]) -> l
             current.run(past)
             continue
         if current is not None:
-            results.append(current.result)
+            _add(results, current.result)
             current = None
         match past:
             case PastEngine():
                 current = Rehearsal(family_of(past.name), past)
             case PastLost(name, reason):
-                results.append(RehearsalResult(name, lost=reason))
+                _add(results, RehearsalResult(name, lost=reason))
             case PastEnd():
-                return results
-    return [*results, RehearsalResult("", lost="the process that read the log ended")]
+                return [*results.values()]
+    _add(results, RehearsalResult("", lost="the process that read the log ended"))
+    return [*results.values()]
+
+
+def _add(results: dict[str, RehearsalResult], one: RehearsalResult) -> None:
+    """An engine has several pasts where other code, or a new beginning, lies between."""
+    before = results.get(one.engine, RehearsalResult(one.engine))
+    added = tuple(sorted({*before.added, *one.added}))
+    turns, intended = before.turns + one.turns, before.intended + one.intended
+    results[one.engine] = RehearsalResult(one.engine, turns, intended, added, one.lost)
 
 
 class Rehearsal:

@@ -23,7 +23,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
-PAGES = [*sorted(GUIDES.glob("*.md")), ROOT / "docs" / "checking.md"]
+PAGES = [*sorted(GUIDES.glob("*.md")), ROOT / "docs" / "checking.md", ROOT / "docs" / "hot-reload.md"]
 BLOCK_S = 10 * DEADLINE_S
 """Blocks hold several commands."""
 

@@ -11,6 +11,7 @@ import click
 from host.cli.engines import complete_engine
 from host.cli.node_file import load_node_file
 from host.cli.output import diagnose, each
+from host.cli.problem import CliError
 from host.cli.session import MARGIN_NS, select_instance, show
 from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
@@ -87,8 +88,14 @@ def command(
 
 
 def _reload(instance: Instance, args: dict[str, Any], timeout_ns: int) -> Response:
+    """Raises `CliError` with the detail of a refusal as text, which a line has no room for."""
     with Client(instance.control) as client:
-        return client.request("reload", args, timeout_ns=2 * timeout_ns + MARGIN_NS)
+        try:
+            return client.request("reload", args, timeout_ns=2 * timeout_ns + MARGIN_NS)
+        except ControlError as error:
+            message, _, detail = error.message.partition("\n")
+            items = tuple(error.items) or (({"detail": detail},) if detail else ())
+            raise CliError(error.error, message, items, detail) from error
 
 
 def _watch(args: dict[str, Any], timeout_ns: int) -> None:

@@ -48,9 +48,7 @@ def _past(folder: Folder, node: str, load: Load, engine: str, until: int, count:
     except (*REFUSALS, Damaged, OSError) as error:
         yield encode_past(PastLost(engine, str(error)))
         return
-    if found.begin is not None:
-        yield encode_past(found.begin)
-        yield from map(encode_past, found.turns)
+    yield from map(encode_past, found.past)
 
 
 def _excerpt(folder: Folder, node: str, load: Load, engine: str, until: int, after: int) -> Excerpt:

@@ -42,6 +42,8 @@ FREEZE_NS: Final = 5_000_000_000
 NAMES_SHOWN: Final = 20
 """Neighbours named in the answer and in the event of a reload; the rest are counted."""
 
+TRACEBACK: Final = "Traceback (most recent call last):"
+
 RETIRE_NS: Final = 1_000_000_000
 """For the old process to exit after the handover; then it is killed."""
 
@@ -323,7 +325,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
         what = "refused" if outcome.verdict == "refused" else "failed"
         untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
-        raise ControlError(what, f"{name} keeps its code: {outcome.reason}{untouched}")
+        reason, detail = _headed(outcome.reason)
+        raise ControlError(what, f"{name} keeps its code: {reason}{untouched}{detail}")
     if name not in node.running:
         raise ControlError("failed", f"{name}: its process ended as soon as the new code ran")
     item: dict[str, Any] = {
@@ -339,6 +342,13 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
     }
     node.event("reload_tried" if order.is_trial else "reloaded", **item)
     return item
+
+
+def _headed(reason: str) -> tuple[str, str]:
+    """A line, and the further ones. A traceback is known by its last line."""
+    first, *more = reason.splitlines() or [""]
+    detail = "".join(f"\n{line}" for line in more)
+    return (first.replace(TRACEBACK, more[-1]) if more else first), detail
 
 
 def _label(running: wire.Running) -> str:

@@ -1,7 +1,7 @@
 """The last turns of one engine in a log, for a rehearsal by another version.
 
 The replay runs each turn again, as in any recovery, and here its trigger and outcome are kept. States are kept behind
-every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one always is, in `close`.
+every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one always is (`close`).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ STATES_BYTES_MAX: Final = 16 << 20
 class Excerpt:
     """Mutable; is given the batches of a log in order. `replay` reads `engine` only; turns up to `after` are not kept.
 
-    A new image of the engine (a reload, a new beginning) starts the excerpt again.
+    Where the log has a new image of the engine (a reload, a new beginning), the excerpt has one too. `past` is complete
+    after `close`.
     """
 
     def __init__(self, replay: Replay, engine: str, after: int) -> None:
-        self.turns: list[PastTurn] = []
-        self.begin: PastEngine | None = None
+        self.past: list[PastEngine | PastTurn] = []
         self._replay = replay
         self._engine = engine
         self._after = after
@@ -59,10 +59,10 @@ class Excerpt:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
 
     def close(self) -> None:
-        """The log is read."""
-        if self.turns and self._stream is not None:
-            last = self.turns[-1]
-            self.turns[-1] = replace(last, env=self._stream.family.dump(self._stream.env))
+        """The stream is read: its last turn gets its state."""
+        last = self.past[-1] if self.past else None
+        if isinstance(last, PastTurn) and self._stream is not None:
+            self.past[-1] = replace(last, env=self._stream.family.dump(self._stream.env))
 
     def _record(self, kind: int, number: int, body: memoryview) -> None:
         replay = self._replay
@@ -86,19 +86,18 @@ class Excerpt:
 
     def _look(self, stream: Stream) -> None:
         """Begin here, if the turns to keep begin here."""
-        if stream is not self._stream:
-            self._stream, self.begin, self._states_bytes = stream, None, 0
-            self.turns.clear()
-        if self.begin is None and stream.turns >= self._after:
+        if stream is not self._stream and stream.turns >= self._after:
+            self.close()
             me, family = stream.cell.configuration, stream.family
             dump = family.dump(stream.env)
             rest = (me.birth, plain(me.params), family.interface(), family.version, dump)
-            self.begin, self._env = PastEngine(me.name, me.node, me.parent, *rest), stream.env
+            self.past.append(PastEngine(me.name, me.node, me.parent, *rest))
+            self._stream, self._env = stream, stream.env
 
     def _run(self, stream: Stream, number: int, body: memoryview) -> None:
         """Turns over mail, one by one where they are kept."""
         run, turns = decode_run(body, self._replay.names)
-        if self.begin is None and stream.turns + run.count <= self._after:
+        if stream.turns + run.count <= self._after:
             self._replay.record(RecordKind.TURNS, number, body)
             return
         sender, code = (int.from_bytes(body[at : at + 4], "little") for at in (0, 24))
@@ -136,7 +135,7 @@ class Excerpt:
         answers: tuple[Any, ...],
     ) -> None:
         outcome = stream.outcome
-        if self.begin is None or outcome is None or result_of(outcome) == "suspended":
+        if stream is not self._stream or outcome is None or result_of(outcome) == "suspended":
             return
         dump = b""
         if stream.env is not self._env and self._states_bytes < STATES_BYTES_MAX:
@@ -144,6 +143,6 @@ class Excerpt:
             self._states_bytes += len(dump)
         sender, mailbox, message = mail if mail is not None else ("", 0, None)
         result, outputs = result_of(outcome), outputs_of(outcome)
-        self.turns.append(
+        self.past.append(
             PastTurn(stream.turns, now_ns, sender, mailbox, message, timers, answers, result, outputs, dump)
         )

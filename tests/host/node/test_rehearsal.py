@@ -266,6 +266,13 @@ def test_outputs_are_compared_without_states(versions: Versions) -> None:
         rehearsed(past, versions.load(("PRICE = 3", "PRICE = 4")))
 
 
+def test_a_past_in_two_parts_is_one_result(versions: Versions) -> None:
+    """False if turns before a reload in the middle of a log did not count, or began from the state after it."""
+    old = versions.load()
+    past = past_of(old, script(old))
+    assert rehearsed([*past[:-1], *past], versions.load(MORE, SELLS)).turns == 2 * (len(past) - 2)
+
+
 def test_a_past_that_is_cut_is_reported(versions: Versions) -> None:
     """False if the death of the process that reads the log passed for a rehearsal."""
     old = versions.load()

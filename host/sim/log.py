@@ -24,11 +24,13 @@ from engines.model import AdoptError, Declaration
 from host.node.journal.batch import LogBatch
 from host.node.journal.checking import Diverged
 from host.node.journal.checksum import CRC32, PURE
+from host.node.journal.excerpt import Excerpt
 from host.node.journal.layout import SegmentHead, Wrong, encode_segment, packer, seal
 from host.node.journal.records import Life
 from host.node.journal.replay import LogState, Mail, Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Scan, SegmentData
 from host.node.journaled.revival import LogContent
+from host.node.past import encode_past
 from host.node.snapshot import Families
 
 LOG_ID: Final = b"simulated log id"
@@ -77,9 +79,7 @@ def read_log(
     families: Families = lambda name: None,
 ) -> LogContent:
     """The engines of a log. Changes nothing. Raises one of `UNREADABLE`, and what loading a family raises."""
-    segments = [SegmentData(f"segment {n}", n, memoryview(bytes(data))) for n, data in enumerate(disk.segments, 1)]
-    start = None if disk.snapshot is None else disk.snapshot[0]
-    scan = Scan(segments, PURE, disk.boot_id(), start)
+    scan = _scan(disk)
     replay = Replay(node, load, read_mail, PURE, families=families)
     if disk.snapshot is not None:
         replay.restore(msgspec.msgpack.decode(disk.snapshot[1], type=LogState))
@@ -88,6 +88,27 @@ def read_log(
         replay.apply(found)
     same_boot = lived_in(replay, scan) in (None, disk.boot_id())
     return LogContent(replay, scan, replay.turns - turns, 0, (), same_boot, replay.diverged(), {})
+
+
+def read_past(
+    disk: Disk, node: str, load: Callable[[str], Declaration[Any, Any, Any]], engine: str, count: int
+) -> list[bytes]:
+    """The last `count` turns of an engine in a log, and before them its state, for `host.node.rehearsal`. Changes
+    nothing. Raises as `read_log`."""
+    turns = read_log(disk, node, load).replay.streams[engine].turns
+    replay = Replay(node, load, read_mail, PURE, engine)
+    if disk.snapshot is not None:
+        replay.restore(msgspec.msgpack.decode(disk.snapshot[1], type=LogState))
+    excerpt = Excerpt(replay, engine, max(0, turns - count))
+    for found in _scan(disk).batches():
+        excerpt.apply(found)
+    excerpt.close()
+    return [*map(encode_past, excerpt.past)]
+
+
+def _scan(disk: Disk) -> Scan:
+    segments = [SegmentData(f"segment {n}", n, memoryview(bytes(data))) for n, data in enumerate(disk.segments, 1)]
+    return Scan(segments, PURE, disk.boot_id(), None if disk.snapshot is None else disk.snapshot[0])
 
 
 class SimLog:

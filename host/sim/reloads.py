@@ -3,20 +3,27 @@
 Each stage of `host.node.reload_plan` takes a while, in which the old process may be killed like any other, as long as
 it runs cycles; and between two stages the fault `crash` may end either process (`_strike`). The candidate is data until
 it gets the slot: what it would run, then what it has read and migrated (`Inherited`). Deadlines are not simulated.
+
+Journaled engines are rehearsed whether or not their code differs, so that every reload of any test also checks that an
+engine's own code reproduces its past.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 
 from engines.model import Family
 from engines.model.blame import blame
 from engines.model.store.interface import compatible
+from host.node.past import PastEnd, encode_past
+from host.node.rehearsal import Differs, rehearse
 from host.node.reload_plan import Checked, Happening, NewFailed
 from host.node.slot_state import Conclude, ProcessEnded, ReloadDeed
 from host.node.supervision import Ending
 from host.sim import links
+from host.sim.log import UNREADABLE, read_past
 from host.sim.node import SimNode
 from host.sim.perform import boot_of, feed, kill_process, make_process
 from host.sim.process import Inherited, inherit
@@ -24,6 +31,9 @@ from host.sim.slots import SimSlot
 
 STAGE_NS: Final = 1_000_000
 """The most that a stage takes."""
+
+REHEARSED: Final = 200
+"""The last turns of an engine that are rehearsed."""
 
 CANDIDATE_KILLED: Final = "the new process was killed"
 
@@ -40,6 +50,7 @@ class SimReload:
         self._family = family
         self._draw = node.chance.stream("reload", slot.label, slot.pids, node.agenda.now_ns)
         self._parts: list[bytes] = []
+        self._past: list[bytes] = []
         self._inherited: Inherited | None = None
         slot.reload = self
         feed(node, slot, "reload_begun")
@@ -50,6 +61,10 @@ class SimReload:
         match command:
             case "set_deadline" | "kill_new":
                 pass
+            case "recall":
+                self._later(self._recall, "old")
+            case "rehearse":
+                self._later(self._rehearse, "new")
             case "freeze":
                 self._later(self._freeze, "old")
             case "thaw":
@@ -110,7 +125,37 @@ class SimReload:
                 return
             if isinstance(old, Family) and isinstance(new, Family):
                 found += [f"{resident.name}: {text}" for text in compatible(old.interface(), new.interface())]
-        self._feed(Checked(tuple(found)))
+        self._feed(Checked(tuple(found), rehearses=bool(self._journaled())))
+
+    def _journaled(self) -> list[str]:
+        disk = boot_of(self._node, self._slot, is_new=False).disk
+        residents = self._node.directory.in_slot(self._slot.number)
+        return [one.name for one in residents if one.spec.durability != "volatile"] if disk is not None else []
+
+    def _recall(self) -> None:
+        """The old process reads its log, as far as it is written."""
+        node, boot = self._node, boot_of(self._node, self._slot, is_new=False)
+        assert boot.disk is not None
+        try:
+            pasts = [read_past(boot.disk, boot.node, node.load, name, REHEARSED) for name in self._journaled()]
+        except (KeyError, *UNREADABLE):  # an engine that was just born, or whose log has turns of other code
+            self._feed("unrecalled")
+            return
+        self._past = [*chain.from_iterable(pasts), encode_past(PastEnd())]
+        self._feed("recalled")
+
+    def _rehearse(self) -> None:
+        try:
+            rehearse(self._past, self._rehearsed)
+        except Differs as error:
+            self._feed(NewFailed(f"rehearsal: {error}"))
+        else:
+            self._feed("rehearsed")
+
+    def _rehearsed(self, engine: str) -> Family[Any, Any, Any, Any]:
+        family = self._node.load(self._family_of(engine) or "")
+        assert isinstance(family, Family)
+        return family
 
     def _freeze(self) -> None:
         """The old process stops at a boundary and hands out its state."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deadline import DEADLINE_NS
-from live_nodes import LiveNode, World, counter
+from deadline import DEADLINE_NS, DEADLINE_S
+from live_nodes import LiveNode, World, counter, until
 
+from host.config.spec import EngineSpec, SupervisionSpec, TransportSpec
+from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 
 ADDS = "t.env.state.total + add.amount"
@@ -131,3 +137,138 @@ def test_a_dry_run_of_a_volatile_engine(world: World) -> None:
         item = reload(node, is_trial=True)
         assert "rehearsal" not in item
         assert node.total("a") == 190
+
+
+ROLLING = '''from __future__ import annotations
+
+from typing import Never
+
+from engines.model import Arrived, Become, Elapsed, Effects, Family, Handle, Interaction, Message, Roll, SetTimer, Timer
+from engines.model import Value, interactive_rule, rule
+
+DUE = Timer("due")
+
+
+class Throw(Message):
+    """Roll, and look at it a little later."""
+
+
+class Thrown(Value):
+    sides: tuple[int, ...] = ()
+    looked: int = 0
+
+
+@interactive_rule
+def throw(_throw: Throw, t: Arrived[Throw, None, Thrown]) -> Interaction[Thrown, Never]:
+    first = yield Roll(6)
+    second = yield Roll(1000)
+    return [Become(Thrown((*t.env.state.sides, first + second), t.env.state.looked)), SetTimer(DUE, after_ns=1)]
+
+
+@rule(timer=DUE)
+def look(_due: Handle, t: Elapsed[None, Thrown]) -> Effects[Thrown, Never]:
+    return Thrown(t.env.state.sides, t.env.state.looked + 1)
+
+
+DICE = Family("dice", accepts=Throw, state=Thrown(), timers=[DUE]).rules(throw, look)
+'''
+
+
+def test_rolls_and_timers_of_the_past_are_rehearsed_with_their_answers(world: World) -> None:
+    """False if a rehearsal rolled again, or handled a timer at another time than the engine did."""
+    rolling = world.roots / "rolling.py"
+    rolling.write_text(ROLLING)
+    with world.up(world.spec(EngineSpec("a", "rolling:DICE", durability="crash"))) as node:
+        for count in range(1, 6):
+            node.send("a", "Throw")
+            until(lambda: node.ask("state", engine="a")[0]["state"]["looked"] == count, "the timer")  # noqa: B023
+        text = rolling.read_text()
+        rolling.write_text(f"{text}\n# the same\n")
+        assert reload(node)["rehearsal"][0]["turns"] == 10
+        rolling.write_text(text.replace("first + second", "first - second"))
+        assert "state.sides" in refusal(node)
+        rolling.write_text(text.replace("yield Roll(1000)", "yield Roll(1000)\n    yield Roll(7)"))
+        assert "now:    asks" in refusal(node)
+        rolling.write_text(text.replace("looked + 1", "looked + 2"))
+        assert "timers due" in refusal(node)
+
+
+def test_answers_of_users_are_rehearsed(world: World) -> None:
+    """False if a question of the past were put again, or its answer did not count."""
+    asking = world.roots / "asking.py"
+    text = asking.read_text()
+    with world.up(world.spec(EngineSpec("a", "asking:ASKER", durability="crash"))) as node:
+        for n in range(3):
+            node.send("a", "Question")
+            until(lambda: node.ps()["a"]["waits_for"] == ["yes", "no"], "the question")
+            node.ask("answer", engine="a", choice="yes")
+            until(lambda: len(node.ask("state", engine="a")[0]["state"]["words"]) == n + 1, "the answer")  # noqa: B023
+        asking.write_text(f"{text}\n# the same\n")
+        assert reload(node)["rehearsal"][0]["turns"] == 3
+        asking.write_text(text.replace("words, said)", "words, said.upper())"))
+        assert "state.words" in refusal(node)
+        asking.write_text(text.replace('("yes", "no")', '("no", "never")'))
+        assert "now:    asks" in refusal(node)
+
+
+def test_over_zeromq_there_is_no_rehearsal_and_the_answer_says_so(world: World) -> None:
+    """False if an engine whose process cannot be forked could not be reloaded, or seemed to be rehearsed."""
+    spec = world.spec(counter("a", durability="crash"), transport=TransportSpec(local="zmq"))
+    with world.up(spec) as node:
+        busy(node, 3)
+        edit(world, (ADDS, "add.amount + t.env.state.total"))
+        (result,) = reload(node)["rehearsal"]
+        assert "cannot be forked" in result["lost"]
+        assert node.total("a") == 3
+
+
+GATE = """
+import os, time
+
+def gate():
+    here = os.path.dirname(__file__)
+    with open(os.path.join(here, "gate.pid"), "w") as file:
+        file.write(str(os.getpid()))
+    while not os.path.exists(os.path.join(here, "gate.open")):
+        time.sleep(0.005)
+
+"""
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("killed", ["old", "new", "all"])
+def test_a_death_while_rehearsing_costs_nothing(world: World, killed: str) -> None:
+    """False if a process that dies while the other rehearses took a message, or the engine, with it."""
+    spec = world.spec(counter("a", durability="crash"), supervision=SupervisionSpec(intensity=None, backoff_ns=0))
+    gate, found = world.roots / "gate.pid", []
+    with world.up(spec) as node:
+        busy(node)
+        old = node.ps()["a"]["pid"]
+        edit(world, ("import os\n", f"{GATE}import os\n"), (f"Count({ADDS})", f"(gate(), Count({ADDS}))[1]"))
+
+        def work() -> None:
+            with Client(node.client.path) as client:
+                try:
+                    args = {"engine": "a", "timeout_ns": DEADLINE_NS, "rehearse": 10_000}
+                    found.append(client.request("reload", args).items)
+                except (ControlError, OSError) as error:
+                    found.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        until(lambda: gate.exists() and gate.read_text(), "the candidate at the gate")
+        node.send("a", "Add", amount=1)  # the old process goes on meanwhile
+        victims = {"old": [old], "new": [int(gate.read_text())], "all": world.processes()}[killed]
+        (world.roots / "gate.open").touch()
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        thread.join(DEADLINE_S)
+        assert isinstance(found[0], ControlError | OSError), found
+        if killed != "all":
+            assert node.total("a") == 191
+            assert (node.ps()["a"]["pid"] == old) == (killed == "new")
+    if killed == "all":
+        until(lambda: not world.processes(), "the end of all processes")
+        with world.up(spec) as node:
+            assert node.total("a") == 191

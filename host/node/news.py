@@ -95,7 +95,7 @@ class SetAside(Packet):
 class RehearsalResult(msgspec.Struct, frozen=True, array_like=True):
     """A rehearsal that found nothing wrong: the turns run, those with a declared difference, places that are new.
 
-    `lost` is why there was nothing to rehearse.
+    `repaired` turns failed before, and would not fail now. `lost` is why there was nothing to rehearse.
     """
 
     engine: str
@@ -103,3 +103,4 @@ class RehearsalResult(msgspec.Struct, frozen=True, array_like=True):
     intended: int = 0
     added: tuple[str, ...] = ()
     lost: str = ""
+    repaired: int = 0

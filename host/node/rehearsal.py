@@ -8,9 +8,10 @@ it had. After each, two things are compared with what the old version made of it
   and to which the migration always gives the same value, is left out and named in `added`: there, migration and
   transition do not commute, and the state after the cut is the old one migrated.
 
-A difference is refused unless the new version declares it (`Family(intended=…)`). Places of the state that differed
-once differ ever after, so each is reported once. Each transition runs twice, which shows a clock, chance, or a count of
-its own runs; an order of sets shows only under another hash seed (`enginehost lint`).
+A trigger that failed before and does not now is *repaired*: it is counted, and changes nothing here, as it did then.
+Any other difference is refused unless the new version declares it (`Family(intended=…)`). Places of the state that
+differed once differ ever after, so each is reported once. Each transition runs twice, which shows a clock, chance, or
+a count of its own runs; an order of sets shows only under another hash seed (`enginehost lint`).
 
 Nothing of it leaves the process. The past of an engine is in `past`, and where it comes from in `journal.excerpt`.
 """
@@ -51,6 +52,12 @@ from host.node.past import PastEnd, PastEngine, PastLost, PastTurn, decode_past,
 SHOWN_CHARS: Final = 600
 """Of an outcome in a refusal."""
 
+FAILED: Final = "failed"
+UNREADABLE: Final = "unreadable"
+ASKS: Final = "asks"
+UNHANDLED: Final = (UNREADABLE, ASKS)
+"""Results beside those of the model: the trigger cannot be handled as it was."""
+
 AnyFamily = Family[Any, Any, Any, Any]
 
 
@@ -87,7 +94,7 @@ def _add(results: dict[str, RehearsalResult], one: RehearsalResult) -> None:
     before = results.get(one.engine, RehearsalResult(one.engine))
     added = tuple(sorted({*before.added, *one.added}))
     turns, intended = before.turns + one.turns, before.intended + one.intended
-    results[one.engine] = RehearsalResult(one.engine, turns, intended, added, one.lost)
+    results[one.engine] = RehearsalResult(one.engine, turns, intended, added, one.lost, before.repaired + one.repaired)
 
 
 class Rehearsal:
@@ -100,6 +107,7 @@ class Rehearsal:
     def __init__(self, family: AnyFamily, past: PastEngine) -> None:
         self.turns = 0
         self.intended = 0
+        self.repaired = 0
         self.added: set[str] = set()
         self._family = family
         self._past = past
@@ -117,13 +125,18 @@ class Rehearsal:
     @property
     def result(self) -> RehearsalResult:
         """What was found, all told."""
-        return RehearsalResult(self._past.name, self.turns, self.intended, tuple(sorted(self.added)))
+        added = tuple(sorted(self.added))
+        return RehearsalResult(self._past.name, self.turns, self.intended, added, repaired=self.repaired)
 
     def run(self, turn: PastTurn) -> None:
         """Handle a trigger as the engine did, and compare."""
-        before = Handled(turn.result, tuple(turn.outputs))
+        before, env = Handled(turn.result, tuple(turn.outputs)), self._env
         message, after = self._handle(turn)
         self.turns += 1
+        if before.result == FAILED and after.result not in (FAILED, *UNHANDLED):
+            self.repaired += 1
+            self._env = self._without(env, turn.timers)
+            return
         places = self._places(turn) if turn.env else ()
         if _is_alike(before, after) and not places:
             return
@@ -142,19 +155,24 @@ class Rehearsal:
             try:
                 message = self._family.boxes[turn.mailbox].decode(turn.message)
             except BaseException as error:
-                return None, Handled("unreadable", (), blame(error)[0])
+                return None, Handled(UNREADABLE, (), blame(error)[0])
             cause = Delivery(turn.sender, turn.mailbox, message)
         outcome = self._step(cause, turn)
         if isinstance(outcome, str):
-            return message, Handled("asks", (), outcome)
+            return message, Handled(ASKS, (), outcome)
         if isinstance(outcome, Committed | Stored):
             self._env = outcome.env
         elif isinstance(cause, Due):
-            timers = self._env.timers
-            for name in turn.timers:
-                timers = timers.without(name)
-            self._env = self._env.with_timers(timers)
+            self._env = self._without(self._env, turn.timers)
         return message, _handled(outcome)
+
+    @staticmethod
+    def _without(env: Environment[Any], timers: tuple[str, ...]) -> Environment[Any]:
+        """Timers whose transition failed are over."""
+        left = env.timers
+        for name in timers:
+            left = left.without(name)
+        return env if left is env.timers else env.with_timers(left)
 
     def _handle_of(self, timer: str) -> Handle:
         """The timer as it is pending here; it may have another number."""

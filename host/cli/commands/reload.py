@@ -150,4 +150,5 @@ def _rehearsed(result: dict[str, Any]) -> str:
         return f"not possible: {result['lost']}"
     intended = f", {show_count(result['intended'])} with an intended difference" if result["intended"] else ""
     added = f"; not carried over by the migration: {', '.join(result['added'])}" if result["added"] else ""
-    return f"{show_count(result['turns'])} turns{intended}{added}"
+    repaired = f", {show_count(result['repaired'])} that failed before" if result.get("repaired") else ""
+    return f"{show_count(result['turns'])} turns{intended}{repaired}{added}"

@@ -62,7 +62,9 @@ def test_code_that_does_the_same_takes_over(world: World) -> None:
         busy(node)
         edit(world, (ADDS, "add.amount + t.env.state.total"))
         item = reload(node)
-        assert item["rehearsal"] == [{"engine": "a", "turns": 21, "intended": 0, "added": [], "lost": ""}]
+        assert item["rehearsal"] == [
+            {"engine": "a", "turns": 21, "intended": 0, "added": [], "lost": "", "repaired": 0}
+        ]
         assert node.total("a") == 190
 
 

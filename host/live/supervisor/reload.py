@@ -21,7 +21,6 @@ import msgspec
 from engines.model.store.interface import Interface
 from engines.model.store.interface_changes import interface_changes, interface_fingerprint
 from host.live import wire
-from host.live.control.protocol import ControlError
 from host.live.control_page import new_control_page, read_control_page
 from host.live.supervisor import links, population
 from host.live.supervisor.deaths import signal_name
@@ -32,17 +31,12 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
 from host.node import reload_plan
 from host.node.news import RehearsalResult
-from host.node.routing import Birth, Missing, Resident
+from host.node.routing import Birth, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
 FREEZE_NS: Final = 5_000_000_000
 """For the old process to reach a boundary: one batch. An engine that needs longer is stuck, and keeps the old code."""
-
-NAMES_SHOWN: Final = 20
-"""Neighbours named in the answer and in the event of a reload; the rest are counted."""
-
-TRACEBACK: Final = "Traceback (most recent call last):"
 
 RETIRE_NS: Final = 1_000_000_000
 """For the old process to exit after the handover; then it is killed."""
@@ -110,7 +104,7 @@ class Reload:
     @property
     def version(self) -> str:
         """The engine's family and version in the candidate."""
-        return _label(self._would_run[self._family])
+        return version_label(self._would_run[self._family])
 
     def findings(self, before: wire.Running) -> dict[str, Any]:
         """What was found on the way: the changes of the interface, how the state came over, and the rehearsal."""
@@ -304,53 +298,6 @@ class Reload:
         return msgspec.structs.replace(birth, spec=msgspec.structs.replace(birth.spec, family=self._family))
 
 
-async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOrder) -> dict[str, Any]:
-    """Replace the code of an engine, or try to (`is_trial`); returns the cost and what was found.
-
-    Raises `ControlError`; the old engine is then untouched.
-    """
-    name, slot = resident.name, node.slots[resident.slot]
-    if slot.number in node.reloads:
-        raise ControlError("conflict", f"{name}: its process is being reloaded already")
-    if slot.state != "running" or name not in node.running:
-        raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
-    before = node.running[name]
-    family = to or resident.spec.family
-    shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
-    reload = Reload(node, slot, name, family, order)
-    outcome = await reload.done
-    if isinstance(node.directory.find(name), Missing):
-        raise ControlError("not_found", f"{name} ended while it was reloaded")
-    if outcome.verdict not in ("switched", "tried"):
-        node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
-        what = "refused" if outcome.verdict == "refused" else "failed"
-        untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
-        reason, detail = _headed(outcome.reason)
-        raise ControlError(what, f"{name} keeps its code: {reason}{untouched}{detail}")
-    if name not in node.running:
-        raise ControlError("failed", f"{name}: its process ended as soon as the new code ran")
-    item: dict[str, Any] = {
-        "engine": name,
-        "from": _label(before),
-        "to": reload.version,
-        "pause_ns": reload.pause_ns,
-        "queued": reload.queued,
-        "shared_with": shared[:NAMES_SHOWN],
-        "shared": len(shared),
-        "tried": order.is_trial,
-        **reload.findings(before),
-    }
-    node.event("reload_tried" if order.is_trial else "reloaded", **item)
-    return item
-
-
-def _headed(reason: str) -> tuple[str, str]:
-    """A line, and the further ones. A traceback is known by its last line."""
-    first, *more = reason.splitlines() or [""]
-    detail = "".join(f"\n{line}" for line in more)
-    return (first.replace(TRACEBACK, more[-1]) if more else first), detail
-
-
-def _label(running: wire.Running) -> str:
+def version_label(running: wire.Running) -> str:
     """A version for display: the family and the first digits of its digest."""
     return f"{running.family}@{running.version[:VERSION_SHOWN]}"

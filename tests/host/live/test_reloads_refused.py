@@ -9,7 +9,7 @@ from live_nodes import LiveNode, World, counter, until
 
 from host.config.spec import EngineSpec, Placement
 from host.live.control.protocol import ControlError
-from host.live.supervisor.reload import NAMES_SHOWN
+from host.live.supervisor.reload_request import NAMES_SHOWN
 
 STATE = "    total: int = 0"
 EMITS = "    emits=Total,"

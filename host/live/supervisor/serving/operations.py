@@ -23,7 +23,8 @@ from host.live.supervisor.perform import restart_by_hand
 from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
-from host.live.supervisor.reload import ReloadOrder, reload_engine
+from host.live.supervisor.reload import ReloadOrder
+from host.live.supervisor.reload_request import reload_engine
 from host.live.supervisor.serving.overview import list_engines, node_item
 from host.live.supervisor.serving.sending import Dispatch, bury_ended, id_key, send_message
 from host.live.supervisor.serving.server import Send

@@ -29,6 +29,9 @@ PAUSE_NS = 5_000_000_000
 REHEARSED = 10_000
 """What lies behind a snapshot of a log, roughly, and takes the new code a second or two."""
 
+REHEARSED_MAX = 1_000_000
+"""Takes minutes, and a gigabyte."""
+
 
 @click.command("reload")
 @click.argument("engine", required=False, shell_complete=complete_engine)
@@ -44,7 +47,7 @@ REHEARSED = 10_000
 )
 @click.option(
     "--rehearse",
-    type=click.IntRange(0),
+    type=click.IntRange(0, REHEARSED_MAX),
     default=REHEARSED,
     metavar="COUNT",
     help=f"The last messages and timers of a journaled engine that the new code has to handle alike ({REHEARSED}).",

@@ -122,6 +122,10 @@ BAD: dict[str, tuple[str, list[tuple[str, str]]]] = {
 }
 
 
+ASKED_EVERY = 100
+"""Messages between two that are answered: outputs are among the triggers rehearsed, however many there are."""
+
+
 @contextmanager
 def loaded(node: LiveNode) -> Iterator[list[int]]:
     """Messages, one after the other, beside the block; how many were sent is in the list after it."""
@@ -134,6 +138,8 @@ def loaded(node: LiveNode) -> Iterator[list[int]]:
             while not is_over.is_set():
                 beside.send("a", "Add", amount=1)
                 sent[0] += 1
+                if sent[0] % ASKED_EVERY == 0:
+                    beside.total("a")
 
     thread = threading.Thread(target=work)
     thread.start()

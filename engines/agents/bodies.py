@@ -39,6 +39,8 @@ class Unusable(Exception):
 
 def body_of(request: AgentRequest, *ignored: str) -> dict[str, Json]:
     """The fields of a request, without null ones and those `ignored`. Raises Unusable."""
+    if request.op not in OPERATIONS:
+        raise Unusable(f"there is no operation '{request.op[:64]}'")
     try:
         body = read_body(request.body)
     except BodyError as error:

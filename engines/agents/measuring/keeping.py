@@ -100,11 +100,11 @@ def entry_of(bucket: Period, rollup: Rollup) -> tuple[bytes, bytes]:
 
 
 def is_too_old(key: bytes, now_ns: int) -> bool:
-    """Whether an entry is kept no longer."""
+    """Whether an entry is kept no longer. What is none of ours stays."""
     if key[:1] == b"e":
         return int.from_bytes(key[1:9], "big") < now_ns - EVENTS_KEPT_NS
-    length_ns = next(length for length, code in CODES.items() if code == key[1:2])
-    return int.from_bytes(key[2:10], "big") < now_ns - KEPT_NS[length_ns]
+    length_ns = next((length for length, code in CODES.items() if b"r" + code == key[:2]), None)
+    return length_ns is not None and int.from_bytes(key[2:10], "big") < now_ns - KEPT_NS[length_ns]
 
 
 read_kept: Final = Decoder[Kept](Kept).decode

@@ -52,6 +52,7 @@ def test_a_pin_that_a_collection_overlooks_is_found(monkeypatch: pytest.MonkeyPa
     assert [one.property for one in checked().found.violations] == ["always a_pinned_chunk_is_here"]
 
 
+@pytest.mark.storm
 def test_a_put_during_a_collection_that_is_not_noted_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """False if the check passes a store whose collection drops the file of a chunk that was put meanwhile."""
 

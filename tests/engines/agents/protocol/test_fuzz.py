@@ -143,7 +143,7 @@ def fuzz(first: int, count: int) -> None:
         assert spent < CPU_S_MAX, (first, number, text)
 
 
-@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.storm) for first in range(1, 4))])
 def test_p4_damaged_files(first: int) -> None:
     """False if a damaged file raises, or takes more than 50 ms."""
     fuzz(first, 375)

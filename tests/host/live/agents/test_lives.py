@@ -194,7 +194,8 @@ def moves(crew: Crew, agent: str) -> dict[int, str]:
             return found
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(2, marks=pytest.mark.storm)])
+@pytest.mark.storm
+@pytest.mark.parametrize("rounds", [1, 2])
 def test_l6_every_acknowledged_change_is_there_after_everything_was_killed(world: World, rounds: int) -> None:
     """False if a move that an agent was told of is missing, or made twice, after a kill of all processes at once:
     supervisor, engines, store, keeper, launchers and agents."""

@@ -14,8 +14,9 @@ from typing import Final
 from host.node.cell import NEVER
 from host.node.news import Fatal
 
-FALLEN_NS_MAX: Final = 1_000_000_000
-"""How long such messages may take to arrive again; lanes are attached within milliseconds."""
+FALLEN_NS_MAX: Final = 5_000_000_000
+"""How long such messages may take to arrive again. Lanes are attached within milliseconds, on a starved machine seconds;
+one that comes later would be tried again."""
 
 
 class Fallen:

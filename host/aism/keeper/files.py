@@ -55,6 +55,15 @@ def read_json(path: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file or folder is at this path; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def session_folder(root: str, agent: str, session: int) -> str:
     """Where the files of a session are."""
     return os.path.join(root, "engine", "sessions", agent, str(session))

@@ -12,6 +12,8 @@ Orders and answers are JSON objects, one a line:
 | `write` a file into `.aism` of the workspace | none |
 | `read` a file of the workspace | `content` or `refused` |
 | `down`, with `stop_agents` | `down` with the number of sessions that run; the keeper ends if there are none |
+
+A keeper whose root was deleted or moved away can neither be found nor restarted: it stops its agents, and ends.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ class Keeper:
 
     def __init__(self, root: str, listener: socket.socket) -> None:
         self.root = root
+        self.identity = files.identity(root)
         self.listener = listener
         self.peers: set[Connection] = set()
         self.selector = selectors.DefaultSelector()
@@ -68,7 +71,7 @@ class Keeper:
         }
 
     def run(self) -> None:
-        """Serve until ordered down."""
+        """Serve until ordered down, or until the root is gone and all agents have ended."""
         processes.set_name("aism:keeper")
         processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
         signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
@@ -84,6 +87,7 @@ class Keeper:
             for key, _ in self.selector.select(self._wait_s(report_at)):
                 key.data()
             self.sessions.look()
+            self._look_for_root()
             for each in list(self.peers):
                 each.flush()
                 if each.is_deaf:
@@ -110,6 +114,15 @@ class Keeper:
         children = processes.children_of_all()
         found = [self.sessions.usage(each, children) for each in self.sessions.running()]
         self._tell("report", sessions=found)
+
+    def _look_for_root(self) -> None:
+        """Without the root no engine finds these sessions again; each launcher stops its agent, with the grace."""
+        if files.identity(self.root) == self.identity:
+            return
+        running = self.sessions.running()
+        for each in running:
+            processes.kill(each.pid, signal.SIGTERM)
+        self.is_ending = not running
 
     def _accept(self) -> None:
         sock, _ = self.listener.accept()

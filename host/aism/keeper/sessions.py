@@ -86,7 +86,8 @@ class KeptSessions:
         ended = files.read_json(path)
         if ended is None:
             ended = {"status": None, "signal": 0, "reason": "lost", "is_clear": self._end_lost(session)}
-            files.write_json(path, ended)
+            with contextlib.suppress(OSError):  # a full disk, or a root that was deleted: it is reported all the same
+                files.write_json(path, ended)
         session.exit = ended
         session.giving = []
         if session.fifo >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,3 +270,13 @@ def test_files_are_read_inside_the_workspace_only(kept: Kept) -> None:
         assert kept.peer.wait("refused", path=path)["reason"]
     kept.peer.put("read", agent="ann", session=1, path="note.md", bytes_max=1000)
     assert kept.peer.wait("content")["text"] == "a note"
+
+
+def test_a_keeper_whose_root_is_deleted_stops_its_agents_and_ends(own_place: Path) -> None:
+    """False if keeper, launcher or agent run on without a folder, where no command finds them any more."""
+    kept = Kept(own_place / "root")
+    keeper, agent = kept.pid, kept.start("ann", "sh", "-c", "trap '' TERM; read line", grace_s=0.1)["pid"]
+    shutil.rmtree(kept.root)
+    assert kept.exited("ann")["is_clear"]
+    until(lambda: not alive(keeper) and not alive(agent), "an end of keeper and agent")
+    kept.peer.close()

@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 from engines.agents.bus import REQUEST_ID
 from host.aism.call import TIMEOUT_S, Call, Options
 from host.aism.output import Failure, Outcome, failed, put
-from host.aism.table import find, nearest
+from host.aism.table import family_of, find, nearest
 from host.aism.usage import Misuse, parse
 
 INTERRUPTED: Final = 130
@@ -61,6 +61,8 @@ def run(options: Options, words: list[str]) -> Outcome | int:
     if options.is_version:
         return _version()
     command, rest = find(words or ["help"])
+    if command is None and options.is_help:
+        command, rest = find(["help", *words])
     if command is None:
         raise Misuse(*_unknown(words))
     if options.is_help and command.words != "help":
@@ -135,6 +137,9 @@ def _sequence(text: str | None) -> int | None:
 
 def _unknown(words: list[str]) -> tuple[str, str]:
     named = " ".join(word for word in words[:2] if not word.startswith("-"))
+    if family := family_of(words[0]):
+        which = f"commands of {words[0]!r}: {', '.join(family)}"
+        return (f"{words[0]!r} needs another word" if named == words[0] else f"no command {named!r}"), which
     near = nearest(named)
     return f"no command {named!r}", f"did you mean 'aism {near}'?" if near else "'aism help' lists the commands"
 

@@ -134,7 +134,8 @@ ROLLOUT: Final = (
         "operator",
     ),
     Command(
-        "protocol rollback", "<name> <version> [<agent>...]", "registry:rollback", "Move agents back.", "operator"
+        "protocol rollback", "<name> <version> [<agent>...]", "registry:rollback",
+        "Move agents of a version back to the one they had before.", "operator",
     ),
     Command(
         "protocol check", "<old> <new>", "evolution:check",
@@ -212,6 +213,11 @@ def nearest(words: str) -> str:
 
     found = get_close_matches(words, [one.words for one in COMMANDS], n=1, cutoff=0.5)
     return found[0] if found else ""
+
+
+def family_of(word: str) -> list[str]:
+    """The second words of the commands that begin with this one."""
+    return [one.words.partition(" ")[2] for one in COMMANDS if one.words.startswith(f"{word} ")]
 
 
 def find(words: list[str]) -> tuple[Command | None, list[str]]:

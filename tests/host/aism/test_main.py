@@ -46,6 +46,16 @@ def test_an_unknown_command_suggests_the_nearest() -> None:
     assert error["recovery_suggestions"] == ["did you mean 'aism protocol lint'?"]
 
 
+def test_the_first_word_alone_leads_to_its_commands() -> None:
+    """False if `aism agent` named some other command, or `aism agent --help` were refused."""
+    error = aism("agent", code=3)["error"]
+    assert error["message"] == "'agent' needs another word"
+    assert error["recovery_suggestions"][0].startswith("commands of 'agent': add, ls, show")
+    assert aism("state", "curent", code=3)["error"]["message"] == "no command 'state curent'"
+    listed = aism("agent", "--help")["data"]["commands"]
+    assert {one["name"].partition(" ")[0] for one in listed} == {"agent"}
+
+
 @pytest.mark.parametrize("words", [["--timeout", "5"], ["--expect-seq", "x"], ["--request-id", "a b"], ["--timeout"]])
 def test_wrong_global_options_are_refused(words: list[str]) -> None:
     """False if a wrong option were taken for something else."""

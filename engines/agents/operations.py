@@ -108,7 +108,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
         {"name": "text", "version": "text", "agents?": "texts", "dry_run?": "bool", "policy?": "text"},
         True,
     ),
-    "protocol.rollback": Operation("Move agents back.", {"name": "text", "version": "text", "agents?": "texts"}, True),
+    "protocol.rollback": Operation(
+        "Move agents of a version back to the one they had before.",
+        {"name": "text", "version": "text", "agents?": "texts"},
+        True,
+    ),
     "override.takeover": Operation("A person takes over an agent.", {"agent": "text", "reason": "text"}, True),
     "override.release": Operation("A person gives an agent back.", {"agent": "text", "reason": "text"}, True),
     "override.force": Operation(

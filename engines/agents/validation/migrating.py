@@ -214,8 +214,23 @@ def rollback(turn: Validation, request: AgentRequest, agent: str, body: Mapping[
         if held.record.digest != version.digest or not held.images or (wanted is not None and name not in wanted):
             continue
         made = back(held.record, held.images[-1], turn.now_ns)
+        if made.record is not None and made.record.digest not in turn.state.versions:
+            made = Image(None, f"version {made.record.version} is retired")
         rows.append(_row(turn, name, made))
-        if made.record is not None and made.record.digest in turn.state.versions:
+        if made.record is not None:
             turn.hold(name, replace(held, images=held.images[:-1]))
             _take_over(turn, name, made.record, (), is_rollback=True)
+    if not rows:
+        turn.refused(request, agent, _nothing_to_roll_back(turn, version))
+        return
     turn.done(request, agent, {"agents": rows[: 10 * PAGE]})
+
+
+def _nothing_to_roll_back(turn: Validation, version: Registered) -> Problem:
+    """That no agent was moved to a version, and to which ones some were: a rollback names what it leaves."""
+    name = version.protocol.name
+    moved = [turn.state.versions[held.record.digest].protocol for held in turn.state.agents.values() if held.images]
+    others = sorted({one.version for one in moved if one.name == name and one.version != version.protocol.version})
+    message = f"no agent was moved to version {version.protocol.version} of {name!r}"
+    hints = tuple(f"agents were moved to {other}: aism protocol rollback {name} {other}" for other in others)
+    return Problem("validation", "nothing_to_roll_back", message, {}, hints)

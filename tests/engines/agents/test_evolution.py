@@ -185,6 +185,21 @@ def test_e3_a_rollback_restores_an_agent_that_has_not_changed_since() -> None:
     assert [one.number for one in events] == list(range(1, len(events) + 1))
 
 
+def test_a_rollback_that_moves_nobody_says_so() -> None:
+    """False if it named the version to come back to and seemed done, or one to a retired version seemed possible."""
+    desk = with_agents(1)
+    desk.admin("protocol.load", source=NEWER, current=True)
+    desk.admin("protocol.migrate", name="inbox", version="2.0.0")
+    desk.wait(10 * SECOND_NS)
+    assert desk.record("a00").version == "2.0.0"
+    error = desk.admin("protocol.rollback", name="inbox", version="1.0.0")["error"]
+    assert error["message"] == "no agent was moved to version 1.0.0 of 'inbox'"
+    assert error["recovery_suggestions"] == ["agents were moved to 2.0.0: aism protocol rollback inbox 2.0.0"]
+    assert desk.admin("protocol.retire", name="inbox", version="1.0.0")["success"]
+    [row] = desk.admin("protocol.rollback", name="inbox", version="2.0.0")["data"]["agents"]
+    assert (row["is_possible"], row["reason"]) == (False, "version 1.0.0 is retired")
+
+
 def test_e4_pinned_agents_finish_on_their_version() -> None:
     """False if a pinned agent is moved, a new one gets the old version, or a version in use is forgotten."""
     desk = with_agents(2)

@@ -13,7 +13,8 @@ Orders and answers are JSON objects, one a line:
 | `read` a file of the workspace | `content` or `refused` |
 | `down`, with `stop_agents` | `down` with the number of sessions that run; the keeper ends if there are none |
 
-A keeper whose root was deleted or moved away can neither be found nor restarted: it stops its agents, and ends.
+A keeper whose root, or the folder `engine` in it, was deleted or moved away can neither be found nor restarted: it
+stops its agents, and ends.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Keeper:
 
     def __init__(self, root: str, listener: socket.socket) -> None:
         self.root = root
-        self.identity = files.identity(root)
+        self.home = os.path.join(root, "engine")
+        self.identity = files.identity(self.home)
         self.listener = listener
         self.peers: set[Connection] = set()
         self.selector = selectors.DefaultSelector()
@@ -117,7 +119,7 @@ class Keeper:
 
     def _look_for_root(self) -> None:
         """Without the root no engine finds these sessions again; each launcher stops its agent, with the grace."""
-        if files.identity(self.root) == self.identity:
+        if files.identity(self.home) == self.identity:
             return
         running = self.sessions.running()
         for each in running:

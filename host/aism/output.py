@@ -78,10 +78,10 @@ def put(outcome: Outcome, *, as_json: bool, is_quiet: bool = False) -> int:
     """Print, and return the exit status."""
     envelope = outcome.envelope
     if as_json:
-        _write(json.dumps(envelope, ensure_ascii=True, separators=(",", ":")))
+        write(json.dumps(envelope, ensure_ascii=True, separators=(",", ":")))
     elif not is_quiet or not envelope["success"]:
         if outcome.text or envelope["success"]:
-            _write((outcome.text or _lines(envelope.get("data", {}))).translate(CONTROLS))
+            write((outcome.text or _lines(envelope.get("data", {}))).translate(CONTROLS))
         if not envelope["success"]:
             _complain(envelope["error"])
     if envelope["success"]:
@@ -121,12 +121,14 @@ def _complain(error: dict[str, Any]) -> None:
     sys.stderr.write("\n".join(lines).translate(CONTROLS) + "\n")
 
 
-def _write(text: str) -> None:
-    """A closed pipe has no reader; what is printed at exit would be reported by Python, so it goes nowhere."""
+def write(text: str) -> bool:
+    """Print, and return whether there is a reader. What Python prints at exit to a closed pipe goes nowhere then."""
     if not text:
-        return
+        return True
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from host.aism.output import CONTROLS
+
 
 def state(answer: dict[str, Any], agent: str = "") -> str:
     """Where `agent`, by default the caller, is, where it may go, and what blocks the rest; also for a refused move."""
@@ -57,7 +59,13 @@ def event_line(event: dict[str, Any]) -> str:
     """An event on one line: when, who, what, and its attributes."""
     seconds, ns = divmod(event["time_ns"], 10**9)
     clock = time.strftime("%H:%M:%S", time.localtime(seconds))
-    value = "" if event["value"] is None else f"{event['value']:g} {event['unit']}".rstrip()
+    value = "" if event["value"] is None else f"{_number(event['value'])} {event['unit']}".rstrip()
     attributes = [f"{name}={text}" for name, text in event["attributes"]]
     words = [event["agent"] or "-", event["kind"], event["state"], value, *attributes]
-    return f"{clock}.{ns // 10**6:03d}  " + "  ".join(word for word in words if word)
+    line = f"{clock}.{ns // 10**6:03d}  " + "  ".join(word for word in words if word)
+    return line.replace("\n", "\\n").translate(CONTROLS)
+
+
+def _number(value: float) -> str:
+    """Whole numbers as they are, others with six digits."""
+    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"

@@ -17,7 +17,7 @@ from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
 from host.aism.node import FILE, enginehost, in_root, items, node_failure, node_file, root_of, running_file, templates
-from host.aism.output import Failure, Outcome, done
+from host.aism.output import Failure, Outcome, done, write
 from host.aism.shown import event_line
 from host.aism.usage import Misuse
 from host.program import command
@@ -74,7 +74,7 @@ def up(call: Call) -> Outcome | int:
         raise node_failure(started.stderr)
     protocols = _prepare(root)
     data = {"root": str(root), "already": was is not None, "protocols": protocols}
-    return done(data, f"up in {root}: {_listed(protocols)}")
+    return done(data, f"{'already ' if was else ''}up in {root}: {_listed(protocols)}")
 
 
 def _attached(root: Path, file: Path) -> int:
@@ -180,12 +180,12 @@ def events(call: Call) -> int:
         raise Failure("identity", "operators_only", "events are for operators")
     key = events_key(client.bus.namespace)
     last, found = _last_events(client, key, call, min(int(text), EVENTS_AT_ONCE))
-    _print(call, found)
-    while "-f" in call.arguments:
+    has_reader = _print(call, found)
+    while has_reader and "-f" in call.arguments:
         reply = client.command("XREAD", "COUNT", EVENTS_AT_ONCE, "BLOCK", FOLLOW_MS, "STREAMS", key, last)
         for _, entries in reply or ():
             last = entries[-1][0].decode()
-            _print(call, [event for event in map(_event, entries) if _is_wanted(call, event)])
+            has_reader = _print(call, [event for event in map(_event, entries) if _is_wanted(call, event)])
     return 0
 
 
@@ -212,6 +212,6 @@ def _is_wanted(call: Call, event: dict[str, Any]) -> bool:
     return all(event.get(name[2:]) == call.arguments[name] for name in names if name in call.arguments)
 
 
-def _print(call: Call, events: list[dict[str, Any]]) -> None:
-    for event in events:
-        print(json.dumps(event) if call.options.is_json else event_line(event), flush=True)
+def _print(call: Call, events: list[dict[str, Any]]) -> bool:
+    """Whether somebody reads it."""
+    return write("".join(f"{json.dumps(event) if call.options.is_json else event_line(event)}\n" for event in events))

@@ -128,6 +128,20 @@ def test_f1_an_engine_is_up_with_its_protocols(engine: Engine) -> None:
     assert {"turns", "inbox", "bootstrap"} <= names
 
 
+def test_events_end_when_their_reader_does(engine: Engine) -> None:
+    """False if `aism events -f | head -1` ends in a traceback, or does not end."""
+    with subprocess.Popen(
+        [*AISM, "events", "-f", "-n", "1000"], cwd=engine.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as events:
+        assert events.stdout is not None
+        assert events.stderr is not None
+        assert events.stdout.readline()
+        events.stdout.close()
+        engine.aism("up", "-d")  # registers protocols again, which is an event each
+        until(lambda: events.poll() is not None, "an end of the events")
+        assert (events.returncode, events.stderr.read()) == (0, b"")
+
+
 def test_c10_help_is_what_agents_are_told(engine: Engine) -> None:
     """False if the instructions of agents name a command that there is not, or leave one out."""
     listed = {one["usage"] for one in engine.aism("help")["data"]["commands"] if one["audience"] != "operator"}

@@ -27,6 +27,8 @@ LINES_SHOWN: Final = 8
 def root_of(folder: str) -> Path:
     """The root folder at or above `folder`. Raises Failure."""
     begin = Path(folder).resolve()
+    if not begin.is_dir():
+        raise Failure("unknown", "no_folder", f"no folder {begin}")
     for path in (begin, *begin.parents):
         if (path / FILE).is_file():
             return path

@@ -113,6 +113,8 @@ def test_what_is_down_is_said_to_be_down(own_place: Path) -> None:
     made.aism("init", "town")
     town = Engine(own_place / "town")
     assert town.aism("status", code=6)["error"]["code"] == "down"
+    for command in ("down", "status"):
+        assert town.aism(command, "misspelt", code=5)["error"]["code"] == "no_folder"
     assert town.aism("down")["data"] == {"root": str(town.root), "was_running": False, "agents_running": 0}
 
 

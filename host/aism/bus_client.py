@@ -67,7 +67,8 @@ def find_bus(environment: Mapping[str, str], folder: str) -> Bus:
         raise Failure("identity", "no_token", "this process has no token: AISM_TOKEN, AISM_TOKEN_FILE or AISM_TOKEN_FD")
     address = environment.get("AISM_BUS", "")
     if not address:
-        raise Failure("unavailable", "no_bus", "AISM_BUS is not set")
+        hint = "an agent's process has it from the engine; without AGENT_ID a call is an operator's"
+        raise Failure("unavailable", "no_bus", "AGENT_ID is set and AISM_BUS is not", suggestions=[hint])
     return _bus(address, agent, user_name(agent, session), token)
 
 
@@ -166,7 +167,7 @@ class BusClient:
                 if now > deadline and was_put:
                     raise _no_answer(request_id, timeout_s) from None
                 if not was_put and now > min(deadline, begun + UNREACHABLE_S):
-                    raise Failure("unavailable", "bus_down", f"the bus does not answer: {lost}") from None
+                    raise _down(lost) from None
                 time.sleep(PAUSE_S)
 
     def command(self, *words: str | bytes | int | float, wait_s: float = 5.0) -> Reply:
@@ -177,7 +178,7 @@ class BusClient:
             reply = self._reply(time.monotonic() + wait_s + GRACE_S)
         except (_Lost, ProtocolError) as lost:
             self.close()
-            raise Failure("unavailable", "bus_down", f"the bus does not answer: {lost}") from None
+            raise _down(lost) from None
         if isinstance(reply, StoreError):
             raise _refused(reply)
         return reply
@@ -271,11 +272,22 @@ def _no_answer(request_id: str, timeout_s: float) -> Failure:
     )
 
 
+def _down(lost: Exception) -> Failure:
+    hints = ["`aism status` says whether the engine is up; `aism up -d` starts it"]
+    return Failure("unavailable", "bus_down", f"the bus does not answer: {lost}", suggestions=hints)
+
+
 def _refused(error: StoreError) -> Failure:
     if error.code in IDENTITY:
         return Failure("identity", "not_admitted", "the bus does not know this agent's session, or it is over")
     if error.code in FULL:
-        return Failure("unavailable", "storage_full", "the store of the bus is full", retry_after_ms=1_000)
+        return Failure(
+            "unavailable",
+            "storage_full",
+            "the store of the bus is full",
+            suggestions=["make room on its disk"],
+            retry_after_ms=1_000,
+        )
     if error.code == "LOADING":
         raise _Lost("the store is starting")
     return Failure("internal", "store", f"the store has refused the request: {error}")

@@ -144,8 +144,10 @@ def exited(turn: Turn, report: AgentExited) -> None:
 
 
 def _exit_text(report: AgentExited) -> str:
-    how = f"signal {report.signal}" if report.signal else f"status {report.status}"
-    return report.reason if report.reason.startswith("refused") else f"{report.reason}, {how}"
+    """The reason, and the signal or status if one is known: not after a refusal, nor when the launcher was killed."""
+    if report.reason.startswith("refused") or (not report.signal and report.status is None):
+        return report.reason
+    return f"{report.reason}, " + (f"signal {report.signal}" if report.signal else f"status {report.status}")
 
 
 def crashed(turn: Turn, agent: str, status: int | None, reason: str, text: str) -> None:

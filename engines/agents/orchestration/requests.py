@@ -62,6 +62,8 @@ def text_in(body: Body, name: str, default: str | None = None) -> str:
 def life_in(turn: Turn, request: AgentRequest, body: Body) -> tuple[str, Life]:
     """The agent that a request is about. Raises Refused."""
     agent = text_in(body, "agent", "") if request.agent == OPERATOR else request.agent
+    if not agent:
+        raise Refused("usage", "no_agent", "this is about an agent, and none is named", "--agent NAME")
     life = turn.life(agent)
     if life is None:
         raise Refused("unknown", "no_such_agent", f"there is no agent {agent!r}", "aism agent ls")
@@ -79,7 +81,8 @@ def add(turn: Turn, request: AgentRequest, body: Body) -> Data | None:
         raise Refused("limit", "too_many_agents", f"there are {turn.terms.agents_max} agents already")
     words = body.get("command") or list(turn.terms.command)
     if not isinstance(words, list) or not words or not all(isinstance(each, str) for each in words):
-        raise Refused("usage", "no_command", "the field `command` has to be a list of words")
+        hint = f"aism agent add {agent} -- PROGRAM ARGUMENT..."
+        raise Refused("usage", "no_command", "an agent needs a command: a list of words that is not empty", hint)
     plan = AgentPlan(
         tuple(words[:WORDS_MAX]),
         _one_of(body, "isolation", get_args(Isolation), "none"),

@@ -173,6 +173,9 @@ def migrate(turn: Validation, request: AgentRequest, agent: str, body: Mapping[s
     if version is None:
         turn.refused(request, agent, unknown_version(turn.state, body["name"], body["version"]))
         return
+    if unknown := _unknown_of(turn, body.get("agents")):
+        turn.refused(request, agent, unknown)
+        return
     policy = body.get("policy", "now")
     if policy not in ("now", "at_safe_point", "pinned"):
         turn.refused(request, agent, Problem("usage", "bad_policy", "the policy is now, at_safe_point or pinned"))
@@ -209,6 +212,9 @@ def rollback(turn: Validation, request: AgentRequest, agent: str, body: Mapping[
         turn.refused(request, agent, unknown_version(turn.state, body["name"], body["version"]))
         return
     wanted = body.get("agents")
+    if unknown := _unknown_of(turn, wanted):
+        turn.refused(request, agent, unknown)
+        return
     rows: list[dict[str, Json]] = []
     for name, held in turn.state.agents.items():
         if held.record.digest != version.digest or not held.images or (wanted is not None and name not in wanted):
@@ -224,6 +230,14 @@ def rollback(turn: Validation, request: AgentRequest, agent: str, body: Mapping[
         turn.refused(request, agent, _nothing_to_roll_back(turn, version))
         return
     turn.done(request, agent, {"agents": rows[: 10 * PAGE]})
+
+
+def _unknown_of(turn: Validation, agents: Sequence[str] | None) -> Problem | None:
+    """That some of the agents that are named are none."""
+    unknown = [name[:64] for name in agents or () if name not in turn.state.agents]
+    if not unknown:
+        return None
+    return Problem("unknown", "unknown_agent", f"there is no agent {', '.join(unknown[:20])}", {}, ("aism agent ls",))
 
 
 def _nothing_to_roll_back(turn: Validation, version: Registered) -> Problem:

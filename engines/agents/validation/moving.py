@@ -255,7 +255,9 @@ def context_set(turn: Validation, request: AgentRequest, agent: str, body: Mappi
     protocol = turn.protocol_of(held.record)
     decision = with_context(protocol, held.record, body["values"], request.actor, turn.facts(agent), turn.now_ns)
     if isinstance(decision, Refusal):
-        refusal = replace(decision, code="bad_context", message="the context was not changed")
+        reasons = [text for one in decision.blocked for text in (*one.invalid, *one.awaiting, *one.forbidden)]
+        message = "; ".join(["the context was not changed", *reasons])
+        refusal = replace(decision, code="bad_context", message=message)
         _refuse(turn, request, agent, Wish(target=held.record.state), refusal)
         return
     turn.commit(agent, decision, request.request_id)

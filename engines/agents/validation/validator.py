@@ -29,6 +29,7 @@ from engines.model import Arrived, Elapsed, Family, Handle, Send, rule
 
 from ..answers import Answers
 from ..bodies import ADDRESSEE, Unusable, body_of
+from ..bus import OPERATOR
 from ..envelope import Json, Problem, failed
 from ..messages import (
     AgentRequest,
@@ -114,7 +115,7 @@ def _serve(turn: Validation, request: AgentRequest) -> None:
     if request.op in OF_AGENTS:
         held = turn.state.agents.get(agent)
         if held is None:
-            turn.refused(request, agent, Problem("unknown", "unknown_agent", f"there is no agent '{agent[:64]}'"))
+            turn.refused(request, agent, _unknown_agent(agent))
             return
         if request.actor == "agent" and request.session < held.record.session:
             turn.refused(request, agent, Problem("identity", "old_session", "the session of this request is over"))
@@ -126,6 +127,13 @@ def _serve(turn: Validation, request: AgentRequest) -> None:
     handler(turn, request, agent, body)
     if agent in turn.state.agents:
         _finish(turn, agent)
+
+
+def _unknown_agent(agent: str) -> Problem:
+    """A person who names no agent asks about himself, and is none."""
+    if agent == OPERATOR:
+        return Problem("usage", "no_agent", "this is about an agent, and none is named", {}, ("--agent NAME",))
+    return Problem("unknown", "unknown_agent", f"there is no agent '{agent[:64]}'", {}, ("aism agent ls",))
 
 
 def _finish(turn: Validation, agent: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def init(call: Call) -> Outcome:
             shutil.copy(path, root / folder / path.name)
     (root / "agents" / "AGENTS.md").write_text(instructions())
     made = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-    return done({"root": str(root), "files": made}, f"{root}: {', '.join(made)}\nnext: cd {root} && aism up -d")
+    following = f"next: cd {shlex.quote(str(root))} && aism up -d"
+    return done({"root": str(root), "files": made}, f"{root}: {', '.join(made)}\n{following}")
 
 
 def instructions() -> str:

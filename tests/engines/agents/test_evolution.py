@@ -192,6 +192,9 @@ def test_a_rollback_that_moves_nobody_says_so() -> None:
     desk.admin("protocol.migrate", name="inbox", version="2.0.0")
     desk.wait(10 * SECOND_NS)
     assert desk.record("a00").version == "2.0.0"
+    for op in ("protocol.migrate", "protocol.rollback"):
+        error = desk.admin(op, name="inbox", version="2.0.0", agents=["a00", "nobody"])["error"]
+        assert error["message"] == "there is no agent nobody"
     error = desk.admin("protocol.rollback", name="inbox", version="1.0.0")["error"]
     assert error["message"] == "no agent was moved to version 1.0.0 of 'inbox'"
     assert error["recovery_suggestions"] == ["agents were moved to 2.0.0: aism protocol rollback inbox 2.0.0"]

@@ -88,6 +88,14 @@ def test_l2_a_stable_life_resets_budget_and_pause() -> None:
     assert world.life().attempt == 1
 
 
+def test_an_exit_is_shown_without_a_status_that_nobody_knows() -> None:
+    """False if people read 'status None'."""
+    world = Orchestra()
+    world.add()
+    world.exit(status=None, reason="lost")
+    assert world.life().last_exit == "lost"
+
+
 @pytest.mark.parametrize("status", [64, 78, 125, 126, 127])
 def test_an_exit_for_ever_is_not_tried_again(status: int) -> None:
     """False if a status of configuration starts the agent again."""
@@ -399,15 +407,20 @@ def test_requests_are_answered_once_and_mistakes_change_nothing() -> None:
     assert world.ask("agent.restart", request_id="x", agent="ann") == first
     assert world.life().session == sessions
     state = world.env.state.lives
+    hints = {"no_command": ["aism agent add bob -- PROGRAM ARGUMENT..."], "no_agent": ["--agent NAME"]}
     for op, body, kind in (
         ("agent.add", {"agent": "ann"}, "conflict"),
         ("agent.add", {"agent": "../x"}, "usage"),
         ("agent.add", {"agent": "bob", "limits": {"memory": 1}}, "usage"),
         ("agent.add", {"agent": "bob", "isolation": "vm"}, "usage"),
+        ("agent.add", {"agent": "bob", "command": "x"}, "usage"),
         ("agent.start", {"agent": "nobody"}, "unknown"),
+        ("session.status", {}, "usage"),
         ("prompt.send", {"agent": "ann"}, "usage"),
     ):
-        assert world.ask(op, **body)["error"]["kind"] == kind, op  # type: ignore[arg-type]
+        error = world.ask(op, **body)["error"]  # type: ignore[arg-type]
+        assert error["kind"] == kind, op
+        assert error["recovery_suggestions"] == hints.get(error["code"], error["recovery_suggestions"]), op
     assert world.env.state.lives == state
 
 

@@ -60,6 +60,21 @@ def test_a_move_is_answered_and_everybody_is_told() -> None:
     ]
 
 
+def test_a_refused_context_says_which_value_is_wrong() -> None:
+    """False if the line that people see names no field, or a call about no agent does not say what to add."""
+    desk = ValidatorDesk("ann")
+    error = desk.ask("ann", "context.set", values={"task": 3, "bogus": 1})["error"]
+    assert error["message"].startswith("the context was not changed; ")
+    assert "task: expected" in error["message"]
+    assert "bogus: there is no such field" in error["message"]
+    for agent, message, hint in (
+        ("admin", "this is about an agent, and none is named", "--agent NAME"),
+        ("nobody", "there is no agent 'nobody'", "aism agent ls"),
+    ):
+        error = desk.admin("state.current", agent=agent)["error"]
+        assert (error["message"], error["recovery_suggestions"]) == (message, [hint])
+
+
 def test_a_refusal_names_all_reasons_and_what_helps() -> None:
     """False if a refused agent is not told why, or what it may do."""
     desk = ValidatorDesk("ann")

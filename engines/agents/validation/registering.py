@@ -202,6 +202,12 @@ def show(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
         text = difference(before, version)
     elif (section := body.get("section")) is not None:
         text = section_of(text, section)
+        if not text:
+            found = [line[3:].strip() for line in version.source.splitlines() if line.startswith("## ")]
+            message = f"{name} {version.protocol.version} has no section {section[:64]!r}"
+            hints = (f"sections: {', '.join(found)[:1000]}",)
+            turn.refused(request, agent, Problem("unknown", "unknown_section", message, {}, hints))
+            return
     turn.answer_only(request, agent, {**described(turn.state, version), "text": text[:SHOWN_CHARS_MAX]})
 
 

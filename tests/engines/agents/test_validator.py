@@ -301,6 +301,9 @@ def test_protocols_are_loaded_shown_and_forgotten() -> None:
     assert "agents follow it" in desk.admin("protocol.retire", name="inbox", version="1.0.0")["error"]["message"]
     assert "+  - max_duration: 6m" in desk.ask("ann", "protocol.show", version="1.1.0", diff="1.0.0")["data"]["text"]
     assert desk.ask("ann", "protocol.show", section="roles")["data"]["text"].startswith("## Roles\n- worker")
+    error = desk.ask("ann", "protocol.show", section="rules")["error"]
+    assert error["message"] == "inbox 1.0.0 has no section 'rules'"
+    assert error["recovery_suggestions"][0].startswith("sections: States, Transitions")
     rows = desk.ask("ann", "protocol.list")["data"]["protocols"]
     assert [(one["version"], one["stage"]) for one in rows] == [("1.0.0", "draining"), ("1.1.0", "current")]
     changes = [one.message for one in desk.sent if isinstance(one.message, ProtocolChanged)]

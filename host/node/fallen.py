@@ -15,8 +15,8 @@ from host.node.cell import NEVER
 from host.node.news import Fatal
 
 FALLEN_NS_MAX: Final = 5_000_000_000
-"""How long such messages may take to arrive again. Lanes are attached within milliseconds, on a starved machine seconds;
-one that comes later would be tried again."""
+"""How long such messages may take to arrive again; one that comes later would be tried again. Lanes are attached within
+milliseconds, on a starved machine within seconds."""
 
 
 class Fallen:

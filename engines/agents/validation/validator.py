@@ -153,6 +153,10 @@ def enrol(message: Enrol, t: Arrived[Enrol, Wiring, Registry]) -> Made:
         if version is None or not version.protocol.states:
             reason = f"there is no protocol '{message.protocol}' that agents can follow"
             return Send(message.reply_to, Enrolled(agent, "", reason))
+        roles = [one.id for one in version.protocol.roles]
+        if roles and message.role not in roles:
+            reason = f"protocol '{message.protocol}' has no role '{message.role[:64]}'; it has {', '.join(roles)}"
+            return Send(message.reply_to, Enrolled(agent, "", reason))
         record = first_record(version.protocol, version.digest, agent, message.role, t.now_ns)
         turn.change(population=counted(turn.state.population, record, 1))
         turn.hold(agent, armed(Held(record), version.protocol, t.now_ns))

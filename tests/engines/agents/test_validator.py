@@ -314,6 +314,7 @@ def test_enrolling_and_views_again() -> None:
     """False if an agent without a protocol is enrolled, one that is there is changed, or a view is left out."""
     desk = ValidatorDesk("ann", "ben")
     assert "no protocol 'none'" in desk.enrol("cat", protocol="none").reason
+    assert "has no role 'chef'; it has worker" in desk.enrol("cat", role="chef").reason
     desk.move("ann", "deep_work", context={"task": "a"})
     assert desk.enrol("ann").state == "deep_work"
     views = desk.take(Resend(1))

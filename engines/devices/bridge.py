@@ -67,7 +67,7 @@ class AgentBus(Config):
     namespace: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_-]{0,63}$")] = "main"
     fsync: Literal["everysec", "always"] = "everysec"
     memory_bytes: Annotated[int, Meta(ge=16 << 20)] = 256 << 20
-    socket_perm: Annotated[str, Meta(pattern="^[0-7]{3}$")] = "660"
+    socket_perm: Literal["600", "660", "666"] = "660"
     requests_per_s: Annotated[float, Meta(gt=0)] = 10.0
     burst: Annotated[int, Meta(ge=1)] = 30
 

@@ -115,7 +115,7 @@ class Follower:
         self._offsets = {one.identity: one.offset for one in order.cursors}
         self._anew: set[str] = set()
         self._files: dict[str, LineFile] = {}
-        self._root, self._parts = place_of(order, roots)
+        self._root, self._parts = place_of(order, roots, os.getcwd())
 
     def look(self) -> Generator[LogRead, None, None]:
         """What is new, file by file. Raises OSError, LogPathRefused."""
@@ -172,11 +172,14 @@ class Follower:
         self._files.clear()
 
 
-def place_of(order: FollowLog, roots: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The root that the log is below, and the parts of the way to its folder. Raises LogPathRefused."""
+def place_of(order: FollowLog, roots: tuple[str, ...], here: str) -> tuple[str, list[str]]:
+    """The root that the log is below, and the parts of the way to its folder. Relative roots begin at `here`.
+
+    Raises LogPathRefused.
+    """
     path = order.path
     for pattern in roots:
-        root = os.path.abspath(pattern.replace("{agent}", order.agent))
+        root = os.path.normpath(os.path.join(here, pattern.replace("{agent}", order.agent)))
         absolute = path if path.startswith("/") else f"{root}/{path}"
         if absolute.startswith(root + "/"):
             parts = absolute[len(root) + 1 :].split("/")
@@ -269,7 +272,7 @@ class LogLines(Value):
 def follow(order: FollowLog, t: Arrived[FollowLog, LogFolders, LogLines]) -> Effects[LogLines, Any]:
     """Twin. State: none. Messages: what is in the agent's files behind the positions given. Timers, engines: none."""
     try:
-        place_of(order, t.config.roots)
+        place_of(order, t.config.roots, "/")
     except LogPathRefused as error:
         return Send(order.destination, _problem(order.agent, str(error)))
     offsets = {one.identity: one.offset for one in order.cursors}

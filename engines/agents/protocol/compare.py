@@ -90,11 +90,10 @@ def gone_from(before: Sequence[T], after: Sequence[T]) -> list[T]:
 def _states(old: Protocol, new: Protocol) -> Iterator[Difference]:
     for gone in gone_from(old.states, new.states):
         yield Difference("state-removed", "migration", f"state '{gone.id}' is gone")
-    known = {one.id for one in old.states}
     for state in gone_from(new.states, old.states):
-        pushed = [one for one in known if state.id in _pushed_to(new, one)]
+        pushed = sorted(one.id for one in old.states if state.id in _pushed_to(new, one.id))
         level: Level = "migration" if pushed else "compatible"
-        more = f", and the engine moves agents there from '{sorted(pushed)[0]}'" if pushed else ""
+        more = f", and the engine moves agents there from '{pushed[0]}'" if pushed else ""
         yield Difference("state-added", level, f"state '{state.id}' is new{more}", state.place.line)
     after = {one.id: one for one in new.states}
     for state in old.states:

@@ -100,16 +100,16 @@ def _edges(moves: Iterable[Edge]) -> dict[str, set[str]]:
 def _dead_ends(subject: Subject) -> set[str]:
     """States without a way out; each is reported."""
     edges = _edges(move for move in subject.moves if move.target != move.source)
-    found = {
+    found = [
         one.id for one in subject.states.values() if _is_own(one) and "final" not in one.flags and one.id not in edges
-    }
+    ]
     for name in found:
         place = subject.states[name].place
         message = f"state '{name}' has no way out, and is not final"
         subject.add(
             "W-DEAD-END", place, message, f"add '- {name} → ...' to Transitions, or mark it (final)", length=len(name)
         )
-    return found
+    return set(found)
 
 
 def _unreachable(subject: Subject, reached: set[str]) -> None:

@@ -16,6 +16,10 @@ from live_nodes import LiveNode, World, counter, until
 from host.config.spec import EngineSpec, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
+from transport.native import native_available, native_reason
+
+NEEDS_LANES = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
+"""A process with ZeroMQ links cannot be forked, so it has no rehearsal: see the test of that."""
 
 ADDS = "t.env.state.total + add.amount"
 SAYS = "Total(t.env.state.total, VERSION)"
@@ -56,6 +60,7 @@ def busy(node: LiveNode, count: int = 20) -> None:
     assert node.send("a", "Ask", wait="Total")["count"] == sum(range(count))
 
 
+@NEEDS_LANES
 def test_code_that_does_the_same_takes_over(world: World) -> None:
     """False if a refactoring were refused, or the rehearsal ran fewer turns than the log has."""
     with world.up(world.spec(counter("a", durability="crash"))) as node:
@@ -68,6 +73,7 @@ def test_code_that_does_the_same_takes_over(world: World) -> None:
         assert node.total("a") == 190
 
 
+@NEEDS_LANES
 def test_an_output_that_differs_is_refused_with_its_trigger_and_both_outputs(world: World) -> None:
     """False if undeclared behaviour went into force, or its author could not see where it differs."""
     with world.up(world.spec(counter("a", durability="crash"))) as node:
@@ -81,6 +87,7 @@ def test_an_output_that_differs_is_refused_with_its_trigger_and_both_outputs(wor
         assert reload(node, rehearse=0)["state"] == "as it is"
 
 
+@NEEDS_LANES
 def test_a_state_that_differs_is_refused_with_its_place(world: World) -> None:
     """False if code that counts otherwise took over, because it says nothing of it."""
     with world.up(world.spec(counter("a", durability="crash"))) as node:
@@ -91,6 +98,7 @@ def test_a_state_that_differs_is_refused_with_its_place(world: World) -> None:
         assert "differs after it: state.total" in said
 
 
+@NEEDS_LANES
 def test_a_declared_difference_takes_over(world: World) -> None:
     """False if an author could not say that a difference is intended."""
     with world.up(world.spec(counter("a", durability="crash"))) as node:
@@ -101,6 +109,7 @@ def test_a_declared_difference_takes_over(world: World) -> None:
         assert (result["turns"], result["intended"]) == (21, 2)
 
 
+@NEEDS_LANES
 def test_a_field_more_is_no_difference_and_is_named(world: World) -> None:
     """False if the new field of a state were refused, or nobody learnt that its past is not in it."""
     with world.up(world.spec(counter("a", durability="durable"))) as node:
@@ -176,6 +185,7 @@ DICE = Family("dice", accepts=Throw, state=Thrown(), timers=[DUE]).rules(throw, 
 '''
 
 
+@NEEDS_LANES
 def test_rolls_and_timers_of_the_past_are_rehearsed_with_their_answers(world: World) -> None:
     """False if a rehearsal rolled again, or handled a timer at another time than the engine did."""
     rolling = world.roots / "rolling.py"
@@ -195,6 +205,7 @@ def test_rolls_and_timers_of_the_past_are_rehearsed_with_their_answers(world: Wo
         assert "timers due" in refusal(node)
 
 
+@NEEDS_LANES
 def test_answers_of_users_are_rehearsed(world: World) -> None:
     """False if a question of the past were put again, or its answer did not count."""
     asking = world.roots / "asking.py"

@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from inline_nodes import InlineNode, Unheard, letters, node
 
 from engines.model import Message, Ref, encode
+from host.node.fallen import FALLEN_NS_MAX
 from host.node.news import Trigger
 from host.node.progress import HANDLED, PARKED, RECEIVED, N
 
@@ -323,7 +324,7 @@ def test_a_message_that_died_with_its_process_is_still_a_letter(more: bool) -> N
     inline.scheduler.arrivals.expect([(Trigger("recorder", "a", 0, 1, 5), "")])
     if more:
         inline.scheduler.deliver(2, "a", "recorder", 0, 1, 6, [encode(Add(6))])
-    inline.advance(0 if more else SECOND)
+    inline.advance(0 if more else FALLEN_NS_MAX)
     (letter,) = letters(inline)
     assert (letter.reason, letter.sender, letter.message) == ("crashed", "a", None)
 

@@ -176,11 +176,11 @@ class BusClient:
             self._connect(wait_s)
             self._send(command(*words))
             reply = self._reply(time.monotonic() + wait_s + GRACE_S)
+            if isinstance(reply, StoreError):
+                raise _refused(reply)
         except (_Lost, ProtocolError) as lost:
             self.close()
             raise _down(lost) from None
-        if isinstance(reply, StoreError):
-            raise _refused(reply)
         return reply
 
     def _connect(self, wait_s: float) -> None:

@@ -13,5 +13,5 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What runs whole engines for agents is for the storms, but for one way through."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.path.name not in BY_DEFAULT:
+        if here in item.path.parents and item.path.name not in BY_DEFAULT and not item.get_closest_marker("long"):
             item.add_marker(pytest.mark.storm)

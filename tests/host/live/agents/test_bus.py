@@ -423,7 +423,7 @@ def test_c3_a_call_takes_a_few_hundredths_of_a_second(shared: Bus) -> None:
     assert ours[len(ours) * 95 // 100] < 0.100 * load
 
 
-@pytest.mark.storm
+@pytest.mark.long
 def test_a_call_of_the_client_takes_less_than_a_millisecond(shared: Bus) -> None:
     """False if programs that ask often are slowed down by the client."""
     with AgentClient(shared.client("ann").bus) as client:

@@ -119,7 +119,7 @@ def test_l9_an_agent_that_ignores_prompts_is_restarted(world: World) -> None:
 @pytest.mark.parametrize("count", [6, pytest.param(50, marks=pytest.mark.storm)])
 def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) -> None:
     """False if a stop takes longer than the grace and two seconds, or leaves a process."""
-    names = [f"l10_{number}" for number in range(count)]
+    names = [f"l10_{count}_{number}" for number in range(count)]
     for agent in names:
         crew.add(agent, *BAD, "stubborn")
     pids = [crew.until_phase(agent, "ready")["pid"] for agent in names]
@@ -162,7 +162,7 @@ def test_agents_outlive_the_node(world: World) -> None:
 @pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.storm)])
 def test_l5_families_die_in_turn_while_agents_work(crew: Crew, rounds: int) -> None:
     """False if a kill -9 of a family keeps an agent from its end, or costs it its process."""
-    names = [f"l5_{number}" for number in range(3 * rounds)]
+    names = [f"l5_{rounds}_{number}" for number in range(3 * rounds)]
     for agent in names:
         crew.add(agent, *program("worker.sh"))
     for engine in FAMILIES * rounds:

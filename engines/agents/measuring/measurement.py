@@ -216,9 +216,8 @@ def store_is_full(answer: ValueRefused, t: Arrived[ValueRefused, Gauges, Measuri
     return turn.effects()
 
 
-MAIL: Final = Box(
-    0,
-    accepts=Happened
+Inward: TypeAlias = (
+    Happened
     | AgentRequest
     | LogRead
     | LogsNeeded
@@ -228,9 +227,9 @@ MAIL: Final = Box(
     | Resend
     | ValuesChanged
     | ValuesScanned
-    | ValueRefused,
-    lossy=True,
+    | ValueRefused
 )
+MAIL: Final = Box(0, accepts=Inward, lossy=True)
 """The node file may let it drop the oldest mail, so that nobody waits for measurement: events that are lost are a gap,
 requests and logs come again.
 """
@@ -239,17 +238,7 @@ MEASUREMENT = Family(
     "measurement",
     config=Gauges,
     state=Measuring(),
-    accepts=Happened
-    | AgentRequest
-    | LogRead
-    | LogsNeeded
-    | AgentMoved
-    | ProtocolChanged
-    | Retire
-    | Resend
-    | ValuesChanged
-    | ValuesScanned
-    | ValueRefused,
+    accepts=Inward,
     emits=Outward,
     boxes=[MAIL],
     timers=[TICK],

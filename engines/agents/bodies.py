@@ -29,6 +29,13 @@ KINDS: Final[dict[str, tuple[str, Callable[[Json], bool]]]] = {
 }
 
 
+_DECLARED: Final[dict[str, dict[str, tuple[str, bool]]]] = {
+    op: {name.removesuffix("?"): (kind, name.endswith("?")) for name, kind in operation.fields.items()}
+    for op, operation in OPERATIONS.items()
+}
+"""The fields of each operation: the kind, and whether it may be left out."""
+
+
 class Unusable(Exception):
     """A body that is not what its operation takes."""
 
@@ -45,11 +52,9 @@ def body_of(request: AgentRequest, *ignored: str) -> dict[str, Json]:
         body = read_body(request.body)
     except BodyError as error:
         raise Unusable(str(error)) from None
-    declared = {
-        name.removesuffix("?"): (kind, name.endswith("?")) for name, kind in OPERATIONS[request.op].fields.items()
-    }
+    declared = _DECLARED[request.op]
     if request.actor == "admin":
-        declared.setdefault(ADDRESSEE, ("text", True))
+        declared = {ADDRESSEE: ("text", True), **declared}
     given = {name: value for name, value in body.items() if value is not None and name not in ignored}
     for name, value in given.items():
         if name not in declared:

@@ -6,12 +6,13 @@ before the clock starts, because a client's own work is not what is measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from engines.execution.programs import candidate
-from engines.execution.transactions import tx_hash
+from engines.execution.transactions import TransactionCandidate, tx_hash
 from engines.mempool.messages import TransactionAck, TransactionOutcome, TransactionRefused, TransactionRequest
 from engines.model import (
     Arrived,
@@ -81,6 +82,13 @@ Out: TypeAlias = TransactionRequest | Loaded
 Answers: TypeAlias = TransactionAck | TransactionRefused | TransactionOutcome
 
 
+def increments(numbers: Iterable[int], series: int, keys: int) -> tuple[TransactionCandidate, ...]:
+    """The transactions with these numbers of a series: each adds one to one of `keys` counters."""
+    return tuple(
+        candidate("increment", b"counter %d" % (number % keys), nonce=b"%d.%d" % (series, number)) for number in numbers
+    )
+
+
 @rule
 def begin(load: LoadOrder, t: Arrived[LoadOrder, None, Submitted]) -> Effects[Submitted, Out]:
     """State: the requests. Timers: to send the first ones. Messages, engines: none."""
@@ -88,10 +96,7 @@ def begin(load: LoadOrder, t: Arrived[LoadOrder, None, Submitted]) -> Effects[Su
     request_of: dict[bytes, int] = {}
     for first in range(0, load.count, load.group):
         numbers = range(first, min(first + load.group, load.count))
-        txs = tuple(
-            candidate("increment", b"counter %d" % (number % load.keys), nonce=b"%d.%d" % (load.series, number))
-            for number in numbers
-        )
+        txs = increments(numbers, load.series, load.keys)
         request_of.update((tx_hash(tx), len(requests)) for tx in txs)
         requests.append(TransactionRequest(txs, Ref(t.me.name)))
     return [Become(Submitted(load, tuple(requests), Map(request_of))), SetTimer(NEXT, after_ns=1)]

@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from engines.crypto.keys import SecretKey, secret_from, sign
-from engines.execution.programs import candidate
 from engines.interaction.messages import Instruction, Receipt, Refusal, Submission, signed_text
 from engines.model import (
     Arrived,
@@ -32,7 +31,7 @@ from engines.model import (
     rule,
 )
 
-from .tx import Loaded
+from .tx import Loaded, increments
 
 USER: Final[SecretKey] = secret_from(bytes([7]) * 64, can_sign=True, can_decrypt=False)
 """A key for measurements: everybody knows it."""
@@ -76,10 +75,7 @@ def begin(load: SignedLoad, t: Arrived[SignedLoad, None, Submitting]) -> Effects
     made: list[Instruction] = []
     for first in range(0, load.count, load.group):
         numbers = range(first, min(first + load.group, load.count))
-        txs = tuple(
-            candidate("increment", b"counter %d" % (number % load.keys), nonce=b"%d.%d" % (load.series, number))
-            for number in numbers
-        )
+        txs = increments(numbers, load.series, load.keys)
         body = encode(Submission(load.series * load.count + len(made), txs))
         made.append(Instruction(body, sign(USER, signed_text(body)), Ref(t.me.name)))
     return [Become(Submitting(load, tuple(made))), SetTimer(NEXT, after_ns=1)]

@@ -120,6 +120,7 @@ class _Whole:
             strict=left.strict,
             spawns=tuple(dict.fromkeys((left, right, *left.spawns, *right.spawns))),
             migrate=self._migration(),
+            downgrade=self._downgrade(),
             intended=self._intended(),
         )
         whole.hidden = self.hidden
@@ -151,6 +152,13 @@ class _Whole:
             return None
         return lambda old: self.state(left=_migrated(left, old["left"]), right=_migrated(right, old["right"]))
 
+    def _downgrade(self) -> Callable[[Any], Any] | None:
+        """The way back of a state: each half by its part's, or as it is."""
+        left, right = self.families
+        if left.downgrade is None and right.downgrade is None:
+            return None
+        return lambda now: {"left": _downgraded(left, now.left), "right": _downgraded(right, now.right)}
+
     def _intended(self) -> Callable[[Mismatch], bool] | None:
         """A difference is intended if one of the parts says so."""
         judges = [family.intended for family in self.families if family.intended is not None]
@@ -159,6 +167,10 @@ class _Whole:
 
 def _migrated(part: AnyFamily, old: Any) -> Any:
     return convert(old, part.states) if part.migrate is None else part.migrate(old)
+
+
+def _downgraded(part: AnyFamily, state: Any) -> Any:
+    return state if part.downgrade is None else part.downgrade(state)
 
 
 def _pair(name: str, left: Any, right: Any, base: type[Any]) -> type[Any]:

@@ -26,7 +26,7 @@ from .mismatch import Mismatch
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
 from .rule import Rule
-from .store.adopt import Adoption
+from .store.adopt import Adoption, downgraded
 from .store.dump import dump_environment, load_environment
 from .store.interface import interface_of
 
@@ -60,6 +60,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         strict: it learns acquaintances and may send only to them.
         spawns: the families (or references) of its children; its own needs no mention.
         migrate: an older version's state, as builtins, to a state of this one.
+        downgrade: a state of this version to one of the version before, as builtins or as a value of that shape.
         intended: whether a difference to the version before, found in a rehearsal of a reload, is intended.
     """
 
@@ -80,6 +81,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             strict: bool = False,
             spawns: Sequence[Declaration[Any, Any, Any] | str] = (),
             migrate: Callable[[Any], S] | None = None,
+            downgrade: Callable[[S], Any] | None = None,
             intended: Callable[[Mismatch], bool] | None = None,
         ) -> None: ...
 
@@ -100,6 +102,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             strict: bool = False,
             spawns: Any = (),
             migrate: Any = None,
+            downgrade: Any = None,
             intended: Any = None,
         ) -> None:
             self._declare(name, config, accepts, emits, boxes, caller(1))
@@ -111,6 +114,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             self.strict = strict
             self.spawns = tuple(spawns)
             self.migrate = migrate
+            self.downgrade = downgrade
             self.intended = intended
             self.law = OldRules()
             self.holds_blobs = False
@@ -168,18 +172,29 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         """The environment of a dump that this very family made. Raises msgspec.ValidationError."""
         return load_environment(self, dump)
 
-    def adopt(self, dump: bytes, old_interface: dict[str, Any]) -> Environment[S]:
-        """The environment, for this version, of a dump by an earlier version. Raises AdoptError, with every reason
-        found."""
+    def adopt(self, dump: bytes, old_interface: dict[str, Any], downgraded: bytes = b"") -> Environment[S]:
+        """The environment, for this version, of a dump by another version. Raises AdoptError, with every reason found.
+
+        `downgraded` is the state as the other version's `downgrade` hands it back (`Family.downgraded`).
+        """
         adoption = self._adoption
         if adoption is None or adoption.old is not old_interface:
             adoption = self._adoption = Adoption(self, self.interface(), old_interface)
-        return adoption.environment(dump)
+        return adoption.environment(dump, downgraded)
+
+    def downgraded(self, state: S) -> bytes:
+        """A state as the version before has it, encoded; b"" without a `downgrade`, or if it raises."""
+        return b"" if self.downgrade is None else downgraded(self.downgrade, state)[0]
 
     @property
     def adopted(self) -> str:
         """How `adopt` took states over last: "as it is", "converted", "migrated"; "" if it was not called."""
         return "" if self._adoption is None else self._adoption.how
+
+    @property
+    def forward_only(self) -> str:
+        """Why no state that `adopt` took over could be handed back to the earlier version; "" if each could."""
+        return "" if self._adoption is None else self._adoption.forward_only
 
     def interface(self) -> dict[str, Any]:
         """The outside of the family as plain data, made once and never changed by callers; see `interface`."""

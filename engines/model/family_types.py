@@ -42,6 +42,7 @@ class FamilyTypes(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     strict: bool
     spawns: tuple[Declaration[Any, Any, Any] | str, ...]
     migrate: Callable[[Any], S] | None
+    downgrade: Callable[[S], Any] | None
     intended: Callable[[Mismatch], bool] | None
     holds_blobs: bool
     hidden: frozenset[type[Any]] = frozenset()

@@ -167,8 +167,11 @@ class Rehearse(Packet):
 class Freeze(Packet):
     """Stop at the next boundary, outputs released, and hand over the engines.
 
-    Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`.
+    Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`. `downgrades`: the layout of a state differs in the
+    candidate, which may be the version before: states go with their downgraded form, where a family has one.
     """
+
+    downgrades: bool = False
 
 
 class Thaw(Packet):
@@ -335,9 +338,11 @@ class Frozen(Packet):
 
 class Adopted(Packet):
     """Answer to `Adopt`: state migrated, ready to go. `states` is how, by family reference: "as it is", "converted"
-    (the layout differs), or "migrated" (by the family's function)."""
+    (the layout differs), or "migrated" (by the family's function); `forward_only` is why a family could not hand its
+    engines back, "" if it could."""
 
     states: dict[str, str] = {}
+    forward_only: dict[str, str] = {}
 
 
 JOURNAL_GONE: Final = "journal_gone"

@@ -20,7 +20,10 @@ MESSAGE_BYTES_MAX: Final = 16 * 1024
 
 
 class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """An engine before the first of its turns that follow. `code` is the digest of the version that ran them."""
+    """An engine before the first of its turns that follow. `code` is the digest of the version that ran them.
+
+    `downgraded` is the state of `env` as the version before has it, if the family has a `downgrade`.
+    """
 
     name: str
     node: str
@@ -30,6 +33,7 @@ class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
     interface: dict[str, Any]
     code: str
     env: bytes
+    downgraded: bytes = b""
 
 
 class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -48,6 +52,7 @@ class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):
     result: str
     outputs: list[Any]
     env: bytes
+    downgraded: bytes = b""
 
 
 class PastLost(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -117,8 +117,8 @@ class Rehearsal:
         self._known: set[str] = set()
         interface = family.interface()
         self._is_same = all(interface[part] == past.interface.get(part) for part in ("state_layout", "boxes"))
-        self._env: Environment[Any] = self._migrated(past.env, "where it begins")
-        again = self._migrated(past.env, "where it begins")
+        self._env: Environment[Any] = self._migrated(past, "where it begins")
+        again = self._migrated(past, "where it begins")
         self._start = read_dump(family.dump(self._env))
         if family.dump(self._env) != family.dump(again):
             raise Differs("the state where it begins: migrate gives another state each time")
@@ -204,7 +204,7 @@ class Rehearsal:
     def _places(self, turn: PastTurn) -> tuple[str, ...]:
         """The places of the environment that differ for the first time; new ones of the state go to `added`."""
         mine = self._family.dump(self._env)
-        carried = turn.env if self._is_same else self._family.dump(self._migrated(turn.env, f"after turn {turn.n}"))
+        carried = turn.env if self._is_same else self._family.dump(self._migrated(turn, f"after turn {turn.n}"))
         if mine == carried:
             return ()
         found: list[str] = []
@@ -216,11 +216,13 @@ class Rehearsal:
                 found.append(place)
         return tuple(found)
 
-    def _migrated(self, dump: bytes, when: str) -> Environment[Any]:
+    def _migrated(self, at: PastEngine | PastTurn, when: str) -> Environment[Any]:
         """An old environment in the new version."""
         family, past = self._family, self._past
         try:
-            return family.load(dump) if past.code == family.version else family.adopt(dump, past.interface)
+            if past.code == family.version:
+                return family.load(at.env)
+            return family.adopt(at.env, past.interface, at.downgraded)
         except (AdoptError, msgspec.ValidationError) as error:
             raise Differs(f"the state {when}: {error}") from None
 

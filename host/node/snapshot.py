@@ -49,7 +49,10 @@ class BatchImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CellImage(msgspec.Struct, frozen=True, array_like=True):
-    """An engine. `held` are its outputs that could not leave, `ways` its streams with their next numbers."""
+    """An engine. `held` are its outputs that could not leave, `ways` its streams with their next numbers.
+
+    `downgraded` is its state as the version before has it, where a reload may go back to that (`Family.downgraded`).
+    """
 
     name: str
     parent: str | None
@@ -69,6 +72,7 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
     counters: tuple[int, int, int, int, int]
     is_ended: bool
     poison: Literal["", "skip", "stop", "park"] = ""
+    downgraded: bytes = b""
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):
@@ -105,15 +109,20 @@ class SnapshotError(Exception):
     """The engines of a snapshot cannot go on with these families; the text says which, and why."""
 
 
-def take_snapshot(scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True) -> Iterator[bytes]:
-    """The engines of the slot for which `is_in` holds, as parts of a snapshot. No cycle may run before the last."""
+def take_snapshot(
+    scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True, *, downgrades: bool = False
+) -> Iterator[bytes]:
+    """The engines of the slot for which `is_in` holds, as parts of a snapshot. No cycle may run before the last.
+
+    `downgrades`: states go with them as the version before has them.
+    """
     outbox = scheduler.outbox
     early = scheduler.arrivals.early.waiting()
     yield msgspec.msgpack.encode(SlotImage(FORMAT, list(scheduler.ended), dict(outbox.stops), early))
     written: set[str] = set()
     senders = iter([cell for cell in outbox.senders() if is_in(cell)])
     while cells := list(islice(senders, CELLS_PER_PART)):
-        images = [cell_image(cell) for cell in cells]
+        images = [cell_image(cell, downgrades=downgrades) for cell in cells]
         interfaces = {cell.family.ref: cell.family.interface() for cell in cells if cell.family.ref not in written}
         written.update(interfaces)
         yield msgspec.msgpack.encode(CellsImage(images, interfaces))
@@ -155,7 +164,7 @@ def revive(
         scheduler.arrivals.early.keep(letter, scheduler.clock())
 
 
-def cell_image(cell: Cell) -> CellImage:
+def cell_image(cell: Cell, *, downgrades: bool = False) -> CellImage:
     """The image of an engine, between two cycles, without its interface."""
     configuration = cell.configuration
     return CellImage(
@@ -177,6 +186,7 @@ def cell_image(cell: Cell) -> CellImage:
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
         cell.is_ended,
         cell.poison,
+        cell.family.downgraded(cell.env.state) if downgrades and isinstance(cell.family, Family) and cell.env else b"",
     )
 
 
@@ -198,7 +208,7 @@ def read_cell(
     if isinstance(family, Family):
         if old_interface is None:
             return Revived(family, configuration, family.load(image.env), image)
-        env = family.adopt(image.env, old_interface)
+        env = family.adopt(image.env, old_interface, image.downgraded)
         if problem := misfit(family, configuration, env, image.question):
             raise AdoptError(family.name, [problem])
     return Revived(family, configuration, env, image)

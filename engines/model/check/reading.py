@@ -88,6 +88,7 @@ class CodeReading:
         for rule in family.rule_list:
             self._reach(rule, rule.name)
         self._reach(family.migrate, "migrate")
+        self._reach(family.downgrade, "downgrade")
         states = [*family.state_types, *(type(box.start) for box in family.boxes.values())]
         for kind in [*family.accepts_types, *family.emits_types, family.config, *states]:
             self._reach(kind, "")

@@ -2,15 +2,20 @@
 
 Everything is checked on a copy before anything changes hands: the interface (queued messages must be read as they were
 meant), the state (migrated, or converted without loss), mailbox states, stored messages, timers.
+
+The *way back* is the same in the other direction, and found out on the way: the earlier version could take each state
+over again if the interface fits back and the state has the same layout, or if `downgrade` gives back exactly the state
+that was taken over. What the earlier version knew is then never lost; what only this version knows is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
+from ..blame import blame
 from ..conform import conform
 from ..conform_leaves import ConformError
 from ..environment import Environment
@@ -39,7 +44,9 @@ class Adoption(Generic[S]):
     """One version of a family against one earlier interface: compared once, then used for each engine.
 
     A state with the same layout is taken as it is. Otherwise `migrate` gets it as builtins; without `migrate` it must
-    convert to the new type with nothing left over.
+    convert to the new type with nothing left over, or the version that wrote it hands out one that does (`downgraded`).
+
+    `forward_only` is why a state that was taken over could not be handed back; "" if each could.
     """
 
     def __init__(self, family: FamilyTypes[Any, Any, S, Any], new: Interface, old: Interface) -> None:
@@ -48,6 +55,9 @@ class Adoption(Generic[S]):
         self._problems = compatible(old, new)
         self._timers = {timer.name for timer in family.timers}
         self._is_same_layout = old.get("state_layout") == new["state_layout"]
+        self.forward_only = "; ".join(compatible(new, old))
+        if not (self.forward_only or self._is_same_layout or family.downgrade):
+            self.forward_only = "the layout of the state differs, and the family has no downgrade"
 
     @property
     def how(self) -> str:
@@ -56,7 +66,7 @@ class Adoption(Generic[S]):
             return "as it is"
         return "converted" if self._family.migrate is None else "migrated"
 
-    def environment(self, dump: bytes) -> Environment[S]:
+    def environment(self, dump: bytes, downgraded: bytes = b"") -> Environment[S]:
         """The environment of a dump by the earlier version.
 
         Raises:
@@ -67,14 +77,29 @@ class Adoption(Generic[S]):
             raise AdoptError(family.name, self._problems)
         try:
             parts = read_dump(dump)
-            state = _state(family, parts, same=self._is_same_layout)
+            raw = bytes(parts.state)
+            state = _state(family, raw, downgraded, same=self._is_same_layout)
             env = assemble(family, parts, state)
         except (msgspec.ValidationError, ValueError) as error:
             raise AdoptError(family.name, [str(error)]) from error
         problems = [*_mailbox_problems(parts, env), *self._timer_problems(parts)]
         if problems:
             raise AdoptError(family.name, problems)
+        if not self._is_same_layout and not self.forward_only:
+            self.forward_only = self._lost_on_the_way_back(raw, state)
         return env
+
+    def _lost_on_the_way_back(self, raw: bytes, state: S) -> str:
+        """Why `downgrade` does not give back the state that was taken over."""
+        assert self._family.downgrade is not None
+        back, reason = downgraded(self._family.downgrade, state)
+        if reason or back == raw:
+            return reason
+        before, after = msgspec.msgpack.decode(raw), msgspec.msgpack.decode(back)
+        if before == after:
+            return ""
+        places = [*_missing(before, after, "state"), *_missing(after, before, "state")]
+        return f"downgrade does not give back {_listed(places or ['state'])}"
 
     def _timer_problems(self, parts: EnvironmentDump) -> Iterator[str]:
         for name, _, _ in parts.timers:
@@ -82,20 +107,26 @@ class Adoption(Generic[S]):
                 yield f"timer {name!r} is pending and no longer declared"
 
 
-def _state(family: FamilyTypes[Any, Any, S, Any], parts: EnvironmentDump, same: bool) -> S:
-    raw = bytes(parts.state)
+def downgraded(downgrade: Callable[[S], Any], state: S) -> tuple[bytes, str]:
+    """A state as the version before has it, encoded; or b"" and why there is none."""
+    try:
+        return encode(downgrade(state)), ""
+    except BaseException as error:  # as of rules
+        return b"", f"downgrade raised {blame(error)[0]}"
+
+
+def _state(family: FamilyTypes[Any, Any, S, Any], raw: bytes, downgraded: bytes, same: bool) -> S:
+    state: S
     if same:
-        kept: S = decoder(family.states)(raw)
-        return kept
-    if family.migrate is None:
-        state: S = decoder(family.states)(raw)
-        lost = list(_lost(raw, encode(state), "state"))
-        if lost:
-            raise ValueError(
-                f"the new state has no place for {_listed(lost)}; give the family a migrate function that says what "
-                "becomes of it (docs/guides/reloading.md, Back to an older version)"
-            )
+        state = decoder(family.states)(raw)
         return state
+    if family.migrate is None:
+        try:
+            return _converted(family, raw)
+        except (msgspec.ValidationError, ValueError):
+            if not downgraded:
+                raise
+            return _converted(family, downgraded)
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))
     except BaseException as error:  # as of rules: sys.exit is an error of the function, not an end of the process
@@ -107,6 +138,18 @@ def _state(family: FamilyTypes[Any, Any, S, Any], parts: EnvironmentDump, same: 
     except ConformError as error:
         raise ValueError(f"migrate gave {error}") from None
     return conformed
+
+
+def _converted(family: FamilyTypes[Any, Any, S, Any], raw: bytes) -> S:
+    """The state in the new type. Raises ValueError if something would be lost."""
+    state: S = decoder(family.states)(raw)
+    lost = list(_lost(raw, encode(state), "state"))
+    if lost:
+        raise ValueError(
+            f"the new state has no place for {_listed(lost)}; give the family a migrate function that says what "
+            "becomes of it (docs/guides/reloading.md, Back to an older version)"
+        )
+    return state
 
 
 def _mailbox_problems(parts: EnvironmentDump, env: Environment[Any]) -> Iterator[str]:

@@ -144,8 +144,16 @@ def _findings(item: dict[str, Any]) -> Iterator[str]:
         yield f"interface {before} -> {after}: {'; '.join(item.get('changes', ())) or 'types'}"
     if item.get("state"):
         yield f"state: {item['state']}"
+        yield f"way back: {_way_back(item)}"
     for result in item.get("rehearsal", ()):
         yield f"rehearsal of {result['engine']}: {_rehearsed(result)}"
+
+
+def _way_back(item: dict[str, Any]) -> str:
+    """What a later return to the version before costs."""
+    if item.get("forward_only"):
+        return f"none, forward only: {item['forward_only']}"
+    return "instant, loses nothing" if item["state"] == "as it is" else "instant, drops what only the new state has"
 
 
 def _rehearsed(result: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ class Reload:
         self._past = -1
         self.rehearsal: tuple[RehearsalResult, ...] = ()
         self.states: dict[str, str] = {}
+        self.forward_only: dict[str, str] = {}
         self.queued = 0
         self.pause_ns = 0
         self._frozen_at_ns = 0
@@ -113,6 +114,7 @@ class Reload:
             "interface": [interface_fingerprint(one) for one in (before.interface, after)],
             "changes": interface_changes(before.interface, after),
             "state": self.states.get(self._family, ""),
+            "forward_only": "; ".join(f"{ref}: {why}" for ref, why in sorted(self.forward_only.items())),
         }
         if self.rehearsal:
             found["rehearsal"] = [msgspec.structs.asdict(result) for result in self.rehearsal]
@@ -169,8 +171,8 @@ class Reload:
             case wire.Rehearsed(results):
                 self.rehearsal = results
                 self._feed("rehearsed")
-            case wire.Adopted(states):
-                self.states = states
+            case wire.Adopted(states, forward_only):
+                self.states, self.forward_only = states, forward_only
                 self._feed("loaded")
             case _:
                 return self._slot.process is not self.candidate
@@ -199,6 +201,14 @@ class Reload:
             and would_run[birth.spec.family].version != running[birth.spec.name].version
         )
 
+    def _changes_layout(self) -> bool:
+        """Whether a state has another layout in the candidate."""
+        return any(
+            running.interface["state_layout"] != self._would_run[birth.spec.family].interface["state_layout"]
+            for birth in self._births
+            if (running := self._node.running.get(birth.spec.name)) is not None
+        )
+
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):
             family = self._family if resident.name == self._engine else resident.spec.family
@@ -219,7 +229,7 @@ class Reload:
                 self.candidate.send(wire.Rehearse(), self._past)
             case "freeze":
                 self._frozen_at_ns = self._node.now_ns()
-                self._tell_old(wire.Freeze())
+                self._tell_old(wire.Freeze(self._changes_layout()))
             case "thaw":
                 self._tell_old(wire.Thaw())
             case "adopt":

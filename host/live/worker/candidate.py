@@ -135,14 +135,18 @@ class _Candidate:
             self._channel.send(failure(self._at, error))
         else:
             self._stand_at("")
-            self._channel.send(wire.Adopted(self._states()))
+            self._channel.send(self._adopted())
         finally:
             close_all(descriptors)
 
-    def _states(self) -> dict[str, str]:
-        """How states came over, by family."""
-        families = {ref: self._load(ref) for ref in self._families.values()}
-        return {ref: family.adopted for ref, family in families.items() if isinstance(family, Family)}
+    def _adopted(self) -> wire.Adopted:
+        """How states came over, and whether they could go back, by family."""
+        loaded = {ref: self._load(ref) for ref in self._families.values()}
+        families = {ref: family for ref, family in loaded.items() if isinstance(family, Family)}
+        return wire.Adopted(
+            {ref: family.adopted for ref, family in families.items()},
+            {ref: family.forward_only for ref, family in families.items() if family.forward_only},
+        )
 
     def _family_of(self, engine: str) -> str | None:
         """The family under which an engine continues; it is adopted next."""

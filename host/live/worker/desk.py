@@ -87,8 +87,8 @@ class WorkerDesk:
                 worker.outbox.lose(engine, target)
             case wire.Recall():
                 self._recall(packet)
-            case wire.Freeze():
-                self._freeze()
+            case wire.Freeze(downgrades):
+                self._freeze(downgrades)
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
             case wire.Boot() | wire.Rehearse() | wire.Adopt() | wire.Go() | wire.Thaw():
@@ -122,13 +122,16 @@ class WorkerDesk:
         if not reason:
             close_all([reading])
 
-    def _freeze(self) -> None:
+    def _freeze(self, downgrades: bool) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
         worker.channel.send(wire.AtBoundary())
-        parts = take_snapshot(worker.scheduler) if worker.log is None else worker.log.hand_out()
+        if worker.log is None:
+            parts: Iterator[bytes] | None = take_snapshot(worker.scheduler, downgrades=downgrades)
+        else:
+            parts = worker.log.hand_out(downgrades)
         if parts is None:
             return
         meanwhile: deque[tuple[wire.ToWorker, list[int]]] = deque()

@@ -200,16 +200,16 @@ class WorkerLog:
         except OSError as error:
             return f"fork: {error.strerror}", -1
 
-    def hand_out(self) -> Iterator[bytes] | None:
+    def hand_out(self, downgrades: bool) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).
 
         None if the log could not be saved; `EngineFailed` was sent then.
         """
-        reason = self._checkpoint()
+        reason = self._checkpoint(downgrades)
         if reason:
             self._worker.channel.send(wire.EngineFailed("", "journal", f"no snapshot: {reason}"))
             return None
-        return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
+        return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None, downgrades=downgrades)
 
     def _leave_gone(self, finding: str) -> None:
         """The log was removed: save the slot's state in a new one, and report that, since an operator has to act."""
@@ -227,12 +227,12 @@ class WorkerLog:
         channel.make_room(0)
         sys.exit(1)
 
-    def _checkpoint(self) -> str:
+    def _checkpoint(self, downgrades: bool) -> str:
         """Between two cycles: write the whole log as a snapshot to the disk; "" or why that failed."""
         self.write()
         self.snapshots.abandon()
         try:
-            written = self.snapshots.take(self._state())
+            written = self.snapshots.take(self._state(downgrades))
         except LogStopped as error:
             self._give_up(str(error))
         except OSError as error:
@@ -272,8 +272,8 @@ class WorkerLog:
     def _report_failure(self, kind: str, reason: str) -> None:
         self._worker.scheduler.report.events.append(Event(kind, "", {"reason": reason}))
 
-    def _state(self) -> LogState:
+    def _state(self, downgrades: bool = False) -> LogState:
         scheduler, now_ns = self._worker.scheduler, self._worker.clock()
         turns = sum(kept.turns for kept in self.keeping.kept.values())
-        images = self.keeping.images(now_ns)
+        images = self.keeping.images(now_ns, downgrades=downgrades)
         return log_state(self._boot.node, scheduler.arrivals.count, now_ns, images, scheduler.ended, turns)

@@ -62,7 +62,8 @@ class Excerpt:
         """The stream is read: its last turn gets its state."""
         last = self.past[-1] if self.past else None
         if isinstance(last, PastTurn) and self._stream is not None:
-            self.past[-1] = replace(last, env=self._stream.family.dump(self._stream.env))
+            family, env = self._stream.family, self._stream.env
+            self.past[-1] = replace(last, env=family.dump(env), downgraded=family.downgraded(env.state))
 
     def _record(self, kind: int, number: int, body: memoryview) -> None:
         replay = self._replay
@@ -90,7 +91,8 @@ class Excerpt:
             self.close()
             me, family = stream.cell.configuration, stream.family
             dump = family.dump(stream.env)
-            rest = (me.birth, plain(me.params), family.interface(), family.version, dump)
+            back = family.downgraded(stream.env.state)
+            rest = (me.birth, plain(me.params), family.interface(), family.version, dump, back)
             self.past.append(PastEngine(me.name, me.node, me.parent, *rest))
             self._stream, self._env = stream, stream.env
 
@@ -137,12 +139,13 @@ class Excerpt:
         outcome = stream.outcome
         if stream is not self._stream or outcome is None or result_of(outcome) == "suspended":
             return
-        dump = b""
+        dump = back = b""
         if stream.env is not self._env and self._states_bytes < STATES_BYTES_MAX:
             dump, self._env = stream.family.dump(stream.env), stream.env
-            self._states_bytes += len(dump)
+            back = stream.family.downgraded(stream.env.state)
+            self._states_bytes += len(dump) + len(back)
         sender, mailbox, message = mail if mail is not None else ("", 0, None)
         result, outputs = result_of(outcome), outputs_of(outcome)
         self.past.append(
-            PastTurn(stream.turns, now_ns, sender, mailbox, message, timers, answers, result, outputs, dump)
+            PastTurn(stream.turns, now_ns, sender, mailbox, message, timers, answers, result, outputs, dump, back)
         )

@@ -198,14 +198,13 @@ class EngineRecorder:
         if not waiting:
             self.unacked.pop(stream, None)
 
-    def image(self, why: Why, now_ns: int) -> records.StreamImage:
+    def image(self, why: Why, now_ns: int, *, downgrades: bool = False) -> records.StreamImage:
         """The engine between two turns. Its held outputs are among the unacknowledged, with their numbers."""
         unacked = [records.Unacked(*way, n, payload) for way, queue in self.unacked.items() for n, payload in queue]
         ways, ways_from_n = self.numbers.ways(), self.numbers.from_n
         family = self.cell.family
-        cell = msgspec.structs.replace(
-            cell_image(self.cell), held={}, interface=family.interface(), ways=ways, ways_from_n=ways_from_n
-        )
+        image = cell_image(self.cell, downgrades=downgrades)
+        cell = msgspec.structs.replace(image, held={}, interface=family.interface(), ways=ways, ways_from_n=ways_from_n)
         children = list(self.children.values())
         return records.StreamImage(
             why, cell, self.mode, self.epoch, self.turns, family.version, now_ns, unacked, children
@@ -287,6 +286,9 @@ class Keeping:
         self.acks.hold_full(self.kept.values(), self.unacked_bytes_max)
         return self.acks.has_full
 
-    def images(self, now_ns: int) -> Iterable[records.StreamImage]:
-        """The images of all engines, for a snapshot."""
-        return [kept.image("snapshot", now_ns) for kept in (*self.kept.values(), *self.leaving.values())]
+    def images(self, now_ns: int, *, downgrades: bool = False) -> Iterable[records.StreamImage]:
+        """The images of all engines, for a snapshot; `downgrades` as in `take_snapshot`."""
+        return [
+            kept.image("snapshot", now_ns, downgrades=downgrades)
+            for kept in (*self.kept.values(), *self.leaving.values())
+        ]

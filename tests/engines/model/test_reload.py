@@ -70,6 +70,7 @@ def family(
     box: Any = None,
     timers: tuple[Timer, ...] = (),
     migrate: Any = None,
+    downgrade: Any = None,
 ) -> Any:
     """A version of a family whose message `M` has these fields."""
     message = msgspec.defstruct("M", fields, bases=(Message,), module=__name__)
@@ -82,7 +83,14 @@ def family(
     boxes = [Box(0, accepts=message, start=box)]
     made: Any = Family
     return made(
-        "versioned", accepts=message, state=state, emits=emits, boxes=boxes, timers=timers, migrate=migrate
+        "versioned",
+        accepts=message,
+        state=state,
+        emits=emits,
+        boxes=boxes,
+        timers=timers,
+        migrate=migrate,
+        downgrade=downgrade,
     ).rules(*rules)
 
 
@@ -309,3 +317,62 @@ def test_a_message_or_mailbox_that_is_gone_is_a_problem() -> None:
     assert compatible(old, gone) == ["mailbox 0 is gone"]
     fewer = {**old, "boxes": [{**old["boxes"][0], "accepts": {}}]}
     assert compatible(old, fewer) == ["mailbox 0 no longer accepts M"]
+
+
+OLD = Old(3, "x")
+
+
+def back_to_old(now: Grown) -> dict[str, Any]:
+    return {"number": now.number, "name": now.name}
+
+
+def forgetful(now: Grown) -> dict[str, Any]:
+    return {"number": now.number + 1, "name": now.name}
+
+
+def raising(now: Grown) -> dict[str, Any]:
+    raise KeyError("name")
+
+
+@pytest.mark.parametrize(
+    ("new", "forward_only"),
+    [
+        (family(FIELDS, OLD), ""),
+        (family(FIELDS, Grown(0), downgrade=back_to_old), ""),
+        (family(FIELDS, Grown(0), downgrade=lambda now: Old(now.number, now.name)), ""),
+        (family(FIELDS, Grown(0)), "the layout of the state differs, and the family has no downgrade"),
+        (family(FIELDS, Grown(0), downgrade=forgetful), "downgrade does not give back state"),
+        (family(FIELDS, Grown(0), downgrade=lambda now: {"number": 3}), "downgrade does not give back state.name"),
+        (family(FIELDS, Grown(0), downgrade=raising), "downgrade raised KeyError: 'name'"),
+        (family([*FIELDS, ("c", int, 0)], OLD), "M.c is gone"),
+    ],
+)
+def test_a_way_back_gives_back_the_state_that_was_taken_over(new: Any, forward_only: str) -> None:
+    """False if a reload promised a return that loses what the old version knew, or denied one that does not."""
+    adopted(family(FIELDS), new) if new.state is None else adopted(family(FIELDS, OLD), new)
+    assert new.forward_only == forward_only
+
+
+def test_the_older_version_takes_what_the_newer_one_hands_back() -> None:
+    """False if a version without a migrate could not come back where the newer one has a downgrade."""
+    old, new = family(FIELDS, OLD), family(FIELDS, Grown(0), downgrade=back_to_old)
+    now = Grown(9, "y", 1)
+    dump = new.dump(empty(new).with_state(now))
+    assert old.adopt(dump, new.interface(), new.downgraded(now)).state == Old(9, "y")
+    with pytest.raises(AdoptError, match=r"no place for state\.extra"):
+        old.adopt(dump, new.interface())
+
+
+def test_a_version_that_has_room_for_all_is_not_given_less() -> None:
+    """False if a step forward took the way back."""
+    new = family(FIELDS, Grown(0), downgrade=back_to_old)
+    later = family(FIELDS, Later(0))
+    dump = new.dump(empty(new).with_state(Grown(9, "y", 1)))
+    assert later.adopt(dump, new.interface(), new.downgraded(Grown(9, "y", 1))).state == Later(9, "y", 1, 0)
+
+
+class Later(Value):
+    number: int
+    name: str = ""
+    extra: int = 7
+    more: int = 0

@@ -186,7 +186,7 @@ def sources_run() -> dict[str, bytes]:
 
 
 def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> Declaration[Any, Any, Any]:
-    """The family or device "package.module:NAME", with its `ref`, `version` and `files` set.
+    """The family or device "package.module:NAME", with its `ref`, `version` and `files` set, as of those it spawns.
 
     Args:
         roots: code roots besides `engines`, absolute paths.
@@ -202,9 +202,17 @@ def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> D
         known = ", ".join(key for key, value in vars(module).items() if isinstance(value, Declaration)) or "none"
         what = "has no" if found is None else "has something else under"
         raise LoadError(ref, f"{module_name} {what} {name}; its families: {known}", module.__file__ or "", 0)
-    version, files = _digest(module_name)
-    found.loaded(ref, version, files)
+    _complete(found, ref)
     return found
+
+
+def _complete(family: Declaration[Any, Any, Any], ref: str) -> None:
+    """Set what a declaration cannot know; also of the families it spawns, which nobody may load by their names."""
+    version, files = _digest(ref.partition(":")[0])
+    family.loaded(ref, version, files)
+    for child in getattr(family, "spawns", ()):
+        if isinstance(child, Declaration) and child.ref and not child.version:
+            _complete(child, child.ref)
 
 
 def load_object(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> object:

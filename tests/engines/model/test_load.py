@@ -270,3 +270,17 @@ def test_an_environment_within_a_root_is_no_part_of_it() -> None:
     """False if a project's folder could not be a root because its virtual environment lies in it."""
     family = load_family("engines.examples.timestamping:SERVER", [sys.prefix])
     assert not [file for file in family.files if "site-packages" in file]
+
+
+def test_a_family_that_is_spawned_by_name_of_its_object_has_a_version_too(root: Root) -> None:
+    """False if the children of a family had no version: unchanged code would then be rehearsed for each of them."""
+    root.write("brood.young", after='FAR = Family("far", accepts=Hello, state=Count(), spawns=[HEARER]).rules(hear)')
+    spawning = """from .young import FAR
+NEAR = Family("near", accepts=Hello, state=Count()).rules(hear)
+PARENT = Family("parent", accepts=Hello, state=Count(), spawns=[NEAR, FAR, "brood.young:HEARER"]).rules(hear)"""
+    root.write("brood.fam", after=spawning)
+    near, far, _ = root.load("brood.fam:PARENT").spawns
+    (hearer,) = far.spawns
+    found = [(one.ref, one.version) for one in (near, far, hearer)]
+    refs = ["brood.fam:NEAR", "brood.young:FAR", "brood.young:HEARER"]
+    assert found == [(ref, root.load(ref).version) for ref in refs]

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent
 EXTENSIONS = (
     "engines.model._conform",
     "transport._lane",
+    "host.check._visited",
     "host.live.cycle._cycle",
     "host.live.journal._sums",
     "bench._raw",

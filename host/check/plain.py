@@ -15,8 +15,9 @@ from engines.model.blame import blame
 from engines.model.transition_system import AnyTransitionSystem, PlainStep
 from engines.model.values import Decoder
 from host.check.local import CheckError, Reaction
-from host.check.network import fingerprint, mixed
+from host.check.network import fingerprint
 from host.check.space import Space, Successor
+from host.check.visited import Add
 
 SHOWN_MAX: Final = 200
 """Characters of a state in a message."""
@@ -47,7 +48,7 @@ class PlainSpace:
         """The fingerprint under which a state is kept: its own, or that of the state that stands for it."""
         return self.print_of(state if self.canonical is None else self.canonical(state))
 
-    def expand(self, state: Any, print_: int, seen: dict[int, int], found: list[tuple[Any, int]]) -> int:
+    def expand(self, state: Any, print_: int, add: Add, found: list[tuple[Any, int]]) -> int:
         """As `Space.expand`."""
         count, canonical = 0, self.canonical
         for step in self._steps(state):
@@ -58,8 +59,7 @@ class PlainSpace:
             if canonical is not None:
                 after = canonical(after)
             print_after = self.print_of(after)
-            if print_after not in seen:
-                seen[print_after] = print_
+            if add(print_after, print_):
                 found.append((after, print_after))
         return count
 
@@ -73,18 +73,14 @@ class PlainSpace:
         """A state as properties see it: itself."""
         return state
 
-    def owner(self, workers: int) -> Callable[[Any], int]:
-        """A function from states to worker numbers."""
-        return lambda state: mixed(self.print_of(state), 1) % workers
-
     def batch(self, states: Iterable[tuple[Any, int]]) -> bytes:
-        """States, each with the fingerprint of its parent, as bytes for another process."""
-        return msgspec.msgpack.encode([(encode(state), parent) for state, parent in states])
+        """States, each with its fingerprint, as bytes for another process."""
+        return msgspec.msgpack.encode([(encode(state), print_) for state, print_ in states])
 
     def states(self, data: bytes) -> Iterator[tuple[Any, int]]:
         """The states of a batch."""
-        for state, parent in _BATCH.decode(data):
-            yield self._decode(state), parent
+        for state, print_ in _BATCH.decode(data):
+            yield self._decode(state), print_
 
     def _steps(self, state: Any) -> tuple[PlainStep[Any], ...]:
         """The steps of a state. Raises CheckError when they raise, or are none."""

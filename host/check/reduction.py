@@ -29,6 +29,7 @@ from engines.model.system_view import EngineView, SystemView
 from host.check.local import CheckError
 from host.check.search import Expand, Exploration
 from host.check.space import FIRST, NETWORK, ROSTER, Space, State
+from host.check.visited import Add
 
 
 class Reads:
@@ -94,7 +95,7 @@ class Reduction:
         """Whether the search met more than was known at its beginning."""
         return self._sizes != (len(self._reads.names), len(self._space.sends))
 
-    def expand(self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]) -> int:
+    def expand(self, state: State, print_: int, add: Add, found: list[tuple[State, int]]) -> int:
         """As `Space.expand`, for a choice of steps that is enough."""
         if not self._reads.all:
             roster = self._space.rosters[state[ROSTER]]
@@ -105,10 +106,10 @@ class Reduction:
             for at, (name, (plain, others)) in enumerate(zip(roster.names, moves, strict=True), FIRST):
                 if plain and not others and name not in self._reads.names and self._is_left_alone(name, active):
                     before = len(found)
-                    count = self._take(state, print_, at, plain, seen, found)
+                    count = self._take(state, print_, at, plain, add, found)
                     if len(found) > before:
                         return count
-        return self._space.expand(state, print_, seen, found)
+        return self._space.expand(state, print_, add, found)
 
     def _is_left_alone(self, name: str, active: frozenset[str]) -> bool:
         """Whether no engine that can act without this one will send to it."""
@@ -128,15 +129,14 @@ class Reduction:
         print_: int,
         at: int,
         plain: tuple[tuple[int, int, int], ...],
-        seen: dict[int, int],
+        add: Add,
         found: list[tuple[State, int]],
     ) -> int:
         network = self._space.network
         for after, difference, change in plain:
             reached = network.successors[state[NETWORK]].get(change) or network.changed(state[NETWORK], change)
             print_after = print_ ^ difference ^ reached[1]
-            if print_after not in seen:
-                seen[print_after] = print_
+            if add(print_after, print_):
                 changed = list(state)
                 changed[NETWORK], changed[at] = reached[0], after
                 found.append((tuple(changed), print_after))

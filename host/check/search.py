@@ -19,6 +19,7 @@ from engines.model.system_view import SystemView
 from host.check.local import Reaction
 from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds
+from host.check.visited import Add, Visited, new_visited
 
 PROGRESS_EVERY: Final = 4_096
 """States expanded between two looks at the clock."""
@@ -27,7 +28,7 @@ PROGRESS_EVERY: Final = 4_096
 State = Any
 """A state of either kind of space."""
 
-Expand = Callable[[State, int, dict[int, int], list[tuple[State, int]]], int]
+Expand = Callable[[State, int, Add, list[tuple[State, int]]], int]
 """As `Space.expand`."""
 
 
@@ -77,7 +78,7 @@ class Findings(msgspec.Struct):
     violations: list[Violation]
     witnesses: dict[str, tuple[int, ...]]
     ended: str = ""
-    seen: dict[int, int] = {}
+    seen: Visited = msgspec.field(default_factory=new_visited)
     states: list[State] = []
 
     @property
@@ -112,7 +113,7 @@ class Exploration:
         self._bounds = bounds
         self._keeps_states = keeps_states
         self._allows_failures = allows_failures
-        self._progress = progress
+        self.progress = progress
         self._always = [one for one in properties if one.claim == "always"]
         self._sometimes = [one for one in properties if one.claim == "sometimes"]
         self._started = time.monotonic()
@@ -128,7 +129,7 @@ class Exploration:
         """Search until a level has `size` states; that level, or nothing at the end. It was looked at."""
         space, found = self._space, self.found
         first = (space.initial, space.print_of(space.initial))
-        found.seen[first[1]] = 0
+        found.seen.add(first[1], 0)
         level = [first]
         while not self.look(level) and level:
             depth = self._bounds.depth
@@ -156,10 +157,11 @@ class Exploration:
     def expand(self, level: list[tuple[State, int]], after: list[tuple[State, int]]) -> int:
         """Add the new states that are one step away from a level to `after`; how many steps there are."""
         count, seen, expand = 0, self.found.seen, self._expand
+        add = seen.add
         failures = self._space.failures
         for begin in range(0, len(level), PROGRESS_EVERY):
             for state, print_ in level[begin : begin + PROGRESS_EVERY]:
-                count += expand(state, print_, seen, after)
+                count += expand(state, print_, add, after)
                 if failures and self._failed_at is None:
                     self._failed_at = (state, print_)
             if self._is_over(len(seen)):
@@ -168,8 +170,8 @@ class Exploration:
 
     def _is_over(self, states: int) -> bool:
         self.found.counts.states = states
-        if self._progress is not None:
-            self._progress(self.found.counts)
+        if self.progress is not None:
+            self.progress(self.found.counts)
         bounds = self._bounds
         if self._space.failures and not self._allows_failures:
             return True
@@ -221,8 +223,8 @@ class Exploration:
         raise AssertionError("a failure was counted, and no successor fails")
 
     def path(self, print_: int) -> tuple[int, ...]:
-        """The fingerprints from the first state to this one, as far back as they are known in this process."""
+        """The fingerprints from the first state to this one."""
         path, seen = [print_], self.found.seen
-        while (parent := seen.get(path[-1], 0)) > 0:
+        while parent := seen.parent(path[-1]):
             path.append(parent)
         return tuple(reversed(path))

@@ -28,6 +28,7 @@ from engines.model.system_view import SystemView
 from host.check.local import Engines, LocalState, Reaction, ended
 from host.check.network import NOTHING, Network
 from host.check.parts import Extra, Parts
+from host.check.visited import Add
 
 ROSTER: Final = 0
 NETWORK: Final = 1
@@ -147,13 +148,13 @@ class Space:
         """The fingerprint under which a state is kept: its own, or that of the state that stands for it."""
         return self.print_of(state if self.canonical is None else self.canonical(state))
 
-    def expand(self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]) -> int:
-        """Add the successors of a state that are new to `seen`, with `print_` as their parent, and to `found`.
+    def expand(self, state: State, print_: int, add: Add, found: list[tuple[State, int]]) -> int:
+        """Add the successors of a state that `add` says are new, with `print_` as their parent, to `found`.
 
         Returns how many successors there are. This is the path of every state and is written for that.
         """
         if self.canonical is not None:
-            return self._expand_canonically(state, print_, seen, found)
+            return self._expand_canonically(state, print_, add, found)
         roster = self.rosters[state[ROSTER]]
         network = state[NETWORK]
         contents = self.network.successors[network]
@@ -176,8 +177,7 @@ class Space:
                 if reached is None:
                     reached = self.network.changed(network, change)
                 print_after = print_ ^ difference ^ reached[1]
-                if print_after not in seen:
-                    seen[print_after] = print_
+                if add(print_after, print_):
                     changed = list(state)
                     changed[NETWORK] = reached[0]
                     changed[at] = after
@@ -185,21 +185,19 @@ class Space:
             for move in others:
                 if move.reaction.error:
                     self.failures.setdefault(move.reaction.error, move.reaction)
-                count += self._meet(self._after(state, move), state, print_, seen, found)
+                count += self._meet(self._after(state, move), state, print_, add, found)
             at += 1
         if self.has_mishaps:
             for successor in self._mishaps(state):
-                count += self._meet(successor.state, state, print_, seen, found)
+                count += self._meet(successor.state, state, print_, add, found)
         return count
 
-    def _expand_canonically(
-        self, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]
-    ) -> int:
+    def _expand_canonically(self, state: State, print_: int, add: Add, found: list[tuple[State, int]]) -> int:
         count = 0
         for one in self.successors(state):
             if one.reaction is not None and one.reaction.error:
                 self.failures.setdefault(one.reaction.error, one.reaction)
-            count += self._meet(one.state, state, print_, seen, found)
+            count += self._meet(one.state, state, print_, add, found)
         return count
 
     def successors(self, state: State) -> Iterator[Successor]:
@@ -350,17 +348,14 @@ class Space:
         prints = self.parts.local_prints
         return move.after, prints[move.before] ^ prints[move.after], move.change
 
-    def _meet(
-        self, after: State, state: State, print_: int, seen: dict[int, int], found: list[tuple[State, int]]
-    ) -> int:
+    def _meet(self, after: State, state: State, print_: int, add: Add, found: list[tuple[State, int]]) -> int:
         """As `expand` for one successor."""
         if after == state:
             return 0
         if self.canonical is not None:
             after = self.canonical(after)
         print_after = self.print_of(after)
-        if print_after not in seen:
-            seen[print_after] = print_
+        if add(print_after, print_):
             found.append((after, print_after))
         return 1
 

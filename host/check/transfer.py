@@ -1,6 +1,6 @@
 """States from one process to another: fingerprints of their parts, and each part once with its content.
 
-A row is `parent, roster, network, extra, engine 1, ...`, all as 64-bit fingerprints. Parts that the other side was not
+A row is `state, roster, network, extra, engine 1, ...`, all as 64-bit fingerprints. Parts that the other side was not
 sent before go ahead of the rows: local states, messages, extras and rosters as MessagePack, contents of the network as
 the fingerprints of their messages. Types are found by the families of the system, so nothing is run that was sent.
 """
@@ -22,7 +22,7 @@ from host.check.parts import Extra
 from host.check.space import EXTRA, FIRST, NETWORK, ROSTER, Space, State
 
 HEAD: Final = 2
-"""Words of a row before those of the state's parts: the parent's fingerprint and the roster's."""
+"""Words of a row before those of the state's parts: the state's own fingerprint and the roster's."""
 
 
 class StateBatch(msgspec.Struct, array_like=True):
@@ -45,10 +45,10 @@ class Sender:
         self._roster_prints: dict[int, int] = {}
 
     def batch(self, states: Iterable[tuple[State, int]]) -> bytes:
-        """States, each with the fingerprint of its parent, as bytes."""
+        """States, each with its fingerprint, as bytes."""
         space, parts, batch, rows = self._space, self._space.parts, StateBatch(), array("Q")
         sent = self._sent["local"]
-        for state, parent in states:
+        for state, print_ in states:
             if state[ROSTER] not in self._sent["roster"]:
                 self._roster(state[ROSTER], batch)
             if state[NETWORK] not in self._sent["network"]:
@@ -61,7 +61,7 @@ class Sender:
                 if local not in sent:
                     sent.add(local)
                     batch.locals.append(_local(space, local))
-            head = (parent, self._roster_prints[state[ROSTER]], space.network.hashes[state[NETWORK]])
+            head = (print_, self._roster_prints[state[ROSTER]], space.network.hashes[state[NETWORK]])
             rows.extend((*head, parts.extra_prints[state[EXTRA]]))
             rows.extend([parts.local_prints[local] for local in state[FIRST:]])
         batch.rows = rows.tobytes()
@@ -98,7 +98,7 @@ class Receiver:
         self._history = Decoder[Any](type(space.system.history)).decode
 
     def states(self, data: bytes) -> Iterator[tuple[State, int]]:
-        """The states of a batch, each with the fingerprint of its parent."""
+        """The states of a batch, each with its fingerprint."""
         space, parts = self._space, self._space.parts
         batch = _BATCH.decode(data)
         for content in batch.messages:

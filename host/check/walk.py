@@ -15,6 +15,7 @@ from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds
 from host.check.search import NO_RULE_RAISES, Bounds, Counts, Findings, Violation, said
 from host.check.space import Successor
+from host.check.visited import OwnVisited
 
 STEPS: Final = 1_000
 """The length of a walk, unless a depth is given."""
@@ -54,7 +55,7 @@ def walk(
 
 class _Walker:
     def __init__(self, space: AnySpace, properties: Sequence[Property], allows_failures: bool) -> None:
-        self.found = Findings(Counts(), [], {})
+        self.found = Findings(Counts(), [], {}, seen=OwnVisited())
         self._space = space
         self._allows_failures = allows_failures
         self._always = [one for one in properties if one.claim == "always"]
@@ -82,11 +83,8 @@ class _Walker:
 
     def _look(self, state: Any, path: list[int]) -> None:
         """Whether each claim holds in a state that was not met before."""
-        seen = self.found.seen
-        if path[-1] in seen:
-            return
-        seen[path[-1]] = path[-2] if len(path) > 1 else 0
-        if not (self._always or self._sometimes):
+        is_new = self.found.seen.add(path[-1], path[-2] if len(path) > 1 else 0)
+        if not is_new or not (self._always or self._sometimes):
             return
         view = self._space.view(state)
         try:

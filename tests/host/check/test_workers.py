@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import threading
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engines.model.system import System
@@ -22,7 +22,7 @@ from host.check.run import CheckRequest, check, violated
 from host.check.search import UNBOUNDED, Bounds, Exploration, Findings
 from host.check.space import Space
 from host.check.trace import trace_of
-from host.check.workers import Parallel, Pipe, exchange
+from host.check.workers import Giving, Parallel, givings
 
 from .exploring import explored
 from .tables import Phase, random_system
@@ -101,7 +101,7 @@ def test_what_must_happen_is_decided_as_by_one_process(network: str) -> None:
             assert parallel.graph is not None
             joined = violated(parallel.graph, one)
             assert (alone is None) == (joined is None)
-            assert sorted(parallel.graph.prints) == sorted(found.seen)
+            assert sorted(parallel.graph.prints) == sorted(Graph(space, found.states).prints)
             if alone is not None and joined is not None and alone.loop is None:
                 assert joined.loop is None
                 assert len(joined.path) == len(alone.path)
@@ -169,18 +169,40 @@ def test_a_worker_that_dies_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> N
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_large_batches_cross_without_waiting_for_each_other() -> None:
-    """False if two workers that both send more than a socket holds stood still."""
-    one, two = map(Pipe, socket.socketpair())
-    sizes = {"one": 5_000_000, "two": 3_000_001}
-    got: dict[str, bytes] = {}
+def test_states_are_given_to_a_worker_that_has_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a worker waited while another one had all states, or a state changed on its way."""
+    moved = list[int]()
 
-    def side(name: str, pipe: Pipe) -> None:
-        got[name] = next(exchange({0: pipe}, {0: name.encode() * sizes[name]}))
+    def all_to_one(sizes: list[int]) -> list[Giving]:
+        moved.append(sum(sizes[1:]))
+        return [(number, 0, size) for number, size in enumerate(sizes) if number and size]
 
-    threads = [threading.Thread(target=side, args=args) for args in (("one", one), ("two", two))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
-    assert (got["one"], got["two"]) == (b"two" * sizes["two"], b"one" * sizes["one"])
+    system = SYSTEM(4)
+    alone = explored(system)[1]
+    search = Exploration(space := Space(system, Engines()), [])
+    parallel = Parallel(search, space, 3, UNBOUNDED, None)
+    parallel.run()
+    assert search.found.counts == alone.counts
+    assert max(parallel.expanded) < 0.5 * alone.counts.states
+    monkeypatch.setattr(workers_module, "givings", all_to_one)
+    assert together(system, count=3)[1].counts == alone.counts
+    assert sum(moved) > 0
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1, max_size=8))
+def test_what_is_given_evens_out(sizes: list[int]) -> None:
+    """False if more were given than there is, or a worker were left with much more than the others."""
+    before, left = list(sizes), list(sizes)
+    for giver, taker, count in givings(sizes):
+        assert before[giver] >= count > 0
+        left[giver] -= count
+        left[taker] += count
+    assert (sum(left), min(left) >= 0) == (sum(sizes), True)
+    assert max(left) - sum(left) // len(left) < max(len(left), sum(left) / len(left) / 8 + 1, 2)
+
+
+def test_without_memory_to_share_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a search by several processes, where they cannot share, gave counts that are wrong."""
+    monkeypatch.setattr(workers_module, "IS_SHARED", False)
+    with pytest.raises(CheckError, match="leave --workers out"):
+        together(random_system(3))

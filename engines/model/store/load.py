@@ -9,6 +9,9 @@ running process cannot exchange it.
 A process that others are forked from may compile modules before it knows which child needs them (`compile_ahead`). It
 runs none of them, and a child uses such a code object only for exactly the text that it has just read.
 
+Texts that were kept of a version (`use_kept`) come before the roots: such a process runs that version, whatever became
+of the files.
+
 The awkward case: a module's imports are read from its text, not observed. A module that is already loaded is not
 imported again, so an observing digest would be smaller for the second family.
 """
@@ -19,16 +22,16 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from hashlib import blake2b
 from importlib import import_module
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from ..check.definition import DefinitionError, Problem, unchecked
 from ..declaration import Declaration
+from .texts import ModuleText, version_of
 
-VERSION_BYTES: Final = 6
 IMPLICIT: Final = "engines"
 HOSTS: Final = frozenset({"engines", "host", "transport", "bench"})
 """Top-level packages that come with the model; a root cannot have a module or folder of such a name."""
@@ -85,11 +88,31 @@ class SourceOnly(SourceFileLoader):
         return Compiled(path, source, compile(tree, path, "exec", dont_inherit=True), imports)
 
 
+class KeptText(SourceOnly):
+    """Compiles a module from a text that was kept, at a path that no file has."""
+
+    def __init__(self, text: ModuleText, place: str) -> None:
+        inner = text.name.replace(".", "/")
+        super().__init__(text.name, f"{place}/{inner}/__init__.py" if text.is_package else f"{place}/{inner}.py")
+        self._text = text
+
+    def get_data(self, path: str) -> bytes:
+        """The kept text."""
+        return self._text.source if path == self.path else super().get_data(path)
+
+    def spec(self) -> ModuleSpec | None:
+        """The spec of the module."""
+        folders = [self.path.rpartition("/")[0]] if self._text.is_package else None
+        return spec_from_file_location(self._text.name, self.path, loader=self, submodule_search_locations=folders)
+
+
 class RootFinder:
     """Finds the modules below the code roots for the import system, ahead of everything else."""
 
     def __init__(self) -> None:
         self.roots: tuple[str, ...] = ()
+        self.kept: dict[str, KeptText] = {}
+        self.places: tuple[str, ...] = ()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -97,6 +120,8 @@ class RootFinder:
         """The spec of a module below a root, with a loader that compiles from source; None for any other."""
         if _is_model(fullname):
             return None
+        if fullname in self.kept:
+            return self.kept[fullname].spec()
         if path is None and (fullname in sys.stdlib_module_names or fullname in HOSTS):
             return None
         folders: list[str] = []
@@ -105,6 +130,8 @@ class RootFinder:
             if spec is not None and spec.loader is not None:
                 return spec
             folders += spec.submodule_search_locations or () if spec is not None else ()
+        if not folders and any(name.startswith(f"{fullname}.") for name in self.kept):
+            folders.append(f"{self.places[0]}/{fullname.replace('.', '/')}")
         return self._namespace(fullname, path, folders)
 
     def _namespace(self, fullname: str, path: Sequence[str] | None, folders: list[str]) -> ModuleSpec | None:
@@ -117,7 +144,7 @@ class RootFinder:
 
     def covers(self, path: str) -> bool:
         """Whether a file or folder lies below a root. What is installed into an environment there does not."""
-        for root in (*self.roots, *_engines_folders()):
+        for root in (*self.roots, *self.places, *_engines_folders()):
             if path == root or path.startswith(root.rstrip("/") + "/"):
                 return not INSTALLED.intersection(path[len(root) :].split("/"))
         return False
@@ -142,6 +169,28 @@ def use_roots(roots: Iterable[str]) -> None:
     _finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *_finder.roots)))
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def use_kept(texts: Iterable[ModuleText], place: str) -> None:
+    """From now on import these modules from their texts; `place` is shown as the folder that they lie in.
+
+    Raises ValueError for a module that has another text here already.
+    """
+    loaded = {loader.name: loader.compiled.source for loader in _compiled_here()}
+    for text in texts:
+        before = _finder.kept.get(text.name)
+        if loaded.get(text.name, text.source) != text.source or (
+            before and before.get_data(before.path) != text.source
+        ):
+            raise ValueError(f"{text.name} is loaded from another text already")
+        _finder.kept[text.name] = KeptText(text, place)
+    _finder.places = tuple(dict.fromkeys((place, *_finder.places)))
+    use_roots(())
+
+
+def texts_of(declared: Declaration[Any, Any, Any]) -> tuple[ModuleText, ...]:
+    """The texts of a loaded family's version."""
+    return tuple(text for text, _ in _texts(declared.ref.partition(":")[0]))
 
 
 def compile_ahead(refs: Iterable[str], roots: Sequence[str] = ()) -> None:
@@ -180,9 +229,12 @@ def _find_loader(name: str) -> SourceOnly | None:
 
 def sources_run() -> dict[str, bytes]:
     """The text that each module below the roots was compiled from in this process, by file; without the model's."""
+    return {loader.compiled.path: loader.compiled.source for loader in _compiled_here()}
+
+
+def _compiled_here() -> list[SourceOnly]:
     loaders = (getattr(module, "__loader__", None) for module in tuple(sys.modules.values()))
-    compiled = [loader.compiled for loader in loaders if isinstance(loader, SourceOnly) and hasattr(loader, "compiled")]
-    return {one.path: one.source for one in compiled}
+    return [loader for loader in loaders if isinstance(loader, SourceOnly) and hasattr(loader, "compiled")]
 
 
 def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> Declaration[Any, Any, Any]:
@@ -208,8 +260,8 @@ def load_family(ref: str, roots: Sequence[str] = (), *, check: bool = True) -> D
 
 def _complete(family: Declaration[Any, Any, Any], ref: str) -> None:
     """Set what a declaration cannot know; also of the families it spawns, which nobody may load by their names."""
-    version, files = _digest(ref.partition(":")[0])
-    family.loaded(ref, version, files)
+    texts = _texts(ref.partition(":")[0])
+    family.loaded(ref, version_of(text for text, _ in texts), tuple(file for _, file in texts))
     for child in getattr(family, "spawns", ()):
         if isinstance(child, Declaration) and child.ref and not child.version:
             _complete(child, child.ref)
@@ -331,10 +383,9 @@ def _import_error(ref: str, error: BaseException) -> LoadError:
     return LoadError(ref, f"{type(error).__name__}: {error}" + (f"; {hidden}" if hidden else ""), file, line)
 
 
-def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
-    """The version and the files it covers: the module's and those of its imports below the roots, in order of module
-    names."""
-    found: dict[str, tuple[str, bytes]] = {}
+def _texts(module_name: str) -> list[tuple[ModuleText, str]]:
+    """The texts that a version covers, with their files: of the module and of its imports below the roots, by name."""
+    found: dict[str, tuple[ModuleText, str]] = {}
     todo = [module_name]
     while todo:
         name = todo.pop()
@@ -343,14 +394,10 @@ def _digest(module_name: str) -> tuple[str, tuple[str, ...]]:
         if name in found or _is_model(name) or not file or not _finder.covers(file):
             continue
         compiled = _compiled(name, file)
-        found[name] = (file, compiled.source)
+        found[name] = (ModuleText(name, hasattr(module, "__path__"), compiled.source), file)
         todo += compiled.imports
         todo += [name.rpartition(".")[0]] if "." in name else []
-    digest = blake2b(digest_size=VERSION_BYTES)
-    for name, (_, source) in sorted(found.items()):
-        digest.update(f"{name} {len(source)}\n".encode())
-        digest.update(source)
-    return digest.hexdigest(), tuple(found[name][0] for name in sorted(found))
+    return [found[name] for name in sorted(found)]
 
 
 def _compiled(name: str, file: str) -> Compiled:

@@ -23,7 +23,7 @@ def command(journal: str | None, engine: str | None, until: int | None, verify: 
     """Run the transitions in JOURNAL (a node's data folder) again, and show the resulting engines.
 
     Outputs and outcomes are compared with the recorded ones. The first difference ends the replay with exit code 8 and
-    is shown. Families come from the current code, in a temporary process.
+    is shown. Families come from the code that ran the turns, if the journal has kept it, in a temporary process.
     """
     from host.live.journal.child import run_in_child
     from host.live.journal.replays import states
@@ -47,7 +47,9 @@ def render_states(items: Items) -> str:
 
 
 def _state(item: dict[str, object]) -> str:
-    head = f"{item['engine']}  {item['family']}  turn {item['turn']}  at {show_time(item['time'] or None)}"
+    head = (
+        f"{item['engine']}  {item['family']}@{item['code']}  turn {item['turn']}  at {show_time(item['time'] or None)}"
+    )
     shown = {k: item[k] for k in ("state", "mailboxes", "timers", "waiting", "unacked", "question") if item.get(k)}
     note = [f"  {line}" for line in other_code_note(item)]
     if item.get("diverged"):

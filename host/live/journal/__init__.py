@@ -4,6 +4,7 @@ A data folder holds, for each slot that has journaled engines, a folder `journal
 
     00000012.log     segments in force, the last one written to
     00000007.arc     segments of history, kept until `journal.retain`
+    54708e743543.code  the source of a version that ran turns in them
     0000004096.snap  snapshots by the position they were taken at, two in force
     *.new            under construction; removed by the next writer
 

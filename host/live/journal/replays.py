@@ -5,6 +5,7 @@ These functions run families, so they are called in the child process of `run_in
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
+from host.live.journal.versions import use_version, version_path
 from host.node.journal.checking import Diverged
+from host.node.journal.history import Teller
 from host.node.journal.layout import Wrong
 from host.node.journal.replay import LogState, Replay
 from host.node.journal.scan import Scan
@@ -41,6 +44,7 @@ def states(
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
     folder = Folder(path)
+    use_recorded(folder, engine, until)
     replay = _replayed(folder, node, roots, engine, until, verify=verify)
     names = [engine] if engine is not None else sorted(replay.streams)
     found = [stream for stream in (replay.of(name) for name in names) if stream is not None]
@@ -51,6 +55,35 @@ def states(
             raise NotRetained(f"{engine} has made {stream.turns} turns, not {until}")
     diverged = replay.diverged()
     return [_item(stream, diverged.get(stream.name)) for stream in found]
+
+
+def use_recorded(folder: Folder, engine: str | None, until: int | None) -> None:
+    """From now on import the code that ran the turns up to there, where the log has kept it; for a new process.
+
+    If the code of one engine is not kept, all of it comes from the roots: two versions of a module do not mix.
+    """
+    start = _start(folder, [*snapshots_of(folder)], engine, until, verify=False)
+    paths = [version_path(folder.path, code) for code in sorted({*_codes(folder, start, engine, until).values()})]
+    if all(map(os.path.exists, paths)):
+        for path in paths:
+            use_version(path)
+
+
+def _codes(folder: Folder, start: Snapshot | None, engine: str | None, until: int | None) -> dict[str, str]:
+    """The version of each engine, or of one, after turn `until` or after the last, by name. Runs no family."""
+    teller = Teller(read_frame)
+    codes: dict[str, str] = {}
+    if start is not None:
+        teller.restore(start.state)
+        codes |= {image.cell.name: image.code for image in start.state.streams if engine in (None, image.cell.name)}
+    scan = Scan(segments_of(folder, history=True), checksums(), None, 0 if start is None else start.position)
+    for found in scan.batches():
+        for name, turn, code in teller.codes(found):
+            if engine in (None, name):
+                if until is not None and turn > until:
+                    return codes
+                codes[name] = code
+    return codes
 
 
 def difference(
@@ -91,7 +124,10 @@ def _replayed(
     while True:
         replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until, verify=verify)
         try:
-            _run(replay, folder, start, snapshots if verify else [])
+            if start is None or until is None or turns_before(start.state, engine) < until:
+                _run(replay, folder, start, snapshots if verify else [])
+            else:
+                replay.restore(start.state)
         except (Diverged, AdoptError) as error:
             later = _behind(snapshots, start, until, engine) if _is_by_other_code(replay, error) else None
             if later is None:
@@ -198,6 +234,7 @@ def _item(stream: Stream, diverged: Diverged | None) -> dict[str, Any]:
         "turn": stream.turns,
         "from_turn": stream.from_turn,
         "family": stream.family.ref,
+        "code": stream.family.version,
         "time": stream.clock_ns,
         "state": parts["state"],
         "mailboxes": {str(number): _mailbox(state, stored) for number, state, _, stored in parts["mailboxes"]},

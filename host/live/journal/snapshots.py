@@ -88,6 +88,11 @@ class Snapshots:
         return self._running is None and self._clock() - self._at_ns >= retention.SNAPSHOT_EVERY_NS
 
     @property
+    def oldest_ns(self) -> int:
+        """When the oldest segment was made, as of the last archiving; 0 before."""
+        return min((head.made_ns for head in self._heads.values()), default=0)
+
+    @property
     def is_running(self) -> bool:
         """Whether a child is writing a snapshot."""
         return self._running is not None

@@ -13,10 +13,11 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from engines.model import Declaration
 from host.live import wire
 from host.live.inspection.child import begin_orphan
 from host.live.journal.over import LOCK, mark_over
@@ -24,6 +25,7 @@ from host.live.journal.recovery import Recovered
 from host.live.journal.rescue import rescue
 from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
+from host.live.journal.versions import Versions
 from host.live.journal.writer import LogStopped
 from host.live.worker.own_log import OwnLog
 from host.live.worker.parts import WorkerParts
@@ -65,6 +67,8 @@ class WorkerLog:
         self._ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
         digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
         self._tending = Tending(own.journal, digests, worker.clock)
+        self._versions = Versions(own.folder.path, worker.clock)
+        self._load, worker.births.load = worker.births.load, self._load_and_keep
         self._log_folder = own.folder
         self._worker = worker
         self._boot = boot
@@ -82,9 +86,23 @@ class WorkerLog:
         worker, scheduler = self._worker, self._worker.scheduler
         revival = Revival(scheduler, worker.births, self.keeping, worker.telling.at_once, is_new=worker.is_new)
         known = revival.run(found, by_name) if found is not None else []
+        for family in {kept.cell.family.ref: kept.cell.family for kept in self.keeping.kept.values()}.values():
+            self._keep_version(family)
         self.write()
         scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)
         return known
+
+    def _load_and_keep(self, ref: str) -> Declaration[Any, Any, Any]:
+        """The families of engines that are born; the log has their code before it has them."""
+        family = self._load(ref)
+        self._keep_version(family)
+        return family
+
+    def _keep_version(self, family: Declaration[Any, Any, Any]) -> None:
+        try:
+            self._versions.keep([family])
+        except OSError as error:
+            self._report_failure("version_not_kept", f"{family.ref}: {error}")
 
     def sift_ends(self) -> None:
         """Keep only those ends in the report that may be sent."""
@@ -162,6 +180,7 @@ class WorkerLog:
 
     def tend(self) -> None:
         """Write digests of states, due beside the turns, and check that the log's files are still there."""
+        self._versions.begin_segment(self.journal.head.number)
         try:
             self._tending.tend()
         except LogStopped as error:
@@ -268,6 +287,14 @@ class WorkerLog:
             self._report_failure("snapshot_failed", written.reason)
         elif written is not None and written.archiving:
             self._report_failure("archiving_failed", written.archiving)
+        elif written is not None:
+            self._collect_versions()
+
+    def _collect_versions(self) -> None:
+        try:
+            self._versions.collect(self.snapshots.oldest_ns)
+        except OSError as error:
+            self._report_failure("archiving_failed", str(error))
 
     def _report_failure(self, kind: str, reason: str) -> None:
         self._worker.scheduler.report.events.append(Event(kind, "", {"reason": reason}))

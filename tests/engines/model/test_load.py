@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from engines.model import LoadError, compile_ahead, load_family, unchecked
 from engines.model.store.load import _ahead
+from engines.model.store.texts import unpack_texts
 
 MODULE = """
 from engines.model import *
@@ -284,3 +287,42 @@ PARENT = Family("parent", accepts=Hello, state=Count(), spawns=[NEAR, FAR, "broo
     found = [(one.ref, one.version) for one in (near, far, hearer)]
     refs = ["brood.fam:NEAR", "brood.young:FAR", "brood.young:HEARER"]
     assert found == [(ref, root.load(ref).version) for ref in refs]
+
+
+def test_a_kept_version_runs_whatever_became_of_its_files(tmp_path: Path) -> None:
+    """False if a replay of last week ran the code of today, or a text that is not of that version were run."""
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__init__.py").touch()
+    (tmp_path / "pkg" / "inner.py").write_text("START = 1234\n")
+    (tmp_path / "pkg" / "outer.py").write_text(
+        MODULE.format(extra="from pkg.inner import START", start="START", after="")
+    )
+    script = tmp_path / "run.py"
+    script.write_text(f"""
+import sys
+from engines.model import load_family
+from engines.model.store.load import texts_of, use_kept
+from engines.model.store.texts import pack_texts, unpack_texts
+if sys.argv[1] == "keep":
+    found = load_family("pkg.outer:HEARER", [{str(tmp_path)!r}])
+    open(sys.argv[2], "wb").write(pack_texts(texts_of(found)))
+else:
+    use_kept(unpack_texts(open(sys.argv[2], "rb").read(), sys.argv[3]), "/kept")
+    found = load_family("pkg.outer:HEARER", [])
+print(found.version, found.state.number, found.files[-1])
+""")
+
+    def run(*args: str) -> list[str]:
+        done = subprocess.run([sys.executable, script, *args], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    version, number, _ = run("keep", str(tmp_path / "code"))
+    shutil.rmtree(tmp_path / "pkg")
+    assert number == "1234"
+    assert run("use", str(tmp_path / "code"), version) == [version, "1234", "/kept/pkg/outer.py"]
+    data = (tmp_path / "code").read_bytes()
+    with pytest.raises(ValueError, match="is damaged"):
+        unpack_texts(data.replace(b"1234", b"4321"), version)
+    with pytest.raises(ValueError, match="is that of"):
+        unpack_texts(data, "0" * 12)

@@ -458,3 +458,10 @@ def test_history_and_replay_reach_across_a_reload(world: World, mode: str) -> No
         assert ran.returncode == 0, ran.stderr
         (item,) = json.loads(ran.stdout)["items"]
         assert (item["turn"], item["from_turn"], item["state"]["total"]) == (7, 5, 6)
+    (world.roots / "counting.py").unlink()
+    for turn, total, code in ((3, 3, turns[0]["code"]), (4, 4, turns[0]["code"]), (6, 6, turns[-1]["code"])):
+        command = [sys.executable, "-m", "host", "replay", logs.data, "--engine", "a", "--until", str(turn), "--json"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
+        assert ran.returncode == 0, ran.stderr
+        (item,) = json.loads(ran.stdout)["items"]
+        assert (item["state"]["total"], item["code"]) == (total, code)

@@ -1,0 +1,90 @@
+"""The code of a log: the texts of every version that ran turns in it, one file a version, `<version>.code`.
+
+A turn can be run again only by the code that ran it, and the sources change. So a process keeps its versions beside the
+log before the first turn of theirs is in it. Only writers of the log write here; `unpack_texts` refuses a file with any
+other texts than those that the version in its name is the digest of. An export of a log has no code in it.
+
+Who needs a version: the log's segments. A file's time is that of the newest segment that its version wrote turns to:
+the writer sets it when it begins a segment. A version is removed once it is not in force and every segment left is
+younger, by more than `SLACK_NS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from engines.model import Declaration
+from engines.model.store.load import texts_of, use_kept
+from engines.model.store.texts import pack_texts, unpack_texts
+from host.live.journal.folder import replace_file
+
+SUFFIX: Final = ".code"
+
+SLACK_NS: Final = 60_000_000_000
+"""Far above the time from a new segment to the next look of `Tending`."""
+
+
+class Versions:
+    """Mutable, one a writer: the versions in force."""
+
+    def __init__(self, folder: str, clock: Callable[[], int]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._segment = -1
+        self._kept: set[str] = set()
+
+    def keep(self, families: Iterable[Declaration[Any, Any, Any]]) -> None:
+        """Keep these versions, if they are not kept yet. Raises OSError."""
+        for family in families:
+            if family.version not in self._kept:
+                keep_version(self._folder, family)
+                self._kept.add(family.version)
+                self._date(family.version)
+
+    def begin_segment(self, number: int) -> None:
+        """Note, at any later time, that the segment with this number is being written."""
+        if number != self._segment:
+            self._segment = number
+            for version in self._kept:
+                with suppress(OSError):
+                    self._date(version)
+
+    def _date(self, version: str) -> None:
+        now_ns = self._clock()
+        os.utime(version_path(self._folder, version), ns=(now_ns, now_ns))
+
+    def collect(self, oldest_ns: int) -> None:
+        """Remove what no segment needs; the oldest one left was made at `oldest_ns`. Raises OSError."""
+        with os.scandir(self._folder) as entries:
+            found = {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(SUFFIX)}
+        for name in superseded(found, self._kept, oldest_ns):
+            os.unlink(os.path.join(self._folder, name))
+
+
+def superseded(found: Mapping[str, int], in_force: Iterable[str], oldest_ns: int) -> list[str]:
+    """The files, of those found with their times, that no segment made at `oldest_ns` or later has turns of."""
+    kept = {version + SUFFIX for version in in_force}
+    return [name for name, at_ns in found.items() if name not in kept and at_ns + SLACK_NS < oldest_ns]
+
+
+def version_path(folder: str, version: str) -> str:
+    """The file of a version."""
+    return os.path.join(folder, version + SUFFIX)
+
+
+def keep_version(folder: str, family: Declaration[Any, Any, Any]) -> None:
+    """Write the texts of a family's version into a folder, unless they are there. Raises OSError."""
+    path = version_path(folder, family.version)
+    if not os.path.exists(path):
+        replace_file(path, pack_texts(texts_of(family)))
+
+
+def use_version(path: str) -> None:
+    """Import the families of a kept version from its file from now on. Raises OSError, ValueError."""
+    with open(path, "rb") as file:
+        data = file.read()
+    place = path.removesuffix(SUFFIX)
+    use_kept(unpack_texts(data, os.path.basename(place)), place)

@@ -121,6 +121,10 @@ class _Whole:
             spawns=tuple(dict.fromkeys((left, right, *left.spawns, *right.spawns))),
             migrate=self._migration(),
             downgrade=self._downgrade(),
+            invariants=(
+                *(_of("left", one) for one in left.invariants),
+                *(_of("right", one) for one in right.invariants),
+            ),
             intended=self._intended(),
         )
         whole.hidden = self.hidden
@@ -167,6 +171,16 @@ class _Whole:
 
 def _migrated(part: AnyFamily, old: Any) -> Any:
     return convert(old, part.states) if part.migrate is None else part.migrate(old)
+
+
+def _of(half: str, invariant: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """An invariant of a part, of the whole."""
+
+    def holds(state: Any) -> bool:
+        return invariant(getattr(state, half))
+
+    holds.__name__ = getattr(invariant, "__name__", "invariant")
+    return holds
 
 
 def _downgraded(part: AnyFamily, state: Any) -> Any:

@@ -61,6 +61,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         spawns: the families (or references) of its children; its own needs no mention.
         migrate: an older version's state, as builtins, to a state of this one.
         downgrade: a state of this version to one of the version before, as builtins or as a value of that shape.
+        invariants: what holds of every state, a function each; a transition that breaks one fails.
         intended: whether a difference to the version before, found in a rehearsal of a reload, is intended.
     """
 
@@ -82,6 +83,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             spawns: Sequence[Declaration[Any, Any, Any] | str] = (),
             migrate: Callable[[Any], S] | None = None,
             downgrade: Callable[[S], Any] | None = None,
+            invariants: Sequence[Callable[[S], bool]] = (),
             intended: Callable[[Mismatch], bool] | None = None,
         ) -> None: ...
 
@@ -103,6 +105,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             spawns: Any = (),
             migrate: Any = None,
             downgrade: Any = None,
+            invariants: Any = (),
             intended: Any = None,
         ) -> None:
             self._declare(name, config, accepts, emits, boxes, caller(1))
@@ -115,6 +118,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             self.spawns = tuple(spawns)
             self.migrate = migrate
             self.downgrade = downgrade
+            self.invariants = tuple(invariants)
             self.intended = intended
             self.law = OldRules()
             self.holds_blobs = False

@@ -43,6 +43,7 @@ class FamilyTypes(Declaration[A_co, C, E], Generic[A_co, C, S, E]):
     spawns: tuple[Declaration[Any, Any, Any] | str, ...]
     migrate: Callable[[Any], S] | None
     downgrade: Callable[[S], Any] | None
+    invariants: tuple[Callable[[S], bool], ...]
     intended: Callable[[Mismatch], bool] | None
     holds_blobs: bool
     hidden: frozenset[type[Any]] = frozenset()

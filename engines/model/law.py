@@ -10,9 +10,11 @@ family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from .blame import blame
 from .conform import Conformer, conform
 from .conform import conformer as python_conformer
 from .conform_leaves import ConformError, shown
@@ -31,6 +33,9 @@ MAILBOX_MAX: Final = 2**32 - 1
 """The bound of an address; a frame has 32 bits for the mailbox."""
 
 OPTIONS_MAX: Final = 65_536
+
+STATE_CHARS_MAX: Final = 200
+"""Of a state in an error."""
 
 try:
     from ._conform import conformer as _make_conformer
@@ -62,7 +67,7 @@ class Law:
     __slots__ = ("_accepted", "_boxes", "_emitted", "_state")
 
     def __init__(self, family: FamilyTypes[Any, Any, Any, Any]) -> None:
-        self._state = conformer(family.states)
+        self._state = _holding(conformer(family.states), family.invariants)
         self._boxes = {number: conformer(box.states) for number, box in family.boxes.items()}
         self._emitted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.emits_types}
         self._accepted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.accepts_types}
@@ -144,6 +149,33 @@ def _of(what: str, conforming: Conformer, value: Any) -> Any:
         return conforming(value)
     except ConformError as error:
         raise ConformError(f"{what}: {error}") from None
+
+
+def _holding(conforming: Conformer, invariants: tuple[Callable[[Any], bool], ...]) -> Conformer:
+    """A check of states that also checks what holds of them."""
+    if not invariants:
+        return conforming
+
+    def check(value: Any, before: Any) -> Any:
+        state = conforming(value, before)
+        broken = broken_invariant(invariants, state)
+        if broken:
+            raise ConformError(broken)
+        return state
+
+    return check
+
+
+def broken_invariant(invariants: Iterable[Callable[[Any], bool]], state: Any) -> str:
+    """The first invariant that does not hold of a state, as a sentence; "" if all hold."""
+    for invariant in invariants:
+        name = getattr(invariant, "__name__", "invariant")
+        try:
+            if not invariant(state):
+                return f"the invariant {name} does not hold of {repr(state)[:STATE_CHARS_MAX]}"
+        except BaseException as error:  # as of rules
+            return f"the invariant {name} raised {blame(error)[0]}"
+    return ""
 
 
 class OldRules:

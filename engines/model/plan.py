@@ -20,8 +20,8 @@ Candidate: TypeAlias = tuple[Callable[..., Any] | None, Callable[..., Any], tupl
 class Plan:
     """How to handle a message of one type: its mailbox, its rules, and these as (guard, action, labels).
 
-    `plain`: strategy `first`, nothing interactive or hidden, no blobs, not strict; then the first candidate that
-    holds is the transition.
+    `plain`: strategy `first`, nothing interactive or hidden, no blobs, no invariants, not strict; then the first
+    candidate that holds is the transition.
     """
 
     __slots__ = ("box", "candidates", "mailbox", "plain", "rules", "state_types")
@@ -51,7 +51,7 @@ def plan_messages(family: FamilyTypes[Any, Any, Any, Any], rules: Sequence[AnyRu
         for kind in box.accepts_types:
             candidates = in_order([rule for rule, kinds in messages if kind in kinds])
             asks = any(rule.interactive for rule in candidates)
-            special = family.strict or blobs or asks or kind in family.hidden
+            special = family.strict or blobs or asks or kind in family.hidden or family.invariants
             plain = family.strategy == "first" and not special
             plans[kind] = Plan(box, candidates, plain, family.state_types)
     return plans

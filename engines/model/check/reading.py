@@ -89,6 +89,8 @@ class CodeReading:
             self._reach(rule, rule.name)
         self._reach(family.migrate, "migrate")
         self._reach(family.downgrade, "downgrade")
+        for invariant in family.invariants:
+            self._reach(invariant, "invariants")
         states = [*family.state_types, *(type(box.start) for box in family.boxes.values())]
         for kind in [*family.accepts_types, *family.emits_types, family.config, *states]:
             self._reach(kind, "")

@@ -19,6 +19,7 @@ from ..blame import blame
 from ..conform import conform
 from ..conform_leaves import ConformError
 from ..environment import Environment
+from ..law import broken_invariant
 from ..values import encode
 from .dump import EnvironmentDump, assemble, decoder, read_dump
 from .interface import Interface, compatible
@@ -79,6 +80,8 @@ class Adoption(Generic[S]):
             parts = read_dump(dump)
             raw = bytes(parts.state)
             state = _state(family, raw, downgraded, same=self._is_same_layout)
+            if broken := broken_invariant(family.invariants, state):
+                raise ValueError(f"the state as this version has it: {broken}")
             env = assemble(family, parts, state)
         except (msgspec.ValidationError, ValueError) as error:
             raise AdoptError(family.name, [str(error)]) from error

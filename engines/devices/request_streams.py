@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from engines.agents.bridge.resp import StoreError, Word
+from engines.agents.bridge.resp import StoreError, Word, command
 from engines.agents.bus import request_key
 
 from .store_link import StoreLink
@@ -40,6 +40,9 @@ class RequestStreams:
         self._wake = f"aism:{namespace}:wake:{number}"
         self._pending: dict[str, str] = {}
         self._live: set[str] = set()
+        self._agents: dict[bytes, str] = {}
+        self._read_new = b""
+        """The command that reads the live streams, whose keys `_agents` has; empty if it has to be made anew."""
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._live)
@@ -50,6 +53,7 @@ class RequestStreams:
     def add(self, agent: str, link: StoreLink | None) -> None:
         """Read this agent's stream too, from its pending list. `link` is a connection other than the reading one."""
         self._live.discard(agent)
+        self._read_new = b""
         self._pending[agent] = BEGINNING
         if link is not None:
             link.tell("XADD", self._wake, "MAXLEN", 1, "*", "agent", agent)
@@ -57,6 +61,7 @@ class RequestStreams:
     def remove(self, agent: str) -> None:
         """Do not read this agent's stream any more."""
         self._live.discard(agent)
+        self._read_new = b""
         self._pending.pop(agent, None)
 
     async def read(self, link: StoreLink, take: Callable[[list[Arrival]], Awaitable[None]]) -> None:
@@ -75,6 +80,7 @@ class RequestStreams:
     def _start_over(self) -> None:
         self._pending |= dict.fromkeys(self._live, BEGINNING)
         self._live.clear()
+        self._read_new = b""
 
     async def _make_groups(self, link: StoreLink) -> None:
         await make_group(link, self._wake)
@@ -84,15 +90,16 @@ class RequestStreams:
     async def _next(self, link: StoreLink) -> list[Arrival]:
         if self._pending:
             return await self._next_pending(link)
-        agents = {request_key(self._namespace, agent).encode(): agent for agent in self._live}
-        keys: list[Word] = [self._wake, *agents]
-        command = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS")
-        words: list[Word] = [*command, *keys, *(">" for _ in keys)]
-        found = await link.ask(*words)
+        if not self._read_new:
+            self._agents = {request_key(self._namespace, agent).encode(): agent for agent in self._live}
+            keys: list[Word] = [self._wake, *self._agents]
+            options = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS")
+            self._read_new = command(*options, *keys, *(">" for _ in keys))
+        found = await link.ask_encoded(self._read_new)
         arrivals: list[Arrival] = []
         for key, entries in found or ():
-            if key in agents:
-                arrivals += _arrivals(agents[key], entries)
+            if (agent := self._agents.get(key)) is not None:
+                arrivals += _arrivals(agent, entries)
             else:
                 link.tell("XACK", self._wake, GROUP, *(entry for entry, _ in entries))
         return arrivals
@@ -104,8 +111,8 @@ class RequestStreams:
             if positions[agent] == BEGINNING:
                 await make_group(link, request_key(self._namespace, agent))
         agents = {request_key(self._namespace, agent).encode(): agent for agent in positions}
-        command = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "STREAMS")
-        found = await link.ask(*command, *agents, *positions.values())
+        options = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "STREAMS")
+        found = await link.ask(*options, *agents, *positions.values())
         arrivals: list[Arrival] = []
         for key, entries in found or ():
             agent = agents[key]
@@ -117,6 +124,7 @@ class RequestStreams:
             else:
                 del self._pending[agent]
                 self._live.add(agent)
+                self._read_new = b""
         return arrivals
 
 

@@ -86,6 +86,10 @@ class StoreLink(asyncio.Protocol):
 
     def ask(self, *words: Word) -> asyncio.Future[Reply]:
         """Send a command. Its reply comes with the future, or StoreError, or LinkDown. Raises LinkDown."""
+        return self.ask_encoded(command(*words))
+
+    def ask_encoded(self, data: bytes) -> asyncio.Future[Reply]:
+        """As `ask`, for a command as it is sent. Raises LinkDown."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def settle(reply: Reply) -> None:
@@ -96,7 +100,7 @@ class StoreLink(asyncio.Protocol):
             else:
                 future.set_result(reply)
 
-        self._send(command(*words), settle)
+        self._send(data, settle)
         return future
 
     def run(self, one: Script, keys: tuple[str, ...], arguments: tuple[Word, ...]) -> None:

@@ -154,7 +154,8 @@ class BusClient:
             try:
                 self._connect(UNREACHABLE_S)
                 key = request_key(self.bus.namespace, self.bus.agent)
-                self._send(command("XADD", key, "*", "id", request_id, "op", op, "body", body))
+                put = command("XADD", key, "*", "id", request_id, "op", op, "body", body)
+                self._send(put + self._wait_command(request_id, deadline))
                 was_put = True
                 self._take_entry()
                 answer = self._await(mark_of(op, body), request_id, deadline)
@@ -200,26 +201,32 @@ class BusClient:
             raise _refused(reply)
 
     def _take_entry(self) -> None:
-        """The reply to the request that was sent: it is in the stream. Raises _Lost, Failure."""
+        """The reply to the request that was sent: it is in the stream. Raises _Lost, Failure.
+
+        The wait for the answer was sent with it, so the connection ends with a refusal.
+        """
         reply = self._reply(time.monotonic() + UNREACHABLE_S)
         if isinstance(reply, StoreError):
+            self.close()
             if "equal or smaller" in str(reply):
                 raise _Lost("the stream of this agent is being made anew")
             raise _refused(reply)
 
     def _await(self, mark: str, request_id: str, deadline: float) -> str | None:
-        """The answer with this mark; None if the time is over. Raises _Lost, Failure."""
-        key = answer_key(self.bus.namespace, self.bus.agent, request_id)
-        while (left := deadline - time.monotonic()) > 0:
-            self._send(command("BLPOP", key, f"{max(left, 0.001):.3f}"))
+        """The answer with this mark, which is waited for; None if the time is over. Raises _Lost, Failure."""
+        while True:
             reply = self._reply(deadline + GRACE_S)
             if isinstance(reply, StoreError):
                 raise _refused(reply)
-            if reply is not None:
-                answer = unmarked(mark, reply[1].decode())
-                if answer is not None:
-                    return answer
-        return None
+            if reply is not None and (answer := unmarked(mark, reply[1].decode())) is not None:
+                return answer
+            if deadline <= time.monotonic():
+                return None
+            self._send(self._wait_command(request_id, deadline))
+
+    def _wait_command(self, request_id: str, deadline: float) -> bytes:
+        key = answer_key(self.bus.namespace, self.bus.agent, request_id)
+        return command("BLPOP", key, f"{max(deadline - time.monotonic(), 0.001):.3f}")
 
     def _send(self, data: bytes) -> None:
         try:

@@ -127,19 +127,23 @@ class SendFor(Message):
     fields: tuple[tuple[str, Datum], ...] = ()
 
 
-class MessageWaiting(Message):
-    """From the router to the validator: a message came into the inbox of an agent (event `message` of its protocol)."""
-
-    agent: str
-    unread: int
-    message_type: str
-
-
 class Fact(Value):
     """A named fact for guards, such as `measure.context_percent`; percentages are 0 to 100."""
 
     name: str
     value: Datum
+
+
+class MessageWaiting(Message):
+    """From the router to the validator: a message came into the inbox of an agent (event `message` of its protocol).
+
+    `facts` are those about the inbox, as in `FactsChanged`.
+    """
+
+    agent: str
+    unread: int
+    message_type: str
+    facts: tuple[Fact, ...] = ()
 
 
 class FactsChanged(Message):
@@ -177,6 +181,12 @@ class Happened(Message):
     attributes: tuple[tuple[str, str], ...] = ()
     source: Literal["engine", "launcher", "log", "agent"] = "engine"
     confidence: Literal["measured", "derived", "estimated", "claimed"] = "measured"
+
+
+class HappenedTogether(Message):
+    """As `Happened`: events of one family, in the order of their numbers."""
+
+    events: tuple[Happened, ...]
 
 
 class ViewChanged(Message):

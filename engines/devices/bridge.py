@@ -4,7 +4,7 @@
 |---|---|
 | an entry of an agent's stream | it is checked, and goes to a family as `AgentRequest`, or is refused |
 | AgentAnswer | it is pushed to the agent's list, then the entry is removed |
-| ViewChanged, Happened | into the store: a hash, a stream |
+| ViewChanged, Happened, HappenedTogether | into the store: a hash, a stream |
 | Admit, Revoke | the store knows the session's token, or knows it no more |
 | PutRequest | as an entry of that agent's stream; the answer comes as `RequestAnswered` too |
 
@@ -38,6 +38,7 @@ from engines.agents.messages import (
     AgentRequest,
     AgentSeen,
     Happened,
+    HappenedTogether,
     PutRequest,
     RequestAnswered,
     Resend,
@@ -61,7 +62,7 @@ class AgentBus(Config):
     validator: Ref[AgentRequest | Resend] | None = None
     router: Ref[AgentRequest | Resend] | None = None
     orchestrator: Ref[AgentRequest | Resend | AgentSeen] | None = None
-    measurement: Ref[AgentRequest | Resend | Happened] | None = None
+    measurement: Ref[AgentRequest | Resend | Happened | HappenedTogether] | None = None
     audit: Ref[Happened] | None = None
     root: str = "."
     namespace: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_-]{0,63}$")] = "main"
@@ -89,8 +90,8 @@ class Scripted(Value):
     seen_ns: Map[str, int] = Map()
 
 
-Accepted: TypeAlias = AgentAnswer | ViewChanged | Happened | Admit | Revoke | PutRequest
-Emitted: TypeAlias = AgentRequest | AgentSeen | Resend | Admitted | Happened | RequestAnswered
+Accepted: TypeAlias = AgentAnswer | ViewChanged | Happened | HappenedTogether | Admit | Revoke | PutRequest
+Emitted: TypeAlias = AgentRequest | AgentSeen | Resend | Admitted | Happened | HappenedTogether | RequestAnswered
 Made: TypeAlias = Effects[Scripted, Any]
 
 
@@ -152,6 +153,12 @@ def record(_event: Happened, _t: Arrived[Happened, AgentBus, Scripted]) -> Made:
     return []
 
 
+@rule
+def record_all(_events: HappenedTogether, _t: Arrived[HappenedTogether, AgentBus, Scripted]) -> Made:
+    """Twin. State, messages, timers, engines: none."""
+    return []
+
+
 def _performed(config: AgentBus, state: Scripted, outcome: Outcome) -> list[Any]:
     intake, deeds = outcome
     putters = state.putters
@@ -169,7 +176,7 @@ def _performed(config: AgentBus, state: Scripted, outcome: Outcome) -> list[Any]
 
 
 TWIN = Family("agent-bridge-twin", config=AgentBus, state=Scripted(), accepts=Accepted, emits=Emitted).rules(
-    put, pass_answer, admit, revoke, show, record
+    put, pass_answer, admit, revoke, show, record, record_all
 )
 BRIDGE = Device(
     "agent-bridge", config=AgentBus, accepts=Accepted, emits=Emitted, driver=lambda: BridgeDriver(terms_of), twin=TWIN

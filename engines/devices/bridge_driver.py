@@ -40,12 +40,14 @@ from engines.agents.messages import (
     AgentAnswer,
     AgentSeen,
     Happened,
+    HappenedTogether,
     PutRequest,
     RequestAnswered,
     Resend,
     Revoke,
     ViewChanged,
 )
+from engines.agents.telling import GATHER_NS, GATHERED_MAX, events_in, message_of
 from engines.model import DeviceHost, Ref
 
 from .bus_sessions import BusSessions
@@ -84,6 +86,7 @@ class BridgeDriver:
         self._below_max = asyncio.Event()
         self._shown_ns: dict[str, int] = {}
         self._seen: dict[str, int] = {}
+        self._unsaid: list[Happened] = []
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises NoServer, FolderTaken, and OSError for the files."""
@@ -118,8 +121,8 @@ class BridgeDriver:
                 self._perform(answer(self._intake, message, self._terms, self._host.now_ns()))
             case ViewChanged():
                 self._store.view(self._connected, sender.partition("~")[0], self._start, message)
-            case Happened():
-                self._store.event(self._connected, message)
+            case Happened() | HappenedTogether():
+                self._store.events(self._connected, events_in(message))
             case Admit():
                 self._admit(message)
             case Revoke():
@@ -346,11 +349,22 @@ class BridgeDriver:
         )
         config = self._host.config
         is_rare = kind != "request"
-        for reader in (config.measurement, config.audit if is_rare else None):
-            if reader is not None:
-                self._out.send(reader, event)
+        if config.measurement is not None:
+            self._unsaid.append(event)
+            if is_rare or len(self._unsaid) >= GATHERED_MAX:
+                self._say()
+            elif len(self._unsaid) == 1:
+                asyncio.get_running_loop().call_later(GATHER_NS / 1e9, self._say)
+        if is_rare and config.audit is not None:
+            self._out.send(config.audit, event)
         if is_rare and self._link is not None:
-            self._store.event(self._link, event)
+            self._store.events(self._link, (event,))
+
+    def _say(self) -> None:
+        """Send measurement the events that were gathered for it."""
+        unsaid, self._unsaid = tuple(self._unsaid), []
+        if unsaid:
+            self._out.send(self._host.config.measurement, message_of(unsaid))
 
 
 def _major(information: bytes) -> int:

@@ -28,7 +28,7 @@ import os
 import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from engines.agents.audit import (
     BATCHES,
@@ -42,7 +42,8 @@ from engines.agents.audit import (
     text_of,
     with_numbers,
 )
-from engines.agents.messages import Happened
+from engines.agents.messages import Happened, HappenedTogether
+from engines.agents.telling import events_in
 from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
 
 WAITING_MAX: Final = 50_000
@@ -62,7 +63,8 @@ class AuditPlace(Config):
     batch_ns: int = 60_000_000_000
 
 
-MAIL: Final = Box(0, accepts=Happened, lossy=True)
+ACCEPTED: TypeAlias = Happened | HappenedTogether
+MAIL: Final = Box(0, accepts=ACCEPTED, lossy=True)
 """The node file may let it drop the oldest mail, so that nobody waits for a disk."""
 
 
@@ -174,11 +176,11 @@ class GitAudit:
 
     async def _take(self, host: DeviceHost) -> None:
         while True:
-            mail: Delivery[Happened] = await host.receive()
+            mail: Delivery[ACCEPTED] = await host.receive()
             if not self._is_kept:
                 continue
-            self._waiting.append(AuditEntry(mail.sender, mail.message))
-            if len(self._waiting) > WAITING_MAX:
+            self._waiting += [AuditEntry(mail.sender, one) for one in events_in(mail.message)]
+            while len(self._waiting) > WAITING_MAX:
                 self._waiting.popleft()
                 self._lost += 1
             self._came.set()
@@ -263,14 +265,28 @@ class AuditLines(Value):
 @rule
 def note(event: Happened, t: Arrived[Happened, AuditPlace, AuditLines]) -> Effects[AuditLines, Any]:
     """Twin. State: one event more. Messages, timers, engines: none."""
-    entry, state = AuditEntry(t.sender, event), t.env.state
-    subjects = (*state.subjects, subject_of(entry)) if is_single(event.kind) else state.subjects
-    return Become(AuditLines((*state.lines, text_of(entry))[-WAITING_MAX:], subjects[-WAITING_MAX:]))
+    return Become(_noted(t.env.state, AuditEntry(t.sender, event)))
+
+
+@rule
+def note_all(
+    message: HappenedTogether, t: Arrived[HappenedTogether, AuditPlace, AuditLines]
+) -> Effects[AuditLines, Any]:
+    """Twin. State: more events. Messages, timers, engines: none."""
+    state = t.env.state
+    for event in message.events:
+        state = _noted(state, AuditEntry(t.sender, event))
+    return Become(state)
+
+
+def _noted(state: AuditLines, entry: AuditEntry) -> AuditLines:
+    subjects = (*state.subjects, subject_of(entry)) if is_single(entry.event.kind) else state.subjects
+    return AuditLines((*state.lines, text_of(entry))[-WAITING_MAX:], subjects[-WAITING_MAX:])
 
 
 TWIN = Family(
-    "git-audit-twin", config=AuditPlace, state=AuditLines(), accepts=Happened, emits=Happened, boxes=[MAIL]
-).rules(note)
+    "git-audit-twin", config=AuditPlace, state=AuditLines(), accepts=ACCEPTED, emits=Happened, boxes=[MAIL]
+).rules(note, note_all)
 GIT_AUDIT = Device(
-    "git-audit", config=AuditPlace, accepts=Happened, emits=Happened, boxes=[MAIL], driver=GitAudit, twin=TWIN
+    "git-audit", config=AuditPlace, accepts=ACCEPTED, emits=Happened, boxes=[MAIL], driver=GitAudit, twin=TWIN
 )

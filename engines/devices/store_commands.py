@@ -5,12 +5,14 @@ Each is one command or one script, so a crash leaves it done or not done, and a 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 from msgspec.structs import asdict
 
 from engines.agents.bridge.intake import OPEN_OF_AGENT_MAX, Push
+from engines.agents.bridge.resp import Word
 from engines.agents.bus import (
     ANSWER_KEPT_S,
     OPERATOR,
@@ -29,6 +31,9 @@ from .store_server import Account
 
 SCHEMA: Final = "1"
 EVENTS_MAX: Final = 200_000
+EVENTS_BYTES_MAX: Final = 256 << 10
+"""Of one command."""
+
 ANSWER_BYTES_MAX: Final = (1 << 20) - 4_096
 """The store closes the connection of a longer value."""
 
@@ -58,6 +63,11 @@ redis.call('HSET', KEYS[1], field, start .. ':' .. number, unpack(ARGV, 4))
 return 1
 """)
 """Set fields of a view, unless it has those of this number or a later one of the same family, since the same start."""
+
+ADD_EVENTS: Final[Script] = script("""
+for i = 2, #ARGV do redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'event', ARGV[i]) end
+""")
+"""Add entries to the stream of events."""
 
 BASIC_COMMANDS: Final = ("+ping", "+auth", "+hello")
 AGENT_COMMANDS: Final = (*BASIC_COMMANDS, "+xadd", "+blpop")
@@ -106,10 +116,19 @@ class StoreCommands:
         fields = [text for pair in change.fields for text in pair]
         link.run(VIEW, (agent_key(self.namespace, change.agent),), (sender, start, change.number, *fields))
 
-    def event(self, link: StoreLink, event: Happened) -> None:
-        """Add an event. Raises LinkDown."""
-        text = json.dumps(asdict(event), default=list, separators=(",", ":"))
-        link.tell("XADD", events_key(self.namespace), "MAXLEN", "~", EVENTS_MAX, "*", "event", text)
+    def events(self, link: StoreLink, events: Iterable[Happened]) -> None:
+        """Add events. Raises LinkDown."""
+        texts: list[Word] = []
+        size = 0
+        for event in events:
+            text = msgspec.json.encode(asdict(event))
+            if size + len(text) > EVENTS_BYTES_MAX:
+                link.run(ADD_EVENTS, (events_key(self.namespace),), (EVENTS_MAX, *texts))
+                texts, size = [], 0
+            texts.append(text)
+            size += len(text)
+        if texts:
+            link.run(ADD_EVENTS, (events_key(self.namespace),), (EVENTS_MAX, *texts))
 
     def seen(self, link: StoreLink, agents: set[str], now_ns: int) -> None:
         """These agents have put requests. Raises LinkDown."""

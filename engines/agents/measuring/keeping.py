@@ -28,7 +28,7 @@ EVENTS_KEPT_NS: Final = 7 * DAY_NS
 WAITING_MAX: Final = 20_000
 WRITE_MAX: Final = 500
 BLOCK_MAX: Final = 200
-"""Events of a block."""
+"""Events of a block, but for those that came with its last one."""
 
 CODES: Final = {MINUTE_NS: b"m", HOUR_NS: b"h", DAY_NS: b"y"}
 PREFIXES: Final = (*(b"r" + CODES[length] for length in KEPT_NS), b"e")
@@ -60,11 +60,11 @@ class Shelf(Value):
     lost: int = 0
     sweep: int = 0
 
-    def with_event(self, event: Happened) -> Shelf:
-        """With one more event."""
-        events = self.events.set(len(self.events), event)
-        after = replace(self, events=events)
-        return after.with_block() if len(events) >= BLOCK_MAX else after
+    def with_events(self, events: Iterable[Happened]) -> Shelf:
+        """With more events."""
+        after = self.events.updated(enumerate(events, len(self.events)))
+        shelf = replace(self, events=after)
+        return shelf.with_block() if len(after) >= BLOCK_MAX else shelf
 
     def with_block(self) -> Shelf:
         """With the events so far to be written."""

@@ -28,7 +28,16 @@ from engines.devices.key_value import (
 )
 from engines.model import Arrived, Box, Elapsed, Family, Handle, Map, Ref, rule
 
-from ..messages import AgentMoved, AgentRequest, Happened, ProtocolChanged, Resend, Retire, ViewChanged
+from ..messages import (
+    AgentMoved,
+    AgentRequest,
+    Happened,
+    HappenedTogether,
+    ProtocolChanged,
+    Resend,
+    Retire,
+    ViewChanged,
+)
 from ..protocol.parse import parse
 from .keeping import PREFIXES, WRITE_MAX, entry_of, is_too_old
 from .reports import answer_request
@@ -50,20 +59,35 @@ def _turn(t: Any_) -> MeasureTurn:
 @rule
 def observe(event: Happened, t: Arrived[Happened, Gauges, Measuring]) -> Made:
     """State: the event is counted, or known as a repeat. Messages: facts, alarms. Timers: the tick. Engines: none."""
+    return _observed(t, (event,))
+
+
+@rule
+def observe_together(message: HappenedTogether, t: Arrived[HappenedTogether, Gauges, Measuring]) -> Made:
+    """As `observe`, for each event."""
+    return _observed(t, message.events)
+
+
+def _observed(t: Arrived[Any, Gauges, Measuring], events: tuple[Happened, ...]) -> Made:
     turn = _turn(t)
     last = turn.state.seen.get(t.sender, 0)
-    if event.number == 1:
-        last = 0
-    if event.number <= last:
-        return []
-    if event.number > last + 1:
-        gap = Gap(t.sender, last + 1, event.number - 1)
-        gaps = (*turn.state.gaps, gap)[-GAPS_MAX:]
-        turn.change(gaps=gaps, missed=turn.state.missed + gap.last - gap.first + 1)
-        turn.happen("gap", "", ("family", t.sender), ("first", str(gap.first)), ("last", str(gap.last)))
-    turn.change(seen=turn.state.seen.set(t.sender, event.number))
-    turn.see(event)
+    for event in events:
+        if event.number == 1:
+            last = 0
+        if event.number <= last:
+            continue
+        if event.number > last + 1:
+            _miss(turn, Gap(t.sender, last + 1, event.number - 1))
+        last = event.number
+        turn.see(event)
+    turn.change(seen=turn.state.seen.set(t.sender, last))
     return turn.effects()
+
+
+def _miss(turn: MeasureTurn, gap: Gap) -> None:
+    gaps = (*turn.state.gaps, gap)[-GAPS_MAX:]
+    turn.change(gaps=gaps, missed=turn.state.missed + gap.last - gap.first + 1)
+    turn.happen("gap", "", ("family", gap.sender), ("first", str(gap.first)), ("last", str(gap.last)))
 
 
 @rule
@@ -218,6 +242,7 @@ def store_is_full(answer: ValueRefused, t: Arrived[ValueRefused, Gauges, Measuri
 
 Inward: TypeAlias = (
     Happened
+    | HappenedTogether
     | AgentRequest
     | LogRead
     | LogsNeeded
@@ -244,6 +269,7 @@ MEASUREMENT = Family(
     timers=[TICK],
 ).rules(
     observe,
+    observe_together,
     serve,
     read_log,
     follow_again,

@@ -11,7 +11,8 @@ each event; what is asked for an hour that is not over has the open minutes adde
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -96,9 +97,19 @@ def sum_of(value: float) -> Sum:
     return Sum(whole + carry, millionths)
 
 
-def rollup_of(value: float, time_ns: int) -> Rollup:
-    """A rollup of one value."""
-    return Rollup(1, sum_of(value), value, value, value, time_ns, Histogram().add(value))
+def rollup_of(values: Sequence[tuple[float, int]]) -> Rollup:
+    """A rollup of values, each with its time."""
+    total = Sum()
+    spread: dict[float, int] = {}
+    for value, _ in values:
+        total = total.add(sum_of(value))
+        spread[value] = spread.get(value, 0) + 1
+    every = [value for value, _ in values]
+    histogram = Histogram()
+    for value, times in spread.items():
+        histogram = histogram.add(value, times)
+    last_ns, last = max((time_ns, value) for value, time_ns in values)
+    return Rollup(len(values), total, min(every), max(every), last, last_ns, histogram)
 
 
 class Rollups(Value):
@@ -110,17 +121,23 @@ class Rollups(Value):
     longer: Map[tuple[int, int], Map[Series, Rollup]] = Map()
     late: Map[str, Rollup] = Map()
 
-    def add(self, series: Series, value: float, time_ns: int, now_ns: int) -> Rollups:
-        """With a value more. A time to come counts as now."""
-        time_ns = min(time_ns, now_ns)
-        one = rollup_of(value, time_ns)
-        begin_ns = time_ns - time_ns % MINUTE_NS
-        if is_closed(begin_ns, MINUTE_NS, now_ns):
-            known = self.late.get(series.measure, NOTHING)
-            return replace(self, late=self.late.set(series.measure, known.merge(one)))
-        minute = self.minutes.get(begin_ns) or Map()
-        after = minute.set(series, minute.get(series, NOTHING).merge(one))
-        return replace(self, minutes=self.minutes.set(begin_ns, after))
+    def add(self, values: Iterable[tuple[Series, float, int]], now_ns: int) -> Rollups:
+        """With more values, each with its time. A time to come counts as now."""
+        late: dict[str, list[tuple[float, int]]] = {}
+        by_minute: dict[int, dict[Series, list[tuple[float, int]]]] = {}
+        for series, value, time_ns in values:
+            time_ns = min(time_ns, now_ns)
+            begin_ns = time_ns - time_ns % MINUTE_NS
+            if is_closed(begin_ns, MINUTE_NS, now_ns):
+                late.setdefault(series.measure, []).append((value, time_ns))
+            else:
+                by_minute.setdefault(begin_ns, {}).setdefault(series, []).append((value, time_ns))
+        minutes = self.minutes
+        for begin_ns, found in by_minute.items():
+            rollups = Map((series, rollup_of(every)) for series, every in found.items())
+            minutes = minutes.set(begin_ns, merged(minutes.get(begin_ns) or Map(), rollups))
+        after = merged(self.late, Map((measure, rollup_of(every)) for measure, every in late.items()))
+        return replace(self, minutes=minutes, late=after)
 
     def close(self, now_ns: int) -> tuple[Rollups, list[tuple[Period, Rollup]]]:
         """Without those that cannot change any more, and these."""
@@ -152,10 +169,11 @@ class Rollups(Value):
 
 NOTHING: Final = Rollup()
 LONGER_NS: Final = (HOUR_NS, DAY_NS)
+K = TypeVar("K", str, Series)
 
 
-def merged(one: Map[Series, Rollup], other: Map[Series, Rollup]) -> Map[Series, Rollup]:
-    """Both, series by series."""
+def merged(one: Map[K, Rollup], other: Map[K, Rollup]) -> Map[K, Rollup]:
+    """Both, key by key."""
     return one.updated((series, one.get(series, NOTHING).merge(rollup)) for series, rollup in other.items())
 
 

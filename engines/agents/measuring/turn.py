@@ -61,6 +61,8 @@ class MeasureTurn:
     def __init__(self, gauges: Gauges, state: Measuring, now_ns: int, me: str) -> None:
         self.gauges, self.state, self.now_ns, self.me = gauges, state, now_ns, me
         self._sends: list[Any] = []
+        self._values: list[tuple[Series, float, int]] = []
+        self._seen: list[Happened] = []
 
     def change(self, **fields: Any) -> None:
         """Replaces fields of the state."""
@@ -84,7 +86,7 @@ class MeasureTurn:
     def record(self, agent: str, measure: str, value: float, time_ns: int, visit: Visit) -> None:
         """Adds a value to the rollups."""
         series = Series(agent, measure, visit.state, visit.protocol, visit.version)
-        self.change(rollups=self.state.rollups.add(series, value, time_ns, self.now_ns))
+        self._values.append((series, value, time_ns))
 
     def happen(self, kind: str, agent: str, *attributes: tuple[str, str], value: float | None = None) -> None:
         """Something was measured, or an agent claims something: the listeners are told."""
@@ -115,7 +117,7 @@ class MeasureTurn:
 
     def see(self, event: Happened) -> None:
         """Counts an event, and follows the agent's states and sessions."""
-        self.change(events=self.state.events + 1, shelf=self.state.shelf.with_event(event))
+        self._seen.append(event)
         if event.agent in ("", OPERATOR):
             where = Visit(0, event.state, event.visit, event.protocol, event.version)
             for measure, value in measures_of(event):
@@ -231,6 +233,11 @@ class MeasureTurn:
 
     def effects(self) -> Made:
         """State: as it is now. Messages: those listed. Timers: the next tick. Engines: none."""
+        if self._values:
+            self.change(rollups=self.state.rollups.add(self._values, self.now_ns))
+        if self._seen:
+            shelf = self.state.shelf.with_events(self._seen)
+            self.change(events=self.state.events + len(self._seen), shelf=shelf)
         if self.state.is_ticking:
             return [Become(self.state), *self._sends]
         self.change(is_ticking=True)

@@ -26,6 +26,7 @@ from ..messages import (
     PromptWanted,
     ViewChanged,
 )
+from ..telling import GATHER_NS, TELL, message_of
 from .inbox import Inbox, Letter, give_back, put
 from .passage import EMPTY, Side, can_receive
 from .state import LOOK, Made, Routing, Ways, message_id
@@ -40,6 +41,8 @@ class MailTurn:
         self._sends: list[Any] = []
         self._timer: list[SetTimer] = []
         self._touched: dict[str, str] = {}
+        self._events: list[Happened] = []
+        self._views: list[str] = []
 
     def change(self, **fields: Any) -> None:
         """Replaces fields of the state."""
@@ -149,7 +152,7 @@ class MailTurn:
             "bytes" if value is not None else "",
             attributes,
         )
-        self._sends += [Send(listener, event) for listener in self.ways.listeners]
+        self._events.append(event)
 
     def count_refused(self, rule: str) -> None:
         """Counts a refusal by its rule."""
@@ -170,7 +173,23 @@ class MailTurn:
         Engines: none."""
         for agent, came in self._touched.items():
             self._tell(agent, came)
+        self._tell_listeners()
         return [Become(self.state), *self._timer, *self._sends]
+
+    def _tell_listeners(self) -> None:
+        """Sends events and views, or leaves them for later."""
+        before = self.state.untold
+        if before.is_empty and not self._events and not self._views:
+            return
+        untold, told = before.gathered(self._events, self._views, self.now_ns)
+        self.change(untold=untold)
+        if before.is_empty and not untold.is_empty:
+            self._timer.append(SetTimer(TELL, at_ns=untold.told_ns + GATHER_NS))
+        if told.events:
+            message: Any = message_of(told.events)
+            self._sends += [Send(listener, message) for listener in self.ways.listeners]
+        for agent in told.views:
+            self.send_view(agent, self.inbox(agent))
 
     def look_again(self) -> None:
         """The timer has elapsed, and is set for the next deadline."""
@@ -189,20 +208,20 @@ class MailTurn:
         if agent not in self.state.inboxes:
             return
         told = (inbox.unread, inbox.oldest_ns())
+        facts: tuple[Fact, ...] = ()
         if told != inbox.told:
             was_empty = not inbox.told[0]
             inbox = replace(inbox, told=told, views=inbox.views + 1)
             self.change(inboxes=self.state.inboxes.set(agent, inbox))
-            self._send_counts(agent, inbox)
+            self._views.append(agent)
+            facts = tuple(inbox_facts(inbox))
             if came and was_empty and self.ways.orchestrator is not None:
                 self._sends.append(Send(self.ways.orchestrator, PromptWanted(agent, "message", waiting_text(inbox))))
-        if came and inbox.unread and self.ways.validator is not None:
-            self._sends.append(Send(self.ways.validator, MessageWaiting(agent, inbox.unread, came)))
-
-    def _send_counts(self, agent: str, inbox: Inbox) -> None:
         if self.ways.validator is not None:
-            self._sends.append(Send(self.ways.validator, FactsChanged(agent, tuple(inbox_facts(inbox)))))
-        self.send_view(agent, inbox)
+            if came and inbox.unread:
+                self._sends.append(Send(self.ways.validator, MessageWaiting(agent, inbox.unread, came, facts)))
+            elif facts:
+                self._sends.append(Send(self.ways.validator, FactsChanged(agent, facts)))
 
     def send_view(self, agent: str, inbox: Inbox) -> None:
         """Tells the bridge about an inbox."""

@@ -28,22 +28,17 @@ from ..bodies import ADDRESSEE, Unusable, body_of
 from ..bus import OPERATOR
 from ..envelope import BodyError, Json, Problem, failed, read_body, succeeded
 from ..messages import (
-    AgentAnswer,
     AgentMoved,
     AgentRequest,
-    FactsChanged,
-    Happened,
     InboxAsked,
     InboxShown,
-    MessageWaiting,
-    PromptWanted,
     ProtocolChanged,
     Resend,
     Retire,
     SendFor,
-    ViewChanged,
 )
 from ..protocol.parse import parse
+from ..telling import TELL
 from .conduct import Peer, conduct_of
 from .expiring import expire, retire
 from .inbox import reopen
@@ -52,7 +47,7 @@ from .passage import EMPTY, Barred, Draft, Side
 from .provenance import cleaned
 from .reading import acknowledge, read, refuse, serve_parked, thread
 from .sending import drafted, notify, send
-from .state import LOOK, Made, Routing, Ways
+from .state import LOOK, Made, Outward, Routing, Ways
 
 DUE_MAX: Final = 200
 """Deadlines of one transition."""
@@ -263,11 +258,17 @@ def look(_look: Handle, t: Elapsed[Ways, Routing]) -> Made:
     return turn.effects()
 
 
+@rule(timer=TELL)
+def tell(_tell: Handle, t: Elapsed[Ways, Routing]) -> Made:
+    """State: nothing waits to be told. Messages: events and views that did. Timers, engines: none."""
+    return MailTurn(t.config, t.env.state, t.now_ns).effects()
+
+
 ROUTER = Family(
     "router",
     config=Ways,
     state=Routing(),
     accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Retire | Resend | InboxAsked,
-    emits=AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged | InboxShown,
-    timers=[LOOK],
-).rules(serve, move, learn, send_for, remove_agent, resend, show_inbox, look)
+    emits=Outward,
+    timers=[LOOK, TELL],
+).rules(serve, move, learn, send_for, remove_agent, resend, show_inbox, look, tell)

@@ -12,11 +12,13 @@ from ..messages import (
     AgentRequest,
     FactsChanged,
     Happened,
+    HappenedTogether,
     InboxShown,
     MessageWaiting,
     PromptWanted,
     ViewChanged,
 )
+from ..telling import Untold
 from .conduct import Conduct, Peer
 from .inbox import Inbox
 from .wheel import Slot, Wheel
@@ -38,7 +40,7 @@ class Ways(Config):
     validator: Ref[FactsChanged | MessageWaiting] | None = None
     orchestrator: Ref[PromptWanted] | None = None
     bridge: Ref[ViewChanged] | None = None
-    listeners: tuple[Ref[Happened], ...] = ()
+    listeners: tuple[Ref[Happened | HappenedTogether], ...] = ()
     inbox_max: int = 10_000
     lease_ns: int = 600 * 10**9
     body_bytes_max: int = 64 << 10
@@ -106,6 +108,7 @@ class Routing(Value):
     message: int = 0
     park: int = 0
     happened: int = 0
+    untold: Untold = Untold()
     refused: Map[str, int] = Map()
 
     def head(self, number: int) -> Origin | None:
@@ -113,7 +116,9 @@ class Routing(Value):
         return self.open.get(number) or self.heads.get(number) or self.heads_before.get(number)
 
 
-Outward: TypeAlias = AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | ViewChanged | InboxShown
+Outward: TypeAlias = (
+    AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | HappenedTogether | ViewChanged | InboxShown
+)
 Made: TypeAlias = Effects[Routing, Outward]
 
 

@@ -15,6 +15,7 @@ from ..messages import AgentRequest
 from ..protocol.decide_record import Record
 from ..protocol.guards import GuardError, names_of, parse_guard
 from ..protocol.model import Datum, Policy, Protocol
+from ..telling import Untold
 
 NEVER_NS: Final = 1 << 62
 PAGE: Final = 100
@@ -88,6 +89,7 @@ class Registry(Value):
     answers: Map[str, Answers] = Map()
     population: Map[str, int] = Map()
     happened: int = 0
+    untold: Untold = Untold()
     look_ns: int = 0
 
     def followers(self, digest: str) -> tuple[str, ...]:

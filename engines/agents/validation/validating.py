@@ -26,6 +26,7 @@ from ..messages import (
     AgentRequest,
     Enrolled,
     Happened,
+    HappenedTogether,
     PromptWanted,
     ProtocolChanged,
     SendFor,
@@ -35,6 +36,7 @@ from ..protocol.decide import due_move, in_system
 from ..protocol.decide_record import Record
 from ..protocol.decide_values import Intent, Move
 from ..protocol.model import Datum, Protocol
+from ..telling import GATHER_NS, TELL, message_of
 from .news import about_change, frame_of, moved_message, view_of
 from .records import NEVER_NS, Held, Registered, Registry, armed, counted
 
@@ -50,12 +52,20 @@ class Wiring(Config):
     router: Ref[AgentMoved | ProtocolChanged | SendFor] | None = None
     orchestrator: Ref[AgentMoved | ProtocolChanged | PromptWanted] | None = None
     bridge: Ref[ViewChanged] | None = None
-    listeners: tuple[Ref[Happened], ...] = ()
+    listeners: tuple[Ref[Happened | HappenedTogether], ...] = ()
     measurement: Ref[AgentMoved | ProtocolChanged] | None = None
 
 
 Outward: TypeAlias = (
-    AgentAnswer | AgentMoved | ProtocolChanged | SendFor | PromptWanted | ViewChanged | Happened | Enrolled
+    AgentAnswer
+    | AgentMoved
+    | ProtocolChanged
+    | SendFor
+    | PromptWanted
+    | ViewChanged
+    | Happened
+    | HappenedTogether
+    | Enrolled
 )
 Made: TypeAlias = Effects[Registry, Outward]
 
@@ -67,6 +77,7 @@ class Validation:
         self.wiring, self.state, self.now_ns = wiring, state, now_ns
         self._sends: list[Any] = []
         self._timer: list[SetTimer] = []
+        self._events: list[Happened] = []
 
     def change(self, **fields: Any) -> None:
         """Replaces fields of the state."""
@@ -159,7 +170,9 @@ class Validation:
         """Router, orchestrator and bridge get the agent's state."""
         record = self.held(agent).record
         moved = moved_message(self.protocol_of(record), record, before, intents)
-        for target in (self.wiring.router, self.wiring.orchestrator, self.wiring.measurement):
+        is_known = before.visit and (before.role, before.digest) == (record.role, record.digest)
+        measurement = None if is_known else self.wiring.measurement
+        for target in (self.wiring.router, self.wiring.orchestrator, measurement):
             if target is not None:
                 self._sends.append(Send(target, moved))
         self.send_view(agent)
@@ -212,7 +225,7 @@ class Validation:
             version,
             attributes=attributes,
         )
-        self._sends += [Send(listener, event) for listener in self.wiring.listeners]
+        self._events.append(event)
 
     def alarm(self, agent: str, text: str) -> None:
         """Something is wrong: an event, and a prompt to the agent."""
@@ -262,4 +275,18 @@ class Validation:
 
     def effects(self) -> Made:
         """State: as it is now. Messages: those listed. Timers: to look at what is due. Engines: none."""
+        self._tell_listeners()
         return [Become(self.state), *self._timer, *self._sends]
+
+    def _tell_listeners(self) -> None:
+        """Sends events, or leaves them for later."""
+        before = self.state.untold
+        if not self.wiring.listeners or (before.is_empty and not self._events):
+            return
+        untold, told = before.gathered(self._events, (), self.now_ns)
+        self.change(untold=untold)
+        if before.is_empty and not untold.is_empty:
+            self._timer.append(SetTimer(TELL, at_ns=untold.told_ns + GATHER_NS))
+        if told.events:
+            message: Any = message_of(told.events)
+            self._sends += [Send(listener, message) for listener in self.wiring.listeners]

@@ -36,6 +36,7 @@ from ..messages import (
     Enrol,
     Enrolled,
     Enter,
+    Fact,
     FactsChanged,
     MessageWaiting,
     PromptWanted,
@@ -47,6 +48,7 @@ from ..protocol.decide import timed_out
 from ..protocol.decide_record import first_record
 from ..protocol.decide_values import Refusal
 from ..protocol.model import SYSTEM_STATES
+from ..telling import TELL
 from . import migrating, moving, registering
 from .records import Held, Registry, armed, counted
 from .validating import LOOK, Made, Outward, Validation, Wiring
@@ -202,16 +204,20 @@ def learn(message: FactsChanged, t: Arrived[FactsChanged, Wiring, Registry]) -> 
     """State: the facts; the engine's moves that they bring. Messages: what changed. Timers: of new visits.
     Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    held = turn.state.agents.get(message.agent)
-    if held is None:
+    if message.agent not in turn.state.agents:
         return []
-    new = {one.name: one.value for one in message.facts if one.name.startswith(FACTS)}
-    facts = held.facts.updated(new)
-    if len(facts) <= FACTS_MAX:
-        turn.hold(message.agent, replace(held, facts=facts))
+    _know(turn, message.agent, message.facts)
     turn.look_again(message.agent)
     _finish(turn, message.agent)
     return turn.effects()
+
+
+def _know(turn: Validation, agent: str, new: tuple[Fact, ...]) -> None:
+    """With new facts, unless there are too many."""
+    held = turn.held(agent)
+    facts = held.facts.updated({one.name: one.value for one in new if one.name.startswith(FACTS)})
+    if len(facts) <= FACTS_MAX:
+        turn.hold(agent, replace(held, facts=facts))
 
 
 @rule
@@ -219,10 +225,9 @@ def wake(message: MessageWaiting, t: Arrived[MessageWaiting, Wiring, Registry]) 
     """State: the move on a message, if the agent's state has one. Messages: what changed. Timers: of a new visit.
     Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    held = turn.state.agents.get(message.agent)
-    if held is None:
+    if message.agent not in turn.state.agents:
         return []
-    turn.hold(message.agent, replace(held, facts=held.facts.set("inbox.unread", message.unread)))
+    _know(turn, message.agent, (*message.facts, Fact("inbox.unread", message.unread)))
     turn.look_again(message.agent, message.message_type, "message")
     _finish(turn, message.agent)
     return turn.effects()
@@ -276,11 +281,17 @@ def _time_out(turn: Validation, agent: str) -> None:
     turn.commit(agent, decision)
 
 
+@rule(timer=TELL)
+def tell(_tell: Handle, t: Elapsed[Wiring, Registry]) -> Made:
+    """State: nothing waits to be told. Messages: events that did. Timers, engines: none."""
+    return Validation(t.config, t.env.state, t.now_ns).effects()
+
+
 VALIDATOR = Family(
     "validator",
     config=Wiring,
     state=Registry(),
     accepts=AgentRequest | Enrol | Enter | Retire | FactsChanged | MessageWaiting | Resend,
     emits=Outward,
-    timers=[LOOK],
-).rules(serve, enrol, enter, retire, learn, wake, resend, look)
+    timers=[LOOK, TELL],
+).rules(serve, enrol, enter, retire, learn, wake, resend, look, tell)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest
+from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest, Happened, HappenedTogether
 from engines.agents.protocol.model import Bound, Capability, Field, FieldType, MessageType, Protocol, State
 from engines.agents.routing.conduct import conduct_of
 from engines.agents.routing.router import ROUTER
 from engines.agents.routing.state import Routing, Ways
+from engines.agents.telling import events_in
 from engines.model import Committed, Configuration, Delivery, Due, Map, Outgoing, Ref, birth, due_timers, step
 
 SECOND_NS = 10**9
@@ -126,6 +127,12 @@ class PostOffice:
     def of(self, kind: type[Any]) -> list[Any]:
         """What the router has sent of a type."""
         return [one.message for one in self.sent if isinstance(one.message, kind)]
+
+    def events(self) -> list[Happened]:
+        """What listeners were told, also what waited to be told."""
+        self.wait(SECOND_NS)
+        told = [one.message for one in self.sent if isinstance(one.message, Happened | HappenedTogether)]
+        return [event for message in told for event in events_in(message)]
 
 
 def body_of(message: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from validator_desk import INBOX, MINUTE_NS, SECOND_NS, ValidatorDesk
 
-from engines.agents.messages import AgentMoved, Happened, PromptWanted
+from engines.agents.messages import AgentMoved, PromptWanted
 from engines.agents.protocol.compare import Comparison, compare
 from engines.agents.protocol.compare_proof import paths, proof
 from engines.agents.protocol.model import Protocol
@@ -179,7 +179,7 @@ def test_e3_a_rollback_restores_an_agent_that_has_not_changed_since() -> None:
     assert (back.number, back.visit) == (before["a00"].number + 2, before["a00"].visit)
     assert desk.record("a01").version == "2.0.0"
     assert desk.move("a00", "inbox")["success"]
-    events = [one.message for one in desk.sent if isinstance(one.message, Happened)]
+    events = desk.events()
     moved = [dict(one.attributes) for one in events if one.kind == "migrated"]
     assert ["is_rollback" in one for one in moved] == [False, False, True]
     assert [one.number for one in events] == list(range(1, len(events) + 1))

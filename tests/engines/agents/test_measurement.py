@@ -39,13 +39,10 @@ def test_a_sum_does_not_depend_on_the_order(numbers: list[float], cut: int) -> N
 @given(st.lists(st.tuples(values, st.integers(0, 10**6)), min_size=1), st.integers(0, 100))
 def test_rollups_merge_as_if_made_at_once(many: list[tuple[float, int]], cut: int) -> None:
     """False if a merged rollup were another than that of all values."""
-    whole, one, other = Rollup(), Rollup(), Rollup()
-    for index, (value, time_ns) in enumerate(many):
-        whole = whole.merge(rollup_of(value, time_ns))
-        if index < cut:
-            one = one.merge(rollup_of(value, time_ns))
-        else:
-            other = other.merge(rollup_of(value, time_ns))
+    whole = Rollup()
+    for value, time_ns in many:
+        whole = whole.merge(rollup_of([(value, time_ns)]))
+    one, other = (rollup_of(part) if part else Rollup() for part in (many[:cut], many[cut:]))
     assert one.merge(other) == whole == other.merge(one)
     assert (whole.least, whole.greatest) == (min(v for v, _ in many), max(v for v, _ in many))
 
@@ -101,7 +98,7 @@ def test_m1_minutes_hours_days_and_a_recount_agree() -> None:
         by_measure[measure] = by_measure[measure].merge(one)
     recount: dict[str, Rollup] = {}
     for event in room.events():
-        one = rollup_of(event.value or 0.0, event.time_ns)
+        one = rollup_of([(event.value or 0.0, event.time_ns)])
         recount[event.kind] = recount.get(event.kind, Rollup()).merge(one)
     assert recount == by_measure
 

@@ -14,6 +14,7 @@ from engines.agents.messages import (
     Enrol,
     Enrolled,
     Happened,
+    HappenedTogether,
     PromptWanted,
     ProtocolChanged,
     Resend,
@@ -29,7 +30,7 @@ from host.sim import World
 
 def kinds(messages: list[object]) -> list[str]:
     """The types of messages, without events."""
-    return [type(one).__name__ for one in messages if not isinstance(one, Happened)]
+    return [type(one).__name__ for one in messages if not isinstance(one, Happened | HappenedTogether)]
 
 
 def test_a_move_is_answered_and_everybody_is_told() -> None:
@@ -37,6 +38,7 @@ def test_a_move_is_answered_and_everybody_is_told() -> None:
     desk = ValidatorDesk("ann")
     assert isinstance(desk.sent[-1].message, Enrolled)
     assert desk.sent[-1].message.state == "inbox"
+    desk.wait(SECOND_NS)
     before = len(desk.sent)
     answer = desk.move("ann", "deep_work", context={"task": "dig", "bootstrap": "complete"}, reason="found one")
     assert answer["success"]
@@ -186,7 +188,7 @@ def test_v10_a_person_takes_an_agent_over_and_gives_it_back() -> None:
     desk.wait(SECOND_NS)
     assert desk.record("ann").state == "idle"
     assert desk.admin("override.force", agent="ann", target="distill", reason="since")["data"]["state"] == "distill"
-    events = [one.message for one in desk.sent if isinstance(one.message, Happened) and one.message.kind == "override"]
+    events = [one for one in desk.events() if one.kind == "override"]
     assert [dict(one.attributes)["reason"] for one in events] == ["to look", "done", "since"]
 
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engines.agents.messages import AgentAnswer, AgentRequest, Enrol, Enter, Fact, FactsChanged, MessageWaiting
+from engines.agents.messages import (
+    AgentAnswer,
+    AgentRequest,
+    Enrol,
+    Enter,
+    Fact,
+    FactsChanged,
+    Happened,
+    HappenedTogether,
+    MessageWaiting,
+)
 from engines.agents.protocol.decide_record import Record
+from engines.agents.telling import events_in
 from engines.agents.validation.records import Registry
 from engines.agents.validation.validating import Wiring
 from engines.agents.validation.validator import VALIDATOR
@@ -133,6 +144,12 @@ class ValidatorDesk:
     def move(self, agent: str, target: str, **body: Any) -> dict[str, Any]:
         """The answer to a move."""
         return self.ask(agent, "state.transition", target=target, **body)
+
+    def events(self) -> list[Happened]:
+        """What listeners were told, also what waited to be told."""
+        self.wait(SECOND_NS)
+        told = [one.message for one in self.sent if isinstance(one.message, Happened | HappenedTogether)]
+        return [event for message in told for event in events_in(message)]
 
     def learn(self, agent: str, **facts: Any) -> list[Any]:
         """What the validator sends at facts; `inbox__unread` stands for `inbox.unread`."""

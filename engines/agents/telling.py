@@ -1,0 +1,56 @@
+"""What a family tells its listeners: at once while little happens, gathered for `GATHER_NS` while much does.
+
+A message costs its sender and each of its readers more than an event in it, and nobody waits for events: so a busy
+family sends ten messages a second to each listener, whatever happens. What waits is in the family's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from engines.model import Map, Timer, Value
+
+from .messages import Happened, HappenedTogether
+
+TELL: Final = Timer("tell")
+GATHER_NS: Final = 100_000_000
+GATHERED_MAX: Final = 500
+
+
+class Told(NamedTuple):
+    """What listeners get now: events in their order, and agents whose views have changed."""
+
+    events: tuple[Happened, ...]
+    views: tuple[str, ...]
+
+
+class Untold(Value):
+    """Events by number, and agents whose views have changed, which wait to be told; and when some were told last."""
+
+    events: Map[int, Happened] = Map()
+    views: Map[str, None] = Map()
+    told_ns: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self.events and not self.views
+
+    def gathered(self, events: Sequence[Happened], views: Iterable[str], now_ns: int) -> tuple[Untold, Told]:
+        """With more; and what is told now: nothing, if that was done a moment ago."""
+        after = self.views.updated((one, None) for one in views)
+        if now_ns - self.told_ns < GATHER_NS and len(self.events) + len(events) < GATHERED_MAX:
+            kept = self.events.updated((one.number, one) for one in events)
+            return Untold(kept, after, self.told_ns), Told((), ())
+        return Untold(told_ns=now_ns), Told((*self.events.values(), *events), tuple(after))
+
+
+def message_of(events: tuple[Happened, ...]) -> Happened | HappenedTogether:
+    """The message for listeners."""
+    return events[0] if len(events) == 1 else HappenedTogether(events)
+
+
+def events_in(message: Happened | HappenedTogether) -> tuple[Happened, ...]:
+    """The events of a message, in their order."""
+    return (message,) if isinstance(message, Happened) else message.events

@@ -1,18 +1,32 @@
 """Messages per second between 100 agents, from sending to acknowledgement, and how long each takes until it is read.
 
-Validator, router and measurement have a process each, with `durability: crash`, and so has the client, which is all the
-agents. Each agent sends ten messages, reads and acknowledges; so a message costs 1.2 requests. The bus and the
-processes of agents are left out (`docs/decisions/0014-agents.md` has figures of these).
+`bus` is the whole: the node of `aism init` with its store, and agents that ask through the Python client, at a pace of
+1,000 messages and 500 transitions a second, for a minute. `command` is one caller that starts the command again and
+again; its value is calls per second, its single times are whole calls.
+
+The others leave out the bus and the processes of agents. Validator, router and measurement have a process each, and so
+has the client, which is all the agents. Each agent sends ten messages, reads and acknowledges; so a message costs 1.2
+requests, and there is no pace: a message waits behind all that were sent before it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from bench.crowd import Pace
 from bench.live_node import exchange
+from bench.peers.agents import Town, commands, crowd, town
 from bench.peers.enginehost import contestant
 from bench.rounds import Contestant, Round, Suite
 from host.live.control.client import Client
 
 AGENTS = 100
+MESSAGES = 5_000
+MINUTE_NS = 60 * 10**9
+CALLS = 200
+PACE = Pace(messages=10.0, transitions=5.0, reads=2.5, lasts_ns=MINUTE_NS)
+"""Of each agent."""
+
 NODE = """
 node: bench-agents
 engines:
@@ -35,10 +49,16 @@ placement: {{default: process}}
 
 
 def _contestants(messages: int) -> list[Contestant]:
+    share = messages / MESSAGES
+    pace = Pace(PACE.messages, PACE.transitions, PACE.reads, int(PACE.lasts_ns * share))
+    short = Pace(PACE.messages, PACE.transitions, PACE.reads, pace.lasts_ns // 10)
+    calls = max(int(CALLS * share), 10)
     return [
         _node("crash", messages, "enginehost", "measurement"),
         _node("crash", messages, "enginehost-unmeasured", ""),
         _node("volatile", messages, "enginehost-volatile", "measurement"),
+        _town("bus", AGENTS, lambda place: crowd(place, short), lambda place: crowd(place, pace)),
+        _town("command", 1, lambda place: commands(place, 1), lambda place: commands(place, calls)),
     ]
 
 
@@ -51,11 +71,22 @@ def _node(mode: str, messages: int, peer: str, listeners: str) -> Contestant:
     return contestant(NODE.format(mode=mode, listeners=listeners), measure, peer=peer)
 
 
+def _town(peer: str, agents: int, warm: Callable[[Town], Round], measure: Callable[[Town], Round]) -> Contestant:
+    """One counted round, after a short one to warm up. The node is up for each round only."""
+    works = iter([warm, measure])
+
+    def run() -> Round:
+        with town(agents) as place:
+            return next(works)(place)
+
+    return Contestant(peer, run, rounds=1)
+
+
 SUITE = Suite(
     "agents",
     f"messages between {AGENTS} agents, from sending to acknowledgement",
     "messages/s",
-    5_000,
+    MESSAGES,
     _contestants,
     least=100,
 )

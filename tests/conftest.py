@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from hypothesis import settings
 
 OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
 """Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
+
+# Whatever the environment says: else each process that tests start compiles all it imports, half a second a node.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile("patient", deadline=None, print_blob=True, max_examples=100 if "CI" in os.environ else 40)
 settings.load_profile("patient")

@@ -15,12 +15,11 @@ from live_nodes import new_world
 from engines.agents.operations import OPERATIONS
 from host.aism.commands.mcp import TOOLS, Tools
 
-mcp = pytest.importorskip("mcp")
-
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Bus]:
     """A node of all tests here."""
+    pytest.importorskip("mcp")  # Here, not above: it takes more than a second, and the default run has no test of it.
     with new_world() as world, bus(world) as one:
         one.admit("ann")
         one.admit("bob")

@@ -206,7 +206,10 @@ class SimProcess:
         if found is None or self.keeping is None:
             return []
         by_name = {birth.spec.name: birth for birth in births}
-        revival = Revival(self.scheduler, self.births, self.keeping, self._tell_now, is_new=self.boot.is_new)
+        parked = {birth.spec.name for birth in births if birth.parked}
+        revival = Revival(
+            self.scheduler, self.births, self.keeping, self._tell_now, parked=parked, is_new=self.boot.is_new
+        )
         known = revival.run(found, by_name)
         self.write()
         self.report.stopped.extend(name for name in by_name if name in self.scheduler.ended)

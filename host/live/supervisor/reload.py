@@ -85,8 +85,7 @@ class Reload:
         self.pause_ns = 0
         self._frozen_at_ns = 0
         self._timer = Alarm()
-        told = self._told(node.directory.in_slot(slot.number))
-        self._births = [self._changed(birth) for birth in population.births(node, told)]
+        self._births = [self._changed(birth) for birth in population.births(node, self._told())]
         self._page = new_control_page()
         try:
             self.candidate = population.bear(node, slot, "candidate")
@@ -193,12 +192,12 @@ class Reload:
         """The journaled engines that get other code, if they are to be rehearsed."""
         running, would_run = self._node.running, self._would_run
         return tuple(
-            birth.spec.name
-            for birth in self._births
+            resident.name
+            for resident in self._node.directory.in_slot(self._slot.number)
             if self._order.rehearse > 0
-            and birth.spec.durability != "volatile"
-            and birth.spec.name in running
-            and would_run[birth.spec.family].version != running[birth.spec.name].version
+            and resident.spec.durability != "volatile"
+            and resident.name in running
+            and would_run[self._family_of(resident)].version != running[resident.name].version
         )
 
     def _changes_layout(self) -> bool:
@@ -211,9 +210,12 @@ class Reload:
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):
-            family = self._family if resident.name == self._engine else resident.spec.family
+            family = self._family_of(resident)
             if family in self._would_run:
                 yield resident, self._would_run[family].interface
+
+    def _family_of(self, resident: Resident) -> str:
+        return self._family if resident.name == self._engine else resident.spec.family
 
     def perform(self, command: ReloadDeed | Conclude) -> None:
         """Perform a command of `host.node.slot_plan`."""
@@ -294,12 +296,12 @@ class Reload:
         if self._old is not None:
             self._old.send(packet)
 
-    def _told(self, residents: tuple[Resident, ...]) -> tuple[Resident, ...]:
-        """The engines that the candidate is sent before it gets their state: all of them for a log, otherwise one a
-        family and the reloaded engine, which may get another family."""
-        if any(resident.spec.durability != "volatile" for resident in residents):
-            return residents
-        of_family = {resident.spec.family: resident for resident in residents if resident.name != self._engine}
+    def _told(self) -> tuple[Resident, ...]:
+        """The engines that the candidate is sent before it gets their state: the reloaded one, which may get another
+        family, and one a family. No spawned one stands for one of the node file."""
+        residents = self._node.directory.in_slot(self._slot.number)
+        others = sorted((one for one in residents if one.name != self._engine), key=lambda one: one.parent is None)
+        of_family = {resident.spec.family: resident for resident in others}
         return (*(one for one in residents if one.name == self._engine), *of_family.values())
 
     def _changed(self, birth: Birth) -> Birth:

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from msgspec.structs import replace
-
 from engines.model import AdoptError, Family
 from engines.model.blame import clean
 from host.config.convert import ConversionError
@@ -79,12 +77,10 @@ class _Candidate:
         self._births = Births(boot.node, self._load, are_here=True)
         self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}
-        self._prepared: tuple[Birth, ...] = ()
         self._inherited: Inheritance | None = None
 
     def prepare(self, births: tuple[Birth, ...]) -> None:
         """Import what the engines run, and send `Ready` or `EngineFailed` for each."""
-        self._prepared += births
         ready = []
         for birth in births:
             spec = birth.spec
@@ -163,13 +159,12 @@ class _Candidate:
     def go(self, parked: tuple[str, ...], descriptors: list[int]) -> None:
         """The slot is ours: become its worker."""
         assert self._inherited is not None, "Go before Adopt"
-        prepared = tuple(replace(birth, parked=birth.spec.name in parked) for birth in self._prepared)
         inherited = self._inherited
         outset = Outset(self._channel, self._boot, open_link(self._boot, descriptors), self._load)
         if self._boot.device:
             from host.live.worker.device_loop import run_devices
 
-            run_devices(outset, lambda worker: worker.take_over(prepared, inherited, worker.prepare))
+            run_devices(outset, lambda worker: worker.take_over(inherited, prepare=worker.prepare))
             return
         if self._boot.journal:
             from host.live.worker.own_log import open_log
@@ -177,7 +172,7 @@ class _Candidate:
             outset = outset._replace(own_log=open_log(self._boot, outset.own, self._load, inherited.found))
         worker = Worker(outset)
         with _nothing_to_collect():
-            worker.take_over(prepared, inherited)
+            worker.take_over(inherited, parked)
         worker.run()
 
 

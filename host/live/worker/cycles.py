@@ -5,7 +5,7 @@ A worker whose engines keep a journal has its log (`journaled`); all others have
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Final, assert_never
 
 from host.live import wire
@@ -43,7 +43,7 @@ class WorkerCycles(WorkerParts):
     def bear(self, births: tuple[Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
         if self.log is not None:
-            known = self.log.revive(births)
+            known = self.log.revive(births, {birth.spec.name for birth in births if birth.parked})
             self.telling.ready((cell.name, cell.family) for cell in known)
             births = tuple(birth for birth in births if birth.spec.name not in self.scheduler.cells)
         ready = []
@@ -64,14 +64,14 @@ class WorkerCycles(WorkerParts):
 
     def take_over(
         self,
-        births: tuple[Birth, ...],
         inherited: Inheritance,
+        parked: Container[str] = (),
         prepare: Callable[[Cell], None] = lambda cell: None,
     ) -> None:
         """Be the slot's process after a reload. No journaled engine is ready before its new image is in the log."""
         revive(self.scheduler, inherited.image, inherited.revived, prepare)
         inherited_cells = [cell for cell in self.scheduler.cells.values() if cell.recorder is None]
-        known = [] if self.log is None else self.log.revive(births)
+        known = [] if self.log is None else self.log.revive((), parked)
         self.telling.ready((cell.name, cell.family) for cell in [*known, *inherited_cells])
         if self.log is not None:
             self._tell()

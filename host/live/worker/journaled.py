@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -75,21 +75,23 @@ class WorkerLog:
         self._is_alone = is_alone
         self._found: Recovered | None = own.found
 
-    def revive(self, births: tuple[Birth, ...]) -> list[Cell]:
-        """Revive the engines of the log, at the first call. Returns those among `births`, once all is in the log. An
-        engine that ended in the log stays ended, which is reported."""
+    def revive(self, births: tuple[Birth, ...], parked: Container[str]) -> list[Cell]:
+        """Revive the engines of the log, at the first call. Returns those among `births`, or all that were handed over,
+        once all is in the log. An engine that ended in the log stays ended, which is reported."""
         found, self._found = self._found, None
         for birth in births:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
         worker, scheduler = self._worker, self._worker.scheduler
-        revival = Revival(scheduler, worker.births, self.keeping, worker.telling.at_once, is_new=worker.is_new)
+        announce = worker.telling.at_once
+        revival = Revival(scheduler, worker.births, self.keeping, announce, parked=parked, is_new=worker.is_new)
         known = revival.run(found, by_name) if found is not None else []
         for family in {kept.cell.family.ref: kept.cell.family for kept in self.keeping.kept.values()}.values():
             self._keep_version(family)
         self.write()
-        scheduler.report.stopped.extend(name for name in by_name if name in scheduler.ended)
+        awaited = dict.fromkeys([*by_name, *self.keeping.leaving])
+        scheduler.report.stopped.extend(name for name in awaited if name in scheduler.ended)
         return known
 
     def _load_and_keep(self, ref: str) -> Declaration[Any, Any, Any]:
@@ -228,6 +230,8 @@ class WorkerLog:
         if reason:
             self._worker.channel.send(wire.EngineFailed("", "journal", f"no snapshot: {reason}"))
             return None
+        self.sift_ends()
+        self._worker.telling.at_once()  # ends that the snapshot does not wait with: nobody else would report them
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None, downgrades=downgrades)
 
     def _leave_gone(self, finding: str) -> None:

@@ -54,7 +54,8 @@ class Stream:
         self.is_of_other_family = bool(family.ref) and family.ref != image.cell.family
         is_same = image.code == family.version and not self.is_of_other_family
         cell = revived_cell(read_cell(image.cell, node, family, None if is_same else image.cell.interface))
-        cell.recorder, cell.notify, cell.poison = checking, _driven, ""
+        self._poison, cell.poison = image.cell.poison or "skip", ""
+        cell.recorder, cell.notify = checking, _driven
         self.cell = cell
         self.family = cell.family
         self.kept = EngineRecorder(
@@ -198,7 +199,7 @@ class Stream:
     def go_on(self) -> EngineRecorder:
         """End the replay: the engine is as in a live slot once this records it, and its mail is out of the log."""
         cell = self.cell
-        cell.family, cell.notify, cell.stride = self.family, None, STRIDE_MIN
+        cell.family, cell.notify, cell.stride, cell.poison = self.family, None, STRIDE_MIN, self._poison
         for inbox in cell.inboxes.values():
             for batch in inbox.batches:
                 batch.payloads = [bytes(payload) for payload in batch.payloads[batch.position :]]

@@ -10,7 +10,7 @@ simulator what it read from memory (`host.sim.log`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -59,7 +59,14 @@ class Revival:
     """One revival of a slot's engines."""
 
     def __init__(
-        self, scheduler: Scheduler, births: Births, keeping: Keeping, announce: Callable[[], None], *, is_new: bool
+        self,
+        scheduler: Scheduler,
+        births: Births,
+        keeping: Keeping,
+        announce: Callable[[], None],
+        *,
+        parked: Container[str],
+        is_new: bool,
     ) -> None:
         """`announce` reports children to the node. `is_new`: nobody handed the slot over, so no stop was sent."""
         self.births = births
@@ -68,12 +75,14 @@ class Revival:
         self.scheduler = scheduler
         self._announce = announce
         self._is_new = is_new
+        self._parked = parked
 
     def run(self, found: LogContent, births: Mapping[str, Birth]) -> list[Cell]:
         """Revive the engines of the log; report those the node did not know, and the time it took.
 
-        Returns those of `births`, which are ready once what this wrote is in the log. Ended engines with waiting
-        outputs are included: their process is up, and the node's start must not wait for the acknowledgements.
+        Returns those of `births`, or all of a slot that was handed over; they are ready once what this wrote is in the
+        log. Ended engines with waiting outputs are included: their process is up, and the node's start must not wait
+        for the acknowledgements.
         """
         scheduler, replay, reborn = self.scheduler, found.replay, self._reborn(found, births)
         scheduler.ended.update(dict.fromkeys(name for name in replay.ended if name not in reborn))
@@ -86,10 +95,7 @@ class Revival:
                 continue
             mode = stream.kept.mode
             cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
-            if birth is None:
-                others.append(cell)
-            else:
-                known.append(cell)
+            (others if birth is None and self._is_new else known).append(cell)
             if len(known) + len(others) <= RECOVERED_SHOWN:
                 self._tell_recovered(name, {"turns": stream.turns, "mode": mode}, found)
             if name in found.formed:
@@ -128,14 +134,14 @@ class Revival:
         kept, cell = stream.go_on(), stream.cell
         before = kept.mode
         self.keeping.take_over(kept)
-        cell.poison = birth.spec.child.poison if birth else "skip"
         if self._is_new:
             cell.told = NOBODY
+            cell.poison = birth.spec.child.poison if birth else "skip"
         cell.is_stopping = bool(cell.told)
         for (target, mailbox), outputs in kept.unacked.items():
             held = cell.held.setdefault(target, deque())
             held.extend((mailbox, NumberedMessage(n, msgspec.Raw(payload), len(payload))) for n, payload in outputs)
-        if birth is not None and birth.parked:
+        if cell.name in self._parked:
             park(cell)
         waiting = [(inbox, batch) for inbox in cell.inboxes.values() for batch in inbox.take_batches()]
         self.scheduler.take_in(cell)

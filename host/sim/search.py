@@ -9,7 +9,7 @@ same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -99,12 +99,6 @@ def run_trial(
     kept = tuple(line.number for line in lines)
     at_ns = world.now_ns - began_ns
     return RunResult(seed, failed, detail, at_ns, tuple(world.faults.happened), kept, world.triggers, world.trace)
-
-
-def search(trial: Trial, seeds: Sequence[int]) -> Iterator[RunResult]:
-    """The runs of all seeds."""
-    for seed in seeds:
-        yield run_trial(trial, seed)
 
 
 def shrink(trial: Trial, found: RunResult) -> RunResult:

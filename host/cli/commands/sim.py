@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,6 +81,7 @@ def _until(_ctx: click.Context, _param: click.Parameter, value: str) -> int | No
 )
 @click.option("--only", metavar="FAULTS", help="Of the seed's faults, only these, as a failure lists them.")
 @click.option("--keep", metavar="LINES", help="Of the messages or the script, only these lines.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that run seeds (one a processor).")
 @click.option("--trace", is_flag=True, help="Show all that happens in the run of one seed.")
 @common
 def command(
@@ -94,6 +96,7 @@ def command(
     until: int | None,
     only: str | None,
     keep: str | None,
+    workers: int | None,
     trace: bool,
 ) -> None:
     """Simulate the node of CONFIG: its engines and its host, in virtual time, with faults by seed.
@@ -112,9 +115,9 @@ def command(
             found = _one(trial, chosen, only, keep, trace=trace)
             _report(trial, [found], 0.0, _replay(path, found), keep_size=True)
             return
-        began_s = time.process_time()
-        results, failed = _search(trial, chosen)
-        _report(trial, results, time.process_time() - began_s, _replay(path, failed) if failed is not None else "")
+        began_s = _cpu_s()
+        results, failed = _search(trial, chosen, workers or len(os.sched_getaffinity(0)))
+        _report(trial, results, _cpu_s() - began_s, _replay(path, failed) if failed is not None else "")
 
 
 @each
@@ -172,20 +175,26 @@ def _one(trial: Trial, seeds: range, only: str | None, keep: str | None, *, trac
     return found
 
 
-def _search(trial: Trial, seeds: range) -> tuple[list[RunResult], RunResult | None]:
+def _cpu_s() -> float:
+    """CPU time of this process, and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def _search(trial: Trial, seeds: range, workers: int) -> tuple[list[RunResult], RunResult | None]:
     """All runs up to the first failure, which is made small."""
-    from host.sim.search import run_trial, shrink
+    from host.cli.seeds import run_all
+    from host.sim.search import shrink
 
     results: list[RunResult] = []
     triggers = 0
-    with _progress() as show:
-        for done, seed in enumerate(seeds):
-            show(f"seed {seed}, {done} of {len(seeds)} runs, {show_count(triggers)} triggers")
-            result = run_trial(trial, seed)
+    with _progress() as show, closing(run_all(trial, seeds, workers)) as runs:
+        for result in runs:
             results.append(result)
             triggers += result.triggers
+            show(f"seed {result.seed}, {len(results)} of {len(seeds)} runs, {show_count(triggers)} triggers")
             if result.failed:
-                show(f"seed {seed}: {result.failed} does not hold; looking for a smaller run")
+                runs.close()
+                show(f"seed {result.seed}: {result.failed} does not hold; looking for a smaller run")
                 results[-1] = shrink(trial, result)
                 return results, results[-1]
     return results, None

@@ -20,7 +20,8 @@ MESSAGE_BYTES_MAX: Final = 16 * 1024
 
 
 class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """An engine before the first of its turns that follow. `code` is the digest of the version that ran them.
+    """An engine before the first of its turns that follow. `code` is the digest of the version that ran them, `family`
+    its reference.
 
     `downgraded` is the state of `env` as the version before has it, if the family has a `downgrade`.
     """
@@ -34,6 +35,7 @@ class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
     code: str
     env: bytes
     downgraded: bytes = b""
+    family: str = ""
 
 
 class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):

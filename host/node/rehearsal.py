@@ -66,8 +66,9 @@ class Differs(Exception):
     """The new version does not do what the old one did; the text is for its author."""
 
 
-def rehearse(parts: Iterable[bytes], family_of: Callable[[str], AnyFamily]) -> list[RehearsalResult]:
-    """Rehearse engines under the families that `family_of` gives, called right before each. Raises `Differs`."""
+def rehearse(parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily]) -> list[RehearsalResult]:
+    """Rehearse engines under the families that `family_of` gives for a name and the family so far, called right before
+    each. Raises `Differs`."""
     results: dict[str, RehearsalResult] = {}
     current: Rehearsal | None = None
     for part in parts:
@@ -81,7 +82,7 @@ def rehearse(parts: Iterable[bytes], family_of: Callable[[str], AnyFamily]) -> l
             current = None
         match past:
             case PastEngine():
-                current = Rehearsal(family_of(past.name), past)
+                current = Rehearsal(family_of(past.name, past.family), past)
             case PastLost(name, reason):
                 _add(results, RehearsalResult(name, lost=reason))
             case PastEnd():

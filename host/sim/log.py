@@ -24,7 +24,7 @@ from engines.model import AdoptError, Declaration
 from host.node.journal.batch import LogBatch
 from host.node.journal.checking import Diverged
 from host.node.journal.checksum import CRC32, PURE
-from host.node.journal.excerpt import Excerpt
+from host.node.journal.excerpt import Excerpts
 from host.node.journal.layout import SegmentHead, Wrong, encode_segment, packer, seal
 from host.node.journal.records import Life
 from host.node.journal.replay import LogState, Mail, Replay, lived_in
@@ -96,14 +96,14 @@ def read_past(
     """The last `count` turns of an engine in a log, and before them its state, for `host.node.rehearsal`. Changes
     nothing. Raises as `read_log`."""
     turns = read_log(disk, node, load).replay.streams[engine].turns
-    replay = Replay(node, load, read_mail, PURE, engine)
+    replay = Replay(node, load, read_mail, PURE, {engine})
     if disk.snapshot is not None:
         replay.restore(msgspec.msgpack.decode(disk.snapshot[1], type=LogState))
-    excerpt = Excerpt(replay, engine, max(0, turns - count))
+    excerpts = Excerpts(replay, {engine: max(0, turns - count)})
     for found in _scan(disk).batches():
-        excerpt.apply(found)
-    excerpt.close()
-    return [*map(encode_past, excerpt.past)]
+        excerpts.apply(found)
+    excerpts.close()
+    return [*map(encode_past, excerpts.of[engine].past)]
 
 
 def _scan(disk: Disk) -> Scan:

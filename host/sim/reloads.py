@@ -152,7 +152,7 @@ class SimReload:
         else:
             self._feed("rehearsed")
 
-    def _rehearsed(self, engine: str) -> Family[Any, Any, Any, Any]:
+    def _rehearsed(self, engine: str, _before: str) -> Family[Any, Any, Any, Any]:
         family = self._node.load(self._family_of(engine) or "")
         assert isinstance(family, Family)
         return family

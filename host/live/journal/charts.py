@@ -218,6 +218,5 @@ class _Reading:
             yield from tracer.moments(found)
 
     def _replay(self) -> Replay:
-        return Replay(
-            self._node, lambda ref: load_family(ref, self._roots), read_frame, checksums(), self._selection.only
-        )
+        only = None if self._selection.only is None else {self._selection.only}
+        return Replay(self._node, lambda ref: load_family(ref, self._roots), read_frame, checksums(), only)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from engines.model import Declaration
 from host.live.inspection.child import isolate
@@ -18,16 +19,22 @@ from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.recovery import REFUSALS
-from host.live.journal.replays import oldest_base, snapshots_of, turns_before
+from host.live.journal.replays import oldest_base, snapshots_of
 from host.live.packets import sized
-from host.node.journal.excerpt import Excerpt
+from host.node.journal.checking import Diverged
+from host.node.journal.excerpt import Excerpts
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Damaged, Scan
 from host.node.journal.snapshot_file import Snapshot
-from host.node.journal.stream import Enough
-from host.node.past import PastEnd, PastLost, encode_past
+from host.node.past import Past, PastEnd, PastLost, encode_past
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
+
+RECALLED_TIMES: Final = 10
+"""Thousands of engines in a process share this many times the turns that are recalled of one."""
+
+DIVERGED_MAX: Final = 10
+"""Engines, among those that are read together, whose turns the log does not reproduce, before all are given up."""
 
 
 def recall(
@@ -36,44 +43,61 @@ def recall(
     """Write the last `count` turns of each engine, of which it has `turns`, as parts to a descriptor. For a child."""
     isolate(deadline_ns)
     with suppress(BrokenPipeError), open(writing, "wb", closefd=False) as stream:
-        for engine, until in turns.items():
-            for part in _past(Folder(path), node, load, engine, until, count):
-                stream.write(sized(part))
+        for past in _pasts(Folder(path), node, load, first_turns(turns, count)):
+            stream.write(sized(encode_past(past)))
         stream.write(sized(encode_past(PastEnd())))
 
 
-def _past(folder: Folder, node: str, load: Load, engine: str, until: int, count: int) -> Iterator[bytes]:
-    try:
-        found = _excerpt(folder, node, load, engine, until, max(0, until - count))
-    except (*REFUSALS, Damaged, OSError) as error:
-        yield encode_past(PastLost(engine, str(error)))
-        return
-    yield from map(encode_past, found.past)
+def first_turns(turns: Mapping[str, int], count: int) -> dict[str, int]:
+    """The turns of engines behind which they are recalled; engines without any are left out, and those too many."""
+    limit = RECALLED_TIMES * count
+    made = dict(islice(((engine, n) for engine, n in turns.items() if n), limit))
+    each = min(count, limit // max(1, len(made)))
+    return {engine: max(0, n - each) for engine, n in made.items()}
 
 
-def _excerpt(folder: Folder, node: str, load: Load, engine: str, until: int, after: int) -> Excerpt:
-    """The turns behind `after`, or as many as the log reproduces. Raises what reading it raises."""
+def _pasts(folder: Folder, node: str, load: Load, after: Mapping[str, int]) -> Iterator[Past]:
+    """The turns of engines behind `after`, or as many as the log reproduces."""
     snapshots = [*snapshots_of(folder)]
     starts: list[Snapshot | None] = [None, *snapshots] if oldest_base(folder) == 0 else [*snapshots]
-    enough = [n for n, start in enumerate(starts) if start is None or turns_before(start.state, engine) <= after]
-    reason: Exception | None = None
-    for start in starts[enough[-1] if enough else 0 :]:
-        replay = Replay(node, load, read_frame, checksums(), engine, until)
-        excerpt = Excerpt(replay, engine, after)
+    made = [{image.cell.name: image.turns for image in start.state.streams} if start else {} for start in starts]
+    groups: dict[int, dict[str, int]] = {}
+    for engine, first in after.items():
+        latest = max((n for n, before in enumerate(made) if before.get(engine, 0) <= first), default=0)
+        groups.setdefault(latest, {})[engine] = first
+    for latest, group in groups.items():
+        yield from _of_group(folder, node, load, starts[latest:], group)
+
+
+def _of_group(
+    folder: Folder, node: str, load: Load, starts: list[Snapshot | None], after: dict[str, int]
+) -> Iterator[Past]:
+    """From the first place at which it can be read: before a later one there may be turns of other code, by a reload.
+
+    What cannot be read from the last place either is lost.
+    """
+    reason: Exception = OSError("its log has no place to begin at")
+    for start in [*starts, *starts[-1:] * DIVERGED_MAX]:
         try:
-            _read(folder, start, replay, excerpt)
-        except (*REFUSALS, Damaged) as error:  # turns of other code: a reload lies between
+            excerpts = _read(folder, node, load, start, after)
+        except (*REFUSALS, Damaged, OSError) as error:
             reason = error
+            if start is starts[-1] and isinstance(error, Diverged) and after.pop(error.engine, None) is not None:
+                yield PastLost(error.engine, str(error))
             continue
-        return excerpt
-    raise reason or OSError("its log has no place to begin at")
+        for excerpt in excerpts.of.values():
+            yield from excerpt.past
+        return
+    yield from (PastLost(engine, str(reason)) for engine in after)
 
 
-def _read(folder: Folder, start: Snapshot | None, replay: Replay, excerpt: Excerpt) -> None:
+def _read(folder: Folder, node: str, load: Load, start: Snapshot | None, after: Mapping[str, int]) -> Excerpts:
+    replay = Replay(node, load, read_frame, checksums(), after.keys())
+    excerpts = Excerpts(replay, after)
     if start is not None:
         replay.restore(start.state)
     scan = Scan(segments_of(folder, history=True), checksums(), None, 0 if start is None else start.position)
-    with suppress(Enough):
-        for found in scan.batches():
-            excerpt.apply(found)
-    excerpt.close()
+    for found in scan.batches():
+        excerpts.apply(found)
+    excerpts.close()
+    return excerpts

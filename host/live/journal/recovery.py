@@ -153,7 +153,8 @@ def _read(
     if is_whole:
         segments = segments_of(folder, history=True)
     scan = Scan(segments, sums, boot, start)
-    replay = Replay(node, load, read_frame, sums, only, families=families, watch=only is not None)
+    names = None if only is None else {only}
+    replay = Replay(node, load, read_frame, sums, names, families=families, watch=only is not None)
     tail = Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)

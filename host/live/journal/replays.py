@@ -122,7 +122,8 @@ def _replayed(
     start = _start(folder, snapshots, engine, until, verify=verify)
     first: Diverged | AdoptError | None = None
     while True:
-        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, engine, until, verify=verify)
+        only = None if engine is None else {engine}
+        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, only, until, verify=verify)
         try:
             if start is None or until is None or turns_before(start.state, engine) < until:
                 _run(replay, folder, start, snapshots if verify else [])

@@ -111,10 +111,10 @@ class _Candidate:
             self._channel.send(wire.Rehearsed(tuple(results)))
         self._stand_at("")
 
-    def _rehearsed(self, engine: str) -> Family[Any, Any, Any, Any]:
-        """The family of an engine, which is rehearsed next."""
+    def _rehearsed(self, engine: str, before: str) -> Family[Any, Any, Any, Any]:
+        """The family of an engine, which is rehearsed next; it was `before`."""
         self._stand_at(engine)
-        family = self._load(self._families[engine])
+        family = self._load(self._families.get(engine, before))
         if not isinstance(family, Family):
             raise SnapshotError(f"{engine}: an engine with rules cannot become a device")
         return family

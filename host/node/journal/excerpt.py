@@ -1,4 +1,4 @@
-"""The last turns of one engine in a log, for a rehearsal by another version.
+"""The last turns of engines in a log, for a rehearsal by another version.
 
 The replay runs each turn again, as in any recovery, and here its trigger and outcome are kept. States are kept behind
 every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one always is (`close`).
@@ -6,6 +6,7 @@ every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -29,34 +30,54 @@ from host.node.journal.stream import Stream
 from host.node.past import PastEngine, PastTurn, outputs_of, result_of
 
 STATES_BYTES_MAX: Final = 16 << 20
-"""Dumps of an engine's states kept for one rehearsal."""
+"""Dumps of engines' states kept for one rehearsal; engines share it evenly."""
+
+_TURNS: Final = (RecordKind.TURNS, RecordKind.DUE, RecordKind.RESUMED)
 
 
-class Excerpt:
-    """Mutable; is given the batches of a log in order. `replay` reads `engine` only; turns up to `after` are not kept.
+class Excerpts:
+    """Mutable; is given the batches of a log in order. `replay` reads those engines only; turns of theirs up to `after`
+    are not kept. `of` is complete after `close`."""
 
-    Where the log has a new image of the engine (a reload, a new beginning), the excerpt has one too. `past` is complete
-    after `close`.
-    """
-
-    def __init__(self, replay: Replay, engine: str, after: int) -> None:
-        self.past: list[PastEngine | PastTurn] = []
+    def __init__(self, replay: Replay, after: Mapping[str, int]) -> None:
+        states_bytes_max = STATES_BYTES_MAX // max(1, len(after))
+        self.of = {name: Excerpt(replay, name, first, states_bytes_max) for name, first in after.items()}
         self._replay = replay
-        self._engine = engine
-        self._after = after
-        self._stream: Stream | None = None
-        self._env: Any = None
-        self._states_bytes = 0
 
     def apply(self, found: Found) -> None:
         """Apply a batch. Raises as `Replay.apply`."""
         self._replay.enter(found)
         try:
             for kind, number, body in found.records:
-                self._record(kind, number, body)
+                excerpt = self.of.get(self._replay.names.get(number, "")) if kind in _TURNS else None
+                if excerpt is None:
+                    self._replay.record(kind, number, body)
+                else:
+                    excerpt.record(kind, number, body)
             self._replay.leave()
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
+
+    def close(self) -> None:
+        """The log is read."""
+        for excerpt in self.of.values():
+            excerpt.close()
+
+
+class Excerpt:
+    """Mutable, one engine's. Where the log has a new image of it (a reload, a new beginning), the excerpt has one too.
+
+    `past` is complete after `close`.
+    """
+
+    def __init__(self, replay: Replay, engine: str, after: int, states_bytes_max: int) -> None:
+        self.past: list[PastEngine | PastTurn] = []
+        self._replay = replay
+        self._engine = engine
+        self._after = after
+        self._stream: Stream | None = None
+        self._env: Any = None
+        self._states_bytes_left = states_bytes_max
 
     def close(self) -> None:
         """The stream is read: its last turn gets its state."""
@@ -65,11 +86,10 @@ class Excerpt:
             family, env = self._stream.family, self._stream.env
             self.past[-1] = replace(last, env=family.dump(env), downgraded=family.downgraded(env.state))
 
-    def _record(self, kind: int, number: int, body: memoryview) -> None:
+    def record(self, kind: int, number: int, body: memoryview) -> None:
+        """Apply a record of turns of the engine. Raises as `Replay.record`."""
         replay = self._replay
-        stream = None
-        if kind in (RecordKind.TURNS, RecordKind.DUE, RecordKind.RESUMED) and replay.names.get(number) == self._engine:
-            stream = replay.of(self._engine)
+        stream = replay.of(self._engine)
         if stream is None:
             replay.record(kind, number, body)
             return
@@ -92,7 +112,7 @@ class Excerpt:
             me, family = stream.cell.configuration, stream.family
             dump = family.dump(stream.env)
             back = family.downgraded(stream.env.state)
-            rest = (me.birth, plain(me.params), family.interface(), family.version, dump, back)
+            rest = (me.birth, plain(me.params), family.interface(), family.version, dump, back, family.ref)
             self.past.append(PastEngine(me.name, me.node, me.parent, *rest))
             self._stream, self._env = stream, stream.env
 
@@ -140,10 +160,10 @@ class Excerpt:
         if stream is not self._stream or outcome is None or result_of(outcome) == "suspended":
             return
         dump = back = b""
-        if stream.env is not self._env and self._states_bytes < STATES_BYTES_MAX:
+        if stream.env is not self._env and self._states_bytes_left > 0:
             dump, self._env = stream.family.dump(stream.env), stream.env
             back = stream.family.downgraded(stream.env.state)
-            self._states_bytes += len(dump) + len(back)
+            self._states_bytes_left -= len(dump) + len(back)
         sender, mailbox, message = mail if mail is not None else ("", 0, None)
         result, outputs = result_of(outcome), outputs_of(outcome)
         self.past.append(

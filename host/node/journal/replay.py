@@ -6,7 +6,7 @@ Pure: the families and the reader of frames are arguments. A batch is applied wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -85,8 +85,8 @@ class Replay:
         load: families by reference.
         read_frame: the mail in a raw frame; raises `Wrong`.
         checksums: by kind; outputs have the kind of their segment.
-        only: the engine of interest, None for all; records of others are passed over.
-        until: of that engine, the turn after which to stop (`Enough`).
+        only: the engines of interest, None for all; records of others are passed over.
+        until: of one engine, the turn after which to stop (`Enough`).
         families: the reference under which an engine goes on, None for its log's; called right before it is made.
         verify: compare every digest of a state with the replay at its place.
         watch: look at the environment after every turn (`FormWatch`).
@@ -101,7 +101,7 @@ class Replay:
         load: Callable[[str], Declaration[Any, Any, Any]],
         read_frame: Callable[[memoryview], Mail],
         checksums: dict[int, Checksum] = PURE,
-        only: str | None = None,
+        only: Set[str] | None = None,
         until: int | None = None,
         families: Families = lambda name: None,
         *,
@@ -208,7 +208,7 @@ class Replay:
         name = self.names.get(number)
         if name is None:
             raise Wrong(f"a record of kind {kind} for name {number}, which this segment does not have")
-        if self._only is not None and name != self._only:
+        if self._only is not None and name not in self._only:
             return
         if kind == RecordKind.IMAGE:
             image = decode_body(kind, body)
@@ -282,7 +282,7 @@ class Replay:
 
     def _be(self, image: StreamImage) -> None:
         name = image.cell.name
-        if self._only is not None and name != self._only:
+        if self._only is not None and name not in self._only:
             return
         self.leaving.pop(name, None)
         before = self.streams.get(name)

@@ -13,9 +13,10 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, counter, until
 
-from host.config.spec import EngineSpec, SupervisionSpec, TransportSpec
+from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
+from host.live.journal.recall import first_turns
 from transport.native import native_available, native_reason
 
 NEEDS_LANES = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
@@ -71,6 +72,27 @@ def test_code_that_does_the_same_takes_over(world: World) -> None:
             {"engine": "a", "turns": 21, "intended": 0, "added": [], "lost": "", "repaired": 0}
         ]
         assert node.total("a") == 190
+
+
+@NEEDS_LANES
+def test_neighbours_of_the_same_code_are_rehearsed_too(world: World) -> None:
+    """False if only the engine that is named were tried, or one without a turn had a past."""
+    group = Placement("group", "g")
+    names = ["a", "b", "c"]
+    with world.up(world.spec(*(counter(name, durability="crash", placement=group) for name in names))) as node:
+        busy(node)
+        for _ in range(3):
+            node.send("b", "Ask", wait="Total")
+        edit(world, (ADDS, "add.amount + t.env.state.total"))
+        assert {one["engine"]: one["turns"] for one in reload(node)["rehearsal"]} == {"a": 21, "b": 3}
+
+
+def test_many_engines_share_what_is_recalled() -> None:
+    """False if a process of thousands recalled the whole count of each, or a few got less than they asked for."""
+    assert first_turns({"a": 500, "b": 0, "c": 30}, 100) == {"a": 400, "c": 0}
+    many = first_turns({f"e{n}": 50 for n in range(40)}, 10)
+    assert set(many.values()) == {48}
+    assert len(first_turns(dict.fromkeys(map(str, range(1000)), 5), 10)) == 100
 
 
 @NEEDS_LANES

@@ -80,5 +80,5 @@ def _turn(n: int, now_ns: int, cause: Delivery[Any] | Due, result: str, outputs:
 
 def rehearsed(past: list[bytes], family: AnyFamily) -> RehearsalResult:
     """What a rehearsal of that past finds. Raises `Differs`."""
-    (result,) = rehearse(past, lambda engine: family)
+    (result,) = rehearse(past, lambda engine, before: family)
     return result

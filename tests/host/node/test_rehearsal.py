@@ -283,5 +283,5 @@ def test_a_past_in_two_parts_is_one_result(versions: Versions) -> None:
 def test_a_past_that_is_cut_is_reported(versions: Versions) -> None:
     """False if the death of the process that reads the log passed for a rehearsal."""
     old = versions.load()
-    *_, last = rehearse(past_of(old, script(old))[:-2], lambda engine: old)
+    *_, last = rehearse(past_of(old, script(old))[:-2], lambda engine, before: old)
     assert last.lost == "the process that read the log ended"

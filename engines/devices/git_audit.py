@@ -1,7 +1,8 @@
 """The audit: what happened, in a git repository that people can read. It is written behind; nobody waits for it.
 
 Each transition, change of a protocol, and step in the life of an agent is a commit of its own; messages, refusals and
-measurements go into one commit a minute. The repository is bare, apart from any that agents commit to:
+measurements go into one commit a minute. While more than `COMMITS_AT_ONCE` events wait, all of them go into one,
+since a commit costs far more than an event in it. The repository is bare, apart from any that agents commit to:
 
 | path | content |
 |---|---|
@@ -28,6 +29,7 @@ import os
 import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from threading import get_native_id
 from typing import Any, Final, TypeAlias
 
 from engines.agents.audit import (
@@ -53,6 +55,7 @@ GC_COMMITS: Final = 20_000
 """After so many commits the repository is packed, if `git` is installed."""
 
 RETRY_S: Final = 2.0
+NICE: Final = 10
 
 
 class AuditPlace(Config):
@@ -143,7 +146,7 @@ class GitAudit:
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled; what waits then is still committed."""
         taking = asyncio.create_task(self._take(host))
-        with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(1, initializer=_give_way) as thread:
             try:
                 self._repository = await self._open(host, thread)
                 await self._commit_all(host, self._repository, thread)
@@ -212,16 +215,16 @@ class GitAudit:
             now_ns = self._waiting[0].event.time_ns if self._waiting else 0
             event = Happened(0, now_ns, "gap", attributes=(("lost", str(lost)),))
             commit_single(repository, AuditEntry("audit", event))
-        for _ in range(COMMITS_AT_ONCE):
+        is_crowded = len(self._waiting) > COMMITS_AT_ONCE
+        for _ in range(BATCH_MAX if is_crowded else COMMITS_AT_ONCE):
             if not self._waiting:
                 break
-            entry = self._waiting[0]
-            if is_single(entry.event.kind):
-                commit_single(repository, entry)
+            if not is_crowded and is_single(self._waiting[0].event.kind):
+                commit_single(repository, self._waiting[0])
+                self._waiting.popleft()
             else:
-                self._batch.append(entry)
-            self._waiting.popleft()
-        if self._batch and (is_due or len(self._batch) >= BATCH_MAX):
+                self._batch.append(self._waiting.popleft())
+        if self._batch and (is_due or is_crowded or len(self._batch) >= BATCH_MAX):
             commit_batch(repository, self._batch)
             self._batch = []
         self._pack(repository)
@@ -249,6 +252,11 @@ class GitAudit:
         attributes = (("code", code), ("text", text))
         event = Happened(self._reports, host.now_ns(), "alarm", attributes=attributes)
         await host.send_when_writable(host.config.reports, event)
+
+
+def _give_way() -> None:
+    """Nobody waits for the thread that commits, so the others have the processor first."""
+    os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
 
 
 def _is_full(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from deadline import DEADLINE_S
 
 from engines.agents.audit import TRAILER, is_single
 from engines.agents.messages import Happened
-from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit
+from engines.devices.git_audit import BATCH_MAX, COMMITS_AT_ONCE, GIT_AUDIT, AuditPlace, GitAudit
 from engines.model import Committed, Configuration, Delivery, Ref, birth, step
 
 pygit2 = pytest.importorskip("pygit2")
@@ -122,6 +122,16 @@ def test_d5_the_audit_has_each_event_once_and_in_order(tmp_path: Path) -> None:
     if shutil.which("git"):
         checked = ["git", "-C", str(tmp_path / "audit.git"), "fsck", "--strict"]
         assert subprocess.run(checked, capture_output=True, timeout=60).returncode == 0
+
+
+def test_d5_a_crowd_of_events_shares_commits(tmp_path: Path) -> None:
+    """False if one of many events that wait is missing, twice or out of order, or each takes a commit of its own."""
+    events = some_events(3 * BATCH_MAX)
+    audited(tmp_path / "audit.git", events)
+    for name in ("router", "validator"):
+        mine = [event.number for family, event in events if family == name]
+        assert [one["number"] for one in lines(tmp_path / "audit.git") if one["family"] == name] == mine
+    assert len(commits(tmp_path / "audit.git")) <= 3 + COMMITS_AT_ONCE
 
 
 def test_d5_it_goes_on_where_it_was_and_a_deleted_one_is_made_again_as_it_was(tmp_path: Path) -> None:

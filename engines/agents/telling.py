@@ -15,7 +15,7 @@ from .messages import Happened, HappenedTogether
 
 TELL: Final = Timer("tell")
 GATHER_NS: Final = 100_000_000
-GATHERED_MAX: Final = 500
+GATHERED_MAX: Final = 128
 
 
 class Told(NamedTuple):

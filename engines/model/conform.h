@@ -3,8 +3,9 @@
  * `conform_in_c` returns 1 only where `conform` returns the very value; everything else it leaves to `conform`, which
  * reports the path to an error and converts values. The plain case costs a comparison of pointers for an unchanged
  * value, and one of types for a new one. A field that C does not know (an enumeration, bounds) is checked by its own
- * conformer. So is a `Map` that was never checked, or that may hold such a field; of any other one C checks the keys that
- * were set since, and puts the mark of `engines.model.conform_parts.MapCheck` on it.
+ * conformer. So is a `Map` that was never checked, or that may hold such a field, unless it is a literal, which has no
+ * depth; of any other one C checks the keys that were set since, also of maps in it, and puts the mark of
+ * `engines.model.conform_parts.MapCheck` on each.
  *
  * Forms are made from `engines.model.outline`, once for each type, and live as long as the process, like families.
  */
@@ -430,6 +431,23 @@ static int conform_map(const struct map_form *map, PyObject *value, PyObject *be
     return fits;
 }
 
+/* A map whose check in C gave up, by Python, which leaves its mark: a map around this one counts its height. */
+static int map_by_python(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
+{
+    if (!conform_by_python(form, value, before, walk))
+        return 0;
+    PyObject *since = PyObject_CallMethodNoArgs(value, str_unchecked);
+    long height = since == NULL ? -1 : marked_height(form->map, PyTuple_GET_ITEM(since, 0));
+    Py_XDECREF(since);
+    if (height < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (walk->depth + 1 + (unsigned)height > walk->deepest)
+        walk->deepest = walk->depth + 1 + (unsigned)height;
+    return 1;
+}
+
 /* Whether `value` surely conforms as it is, in place of `before` (NULL: nothing). Never an exception. */
 static int conform_in_c(const struct form *form, PyObject *value, PyObject *before, struct walk *walk)
 {
@@ -442,8 +460,8 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
         return conform_items(form->items, value, before, walk);
     if (form->places != NULL && type == &PyTuple_Type)
         return conform_places(form, value, before, walk);
-    if (form->map != NULL && type == (PyTypeObject *)map_type && conform_map(form->map, value, before, walk))
-        return 1;
+    if (form->map != NULL && type == (PyTypeObject *)map_type)
+        return conform_map(form->map, value, before, walk) || map_by_python(form, value, before, walk);
     return conform_plain(form, value) || conform_by_python(form, value, before, walk);
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import NoneType
-from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -62,19 +62,20 @@ def outline(form: Any) -> Outline:
 
 
 def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:
-    """Whether an outline covers every value of a type: nothing is left to `conform`, and no struct holds itself."""
+    """Whether an outline covers every value of a type: `conform` gets literals only, and no struct holds itself."""
     parts = list(_alternatives(form))
     structs = [part for part in parts if _is_plain_struct(part)]
-    tuples = [part for part in parts if get_origin(part) is tuple]
-    plain = [part for part in parts if part in CLASSES]
-    if len(structs) > 1 or len(tuples) > 1 or len(structs) + len(tuples) + len(plain) < len(parts):
+    tuples, maps = ([part for part in parts if get_origin(part) is kind] for kind in (tuple, Map))
+    plain = [part for part in parts if part in CLASSES or get_origin(part) is Literal]
+    covered = len(structs) + len(tuples) + len(maps) + len(plain)
+    if max(len(structs), len(tuples), len(maps)) > 1 or covered < len(parts):
         return False
     if _is_bounded(form):
         return False
     if any(struct in within for struct in structs):
         return False
     fields = [field.type for struct in structs for field in msgspec.structs.fields(struct)]
-    held = [*fields, *(one for part in tuples for one in get_args(part) if one is not Ellipsis and one != ())]
+    held = [*fields, *(one for part in (*tuples, *maps) for one in get_args(part) if one is not Ellipsis and one != ())]
     return all(_is_covered(one, (*within, *structs)) for one in held)
 
 

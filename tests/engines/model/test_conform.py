@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum, StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import pytest
@@ -247,6 +247,44 @@ def test_a_map_is_looked_at_where_it_changed(conform: Any) -> None:
     assert type(conform(many.set(3, 4), Map[int, float], many)[3]) is float
     with pytest.raises(ConformError, match=r"Map\[3\]: 'x' is str, not float"):
         conform(many.set(3, "x"), Map[int, float], many)
+
+
+class Shelf(Value):
+    kind: Literal["low", "high"] = "low"
+    boxes: Map[int, tuple[str, ...]] = Map()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("ab"),
+        st.sampled_from(["low", "high", "none"]),
+        st.integers(0, 2),
+        st.sampled_from([("x",), ("x", "y"), (), (1,), "x"]),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(STEPS)
+def test_maps_in_maps_are_checked_alike_in_c_and_in_python(steps: list[tuple[str, str, int, Any]]) -> None:
+    """False if one of both let through what the other refuses, or they measured another height."""
+    form = Map[str, Shelf]
+    told_of = []
+    for check in (conform_in_python, conform_by_law):
+        kept: Any = check(Map({"z": Shelf()}), form)
+        outcomes: list[Any] = []
+        for name, kind, place, texts in steps:
+            shelf = kept.get(name) or Shelf()
+            after = kept.set(name, Shelf(cast(Any, kind), shelf.boxes.set(place, texts)))
+            try:
+                kept = check(after, form, kept)
+            except ConformError as error:
+                outcomes.append(str(error))
+            else:
+                outcomes.append((told(kept), kept.unchecked()[0].height, [*kept.unchecked()[1]]))
+        told_of.append(outcomes)
+    assert told_of[0] == told_of[1]
 
 
 class Fork(Value):

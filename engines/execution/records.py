@@ -173,9 +173,16 @@ def collected(record: Record, timestamp: int) -> Record:
         latest -= 1
     if latest <= 0:
         return record
-    needed = _needed(versions, (*record.readers, *record.inquiries))
+    needed = _needed(versions, (*record.readers, *record.inquiries)) if record.readers or record.inquiries else ()
     kept = [one for one in versions[:latest] if one.datum is None or one.timestamp in needed]
-    return record if len(kept) == latest else replace(record, versions=(*kept, *versions[latest:]))
+    if len(kept) == latest:
+        return record
+    return Record((*kept, *versions[latest:]), record.readers, record.inquiries)
+
+
+def is_needed_below(record: Record, timestamp: int) -> bool:
+    """Whether a collected record has more than the latest value up to a timestamp: a read still needs it."""
+    return len(record.versions) > 1 and record.versions[1].timestamp <= timestamp
 
 
 def _needed(versions: tuple[Version, ...], reads: Iterable[Reader | Inquiry]) -> set[int]:

@@ -58,6 +58,7 @@ from .records import (
     datum_of,
     decided,
     is_answerable,
+    is_needed_below,
     locked,
     next_version,
     seen_version,
@@ -397,7 +398,7 @@ def collect(message: Collect, t: Collected) -> Effects[Keys, ToAnyone]:
         record = collected(before, timestamp)
         if record is not before:
             changed[key] = record
-        if len(record.versions) > 1:
+        if is_needed_below(record, timestamp):
             kept.append(key)
     written, ends = keys.written, keys.ends
     for height in heights:

@@ -2,21 +2,27 @@
 
 The state root is the root of a Merkle tree (see `merkle`) with a leaf for each place: the hash of the keys and values
 there, in the order of the keys. A shard holds the places that begin with the bits of its number, so the number of
-shards is a power of two, each computes the root of its subtree, and the state root is the same for any number of them.
+shards is a power of two. Each computes its part of the block at the root, so there are at most as many shards as a node
+has children, and the state root is the same for any number of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from .merkle import node_hash
+from .merkle import CHILDREN, HASH_BYTES, Tree, empty_block, node_hash
 
 DEPTH: Final = 16
-"""Of the state tree: keys share its 65,536 places evenly, and a change costs 16 hashes at most."""
+"""Of the state tree, in bits: keys share its 65,536 places evenly, and a change costs four hashes."""
+
+SHARDS_MAX: Final = CHILDREN
+PLACES_KNOWN: Final = 1 << 14
 
 
+@lru_cache(PLACES_KNOWN)
 def place_of(key: bytes) -> int:
     """The place of a key in the state tree."""
     return int.from_bytes(blake2b(key, digest_size=DEPTH // 8, person=b"place").digest(), "big")
@@ -27,9 +33,12 @@ def shard_of(key: bytes, shards: int) -> int:
     return place_of(key) * shards >> DEPTH if shards > 1 else 0
 
 
-def state_root(shard_roots: Sequence[bytes]) -> bytes:
-    """The state root over the roots of all shards, in their order."""
-    level = list(shard_roots)
-    while len(level) > 1:
-        level = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=True)]
-    return level[0]
+def shard_root(tree: Tree, shard: int, shards: int) -> bytes:
+    """The part of the block at the root that is over the places of a shard."""
+    size = CHILDREN // shards * HASH_BYTES
+    return tree.get(1, empty_block(DEPTH))[shard * size : (shard + 1) * size]
+
+
+def state_root(shard_roots: Iterable[bytes]) -> bytes:
+    """The state root over the parts of all shards, in their order."""
+    return node_hash(b"".join(shard_roots))

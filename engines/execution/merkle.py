@@ -1,12 +1,12 @@
-"""Merkle trees of a fixed depth, with most places empty: commitments by number, and the state by key.
+"""The state tree: a Merkle tree of a fixed depth with 16 children a node, most of its places empty.
 
-The root is node 1, the children of n are 2n and 2n + 1, and place i of a tree of depth d is node 2**d + i. The height
-of a node is its distance from the leaves.
-
-A tree is a `Map` from the number of each node of an even height, above the leaves, to a block: the hashes of its two
-children, then those of its four grandchildren. So a change costs half as many entries of the map as there are levels. A
-root of an odd height has a block of its children only. An empty subtree is not in the map; its hash is that of its
+The root is node 1, the children of n are 16n to 16n + 15, and place i of a tree of depth d (in bits, a multiple of
+`BITS`) is node 2**d + i. A tree is a `Map` from the number of a node to its block: the hashes of its children, one
+behind the other. The hash of a node is that of its block. An empty subtree is not in the map; its hash is that of its
 height. So the root depends on what is in the tree, and not on the order in which it came.
+
+With 16 children a change costs a quarter of the hashes of a binary tree, and a proof is four times as long: roots are
+computed at each height, proofs are asked for now and then.
 
 Leaves and nodes are hashed under different names (BLAKE2b, `person`), so a node cannot be shown as a leaf.
 """
@@ -22,101 +22,83 @@ from engines.model import Map
 
 Tree: TypeAlias = Map[int, bytes]
 
+BITS: Final = 4
+"""Of a place, for the way from a node to its child."""
+CHILDREN: Final = 1 << BITS
 HASH_BYTES: Final = 32
 EMPTY_LEAF: Final = bytes(HASH_BYTES)
 _NODE: Final = blake2b(digest_size=HASH_BYTES, person=b"node")
-_GRANDCHILDREN: Final = 2 * HASH_BYTES
-"""Where the grandchildren begin in a block."""
 
 
 def leaf_hash(*parts: bytes) -> bytes:
     """The hash of a leaf with these parts; their lengths go in, so parts cannot be moved from one to the next."""
-    text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    text = b"".join([len(part).to_bytes(8, "big") + part for part in parts])
     return blake2b(text, digest_size=HASH_BYTES, person=b"leaf").digest()
 
 
-def pair_hash(pair: bytes | bytearray) -> bytes:
+def node_hash(block: bytes | bytearray) -> bytes:
     """The hash of a node over the hashes of its children, one behind the other."""
     hasher = _NODE.copy()
-    hasher.update(pair)
+    hasher.update(block)
     return hasher.digest()
 
 
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of a node over its children."""
-    return pair_hash(left + right)
+@cache
+def empty_hash(depth: int) -> bytes:
+    """The hash of an empty tree."""
+    return node_hash(empty_block(depth)) if depth else EMPTY_LEAF
 
 
 @cache
-def empty_hash(height: int) -> bytes:
-    """The hash of an empty subtree, so many levels above its leaves."""
-    return node_hash(empty_hash(height - 1), empty_hash(height - 1)) if height else EMPTY_LEAF
-
-
-@cache
-def _empty_block(height: int) -> bytes:
-    """The block of an empty subtree."""
-    children = empty_hash(height - 1) * 2
-    return children if height % 2 else children + empty_hash(height - 2) * 4
+def empty_block(depth: int) -> bytes:
+    """The block at the root of an empty tree."""
+    return empty_hash(depth - BITS) * CHILDREN
 
 
 def with_leaves(tree: Tree, depth: int, leaves: Mapping[int, bytes]) -> Tree:
     """The tree with these hashes at their places; each node above is hashed once, however many of them it is over."""
     level = {(1 << depth) + place: leaf for place, leaf in leaves.items()}
     changed: dict[int, bytes] = {}
-    for height in range(2, depth + 1, 2):
+    for height in range(BITS, depth + 1, BITS):
         blocks: dict[int, bytearray] = {}
-        children: dict[int, bytearray] = {}
-        empty = _empty_block(height)
-        for grandchild, found in level.items():
-            number = grandchild >> 2
+        empty = empty_block(height)
+        for child, found in level.items():
+            number = child >> BITS
             if (block := blocks.get(number)) is None:
                 block = blocks[number] = bytearray(tree.get(number, empty))
-            at = _GRANDCHILDREN + (grandchild & 3) * HASH_BYTES
+            at = child % CHILDREN * HASH_BYTES
             block[at : at + HASH_BYTES] = found
-            children[grandchild >> 1] = block
-        for child, block in children.items():
-            at, below = (child & 1) * HASH_BYTES, _GRANDCHILDREN + (child & 1) * 2 * HASH_BYTES
-            block[at : at + HASH_BYTES] = pair_hash(block[below : below + 2 * HASH_BYTES])
-        level = {number: pair_hash(block[:_GRANDCHILDREN]) for number, block in blocks.items()}
+        level = {number: node_hash(block) for number, block in blocks.items()}
         changed.update((number, bytes(block)) for number, block in blocks.items())
-    if depth % 2 and level:
-        pair = bytearray(tree.get(1, _empty_block(depth)))
-        for child, found in level.items():
-            pair[(child & 1) * HASH_BYTES : ((child & 1) + 1) * HASH_BYTES] = found
-        changed[1] = bytes(pair)
     return tree.updated(changed)
 
 
-def node_of(tree: Tree, depth: int, number: int = 1) -> bytes:
-    """The hash of a node, the root unless another is named."""
-    height = depth + 1 - number.bit_length()
-    if number == 1 or (height and height % 2 == 0):
-        block = tree.get(number)
-        return empty_hash(height) if block is None else pair_hash(block[:_GRANDCHILDREN])
-    is_child = height % 2 == 1 or number < 4
-    block = tree.get(number >> 1 if is_child else number >> 2)
-    if block is None:
-        return empty_hash(height)
-    at = (number & 1) * HASH_BYTES if is_child else _GRANDCHILDREN + (number & 3) * HASH_BYTES
-    return block[at : at + HASH_BYTES]
+def root_of(tree: Tree, depth: int) -> bytes:
+    """The hash of the root."""
+    return node_hash(tree.get(1, empty_block(depth)))
 
 
 def proof(tree: Tree, depth: int, place: int) -> tuple[bytes, ...]:
-    """The hashes beside the way from a place to the root, the lowest first."""
+    """The hashes beside the way from a place to the root: those of each block but for the one on the way, the lowest
+    block first."""
     number = (1 << depth) + place
-    return tuple(node_of(tree, depth, (number >> height) ^ 1) for height in range(depth))
-
-
-def root_from(place: int, leaf: bytes, beside: Iterable[bytes]) -> bytes:
-    """The root of the tree that a proof is about; b"" for a place outside of it."""
-    found = leaf
-    for other in beside:
-        found = node_hash(other, found) if place & 1 else node_hash(found, other)
-        place >>= 1
-    return b"" if place else found
+    beside: list[bytes] = []
+    for height in range(BITS, depth + 1, BITS):
+        block, at = tree.get(number >> height, empty_block(height)), _place_in_block(number >> height - BITS)
+        beside.append(block[:at] + block[at + HASH_BYTES :])
+    return tuple(beside)
 
 
 def verifies(root: bytes, place: int, leaf: bytes, beside: Iterable[bytes]) -> bool:
     """Whether a proof shows that the tree with this root has `leaf` at `place`."""
-    return root_from(place, leaf, beside) == root
+    found = leaf
+    for others in beside:
+        at = _place_in_block(place)
+        found = node_hash(others[:at] + found + others[at:])
+        place >>= BITS
+    return found == root and not place
+
+
+def _place_in_block(number: int) -> int:
+    """Where the hash of a node is in the block of its parent."""
+    return number % CHILDREN * HASH_BYTES

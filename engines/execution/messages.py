@@ -159,7 +159,10 @@ class QueryRefused(Message):
 
 
 class ShardRoot(Message):
-    """From a shard to the dispatcher: a height is decided here, and this is the root of the shard's places after it."""
+    """From a shard to the dispatcher: a height is decided here.
+
+    `root` is the shard's part of the block at the root of the state tree after it.
+    """
 
     height: int
     shard: int

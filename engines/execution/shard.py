@@ -22,14 +22,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Note, Ref, Send, Sent, Value, rule
 
-from .keyspace import DEPTH, place_of
-from .merkle import EMPTY_LEAF, leaf_hash, node_of, with_leaves
+from .keyspace import DEPTH, SHARDS_MAX, place_of, shard_root
+from .merkle import EMPTY_LEAF, leaf_hash, with_leaves
 from .messages import (
     Collect,
     KVSAcquireLock,
@@ -76,7 +77,7 @@ class Part(Config):
 
     dispatcher: Ref[KVSLockAcquired | KVSLockRefused | ShardRoot]
     shard: int = 0
-    shards: int = 1
+    shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = 1
 
 
 class Height(Value):
@@ -205,7 +206,7 @@ def _closed(keys: Keys, height: Height, part: Part) -> tuple[Keys, Sent[ToAnyone
         tree=tree,
         places=keys.places.updated(places) if places else keys.places,
     )
-    root = node_of(tree, DEPTH, part.shards + part.shard)
+    root = shard_root(tree, part.shard, part.shards)
     return after, Send(part.dispatcher, ShardRoot(height.height, part.shard, root))
 
 

@@ -62,7 +62,7 @@ def is_equal(one: Noun, other: Noun) -> bool:
 def jam(noun: Noun) -> bytes:
     """The bytes of a noun, the least significant first."""
     if isinstance(noun, int):
-        return _packed(["0", *_sized(noun)])
+        return _jam_of_atom(noun)
     numbers: dict[Any, int] = {}
     seen: dict[int, int] = {}
     numbered(noun, numbers, seen)
@@ -88,6 +88,30 @@ def jam(noun: Noun) -> bytes:
     return _packed(bits)
 
 
+def _jam_of_atom(atom: int) -> bytes:
+    """The bits of `jam` for an atom, as one number: most values are atoms."""
+    size = atom.bit_length()
+    width = size.bit_length()
+    if not width:
+        return b"\x02"
+    low = size ^ 1 << width - 1
+    bits = 1 << width + 1 | low << width + 2 | atom << 2 * width + 1
+    return bits.to_bytes((2 * width + size + 8) // 8, "little")
+
+
+def _atom_of_jam(data: bytes) -> int | None:
+    """The atom that these bytes are the jam of; None for other bytes."""
+    bits = int.from_bytes(data, "little")
+    width = (bits & -bits).bit_length() - 2
+    if width <= 0:
+        return 0 if data == b"\x02" else None
+    rest = bits >> width + 2
+    size = rest & (1 << width - 1) - 1 | 1 << width - 1
+    atom = rest >> width - 1
+    is_whole = atom.bit_length() <= size and len(data) == (2 * width + size + 8) // 8
+    return atom if is_whole else None
+
+
 def _sized(atom: int) -> tuple[str, ...]:
     """An atom with its length, as bits in the order of writing."""
     if not atom:
@@ -106,6 +130,8 @@ def cue(data: bytes) -> Noun:
     """The noun of these bytes. Raises NounError for bytes that are no jam, or over `JAM_BYTES_MAX`."""
     if len(data) > JAM_BYTES_MAX:
         raise NounError(f"{len(data)} bytes; a noun has at most {JAM_BYTES_MAX}")
+    if (atom := _atom_of_jam(data)) is not None:
+        return atom
     return _Reader(bin(int.from_bytes(data, "little") | 1 << 8 * len(data))[:2:-1]).noun()
 
 

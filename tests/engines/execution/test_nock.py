@@ -131,6 +131,15 @@ def test_equality_is_that_of_content(one: Noun, other: Noun) -> None:
     assert is_equal(one, other) == (one == other) == (jam(one) == jam(other))
 
 
+@given(st.integers(0, 1 << 200))
+def test_an_atom_has_the_same_bits_alone_and_in_a_cell(atom: int) -> None:
+    """False if the short way of writing an atom differed from the one for any noun."""
+    alone = int.from_bytes(jam(atom), "little")
+    in_cell = 0b01 | alone << 2 | 0b10 << 2 + alone.bit_length()
+    assert int.from_bytes(jam((atom, 0)), "little") == in_cell
+    assert cue(jam((atom, 0))) == (cue(jam(atom)), 0)
+
+
 @given(st.binary(max_size=40))
 def test_bytes_are_a_jam_or_refused(data: bytes) -> None:
     """False if bytes that are no jam led to anything but a NounError."""

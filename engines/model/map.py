@@ -188,20 +188,25 @@ def _checked(content: HasItems[K, V] | Iterable[tuple[K, V]]) -> dict[K, V]:
     if not set(map(type, pairs)) <= PLAIN_KEYS:
         for key in pairs:
             check_key(key)
-    if not set(map(type, pairs.values())) <= _PLAIN_VALUES:
+    if not all(map(_is_value, set(map(type, pairs.values())))):
         for value in pairs.values():
             _check_value(value)
     return pairs
 
 
+def _is_value(kind: type[Any]) -> bool:
+    """Whether all values of a type may be in a map; the fields of a frozen struct are checked when it is defined."""
+    return kind in _PLAIN_VALUES or (issubclass(kind, msgspec.Struct) and kind.__struct_config__.frozen)
+
+
 def _check_value(value: object) -> None:
-    """Raise TypeError unless `value` is immutable; the fields of a frozen struct are checked when it is defined."""
-    if type(value) in _PLAIN_VALUES or isinstance(value, Enum):
+    """Raise TypeError unless `value` is immutable."""
+    if _is_value(type(value)) or isinstance(value, Enum):
         return
     if isinstance(value, tuple):
         for part in value:
             _check_value(part)
-    elif not (isinstance(value, msgspec.Struct) and value.__struct_config__.frozen):
+    else:
         raise TypeError(
             f"{type(value).__name__} is no value of a Map: values are scalars, str, bytes, Blob, Map, "
             "and tuples and frozen structs of these"

@@ -14,7 +14,8 @@ is kept; any other read for a transaction that does not run is late, and is drop
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -112,11 +113,13 @@ def finish(one: Running, label: Label, outbox: _Outbox, writes: dict[bytes, byte
     for key in dict.fromkeys(label.lazy_read):
         if key not in one.asked and key not in label.read:
             outbox.read(execution.timestamp, key, False)
-    read = tuple(sorted(one.values, key=lambda access: access.key))
-    written = tuple(Access(key, datum) for key, datum in sorted(writes.items()))
+    read = tuple(sorted(one.values, key=_key))
+    written = tuple([Access(key, datum) for key, datum in sorted(writes.items())])
     summary = Summary(execution.tx_hash, execution.timestamp, one.height, error, gas, read, written)
     outbox.finished.setdefault(execution.worker, []).append(summary)
 
+
+_key: Final[Any] = attrgetter("key")
 
 Started: TypeAlias = Arrived[Execute, Pool, Executing]
 
@@ -178,9 +181,10 @@ def take_values(message: KVSRead, t: Arrived[KVSRead, Pool, Executing]) -> Effec
             if timestamp > state.through:
                 early = early.set(timestamp, (*early.get(timestamp, ()), *new))
             continue
-        known = {access.key for access in one.values}
-        values_now = (*one.values, *(access for access in new if access.key not in known))
-        after = advanced(replace(one, values=values_now), outbox)
+        if one.values:
+            known = {access.key for access in one.values}
+            new = [*one.values, *(access for access in new if access.key not in known)]
+        after = advanced(Running(one.execution, one.height, tuple(new), one.asked), outbox)
         if after is None:
             finished.append(timestamp)
         else:

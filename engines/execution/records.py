@@ -55,6 +55,16 @@ class Record(Value):
     readers: tuple[Reader, ...] = ()
     inquiries: tuple[Inquiry, ...] = ()
 
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody waits to read it, or may."""
+        return bool(self.readers or self.inquiries)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says no more than that there is no record."""
+        return not (self.versions or self.readers or self.inquiries)
+
 
 EMPTY: Final = Record()
 ABSENT: Final = Version(0, b"")
@@ -173,7 +183,7 @@ def collected(record: Record, timestamp: int) -> Record:
         latest -= 1
     if latest <= 0:
         return record
-    needed = _needed(versions, (*record.readers, *record.inquiries)) if record.readers or record.inquiries else ()
+    needed = _needed(versions, (*record.readers, *record.inquiries)) if record.is_read else ()
     kept = [one for one in versions[:latest] if one.datum is None or one.timestamp in needed]
     if len(kept) == latest:
         return record

@@ -135,7 +135,10 @@ class _Turn:
 
     def answer(self, key: bytes, after: int, until: int) -> None:
         """Answer the reads of a key, within these timestamps, that have an answer now."""
-        record, answers = answered(self.record(key), self.keys.watermark, after, until)
+        before = self.record(key)
+        if not before.is_read:
+            return
+        record, answers = answered(before, self.keys.watermark, after, until)
         if not answers:
             return
         self.records[key] = record
@@ -174,7 +177,7 @@ _inquired: Final[Any] = attrgetter("timestamp")
 
 
 def _stored(records: Map[bytes, Record], changed: dict[bytes, Record]) -> Map[bytes, Record]:
-    empty = [key for key, record in changed.items() if record == EMPTY]
+    empty = [key for key, record in changed.items() if record.is_empty]
     for key in empty:
         del changed[key]
     if changed:
@@ -187,16 +190,14 @@ def _stored(records: Map[bytes, Record], changed: dict[bytes, Record]) -> Map[by
 def _closed(keys: Keys, height: Height, part: Part) -> tuple[Keys, Sent[ToAnyone]]:
     """The state with its lowest open height decided, and the root after it."""
     leaves: dict[int, bytes] = {}
-    places: dict[int, tuple[bytes, ...]] = {}
+    fresh: dict[int, tuple[bytes, ...]] = {}
     for key in height.written:
         place = place_of(key)
-        there = places[place] if place in places else keys.places.get(place, ())
+        there = fresh[place] if place in fresh else keys.places.get(place, ())
         if key not in there and value_at(keys.records.get(key, EMPTY), height.last) is not None:
-            there = tuple(sorted((*there, key)))
+            there = fresh[place] = tuple(sorted((*there, key)))
         if there:
-            places[place] = there
-    for place, there in places.items():
-        leaves[place] = _leaf(keys.records, there, height.last)
+            leaves[place] = _leaf(keys.records, there, height.last)
     tree = with_leaves(keys.tree, DEPTH, leaves) if leaves else keys.tree
     after = replace(
         keys,
@@ -204,7 +205,7 @@ def _closed(keys: Keys, height: Height, part: Part) -> tuple[Keys, Sent[ToAnyone
         heights=keys.heights[1:],
         written=keys.written.set(height.height, height.written),
         tree=tree,
-        places=keys.places.updated(places) if places else keys.places,
+        places=keys.places.updated(fresh) if fresh else keys.places,
     )
     root = shard_root(tree, part.shard, part.shards)
     return after, Send(part.dispatcher, ShardRoot(height.height, part.shard, root))
@@ -336,7 +337,8 @@ def decide(message: KVSWrite, t: Arrived[KVSWrite, Part, Keys]) -> Effects[Keys,
             notes.append(Note("write without a lock", timestamp=write.timestamp, key=write.key, by=t.sender))
             continue
         turn.records[write.key] = record
-        turn.answer(write.key, write.timestamp, next_version(record, write.timestamp))
+        if record.is_read:
+            turn.answer(write.key, write.timestamp, next_version(record, write.timestamp))
         place = bisect_left(turn.keys.heights, write.timestamp, key=_last)
         done[place] = done.get(place, 0) + 1
     heights = list(turn.keys.heights)

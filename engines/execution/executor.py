@@ -146,7 +146,6 @@ def _with_started(state: Executing, message: Execute, outbox: _Outbox) -> Execut
     for execution in message.executions:
         timestamp = execution.timestamp
         one = advanced(Running(execution, message.height, early.get(timestamp, ())), outbox)
-        early = early.without(timestamp)
         if one is not None:
             running[timestamp] = one
     return Executing(
@@ -154,7 +153,7 @@ def _with_started(state: Executing, message: Execute, outbox: _Outbox) -> Execut
         height=message.height,
         running=state.running.updated(running),
         held=state.held.without(message.height),
-        early=early,
+        early=early.without(*(execution.timestamp for execution in message.executions)),
     )
 
 
@@ -189,9 +188,7 @@ def take_values(message: KVSRead, t: Arrived[KVSRead, Pool, Executing]) -> Effec
             finished.append(timestamp)
         else:
             changed[timestamp] = after
-    running = state.running.updated(changed)
-    for timestamp in finished:
-        running = running.without(timestamp)
+    running = state.running.updated(changed).without(*finished)
     return [Become(replace(state, running=running, early=early)), *outbox.sends()]
 
 

@@ -182,9 +182,7 @@ def _stored(records: Map[bytes, Record], changed: dict[bytes, Record]) -> Map[by
         del changed[key]
     if changed:
         records = records.updated(changed)
-    for key in empty:
-        records = records.without(key)
-    return records
+    return records.without(*empty)
 
 
 def _closed(keys: Keys, height: Height, part: Part) -> tuple[Keys, Sent[ToAnyone]]:

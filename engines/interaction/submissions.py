@@ -131,9 +131,6 @@ class _Turn:
 
 
 def _finished(state: Session, number: int, course: Course) -> Session:
-    under_way = state.under_way
-    for hash_ in course.tx_hashes:
-        under_way = under_way.without(hash_)
     last, first, floor = state.last_done + 1, state.first_done, state.floor
     done, courses = state.done.set(last, number), state.courses
     if last - first + 1 > REMEMBERED:
@@ -143,7 +140,7 @@ def _finished(state: Session, number: int, course: Course) -> Session:
     return replace(
         state,
         courses=courses,
-        under_way=under_way,
+        under_way=state.under_way.without(*course.tx_hashes),
         open=state.open - 1,
         done=done,
         first_done=first,

@@ -258,11 +258,10 @@ def report(message: ExecutorFinished, t: Arrived[ExecutorFinished, Limits, Colle
     none."""
     state = t.env.state
     by_client: dict[Waiter, list[Summary]] = {}
-    waiting = state.waiting
     for summary in message.summaries:
-        for client in waiting.get(summary.tx_hash, ()):
+        for client in state.waiting.get(summary.tx_hash, ()):
             by_client.setdefault(client, []).append(summary)
-        waiting = waiting.without(summary.tx_hash)
+    waiting = state.waiting.without(*(summary.tx_hash for summary in message.summaries))
     new = [(summary.tx_hash, encode(summary)) for summary in message.summaries]
     outcomes, before = remembered(state.outcomes, state.outcomes_before, new, t.config.remembered)
     after = replace(state, waiting=waiting, outcomes=outcomes, outcomes_before=before)

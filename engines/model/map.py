@@ -117,9 +117,18 @@ class Map(Generic[K, V]):
         since = self._set
         return _changed(self, self._trie.set(key, value), None if since is None else (since, key))
 
-    def without(self, key: K) -> "Map[K, V]":
-        """This map without `key`; itself when the key is absent."""
-        return _changed(self, self._trie.delete(key), self._set) if key in self._trie else self
+    def without(self, *keys: K) -> "Map[K, V]":
+        """This map without `keys`; itself when all of them are absent."""
+        if len(keys) == 1:
+            return _changed(self, self._trie.delete(keys[0]), self._set) if keys[0] in self._trie else self
+        present = [key for key in dict.fromkeys(keys) if key in self._trie]
+        if not present:
+            return self
+        with self._trie.mutate() as changing:
+            for key in present:
+                del changing[key]
+            left = changing.finish()
+        return _changed(self, left, self._set)
 
     def updated(self, content: HasItems[K, V] | Iterable[tuple[K, V]]) -> "Map[K, V]":
         """This map with each pair of `content` set, the last one where keys are equal."""

@@ -6,6 +6,7 @@ type of the other, as with "a" and b"a", or 0 and "". Tuples compare any content
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, final
 
 from rpds import HashTrieMap
@@ -51,6 +52,11 @@ class RpdsTrie(Generic[K, V]):
         """This trie without `key`, which must be present."""
         return _trie_over(self._boxed.remove((key,)))
 
+    @contextmanager
+    def mutate(self) -> "Iterator[Changing[K, V]]":
+        """This trie, to delete keys from."""
+        yield Changing(self)
+
     def update(self, content: dict[K, V]) -> "RpdsTrie[K, V]":
         """This trie with each pair of `content` set."""
         return _trie_over(self._boxed.update({(key,): value for key, value in content.items()}))
@@ -63,6 +69,20 @@ class RpdsTrie(Generic[K, V]):
 
     def __hash__(self) -> int:
         return hash(frozenset(self._boxed.items()))  # older versions of `rpds` have no hash
+
+
+class Changing(Generic[K, V]):
+    """A trie from which keys are deleted; `finish` returns what is left."""
+
+    def __init__(self, trie: RpdsTrie[K, V]) -> None:
+        self._trie = trie
+
+    def __delitem__(self, key: K) -> None:
+        self._trie = self._trie.delete(key)
+
+    def finish(self) -> RpdsTrie[K, V]:
+        """The trie without the deleted keys."""
+        return self._trie
 
 
 def _trie_over(boxed: Any) -> RpdsTrie[Any, Any]:

@@ -120,6 +120,18 @@ def test_a_change_leaves_the_map_it_came_from(steps: Any, key: Any, value: Any) 
     assert changed.without(key) == removed
 
 
+@given(changes, st.lists(keys))
+def test_without_several_keys_is_without_each(steps: Any, gone: list[Any]) -> None:
+    """False if keys removed at once left another map than removed one by one, or changed the map they were in."""
+    target, model = applied(steps)
+    left = target.without(*gone)
+    assert target == Map(model)
+    for key in gone:
+        target = target.without(key)
+    assert left == target
+    assert left.items() == target.items()
+
+
 @pytest.mark.storm
 @given(changes, changes)
 def test_updated_is_a_set_for_each_pair(steps: Any, more: Any) -> None:

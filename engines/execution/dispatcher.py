@@ -135,9 +135,6 @@ def _with_height(state: Dispatch, machine: Machine, batches: list[Batch]) -> Eff
         [(name, None) for batch in batches for name in (*batch.tx_hashes, batch.digest)],
         machine.remembered,
     )
-    rest = state.batches
-    for batch in batches:
-        rest = rest.without(batch.digest)
     by_executor: list[list[Execution]] = [[] for _ in machine.executors]
     for one in executions:
         by_executor[one.timestamp % len(by_executor)].append(one)
@@ -146,7 +143,7 @@ def _with_height(state: Dispatch, machine: Machine, batches: list[Batch]) -> Eff
         state,
         next_index=height + 1,
         next_timestamp=last + 1,
-        batches=rest,
+        batches=state.batches.without(*(batch.digest for batch in batches)),
         orders=state.orders.without(height),
         locking=Locking(height, last, tuple(map(tuple, by_executor)), shards),
         known=known,
@@ -169,7 +166,7 @@ def _timestamped(state: Dispatch, batches: list[Batch]) -> tuple[list[Execution]
             elif (label := _label(tx)) is None:
                 dropped.append(Summary(name, 0, 0, UNREADABLE, 0))
             else:
-                reads = len(set(label.read))
+                reads = len(_once(label.read))
                 executions.append(Execution(state.next_timestamp + len(executions), name, tx, reads, batch.worker))
                 labels.append(label)
             new.add(name)
@@ -202,15 +199,15 @@ def _locks(
 def locks_of(label: Label, timestamp: int, executor: Ref[KVSRead], shards: int) -> Iterable[tuple[int, Lock]]:
     """The locks of a transaction, by the number of the shard. A key that is read for certain is not read lazily too,
     and one that is written for certain is not perhaps written."""
-    read, write = dict.fromkeys(label.read), dict.fromkeys(label.write)
     kinds = (
-        [key for key in dict.fromkeys(label.lazy_read) if key not in read],
-        list(read),
-        list(write),
-        [key for key in dict.fromkeys(label.may_write) if key not in write],
+        _once(label.lazy_read, label.read),
+        _once(label.read),
+        _once(label.write),
+        _once(label.may_write, label.write),
     )
     if shards == 1:
-        yield 0, Lock(timestamp, executor, *map(tuple, kinds))
+        if any(kinds):
+            yield 0, Lock(timestamp, executor, *kinds)
         return
     parts: dict[int, tuple[list[bytes], ...]] = {}
     for kind, keys in enumerate(kinds):
@@ -218,6 +215,14 @@ def locks_of(label: Label, timestamp: int, executor: Ref[KVSRead], shards: int) 
             parts.setdefault(shard_of(key, shards), ([], [], [], []))[kind].append(key)
     for shard, part in sorted(parts.items()):
         yield shard, Lock(timestamp, executor, *map(tuple, part))
+
+
+def _once(keys: tuple[bytes, ...], others: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
+    """The keys that are not among the others, each once."""
+    if len(keys) < 2 and not (keys and others):
+        return keys
+    excluded = {*others}
+    return tuple(key for key in dict.fromkeys(keys) if key not in excluded)
 
 
 Acquired: TypeAlias = Arrived[KVSLockAcquired, Machine, Dispatch]

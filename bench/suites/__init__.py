@@ -28,6 +28,7 @@ NAMES: Final = (
     "durable",
     "recover",
     "replay",
+    "reload",
     "storage",
     "check",
     "tx",

@@ -170,6 +170,6 @@ def look(m: Look, t: Arrived[Look, None, Course]) -> Effects[Course, Ask | Waits
     return [Become(replace(after, rate=0, waiting=0) if m.ends else after), Send(m.listener, waits)]
 
 
-CLIENT = Family(
-    "asking-client", state=Course(), accepts=Begin | Answer | Look, emits=Ask | Waits, timers=[TICK]
-).rules(begin, ask, answered, look)
+CLIENT = Family("asking-client", state=Course(), accepts=Begin | Answer | Look, emits=Ask | Waits, timers=[TICK]).rules(
+    begin, ask, answered, look
+)

@@ -164,14 +164,19 @@ class Rehearse(Packet):
     """To a candidate: run these triggers. Descriptor: [pipe]. Answer: `Rehearsed` or `EngineFailed`."""
 
 
+class Follow(Packet):
+    """To a candidate: make the engines from their log, behind its writer. Answer: `Level` or `EngineFailed`."""
+
+
 class Freeze(Packet):
-    """Stop at the next boundary, outputs released, and hand over the engines.
+    """Stop at the next boundary, outputs released, and hand over the engines; with `from_log` those in no log.
 
     Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`. `downgrades`: the layout of a state differs in the
     candidate, which may be the version before: states go with their downgraded form, where a family has one.
     """
 
     downgrades: bool = False
+    from_log: bool = False
 
 
 class Thaw(Packet):
@@ -179,7 +184,12 @@ class Thaw(Packet):
 
 
 class Adopt(Packet):
-    """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answer: `Adopted` or `EngineFailed`."""
+    """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answer: `Adopted` or `EngineFailed`.
+
+    `log_end`: where the log ends, for one that follows.
+    """
+
+    log_end: int = 0
 
 
 class Go(Packet):
@@ -212,6 +222,7 @@ ToWorker = (
     | Allow
     | Lose
     | Recall
+    | Follow
     | Rehearse
     | Freeze
     | Thaw
@@ -326,14 +337,25 @@ class Rehearsed(Packet):
     results: tuple[RehearsalResult, ...]
 
 
+class Level(Packet):
+    """Answer to `Follow`: the candidate has run all but the last turns of the log, and goes on following. With a
+    `reason` it cannot follow, and is as before."""
+
+    reason: str = ""
+
+
 class AtBoundary(Packet):
     """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
 
 
 class Frozen(Packet):
-    """Second answer to `Freeze`. Descriptor: [snapshot], the parts defined in `host.node.snapshot`."""
+    """Second answer to `Freeze`. Descriptor: [snapshot], the parts defined in `host.node.snapshot`.
+
+    `log_end`: where the log of the slot ends, 0 without one.
+    """
 
     queued: int
+    log_end: int = 0
 
 
 class Adopted(Packet):
@@ -367,6 +389,7 @@ ToSupervisor = (
     | Reply
     | Recalled
     | Rehearsed
+    | Level
     | AtBoundary
     | Frozen
     | Adopted

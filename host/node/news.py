@@ -104,3 +104,8 @@ class RehearsalResult(msgspec.Struct, frozen=True, array_like=True):
     added: tuple[str, ...] = ()
     lost: str = ""
     repaired: int = 0
+
+    @property
+    def commutes(self) -> bool:
+        """Whether the new version, from the migrated state before the triggers, made the migrated state behind them."""
+        return not (self.intended or self.added or self.lost or self.repaired)

@@ -66,15 +66,22 @@ class Differs(Exception):
     """The new version does not do what the old one did; the text is for its author."""
 
 
-def rehearse(parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily]) -> list[RehearsalResult]:
+def rehearse(
+    parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily], begins: dict[str, int] | None = None
+) -> list[RehearsalResult]:
     """Rehearse engines under the families that `family_of` gives for a name and the family so far, called right before
-    each. Raises `Differs`."""
+    each. Raises `Differs`.
+
+    `begins` gets, by engine, the turns behind which its last rehearsal began.
+    """
     results: dict[str, RehearsalResult] = {}
     current: Rehearsal | None = None
     for part in parts:
         past = decode_past(part)
         if isinstance(past, PastTurn):
             assert current is not None
+            if begins is not None and not current.turns:
+                begins[current.result.engine] = past.n - 1
             current.run(past)
             continue
         if current is not None:

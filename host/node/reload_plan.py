@@ -8,14 +8,17 @@ may touch the lanes, so the slot passes from one to the other over the death of 
 | importing | old  | old             | new reports its families; interfaces are compared   |
 | recalling | old  | old             | old hands out the last triggers in its log          |
 | rehearsing| old  | old             | new runs these triggers, and compares the results   |
+| following | old  | old             | new reads old's log behind it, until it is level    |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
 | retiring  | none | new             | old exits; the new version is in force from here    |
 | going     | new  | new             | new has the slot and reports it                     |
 
-Nothing stands still before `freezing`. The two stages before it are left out if no journaled engine gets other code.
-A *trial* does everything but the cut: once new has loaded, it is killed, and old thaws.
+Nothing stands still before `freezing`. `recalling` and `rehearsing` are left out if no journaled engine gets other
+code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines from the log,
+with its own code, and the snapshot has only what no log has; otherwise `following` is left out. A *trial* does
+everything but the cut: once new has loaded, it is killed, and old thaws.
 
 Crash points. Up to `dumping` the death of old is an ordinary crash, and the candidate is killed. In `adopting` the
 snapshot outlives old, so new carries on; only if it fails too does the slot start again from the initial state. Up to
@@ -33,11 +36,24 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-Stage = Literal["importing", "recalling", "rehearsing", "freezing", "dumping", "adopting", "retiring", "going", "over"]
+Stage = Literal[
+    "importing",
+    "recalling",
+    "rehearsing",
+    "following",
+    "freezing",
+    "dumping",
+    "adopting",
+    "retiring",
+    "going",
+    "over",
+]
 Command = Literal[
     "recall",
     "rehearse",
+    "follow",
     "freeze",
+    "freeze_log",
     "thaw",
     "adopt",
     "retire",
@@ -71,7 +87,9 @@ Happening = (
     Literal[
         "recalled",  # old's last triggers can be read
         "unrecalled",  # old cannot hand them out
-        "rehearsed",  # new answered them as old did, or differently where that is intended
+        "rehearsed",  # new answered them as old did, or differently where that is intended; or it cannot follow
+        "commutes",  # the same, without any difference: new may follow
+        "level",  # new has run all but the last of what is in old's log
         "halted",  # old stopped at a boundary and begins its snapshot
         "snapshot_taken",  # the supervisor has old's snapshot
         "loaded",  # new has migrated and loaded the snapshot
@@ -104,15 +122,19 @@ class Step(msgspec.Struct, frozen=True):
 
 OVER: Final = ReloadState("over")
 
+BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following")
+"""The stages in which old runs as always."""
+
 _LATE: Final[Mapping[Stage, str]] = {
     "importing": "the new code was not imported in time",
     "recalling": "the engine did not hand out its last triggers in time",
     "rehearsing": "the new code did not run the last triggers in time",
+    "following": "the new code did not come level with the engine in time",
     "freezing": "the engine did not reach a boundary in time",
     "dumping": "the state was not handed out in time, while the engine stood still",
     "adopting": "the state was not migrated in time, while the engine stood still",
 }
-"""The reason of a refusal, by the stage that took too long."""
+"""The reason of a refusal, by the stage that took too long: each in which old can go on as if nothing had happened."""
 
 
 def advance(plan: ReloadState, happening: Happening) -> Step:
@@ -124,8 +146,12 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
             return _undo(plan, "; ".join(problems))
         case "recalling", "recalled":
             return _go_to(plan, "rehearsing", "rehearse")
-        case ("recalling", "unrecalled") | ("rehearsing", "rehearsed"):
+        case ("recalling", "unrecalled") | ("rehearsing" | "following", "rehearsed"):
             return _go_to(plan, "freezing", "freeze")
+        case "rehearsing", "commutes":
+            return _go_to(plan, "following", "follow")
+        case "following", "level":
+            return _go_to(plan, "freezing", "freeze_log")
         case "freezing", "halted":
             return _go_to(plan, "dumping")
         case "dumping", "snapshot_taken":
@@ -136,12 +162,12 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
             return _go_to(plan, "retiring", "retire")
         case "adopting", "old_ended" if not plan.is_trial:
             return Step(replace(plan, old_gone=True))
-        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", "old_ended":
+        case stage, "old_ended" if stage in _LATE:
             return _crash("the old process ended", "kill_new", "restart")
-        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", NewFailed(reason):
+        case stage, NewFailed(reason) if stage in _LATE:
             return _undo(plan, reason)
-        case "importing" | "recalling" | "rehearsing" | "freezing" | "dumping" | "adopting", "late":
-            return _undo(plan, _LATE[plan.stage])
+        case stage, "late" if stage in _LATE:
+            return _undo(plan, _LATE[stage])
         case "retiring", "old_ended" if plan.new_gone:
             return _crash("the new process ended before it had the slot", "restart_with_new")
         case ("adopting", "loaded") | ("retiring", "old_ended"):
@@ -173,6 +199,8 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
             where = f"while migrating engine {at}" if at else "before it migrated anything"
         case "rehearsing":
             where = f"while rehearsing engine {at}" if at else "before it rehearsed anything"
+        case "following":
+            where = f"while following engine {at}" if at else "before it followed anything"
         case "recalling" | "freezing" | "dumping":
             where = "while it waited for the state"
         case _:
@@ -184,7 +212,7 @@ def _undo(plan: ReloadState, reason: str) -> Step:
     """New cannot take over: old goes on, if it is still there."""
     if plan.old_gone:
         return _crash(reason, "kill_new", "restart")
-    stands_still = plan.stage not in ("importing", "recalling", "rehearsing")
+    stands_still = plan.stage not in BEFORE_THE_PAUSE
     return Step(OVER, ("kill_new", "thaw") if stands_still else ("kill_new",), "refused", reason)
 
 

@@ -62,6 +62,7 @@ BIRTHS_LOST_MAX: Final = 3
 
 _CROSSED: Final[Mapping[str, dict[str, str]]] = {
     "freeze": {"state": "freezing"},
+    "freeze_log": {"state": "freezing"},
     "thaw": {"state": "running"},
     "go": {"process": "there"},
 }
@@ -112,7 +113,9 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
             return SlotStep(replace(left, state="stopping", dissolves=False), commands)
         case Checked() | NewFailed() if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
-        case "recalled" | "unrecalled" | "rehearsed" | "halted" | "snapshot_taken" if slot.crossing is not None:
+        case "recalled" | "unrecalled" | "rehearsed" | "commutes" | "level" if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
+        case "halted" | "snapshot_taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "loaded" | "went" | "old_ended" | "late" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)

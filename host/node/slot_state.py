@@ -137,7 +137,18 @@ Deed = Literal[
     "remove",  # release number and memory
 ]
 ReloadDeed = Literal[
-    "recall", "rehearse", "freeze", "thaw", "adopt", "retire", "go", "kill_new", "set_deadline", "enforce"
+    "recall",
+    "rehearse",
+    "follow",
+    "freeze",
+    "freeze_log",
+    "thaw",
+    "adopt",
+    "retire",
+    "go",
+    "kill_new",
+    "set_deadline",
+    "enforce",
 ]
 """Commands of `reload_plan`; `set_deadline` sets the timer of the stage, `enforce` makes the new code stay in force."""
 

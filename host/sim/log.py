@@ -87,7 +87,7 @@ def read_log(
     for found in scan.batches():
         replay.apply(found)
     same_boot = lived_in(replay, scan) in (None, disk.boot_id())
-    return LogContent(replay, scan, replay.turns - turns, 0, (), same_boot, replay.diverged(), {})
+    return LogContent(replay, scan, replay.turns - turns, 0, (), same_boot, replay.diverged(), {}, False)
 
 
 def read_past(

@@ -54,8 +54,8 @@ class Folder:
         """All files, sorted."""
         return sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
 
-    def read(self, name: str, /) -> memoryview:
-        """The content of a file as it is now, never shorter later.
+    def read(self, name: str, /, mapped_bytes: int = MAPPED_BYTES) -> memoryview:
+        """The content of a file as it is now, never shorter later. Beyond `mapped_bytes` it is mapped.
 
         A large file is mapped, since a log may be larger than the memory; a small one is not, since a mapping holds a
         descriptor, and there may be thousands of files.
@@ -63,7 +63,7 @@ class Folder:
         fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(fd).st_size
-            if size > MAPPED_BYTES:
+            if size > mapped_bytes:
                 return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
             with open(fd, "rb", buffering=0, closefd=False) as file:
                 return memoryview(file.readall())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -108,37 +108,63 @@ def recover(
     Raises `Damaged`, `Newer`, `Diverged`, OSError, and what loading a family raises.
     """
     began_ns = time.monotonic_ns()
-    reading = partial(_read, folder, node, load, boot, families)
+    reading = partial(read_log, folder, node, load, boot, families)
     read = _from_earlier(folder, newest_snapshot(folder, checksums()), reading)
     formed = _bring_to_form(read, partial(reading, read.trusted, read.is_whole))
     diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
+    return content_of(folder, read, began_ns, boot, formed, diverged)
+
+
+def content_of(
+    folder: Folder,
+    read: LogReading,
+    began_ns: int,
+    boot: bytes | None,
+    formed: dict[str, Formed],
+    diverged: dict[str, Diverged],
+    *,
+    is_followed: bool = False,
+) -> Recovered:
+    """A log that was read to its end as the content for its next writer."""
     return Recovered(
         read.replay,
         read.scan,
-        read.turns,
+        read.replay.turns - read.turns_before,
         time.monotonic_ns() - began_ns,
         read.trusted.refused,
         lived_in(read.replay, read.scan) in (None, boot),
         diverged,
         formed,
+        is_followed,
         read.tail,
         LOST in folder.names(),
         _log_id(read.scan, read.trusted),
     )
 
 
-class _Read(NamedTuple):
-    """One reading of a log, from a snapshot or from its beginning; `is_whole`: with its history."""
+class LogReading(NamedTuple):
+    """One reading of a log, from a snapshot or from its beginning; `is_whole`: with its history.
+
+    `turns_before` are those of the snapshot.
+    """
 
     trusted: Trusted
     is_whole: bool
     replay: Replay
     scan: Scan
     tail: Tail
-    turns: int
+    turns_before: int
+
+    def take(self, batches: Iterator[Found]) -> int:
+        """Apply batches; returns how many turns they had."""
+        before = self.replay.turns
+        for found in batches:
+            self.replay.apply(found)
+            self.tail.add(found, self.scan.last.chain if self.scan.last is not None else NO_CHAIN)
+        return self.replay.turns - before
 
 
-def _read(
+def read_log(
     folder: Folder,
     node: str,
     load: Callable[[str], Declaration[Any, Any, Any]],
@@ -147,7 +173,8 @@ def _read(
     trusted: Trusted,
     is_whole: bool = False,
     only: str | None = None,
-) -> _Read:
+) -> LogReading:
+    """Read a log from this snapshot on, as far as it goes. Raises as `recover`."""
     sums = checksums()
     segments, start = start_of(folder, trusted)
     if is_whole:
@@ -158,14 +185,12 @@ def _read(
     tail = Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)
-    turns = replay.turns
-    for found in scan.batches():
-        replay.apply(found)
-        tail.add(found, scan.last.chain if scan.last is not None else NO_CHAIN)
-    return _Read(trusted, is_whole, replay, scan, tail, replay.turns - turns)
+    read = LogReading(trusted, is_whole, replay, scan, tail, replay.turns)
+    read.take(scan.batches())
+    return read
 
 
-def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., _Read]) -> _Read:
+def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., LogReading]) -> LogReading:
     """Read from the newest snapshot, or, if a log older than the value law needs it, from an earlier one or the birth.
 
     A state that cannot be read, or is read as another one, was made by turns before it.
@@ -192,7 +217,7 @@ def _has_old_rules(folder: Folder, position: int) -> bool:
     return False
 
 
-def _bring_to_form(read: _Read, again: Callable[..., _Read]) -> dict[str, Formed]:
+def _bring_to_form(read: LogReading, again: Callable[..., LogReading]) -> dict[str, Formed]:
     """Bring engines made by old turns to the form the law requires; their streams get those environments.
 
     Raises `Damaged` for one that never had a form.

@@ -81,7 +81,15 @@ class PacketDesk:
             case Event(kind, engine, fields):
                 node.event(kind, engine, **fields)
                 self._take_news(slot, kind, engine, fields)
-            case wire.Hello() | wire.Recalled() | wire.Rehearsed() | wire.AtBoundary() | wire.Frozen() | wire.Adopted():
+            case (
+                wire.Hello()
+                | wire.Recalled()
+                | wire.Rehearsed()
+                | wire.Level()
+                | wire.AtBoundary()
+                | wire.Frozen()
+                | wire.Adopted()
+            ):
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)

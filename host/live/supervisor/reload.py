@@ -31,7 +31,7 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Alarm, Slot
 from host.node import reload_plan
 from host.node.news import RehearsalResult
-from host.node.routing import Birth, Resident
+from host.node.routing import Birth, Missing, Resident
 from host.node.slot_state import Conclude, ReloadDeed
 from host.node.supervision import Ending
 
@@ -77,6 +77,7 @@ class Reload:
         self._would_run: dict[str, wire.Running] = {}
         self._until_ns = node.now_ns() + order.timeout_ns
         self._snapshot = -1
+        self._log_end = 0
         self._past = -1
         self.rehearsal: tuple[RehearsalResult, ...] = ()
         self.states: dict[str, str] = {}
@@ -99,7 +100,7 @@ class Reload:
     @property
     def is_handing_over(self) -> bool:
         """Whether the slot's process hands over, stands still, or begins: only the deadlines here bound that."""
-        return self._stage not in ("importing", "recalling", "rehearsing", "freezing")
+        return self._stage not in (*reload_plan.BEFORE_THE_PAUSE, "freezing")
 
     @property
     def version(self) -> str:
@@ -139,9 +140,9 @@ class Reload:
                 self._take_past(reason, descriptors)
             case wire.AtBoundary():
                 self._feed("halted")
-            case wire.Frozen(queued) if self._stage == "dumping":
+            case wire.Frozen(queued, log_end) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
-                self.queued = queued
+                self.queued, self._log_end = queued, log_end
                 self._feed("snapshot_taken")
             case wire.EngineFailed(_, reason, detail) if self._stage == "dumping":
                 self._feed(reload_plan.NewFailed(f"{reason}: {detail}"))
@@ -169,7 +170,9 @@ class Reload:
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case wire.Rehearsed(results):
                 self.rehearsal = results
-                self._feed("rehearsed")
+                self._feed("commutes" if self._may_follow(results) else "rehearsed")
+            case wire.Level(reason):
+                self._feed("rehearsed" if reason else "level")
             case wire.Adopted(states, forward_only):
                 self.states, self.forward_only = states, forward_only
                 self._feed("loaded")
@@ -208,6 +211,13 @@ class Reload:
             if (running := self._node.running.get(birth.spec.name)) is not None
         )
 
+    def _may_follow(self, results: tuple[RehearsalResult, ...]) -> bool:
+        """Whether the new code, run on the log, makes the migrated state. Another family is in force by its images only
+        (`host.live.worker.handover`)."""
+        found = self._node.directory.find(self._engine)
+        is_same = not isinstance(found, Missing) and found.spec.family == self._family
+        return is_same and all(result.commutes for result in results)
+
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):
             family = self._family_of(resident)
@@ -229,13 +239,15 @@ class Reload:
                 self._tell_old(wire.Recall(self._changing(), self._order.rehearse, left_ns))
             case "rehearse":
                 self.candidate.send(wire.Rehearse(), self._past)
-            case "freeze":
+            case "follow":
+                self.candidate.send(wire.Follow())
+            case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
-                self._tell_old(wire.Freeze(self._changes_layout()))
+                self._tell_old(wire.Freeze(self._changes_layout(), from_log=command == "freeze_log"))
             case "thaw":
                 self._tell_old(wire.Thaw())
             case "adopt":
-                self.candidate.send(wire.Adopt(), self._snapshot)
+                self.candidate.send(wire.Adopt(self._log_end), self._snapshot)
             case "retire":
                 self._tell_old(wire.Exit())
             case "go":

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from engines.model import AdoptError, Family
 from engines.model.blame import clean
@@ -33,6 +34,9 @@ from host.node.routing import Birth
 from host.node.snapshot import SnapshotError
 from transport.port import Broken
 
+if TYPE_CHECKING:
+    from host.live.journal.following import Follower
+
 
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
     """From the import to the end of the worker it becomes. Raises `Closed` if the supervisor is gone."""
@@ -49,20 +53,26 @@ def _await_go(
     """Everything up to the cut. None: the supervisor asked to exit. Raises `Closed`."""
     candidate.prepare(boot.births)
     while True:
-        packet, descriptors = next_packet(channel)
+        packet, descriptors = next_packet(channel, candidate.keep_level)
         match packet:
             case wire.Deliver(births):
                 candidate.prepare(births)
             case wire.Rehearse():
                 candidate.rehearse(descriptors)
-            case wire.Adopt():
-                candidate.adopt(descriptors)
+            case wire.Follow():
+                candidate.follow()
+            case wire.Adopt(log_end):
+                candidate.adopt(descriptors, log_end)
             case wire.Go():
                 return packet, descriptors
             case wire.Exit():
                 return None, []
             case _:
                 close_all(descriptors)
+
+
+FOLLOW_MS: Final = 2
+"""How far a candidate that follows may be behind, beside what it has to run."""
 
 
 class _Candidate:
@@ -78,6 +88,8 @@ class _Candidate:
         self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}
         self._inherited: Inheritance | None = None
+        self._follower: Follower | None = None
+        self._rehearsed_from: dict[str, int] = {}
 
     def prepare(self, births: tuple[Birth, ...]) -> None:
         """Import what the engines run, and send `Ready` or `EngineFailed` for each."""
@@ -94,6 +106,7 @@ class _Candidate:
             else:
                 ready.append((spec.name, family))
         self._stand_at("")
+        _import_what_a_worker_needs(self._boot)
         self._telling.ready(ready)
 
     def rehearse(self, descriptors: list[int]) -> None:
@@ -102,7 +115,7 @@ class _Candidate:
 
         try:
             with open(descriptors[0], "rb") as stream:
-                results = rehearse(stream_parts(stream), self._rehearsed)
+                results = rehearse(stream_parts(stream), self._rehearsed, self._rehearsed_from)
         except Differs as error:
             self._channel.send(wire.EngineFailed(self._at, "rehearsal", clean(str(error))[:DETAIL_CHARS_MAX]))
         except BaseException as error:
@@ -119,12 +132,45 @@ class _Candidate:
             raise SnapshotError(f"{engine}: an engine with rules cannot become a device")
         return family
 
-    def adopt(self, descriptors: list[int]) -> None:
+    def follow(self) -> None:
+        """Make the engines from their log, and send `Level`; from then on stay behind its writer."""
+        from host.live.journal.following import CannotFollow, Follower
+
+        try:
+            with _nothing_to_collect():
+                self._follower = Follower(self._boot, self._load, self._family_of, self._rehearsed_from)
+                self._follower.come_level()
+        except CannotFollow as error:
+            self._follower = None
+            self._channel.send(wire.Level(str(error)))
+        except BaseException as error:
+            self._fail_following(error)
+        else:
+            self._channel.send(wire.Level())
+
+    def keep_level(self) -> int | None:
+        """Run what was written since; the milliseconds until the next time, None without a log to follow."""
+        if self._follower is None:
+            return None
+        try:
+            self._follower.catch_up()
+        except BaseException as error:
+            self._fail_following(error)
+            return None
+        return FOLLOW_MS
+
+    def _fail_following(self, error: BaseException) -> None:
+        self._follower = None
+        self._channel.send(failure(self._at, error))
+
+    def adopt(self, descriptors: list[int], log_end: int) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
             with _nothing_to_collect():
                 parts = read_parts(descriptors[0])
-                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of)
+                follower = self._follower
+                followed = None if follower is None else partial(follower.content, log_end)
+                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of, followed)
         except (AdoptError, SnapshotError, ConversionError) as error:
             self._channel.send(wire.EngineFailed(self._at, "adopt", clean(str(error))[:DETAIL_CHARS_MAX]))
         except BaseException as error:
@@ -174,6 +220,15 @@ class _Candidate:
         with _nothing_to_collect():
             worker.take_over(inherited, parked)
         worker.run()
+
+
+def _import_what_a_worker_needs(boot: wire.Boot) -> None:
+    """Import before the cut what would be imported in it."""
+    if boot.native:
+        import host.live.cycle._cycle
+        import transport.lanes  # noqa: F401
+    if boot.journal:
+        import host.live.worker.journaled  # noqa: F401
 
 
 def _own_page(descriptors: list[int]) -> ControlPage:

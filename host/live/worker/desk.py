@@ -87,11 +87,11 @@ class WorkerDesk:
                 worker.outbox.lose(engine, target)
             case wire.Recall():
                 self._recall(packet)
-            case wire.Freeze(downgrades):
-                self._freeze(downgrades)
+            case wire.Freeze():
+                self._freeze(packet)
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
-            case wire.Boot() | wire.Rehearse() | wire.Adopt() | wire.Go() | wire.Thaw():
+            case wire.Boot() | wire.Rehearse() | wire.Follow() | wire.Adopt() | wire.Go() | wire.Thaw():
                 pass  # not for a running worker: left over from a reload that was given up
             case wire.ChildEnded(parent, child):
                 if worker.log is not None:
@@ -122,23 +122,25 @@ class WorkerDesk:
         if not reason:
             close_all([reading])
 
-    def _freeze(self, downgrades: bool) -> None:
+    def _freeze(self, order: wire.Freeze) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
         worker.cycle()
         worker.telling.everything(worker.clock())
         worker.channel.send(wire.AtBoundary())
-        if worker.log is None:
-            parts: Iterator[bytes] | None = take_snapshot(worker.scheduler, downgrades=downgrades)
+        log = worker.log
+        if log is None:
+            parts: Iterator[bytes] | None = take_snapshot(worker.scheduler, downgrades=order.downgrades)
         else:
-            parts = worker.log.hand_out(downgrades)
+            parts = log.hand_out(order.downgrades, is_followed=order.from_log)
         if parts is None:
             return
         meanwhile: deque[tuple[wire.ToWorker, list[int]]] = deque()
         with contextlib.suppress(_CalledOff):
             descriptor = memory_file_of_parts(self._unless_called_off(parts, meanwhile))
             queued = sum(cell.depth for cell in worker.scheduler.cells.values())
-            worker.channel.send(wire.Frozen(queued), [descriptor])
+            log_end = 0 if log is None else log.journal.position
+            worker.channel.send(wire.Frozen(queued, log_end), [descriptor])
             close_all([descriptor])
         try:
             self._stand_still(meanwhile)

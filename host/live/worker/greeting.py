@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 
 from host.live import wire
 from host.live.packets import Channel, close_all
@@ -25,12 +26,17 @@ def first_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.Boot, list[int]]
     return packet, descriptors
 
 
-def next_packet(channel: Channel[wire.ToWorker]) -> tuple[wire.ToWorker, list[int]]:
-    """Wait for the supervisor, for as long as it lives. Raises `Closed`."""
+def next_packet(
+    channel: Channel[wire.ToWorker], meanwhile: Callable[[], int | None] = lambda: None
+) -> tuple[wire.ToWorker, list[int]]:
+    """Wait for the supervisor, for as long as it lives. Raises `Closed`.
+
+    `meanwhile` is called before each wait, and returns the milliseconds after which it wants to be called again.
+    """
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)
     while True:
         received = channel.receive()
         if received is not None:
             return received
-        poll.poll()
+        poll.poll(meanwhile())

@@ -8,6 +8,7 @@ cross in the memory file, as in any reload.
 | stage     | writes the log      | what the log has: after a kill of everything the node continues from it       |
 |-----------|---------------------|-------------------------------------------------------------------------------|
 | importing | old                 | turns of old code; an ordinary recovery, with what the sources then are       |
+| following | old                 | the same; new reads it without a lock, and runs its turns                     |
 | freezing  | old                 | the same                                                                      |
 | dumping   | old: the snapshot   | the same before its rename; then images of old code, and nothing to run again |
 | adopting  | no process          | the snapshot. New reads and migrates in memory, without a lock; old is frozen |
@@ -23,6 +24,12 @@ The family to run: the image in the log decides, at every start, and the supervi
 reports. So a reload `--to` another family takes effect when the new images are in the log, for this node and the next;
 the node file names the family an engine is born with. With the same reference and changed sources only the new code is
 left: a life that begins between the snapshot and the images migrates as the candidate did.
+
+New that *follows* needs no snapshot of the log: it has made the engines from the log with its own code, and the
+rehearsal found that this leads to the migrated state. So `dumping` writes only the rest of the batch, new reads the log
+to that place in `adopting`, and the first record of new code is the `Life` at `going`: no image precedes it. A recovery
+later does what new did, since it runs all turns behind the newest snapshot with the code that it finds. So this is for
+the same reference only, and the next snapshot, soon due, is of new code.
 
 A snapshot that cannot be written (a full disk) is reported as `EngineFailed`, and old continues.
 """
@@ -50,12 +57,16 @@ class Inheritance(NamedTuple):
     found: Recovered | None = None
 
 
-def read_inheritance(parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families) -> Inheritance:
+def read_inheritance(
+    parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families, followed: Callable[[], Recovered] | None
+) -> Inheritance:
     """Read what `WorkerLog.hand_out` handed over, or a snapshot where there is no log. Changes nothing.
 
-    Raises as `read_snapshot` and `recover`.
+    `followed` gives the content of a log that was followed. Raises as `read_snapshot`, `recover` and `followed`.
     """
     image, revived = read_snapshot(parts, boot.node, load, families)
+    if followed is not None:
+        return Inheritance(image, revived, followed())
     if not boot.journal:
         return Inheritance(image, revived)
     from host.live.journal.folder import Folder

@@ -221,13 +221,16 @@ class WorkerLog:
         except OSError as error:
             return f"fork: {error.strerror}", -1
 
-    def hand_out(self, downgrades: bool) -> Iterator[bytes] | None:
-        """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`).
+    def hand_out(self, downgrades: bool, *, is_followed: bool) -> Iterator[bytes] | None:
+        """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`), or the
+        log is written for one that follows.
 
         None if the log could not be saved; `EngineFailed` was sent then.
         """
-        reason = self._checkpoint(downgrades)
-        if reason:
+        if is_followed:
+            self.write()
+            self.snapshots.abandon()
+        elif reason := self._checkpoint(downgrades):
             self._worker.channel.send(wire.EngineFailed("", "journal", f"no snapshot: {reason}"))
             return None
         self.sift_ends()

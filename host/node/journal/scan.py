@@ -111,16 +111,34 @@ class Scan:
 
     def batches(self) -> Iterator[Found]:
         """The batches in order. Raises `Damaged`, and `Newer` of the layout."""
+        return self._from(0)
+
+    def more(self, segments: Sequence[SegmentData]) -> Iterator[Found]:
+        """The batches that were written since, of a log with a writer. `segments` begin with the one read last.
+
+        What looks torn may be under way, and is read once it is whole. Raises as `batches`.
+        """
+        last = self.last
+        assert last is not None, "nothing was read yet"
+        self._segments, self.cut = segments, None
+        following = self._head(segments[1]) if len(segments) > 1 else None
+        limit = following.base if isinstance(following, SegmentHead) else None
+        yield from self._in_segment(0, last, limit, self.end - last.base)
+        if self.cut is None:
+            yield from self._from(1)
+
+    def _from(self, first: int) -> Iterator[Found]:
+        """The batches of the segments from this one on."""
         heads = [self._head(segment) for segment in self._segments]
         self._check_heads(heads)
-        for index, head in enumerate(heads):
+        for index, head in enumerate(heads[first:], first):
             limit = self._limit(heads, index)
             if self._is_before_start(index, head, limit):
                 continue
             if not self._enters(index, head):
                 return
             assert isinstance(head, SegmentHead)
-            yield from self._in_segment(index, head, limit)
+            yield from self._in_segment(index, head, limit, SEGMENT.size)
             if self.cut is not None:
                 return
 
@@ -181,10 +199,10 @@ class Scan:
                 raise Damaged(segment.name, 24, f"begins at position {head.base}, within an earlier segment")
             before = head
 
-    def _in_segment(self, index: int, head: SegmentHead, limit: int | None) -> Iterator[Found]:
+    def _in_segment(self, index: int, head: SegmentHead, limit: int | None, at: int) -> Iterator[Found]:
         segment = self._segments[index]
         data, checksum = segment.data, self._checksums[head.kind]
-        at, begins = SEGMENT.size, True
+        begins = at == SEGMENT.size
         end = len(data) if limit is None else min(len(data), limit - head.base)
         while at < end:
             try:

@@ -197,13 +197,14 @@ class Stream:
         return bool(self.code != self.family.version)
 
     def go_on(self) -> EngineRecorder:
-        """End the replay: the engine is as in a live slot once this records it, and its mail is out of the log."""
+        """End the replay: the engine is as in a live slot once this records it."""
         cell = self.cell
         cell.family, cell.notify, cell.stride, cell.poison = self.family, None, STRIDE_MIN, self._poison
         for inbox in cell.inboxes.values():
             for batch in inbox.batches:
-                batch.payloads = [bytes(payload) for payload in batch.payloads[batch.position :]]
-                batch.first_n, batch.position = batch.first_n + batch.position, 0
+                if batch.position:
+                    batch.payloads = batch.payloads[batch.position :]
+                    batch.first_n, batch.position = batch.first_n + batch.position, 0
         return self.kept
 
     def _inbox(self, mailbox: int) -> Inbox:

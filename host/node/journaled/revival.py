@@ -41,6 +41,7 @@ RECOVERED_SHOWN: Final = 100
 class LogContent(msgspec.Struct):
     """What a log held. `turns` were run again, in `took_ns`; `refused` are snapshots that could not be used.
 
+    `is_followed`: turns of other code in it were run by the present code before, so they need no image behind them.
     `diverged` are engines whose state differs from the one their log records, `formed` those whose turns ran before
     there was a value law.
     """
@@ -53,6 +54,7 @@ class LogContent(msgspec.Struct):
     same_boot: bool
     diverged: dict[str, Diverged]
     formed: dict[str, Formed]
+    is_followed: bool
 
 
 class Revival:
@@ -94,7 +96,9 @@ class Revival:
                 self.keeping.log.record(name, EndRecord("volatile from now on"))
                 continue
             mode = stream.kept.mode
-            cell = self._go_on(stream, birth, is_other=name in found.diverged or name in found.formed)
+            is_other = name in found.diverged or name in found.formed
+            by_other_code = not found.is_followed and stream.codes != {stream.family.version}
+            cell = self._go_on(stream, birth, is_other=is_other or by_other_code)
             (others if birth is None and self._is_new else known).append(cell)
             if len(known) + len(others) <= RECOVERED_SHOWN:
                 self._tell_recovered(name, {"turns": stream.turns, "mode": mode}, found)
@@ -104,7 +108,7 @@ class Revival:
                 diverged = {"turn": error.turn, "recorded": error.recorded, "found": error.found}
                 scheduler.report.events.append(Event(DIVERGED, name, diverged))
         for name, stream in replay.leaving.items():
-            cell = self._go_on(stream, None)
+            cell = self._go_on(stream, None, is_other=False)
             if name in births and births[name].spec.durability != "volatile":
                 known.append(cell)
         if (more := len(known) + len(others) - RECOVERED_SHOWN) > 0:
@@ -126,10 +130,10 @@ class Revival:
         """Names with a tombstone that live again: an engine of the node file that has become volatile."""
         return {name for name in births if births[name].spec.durability == "volatile" and name in found.replay.ended}
 
-    def _go_on(self, stream: Stream, birth: Birth | None, *, is_other: bool = False) -> Cell:
+    def _go_on(self, stream: Stream, birth: Birth | None, *, is_other: bool) -> Cell:
         """Turn a stream into a cell. Its unacknowledged outputs leave before it gets a trigger.
 
-        `is_other`: its state is not the one its log leads to, so an image of it is written.
+        `is_other`: its state may not be the one its log leads to, so an image of it is written.
         """
         kept, cell = stream.go_on(), stream.cell
         before = kept.mode
@@ -149,7 +153,7 @@ class Revival:
             self.scheduler.tally.received += batch.left
             self.scheduler.arrivals.wait_in(cell, inbox, batch, None)
         is_other = is_other or stream.is_of_other_family or before != kept.mode
-        if (is_other or stream.codes != {stream.family.version}) and not cell.is_ended:
+        if is_other and not cell.is_ended:
             self.keeping.log.record(cell.name, kept.image("version", self.clock()))
         if cell.suspension is not None:
             self.scheduler.report.suspended(cell.name, cell.suspension)

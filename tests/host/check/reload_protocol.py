@@ -21,6 +21,8 @@ Sign = Literal[
     "incompatible",
     "recalled",
     "rehearsed",
+    "commutes",
+    "level",
     "halted",
     "taken",
     "loaded",
@@ -36,6 +38,8 @@ HAPPENINGS: dict[str, Happening] = {
     "changed": Checked(rehearses=True),
     "recalled": "recalled",
     "rehearsed": "rehearsed",
+    "commutes": "commutes",
+    "level": "level",
     "incompatible": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -50,7 +54,9 @@ HAPPENINGS: dict[str, Happening] = {
 ORDERS = {
     "recall": "old",
     "rehearse": "new",
+    "follow": "new",
     "freeze": "old",
+    "freeze_log": "old",
     "thaw": "old",
     "retire": "old",
     "kill_old": "old",
@@ -133,8 +139,10 @@ def obey(order: Order, t: Arrived[Order, None, Process]) -> Effects[Process, Tol
         case "recall":
             return Send(SUPERVISOR, Told("recalled"))
         case "rehearse":
-            return Send(me, Work("rehearsed"))
-        case "freeze":
+            return Send(me, Work("commutes"))
+        case "follow":
+            return Send(me, Work("level"))
+        case "freeze" | "freeze_log":
             return [Become(replace(process, is_frozen=True)), Send(SUPERVISOR, Told("halted")), Send(me, Work("taken"))]
         case "thaw":
             return replace(process, is_frozen=False)

@@ -34,6 +34,8 @@ WORDS: Final[dict[str, SlotHappening]] = {
     "changed": Checked(rehearses=True),
     "recalled": "recalled",
     "rehearsed": "rehearsed",
+    "commutes": "commutes",
+    "level": "level",
     "unfit": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -46,7 +48,9 @@ WORDS: Final[dict[str, SlotHappening]] = {
 ADDRESSEES: Final = {
     "recall": "old",
     "rehearse": "new",
+    "follow": "new",
     "freeze": "old",
+    "freeze_log": "old",
     "thaw": "old",
     "retire": "old",
     "adopt": "new",
@@ -174,9 +178,12 @@ class SlotReload:
             case "recall":
                 yield PlainStep("old hands out its last triggers", says(node, name, "recalled"))
             case "rehearse":
-                for word in ("rehearsed", "failed"):
+                for word in ("rehearsed", "commutes", "failed"):
                     yield PlainStep(f"new runs the last triggers: {word}", says(node, name, word))
-            case "freeze":
+            case "follow":
+                for word in ("level", "rehearsed", "failed"):
+                    yield PlainStep(f"new follows the log: {word}", says(node, name, word))
+            case "freeze" | "freeze_log":
                 frozen = says(node.with_body(name, is_frozen=True), name, "halted")
                 yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
             case "dump":

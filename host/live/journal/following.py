@@ -1,0 +1,90 @@
+"""Following a log behind its writer: how a candidate makes the engines while the old process still runs them.
+
+A first reading is that of a recovery, from the newest snapshot on; then only what was written since is read. Every
+turn is run by the candidate's code and compared with its record, and its outputs go nowhere. Nothing is locked or
+written. The writer may begin segments, archive them and take snapshots meanwhile: a segment is known by its number, and
+what is half written is read the next time.
+
+The state that comes of it is the migrated one if migration and transitions commute, which the rehearsal looked at. So
+all turns run here must lie within those rehearsed, or behind them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from engines.model import Declaration
+from host.live import wire
+from host.live.journal.checksums import checksums
+from host.live.journal.folder import Folder
+from host.live.journal.log_files import newest_snapshot, segment_names
+from host.live.journal.recovery import REFUSALS, Recovered, boot_id, content_of, read_log
+from host.node.journal.layout import Newer
+from host.node.journal.scan import Damaged, SegmentData
+from host.node.snapshot import Families
+
+LEVEL_TURNS: Final = 64
+"""Turns of one pass; a candidate with fewer is level."""
+
+GONE_MAX: Final = 10
+"""Passes over files of which one was renamed between looking and opening."""
+
+Load = Callable[[str], Declaration[Any, Any, Any]]
+
+
+class CannotFollow(Exception):
+    """The engines cannot be made from this log; a snapshot of them can be migrated nevertheless."""
+
+
+class Follower:
+    """Mutable, one a candidate."""
+
+    def __init__(self, boot: wire.Boot, load: Load, families: Families, rehearsed_from: Mapping[str, int]) -> None:
+        """`rehearsed_from`: by engine, the turns behind which it was rehearsed. Raises `CannotFollow`."""
+        self._began_ns = time.monotonic_ns()
+        self._folder, self._boot_id = Folder(boot.journal), boot_id()
+        try:
+            trusted = newest_snapshot(self._folder, checksums())
+            self._read = read_log(self._folder, boot.node, load, self._boot_id, families, trusted)
+        except (*REFUSALS, Damaged, Newer, OSError) as error:
+            raise CannotFollow(str(error)) from None
+        self._check(rehearsed_from)
+
+    def come_level(self) -> None:
+        """Run turns until few are left. Raises as `catch_up`."""
+        while self.catch_up() > LEVEL_TURNS:
+            continue
+
+    def catch_up(self) -> int:
+        """Run what was written since; how many turns that were. Raises `Diverged`, and what reading raises."""
+        for _ in range(GONE_MAX):
+            with suppress(FileNotFoundError):
+                return self._read.take(self._read.scan.more(self._segments()))
+        raise FileNotFoundError(f"{self._folder.path}: its segments are renamed again and again")
+
+    def content(self, log_end: int) -> Recovered:
+        """The log, which ends here, for its next writer. Raises `Damaged` if it ends elsewhere."""
+        self.catch_up()
+        scan = self._read.scan
+        if scan.end != log_end:
+            raise Damaged("log", scan.end, f"it ends here, and its writer was at {log_end}")
+        return content_of(self._folder, self._read, self._began_ns, self._boot_id, {}, {}, is_followed=True)
+
+    def _segments(self) -> list[SegmentData]:
+        """The segment read last, and those after it."""
+        last = self._read.scan.last
+        assert last is not None
+        names = [(name, number) for name, number in segment_names(self._folder) if number >= last.number]
+        return [SegmentData(name, number, self._folder.read(name, mapped_bytes=0)) for name, number in names]
+
+    def _check(self, rehearsed_from: Mapping[str, int]) -> None:
+        replay = self._read.replay
+        if replay.unread or any(stream.is_old for stream in replay.streams.values()) or self._read.scan.last is None:
+            raise CannotFollow("its log has turns from before the value law")
+        for name, stream in replay.streams.items():
+            is_other = stream.codes != {stream.family.version}
+            if is_other and stream.from_turn < rehearsed_from.get(name, stream.turns):
+                raise CannotFollow(f"{name} was rehearsed on fewer turns than its log has since the last snapshot")

@@ -86,11 +86,11 @@ class _Bench:
     def _longest_ns(self) -> int:
         """The longest wait since the last look, once the client was answered again."""
         waits = self._look()
-        longest_ns, answered = waits["longest_ns"], waits["answered"]
+        longest_ns, answered = int(waits["longest_ns"]), waits["answered"]
         while waits["answered"] == answered:
             time.sleep(SETTLE_S)
             waits = self._look()
-            longest_ns = max(longest_ns, waits["longest_ns"])
+            longest_ns = max(longest_ns, int(waits["longest_ns"]))
         return longest_ns
 
     def _end(self) -> None:

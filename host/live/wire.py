@@ -367,6 +367,11 @@ class Adopted(Packet):
     forward_only: dict[str, str] = {}
 
 
+class Left(Packet):
+    """Answer to `Exit` of a process whose engines were handed over, and its last packet: its lanes and its log are
+    closed. It exits."""
+
+
 JOURNAL_GONE: Final = "journal_gone"
 """Event kind: a log was removed under its writer; `saved`: its state is in a new one."""
 
@@ -393,5 +398,6 @@ ToSupervisor = (
     | AtBoundary
     | Frozen
     | Adopted
+    | Left
     | Event
 )

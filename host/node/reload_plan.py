@@ -1,7 +1,8 @@
 """Replacing the process of a slot: what each happening leads to, apart from performing it.
 
 Two processes take part: `old`, which owns the slot, and `new`, the candidate with the other code. Exactly one of them
-may touch the lanes, so the slot passes from one to the other over the death of the first:
+may touch the lanes, so the slot passes from one to the other when the first has closed them and its log, and says so
+as the last thing it does (*left*), or when it is dead. It takes long to exit with a large memory.
 
 | stage     | runs | holds the state | then                                                |
 |-----------|------|-----------------|-----------------------------------------------------|
@@ -12,7 +13,7 @@ may touch the lanes, so the slot passes from one to the other over the death of 
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
-| retiring  | none | new             | old exits; the new version is in force from here    |
+| retiring  | none | new             | old lets go of the slot; new is in force from here  |
 | going     | new  | new             | new has the slot and reports it                     |
 
 Nothing stands still before `freezing`. `recalling` and `rehearsing` are left out if no journaled engine gets other
@@ -94,6 +95,7 @@ Happening = (
         "snapshot_taken",  # the supervisor has old's snapshot
         "loaded",  # new has migrated and loaded the snapshot
         "went",  # new owns the slot and runs
+        "left",  # old has closed the lanes and its log, and does nothing more than exit
         "old_ended",  # old's pidfd is readable: old can no longer touch the slot
         "late",  # the deadline of the stage has passed
     ]
@@ -171,6 +173,8 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
         case "retiring", "old_ended" if plan.new_gone:
             return _crash("the new process ended before it had the slot", "restart_with_new")
         case ("adopting", "loaded") | ("retiring", "old_ended"):
+            return Step(replace(plan, stage="going", old_gone=True), ("go",))
+        case "retiring", "left" if not plan.new_gone:
             return Step(replace(plan, stage="going", old_gone=True), ("go",))
         case "retiring", NewFailed():
             return Step(replace(plan, new_gone=True), ("kill_new",))

@@ -117,7 +117,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
             return _cross(slot, slot.crossing, happening)
         case "halted" | "snapshot_taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
-        case "loaded" | "went" | "old_ended" | "late" if slot.crossing is not None:
+        case "loaded" | "left" | "went" | "late" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
     return SlotStep(slot)
 

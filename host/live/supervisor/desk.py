@@ -89,6 +89,7 @@ class PacketDesk:
                 | wire.AtBoundary()
                 | wire.Frozen()
                 | wire.Adopted()
+                | wire.Left()
             ):
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:

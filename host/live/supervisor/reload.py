@@ -3,7 +3,8 @@
 A `Reload` owns the candidate process until that takes over the slot, the snapshot, and one timer, the deadline of the
 present stage. Its inputs (packets of both processes, the timer) are fed to the slot, whose state includes it
 (`host.node.slot_plan`); `perform` hands it the commands that concern only a reload. It ends exactly once, with a
-`Verdict`. The candidate gets the slot's memory with `Go`, after the old process's pidfd was readable, never before.
+`Verdict`. The candidate gets the slot's memory with `Go`, after the old process has sent `Left` or its pidfd was
+readable, never before. One that has left and does not exit is killed at the end.
 
 An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload ends with the
 slot; otherwise its neighbours cross over without it.
@@ -144,6 +145,8 @@ class Reload:
                 self._snapshot = os.dup(descriptors[0])
                 self.queued, self._log_end = queued, log_end
                 self._feed("snapshot_taken")
+            case wire.Left():
+                self._feed("left")
             case wire.EngineFailed(_, reason, detail) if self._stage == "dumping":
                 self._feed(reload_plan.NewFailed(f"{reason}: {detail}"))
             case _:
@@ -266,7 +269,7 @@ class Reload:
         feed(self._node, self._slot, happening)
 
     def _hand_over(self) -> None:
-        """The old process is gone: the candidate becomes the slot's process, with everything such a process owns."""
+        """The old process has let go: the candidate becomes the slot's process, with everything such a process owns."""
         slot = self._slot
         self._change_directory()
         parked = tuple(self._node.quarantine.parked())
@@ -280,6 +283,8 @@ class Reload:
         node, slot = self._node, self._slot
         del node.reloads[slot.number]
         self._timer.cancel()
+        if outcome.verdict == "switched" and self._old is not None and self._old.is_alive:
+            self._old.kill()
         for descriptor in (self._snapshot, self._past):
             if descriptor >= 0:
                 os.close(descriptor)

@@ -177,6 +177,7 @@ class _Candidate:
             self._channel.send(failure(self._at, error))
         else:
             self._stand_at("")
+            self._follower = None
             self._channel.send(self._adopted())
         finally:
             close_all(descriptors)

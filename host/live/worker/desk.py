@@ -145,9 +145,18 @@ class WorkerDesk:
         try:
             self._stand_still(meanwhile)
         except Leave:
-            if worker.log is not None:
-                worker.log.journal.stop("handed over")
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """The engines are handed over: touch nothing of the slot any more, and say so."""
+        worker = self._worker
+        worker.link.close()
+        if worker.log is not None:
+            worker.log.hand_over()
+        with contextlib.suppress(Closed):
+            worker.channel.send(wire.Left())
+            worker.channel.make_room(0)
 
     def _unless_called_off(
         self, parts: Iterator[bytes], meanwhile: deque[tuple[wire.ToWorker, list[int]]]

@@ -66,6 +66,8 @@ class WorkerLog:
         )
         self._ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
         digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
+        for name, stream in own.found.replay.streams.items():
+            digests.know(name, stream.env_bytes)
         self._tending = Tending(own.journal, digests, worker.clock)
         self._versions = Versions(own.folder.path, worker.clock)
         self._load, worker.births.load = worker.births.load, self._load_and_keep
@@ -236,6 +238,12 @@ class WorkerLog:
         self.sift_ends()
         self._worker.telling.at_once()  # ends that the snapshot does not wait with: nobody else would report them
         return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None, downgrades=downgrades)
+
+    def hand_over(self) -> None:
+        """Write nothing more, and leave the log to the next process."""
+        self.journal.stop("handed over")
+        os.close(self.lock)
+        self.lock = -1
 
     def _leave_gone(self, finding: str) -> None:
         """The log was removed: save the slot's state in a new one, and report that, since an operator has to act."""

@@ -31,6 +31,8 @@ BURST_NS: Final = 100_000
 """Digests delay a cycle by about this long."""
 HEAVY_NS: Final = 5_000_000
 """An engine whose digest takes longer gets one at an ordered stop only; a child process writes its snapshots."""
+HEAVY_BYTES: Final = 4 << 20
+"""An engine that was read from more bytes is known to be one: to find out takes a second for a state of 60 MB."""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -69,6 +71,11 @@ class DigestWriter:
         self._record = record
         self._clock = clock
         self._heavy: dict[str, None] = {}
+
+    def know(self, name: str, env_bytes: int) -> None:
+        """The environment of an engine had this size in the log."""
+        if env_bytes > HEAVY_BYTES:
+            self._heavy[name] = None
 
     def write_some(self) -> None:
         """Write some engines' digests, between two cycles, in the batch with their turns."""

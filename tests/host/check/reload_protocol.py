@@ -26,6 +26,7 @@ Sign = Literal[
     "halted",
     "taken",
     "loaded",
+    "left",
     "went",
     "failed",
     "new ended",
@@ -44,6 +45,7 @@ HAPPENINGS: dict[str, Happening] = {
     "halted": "halted",
     "taken": "snapshot_taken",
     "loaded": "loaded",
+    "left": "left",
     "went": "went",
     "failed": NewFailed("it raised"),
     "new ended": NewFailed("it ended", ended=True),
@@ -150,6 +152,9 @@ def obey(order: Order, t: Arrived[Order, None, Process]) -> Effects[Process, Tol
             return Send(me, Work("loaded"))
         case "go":
             return [Become(replace(process, owns=True)), Send(SUPERVISOR, Told("went"))]
+        case "retire":
+            left = Told("left"), Told("old ended")
+            return [Become(Process(owns=False, is_alive=False)), *(Send(SUPERVISOR, one) for one in left)]
     return end(t)
 
 

@@ -40,6 +40,7 @@ WORDS: Final[dict[str, SlotHappening]] = {
     "halted": "halted",
     "taken": "snapshot_taken",
     "loaded": "loaded",
+    "left": "left",
     "went": "went",
     "failed": NewFailed("it raised"),
 }
@@ -108,8 +109,10 @@ class SlotReload:
         for name, body in node.bodies.items():
             if body.said:
                 heard = node.with_body(name, said=body.said[1:])
-                happening = self._happening(node, name, body.said[0])
-                yield PlainStep(f"the supervisor hears {name}: {body.said[0]}", self._feed(heard, happening))
+                after = heard
+                if name != "old" or node.owner == "old" or body.said[0] not in ("ends", "exits"):
+                    after = self._feed(heard, self._happening(node, name, body.said[0]))
+                yield PlainStep(f"the supervisor hears {name}: {body.said[0]}", after)
             if body.is_alive:
                 yield from self._lives(node, name, body)
                 if node.deaths < self._deaths:
@@ -196,6 +199,9 @@ class SlotReload:
                 yield PlainStep("new loads the state", loaded)
                 yield PlainStep("new cannot load the state", says(node, name, "failed"), is_owed=False)
             case "retire":
+                left = says(node.with_body(name, runs=False, parked=()), name, "left")
+                yield PlainStep("old lets go", told(left, name, "exit"))
+            case "exit":
                 yield PlainStep("old exits", exited(node, name))
             case "go":
                 yield PlainStep("new runs", says(node.with_body(name, runs=True), name, "went"))

@@ -18,6 +18,7 @@ SIGNS: dict[str, Happening] = {
     "halted": "halted",
     "stopped": "snapshot_taken",
     "loaded": "loaded",
+    "left": "left",
     "went": "went",
     "new fails": NewFailed("import"),
     "new ends": NewFailed("ended", ended=True),
@@ -78,6 +79,11 @@ SCRIPTS = {
     "checked, halted, stopped, late": "freeze adopt kill_new thaw REFUSED",
     "checked, halted, stopped, old ends, loaded, went": "freeze adopt go SWITCHED",
     "checked, halted, stopped, old ends, new fails": "freeze adopt kill_new restart CRASHED",
+    "checked, halted, stopped, loaded, left, went, old ends": "freeze adopt retire go SWITCHED",
+    "checked, halted, stopped, loaded, new ends, left, old ends": (
+        "freeze adopt retire kill_new restart_with_new CRASHED"
+    ),
+    "checked, halted, stopped, left, loaded": "freeze adopt retire",
     "checked, halted, stopped, loaded, late, old ends, went": "freeze adopt retire kill_old go SWITCHED",
     "checked, halted, stopped, loaded, new ends, old ends": "freeze adopt retire kill_new restart_with_new CRASHED",
     "checked, halted, stopped, loaded, old ends, new ends": "freeze adopt retire go restart_with_new CRASHED",

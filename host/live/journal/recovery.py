@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -89,6 +89,7 @@ class Recovered(LogContent):
     log_id: bytes
 
 
+@cache
 def boot_id() -> bytes:
     """The id of this start of the machine."""
     with open(BOOT_ID, encoding="ascii") as file:

@@ -12,6 +12,7 @@ socket: an unknown name is looked up again after the ancestor's worker has answe
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
@@ -22,6 +23,9 @@ from host.node.routing import DEGRADED, Missing, Resident
 
 ANSWER_NS: Final = 1_000_000_000
 """How long a lookup of an unknown name waits for the process that may have spawned it."""
+
+ROUTES_TOLD_MAX: Final = 64
+"""Routes sent to a process before it asks."""
 
 NO_SLOT: Final = "no_slot"
 """Why a spawned engine has no route: every slot was taken."""
@@ -51,6 +55,14 @@ def attach_all(node: Node, slot: Slot, process: Process) -> None:
         _attach(node, process, peer)
     for peer in sorted(slot.left):
         process.send(Detach(peer))
+
+
+def tell_routes(node: Node, slot: Slot) -> None:
+    """Send a process in place of another the routes that this one probably had, before it asks for them one by one."""
+    peers = sorted(slot.linked - {SLOT_SUPERVISOR})
+    residents = (resident for peer in peers for resident in node.directory.in_slot(peer))
+    for resident in islice(residents, ROUTES_TOLD_MAX):
+        _answer(node, slot, resident.name, is_final=True)
 
 
 def tell_restarted(node: Node, slot: Slot) -> None:

@@ -275,6 +275,7 @@ class Reload:
         parked = tuple(self._node.quarantine.parked())
         self.candidate.send(wire.Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self.candidate)
+        links.tell_routes(self._node, slot)
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)

@@ -135,11 +135,14 @@ class _Candidate:
     def follow(self) -> None:
         """Make the engines from their log, and send `Level`; from then on stay behind its writer."""
         from host.live.journal.following import CannotFollow, Follower
+        from host.live.journal.versions import keep_version
 
         try:
             with _nothing_to_collect():
                 self._follower = Follower(self._boot, self._load, self._family_of, self._rehearsed_from)
                 self._follower.come_level()
+            for ref in set(self._families.values()):
+                keep_version(self._boot.journal, self._load(ref))
         except CannotFollow as error:
             self._follower = None
             self._channel.send(wire.Level(str(error)))
@@ -211,7 +214,7 @@ class _Candidate:
         if self._boot.device:
             from host.live.worker.device_loop import run_devices
 
-            run_devices(outset, lambda worker: worker.take_over(inherited, prepare=worker.prepare))
+            run_devices(outset, lambda worker: worker.report_ready(worker.take_over(inherited, prepare=worker.prepare)))
             return
         if self._boot.journal:
             from host.live.worker.own_log import open_log
@@ -219,8 +222,8 @@ class _Candidate:
             outset = outset._replace(own_log=open_log(self._boot, outset.own, self._load, inherited.found))
         worker = Worker(outset)
         with _nothing_to_collect():
-            worker.take_over(inherited, parked)
-        worker.run()
+            cells = worker.take_over(inherited, parked)
+        worker.run(cells)
 
 
 def _import_what_a_worker_needs(boot: wire.Boot) -> None:

@@ -43,7 +43,8 @@ class WorkerCycles(WorkerParts):
     def bear(self, births: tuple[Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""
         if self.log is not None:
-            known = self.log.revive(births, {birth.spec.name for birth in births if birth.parked})
+            parked = {birth.spec.name for birth in births if birth.parked}
+            known = self.log.revive(births, parked, self.telling.at_once)
             self.telling.ready((cell.name, cell.family) for cell in known)
             births = tuple(birth for birth in births if birth.spec.name not in self.scheduler.cells)
         ready = []
@@ -67,14 +68,18 @@ class WorkerCycles(WorkerParts):
         inherited: Inheritance,
         parked: Container[str] = (),
         prepare: Callable[[Cell], None] = lambda cell: None,
-    ) -> None:
-        """Be the slot's process after a reload. No journaled engine is ready before its new image is in the log."""
+    ) -> list[Cell]:
+        """Be the slot's process after a reload: the engines that are ready, for `report_ready`. No journaled engine is
+        before its new image is in the log."""
         revive(self.scheduler, inherited.image, inherited.revived, prepare)
         inherited_cells = [cell for cell in self.scheduler.cells.values() if cell.recorder is None]
-        known = [] if self.log is None else self.log.revive((), parked)
-        self.telling.ready((cell.name, cell.family) for cell in [*known, *inherited_cells])
-        if self.log is not None:
-            self._tell()
+        known = [] if self.log is None else self.log.revive((), parked, lambda: None)
+        return [*known, *inherited_cells]
+
+    def report_ready(self, cells: list[Cell]) -> None:
+        """Report what was found in the log, children first, and that these engines are ready."""
+        self._tell()
+        self.telling.ready((cell.name, cell.family) for cell in cells)
 
     def cycle(self) -> bool:
         """One cycle; whether mail came, or there is more to do at once."""

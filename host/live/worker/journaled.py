@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -77,16 +77,16 @@ class WorkerLog:
         self._is_alone = is_alone
         self._found: Recovered | None = own.found
 
-    def revive(self, births: tuple[Birth, ...], parked: Container[str]) -> list[Cell]:
+    def revive(self, births: tuple[Birth, ...], parked: Container[str], announce: Callable[[], None]) -> list[Cell]:
         """Revive the engines of the log, at the first call. Returns those among `births`, or all that were handed over,
-        once all is in the log. An engine that ended in the log stays ended, which is reported."""
+        once all is in the log. An engine that ended in the log stays ended, which is reported. `announce` reports
+        children."""
         found, self._found = self._found, None
         for birth in births:
             if birth.spec.durability != "volatile":
                 self.keeping.modes[birth.spec.name] = birth.spec.durability
         by_name = {birth.spec.name: birth for birth in births}
         worker, scheduler = self._worker, self._worker.scheduler
-        announce = worker.telling.at_once
         revival = Revival(scheduler, worker.births, self.keeping, announce, parked=parked, is_new=worker.is_new)
         known = revival.run(found, by_name) if found is not None else []
         for family in {kept.cell.family.ref: kept.cell.family for kept in self.keeping.kept.values()}.values():

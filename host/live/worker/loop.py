@@ -21,6 +21,7 @@ from host.live.worker.cycles import WorkerCycles
 from host.live.worker.desk import Leave, WorkerDesk
 from host.live.worker.own_link import common_case
 from host.live.worker.parts import Outset
+from host.node.cell import Cell
 from transport.port import Broken, Frame
 
 POLL_NS: Final = 1_000_000
@@ -39,14 +40,20 @@ class Worker(WorkerCycles):
         ledger = None if self.log is None else self.log.ledger()
         self._in_c = common_case(outset.own, self.scheduler, self.offset_ns, ledger)
 
-    def run(self) -> None:
-        """Run until the supervisor asks to exit, or is gone."""
+    def run(self, inherited: list[Cell] | None = None) -> None:
+        """Run until the supervisor asks to exit, or is gone. With engines that were taken over the first cycle comes
+        before any report: a packet wakes the supervisor, which may take the processor, while mail has been waiting.
+        """
         settle_memory()
         self.link.watch(self.channel.fileno())
         if self.log is not None:
             self.log.watch()
         heard_ns = 0
         try:
+            if inherited is not None:
+                self.desk.hear()
+                self.cycle()
+                self.report_ready(inherited)
             while True:
                 frames = self._common() if self.is_calm else self._drain()
                 is_busy = frames is not None and self.turn(frames) and not self._is_settled

@@ -130,6 +130,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.insert(0, "dry run, nothing replaced")
     if isinstance(pause, int):
         parts.append(f"{'stood still for' if item.get('tried') else 'pause'} {show_duration(pause)}")
+    if item.get("followed"):
+        parts.append("followed its log")
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
     if isinstance(named, list) and named and isinstance(shared, int):

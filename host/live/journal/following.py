@@ -86,5 +86,5 @@ class Follower:
             raise CannotFollow("its log has turns from before the value law")
         for name, stream in replay.streams.items():
             is_other = stream.codes != {stream.family.version}
-            if is_other and stream.from_turn < rehearsed_from.get(name, stream.turns):
+            if is_other and stream.image_turn < rehearsed_from.get(name, stream.turns):
                 raise CannotFollow(f"{name} was rehearsed on fewer turns than its log has since the last snapshot")

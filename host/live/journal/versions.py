@@ -1,8 +1,9 @@
 """The code of a log: the texts of every version that ran turns in it, one file a version, `<version>.code`.
 
 A turn can be run again only by the code that ran it, and the sources change. So a process keeps its versions beside the
-log before the first turn of theirs is in it; a candidate that follows does so before the cut. Only these write here; `unpack_texts` refuses a file with any
-other texts than those that the version in its name is the digest of. An export of a log has no code in it.
+log before the first turn of theirs is in it; a candidate that follows does so before the cut. Only these write here;
+`unpack_texts` refuses a file with any other texts than those that the version in its name is the digest of. An export
+of a log has no code in it.
 
 Who needs a version: the log's segments. A file's time is that of the newest segment that its version wrote turns to:
 the writer sets it when it begins a segment. A version is removed once it is not in force and every segment left is

@@ -81,6 +81,7 @@ class Reload:
         self._log_end = 0
         self._past = -1
         self.rehearsal: tuple[RehearsalResult, ...] = ()
+        self.is_followed = False
         self.states: dict[str, str] = {}
         self.forward_only: dict[str, str] = {}
         self.queued = 0
@@ -175,6 +176,7 @@ class Reload:
                 self.rehearsal = results
                 self._feed("commutes" if self._may_follow(results) else "rehearsed")
             case wire.Level(reason):
+                self.is_followed = not reason
                 self._feed("rehearsed" if reason else "level")
             case wire.Adopted(states, forward_only):
                 self.states, self.forward_only = states, forward_only

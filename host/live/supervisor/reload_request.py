@@ -46,6 +46,7 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "to": reload.version,
         "pause_ns": reload.pause_ns,
         "queued": reload.queued,
+        "followed": reload.is_followed,
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,

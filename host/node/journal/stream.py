@@ -68,6 +68,7 @@ class Stream:
         self.watch: FormWatch | None = None
         self.name = name
         self.from_turn = image.turns
+        self.image_turn = image.turns
         self.env_bytes = len(image.cell.env)
         self.clock_ns = image.clock_ns
         self.codes = {image.code}

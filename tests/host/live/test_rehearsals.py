@@ -137,8 +137,10 @@ def test_a_field_more_is_no_difference_and_is_named(world: World) -> None:
     with world.up(world.spec(counter("a", durability="durable"))) as node:
         busy(node)
         edit(world, (STATE, f"{STATE}\n    more: int = 0"), (f"Count({ADDS})", f"Count({ADDS}, t.env.state.more + 1)"))
-        (result,) = reload(node)["rehearsal"]
+        item = reload(node)
+        (result,) = item["rehearsal"]
         assert (result["turns"], result["added"]) == (21, ["state.more"])
+        assert not item["followed"], "only a migration at the cut leaves the new field as the migration has it"
 
 
 def test_a_dry_run_replaces_nothing_and_reports(world: World) -> None:
@@ -307,3 +309,23 @@ def test_a_death_while_rehearsing_costs_nothing(world: World, killed: str) -> No
         until(lambda: not world.processes(), "the end of all processes")
         with world.up(spec) as node:
             assert node.total("a") == 191
+
+
+@NEEDS_LANES
+def test_new_code_follows_the_log_and_a_recovery_runs_it_too(world: World) -> None:
+    """False if a process that made the engine from its log had another state than a migration, or than a recovery."""
+    changes = [(ADDS, "add.amount + t.env.state.total"), (STATE, f"{STATE}\n    more: int = 0")]
+    spec = world.spec(counter("a", durability="crash"), supervision=SupervisionSpec(intensity=None, backoff_ns=0))
+    with world.up(spec) as node:
+        busy(node)
+        for total, change in enumerate(changes, 191):
+            edit(world, change)
+            assert reload(node, is_trial=True)["followed"]
+            node.send("a", "Add", amount=1)
+            assert reload(node)["followed"]
+            assert node.total("a") == total
+            os.kill(node.ps()["a"]["pid"], signal.SIGKILL)
+            until(lambda: node.ps()["a"]["restarts"], "the restart")
+            until(lambda: node.ps()["a"]["state"] == "running", "the engine")
+            assert node.total("a") == total
+        assert node.events("diverged") == []

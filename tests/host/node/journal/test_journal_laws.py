@@ -144,6 +144,45 @@ def test_a_log_reads_as_it_was_written(batches: list[list[tuple[str, int, int, i
     assert scan.cut is None
 
 
+@given(st.lists(st.integers(1, 40), max_size=6), st.lists(st.integers(0, 2**16), max_size=6), st.booleans())
+def test_a_log_read_while_it_grows_reads_as_a_whole(sizes: list[int], looks: list[int], chained: bool) -> None:
+    """False if a reader behind a writer missed a batch, met one twice, or took what is half written for damage."""
+    batch, data, chain, base = LogBatch(packer(SUM)), b"", NO_CHAIN, 0
+    files: list[bytes] = []
+    for number, size in enumerate(sizes, 1):
+        head = SegmentHead(CRC32, number, base, 0, 5, bytes(16), bytes(16), chain)
+        data = encode_segment(head, SUM)
+        for n in range(size % 5):
+            batch.record("engine", Acked("t" * size, 0, n))
+            records, count = batch.take()
+            sealed = seal(records, count, base + len(data), 0, chain if chained else None, SUM)
+            chain = sealed[32:48] if chained else chain
+            data += sealed
+        files.append(data)
+        base += len(data)
+        batch.begin_segment()
+    if not files:
+        return
+
+    def seen(until: int) -> list[SegmentData]:
+        segments, left = [], max(until, len(files[0]))
+        for number, file in enumerate(files, 1):
+            segments.append(SegmentData(str(number), number, memoryview(file[:left])))
+            left -= len(file)
+            if left <= 0:
+                break
+        return segments
+
+    scan = Scan(seen(0), PURE, bytes(16), 0)
+    found = [one.head.position for one in scan.batches()]
+    for until in [*sorted(look % (base + 1) for look in looks), base]:
+        assert scan.last is not None
+        found += [one.head.position for one in scan.more(seen(until)[scan.last.number - 1 :])]
+    whole = Scan(seen(base), PURE, bytes(16), 0)
+    assert found == [one.head.position for one in whole.batches()]
+    assert (scan.end, scan.chain, scan.cut) == (base, whole.chain, None)
+
+
 def test_the_checksum_of_outputs_sees_each_part() -> None:
     """False if two different sets of outputs were the same to a replay."""
     digest = Digest(SUM)

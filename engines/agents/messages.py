@@ -86,7 +86,7 @@ class AgentMoved(Message):
 
     `is_new_visit` is False where only the context or the protocol changed. `number` counts the changes of this agent.
     `prompt` is what the state says to the agent; `wants` has effects for the orchestrator: `rotate`, `commit`,
-    `stop ROLE`, `start ROLE`.
+    `stop ROLE`, `start ROLE`. `is_own`: the agent itself asked for the change.
     """
 
     agent: str
@@ -102,6 +102,7 @@ class AgentMoved(Message):
     flags: tuple[str, ...]
     prompt: str = ""
     wants: tuple[str, ...] = ()
+    is_own: bool = False
 
 
 class ProtocolChanged(Message):

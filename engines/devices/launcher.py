@@ -133,7 +133,7 @@ def line_of(order: Any, root: str, place: LaunchPlace) -> dict[str, Any]:
         case LaunchSession():
             return {"order": "launch", **whom, "plan": plan_of(order, root, place, order.bus)}
         case GivePrompt():
-            return {"order": "give", **whom, "prompt": str(order.prompt), "text": order.text}
+            return {"order": "give", **whom, "prompt": order.prompt, "text": order.text}
         case EndSession():
             return {"order": "end", **whom, "grace_s": order.grace_ns / SECOND_NS}
         case InterruptSession():
@@ -202,7 +202,9 @@ def messages_of(event: dict[str, Any]) -> list[Message]:
     """What an event of the keeper is to the orchestrator."""
     match event["event"]:
         case "hello":
-            running = tuple(Running(each["agent"], each["session"], each["pid"]) for each in event["running"])
+            running = tuple(
+                Running(each["agent"], each["session"], each["pid"], each["given"]) for each in event["running"]
+            )
             return [LaunchersKnown(running), *map(_exited, event["exited"])]
         case "report":
             return [LaunchersReport(tuple(_use(each) for each in event["sessions"]))]
@@ -214,7 +216,7 @@ def messages_of(event: dict[str, Any]) -> list[Message]:
             how = tuple(sorted(event["mechanisms"].items()))
             return [SessionLaunched(event["agent"], event["session"], event["pid"], event["level"], how)]
         case "given":
-            return [PromptGiven(event["agent"], event["session"], int(event["prompt"]))]
+            return [PromptGiven(event["agent"], event["session"], event["prompt"])]
         case "content":
             return [_read(event, event["text"], "")]
         case "refused":
@@ -254,6 +256,7 @@ def _use(each: dict[str, Any]) -> SessionUse:
         each["memory_bytes"],
         each["cpu_ns"],
         sum(each["output"]),
+        each["given"],
     )
 
 

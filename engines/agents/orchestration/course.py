@@ -16,7 +16,6 @@ from engines.agents.orchestration.launching import (
     AgentPlan,
     EndSession,
     ForgetSession,
-    GivePrompt,
     LaunchSession,
     PrepareSession,
     SessionLaunched,
@@ -25,7 +24,7 @@ from engines.model import Map
 
 from . import policy
 from .moves import process_limits
-from .prompting import first_prompt, keep_flight, text_of_flight, try_prompt
+from .prompting import first_prompt, keep_flight
 from .record import LIVING, After, Context, Life
 from .turn import Turn
 
@@ -34,6 +33,7 @@ STOP_EXTRA_NS = 10_000_000_000
 
 def start(turn: Turn, agent: str) -> None:
     """Begin a new session. State, messages: of `PrepareSession`."""
+    keep_flight(turn, agent)
     life = turn.roster.lives[agent]
     life = turn.change(
         agent,
@@ -45,7 +45,6 @@ def start(turn: Turn, agent: str) -> None:
         is_launched=False,
         launched_ns=0,
         after="",
-        flight=None,
         output_bytes=0,
         mechanisms=(),
         due_ns=turn.now_ns + turn.terms.start_ns,
@@ -185,7 +184,7 @@ def crashed(turn: Turn, agent: str, status: int | None, reason: str, text: str) 
 
 def quarantine(turn: Turn, agent: str, reason: str) -> None:
     """Do not start the agent again, until a person does."""
-    turn.change(agent, phase="quarantined", is_wanted=False, due_ns=None, after="", last_exit=reason, flight=None)
+    turn.change(agent, phase="quarantined", is_wanted=False, due_ns=None, after="", last_exit=reason)
     turn.happened("life.quarantined", agent, cause=reason)
     turn.send(turn.terms.validator, Enter(agent, "quarantined", reason))
     turn.show(agent)
@@ -242,7 +241,3 @@ def repeat_open(turn: Turn, agent: str, runs: bool) -> None:
             turn.order(PrepareSession(agent, life.session, plan_of(turn, agent, life)))
     elif not runs:
         turn.change(agent, due_ns=turn.now_ns + turn.terms.lost_ns, pid=0)
-    elif life.flight is not None and not life.flight.is_given:
-        turn.order(GivePrompt(agent, life.session, life.flight.number, text_of_flight(turn, agent)))
-    else:
-        try_prompt(turn, agent)

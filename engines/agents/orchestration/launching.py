@@ -3,6 +3,8 @@
 A session is one life of an agent's process; its number counts from 1. All orders may be repeated: a session that is
 prepared or launched again is the same one, and the answer comes again. `AgentExited` is sent again every few seconds
 until `ForgetSession`. After a start of the device it sends `LaunchersKnown`, and the orchestrator repeats what is open.
+Prompts to an agent are numbered from 1 as they are ordered; one that is given once more has another number. Reports
+have the last number that is in the pipe: a prompt that an order or its report was lost of is given again, or confirmed.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ class ForgetSession(Message):
 
 
 class GivePrompt(Message):
-    """To the launchers: write this text to the standard input of the session."""
+    """To the launchers: write this text to the standard input of the session, if that prompt is not in there."""
 
     agent: str
     session: int
@@ -161,11 +163,12 @@ class WorkspaceRead(Message):
 
 
 class Running(Value):
-    """A session whose process runs."""
+    """A session whose process runs. `given`: the last prompt that is in the pipe."""
 
     agent: str
     session: int
     pid: int
+    given: int = 0
 
 
 class LaunchersKnown(Message):
@@ -175,7 +178,10 @@ class LaunchersKnown(Message):
 
 
 class SessionUse(Value):
-    """What a running session uses: the tree's proportional set size, its processor time, and what it has written."""
+    """What a running session uses: the tree's proportional set size, its processor time, and what it has written.
+
+    `given`: the last prompt that is in the pipe.
+    """
 
     agent: str
     session: int
@@ -183,6 +189,7 @@ class SessionUse(Value):
     memory_bytes: int
     cpu_ns: int
     output_bytes: int
+    given: int = 0
 
 
 class LaunchersReport(Message):

@@ -60,7 +60,7 @@ from .launching import (
     SessionRefused,
     WorkspaceRead,
 )
-from .prompting import given, want_prompt
+from .prompting import want_prompt
 from .record import LIVING, Life, ProtocolText, Roster
 from .requests import Refused
 from .terms import Terms
@@ -281,9 +281,10 @@ def exited(message: AgentExited, t: Arrived[AgentExited, Terms, Roster]) -> Made
 
 @rule
 def give(message: PromptGiven, t: Arrived[PromptGiven, Terms, Roster]) -> Made:
-    """State: the prompt is in the pipe. Messages, timers, engines: none."""
+    """State: the prompt is in the pipe. Messages: the next one, if it had its effect. Timers: as `Turn.effects`.
+    Engines: none."""
     turn = _turn(t)
-    given(turn, message.agent, message.session, message.prompt)
+    watch.in_pipe(turn, message.agent, message.session, message.prompt)
     return turn.effects()
 
 
@@ -325,9 +326,12 @@ def know(message: LaunchersKnown, t: Arrived[LaunchersKnown, Terms, Roster]) -> 
     """State: sessions that are not there are looked at soon. Messages: orders and files that may be lost. Timers: as
     `Turn.effects`. Engines: none."""
     turn = _turn(t)
-    runs = {(each.agent, each.session) for each in message.running}
+    runs = {(each.agent, each.session): each.given for each in message.running}
     for agent, life in turn.roster.lives.items():
-        course.repeat_open(turn, agent, (agent, life.session) in runs)
+        given = runs.get((agent, life.session))
+        course.repeat_open(turn, agent, given is not None)
+        if given is not None:
+            watch.settle(turn, agent, life.session, given)
         watch.write_state(turn, agent)
     turn.happened("launchers.known", "", float(len(runs)))
     return turn.effects()
@@ -335,7 +339,8 @@ def know(message: LaunchersKnown, t: Arrived[LaunchersKnown, Terms, Roster]) -> 
 
 @rule
 def count(message: LaunchersReport, t: Arrived[LaunchersReport, Terms, Roster]) -> Made:
-    """State: output as a sign of life. Messages: what is used. Timers, engines: none."""
+    """State: output as a sign of life; a prompt is in the pipe. Messages: what is used; prompts. Timers: as
+    `Turn.effects`. Engines: none."""
     turn = _turn(t)
     watch.report(turn, message)
     return turn.effects()

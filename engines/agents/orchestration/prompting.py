@@ -1,4 +1,23 @@
-"""Prompts of a life: one at a time, the next when the last had an effect, once more when it had none, then stuck."""
+"""Prompts of a life: one at a time, the next when the last had an effect, once more when it had none, then stuck.
+
+| a prompt is | in | leaves by |
+|---|---|---|
+| waiting | `Life.prompts`, one for each reason | the flight before it has ended |
+| in flight | `Life.flight`: an order with a number | in the pipe *and* a request of the agent after the order |
+| delivered | nowhere | |
+
+The orchestrator owns both, the keeper the number of the last prompt that it has written into the pipe. Crash points:
+
+* The device dies with an order that it has taken: the keeper's number is smaller than that of the flight, in
+  `LaunchersKnown` after its start and in each report. The order is given again, with its number.
+* The device dies with a `PromptGiven`: the number in `LaunchersKnown` and each report stands for it.
+* An order is repeated that was under way: the keeper writes a number that it has no second time.
+* The keeper dies between writing and noting the number: the agent gets the prompt twice.
+* The session ends: a prompt in flight waits for the next one (`keep_flight`).
+
+So no request of an agent at work ends a flight before the prompt is where the agent will read it. An agent that works
+while its pipe is full is not stuck: its prompt stays in flight until there is room.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +60,20 @@ def try_prompt(turn: Turn, agent: str) -> None:
         return
     first, *rest = life.prompts
     number = life.prompt_count + 1
-    flight = Flight(number, first.reason, first.text, turn.now_ns)
+    flight = Flight(number, first.reason, first.text, turn.now_ns, number)
     due = life.due_ns if life.phase == "starting" else turn.now_ns + turn.terms.prompt_ns
     life = turn.change(agent, prompts=tuple(rest), prompt_count=number, flight=flight, due_ns=due)
     turn.happened("prompt.given", agent, reason=first.reason, prompt=number)
-    turn.order(GivePrompt(agent, life.session, number, text_of_flight(turn, agent)))
+    order_flight(turn, agent)
 
 
-def text_of_flight(turn: Turn, agent: str) -> str:
-    """The prompt in flight as it goes into the pipe."""
+def order_flight(turn: Turn, agent: str) -> None:
+    """Have the prompt in flight written into the pipe, if it is not there."""
     life = turn.roster.lives[agent]
-    assert life.flight is not None, agent
-    text = standard(agent, life, life.flight.reason, life.flight.text, moves_of(turn, life))
-    return framed(life.mode, life.flight.number, text)
+    flight = life.flight
+    assert flight is not None, agent
+    text = framed(life.mode, flight.number, standard(agent, life, flight.reason, flight.text, moves_of(turn, life)))
+    turn.order(GivePrompt(agent, life.session, flight.giving, text))
 
 
 def keep_flight(turn: Turn, agent: str) -> None:
@@ -71,34 +91,45 @@ def moves_of(turn: Turn, life: Life) -> str:
     return "" if known is None or life.where is None else possible_moves(known.source, life.where.state)
 
 
-def given(turn: Turn, agent: str, session: int, prompt: int) -> None:
-    """The prompt is in the pipe."""
-    life = turn.of_session(agent, session)
-    if life is not None and life.flight is not None and life.flight.number == prompt:
-        turn.change(agent, flight=replace(life.flight, is_given=True))
+def given(turn: Turn, agent: str, prompt: int) -> None:
+    """Prompts up to this number are in the pipe."""
+    flight = turn.roster.lives[agent].flight
+    if flight is not None and prompt >= flight.giving and not flight.is_given:
+        turn.change(agent, flight=replace(flight, is_given=True))
+        _land(turn, agent)
 
 
 def delivered(turn: Turn, agent: str, time_ns: int) -> None:
-    """The agent has put a request: its prompt has had an effect, if that was after it."""
-    life = turn.roster.lives[agent]
-    if life.flight is not None and time_ns >= life.flight.sent_ns:
-        turn.happened("prompt.delivered", agent, reason=life.flight.reason, prompt=life.flight.number)
+    """The agent has put a request: its prompt has had an effect, if that was after it, and once it is in the pipe."""
+    flight = turn.roster.lives[agent].flight
+    if flight is not None and time_ns >= flight.sent_ns and not flight.is_answered:
+        turn.change(agent, flight=replace(flight, is_answered=True))
+        _land(turn, agent)
+
+
+def _land(turn: Turn, agent: str) -> None:
+    flight = turn.roster.lives[agent].flight
+    if flight is not None and flight.is_given and flight.is_answered:
+        turn.happened("prompt.delivered", agent, reason=flight.reason, prompt=flight.number)
         turn.change(agent, flight=None)
+
+
+def awaits_request(life: Life) -> bool:
+    """Whether a request is due: a prompt was ordered, and none has come since."""
+    return life.flight is not None and not life.flight.is_answered
 
 
 def overdue_prompt(turn: Turn, agent: str) -> bool:
     """The prompt in flight had no effect in time: give it once more. Returns whether that was done before."""
     life = turn.roster.lives[agent]
     flight = life.flight
-    if flight is None or turn.now_ns - flight.sent_ns < turn.terms.prompt_ns:
+    if flight is None or flight.is_answered or turn.now_ns - flight.sent_ns < turn.terms.prompt_ns:
         return False
     if flight.tries >= TRIES_MAX:
         return True
-    life = turn.change(
-        agent,
-        flight=replace(flight, tries=flight.tries + 1, sent_ns=turn.now_ns, is_given=False),
-        due_ns=turn.now_ns + turn.terms.prompt_ns,
-    )
+    giving = life.prompt_count + 1
+    again = replace(flight, tries=flight.tries + 1, sent_ns=turn.now_ns, giving=giving, is_given=False)
+    turn.change(agent, prompt_count=giving, flight=again, due_ns=turn.now_ns + turn.terms.prompt_ns)
     turn.happened("prompt.repeated", agent, prompt=flight.number)
-    turn.order(GivePrompt(agent, life.session, flight.number, text_of_flight(turn, agent)))
+    order_flight(turn, agent)
     return False

@@ -55,14 +55,20 @@ class Waiting(Value):
 
 
 class Flight(Value):
-    """The prompt that was given, and whose effect has not been seen. At most one."""
+    """The prompt that was ordered, and is not known to have had an effect. At most one.
+
+    `number` is its own; `giving` that of the last order, which a repeat has too. `is_given`: it is in the pipe;
+    `is_answered`: the agent has put a request since.
+    """
 
     number: int
     reason: Reason
     text: str
     sent_ns: int
+    giving: int
     tries: int = 1
     is_given: bool = False
+    is_answered: bool = False
 
 
 class Where(Value):

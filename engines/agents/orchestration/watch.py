@@ -8,7 +8,16 @@ from engines.agents.messages import AgentMoved, Enter, Revoke
 from engines.agents.orchestration.launching import EndSession, InterruptSession, LaunchersReport, SessionUse, WriteState
 
 from . import course, rotation
-from .prompting import delivered, overdue_prompt, try_prompt, want_prompt
+from .prompting import (
+    awaits_request,
+    delivered,
+    given,
+    keep_flight,
+    order_flight,
+    overdue_prompt,
+    try_prompt,
+    want_prompt,
+)
 from .record import LIVING, RUNNING, Life, Phase, Where
 from .turn import Turn, text_of
 
@@ -33,6 +42,31 @@ def seen(turn: Turn, agent: str, session: int, time_ns: int) -> None:
     after_change(turn, agent)
 
 
+def in_pipe(turn: Turn, agent: str, session: int, prompt: int) -> None:
+    """Prompts up to this number are in the pipe of the session; what waited for that follows."""
+    life = turn.of_session(agent, session)
+    if life is None or life.flight is None:
+        return
+    given(turn, agent, prompt)
+    life = turn.roster.lives[agent]
+    if life.flight is None:
+        if life.phase in ("ready", "busy"):
+            turn.change(agent, phase=_phase_of(life, life.phase))
+        after_change(turn, agent)
+
+
+def settle(turn: Turn, agent: str, session: int, prompt: int) -> None:
+    """The launchers say which prompt is the last in the pipe: what is not there is given again."""
+    in_pipe(turn, agent, session, prompt)
+    life = turn.of_session(agent, session)
+    if life is None or life.phase == "stopping":
+        return
+    if life.flight is None:
+        try_prompt(turn, agent)
+    elif prompt < life.flight.giving and not life.flight.is_given:
+        order_flight(turn, agent)
+
+
 def _phase_of(life: Life, otherwise: Phase) -> Phase:
     return "waiting" if life.where is not None and "idle" in life.where.flags and life.flight is None else otherwise
 
@@ -55,7 +89,7 @@ def next_look_ns(turn: Turn, life: Life) -> int | None:
     if life.phase == "direct":
         return None
     dues = [life.launched_ns + terms.session_age_ns] if life.rotation is None and not life.context.is_blocked else []
-    if life.flight is not None:
+    if life.flight is not None and awaits_request(life):
         dues.append(life.flight.sent_ns + terms.prompt_ns)
     elif not _may_be_silent(life):
         dues.append(max(life.quiet_since_ns, life.seen_ns) + terms.silence_ns)
@@ -112,7 +146,7 @@ def _look_at_running(turn: Turn, agent: str) -> None:
     if rotation.overdue(turn, agent):
         return
     quiet = max(life.quiet_since_ns, life.seen_ns) + turn.terms.silence_ns
-    if life.flight is None and not _may_be_silent(life) and turn.now_ns >= quiet:
+    if not awaits_request(life) and not _may_be_silent(life) and turn.now_ns >= quiet:
         turn.happened("alarm.silent", agent)
         want_prompt(turn, agent, "alarm", "There was no sign of life for a while. Go on, or report where you are.")
     after_change(turn, agent)
@@ -134,6 +168,8 @@ def moved(turn: Turn, message: AgentMoved) -> None:
         message.flags,
         message.prompt,
     )
+    if message.is_own and life.phase in RUNNING:
+        delivered(turn, agent, turn.now_ns)  # the sign of this request may be lost with the bridge
     moves = (*life.moves, message.state)[-MOVES_KEPT:] if message.is_new_visit else life.moves
     turn.change(agent, where=where, moves=moves)
     write_state(turn, agent)
@@ -148,19 +184,25 @@ def moved(turn: Turn, message: AgentMoved) -> None:
 
 
 def _entered(turn: Turn, message: AgentMoved) -> None:
-    """A running agent is in another state."""
+    """A running agent is in another state. It may be so before its first sign of life is here."""
     agent = message.agent
     life = turn.roster.lives[agent]
     if "final" in message.flags:
         course.stop(turn, agent, "finish", turn.terms.grace_ns)
         return
+    if life.phase == "starting" and life.is_launched:
+        want_prompt(turn, agent, "state", _came(message))
     if life.phase not in RUNNING:
         return
     turn.change(agent, phase=_phase_of(life, "busy" if life.phase != "stuck" else "stuck"))
     if "fresh" in message.flags or any(each.split()[0] == "rotate" for each in message.wants):
         rotation.ask(turn, agent, f"state {message.state}")
-    want_prompt(turn, agent, "state", f"You are now in state '{message.state}'; you came from '{message.before}'.")
+    want_prompt(turn, agent, "state", _came(message))
     after_change(turn, agent)
+
+
+def _came(message: AgentMoved) -> str:
+    return f"You are now in state '{message.state}'; you came from '{message.before}'."
 
 
 def _start_or_stop(turn: Turn, want: str) -> None:
@@ -179,6 +221,8 @@ def _direct(turn: Turn, agent: str, is_taken: bool) -> None:
     """A person takes over, or gives the agent back."""
     life = turn.roster.lives[agent]
     if is_taken and life.phase in RUNNING:
+        if life.flight is not None and not life.flight.is_given:
+            keep_flight(turn, agent)
         turn.change(agent, phase="direct", flight=None, due_ns=None)
     elif not is_taken and life.phase == "direct":
         turn.change(agent, phase=_phase_of(life, "busy"), quiet_since_ns=turn.now_ns)
@@ -205,13 +249,14 @@ def write_state(turn: Turn, agent: str) -> None:
 
 
 def report(turn: Turn, message: LaunchersReport) -> None:
-    """What sessions use: output is a sign of life. A session that should not run is ended."""
+    """What sessions use, and which prompts they have: output is a sign of life. One that should not run is ended."""
     for each in message.sessions:
         life = turn.of_session(each.agent, each.session)
         if life is None or life.phase not in LIVING:
             turn.order(EndSession(each.agent, each.session, 0))
             continue
         _used(turn, each, life)
+        settle(turn, each.agent, each.session, each.given)
 
 
 def _used(turn: Turn, use: SessionUse, life: Life) -> None:

@@ -34,6 +34,7 @@ def moved_message(protocol: Protocol, record: Record, before: Record, intents: t
         state.flags if state is not None and not record.system else (),
         "\n".join((*said, *(one.argument for one in intents if one.kind == "prompt"))),
         tuple(WANTS[one.kind].format(one.argument) for one in intents if one.kind in WANTS),
+        record.number != before.number and bool(record.past) and record.past[-1].actor == "agent",
     )
 
 

@@ -10,7 +10,7 @@ States of a session, and the files in `<root>/engine/sessions/<agent>/<session>/
 | state | files | next |
 |---|---|---|
 | prepared | `token.json`, and the token in the workspace | `launch` |
-| running | and `stdin`, `launcher.json`, `stdout.log`, `stderr.log` | the agent exits, or `end` |
+| running | and `stdin`, `launcher.json`, `given.json`, `stdout.log`, `stderr.log` | the agent exits, or `end` |
 | exited | and `exit.json` | `forget` |
 | noted | and `noted` | removed when newer sessions have taken its place |
 

@@ -17,18 +17,21 @@ SESSIONS_KEPT: Final = 5
 TOKEN_BYTES: Final = 32
 
 
-def write_whole(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Write a file of this content, on the disk when this returns; a reader sees the old content or the new."""
+def write_whole(path: str, content: bytes, mode: int = 0o600, *, is_synced: bool = True) -> None:
+    """Write a file of this content; a reader sees the old content or the new. On the disk when this returns, if
+    `is_synced`."""
     folder = os.path.dirname(path)
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.write(fd, content)
-        os.fsync(fd)
+        if is_synced:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(temporary, path)
-    sync_folder(folder)
+    if is_synced:
+        sync_folder(folder)
 
 
 def sync_folder(path: str) -> None:
@@ -40,9 +43,9 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def write_json(path: str, value: Any, mode: int = 0o600) -> None:
+def write_json(path: str, value: Any, mode: int = 0o600, *, is_synced: bool = True) -> None:
     """As `write_whole`."""
-    write_whole(path, json.dumps(value, ensure_ascii=False).encode(), mode)
+    write_whole(path, json.dumps(value, ensure_ascii=False).encode(), mode, is_synced=is_synced)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

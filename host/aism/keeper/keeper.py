@@ -7,7 +7,7 @@ Orders and answers are JSON objects, one a line:
 | `hello` | `hello` with the sessions that run or are unnoted; then events `exited` and `report` too |
 | `prepare`, with `plan` | `prepared` with the SHA-256 of the session's token, or `refused` |
 | `launch` of a prepared session, with `plan` | `launched` with process id and mechanisms, or `refused` |
-| `give` text to its standard input | `given` once all of it is in the pipe, or `refused` |
+| `give` text to its standard input | event `given` once all of it is in the pipe, or `refused`; a number once only |
 | `interrupt`, `end` with `grace_s`, `forget` | none; `end` leads to `exited`, at once if there is no such session |
 | `write` a file into `.aism` of the workspace | none |
 | `read` a file of the workspace | `content` or `refused` |
@@ -187,7 +187,7 @@ class Keeper:
             if each.exit is not None:
                 exited.append({**own, **each.exit})
             elif each.pid:
-                running.append({**own, "pid": each.info.get("agent_pid", 0)})
+                running.append({**own, "pid": each.info.get("agent_pid", 0), "given": each.given})
         peer.put("hello", pid=os.getpid(), running=running, exited=exited)
 
     def _prepare(self, peer: Connection, order: dict[str, Any]) -> None:
@@ -248,11 +248,14 @@ class Keeper:
 
     def _give(self, peer: Connection, order: dict[str, Any]) -> None:
         session = self.sessions.by_key.get((order["agent"], order["session"]))
+        number = int(order["prompt"])
         if session is None or session.exit is not None or len(session.giving) >= GIVEN_MAX:
             self._refuse(peer, order, "the session does not run" if session is None else "too many prompts wait")
-            return
-        session.giving.append((order["prompt"], order["text"].encode(), peer))
-        self.sessions.give_on(session)
+        elif number <= session.given:
+            peer.put("given", agent=session.agent, session=session.number, prompt=number)
+        elif not any(number == waiting for waiting, _ in session.giving):
+            session.giving.append((number, order["text"].encode()))
+            self.sessions.give_on(session)
 
     def _interrupt(self, _peer: Connection, order: dict[str, Any]) -> None:
         session = self._running(order)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import select
 import selectors
 import signal
+import struct
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +30,8 @@ class KeptSession:
     pid_started: int = 0
     info: dict[str, Any] = field(default_factory=dict)
     exit: dict[str, Any] | None = None
-    giving: list[tuple[str, bytes, Any]] = field(default_factory=list)
+    giving: list[tuple[int, bytes]] = field(default_factory=list)
+    given: int = 0
     fifo: int = -1
 
 
@@ -53,7 +58,8 @@ class KeptSessions:
             ended = files.read_json(os.path.join(folder, "exit.json"))
             if info is None and ended is None:
                 continue
-            found = KeptSession(agent, number, folder, info=info or {}, exit=ended)
+            given = (files.read_json(os.path.join(folder, "given.json")) or {}).get("prompt", 0)
+            found = KeptSession(agent, number, folder, info=info or {}, exit=ended, given=given)
             if info is not None:
                 found.pid, found.pid_started = info["pid"], info["started"]
             self.by_key[agent, number] = found
@@ -129,19 +135,27 @@ class KeptSessions:
         return any(pid == each.pid for each in self.by_key.values())
 
     def give_on(self, session: KeptSession) -> None:
-        """Write prompts, as far as the pipe has room; the rest waits here."""
+        """Write prompts, as far as the pipe has room; the rest waits here.
+
+        One that may not fit in one piece waits until the pipe is empty, so that no part of it is left by a death of
+        this process.
+        """
         try:
             if session.fifo < 0:
                 path = os.path.join(session.folder, "stdin")
                 session.fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             while session.giving:
-                prompt, rest, peer = session.giving[0]
+                prompt, rest = session.giving[0]
+                if len(rest) > select.PIPE_BUF and _unread(session.fifo):
+                    return
                 rest = rest[os.write(session.fifo, rest) :]
                 if rest:
-                    session.giving[0] = (prompt, rest, peer)
+                    session.giving[0] = (prompt, rest)
                     return
                 del session.giving[0]
-                peer.put("given", agent=session.agent, session=session.number, prompt=prompt)
+                session.given = prompt
+                files.write_json(os.path.join(session.folder, "given.json"), {"prompt": prompt}, is_synced=False)
+                self.tell("given", agent=session.agent, session=session.number, prompt=prompt)
         except OSError:
             return  # full, or the agent's end is not open yet: again at the next look
 
@@ -156,7 +170,13 @@ class KeptSessions:
             "memory_bytes": processes.memory_bytes(tree),
             "cpu_ns": processes.cpu_ns(tree),
             "output": sizes,
+            "given": session.given,
         }
+
+
+def _unread(fifo: int) -> int:
+    """Bytes in a pipe that nobody has read."""
+    return int(struct.unpack("i", fcntl.ioctl(fifo, termios.FIONREAD, b"    "))[0])
 
 
 def _tree(pid: int) -> list[int]:

@@ -21,7 +21,14 @@ from engines.agents.messages import (
     InboxAsked,
     InboxShown,
 )
-from engines.agents.orchestration.launching import AgentExited, EndSession, Order, ReadWorkspace, WorkspaceRead
+from engines.agents.orchestration.launching import (
+    AgentExited,
+    EndSession,
+    GivePrompt,
+    Order,
+    ReadWorkspace,
+    WorkspaceRead,
+)
 from engines.agents.orchestration.orchestrator import ORCHESTRATOR
 from engines.agents.orchestration.record import Life
 from engines.agents.orchestration.terms import Terms
@@ -35,12 +42,13 @@ TERMS = Terms(Ref("validator"), Ref("bridge"), Ref("launcher"), Ref("router"), (
 class Orchestra:
     """An orchestrator, the orders and messages that it sent, and neighbours that answer at once."""
 
-    def __init__(self, terms: Terms = TERMS, obeys_end: bool = True) -> None:
+    def __init__(self, terms: Terms = TERMS, obeys_end: bool = True, has_room: bool = True) -> None:
         self.me = Configuration("test", "orchestrator", None, terms)
         self.now_ns = 1_000 * S
         self.env = birth(ORCHESTRATOR, self.me, now_ns=self.now_ns)
         self.sent: list[Any] = []
         self.obeys_end = obeys_end
+        self.has_room = has_room
         self.requests = 0
         self.files: dict[str, str] = {}
         self.unanswered: tuple[str, ...] = ()
@@ -75,7 +83,9 @@ class Orchestra:
 
     def _reaction(self, target: str, message: Any) -> list[tuple[str, Any]]:
         if target == "launcher" and isinstance(message, Order.__args__):  # type: ignore[attr-defined]
-            if isinstance(message, EndSession) and not self.obeys_end:
+            if (isinstance(message, EndSession) and not self.obeys_end) or (
+                isinstance(message, GivePrompt) and not self.has_room
+            ):
                 return []
             if isinstance(message, ReadWorkspace) and (text := self.files.get(message.path)) is not None:
                 found = WorkspaceRead(message.agent, message.session, message.path, text, "", message.request_id)
@@ -119,12 +129,19 @@ class Orchestra:
         named = tuple(Fact(name.replace("__", "."), value) for name, value in facts.items())
         self.deliver(FactsChanged(agent, named), "measurement")
 
-    def move(self, state: str, agent: str = "ann", flags: tuple[str, ...] = (), wants: tuple[str, ...] = ()) -> None:
+    def move(
+        self,
+        state: str,
+        agent: str = "ann",
+        flags: tuple[str, ...] = (),
+        wants: tuple[str, ...] = (),
+        is_own: bool = False,
+    ) -> None:
         where = self.life(agent).where
         number = where.number + 1 if where else 1
         before = where.state if where else ""
         message = AgentMoved(
-            agent, "worker", "inbox", "1.0.0", "d1", state, before, number, number, True, flags, "", wants
+            agent, "worker", "inbox", "1.0.0", "d1", state, before, number, number, True, flags, "", wants, is_own
         )
         self.deliver(message, "validator")
 

@@ -166,7 +166,8 @@ def test_l9_an_agent_that_ignores_prompts_is_prompted_again_interrupted_and_rest
     world.deliver(PromptWanted("ann", "reminder", "well?"))
     number = world.of(GivePrompt)[-1].prompt
     world.wait(121)
-    assert [each.prompt for each in world.of(GivePrompt)][-2:] == [number, number]
+    assert [each.prompt for each in world.of(GivePrompt)][-2:] == [number, number + 1]
+    assert len({each.text for each in world.of(GivePrompt)[-2:]}) == 1
     world.wait(120)
     assert world.life().phase == "stuck"
     assert world.of(InterruptSession)
@@ -455,3 +456,50 @@ def test_times_are_terms() -> None:
     assert world.life().restarts == 1
     world.wait(0.12)
     assert world.life().phase == "starting"
+
+
+def test_a_prompt_in_flight_outlives_a_session_that_is_lost() -> None:
+    """False if what a person wrote is gone with a session whose exit nobody reported."""
+    world = Orchestra()
+    world.add()
+    world.ask("prompt.send", agent="ann", text="remember the milk")
+    world.deliver(LaunchersKnown(()), "launcher")
+    world.wait(10)
+    world.seen()
+    assert world.life().session == 2
+    assert "remember the milk" in world.of(GivePrompt)[-1].text
+
+
+def test_an_agent_that_works_while_its_pipe_is_full_is_not_stuck() -> None:
+    """False if an agent is interrupted because its prompt finds no room, or the prompt is not ordered again."""
+    world = Orchestra(has_room=False)
+    world.ask("agent.add", agent="ann")
+    for _ in range(10):
+        world.seen()
+        world.wait(100)
+    assert not world.of(InterruptSession)
+    orders = len(world.of(GivePrompt))
+    world.deliver(LaunchersReport((SessionUse("ann", 1, 1, 1, 1, 1, given=0),)), "launcher")
+    assert len(world.of(GivePrompt)) == orders + 1
+    world.deliver(LaunchersReport((SessionUse("ann", 1, 1, 1, 1, 1, given=1),)), "launcher")
+    assert world.life().flight is None
+
+
+def test_a_move_that_is_known_before_the_first_sign_of_life_is_prompted() -> None:
+    """False if a sign of life that comes late, as the bridge was restarted, costs the agent the prompt of its state."""
+    world = Orchestra()
+    world.ask("agent.add", agent="ann")
+    world.move("work", is_own=True)
+    world.seen()
+    assert "You are now in state 'work'" in world.of(GivePrompt)[-1].text
+
+
+def test_a_move_by_the_agent_is_an_effect_of_its_prompt() -> None:
+    """False if a prompt waits for a sign that was lost with the bridge, or a move by others counts."""
+    world = Orchestra()
+    world.add()
+    world.deliver(PromptWanted("ann", "person", "well?"))
+    world.move("work")
+    assert "well?" in world.of(GivePrompt)[-1].text
+    world.move("rest", is_own=True)
+    assert "You are now in state 'rest'" in world.of(GivePrompt)[-1].text

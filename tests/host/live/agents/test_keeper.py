@@ -39,8 +39,8 @@ def alive(pid: int) -> bool:
 def test_an_agent_reads_prompts_and_its_exit_status_is_known(kept: Kept) -> None:
     """False if the prompt does not arrive, or the status is another than that of the agent."""
     kept.start("ann", "sh", "-c", 'read line; echo "got $line as $AGENT_ID"; exit 7')
-    kept.peer.put("give", agent="ann", session=1, prompt="p1", text="hello\n")
-    kept.peer.wait("given", prompt="p1")
+    kept.peer.put("give", agent="ann", session=1, prompt=1, text="hello\n")
+    kept.peer.wait("given", prompt=1)
     ended = kept.exited("ann")
     assert (ended["status"], ended["signal"], ended["reason"]) == (7, 0, "exited")
     assert kept.output("ann") == "got hello as ann\n"
@@ -59,7 +59,7 @@ def test_the_token_is_in_the_workspace_and_only_its_digest_comes_back(kept: Kept
     assert hashlib.sha256(token.encode()).hexdigest() == digest
     path = kept.root / "agents" / "ann" / ".aism" / "token"
     assert path.stat().st_mode & 0o777 == 0o400
-    kept.peer.put("give", agent="ann", session=1, prompt="p", text="go\n")
+    kept.peer.put("give", agent="ann", session=1, prompt=1, text="go\n")
     kept.exited("ann")
     assert not path.exists()
 
@@ -102,7 +102,7 @@ def test_agents_outlive_their_keeper_and_the_next_one_knows_how_they_exited(kept
         "ann", "sh", "-c", "while read line; do echo got $line; test $line = stop && exit 5; done; exit 9"
     )["pid"]
     gone = kept.start("bob", "sh", "-c", "read line; exit 3")["pid"]
-    kept.peer.put("give", agent="ann", session=1, prompt="p1", text="one\n")
+    kept.peer.put("give", agent="ann", session=1, prompt=1, text="one\n")
     kept.peer.wait("given")
     os.kill(kept.pid, signal.SIGKILL)
     fifo = os.open(kept.folder("bob") / "stdin", os.O_WRONLY | os.O_NONBLOCK)
@@ -112,7 +112,7 @@ def test_agents_outlive_their_keeper_and_the_next_one_knows_how_they_exited(kept
     known = kept.again()
     assert [(each["agent"], each["pid"]) for each in known["running"]] == [("ann", pid)]
     assert [(each["agent"], each["status"]) for each in known["exited"]] == [("bob", 3)]
-    kept.peer.put("give", agent="ann", session=1, prompt="p2", text="stop\n")
+    kept.peer.put("give", agent="ann", session=1, prompt=2, text="stop\n")
     assert kept.exited("ann")["status"] == 5
     assert kept.output("ann") == "got one\ngot stop\n"
 
@@ -134,13 +134,18 @@ def test_a_launcher_that_is_killed_takes_its_agent_with_it(kept: Kept, level: st
 
 
 def test_l8_prompts_wait_for_an_agent_that_does_not_read(kept: Kept) -> None:
-    """False if a full pipe blocks the keeper, or a prompt is torn once there is room."""
+    """False if a full pipe blocks the keeper, or a prompt is torn, lost or doubled where the keeper dies meanwhile."""
     kept.start("ann", *python("import sys,time\ntime.sleep(1)\nfor l in sys.stdin: print(len(l),flush=True)"))
-    for number in range(5):
-        kept.peer.put("give", agent="ann", session=1, prompt=f"p{number}", text="x" * 29_999 + "\n")
+    for is_first in (True, False):
+        for number in range(1, 6):
+            kept.peer.put("give", agent="ann", session=1, prompt=number, text="x" * 29_999 + "\n")
+        if is_first:
+            kept.peer.wait("given", prompt=1)
+            os.kill(kept.pid, signal.SIGKILL)
+            assert kept.again()["running"][0]["given"] >= 1
     kept.start("bob", "sh", "-c", "exit 0")
     assert kept.exited("bob")["status"] == 0
-    kept.peer.wait("given", prompt="p4")
+    kept.peer.wait("given", prompt=5)
     until(lambda: kept.output("ann") == "30000\n" * 5, "five whole prompts")
 
 

@@ -149,7 +149,13 @@ class Crew:
 
 @contextmanager
 def new_crew(
-    world: World, *, is_measured: bool = False, protocol: str = WORK, socket_perm: str = "660", **times: str
+    world: World,
+    *,
+    is_measured: bool = False,
+    protocol: str = WORK,
+    socket_perm: str = "660",
+    transport: str = "auto",
+    **times: str,
 ) -> Iterator[Crew]:
     """A crew that is up, with a protocol; at the end nothing of it is left. `times` are the orchestrator's terms."""
     root = world.folder / "crew"
@@ -162,6 +168,7 @@ def new_crew(
     if is_measured:
         text = text.replace("listeners: [bridge]", "listeners: [bridge, measurement]")
         text = text.replace("root: ROOT, socket", "root: ROOT, measurement: measurement, socket")
+    text += f"transport: {{local: {transport}}}\n"
     visible = str(PROGRAMS)
     text = text.replace("SOCKET", f'"{socket_perm}"').replace("root: ROOT}", f'root: ROOT, visible: ["{visible}"]}}')
     path.write_text(text.replace("ROOT", str(root)))

@@ -17,6 +17,8 @@ from live_nodes import World, new_world, until
 
 from host.aism.keeper.isolation import missing
 from host.aism.keeper.start import end_keeper, ensure_keeper
+from host.live.journal.data_folder import find_logs
+from host.live.journal.operations import verify
 
 STEADY = program("steady.sh")
 BAD = program("bad.py")
@@ -159,20 +161,25 @@ def test_agents_outlive_the_node(world: World) -> None:
             assert again.show("ann")["pid"] == pid
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.storm)])
-def test_l5_families_die_in_turn_while_agents_work(crew: Crew, rounds: int) -> None:
-    """False if a kill -9 of a family keeps an agent from its end, or costs it its process."""
-    names = [f"l5_{rounds}_{number}" for number in range(3 * rounds)]
-    for agent in names:
-        crew.add(agent, *program("worker.sh"))
-    for engine in FAMILIES * rounds:
-        crew.kill(engine)
-        until(lambda engine=engine: crew.node.ps()[engine]["pid"], f"{engine} again")  # type: ignore[misc]
-    for agent in names:
-        found = crew.until_phase(agent, "stopped")
-        assert (found["state"], found["session"]) == ("done", 1), (found, crew.output(agent))
-        moves = crew.done("state.history", agent=agent)
-        assert [each["after"] for each in moves["moves"]] == ["done", "deep_work", "inbox"], moves
+@pytest.mark.parametrize("transport", ["lane", "zmq"])
+def test_l5_families_die_in_turn_while_twenty_agents_work(world: World, transport: str) -> None:
+    """False if a kill -9 of a family keeps an agent from its end, costs it its process, or damages a journal."""
+    with new_crew(world, is_measured=True, transport=transport) as crew:
+        names = [f"l5_{number}" for number in range(20)]
+        for agent in names:
+            crew.add(agent, *program("worker.sh"))
+        for engine in (*FAMILIES, "measurement") * 2:
+            until(lambda engine=engine: crew.node.ps()[engine]["pid"], f"{engine} again")  # type: ignore[misc]
+            crew.kill(engine)
+        for agent in names:
+            found = crew.until_phase(agent, "stopped")
+            assert (found["state"], found["session"]) == ("done", 1), (found, crew.output(agent))
+            made = crew.done("state.history", agent=agent)
+            assert [each["after"] for each in made["moves"]] == ["done", "deep_work", "inbox"], made
+        crew.node.end()
+        logs = verify(find_logs(str(world.folder / ".enginehost" / "crew")))
+        assert {one["log"] for one in logs} >= {"validator", "router", "orchestrator", "measurement"}
+        assert [one for one in logs if one["finding"]] == []
 
 
 def acknowledged(crew: Crew, agent: str) -> list[tuple[int, str]]:

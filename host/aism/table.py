@@ -145,6 +145,10 @@ ROLLOUT: Final = (
         "simulate", "<file> --script FILE", "evolution:simulate",
         "Try a protocol with scripted agents and a clock that jumps.", "operator",
     ),
+    Command(
+        "replay", "[--protocol FILE] [--since DURATION]", "replay:replay",
+        "Decide again what is recorded, by this code, or by the protocol in a file.", "operator",
+    ),
 )  # fmt: skip
 
 NODE: Final = (

@@ -19,7 +19,7 @@ BLOCKED_BY = ("migration", "breaking")
 
 def check(call: Call) -> Outcome:
     """The differences and their level; exit status 1 if agents of the old version cannot all be moved."""
-    old, new = (_protocol(call.arguments[name]) for name in ("old", "new"))
+    old, new = (protocol_in(call.arguments[name]) for name in ("old", "new"))
     if old.name != new.name:
         raise Failure("usage", "other_protocol", f"'{old.name}' and '{new.name}' are no versions of one protocol")
     found, holes = compare(old, new), proof(old, new)
@@ -40,7 +40,7 @@ def check(call: Call) -> Outcome:
     return done(data, text)
 
 
-def _protocol(path: str) -> Protocol:
+def protocol_in(path: str) -> Protocol:
     """The protocol in a file, with what it extends. Raises Failure."""
     reading = read_protocol(path)
     # One of two versions of a protocol is not in the file of its name.

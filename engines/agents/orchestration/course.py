@@ -42,6 +42,7 @@ def start(turn: Turn, agent: str) -> None:
         session=life.session + 1,
         pid=0,
         token_digest="",
+        bus="",
         is_launched=False,
         launched_ns=0,
         after="",
@@ -235,9 +236,9 @@ def repeat_open(turn: Turn, agent: str, runs: bool) -> None:
     if life.phase == "stopping" and runs:
         turn.order(EndSession(agent, life.session, 0))
     elif life.phase == "starting" and not life.is_launched:
-        if life.token_digest:
+        if life.bus:
             turn.order(LaunchSession(agent, life.session, plan_of(turn, agent, life), life.bus))
-        else:
+        elif not life.token_digest:
             turn.order(PrepareSession(agent, life.session, plan_of(turn, agent, life)))
     elif not runs:
         turn.change(agent, due_ns=turn.now_ns + turn.terms.lost_ns, pid=0)

@@ -42,13 +42,16 @@ TERMS = Terms(Ref("validator"), Ref("bridge"), Ref("launcher"), Ref("router"), (
 class Orchestra:
     """An orchestrator, the orders and messages that it sent, and neighbours that answer at once."""
 
-    def __init__(self, terms: Terms = TERMS, obeys_end: bool = True, has_room: bool = True) -> None:
+    def __init__(
+        self, terms: Terms = TERMS, obeys_end: bool = True, has_room: bool = True, admits: bool = True
+    ) -> None:
         self.me = Configuration("test", "orchestrator", None, terms)
         self.now_ns = 1_000 * S
         self.env = birth(ORCHESTRATOR, self.me, now_ns=self.now_ns)
         self.sent: list[Any] = []
         self.obeys_end = obeys_end
         self.has_room = has_room
+        self.admits = admits
         self.requests = 0
         self.files: dict[str, str] = {}
         self.unanswered: tuple[str, ...] = ()
@@ -92,7 +95,7 @@ class Orchestra:
                 return [("launcher", found)]
             report = reported(message)
             return [] if report is None else [("launcher", report)]
-        if isinstance(message, Admit):
+        if isinstance(message, Admit) and self.admits:
             return [("bridge", Admitted(message.agent, message.session, "unix:///bus?ns=t"))]
         if isinstance(message, InboxAsked):
             return [("router", InboxShown(message.agent, 0, self.unanswered))]

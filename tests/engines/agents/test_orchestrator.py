@@ -363,6 +363,23 @@ def test_l4_what_was_lost_with_the_device_is_repeated() -> None:
     assert world.life().restarts == 1
 
 
+def test_no_process_runs_before_the_bridge_has_admitted_its_token() -> None:
+    """False if a start that waits for the bridge is launched, without its bus, since the launchers were restarted."""
+    world = Orchestra(admits=False)
+    world.ask("agent.add", agent="ann")
+    world.deliver(LaunchersKnown(()), "launcher")
+    assert world.of(LaunchSession) == []
+    world.admits = True
+    world.deliver(Resend(2))
+    assert [each.bus for each in world.of(LaunchSession)] == ["unix:///bus?ns=t"]
+    assert world.life().is_launched
+    world.admits = False
+    world.seen()
+    world.ask("agent.restart", agent="ann")
+    world.deliver(LaunchersKnown(()), "launcher")
+    assert len(world.of(LaunchSession)) == 1
+
+
 def test_a_session_that_should_not_run_is_ended() -> None:
     """False if a process of an earlier session goes on."""
     world = Orchestra()

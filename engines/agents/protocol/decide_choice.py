@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .decide_values import Blocked
 from .model import ANY, SELF, Actor, Capability, Protocol, State, Transition
+from .quantities import DURATIONS, write
 
 
 def candidates(protocol: Protocol, state: str, target: str = "", event: str = "") -> tuple[Transition, ...]:
@@ -33,6 +35,26 @@ def targets(protocol: Protocol, state: str, actor: Actor = "agent") -> tuple[str
     """The targets that this actor's transitions from a state have, in the order of the document."""
     found = (one for one in protocol.transitions if leaves(one, state) and actor in (one.actors or ("agent",)))
     return tuple(dict.fromkeys(one.target for one in found if not one.event))
+
+
+def by_others(protocol: Protocol, state: str) -> tuple[Blocked, ...]:
+    """The moves from a state that an agent does not make by naming their target: who makes each, and when."""
+    left = [one for one in protocol.transitions if leaves(one, state)]
+    found = [_by_other(one) for one in left if one.event or "agent" not in (one.actors or ("agent",))]
+    stay = protocol.state(state)
+    if stay is not None and stay.timeout is not None:
+        when = f"the engine makes this move after {write(stay.timeout.after_ns, DURATIONS)}"
+        found.append(Blocked(stay.timeout.target, awaiting=(when,)))
+    return tuple(found)
+
+
+def _by_other(one: Transition) -> Blocked:
+    if "engine" in one.actors:
+        when = f"on '{one.event}'" if one.event else f"when `{one.guard.text}`" if one.guard else "at once"
+        return Blocked(one.target, awaiting=(f"the engine makes this move {when}",), condition=one.text)
+    if "agent" in (one.actors or ("agent",)):
+        return Blocked(one.target, awaiting=(f"it is made on '{one.event}': --event {one.event}",), condition=one.text)
+    return Blocked(one.target, forbidden=("only admin may do this",), condition=one.text)
 
 
 def permits(state: State, kind: str, what: str) -> bool:

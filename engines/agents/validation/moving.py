@@ -17,6 +17,7 @@ from ..protocol.decide import (
     with_context,
 )
 from ..protocol.decide_checks import judged
+from ..protocol.decide_choice import by_others
 from ..protocol.decide_record import Past, Record, in_session, names_of_record
 from ..protocol.decide_values import Blocked, Move, Refusal, Wish
 from ..protocol.guards import GuardError, known_names, parse_guard, problems
@@ -135,12 +136,16 @@ def can(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str, 
     record, protocol, facts = held.record, turn.protocol_of(held.record), turn.facts(agent)
     target = body.get("target", "")
     allowed, blocked = survey(protocol, record, facts, turn.now_ns)
+    others = () if record.system else by_others(protocol, record.state)
     if target:
         decision = decide_quietly(protocol, record, Wish(request.actor, target), facts, turn.now_ns)
-        if isinstance(decision, Refusal) and not decision.blocked:
+        others = tuple(one for one in others if one.target == target)
+        if isinstance(decision, Refusal) and not decision.blocked and not others:
             decision = decide(protocol, record, Wish(request.actor, target), facts, turn.now_ns)
         blocked = decision.blocked if isinstance(decision, Refusal) else ()
         allowed = tuple(one for one in allowed if one == target)
+    known = {one.forbidden for one in blocked if one.forbidden}
+    blocked = (*blocked, *(one for one in others if one.target not in allowed and one.forbidden not in known))
     turn.answer_only(
         request, agent, {"state": record.shown, "allowed_transitions": list(allowed), "blocked": [*map(shown, blocked)]}
     )

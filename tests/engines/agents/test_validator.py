@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 from validator_desk import INBOX, MINUTE_NS, SECOND_NS, WIRING, ValidatorDesk
 
@@ -95,6 +96,30 @@ def test_a_refusal_names_all_reasons_and_what_helps() -> None:
     assert desk.ask("nobody", "state.current")["error"]["kind"] == "unknown"
     assert desk.ask("ann", "protocol.load", source=INBOX)["error"]["kind"] == "identity"
     assert desk.ask("ann", "state.transition", target=3)["error"]["kind"] == "usage"
+
+
+def test_can_says_who_makes_a_move_that_the_agent_does_not_make() -> None:
+    """False if a move of the engine or of a person is left out, or has no reason."""
+    desk = ValidatorDesk("ann")
+
+    def reasons(**body: Any) -> list[tuple[str, str]]:
+        found = desk.ask("ann", "state.can", **body)["data"]["blocked"]
+        return [(one["target"], reason) for one in found for reason in (*one["awaiting"], *one["forbidden"])]
+
+    assert ("done", "only admin may do this") in reasons()
+    assert ("idle", "the engine makes this move after 5m") in reasons()
+    assert reasons(target="done") == [("done", "only admin may do this")]
+    desk.move("ann", "deep_work", context={"task": "dig"})
+    by_engine = "the engine makes this move when `measure.context_percent >= 70%`"
+    assert ("distill", by_engine) in reasons()
+    assert ("distill", by_engine) in reasons(target="distill")
+    source = INBOX.replace("1.0.0", "1.1.0").replace("- idle → inbox: By itself\n", "")
+    desk.admin("protocol.load", source=source)
+    desk.enrol("bob")
+    desk.learn("bob", inbox__unread=0)
+    desk.move("bob", "idle")
+    answer = desk.ask("bob", "state.can", target="inbox")["data"]["blocked"]
+    assert [one["awaiting"] for one in answer] == [["the engine makes this move on 'message'"]]
 
 
 def test_v5_moves_of_one_agent_are_numbered_without_gaps() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from host.aism.output import CONTROLS
+
+WIDTH: Final = 80
+MOVE_MAX: Final = 32
+ACTOR_MAX: Final = 16
 
 
 def state(answer: dict[str, Any], agent: str = "") -> str:
@@ -25,6 +29,34 @@ def state(answer: dict[str, Any], agent: str = "") -> str:
     if allowed is not None:
         lines.append(f"may go to: {', '.join(allowed) or 'nothing now'}")
     return "\n".join([*lines, *_blocked(data)])
+
+
+def history_table(answer: dict[str, Any], _agent: str = "") -> str:
+    """The moves, a line of at most 80 columns each, the newest first: when, from where to where, by whom, and why."""
+    if not answer["success"]:
+        return ""
+    rows = [_past(one) for one in answer["data"]["moves"]]
+    if not rows:
+        return "no moves yet"
+    widths = [max(len(row[at]) for row in rows) for at in range(4)]
+    widths[2], widths[3] = min(widths[2], MOVE_MAX), min(widths[3], ACTOR_MAX)
+    lines = []
+    for row in rows:
+        cells = [row[0].rjust(widths[0]), *(_cut(row[at], widths[at]).ljust(widths[at]) for at in (1, 2, 3)), row[4]]
+        lines.append(_cut("  ".join(cells).rstrip(), WIDTH))
+    following = answer["data"].get("next")
+    return "\n".join([*lines, *([f"earlier ones: --before {following}"] if following else [])])
+
+
+def _past(one: dict[str, Any]) -> list[str]:
+    clock = time.strftime("%m-%d %H:%M:%S", time.localtime(one["time_ns"] // 10**9))
+    who = " ".join(dict.fromkeys(filter(None, (one.get("actor", ""), one.get("cause", "")))))
+    why = one.get("reason") or one.get("attested") or ""
+    return [str(one["seq"]), clock, f"{one['before']} → {one['after']}", who, " ".join(why.split())]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _blocked(found: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from host.aism.asking import (
 )
 from host.aism.call import Call
 from host.aism.output import Outcome
-from host.aism.shown import state
+from host.aism.shown import history_table, state
 from host.aism.usage import Misuse
 
 
@@ -43,7 +43,8 @@ def can(call: Call) -> Outcome:
 
 def history(call: Call) -> Outcome:
     """The last moves."""
-    return ask(call, "state.history", {"count": count_argument(call, "-n"), "before": count_argument(call, "--before")})
+    fields = {"count": count_argument(call, "-n"), "before": count_argument(call, "--before")}
+    return ask(call, "state.history", fields, shown=history_table)
 
 
 def wait(call: Call) -> Outcome:

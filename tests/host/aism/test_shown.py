@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from host.aism.shown import event_line
+from host.aism.shown import event_line, history_table
 
 
 def event(**rest: Any) -> dict[str, Any]:
@@ -23,3 +23,27 @@ def test_a_value_of_an_event_has_all_its_digits() -> None:
     """False if 6,022,144 bytes were shown as 6.02214e+06."""
     assert event_line(event(value=6_022_144.0, unit="B")).endswith("k  6022144 B")
     assert event_line(event(value=0.123456789)).endswith("k  0.123457")
+
+
+def test_the_history_fits_into_a_terminal() -> None:
+    """False if a line of the history is wider than 80 columns, or leaves out when, what, who or why."""
+    long = {"seq": 1234, "time_ns": 10**18, "before": "a" * 40, "after": "b" * 40, "actor": "engine", "cause": "c" * 30}
+    moves = [
+        {**long, "visit": 3, "attested": "words " * 40},
+        {
+            "seq": 2,
+            "time_ns": 10**18,
+            "before": "inbox",
+            "after": "idle",
+            "visit": 2,
+            "actor": "agent",
+            "reason": "tired",
+        },
+    ]
+    lines = history_table({"success": True, "data": {"moves": moves, "next": 2}}).split("\n")
+    assert all(len(line) <= 80 for line in lines)
+    assert "2001-09" not in lines[0]
+    assert lines[0].startswith("1234  09-0")
+    assert ("inbox → idle" in lines[1], "agent" in lines[1], lines[1].endswith("tired")) == (True, True, True)
+    assert lines[2] == "earlier ones: --before 2"
+    assert history_table({"success": True, "data": {"moves": []}}) == "no moves yet"

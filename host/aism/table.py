@@ -175,7 +175,9 @@ AGENT: Final = (
     Command("agent ls", "[--after AGENT]", "agent:listed", "The agents, and how they are.", "operator"),
     Command("agent show", "<agent>", "agent:show", "An agent, and how it is.", "operator"),
     Command("agent start", "<agent>", "agent:start", "Start an agent.", "operator"),
-    Command("agent stop", "<agent> [--now] [--reason TEXT]", "agent:stop", "Stop an agent.", "operator"),
+    Command(
+        "agent stop", "<agent> [--now] [--reason TEXT]", "agent:stop", "Stop an agent; returns when it has.", "operator"
+    ),
     Command("agent restart", "<agent> [--reason TEXT]", "agent:restart", "Start an agent anew.", "operator"),
     Command(
         "agent pause", "<agent> [--resume] [--reason TEXT]", "agent:pause",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from engines.agents.bus import IDENTIFIER
 from host.aism.asking import ask, count_argument, text_argument, word_argument
 from host.aism.call import Call
+from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, ensure_keeper
 from host.aism.main import seconds
 from host.aism.node import root_of
@@ -17,6 +19,7 @@ from host.aism.output import Failure, Outcome, done
 from host.aism.usage import Misuse
 
 LINES: Final = 50
+LOOK_S: Final = 0.05
 TAIL_BYTES: Final = 1 << 20
 UNITS: Final = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -109,8 +112,30 @@ def start(call: Call) -> Outcome:
 
 
 def stop(call: Call) -> Outcome:
-    """Stop an agent."""
-    return _about(call, "agent.stop", now=True if "--now" in call.arguments else None, reason=_reason(call))
+    """Stop an agent, and wait until its process has ended."""
+    agent = call.arguments["agent"]
+    deadline = time.monotonic() + call.options.timeout_s
+    asked = _about(call, "agent.stop", now=True if "--now" in call.arguments else None, reason=_reason(call))
+    if not asked.envelope["success"]:
+        return asked
+    with AgentClient() as client:
+        while (answer := client.ask("agent.show", agent=agent))["success"]:
+            data = answer["data"]
+            if data["phase"] != "stopping":
+                asked.envelope["data"] |= {name: data[name] for name in ("phase", "last_exit")}
+                return asked._replace(text=_stopped(agent, data))
+            if time.monotonic() >= deadline:
+                hint = f"it goes on stopping: aism agent show {agent}"
+                message = f"{agent} is still stopping after {call.options.timeout_s:g} s"
+                raise Failure("timeout", "still_stopping", message, suggestions=[hint])
+            time.sleep(LOOK_S)
+    return Outcome(answer)
+
+
+def _stopped(agent: str, data: dict[str, Any]) -> str:
+    if data["phase"] != "stopped":
+        return f"{agent} is {data['phase']}"
+    return f"{agent} has stopped" + (f"; its process: {data['last_exit']}" if data["last_exit"] else "")
 
 
 def restart(call: Call) -> Outcome:

@@ -83,8 +83,8 @@ def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> 
     until(lambda: phase(town, "eve") == "direct", "the takeover")
     town.aism("agent", "release", "eve", "--reason", "seen")
     until(lambda: phase(town, "eve") != "direct", "the release")
-    town.aism("agent", "stop", "eve")
-    until(lambda: phase(town, "eve") == "stopped", "the stop")
+    stopped = town.aism("agent", "stop", "eve")["data"]
+    assert (stopped["phase"], stopped["last_exit"]) == ("stopped", "stopped, signal 15")
 
 
 def test_c2_mistakes_have_their_exit_status(town: Engine) -> None:

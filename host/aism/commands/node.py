@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from engines.agents.bus import OPERATOR, events_key
 from host.aism.bus_client import BusClient, find_bus
 from host.aism.call import Call
 from host.aism.client import AgentClient
+from host.aism.keeper.processes import PR_SET_PDEATHSIG, prctl
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
 from host.aism.node import FILE, enginehost, in_root, items, node_failure, node_file, root_of, running_file, templates
 from host.aism.output import Failure, Outcome, done, write
@@ -80,7 +82,8 @@ def up(call: Call) -> Outcome | int:
 
 
 def _attached(root: Path, file: Path) -> int:
-    with subprocess.Popen(command("host.entry", "up", file.name), cwd=root) as node:
+    """The node ends with this process, whatever ends it, as it does with `enginehost up`."""
+    with subprocess.Popen(command("host.entry", "up", file.name), cwd=root, preexec_fn=_end_with_parent) as node:
         try:
             print(f"up in {root}: {_listed(_prepare(root, node))}", file=sys.stderr, flush=True)
         except Failure as failure:
@@ -90,6 +93,11 @@ def _attached(root: Path, file: Path) -> int:
                 return node.wait()
             except KeyboardInterrupt:
                 continue  # the node has got it too, and drains
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM, upon which the node drains, once the parent is gone. There is one thread in the parent."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _prepare(root: Path, node: subprocess.Popen[bytes] | None = None) -> list[dict[str, Any]]:

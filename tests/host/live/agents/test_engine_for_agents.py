@@ -55,12 +55,12 @@ class Engine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[4])}
+        self.environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[4])}
 
     def aism(self, *words: str, code: int = 0) -> dict[str, Any]:
         """What a call of an operator answers."""
         done = subprocess.run(
-            [*AISM, *words], capture_output=True, cwd=self.root, timeout=2 * DEADLINE_S, env=self._environment
+            [*AISM, *words], capture_output=True, cwd=self.root, timeout=2 * DEADLINE_S, env=self.environment
         )
         assert done.returncode == code, (words, done.stdout, done.stderr)
         found: dict[str, Any] = json.loads(done.stdout)
@@ -72,7 +72,7 @@ class Engine:
     def pids(self) -> dict[str, int]:
         """The processes of the node, by engine, and of the store."""
         listed = subprocess.run(
-            [sys.executable, "-m", "host", "ps", "--json"], capture_output=True, cwd=self.root, env=self._environment
+            [sys.executable, "-m", "host", "ps", "--json"], capture_output=True, cwd=self.root, env=self.environment
         )
         found = {one["engine"]: one["pid"] for one in json.loads(listed.stdout)["items"] if one["pid"]}
         bus = json.loads((self.root / POINTER).read_text())["bus"].removeprefix("unix://").partition("?")[0]
@@ -180,6 +180,20 @@ def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: 
     with engine.client() as client:
         assert client.ask("state.current", agent=name)["seq"] == count
         client.ask("agent.stop", agent=name, now=True)
+
+
+@pytest.mark.storm
+def test_an_attached_engine_ends_with_its_command(own_place: Path) -> None:
+    """False if a kill -9 of `aism up` leaves the node, which nobody would look for."""
+    Engine(own_place).aism("init", "town")
+    town = Engine(own_place / "town")
+    with subprocess.Popen([*AISM, "up"], cwd=town.root, stderr=subprocess.PIPE, env=town.environment) as up:
+        assert up.stderr is not None
+        assert b"up in" in up.stderr.readline()
+        processes = [psutil.Process(pid) for pid in town.pids().values()]
+        up.kill()
+        until(lambda: not any(each.is_running() for each in processes), "the end of the node")
+    assert town.aism("down")["data"]["was_running"] is False
 
 
 @pytest.mark.storm

@@ -19,6 +19,8 @@ def convert_engine(declared: Declaration[Any, Any, Any], params: Any, state: Any
 
     Raises `ConversionError` with all mistakes of both; their paths are below `path`, in `config` and `state`.
     """
+    if params is None and state is None and declared.config is None:
+        return None, None
     findings: list[Finding] = []
     converted = []
     for read, value, key in ((_params, params, "config"), (_state, state, "state")):

@@ -33,7 +33,7 @@ from host.live.lifeline import die_with
 from host.node.journal import retention
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
-from host.node.journal.snapshot_file import decode_snapshot, encode_snapshot
+from host.node.journal.snapshot_file import encode_snapshot
 
 _REASON_BYTES: Final = 1000
 
@@ -172,15 +172,15 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     A failed write leaves no file behind: a full disk needs the room.
     """
     _sync_before(folder, head)
-    sums = checksums()
-    data = encode_snapshot(head.base, head.log_id, state, head.kind, sums[head.kind])
+    data = encode_snapshot(head.base, head.log_id, state, head.kind, checksums()[head.kind])
     name = log_files.snapshot_name(head.base)
     temporary = name + log_files.UNDER_CONSTRUCTION
     if temporary in folder.names():
         folder.remove(temporary)
     try:
         write_whole(folder, temporary, data)
-        decode_snapshot(folder.read(temporary), sums)
+        if folder.read(temporary) != data:
+            raise Wrong("the snapshot is read as other bytes than were written")
         folder.rename(temporary, name)
     except (OSError, Wrong):
         with suppress(OSError):

@@ -202,7 +202,6 @@ class _Candidate:
     def _stand_at(self, what: str) -> None:
         """A family's code runs next, and may end this process: the page records where."""
         self._at = what
-        self._page.words[N] = 0
         self._page.show(what, "")
         self._page.words[N] = bool(what)
 

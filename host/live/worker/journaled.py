@@ -9,6 +9,7 @@ A disk that fails ends the process, with `journal_stopped` in the events.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Container, Iterator
@@ -265,6 +266,7 @@ class WorkerLog:
         """Between two cycles: write the whole log as a snapshot to the disk; "" or why that failed."""
         self.write()
         self.snapshots.abandon()
+        gc.disable()  # it would visit all images again and again; they are dropped at once
         try:
             written = self.snapshots.take(self._state(downgrades))
         except LogStopped as error:
@@ -275,6 +277,8 @@ class WorkerLog:
             if written.is_fatal:
                 self._give_up(written.reason)
             return written.reason
+        finally:
+            gc.enable()
         return ""
 
     def _see_to_snapshot(self) -> None:

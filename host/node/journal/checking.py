@@ -9,7 +9,6 @@ deadline is kept for it.
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -51,7 +50,7 @@ class Checking:
     epoch = 0
     outcome: Outcome[Any] | None = None
     _kept: EngineRecorder
-    _answers: deque[Any]
+    _answers: list[Any]
     _later: Iterator[Turn]
 
     def __init__(self, digest: Digest) -> None:
@@ -62,7 +61,7 @@ class Checking:
         self._digest = digest
         self._turn: Turn = (0, 0, 0, 0)
 
-    def expect(self, kept: EngineRecorder, answers: deque[Any], turns: Iterator[Turn], before: int = 0) -> None:
+    def expect(self, kept: EngineRecorder, answers: list[Any], turns: Iterator[Turn], before: int = 0) -> None:
         """The turns of `kept` that come next; the first has these answers after `before` others. Raises `Wrong`.
 
         What `transitions` left is forgotten: `kept` has the outputs, and nobody reads the report.
@@ -128,7 +127,7 @@ class Checking:
     asked = mail = left = settled = ended = answered
 
     def _chance(self, sides: int) -> int:
-        answer = self._answers.popleft() if self._answers else None
+        answer = self._answers.pop(0) if self._answers else None
         if not isinstance(answer, int):
             raise self._diverged(f"a roll of {sides} sides")
         return answer - 1

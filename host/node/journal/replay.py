@@ -144,9 +144,7 @@ class Replay:
         self.clock_ns = state.clock_ns
         self.ended.update(dict.fromkeys(state.ended))
         for image in state.streams:
-            interface = state.interfaces.get(_interface_key(image)) or state.interfaces.get(image.code, {})
-            cell = msgspec.structs.replace(image.cell, interface=interface)
-            self._be(msgspec.structs.replace(image, cell=cell))
+            self._be(image, state.interfaces.get(_interface_key(image)) or state.interfaces.get(image.code, {}))
 
     def apply(self, found: Found) -> None:
         """Apply a batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
@@ -214,7 +212,7 @@ class Replay:
             image = decode_body(kind, body)
             assert isinstance(image, StreamImage)
             self.ended.pop(name, None)
-            self._be(image)
+            self._be(image, image.cell.interface)
             return
         stream = self.streams.get(name) or self.leaving.get(name)
         if stream is None and name in self.unread:
@@ -280,7 +278,7 @@ class Replay:
         if word and len(self.notes) < NOTES_MAX:
             self.notes.append(f"{stream.name}: {word} from {mail.sender} at message {mail.first_n}")
 
-    def _be(self, image: StreamImage) -> None:
+    def _be(self, image: StreamImage, interface: dict[str, Any]) -> None:
         name = image.cell.name
         if self._only is not None and name not in self._only:
             return
@@ -288,10 +286,11 @@ class Replay:
         before = self.streams.get(name)
         try:
             family = self._load(self._families(name) or image.cell.family)
-            stream = Stream(self.node, image, family, self._checking, self._until)
+            stream = Stream(self.node, image, interface, family, self._checking, self._until)
         except (AdoptError, msgspec.ValidationError, ValueError) as error:
             is_of_snapshot = before is None and image.why == "snapshot"
-            if not self._is_old or is_of_snapshot or (isinstance(error, AdoptError) and not self._is_like(image)):
+            is_unlike = isinstance(error, AdoptError) and not self._is_like(image, interface)
+            if not self._is_old or is_of_snapshot or is_unlike:
                 raise
             self.unread[name] = str(error)
             return
@@ -305,12 +304,12 @@ class Replay:
         self.streams[name] = stream
         self._saw(stream)
 
-    def _is_like(self, image: StreamImage) -> bool:
+    def _is_like(self, image: StreamImage, there: dict[str, Any]) -> bool:
         """Whether the family of an image looks as it did: if so, it is the state that cannot be read."""
         family = self._load(self._families(image.cell.name) or image.cell.family)
         if not isinstance(family, Family):
             return False
-        there, here = image.cell.interface, family.interface()
+        here = family.interface()
         return all(encode(there.get(part)) == encode(here[part]) for part in ("state_layout", "boxes"))
 
     def _use_rules(self, *, old: bool) -> None:

@@ -6,7 +6,7 @@ and compared with its record (`checking`). Once the log is read, `go_on` makes i
 
 from __future__ import annotations
 
-from collections import deque
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -43,17 +43,21 @@ class Stream:
         self,
         node: str,
         image: StreamImage,
+        interface: dict[str, Any],
         family: Declaration[Any, Any, Any],
         checking: Checking,
         until: int | None = None,
     ) -> None:
-        """Raises as reading an environment of another version does: `AdoptError`, msgspec.ValidationError."""
+        """`interface` is that of the family in the image.
+
+        Raises as reading an environment of another version does: `AdoptError`, msgspec.ValidationError.
+        """
         name = image.cell.name
         if not isinstance(family, Family):
             raise Wrong(f"{name}: {family.name} has no rules, so it has no journal")
         self.is_of_other_family = bool(family.ref) and family.ref != image.cell.family
         is_same = image.code == family.version and not self.is_of_other_family
-        cell = revived_cell(read_cell(image.cell, node, family, None if is_same else image.cell.interface))
+        cell = revived_cell(read_cell(image.cell, node, family, None if is_same else interface))
         self._poison, cell.poison = image.cell.poison or "skip", ""
         cell.recorder, cell.notify = checking, _driven
         self.cell = cell
@@ -71,9 +75,9 @@ class Stream:
         self.image_turn = image.turns
         self.env_bytes = len(image.cell.env)
         self.clock_ns = image.clock_ns
-        self.codes = {image.code}
+        self.codes = _only(image.code)
         self.code = image.code
-        self.answers: deque[Any] = deque()
+        self.answers: list[Any] = []
         self.until = until
         self.witness: Witness | None = None
         self._checking = checking
@@ -146,7 +150,7 @@ class Stream:
             raise Wrong(f"{self.name} waits for no choice or was given none, and goes on from one")
         self._expect(resumed, len(suspension.answers))
         self.kept.turns -= 1
-        self._checking.transitions.resume(self.cell, suspension, self.answers.popleft())
+        self._checking.transitions.resume(self.cell, suspension, self.answers.pop(0))
         cause = suspension.cause
         if isinstance(cause, Delivery):
             self._saw(Trigger(self.name, cause.sender, cause.mailbox, 0, 0), encode(cause.message))
@@ -225,7 +229,8 @@ class Stream:
 
     def _run_by(self, code: str) -> None:
         self.code = code
-        self.codes.add(code)
+        if code not in self.codes:
+            self.codes |= {code}
 
     def _expect(self, turn: DueTurn | Resumed, before: int = 0) -> None:
         self._run_by(turn.code)
@@ -236,6 +241,12 @@ class Stream:
     def _saw(self, trigger: Trigger, payload: bytes | None) -> None:
         if self.watch is not None:
             self.watch.saw(trigger, None if payload is None else bytes(payload), self.env, self.turns)
+
+
+@lru_cache
+def _only(code: str) -> frozenset[str]:
+    """Shared by all streams that one version made."""
+    return frozenset({code})
 
 
 def _driven() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.peers.reloads import reloaded
+from bench.peers.stop_and_copy import stopped_and_copied
 from bench.rounds import Contestant, Suite
 
 SMALL: Final = 100_000
@@ -22,6 +23,8 @@ def _contestants(reloads: int) -> list[Contestant]:
         *(reloaded(f"enginehost-{count}-waiting", reloads, "crash", SMALL, count) for count in waiting),
         reloaded("enginehost-volatile", reloads, "volatile", SMALL),
         *(reloaded(f"enginehost-volatile-{size // 1_000_000}MB", reloads, "volatile", size) for size in LARGE),
+        stopped_and_copied("naive", reloads, SMALL),
+        *(stopped_and_copied(f"naive-{size // 1_000_000}MB", reloads, size) for size in LARGE),
     ]
 
 

@@ -11,9 +11,18 @@ from bench.suites.durable import LASTING
 
 SIZE = 240
 """Divides by eight sources and three places; a batch is 64."""
-HANDLED = {"batch": 192, "large": 16 << 20, "mixed": 192, "startup": 3, "spawn-process": 5, "recover": 5, "replay": 192}
+HANDLED = {
+    "batch": 192,
+    "large": 16 << 20,
+    "mixed": 192,
+    "startup": 3,
+    "spawn-process": 5,
+    "recover": 5,
+    "replay": 192,
+    "reload": 2,
+}
 HANDLED |= {"durable": SIZE * LASTING, "check": 288}
-SIZES = {"startup": 3, "spawn-process": 5, "check": 3}
+SIZES = {"startup": 3, "reload": 2, "spawn-process": 5, "check": 3}
 
 
 def made(name: str) -> list[Contestant]:

@@ -1,7 +1,9 @@
 """Answers by request id, so that a request that comes again gets what it got, and is not done again.
 
-Of each agent the newest `REMEMBERED` answers are kept, in two generations: at least that many, at most twice. A request
-id that comes with other content is refused.
+Of each agent the newest are kept, in generations, of which the oldest is given up as a whole. A generation is full with
+`GENERATION_MAX` answers, or from `GENERATION_LEAST` on with `GENERATION_BYTES` of text. So 1,000 answers are kept of an
+agent whose answers are short; of any agent 200 are, which is twice what it may have open at the bridge; and a hundred
+agents take some 40 MB. A request id that comes with other content is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +16,11 @@ from engines.model import Map, Value
 from .envelope import NO_FRAME, Frame, Problem, failed
 from .messages import AgentAnswer, AgentRequest
 
-REMEMBERED: Final = 1_000
+GENERATION_MAX: Final = 250
+GENERATION_LEAST: Final = 50
+GENERATION_BYTES: Final = 64 << 10
+OLDER_MAX: Final = 4
+"""Full generations."""
 
 
 class Given(Value):
@@ -26,14 +32,15 @@ class Given(Value):
 
 
 class Answers(Value):
-    """The answers given to one agent."""
+    """The answers given to one agent; `size` is that of the texts in `young`."""
 
     young: Map[str, Given] = Map()
-    old: Map[str, Given] = Map()
+    size: int = 0
+    older: tuple[Map[str, Given], ...] = ()
 
     def given(self, request_id: str) -> Given | None:
         """The answer to this request, if it is known."""
-        return self.young.get(request_id) or self.old.get(request_id)
+        return next((one[request_id] for one in (self.young, *self.older) if request_id in one), None)
 
     def repeated(self, request: AgentRequest, frame: Frame = NO_FRAME) -> AgentAnswer | None:
         """The answer to a request that came before, or that its id was used for another one; None for a new one."""
@@ -47,7 +54,10 @@ class Answers(Value):
     def remember(self, request: AgentRequest, answer: AgentAnswer) -> Answers:
         """With the answer to this request."""
         young = self.young.set(request.request_id, Given(digest_of(request), answer.text, answer.kind))
-        return Answers(Map(), young) if len(young) >= REMEMBERED else Answers(young, self.old)
+        size = self.size + len(answer.text)
+        if len(young) < GENERATION_MAX and (len(young) < GENERATION_LEAST or size < GENERATION_BYTES):
+            return Answers(young, size, self.older)
+        return Answers(older=(young, *self.older)[:OLDER_MAX])
 
 
 OTHER_CONTENT: Final = Problem(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from host.aism.asking import ask, value_argument, word_argument
 from host.aism.call import Call
+from host.aism.measured import of_agent, of_peers, of_system
 from host.aism.output import Outcome
 
 
 def self_(call: Call) -> Outcome:
     """About the caller."""
-    return ask(call, "measure.self")
+    return ask(call, "measure.self", shown=of_agent)
 
 
 def system(call: Call) -> Outcome:
     """About the whole."""
-    return ask(call, "measure.system")
+    return ask(call, "measure.system", shown=of_system)
 
 
 def peers(call: Call) -> Outcome:
     """About the others."""
-    return ask(call, "measure.peers", {"after": word_argument(call, "--after")})
+    return ask(call, "measure.peers", {"after": word_argument(call, "--after")}, shown=of_peers)
 
 
 def record(call: Call) -> Outcome:

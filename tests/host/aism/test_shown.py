@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from host.aism.measured import of_agent, of_peers, of_system
 from host.aism.shown import event_line, history_table
 
 
@@ -47,3 +48,26 @@ def test_the_history_fits_into_a_terminal() -> None:
     assert ("inbox → idle" in lines[1], "agent" in lines[1], lines[1].endswith("tired")) == (True, True, True)
     assert lines[2] == "earlier ones: --before 2"
     assert history_table({"success": True, "data": {"moves": []}}) == "no moves yet"
+
+
+def test_what_is_measured_fits_80_columns() -> None:
+    """False if a line were wider, whatever its names and numbers, or a table lacked a measure."""
+    rollup = {"count": 123_456_789, "sum": 1e18, "least": 0.0, "greatest": 1 / 3, "last": 1, "p50": None, "p95": 2e-7}
+    measures = {"request": rollup, "x" * 200: rollup, "a\nb": rollup}
+    facts = {"y" * 200: 1e300, "context_percent": 12.5, "log_intact": False}
+    context = {"tokens": 10**9, "model": "m", "confidence": "measured"}
+    tokens = {"input": 10**9, "cache_read": 10**12, "cache_write": 0, "output": 7}
+    about = {"agent": "z" * 64, "state": "s", "session": 10**6, "facts": facts, "context": context, "tokens": tokens}
+    gaps = [{"family": "validator", "first": 1, "last": 10**9}]
+    counts = dict.fromkeys(("agents", "events", "missed", "unwritten", "lost"), 10**6)
+    whole = {**counts, "hour": measures, "day": measures, "late": {}, "gaps": gaps}
+    peers = {"peers": [{**about, "role": "r" * 64}], "next": "z" * 40}
+    texts = [
+        of_agent({"success": True, "data": {**about, "hour": measures}}),
+        of_system({"success": True, "data": whole}),
+        of_peers({"success": True, "data": peers}),
+    ]
+    for text in texts:
+        assert max(map(len, text.splitlines())) <= 80
+    assert [sum(line.startswith("request ") for line in text.splitlines()) for text in texts] == [1, 2, 0]
+    assert "12.5" in texts[2]

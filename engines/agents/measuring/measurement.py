@@ -48,6 +48,8 @@ from .turn import TICK, MeasureTurn
 GAPS_MAX: Final = 100
 FILES_MAX: Final = 200
 SWEEP_MAX: Final = 1_000
+INTACT: Final = "measure.log_intact"
+"""Whether the session log can be read: an agent is not resumed from one that cannot."""
 
 Any_: TypeAlias = Arrived[Any, Gauges, Measuring] | Elapsed[Gauges, Measuring]
 
@@ -105,6 +107,7 @@ def read_log(read: LogRead, t: Arrived[LogRead, Gauges, Measuring]) -> Made:
     turn = _turn(t)
     measured = turn.agent(read.agent)
     if read.problem:
+        turn.learn(read.agent, {INTACT: False})
         turn.happen("alarm", read.agent, ("code", "session_log"), ("text", read.problem[:500]))
         return turn.effects()
     offset = measured.cursors.get(read.identity, 0)
@@ -120,6 +123,8 @@ def read_log(read: LogRead, t: Arrived[LogRead, Gauges, Measuring]) -> Made:
     if len(cursors) > FILES_MAX:
         cursors = cursors.without(next(one for one in cursors if one != read.identity))
     turn.set_agent(read.agent, replace(measured, cursors=cursors))
+    if measured.facts.get(INTACT) is False:
+        turn.learn(read.agent, {INTACT: True})
     turn.tell(read.agent)
     return turn.effects()
 

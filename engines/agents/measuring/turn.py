@@ -179,7 +179,7 @@ class MeasureTurn:
             before = self.agent(event.agent).facts.get(f"measure.{name}", 0)
             count = before + 1 if isinstance(before, int) else 1
             facts[f"measure.{name}"] = count if event.value is None else event.value
-        self._learn(event.agent, facts)
+        self.learn(event.agent, facts)
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
@@ -215,9 +215,9 @@ class MeasureTurn:
 
     def tell(self, agent: str) -> None:
         """Sends the facts about an agent that have changed."""
-        self._learn(agent, facts_of(self.agent(agent), self.gauges))
+        self.learn(agent, facts_of(self.agent(agent), self.gauges))
 
-    def _learn(self, agent: str, facts: dict[str, Datum]) -> None:
+    def learn(self, agent: str, facts: dict[str, Datum]) -> None:
         """Keeps facts, and sends those that have changed."""
         measured = self.agent(agent)
         new = {name: value for name, value in sorted(facts.items()) if measured.facts.get(name) != value}

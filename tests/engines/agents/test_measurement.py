@@ -15,7 +15,7 @@ from engines.agents.measuring.histogram import ERROR, Histogram
 from engines.agents.measuring.keeping import EVENTS_KEPT_NS, is_too_old
 from engines.agents.measuring.rollups import DAY_NS, HOUR_NS, KEPT_NS, Rollup, Series, Sum, rollup_of, sum_of
 from engines.agents.measuring.session_records import LogRecord, Usage
-from engines.agents.measuring.tracked import FollowLog, LogsNeeded, cycle_of
+from engines.agents.measuring.tracked import FollowLog, LogRead, LogsNeeded, cycle_of
 from engines.agents.messages import AgentMoved, Happened, PromptWanted, ProtocolChanged, Retire
 
 values = st.floats(-1e9, 1e9, allow_nan=False).map(lambda one: round(one, 6))
@@ -296,6 +296,10 @@ def test_s7_what_was_read_is_not_read_again_and_what_was_left_out_is() -> None:
     room.read(message("m2"), message("m3"), offset=100)
     assert room.state.agents["ann"].tokens.total.output == 30, "a piece that overlaps counts what is new in it"
     assert len([one for one in room.take(LogsNeeded(), "logs") if isinstance(one, FollowLog)]) == 1
+    room.take(LogRead("ann", "", "", 0, 0, (), problem="it cannot be read"), "logs")
+    assert room.facts()["log_intact"] is False, "an agent is not resumed from it"
+    room.read(message("m4"), offset=300)
+    assert room.facts()["log_intact"] is True
     room.take(Retire("ann"))
     assert room.take(LogsNeeded(), "logs") == []
 

@@ -17,7 +17,7 @@ import pytest
 from deadline import DEADLINE_S
 
 from engines.agents.bridge.resp import StoreError
-from engines.agents.bus import POINTER, answer_key, mark_of, request_key, unmarked, user_name
+from engines.agents.bus import OPERATOR, POINTER, answer_key, mark_of, request_key, unmarked, user_name
 from engines.agents.envelope import succeeded
 from engines.agents.messages import (
     Admit,
@@ -232,12 +232,14 @@ async def conformance(bridge: Twin | Driven) -> None:
 
 
 async def until_read(count: int) -> None:
-    """Until the bridge has read this many entries of ann that it has not answered."""
+    """Until the bridge has taken this many entries of ann that it has not answered: it answers what came after them."""
     engine = await store()
     async with asyncio.timeout(DEADLINE_S):
         while await engine.ask("XLEN", request_key("main", "ann")) < count:
             await asyncio.sleep(0.005)
-    await asyncio.sleep(0.05)  # they are there; the bridge's reader has been woken by them
+        words = ("id", "after", "op", "no.such", "body", "{}")
+        await engine.ask("XADD", request_key("main", OPERATOR), "*", *words)
+        assert await engine.ask("BLPOP", answer_key("main", OPERATOR, "after"), DEADLINE_S)
 
 
 def test_the_twin_conforms() -> None:

@@ -149,6 +149,7 @@ def _node(entry: NodeEntry, path: str) -> NodeSpec:
         transport=entry.transport,
         supervision=supervision_of(entry.supervision, lambda name: _names(name, entry)),
         journal=entry.journal,
+        reload=entry.reload,
         roots=tuple(os.path.realpath(resolved(folder, root)) for root in entry.roots),
         data=os.path.normpath(resolved(folder, data)),
     )

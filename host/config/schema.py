@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from .names import FAMILY
-from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, SupervisionSpec, TransportSpec
+from .spec import BUDGET, INTENSITY, MAILBOX_CAPACITY, SECOND, JournalSpec, ReloadSpec, SupervisionSpec, TransportSpec
 from .units import unit_suffix
 
 COUNT_MAX: Final = 100_000
@@ -140,6 +140,7 @@ class NodeEntry(FileEntry, frozen=True):
     transport: TransportSpec = TransportSpec()
     supervision: SupervisionEntry = SupervisionEntry()
     journal: JournalSpec = JournalSpec()
+    reload: ReloadSpec = ReloadSpec()
     roots: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     data: Annotated[str, Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 

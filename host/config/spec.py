@@ -127,6 +127,22 @@ class JournalSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unacked_bytes: Annotated[int, Meta(ge=UNACKED_BYTES_MIN, le=UNACKED_BYTES_MAX)] = 64 << 20
 
 
+class ReloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The probation after a reload, as in the node file: its time, its messages, and the bound of a transition in it.
+
+    It ends with the first of time and messages; 0: no such bound. Without both there is no probation.
+    """
+
+    probation_ns: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    probation_triggers: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    transition_ns_max: Annotated[int, Meta(ge=0, le=2**62)] = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a reload is followed by a probation."""
+        return bool(self.probation_ns or self.probation_triggers)
+
+
 class NodeSpec(msgspec.Struct, frozen=True):
     """A whole node. `path` is the real path of the node file; `digest` covers everything that affects the running node.
 
@@ -143,6 +159,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
     transport: TransportSpec = TransportSpec()
     supervision: SupervisionSpec = SupervisionSpec()
     journal: JournalSpec = JournalSpec()
+    reload: ReloadSpec = ReloadSpec()
     roots: tuple[str, ...] = ()
     data: str = ""
     without_damaged: bool = False

@@ -34,7 +34,8 @@ class Boot(Packet):
     family references and versions whose interface the supervisor has. `memory_bytes`, `cpu_ns`: limits of the process.
     `fallen`: messages in which processes of this slot died. `journal`: the folder of the slot's log, "" without one;
     `journal_spec`: its retention. `fresh`: its engine was just spawned, under a name that no log has.
-    `lent_bytes`: the memory that a candidate may take until it takes over.
+    `lent_bytes`: the memory that a candidate may take until it takes over. `code`: the files of kept versions to run,
+    instead of the sources below the roots. `held`: it takes no trigger before `Thaw`; `Freeze` may hand it over.
     """
 
     node: str
@@ -59,6 +60,8 @@ class Boot(Packet):
     journal_spec: JournalSpec = JournalSpec()
     fresh: bool = False
     lent_bytes: int = 0
+    code: tuple[str, ...] = ()
+    held: bool = False
 
 
 class Attach(Packet):
@@ -173,10 +176,12 @@ class Freeze(Packet):
 
     Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`. `downgrades`: the layout of a state differs in the
     candidate, which may be the version before: states go with their downgraded form, where a family has one.
+    `keep`: a folder to keep the code in force in, "" for none.
     """
 
     downgrades: bool = False
     from_log: bool = False
+    keep: str = ""
 
 
 class Thaw(Packet):

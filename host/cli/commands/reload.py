@@ -33,6 +33,11 @@ REHEARSED_MAX = 1_000_000
 """Takes minutes, and a gigabyte."""
 
 
+def probation_length(value: str) -> dict[str, int]:
+    """A duration, or a count of messages, as arguments of the request."""
+    return {"probation_triggers": int(value)} if value.isdigit() else {"probation_ns": duration(value)}
+
+
 @click.command("reload")
 @click.argument("engine", required=False, shell_complete=complete_engine)
 @click.option(
@@ -59,13 +64,33 @@ REHEARSED_MAX = 1_000_000
     metavar="DURATION",
     help="Refuse a reload for whose migration the engine would stand still for longer (5s).",
 )
+@click.option(
+    "--probation",
+    type=probation_length,
+    metavar="DURATION|COUNT",
+    help="Watch the new code for so long, or so many messages, and go back by itself if something fails.",
+)
+@click.option(
+    "--transition-max",
+    type=duration,
+    metavar="DURATION",
+    help="On probation, a transition that takes longer is a failure too.",
+)
 @click.option("--dry-run", is_flag=True, help="Everything but the cut: report what would happen.")
 @click.option(
     "--watch", is_flag=True, help="Reload every engine whose source is saved, until the node ends; no ENGINE."
 )
 @common
 def command(
-    engine: str | None, to: str | None, timeout: int, rehearse: int, pause_max: int, dry_run: bool, watch: bool
+    engine: str | None,
+    to: str | None,
+    timeout: int,
+    rehearse: int,
+    pause_max: int,
+    probation: dict[str, int] | None,
+    transition_max: int | None,
+    dry_run: bool,
+    watch: bool,
 ) -> None:
     """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
 
@@ -79,6 +104,8 @@ def command(
         "rehearse": rehearse,
         "pause_ns": pause_max,
         "is_trial": dry_run,
+        "transition_ns_max": transition_max,
+        **(probation or {}),
     }
     if watch and (engine or to or dry_run):
         raise click.UsageError("--watch reloads what was saved: it takes no ENGINE, no --to and no --dry-run")
@@ -134,6 +161,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.append("followed its log")
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
+    if item.get("probation"):
+        parts.append(f"on probation for {item['probation']}")
     if isinstance(named, list) and named and isinstance(shared, int):
         more = f" and {show_count(shared - len(named))} more" if shared > len(named) else ""
         parts.append(f"paused with it: {', '.join(map(str, named))}{more}")

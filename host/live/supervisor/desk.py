@@ -65,6 +65,9 @@ class PacketDesk:
             case wire.Letters(counts, letters):
                 node.letters.add(counts, letters)
                 node.sessions.take_letters(letters)
+                for letter in letters:
+                    if letter.reason == "failed":
+                        self._report_failure(slot, letter.target, letter.detail)
             case wire.Notes(notes, dropped):
                 self._take_notes(slot, notes, dropped)
             case Waits(engine, options):
@@ -74,8 +77,9 @@ class PacketDesk:
             case wire.Rested(fallen):
                 for message in fallen:
                     slot.fallen.pop(message, None)
-            case SetAside():
+            case SetAside(at, _, _, _, detail):
                 quarantined.take(node, packet, descriptors)
+                self._report_failure(slot, at.engine, detail)
             case wire.Reply():
                 node.queries.take(packet, descriptors)
             case Event(kind, engine, fields):
@@ -94,6 +98,11 @@ class PacketDesk:
                 pass  # a second introduction, or the echo of a reload that was given up
             case _:
                 assert_never(packet)
+
+    def _report_failure(self, slot: Slot, engine: str, detail: str) -> None:
+        probation = self._node.probations.get(slot.number)
+        if probation is not None:
+            probation.failed(engine, detail)
 
     def _take_news(self, slot: Slot, kind: str, engine: str, fields: dict[str, Any]) -> None:
         """Act on an event that concerns the supervisor."""
@@ -154,6 +163,8 @@ class PacketDesk:
         """A slot is up once all its engines have reported, the node once all slots are up."""
         if slot.state == "starting" and not slot.unready:
             perform.feed(self._node, slot, "engines_ready")
+            if (probation := self._node.probations.get(slot.number)) is not None:
+                probation.ready()
 
     def _take_spawned(self, slot: Slot, children: tuple[wire.Born, ...]) -> None:
         for child in children:

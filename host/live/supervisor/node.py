@@ -60,6 +60,26 @@ class Replacement(Protocol):
         """Perform a command of `host.node.slot_plan`."""
 
 
+class OnProbation(Protocol):
+    """A probation under way, as others see it."""
+
+    @property
+    def left(self) -> str:
+        """What is left of it."""
+
+    def failed(self, engine: str, detail: str) -> None:
+        """A trigger failed in the slot's process."""
+
+    def ended(self, how: str) -> None:
+        """The slot's process ended, and another one may follow."""
+
+    def ready(self) -> None:
+        """The slot's process has its engines."""
+
+    def drop(self) -> None:
+        """Nothing follows any more."""
+
+
 @dataclass(kw_only=True)
 class Node:
     """All state of the supervisor, in the loop's thread: facts, then the roster, then news.
@@ -93,6 +113,7 @@ class Node:
     slots: dict[int, Slot] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     reloads: dict[int, Replacement] = field(default_factory=dict)
+    probations: dict[int, OnProbation] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """Those of `run_aside`, which nothing else refers to."""

@@ -25,7 +25,7 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Exit
-from host.node.endings import Ended
+from host.node.endings import Ended, shown
 from host.node.group_plan import child_of, give_up_work, next_task, resumed
 from host.node.routing import DEGRADED, Resident
 from host.node.slot_plan import advance, verdict_on
@@ -119,6 +119,8 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
             _take_leave(node, slot)
         case "remove":
             del node.slots[slot.number]
+            if (probation := node.probations.get(slot.number)) is not None:
+                probation.drop()
             links.detach(node, slot)
             slot.memory.close()
         case Bury(how, departure):
@@ -150,7 +152,7 @@ def _launch(node: Node, slot: Slot) -> None:
     slot.birth_error = None
     try:
         slot.process = population.bear(node, slot)
-        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen.items()))
+        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen.items()), code=slot.code)
     except (OSError, Closed) as error:
         slot.birth_error = error
         population.tell_birth_failed(node, slot, error)
@@ -209,6 +211,8 @@ def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
             died_in = deaths.remember(node, slot, departure, departure.ended)
             deaths.report(node, slot, departure, died_in)
             _succeed(node, slot)
+            if (probation := node.probations.get(slot.number)) is not None:
+                probation.ended(shown(departure.ended))
             if slot.state == "restarting" and slot.rests:
                 feed(node, slot, Down("degrade", slot.rests))
             elif slot.state == "restarting":

@@ -6,6 +6,7 @@ fit into the Boot packet follow in `Deliver` packets.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, Literal
@@ -30,6 +31,8 @@ LENT_BYTES: Final = 1 << 30
 
 LENT_TIMES: Final = 6
 """The present process's memory, for a candidate: its state as bytes, read, migrated, and encoded to be compared."""
+
+CODE: Final = "code"
 
 BIRTHS_BYTES: Final = PACKET_BYTES_MAX - 32 * 1024
 """Births of one packet, encoded; the rest of a Boot packet (roots, address) stays far below 16 KiB without `fallen`."""
@@ -105,8 +108,12 @@ def send_boot(
     *,
     fallen: tuple[Fatal, ...] = (),
     candidate_page: int | None = None,
+    code: tuple[str, ...] = (),
 ) -> None:
-    """Boot and deliver `births`. A candidate gets a control page of its own now, the slot's descriptors with `Go`."""
+    """Boot and deliver `births`. A candidate gets a control page of its own now, the slot's descriptors with `Go`.
+
+    `code` as in `Boot`.
+    """
     first, *others = _chunks(births) or [()]
     transport = node.spec.transport
     specs = [resident.spec for resident in node.directory.in_slot(slot.number)]
@@ -133,6 +140,8 @@ def send_boot(
         described=node.described(birth.spec.family for birth in births),
         memory_bytes=_largest(spec.child.memory_bytes for spec in specs),
         cpu_ns=_largest(spec.child.cpu_ns for spec in specs),
+        code=code,
+        held=slot.holds and candidate_page is None,
     )
     process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))
     for births_more in others:
@@ -147,6 +156,11 @@ def _journal(node: Node, slot: Slot) -> str:
     from host.live.journal.data_folder import log_folder
 
     return log_folder(node.data, slot.share, make=True).path
+
+
+def code_folder(node: Node, slot: Slot) -> str:
+    """Where the code of a slot's version is kept for a way back: with its log, or in a folder of this life."""
+    return _journal(node, slot) or os.path.join(node.data, CODE, str(slot.number))
 
 
 def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from engines.model.store.interface import Interface
 from engines.model.store.interface_changes import interface_changes, interface_fingerprint
+from host.config.spec import ReloadSpec
 from host.live import wire
 from host.live.control_page import new_control_page, read_control_page
+from host.live.journal.versions import version_path
 from host.live.supervisor import links, population
 from host.live.supervisor.deaths import signal_name
 from host.live.supervisor.interfaces import check_interfaces
@@ -50,12 +52,24 @@ class ReloadOrder(NamedTuple):
     """How to reload: the time-out, how many triggers to rehearse, and whether to stop short of the cut.
 
     `pause_ns` bounds how long the engine stands still while its state is handed out and migrated; None: `timeout_ns`.
+    `code` are the kept versions to run; () runs the sources. `probation` are the terms of what follows the cut.
     """
 
     timeout_ns: int
     rehearse: int = 0
     is_trial: bool = False
     pause_ns: int | None = None
+    code: tuple[str, ...] = ()
+    probation: ReloadSpec = ReloadSpec()
+
+
+class Before(NamedTuple):
+    """The version before a cut, and the files of its code; `forward_only` is why there is no way back."""
+
+    family: str
+    running: wire.Running
+    code: tuple[str, ...]
+    forward_only: str
 
 
 class Reload:
@@ -85,9 +99,11 @@ class Reload:
         self.states: dict[str, str] = {}
         self.forward_only: dict[str, str] = {}
         self.queued = 0
+        self.has_cut = False
         self.pause_ns = 0
         self._frozen_at_ns = 0
         self._timer = Alarm()
+        self.after_cut: Callable[[], None] = lambda: None
         self._births = [self._changed(birth) for birth in population.births(node, self._told())]
         self._page = new_control_page()
         try:
@@ -97,7 +113,7 @@ class Reload:
             raise
         node.reloads[slot.number] = self
         feed(node, slot, "trial_begun" if order.is_trial else "reload_begun")
-        population.send_boot(node, slot, self.candidate, self._births, candidate_page=self._page)
+        population.send_boot(node, slot, self.candidate, self._births, candidate_page=self._page, code=order.code)
 
     @property
     def is_handing_over(self) -> bool:
@@ -116,11 +132,23 @@ class Reload:
             "interface": [interface_fingerprint(one) for one in (before.interface, after)],
             "changes": interface_changes(before.interface, after),
             "state": self.states.get(self._family, ""),
-            "forward_only": "; ".join(f"{ref}: {why}" for ref, why in sorted(self.forward_only.items())),
+            "forward_only": self._forward_only(),
         }
         if self.rehearsal:
             found["rehearsal"] = [msgspec.structs.asdict(result) for result in self.rehearsal]
         return found
+
+    def _forward_only(self) -> str:
+        return "; ".join(f"{ref}: {why}" for ref, why in sorted(self.forward_only.items()))
+
+    def before(self, family: str, running: Mapping[str, wire.Running]) -> Before:
+        """The version before this reload, of which `family` and `running` were noted before it."""
+        folder = population.code_folder(self._node, self._slot)
+        code = tuple(sorted({version_path(folder, one.version) for one in running.values()}))
+        reason = self._forward_only()
+        if not reason and not all(map(os.path.exists, code)):
+            reason = "its code could not be kept"
+        return Before(family, running[self._engine], code, reason)
 
     def take(self, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was for the reload; otherwise it is handled as usual."""
@@ -248,7 +276,8 @@ class Reload:
                 self.candidate.send(wire.Follow())
             case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
-                self._tell_old(wire.Freeze(self._changes_layout(), from_log=command == "freeze_log"))
+                keep = population.code_folder(self._node, self._slot) if self._order.probation.is_on else ""
+                self._tell_old(wire.Freeze(self._changes_layout(), command == "freeze_log", keep))
             case "thaw":
                 self._tell_old(wire.Thaw())
             case "adopt":
@@ -281,6 +310,8 @@ class Reload:
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
+        self._slot.code = self._order.code
+        self.has_cut = True
 
     def _finish(self, outcome: Conclude) -> None:
         node, slot = self._node, self._slot
@@ -293,6 +324,8 @@ class Reload:
                 os.close(descriptor)
         os.close(self._page)
         self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
+        if self.has_cut:
+            self.after_cut()
         self.done.set_result(outcome)
 
     def _set_deadline(self) -> None:

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from host.live.control.protocol import ControlError
 from host.live.supervisor.node import Node
-from host.live.supervisor.reload import Reload, ReloadOrder, version_label
+from host.live.supervisor.probation import Probation
+from host.live.supervisor.reload import Before, Reload, ReloadOrder, version_label
+from host.live.supervisor.slots import Slot
 from host.node.routing import Missing, Resident
 
 NAMES_SHOWN: Final = 20
@@ -23,12 +25,23 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
     name, slot = resident.name, node.slots[resident.slot]
     if slot.number in node.reloads:
         raise ControlError("conflict", f"{name}: its process is being reloaded already")
+    if slot.number in node.probations:
+        left = node.probations[slot.number].left
+        raise ControlError(
+            "conflict",
+            f"{name} is on probation for {left} more: two versions of it live, and a third one has to wait until then",
+        )
     if slot.state != "running" or name not in node.running:
         raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
     before = node.running[name]
     family = to or resident.spec.family
-    shared = [other.name for other in node.directory.in_slot(slot.number) if other.name != name]
+    residents = node.directory.in_slot(slot.number)
+    shared = [other.name for other in residents if other.name != name]
+    running = {other.name: node.running[other.name] for other in residents if other.name in node.running}
     reload = Reload(node, slot, name, family, order)
+    if order.probation.is_on and not order.is_trial:
+        was = resident.spec.family
+        reload.after_cut = lambda: _begin_probation(node, slot, name, reload.before(was, running), order)
     outcome = await reload.done
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
@@ -50,10 +63,22 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,
+        "probation": probation_text(order),
         **reload.findings(before),
     }
     node.event("reload_tried" if order.is_trial else "reloaded", **item)
     return item
+
+
+def _begin_probation(node: Node, slot: Slot, engine: str, before: Before, order: ReloadOrder) -> None:
+    Probation(node, slot, engine, before, order.probation)
+
+
+def probation_text(order: ReloadOrder) -> str:
+    """How long a probation takes; "" without one."""
+    terms = order.probation
+    parts = [f"{terms.probation_ns / 1e9:g} s"] if terms.probation_ns else []
+    return " or ".join([*parts, *([f"{terms.probation_triggers} messages"] if terms.probation_triggers else [])])
 
 
 def _headed(reason: str) -> tuple[str, str]:

@@ -68,7 +68,8 @@ class Slot:
     `fresh`: its engine was spawned in this life, under a name that no log has. `rests`: why the slot gets no further
     process until a user restarts it: its log is gone, or was damaged at the start. `timer` is that of its state;
     `birth_error` is why the last process could not be created. `fallen`: messages being handled when a process of this
-    slot died, oldest first, not yet made dead letters by a successor.
+    slot died, oldest first, not yet made dead letters by a successor. `code`: the kept versions that its processes run,
+    () for the sources below the roots. `holds`: its next process takes no trigger before it is released.
     """
 
     def __init__(self, plan: SlotPlan, memory: SlotMemory, group: Group | None = None) -> None:
@@ -94,6 +95,8 @@ class Slot:
         self.linked: set[int] = set()
         self.left: set[int] = set()
         self.unready: set[str] = set()
+        self.code: tuple[str, ...] = ()
+        self.holds = False
 
     @property
     def state(self) -> State:

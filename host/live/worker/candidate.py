@@ -83,7 +83,7 @@ class _Candidate:
         self._page = page
         self._at = ""
         self._boot = boot
-        self._load = loader(boot.roots, check=True)
+        self._load = loader(boot.roots, check=True, code=boot.code)
         self._births = Births(boot.node, self._load, are_here=True)
         self._telling = Telling(channel, Report(), boot.described)
         self._families: dict[str, str] = {}

@@ -7,6 +7,7 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Final, assert_never
 from host.live import wire
 from host.live.packets import close_all, memory_file_of_parts
 from host.live.worker.cycles import WorkerCycles
+from host.live.worker.greeting import next_packet
 from host.live.worker.own_link import Attach
 from host.node.set_aside import PARKED, unpark
 from host.node.snapshot import take_snapshot
@@ -88,6 +90,7 @@ class WorkerDesk:
             case wire.Recall():
                 self._recall(packet)
             case wire.Freeze():
+                worker.cycle()
                 self._freeze(packet)
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
@@ -122,10 +125,26 @@ class WorkerDesk:
         if not reason:
             close_all([reading])
 
+    def stand_by(self) -> None:
+        """Handle packets without running an engine, until `Thaw`; `Freeze` finds the engines at a boundary.
+
+        Raises `Leave`.
+        """
+        self._worker.channel.flush()
+        while True:
+            packet, descriptors = next_packet(self._worker.channel)
+            match packet:
+                case wire.Freeze():
+                    self._freeze(packet)
+                    return
+                case wire.Thaw():
+                    return
+                case _:
+                    self._do(packet, descriptors)
+
     def _freeze(self, order: wire.Freeze) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""
         worker = self._worker
-        worker.cycle()
         worker.telling.everything(worker.clock())
         worker.channel.send(wire.AtBoundary())
         log = worker.log
@@ -135,6 +154,8 @@ class WorkerDesk:
             parts = log.hand_out(order.downgrades, is_followed=order.from_log)
         if parts is None:
             return
+        if order.keep:
+            self._keep_code(order.keep)
         meanwhile: deque[tuple[wire.ToWorker, list[int]]] = deque()
         with contextlib.suppress(_CalledOff):
             descriptor = memory_file_of_parts(self._unless_called_off(parts, meanwhile))
@@ -157,6 +178,16 @@ class WorkerDesk:
         with contextlib.suppress(Closed):
             worker.channel.send(wire.Left())
             worker.channel.make_room(0)
+
+    def _keep_code(self, folder: str) -> None:
+        """Keep the code in force; the supervisor looks whether it is there."""
+        from host.live.journal.versions import keep_version  # for a way back only
+
+        families = {cell.family.ref: cell.family for cell in self._worker.scheduler.cells.values()}
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            for family in families.values():
+                keep_version(folder, family)
 
     def _unless_called_off(
         self, parts: Iterator[bytes], meanwhile: deque[tuple[wire.ToWorker, list[int]]]

@@ -38,7 +38,7 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
 
         adopt_and_run(channel, boot, descriptors)
         return
-    own, load, own_log = open_link(boot, descriptors), loader(boot.roots, check=False), None
+    own, load, own_log = open_link(boot, descriptors), loader(boot.roots, check=False, code=boot.code), None
     if boot.device:
         from host.live.worker.device_loop import run_devices
 
@@ -52,4 +52,4 @@ def live(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int
             return
     worker = Worker(Outset(channel, boot, own, load, own_log))
     worker.bear(boot.births)
-    worker.run()
+    worker.run(held=boot.held)

@@ -6,6 +6,7 @@ A candidate of a reload runs code that was not inspected, so it checks.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -27,14 +28,43 @@ def keep_for_forks(families: Mapping[str, Declaration[Any, Any, Any]]) -> None:
     _kept.update(families)
 
 
-def loader(roots: tuple[str, ...], *, check: bool) -> Callable[[str], Declaration[Any, Any, Any]]:
-    """Finds a family by its reference. Raises `LoadError`."""
+def loader(
+    roots: tuple[str, ...], *, check: bool, code: tuple[str, ...] = ()
+) -> Callable[[str], Declaration[Any, Any, Any]]:
+    """Finds a family by its reference; `code` as in `Boot`. Raises `LoadError`."""
+    if code:
+        return _kept_loader(code, check=check)
     known = {} if check else dict(_kept)
 
     def load(ref: str) -> Declaration[Any, Any, Any]:
         family = known.get(ref)
         if family is None:
             family = known[ref] = load_family(ref, roots, check=check)
+        return family
+
+    return load
+
+
+def _kept_loader(code: tuple[str, ...], *, check: bool) -> Callable[[str], Declaration[Any, Any, Any]]:
+    """Finds a family in the files of kept versions, and nowhere else."""
+    from host.live.journal.versions import use_version, version_path  # for a way back only
+
+    known: dict[str, Declaration[Any, Any, Any]] = {}
+    unread = list(code)
+
+    def load(ref: str) -> Declaration[Any, Any, Any]:
+        if ref in known:
+            return known[ref]
+        try:
+            while unread:
+                use_version(unread[-1])
+                unread.pop()
+        except (OSError, ValueError) as error:
+            raise LoadError(ref, str(error)) from error
+        family = load_family(ref, (), check=check)
+        if not any(version_path(os.path.dirname(path), family.version) == path for path in code):
+            raise LoadError(ref, f"version {family.version} is none of those that were kept")
+        known[ref] = family
         return family
 
     return load

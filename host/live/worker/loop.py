@@ -40,9 +40,11 @@ class Worker(WorkerCycles):
         ledger = None if self.log is None else self.log.ledger()
         self._in_c = common_case(outset.own, self.scheduler, self.offset_ns, ledger)
 
-    def run(self, inherited: list[Cell] | None = None) -> None:
+    def run(self, inherited: list[Cell] | None = None, *, held: bool = False) -> None:
         """Run until the supervisor asks to exit, or is gone. With engines that were taken over the first cycle comes
         before any report: a packet wakes the supervisor, which may take the processor, while mail has been waiting.
+
+        `held` as in `Boot`.
         """
         settle_memory()
         self.link.watch(self.channel.fileno())
@@ -54,6 +56,8 @@ class Worker(WorkerCycles):
                 self.desk.hear()
                 self.cycle()
                 self.report_ready(inherited)
+            if held:
+                self.desk.stand_by()
             while True:
                 frames = self._common() if self.is_calm else self._drain()
                 is_busy = frames is not None and self.turn(frames) and not self._is_settled

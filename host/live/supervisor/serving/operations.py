@@ -40,6 +40,7 @@ BACKLOG_MAX: Final = 1_000
 """Batches that wait for a follower; beyond it the oldest are dropped."""
 
 Args = dict[str, Any]
+_PROBATION: Final = ("probation_ns", "probation_triggers", "transition_ns_max")
 Stop = Callable[[int], None]
 
 
@@ -133,7 +134,13 @@ class Operations:
     async def _reload(self, args: Args) -> Response:
         resident = self._resident(args["engine"])
         rest = {name: args[name] for name in ("rehearse", "is_trial", "pause_ns") if name in args}
-        order = ReloadOrder(args["timeout_ns"], **rest)
+        given = {name: value for name, value in args.items() if name in _PROBATION and value is not None}
+        asked = _PROBATION[:2]
+        if any(name in given for name in asked):  # one bound of its length replaces both of the node file
+            given = dict.fromkeys(asked, 0) | given
+        order = ReloadOrder(
+            args["timeout_ns"], probation=msgspec.structs.replace(self._node.spec.reload, **given), **rest
+        )
         item = await reload_engine(self._node, resident, args.get("to") or "", order)
         return Response("reload", [item])
 

@@ -1,0 +1,124 @@
+"""Probation on live nodes: a version that fails after the cut is replaced by the one before, by the node itself."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from deadline import DEADLINE_NS
+from live_nodes import LiveNode, World, counter, until
+
+from host.config.spec import SupervisionSpec
+from host.live.control.protocol import ControlError
+
+pytestmark = pytest.mark.storm
+
+ADDS = "    return [Become(Count(t.env.state.total + add.amount))]"
+STATE = "    total: int = 0"
+EMITS = "    emits=Total,"
+QUICK = SupervisionSpec(intensity=100, backoff_ns=10_000_000, backoff_max_ns=10_000_000, hard_ns=1_000_000_000)
+
+FAULTS = {
+    "raises": ("raise ValueError('seven')", "ValueError: seven", 0),
+    "exits": ("os._exit(3)", "its process ended: exit", 7),
+    "hangs": ("\n        while True: pass", "its process ended: hung", 7),
+    "is slow": ("__import__('time').sleep(0.4)", "takes longer than 100 ms", 7),
+    "breaks an invariant": ("return [Become(Count(-1))]", "the invariant is_positive does not hold", 0),
+}
+"""What new code does at a seven, what the node says of it, and what the seven is worth in the end."""
+
+
+def edit(world: World, *changes: tuple[str, str]) -> None:
+    source = world.roots / "counting.py"
+    text = source.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    source.write_text(text)
+
+
+def fails_at_seven(how: str) -> tuple[tuple[str, str], ...]:
+    invariant = "def is_positive(state: Count) -> bool:\n    return state.total >= 0\n\n\nCOUNTER ="
+    return (
+        (ADDS, f"    if add.amount == 7:\n        {FAULTS[how][0]}\n{ADDS}"),
+        ("COUNTER =", invariant),
+        (EMITS, f"{EMITS}\n    invariants=[is_positive],"),
+    )
+
+
+def reload(node: LiveNode, **args: Any) -> Any:
+    return node.ask("reload", engine="a", timeout_ns=DEADLINE_NS, **{"probation_triggers": 1000, **args})[0]
+
+
+def add(node: LiveNode, *amounts: int) -> None:
+    for amount in amounts:
+        node.send("a", "Add", amount=amount)
+
+
+CASES = [
+    ("raises", "crash", True),
+    ("raises", "volatile", False),
+    ("exits", "crash", True),
+    ("exits", "volatile", False),
+    ("hangs", "crash", False),
+    ("is slow", "volatile", True),
+    ("breaks an invariant", "durable", False),
+]
+"""The fault, the durability, and whether the state has a field more, and a way back."""
+
+
+@pytest.mark.parametrize(("how", "mode", "grows"), CASES)
+def test_a_fault_brings_the_version_before_back(world: World, how: str, mode: Any, grows: bool) -> None:
+    """False if new code that fails stayed in force, or a message were lost or counted twice on the way back."""
+    _, reason, worth = FAULTS[how]
+    with world.up(world.spec(counter("a", durability=mode), supervision=QUICK)) as node:
+        add(node, 1, 2)
+        version = node.ps()["a"]["version"]
+        edit(world, *fails_at_seven(how))
+        if grows:
+            downgrade = f"{EMITS}\n    downgrade=lambda now: {{'total': now.total}},"
+            edit(world, (STATE, f"{STATE}\n    more: int = 3"), (EMITS, downgrade))
+        item = reload(node, transition_ns_max=100_000_000 if how == "is slow" else 0)
+        assert (item["probation"], item["forward_only"]) == ("1000 messages", "")
+        add(node, 4)
+        with suppress(ControlError):  # it becomes a dead letter, or goes to quarantine
+            add(node, 7)
+        until(lambda: node.events("went_back", "a"), "the version before is back")
+        (event,) = node.events("went_back", "a")
+        assert reason in event["reason"]
+        until(lambda: node.states()["a"] == "running", "it runs")
+        assert node.ps()["a"]["version"] == version
+        add(node, 10)
+        is_lost = mode == "volatile" and how in ("exits", "hangs")
+        assert node.total("a") == (10 if is_lost else 17 + worth)
+        assert reload(node, rehearse=0)["to"] != event["to"]
+
+
+def test_a_version_without_a_way_back_stays_and_is_reported(world: World) -> None:
+    """False if a version were taken back although what it knows has no place in the one before."""
+    with world.up(world.spec(counter("a", durability="crash"), supervision=QUICK)) as node:
+        edit(world, *fails_at_seven("raises"), (STATE, f"{STATE}\n    more: int = 3"))
+        item = reload(node)
+        assert "the family has no downgrade" in item["forward_only"]
+        with pytest.raises(ControlError, match="quarantined"):
+            add(node, 7)
+        until(lambda: node.events("probation_failed", "a"), "the alarm")
+        (event,) = node.events("probation_failed", "a")
+        assert ("seven" in event["reason"], "no downgrade" in event["stays"]) == (True, True)
+        assert item["to"].endswith(node.ps()["a"]["version"])
+
+
+def test_a_third_version_waits_until_the_probation_has_passed(world: World) -> None:
+    """False if three versions of an engine could live, or a probation never ended."""
+    with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
+        edit(world, (ADDS, f"    # again\n{ADDS}"))
+        reload(node, probation_triggers=3)
+        with pytest.raises(ControlError, match="a third one has to wait"):
+            reload(node)
+        add(node, 1, 1, 1)
+        until(lambda: node.events("probation_passed", "a"), "it passed")
+        reload(node, probation_triggers=0, probation_ns=50_000_000)
+        until(lambda: len(node.events("probation_passed", "a")) == 2, "its time passed")
+        assert node.total("a") == 3
+        assert not node.events("went_back", "a")

@@ -15,7 +15,7 @@ from engines.model.system import System
 from .conftest import Cli
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-STATES = 400
+STATES = 150
 """Most have more, without a bound; what is wrong at the first steps is found by these."""
 
 

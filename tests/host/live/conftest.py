@@ -7,14 +7,19 @@ import pytest
 from live_nodes import World, new_world
 from worker_harness import Bench
 
+DURABLE = ("test_durable_nodes.py", "test_snapshots.py", "test_power_loss.py")
+"""Whose tests run by default with either durability."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """What is tried over lanes is tried over ZeroMQ too, in the storms."""
+    """Storms try over ZeroMQ what is tried over lanes, and with `durable` what is tried with `crash`."""
     here = Path(__file__).parent
+    names = {(item.path, item.name) for item in items}
     for item in items:
-        variant = getattr(getattr(item, "callspec", None), "id", "")
-        if here in item.path.parents and "zmq" in variant.split("-"):
+        variant = getattr(getattr(item, "callspec", None), "id", "").split("-")
+        is_second = "durable" in variant and (item.path, item.name.replace("durable", "crash")) in names
+        if here in item.path.parents and ("zmq" in variant or (is_second and item.path.name not in DURABLE)):
             item.add_marker(pytest.mark.storm)
 
 

@@ -21,16 +21,21 @@ from transport.native import native_available, native_reason
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
 
 
+@pytest.mark.parametrize("examples", [5, pytest.param(20, marks=pytest.mark.storm)])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-@given(data=st.data())
-def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], data: st.DataObject) -> None:
+def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], examples: int) -> None:
     """False if any state, timer, output, letter, counter or mark came out otherwise than by `step`."""
-    params = data.draw(configured(family), label="params")
-    script = data.draw(scripts(family), label="script")
-    with world(family, params, True) as fast, world(family, params, False) as plain:
-        for step in script:
-            assert fast.play(step) == plain.play(step)
+
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+    @given(data=st.data())
+    def play(data: st.DataObject) -> None:
+        params = data.draw(configured(family), label="params")
+        script = data.draw(scripts(family), label="script")
+        with world(family, params, True) as fast, world(family, params, False) as plain:
+            for step in script:
+                assert fast.play(step) == plain.play(step)
+
+    play()
 
 
 def test_common_mail_never_leaves_c() -> None:

@@ -51,15 +51,14 @@ def test_a_key_encrypts_one_thing() -> None:
     assert len(keys) == 3
 
 
-@pytest.mark.parametrize("bit", range(0, 8 * 57, 5))
-def test_every_changed_bit_is_found(bit: int) -> None:
+def test_every_changed_bit_is_found() -> None:
     """False if a reader takes a content that is not what was written."""
     chunk, read = encrypted(b"some content, some bytes")
-    changed = bytearray(chunk)
-    assert bit < 8 * len(changed)
-    changed[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(ChunkError):
-        decrypted(bytes(changed), read.key)
+    for bit in range(8 * len(chunk)):
+        changed = bytearray(chunk)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ChunkError):
+            decrypted(bytes(changed), read.key)
 
 
 @given(st.binary(max_size=100))

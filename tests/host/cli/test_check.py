@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,13 @@ def own(project: Path) -> Path:
     return project
 
 
+def tried(folder: Path) -> int:
+    """What pytest comes to at the file that was written, without the plugins of this run."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "test_it.py"]
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, check=False).returncode
+
+
 def test_what_holds_is_said_with_the_extent(cli: Cli) -> None:
     """False if a person could not tell what was checked, or whether all of it was."""
     result = cli("check", TWO_PHASE)
@@ -81,11 +89,10 @@ def test_a_violation_is_shown_and_written_as_test_and_chart(own: Path, cli: Cli)
     assert result.code == VIOLATED
     assert "always never_commits: does not hold; the shortest way there, 8 steps:" in result.out
     assert (own / "it.mmd").read_text(encoding="utf-8").startswith("sequenceDiagram\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "test_it.py"]
-    assert subprocess.run(command, cwd=own, capture_output=True, check=False).returncode == 1
+    assert tried(own) == 1
     mended = OWN.replace("Stage.COMMITTED not in stages(view)", "True")
     (own / "own.py").write_text(mended, encoding="utf-8")
-    assert subprocess.run(command, cwd=own, capture_output=True, check=False).returncode == 0
+    assert tried(own) == 0
 
 
 def test_a_run_that_may_end_without_what_was_promised_is_a_violation(own: Path, cli: Cli) -> None:
@@ -96,8 +103,7 @@ def test_a_run_that_may_end_without_what_was_promised_is_a_violation(own: Path, 
     leads = cli("check", TWO_PHASE, "--root", ".", "--leads-to", "own:prepared", "own:decided", "--test", "test_it.py")
     assert leads.code == VIOLATED
     assert "prepared leads to decided: does not hold" in leads.out
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "test_it.py"]
-    assert subprocess.run(command, cwd=own, capture_output=True, check=False).returncode == 1
+    assert tried(own) == 1
 
 
 def test_a_property_that_raises_is_named_with_its_place(own: Path, cli: Cli) -> None:

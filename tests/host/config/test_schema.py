@@ -72,17 +72,17 @@ PATHS: list[tuple[str, ...]] = [
 
 
 @pytest.mark.parametrize("path", PATHS, ids=repr)
-@pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_explains_exactly_what_the_fast_way_refuses(path: tuple[str, ...], value: Any) -> None:
+def test_explains_exactly_what_the_fast_way_refuses(path: tuple[str, ...]) -> None:
     """No file is refused without an explanation, and none explained that would be taken; what is taken is the same."""
-    node = put(GOOD, path, value)
-    entry, findings = explain(node)
-    try:
-        assert entry == msgspec.convert(node, NodeEntry)
-    except msgspec.ValidationError:
-        assert findings
-    else:
-        assert not findings
+    for value in VALUES:
+        node = put(GOOD, path, value)
+        entry, findings = explain(node)
+        try:
+            assert entry == msgspec.convert(node, NodeEntry), value
+        except msgspec.ValidationError:
+            assert findings, value
+        else:
+            assert not findings, value
 
 
 def put(node: Any, path: tuple[str, ...], value: Any) -> Any:

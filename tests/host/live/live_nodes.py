@@ -193,11 +193,15 @@ def in_child(run: Callable[[], None]) -> None:
 
 
 def until(found: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
-    """The first true value of `found`, asked again and again until the deadline."""
+    """The first true value of `found`, asked again and again until the deadline; for a third of the time at most, since
+    asking may be a process each time."""
     deadline = time.monotonic() + within_s
+    began = time.monotonic()
     while not (value := found()):
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
-        time.sleep(0.005)
+        now = time.monotonic()
+        assert now < deadline, f"{what}: not within {within_s:g} s"
+        time.sleep(max(0.005, 2 * (now - began)))
+        began = time.monotonic()
     return value
 
 

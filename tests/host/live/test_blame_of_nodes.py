@@ -80,17 +80,18 @@ def test_a_message_whose_own_check_raises_fails_alone(world: World) -> None:
         assert node.events("crashed") == []
 
 
-@pytest.mark.parametrize("how", [*WAYS, "task"])
-def test_a_device_whose_driver_raises_begins_again(world: World, how: str) -> None:
+def test_a_device_whose_driver_raises_begins_again(world: World) -> None:
     """False if it were gone in silence, or its end had another reason than its own."""
-    spec = world.spec(EngineSpec("d", "blaming:DEVICE", child=ChildSpec(restart="transient")), supervision=FREE)
-    with world.up(spec) as node:
-        post(node, "d", "Fail", how=how)
-        crashed = until(lambda: node.events("crashed", "d"), "its end")[-1]
-        assert (crashed["reason"], crashed["detail"]) == ("exception", "")
-        failed = [event for event in node.events("failed") if event["reason"] == "driver"]
-        assert WAYS.get(how, "SystemExit") in failed[-1]["detail"]
-        until(lambda: node.events("restarted", "d"), "its restart")
+    ways = {how: f"d-{how}" for how in (*WAYS, "task")}
+    devices = [EngineSpec(name, "blaming:DEVICE", child=ChildSpec(restart="transient")) for name in ways.values()]
+    with world.up(world.spec(*devices, supervision=FREE)) as node:
+        for how, name in ways.items():
+            post(node, name, "Fail", how=how)
+            crashed = until(lambda name=name: node.events("crashed", name), "its end")[-1]
+            assert (crashed["reason"], crashed["detail"]) == ("exception", ""), how
+            failed = [event for event in node.events("failed", name) if event["reason"] == "driver"]
+            assert WAYS.get(how, "SystemExit") in failed[-1]["detail"], how
+            until(lambda name=name: node.events("restarted", name), "its restart")
 
 
 def test_a_driver_that_raises_leaves_its_neighbours_alone(world: World) -> None:

@@ -129,8 +129,7 @@ static PyObject *visited_add(Visited *self, PyObject *const *args, Py_ssize_t co
         return NULL;
     int verdict = add(self, print, parent);
     if (verdict < 0)
-        return PyErr_Format(PyExc_MemoryError, "no room for another state beside %llu",
-                            (unsigned long long)atomic_load(self->count));
+        return PyErr_Format(PyExc_MemoryError, "no room for another state");
     return PyBool_FromLong(verdict);
 }
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model.system_view import SystemView
-from host.check.local import Reaction
+from host.check.local import CheckError, Reaction
 from host.check.plain import AnySpace
 from host.check.properties import Property, PropertyError, holds
 from host.check.visited import Add, Visited, new_visited
@@ -155,7 +155,19 @@ class Exploration:
             found.violations += (Violation(one.name, "holds in no state") for one in missing)
 
     def expand(self, level: list[tuple[State, int]], after: list[tuple[State, int]]) -> int:
-        """Add the new states that are one step away from a level to `after`; how many steps there are."""
+        """Add the new states that are one step away from a level to `after`; how many steps there are.
+
+        Raises CheckError when memory is full.
+        """
+        try:
+            return self._expand_all(level, after)
+        except MemoryError as error:
+            states = f"{len(self.found.seen):,} states"
+            raise CheckError(
+                f"memory is full after {states} ({error}): end earlier, with --states or --depth"
+            ) from None
+
+    def _expand_all(self, level: list[tuple[State, int]], after: list[tuple[State, int]]) -> int:
         count, seen, expand = 0, self.found.seen, self._expand
         add = seen.add
         failures = self._space.failures

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.protocols.two_phase_commit import SYSTEM
+from host.check.local import CheckError, Engines
+from host.check.search import Exploration
+from host.check.space import Space
 from host.check.visited import OwnVisited
 
 SharedVisited = pytest.importorskip("host.check._visited").SharedVisited
@@ -54,9 +58,17 @@ def test_what_does_not_fit_is_an_error() -> None:
     """False if a state were dropped in silence when all tables are full."""
     table = SharedVisited(1, 1)
     room = [table.add(print_, 0) for print_ in itertools.takewhile(lambda _: len(table) < 8, itertools.count(1))]
-    with pytest.raises(MemoryError, match="no room for another state beside"):
+    with pytest.raises(MemoryError, match="no room for another state"):
         list(map(table.add, range(100, 200), range(100, 200)))
     assert (all(room), len(table) <= 16, table.add(1, 7)) == (True, True, False)
+
+
+def test_a_search_without_room_says_so() -> None:
+    """False if a search without memory left ended with a traceback, or with a verdict."""
+    search = Exploration(Space(SYSTEM(3), Engines()), [])
+    search.found.seen = SharedVisited(1, 2)
+    with pytest.raises(CheckError, match=r"memory is full after \d+ states .*--states or --depth"):
+        search.run()
 
 
 @pytest.mark.parametrize("wrong", [-1, 2**64, "one"])

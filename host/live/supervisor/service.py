@@ -142,7 +142,7 @@ class _Service:
         gc.enable()
         asyncio.get_running_loop().call_later(TEND_S / 2, _import_late)
         await self._stop.wait()
-        return EXIT_CODES["ok"]
+        return EXIT_CODES["failed" if self._is_deleted else "ok"]
 
     async def _start(self) -> int | None:
         """Inspect the families, place engines, start all workers, wait for each. An exit code if that failed."""
@@ -190,6 +190,17 @@ class _Service:
             sys.stderr.write(f"no command reaches the node: {self._runtime.folder}: {error}\n")
         else:
             self._node.event("runtime_folder_restored", "", folder=self._runtime.folder)
+
+    @property
+    def _is_deleted(self) -> bool:
+        """Whether node file and data are deleted; data that was moved is still there."""
+        return not os.path.exists(self._spec.path) and os.fstat(self._runtime.data_lock).st_nlink == 0
+
+    def _end_if_deleted(self) -> None:
+        """A node without its file and its data can neither be found nor started again."""
+        if self._is_deleted and not self._stop.is_set():
+            sys.stderr.write(f"node {self._spec.node} ends: {self._spec.path} and {self._data} were deleted\n")
+            self._stop.set()
 
     def _inspector(self) -> Inspector:
         from host.live.supervisor.inspection import Inspector
@@ -295,6 +306,7 @@ class _Service:
             self._node.reaper.collect()
             self._node.control_groups.sweep()
             self._node.ended_logs.tend()
+            self._end_if_deleted()
             self._stay_reachable()
             self._kept_letters.tend()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -420,3 +421,12 @@ def _has_begun_to_stop(pid: int) -> bool:
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         pending = [line.split()[1] for line in status if line.startswith(("SigPnd", "ShdPnd"))]
     return not any(int(mask, 16) & 2 for mask in pending)
+
+
+def test_a_node_whose_file_and_data_were_deleted_ends(world: World) -> None:
+    """False if a node ran on that nobody can find, and whose data nobody will read; or ended when only one is gone."""
+    with world.up(world.spec(counter("a"))) as node:
+        os.unlink(node.spec.path)
+        assert node.send("a", "Ask", wait="Total")["count"] == 0
+        shutil.rmtree(world.folder / "test")
+        assert node.launch.process.wait(DEADLINE_S) == 1

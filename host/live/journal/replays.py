@@ -38,14 +38,14 @@ def states(
     """The engines of a log after turn `until`, or after the last.
 
     With `verify` the replay begins as early as it can, and compares its state with each snapshot and digest on the way;
-    without it, `diverged` reports an engine whose state does not match the last digest. Turns before a reload that the
-    present code cannot reproduce are not run again: the replay begins at the snapshot of the reload; `from_turn` is the
-    turn of it.
+    without it, `diverged` reports an engine whose state does not match the last digest. The code is the one that ran
+    the last turn, if it was kept. Turns before a reload that it cannot reproduce are not run again: the replay begins
+    at the snapshot of the reload, or at the engine's image of then; `from_turn` is the turn of it.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
     folder = Folder(path)
-    use_recorded(folder, engine, until)
-    replay = _replayed(folder, node, roots, engine, until, verify=verify)
+    begin = use_recorded(folder, engine, until)
+    replay = _replayed(folder, node, roots, engine, until, verify=verify, begin=0 if verify else begin)
     names = [engine] if engine is not None else sorted(replay.streams)
     found = [stream for stream in (replay.of(name) for name in names) if stream is not None]
     if engine is not None and not found:
@@ -57,33 +57,40 @@ def states(
     return [_item(stream, diverged.get(stream.name)) for stream in found]
 
 
-def use_recorded(folder: Folder, engine: str | None, until: int | None) -> None:
+def use_recorded(folder: Folder, engine: str | None, until: int | None) -> int:
     """From now on import the code that ran the turns up to there, where the log has kept it; for a new process.
 
-    If the code of one engine is not kept, all of it comes from the roots: two versions of a module do not mix.
+    If the code of one engine is not kept, all of it comes from the roots: two versions of a module do not mix. Returns
+    the position of the batch from which on `engine` is of that version, or 0.
     """
     start = _start(folder, [*snapshots_of(folder)], engine, until, verify=False)
-    paths = [version_path(folder.path, code) for code in sorted({*_codes(folder, start, engine, until).values()})]
-    if all(map(os.path.exists, paths)):
-        for path in paths:
-            use_version(path)
+    codes, begin = _codes(folder, start, engine, until)
+    paths = [version_path(folder.path, code) for code in sorted({*codes.values()})]
+    if not all(map(os.path.exists, paths)):
+        return 0
+    for path in paths:
+        use_version(path)
+    return 0 if engine is None else begin
 
 
-def _codes(folder: Folder, start: Snapshot | None, engine: str | None, until: int | None) -> dict[str, str]:
-    """The version of each engine, or of one, after turn `until` or after the last, by name. Runs no family."""
+def _codes(folder: Folder, start: Snapshot | None, engine: str | None, until: int | None) -> tuple[dict[str, str], int]:
+    """The version of each engine, or of one, after turn `until` or after the last, by name; and where the last image of
+    them is. Runs no family."""
     teller = Teller(read_frame)
     codes: dict[str, str] = {}
+    begin = 0
     if start is not None:
         teller.restore(start.state)
         codes |= {image.cell.name: image.code for image in start.state.streams if engine in (None, image.cell.name)}
     scan = Scan(segments_of(folder, history=True), checksums(), None, 0 if start is None else start.position)
     for found in scan.batches():
-        for name, turn, code in teller.codes(found):
+        for name, turn, code, is_image in teller.codes(found):
             if engine in (None, name):
                 if until is not None and turn > until:
-                    return codes
+                    return codes, begin
                 codes[name] = code
-    return codes
+                begin = found.head.position if is_image else begin
+    return codes, begin
 
 
 def difference(
@@ -115,8 +122,16 @@ def _other_code(stream: Stream) -> list[str]:
 
 
 def _replayed(
-    folder: Folder, node: str, roots: Sequence[str], engine: str | None, until: int | None, *, verify: bool
+    folder: Folder,
+    node: str,
+    roots: Sequence[str],
+    engine: str | None,
+    until: int | None,
+    *,
+    verify: bool,
+    begin: int = 0,
 ) -> Replay:
+    """`begin`: the position of an image to begin with, if it lies behind the snapshot."""
     sums = checksums()
     snapshots = [*snapshots_of(folder)]
     start = _start(folder, snapshots, engine, until, verify=verify)
@@ -125,7 +140,9 @@ def _replayed(
         only = None if engine is None else {engine}
         replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, only, until, verify=verify)
         try:
-            if start is None or until is None or turns_before(start.state, engine) < until:
+            if begin > (0 if start is None else start.position):
+                _run(replay, folder, None, [], begin)
+            elif start is None or until is None or turns_before(start.state, engine) < until:
                 _run(replay, folder, start, snapshots if verify else [])
             else:
                 replay.restore(start.state)
@@ -157,8 +174,8 @@ def _behind(
     return next((one for one in later if until is None or turns_before(one.state, engine) <= until), None)
 
 
-def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
-    """Replay the log from `start` on, until `replay` has enough."""
+def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot], begin: int = 0) -> None:
+    """Replay the log from `start`, or from the batch at `begin` on, until `replay` has enough."""
     sums = checksums()
     if start is not None:
         replay.restore(start.state)
@@ -168,7 +185,10 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:
                 hold_against(replay, expected[scan.last.base])
-            replay.apply(found)
+            if found.head.position < begin:
+                replay.names_of(found)
+            else:
+                replay.apply(found)
     except Enough:
         pass
 

@@ -156,6 +156,13 @@ class Replay:
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
 
+    def names_of(self, found: Found) -> None:
+        """Pass over a batch, but for the names in it. Raises `Wrong`."""
+        self.enter(found)
+        for kind, number, body in found.records:
+            if kind == RecordKind.NAME:
+                self.names[number] = _text(body)
+
     def enter(self, found: Found) -> None:
         """Begin a batch, for a caller that applies its records one by one: `record` for each, then `leave`."""
         if found.begins:

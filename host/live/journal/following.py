@@ -26,8 +26,11 @@ from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged, SegmentData
 from host.node.snapshot import Families
 
-LEVEL_TURNS: Final = 64
-"""Turns of one pass; a candidate with fewer is level."""
+LEVEL_TURNS: Final = 512
+"""Turns of one pass; a candidate with fewer is level. They take some milliseconds at most."""
+
+LEVEL_NS_MAX: Final = 3_000_000_000
+"""To come level after the first reading. Nobody meets an engine whose turns take longer to run again than they took."""
 
 GONE_MAX: Final = 10
 """Passes over files of which one was renamed between looking and opening."""
@@ -54,9 +57,11 @@ class Follower:
         self._check(rehearsed_from)
 
     def come_level(self) -> None:
-        """Run turns until few are left. Raises as `catch_up`."""
+        """Run turns until few are left. Raises `CannotFollow`, and as `catch_up`."""
+        until_ns = time.monotonic_ns() + LEVEL_NS_MAX
         while self.catch_up() > LEVEL_TURNS:
-            continue
+            if time.monotonic_ns() > until_ns:
+                raise CannotFollow("its turns take longer to run again than they took")
 
     def catch_up(self) -> int:
         """Run what was written since; how many turns that were. Raises `Diverged`, and what reading raises."""

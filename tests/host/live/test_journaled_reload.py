@@ -376,8 +376,9 @@ def test_neighbours_of_every_kind_cross_over(world: World, mode: str) -> None:
 
 
 @pytest.mark.storm
+@pytest.mark.parametrize("rehearse", [0, 10_000])
 @pytest.mark.parametrize("mode", MODES)
-def test_kills_at_any_moment_of_a_reload(world: World, mode: str) -> None:
+def test_kills_at_any_moment_of_a_reload(world: World, mode: str, rehearse: int) -> None:
     """In some instant of a reload a death loses a message, or counts one twice: 12 reloads, each with a kill."""
     spec = world.spec(counting("a", mode), supervision=FREE)
     with world.up(spec) as node:
@@ -387,8 +388,8 @@ def test_kills_at_any_moment_of_a_reload(world: World, mode: str) -> None:
                 node.send("a", "Add")
             source(world).write_text(source(world).read_text() + f"# edition {number}\n")
             pid = node.ps()["a"]["pid"]
-            with reloading(node) as found:
-                _wait_in_stage(node, pid, number)
+            with reloading(node, rehearse=rehearse) as found:
+                _wait_in_stage(node, pid, number * (3 if rehearse else 1))
                 workers = [one for one in world.processes() if one != node.pid and _is_worker(world, one)]
                 for one in workers if number % 3 == 0 else workers[-1:] if number % 3 == 1 else workers[:1]:
                     with suppress(ProcessLookupError):

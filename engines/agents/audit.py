@@ -1,13 +1,13 @@
 """What the audit says: which events are commits of their own, their files, first lines and text. Pure.
 
-`engines/devices/git_audit.py` writes it; `aism audit` reads it.
+`engines/devices/git_audit.py` writes it; `aism audit` reads it, and compares it with the journal of the engine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -72,3 +72,49 @@ def with_numbers(numbers: dict[str, int], entries: Iterable[AuditEntry]) -> dict
         number = one.event.number
         found[one.family] = number if number == 1 else max(found.get(one.family, 0), number)
     return found
+
+
+Line: TypeAlias = Mapping[str, Any]
+"""An event as `text_of` writes it, read again."""
+
+
+class Comparison(NamedTuple):
+    """What an audit lacks of the recorded events, has otherwise, has and never happened, and has in another order."""
+
+    missing: list[Line]
+    different: list[Line]
+    unknown: list[Line]
+    misplaced: list[Line]
+
+
+def compared(recorded: Iterable[Line], audited: Iterable[Line]) -> Comparison:
+    """The audit against the record, which may begin later than the audit, and leaves out families without a journal."""
+    expected: dict[tuple[Any, ...], Line] = {}
+    first_ns: dict[str, int] = {}
+    for one in recorded:
+        expected[key_of(one)] = one
+        first_ns.setdefault(one["family"], one.get("time_ns", 0))
+    found = Comparison([], [], [], [])
+    seen: set[tuple[Any, ...]] = set()
+    newest: dict[str, int] = {}
+    for one in audited:
+        family, number = one["family"], one.get("number", 0)
+        if family not in first_ns or one.get("time_ns", 0) < first_ns[family]:
+            continue
+        seen.add(key_of(one))
+        wanted = expected.get(key_of(one))
+        if wanted is None:
+            found.unknown.append(one)
+        elif wanted != one:
+            found.different.append(one)
+        if is_single(one.get("kind", "")):
+            if number < newest.get(family, 0):
+                found.misplaced.append(one)
+            newest[family] = max(number, newest.get(family, 0))
+    found.missing.extend(one for key, one in expected.items() if key not in seen)
+    return found
+
+
+def key_of(line: Line) -> tuple[Any, ...]:
+    """What an event is known by: a family whose journal was deleted numbers anew, at another time."""
+    return line["family"], line.get("number", 0), line.get("time_ns", 0)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engines.agents.audit import REFERENCE, TRAILER, is_single
-from engines.agents.measuring.keeping import read_block
+from engines.agents.audit import REFERENCE, TRAILER, compared, key_of
 from host.aism.call import Call
-from host.aism.node import root_of
+from host.aism.node import root_of, running_file
 from host.aism.output import Failure, Outcome, done, failed
+from host.aism.recorded import Record
 
 PLACE: Final = Path("engine", "audit.git")
-EVENTS: Final = Path("engine", "_measurements", "measurements.sqlite")
 SHOWN: Final = 20
 SHOWN_MAX: Final = 10_000
 BEHIND_NS: Final = 180 * 10**9
-"""Events younger than this may still wait to be committed."""
+"""Events of a running node that are younger may still wait to be committed."""
 
 NAMED_MAX: Final = 20
 
@@ -94,85 +92,40 @@ def _clock(seconds: int) -> str:
 
 
 def verify(_call: Call) -> Outcome:
-    """Whether the audit can be read, has no event twice, and has what measurement kept."""
+    """Whether the audit can be read, and is what the journal of the engine says, each event once and in its order."""
     root = root_of(os.getcwd())
-    seen: dict[tuple[Any, ...], int] = {}
-    numbers: dict[str, set[int]] = {}
+    audited: list[dict[str, Any]] = []
     count = 0
     try:
         for commit in commits(root, is_oldest_first=True):
             count += 1
-            for event in commit.events:
-                key = _key(event)
-                seen[key] = seen.get(key, 0) + 1
-                numbers.setdefault(event["family"], set()).add(event.get("number", 0))
+            audited += commit.events
     except ValueError as error:
         raise Failure("internal", "damaged", str(error), suggestions=[f"git -C {PLACE} fsck"]) from None
-    twice = sum(times > 1 for times in seen.values())
-    kept, why_not = _kept(root)
-    missing = [event for event in kept if _key(event) not in seen]
+    numbers: dict[str, set[int]] = {}
+    for event in audited:
+        numbers.setdefault(event["family"], set()).add(event.get("number", 0))
+    twice = len(audited) - len({key_of(event) for event in audited})
+    record = Record(root, time.time_ns() - BEHIND_NS if running_file(root) else None)
+    found = compared(record.events(), audited)
+    wrong = {name: getattr(found, name) for name in found._fields}
     data = {
         "commits": count,
-        "events": sum(seen.values()),
+        "events": len(audited),
         "families": {name: _numbers(mine) for name, mine in sorted(numbers.items())},
         "twice": twice,
-        "missing": len(missing),
-        "examples": missing[:NAMED_MAX],
-        "not_compared": why_not,
+        "recorded": record.count,
+        **{name: len(events) for name, events in wrong.items()},
+        "examples": {name: events[:NAMED_MAX] for name, events in wrong.items() if events},
+        "not_compared": record.notes,
     }
-    text = f"{count} commits, {data['events']} events, {twice} twice, {why_not or f'{len(missing)} missing'}"
-    if twice or missing:
+    amounts = ", ".join(f"{amount} {name}" for name, amount in (("twice", twice), *((n, data[n]) for n in wrong)))
+    text = f"{count} commits, {len(audited)} events, {record.count} in the journal: {amounts}"
+    if twice or any(wrong.values()):
         return failed(Failure("validation", "audit", text, suggestions=["aism audit log"]), data)
-    return done(data, text)
-
-
-def _kept(root: Path) -> tuple[list[dict[str, Any]], str]:
-    """What measurement kept, or why that cannot be read."""
-    try:
-        return list(_kept_events(root)), ""
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise Failure("internal", "damaged", f"{root / EVENTS}: {error}") from None
-        return [], "not compared with what measurement kept, which a running node has to itself: see `aism down`"
-
-
-def _key(event: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("time_ns", "kind", "agent", "number")
-    return tuple(event.get(name, 0 if name in ("time_ns", "number") else "") for name in names)
+    return done(data, "\n".join([text, *record.notes]))
 
 
 def _numbers(mine: set[int]) -> dict[str, int]:
     first, last = min(mine), max(mine)
     return {"first": first, "last": last, "left_out": last - first + 1 - len(mine)}
-
-
-def _kept_events(root: Path) -> Iterator[dict[str, Any]]:
-    """The events that measurement kept and that the audit should have: not those that may still wait. Requests are not
-    in the audit.
-    """
-    path = root / EVENTS
-    if not path.is_file():
-        return
-    begin_ns = _begin_ns(root)
-    end_ns = time.time_ns() - BEHIND_NS
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as table:
-        rows = table.execute("SELECT value FROM entries WHERE key >= x'65' AND key < x'66' ORDER BY key")
-        for (value,) in rows:
-            for event in read_block(value).events:
-                if begin_ns <= event.time_ns < end_ns and event.source != "agent" and is_kept(event.kind):
-                    yield {
-                        "time_ns": event.time_ns,
-                        "kind": event.kind,
-                        "agent": event.agent,
-                        "number": event.number,
-                    }
-
-
-def is_kept(kind: str) -> bool:
-    """Whether the audit has all events of this kind."""
-    return is_single(kind) or kind.startswith("message.")
-
-
-def _begin_ns(root: Path) -> int:
-    first = next(commits(root, is_oldest_first=True), None)
-    return first.events[0].get("time_ns", 0) if first and first.events else time.time_ns()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
-from engines.agents.audit import TRAILER, is_single
+from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, text_of
 from engines.agents.messages import Happened
 from engines.devices.git_audit import BATCH_MAX, COMMITS_AT_ONCE, GIT_AUDIT, AuditPlace, GitAudit
 from engines.model import Committed, Configuration, Delivery, Ref, birth, step
@@ -193,3 +193,16 @@ def test_the_twin_notes_what_the_driver_commits(tmp_path: Path) -> None:
         env = outcome.env
     assert [json.loads(line) for line in env.state.lines] == lines(tmp_path / "audit.git")
     assert list(env.state.subjects) == [one.message.split("\n")[0] for one in commits(tmp_path / "audit.git")]
+
+
+def test_d5_an_audit_is_compared_with_the_record() -> None:
+    """False if an event that is missing, changed, made up or moved goes unnoticed, or an older one counts."""
+    record = [json.loads(text_of(AuditEntry(family, event))) for family, event in some_events(30)]
+    old = {**record[0], "time_ns": 1, "number": 900}
+    elsewhere = {**record[1], "family": "bridge"}
+    assert compared(record, [old, elsewhere, *record]) == ([], [], [], [])
+    changed, made_up = {**record[3], "agent": "eve"}, {**record[4], "number": 99}
+    found = compared(record, [*record[:3], changed, made_up, *record[4:7], *record[8:], record[7]])
+    assert (found.missing, found.different, found.unknown) == ([], [changed], [made_up])
+    assert record[7] in found.misplaced
+    assert compared(record, record[:-2]).missing == record[-2:]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pygit2
 import pytest
 from live_nodes import new_world, until
 from test_engine_for_agents import Engine
@@ -139,8 +140,21 @@ def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) ->
         )
 
 
-def test_d5_the_audit_has_nothing_twice(engine: Engine) -> None:
-    """False if the audit cannot be read, or has an event twice."""
+def test_d5_the_audit_is_what_the_journal_says(engine: Engine) -> None:
+    """False if the audit of a node that worked, and was killed in part, lacks an event of the journal, has one twice or
+    another one, or if `verify` does not see that it was cut.
+    """
     until(lambda: engine.aism("audit", "log")["data"]["commits"], "commits")
     found = engine.aism("audit", "log", "-n", "1000", "--agent", "thinker")["data"]["commits"]
     assert any("enrolled" in one["subject"] for one in found)
+    engine.aism("down", "--stop-agents")
+    try:
+        whole = engine.aism("audit", "verify")["data"]
+        assert whole["recorded"] > 10
+        assert whole["not_compared"] == []
+        repository = pygit2.Repository(str(engine.root / "engine" / "audit.git"))
+        newest = repository.references["refs/heads/audit"]
+        newest.set_target(repository[newest.target].parents[0].parents[0].id)
+        assert engine.aism("audit", "verify", code=1)["data"]["missing"]
+    finally:
+        engine.aism("up", "-d")

@@ -1,0 +1,72 @@
+"""What the journal of an engine for agents says that happened: the events that its families sent to the audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from engines.agents.audit import AuditEntry, text_of
+from engines.agents.messages import Happened, HappenedTogether
+from engines.agents.telling import events_in
+from host.aism.node import FILE, STRICT
+from host.config.load import load_node
+from host.live.journal.conformance import LogReading
+from host.live.journal.data_folder import NotAJournal, find_logs
+from host.live.journal.folder import Folder
+from host.live.journal.replays import NotRetained
+from host.node.journal.rerun import Deviates
+from host.node.journal.scan import Damaged
+
+AUDIT: Final = "engines.devices.git_audit:GIT_AUDIT"
+
+
+class Record:
+    """One reading of all logs of a node. Events from `end_ns` on are left out.
+
+    `count` are those that were read, `notes` say what could not be.
+    """
+
+    def __init__(self, root: Path, end_ns: int | None) -> None:
+        self.count = 0
+        self.notes: list[str] = []
+        self._root = root
+        self._end_ns = end_ns
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events as the audit has them, those of a family in their order."""
+        found = [load_node(str(self._root / name)) for name in (FILE, STRICT) if (self._root / name).exists()]
+        audits = {one.name for spec in found for one in spec.engines if one.family == AUDIT}
+        try:
+            logs = find_logs(found[0].data)
+        except NotAJournal as error:
+            self.notes.append(f"not compared with the journal: {error}")
+            return
+        for name, path in logs.folders.items():
+            try:
+                reading = LogReading(name, Folder(path), logs.node.node, logs.node.roots)
+                yield from self._of(reading, audits)
+            except (NotRetained, Damaged, Deviates) as error:
+                self.notes.append(f"not compared with all of {name}: {error}")
+                continue
+            if reading.note:
+                self.notes.append(reading.note)
+
+    def _of(self, reading: LogReading, audits: set[str]) -> Iterator[dict[str, Any]]:
+        while True:
+            try:
+                for step in reading.steps():
+                    for _, one in step.sent:
+                        if one.target in audits and isinstance(one.message, Happened | HappenedTogether):
+                            yield from self._lines(step.engine, one.message)
+                return
+            except Deviates as error:
+                if not reading.go_on_behind(error.deviation):
+                    raise
+
+    def _lines(self, family: str, message: Happened | HappenedTogether) -> Iterator[dict[str, Any]]:
+        for event in events_in(message):
+            if self._end_ns is None or event.time_ns < self._end_ns:
+                self.count += 1
+                yield json.loads(text_of(AuditEntry(family, event)))

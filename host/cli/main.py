@@ -62,6 +62,11 @@ COMMANDS: Final = {
 }
 """Commands with their short help, in the order of `--help`."""
 
+SHARED: Final = {"events": "lines", "logs": "lines"} | dict.fromkeys(
+    ("kill", "restart", "answer", "timers", "mailbox"), "one_engine"
+)
+"""Commands that share a module, in which each has its name."""
+
 ACTS: Final = frozenset(
     ["up", "down", "send", "kill", "restart", "reload", "answer", "key new", "tx submit"]
     + [f"quarantine {act}" for act in ("replay", "discard")]
@@ -96,7 +101,7 @@ COMPLETE: Final = "_ENGINEHOST_COMPLETE"
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules: `ps` is `command` in `host.cli.commands.ps`."""
+    """A group whose commands are modules: `ps` is `command` in `host.cli.commands.ps`; for others see `SHARED`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the table."""
@@ -106,8 +111,8 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"host.cli.commands.{cmd_name.replace('-', '_')}")
-        command = module.command
+        module = importlib.import_module(f"host.cli.commands.{SHARED.get(cmd_name, cmd_name).replace('-', '_')}")
+        command = getattr(module, cmd_name if cmd_name in SHARED else "command")
         assert isinstance(command, click.Command)
         return command
 

@@ -253,7 +253,7 @@ def _stay(launch: Launch, spec: NodeSpec, node: dict[str, Any]) -> None:
 
 
 def _show_logs(spec: NodeSpec) -> None:
-    from host.cli.commands.logs import render_lines
+    from host.cli.commands.lines import render_lines
     from host.live.control.client import Client
 
     instance = running_instance(spec.path)

@@ -16,9 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from host.cli.commands.events import render_events
-from host.cli.commands.logs import render_lines
-from host.cli.commands.mailbox import render_mailboxes
+from host.cli.commands.lines import render_events, render_lines
+from host.cli.commands.one_engine import render_mailboxes
 from host.cli.commands.ps import render_engines
 from host.cli.commands.state import render_differences
 from host.cli.main import COMMANDS, root

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.chart.escapes import one_line
-from host.cli.commands.events import render_events
-from host.cli.commands.logs import render_lines
+from host.cli.commands.lines import render_events, render_lines
 from host.cli.commands.state import render_states
 from host.cli.output import envelope, take_any_encoding, write
 from host.cli.table import Column, render_table, render_tree

@@ -141,23 +141,31 @@ class Revival:
         if self._is_new:
             cell.told = NOBODY
             cell.poison = birth.spec.child.poison if birth else "skip"
-        cell.is_stopping = bool(cell.told)
+        waits = not self._is_new and any(inbox.says_stop for inbox in cell.inboxes.values())
+        cell.is_stopping = bool(cell.told) or waits
         for (target, mailbox), outputs in kept.unacked.items():
             held = cell.held.setdefault(target, deque())
             held.extend((mailbox, NumberedMessage(n, msgspec.Raw(payload), len(payload))) for n, payload in outputs)
         if cell.name in self._parked:
             park(cell)
-        waiting = [(inbox, batch) for inbox in cell.inboxes.values() for batch in inbox.take_batches()]
-        self.scheduler.take_in(cell)
-        for inbox, batch in sorted(waiting, key=lambda one: one[1].arrival):
-            self.scheduler.tally.received += batch.left
-            self.scheduler.arrivals.wait_in(cell, inbox, batch, None)
+        if self._is_new:
+            self._wait_again(cell)
+        else:
+            self.scheduler.take_in(cell)
         is_other = is_other or stream.is_of_other_family or before != kept.mode
         if is_other and not cell.is_ended:
             self.keeping.log.record(cell.name, kept.image("version", self.clock()))
         if cell.suspension is not None:
             self.scheduler.report.suspended(cell.name, cell.suspension)
         return cell
+
+    def _wait_again(self, cell: Cell) -> None:
+        """Take in a cell whose mail may have killed the process before this one, batch by batch."""
+        waiting = [(inbox, batch) for inbox in cell.inboxes.values() for batch in inbox.take_batches()]
+        self.scheduler.take_in(cell)
+        for inbox, batch in sorted(waiting, key=lambda one: one[1].arrival):
+            self.scheduler.tally.received += batch.left
+            self.scheduler.arrivals.wait_in(cell, inbox, batch, None)
 
     def _tell_formed(self, cell: Cell, formed: Formed) -> None:
         """Triggers left out of the state are in quarantine before its image is in the log."""

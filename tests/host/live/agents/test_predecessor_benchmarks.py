@@ -1,0 +1,129 @@
+"""The benchmarks that an earlier system for agents described, with agents that are processes of their own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from live_nodes import new_world, until
+from test_engine_for_agents import Engine
+
+PROGRAMS = Path(__file__).parent / "programs"
+CODE = str(Path(__file__).resolve().parents[4])
+PROTOCOL = """---
+version: 1.0.0
+policy: at_safe_point
+---
+# Protocol: play
+
+## States
+- waiting (initial, safe, idle): For the others
+- playing (safe): A turn
+- counting (safe): The points
+
+## Transitions
+- waiting → playing: My turn
+- playing → counting: The turn is over
+- counting → waiting: Done
+"""
+SHORTER = PROTOCOL.replace("1.0.0", "1.1.0") + "- playing → waiting: Done, and counted\n"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine for agents that is up, and whose agents may ask as often as they like."""
+    with new_world() as world:
+        made = Engine(world.folder / "town")
+        Engine(world.folder).aism("init", str(made.root))
+        file = made.root / "aism.yaml"
+        head, bridge, rest = file.read_text().partition("  bridge:\n")
+        rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
+        file.write_text(head + bridge + rest)
+        (made.root / "protocols" / "play.md").write_text(PROTOCOL)
+        made.aism("up", "-d")
+        try:
+            yield made
+        finally:
+            made.aism("down", "--stop-agents")
+
+
+def start(engine: Engine, agent: str, *words: str) -> Path:
+    """The workspace of a new agent that plays."""
+    command = (sys.executable, str(PROGRAMS / "player.py"), *words)
+    engine.aism("agent", "add", agent, "--protocol", "play", "--env", f"CODE={CODE}", "--", *command)
+    return engine.root / "agents" / agent
+
+
+def noted(workspace: Path) -> list[Any]:
+    """What a player has noted, a line each."""
+    file = workspace / "noted.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.mark.parametrize("last", [20, pytest.param(1_000, marks=pytest.mark.long)])
+def test_b1_two_agents_alternate(engine: Engine, last: int) -> None:
+    """False if two agents that count in turn leave a number out, say one twice, or speak out of turn."""
+    names = [f"ping{last}", f"pong{last}"]
+    players = [
+        start(engine, names[0], "count", str(last), names[1]),
+        start(engine, names[1], "count", str(last), names[0], "begin"),
+    ]
+    until(lambda: any(last in noted(one) for one in players), f"{last}", 60 + last)
+    told = sorted(number for one in players for number in noted(one))
+    assert told == list(range(1, last + 1))
+    assert [sorted(noted(one)) == noted(one) for one in players] == [True, True]
+    assert {number % 2 for number in noted(players[1])} == {1}
+
+
+@pytest.mark.parametrize("last", [15, pytest.param(100, marks=pytest.mark.long)])
+def test_b2_three_agents_count_though_one_is_killed(engine: Engine, last: int) -> None:
+    """False if a number is left out or said twice by three agents in a ring, one of which is killed midway."""
+    names = [f"ring{last}-{number}" for number in range(3)]
+    players = [
+        start(engine, name, "count", str(last), names[(place + 1) % 3], *(["begin"] if not place else []))
+        for place, name in reversed([*enumerate(names)])
+    ]
+    until(lambda: any(number >= last // 2 for one in players for number in noted(one)), "half", 60 + last)
+    pid = engine.aism("agent", "show", names[1])["data"]["pid"]
+    psutil.Process(pid).kill()
+    until(lambda: any(last in noted(one) for one in players), f"{last}", 60 + last)
+    told = [number for one in players for number in noted(one)]
+    assert sorted(set(told)) == list(range(1, last + 1))
+    assert len(told) == len(set(told)), "a number was said twice"
+
+
+def test_b3_false_claims_are_refused_and_the_others_work_on(engine: Engine) -> None:
+    """False if an agent that claims to be elsewhere, or to be another, gets what it wants, or disturbs others."""
+    honest = [
+        start(engine, "honest0", "count", "10", "honest1"),
+        start(engine, "honest1", "count", "10", "honest0", "begin"),
+    ]
+    liar = start(engine, "liar", "lie", "30")
+    until(lambda: len(noted(liar)) == 30, "thirty claims", 60.0)
+    assert {one["success"] for one in noted(liar)} == {False}
+    assert {one["kind"] for one in noted(liar)} <= {"validation", "conflict", "usage", "identity"}
+    until(lambda: any(10 in noted(one) for one in honest), "the others", 60.0)
+    assert sorted(number for one in honest for number in noted(one)) == list(range(1, 11))
+    with engine.client() as client:
+        until(
+            lambda: client.ask("measure.self", agent="liar")["data"]["hour"].get("refused", {}).get("count", 0) > 0,
+            "the refusals are counted",
+        )
+
+
+def test_b5_an_improved_protocol_is_adopted_in_flight(engine: Engine) -> None:
+    """False if agents that run do not come to use a shorter way, or had to be started again for it."""
+    players = [start(engine, f"lapper{number}", "laps") for number in range(2)]
+    until(lambda: all(len(noted(one)) > 3 for one in players), "laps", 60.0)
+    assert {moves for one in players for moves in noted(one)} == {3}
+    (engine.root / "protocols" / "play.md").write_text(SHORTER)
+    engine.aism("protocol", "load", "protocols/play.md")
+    until(lambda: all(noted(one)[-1] == 2 for one in players), "shorter laps", 60.0)
+    assert [noted(one) == sorted(noted(one), reverse=True) for one in players] == [True, True]
+    for number in range(2):
+        assert engine.aism("agent", "show", f"lapper{number}")["data"]["session"] == 1

@@ -24,13 +24,14 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, convert
 from msgspec.structs import replace
 
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Note, Ref, Send, Sent, Value, rule
+from engines.model.values import from_wire
 
 from .keyspace import DEPTH, SHARDS_MAX, place_of, shard_root
-from .merkle import EMPTY_LEAF, leaf_hash, with_leaves
+from .merkle import EMPTY_LEAF, Tree, leaf_hash, with_leaves
 from .messages import (
     Collect,
     KVSAcquireLock,
@@ -99,7 +100,7 @@ class Keys(Value):
     `seen`, `decided`, `collected` are heights, `watermark` is the timestamp at the end of `seen`. `heights` are not
     decided yet. `ends` has the last timestamp of each height from `collected` to `seen`, `written` the keys that each
     decided one may have written, and `uncollected` those with a version that a read still needed.
-    `tree` and `places` make the root: hashes, and the keys at each place.
+    `blocks` and `places` make the root: the state tree, and the keys at each place.
     """
 
     seen: int = 0
@@ -111,7 +112,7 @@ class Keys(Value):
     records: Map[bytes, Record] = Map()
     written: Map[int, tuple[bytes, ...]] = Map()
     uncollected: tuple[bytes, ...] = ()
-    tree: Map[int, bytes] = Map()
+    blocks: Tree = Map()
     places: Map[int, tuple[bytes, ...]] = Map()
     early: tuple[QueryRequest, ...] = ()
 
@@ -196,16 +197,16 @@ def _closed(keys: Keys, height: Height, part: Part) -> tuple[Keys, Sent[ToAnyone
             there = fresh[place] = tuple(sorted((*there, key)))
         if there:
             leaves[place] = _leaf(keys.records, there, height.last)
-    tree = with_leaves(keys.tree, DEPTH, leaves) if leaves else keys.tree
+    blocks = with_leaves(keys.blocks, DEPTH, leaves) if leaves else keys.blocks
     after = replace(
         keys,
         decided=height.height,
         heights=keys.heights[1:],
         written=keys.written.set(height.height, height.written),
-        tree=tree,
+        blocks=blocks,
         places=keys.places.updated(fresh) if fresh else keys.places,
     )
-    root = shard_root(tree, part.shard, part.shards)
+    root = shard_root(blocks, part.shard, part.shards)
     return after, Send(part.dispatcher, ShardRoot(height.height, part.shard, root))
 
 
@@ -421,10 +422,20 @@ def collect_later(_message: Collect, _t: Collected) -> Effects[Keys, ToAnyone]:
     return []
 
 
+def migrate(old: dict[str, Any]) -> Keys:
+    """The state tree was a binary one, `tree`: this one is made from the records."""
+    rest = {name: value for name, value in old.items() if name != "tree"}
+    keys: Keys = convert(rest, Keys, dec_hook=from_wire)
+    last = keys.ends[keys.decided]
+    leaves = {place: _leaf(keys.records, there, last) for place, there in keys.places.items()}
+    return replace(keys, blocks=with_leaves(Map(), DEPTH, leaves))
+
+
 SHARD = Family(
     "shard",
     config=Part,
     state=Keys(),
     accepts=KVSAcquireLock | UpdateSeenAll | KVSReadRequest | KVSWrite | QueryRequest | Collect,
     emits=ToAnyone,
+    migrate=migrate,
 ).rules(acquire, acquire_again, see, see_again, ask, decide, query, collect, collect_later)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from shard_steps import ShardAlone
 
 from engines.execution.messages import KVSLockAcquired, KVSLockRefused, QueryAnswer, QueryRefused
 from engines.execution.records import Inquiry, Reader, Record, Version, collected, seen_version
-from engines.model import Ref
+from engines.execution.shard import migrate
+from engines.model import Ref, encode
 
 A, B = b"a", b"b"
 
@@ -237,3 +239,17 @@ def test_q1_a_height_that_is_locked_is_waited_for(shard: ShardAlone) -> None:
     shard.see(1)
     shard.write(1, A, b"x")
     assert QueryAnswer(A, 1, b"x") in shard.sent
+
+
+def test_the_tree_of_an_older_version_is_made_again(shard: ShardAlone) -> None:
+    """False if a shard that takes over the records of the version with a binary tree had other roots than one that
+    wrote them itself."""
+    for height, key in enumerate((A, B, A), start=1):
+        shard.lock(height, write=[key])
+        shard.see(height)
+        shard.write(height, key, b"%d" % height)
+    shard.lock(4, write=[B])
+    shard.see(4)
+    old = msgspec.msgpack.decode(encode(shard.keys))
+    del old["blocks"]
+    assert migrate({**old, "tree": [[1, b"binary"]]}) == shard.keys

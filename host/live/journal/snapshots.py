@@ -37,6 +37,9 @@ from host.node.journal.snapshot_file import encode_snapshot
 
 _REASON_BYTES: Final = 1000
 
+NICE: Final = 10
+"""Of the child: it encodes a whole state, while messages wait for the processor."""
+
 
 class Unsynced(OSError):
     """The segments before a snapshot could not be synced."""
@@ -265,6 +268,7 @@ def _write_as_child(
 ) -> None:
     """The work of the child, which touches no lane."""
     die_with(parent)
+    os.nice(NICE)
     try:
         reason = _attempt(folder, head, state)
     except BaseException as error:

@@ -1,14 +1,15 @@
 """Transactions: what a user submits, and what became of it. Values only, shared by the families that handle them.
 
-A transaction is known by the hash of its bytes, and from the worker on it travels as these bytes: they are read where a
-field is needed, by the dispatcher and by the executor, and are a single value to everything between.
+A transaction is known by the hash of its bytes, and travels as these bytes: they are read where a field is needed, by
+the dispatcher and by the executor, and are a single value to everything between. A client may write them, or leave that
+to the first who takes a transaction (`WrittenTransaction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeAlias
 
 from engines.model import Value, encode
 from engines.model.values import Decoder
@@ -61,14 +62,23 @@ read_candidate: Final[Callable[[bytes], TransactionCandidate]] = Decoder(Transac
 """The transaction of its bytes, as `encode` gives them. Raises msgspec.MsgspecError for others."""
 
 
+WrittenTransaction: TypeAlias = TransactionCandidate | bytes
+"""A transaction by its fields, or as its bytes, which need not be read on the way."""
+
+
+def tx_bytes(tx: WrittenTransaction) -> bytes:
+    """The bytes of a transaction."""
+    return tx if isinstance(tx, bytes) else encode(tx)
+
+
 def bytes_hash(tx: bytes) -> bytes:
     """The name of a transaction: the hash of its bytes."""
     return blake2b(tx, digest_size=32, person=b"transaction").digest()
 
 
-def tx_hash(candidate: TransactionCandidate) -> bytes:
+def tx_hash(tx: WrittenTransaction) -> bytes:
     """The name of a transaction: the hash of its bytes."""
-    return bytes_hash(encode(candidate))
+    return bytes_hash(tx_bytes(tx))
 
 
 class Access(Value):

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from engines.crypto.keys import identity_of, is_valid, signer_of
 from engines.execution.keyspace import shard_of
 from engines.execution.messages import QueryRefused, QueryRequest
+from engines.execution.transactions import tx_bytes
 from engines.mempool.messages import TransactionRequest
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Ref, Send, Spawn, Value, rule
 from engines.model.values import Decoder
@@ -133,8 +134,8 @@ def take(order: Instruction, t: Instructed) -> Made:
     session, begin = _session_of(t, user)
     if isinstance(statement, Reply):
         return [*begin, Send(session, Choice(statement.question, statement.option, order.reply_to))]
-    digest = blake2b(order.body, digest_size=16).digest()
-    return [*begin, Send(session, Submit(statement.number, digest, statement.txs, order.reply_to, order.waits))]
+    digest, txs = blake2b(order.body, digest_size=16).digest(), tuple(map(tx_bytes, statement.txs))
+    return [*begin, Send(session, Submit(statement.number, digest, txs, order.reply_to, order.waits))]
 
 
 def _session_of(

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from engines.crypto.keys import Commitment
 from engines.execution.messages import QueryAnswer, QueryRefused
-from engines.execution.transactions import Access, Summary, TransactionCandidate
+from engines.execution.transactions import Access, Summary, WrittenTransaction
 from engines.mempool.messages import TransactionAck
 from engines.model import Message, Ref, Value
 
@@ -30,7 +30,7 @@ class Submission(Value, tag=True):
     """
 
     number: int
-    txs: tuple[TransactionCandidate, ...]
+    txs: tuple[WrittenTransaction, ...]
 
 
 class Reply(Value, tag=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engines.execution.messages import QueryAnswer, QueryRefused, QueryRequest
-from engines.execution.transactions import TransactionCandidate
+from engines.execution.transactions import WrittenTransaction
 from engines.model import Message, Ref
 
 from .messages import PendingQuestions, Receipt, Refusal, UserChoice
@@ -14,7 +14,7 @@ class Submit(Message):
 
     number: int
     digest: bytes
-    txs: tuple[TransactionCandidate, ...]
+    txs: tuple[WrittenTransaction, ...]
     reply_to: Ref[Receipt | Refusal]
     waits: bool
 

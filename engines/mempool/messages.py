@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from engines.crypto.keys import Signed
-from engines.execution.transactions import Summary, TransactionCandidate
+from engines.execution.transactions import Summary, WrittenTransaction
 from engines.model import Message, Ref
 
 
@@ -19,7 +19,7 @@ class TransactionRequest(Message):
     equal candidates are one transaction anyway.
     """
 
-    txs: tuple[TransactionCandidate, ...]
+    txs: tuple[WrittenTransaction, ...]
     reply_to: Ref[TransactionAck | TransactionRefused | TransactionOutcome]
     resubmission: bytes = b""
 

@@ -29,7 +29,7 @@ from engines.consensus.order import OrderBatch
 from engines.crypto.keys import Signed, is_valid
 from engines.devices.key_store import DataSigned, KeyRefused
 from engines.execution.memory import remembered
-from engines.execution.transactions import Summary, bytes_hash
+from engines.execution.transactions import Summary, bytes_hash, tx_bytes
 from engines.identity.commitment import Commit
 from engines.model import (
     Arrived,
@@ -82,14 +82,14 @@ def refusal(txs: tuple[bytes, ...], limits: Limits, state: Collecting) -> str:
 
 def acceptable(t: Requested) -> tuple[bytes, ...] | None:
     """The bytes of the transactions, if the request is taken."""
-    txs = tuple(map(encode, t.message.txs))
+    txs = tuple(map(tx_bytes, t.message.txs))
     return None if refusal(txs, t.config, t.env.state) else txs
 
 
 @rule(priority=1)
 def refuse(request: TransactionRequest, t: Requested) -> Effects[Collecting, ToAll]:
     """State: one more refused. Messages: the reason. Timers, engines: none."""
-    txs = tuple(map(encode, request.txs))
+    txs = tuple(map(tx_bytes, request.txs))
     reason = refusal(txs, t.config, t.env.state)
     return [
         Become(replace(t.env.state, refused=t.env.state.refused + 1)),

@@ -20,6 +20,7 @@ from engines.interaction.client import bytes_of, number_of, signed_fields, text_
 from engines.interaction.messages import TXS_MAX, Refusal, Submission
 from engines.mempool.acknowledgement import is_acknowledged_by
 from engines.mempool.messages import TransactionAck
+from engines.model import encode
 from host.cli.commands.key import hex_of
 from host.cli.keyring import named, opened, with_keys
 from host.cli.output import Items, emit
@@ -118,7 +119,7 @@ def submit(
     except ProgramError as error:
         raise click.UsageError(str(error)) from error
     nonces = (f"{number} {one}".encode() for one in range(count))
-    txs = tuple(replace(tx, nonce=nonce, gas=gas) for nonce in nonces)
+    txs = tuple(encode(replace(tx, nonce=nonce, gas=gas)) for nonce in nonces)
     body, commitment = signed_fields(_secret(key, path, passphrase), Submission(number, txs))
     fields = {
         "body": TypedField("bytes", body),

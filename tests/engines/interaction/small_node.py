@@ -13,7 +13,7 @@ from engines.execution.executor import EXECUTOR, Pool
 from engines.execution.messages import QueryAnswer
 from engines.execution.nouns import cue
 from engines.execution.shard import SHARD, Part
-from engines.execution.transactions import TransactionCandidate
+from engines.execution.transactions import WrittenTransaction
 from engines.identity.node_identity import NODE_IDENTITY, IdentityRequest, IdentityShown, NodeKey
 from engines.interaction.door import DOOR, House
 from engines.interaction.feed import FEED, Keep
@@ -39,7 +39,7 @@ class User:
         body = encode(statement)
         return Instruction(body, sign(self.secret, signed_text(body)), Ref(to), waits)
 
-    def submission(self, number: int, *txs: TransactionCandidate, to: str = "me", waits: bool = True) -> Instruction:
+    def submission(self, number: int, *txs: WrittenTransaction, to: str = "me", waits: bool = True) -> Instruction:
         return self.instruction(Submission(number, txs), to, waits=waits)
 
 

@@ -107,6 +107,18 @@ def test_a_receipt_of_acceptance_comes_before_the_outcome() -> None:
     assert status(node, ALICE, 1).is_done
 
 
+def test_bytes_are_a_transaction_or_have_an_outcome_that_says_no() -> None:
+    """False if bytes that nobody reads before the dispatcher left a client without an answer or stopped what comes with
+    them, or if a transaction by its fields were another one than by its bytes."""
+    node = small_node()
+    node.send("door", ALICE.submission(1, b"\xc1", encode(INCREMENT)))
+    bad, good = last(node).outcomes
+    assert (bad.error, bad.height) == ("the bytes are no transaction", 0)
+    assert good.success
+    node.send("door", ALICE.submission(2, INCREMENT))
+    assert last(node).outcomes == (good,)
+
+
 def _forged() -> Instruction:
     body = encode(Submission(1, (INCREMENT,)))
     return Instruction(body, Signed(ALICE.public, sign(BOB.secret, signed_text(body)).signature), Ref("me"))

@@ -31,7 +31,7 @@ PACED_NS = GROUP * 1_000_000_000 // 5_000
 NODE = """
 node: bench-tx
 engines:
-  client: {{family: "engines.benchmark.{client}"}}
+  client: {{family: "engines.benchmark.tx:SUBMITTER"}}
   worker:
     family: "engines.mempool.worker:WORKER"
     config: {{sequencer: sequencer, dispatcher: dispatcher, batch_max: 128{signer}}}
@@ -84,15 +84,15 @@ def _contestants(transactions: int) -> list[Contestant]:
 
 
 def _node(mode: str, transactions: int, peer: str, every_ns: int = 0) -> Contestant:
-    text = NODE.format(mode=mode, client="tx:SUBMITTER", signer="", more="")
-    return contestant(text, _measure("LoadOrder", {"worker": "worker"}, transactions, every_ns), peer=peer)
+    text = NODE.format(mode=mode, signer="", more="")
+    return contestant(text, _measure("worker", transactions, every_ns), peer=peer)
 
 
 def _door(transactions: int, peer: str, every_ns: int = 0) -> Contestant:
     folder = TemporaryDirectory(prefix="enginehost-bench-")  # the node's keys; gone with the contestant
     more = DOOR.format(folder=folder.name)
-    text = NODE.format(mode="crash", client="tx_door:SIGNER", signer=", signer: identity", more=more)
-    made = contestant(text, _measure("SignedLoad", {"door": "door"}, transactions, every_ns), peer=peer)
+    text = NODE.format(mode="crash", signer=", signer: identity", more=more)
+    made = contestant(text, _measure("door", transactions, every_ns), peer=peer)
 
     def close() -> None:
         made.close()
@@ -101,13 +101,13 @@ def _door(transactions: int, peer: str, every_ns: int = 0) -> Contestant:
     return replace(made, close=close)
 
 
-def _measure(tag: str, target: dict[str, str], transactions: int, every_ns: int) -> Callable[[Client], Round]:
+def _measure(target: str, transactions: int, every_ns: int) -> Callable[[Client], Round]:
     series = count()
 
     def measure(client: Client) -> Round:
-        order: dict[str, Any] = {"count": transactions, "group": GROUP, "keys": KEYS, "window": WINDOW, **target}
-        order |= {"series": next(series), "every_ns": every_ns}
-        loaded = exchange(client, "client", tag, order, wait="Loaded")
+        order: dict[str, Any] = {"count": transactions, "group": GROUP, "keys": KEYS, "window": WINDOW}
+        order |= {"series": next(series), "every_ns": every_ns, "target": target, "is_signed": target == "door"}
+        loaded = exchange(client, "client", "LoadOrder", order, wait="Loaded")
         taken_ns = loaded["taken_ns"]
         return Round(loaded["count"] * 1e9 / loaded["took_ns"], loaded["count"], taken_ns)
 

@@ -9,6 +9,7 @@ merge.) The idea is DDSketch (Masson, Rim and Lee, VLDB 2019); `LEAST` and `MOST
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engines.model import Map, Value
@@ -28,17 +29,25 @@ class Histogram(Value):
     buckets: Map[int, int] = Map()
     below: int = 0
 
-    def add(self, value: float, times: int = 1) -> Histogram:
-        """With a value more."""
-        if value < LEAST:
-            return Histogram(self.buckets, self.below + times)
-        bucket = math.ceil(math.log(min(value, MOST)) / _LOG)
-        return Histogram(self.buckets.set(bucket, self.buckets.get(bucket, 0) + times), self.below)
+    def add_all(self, values: Iterable[float]) -> Histogram:
+        """With more values."""
+        counts: dict[int, int] = {}
+        below = self.below
+        for value in values:
+            if value < LEAST:
+                below += 1
+                continue
+            bucket = math.ceil(math.log(min(value, MOST)) / _LOG)
+            counts[bucket] = counts.get(bucket, 0) + 1
+        return Histogram(self._with(counts), below)
 
     def merge(self, other: Histogram) -> Histogram:
         """With all values of another one."""
-        counts = {bucket: self.buckets.get(bucket, 0) + count for bucket, count in other.buckets.items()}
-        return Histogram(self.buckets.updated(counts), self.below + other.below)
+        return Histogram(self._with(other.buckets), self.below + other.below)
+
+    def _with(self, counts: Mapping[int, int] | Map[int, int]) -> Map[int, int]:
+        more = [(bucket, self.buckets.get(bucket, 0) + count) for bucket, count in counts.items()]
+        return self.buckets.updated(more) if more else self.buckets
 
     @property
     def count(self) -> int:

@@ -11,7 +11,7 @@ each event; what is asked for an hour that is not over has the open minutes adde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -74,6 +74,20 @@ class Rollup(Value):
     last_ns: int = 0
     spread: Histogram = Histogram()
 
+    def with_values(self, values: Sequence[tuple[float, int]]) -> Rollup:
+        """With more values, one at least, each with its time."""
+        numbers = [value for value, _ in values]
+        least, greatest = min(numbers), max(numbers)
+        last_ns, last = max((time_ns, value) for value, time_ns in values)
+        if self.count:
+            least, greatest = min(least, self.least), max(greatest, self.greatest)
+            last_ns, last = max((last_ns, last), (self.last_ns, self.last))
+        total = self.sum
+        for value in numbers:
+            total = total.add(sum_of(value))
+        spread = self.spread.add_all(numbers)
+        return Rollup(self.count + len(numbers), total, least, greatest, last, last_ns, spread)
+
     def merge(self, other: Rollup) -> Rollup:
         """Both together."""
         if not self.count or not other.count:
@@ -99,17 +113,10 @@ def sum_of(value: float) -> Sum:
 
 def rollup_of(values: Sequence[tuple[float, int]]) -> Rollup:
     """A rollup of values, each with its time."""
-    total = Sum()
-    spread: dict[float, int] = {}
-    for value, _ in values:
-        total = total.add(sum_of(value))
-        spread[value] = spread.get(value, 0) + 1
-    every = [value for value, _ in values]
-    histogram = Histogram()
-    for value, times in spread.items():
-        histogram = histogram.add(value, times)
-    last_ns, last = max((time_ns, value) for value, time_ns in values)
-    return Rollup(len(values), total, min(every), max(every), last, last_ns, histogram)
+    return NOTHING.with_values(values)
+
+
+NOTHING: Final = Rollup()
 
 
 class Rollups(Value):
@@ -134,9 +141,8 @@ class Rollups(Value):
                 by_minute.setdefault(begin_ns, {}).setdefault(series, []).append((value, time_ns))
         minutes = self.minutes
         for begin_ns, found in by_minute.items():
-            rollups = Map((series, rollup_of(every)) for series, every in found.items())
-            minutes = minutes.set(begin_ns, merged(minutes.get(begin_ns) or Map(), rollups))
-        after = merged(self.late, Map((measure, rollup_of(every)) for measure, every in late.items()))
+            minutes = minutes.set(begin_ns, _with(minutes.get(begin_ns) or Map(), found))
+        after = _with(self.late, late) if late else self.late
         return replace(self, minutes=minutes, late=after)
 
     def close(self, now_ns: int) -> tuple[Rollups, list[tuple[Period, Rollup]]]:
@@ -167,13 +173,17 @@ class Rollups(Value):
         return found
 
 
-NOTHING: Final = Rollup()
 LONGER_NS: Final = (HOUR_NS, DAY_NS)
 K = TypeVar("K", str, Series)
 
 
-def merged(one: Map[K, Rollup], other: Map[K, Rollup]) -> Map[K, Rollup]:
-    """Both, key by key."""
+def _with(known: Map[K, Rollup], values: Mapping[K, Sequence[tuple[float, int]]]) -> Map[K, Rollup]:
+    """With more values of each key."""
+    return known.updated([(key, known.get(key, NOTHING).with_values(every)) for key, every in values.items()])
+
+
+def merged(one: Map[Series, Rollup], other: Map[Series, Rollup]) -> Map[Series, Rollup]:
+    """Both, series by series."""
     return one.updated((series, one.get(series, NOTHING).merge(rollup)) for series, rollup in other.items())
 
 

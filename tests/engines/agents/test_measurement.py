@@ -54,7 +54,7 @@ def test_m2_a_quantile_is_within_five_percent() -> None:
         numbers = [shape() + 1e-3 for _ in range(3_000)]
         parts = [Histogram() for _ in range(7)]
         for index, one in enumerate(numbers):
-            parts[index % 7] = parts[index % 7].add(one)
+            parts[index % 7] = parts[index % 7].add_all([one])
         whole = Histogram()
         for part in parts:
             whole = whole.merge(part)
@@ -66,7 +66,7 @@ def test_m2_a_quantile_is_within_five_percent() -> None:
             assert found is not None
             assert abs(found - exact) <= ERROR * exact * 1.0001
     assert Histogram().quantile(0.5) is None
-    assert Histogram().add(0).add(5).quantile(0.5) == 0.0
+    assert Histogram().add_all([0, 5]).quantile(0.5) == 0.0
 
 
 def total_of(parts: list[tuple[Series, Rollup]]) -> dict[Series, Rollup]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import click
 
 from host.cli.astray import await_reachable, find_astray
 from host.cli.output import Items, emit
@@ -13,7 +16,7 @@ from host.cli.settings import settings
 from host.live.control.client import REQUEST_NS, Client
 from host.live.control.holders import all_instances
 from host.live.control.instances import Instance, running_instance, running_instances
-from host.live.control.protocol import Response
+from host.live.control.protocol import ControlError, Response
 
 NAMED_MAX = 3
 """How many nodes elsewhere an error names."""
@@ -21,6 +24,9 @@ NAMED_MAX = 3
 Render = Callable[[Items], str]
 
 PROJECT_MARKS = (".git", "pyproject.toml")
+
+COMPLETION_NS = 500_000_000
+"""Completion is interactive; a slower node gives no suggestions."""
 
 MARGIN_NS = 1_000_000_000
 """The node enforces the time-out itself and reports it better; ours comes this much later."""
@@ -101,6 +107,14 @@ def ask(op: str, args: dict[str, Any] | None = None, *, timeout_ns: int = REQUES
     """The node's answer to one operation. Raises `CliError`, `ControlError`."""
     with Client(select_instance().control) as client:
         return client.request(op, args, timeout_ns=timeout_ns)
+
+
+def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Engines of the command's node that begin with `incomplete`, for the shell; none without a node."""
+    with contextlib.suppress(CliError, ControlError, OSError), ctx.scope(cleanup=False):
+        items = ask("ps", timeout_ns=COMPLETION_NS).items
+        return [i["engine"] for i in items if i["engine"].startswith(incomplete)]
+    return []
 
 
 def show(response: Response, render: Render) -> None:

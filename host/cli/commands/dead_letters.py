@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from host.cli.engines import complete_engine
 from host.cli.output import Items
 from host.cli.problem import CliError
-from host.cli.session import ask, show, show_left_behind
+from host.cli.session import ask, complete_engine, show, show_left_behind
 from host.cli.settings import common
 from host.cli.table import Column, leaf, or_dash, render_items
 from host.cli.units import show_count, show_mailbox, show_time

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import click
 
 from host.chart.escapes import one_line
-from host.cli.engines import complete_engine
 from host.cli.output import each
-from host.cli.session import show_stream
+from host.cli.session import complete_engine, show_stream
 from host.cli.settings import common_following
 from host.cli.table import leaf
 from host.cli.units import show_duration, show_time

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from host.cli.engines import complete_engine
 from host.cli.fields import parse_target
 from host.cli.output import Items, each
-from host.cli.session import ask, show
+from host.cli.session import ask, complete_engine, show
 from host.cli.settings import common
 from host.cli.table import Column, leaf, or_dash, render_items
 from host.cli.units import show_count, show_duration, show_names, show_time

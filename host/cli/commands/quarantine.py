@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from host.cli.engines import complete_engine
 from host.cli.output import Items, each
-from host.cli.session import ask, show
+from host.cli.session import ask, complete_engine, show
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
 from host.cli.table import Column, leaf, or_dash, render_items, render_tree
@@ -44,20 +43,19 @@ def show_entry(entry: int) -> None:
     show(ask("quarantine", {"do": "show", "id": entry}), render_whole)
 
 
-@command.command("replay")
-@click.argument("entry", type=Count(1))
-@common
-def replay(entry: int) -> None:
-    """Send the message of ENTRY to its engine again, for instance after a reload. A parked engine continues."""
-    show(ask("quarantine", {"do": "replay", "id": entry}), lambda items: _said(items, "sent again"))
+def _dealing(name: str, text: str, said: str) -> None:
+    done = each(lambda item: f"entry {item['id']} of {item['engine']} is {said}")
+
+    @command.command(name, help=text)
+    @click.argument("entry", type=Count(1))
+    @common
+    def deal(entry: int) -> None:
+        show(ask("quarantine", {"do": name, "id": entry}), done)
 
 
-@command.command("discard")
-@click.argument("entry", type=Count(1))
-@common
-def discard(entry: int) -> None:
-    """Delete ENTRY. A parked engine continues."""
-    show(ask("quarantine", {"do": "discard", "id": entry}), lambda items: _said(items, "discarded"))
+AGAIN = "Send the message of ENTRY to its engine again, for instance after a reload. A parked engine continues."
+_dealing("replay", AGAIN, "sent again")
+_dealing("discard", "Delete ENTRY. A parked engine continues.", "discarded")
 
 
 def render_entries(items: Items) -> str:
@@ -72,7 +70,3 @@ def render_whole(item: dict[str, object]) -> str:
     return "\n".join(
         [f"at {show_time(item.get('time'))}", render_tree(shown, "  "), str(item.get("detail") or "").rstrip()]
     )
-
-
-def _said(items: Items, what: str) -> str:
-    return "\n".join(f"entry {i['id']} of {i['engine']} is {what}" for i in items)

@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from host.cli.engines import complete_engine
 from host.cli.node_file import load_node_file
 from host.cli.output import diagnose, each
 from host.cli.problem import CliError
-from host.cli.session import MARGIN_NS, select_instance, show
+from host.cli.session import MARGIN_NS, complete_engine, select_instance, show
 from host.cli.settings import common
 from host.cli.units import duration, show_count, show_duration
 from host.config.names import FAMILY

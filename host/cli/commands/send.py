@@ -6,11 +6,10 @@ import sys
 
 import click
 
-from host.cli.engines import complete_engine
 from host.cli.fields import FieldError, parse_fields, parse_message, parse_target
 from host.cli.output import Items
 from host.cli.problem import CliError
-from host.cli.session import MARGIN_NS, ask, show
+from host.cli.session import MARGIN_NS, ask, complete_engine, show
 from host.cli.settings import common
 from host.cli.table import render_tree
 from host.cli.units import duration
@@ -85,13 +84,10 @@ def command(
     try:
         response = ask("send", args, timeout_ns=timeout + MARGIN_NS)
     except ControlError as e:
-        raise CliError(e.error, e.message, tuple(e.items), _other_answer(e.items)) from e
+        raise CliError(
+            e.error, e.message, tuple(e.items), render_answer([i["answer"] for i in e.items if "answer" in i])
+        ) from e
     show(response, render_answer)
-
-
-def _other_answer(items: Items) -> str:
-    """An answer of an unexpected type; "" for other errors."""
-    return "\n".join(_answer(i["answer"]) for i in items if "answer" in i)
 
 
 def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[str, dict[str, TypedField]]:
@@ -111,10 +107,7 @@ def _message(tag: str | None, arguments: tuple[str, ...], stdin: bool) -> tuple[
 
 
 def render_answer(items: Items) -> str:
-    """The answer as its type and its fields; nothing for a message without --wait."""
-    return "\n".join(_answer(i) for i in items if "type" in i)
-
-
-def _answer(item: dict[str, object]) -> str:
-    fields = {k: v for k, v in item.items() if k != "type"}
-    return f"{item['type']}" + (f"\n{render_tree(fields, '  ')}" if fields else "")
+    """Answers as their types and fields; nothing for a message without --wait."""
+    fields = [{k: v for k, v in i.items() if k != "type"} for i in items]
+    shown = (f"\n{render_tree(field, '  ')}" if field else "" for field in fields)
+    return "\n".join(f"{i['type']}{text}" for i, text in zip(items, shown, strict=True) if "type" in i)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from host.chart.escapes import one_line
-from host.cli.engines import complete_engine
 from host.cli.output import Items, each, emit
-from host.cli.session import ask, show
+from host.cli.session import ask, complete_engine, show
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
 from host.cli.table import other_code_note, render_tree

@@ -144,24 +144,18 @@ def _get(client: ChunkClient, read: ReadKey, output: str) -> int:
             os.unlink(part)
 
 
-@command.command("pin")
-@click.argument("id_", metavar="ID")
-@click.argument("name")
-@with_engine
-@common
-def pin(id_: str, name: str, engine: str) -> None:
-    """Keep the chunk ID, and all below it, under NAME."""
-    change_pin(engine, "Pin", id_, name)
+def _pinning(name: str, tag: str, text: str) -> None:
+    @command.command(name, help=text)
+    @click.argument("id_", metavar="ID")
+    @click.argument("name")
+    @with_engine
+    @common
+    def pin(id_: str, name: str, engine: str) -> None:
+        change_pin(engine, tag, id_, name)
 
 
-@command.command("unpin")
-@click.argument("id_", metavar="ID")
-@click.argument("name")
-@with_engine
-@common
-def unpin(id_: str, name: str, engine: str) -> None:
-    """Remove the pin NAME of the chunk ID; the next `collect` may drop the chunk."""
-    change_pin(engine, "Unpin", id_, name)
+_pinning("pin", "Pin", "Keep the chunk ID, and all below it, under NAME.")
+_pinning("unpin", "Unpin", "Remove the pin NAME of the chunk ID; the next `collect` may drop the chunk.")
 
 
 @command.command("commit")

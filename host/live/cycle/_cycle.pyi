@@ -2,7 +2,7 @@
 
 from typing import Any, final
 
-from host.node.journaled.ledger import Ledger
+from host.node.journaled.keeping import Ledger
 from host.node.progress import Words
 from host.node.scheduler import Scheduler
 from transport.port import Frame

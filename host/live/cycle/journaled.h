@@ -25,7 +25,7 @@
 
 static PyObject *Numbered, *str_keep;
 
-/* `host.node.journaled.ledger.Ledger`; `commit` is NULL if the slot has no journal. Strong references. */
+/* `host.node.journaled.keeping.Ledger`; `commit` is NULL if the slot has no journal. Strong references. */
 struct ledger {
     PyObject *frame, *run, *commit, *left, *flushed;
     uint8_t entries[LANE_FRAME_MESSAGES_MAX * TURN_BYTES];

@@ -36,7 +36,7 @@ from host.node.journal.marks import life_of
 from host.node.journal.replay import LogState, log_state
 from host.node.journal.state_digest import DigestWriter
 from host.node.journaled.ends import Ends
-from host.node.journaled.ledger import Ledger
+from host.node.journaled.keeping import Ledger
 from host.node.journaled.revival import Revival
 from host.node.news import Event
 from host.node.routing import Birth

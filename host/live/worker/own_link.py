@@ -16,7 +16,7 @@ from transport.port import Broken, Link
 
 if TYPE_CHECKING:
     from host.live.cycle._cycle import Cycle
-    from host.node.journaled.ledger import Ledger
+    from host.node.journaled.keeping import Ledger
     from host.node.scheduler import Scheduler
 
 LANE_DESCRIPTORS: Final = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -292,3 +292,19 @@ class Keeping:
             kept.image("snapshot", now_ns, downgrades=downgrades)
             for kept in (*self.kept.values(), *self.leaving.values())
         ]
+
+
+class Ledger(NamedTuple):
+    """The calls that the cycle in C owes the log (`host/live/cycle/journaled.h`), in the order of a cycle: `frame` and
+    `run` for each frame, `commit`, heads move, outputs leave, `flushed`."""
+
+    frame: Callable[[str, bytes], None]
+    """As `Batch.frame`."""
+    run: Callable[[str, str, int, int, int, str, int, bytes], None]
+    """As `Batch.run`."""
+    commit: Callable[[], bool]
+    """The batch is in the log when this returns; returns whether the caller has work to do before it sleeps."""
+    left: Callable[[EngineRecorder, Stream, int, int], None]
+    """As `Acks.left`."""
+    flushed: Callable[[], bool]
+    """Outputs are published; returns whether the caller has work to do before it sleeps."""

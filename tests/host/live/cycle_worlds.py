@@ -38,7 +38,7 @@ from host.live.worker.own_link import OwnLink, open_link
 from host.live.worker.own_log import open_log
 from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
-from host.node.journaled.ledger import Ledger
+from host.node.journaled.keeping import Ledger
 from host.node.routing import Birth
 from transport.port import KIND_MESSAGES, Frame
 

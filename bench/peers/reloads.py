@@ -34,7 +34,7 @@ engines:
   client: {{family: "engines.benchmark.reload:CLIENT"}}
 placement: {{default: process}}
 """
-ORDER: Final = {"engine": "server", "timeout_ns": ROUND_NS, "rehearse": 10_000}
+ORDER: Final = {"engine": "server", "timeout_ns": ROUND_NS, "rehearse": 1_000}
 SETTLE_S: Final = 0.1
 """Between two reloads: the waits of one are not those of the next."""
 POLL_S: Final = 0.01

@@ -11,7 +11,7 @@ from bench.rounds import Contestant, Suite
 SMALL: Final = 100_000
 LARGE: Final = (12_000_000, 60_000_000)
 WAITING: Final = (1_000, 100_000)
-FULL: Final = 20
+FULL: Final = 10
 """Reloads of a round, in which 500,000 questions wait as well."""
 
 

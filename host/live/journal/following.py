@@ -20,7 +20,7 @@ from engines.model import Declaration
 from host.live import wire
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
-from host.live.journal.log_files import newest_snapshot, segment_names
+from host.live.journal.log_files import Trusted, newest_snapshot, numbers_of, segment_names
 from host.live.journal.recovery import REFUSALS, Recovered, boot_id, content_of, read_log
 from host.node.journal.layout import Newer
 from host.node.journal.scan import Damaged, SegmentData
@@ -31,6 +31,11 @@ LEVEL_TURNS: Final = 512
 
 LEVEL_NS_MAX: Final = 3_000_000_000
 """To come level after the first reading. Nobody meets an engine whose turns take longer to run again than they took."""
+
+SNAPSHOT_NS_MAX: Final = 1_500_000_000
+"""To wait for a snapshot. A busy writer makes one a second; that of another has few turns since the last."""
+
+LOOK_S: Final = 0.02
 
 GONE_MAX: Final = 10
 """Passes over files of which one was renamed between looking and opening."""
@@ -50,7 +55,7 @@ class Follower:
         self._began_ns = time.monotonic_ns()
         self._folder, self._boot_id = Folder(boot.journal), boot_id()
         try:
-            trusted = newest_snapshot(self._folder, checksums())
+            trusted = self._snapshot_within(rehearsed_from)
             self._read = read_log(self._folder, boot.node, load, self._boot_id, families, trusted)
         except (*REFUSALS, Damaged, Newer, OSError) as error:
             raise CannotFollow(str(error)) from None
@@ -78,6 +83,17 @@ class Follower:
             raise Damaged("log", scan.end, f"it ends here, and its writer was at {log_end}")
         return content_of(self._folder, self._read, self._began_ns, self._boot_id, {}, {}, is_followed=True)
 
+    def _snapshot_within(self, rehearsed_from: Mapping[str, int]) -> Trusted:
+        """The newest snapshot; the next one, if that lies before what was rehearsed and another comes soon."""
+        trusted = newest_snapshot(self._folder, checksums())
+        until_ns = self._began_ns + SNAPSHOT_NS_MAX
+        while _is_before(trusted, rehearsed_from) and time.monotonic_ns() < until_ns:
+            time.sleep(LOOK_S)
+            position = -1 if trusted.snapshot is None else trusted.snapshot.position
+            if numbers_of(self._folder, ".snap")[-1:] > [position]:
+                trusted = newest_snapshot(self._folder, checksums())
+        return trusted
+
     def _segments(self) -> list[SegmentData]:
         """The segment read last, and those after it."""
         last = self._read.scan.last
@@ -93,3 +109,9 @@ class Follower:
             is_other = stream.codes != {stream.family.version}
             if is_other and stream.image_turn < rehearsed_from.get(name, stream.turns):
                 raise CannotFollow(f"{name} was rehearsed on fewer turns than its log has since the last snapshot")
+
+
+def _is_before(trusted: Trusted, rehearsed_from: Mapping[str, int]) -> bool:
+    """Whether a snapshot has an engine as it was before the turns that were rehearsed."""
+    images = () if trusted.snapshot is None else trusted.snapshot.state.streams
+    return any(image.turns < rehearsed_from.get(image.cell.name, 0) for image in images)

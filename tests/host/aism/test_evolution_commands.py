@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from deadline import DEADLINE_S
+from .called import call
 
 OLD = """\
 ---
@@ -49,12 +47,9 @@ ann moves nowhere
 
 def aism(*words: str, code: int = 0) -> Any:
     """The object that a call prints; it must exit with `code`, and print nothing else."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import _enginehost; _enginehost.aism()", *words],
-        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (code, "")
-    return json.loads(done.stdout)
+    status, out, err = call(*words)
+    assert (status, err) == (code, "")
+    return json.loads(out)
 
 
 def written(**files: str) -> None:

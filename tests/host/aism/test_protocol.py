@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
+from .called import call
+
 GOOD = """\
 ---
 version: 1.0.0
@@ -29,16 +31,9 @@ version: 1.0.0
 BAD = GOOD.replace("→ done", "→ ended")
 
 
-def call(*words: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a call."""
-    run = [sys.executable, "-c", "import _enginehost; _enginehost.aism()", "protocol", *words]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 def aism(*words: str, code: int = 0) -> dict[str, Any]:
     """The object that a call prints."""
-    status, out, err = call(*words)
+    status, out, err = call("protocol", *words)
     assert (status, err) == (code, ""), (status, out, err)
     found: dict[str, Any] = json.loads(out)
     assert found["success"] is (code == 0)
@@ -64,7 +59,7 @@ def test_lint_of_files(folder: Path) -> None:
     one = found["data"]["findings"][1]
     assert (one["file"], one["severity"], one["line"], one["column"]) == ("bad/task.md", "error", 11, 13)
     assert one["span"] == {"line": 11, "column": 13, "length": 5}
-    status, out, err = call("lint", "bad/task.md", "--text")
+    status, out, err = call("protocol", "lint", "bad/task.md", "--text")
     assert status == 1
     assert out.splitlines()[2:] == [
         "bad/task.md:11:13: error E-UNDEF-STATE state 'ended' is not defined here",

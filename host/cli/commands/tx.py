@@ -16,18 +16,19 @@ from msgspec.structs import replace
 from engines.crypto.keys import IDENTITY_BYTES, SecretKey, identity_of, public_of
 from engines.execution.programs import ProgramError, candidate
 from engines.execution.transactions import GAS_MAX
-from engines.interaction.client import bytes_of, number_of, signed_fields, text_of
+from engines.interaction.client import bytes_of, signed_fields, text_of
 from engines.interaction.messages import TXS_MAX, Refusal, Submission
 from engines.mempool.acknowledgement import is_acknowledged_by
 from engines.mempool.messages import TransactionAck
 from engines.model import encode
 from host.cli.commands.key import hex_of
 from host.cli.keyring import named, opened, with_keys
-from host.cli.output import Items, emit
+from host.cli.output import emit
 from host.cli.problem import CliError
 from host.cli.session import MARGIN_NS, ask
 from host.cli.settings import common
 from host.cli.subcommands import SubcommandGroup
+from host.cli.transactions import change_of, outcome_of, render_changes, render_outcomes, render_value, value_of
 from host.cli.units import duration
 from host.config.convert import to_typed
 from host.live.control.protocol import ControlError, TypedField
@@ -197,7 +198,7 @@ def query(
         raise CliError("timeout", f"{door}: height {height} was not there within {timeout / 1e9:g} s") from error
     if item["type"] == "QueryRefused":
         raise CliError("refused", f"{text_of(name)}: {item['reason']}")
-    emit("value", [{"key": name, "height": item["height"], **_value(item["datum"])}], render_value)
+    emit("value", [{"key": name, "height": item["height"], **value_of(item["datum"])}], render_value)
 
 
 @command.command("watch")
@@ -223,7 +224,7 @@ def watch(names: Sequence[bytes], after: int, once: bool, door: str) -> None:
         item = _answer(door, "Watch", fields, "Changes|Refusal", WATCH_NS + TIMEOUT_NS)
         _raise_refusal(item)
         for change in item["changes"]:
-            emit("change", [_change(change)], render_changes)
+            emit("change", [change_of(change)], render_changes)
         if once and not item["changes"]:
             return
         after = item["cursor"]
@@ -280,7 +281,7 @@ def _signer(ack: dict[str, Any] | None, node: bytes | None) -> bytes | None:
 def _show_receipt(item: dict[str, Any], node: bytes | None) -> None:
     _raise_refusal(item)
     signer = _signer(item["ack"], node)
-    outcomes = [_outcome(one) for one in item["outcomes"]]
+    outcomes = [outcome_of(one) for one in item["outcomes"]]
     if not item["is_done"]:
         done = {one["tx"] for one in outcomes}
         outcomes += [{"tx": one, "state": "accepted"} for one in item["tx_hashes"] if one not in done]
@@ -288,76 +289,3 @@ def _show_receipt(item: dict[str, Any], node: bytes | None) -> None:
     emit("transactions", items, render_outcomes)
     if any(one["state"] == "failed" for one in items):
         raise SystemExit(1)
-
-
-def _outcome(summary: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "tx": summary["tx_hash"],
-        "state": "failed" if summary["error"] else "done",
-        "height": summary["height"],
-        "timestamp": summary["timestamp"],
-        "gas": summary["gas"],
-        "error": summary["error"],
-        "writes": _accesses(summary["values_written"]),
-    }
-
-
-def _change(change: dict[str, Any]) -> dict[str, Any]:
-    return {**change, "writes": _accesses(change["writes"])}
-
-
-def _accesses(accesses: Items) -> list[dict[str, Any]]:
-    return [{"key": one["key"], **_value(one["datum"])} for one in accesses]
-
-
-def _value(datum: str | None) -> dict[str, Any]:
-    """A value for scripts: its bytes in hex, and the number that it is, if it is one; None for absent."""
-    if datum is None:
-        return {"datum": None, "number": None}
-    return {"datum": datum, "number": number_of(bytes.fromhex(datum[2:]))}
-
-
-# --- for people -------------------------------------------------------------------------------------------------------
-
-
-def render_outcomes(items: Items) -> str:
-    """A block for each transaction: id, height and outcome, then what it wrote."""
-    lines = []
-    for item in items:
-        if item["state"] == "accepted":
-            lines.append(f"{item['tx']}  accepted; enginehost tx status {item['number']}")
-            continue
-        outcome = f"failed: {item['error']}" if item["error"] else "done"
-        lines.append(f"{item['tx']}  height {item['height']}  {outcome}")
-        lines += [f"  {_key(one)} = {_text(one)}" for one in item["writes"]]
-    return "\n".join(lines)
-
-
-def render_value(items: Items) -> str:
-    """The value, or `absent`."""
-    return "\n".join(map(_text, items))
-
-
-def render_changes(items: Items) -> str:
-    """A line for each transaction: cursor, height, id, what it wrote."""
-    return "\n".join(
-        f"{item['timestamp']}  height {item['height']}  {item['tx_hash'][:18]}…  "
-        + (
-            f"failed: {item['error']}"
-            if item["error"]
-            else ", ".join(f"{_key(o)} = {_text(o)}" for o in item["writes"])
-        )
-        for item in items
-    )
-
-
-def _key(item: dict[str, Any]) -> str:
-    return text_of(_raw(item["key"])).strip('"')
-
-
-def _text(item: dict[str, Any]) -> str:
-    return "absent" if item["datum"] is None else text_of(_raw(item["datum"]))
-
-
-def _raw(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else bytes.fromhex(value[2:])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from engines.agents.messages import Happened
 pytest.importorskip("pygit2")
 from engines.devices.git_audit import Repository, commit_batch, commit_single
 
-ROOT = Path(__file__).resolve().parents[3]
+from .called import call
+
 NODE = """
 node: town
 engines: {audit: {family: "engines.devices.git_audit:GIT_AUDIT", config: {path: engine/audit.git}}}
@@ -25,10 +24,11 @@ engines: {audit: {family: "engines.devices.git_audit:GIT_AUDIT", config: {path: 
 
 def aism(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
     """What a call answers."""
-    program = (sys.executable, "-c", "import _enginehost; raise SystemExit(_enginehost.aism())", *words)
-    made = subprocess.run(program, cwd=folder, capture_output=True, timeout=60, env={"PYTHONPATH": str(ROOT)})
-    assert made.returncode == code, made
-    found: dict[str, Any] = json.loads(made.stdout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        status, out, err = call(*words)
+    assert status == code, (out, err)
+    found: dict[str, Any] = json.loads(out)
     return found
 
 

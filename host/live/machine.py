@@ -107,30 +107,19 @@ def _call(name: str, attempt: Callable[[], None]) -> MachineFinding:
     return MachineFinding(name, "ok", "works")
 
 
-def _try_pidfd() -> None:
-    os.close(os.pidfd_open(os.getpid()))
+LAST: Final = ctypes.c_uint(0xFFFFFFFF)
+"""The last possible descriptor, which is never open."""
 
-
-def _try_memfd() -> None:
-    os.close(os.memfd_create("doctor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
-
-
-def _try_close_range() -> None:
-    """Closes the last possible descriptor, which is never open."""
-    last = ctypes.c_uint(0xFFFFFFFF)
-    _expect(0, CLOSE_RANGE, last, last, ctypes.c_uint(0))
-
-
-def _try_epoll_pwait2() -> None:
-    """Waits on no valid descriptor, which a kernel that has the call refuses with EBADF."""
-    _expect(errno.EBADF, EPOLL_PWAIT2, ctypes.c_int(-1), None, ctypes.c_int(1), None, None, ctypes.c_size_t(0))
-
+NO_DESCRIPTOR: Final = ctypes.c_int(-1)
+"""A kernel that has a call refuses it with EBADF."""
 
 CALLS: Final[dict[str, Callable[[], None]]] = {
-    "pidfd": _try_pidfd,
-    "memfd": _try_memfd,
-    "close_range": _try_close_range,
-    "epoll_pwait2": _try_epoll_pwait2,
+    "pidfd": lambda: os.close(os.pidfd_open(os.getpid())),
+    "memfd": lambda: os.close(os.memfd_create("doctor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)),
+    "close_range": lambda: _expect(0, CLOSE_RANGE, LAST, LAST, ctypes.c_uint(0)),
+    "epoll_pwait2": lambda: _expect(
+        errno.EBADF, EPOLL_PWAIT2, NO_DESCRIPTOR, None, ctypes.c_int(1), None, None, ctypes.c_size_t(0)
+    ),
 }
 
 

@@ -48,7 +48,8 @@ def main(fd: int) -> None:
     families = look(inquiry, fd, is_silent=False)
     if not all(isinstance(family, Family) for family in families.values()):
         import_module(DEVICES)
-    stays = len(families) == len(set(inquiry.families)) and _has_one_thread() and opened == _descriptors()
+    threads = len(os.listdir("/proc/self/task"))
+    stays = len(families) == len(set(inquiry.families)) and threads == 1 and opened == _descriptors()
     if stays and not _has_children():
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.dont_write_bytecode = not writes_bytecode
@@ -71,10 +72,6 @@ def _sources(roots: tuple[str, ...]) -> dict[str, bytes]:
 def _descriptors() -> list[str]:
     """The open descriptors; the one used for this listing is the same each time."""
     return sorted(os.listdir("/proc/self/fd"))
-
-
-def _has_one_thread() -> bool:
-    return len(os.listdir("/proc/self/task")) == 1
 
 
 def _has_children() -> bool:

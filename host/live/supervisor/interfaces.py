@@ -37,11 +37,7 @@ def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]
         for text in found:
             first.setdefault(text, resident.name)
             count[text] += 1
-    return [f"{first[text]}{_and_more(n - 1)}: {text}" for text, n in count.items()]
-
-
-def _and_more(others: int) -> str:
-    return f" (and {others} more)" if others else ""
+    return [f"{first[text]}{f' (and {n - 1} more)' if n > 1 else ''}: {text}" for text, n in count.items()]
 
 
 def _unreadable(node: Node, resident: Resident, interface: Interface, known: Compared) -> Iterator[str]:

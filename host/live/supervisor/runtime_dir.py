@@ -132,7 +132,11 @@ def lock_data(folder: str) -> int:
     The lock on the runtime folder is not enough: its place depends on the environment, and two node files may name one
     data folder. Raises `FolderTaken`, OSError.
     """
-    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _locked(folder, LOCK, 0)
+
+
+def _locked(folder: str, name: str, flags: int) -> int:
+    fd = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -156,12 +160,7 @@ def _lock(folder: str) -> int:
     path = os.path.join(folder, "lock")
     for _ in range(100):
         _make_private(folder)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise FolderTaken(folder) from None
+        fd = _locked(folder, "lock", os.O_NOFOLLOW)
         with contextlib.suppress(OSError):
             if os.stat(path).st_ino == os.fstat(fd).st_ino:
                 return fd

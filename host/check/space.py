@@ -88,6 +88,8 @@ class Roster:
         """By network: for each engine, the group of messages that can be delivered to it."""
         self.tables: dict[int, dict[int, tuple[tuple[Plain, ...], tuple[Move, ...], tuple[Move, ...]]]] = {}
         """By local state and group: the moves that change something, as plain ones and others; then all moves."""
+        self.deliveries: dict[tuple[int, int, bool], Move] = {}
+        """By local state and message, and whether that is a standing one: the move of its delivery, in any group."""
 
 
 class Space:
@@ -301,11 +303,15 @@ class Space:
 
     def _delivery(self, roster: Roster, local: int, at: int, message: int, is_standing: bool) -> Move:
         """The move of a delivery; its rule runs once for each local state and message."""
-        reaction = self._reactions.get((local, message))
-        if reaction is None:
-            reaction = self.engines.deliver(self.parts.locals[local], self.parts.messages[message])
-            self._reactions[local, message] = reaction
-        return self._move(roster, local, at, message, is_standing, reaction)
+        move = roster.deliveries.get((local, message, is_standing))
+        if move is None:
+            reaction = self._reactions.get((local, message))
+            if reaction is None:
+                reaction = self.engines.deliver(self.parts.locals[local], self.parts.messages[message])
+                self._reactions[local, message] = reaction
+            move = self._move(roster, local, at, message, is_standing, reaction)
+            roster.deliveries[local, message, is_standing] = move
+        return move
 
     def _move(self, roster: Roster, local: int, at: int, message: int, is_standing: bool, reaction: Reaction) -> Move:
         after = self.parts.local(reaction.after)

@@ -108,7 +108,7 @@ class AgentMoved(Message):
 class ProtocolChanged(Message):
     """From the validator to router and orchestrator: this version is registered, and what it says about messages.
 
-    `source` is the markdown text, from which a receiver can read the protocol again.
+    `source` is the markdown text with what it extends, from which a receiver can read the protocol again.
     """
 
     name: str

@@ -7,7 +7,10 @@ as it is. Both have the laws: what is read again is the same protocol, and a sec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+from msgspec.structs import replace
 
 from .findings import Finding, Unreadable
 from .items import Kind, read_item, read_key, write_lines
@@ -45,6 +48,26 @@ def _front(protocol: Protocol) -> Iterator[str]:
             yield f"{key}: {value}"
     if protocol.extends is not None:
         yield f"extends: {write_import(protocol.extends)}"
+
+
+def whole(reading: Reading, protocol: Protocol) -> str:
+    """The text of a protocol with what it extends, for a reader that has no other file: the prose that people wrote for
+    it, and below it all items. A text that extends nothing is left as it is. What is read again is the protocol, and
+    extends nothing."""
+    if reading.protocol.extends is None:
+        return reading.text
+    document = reading.document
+    known = [one for one in document.sections if one.name in SECTIONS]
+    headings = {place.line - 1 for place in (*(one.place for one in document.titles), *(one.place for one in known))}
+    items = {number for one in known for item in one.items for number in range(item.lines[0], item.end)}
+    prose = [
+        line
+        for number, line in enumerate(document.lines)
+        if number >= document.body and number not in headings and number not in items
+    ]
+    head, title, rest = render(replace(protocol, extends=None)).partition(f"# Protocol: {protocol.name}\n")
+    said = re.sub(r"\n{3,}", "\n\n", "\n".join(prose)).strip("\n")
+    return f"{head}{title}\n{said}\n{rest}" if said else head + title + rest
 
 
 def reformat(reading: Reading) -> str:

@@ -23,7 +23,7 @@ PAGE: Final = 100
 
 
 class Registered(Value):
-    """A version of a protocol, which never changes. `source` is its markdown text.
+    """A version of a protocol, which never changes. `source` is its markdown text, with what it extends.
 
     `peers` are the arguments of `peers.count` in its guards; `moves_by_peers`: the engine moves agents by them.
     """

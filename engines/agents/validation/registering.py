@@ -16,6 +16,7 @@ from ..envelope import Json, Problem
 from ..messages import AgentRequest, ProtocolChanged
 from ..protocol.canonical import digest, doc_digest
 from ..protocol.findings import Finding, Severity, found
+from ..protocol.format import whole
 from ..protocol.library import Library, effective
 from ..protocol.lint import lint
 from ..protocol.model import Protocol
@@ -43,7 +44,7 @@ def load(turn: Validation, request: AgentRequest, agent: str, body: Mapping[str,
     if len(turn.state.versions) >= VERSIONS_MAX:
         turn.refused(request, agent, Problem("limit", "too_many_versions", f"there are {VERSIONS_MAX} versions"))
         return
-    version = new_version(protocol, digest(protocol), doc_digest(source), source)
+    version = new_version(protocol, digest(protocol), doc_digest(source), whole(reading, protocol))
     is_current = body.get("current", True)
     if is_current and (problem := migrating.rollout_problem(turn, version)) is not None:
         turn.refused(request, agent, problem)

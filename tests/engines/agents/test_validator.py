@@ -24,6 +24,7 @@ from engines.agents.messages import (
     ViewChanged,
 )
 from engines.agents.operations import FAMILIES, OPERATIONS
+from engines.agents.protocol.parse import parse
 from engines.agents.validation.validator import VALIDATOR
 from engines.model import Ref
 from host.sim import World
@@ -364,8 +365,12 @@ def test_a_protocol_is_loaded_with_what_it_extends() -> None:
     desk = ValidatorDesk(source="")
     assert desk.admin("protocol.load", source=child)["error"]["code"] == "E-UNDEF-PROTOCOL"
     assert desk.admin("protocol.load", source=INBOX)["success"]
+    desk.sent.clear()
     answer = desk.admin("protocol.load", source=child)
     assert answer["success"], answer
+    told = [one.message for one in desk.sent if isinstance(one.message, ProtocolChanged)]
+    assert "task_done" in {one.id for one in parse(told[0].source).protocol.messages}
+    assert "## Messages" in desk.admin("protocol.show", name="mine")["data"]["text"]
     desk.enrol("ann", protocol="mine")
     assert desk.move("ann", "more")["success"]
     assert desk.move("ann", "inbox")["success"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from engines.agents.protocol.format import render
+from engines.agents.protocol.canonical import canonical
+from engines.agents.protocol.format import render, whole
 from engines.agents.protocol.library import effective
 from engines.agents.protocol.lint import lint
 from engines.agents.protocol.model import Protocol
@@ -46,18 +48,35 @@ CHILD = """\
 def test_p8_a_child_adds_and_replaces() -> None:
     """False if what a protocol extends were lost, kept beside what replaces it, or its own order changed."""
     base = made("base", body=BASE)
-    whole = effective(made("task", "extends: base@^1.0", CHILD), {"base": base})
-    assert [one.id for one in whole.states] == ["waiting", "done", "paused"]
-    assert whole.states[1].text == "Finished, after a rest"
-    assert [(one.index, one.sources[0], one.target) for one in whole.transitions] == [
+    found = effective(made("task", "extends: base@^1.0", CHILD), {"base": base})
+    assert [one.id for one in found.states] == ["waiting", "done", "paused"]
+    assert found.states[1].text == "Finished, after a rest"
+    assert [(one.index, one.sources[0], one.target) for one in found.transitions] == [
         (0, "waiting", "done"),
         (1, "waiting", "paused"),
         (2, "paused", "waiting"),
     ]
-    assert whole.transitions[0].cooldown_ns == 60_000_000_000
-    assert [one.id for one in whole.messages] == ["stop"]
+    assert found.transitions[0].cooldown_ns == 60_000_000_000
+    assert [one.id for one in found.messages] == ["stop"]
     assert lint(made("task", "extends: base@^1.0", CHILD), {"base": base}) == ()
-    assert parse(render(whole)).protocol.states[2].id == "paused"
+    assert parse(render(found)).protocol.states[2].id == "paused"
+
+
+def test_the_whole_of_a_protocol_is_one_text() -> None:
+    """False if the text for readers without other files lacks what is inherited, or the prose that people wrote."""
+    base = made("base", body=BASE)
+    prose = "\nBe kind.\n\n## Manners\n\n- say please\n\n"
+    text = f"---\nversion: 1.0.0\nextends: base@^1.0\n---\n# Protocol: task\n{prose}{CHILD}\n\nThat is all.\n"
+    reading = parse(text)
+    found = effective(reading.protocol, {"base": base})
+    one = whole(reading, found)
+    again = parse(one)
+    assert again.findings == ()
+    assert canonical(again.protocol) == canonical(replace(found, extends=None))
+    assert "extends" not in one
+    for said in ("Be kind.", "## Manners\n\n- say please", "That is all."):
+        assert one.count(said) == 1
+    assert whole(again, again.protocol) == one
 
 
 def test_findings_about_a_base_are_where_it_is_named() -> None:
@@ -83,8 +102,8 @@ def test_p8_the_newest_in_the_range_is_taken(ranged: str, version: str) -> None:
     versions = tuple(made("base", f"owner: v{one}", BASE, one) for one in ("1.9.0", "1.2.0", "2.0.0", "1.0.0"))
     states = tuple(made("base", body=f"## States\n- v{one.version.replace('.', '_')} (final)", version=one.version)
                    for one in versions)  # fmt: skip
-    whole = effective(made("task", f"extends: base@{ranged}"), {"base": states})
-    assert [one.id for one in whole.states] == [f"v{version.replace('.', '_')}"]
+    found = effective(made("task", f"extends: base@{ranged}"), {"base": states})
+    assert [one.id for one in found.states] == [f"v{version.replace('.', '_')}"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

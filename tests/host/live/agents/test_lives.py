@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -260,6 +262,61 @@ def test_l7_hogs_are_ended_by_name_and_neighbours_go_on(world: World) -> None:
             assert found["last_exit"].startswith(f"{name}, signal"), found
         goes_on(crew, "ann", before + 3)
         assert crew.show("ann")["restarts"] == 0
+
+
+GREEDY = {
+    "cpu": ({}, "while True: pass"),
+    "memory": ({"memory_bytes": 64 << 20}, "x = []\nwhile True: x.append(bytearray(1 << 20))"),
+    "forks": (
+        {"pids": 30},
+        "import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.1)",
+    ),
+    "file": (
+        {"file_bytes": 1 << 20},
+        "import signal, time\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nwhile True:\n"
+        "  try: open('big', 'ab').write(bytes(1 << 16))\n  except OSError: time.sleep(0.1)",
+    ),
+    "flood": ({"output_bytes_s": 1 << 20}, "while True: print('x' * 1000)"),
+}
+
+
+@pytest.mark.long
+def test_l7_the_p95_of_a_neighbour_is_at_most_twice_as_long(world: World) -> None:
+    """False if the 95th percentile of a call takes more than twice as long while five hogs run at their limits."""
+    with new_crew(world, budget="1000", backoff_ns="200ms", backoff_max_ns="1s") as crew:
+        crew.add("ann", *program("meter.py"))
+        for name, (limits, code) in GREEDY.items():
+            hog = ("aism heartbeat; exec " + shlex.join([sys.executable, "-c", code]),)
+            crew.add(f"hog-{name}", "sh", "-c", *hog, limits={**limits, "cpu_percent": 20}, start=False)
+        quiet, loud = [], []
+        for _ in range(ROUNDS):
+            quiet.append(p95_of_next_calls(crew, "ann"))
+            for name in GREEDY:
+                crew.done("agent.start", agent=f"hog-{name}")
+            until(lambda: all(crew.show(f"hog-{name}")["pid"] for name in GREEDY if name != "memory"), "the hogs")
+            loud.append(p95_of_next_calls(crew, "ann"))
+            for name in GREEDY:
+                crew.done("agent.stop", agent=f"hog-{name}", now=True)
+            for name in GREEDY:
+                crew.until_phase(f"hog-{name}", "stopped")
+        assert statistics.median(loud) <= 2 * statistics.median(quiet), (quiet, loud)
+
+
+ROUNDS = 5
+CALLS = 200
+
+
+def p95_of_next_calls(crew: Crew, agent: str) -> float:
+    """Of the next calls of an agent, in milliseconds."""
+    path = crew.root / "agents" / agent / "times"
+    until(path.exists, "the first call")
+    count = len(path.read_text().splitlines())
+
+    def times() -> list[int]:
+        return [int(line) for line in path.read_text().splitlines()[count:-1]]
+
+    until(lambda: len(times()) >= CALLS, f"{CALLS} calls of {agent}")
+    return statistics.quantiles(times(), n=20)[-1] / 1e6
 
 
 def test_x2_no_token_is_in_any_file_but_its_own(crew: Crew) -> None:

@@ -62,9 +62,8 @@ def test_s1_a_full_context_opens_a_move_and_leads_to_a_rotation(world: World) ->
         found = until(lambda: (one := crew.show("ann"))["session"] == first["session"] + 1 and one, "another session")
         crew.until_phase("ann", "ready", "busy")
         until(lambda: context(crew, "ann") == 10.0, "a small context", 30.0)
-        written = crew.output("ann")
-        assert f"does not mention messages not yet answered: {sent}" in written
-        assert "Hand-over of your last session: handover.md" in written
+        assert f"does not mention messages not yet answered: {sent}" in crew.output("ann")
+        until(lambda: "Hand-over of your last session: handover.md" in crew.output("ann"), "the prompt that is read")
         assert found["conversation"] == first["conversation"] + 1
         status = crew.done("session.status", agent="ann")
         assert status["handover"]["path"] == "handover.md"

@@ -108,7 +108,7 @@ def test_m3_nobody_waits_for_measurement_and_audit(engine: Engine) -> None:
             if psutil.pid_exists(pid):
                 os.kill(pid, signal.SIGCONT)
     with engine.client() as client:
-        until(lambda: client.ask("measure.self", agent="busy")["data"]["hour"]["message.sent"]["count"] > 0, "measures")
+        until(lambda: client.ask("measure.self", agent="busy")["data"]["hour"].get("message.sent"), "measures")
 
 
 def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) -> None:

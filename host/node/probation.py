@@ -19,9 +19,9 @@ journaled one has it in the log, where only the new version can run the turns si
 new one that is *held*: it reads the log, takes no trigger, and hands over. The trigger that failed has been dealt with
 as always: quarantine, dead letter, or once more, by the version before.
 
-Crash points. A held process that dies is followed by another; supervision's bounds apply. A death in `returning` is one
-in `restarting`, and the verdict that it brings is late. The supervisor's death ends the probation: the next life runs
-the sources as they are then. Commands are performed in `host.live.supervisor.probation`.
+Crash points. A held process that dies is followed by another; supervision's bounds apply. A death in `returning` leads
+to `restarting`; the reload that it ends has no verdict of its own. The supervisor's death ends the probation: the next
+life runs the sources as they are then. Commands are performed in `host.live.supervisor.probation`.
 """
 
 from __future__ import annotations

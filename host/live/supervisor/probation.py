@@ -134,9 +134,14 @@ class Probation:
             self._feed("refused")
             return
         outcome = await reload.done
-        if outcome.verdict != "switched":
-            node.event("reload_refused", self._engine, reason=outcome.reason)
-        self._feed("returned" if outcome.verdict == "switched" else "refused")
+        match outcome.verdict:
+            case "switched":
+                self._feed("returned")
+            case "refused":
+                node.event("reload_refused", self._engine, reason=outcome.reason)
+                self._feed("refused")
+            case _:
+                pass  # a process ended, which was fed before
 
 
 def prune(folder: str, needed: Iterable[str]) -> None:

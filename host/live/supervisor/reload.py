@@ -104,6 +104,7 @@ class Reload:
         self._frozen_at_ns = 0
         self._timer = Alarm()
         self.after_cut: Callable[[], None] = lambda: None
+        self._code_before = self._kept(node.running)
         self._births = [self._changed(birth) for birth in population.births(node, self._told())]
         self._page = new_control_page()
         try:
@@ -141,10 +142,15 @@ class Reload:
     def _forward_only(self) -> str:
         return "; ".join(f"{ref}: {why}" for ref, why in sorted(self.forward_only.items()))
 
+    def _kept(self, running: Mapping[str, wire.Running]) -> tuple[str, ...]:
+        """Where the code of the slot's engines is kept, if it is."""
+        folder = population.code_folder(self._node, self._slot)
+        names = [resident.name for resident in self._node.directory.in_slot(self._slot.number)]
+        return tuple(sorted({version_path(folder, running[name].version) for name in names if name in running}))
+
     def before(self, family: str, running: Mapping[str, wire.Running]) -> Before:
         """The version before this reload, of which `family` and `running` were noted before it."""
-        folder = population.code_folder(self._node, self._slot)
-        code = tuple(sorted({version_path(folder, one.version) for one in running.values()}))
+        code = self._kept(running)
         reason = self._forward_only()
         if not reason and not all(map(os.path.exists, code)):
             reason = "its code could not be kept"
@@ -326,6 +332,8 @@ class Reload:
         self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
         if self.has_cut:
             self.after_cut()
+        elif outcome.verdict == "crashed" and all(map(os.path.exists, self._code_before)):
+            slot.code = self._code_before  # the sources may be those of the new version
         self.done.set_result(outcome)
 
     def _set_deadline(self) -> None:

@@ -6,7 +6,6 @@ A candidate of a reload runs code that was not inspected, so it checks.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ def loader(
 ) -> Callable[[str], Declaration[Any, Any, Any]]:
     """Finds a family by its reference; `code` as in `Boot`. Raises `LoadError`."""
     if code:
-        return _kept_loader(code, check=check)
+        return _kept_loader(roots, code, check=check)
     known = {} if check else dict(_kept)
 
     def load(ref: str) -> Declaration[Any, Any, Any]:
@@ -45,9 +44,11 @@ def loader(
     return load
 
 
-def _kept_loader(code: tuple[str, ...], *, check: bool) -> Callable[[str], Declaration[Any, Any, Any]]:
-    """Finds a family in the files of kept versions, and nowhere else."""
-    from host.live.journal.versions import use_version, version_path  # for a way back only
+def _kept_loader(
+    roots: tuple[str, ...], code: tuple[str, ...], *, check: bool
+) -> Callable[[str], Declaration[Any, Any, Any]]:
+    """Finds a family in the files of kept versions; below the roots, modules that these do not have."""
+    from host.live.journal.versions import use_version  # for a way back only
 
     known: dict[str, Declaration[Any, Any, Any]] = {}
     unread = list(code)
@@ -61,11 +62,8 @@ def _kept_loader(code: tuple[str, ...], *, check: bool) -> Callable[[str], Decla
                 unread.pop()
         except (OSError, ValueError) as error:
             raise LoadError(ref, str(error)) from error
-        family = load_family(ref, (), check=check)
-        if not any(version_path(os.path.dirname(path), family.version) == path for path in code):
-            raise LoadError(ref, f"version {family.version} is none of those that were kept")
-        known[ref] = family
-        return family
+        known[ref] = load_family(ref, roots, check=check)
+        return known[ref]
 
     return load
 

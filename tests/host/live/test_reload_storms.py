@@ -29,8 +29,10 @@ GROWN = "    migrate=lambda old: Count(old['total'], 1),\n    downgrade=lambda n
 def test_a_kill_at_any_step_leaves_one_version(world: World, kills: int) -> None:
     """False if a death of old, new or supervisor lost or doubled a message, or left a state of neither version."""
     source = world.roots / "counting.py"
-    plain = source.read_text()
-    grown = plain.replace(STATE, f"{STATE}\n    more: int = 0").replace(EMITS, f"{EMITS}\n{GROWN}")
+    unmigrated = source.read_text()
+    plain = unmigrated.replace(EMITS, f"{EMITS}\n    migrate=lambda old: Count(old['total']),")
+    source.write_text(plain)
+    grown = unmigrated.replace(STATE, f"{STATE}\n    more: int = 0").replace(EMITS, f"{EMITS}\n{GROWN}")
     grown = grown.replace("Count(t.env.state.total + add.amount)", "Count(t.env.state.total + add.amount, 1)")
     spec = world.spec(counter("a", durability="crash"), supervision=FREE)
     chance, total, killed, seen = random.Random(5), 0, 0, dict[str, int]()

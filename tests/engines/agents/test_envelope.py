@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engines.agents.answers import REMEMBERED, Answers
+from engines.agents.answers import Answers
 from engines.agents.bus import EXITS
 from engines.agents.envelope import ERROR_TYPES, BodyError, Frame, Problem, failed, read_body, succeeded
 from engines.agents.messages import AgentRequest
@@ -72,13 +72,3 @@ def test_a_request_that_comes_again_gets_its_answer() -> None:
     other = answers.repeated(request(body='{"x":1}'))
     assert other is not None
     assert other.kind == "conflict"
-
-
-def test_the_newest_answers_are_kept_and_no_more_than_twice_as_many() -> None:
-    """False if an answer inside the window were forgotten, or the state grew without bound."""
-    answers = Answers()
-    for number in range(5 * REMEMBERED):
-        one = request(f"r{number}")
-        answers = answers.remember(one, succeeded(one, {}))
-        assert answers.given(f"r{max(0, number - REMEMBERED + 1)}") is not None
-        assert len(answers.young) + len(answers.old) <= 2 * REMEMBERED

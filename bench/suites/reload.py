@@ -16,15 +16,16 @@ FULL: Final = 10
 
 
 def _contestants(reloads: int) -> list[Contestant]:
-    waiting = (*WAITING, 500_000) if reloads >= FULL else WAITING
+    large, waiting = (LARGE, WAITING) if reloads > 1 else ((), ())
+    more = (500_000,) if reloads >= FULL else ()
     return [
         reloaded("enginehost", reloads, "crash", SMALL),
-        *(reloaded(f"enginehost-{size // 1_000_000}MB", reloads, "crash", size) for size in LARGE),
-        *(reloaded(f"enginehost-{count}-waiting", reloads, "crash", SMALL, count) for count in waiting),
+        *(reloaded(f"enginehost-{size // 1_000_000}MB", reloads, "crash", size) for size in large),
+        *(reloaded(f"enginehost-{count}-waiting", reloads, "crash", SMALL, count) for count in (*waiting, *more)),
         reloaded("enginehost-volatile", reloads, "volatile", SMALL),
-        *(reloaded(f"enginehost-volatile-{size // 1_000_000}MB", reloads, "volatile", size) for size in LARGE),
+        *(reloaded(f"enginehost-volatile-{size // 1_000_000}MB", reloads, "volatile", size) for size in large),
         stopped_and_copied("naive", reloads, SMALL),
-        *(stopped_and_copied(f"naive-{size // 1_000_000}MB", reloads, size) for size in LARGE),
+        *(stopped_and_copied(f"naive-{size // 1_000_000}MB", reloads, size) for size in large),
     ]
 
 

@@ -19,10 +19,10 @@ HANDLED = {
     "spawn-process": 5,
     "recover": 5,
     "replay": 192,
-    "reload": 2,
+    "reload": 1,
 }
 HANDLED |= {"durable": SIZE * LASTING, "check": 288}
-SIZES = {"startup": 3, "reload": 2, "spawn-process": 5, "check": 3}
+SIZES = {"startup": 3, "reload": 1, "spawn-process": 5, "check": 3}
 
 
 def made(name: str) -> list[Contestant]:

@@ -60,7 +60,7 @@ def try_prompt(turn: Turn, agent: str) -> None:
         return
     first, *rest = life.prompts
     number = life.prompt_count + 1
-    flight = Flight(number, first.reason, first.text, turn.now_ns, number)
+    flight = Flight(number, first.reason, first.text, turn.now_ns, giving=number)
     due = life.due_ns if life.phase == "starting" else turn.now_ns + turn.terms.prompt_ns
     life = turn.change(agent, prompts=tuple(rest), prompt_count=number, flight=flight, due_ns=due)
     turn.happened("prompt.given", agent, reason=first.reason, prompt=number)

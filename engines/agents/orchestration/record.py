@@ -65,9 +65,9 @@ class Flight(Value):
     reason: Reason
     text: str
     sent_ns: int
-    giving: int
     tries: int = 1
     is_given: bool = False
+    giving: int = 0
     is_answered: bool = False
 
 

@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from host.node.scheduler import RUN_NS_MAX
 from transport.port import EVERYONE, KIND_GO, KIND_MESSAGES, KIND_STOP, Frame
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Duty(Enum):
     """Report the rest, and answer queries: the answers cover all mail drained before. No receiver waits for this."""
 
 
-def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame]) -> Iterator[Duty]:
-    """One cycle over `frames`, which were just drained."""
+def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame], budget_ns: int = RUN_NS_MAX) -> Iterator[Duty]:
+    """One cycle over `frames`, which were just drained, with transitions for about `budget_ns`."""
     outbox, recording = scheduler.outbox, scheduler.recording
     for peer, kind, sender, target, mailbox, epoch, first_n, payloads in frames:
         if kind == KIND_MESSAGES:
@@ -69,7 +70,7 @@ def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame]) -> Iter
                 yield Duty.COMMIT
         else:
             _hear(outbox, peer, kind, target)
-    scheduler.run()
+    scheduler.run(budget_ns)
     scheduler.park()
     yield Duty.COMMIT
     if frames:

@@ -16,6 +16,7 @@ from host.node.cell import Cell
 from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
 from host.node.news import Event
 from host.node.routing import Birth
+from host.node.scheduler import RUN_NS_MAX
 from host.node.set_aside import park
 from host.node.snapshot import revive
 from transport.port import Broken, Frame
@@ -85,9 +86,9 @@ class WorkerCycles(WorkerParts):
         """One cycle; whether mail came, or there is more to do at once."""
         return self.turn(self._drain())
 
-    def turn(self, frames: list[Frame]) -> bool:
+    def turn(self, frames: list[Frame], budget_ns: int = RUN_NS_MAX) -> bool:
         """A cycle over frames that were drained; whether any were, or there is more to do at once."""
-        for duty in cycle(self.scheduler, self.births, frames):
+        for duty in cycle(self.scheduler, self.births, frames, budget_ns):
             self._perform(duty)
         return bool(frames) or not self.scheduler.is_idle
 

@@ -27,6 +27,9 @@ from transport.port import Broken, Frame
 POLL_NS: Final = 1_000_000
 """How long a packet of the supervisor may stay unread while there is work."""
 
+FIRST_NS: Final = 200_000
+"""Transitions of the first cycle after a reload: mail waits already, and answers leave at the end of a cycle."""
+
 BACKLOG_NS: Final = 2_000_000
 """The longest sleep while packets wait for room in the supervisor's socket."""
 
@@ -54,7 +57,7 @@ class Worker(WorkerCycles):
         try:
             if inherited is not None:
                 self.desk.hear()
-                self.cycle()
+                self.turn(self._drain(), FIRST_NS)
                 self.report_ready(inherited)
             if held:
                 self.desk.stand_by()

@@ -78,7 +78,7 @@ Line: TypeAlias = Mapping[str, Any]
 """An event as `text_of` writes it, read again."""
 
 
-class Comparison(NamedTuple):
+class AuditComparison(NamedTuple):
     """What an audit lacks of the recorded events, has otherwise, has and never happened, and has in another order."""
 
     missing: list[Line]
@@ -87,14 +87,14 @@ class Comparison(NamedTuple):
     misplaced: list[Line]
 
 
-def compared(recorded: Iterable[Line], audited: Iterable[Line]) -> Comparison:
+def compared(recorded: Iterable[Line], audited: Iterable[Line]) -> AuditComparison:
     """The audit against the record, which may begin later than the audit, and leaves out families without a journal."""
     expected: dict[tuple[Any, ...], Line] = {}
     first_ns: dict[str, int] = {}
     for one in recorded:
         expected[key_of(one)] = one
         first_ns.setdefault(one["family"], one.get("time_ns", 0))
-    found = Comparison([], [], [], [])
+    found = AuditComparison([], [], [], [])
     seen: set[tuple[Any, ...]] = set()
     newest: dict[str, int] = {}
     for one in audited:

@@ -22,7 +22,7 @@ from host.node.journal.scan import Damaged
 AUDIT: Final = "engines.devices.git_audit:GIT_AUDIT"
 
 
-class Record:
+class RecordedEvents:
     """One reading of all logs of a node. Events from `end_ns` on are left out.
 
     `count` are those that were read, `notes` say what could not be.

@@ -64,7 +64,7 @@ STOP: Final = b"stop"
 LENGTH: Final = struct.Struct("<Q")
 
 
-class Level(msgspec.Struct, array_like=True):
+class LevelReport(msgspec.Struct, array_like=True):
     """A worker's report on its states of a level; `states` and `transitions` are all of its own so far."""
 
     states: int
@@ -186,7 +186,7 @@ class Parallel:
         for name, what, path in violated[:1]:
             found.violations.append(Violation(name, what, path))
 
-    def _levels(self) -> list[Level]:
+    def _levels(self) -> list[LevelReport]:
         """The reports of all workers; shows how far they are in the meantime."""
         levels = []
         for pipe in self._pipes:
@@ -201,7 +201,7 @@ class Parallel:
         if self._progress is not None:
             self._progress(self.found.counts)
 
-    def _bound(self, levels: Sequence[Level]) -> str:
+    def _bound(self, levels: Sequence[LevelReport]) -> str:
         depth = self._bounds.depth
         if depth is not None and self.found.counts.depth >= depth and any(level.size for level in levels):
             return f"the bound of {depth} steps was reached"
@@ -267,7 +267,7 @@ class Explorer:
         self._number = number
         self._senders = {peer: Sender(space) if isinstance(space, Space) else space for peer in peers}
         self._receiver = Receiver(space) if isinstance(space, Space) else space
-        self._report = Level(0, 0, 0)
+        self._report = LevelReport(0, 0, 0)
 
     def run(self, level: list[tuple[State, int]]) -> None:
         """Go from level to level until told to stop; then give the share of the graph that is wanted."""
@@ -347,5 +347,5 @@ def _work(worker: Explorer, level: list[tuple[State, int]]) -> NoReturn:
         os._exit(code)
 
 
-_LEVEL: Final = msgspec.msgpack.Decoder(Level)
+_LEVEL: Final = msgspec.msgpack.Decoder(LevelReport)
 _GIVINGS: Final = msgspec.msgpack.Decoder(list[Giving])

@@ -142,6 +142,11 @@ class ReloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether a reload is followed by a probation."""
         return bool(self.probation_ns or self.probation_triggers)
 
+    def length(self, seconds: str) -> str:
+        """How long a probation takes, in words; `seconds` of its time, if it has one; "" without a probation."""
+        parts = [f"{seconds} s"] if self.probation_ns else []
+        return " or ".join([*parts, *([f"{self.probation_triggers} messages"] if self.probation_triggers else [])])
+
 
 class NodeSpec(msgspec.Struct, frozen=True):
     """A whole node. `path` is the real path of the node file; `digest` covers everything that affects the running node.

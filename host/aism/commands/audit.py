@@ -14,7 +14,7 @@ from engines.agents.audit import REFERENCE, TRAILER, compared, key_of
 from host.aism.call import Call
 from host.aism.node import root_of, running_file
 from host.aism.output import Failure, Outcome, done, failed
-from host.aism.recorded import Record
+from host.aism.recorded import RecordedEvents
 
 PLACE: Final = Path("engine", "audit.git")
 SHOWN: Final = 20
@@ -106,7 +106,7 @@ def verify(_call: Call) -> Outcome:
     for event in audited:
         numbers.setdefault(event["family"], set()).add(event.get("number", 0))
     twice = len(audited) - len({key_of(event) for event in audited})
-    record = Record(root, time.time_ns() - BEHIND_NS if running_file(root) else None)
+    record = RecordedEvents(root, time.time_ns() - BEHIND_NS if running_file(root) else None)
     found = compared(record.events(), audited)
     wrong = {name: getattr(found, name) for name in found._fields}
     data = {

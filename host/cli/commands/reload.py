@@ -28,13 +28,18 @@ PAUSE_NS = 5_000_000_000
 REHEARSED = 10_000
 """What lies behind a snapshot of a log, roughly, and takes the new code a second or two."""
 
+PROBATION_TRIGGERS_MAX = 2**53
+"""As in the node file."""
+
 REHEARSED_MAX = 1_000_000
 """Takes minutes, and a gigabyte."""
 
 
 def probation_length(value: str) -> dict[str, int]:
     """A duration, or a count of messages, as arguments of the request."""
-    return {"probation_triggers": int(value)} if value.isdigit() else {"probation_ns": duration(value)}
+    if not (value.isascii() and value.isdigit()):
+        return {"probation_ns": duration(value)}
+    return {"probation_triggers": click.IntRange(0, PROBATION_TRIGGERS_MAX)(value)}
 
 
 @click.command("reload")

@@ -118,7 +118,7 @@ def recover(
 
 def content_of(
     folder: Folder,
-    read: LogReading,
+    read: RecoveryReading,
     began_ns: int,
     boot: bytes | None,
     formed: dict[str, Formed],
@@ -143,7 +143,7 @@ def content_of(
     )
 
 
-class LogReading(NamedTuple):
+class RecoveryReading(NamedTuple):
     """One reading of a log, from a snapshot or from its beginning; `is_whole`: with its history.
 
     `turns_before` are those of the snapshot.
@@ -174,7 +174,7 @@ def read_log(
     trusted: Trusted,
     is_whole: bool = False,
     only: str | None = None,
-) -> LogReading:
+) -> RecoveryReading:
     """Read a log from this snapshot on, as far as it goes. Raises as `recover`."""
     sums = checksums()
     segments, start = start_of(folder, trusted)
@@ -186,12 +186,12 @@ def read_log(
     tail = Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)
-    read = LogReading(trusted, is_whole, replay, scan, tail, replay.turns)
+    read = RecoveryReading(trusted, is_whole, replay, scan, tail, replay.turns)
     read.take(scan.batches())
     return read
 
 
-def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., LogReading]) -> LogReading:
+def _from_earlier(folder: Folder, trusted: Trusted, read: Callable[..., RecoveryReading]) -> RecoveryReading:
     """Read from the newest snapshot, or, if a log older than the value law needs it, from an earlier one or the birth.
 
     A state that cannot be read, or is read as another one, was made by turns before it.
@@ -218,7 +218,7 @@ def _has_old_rules(folder: Folder, position: int) -> bool:
     return False
 
 
-def _bring_to_form(read: LogReading, again: Callable[..., LogReading]) -> dict[str, Formed]:
+def _bring_to_form(read: RecoveryReading, again: Callable[..., RecoveryReading]) -> dict[str, Formed]:
     """Bring engines made by old turns to the form the law requires; their streams get those environments.
 
     Raises `Damaged` for one that never had a form.

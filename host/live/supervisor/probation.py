@@ -68,10 +68,7 @@ class Probation:
     @property
     def left(self) -> str:
         """What is left of it."""
-        terms = self._terms
-        seconds = max(0, self._until_ns - self._node.now_ns()) / 1e9
-        parts = [f"{seconds:.0f} s"] if terms.probation_ns else []
-        return " or ".join([*parts, *([f"{terms.probation_triggers} messages"] if terms.probation_triggers else [])])
+        return self._terms.length(f"{max(0, self._until_ns - self._node.now_ns()) / 1e9:.0f}")
 
     def _look(self) -> None:
         """Look at time, triggers and the transition under way."""

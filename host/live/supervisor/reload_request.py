@@ -63,7 +63,7 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,
-        "probation": probation_text(order),
+        "probation": order.probation.length(f"{order.probation.probation_ns / 1e9:g}"),
         **reload.findings(before),
     }
     node.event("reload_tried" if order.is_trial else "reloaded", **item)
@@ -72,13 +72,6 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
 
 def _begin_probation(node: Node, slot: Slot, engine: str, before: Before, order: ReloadOrder) -> None:
     Probation(node, slot, engine, before, order.probation)
-
-
-def probation_text(order: ReloadOrder) -> str:
-    """How long a probation takes; "" without one."""
-    terms = order.probation
-    parts = [f"{terms.probation_ns / 1e9:g} s"] if terms.probation_ns else []
-    return " or ".join([*parts, *([f"{terms.probation_triggers} messages"] if terms.probation_triggers else [])])
 
 
 def _headed(reason: str) -> tuple[str, str]:

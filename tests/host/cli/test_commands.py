@@ -294,7 +294,14 @@ def test_mistakes_of_send_are_usage_errors(
     assert node.seen == []
 
 
-RELOAD = {"engine": "x", "timeout_ns": 30 * 10**9, "rehearse": 10_000, "pause_ns": 5 * 10**9, "is_trial": False}
+RELOAD = {
+    "engine": "x",
+    "timeout_ns": 30 * 10**9,
+    "rehearse": 10_000,
+    "pause_ns": 5 * 10**9,
+    "is_trial": False,
+    "transition_ns_max": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET",
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-settings.register_profile("patient", deadline=None, print_blob=True, max_examples=100 if "CI" in os.environ else 40)
+settings.register_profile("patient", deadline=None, print_blob=True, max_examples=100 if "CI" in os.environ else 20)
 settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

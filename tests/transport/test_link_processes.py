@@ -27,6 +27,7 @@ from transport_worlds import (
 from transport.port import Frame, Link, Outlet
 
 REPORT = struct.Struct("<QQ")
+KILLS = pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.storm)])
 
 
 def test_a_full_lane_loses_nothing(far_world: World) -> None:
@@ -132,7 +133,8 @@ def test_several_producers(far_world: World) -> None:
             pids.pop(0)
 
 
-def test_a_killed_receiver_leaves_its_mail(far_world: World) -> None:
+@KILLS
+def test_a_killed_receiver_leaves_its_mail(far_world: World, kills: int) -> None:
     """If false, what a process had not released when it died would be lost, or what it had released would come again.
 
     Each receiver writes into a pipe what it handles, before it releases it, and is killed at a random moment.
@@ -152,7 +154,7 @@ def test_a_killed_receiver_leaves_its_mail(far_world: World) -> None:
             os.write(far, REPORT.pack(2**64 - 1, 0))
 
     handled = Handled()
-    for _ in range(12):
+    for _ in range(kills):
         pid = fork(consume)
         goal = handled.next_n + chance.randrange(1, 2000)
         pump(one, outlet, partial(handled.reached, near, goal))
@@ -210,7 +212,8 @@ def pump(link: Link, outlet: Outlet, done: Callable[[], bool]) -> None:
     link.flush()
 
 
-def test_a_killed_sender_leaves_no_wreckage(far_world: World) -> None:
+@KILLS
+def test_a_killed_sender_leaves_no_wreckage(far_world: World, kills: int) -> None:
     """If false, a message half written by a dying process could be delivered, or stall the lane."""
     chance = random.Random(13)
     two = far_world.open(2, 1)
@@ -224,8 +227,8 @@ def test_a_killed_sender_leaves_no_wreckage(far_world: World) -> None:
             elif outlet.next_n % 3 == 0:
                 link.flush()
 
-    next_n = dict.fromkeys(range(13), 0)
-    for epoch in range(1, 13):
+    next_n = dict.fromkeys(range(kills + 1), 0)
+    for epoch in range(1, kills + 1):
         pid = fork(partial(produce, epoch))
         goal = chance.randrange(1, 1500)
         deadline = Deadline(f"messages of epoch {epoch}")

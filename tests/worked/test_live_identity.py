@@ -245,6 +245,7 @@ def settled(node: LiveNode, count: int) -> dict[str, Any] | None:
     return state if not state["pending"] and len(state["known"]) == count else None
 
 
+@pytest.mark.storm
 def test_a_node_whose_keys_cannot_be_opened_does_not_start() -> None:
     """False if `up` reported a key store as ready before its file was open, or did not say what is wrong."""
     with live_node(CONFIG, "process") as node:

@@ -14,6 +14,7 @@ from host.check.search import Bounds
 
 BOUNDS = Bounds(states=100_000)
 """More than any system here has."""
+STORM = pytest.mark.storm
 
 
 def checked(subject: str = "engines.execution.system", roots: tuple[str, ...] = (), **params: object) -> CheckReport:
@@ -33,10 +34,10 @@ def checked(subject: str = "engines.execution.system", roots: tuple[str, ...] = 
         ({"scenario": "lazy"}, 223, 545),
         ({"scenario": "nock"}, 149, 373),
         ({"scenario": "increment", "shards": 2, "executors": 2}, 3_142, 14_439),
-        ({"scenario": "hot", "shards": 2, "executors": 2}, 3_790, 17_704),
-        ({"scenario": "may", "shards": 2, "executors": 2}, 4_270, 20_431),
-        ({"scenario": "lazy", "shards": 2, "executors": 2}, 3_636, 15_669),
-        ({"scenario": "hot", "repeats": True}, 2_237, 9_788),
+        pytest.param({"scenario": "hot", "shards": 2, "executors": 2}, 3_790, 17_704, marks=STORM),
+        pytest.param({"scenario": "may", "shards": 2, "executors": 2}, 4_270, 20_431, marks=STORM),
+        pytest.param({"scenario": "lazy", "shards": 2, "executors": 2}, 3_636, 15_669, marks=STORM),
+        pytest.param({"scenario": "hot", "repeats": True}, 2_237, 9_788, marks=STORM),
     ],
     ids=str,
 )

@@ -49,7 +49,7 @@ def submit_under(seed: int, faults: str, count: int) -> None:
 FAULTS = "crash=0.02*12,node=0.001*2,slow=0.05,delay=0..2ms"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.storm) for seed in range(1, 4))])
 def test_each_instruction_is_done_once(seed: int) -> None:
     """False if a kill, or a client that asks again, lost a submission, ran it twice, or lost its outcome; or a
     signature held a receipt for ever, or were not the node's."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.model import Blob, ConformError, Map, Value, encode
@@ -152,7 +152,6 @@ def told(value: Any) -> Any:
 
 @BOTH
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_it_lets_through_exactly_what_reads_back(conform: Any, form: Any, data: st.DataObject) -> None:
     """False if a value that conforms read back as another, or one that reads back as it is were refused."""
@@ -172,7 +171,6 @@ def test_it_lets_through_exactly_what_reads_back(conform: Any, form: Any, data: 
 
 
 @BOTH
-@settings(deadline=None)
 @given(st.integers())
 @example(2**70)
 def test_an_int_becomes_a_float_wherever_one_is_declared(conform: Any, number: int) -> None:
@@ -265,7 +263,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(STEPS)
 def test_maps_in_maps_are_checked_alike_in_c_and_in_python(steps: list[tuple[str, str, int, Any]]) -> None:
     """False if one of both let through what the other refuses, or they measured another height."""

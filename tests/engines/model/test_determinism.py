@@ -137,9 +137,10 @@ def test_a_difference_says_where() -> None:
     """The author would know that something differs, not what."""
     history = History(planted.SET_ORDER, planted.Limits())
     history.say("a", "b", "c", "d", "e")
-    records = [*history.records, *(elsewhere(history.cases, seed)[0] for seed in OTHER_SEEDS)]
-    other = next(record for record in records if record != records[0])
-    places = [difference.where for difference in compare(records[0], other)]
+    (here,) = history.records
+    others = (elsewhere(history.cases, seed)[0] for seed in OTHER_SEEDS)
+    other = next(record for record in others if record != here)
+    places = [difference.where for difference in compare(here, other)]
     assert all(re.fullmatch(r"outputs\[[0-4]\]\.(target|message\[1\])", place) for place in places)
     assert places
 

@@ -248,7 +248,7 @@ def test_two_hash_seeds_give_the_same_bytes() -> None:
             check=True,
             timeout=DEADLINE_S,
         ).stdout
-        for seed, trie in (("1", ""), ("2", ""), ("77", ""), ("1", "rpds"), ("2", "rpds"))
+        for seed, trie in (("1", ""), ("2", ""), ("2", "rpds"))
     }
     assert len(printed) == 1
     assert len(printed.pop()) > 10_000

@@ -116,7 +116,7 @@ def test_a_seeded_overlap_is_found(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", DISJOINT)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.storm)])
 def test_a_disjoint_family_passes(name: str, seed: int) -> None:
     """The search would cry wolf."""
     search = find_overlaps(family_of(*map(when, DISJOINT[name])), seed=seed)
@@ -128,7 +128,7 @@ def test_a_disjoint_family_passes(name: str, seed: int) -> None:
 bounds = st.integers(-(2**40), 2**40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(bounds, bounds, bounds, bounds)
 def test_intervals_overlap_when_they_meet(a: int, b: int, c: int, d: int) -> None:
     """The search would miss what one boundary value shows, or find what is not there."""

@@ -52,7 +52,12 @@ def test_no_decision_without_the_transaction() -> None:
 
 @pytest.mark.parametrize(
     ("managers", "symmetry", "states"),
-    [(3, False, 288), (5, False, 8_832), (5, True, 314), pytest.param(7, False, 296_448, marks=pytest.mark.storm)],
+    [
+        (3, False, 288),
+        (5, True, 314),
+        pytest.param(5, False, 8_832, marks=pytest.mark.storm),
+        pytest.param(7, False, 296_448, marks=pytest.mark.storm),
+    ],
 )
 def test_plain_transitions_have_the_same_states(managers: int, symmetry: bool, states: int) -> None:
     """False if the same protocol, without engines, had another number of states, or an exchange of names mixed two."""

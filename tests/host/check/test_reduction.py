@@ -42,10 +42,11 @@ def conditional(view: SystemView) -> bool:
 
 
 @pytest.mark.parametrize("network", ["unordered", "ordered", "duplicating"])
-def test_the_verdict_is_that_without_on_random_systems(network: str) -> None:
+@pytest.mark.parametrize("seeds", [20, pytest.param(70, marks=pytest.mark.storm)])
+def test_the_verdict_is_that_without_on_random_systems(network: str, seeds: int) -> None:
     """False if a step that concerned a property, or another engine, were left out."""
     verdicts, saved, states = set(), 0, 0
-    for seed in range(70):
+    for seed in range(seeds):
         system = random_system(seed, network)
         for predicate in (about("e0", 1), conditional):
             claim = Property("always", predicate)

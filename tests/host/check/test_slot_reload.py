@@ -32,7 +32,8 @@ def way(space: PlainSpace, found: Findings) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("deaths", "states", "transitions"), [(0, 1_011, 2_253), (1, 2_957, 7_517), (2, 4_499, 12_111)]
+    ("deaths", "states", "transitions"),
+    [(0, 1_011, 2_253), (1, 2_957, 7_517), pytest.param(2, 4_499, 12_111, marks=pytest.mark.storm)],
 )
 def test_one_process_runs_and_mail_survives_whatever_dies(deaths: int, states: int, transitions: int) -> None:
     """False if two processes could run, mail were handled twice or lost but by a death, or a reload never ended."""

@@ -16,6 +16,8 @@ from host.check.properties import Property
 from .exploring import explored
 from .tables import Signal, plainly, symmetric_system
 
+SEEDS = pytest.mark.parametrize("seeds", [4, pytest.param(8, marks=pytest.mark.storm)])
+
 
 def orbits(system: System, states: set[Any]) -> int:
     """How many classes of states there are, by trying all exchanges on all states."""
@@ -35,26 +37,28 @@ def orbits(system: System, states: set[Any]) -> int:
     return len({least(state) for state in states})
 
 
-def test_one_state_is_kept_of_each_class() -> None:
+@SEEDS
+def test_one_state_is_kept_of_each_class(seeds: int) -> None:
     """False if a state of a class were kept beside another one of it, or a class were missed."""
     sizes = set()
-    for seed in range(8):
+    for seed in range(seeds):
         system = symmetric_system(seed)
         states, _ = plainly(system)
         found = explored(system, symmetric=system.symmetric)[1]
         assert found.counts.states == orbits(system, states), seed
         sizes.add(found.counts.states)
-    assert len(sizes) > 4
+    assert len(sizes) > seeds / 2 - 1
 
 
-def test_the_verdict_is_that_without_symmetry() -> None:
+@SEEDS
+def test_the_verdict_is_that_without_symmetry(seeds: int) -> None:
     """False if the reduction hid a violation, or made one up, or its trace were longer."""
 
     def few(view: SystemView) -> bool:
         return [engine.state.phase for engine in view.engines()].count(2) < 2
 
     verdicts = set()
-    for seed in range(16):
+    for seed in range(2 * seeds):
         system = symmetric_system(seed)
         plain = explored(system, Property("always", few))[1]
         reduced = explored(system, Property("always", few), symmetric=system.symmetric)[1]

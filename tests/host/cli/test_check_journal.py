@@ -16,6 +16,8 @@ from host.live.control.protocol import EXIT_CODES
 
 from .conftest import Cli
 
+STORM = pytest.mark.storm
+
 KINDS = '''
 """Engines that do each thing an engine can do, and properties that the end of each violates."""
 
@@ -199,16 +201,16 @@ def states(space: Space, state: State) -> dict[str, Any]:
     ("name", "options"),
     [
         ("UNTIMED", ""),
-        ("BOUNDED", ""),
-        ("READS_BOUNDED", ""),
-        ("DICE", ""),
-        ("LATE_ANSWER", ""),
+        pytest.param("BOUNDED", "", marks=STORM),
+        pytest.param("READS_BOUNDED", "", marks=STORM),
+        pytest.param("DICE", "", marks=STORM),
+        pytest.param("LATE_ANSWER", "", marks=STORM),
         ("BIRTHS", ""),
-        ("BRED", ""),
+        pytest.param("BRED", "", marks=STORM),
         ("ENDS", ""),
         ("FAULT", "--crashes 1"),
         ("RELOAD", ""),
-        ("REFUSED", ""),
+        pytest.param("REFUSED", "", marks=STORM),
         ("PLAY", ""),
         ("FIRST", ""),
         ("LOST", ""),

@@ -65,7 +65,10 @@ def test_a_file_in_the_way(folder: Path) -> None:
     assert f"cannot be kept in {folder}/there/below: {folder}/there is a file" in up(folder, "there/below")
 
 
-@pytest.mark.parametrize("name", ["lock", "supervisor.log", "journal/lives", "journal"])
+@pytest.mark.parametrize(
+    "name",
+    ["lock", "journal", *(pytest.param(one, marks=pytest.mark.storm) for one in ("supervisor.log", "journal/lives"))],
+)
 def test_something_else_where_a_file_of_ours_belongs(folder: Path, name: str) -> None:
     """False if it had to be guessed what in the folder is in the way."""
     there = folder / "full" / name

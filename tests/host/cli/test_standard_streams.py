@@ -16,7 +16,9 @@ from .conftest import StartNode, answer_ps
 LATE_S = 60
 NODE = "node: streams\nengines:\n  a: {family: 'engines.examples.greeting:GREETEE'}\n"
 
-everything_closed = pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+everything_closed = pytest.mark.parametrize(
+    "streams", ["<&- >&- 2>&-", *(pytest.param(one, marks=pytest.mark.storm) for one in ("<&-", ">&-", "2>&-"))]
+)
 
 
 def shell(arguments: str, streams: str = "", before: str = "") -> subprocess.CompletedProcess[str]:

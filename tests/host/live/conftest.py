@@ -7,7 +7,7 @@ import pytest
 from live_nodes import World, new_world
 from worker_harness import Bench
 
-DURABLE = ("test_durable_nodes.py", "test_snapshots.py", "test_power_loss.py")
+DURABLE = ("test_snapshots.py", "test_power_loss.py")
 """Whose tests run by default with either durability."""
 
 

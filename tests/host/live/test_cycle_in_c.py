@@ -21,7 +21,7 @@ from transport.native import native_available, native_reason
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(20, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("examples", [3, pytest.param(20, marks=pytest.mark.storm)])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], examples: int) -> None:
     """False if any state, timer, output, letter, counter or mark came out otherwise than by `step`."""

@@ -60,6 +60,7 @@ def test_an_edit_of_the_same_size_within_the_second_is_what_runs(world: World) -
         assert [event["engine"] for event in node.events("reloaded")] == ["a"] * 3
 
 
+STORM = pytest.mark.storm
 REFUSALS = {
     "does not parse": ("VERSION = 1", "VERSION = ", "SyntaxError"),
     "does not import": ("VERSION = 1", "import nowhere", "nowhere"),
@@ -69,7 +70,10 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("does not import", "state gone") else pytest.param(name, marks=STORM) for name in REFUSALS],
+)
 def test_a_refused_reload_leaves_the_old_engine_untouched(world: World, name: str) -> None:
     """A version that cannot take over takes over, or the old one is gone, stopped or changed."""
     old, new, reason = REFUSALS[name]

@@ -16,6 +16,7 @@ from transport.native import native_available
 FREE = SupervisionSpec(intensity=None, backoff_ns=0, budget=None)
 CAPACITY = 8
 POURED = 2 * CAPACITY
+DURABILITY = pytest.mark.parametrize("durability", ["crash", pytest.param("volatile", marks=pytest.mark.storm)])
 LOCALS = ["zmq", *(["lane"] if native_available() else [])]
 
 
@@ -85,7 +86,7 @@ def kill(node: LiveNode, name: str) -> None:
     until(lambda: len(node.events("restarted", name)) > before, f"the restart of {name}")
 
 
-@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@DURABILITY
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, durability: str) -> None:
     """False if the next process obeyed a word that the one who gave it does not remember: it would never send again."""
@@ -99,7 +100,7 @@ def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, 
         until(lambda: seen(node) > POURED + 1, "what was sent after that")
 
 
-@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@DURABILITY
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, durability: str) -> None:
     """False if senders obeyed a process that is dead: nobody would ever tell them to go on."""

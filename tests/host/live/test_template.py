@@ -69,7 +69,9 @@ def test_families_are_imported_once_while_nobody_edits_them(world: World) -> Non
         assert log.count("a module speaks") == 3
 
 
-@pytest.mark.parametrize("change", ["imported", "removed", "added"])
+@pytest.mark.parametrize(
+    "change", ["imported", *(pytest.param(one, marks=pytest.mark.storm) for one in ("removed", "added"))]
+)
 def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: str) -> None:
     """False if only the module of a family were looked at, or the supervisor stumbled over one that is gone."""
     (world.roots / "beside.py").write_text("")

@@ -84,7 +84,7 @@ def run(seeds: range) -> None:
 
 def test_random_nodes() -> None:
     """False if a node stood still, something in the host raised, or mail was missing without a loss of power."""
-    run(range(120))
+    run(range(50))
 
 
 @pytest.mark.storm

@@ -70,6 +70,7 @@ class Directory:
 
     def __init__(self) -> None:
         self._residents: dict[str, Resident] = {}
+        self._in_slot: dict[int, dict[str, Resident]] = {}
         self._above: dict[str, str] = {}
         self._below: dict[str, dict[str, None]] = {}
         self._tombstones: dict[str, None] = {}
@@ -86,7 +87,7 @@ class Directory:
         name = resident.name
         if name in self._residents or name in self._tombstones:
             return False
-        self._residents[name] = resident
+        self._put(resident)
         if resident.parent is not None and resident.parent in self._residents:
             self._put_below(resident.parent, name)
         return True
@@ -100,13 +101,17 @@ class Directory:
 
     def in_slot(self, slot: int) -> tuple[Resident, ...]:
         """The engines of a slot, in the order in which they came."""
-        return tuple(resident for resident in self._residents.values() if resident.slot == slot)
+        return tuple(self._in_slot.get(slot, {}).values())
 
     def end(self, name: str) -> Resident | None:
         """Lay a tombstone for `name`; its descendants live on. None: it was not there."""
         resident = self._residents.pop(name, None)
         if resident is None:
             return None
+        there = self._in_slot[resident.slot]
+        del there[name]
+        if not there:
+            del self._in_slot[resident.slot]
         above = self._above.pop(name, None)
         if above is not None:
             del self._below[above][name]
@@ -144,7 +149,7 @@ class Directory:
         resident = self._residents.get(name)
         if resident is not None:
             spec = msgspec.structs.replace(resident.spec, family=family)
-            self._residents[name] = msgspec.structs.replace(resident, spec=spec)
+            self._put(msgspec.structs.replace(resident, spec=spec))
 
     def follow_family(self, name: str, family: str) -> None:
         """`name` runs with `family`. A log decides over its engines' families, whatever a file or a reload says."""
@@ -154,8 +159,13 @@ class Directory:
 
     def _raise_birth(self, name: str) -> Resident:
         resident = self._residents[name]
-        self._residents[name] = raised = msgspec.structs.replace(resident, birth=resident.birth + 1)
+        raised = msgspec.structs.replace(resident, birth=resident.birth + 1)
+        self._put(raised)
         return raised
+
+    def _put(self, resident: Resident) -> None:
+        self._residents[resident.spec.name] = resident
+        self._in_slot.setdefault(resident.slot, {})[resident.spec.name] = resident
 
     def _put_below(self, above: str, name: str) -> None:
         self._above[name] = above

@@ -145,8 +145,9 @@ class Reload:
     def _kept(self, running: Mapping[str, wire.Running]) -> tuple[str, ...]:
         """Where the code of the slot's engines is kept, if it is."""
         folder = population.code_folder(self._node, self._slot)
-        names = [resident.name for resident in self._node.directory.in_slot(self._slot.number)]
-        return tuple(sorted({version_path(folder, running[name].version) for name in names if name in running}))
+        names = [resident.spec.name for resident in self._node.directory.in_slot(self._slot.number)]
+        versions = {running[name].version for name in names if name in running}
+        return tuple(sorted(version_path(folder, version) for version in versions))
 
     def before(self, family: str, running: Mapping[str, wire.Running]) -> Before:
         """The version before this reload, of which `family` and `running` were noted before it."""

@@ -247,21 +247,20 @@ class Hello(Packet):
 
 
 class Running(msgspec.Struct, frozen=True, array_like=True):
-    """An engine that is ready: family reference, version digest, interface as plain data.
+    """What engines run that are ready: family reference, version digest, interface as plain data.
 
     `interface` is None if this process has sent that of the same family and version before, or `Boot` names it.
     """
 
-    name: str
     family: str
     version: str
     interface: Any = None
 
 
 class Ready(Packet):
-    """These engines take messages now (in a candidate: would)."""
+    """These engines, by what they run, take messages now (in a candidate: would)."""
 
-    engines: tuple[Running, ...]
+    engines: tuple[tuple[Running, tuple[str, ...]], ...]
 
 
 class EngineFailed(Packet):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -52,7 +52,9 @@ class PacketDesk:
         node = self._node
         match packet:
             case wire.Ready(engines):
-                self._take_ready(slot, engines)
+                for running, names in engines:
+                    self._take_ready(slot, running, names)
+                self._settle(slot)
             case wire.EngineFailed(engine, reason, detail):
                 self._take_failed(slot, engine, reason, detail)
             case wire.Resolve(name):
@@ -117,31 +119,31 @@ class PacketDesk:
         elif kind == wire.JOURNAL_MOVED:
             self._node.data = os.path.dirname(os.path.dirname(fields["journal"]))
 
-    def _take_ready(self, slot: Slot, engines: tuple[wire.Running, ...]) -> None:
+    def _take_ready(self, slot: Slot, running: wire.Running, names: Iterable[str]) -> None:
         node = self._node
         assert slot.process is not None
-        living = [engine for engine in engines if not isinstance(node.directory.find(engine.name), Missing)]
-        for engine in map(self._sharing_interface, living):
-            if engine.name in slot.unready or engine.name not in node.running:
-                node.rates.begin(engine.name, node.now_ns())
-            node.running[engine.name] = engine
-            node.directory.follow_family(engine.name, engine.family)
-            node.faults.pop(engine.name, None)
-            slot.device = bool(engine.interface["device"])
-            if engine.name in slot.unready:
-                slot.unready.discard(engine.name)
+        running = self._sharing_interface(running)
+        for name in names:
+            if isinstance(node.directory.find(name), Missing):
+                continue
+            if name in slot.unready or name not in node.running:
+                node.rates.begin(name, node.now_ns())
+            node.running[name] = running
+            node.directory.follow_family(name, running.family)
+            node.faults.pop(name, None)
+            slot.device = bool(running.interface["device"])
+            if name in slot.unready:
+                slot.unready.discard(name)
                 kind = "restarted" if slot.restarts else "started"
-                node.event(kind, engine.name, slot=slot.number, pid=slot.process.pid, version=engine.version)
-                node.on_ready(engine.name, slot.process.pid)
-        self._settle(slot)
+                node.event(kind, name, slot=slot.number, pid=slot.process.pid, version=running.version)
+                node.on_ready(name, slot.process.pid)
 
-    def _sharing_interface(self, engine: wire.Running) -> wire.Running:
+    def _sharing_interface(self, running: wire.Running) -> wire.Running:
         """One interface for all engines of a family and version: the one that the first engine reported."""
-        key = (engine.family, engine.version)
-        if engine.interface is not None:
-            self._node.interfaces.setdefault(key, engine.interface)
-        interface = self._node.interfaces[key]
-        return msgspec.structs.replace(engine, interface=interface)
+        key = (running.family, running.version)
+        if running.interface is not None:
+            self._node.interfaces.setdefault(key, running.interface)
+        return msgspec.structs.replace(running, interface=self._node.interfaces[key])
 
     def _take_failed(self, slot: Slot, engine: str, reason: str, detail: str) -> None:
         node = self._node
@@ -169,7 +171,10 @@ class PacketDesk:
     def _take_spawned(self, slot: Slot, children: tuple[wire.Born, ...]) -> None:
         for child in children:
             self._take_child(slot, child)
-        self._take_ready(slot, tuple(child.running for child in children if child.running is not None))
+        for child in children:
+            if child.running is not None:
+                self._take_ready(slot, child.running, [child.birth.spec.name])
+        self._settle(slot)
 
     def _take_child(self, slot: Slot, child: wire.Born) -> None:
         made = population.take_spawn(self._node, slot, child)

@@ -220,13 +220,12 @@ class Reload:
                 return self._slot.process is not self.candidate
         return True
 
-    def _learn(self, engines: tuple[wire.Running, ...]) -> None:
+    def _learn(self, engines: tuple[tuple[wire.Running, tuple[str, ...]], ...]) -> None:
         """Collect what the candidate would run. Once it is complete, check whether that may take over."""
-        for engine in engines:
-            self._ready.add(engine.name)
-            if engine.family not in self._would_run:
-                interface = engine.interface or self._node.interfaces[engine.family, engine.version]
-                self._would_run[engine.family] = msgspec.structs.replace(engine, interface=interface)
+        for running, names in engines:
+            self._ready.update(names)
+            interface = running.interface or self._node.interfaces[running.family, running.version]
+            self._would_run.setdefault(running.family, msgspec.structs.replace(running, interface=interface))
         if len(self._ready) == len(self._births):
             problems = tuple(check_interfaces(self._node, self._candidates()))
             self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))

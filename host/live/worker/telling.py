@@ -98,9 +98,12 @@ class Telling:
 
     def ready(self, engines: Iterable[tuple[str, Declaration[Any, Any, Any]]]) -> None:
         """Report that engines take messages; and once for each family its interface, which takes milliseconds."""
-        running = [self._running(name, family) for name, family in engines]
-        for parcel in parcels(((one, encoded_bytes(one)) for one in running), ITEMS_BYTES):
-            self._send(wire.Ready(parcel))
+        alike: dict[tuple[str, str], tuple[Declaration[Any, Any, Any], list[str]]] = {}
+        for name, family in engines:
+            alike.setdefault((family.ref, family.version), (family, []))[1].append(name)
+        for family, names in alike.values():
+            for parcel in parcels(((name, encoded_bytes(name)) for name in names), ITEMS_BYTES // 2):
+                self._send(wire.Ready(((self._running(family), parcel),)))
 
     def _send(self, packet: Packet, descriptors: Sequence[int] = ()) -> None:
         """Send; a supervisor that is far behind is waited for."""
@@ -108,11 +111,11 @@ class Telling:
             self._channel.make_room(0)
         self._channel.send(packet, descriptors)
 
-    def _running(self, name: str, family: Declaration[Any, Any, Any]) -> wire.Running:
+    def _running(self, family: Declaration[Any, Any, Any]) -> wire.Running:
         key = (family.ref, family.version)
         interface = None if key in self._described else family.interface()  # type: ignore[attr-defined]
         self._described.add(key)
-        return wire.Running(name, family.ref, family.version, interface)
+        return wire.Running(family.ref, family.version, interface)
 
     def _tell_spawned(self, children: list[Offspring]) -> None:
         for parcel in parcels(self._born(children), ITEMS_BYTES):
@@ -121,7 +124,7 @@ class Telling:
     def _born(self, children: list[Offspring]) -> Iterator[tuple[wire.Born, int]]:
         """Children with their encoded length. One too long for a packet is reported as failed instead."""
         for child in children:
-            running = None if child.cell is None else self._running(child.spec.name, child.cell.family)
+            running = None if child.cell is None else self._running(child.cell.family)
             born = wire.Born(Birth(child.spec, child.parent, 1), child.is_here, running, child.again)
             length = encoded_bytes(born)
             if length <= BORN_BYTES_MAX:

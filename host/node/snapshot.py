@@ -27,6 +27,7 @@ from host.config.spec import MailboxSpec
 from host.node.births import plain
 from host.node.cell import Cell, Way, new_cell
 from host.node.early import Letterbox
+from host.node.journal.numbering import Numbers
 from host.node.mailbox import Batch
 from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
@@ -164,23 +165,26 @@ def revive(
         scheduler.arrivals.early.keep(letter, scheduler.clock())
 
 
-def cell_image(cell: Cell, *, downgrades: bool = False) -> CellImage:
-    """The image of an engine, between two cycles, without its interface."""
+def cell_image(
+    cell: Cell, numbers: Numbers | None = None, interface: dict[str, Any] | None = None, *, downgrades: bool = False
+) -> CellImage:
+    """The image of an engine, between two cycles. `numbers` has the streams of a journaled one, whose held outputs are
+    among those not acknowledged."""
     configuration = cell.configuration
     return CellImage(
         cell.name,
         configuration.parent,
         configuration.birth,
         cell.family.ref,
-        {},
+        interface or {},
         plain(configuration.params),
         b"" if cell.env is None else cell.family.dump(cell.env),
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
         [_batch_image(number, batch) for number, inbox in cell.inboxes.items() for batch in inbox.batches],
         [(sender, mailbox, mark.epoch, mark.next_n) for (sender, mailbox), mark in cell.marks.items()],
-        [(*to, n) for to, n in cell.closed.items()] + [(*to, way.number) for to, way in cell.ways.items()],
-        cell.ways_from_n,
-        {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()},
+        _ways(cell) if numbers is None else numbers.ways(),
+        cell.ways_from_n if numbers is None else numbers.from_n,
+        _held(cell) if numbers is None and cell.held else {},
         tuple(cell.told),
         None if cell.suspension is None else question_image(*msgspec.structs.astuple(cell.suspension)),
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
@@ -188,6 +192,14 @@ def cell_image(cell: Cell, *, downgrades: bool = False) -> CellImage:
         cell.poison,
         cell.family.downgraded(cell.env.state) if downgrades and isinstance(cell.family, Family) and cell.env else b"",
     )
+
+
+def _ways(cell: Cell) -> list[tuple[str, int, int]]:
+    return [(*to, n) for to, n in cell.closed.items()] + [(*to, way.number) for to, way in cell.ways.items()]
+
+
+def _held(cell: Cell) -> dict[str, list[tuple[int, bytes]]]:
+    return {target: [(mailbox, encode(message)) for mailbox, message in queue] for target, queue in cell.held.items()}
 
 
 def _batch_image(mailbox: int, batch: Batch) -> BatchImage:

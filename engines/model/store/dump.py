@@ -72,11 +72,12 @@ class EnvironmentDump(msgspec.Struct, frozen=True, array_like=True):
 
 def dump_environment(env: Environment[Any]) -> bytes:
     """The bytes of an environment. Equal environments have equal bytes, whatever the hash seed."""
+    state: Any = env.state  # encoded with the rest
     return encode(
         EnvironmentDump(
             FORMAT,
-            msgspec.Raw(encode(env.state)),
-            tuple(_dump_mailbox(number, held) for number, held in enumerate(env.mailboxes) if held is not None),
+            state,
+            tuple([_dump_mailbox(number, held) for number, held in enumerate(env.mailboxes) if held is not None]),
             tuple((name, timer.number, timer.deadline_ns) for name, timer in env.timers.items()) if env.timers else (),
             env.acquaintances.keys(),
             env.children.items() if env.children else (),
@@ -107,8 +108,10 @@ def assemble(family: FamilyTypes[Any, Any, S, Any], parts: EnvironmentDump, stat
         if box is None:
             raise msgspec.ValidationError(f"{family.name} declares no mailbox {held.number}")
         stored = tuple(
-            StoredMessage(one.number, one.sender, held.number, box.decode(bytes(one.message)), one.now_ns)
-            for one in held.stored
+            [
+                StoredMessage(one.number, one.sender, held.number, box.decode(bytes(one.message)), one.now_ns)
+                for one in held.stored
+            ]
         )
         cluster[held.number] = Mailbox(decoder(box.states)(bytes(held.state)), stored, held.count)
     timers = Map((name, Pending(n, deadline_ns)) for name, n, deadline_ns in parts.timers) if parts.timers else NONE
@@ -128,10 +131,11 @@ def decoder(form: Any) -> Any:
 
 
 def _dump_mailbox(number: int, held: Mailbox[Any, Any]) -> MailboxDump:
+    state: Any = held.state
     stored = tuple(
-        StoredDump(one.number, one.sender, one.now_ns, msgspec.Raw(encode(one.message))) for one in held.stored
+        [StoredDump(one.number, one.sender, one.now_ns, msgspec.Raw(encode(one.message))) for one in held.stored]
     )
-    return MailboxDump(number, msgspec.Raw(encode(held.state)), held.count, stored)
+    return MailboxDump(number, state, held.count, stored)
 
 
 _DUMP: Final = Decoder[EnvironmentDump](EnvironmentDump)

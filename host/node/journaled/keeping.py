@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-import msgspec
-
 from engines.model import Committed, Handle, Outcome, Outgoing, Output, Spawned, Stopped, encode
 from host.config.spec import JournalSpec
 from host.node.cell import Cell
@@ -201,10 +199,8 @@ class EngineRecorder:
     def image(self, why: Why, now_ns: int, *, downgrades: bool = False) -> records.StreamImage:
         """The engine between two turns. Its held outputs are among the unacknowledged, with their numbers."""
         unacked = [records.Unacked(*way, n, payload) for way, queue in self.unacked.items() for n, payload in queue]
-        ways, ways_from_n = self.numbers.ways(), self.numbers.from_n
         family = self.cell.family
-        image = cell_image(self.cell, downgrades=downgrades)
-        cell = msgspec.structs.replace(image, held={}, interface=family.interface(), ways=ways, ways_from_n=ways_from_n)
+        cell = cell_image(self.cell, self.numbers, family.interface(), downgrades=downgrades)
         children = list(self.children.values())
         return records.StreamImage(
             why, cell, self.mode, self.epoch, self.turns, family.version, now_ns, unacked, children

@@ -128,7 +128,8 @@ def read_control_page(descriptor: int) -> Reading:
 
 def _put_name(page: memoryview, lengths: memoryview, index: int, offset: int, name: str) -> None:
     encoded = name.encode()[:NAME_BYTES_MAX]
-    page[offset : offset + len(encoded)] = encoded
+    if encoded:
+        page[offset : offset + len(encoded)] = encoded
     lengths[index] = len(encoded)
 
 

@@ -103,7 +103,8 @@ class Arrivals:
     def continue_after(self, cell: Cell) -> None:
         """Order mail that arrives from now on behind the mail that `cell` brings with it."""
         for inbox in cell.inboxes.values():
-            self._count = max(self._count, *(batch.arrival for batch in inbox.batches), 0)
+            for batch in inbox.batches:
+                self._count = max(self._count, batch.arrival)
 
     def born(self, name: str) -> None:
         """Deliver what waited for a birth."""

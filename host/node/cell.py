@@ -181,18 +181,18 @@ def new_cell(
 ) -> Cell:
     """An engine with empty mailboxes, within the bounds of the node file."""
     family = bounded(family, mailboxes)
-    inboxes = {number: Inbox(box, mailboxes.get(number, PLAIN)) for number, box in family.boxes.items()}
-    only_inbox = next(iter(inboxes.values())) if len(inboxes) == 1 else None
+    inboxes: dict[int, Inbox] = {}
+    inbox = None
+    for number, box in family.boxes.items():
+        inboxes[number] = inbox = Inbox(box, mailboxes.get(number, PLAIN))
+    only_inbox = inbox if len(inboxes) == 1 else None
     return Cell(configuration.name, family, configuration, env, inboxes, only_inbox)
 
 
 def bounded(family: Declaration[Any, Any, Any], mailboxes: Mapping[int, MailboxSpec]) -> Declaration[Any, Any, Any]:
     """The family with the stored-message bounds of the node file: `step` knows one bound only."""
-    if not mailboxes:
-        return family
-    given = {
-        number: spec.stored_max
-        for number, spec in mailboxes.items()
-        if spec.stored_max is not None and number in family.boxes
-    }
+    given: dict[int, int] = {}
+    for number, spec in mailboxes.items():
+        if spec.stored_max is not None and number in family.boxes:
+            given[number] = spec.stored_max
     return family.bounded(given) if given and isinstance(family, Family) else family

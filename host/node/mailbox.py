@@ -105,7 +105,7 @@ class Inbox:
 
     def set_bounds(self) -> None:
         """Derive the depths for stop and go from the capacity."""
-        self.stop_at = max(1, self.capacity * 3 // 4)
+        self.stop_at = self.capacity * 3 // 4 or 1
         self.go_at = self.capacity // 2
 
     def find_decode(self) -> Callable[[bytes], Any]:

@@ -39,6 +39,27 @@ class Stream:
     `answers` are those of the turn that comes next in the same batch.
     """
 
+    __slots__ = (
+        "_checking",
+        "_poison",
+        "answers",
+        "cell",
+        "clock_ns",
+        "code",
+        "codes",
+        "env_bytes",
+        "family",
+        "from_turn",
+        "image_turn",
+        "is_of_other_family",
+        "is_old",
+        "kept",
+        "name",
+        "until",
+        "watch",
+        "witness",
+    )
+
     def __init__(
         self,
         node: str,
@@ -67,7 +88,8 @@ class Stream:
         )
         for output in image.unacked:
             self.kept.keep((output.target, output.mailbox), output.n, output.payload)
-        self.kept.children = {child.name: child for child in image.children}
+        for child in image.children:
+            self.kept.children[child.name] = child
         self.is_old = False
         self.watch: FormWatch | None = None
         self.name = name

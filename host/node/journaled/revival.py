@@ -141,7 +141,7 @@ class Revival:
         if self._is_new:
             cell.told = NOBODY
             cell.poison = birth.spec.child.poison if birth else "skip"
-        waits = not self._is_new and any(inbox.says_stop for inbox in cell.inboxes.values())
+        waits = cell.depth > 0 and not self._is_new and any(inbox.says_stop for inbox in cell.inboxes.values())
         cell.is_stopping = bool(cell.told) or waits
         for (target, mailbox), outputs in kept.unacked.items():
             held = cell.held.setdefault(target, deque())

@@ -37,10 +37,14 @@ class Untold(Value):
         """Whether nothing waits."""
         return not self.events and not self.views
 
+    def overdue(self) -> Untold:
+        """The timer has elapsed: what waits is told next, whatever the clock says, as no timer follows."""
+        return Untold(self.events, self.views)
+
     def gathered(self, events: Sequence[Happened], views: Iterable[str], now_ns: int) -> tuple[Untold, Told]:
         """With more; and what is told now: nothing, if that was done a moment ago."""
         after = self.views.updated((one, None) for one in views)
-        if now_ns - self.told_ns < GATHER_NS and len(self.events) + len(events) < GATHERED_MAX:
+        if 0 <= now_ns - self.told_ns < GATHER_NS and len(self.events) + len(events) < GATHERED_MAX:
             kept = self.events.updated((one.number, one) for one in events)
             return Untold(kept, after, self.told_ns), Told((), ())
         return Untold(told_ns=now_ns), Told((*self.events.values(), *events), tuple(after))

@@ -261,7 +261,9 @@ def look(_look: Handle, t: Elapsed[Ways, Routing]) -> Made:
 @rule(timer=TELL)
 def tell(_tell: Handle, t: Elapsed[Ways, Routing]) -> Made:
     """State: nothing waits to be told. Messages: events and views that did. Timers, engines: none."""
-    return MailTurn(t.config, t.env.state, t.now_ns).effects()
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
+    turn.change(untold=turn.state.untold.overdue())
+    return turn.effects()
 
 
 ROUTER = Family(

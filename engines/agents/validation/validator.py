@@ -284,7 +284,9 @@ def _time_out(turn: Validation, agent: str) -> None:
 @rule(timer=TELL)
 def tell(_tell: Handle, t: Elapsed[Wiring, Registry]) -> Made:
     """State: nothing waits to be told. Messages: events that did. Timers, engines: none."""
-    return Validation(t.config, t.env.state, t.now_ns).effects()
+    turn = Validation(t.config, t.env.state, t.now_ns)
+    turn.change(untold=turn.state.untold.overdue())
+    return turn.effects()
 
 
 VALIDATOR = Family(

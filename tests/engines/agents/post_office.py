@@ -11,7 +11,7 @@ from engines.agents.routing.conduct import conduct_of
 from engines.agents.routing.router import ROUTER
 from engines.agents.routing.state import Routing, Ways
 from engines.agents.telling import events_in
-from engines.model import Committed, Configuration, Delivery, Due, Map, Outgoing, Ref, birth, due_timers, step
+from engines.model import Committed, Configuration, Delivery, Due, Handle, Map, Outgoing, Ref, birth, due_timers, step
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
@@ -123,6 +123,11 @@ class PostOffice:
             made += self._done(step(ROUTER, self.me, self.env, Due(handles), now_ns=self.now_ns))
         self.now_ns = end_ns
         return made
+
+    def elapse(self, name: str) -> list[Any]:
+        """What the router sends when this timer elapses now."""
+        due = Due((Handle(name, self.env.timers[name].number),))
+        return self._done(step(ROUTER, self.me, self.env, due, now_ns=self.now_ns))
 
     def of(self, kind: type[Any]) -> list[Any]:
         """What the router has sent of a type."""

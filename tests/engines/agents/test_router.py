@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from msgspec.structs import replace
 from post_office import LIMITED, MINUTE_NS, SECOND_NS, WAYS, WORK, PostOffice, body_of
@@ -18,7 +20,7 @@ from engines.agents.messages import (
     ViewChanged,
 )
 from engines.agents.protocol.model import MessageMapping, MessageType, Migration
-from engines.agents.telling import GATHER_NS, GATHERED_MAX
+from engines.agents.telling import GATHER_NS, GATHERED_MAX, TELL
 
 
 def test_r1_messages_of_a_sender_come_in_order_none_lost_none_twice() -> None:
@@ -388,6 +390,24 @@ def test_a_busy_router_tells_its_listeners_many_events_at_once() -> None:
     office.wait(GATHER_NS)
     assert office.state.untold.is_empty
     assert [one.number for one in office.events()] == list(range(1, 3 * GATHERED_MAX + 1))
+
+
+def test_events_that_wait_have_a_timer_whatever_the_clock_says() -> None:
+    """False if events wait without a timer that tells them, or one is lost, told twice or overtaken, with a clock that
+    is set back between any two of them.
+    """
+    chance = random.Random(1)
+    for _ in range(40):
+        office = PostOffice(ann="worker", bob="worker")
+        for _ in range(30):
+            office.now_ns += chance.choice((1_000_000, GATHER_NS // 2, 2 * GATHER_NS, -GATHER_NS // 2, -MINUTE_NS))
+            office.send("bob", "ann")
+            if TELL.name in office.env.timers and chance.random() < 0.2:
+                office.now_ns -= chance.choice((0, MINUTE_NS))
+                office.elapse(TELL.name)
+                assert office.state.untold.is_empty
+            assert office.state.untold.is_empty or TELL.name in office.env.timers
+        assert [one.number for one in office.events()] == list(range(1, 31))
 
 
 def test_an_agent_that_is_gone_leaves_nothing() -> None:

@@ -2,6 +2,9 @@
 
 Each agent sends `BURST` messages to the next one, reads what it has got, and acknowledges that; one request at a time.
 The bus is left out: the client speaks to the families as the bridge does.
+
+An order ends while requests are under way and messages wait in inboxes. The next order takes these messages in, but
+neither they nor those answers count: they are as old as the pause between the two.
 """
 
 from __future__ import annotations
@@ -47,12 +50,18 @@ class Talked(Message):
 
 
 class Talking(Value):
-    """State: the order, how many agents are enrolled, the step that each is at, and what was acknowledged."""
+    """State: the order, how many agents are enrolled, the step that each is at, and what was acknowledged.
+
+    `requests` is the number of the last request, `before` that of the last one of earlier orders; `own` says how many
+    of the messages that an agent has read last were sent since this order began.
+    """
 
     order: TalkOrder | None = None
     enrolled: int = 0
     steps: Map[str, int] = Map()
     requests: int = 0
+    before: int = 0
+    own: Map[str, int] = Map()
     began_ns: int = 0
     acknowledged: int = 0
     taken_ns: tuple[int, ...] = ()
@@ -68,7 +77,7 @@ def begin(order: TalkOrder, t: Arrived[TalkOrder, None, Talking]) -> Made:
     """State: the order; agents of an order before it stay. Messages: the protocol and the agents, to the validator; or
     the first requests. Timers, engines: none."""
     before = t.env.state
-    after = Talking(order, before.enrolled, requests=before.requests, began_ns=t.now_ns)
+    after = Talking(order, before.enrolled, requests=before.requests, before=before.requests, began_ns=t.now_ns)
     if before.enrolled == order.agents:
         return _first(after, t.me.name)
     body = json.dumps({"source": PROTOCOL, "current": True})
@@ -100,7 +109,7 @@ def go_on(answer: AgentAnswer, t: Arrived[AgentAnswer, None, Talking]) -> Made:
     """State: the agent is a step further. Messages: its next request, or that all is done. Timers, engines: none."""
     state = t.env.state
     order, step = state.order, state.steps.get(answer.agent)
-    if order is None or step is None or state.is_done:
+    if order is None or step is None or state.is_done or int(answer.request_id[1:]) <= state.before:
         return []
     data = json.loads(answer.text).get("data", {})
     ids: list[str] = []
@@ -109,10 +118,12 @@ def go_on(answer: AgentAnswer, t: Arrived[AgentAnswer, None, Talking]) -> Made:
     elif step == BURST:
         messages = data["messages"]
         ids = [one["id"] for one in messages]
-        state = replace(state, taken_ns=(*state.taken_ns, *(t.now_ns - one["at_ns"] for one in messages)))
+        taken_ns = [t.now_ns - one["at_ns"] for one in messages if one["at_ns"] >= state.began_ns]
+        own = state.own.set(answer.agent, len(taken_ns))
+        state = replace(state, taken_ns=(*state.taken_ns, *taken_ns), own=own)
         step = BURST + 1 if ids else 0
     else:
-        state = replace(state, acknowledged=state.acknowledged + len(data["acked"]))
+        state = replace(state, acknowledged=state.acknowledged + state.own[answer.agent])
         step = 0
     if state.acknowledged >= order.count:
         talked = Talked(order.count, t.now_ns - state.began_ns, state.taken_ns[: order.count])

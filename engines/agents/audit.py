@@ -38,12 +38,13 @@ def is_single(kind: str) -> bool:
 def text_of(entry: AuditEntry) -> str:
     """An event as one line of JSON, with the names of its fields; those that say nothing are left out."""
     event = entry.event
-    every = {name: getattr(event, name) for name in event.__struct_fields__}
-    every["attributes"] = dict(event.attributes)
-    known = {name: value for name, value in every.items() if value not in ("", 0, None, {}) or name == "value"}
-    if event.value is None:
-        known.pop("value", None)
-    return msgspec.json.encode({"family": entry.family, **known}, order="sorted").decode()
+    known = {name: value for name in event.__struct_fields__ if (value := getattr(event, name))}
+    known["family"] = entry.family
+    if event.value is not None:
+        known["value"] = event.value
+    if event.attributes:
+        known["attributes"] = dict(event.attributes)
+    return msgspec.json.encode(known, order="sorted").decode()
 
 
 def path_of(entry: AuditEntry) -> str:

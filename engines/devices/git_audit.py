@@ -1,8 +1,9 @@
 """The audit: what happened, in a git repository that people can read. It is written behind; nobody waits for it.
 
 Each transition, change of a protocol, and step in the life of an agent is a commit of its own; messages, refusals and
-measurements go into one commit a minute. While more than `COMMITS_AT_ONCE` events wait, all of them go into one,
-since a commit costs far more than an event in it. The repository is bare, apart from any that agents commit to:
+measurements go into one commit a minute. What comes in `REST_S` is committed together, and when that is more than
+`COMMITS_AT_ONCE` events, in one: a commit costs far more than an event in it. The repository is bare, apart from any
+that agents commit to:
 
 | path | content |
 |---|---|
@@ -49,7 +50,8 @@ from engines.agents.telling import events_in
 from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
 
 WAITING_MAX: Final = 50_000
-COMMITS_AT_ONCE: Final = 200
+COMMITS_AT_ONCE: Final = 50
+REST_S: Final = 0.5
 BATCH_MAX: Final = 2_000
 GC_COMMITS: Final = 20_000
 """After so many commits the repository is packed, if `git` is installed."""
@@ -207,6 +209,8 @@ class GitAudit:
                 continue
             if is_due or not self._batch:
                 next_batch_s = loop.time() + batch_s
+            if not self._waiting:
+                await asyncio.sleep(REST_S)
 
     def _commit_some(self, repository: Repository, is_due: bool) -> None:
         """Commits some of what waits. What was committed is taken away one by one, so an error loses nothing."""

@@ -15,7 +15,10 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 OWN: Final = ("host", "engines", "transport", "bench")
 """Our top-level packages."""

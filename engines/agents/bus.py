@@ -16,7 +16,11 @@ from __future__ import annotations
 
 import re
 from binascii import crc32
-from typing import Final
+
+from .names import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 OPERATOR: Final = "admin"
 """The name under which operators put requests; no agent may have it."""

@@ -9,9 +9,14 @@ A field whose name ends in `?` may be left out.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from .names import TYPE_CHECKING, NamedTuple
 
-Family = Literal["validator", "router", "orchestrator", "measurement"]
+if TYPE_CHECKING:
+    from typing import Final, Literal, TypeAlias
+
+    Family: TypeAlias = Literal["validator", "router", "orchestrator", "measurement"]
+else:
+    Family = str
 
 FAMILIES: Final[dict[str, Family]] = {
     "state": "validator",

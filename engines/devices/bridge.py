@@ -24,7 +24,7 @@ The twin has no store: requests are put by messages.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ from engines.agents.messages import (
     Revoke,
     ViewChanged,
 )
-from engines.agents.operations import Family as FamilyName
+from engines.agents.operations import FAMILIES
 from engines.devices.bridge_driver import BridgeDriver
 from engines.model import Arrived, Become, Config, Device, Effects, Family, Map, Ref, Send, Value, rule
 
@@ -75,7 +75,7 @@ class AgentBus(Config):
 
 def terms_of(config: AgentBus, me: str) -> Admission:
     """On which terms requests are let in."""
-    families = tuple(name for name in get_args(FamilyName) if getattr(config, name) is not None)
+    families = tuple(name for name in dict.fromkeys(FAMILIES.values()) if getattr(config, name) is not None)
     return Admission(config.requests_per_s, config.burst, families, me)
 
 

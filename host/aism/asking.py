@@ -7,17 +7,20 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
 
 from engines.agents.bridge.requests import Misfit, read_body
 from engines.agents.bus import REQUEST_BYTES_MAX
+from engines.agents.names import TYPE_CHECKING
 from host.aism.call import Call
 from host.aism.client import AgentClient, new_request_id
 from host.aism.main import seconds
 from host.aism.output import Failure, Outcome
 from host.aism.usage import Misuse
 
-Shown: TypeAlias = Callable[[dict[str, Any], str], str]
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
+Shown: TypeAlias = "Callable[[dict[str, Any], str], str]"
 """An answer as text; the agent that an operator asks about, or ""."""
 
 WAIT_GRACE_S: Final = 5.0

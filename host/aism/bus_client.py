@@ -15,7 +15,6 @@ import os
 import time
 from _socket import AF_UNIX, SOCK_STREAM, socket
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
 
 from engines.agents.bridge.resp import ProtocolError, Replies, Reply, StoreError, command
 from engines.agents.bus import (
@@ -29,7 +28,11 @@ from engines.agents.bus import (
     unmarked,
     user_name,
 )
+from engines.agents.names import TYPE_CHECKING, NamedTuple
 from host.aism.output import Failure
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 UNREACHABLE_S: Final = 1.5
 PAUSE_S: Final = 0.02

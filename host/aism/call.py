@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
+from engines.agents.names import TYPE_CHECKING, NamedTuple
 from host.aism.table import Command
 from host.aism.usage import Arguments
+
+if TYPE_CHECKING:
+    from typing import Final
 
 TIMEOUT_S: Final = 30.0
 

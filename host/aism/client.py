@@ -16,12 +16,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any, Final
 
 from engines.agents.bridge.requests import Misfit, check_operation, read_body, too_large
 from engines.agents.bus import REQUEST_BYTES_MAX
+from engines.agents.names import TYPE_CHECKING
 from host.aism.bus_client import Bus, BusClient, find_bus
 from host.aism.output import Failure
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 TIMEOUT_S: Final = 30.0
 

@@ -17,13 +17,16 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module
-from typing import Final, NoReturn
 
 from engines.agents.bus import REQUEST_ID
+from engines.agents.names import TYPE_CHECKING
 from host.aism.call import TIMEOUT_S, Call, Options
 from host.aism.output import Failure, Outcome, failed, put
 from host.aism.table import family_of, find, nearest
 from host.aism.usage import Misuse, parse
+
+if TYPE_CHECKING:
+    from typing import Final, NoReturn
 
 INTERRUPTED: Final = 130
 UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

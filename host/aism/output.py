@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Final, NamedTuple
 
 from engines.agents.bus import EXITS
+from engines.agents.names import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 TYPES: Final = {
     "validation": "validation",

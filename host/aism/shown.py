@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
 
+from engines.agents.names import TYPE_CHECKING
 from host.aism.output import CONTROLS
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 WIDTH: Final = 80
 MOVE_MAX: Final = 32

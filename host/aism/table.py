@@ -6,7 +6,10 @@ instructions. A command's function is imported only when it is called.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from engines.agents.names import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Final, Literal
 
 
 class Command(NamedTuple):

@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+
+from engines.agents.names import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Final
 
 TOKEN: Final = re.compile(
     r"(?P<open>\[)?(?:<(?P<name>[\w-]+)>|(?P<option>--?[a-z][\w-]*)(?: (?P<value>[A-Z][A-Z0-9_=@|.-]*))?)"

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, NamedTuple, NoReturn
 
 from ..bus import DEPTH_MAX, OPERATOR, REQUEST_BYTES_MAX, REQUEST_ID, VALUES_MAX
+from ..names import TYPE_CHECKING, NamedTuple
 from ..operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from typing import Any, Final, NoReturn
 
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])|(,)', re.DOTALL)
 _NUMBER_CHARS_MAX: Final = 64

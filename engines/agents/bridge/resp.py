@@ -9,10 +9,14 @@ Measured against redis-py 8.1 with three commands at a time on one connection: a
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from ..names import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
 
 Word: TypeAlias = str | bytes | int | float
-Reply: TypeAlias = Any
+Reply: TypeAlias = "Any"
 
 DEPTH_MAX: Final = 8
 """Levels of arrays in a reply; XREADGROUP has five."""

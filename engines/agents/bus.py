@@ -14,7 +14,6 @@ A token is `<session>-<secret>`: the number of the session says which user of th
 
 from __future__ import annotations
 
-import re
 from binascii import crc32
 
 from .names import TYPE_CHECKING
@@ -36,8 +35,24 @@ VALUES_MAX: Final = 10_000
 POINTER: Final = "engine/bus.json"
 """The file below the root folder from which operators read where the bus is, and their user and token. Mode 0600."""
 
-IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
+LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+DIGITS: Final = "0123456789"
+LENGTH_MAX: Final = 64
+
+
+class Form:
+    """What names are like: their characters, and which of these may be the first. Importing `re` takes 7 ms."""
+
+    def __init__(self, first: str, others: str) -> None:
+        self._first, self._all = first, first + others
+
+    def fullmatch(self, text: str) -> bool:
+        """Whether the text is such a name."""
+        return 0 < len(text) <= LENGTH_MAX and text[0] in self._first and not text.strip(self._all)
+
+
+IDENTIFIER: Final = Form(LETTERS, DIGITS + "_-")
+REQUEST_ID: Final = Form(LETTERS + DIGITS + "_.:-", "")
 
 EXITS: Final = {
     "validation": 1,

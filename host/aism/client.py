@@ -13,11 +13,10 @@ as for the command. A client is for one thread.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
-from engines.agents.bridge.requests import Misfit, check_operation, read_body, too_large
+from engines.agents.bridge.requests import Misfit, check_operation, too_large
 from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.names import TYPE_CHECKING
 from host.aism.bus_client import Bus, BusClient, find_bus
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 TIMEOUT_S: Final = 30.0
+EMPTY: Final = "{}"
 
 
 class AgentClient:
@@ -47,15 +47,23 @@ class AgentClient:
         Raises Failure if nothing was sent, or if there is no answer; `Failure.kind` is the key of the exit status that
         the command has then. A call that timed out is repeated with its `request_id`.
         """
+        import json
+
         body = json.dumps({name: one for name, one in fields.items() if one is not None}, ensure_ascii=False)
         return self.ask_text(op, body, request_id or new_request_id(), timeout_s or self._timeout_s)
 
     def ask_text(self, op: str, body: str, request_id: str, timeout_s: float) -> dict[str, Any]:
         """As `ask`, with the body as text."""
-        check(op, body, request_id, self.agent)
-        answer = json.loads(self._client.ask(op, body, request_id, timeout_s))
+        import json
+
+        answer = json.loads(self.ask_as_text(op, body, request_id, timeout_s))
         assert isinstance(answer, dict)
         return answer
+
+    def ask_as_text(self, op: str, body: str, request_id: str, timeout_s: float) -> str:
+        """As `ask`, with the body and the answer as text."""
+        check(op, body, request_id, self.agent)
+        return self._client.ask(op, body, request_id, timeout_s)
 
     def close(self) -> None:
         """End the connection."""
@@ -75,7 +83,10 @@ def check(op: str, body: str, request_id: str, agent: str) -> None:
         size = len(request_id) + len(op) + len(body.encode("utf-8", "surrogatepass"))
         if size > REQUEST_BYTES_MAX:
             raise too_large(size)
-        read_body(body)
+        if body != EMPTY:
+            from engines.agents.bridge.json_body import read_body
+
+            read_body(body)
     except Misfit as misfit:
         kind = "identity" if misfit.kind == "identity" else "usage"
         hints = [misfit.hint] if misfit.hint else []

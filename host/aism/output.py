@@ -6,7 +6,6 @@ text form an error goes to stderr. The exit status is `bus.EXITS` of the kind of
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -34,10 +33,14 @@ CONTROLS: Final = {ord(c): f"\\x{ord(c):02x}" for c in map(chr, (*range(9), *ran
 
 
 class Outcome(NamedTuple):
-    """What a command came to: the object, and the same as text for people (empty: the data, one a line)."""
+    """What a command came to: the object, and the same as text for people (empty: the data, one a line).
+
+    `json` is the object as it is printed, where that is known.
+    """
 
     envelope: dict[str, Any]
     text: str = ""
+    json: str = ""
 
 
 class Failure(Exception):
@@ -81,7 +84,7 @@ def put(outcome: Outcome, *, as_json: bool, is_quiet: bool = False) -> int:
     """Print, and return the exit status."""
     envelope = outcome.envelope
     if as_json:
-        write(json.dumps(envelope, ensure_ascii=True, separators=(",", ":")))
+        write(outcome.json or _json(envelope))
     elif not is_quiet or not envelope["success"]:
         if outcome.text or envelope["success"]:
             write((outcome.text or _lines(envelope.get("data", {}))).translate(CONTROLS))
@@ -90,6 +93,12 @@ def put(outcome: Outcome, *, as_json: bool, is_quiet: bool = False) -> int:
     if envelope["success"]:
         return 0
     return EXITS.get(envelope["error"].get("kind", ""), EXITS["internal"])
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
 def _lines(data: Any, inset: str = "") -> str:
@@ -116,7 +125,7 @@ def _item(value: Any, inset: str) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
-    return value if isinstance(value, str) else "" if value in (None, {}) else json.dumps(value)
+    return value if isinstance(value, str) else "" if value in (None, {}) else _json(value)
 
 
 def _complain(error: dict[str, Any]) -> None:

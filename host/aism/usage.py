@@ -10,18 +10,12 @@ library only: an agent's call has 40 ms.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from engines.agents.names import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import Final
-
-TOKEN: Final = re.compile(
-    r"(?P<open>\[)?(?:<(?P<name>[\w-]+)>|(?P<option>--?[a-z][\w-]*)(?: (?P<value>[A-Z][A-Z0-9_=@|.-]*))?)"
-    r"(?P<inner>\.\.\.)?(?P<close>\])?(?P<outer>\.\.\.)?(?: +|$)"
-)
+    pass
 
 
 class Misuse(Exception):
@@ -50,14 +44,14 @@ class Parameter(NamedTuple):
 def parameters(usage: str) -> tuple[Parameter, ...]:
     """The parameters that a usage line describes, in its order."""
     found = []
-    at = 0
-    while at < len(usage):
-        match = TOKEN.match(usage, at)
-        if match is None:
-            raise ValueError(f"usage {usage!r} cannot be read at {usage[at:]!r}")
-        repeated = bool(match["inner"] or match["outer"])
-        found.append(Parameter(match["name"] or match["option"], match["value"] or "", not match["open"], repeated))
-        at = match.end()
+    words = iter(usage.split())
+    for word in words:
+        first, value = word, ""
+        if word.lstrip("[").startswith("-") and not word.endswith(("]", "...")):
+            word = next(words, "")
+            value = word.rstrip(".]")
+        is_repeated = "..." in first + word
+        found.append(Parameter(first.strip("[<>.]"), value, not first.startswith("["), is_repeated))
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engines.agents.bus import IDENTIFIER
-from host.aism.asking import ask, count_argument, text_argument, word_argument
+from host.aism.asking import answer_to, ask, count_argument, text_argument, word_argument
 from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, ensure_keeper
@@ -115,15 +115,16 @@ def stop(call: Call) -> Outcome:
     """Stop an agent, and wait until its process has ended."""
     agent = call.arguments["agent"]
     deadline = time.monotonic() + call.options.timeout_s
-    asked = _about(call, "agent.stop", now=True if "--now" in call.arguments else None, reason=_reason(call))
-    if not asked.envelope["success"]:
-        return asked
+    fields = {"agent": agent, "now": True if "--now" in call.arguments else None, "reason": _reason(call)}
+    asked = answer_to(call, "agent.stop", fields)
+    if not asked["success"]:
+        return Outcome(asked)
     with AgentClient() as client:
         while (answer := client.ask("agent.show", agent=agent))["success"]:
             data = answer["data"]
             if data["phase"] != "stopping":
-                asked.envelope["data"] |= {name: data[name] for name in ("phase", "last_exit")}
-                return asked._replace(text=_stopped(agent, data))
+                asked["data"] |= {name: data[name] for name in ("phase", "last_exit")}
+                return Outcome(asked, _stopped(agent, data))
             if time.monotonic() >= deadline:
                 hint = f"it goes on stopping: aism agent show {agent}"
                 message = f"{agent} is still stopping after {call.options.timeout_s:g} s"
@@ -171,10 +172,10 @@ def show(call: Call) -> Outcome:
 
 def listed(call: Call) -> Outcome:
     """All agents."""
-    outcome = ask(call, "agent.list", {"after": word_argument(call, "--after")})
-    agents = outcome.envelope.get("data", {}).get("agents", [])
+    answer = answer_to(call, "agent.list", {"after": word_argument(call, "--after")})
+    agents = answer.get("data", {}).get("agents", [])
     rows = [f"{one['agent']:<16} {one['phase']:<12} {one['state']:<16} {one['pid'] or '-'}" for one in agents]
-    return Outcome(outcome.envelope, "\n".join(rows))
+    return Outcome(answer, "\n".join(rows))
 
 
 def logs(call: Call) -> Outcome:

@@ -12,6 +12,7 @@ from deadline import DEADLINE_S
 
 from host.aism.table import COMMANDS
 from host.aism.usage import Misuse, parameters, parse
+from host.program import ROOT
 
 HEAVY = ("click", "rich", "redis", "msgspec", "yaml", "markdown_it", "engines.model", "host.cli", "argparse")
 LOADED = f"""
@@ -68,6 +69,20 @@ def test_a_call_loads_no_library() -> None:
         [sys.executable, "-c", LOADED, "help"], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
     assert done.stderr == "[]"
+
+
+def test_a_call_of_an_agent_imports_little_of_the_library() -> None:
+    """False if all that `aism state current` imports has a module that takes longer than what the call itself does."""
+    slow = ("typing", "re", "enum", "json", "socket", "contextlib", "inspect", "pathlib", "subprocess", "dataclasses")
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import _enginehost, host.program, host.aism.main, host.aism.commands.state
+print([name for name in {slow} if name in sys.modules])
+"""
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_text_goes_to_people() -> None:

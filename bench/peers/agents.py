@@ -31,6 +31,7 @@ from host.live.control.client import Client
 
 PROCESSES: Final = 4
 SETTLE_NS: Final = 10**9
+IDLE_SHARE: Final = 0.05
 CALL: Final = "import _enginehost; _enginehost.aism()"
 PLACE: Final = Path(__file__).resolve().parents[2]
 
@@ -148,8 +149,20 @@ def _cpu_ns(pid: int) -> int:
     return (int(fields[11]) + int(fields[12])) * (10**9 // os.sysconf("SC_CLK_TCK"))
 
 
+def _wait_idle(client: Client) -> None:
+    """Waits until the processes of the node take less than a twentieth of a core."""
+    deadline_s = time.monotonic() + 20
+    before_ns, share = sum(_used_ns(client).values()), 1.0
+    while share > IDLE_SHARE:
+        assert time.monotonic() < deadline_s, "the node does not come to rest"
+        time.sleep(SETTLE_NS / 1e9)
+        after_ns = sum(_used_ns(client).values())
+        before_ns, share = after_ns, (after_ns - before_ns) / SETTLE_NS
+
+
 def commands(place: Town, calls: int) -> Round:
-    """Calls of the command per second by one caller, each a process of its own."""
+    """Calls of the command per second by one caller, each a process of its own. The node has nothing else to do."""
+    _wait_idle(place.client)
     environment = os.environ | place.environments[0] | {"PYTHONPATH": str(PLACE)}
     taken_ns = []
     for _ in range(calls):

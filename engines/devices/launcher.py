@@ -95,7 +95,7 @@ class Launchers:
                 await self._serve(host, reader, writer)
             except (OSError, ValueError, KeyError) as error:
                 if not is_known:
-                    await host.send_when_writable(host.config.orchestrator, KeeperLost(str(error)))
+                    await host.send_when_writable(host.config.orchestrator, KeeperLost(loss_of(error)))
                     is_known = True
             finally:
                 self.writer = None
@@ -119,6 +119,16 @@ class Launchers:
         finally:
             writer.close()
         raise OSError("the keeper hung up")
+
+
+def loss_of(error: OSError | ValueError | KeyError) -> str:
+    """Why there is no keeper, for people. A keeper lives on while the node gets new code, so it may be an older one."""
+    if isinstance(error, KeyError):
+        return (
+            f"the keeper is of an older version, and does not tell {error}; "
+            "`aism down --stop-agents` ends it with its agents, `aism up` starts a new one"
+        )
+    return str(error)
 
 
 def line_of(order: Any, root: str, place: LaunchPlace) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from engines.agents.orchestration.launching import (
     WorkspaceRead,
     WriteState,
 )
-from engines.devices.launcher import LAUNCHER, LaunchPlace, reported
+from engines.devices.launcher import LAUNCHER, LaunchPlace, loss_of, messages_of, reported
 from engines.model import Configuration, Delivery, Ref
 
 PLAN = AgentPlan(("sh", "-c", "while read line; do echo got $line; done"))
@@ -189,3 +189,11 @@ def test_reports_say_what_sessions_use(kept: Kept) -> None:
     [use] = driven(kept.root, script).sessions
     assert (use.agent, use.session, use.processes) == ("ann", 1, 1)
     assert use.memory_bytes > 0
+
+
+def test_a_keeper_of_an_older_version_is_named() -> None:
+    """False if people read a bare name when a report of the keeper has not all that this version asks for."""
+    older = {"event": "hello", "running": [{"agent": "ann", "session": 1, "pid": 7}]}
+    with pytest.raises(KeyError) as missing:
+        list(messages_of(older))
+    assert "older version, and does not tell 'given'" in loss_of(missing.value)

@@ -28,7 +28,10 @@ def bytes_of(text: str) -> bytes:
     if text.startswith(TEXT):
         return text[len(TEXT) :].encode()
     if text.startswith(NUMBER):
-        return jam(int(text[len(NUMBER) :]))
+        number = int(text[len(NUMBER) :])
+        if number < 0:
+            raise ValueError("programs have no negative numbers")
+        return jam(number)
     if text.startswith(HEX):
         return bytes.fromhex(text[len(HEX) :])
     return text.encode()

@@ -56,7 +56,7 @@ def holds(predicate: Predicate, view: Any) -> bool:
     """Whether a predicate holds in a state. Raises PropertyError when it raised, or returned anything but a bool."""
     try:
         found = predicate(view)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an interrupt is the user's
         line, text = blame(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         raise PropertyError(f"`{name_of(predicate)}` raised {line}\n{text}") from None
     if not isinstance(found, bool):

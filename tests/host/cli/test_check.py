@@ -32,6 +32,9 @@ def prepared(view):
 def raises(view):
     return view.state("nobody")
 
+def leaves(view):
+    raise SystemExit(0)
+
 NUMBER = 4
 
 def BROKEN():
@@ -112,6 +115,13 @@ def test_a_property_that_raises_is_named_with_its_place(own: Path, cli: Cli) -> 
     assert result.code == VIOLATED
     assert "`raises` raised KeyError" in result.out
     assert 'own.py", line 14, in raises' in result.out
+
+
+def test_a_property_that_exits_is_a_violation(own: Path, cli: Cli) -> None:
+    """False if a property could end the check without a verdict, and with the exit code of one that holds."""
+    result = cli("check", TWO_PHASE, "--root", ".", "--always", "own:leaves")
+    assert result.code == VIOLATED
+    assert "`leaves` raised SystemExit: 0" in result.out
 
 
 @pytest.mark.parametrize(

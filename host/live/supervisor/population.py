@@ -7,7 +7,9 @@ fit into the Boot packet follow in `Deliver` packets.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final, Literal
 
@@ -161,6 +163,19 @@ def _journal(node: Node, slot: Slot) -> str:
 def code_folder(node: Node, slot: Slot) -> str:
     """Where the code of a slot's version is kept for a way back: with its log, or in a folder of this life."""
     return _journal(node, slot) or os.path.join(node.data, CODE, str(slot.number))
+
+
+def drop_code(node: Node, slot: Slot) -> None:
+    """Remove the kept versions of a slot without a log, but for those that its processes run."""
+    with suppress(OSError), os.scandir(code_folder(node, slot)) as entries:
+        for entry in entries:
+            if entry.path not in slot.code:
+                os.unlink(entry.path)
+
+
+def drop_all_code(data: str) -> None:
+    """Remove what an earlier life kept of slots without a log."""
+    shutil.rmtree(os.path.join(data, CODE), ignore_errors=True)
 
 
 def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:

@@ -6,13 +6,11 @@ and for a transition beyond its bound; `perform` and `desk` report ends, failed 
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
 from host.config.spec import ReloadSpec
+from host.live.supervisor import population
 from host.live.supervisor.node import Node
 from host.live.supervisor.reload import Before, Reload, ReloadOrder, version_label
 from host.live.supervisor.slots import Alarm, Slot
@@ -95,6 +93,8 @@ class Probation:
             self._node.probations.pop(self._slot.number, None)
         for command in step.commands:
             self._perform(command)
+        if self.plan.stage == "over" and not self.plan.is_journaled:
+            population.drop_code(self._node, self._slot)
 
     def _perform(self, command: ProbationCommand) -> None:
         node, slot, before = self._node, self._slot, self._before
@@ -139,12 +139,3 @@ class Probation:
                 self._feed("refused")
             case _:
                 pass  # a process ended, which was fed before
-
-
-def prune(folder: str, needed: Iterable[str]) -> None:
-    """Remove the kept versions in a folder, but for those needed."""
-    kept = set(needed)
-    with suppress(OSError):
-        for entry in list(os.scandir(folder)):
-            if entry.path not in kept:
-                os.unlink(entry.path)

@@ -219,6 +219,7 @@ class _Service:
         now_ns = clock.engine_clock(offset_ns)
         transport = SlotTransport(self._spec.transport, self._runtime)
         life = _life(self._spec, self._data)
+        population.drop_all_code(self._data)
         node = Node(
             spec=self._spec,
             nursery=self._nursery,

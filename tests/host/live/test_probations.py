@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import suppress
 from typing import Any
 
@@ -56,6 +58,11 @@ def add(node: LiveNode, *amounts: int) -> None:
         node.send("a", "Add", amount=amount)
 
 
+def kept_code(world: World) -> list[str]:
+    """What is kept of versions without a log."""
+    return sorted(path.name for path in world.folder.glob("*/code/*/*"))
+
+
 CASES = [
     ("raises", "crash", True),
     ("raises", "volatile", False),
@@ -92,6 +99,8 @@ def test_a_fault_brings_the_version_before_back(world: World, how: str, mode: An
         add(node, 10)
         is_lost = mode == "volatile" and how in ("exits", "hangs")
         assert node.total("a") == (10 if is_lost else 17 + worth)
+        if mode == "volatile":
+            assert kept_code(world) == [f"{version}.code"]
         assert reload(node, rehearse=0)["to"] != event["to"]
 
 
@@ -122,3 +131,17 @@ def test_a_third_version_waits_until_the_probation_has_passed(world: World) -> N
         until(lambda: len(node.events("probation_passed", "a")) == 2, "its time passed")
         assert node.total("a") == 3
         assert not node.events("went_back", "a")
+        assert kept_code(world) == []
+
+
+def test_code_that_was_kept_for_a_probation_goes_with_the_life(world: World) -> None:
+    """False if a killed node left the code of its probations in the data folder for ever."""
+    spec = world.spec(counter("a"), supervision=QUICK)
+    with world.up(spec) as node:
+        reload(node)
+        assert len(kept_code(world)) == 1
+        os.kill(node.pid, signal.SIGKILL)
+        node.launch.process.wait(30)
+        until(lambda: not world.processes(), "the end of all")
+    with world.up(spec):
+        assert kept_code(world) == []

@@ -63,7 +63,7 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,
-        "probation": order.probation.length(f"{order.probation.probation_ns / 1e9:g}"),
+        "probation": "" if order.is_trial else order.probation.length(f"{order.probation.probation_ns / 1e9:g}"),
         **reload.findings(before),
     }
     node.event("reload_tried" if order.is_trial else "reloaded", **item)

@@ -145,3 +145,12 @@ def test_code_that_was_kept_for_a_probation_goes_with_the_life(world: World) -> 
         until(lambda: not world.processes(), "the end of all")
     with world.up(spec):
         assert kept_code(world) == []
+
+
+def test_a_request_for_a_probation_says_what_there_will_be(world: World) -> None:
+    """False if a dry run announced a probation, or a bound that holds only on probation were dropped silently."""
+    with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
+        assert reload(node, is_trial=True)["probation"] == ""
+        with pytest.raises(ControlError, match="on probation"):
+            reload(node, probation_triggers=None, transition_ns_max=1_000_000)
+        assert reload(node, probation_triggers=None, transition_ns_max=0)["probation"] == ""

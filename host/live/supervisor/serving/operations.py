@@ -138,9 +138,10 @@ class Operations:
         asked = _PROBATION[:2]
         if any(name in given for name in asked):  # one bound of its length replaces both of the node file
             given = dict.fromkeys(asked, 0) | given
-        order = ReloadOrder(
-            args["timeout_ns"], probation=msgspec.structs.replace(self._node.spec.reload, **given), **rest
-        )
+        probation = msgspec.structs.replace(self._node.spec.reload, **given)
+        if given.get("transition_ns_max") and not probation.is_on:
+            raise ControlError("usage", "a bound of transitions holds on probation: say for how long (--probation)")
+        order = ReloadOrder(args["timeout_ns"], probation=probation, **rest)
         item = await reload_engine(self._node, resident, args.get("to") or "", order)
         return Response("reload", [item])
 

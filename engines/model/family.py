@@ -182,7 +182,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         `downgraded` is the state as the other version's `downgrade` hands it back (`Family.downgraded`).
         """
         adoption = self._adoption
-        if adoption is None or adoption.old is not old_interface:
+        if adoption is None or (adoption.old is not old_interface and adoption.old != old_interface):
             adoption = self._adoption = Adoption(self, self.interface(), old_interface)
         return adoption.environment(dump, downgraded)
 

@@ -135,7 +135,7 @@ class ReloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     probation_ns: Annotated[int, Meta(ge=0, le=2**62)] = 0
     probation_triggers: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    transition_ns_max: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    transition_max_ns: Annotated[int, Meta(ge=0, le=2**62)] = 0
 
     @property
     def is_on(self) -> bool:

@@ -108,7 +108,7 @@ def command(
         "rehearse": rehearse,
         "pause_ns": pause_max,
         "is_trial": dry_run,
-        "transition_ns_max": transition_max,
+        "transition_max_ns": transition_max,
         **(probation or {}),
     }
     if watch and (engine or to or dry_run):

@@ -74,7 +74,7 @@ class Probation:
         moves = words[:CYCLES] + words[CYCLES + 1 :]
         if moves != self._seen or not words[N]:
             self._seen, self._seen_ns = moves, now_ns
-        bound_ns = self._terms.transition_ns_max
+        bound_ns = self._terms.transition_max_ns
         count = self._terms.probation_triggers
         if bound_ns and now_ns - self._seen_ns > bound_ns:
             self._feed(ProbationFault(f"a transition takes longer than {bound_ns / 1e6:.0f} ms"))

@@ -300,7 +300,7 @@ RELOAD = {
     "rehearse": 10_000,
     "pause_ns": 5 * 10**9,
     "is_trial": False,
-    "transition_ns_max": None,
+    "transition_max_ns": None,
 }
 
 

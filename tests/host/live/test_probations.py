@@ -86,7 +86,7 @@ def test_a_fault_brings_the_version_before_back(world: World, how: str, mode: An
         if grows:
             downgrade = f"{EMITS}\n    downgrade=lambda now: {{'total': now.total}},"
             edit(world, (STATE, f"{STATE}\n    more: int = 3"), (EMITS, downgrade))
-        item = reload(node, transition_ns_max=100_000_000 if how == "is slow" else 0)
+        item = reload(node, transition_max_ns=100_000_000 if how == "is slow" else 0)
         assert (item["probation"], item["forward_only"]) == ("1000 messages", "")
         add(node, 4)
         with suppress(ControlError):  # it becomes a dead letter, or goes to quarantine
@@ -152,5 +152,5 @@ def test_a_request_for_a_probation_says_what_there_will_be(world: World) -> None
     with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
         assert reload(node, is_trial=True)["probation"] == ""
         with pytest.raises(ControlError, match="on probation"):
-            reload(node, probation_triggers=None, transition_ns_max=1_000_000)
-        assert reload(node, probation_triggers=None, transition_ns_max=0)["probation"] == ""
+            reload(node, probation_triggers=None, transition_max_ns=1_000_000)
+        assert reload(node, probation_triggers=None, transition_max_ns=0)["probation"] == ""

@@ -40,7 +40,7 @@ BACKLOG_MAX: Final = 1_000
 """Batches that wait for a follower; beyond it the oldest are dropped."""
 
 Args = dict[str, Any]
-_PROBATION: Final = ("probation_ns", "probation_triggers", "transition_ns_max")
+_PROBATION: Final = ("probation_ns", "probation_triggers", "transition_max_ns")
 Stop = Callable[[int], None]
 
 
@@ -139,7 +139,7 @@ class Operations:
         if any(name in given for name in asked):  # one bound of its length replaces both of the node file
             given = dict.fromkeys(asked, 0) | given
         probation = msgspec.structs.replace(self._node.spec.reload, **given)
-        if given.get("transition_ns_max") and not probation.is_on:
+        if given.get("transition_max_ns") and not probation.is_on:
             raise ControlError("usage", "a bound of transitions holds on probation: say for how long (--probation)")
         order = ReloadOrder(args["timeout_ns"], probation=probation, **rest)
         item = await reload_engine(self._node, resident, args.get("to") or "", order)

@@ -14,7 +14,7 @@ from typing import Final
 from host.node.cell import NEVER
 from host.node.news import Fatal
 
-FALLEN_NS_MAX: Final = 20_000_000_000
+FALLEN_NS_MAX: Final = 5_000_000_000
 """How long such messages may take to arrive again; one that comes later would be tried again. Lanes are attached within
 milliseconds, on a starved machine within seconds. Only the dead letter of one that never arrives waits so long."""
 

@@ -98,10 +98,8 @@ def test_how_a_family_looks_is_told_once() -> None:
     _, telling, supervisor, worker = pair()
     for names in (["a.1"], ["a.2", "a.3"]):
         telling.ready((name, DICE) for name in names)
-    told = [
-        engine for packet in heard(supervisor, worker) if isinstance(packet, wire.Ready) for engine in packet.engines
-    ]
-    assert [engine.name for engine in told] == ["a.1", "a.2", "a.3"]
-    assert [engine.interface for engine in told] == [DICE.interface(), None, None]
+    told = [each for packet in heard(supervisor, worker) if isinstance(packet, wire.Ready) for each in packet.engines]
+    assert [names for _, names in told] == [("a.1",), ("a.2", "a.3")]
+    assert [running.interface for running, _ in told] == [DICE.interface(), None]
     worker.close()
     supervisor.close()

@@ -163,6 +163,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.append(f"{'stood still for' if item.get('tried') else 'pause'} {show_duration(pause)}")
     if item.get("followed"):
         parts.append("followed its log")
+    elif item.get("not_followed"):
+        parts.append(f"migrated at the cut, because {item['not_followed']}")
     if isinstance(queued, int):
         parts.append(f"{show_count(queued)} queued and kept")
     if item.get("probation"):

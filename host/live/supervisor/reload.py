@@ -96,6 +96,7 @@ class Reload:
         self._past = -1
         self.rehearsal: tuple[RehearsalResult, ...] = ()
         self.is_followed = False
+        self.not_followed = ""
         self.states: dict[str, str] = {}
         self.forward_only: dict[str, str] = {}
         self.queued = 0
@@ -209,9 +210,10 @@ class Reload:
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case wire.Rehearsed(results):
                 self.rehearsal = results
-                self._feed("commutes" if self._may_follow(results) else "rehearsed")
+                self.not_followed = self._why_not_followed(results)
+                self._feed("rehearsed" if self.not_followed else "commutes")
             case wire.Level(reason):
-                self.is_followed = not reason
+                self.is_followed, self.not_followed = not reason, reason
                 self._feed("rehearsed" if reason else "level")
             case wire.Adopted(states, forward_only):
                 self.states, self.forward_only = states, forward_only
@@ -250,12 +252,13 @@ class Reload:
             if (running := self._node.running.get(birth.spec.name)) is not None
         )
 
-    def _may_follow(self, results: tuple[RehearsalResult, ...]) -> bool:
-        """Whether the new code, run on the log, makes the migrated state. Another family is in force by its images only
-        (`host.live.worker.handover`)."""
+    def _why_not_followed(self, results: tuple[RehearsalResult, ...]) -> str:
+        """Why the new code, run on the log, might not make the migrated state; "" if it does. Another family is in
+        force by its images only (`host.live.worker.handover`)."""
         found = self._node.directory.find(self._engine)
-        is_same = not isinstance(found, Missing) and found.spec.family == self._family
-        return is_same and all(result.commutes for result in results)
+        if isinstance(found, Missing) or found.spec.family != self._family:
+            return "it is of another family"
+        return "" if all(result.commutes for result in results) else "migration and transitions do not commute"
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._node.directory.in_slot(self._slot.number):

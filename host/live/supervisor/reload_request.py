@@ -60,6 +60,7 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "pause_ns": reload.pause_ns,
         "queued": reload.queued,
         "followed": reload.is_followed,
+        "not_followed": reload.not_followed,
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,

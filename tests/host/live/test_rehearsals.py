@@ -141,6 +141,7 @@ def test_a_field_more_is_no_difference_and_is_named(world: World) -> None:
         (result,) = item["rehearsal"]
         assert (result["turns"], result["added"]) == (21, ["state.more"])
         assert not item["followed"], "only a migration at the cut leaves the new field as the migration has it"
+        assert item["not_followed"] == "migration and transitions do not commute"
 
 
 def test_a_dry_run_replaces_nothing_and_reports(world: World) -> None:

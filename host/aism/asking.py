@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 
-from engines.agents.bridge.requests import Misfit
+from engines.agents.bridge.misfit import Misfit
 from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.names import TYPE_CHECKING
 from host.aism.call import Call

@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import time
 
-from engines.agents.bridge.requests import Misfit, check_operation, too_large
+from engines.agents.bridge.misfit import Misfit
+from engines.agents.bridge.requests import check_operation, too_large
 from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.names import TYPE_CHECKING
 from host.aism.bus_client import Bus, BusClient, find_bus

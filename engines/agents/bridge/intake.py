@@ -24,7 +24,8 @@ from ..envelope import Problem, failed
 from ..messages import AgentAnswer, AgentRequest
 from ..operations import FAMILIES, Family
 from ..protocol.model import Actor
-from .requests import Misfit, Request, read_request
+from .misfit import Misfit
+from .requests import Request, read_request
 
 OPEN_MAX: Final = 10_000
 OPEN_OF_AGENT_MAX: Final = 100

@@ -7,7 +7,7 @@ import re
 from typing import Any, Final, NoReturn
 
 from ..bus import DEPTH_MAX, VALUES_MAX
-from .requests import Misfit
+from .misfit import Misfit
 
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])|(,)', re.DOTALL)
 _NUMBER_CHARS_MAX: Final = 64

@@ -16,17 +16,10 @@ from __future__ import annotations
 from ..bus import OPERATOR, REQUEST_BYTES_MAX, REQUEST_ID
 from ..names import TYPE_CHECKING, NamedTuple
 from ..operations import OPERATIONS
+from .misfit import Misfit
 
 if TYPE_CHECKING:
     from typing import Any
-
-
-class Misfit(Exception):
-    """A request is not let in. `kind` is a key of `bus.EXITS`, `code` a word for programs."""
-
-    def __init__(self, kind: str, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.kind, self.code, self.message, self.hint = kind, code, message, hint
 
 
 class Request(NamedTuple):

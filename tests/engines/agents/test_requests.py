@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.agents.bridge.json_body import read_body
-from engines.agents.bridge.requests import Misfit, read_request
+from engines.agents.bridge.misfit import Misfit
+from engines.agents.bridge.requests import read_request
 from engines.agents.bus import DEPTH_MAX, REQUEST_BYTES_MAX, VALUES_MAX, mark_of, marked, session_of, unmarked
 from engines.agents.operations import FAMILIES, OPERATIONS
 

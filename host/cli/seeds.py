@@ -8,18 +8,16 @@ everything, so an error that ended the worker is raised again.
 
 from __future__ import annotations
 
-import os
-import signal
-import struct
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, Final, NoReturn
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
 
 import msgspec
 
+from host.live.inspection.child import forked
+from host.live.packets import sized, stream_parts
 from host.sim.search import RunResult, Trial, run_trial
-
-LENGTH: Final = struct.Struct("<I")
 
 
 def run_all(trial: Trial, seeds: Sequence[int], workers: int) -> Generator[RunResult, None, None]:
@@ -32,51 +30,20 @@ def run_all(trial: Trial, seeds: Sequence[int], workers: int) -> Generator[RunRe
             yield run_trial(trial, seed)
         return
     with ExitStack() as stack:
-        pipes: list[BinaryIO] = []
+        results: list[Iterator[bytes]] = []
         for number in range(workers):
-            pipes.append(stack.enter_context(_worker(trial, rest[number::workers], pipes)))
+            reading = stack.enter_context(forked(partial(_work, trial, rest[number::workers])))
+            results.append(stream_parts(stack.enter_context(open(reading, "rb", closefd=False))))
         for at, seed in enumerate(rest):
-            yield _result(pipes[at % workers]) or run_trial(trial, seed)
+            data = next(results[at % workers], None)
+            yield run_trial(trial, seed) if data is None else _RESULT.decode(data)
 
 
-@contextmanager
-def _worker(trial: Trial, seeds: Sequence[int], others: Sequence[BinaryIO]) -> Iterator[BinaryIO]:
-    """The pipe of a new process; it is killed at the end."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        for end in (reading, *(other.fileno() for other in others)):
-            os.close(end)  # or a worker would not notice that nobody reads its results any more
-        _work(trial, seeds, writing)
-    os.close(writing)
-    try:
-        with os.fdopen(reading, "rb") as pipe:
-            yield pipe
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def _work(trial: Trial, seeds: Sequence[int], writing: int) -> NoReturn:
-    """Run seeds until one cannot be run, or nobody reads. Ends without cleaning up what it shares with its parent."""
-    try:
-        with os.fdopen(writing, "wb") as pipe:
-            for seed in seeds:
-                data = msgspec.msgpack.encode(run_trial(trial, seed))
-                pipe.write(LENGTH.pack(len(data)) + data)
-                pipe.flush()
-    finally:
-        os._exit(0)
-
-
-def _result(pipe: BinaryIO) -> RunResult | None:
-    """A worker's next result; None if it has ended."""
-    head = pipe.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    length = LENGTH.unpack(head)[0]
-    data = pipe.read(length)
-    return _RESULT.decode(data) if len(data) == length else None
+def _work(trial: Trial, seeds: Sequence[int], writing: int) -> None:
+    """Run seeds until one cannot be run, or nobody reads."""
+    with open(writing, "wb", buffering=0, closefd=False) as pipe:
+        for seed in seeds:
+            pipe.write(sized(msgspec.msgpack.encode(run_trial(trial, seed))))
 
 
 _RESULT: Final = msgspec.msgpack.Decoder(RunResult)

@@ -26,7 +26,7 @@ life runs the sources as they are then. Commands are performed in `host.live.sup
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -57,7 +57,7 @@ ProbationHappening = (
         "ready",  # the slot's process has its engines
         "returned",  # the reload back switched
         "refused",  # it did not
-        "dropped",  # the slot gets no further process, or another one by hand
+        "dropped",  # the slot gets no further process
     ]
 )
 
@@ -76,9 +76,6 @@ class ProbationStep(msgspec.Struct, frozen=True):
 
     plan: ProbationState
     commands: tuple[ProbationCommand, ...] = ()
-
-
-OVER: Final = ProbationState("over")
 
 
 def advance(plan: ProbationState, happening: ProbationHappening) -> ProbationStep:

@@ -49,21 +49,10 @@ Stage = Literal[
     "going",
     "over",
 ]
-Command = Literal[
-    "recall",
-    "rehearse",
-    "follow",
-    "freeze",
-    "freeze_log",
-    "thaw",
-    "adopt",
-    "retire",
-    "kill_old",
-    "go",
-    "kill_new",
-    "restart",
-    "restart_with_new",
-]
+Work = Literal["recall", "rehearse", "follow", "freeze", "freeze_log", "thaw", "adopt", "retire", "go", "kill_new"]
+"""What is done to the two processes as it is said here; the other commands are the slot's to carry out."""
+
+Command = Work | Literal["kill_old", "restart", "restart_with_new"]
 Verdict = Literal["switched", "tried", "refused", "crashed"]
 
 

@@ -136,20 +136,7 @@ Deed = Literal[
     "take_leave",  # have the process exit once no peer sends to it
     "remove",  # release number and memory
 ]
-ReloadDeed = Literal[
-    "recall",
-    "rehearse",
-    "follow",
-    "freeze",
-    "freeze_log",
-    "thaw",
-    "adopt",
-    "retire",
-    "go",
-    "kill_new",
-    "set_deadline",
-    "enforce",
-]
+ReloadDeed = reload_plan.Work | Literal["set_deadline", "enforce"]
 """Commands of `reload_plan`; `set_deadline` sets the timer of the stage, `enforce` makes the new code stay in force."""
 
 SlotCommand = Deed | ReloadDeed | Bury | Later | Down | Conclude

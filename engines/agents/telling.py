@@ -7,11 +7,13 @@ family sends ten messages a second to each listener, whatever happens. What wait
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from engines.model import Map, Timer, Value
+from engines.model import Map, Ref, Send, SetTimer, Timer, Value
 
 from .messages import Happened, HappenedTogether
+
+Listener = Ref[Happened | HappenedTogether]
 
 TELL: Final = Timer("tell")
 GATHER_NS: Final = 100_000_000
@@ -19,10 +21,12 @@ GATHERED_MAX: Final = 128
 
 
 class Told(NamedTuple):
-    """What listeners get now: events in their order, and agents whose views have changed."""
+    """What is sent now: events in their order, to each listener; the timer for what waits, if none is set; and agents
+    whose views have changed."""
 
-    events: tuple[Happened, ...]
-    views: tuple[str, ...]
+    sends: tuple[Any, ...] = ()
+    timer: tuple[SetTimer, ...] = ()
+    views: tuple[str, ...] = ()
 
 
 class Untold(Value):
@@ -41,13 +45,19 @@ class Untold(Value):
         """The timer has elapsed: what waits is told next, whatever the clock says, as no timer follows."""
         return Untold(self.events, self.views)
 
-    def gathered(self, events: Sequence[Happened], views: Iterable[str], now_ns: int) -> tuple[Untold, Told]:
+    def gathered(
+        self, events: Sequence[Happened], views: Iterable[str], now_ns: int, listeners: Iterable[Listener]
+    ) -> tuple[Untold, Told]:
         """With more; and what is told now: nothing, if that was done a moment ago."""
         after = self.views.updated((one, None) for one in views)
         if 0 <= now_ns - self.told_ns < GATHER_NS and len(self.events) + len(events) < GATHERED_MAX:
-            kept = self.events.updated((one.number, one) for one in events)
-            return Untold(kept, after, self.told_ns), Told((), ())
-        return Untold(told_ns=now_ns), Told((*self.events.values(), *events), tuple(after))
+            waits = Untold(self.events.updated((one.number, one) for one in events), after, self.told_ns)
+            is_first = self.is_empty and not waits.is_empty
+            return waits, Told(timer=(SetTimer(TELL, at_ns=self.told_ns + GATHER_NS),) if is_first else ())
+        told = (*self.events.values(), *events)
+        message: Any = message_of(told) if told else None
+        sends = tuple(Send(listener, message) for listener in listeners) if told else ()
+        return Untold(told_ns=now_ns), Told(sends, views=tuple(after))
 
 
 def message_of(events: tuple[Happened, ...]) -> Happened | HappenedTogether:

@@ -26,7 +26,6 @@ from ..messages import (
     PromptWanted,
     ViewChanged,
 )
-from ..telling import GATHER_NS, TELL, message_of
 from .inbox import Inbox, Letter, give_back, put
 from .passage import EMPTY, Side, can_receive
 from .state import LOOK, Made, Routing, Ways, message_id
@@ -181,13 +180,10 @@ class MailTurn:
         before = self.state.untold
         if before.is_empty and not self._events and not self._views:
             return
-        untold, told = before.gathered(self._events, self._views, self.now_ns)
+        untold, told = before.gathered(self._events, self._views, self.now_ns, self.ways.listeners)
         self.change(untold=untold)
-        if before.is_empty and not untold.is_empty:
-            self._timer.append(SetTimer(TELL, at_ns=untold.told_ns + GATHER_NS))
-        if told.events:
-            message: Any = message_of(told.events)
-            self._sends += [Send(listener, message) for listener in self.ways.listeners]
+        self._timer += told.timer
+        self._sends += told.sends
         for agent in told.views:
             self.send_view(agent, self.inbox(agent))
 

@@ -36,7 +36,6 @@ from ..protocol.decide import due_move, in_system
 from ..protocol.decide_record import Record
 from ..protocol.decide_values import Intent, Move
 from ..protocol.model import Datum, Protocol
-from ..telling import GATHER_NS, TELL, message_of
 from .news import about_change, frame_of, moved_message, view_of
 from .records import NEVER_NS, Held, Registered, Registry, armed, counted
 
@@ -283,10 +282,7 @@ class Validation:
         before = self.state.untold
         if not self.wiring.listeners or (before.is_empty and not self._events):
             return
-        untold, told = before.gathered(self._events, (), self.now_ns)
+        untold, told = before.gathered(self._events, (), self.now_ns, self.wiring.listeners)
         self.change(untold=untold)
-        if before.is_empty and not untold.is_empty:
-            self._timer.append(SetTimer(TELL, at_ns=untold.told_ns + GATHER_NS))
-        if told.events:
-            message: Any = message_of(told.events)
-            self._sends += [Send(listener, message) for listener in self.wiring.listeners]
+        self._timer += told.timer
+        self._sends += told.sends

@@ -13,13 +13,19 @@ from engines.agents.telling import events_in
 from host.aism.node import FILE, STRICT
 from host.config.load import load_node
 from host.live.journal.conformance import LogReading
-from host.live.journal.data_folder import NotAJournal, find_logs
+from host.live.journal.data_folder import Logs, NotAJournal, find_logs
 from host.live.journal.folder import Folder
 from host.live.journal.replays import NotRetained
 from host.node.journal.rerun import Deviates
 from host.node.journal.scan import Damaged
 
 AUDIT: Final = "engines.devices.git_audit:GIT_AUDIT"
+
+
+def logs_and_engines(root: Path, family: str) -> tuple[Logs, set[str]]:
+    """The logs of an engine for agents, and the names of its engines of a family. Raises `NotAJournal`."""
+    found = [load_node(str(root / name)) for name in (FILE, STRICT) if (root / name).exists()]
+    return find_logs(found[0].data), {one.name for spec in found for one in spec.engines if one.family == family}
 
 
 class RecordedEvents:
@@ -36,10 +42,8 @@ class RecordedEvents:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events as the audit has them, those of a family in their order."""
-        found = [load_node(str(self._root / name)) for name in (FILE, STRICT) if (self._root / name).exists()]
-        audits = {one.name for spec in found for one in spec.engines if one.family == AUDIT}
         try:
-            logs = find_logs(found[0].data)
+            logs, audits = logs_and_engines(self._root, AUDIT)
         except NotAJournal as error:
             self.notes.append(f"not compared with the journal: {error}")
             return

@@ -18,12 +18,12 @@ from engines.model import Delivery, Due, due_timers
 from host.aism.asking import duration_argument
 from host.aism.call import Call
 from host.aism.commands.evolution import protocol_in
-from host.aism.node import FILE, STRICT, root_of
+from host.aism.node import root_of
 from host.aism.output import Failure, Outcome, done, failed
 from host.aism.protocol_files import read_file
-from host.config.load import load_node
+from host.aism.recorded import logs_and_engines
 from host.live.journal.conformance import LogReading
-from host.live.journal.data_folder import NotAJournal, find_logs
+from host.live.journal.data_folder import NotAJournal
 from host.live.journal.folder import Folder
 from host.live.journal.replays import NotRetained
 from host.node.journal.rerun import Deviates, LoggedMessage, LoggedStep
@@ -64,10 +64,8 @@ def _line(one: Disagreement) -> str:
 
 
 def _reading(root: Path) -> LogReading:
-    """The log of the validator. Raises Failure, and as `find_logs` and `LogReading`."""
-    found = [load_node(str(root / name)) for name in (FILE, STRICT) if (root / name).exists()]
-    logs = find_logs(found[0].data)
-    names = {one.name for spec in found for one in spec.engines if one.family == VALIDATOR.ref}
+    """The log of the validator. Raises Failure, and as `logs_and_engines` and `LogReading`."""
+    logs, names = logs_and_engines(root, VALIDATOR.ref)
     for name, path in logs.folders.items():
         reading = LogReading(name, Folder(path), logs.node.node, logs.node.roots)
         if names & set(reading.engines()):

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.live_node import ROUND_NS, exchange, live_node
+from bench.peers.stop_and_copy import ENTRY_BYTES, RATE
 from bench.rounds import Contestant, Round
 from host.live.control.client import Client
 
-RATE: Final = 20_000
-ENTRY_BYTES: Final = 1_000
 SOURCE: Final = """
 from engines.benchmark.reload import Answer, Ask, Fill, Filled, Store, answer, fill
 from engines.model import Family

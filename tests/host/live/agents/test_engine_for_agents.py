@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,30 @@ class Engine:
         return found
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """An engine for agents that is up."""
+@contextmanager
+def engine_up(name: str, protocol: str, *, is_limited: bool = True) -> Iterator[Engine]:
+    """An engine for agents that is up, with a protocol; without limits its agents may ask as often as they like."""
     with new_world() as world:
         made = Engine(world.folder / "town")
         Engine(world.folder).aism("init", str(made.root))
-        (made.root / "protocols" / "turns.md").write_text(PROTOCOL)
+        if not is_limited:
+            file = made.root / "aism.yaml"
+            head, bridge, rest = file.read_text().partition("  bridge:\n")
+            rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
+            file.write_text(head + bridge + rest)
+        (made.root / "protocols" / f"{name}.md").write_text(protocol)
         made.aism("up", "-d")
         try:
             yield made
         finally:
             made.aism("down", "--stop-agents")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine for agents that is up."""
+    with engine_up("turns", PROTOCOL) as made:
+        yield made
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(own_place: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pygit2
 import pytest
-from live_nodes import new_world, until
-from test_engine_for_agents import Engine
+from live_nodes import until
+from test_engine_for_agents import Engine, engine_up
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "engines" / "agents"))
 from written_logs import random_logs
@@ -35,19 +35,8 @@ version: 1.0.0
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """An engine for agents that is up, and whose agents may ask as often as they like."""
-    with new_world() as world:
-        made = Engine(world.folder / "town")
-        Engine(world.folder).aism("init", str(made.root))
-        file = made.root / "aism.yaml"
-        head, bridge, rest = file.read_text().partition("  bridge:\n")
-        rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
-        file.write_text(head + bridge + rest)
-        (made.root / "protocols" / "talk.md").write_text(PROTOCOL)
-        made.aism("up", "-d")
-        try:
-            yield made
-        finally:
-            made.aism("down", "--stop-agents")
+    with engine_up("talk", PROTOCOL, is_limited=False) as made:
+        yield made
 
 
 def start(engine: Engine, agent: str, program: str, *words: str) -> Path:

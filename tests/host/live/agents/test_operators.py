@@ -8,22 +8,15 @@ from pathlib import Path
 
 import pytest
 from crew import WORK, program
-from live_nodes import new_world, until
-from test_engine_for_agents import Engine
+from live_nodes import until
+from test_engine_for_agents import Engine, engine_up
 
 
 @pytest.fixture(scope="module")
 def town() -> Iterator[Engine]:
     """An engine for agents that is up, with the protocol `work`."""
-    with new_world() as world:
-        made = Engine(world.folder / "town")
-        Engine(world.folder).aism("init", str(made.root))
-        (made.root / "protocols" / "work.md").write_text(WORK)
-        made.aism("up", "-d")
-        try:
-            yield made
-        finally:
-            made.aism("down", "--stop-agents")
+    with engine_up("work", WORK) as made:
+        yield made
 
 
 def phase(town: Engine, agent: str) -> str:

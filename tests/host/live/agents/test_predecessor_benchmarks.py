@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
-from live_nodes import new_world, until
-from test_engine_for_agents import Engine
+from live_nodes import until
+from test_engine_for_agents import Engine, engine_up
 
 PROGRAMS = Path(__file__).parent / "programs"
 CODE = str(Path(__file__).resolve().parents[4])
@@ -37,19 +37,8 @@ SHORTER = PROTOCOL.replace("1.0.0", "1.1.0") + "- playing → waiting: Done, and
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """An engine for agents that is up, and whose agents may ask as often as they like."""
-    with new_world() as world:
-        made = Engine(world.folder / "town")
-        Engine(world.folder).aism("init", str(made.root))
-        file = made.root / "aism.yaml"
-        head, bridge, rest = file.read_text().partition("  bridge:\n")
-        rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
-        file.write_text(head + bridge + rest)
-        (made.root / "protocols" / "play.md").write_text(PROTOCOL)
-        made.aism("up", "-d")
-        try:
-            yield made
-        finally:
-            made.aism("down", "--stop-agents")
+    with engine_up("play", PROTOCOL, is_limited=False) as made:
+        yield made
 
 
 def start(engine: Engine, agent: str, *words: str) -> Path:

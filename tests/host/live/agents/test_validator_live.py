@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from crew import WORK, program
-from live_nodes import new_world, until
-from test_engine_for_agents import Engine
+from live_nodes import until
+from test_engine_for_agents import Engine, engine_up
 
 NEWER = (
     WORK.replace("version: 1.0.0", "version: 2.0.0\npolicy: now")
@@ -29,15 +29,8 @@ NEWER = (
 @pytest.fixture(scope="module")
 def village() -> Iterator[Engine]:
     """An engine for agents that is up, with the protocol `work`."""
-    with new_world() as world:
-        made = Engine(world.folder / "village")
-        Engine(world.folder).aism("init", str(made.root))
-        (made.root / "protocols" / "work.md").write_text(WORK)
-        made.aism("up", "-d")
-        try:
-            yield made
-        finally:
-            made.aism("down", "--stop-agents")
+    with engine_up("work", WORK) as made:
+        yield made
 
 
 def said(village: Engine, agent: str) -> str:

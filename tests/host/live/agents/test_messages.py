@@ -133,9 +133,17 @@ def test_d5_the_audit_is_what_the_journal_says(engine: Engine) -> None:
     """False if the audit of a node that worked, and was killed in part, lacks an event of the journal, has one twice or
     another one, or if `verify` does not see that it was cut.
     """
-    until(lambda: engine.aism("audit", "log")["data"]["commits"], "commits")
-    found = engine.aism("audit", "log", "-n", "1000", "--agent", "thinker")["data"]["commits"]
-    assert any("enrolled" in one["subject"] for one in found)
+    witness = start(engine, "witness", "reader.py")
+    start(engine, "author", "mailer.py", "20", "witness")
+    until(lambda: got(witness), "the first message")
+    psutil.Process(engine.pids()["router"]).kill()
+    until(lambda: len(got(witness)) == 20, "all messages")
+
+    def subjects() -> list[str]:
+        found = engine.aism("audit", "log", "-n", "1000", "--agent", "witness")["data"]["commits"]
+        return [one["subject"] for one in found]
+
+    until(lambda: any("enrolled" in one for one in subjects()), "the commit of an agent")
     engine.aism("down", "--stop-agents")
     try:
         whole = engine.aism("audit", "verify")["data"]

@@ -37,7 +37,7 @@ VIOLATED: Final = EXIT_CODES["violated"]
     help="A folder of modules, as in `roots` of a node file; repeatable.",
 )
 @click.option("--no-run", is_flag=True, help="Only read the code; call no guard and no action.")
-@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit (60s).")
+@click.option("--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit of a family (60s).")
 @common
 def command(targets: tuple[str, ...], roots: tuple[str, ...], no_run: bool, timeout: int) -> None:
     """Look for mistakes in TARGET: module:FAMILY, a module, a file, or a node file.

@@ -96,6 +96,11 @@ def isolate(deadline_ns: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+    end_after(deadline_ns)
+
+
+def end_after(deadline_ns: int) -> None:
+    """In the child: an end soon after this time, counted from now; 0: no alarm."""
     if deadline_ns:
         signal.setitimer(signal.ITIMER_REAL, min((deadline_ns + ALARM_AFTER_NS) / 1e9, ALARM_S_MAX))
 

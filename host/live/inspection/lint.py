@@ -43,7 +43,7 @@ class LintReport(msgspec.Struct, frozen=True):
 
 
 def lint(order: LintOrder) -> LintReport:
-    """Look at everything ordered. Blocks, at most for about twice the deadline; raises for nothing that families do."""
+    """Look at everything ordered. Blocks, for each family at most its deadline; raises for nothing that families do."""
     child = _Child(order)
     child.run()
     repeated = _repeat(child.cases, order)
@@ -63,21 +63,21 @@ class _Child:
         self.absent: list[Absent] = []
         self.remarks: list[str] = []
         self.families: set[str] = set()
-        self._begun = ""
+        self._begun, self._end_ns = "", 0
         self._done = False
 
     def run(self) -> None:
-        """Start the child, and take its records until it ends or the time is up."""
+        """Start the child, and take its records until it ends or a family takes too long."""
 
         def look(fd: int) -> None:
             from host.live.inspection.lint_child import answer  # brings what the caller does not need
 
             answer(self.order, fd)
 
-        end_ns = time.monotonic_ns() + self.order.deadline_ns
+        self._begin("")
         with forked(look) as reading:
             try:
-                for record in _records(reading, end_ns):
+                for record in self._records(reading):
                     self._take(record)
             except TimeoutError:
                 self._blame(f"took longer than {self.order.deadline_ns / 1e9:g} s")
@@ -85,10 +85,20 @@ class _Child:
         if not self._done:
             self._blame("ended the process that looked at it")
 
+    def _begin(self, ref: str) -> None:
+        self._begun, self._end_ns = ref, time.monotonic_ns() + self.order.deadline_ns
+
+    def _records(self, reading: int) -> Iterator[Any]:
+        decode = msgspec.msgpack.Decoder(LintRecord).decode
+        data = bytearray()
+        while piece := next(pieces(reading, self._end_ns), b""):
+            data += piece
+            yield from map(decode, take_records(data))
+
     def _take(self, record: Any) -> None:
         match record:
             case Begin():
-                self._begun = record.ref
+                self._begin(record.ref)
             case Linted():
                 self.families.add(record.ref)
                 self.findings += record.findings
@@ -105,14 +115,6 @@ class _Child:
         self.findings.append(_unsearched(self._begun, "", 0, f"{self._begun} {why}; what follows was not looked at"))
 
 
-def _records(reading: int, end_ns: int) -> Iterator[Any]:
-    decode = msgspec.msgpack.Decoder(LintRecord).decode
-    data = bytearray()
-    for piece in pieces(reading, end_ns):
-        data += piece
-        yield from map(decode, take_records(data))
-
-
 def _repeat(families: list[Cases], order: LintOrder) -> Iterator[LintFinding]:
     """Run all transitions again under other seeds; a finding for each rule with another outcome."""
     cases = [case for family in families for case in family.cases]
@@ -120,7 +122,11 @@ def _repeat(families: list[Cases], order: LintOrder) -> Iterator[LintFinding]:
         return
     seeds = [seed for seed in SEEDS if str(seed) != os.environ.get("PYTHONHASHSEED")][:RUNS]
     try:
-        runs = [run_elsewhere([case.case for case in cases], order.roots, seed=seed) for seed in seeds]
+        deadline_ns = len(families) * order.deadline_ns
+        runs = [
+            run_elsewhere([case.case for case in cases], order.roots, seed=seed, deadline_ns=deadline_ns)
+            for seed in seeds
+        ]
     except ElsewhereError as error:
         for family in families:
             text = f"its transitions could not be run again: {error}"

@@ -23,7 +23,7 @@ from engines.model.outcome import Failed, Outcome
 from engines.model.store.load import LoadError, families_in, load_family, module_at, sources_run
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
-from host.live.inspection.child import isolate, silence
+from host.live.inspection.child import end_after, isolate, silence
 from host.live.inspection.inspect_child import send
 from host.live.inspection.inspect_records import Begin, Done
 from host.live.inspection.lint_records import Absent, Cases, Linted, LintOrder, Remark
@@ -51,13 +51,18 @@ def answer(order: LintOrder, fd: int) -> None:
     _bound_memory()
     seen: set[str] = set()
     for target in order.targets:
-        send(fd, Begin(target))
+        _begin(target, order, fd)
         for ref in _families(target, order, fd):
             if ref not in seen:
                 seen.add(ref)
-                send(fd, Begin(ref))
+                _begin(ref, order, fd)
                 _look(ref, order, fd)
     send(fd, Done())
+
+
+def _begin(ref: str, order: LintOrder, fd: int) -> None:
+    end_after(order.deadline_ns)
+    send(fd, Begin(ref))
 
 
 def _bound_memory() -> None:

@@ -12,7 +12,10 @@ from host.live.inspection.inspect_records import Begin, Done, EngineValues
 
 
 class LintOrder(msgspec.Struct, frozen=True, array_like=True):
-    """What to look at: families, modules or absolute paths of files; `engines` give values for their families."""
+    """What to look at: families, modules or absolute paths of files; `engines` give values for their families.
+
+    `deadline_ns` bounds the look at one family.
+    """
 
     targets: tuple[str, ...]
     roots: tuple[str, ...] = ()

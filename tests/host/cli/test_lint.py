@@ -186,6 +186,15 @@ def test_a_module_that_never_returns_gets_the_blame(project: Path, cli: Cli) -> 
 
 
 @pytest.mark.storm
+def test_many_modules_may_take_longer_than_one_may(project: Path, cli: Cli) -> None:
+    """False if the last of a house was blamed for the time that all before it took."""
+    for name in ("one", "two", "three", "four"):
+        write(project, name, "return Seen(0)", "import time; time.sleep(1.2)")
+    result = cli("lint", "one", "two", "three", "four", "--root", ".", "--no-run", "--timeout", "4s")
+    assert result.out.startswith("0 findings in 4 families"), result.out
+
+
+@pytest.mark.storm
 def test_values_of_the_node_file_are_tried(project: Path, cli: Cli) -> None:
     """False if a family whose values cannot be made up could not be searched at all."""
     text = FAMILY.replace("Message, Value", "Config, Message, Value").replace("[Ask, None,", "[Ask, Terms,")

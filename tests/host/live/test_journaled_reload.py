@@ -293,7 +293,9 @@ def test_killed_while_migrating_with_a_journal(world: World, mode: str, victim: 
                     os.kill(pid, signal.SIGKILL)
             open_gate(world, "migrating")
         if victim != "all":
-            assert shown(node) == ((1, 10) if victim == "new" else (2, 1011))
+            # Of two deaths at once either may be seen first; if the new process's is, the reload was refused before.
+            after = shown(node)
+            assert after in {"old": [(2, 1011)], "new": [(1, 10)], "both": [(1, 10), (2, 1011)]}[victim]
         if victim == "new":
             assert found[0].error == "refused"
             assert node.ps()["a"]["pid"] == old
@@ -301,10 +303,10 @@ def test_killed_while_migrating_with_a_journal(world: World, mode: str, victim: 
             assert found[0]["engine"] == "a"
             assert node.ps()["a"]["pid"] == new
         kill_all(world)
-    if victim == "new":  # the last turns are the old code's
+    if victim != "all" and after == (1, 10):  # the last turns are the old code's
         source(world).write_text(before)
     with world.up(spec) as node:
-        assert shown(node) in {"all": [(2, 1009), (2, 1011)], "new": [(1, 10)]}.get(victim, [(2, 1011)])
+        assert shown(node) in ([(2, 1009), (2, 1011)] if victim == "all" else [after])
 
 
 @pytest.mark.parametrize("mode", MODES)

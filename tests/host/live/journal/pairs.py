@@ -45,6 +45,7 @@ class Orders:
     def __init__(self, first: int = 1) -> None:
         self.first = first
         self._next = {mode: base_of(mode) + first for mode in MODES}
+        self._begun: set[int] = set()
         self.sure: dict[str, list[int]] = {mode: [] for mode in MODES}
         self.doubtful: dict[str, list[int]] = {mode: [] for mode in MODES}
 
@@ -53,6 +54,7 @@ class Orders:
         only when the node is gone, and then the order is the first of the next life.
         """
         first = self._next[mode]
+        self._begun.add(first)
         if mode == "volatile":
             self._next[mode] += COUNT
             with suppress(ControlError):
@@ -79,8 +81,13 @@ class Orders:
         return sum(len(firsts) for found in (self.sure, self.doubtful) for firsts in found.values())
 
     def next(self, mode: str) -> int:
-        """The first number of the next order."""
-        return self._next[mode]
+        """The first number of the next order that nobody was given before.
+
+        The node may have died while it had an order of a journaled sender: that is given again under its id, is not
+        handled again if it was handled, and its numbers may have died with a volatile receiver.
+        """
+        first = self._next[mode]
+        return first + COUNT if first in self._begun else first
 
     def _is_sent(self, client: Client, mode: str, first: int) -> bool:
         try:
@@ -170,8 +177,7 @@ def _state(node: LiveNode, engine: str) -> dict[str, Any] | None:
 def settle(node: LiveNode, orders: Orders, more: int = 2) -> Trails:
     """Two orders more for each sender, and all trails once these came: what was under way before is there or lost.
 
-    Two, because the first may be one that a journaled sender had taken before all was killed, without a word: given
-    again under its id it is not handled again, and its numbers may have died with a volatile receiver.
+    Two, because the first may be one that was given before all was killed (`Orders.next`).
     """
     for mode in MODES:
         given = len(orders.sure[mode])

@@ -68,6 +68,7 @@ struct walk {
 
 static PyObject *outline_of, *fields_of, *absent, *map_type, *map_mark;
 static PyObject *str_unchecked, *str_checked, *str_get, *str_check, *str_height;
+static Py_ssize_t map_set;    /* where a map has its mark, and what was set since */
 static PyObject *shapes; /* struct type -> capsule of its shape */
 
 static int form_make(struct form *form, PyObject *outline);
@@ -82,6 +83,11 @@ static int conform_bind(void)
     map_type = named("engines.model.map", "Map");
     map_mark = named("engines.model.conform_parts", "ConformMark");
     shapes = PyDict_New();
+    PyObject *set = map_type == NULL ? NULL : PyObject_GetAttrString(map_type, "_set");
+    if (set == NULL)
+        return -1;
+    map_set = ((PyMemberDescrObject *)set)->d_member->offset;
+    Py_DECREF(set);
     str_unchecked = PyUnicode_InternFromString("unchecked");
     str_checked = PyUnicode_InternFromString("checked");
     str_get = PyUnicode_InternFromString("get");
@@ -385,12 +391,18 @@ static int conform_pair(const struct map_form *map, PyObject *value, PyObject *b
     return fits;
 }
 
-/* The keys that were set since `map->check` last saw the map; as `MapCheck.__call__`. */
+/* The keys that were set since `map->check` last saw the map; as `MapCheck.__call__`. A map from before that the check
+ * has not seen is left to that. */
 static int conform_keys(const struct map_form *map, PyObject *value, PyObject *before, PyObject *since,
                         struct walk *walk)
 {
-    long height = marked_height(map, PyTuple_GET_ITEM(since, 0));
-    if (height < 0 || walk->depth + 1 + height > CONFORM_DEPTH_MAX)
+    PyObject *mark = PyTuple_GET_ITEM(since, 0), *known = before == NULL ? mark : get(before, map_set);
+    long height = marked_height(map, mark), other = known == mark ? height : marked_height(map, known);
+    if (height < 0 || other < 0)
+        return 0;
+    if (height < other)
+        height = other; /* of the two maps, parts of which are skipped */
+    if (walk->depth + 1 + height > CONFORM_DEPTH_MAX)
         return 0;
     PyObject *keys = PyObject_GetIter(PyTuple_GET_ITEM(since, 1)), *key;
     if (keys == NULL)
@@ -405,7 +417,7 @@ static int conform_keys(const struct map_form *map, PyObject *value, PyObject *b
     Py_DECREF(keys);
     if (!fits || PyErr_Occurred())
         return 0;
-    PyObject *mark = PyObject_CallFunction(map_mark, "OI", map->check, walk->deepest - depth);
+    mark = PyObject_CallFunction(map_mark, "OI", map->check, walk->deepest - depth);
     PyObject *done = mark == NULL ? NULL : PyObject_CallMethodOneArg(value, str_checked, mark);
     Py_XDECREF(mark);
     Py_XDECREF(done);

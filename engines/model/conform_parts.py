@@ -114,7 +114,8 @@ class ConformMark(NamedTuple):
 class MapCheck:
     """A `Map`: checks the keys that were set since this check last saw the map, or one that it was made from.
 
-    The part it skips counts in the depth by the height that was measured then.
+    The part it skips counts in the depth by the height that was measured then; a map from before that it has not seen
+    spares it nothing.
     """
 
     __slots__ = ("_item", "_key")
@@ -131,8 +132,11 @@ class MapCheck:
         if not (isinstance(mark, ConformMark) and mark.check is self and walk.depth + 1 + mark.height <= DEPTH_MAX):
             mark, keys = ConformMark(self, 0), value.keys()
         walk.enter(2 * len(keys))
-        outside, walk.deepest = walk.deepest, walk.depth + mark.height
-        old = before if type(before) is Map else Map[Any, Any]()
+        known = before.unchecked()[0] if type(before) is Map else None
+        if not (isinstance(known, ConformMark) and known.check is self and walk.depth + known.height <= DEPTH_MAX):
+            known, before = ConformMark(self, 0), None
+        outside, walk.deepest = walk.deepest, walk.depth + max(mark.height, known.height)
+        old = before or Map[Any, Any]()
         bent = []
         for key in keys:
             new = value[key]

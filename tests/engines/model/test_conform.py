@@ -238,6 +238,17 @@ def test_a_map_that_was_checked_counts_its_height(conform: Any) -> None:
 
 
 @BOTH
+def test_what_is_skipped_in_a_map_counts_its_height(conform: Any) -> None:
+    """False if a part that is there from before were taken for flat: maps around it could grow beyond the bound."""
+    form = Map[str, Node]
+    read = Map({"k": chain(10)})
+    assert conform(read.set("j", Node()), form, read).unchecked()[0].height == 11
+    deep = conform(Map({"k": chain(10)}), form)
+    other = conform(Map({"j": Node()}), form)
+    assert conform(other.set("k", deep["k"]), form, deep).unchecked()[0].height == 11
+
+
+@BOTH
 def test_a_map_is_looked_at_where_it_changed(conform: Any) -> None:
     """False if a change of one key of many cost a look at all, or a changed key went unseen."""
     many = conform(Map({key: float(key) for key in range(1_000)}), Map[int, float])

@@ -26,7 +26,7 @@ from .mismatch import Mismatch
 from .place import caller
 from .plan import Plan, plan_messages, plan_timers
 from .rule import Rule
-from .store.adopt import Adoption, downgraded
+from .store.adopt import Adoption, Downgraded, downgraded
 from .store.dump import dump_environment, load_environment
 from .store.interface import interface_of
 
@@ -176,7 +176,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         """The environment of a dump that this very family made. Raises msgspec.ValidationError."""
         return load_environment(self, dump)
 
-    def adopt(self, dump: bytes, old_interface: dict[str, Any], downgraded: bytes = b"") -> Environment[S]:
+    def adopt(self, dump: bytes, old_interface: dict[str, Any], downgraded: Downgraded = b"") -> Environment[S]:
         """The environment, for this version, of a dump by another version. Raises AdoptError, with every reason found.
 
         `downgraded` is the state as the other version's `downgrade` hands it back (`Family.downgraded`).
@@ -186,9 +186,9 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             adoption = self._adoption = Adoption(self, self.interface(), old_interface)
         return adoption.environment(dump, downgraded)
 
-    def downgraded(self, state: S) -> bytes:
-        """A state as the version before has it, encoded; b"" without a `downgrade`, or if it raises."""
-        return b"" if self.downgrade is None else downgraded(self.downgrade, state)[0]
+    def downgraded(self, state: S) -> Downgraded:
+        """A state as the version before has it, encoded; b"" without a `downgrade`."""
+        return b"" if self.downgrade is None else downgraded(self.downgrade, state)
 
     @property
     def adopted(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engines.model import Committed, Noted, Outcome, Outgoing, Output, Spawned, encode, view
+from engines.model.store.adopt import Downgraded
 from host.node.journal.records import RESULTS, TurnResult
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024
@@ -34,7 +35,7 @@ class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
     interface: dict[str, Any]
     code: str
     env: bytes
-    downgraded: bytes = b""
+    downgraded: Downgraded = b""
     family: str = ""
 
 
@@ -54,7 +55,7 @@ class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):
     result: str
     outputs: list[Any]
     env: bytes
-    downgraded: bytes = b""
+    downgraded: Downgraded = b""
 
 
 class PastLost(msgspec.Struct, frozen=True, array_like=True, tag=True):

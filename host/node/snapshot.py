@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from engines.model import AdoptError, Configuration, Declaration, Environment, Family, encode
+from engines.model.store.adopt import Downgraded
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
@@ -73,7 +74,7 @@ class CellImage(msgspec.Struct, frozen=True, array_like=True):
     counters: tuple[int, int, int, int, int]
     is_ended: bool
     poison: Literal["", "skip", "stop", "park"] = ""
-    downgraded: bytes = b""
+    downgraded: Downgraded = b""
 
 
 class SlotImage(msgspec.Struct, frozen=True, array_like=True):

@@ -41,6 +41,16 @@ class AdoptError(Exception):
         self.problems = tuple(problems)
 
 
+class NotDowngraded(msgspec.Struct, frozen=True, array_like=True):
+    """In place of a downgraded state: why there is none."""
+
+    reason: str
+
+
+Downgraded = bytes | NotDowngraded
+"""A state as the version before has it, encoded; b"" without a `downgrade`."""
+
+
 class Adoption(Generic[S]):
     """One version of a family against one earlier interface: compared once, then used for each engine.
 
@@ -67,8 +77,8 @@ class Adoption(Generic[S]):
             return "as it is"
         return "converted" if self._family.migrate is None else "migrated"
 
-    def environment(self, dump: bytes, downgraded: bytes = b"") -> Environment[S]:
-        """The environment of a dump by the earlier version.
+    def environment(self, dump: bytes, downgraded: Downgraded = b"") -> Environment[S]:
+        """The environment of a dump by the earlier version; `downgraded` is as in `downgraded` below.
 
         Raises:
             AdoptError: interface, state, mailbox state, stored message or timer does not fit, or `migrate` raised.
@@ -95,9 +105,11 @@ class Adoption(Generic[S]):
     def _lost_on_the_way_back(self, raw: bytes, state: S) -> str:
         """Why `downgrade` does not give back the state that was taken over."""
         assert self._family.downgrade is not None
-        back, reason = downgraded(self._family.downgrade, state)
-        if reason or back == raw:
-            return reason
+        back = downgraded(self._family.downgrade, state)
+        if isinstance(back, NotDowngraded):
+            return back.reason
+        if back == raw:
+            return ""
         before, after = msgspec.msgpack.decode(raw), msgspec.msgpack.decode(back)
         if before == after:
             return ""
@@ -110,15 +122,15 @@ class Adoption(Generic[S]):
                 yield f"timer {name!r} is pending and no longer declared"
 
 
-def downgraded(downgrade: Callable[[S], Any], state: S) -> tuple[bytes, str]:
-    """A state as the version before has it, encoded; or b"" and why there is none."""
+def downgraded(downgrade: Callable[[S], Any], state: S) -> Downgraded:
+    """A state as the version before has it, or why there is none."""
     try:
-        return encode(downgrade(state)), ""
+        return encode(downgrade(state))
     except BaseException as error:  # as of rules
-        return b"", f"downgrade raised {blame(error)[0]}"
+        return NotDowngraded(f"downgrade raised {blame(error)[0]}")
 
 
-def _state(family: FamilyTypes[Any, Any, S, Any], raw: bytes, downgraded: bytes, same: bool) -> S:
+def _state(family: FamilyTypes[Any, Any, S, Any], raw: bytes, downgraded: Downgraded, same: bool) -> S:
     state: S
     if same:
         state = decoder(family.states)(raw)
@@ -126,9 +138,13 @@ def _state(family: FamilyTypes[Any, Any, S, Any], raw: bytes, downgraded: bytes,
     if family.migrate is None:
         try:
             return _converted(family, raw)
-        except (msgspec.ValidationError, ValueError):
+        except (msgspec.ValidationError, ValueError) as error:
             if not downgraded:
                 raise
+            if isinstance(downgraded, NotDowngraded):
+                raise ValueError(
+                    f"{error}; the version that wrote it could not hand it back: {downgraded.reason}"
+                ) from None
             return _converted(family, downgraded)
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))

@@ -363,6 +363,14 @@ def test_the_older_version_takes_what_the_newer_one_hands_back() -> None:
         old.adopt(dump, new.interface())
 
 
+def test_a_way_back_that_raises_is_named_where_it_is_missed() -> None:
+    """False if a refused way back hid the error of the function that was to provide it."""
+    old, new = family(FIELDS, OLD), family(FIELDS, Grown(0), downgrade=raising)
+    now = Grown(9, "y", 1)
+    with pytest.raises(AdoptError, match=r"no place for state\.extra.*downgrade raised KeyError: 'name'"):
+        old.adopt(new.dump(empty(new).with_state(now)), new.interface(), new.downgraded(now))
+
+
 def test_a_version_that_has_room_for_all_is_not_given_less() -> None:
     """False if a step forward took the way back."""
     new = family(FIELDS, Grown(0), downgrade=back_to_old)

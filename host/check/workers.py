@@ -31,7 +31,7 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import combinations
 from typing import Final, NoReturn
@@ -216,6 +216,7 @@ class Parallel:
         pairs = {pair: socket.socketpair() for pair in combinations(range(self._workers), 2)}
         ends = [socket.socketpair() for _ in range(self._workers)]
         gc.freeze()  # the tables are shared until they change
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until a worker ignores it
         for number in range(self._workers):
             child = os.fork()
             if child == 0:
@@ -228,8 +229,9 @@ class Parallel:
                         end.close()
                 pipe = Pipe(ends[number][1])
                 worker = Explorer(self._search, self._space, pipe, peers, number, self._predicates)
-                _work(worker, level[number :: self._workers])
+                _work(worker, level[number :: self._workers], mask)
             self._children.append(child)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.unfreeze()
         for end in (one for two in pairs.values() for one in two):
             end.close()
@@ -331,9 +333,10 @@ def givings(sizes: Sequence[int]) -> list[Giving]:
     return found
 
 
-def _work(worker: Explorer, level: list[tuple[State, int]]) -> NoReturn:
+def _work(worker: Explorer, level: list[tuple[State, int]], mask: Iterable[int]) -> NoReturn:
     """A worker's life. It ends without cleaning up what it shares with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator ends, and with it the pipes
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = 0
     try:
         worker.run(level)

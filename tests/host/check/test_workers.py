@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -167,6 +169,31 @@ def test_a_worker_that_dies_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> N
         together(random_system(3))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+INTERRUPTED = """
+import os, signal
+from engines.protocols.two_phase_commit import SYSTEM
+from host.check import workers
+from host.check.local import Engines
+from host.check.search import UNBOUNDED, Exploration
+from host.check.space import Space
+
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))
+workers.LEVEL_MIN = 2
+search = Exploration(space := Space(SYSTEM(2), Engines()), [])
+workers.Parallel(search, space, 2, UNBOUNDED, None).run()
+print(search.found.counts.states)
+"""
+"""A search whose workers are interrupted as soon as they are born."""
+
+
+def test_an_interrupt_at_the_birth_of_a_worker_is_the_coordinators() -> None:
+    """False if ^C between a fork and the first line of a worker ended it with a traceback."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert int(done.stdout) == explored(SYSTEM(2))[1].counts.states
 
 
 def test_states_are_given_to_a_worker_that_has_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,13 @@ REHEARSED_MAX = 1_000_000
 
 def probation_length(value: str) -> dict[str, int]:
     """A duration, or a count of messages, as arguments of the request."""
-    if not (value.isascii() and value.isdigit()):
+    if value.isascii() and value.isdigit():
+        return {"probation_triggers": click.IntRange(0, PROBATION_TRIGGERS_MAX)(value)}
+    try:
         return {"probation_ns": duration(value)}
-    return {"probation_triggers": click.IntRange(0, PROBATION_TRIGGERS_MAX)(value)}
+    except click.BadParameter as error:
+        text = f"{value!r} is neither a duration such as 30s nor a count of messages such as 1000"
+        raise click.BadParameter(text) from error
 
 
 @click.command("reload")

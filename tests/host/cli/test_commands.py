@@ -294,6 +294,14 @@ def test_mistakes_of_send_are_usage_errors(
     assert node.seen == []
 
 
+def test_a_probation_is_as_long_as_a_time_or_a_count(start_node: StartNode, cli: Cli) -> None:
+    """If false, a mistyped count would be taken for a mistyped time only."""
+    node = start_node("a.yaml")
+    result = cli("reload", "x", "--probation", "abc")
+    assert (result.code, node.seen) == (2, [])
+    assert "'abc' is neither a duration such as 30s nor a count of messages such as 1000" in result.err
+
+
 RELOAD = {
     "engine": "x",
     "timeout_ns": 30 * 10**9,

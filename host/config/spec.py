@@ -142,9 +142,20 @@ class ReloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether a reload is followed by a probation."""
         return bool(self.probation_ns or self.probation_triggers)
 
-    def length(self, seconds: str) -> str:
-        """How long a probation takes, in words; `seconds` of its time, if it has one; "" without a probation."""
-        parts = [f"{seconds} s"] if self.probation_ns else []
+    def left(self, spent_ns: int, handled: int) -> ReloadSpec:
+        """The terms that are left after a time and so many messages; of a bound that is reached, and not noticed yet, a
+        second or a message."""
+        left_ns, triggers = self.probation_ns - spent_ns, self.probation_triggers - handled
+        return msgspec.structs.replace(
+            self,
+            probation_ns=max(1, -(-left_ns // 10**9)) * 10**9 if self.probation_ns else 0,
+            probation_triggers=max(1, triggers) if self.probation_triggers else 0,
+        )
+
+    @property
+    def length(self) -> str:
+        """How long a probation takes, in words; "" without a probation."""
+        parts = [f"{self.probation_ns / 1e9:g} s"] if self.probation_ns else []
         return " or ".join([*parts, *([f"{self.probation_triggers} messages"] if self.probation_triggers else [])])
 
 

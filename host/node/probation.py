@@ -19,6 +19,9 @@ journaled one has it in the log, where only the new version can run the turns si
 new one that is *held*: it reads the log, takes no trigger, and hands over. The trigger that failed has been dealt with
 as always: quarantine, dead letter, or once more, by the version before.
 
+An end that supervision asks for is no fault, nor is one after which nothing follows: a group takes the process away and
+starts another one (`recalled`), and a probation that is on its way back goes on from there as after a death.
+
 Crash points. A held process that dies is followed by another; supervision's bounds apply. A death in `returning` leads
 to `restarting`; the reload that it ends has no verdict of its own. The supervisor's death ends the probation: the next
 life runs the sources as they are then. Commands are performed in `host.live.supervisor.probation`.
@@ -57,6 +60,7 @@ ProbationHappening = (
         "ready",  # the slot's process has its engines
         "returned",  # the reload back switched
         "refused",  # it did not
+        "recalled",  # the slot's group took its process away, and starts another one
         "dropped",  # the slot gets no further process
     ]
 )
@@ -91,9 +95,9 @@ def advance(plan: ProbationState, happening: ProbationHappening) -> ProbationSte
             return _end(replace(plan, fault=reason), "begin_before", "report")
         case "watching", ProbationFault(reason):
             return ProbationStep(replace(plan, stage="restarting", fault=reason), ("hold",))
-        case "returning", ProbationFault(ended=True) if not plan.is_journaled:
+        case "returning", ProbationFault(ended=True) | "recalled" if not plan.is_journaled:
             return _end(plan, "begin_before", "report")
-        case "restarting" | "returning", ProbationFault(ended=True):
+        case "restarting" | "returning", ProbationFault(ended=True) | "recalled":
             return ProbationStep(replace(plan, stage="restarting"), ("hold",))
         case "restarting", "ready":
             return ProbationStep(replace(plan, stage="returning"), ("go_back",))

@@ -173,6 +173,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.append(f"{show_count(queued)} queued and kept")
     if item.get("probation"):
         parts.append(f"on probation for {item['probation']}")
+    elif item.get("is_other_code") is False:
+        parts.append("the same code as before")
     if isinstance(named, list) and named and isinstance(shared, int):
         more = f" and {show_count(shared - len(named))} more" if shared > len(named) else ""
         parts.append(f"paused with it: {', '.join(map(str, named))}{more}")

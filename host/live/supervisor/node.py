@@ -64,8 +64,8 @@ class OnProbation(Protocol):
     """A probation under way, as others see it."""
 
     @property
-    def left(self) -> str:
-        """What is left of it."""
+    def account(self) -> str:
+        """Where it stands, as the end of a sentence about its engine."""
 
     def failed(self, engine: str, detail: str) -> None:
         """A trigger failed in the slot's process."""
@@ -75,6 +75,9 @@ class OnProbation(Protocol):
 
     def ready(self) -> None:
         """The slot's process has its engines."""
+
+    def recalled(self) -> None:
+        """The slot's group took its process away."""
 
     def drop(self) -> None:
         """Nothing follows any more."""

@@ -25,7 +25,7 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Group, Slot
 from host.live.wire import Exit
-from host.node.endings import Ended, shown
+from host.node.endings import Ended, shown, wants_restart
 from host.node.group_plan import child_of, give_up_work, next_task, resumed
 from host.node.routing import DEGRADED, Resident
 from host.node.slot_plan import advance, verdict_on
@@ -207,12 +207,17 @@ def _bury(node: Node, slot: Slot, how: str, departure: Departure) -> None:
             deaths.remember(node, slot, departure, Ended("killed", "shutdown"))  # a recalled process is not to blame
             deaths.report_recalled(node, slot, departure)
             _succeed(node, slot)
+            if (probation := node.probations.get(slot.number)) is not None:
+                probation.recalled()
         case _:
             died_in = deaths.remember(node, slot, departure, departure.ended)
             deaths.report(node, slot, departure, died_in)
             _succeed(node, slot)
             if (probation := node.probations.get(slot.number)) is not None:
-                probation.ended(shown(departure.ended))
+                if wants_restart(slot.kind, departure.ended.reason):
+                    probation.ended(shown(departure.ended))
+                else:
+                    probation.drop()
             if slot.state == "restarting" and slot.rests:
                 feed(node, slot, Down("degrade", slot.rests))
             elif slot.state == "restarting":

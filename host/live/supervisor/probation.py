@@ -37,7 +37,7 @@ class Probation:
         self._engine = engine
         self._before = before
         self._terms = terms
-        self._until_ns = node.now_ns() + terms.probation_ns if terms.probation_ns else 0
+        self._began_ns = node.now_ns()
         self._handled_first = slot.memory.moves()[HANDLED]
         self._seen: tuple[int, ...] = ()
         self._seen_ns = 0
@@ -59,14 +59,22 @@ class Probation:
         """The slot's process has its engines."""
         self._feed("ready")
 
+    def recalled(self) -> None:
+        """The slot's group took its process away."""
+        self._feed("recalled")
+
     def drop(self) -> None:
         """Nothing follows any more."""
         self._feed("dropped")
 
     @property
-    def left(self) -> str:
-        """What is left of it."""
-        return self._terms.length(f"{max(0, self._until_ns - self._node.now_ns()) / 1e9:.0f}")
+    def account(self) -> str:
+        """Where it stands."""
+        if self.plan.stage != "watching":
+            return "goes back to the version before"
+        spent_ns = self._node.now_ns() - self._began_ns
+        handled = self._slot.memory.moves()[HANDLED] - self._handled_first
+        return f"is on probation for {self._terms.left(spent_ns, handled).length} more"
 
     def _look(self) -> None:
         """Look at time, triggers and the transition under way."""
@@ -75,10 +83,10 @@ class Probation:
         if moves != self._seen or not words[N]:
             self._seen, self._seen_ns = moves, now_ns
         bound_ns = self._terms.transition_max_ns
-        count = self._terms.probation_triggers
+        time_ns, count = self._terms.probation_ns, self._terms.probation_triggers
         if bound_ns and now_ns - self._seen_ns > bound_ns:
             self._feed(ProbationFault(f"a transition takes longer than {bound_ns / 1e6:.0f} ms"))
-        elif (self._until_ns and self._node.now_ns() >= self._until_ns) or (
+        elif (time_ns and self._node.now_ns() - self._began_ns >= time_ns) or (
             count and words[HANDLED] - self._handled_first >= count
         ):
             self._feed("passed")
@@ -122,7 +130,9 @@ class Probation:
 
     async def _go_back(self) -> None:
         node, slot, before = self._node, self._slot, self._before
-        if slot.state != "running" or slot.number in node.reloads:
+        if slot.state != "running":
+            return  # its process ends or ended, which is fed
+        if slot.number in node.reloads:
             self._feed("refused")
             return
         try:
@@ -134,8 +144,8 @@ class Probation:
         match outcome.verdict:
             case "switched":
                 self._feed("returned")
-            case "refused":
+            case "refused" if slot.state == "running":
                 node.event("reload_refused", self._engine, reason=outcome.reason)
                 self._feed("refused")
             case _:
-                pass  # a process ended, which was fed before
+                pass  # a process ended, or its group takes it away, which is fed

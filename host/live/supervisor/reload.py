@@ -104,6 +104,7 @@ class Reload:
         self.pause_ns = 0
         self._frozen_at_ns = 0
         self._timer = Alarm()
+        self.is_other_code = False
         self.after_cut: Callable[[], None] = lambda: None
         self._code_before = self._kept(node.running)
         self._births = [self._changed(birth) for birth in population.births(node, self._told())]
@@ -121,6 +122,11 @@ class Reload:
     def is_handing_over(self) -> bool:
         """Whether the slot's process hands over, stands still, or begins: only the deadlines here bound that."""
         return self._stage not in (*reload_plan.BEFORE_THE_PAUSE, "freezing")
+
+    @property
+    def leads_to_probation(self) -> bool:
+        """Whether a probation follows the cut: it was asked for, and there is another version to go back to."""
+        return self._order.probation.is_on and not self._order.is_trial and self.is_other_code
 
     @property
     def version(self) -> str:
@@ -146,7 +152,7 @@ class Reload:
     def _kept(self, running: Mapping[str, wire.Running]) -> tuple[str, ...]:
         """Where the code of the slot's engines is kept, if it is."""
         folder = population.code_folder(self._node, self._slot)
-        names = [resident.spec.name for resident in self._node.directory.in_slot(self._slot.number)]
+        names = [resident.spec.name for resident in self._residents()]
         versions = {running[name].version for name in names if name in running}
         return tuple(sorted(version_path(folder, version) for version in versions))
 
@@ -229,20 +235,21 @@ class Reload:
             interface = running.interface or self._node.interfaces[running.family, running.version]
             self._would_run.setdefault(running.family, msgspec.structs.replace(running, interface=interface))
         if len(self._ready) == len(self._births):
+            self.is_other_code = any(map(self._gets_other_code, self._residents()))
             problems = tuple(check_interfaces(self._node, self._candidates()))
             self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
 
     def _changing(self) -> tuple[str, ...]:
         """The journaled engines that get other code, if they are to be rehearsed."""
-        running, would_run = self._node.running, self._would_run
         return tuple(
             resident.name
-            for resident in self._node.directory.in_slot(self._slot.number)
-            if self._order.rehearse > 0
-            and resident.spec.durability != "volatile"
-            and resident.name in running
-            and would_run[self._family_of(resident)].version != running[resident.name].version
+            for resident in self._residents()
+            if self._order.rehearse > 0 and resident.spec.durability != "volatile" and self._gets_other_code(resident)
         )
+
+    def _gets_other_code(self, resident: Resident) -> bool:
+        running, family = self._node.running.get(resident.name), self._family_of(resident)
+        return running is not None and (family, self._would_run[family].version) != (running.family, running.version)
 
     def _changes_layout(self) -> bool:
         """Whether a state has another layout in the candidate."""
@@ -261,7 +268,7 @@ class Reload:
         return "" if all(result.commutes for result in results) else "migration and transitions do not commute"
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
-        for resident in self._node.directory.in_slot(self._slot.number):
+        for resident in self._residents():
             family = self._family_of(resident)
             if family in self._would_run:
                 yield resident, self._would_run[family].interface
@@ -285,7 +292,7 @@ class Reload:
                 self.candidate.send(wire.Follow())
             case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
-                keep = population.code_folder(self._node, self._slot) if self._order.probation.is_on else ""
+                keep = population.code_folder(self._node, self._slot) if self.leads_to_probation else ""
                 self._tell_old(wire.Freeze(self._changes_layout(), command == "freeze_log", keep))
             case "thaw":
                 self._tell_old(wire.Thaw())
@@ -360,10 +367,13 @@ class Reload:
         if self._old is not None:
             self._old.send(packet)
 
+    def _residents(self) -> tuple[Resident, ...]:
+        return self._node.directory.in_slot(self._slot.number)
+
     def _told(self) -> tuple[Resident, ...]:
         """The engines that the candidate is sent before it gets their state: the reloaded one, which may get another
         family, and one a family. No spawned one stands for one of the node file."""
-        residents = self._node.directory.in_slot(self._slot.number)
+        residents = self._residents()
         others = sorted((one for one in residents if one.name != self._engine), key=lambda one: one.parent is None)
         of_family = {resident.spec.family: resident for resident in others}
         return (*(one for one in residents if one.name == self._engine), *of_family.values())

@@ -26,10 +26,9 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
     if slot.number in node.reloads:
         raise ControlError("conflict", f"{name}: its process is being reloaded already")
     if slot.number in node.probations:
-        left = node.probations[slot.number].left
         raise ControlError(
             "conflict",
-            f"{name} is on probation for {left} more: two versions of it live, and a third one has to wait until then",
+            f"{name} {node.probations[slot.number].account}: two versions of it live, and a third one has to wait",
         )
     if slot.state != "running" or name not in node.running:
         raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
@@ -39,9 +38,8 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
     shared = [other.name for other in residents if other.name != name]
     running = {other.name: node.running[other.name] for other in residents if other.name in node.running}
     reload = Reload(node, slot, name, family, order)
-    if order.probation.is_on and not order.is_trial:
-        was = resident.spec.family
-        reload.after_cut = lambda: _begin_probation(node, slot, name, reload.before(was, running), order)
+    was = resident.spec.family
+    reload.after_cut = lambda: _begin_probation(node, slot, name, reload, reload.before(was, running), order)
     outcome = await reload.done
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
@@ -64,15 +62,17 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
         "shared_with": shared[:NAMES_SHOWN],
         "shared": len(shared),
         "tried": order.is_trial,
-        "probation": "" if order.is_trial else order.probation.length(f"{order.probation.probation_ns / 1e9:g}"),
+        "probation": order.probation.length if reload.leads_to_probation else "",
+        "is_other_code": reload.is_other_code,
         **reload.findings(before),
     }
     node.event("reload_tried" if order.is_trial else "reloaded", **item)
     return item
 
 
-def _begin_probation(node: Node, slot: Slot, engine: str, before: Before, order: ReloadOrder) -> None:
-    Probation(node, slot, engine, before, order.probation)
+def _begin_probation(node: Node, slot: Slot, engine: str, reload: Reload, before: Before, order: ReloadOrder) -> None:
+    if reload.leads_to_probation:
+        Probation(node, slot, engine, before, order.probation)
 
 
 def _headed(reason: str) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """A slot on probation under mail, faults and deaths, as a plain transition system over `host.node.probation.advance`.
 
 The process in the slot takes messages one by one. With the new version the last of them fails, kills, or is handled; a
-process may also die by itself, `deaths` times in all. Supervision starts another one at once. A reload back may be
-refused, may switch, or be ended by a death. A journaled engine has what it handled in its log; a volatile one loses it
-with its process.
+process may also die by itself, `deaths` times in all, and its group may take it away once. Supervision starts another
+one at once. A reload back may be refused, may switch, or be ended by a death. A journaled engine has what it handled in
+its log; a volatile one loses it with its process.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Watched(msgspec.Struct, frozen=True):
     reload: str = ""
     deaths: int = 0
     is_second: bool = False
+    is_recalled: bool = False
     verdicts: tuple[str, ...] = ()
 
 
@@ -52,12 +53,16 @@ class Watch:
     def steps(self, node: Watched) -> Iterator[PlainStep[Watched]]:
         """What the process, supervision, the reload back and the clock may do."""
         if not node.runs:
-            started = replace(node, runs=node.next, is_held=node.holds, is_second=True)
+            is_second = node.plan.stage != "watching"
+            started = replace(node, runs=node.next, is_held=node.holds, is_second=is_second)
             yield PlainStep(f"{node.next} starts", self._fed(started, "ready"))
         elif not node.is_held and node.mail:
             yield from self._takes(node, node.mail[0])
         if node.runs and node.deaths < self._deaths:
             yield PlainStep("the process dies", self._died(replace(node, deaths=node.deaths + 1)), is_owed=False)
+        if node.runs and not node.is_recalled:
+            recalled = replace(node, is_recalled=True)
+            yield PlainStep("its group takes the process away", self._gone(recalled, "recalled"), is_owed=False)
         if node.runs and node.reload == "under way":
             switched = replace(node, runs="before", next="before", is_held=False, reload="")
             yield PlainStep("the reload back switches", self._fed(switched, "returned"))
@@ -95,10 +100,13 @@ class Watch:
 
     def _died(self, node: Watched) -> Watched:
         """The slot's process dies, and with it a reload under way, which is heard before its successor starts."""
+        return self._gone(node, ENDED)
+
+    def _gone(self, node: Watched, happening: ProbationHappening) -> Watched:
         gone = () if node.plan.is_journaled else node.handled
         mourned = tuple(sorted({*node.mourned, *gone}))
         handled = node.handled if node.plan.is_journaled else ()
-        return self._fed(replace(node, runs="", reload="", mourned=mourned, handled=handled), ENDED)
+        return self._fed(replace(node, runs="", reload="", mourned=mourned, handled=handled), happening)
 
 
 def nothing_is_lost_or_doubled(node: Watched) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, counter, until
 
-from host.config.spec import SupervisionSpec
+from host.config.spec import ChildSpec, SupervisionSpec
 from host.live.control.protocol import ControlError
 
 pytestmark = pytest.mark.storm
@@ -123,10 +123,12 @@ def test_a_third_version_waits_until_the_probation_has_passed(world: World) -> N
     with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
         edit(world, (ADDS, f"    # again\n{ADDS}"))
         reload(node, probation_triggers=3)
-        with pytest.raises(ControlError, match="a third one has to wait"):
+        add(node, 1)
+        with pytest.raises(ControlError, match=r"on probation for 2 messages more.*a third one has to wait"):
             reload(node)
-        add(node, 1, 1, 1)
+        add(node, 1, 1)
         until(lambda: node.events("probation_passed", "a"), "it passed")
+        edit(world, (ADDS, f"    # and again\n{ADDS}"))
         reload(node, probation_triggers=0, probation_ns=50_000_000)
         until(lambda: len(node.events("probation_passed", "a")) == 2, "its time passed")
         assert node.total("a") == 3
@@ -138,6 +140,7 @@ def test_code_that_was_kept_for_a_probation_goes_with_the_life(world: World) -> 
     """False if a killed node left the code of its probations in the data folder for ever."""
     spec = world.spec(counter("a"), supervision=QUICK)
     with world.up(spec) as node:
+        edit(world, (ADDS, f"    # again\n{ADDS}"))
         reload(node)
         assert len(kept_code(world)) == 1
         os.kill(node.pid, signal.SIGKILL)
@@ -145,6 +148,29 @@ def test_code_that_was_kept_for_a_probation_goes_with_the_life(world: World) -> 
         until(lambda: not world.processes(), "the end of all")
     with world.up(spec):
         assert kept_code(world) == []
+
+
+def test_the_same_code_has_no_version_before(world: World) -> None:
+    """False if a node went back to the version that it runs, or kept the code of one for that."""
+    with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
+        item = reload(node)
+        assert (item["probation"], item["is_other_code"]) == ("", False)
+        assert (node.events("probation"), kept_code(world)) == ([], [])
+
+
+def test_a_transient_engine_that_exits_normally_is_not_at_fault(world: World) -> None:
+    """False if an end that asks for no restart brought the version before back, or left the probation for ever."""
+    with world.up(world.spec(counter("a", child=ChildSpec(restart="transient")), supervision=QUICK)) as node:
+        edit(world, (ADDS, f"    if add.amount == 7:\n        os._exit(0)\n{ADDS}"))
+        item = reload(node)
+        with suppress(ControlError):
+            add(node, 7)
+        until(lambda: node.states()["a"] == "finished", "its end")
+        node.ask("restart", engine="a")
+        until(lambda: node.states()["a"] == "running", "it runs")
+        assert item["to"].endswith(node.ps()["a"]["version"])
+        assert (node.events("went_back"), node.events("probation_failed")) == ([], [])
+        assert reload(node)["engine"] == "a"
 
 
 def test_a_request_for_a_probation_says_what_there_will_be(world: World) -> None:

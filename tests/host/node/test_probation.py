@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.config.spec import ReloadSpec
 from host.node.probation import ProbationFault, ProbationHappening, ProbationState, advance
 
 WORDS: dict[str, ProbationHappening] = {
@@ -15,6 +16,7 @@ WORDS: dict[str, ProbationHappening] = {
     "ready": "ready",
     "returned": "returned",
     "refused": "refused",
+    "recalled": "recalled",
     "dropped": "dropped",
 }
 
@@ -46,6 +48,11 @@ SCRIPTS = [
     (JOURNALED, "ends, ends, ready, returned", "hold hold go_back report -> over"),
     (JOURNALED, "fails, ends, refused, ready, returned", "go_back hold go_back report -> over"),
     (JOURNALED, "ends, ready, refused", "hold go_back release alarm -> over"),
+    (VOLATILE, "recalled, ready, passes", "pass -> over"),
+    (VOLATILE, "fails, recalled, ready", "go_back begin_before report -> over"),
+    (JOURNALED, "recalled, ready, passes", "pass -> over"),
+    (JOURNALED, "fails, recalled, ready, returned", "go_back hold go_back report -> over"),
+    (JOURNALED, "ends, recalled, ready, returned", "hold hold go_back report -> over"),
     (FORWARD, "fails, ends", "alarm -> over"),
     (FORWARD, "ends, ready", "alarm -> over"),
 ]
@@ -55,6 +62,23 @@ SCRIPTS = [
 def test_scripts(plan: ProbationState, script: str, expected: str) -> None:
     """False if a probation did something else than its table says."""
     assert run(script, plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("terms", "spent_s", "handled", "words"),
+    [
+        (ReloadSpec(probation_triggers=1000), 5, 0, "1000 messages"),
+        (ReloadSpec(probation_triggers=1000), 5, 997, "3 messages"),
+        (ReloadSpec(probation_triggers=1000), 5, 1001, "1 messages"),
+        (ReloadSpec(probation_ns=30 * 10**9), 0.2, 7, "30 s"),
+        (ReloadSpec(probation_ns=30 * 10**9), 29.7, 7, "1 s"),
+        (ReloadSpec(probation_ns=30 * 10**9), 31, 7, "1 s"),
+        (ReloadSpec(probation_ns=10**9, probation_triggers=5), 0, 2, "1 s or 3 messages"),
+    ],
+)
+def test_what_is_left_is_less_each_time(terms: ReloadSpec, spent_s: float, handled: int, words: str) -> None:
+    """False if a refusal named the whole length again, or nothing although it still refuses."""
+    assert terms.left(int(spent_s * 10**9), handled).length == words
 
 
 @given(

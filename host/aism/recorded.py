@@ -16,6 +16,7 @@ from host.live.journal.conformance import LogReading
 from host.live.journal.data_folder import Logs, NotAJournal, find_logs
 from host.live.journal.folder import Folder
 from host.live.journal.replays import NotRetained
+from host.live.journal.versions import LogCode
 from host.node.journal.rerun import Deviates
 from host.node.journal.scan import Damaged
 
@@ -50,7 +51,7 @@ class RecordedEvents:
             return
         for name, path in logs.folders.items():
             try:
-                reading = LogReading(name, Folder(path), logs.node.node, logs.node.roots)
+                reading = LogReading(name, Folder(path), logs.node.node, LogCode(logs.node.roots, present=True))
                 yield from self._of(reading, audits)
             except (NotRetained, Damaged, Deviates) as error:
                 self.notes.append(f"not compared with all of {name}: {error}")

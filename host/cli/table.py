@@ -141,8 +141,8 @@ def _nested(value: Any) -> bool:
 
 
 def other_code_note(item: dict[str, object]) -> list[str]:
-    """A line about journal turns made by another version of the code, if there are any."""
+    """A line about journal turns of versions whose code was not kept, if there are any."""
     other = item.get("other_code")
     if not isinstance(other, list) or not other:
         return []
-    return [f"some turns were made by other code: {', '.join(map(str, other))}"]
+    return [f"the present code ran turns of other code, which is not kept: {', '.join(map(str, other))}"]

@@ -80,7 +80,7 @@ def read_log(
 ) -> LogContent:
     """The engines of a log. Changes nothing. Raises one of `UNREADABLE`, and what loading a family raises."""
     scan = _scan(disk)
-    replay = Replay(node, load, read_mail, PURE, families=families)
+    replay = Replay(node, lambda ref, _: load(ref), read_mail, PURE, families=families)
     if disk.snapshot is not None:
         replay.restore(msgspec.msgpack.decode(disk.snapshot[1], type=LogState))
     turns = replay.turns
@@ -96,7 +96,7 @@ def read_past(
     """The last `count` turns of an engine in a log, and before them its state, for `host.node.rehearsal`. Changes
     nothing. Raises as `read_log`."""
     turns = read_log(disk, node, load).replay.streams[engine].turns
-    replay = Replay(node, load, read_mail, PURE, {engine})
+    replay = Replay(node, lambda ref, _: load(ref), read_mail, PURE, {engine})
     if disk.snapshot is not None:
         replay.restore(msgspec.msgpack.decode(disk.snapshot[1], type=LogState))
     excerpts = Excerpts(replay, {engine: max(0, turns - count)})

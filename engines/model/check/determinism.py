@@ -167,10 +167,11 @@ def _environment(env: Environment[Any]) -> dict[str, object]:
 
 
 def _differences(where: str, first: Any, second: Any) -> Iterator[Difference]:
-    """Depth first; two values of one shape differ in their parts, others as wholes."""
-    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
-        for name in first:
-            yield from _differences(f"{where}.{name}" if where else str(name), first[name], second[name])
+    """Depth first; structs differ in their fields, lists of one length in their items, others as wholes."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for name in {**first, **second}:
+            parts = (one.get(name, _ABSENT) for one in (first, second))
+            yield from _differences(f"{where}.{name}" if where else str(name), *parts)
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for place, (one, other) in enumerate(zip(first, second, strict=True)):
             yield from _differences(f"{where}[{place}]", one, other)
@@ -178,4 +179,12 @@ def _differences(where: str, first: Any, second: Any) -> Iterator[Difference]:
         yield Difference(where, repr(first), repr(second))
 
 
+class _Absent:
+    """Shown for a field that one of two structs does not have."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+_ABSENT: Final = _Absent()
 _CASE: Final = msgspec.msgpack.Decoder(Case).decode

@@ -118,7 +118,7 @@ class RootFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module below a root, with a loader that compiles from source; None for any other."""
-        if _is_model(fullname):
+        if is_model(fullname):
             return None
         if fullname in self.kept:
             return self.kept[fullname].spec()
@@ -150,7 +150,8 @@ class RootFinder:
         return False
 
 
-def _is_model(name: str) -> bool:
+def is_model(name: str) -> bool:
+    """Whether a module is part of the engine model, which a process has in one version."""
     return name == MODEL or name.startswith(MODEL + ".")
 
 
@@ -158,7 +159,7 @@ def _engines_folders() -> tuple[str, ...]:
     return tuple(import_module(IMPLICIT).__path__)
 
 
-_finder: Final = RootFinder()
+finder: Final = RootFinder()
 
 
 def use_roots(roots: Iterable[str]) -> None:
@@ -166,9 +167,9 @@ def use_roots(roots: Iterable[str]) -> None:
 
     Roots given before stay, behind these.
     """
-    _finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *_finder.roots)))
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
+    finder.roots = tuple(dict.fromkeys((*(root.rstrip("/") or "/" for root in roots), *finder.roots)))
+    if finder not in sys.meta_path:
+        sys.meta_path.insert(0, finder)
 
 
 def use_kept(texts: Iterable[ModuleText], place: str) -> None:
@@ -178,13 +179,13 @@ def use_kept(texts: Iterable[ModuleText], place: str) -> None:
     """
     loaded = {loader.name: loader.compiled.source for loader in _compiled_here()}
     for text in texts:
-        before = _finder.kept.get(text.name)
+        before = finder.kept.get(text.name)
         if loaded.get(text.name, text.source) != text.source or (
             before and before.get_data(before.path) != text.source
         ):
             raise ValueError(f"{text.name} is loaded from another text already")
-        _finder.kept[text.name] = KeptText(text, place)
-    _finder.places = tuple(dict.fromkeys((place, *_finder.places)))
+        finder.kept[text.name] = KeptText(text, place)
+    finder.places = tuple(dict.fromkeys((place, *finder.places)))
     use_roots(())
 
 
@@ -202,7 +203,7 @@ def compile_ahead(refs: Iterable[str], roots: Sequence[str] = ()) -> None:
     todo, seen = [ref.partition(":")[0] for ref in refs], set[str]()
     while todo:
         name = todo.pop()
-        if name in seen or _is_model(name):
+        if name in seen or is_model(name):
             continue
         seen.add(name)
         todo += [name.rpartition(".")[0]] if "." in name else []
@@ -217,11 +218,11 @@ def compile_ahead(refs: Iterable[str], roots: Sequence[str] = ()) -> None:
 def _find_loader(name: str) -> SourceOnly | None:
     """The loader of a module below a root, found without importing the packages it lies in."""
     first, *others = name.split(".")
-    package = import_module(IMPLICIT).__spec__ if first == IMPLICIT else _finder.find_spec(first)
+    package = import_module(IMPLICIT).__spec__ if first == IMPLICIT else finder.find_spec(first)
     for part in others:
         if package is None:
             return None
-        package = _finder.find_spec(f"{package.name}.{part}", package.submodule_search_locations or ())
+        package = finder.find_spec(f"{package.name}.{part}", package.submodule_search_locations or ())
     if package is None or package.origin is None:
         return None
     return SourceOnly(name, package.origin)
@@ -308,14 +309,14 @@ def _import(ref: str, module_name: str, check: bool) -> ModuleType:
             module = import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-                roots = ", ".join((*_finder.roots, *_engines_folders()))
+                roots = ", ".join((*finder.roots, *_engines_folders()))
                 found = _hidden(error.name)
                 reason = found or f"there is no module {error.name} below the code roots ({roots})"
                 raise LoadError(ref, reason) from error
             raise _import_error(ref, error) from error
         except BaseException as error:  # sys.exit in a module is its mistake too, and does not end our process
             raise _import_error(ref, error) from error
-    if not _finder.covers(module.__file__ or ""):
+    if not finder.covers(module.__file__ or ""):
         raise LoadError(ref, _hidden(module_name) or _outside(module_name, module.__file__))
     return module
 
@@ -331,9 +332,9 @@ def _hidden(name: str) -> str:
     """Why a module below a code root is not the one imported under its name, and what to do; "" if it is that one."""
     first = name.partition(".")[0]
     taken, owner = sys.modules.get(first), _owner(first)
-    if owner == USED and (taken is None or _finder.covers(taken.__file__ or "")):
+    if owner == USED and (taken is None or finder.covers(taken.__file__ or "")):
         return ""
-    for root in _finder.roots:
+    for root in finder.roots:
         spec = FileFinder(root, (SourceOnly, [".py"])).find_spec(first)
         path = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
         if path and path not in (getattr(taken, "__file__", None), *getattr(taken, "__path__", ())):
@@ -376,7 +377,7 @@ def _import_error(ref: str, error: BaseException) -> LoadError:
     file, line = "", 0
     trace = error.__traceback__
     while trace is not None:
-        if _finder.covers(trace.tb_frame.f_code.co_filename):
+        if finder.covers(trace.tb_frame.f_code.co_filename):
             file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
     hidden = _hidden(_imported_by(error))
@@ -391,7 +392,7 @@ def _texts(module_name: str) -> list[tuple[ModuleText, str]]:
         name = todo.pop()
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
-        if name in found or _is_model(name) or not file or not _finder.covers(file):
+        if name in found or is_model(name) or not file or not finder.covers(file):
             continue
         compiled = _compiled(name, file)
         found[name] = (ModuleText(name, hasattr(module, "__path__"), compiled.source), file)

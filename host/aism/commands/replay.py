@@ -26,6 +26,7 @@ from host.live.journal.conformance import LogReading
 from host.live.journal.data_folder import NotAJournal
 from host.live.journal.folder import Folder
 from host.live.journal.replays import NotRetained
+from host.live.journal.versions import LogCode
 from host.node.journal.rerun import Deviates, LoggedMessage, LoggedStep
 from host.node.journal.scan import Damaged
 
@@ -67,7 +68,7 @@ def _reading(root: Path) -> LogReading:
     """The log of the validator. Raises Failure, and as `logs_and_engines` and `LogReading`."""
     logs, names = logs_and_engines(root, VALIDATOR.ref)
     for name, path in logs.folders.items():
-        reading = LogReading(name, Folder(path), logs.node.node, logs.node.roots)
+        reading = LogReading(name, Folder(path), logs.node.node, LogCode(logs.node.roots, present=True))
         if names & set(reading.engines()):
             return reading
     raise Failure("unknown", "no_validator", f"no log in {logs.data} has turns of a validator")

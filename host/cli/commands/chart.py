@@ -42,7 +42,7 @@ def command(
     """Draw the sequence chart of the run in JOURNAL (a node's data folder).
 
     Times are like 12:30:05.250, or with a date 2026-01-31T12:30:05. Without --from, the newest events are drawn.
-    Transitions run again with the current code, in a temporary process, as their outputs are not in a journal.
+    Transitions run again with the code that made them, in a temporary process, as their outputs are not in a journal.
     """
     if form == "mermaid" and settings().json:
         raise click.UsageError("--json has the events themselves: leave --mermaid out")

@@ -30,13 +30,17 @@ JOINTS: Final = {"outcome": "the rules give: ", "state": "the rules give: ", "pr
 @click.option(
     "--root", "roots", multiple=True, type=click.Path(exists=True, file_okay=False), help="A folder to import from."
 )
+@click.option("--present", is_flag=True, help="By the present sources, whichever version of the code made a turn.")
 @common
-def command(journal: str | None, spec: str | None, always: tuple[str, ...], roots: tuple[str, ...]) -> None:
+def command(
+    journal: str | None, spec: str | None, always: tuple[str, ...], roots: tuple[str, ...], present: bool
+) -> None:
     """Check the run in JOURNAL (a node's data folder), record by record.
 
-    Every turn is run again by the present rules, and compared with its record: outcome, outputs, digests of the state,
-    order, clocks, timers, and the messages between engines. Properties see all engines of the journal together, after
-    each turn. The first record that deviates is shown, and the exit code is 8.
+    Every turn is run again by the rules that made it, and compared with its record: outcome, outputs, digests of the
+    state, order, clocks, timers, and the messages between engines. The rules come from the code that the journal has
+    kept, or else from the present sources. Properties see all engines of the journal together, after each turn that the
+    present code can repeat. The first record that deviates is shown, and the exit code is 8.
     """
     from host.live.journal.child import run_in_child
     from host.live.journal.conformance import conformance
@@ -45,7 +49,7 @@ def command(journal: str | None, spec: str | None, always: tuple[str, ...], root
     known = (*map(os.path.abspath, roots), *logs.node.roots)
     claims = partial(_claims, spec, always, known) if spec or always else None
     with told():
-        items = run_in_child(partial(conformance, logs.folders, logs.node.node, known, claims))
+        items = run_in_child(partial(conformance, logs.folders, logs.node.node, known, claims, present=present))
     emit("conformance", items, render)
     if not items[0]["conforms"]:
         raise click.exceptions.Exit(EXIT_CODES["violated"])

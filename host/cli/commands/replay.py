@@ -23,7 +23,7 @@ def command(journal: str | None, engine: str | None, until: int | None, verify: 
     """Run the transitions in JOURNAL (a node's data folder) again, and show the resulting engines.
 
     Outputs and outcomes are compared with the recorded ones. The first difference ends the replay with exit code 8 and
-    is shown. Families come from the code that ran the turns, if the journal has kept it, in a temporary process.
+    is shown. Each turn is run by the version that made it, if the journal has kept its code, in a temporary process.
     """
     from host.live.journal.child import run_in_child
     from host.live.journal.replays import states

@@ -35,6 +35,8 @@ def get(engine: str) -> None:
 def diff(engine: str, journal: str | None, first: int, second: int) -> None:
     """Show the differences in ENGINE between turn N and turn M, by replay of its journal.
 
+    Each state is the one of the version that made it: after a reload, fields may be there in one of them only.
+
     JOURNAL is the data folder of a node; with --file CONFIG it can be omitted.
     """
     from host.cli.journals import log_with, named_logs, told

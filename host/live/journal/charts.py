@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import load_family
 from host.chart.model import ChartMark
 from host.chart.moments import Moment, Source
 from host.live.journal.checksums import checksums
@@ -22,6 +21,7 @@ from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.recovery import boot_id
 from host.live.journal.replays import oldest_base, snapshots_of, turns_before
+from host.live.journal.versions import LogCode
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Scan
 from host.node.journal.snapshot_file import Snapshot
@@ -93,27 +93,28 @@ class LogMoments(msgspec.Struct, frozen=True):
 
 def log_moments(folders: dict[str, str], node: str, roots: Sequence[str], selection: Selection) -> list[dict[str, Any]]:
     """The moments of each log that has some, as plain data of `LogMoments`. Raises `Damaged`, `Newer`, OSError."""
-    found = (_looked_at(name, Folder(path), node, roots, selection) for name, path in folders.items())
+    code = LogCode(roots)
+    found = (_looked_at(name, Folder(path), node, code, selection) for name, path in folders.items())
     return [msgspec.to_builtins(one) for one in found]
 
 
-def _looked_at(name: str, folder: Folder, node: str, roots: Sequence[str], selection: Selection) -> LogMoments:
+def _looked_at(name: str, folder: Folder, node: str, code: LogCode, selection: Selection) -> LogMoments:
     for _ in range(LOOKS - 1):
         try:
-            return _Reading(name, folder, node, roots, selection).read()
+            return _Reading(name, folder, node, code, selection).read()
         except FileNotFoundError:
             continue
-    return _Reading(name, folder, node, roots, selection).read()
+    return _Reading(name, folder, node, code, selection).read()
 
 
 class _Reading:
     """One log, as its files are now."""
 
-    def __init__(self, name: str, folder: Folder, node: str, roots: Sequence[str], selection: Selection) -> None:
+    def __init__(self, name: str, folder: Folder, node: str, code: LogCode, selection: Selection) -> None:
         self._name = name
         self._folder = folder
         self._node = node
-        self._roots = roots
+        self._code = code
         self._selection = selection
         self._snapshots = [*snapshots_of(folder)]
         self._scan: Scan | None = None
@@ -195,6 +196,8 @@ class _Reading:
             complete = kept[0].time_ns + 1 if is_whole and kept else None
         waiting = tuple(tracer.waiting()) if is_whole else ()
         source = Source(self._name, tuple(kept), engines, waiting, complete)
+        if tracer.notes and self._code.note:
+            tracer.notes.append(self._code.note)
         notes = tuple(f"{self._name}: {note}" for note in tracer.notes)
         return LogMoments(source, tuple(sorted(known)), notes, was_cut, kept_from_ns)
 
@@ -219,4 +222,4 @@ class _Reading:
 
     def _replay(self) -> Replay:
         only = None if self._selection.only is None else {self._selection.only}
-        return Replay(self._node, lambda ref: load_family(ref, self._roots), read_frame, checksums(), only)
+        return Replay(self._node, self._code.of(self._folder.path), read_frame, checksums(), only, across=True)

@@ -55,14 +55,15 @@ def _answer(work: Work) -> Response:
     except Diverged as error:
         outputs = [_shown(one) for one in error.outputs]
         item = {"engine": error.engine, "turn": error.turn, "recorded": error.recorded, "found": error.found}
-        return Response("items", [{**item, "outputs": outputs}], "violated", f"diverged: {error}")
+        text = "; ".join((f"diverged: {error}", *getattr(error, "__notes__", ())))
+        return Response("items", [{**item, "outputs": outputs}], "violated", text)
     except Damaged as error:
         return Response("items", [{"segment": error.segment, "offset": error.offset}], "refused", f"{error} ({ADVICE})")
     except Newer as error:
         return Response("items", [], "refused", str(error))
     except BaseException as error:
         name = _NAMES.get(type(error).__name__, "failed")
-        text = str(error) or type(error).__name__
+        text = "; ".join((str(error) or type(error).__name__, *getattr(error, "__notes__", ())))
         return Response("items", [], name, " ".join(text.split()))
 
 

@@ -1,23 +1,27 @@
-"""Conformance of a node's logs: every turn by the rules of the present code, all logs together, and claims of a system.
+"""Conformance of a node's logs: every turn by its rules, all logs together, and claims of a system.
 
-The reading begins as early as history is kept. Turns before a reload that the present code cannot reproduce are left
-out: the log is then read from the snapshot of the reload on, and a note says so. These functions run families, so they
-are called in the child of `run_in_child`.
+The rules of a turn are those of the version that made it (`LogCode`), or on request those of the present sources. The
+reading begins as early as history is kept. Turns that the code at hand did not make and cannot reproduce are left out:
+the log is then read from the next snapshot on, and a note says so.
+
+Claims are written in the types of the present sources, so they are about the states that these make. Where other
+versions made turns, there are two readings: one by their rules, one for the claims. These functions run families, so
+they are called in the child of `run_in_child`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from engines.model import load_family
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.replays import first_start, hold_against, snapshots_of
+from host.live.journal.versions import LogCode
 from host.node.journal.checking import Diverged
 from host.node.journal.joined import Claims, JoinedRun
 from host.node.journal.records import RecordKind
@@ -25,17 +29,18 @@ from host.node.journal.replay import Replay
 from host.node.journal.rerun import Deviates, Deviation, LoggedStep, RecordPlace, Rerun
 from host.node.journal.scan import Scan
 from host.node.journal.snapshot_file import Snapshot
+from host.node.journal.stream import Stream
 
 
 class LogReading:
     """One log: where its reading begins. Raises `NotRetained` where no such place is kept."""
 
-    def __init__(self, name: str, folder: Folder, node: str, roots: Sequence[str]) -> None:
+    def __init__(self, name: str, folder: Folder, node: str, code: LogCode) -> None:
         self.name = name
         self.first: Deviation | None = None
         self._folder = folder
         self._node = node
-        self._roots = roots
+        self._code = code
         self._snapshots = [*snapshots_of(folder)]
         self._start = first_start(folder, self._snapshots)
         self._last: Replay | None = None
@@ -43,7 +48,12 @@ class LogReading:
     @property
     def has_other_code(self) -> bool:
         """Whether an engine has last been run by another version than the one loaded here."""
-        return self._last is not None and any(stream.is_by_other_code for stream in self._last.streams.values())
+        return any(stream.is_by_other_code for stream in self._streams())
+
+    @property
+    def other_code(self) -> set[str]:
+        """The versions that made turns, and did not run them here."""
+        return {code for stream in self._streams() for code in stream.codes - {stream.family.version}}
 
     @property
     def note(self) -> str:
@@ -79,9 +89,8 @@ class LogReading:
     def steps(self) -> Iterator[LoggedStep]:
         """The steps of the log. Raises `Deviates`, `Damaged`, `Newer`, LoadError."""
         sums = checksums()
-        replay = self._last = Replay(
-            self._node, lambda ref: load_family(ref, self._roots), read_frame, sums, verify=True
-        )
+        load = self._code.of(self._folder.path)
+        replay = self._last = Replay(self._node, load, read_frame, sums, across=True, verify=True)
         rerun = Rerun(self.name, replay, read_frame)
         if self._start is not None:
             yield from rerun.begin(self._start.state)
@@ -91,6 +100,10 @@ class LogReading:
             if found.begins and scan.last is not None and scan.last.base in expected:
                 self._compare(replay, expected[scan.last.base], found.segment)
             yield from rerun.steps(found)
+
+    def _streams(self) -> Iterator[Stream]:
+        if self._last is not None:
+            yield from (*self._last.streams.values(), *self._last.leaving.values())
 
     def _scan(self) -> Scan:
         position = 0 if self._start is None else self._start.position
@@ -105,23 +118,62 @@ class LogReading:
             raise Deviates(Deviation("state", self.name, place, *at, error.recorded, error.found)) from None
 
 
+class LogsVerdict(NamedTuple):
+    """What a reading of all logs found."""
+
+    turns: int
+    engines: int
+    notes: list[str]
+    deviation: Deviation | None
+    other_code: set[str]
+
+
 def conformance(
-    folders: dict[str, str], node: str, roots: Sequence[str], claims: Callable[[], Claims] | None
+    folders: Mapping[str, str],
+    node: str,
+    roots: Sequence[str],
+    claims: Callable[[], Claims] | None,
+    *,
+    present: bool = False,
 ) -> list[dict[str, Any]]:
-    """The verdict on these logs, as one item of plain data. Raises as `LogReading`, and what `claims` raises."""
+    """The verdict on these logs, as one item of plain data. Raises as `LogReading`, and what `claims` raises.
+
+    `present`: by the rules of the present sources, whichever version made a turn.
+    """
     made = None if claims is None else claims()
-    logs = {name: LogReading(name, Folder(path), node, roots) for name, path in folders.items()}
+    found = _verdict(folders, node, LogCode(roots, present=present or made is not None), made)
+    if made is not None and not present and found.other_code:
+        found = _both(_verdict(folders, node, LogCode(roots), None), found)
+    shown = None if found.deviation is None else _item(found.deviation)
+    extent = {"turns": found.turns, "engines": found.engines, "notes": found.notes}
+    return [{"conforms": not shown, **extent, "deviation": shown}]
+
+
+def _both(rules: LogsVerdict, claimed: LogsVerdict) -> LogsVerdict:
+    """The verdict on turns by the rules of their versions, and on claims about the states of the present one."""
+    if rules.deviation is not None or claimed.deviation is None or claimed.deviation.kind == "property":
+        return rules._replace(deviation=rules.deviation or claimed.deviation, notes=rules.notes + claimed.notes)
+    engine, turn = claimed.deviation.engine, claimed.deviation.turn
+    note = f"properties hold up to turn {turn} of {engine}, where the present code does something else"
+    return rules._replace(notes=[*rules.notes, *claimed.notes, note])
+
+
+def _verdict(folders: Mapping[str, str], node: str, code: LogCode, claims: Claims | None) -> LogsVerdict:
+    logs = {name: LogReading(name, Folder(path), node, code) for name, path in folders.items()}
     inside = frozenset(name for log in logs.values() for name in log.engines())
+    other_code: set[str] = set()
     while True:
-        run = JoinedRun({name: log.steps() for name, log in logs.items()}, inside, made)
+        run = JoinedRun({name: log.steps() for name, log in logs.items()}, inside, claims)
         deviation = run.deviation()
+        other_code |= {version for log in logs.values() for version in log.other_code}
         if deviation is None or not (deviation.is_by_other_code and logs[deviation.log].go_on_behind(deviation)):
             break
     if deviation is None or deviation.is_by_other_code:
         deviation = next((log.first for log in logs.values() if log.first and log.has_other_code), deviation)
-    shown = None if deviation is None else _item(deviation)
     notes = [log.note for log in logs.values() if log.note]
-    return [{"conforms": not shown, "turns": run.turns, "engines": len(inside), "notes": notes, "deviation": shown}]
+    if code.note and (notes or deviation is not None):
+        notes.append(code.note)
+    return LogsVerdict(run.turns, len(inside), notes, deviation, other_code)
 
 
 def _item(deviation: Deviation) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _of_group(
 
 
 def _read(folder: Folder, node: str, load: Load, start: Snapshot | None, after: Mapping[str, int]) -> Excerpts:
-    replay = Replay(node, load, read_frame, checksums(), after.keys())
+    replay = Replay(node, lambda ref, _: load(ref), read_frame, checksums(), after.keys())
     excerpts = Excerpts(replay, after)
     if start is not None:
         replay.restore(start.state)

@@ -182,7 +182,7 @@ def read_log(
         segments = segments_of(folder, history=True)
     scan = Scan(segments, sums, boot, start)
     names = None if only is None else {only}
-    replay = Replay(node, load, read_frame, sums, names, families=families, watch=only is not None)
+    replay = Replay(node, lambda ref, _: load(ref), read_frame, sums, names, families=families, watch=only is not None)
     tail = Tail()
     if trusted.snapshot is not None:
         replay.restore(trusted.snapshot.state)

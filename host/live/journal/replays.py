@@ -5,22 +5,20 @@ These functions run families, so they are called in the child process of `run_in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from engines.model import AdoptError, encode, load_family
+from engines.model import AdoptError, encode
 from engines.model.check.determinism import compare
 from engines.model.store.dump import read_dump
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
-from host.live.journal.versions import use_version, version_path
+from host.live.journal.versions import LogCode
 from host.node.journal.checking import Diverged
-from host.node.journal.history import Teller
 from host.node.journal.layout import Wrong
 from host.node.journal.replay import LogState, Replay
 from host.node.journal.scan import Scan
@@ -38,14 +36,12 @@ def states(
     """The engines of a log after turn `until`, or after the last.
 
     With `verify` the replay begins as early as it can, and compares its state with each snapshot and digest on the way;
-    without it, `diverged` reports an engine whose state does not match the last digest. The code is the one that ran
-    the last turn, if it was kept. Turns before a reload that it cannot reproduce are not run again: the replay begins
-    at the snapshot of the reload, or at the engine's image of then; `from_turn` is the turn of it.
+    without it, `diverged` reports an engine whose state does not match the last digest. Each turn is run by the version
+    that made it (`LogCode`). `other_code` are versions that are not kept, whose turns the present code has run; those
+    that it cannot reproduce are left out: the replay begins at a later snapshot. `from_turn` is the turn of it.
     Raises `Damaged`, `Newer`, `Diverged`, `NotRetained`, LoadError.
     """
-    folder = Folder(path)
-    begin = use_recorded(folder, engine, until)
-    replay = _replayed(folder, node, roots, engine, until, verify=verify, begin=0 if verify else begin)
+    replay = _replayed(Folder(path), node, roots, engine, until, verify=verify)
     names = [engine] if engine is not None else sorted(replay.streams)
     found = [stream for stream in (replay.of(name) for name in names) if stream is not None]
     if engine is not None and not found:
@@ -57,48 +53,12 @@ def states(
     return [_item(stream, diverged.get(stream.name)) for stream in found]
 
 
-def use_recorded(folder: Folder, engine: str | None, until: int | None) -> int:
-    """From now on import the code that ran the turns up to there, where the log has kept it; for a new process.
-
-    If the code of one engine is not kept, all of it comes from the roots: two versions of a module do not mix. Returns
-    the position of the batch from which on `engine` is of that version, or 0.
-    """
-    start = _start(folder, [*snapshots_of(folder)], engine, until, verify=False)
-    codes, begin = _codes(folder, start, engine, until)
-    paths = [version_path(folder.path, code) for code in sorted({*codes.values()})]
-    if not all(map(os.path.exists, paths)):
-        return 0
-    for path in paths:
-        use_version(path)
-    return 0 if engine is None else begin
-
-
-def _codes(folder: Folder, start: Snapshot | None, engine: str | None, until: int | None) -> tuple[dict[str, str], int]:
-    """The version of each engine, or of one, after turn `until` or after the last, by name; and where the last image of
-    them is. Runs no family."""
-    teller = Teller(read_frame)
-    codes: dict[str, str] = {}
-    begin = 0
-    if start is not None:
-        teller.restore(start.state)
-        codes |= {image.cell.name: image.code for image in start.state.streams if engine in (None, image.cell.name)}
-    scan = Scan(segments_of(folder, history=True), checksums(), None, 0 if start is None else start.position)
-    for found in scan.batches():
-        for name, turn, code, is_image in teller.codes(found):
-            if engine in (None, name):
-                if until is not None and turn > until:
-                    return codes, begin
-                codes[name] = code
-                begin = found.head.position if is_image else begin
-    return codes, begin
-
-
 def difference(
     path: str, node: str, roots: Sequence[str], engine: str, first: int, second: int
 ) -> list[dict[str, Any]]:
     """Where the environment of `engine` after turn `second` differs from that after turn `first`. Raises as `states`.
 
-    `other_code` are other versions that made turns up to there; states are shown in the shape of the present code.
+    Each state is shown in the shape of the version that it was made by; `other_code` as for `states`.
     """
     streams = [_stream(path, node, roots, engine, turn) for turn in (first, second)]
     before, after = (encode(_parts(stream.family.dump(stream.env))) for stream in streams)
@@ -129,24 +89,22 @@ def _replayed(
     until: int | None,
     *,
     verify: bool,
-    begin: int = 0,
 ) -> Replay:
-    """`begin`: the position of an image to begin with, if it lies behind the snapshot."""
-    sums = checksums()
+    sums, code = checksums(), LogCode(roots)
     snapshots = [*snapshots_of(folder)]
     start = _start(folder, snapshots, engine, until, verify=verify)
     first: Diverged | AdoptError | None = None
     while True:
         only = None if engine is None else {engine}
-        replay = Replay(node, lambda ref: load_family(ref, roots), read_frame, sums, only, until, verify=verify)
+        replay = Replay(node, code.of(folder.path), read_frame, sums, only, until, across=True, verify=verify)
         try:
-            if begin > (0 if start is None else start.position):
-                _run(replay, folder, None, [], begin)
-            elif start is None or until is None or turns_before(start.state, engine) < until:
+            if start is None or until is None or turns_before(start.state, engine) < until:
                 _run(replay, folder, start, snapshots if verify else [])
             else:
                 replay.restore(start.state)
         except (Diverged, AdoptError) as error:
+            if code.note:
+                error.add_note(code.note)
             later = _behind(snapshots, start, until, engine) if _is_by_other_code(replay, error) else None
             if later is None:
                 raise first or error from None
@@ -174,8 +132,8 @@ def _behind(
     return next((one for one in later if until is None or turns_before(one.state, engine) <= until), None)
 
 
-def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot], begin: int = 0) -> None:
-    """Replay the log from `start`, or from the batch at `begin` on, until `replay` has enough."""
+def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
+    """Replay the log from `start` on, until `replay` has enough."""
     sums = checksums()
     if start is not None:
         replay.restore(start.state)
@@ -185,10 +143,7 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:
                 hold_against(replay, expected[scan.last.base])
-            if found.head.position < begin:
-                replay.names_of(found)
-            else:
-                replay.apply(found)
+            replay.apply(found)
     except Enough:
         pass
 

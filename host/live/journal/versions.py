@@ -13,13 +13,14 @@ younger, by more than `SLACK_NS`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from engines.model import Declaration
+from engines.model import Declaration, Family, LoadError, load_family
 from engines.model.store.load import texts_of, use_kept
-from engines.model.store.texts import pack_texts, unpack_texts
+from engines.model.store.module_sets import SOURCES, ModuleSet
+from engines.model.store.texts import ModuleText, pack_texts, unpack_texts
 from host.live.journal.folder import replace_file
 
 SUFFIX: Final = ".code"
@@ -85,7 +86,65 @@ def keep_version(folder: str, family: Declaration[Any, Any, Any]) -> None:
 
 def use_version(path: str) -> None:
     """Import the families of a kept version from its file from now on. Raises OSError, ValueError."""
+    use_kept(*_texts_in(path))
+
+
+def _texts_in(path: str) -> tuple[tuple[ModuleText, ...], str]:
+    """The texts in the file of a version, and what is shown as their folder. Raises OSError, ValueError."""
     with open(path, "rb") as file:
         data = file.read()
     place = path.removesuffix(SUFFIX)
-    use_kept(unpack_texts(data, os.path.basename(place)), place)
+    return unpack_texts(data, os.path.basename(place)), place
+
+
+class LogCode:
+    """Mutable, one a process: the families of logs, each in the version that made the turns at hand.
+
+    They come from the code kept beside the log; the sources below the roots stand in for a version that is not there.
+    `present`: they stand in for every version. Only a reader that writes nothing may have one.
+
+    `not_kept` are the versions that the present sources stand in for although they are others.
+    """
+
+    def __init__(self, roots: Sequence[str], *, present: bool = False) -> None:
+        self.not_kept: dict[str, None] = {}
+        self._roots = roots
+        self._present = present
+        self._sets: dict[str, ModuleSet | None] = {}
+        self._families: dict[tuple[str, ModuleSet | None], Declaration[Any, Any, Any]] = {}
+
+    @property
+    def note(self) -> str:
+        """Which versions are not there, and what to do; "" if all are."""
+        if not self.not_kept:
+            return ""
+        what = f"version{'s' * (len(self.not_kept) > 1)} {', '.join(self.not_kept)}"
+        return f"the code of {what} is not kept here: with its sources below the roots, all turns can be run again"
+
+    def of(self, folder: str) -> Callable[[str, str], Declaration[Any, Any, Any]]:
+        """For the log in a folder: the family of a reference in a version, whose modules are then in use. It raises
+        LoadError."""
+        return lambda ref, version: self._family(folder, ref, version)
+
+    def _family(self, folder: str, ref: str, version: str) -> Declaration[Any, Any, Any]:
+        if version not in self._sets:
+            self._sets[version] = None if self._present else self._set(folder, ref, version)
+        modules = self._sets[version]
+        (modules or SOURCES).use()
+        known = self._families.get((ref, modules))
+        if known is None:
+            known = load_family(ref, self._roots) if modules is None else modules.load(ref, version)
+            if isinstance(known, Family):
+                known.interface()  # it resolves annotations, and is asked for when another set may be in use
+            self._families[ref, modules] = known
+        if known.version != version and not self._present:
+            self.not_kept[version] = None
+        return known
+
+    def _set(self, folder: str, ref: str, version: str) -> ModuleSet | None:
+        try:
+            return ModuleSet(*_texts_in(version_path(folder, version)))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise LoadError(ref, str(error)) from error

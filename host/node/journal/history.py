@@ -60,32 +60,6 @@ class Teller:
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
 
-    def codes(self, found: Found) -> Iterator[tuple[str, int, str, bool]]:
-        """The versions in a batch: engine, the first turn that a record of it has, or that follows an image (True), and
-        the code of that turn."""
-        try:
-            for kind, name, body in self._named(found):
-                yield from self._code(kind, name, body)
-        except Wrong as wrong:
-            raise Damaged(found.segment, found.offset, str(wrong)) from None
-
-    def _code(self, kind: int, name: str, body: memoryview) -> Iterator[tuple[str, int, str, bool]]:
-        first = self._turns.get(name, 0) + 1
-        if kind == RecordKind.TURNS:
-            run, _ = decode_run(body, self._names)
-            self._turns[name] = first + run.count - 1
-            yield name, first, run.code, False
-        elif kind == RecordKind.DUE:
-            turn = decode_body(kind, body)
-            assert isinstance(turn, DueTurn)
-            self._turns[name] = first
-            yield name, first, turn.code, False
-        elif kind == RecordKind.IMAGE:
-            image = decode_body(kind, body)
-            assert isinstance(image, StreamImage)
-            self._turns[name] = image.turns
-            yield name, image.turns + 1, image.code, True
-
     def _named(self, found: Found) -> Iterator[tuple[int, str, memoryview]]:
         if found.begins:
             self._names.clear()

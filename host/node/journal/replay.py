@@ -82,12 +82,14 @@ class Replay:
     """Mutable: the engines of one log, as far as it has been read.
 
     Args:
-        load: families by reference.
+        load: the family of a reference in a version, or in the one that runs here.
         read_frame: the mail in a raw frame; raises `Wrong`.
         checksums: by kind; outputs have the kind of their segment.
         only: the engines of interest, None for all; records of others are passed over.
         until: of one engine, the turn after which to stop (`Enough`).
         families: the reference under which an engine goes on, None for its log's; called right before it is made.
+        across: every turn is run by the version that made it, and `load` is called right before. A recovery has one
+            version for all.
         verify: compare every digest of a state with the replay at its place.
         watch: look at the environment after every turn (`FormWatch`).
 
@@ -98,13 +100,14 @@ class Replay:
     def __init__(
         self,
         node: str,
-        load: Callable[[str], Declaration[Any, Any, Any]],
+        load: Callable[[str, str], Declaration[Any, Any, Any]],
         read_frame: Callable[[memoryview], Mail],
         checksums: dict[int, Checksum] = PURE,
         only: Set[str] | None = None,
         until: int | None = None,
         families: Families = lambda name: None,
         *,
+        across: bool = False,
         verify: bool = False,
         watch: bool = False,
     ) -> None:
@@ -126,6 +129,7 @@ class Replay:
         self._only = only
         self._until = until
         self._families = families
+        self._across = across
         self._verify = verify
         self._watch = watch
         self._is_old = False
@@ -155,13 +159,6 @@ class Replay:
             self.leave()
         except Wrong as wrong:
             raise Damaged(found.segment, found.offset, str(wrong)) from None
-
-    def names_of(self, found: Found) -> None:
-        """Pass over a batch, but for the names in it. Raises `Wrong`."""
-        self.enter(found)
-        for kind, number, body in found.records:
-            if kind == RecordKind.NAME:
-                self.names[number] = _text(body)
 
     def enter(self, found: Found) -> None:
         """Begin a batch, for a caller that applies its records one by one: `record` for each, then `leave`."""
@@ -231,6 +228,8 @@ class Replay:
     def _of_stream(self, stream: Stream, kind: int, body: memoryview) -> None:
         if kind == RecordKind.TURNS:
             run, turns = decode_run(body, self.names)
+            if self._across:
+                self._run_by(stream, run.code)
             stream.run(run, turns)
             self._saw(stream)
             return
@@ -239,6 +238,8 @@ class Replay:
             return
         match decode_body(kind, body):
             case DueTurn() as turn:
+                if self._across:
+                    self._run_by(stream, turn.code)
                 stream.due(turn)
             case Asked() as asked:
                 stream.asked(asked)
@@ -246,6 +247,8 @@ class Replay:
                 self._answered.append(stream)
                 stream.answers.append(answer)
             case Resumed() as resumed:
+                if self._across:
+                    self._run_by(stream, resumed.code)
                 stream.resumed(resumed)
             case Acked(target, mailbox, next_n):
                 stream.kept.drop((target, mailbox), next_n - 1)
@@ -260,6 +263,19 @@ class Replay:
             case other:
                 raise Wrong(f"{type(other).__name__} for {stream.name}")
         self._saw(stream)
+
+    def _run_by(self, stream: Stream, version: str) -> None:
+        """The code that made the next turns: another version than before, with no image between, had followed the log.
+
+        Raises as `Stream`.
+        """
+        is_enough = stream.turns == self._until and stream.cell.suspension is None
+        if not is_enough and (family := self._load(stream.family.ref, version)) is not stream.family:
+            stream.go_over_to(family)
+            stream.use_rules(old=self._is_old)
+
+    def _family(self, image: StreamImage) -> Declaration[Any, Any, Any]:
+        return self._load(self._families(image.cell.name) or image.cell.family, image.code)
 
     def _saw(self, stream: Stream) -> None:
         if stream.clock_ns > self.clock_ns:
@@ -292,8 +308,7 @@ class Replay:
         self.leaving.pop(name, None)
         before = self.streams.get(name)
         try:
-            family = self._load(self._families(name) or image.cell.family)
-            stream = Stream(self.node, image, interface, family, self._checking, self._until)
+            stream = Stream(self.node, image, interface, self._family(image), self._checking, self._until)
         except (AdoptError, msgspec.ValidationError, ValueError) as error:
             is_of_snapshot = before is None and image.why == "snapshot"
             is_unlike = isinstance(error, AdoptError) and not self._is_like(image, interface)
@@ -313,7 +328,7 @@ class Replay:
 
     def _is_like(self, image: StreamImage, there: dict[str, Any]) -> bool:
         """Whether the family of an image looks as it did: if so, it is the state that cannot be read."""
-        family = self._load(self._families(image.cell.name) or image.cell.family)
+        family = self._family(image)
         if not isinstance(family, Family):
             return False
         here = family.interface()

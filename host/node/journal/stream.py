@@ -41,6 +41,7 @@ class Stream:
 
     __slots__ = (
         "_checking",
+        "_node",
         "_poison",
         "answers",
         "cell",
@@ -73,14 +74,33 @@ class Stream:
 
         Raises as reading an environment of another version does: `AdoptError`, msgspec.ValidationError.
         """
-        name = image.cell.name
+        self.name = image.cell.name
+        self.from_turn = image.turns
+        self.image_turn = image.turns
+        self.env_bytes = len(image.cell.env)
+        self.answers: list[Any] = []
+        self.until = until
+        self.watch: FormWatch | None = None
+        self._node = node
+        self._checking = checking
+        self._be(image, interface, family)
+
+    def go_over_to(self, family: Declaration[Any, Any, Any]) -> None:
+        """Be run by another version from here on, as after a reload. Raises as the constructor."""
+        self.cell.family, self.cell.poison = self.family, self._poison
+        image = self.kept.image("version", self.clock_ns)
+        self._be(image, image.cell.interface, family)
+        self.code, self.codes = family.version, _only(family.version)
+
+    def _be(self, image: StreamImage, interface: dict[str, Any], family: Declaration[Any, Any, Any]) -> None:
+        """Be the engine of an image."""
         if not isinstance(family, Family):
-            raise Wrong(f"{name}: {family.name} has no rules, so it has no journal")
+            raise Wrong(f"{self.name}: {family.name} has no rules, so it has no journal")
         self.is_of_other_family = bool(family.ref) and family.ref != image.cell.family
         is_same = image.code == family.version and not self.is_of_other_family
-        cell = revived_cell(read_cell(image.cell, node, family, None if is_same else interface))
+        cell = revived_cell(read_cell(image.cell, self._node, family, None if is_same else interface))
         self._poison, cell.poison = image.cell.poison or "skip", ""
-        cell.recorder, cell.notify = checking, _driven
+        cell.recorder, cell.notify = self._checking, _driven
         self.cell = cell
         self.family = cell.family
         self.kept = EngineRecorder(
@@ -91,18 +111,10 @@ class Stream:
         for child in image.children:
             self.kept.children[child.name] = child
         self.is_old = False
-        self.watch: FormWatch | None = None
-        self.name = name
-        self.from_turn = image.turns
-        self.image_turn = image.turns
-        self.env_bytes = len(image.cell.env)
         self.clock_ns = image.clock_ns
         self.codes = _only(image.code)
         self.code = image.code
-        self.answers: list[Any] = []
-        self.until = until
         self.witness: Witness | None = None
-        self._checking = checking
 
     def mail(self, arrival: int, sender: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]) -> str:
         """Take mail; its new messages wait. Returns the verdict if that is "gap" or "old_epoch", else ""."""
@@ -118,11 +130,11 @@ class Stream:
 
     def run(self, run: Run, turns: memoryview) -> None:
         """Run transitions over waiting messages. Raises `Diverged`, `Wrong`, `Enough`."""
-        self._run_by(run.code)
         cell, inbox, checking = self.cell, self._inbox(run.mailbox), self._checking
         count = run.count if self.until is None else min(run.count, self.until - self.turns)
         results = bytes(turns[_RESULT :: TURN.size])
         if count:
+            self._run_by(run.code)
             checking.expect(self.kept, self.answers, TURN.iter_unpack(turns))
         at = 0
         while at < count:

@@ -198,13 +198,12 @@ class Tracer:
             mail.pop(n, None)
         later = TURN.iter_unpack(turns[early * TURN.size :])
         for n, (now_ns, outputs, result, answers) in enumerate(later, run.first_n + early):
-            stream = self._stream(number)
-            before = None if stream is None else stream.env
-            payload = mail.pop(n, b"")
-            label = taken_label(stream, run.mailbox, payload)
+            taker = self._stream(number)
+            before = None if taker is None else taker.env
             head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
             one = memoryview(head + TURN.pack(now_ns, outputs, result, answers))
-            stream = stream if self._apply(name, RecordKind.TURNS, number, one) else None
+            stream = taker if self._apply(name, RecordKind.TURNS, number, one) else None
+            label = taken_label(taker, run.mailbox, mail.pop(n, b""))
             self.turns[name] = self.turns.get(name, 0) + 1
             id = MessageId(run.sender, name, run.mailbox, run.epoch, n)
             taking = Taking(id, label, _FATES.get(result, "taken"), reason(stream))

@@ -154,7 +154,10 @@ def test_compare_on_records() -> None:
     ]
     assert compare(encode({"a": 1}), encode({"a": True})) == [Difference("a", "1", "True")]
     assert compare(encode({"a": [1, 2]}), encode({"a": [1]})) == [Difference("a", "[1, 2]", "[1]")]
-    assert compare(encode({"a": 1}), encode({"b": 1}))[0].where == ""
+    assert compare(encode({"a": 1}), encode({"b": 1})) == [
+        Difference("a", "1", "absent"),
+        Difference("b", "absent", "1"),
+    ]
     many = [encode([{"n": n, "seed": seed} for n in range(100)]) for seed in (1, 2)]
     assert len(compare(*many)) == DIFFERENCES_MAX
     assert str(Difference("a", "1", "2")) == "a: 1 and 2"

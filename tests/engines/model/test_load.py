@@ -144,11 +144,11 @@ def test_the_version_does_not_depend_on_what_was_loaded_before(root: Root) -> No
 
 def test_a_family_in_the_implicit_root_has_a_version() -> None:
     """If false, the families that come with the program cannot be reloaded."""
-    from engines.model.store.load import MODEL, _finder, use_roots
+    from engines.model.store.load import MODEL, finder, use_roots
 
     use_roots(())
     assert MODEL == "engines.model"
-    assert _finder.covers(str(Path(sys.modules["engines.model"].__file__ or "").parent.parent / "examples" / "x.py"))
+    assert finder.covers(str(Path(sys.modules["engines.model"].__file__ or "").parent.parent / "examples" / "x.py"))
 
 
 @pytest.mark.parametrize(

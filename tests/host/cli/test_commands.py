@@ -172,7 +172,8 @@ def test_several_answers_may_be_waited_for(start_node: StartNode, cli: Cli) -> N
 def test_a_difference_over_a_reload_says_whose_code_made_it() -> None:
     """False if turns that old code made passed for the work of the code that shows them."""
     item = {"where": "state.n", "from": "1", "to": "2", "other_code": ["abc"]}
-    assert render_differences([item]) == "state.n: 1 -> 2\nsome turns were made by other code: abc"
+    note = "the present code ran turns of other code, which is not kept: abc"
+    assert render_differences([item]) == f"state.n: 1 -> 2\n{note}"
     assert render_differences([item | {"other_code": []}]) == "state.n: 1 -> 2"
     assert render_differences([]) == "nothing is different"
 

@@ -94,10 +94,12 @@ class Worker:
         clock: Clock | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         born: Callable[[StreamImage], None] = lambda image: None,
+        load: Callable[[str], Declaration[Any, Any, Any]] = load,
     ) -> None:
         self.clock = clock or Clock()
         self.mode = mode
         self.folder = folder
+        self.load = load
         self.found: Recovered = recover(folder, "node", load, boot)
         self.clock.now_ns = max(self.clock.now_ns, self.found.replay.clock_ns)
         durable = mode == "durable"
@@ -124,7 +126,7 @@ class Worker:
 
     def bear(self, name: str, family: str = "journal_engines:ACCOUNT") -> Engine:
         """A new engine, with its birth record in the open batch."""
-        loaded: Any = load(family)
+        loaded: Any = self.load(family)
         configuration = Configuration[Any]("node", name)
         cell = new_cell(loaded, configuration, birth(loaded, configuration, now_ns=self.clock()), {})
         engine = self.engines[name] = Engine(cell, self.mode, 1)

@@ -256,7 +256,9 @@ def test_after_other_code_a_snapshot_makes_it_whole_again(
         "alice taken bank: Pay(amount=7, receipt=shop)",
         "bank sent shop: Paid(amount=7, balance=12)",
     ]
-    assert len(chart["notes"]) == 1
+    put_away, missing = chart["notes"]
+    assert "drawn from records alone" in put_away
+    assert "is not kept here: with its sources below the roots" in missing
 
 
 def test_what_cannot_be_drawn_is_said_in_a_line(bank: Bank, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def test_mail_that_its_sender_did_not_send(ran: Path, tmp_path: Path, capsys: py
 
 
 def test_other_code_is_named(ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """False if a run passed under rules that send something else, or these were not named as the difference."""
+    """False if a run passed under rules that send something else, or these were not named as the difference, or were
+    taken for the rules of the run without being asked for."""
     data, roots = tmp_path / "data", tmp_path / "roots"
     shutil.copytree(ran, data)
     shutil.copytree(ran.parent / "roots", roots)
@@ -97,7 +98,9 @@ def test_other_code_is_named(ran: Path, tmp_path: Path, capsys: pytest.CaptureFi
     (roots / "pairing.py").write_text(source.replace("Numbered(n))", "Numbered(n + 1))"))
     record = data / "journal" / "node.json"
     record.write_text(record.read_text().replace(str(ran.parent / "roots"), str(roots)))
-    assert run(["conform", str(data)]) == 8
+    assert run(["conform", str(data)]) == 0
+    assert capsys.readouterr().out.startswith("conforms: ")
+    assert run(["conform", str(data), "--present"]) == 8
     said = capsys.readouterr().out
     assert ": from, turn 1, " in said
     assert "    to to: Numbered(n=2)\n" in said

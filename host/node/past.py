@@ -8,16 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from engines.model import Committed, Noted, Outcome, Outgoing, Output, Spawned, encode, view
+from engines.model import (
+    Committed,
+    Configuration,
+    Delivery,
+    Due,
+    Environment,
+    Family,
+    Noted,
+    Outcome,
+    Outgoing,
+    Output,
+    Spawned,
+    encode,
+    view,
+)
 from engines.model.store.adopt import Downgraded
+from host.node.births import plain
 from host.node.journal.records import RESULTS, TurnResult
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024
 """Longer messages are compared by their digests."""
+
+STATES_BYTES_MAX: Final = 16 << 20
+"""Dumps of engines' states kept for one rehearsal; engines share it evenly."""
 
 
 class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -37,6 +56,15 @@ class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
     env: bytes
     downgraded: Downgraded = b""
     family: str = ""
+
+
+class PastTrigger(NamedTuple):
+    """A message as it is encoded, or the names of timers."""
+
+    sender: str
+    mailbox: int
+    message: bytes | None
+    timers: tuple[str, ...]
 
 
 class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -103,3 +131,58 @@ def _short(value: Any) -> Any:
         return view(value)
     tag = getattr(getattr(value, "__struct_config__", None), "tag", None)
     return {"type": tag, "bytes": len(data), "digest": blake2b(data, digest_size=16).hexdigest()}
+
+
+_NONE: Final[Downgraded] = b""
+
+
+class PastEngines:
+    """Mutable: the past of one engine as it is made. It has several beginnings where other code ran meanwhile.
+
+    States are kept behind every turn that changed them, until they exceed a bound; the last one always is (`close`).
+    """
+
+    def __init__(self, states_bytes_max: int) -> None:
+        self.past: list[PastEngine | PastTurn] = []
+        self._states_bytes_left = states_bytes_max
+        self._family: Family[Any, Any, Any, Any] | None = None
+        self._env: Environment[Any] | None = None
+
+    def begin(self, family: Family[Any, Any, Any, Any], me: Configuration[Any], env: Environment[Any]) -> None:
+        """The turns to come begin with this environment."""
+        back = family.downgraded(env.state)
+        rest = (me.birth, plain(me.params), family.interface(), family.version, family.dump(env), back, family.ref)
+        self.past.append(PastEngine(me.name, me.node, me.parent, *rest))
+        self._family, self._env = family, env
+
+    def keep(
+        self,
+        n: int,
+        now_ns: int,
+        trigger: PastTrigger,
+        answers: tuple[Any, ...],
+        outcome: Outcome[Any],
+        env: Environment[Any],
+    ) -> None:
+        """Keep a turn; `env` is the environment after it."""
+        assert self._family is not None
+        dump, back = b"", _NONE
+        if env is not self._env and self._states_bytes_left > 0:
+            dump, back, self._env = self._family.dump(env), self._family.downgraded(env.state), env
+            self._states_bytes_left -= len(dump) + (len(back) if isinstance(back, bytes) else 0)
+        result, outputs = result_of(outcome), outputs_of(outcome)
+        self.past.append(PastTurn(n, now_ns, *trigger, answers, result, outputs, dump, back))
+
+    def close(self, env: Environment[Any]) -> None:
+        """No turn follows this environment before the end, or the next beginning: the last one gets its state."""
+        last = self.past[-1] if self.past else None
+        if isinstance(last, PastTurn) and self._family is not None:
+            back = self._family.downgraded(env.state)
+            self.past[-1] = replace(last, env=self._family.dump(env), downgraded=back)
+
+
+def past_trigger(cause: Delivery[Any] | Due) -> PastTrigger:
+    """A trigger as plain data."""
+    if isinstance(cause, Delivery):
+        return PastTrigger(cause.sender, cause.mailbox, encode(cause.message), ())
+    return PastTrigger("", 0, None, tuple(one.name for one in cause.handles))

@@ -1,7 +1,6 @@
 """The last turns of engines in a log, for a rehearsal by another version.
 
-The replay runs each turn again, as in any recovery, and here its trigger and outcome are kept. States are kept behind
-every turn that changed them, until they exceed `STATES_BYTES_MAX`; the last one always is (`close`).
+The replay runs each turn again, as in any recovery, and here its trigger and outcome are kept.
 """
 
 from __future__ import annotations
@@ -9,10 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec.structs import replace
-
-from engines.model import Delivery, encode
-from host.node.births import plain
 from host.node.journal.layout import Wrong
 from host.node.journal.records import (
     TURN,
@@ -27,10 +22,7 @@ from host.node.journal.records import (
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Stream
-from host.node.past import PastEngine, PastTurn, outputs_of, result_of
-
-STATES_BYTES_MAX: Final = 16 << 20
-"""Dumps of engines' states kept for one rehearsal; engines share it evenly."""
+from host.node.past import STATES_BYTES_MAX, PastEngine, PastEngines, PastTrigger, PastTurn, past_trigger, result_of
 
 _TURNS: Final = (RecordKind.TURNS, RecordKind.DUE, RecordKind.RESUMED)
 
@@ -71,20 +63,21 @@ class Excerpt:
     """
 
     def __init__(self, replay: Replay, engine: str, after: int, states_bytes_max: int) -> None:
-        self.past: list[PastEngine | PastTurn] = []
         self._replay = replay
         self._engine = engine
         self._after = after
         self._stream: Stream | None = None
-        self._env: Any = None
-        self._states_bytes_left = states_bytes_max
+        self._engines = PastEngines(states_bytes_max)
+
+    @property
+    def past(self) -> list[PastEngine | PastTurn]:
+        """What was kept."""
+        return self._engines.past
 
     def close(self) -> None:
-        """The stream is read: its last turn gets its state."""
-        last = self.past[-1] if self.past else None
-        if isinstance(last, PastTurn) and self._stream is not None:
-            family, env = self._stream.family, self._stream.env
-            self.past[-1] = replace(last, env=family.dump(env), downgraded=family.downgraded(env.state))
+        """The stream is read."""
+        if self._stream is not None:
+            self._engines.close(self._stream.env)
 
     def record(self, kind: int, number: int, body: memoryview) -> None:
         """Apply a record of turns of the engine. Raises as `Replay.record`."""
@@ -101,7 +94,7 @@ class Excerpt:
             assert isinstance(turn, DueTurn)
             given = tuple(stream.answers)
             replay.record(kind, number, body)
-            self._keep(stream, turn.now_ns, None, tuple(name for name, _ in turn.handles), given)
+            self._keep(stream, turn.now_ns, PastTrigger("", 0, None, tuple(name for name, _ in turn.handles)), given)
         else:
             self._resume(stream, number, body)
 
@@ -109,12 +102,8 @@ class Excerpt:
         """Begin here, if the turns to keep begin here."""
         if stream is not self._stream and stream.turns >= self._after:
             self.close()
-            me, family = stream.cell.configuration, stream.family
-            dump = family.dump(stream.env)
-            back = family.downgraded(stream.env.state)
-            rest = (me.birth, plain(me.params), family.interface(), family.version, dump, back, family.ref)
-            self.past.append(PastEngine(me.name, me.node, me.parent, *rest))
-            self._stream, self._env = stream, stream.env
+            self._engines.begin(stream.family, stream.cell.configuration, stream.env)
+            self._stream = stream
 
     def _run(self, stream: Stream, number: int, body: memoryview) -> None:
         """Turns over mail, one by one where they are kept."""
@@ -132,7 +121,7 @@ class Excerpt:
             head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
             self._replay.record(RecordKind.TURNS, number, memoryview(head + TURN.pack(*turn)))
             if turn[2] != TurnResult.SKIPPED:
-                self._keep(stream, turn[0], (run.sender, run.mailbox, payload), (), given)
+                self._keep(stream, turn[0], PastTrigger(run.sender, run.mailbox, payload, ()), given)
 
     def _resume(self, stream: Stream, number: int, body: memoryview) -> None:
         """A transition that waited for a choice: it is kept here, with all its answers, not where it began."""
@@ -141,31 +130,10 @@ class Excerpt:
         self._replay.record(RecordKind.RESUMED, number, body)
         assert suspension is not None
         assert isinstance(decode_body(RecordKind.RESUMED, body), Resumed)
-        cause, answers = suspension.cause, (*suspension.answers, *given)
-        if isinstance(cause, Delivery):
-            mail = (cause.sender, cause.mailbox, encode(cause.message))
-            self._keep(stream, suspension.at_ns, mail, (), answers)
-        else:
-            self._keep(stream, suspension.at_ns, None, tuple(one.name for one in cause.handles), answers)
+        answers = (*suspension.answers, *given)
+        self._keep(stream, suspension.at_ns, past_trigger(suspension.cause), answers)
 
-    def _keep(
-        self,
-        stream: Stream,
-        now_ns: int,
-        mail: tuple[str, int, bytes] | None,
-        timers: tuple[str, ...],
-        answers: tuple[Any, ...],
-    ) -> None:
+    def _keep(self, stream: Stream, now_ns: int, trigger: PastTrigger, answers: tuple[Any, ...]) -> None:
         outcome = stream.outcome
-        if stream is not self._stream or outcome is None or result_of(outcome) == "suspended":
-            return
-        dump = back = b""
-        if stream.env is not self._env and self._states_bytes_left > 0:
-            dump, self._env = stream.family.dump(stream.env), stream.env
-            back = stream.family.downgraded(stream.env.state)
-            self._states_bytes_left -= len(dump) + len(back)
-        sender, mailbox, message = mail if mail is not None else ("", 0, None)
-        result, outputs = result_of(outcome), outputs_of(outcome)
-        self.past.append(
-            PastTurn(stream.turns, now_ns, sender, mailbox, message, timers, answers, result, outputs, dump, back)
-        )
+        if stream is self._stream and outcome is not None and result_of(outcome) != "suspended":
+            self._engines.keep(stream.turns, now_ns, trigger, answers, outcome, stream.env)

@@ -41,6 +41,8 @@ struct lane_api {
     /* The bytes of a frame with its first `count` messages, which are those up to the cursor. Its checksum and position
      * mean nothing. A new reference, or NULL with an exception. */
     PyObject *(*front)(const struct lane_frame *frame, uint32_t count);
+    /* The same, into memory with room for the bytes from its start to the cursor. */
+    void (*copy_front)(const struct lane_frame *frame, uint32_t count, uint8_t *into);
     /* 0, or -1 with an exception. */
     int (*release)(PyObject *link);
     int (*flush)(PyObject *link);

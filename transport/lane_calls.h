@@ -128,17 +128,22 @@ static PyObject *api_rest(PyObject *link, struct lane_frame *frame)
                                  payloads);
 }
 
-static PyObject *api_front(const struct lane_frame *frame, uint32_t count)
+static void api_copy_front(const struct lane_frame *frame, uint32_t count, uint8_t *into)
 {
     struct frame_header header;
-    Py_ssize_t length = frame->cursor - frame->start;
-    PyObject *bytes = PyBytes_FromStringAndSize((const char *)frame->start, length);
-    if (bytes == NULL)
-        return NULL;
+    size_t length = (size_t)(frame->cursor - frame->start);
+    memcpy(into, frame->start, length);
     memcpy(&header, frame->start, sizeof header);
     header.length = (uint32_t)length;
     header.count = count;
-    memcpy(PyBytes_AS_STRING(bytes), &header, sizeof header);
+    memcpy(into, &header, sizeof header);
+}
+
+static PyObject *api_front(const struct lane_frame *frame, uint32_t count)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, frame->cursor - frame->start);
+    if (bytes != NULL)
+        api_copy_front(frame, count, (uint8_t *)PyBytes_AS_STRING(bytes));
     return bytes;
 }
 
@@ -185,6 +190,7 @@ static const struct lane_api api = {
     .payload = api_payload,
     .rest = api_rest,
     .front = api_front,
+    .copy_front = api_copy_front,
     .release = api_release,
     .flush = api_flush,
     .send = api_send,

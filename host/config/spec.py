@@ -30,6 +30,8 @@ MAILBOX_CAPACITY: Final = 10_000
 
 ARENA_BYTES_MAX: Final = 1 << 32
 """All blocks with the largest message each."""
+VOLATILE_TRIGGERS_MAX: Final = 1_000_000
+"""More never fit the bytes that are kept."""
 UNACKED_BYTES_MIN: Final = 1 << 16
 UNACKED_BYTES_MAX: Final = 1 << 40
 
@@ -128,10 +130,13 @@ class JournalSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The probation after a reload, as in the node file: its time, its messages, and the bound of a transition in it.
+    """Reloads, as in the node file: the triggers that a process keeps of its volatile engines, and the probation.
 
-    It ends with the first of time and messages; 0: no such bound. Without both there is no probation.
+    `volatile_triggers` are there for a rehearsal; 0: none. A probation has a time, a number of messages, and the bound
+    of a transition in it. It ends with the first of time and messages; 0: no such bound. Without both there is none.
     """
+
+    volatile_triggers: Annotated[int, Meta(ge=0, le=VOLATILE_TRIGGERS_MAX)] = 10_000
 
     probation_ns: Annotated[int, Meta(ge=0, le=2**62)] = 0
     probation_triggers: Annotated[int, Meta(ge=0, le=2**53)] = 0

@@ -36,6 +36,7 @@ class Boot(Packet):
     `journal_spec`: its retention. `fresh`: its engine was just spawned, under a name that no log has.
     `lent_bytes`: the memory that a candidate may take until it takes over. `code`: the files of kept versions to run,
     instead of the sources below the roots. `held`: it takes no trigger before `Thaw`; `Freeze` may hand it over.
+    `volatile_triggers`: how many triggers of volatile engines the process keeps for a rehearsal; 0: none.
     """
 
     node: str
@@ -62,6 +63,7 @@ class Boot(Packet):
     lent_bytes: int = 0
     code: tuple[str, ...] = ()
     held: bool = False
+    volatile_triggers: int = 0
 
 
 class Attach(Packet):
@@ -156,7 +158,7 @@ class Lose(Packet):
 
 
 class Recall(Packet):
-    """Hand out the last `count` triggers of these journaled engines, and go on. Answered by `Recalled`."""
+    """Hand out the last `count` triggers of these engines, and go on. Answered by `Recalled`."""
 
     engines: tuple[str, ...]
     count: int

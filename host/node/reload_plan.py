@@ -16,9 +16,9 @@ as the last thing it does (*left*), or when it is dead. It takes long to exit wi
 | retiring  | none | new             | old lets go of the slot; new is in force from here  |
 | going     | new  | new             | new has the slot and reports it                     |
 
-Nothing stands still before `freezing`. `recalling` and `rehearsing` are left out if no journaled engine gets other
-code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines from the log,
-with its own code, and the snapshot has only what no log has; otherwise `following` is left out. A *trial* does
+Nothing stands still before `freezing`. `recalling` and `rehearsing` are left out if no engine whose triggers are kept
+gets other code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines from
+the log, with its own code, and the snapshot has only what no log has; otherwise `following` is left out. A *trial* does
 everything but the cut: once new has loaded, it is killed, and old thaws.
 
 Crash points. Up to `dumping` the death of old is an ordinary crash, and the candidate is killed. In `adopting` the
@@ -59,7 +59,7 @@ Verdict = Literal["switched", "tried", "refused", "crashed"]
 class Checked(msgspec.Struct, frozen=True):
     """The candidate imported everything; `problems` are the incompatibilities of its interfaces.
 
-    `rehearses`: a journaled engine gets other code, which is to run its last triggers first.
+    `rehearses`: an engine gets other code, which runs the last triggers of it first.
     """
 
     problems: tuple[str, ...] = ()

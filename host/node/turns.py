@@ -47,6 +47,7 @@ from host.node.progress import EPOCH, MAILBOX, STANDING, STARTED_NS, TIMERS, N, 
 from host.node.recorder import Record
 from host.node.report import Report
 from host.node.set_aside import set_aside, trigger_of
+from host.node.trigger_ring import TriggerRing
 
 Cause = Delivery[Any] | Due
 
@@ -70,6 +71,8 @@ class Turns:
         self.outputs: list[tuple[Cell, tuple[Output, ...]]] = []
         self.outputs_count = 0
         self.has_spawned = False
+        self.ring: TriggerRing | None = None
+        """Keeps the triggers of volatile engines, for a rehearsal."""
         self._clock = clock
         self._chance = chance
         self._progress = progress
@@ -93,6 +96,7 @@ class Turns:
         decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
         family, configuration, env, recorder = cell.family, cell.configuration, cell.env, cell.recorder
         timers = env.timers
+        ring, kept, met = None if recorder is not None else self.ring, list[tuple[int, Any]](), env
         is_timed = deadlines.earliest != NEVER
         if self._shown != (cell, sender, mailbox, batch.epoch):
             self.show_stream(cell, sender, mailbox, batch.epoch)
@@ -113,6 +117,8 @@ class Turns:
                 if recorder is not None:
                     outcome = recorder.handled(sender, mailbox, batch.epoch, number, now_ns, outcome)
                     assert isinstance(outcome, Committed)
+                if ring is not None:
+                    kept.append((now_ns, payload))
                 env, outputs = outcome.env, outcome.outputs
                 if outputs:
                     self.outputs.append((cell, outputs))
@@ -127,11 +133,14 @@ class Turns:
                     is_timed = deadlines.earliest != NEVER
             else:
                 cell.env = env
+                if kept and ring is not None:
+                    ring.mail(cell, met, sender, mailbox, kept)
+                    kept = []
                 record: Record | None = None
                 if recorder is not None:
                     record = partial(recorder.handled, sender, mailbox, batch.epoch, number, now_ns)
                 self._settle(cell, Delivery(sender, mailbox, message), now_ns, (), outcome, record)
-                env = cell.env
+                env = met = cell.env
                 if cell.suspension is not None or cell.is_ended or cell.held:
                     break
                 timers, is_timed = env.timers, deadlines.earliest != NEVER
@@ -141,6 +150,8 @@ class Turns:
                     break
         words[N] = 0
         cell.env = env
+        if kept and ring is not None:
+            ring.mail(cell, met, sender, mailbox, kept)
         taken = number - first + 1
         cell.handled += taken
         self._tally.handled += taken
@@ -252,6 +263,8 @@ class Turns:
             outcome = _step(cell, cause, at_ns, answers)
         if record is not None:
             outcome = record(outcome, len(answers))
+        elif self.ring is not None and cell.recorder is None:
+            self.ring.trigger(cell, cause, at_ns, answers)
         self._conclude(cell, cause, outcome)
         self.rearm(cell)
 

@@ -63,7 +63,7 @@ def probation_length(value: str) -> dict[str, int]:
     type=click.IntRange(0, REHEARSED_MAX),
     default=REHEARSED,
     metavar="COUNT",
-    help=f"The last messages and timers of a journaled engine that the new code has to handle alike ({REHEARSED}).",
+    help=f"The last messages and timers that the new code has to handle as the present code did ({REHEARSED}).",
 )
 @click.option(
     "--pause-max",

@@ -175,7 +175,7 @@ static PyObject *cycle_run(Cycle *self, PyObject *const *args, Py_ssize_t count)
 
 /* References that may be part of a circle. */
 #define HELD(X)                                                                                                        \
-    X(link) X(turns) X(cells) X(stops) X(tally) X(deadlines) X(encode) X(clock) X(shown_cell) X(shown_sender)          \
+    X(link) X(turns) X(cells) X(stops) X(tally) X(deadlines) X(encode) X(clock) X(shown_cell) X(shown_sender) X(ring)  \
     X(ledger.frame) X(ledger.run) X(ledger.commit) X(ledger.left) X(ledger.flushed)
 
 #define VISIT(member) Py_VISIT(self->member);
@@ -209,6 +209,8 @@ static void cycle_dealloc(Cycle *self)
     Py_XDECREF(self->window);
     if (self->words_view.obj != NULL)
         PyBuffer_Release(&self->words_view);
+    if (self->ring_view.obj != NULL)
+        PyBuffer_Release(&self->ring_view);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -222,8 +224,13 @@ static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *words)
     self->deadlines = PyObject_GetAttrString(scheduler, "deadlines");
     self->stops = outbox == NULL ? NULL : PyObject_GetAttrString(outbox, "stops");
     self->encode = named("engines.model", "encode");
+    self->ring = self->turns == NULL ? NULL : PyObject_GetAttrString(self->turns, "ring");
     Py_XDECREF(outbox);
-    if (!self->turns || !self->cells || !self->tally || !self->deadlines || !self->stops || !self->encode)
+    if (!self->turns || !self->cells || !self->tally || !self->deadlines || !self->stops || !self->encode || !self->ring)
+        return -1;
+    if (self->ring == Py_None)
+        Py_CLEAR(self->ring);
+    else if (PyObject_GetBuffer(get(self->ring, TriggerRing_buffer), &self->ring_view, PyBUF_WRITABLE) < 0)
         return -1;
     if (PyObject_GetBuffer(words, &self->words_view, PyBUF_WRITABLE) < 0)
         return -1;

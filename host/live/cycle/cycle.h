@@ -26,7 +26,8 @@ enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PAR
        WORD_CYCLES = 11, WORDS_USED };
 
 /* Attributes that are looked up by name. */
-#define NAMES(X) X(outputs) X(show_stream) X(rearm) X(find_decode) X(conclude_raised)
+#define NAMES(X) X(outputs) X(show_stream) X(rearm) X(find_decode) X(conclude_raised)                                    \
+    X(begin) X(silence) X(turn_over)
 #define DECLARE_NAME(name) static PyObject *str_##name;
 NAMES(DECLARE_NAME)
 static PyObject *zero;
@@ -38,6 +39,8 @@ struct known {
     const struct form *state_form;
     unsigned resting, stride;
     unsigned long long taken, sent;
+    unsigned long long generation; /* of the ring, when `is_remembered` was found */
+    int is_remembered;
 };
 
 struct pending {
@@ -64,6 +67,9 @@ typedef struct {
     size_t unsent;                  /* of `pending`, those of volatile engines */
     int is_wanted;                  /* Python must run before a sleep */
     struct ledger ledger;
+    PyObject *ring;                 /* keeps triggers of volatile engines, or NULL */
+    Py_buffer ring_view;            /* its buffer */
+    int64_t times[LANE_FRAME_MESSAGES_MAX]; /* of the turns of a frame */
     uint64_t touched;               /* which of `known` have counters to write */
     struct known known[KNOWN_CELLS];
 } Cycle;
@@ -203,6 +209,8 @@ static struct known *know(Cycle *self, PyObject *cell)
     known->params = Py_NewRef(get(get(cell, Cell_configuration), Configuration_params));
     known->cell = Py_NewRef(cell);
     known->resting = 0;
+    known->generation = 0;
+    known->is_remembered = 0;
     known->stride = STRIDE_MIN;
     return known;
 }

@@ -8,6 +8,7 @@
 
 #include "cycle.h"
 #include "cycle_outputs.h"
+#include "remembered.h"
 
 /* Whether an engine may get a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
 static int is_free(PyObject *cell)
@@ -96,6 +97,8 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
         return FAILED;
     if (run->earliest_ns <= self->now_ns)
         return HAND_OVER; /* a due timer comes before mail */
+    if (self->ring != NULL && run->known->kept == NULL && ring_begin(self, run->known, cell, frame) < 0)
+        return FAILED;
     run->env = Py_NewRef(get(cell, Cell_env));
     run->at = (struct setting){.family = get(cell, Cell_family), .plans = run->known->plans,
                                .emits = run->known->emits, .configuration = get(cell, Cell_configuration),
@@ -190,6 +193,7 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, u
     change_start(&change);
     run->at.now = self->now;
     self->words[WORD_N] = frame->first_n;
+    self->times[at] = self->now_ns;
     const uint8_t *bytes = NULL;
     Py_ssize_t size = 0;
     int found = self->api->payload(self->link, frame, &bytes, &size);
@@ -235,6 +239,8 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
     run->known->taken += taken;
     self->taken += taken;
     self->touched |= (uint64_t)1 << (run->known - self->known);
+    if (run->known->is_remembered && taken > 0 && ring_frame(self, frame, taken) < 0)
+        return -1;
     if (run->known->kept == NULL || taken == 0)
         return put_number(run->mark, Mark_next_n, frame->first_n);
     return ledger_frame(&self->ledger, self->api, run->known->kept, run->cell, run->known->code, run->mailbox, frame,

@@ -6,6 +6,7 @@
 #define ENGINEHOST_SHARED_NUMBERS_H
 
 #include "cycle.h"
+#include "remembered.h"
 
 /* module, name, value here */
 #define SHARED_NUMBERS(X)                                                                                              \
@@ -15,6 +16,8 @@
     X("host.node.cell", "STRIDE_MIN", STRIDE_MIN)                                                                      \
     X("host.node.cell", "STRIDE_MAX", STRIDE_MAX)                                                                      \
     X("host.node.cell", "NEVER", NEVER)                                                                           \
+    X("host.node.trigger_ring", "MESSAGE_BYTES_MAX", RING_MESSAGE_BYTES_MAX)                                           \
+    X("host.node.trigger_ring", "ENTRY_BYTES", RING_ENTRY_BYTES)                                                       \
     X("transport.port", "FRAME_MESSAGES_MAX", LANE_FRAME_MESSAGES_MAX)                                                 \
     X("host.node.progress", "N", WORD_N)                                                                               \
     X("host.node.progress", "STARTED_NS", WORD_STARTED_NS)                                                             \

@@ -1,32 +1,28 @@
 """The last triggers of engines, out of the log that their process writes: for the rehearsal of a reload.
 
-A child of that process runs them again, since no other process has the code that is in force, and the worker may not
-stand still meanwhile. It reads the log beside its writer, up to the turns that were written at the fork, and changes
-nothing. An engine whose log does not reproduce its turns has no past, with the reason.
+A child of that process reads the log beside its writer, up to the turns that were written at the fork, and changes
+nothing (`host.live.worker.recalling`). An engine whose log does not reproduce its turns has no past, with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
 from engines.model import Declaration
-from host.live.inspection.child import isolate
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
 from host.live.journal.log_files import segments_of
 from host.live.journal.recovery import REFUSALS
 from host.live.journal.replays import oldest_base, snapshots_of
-from host.live.packets import sized
 from host.node.journal.checking import Diverged
 from host.node.journal.excerpt import Excerpts
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Damaged, Scan
 from host.node.journal.snapshot_file import Snapshot
-from host.node.past import Past, PastEnd, PastLost, encode_past
+from host.node.past import Past, PastLost
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -37,27 +33,9 @@ DIVERGED_MAX: Final = 10
 """Engines, among those that are read together, whose turns the log does not reproduce, before all are given up."""
 
 
-def recall(
-    path: str, node: str, load: Load, turns: Mapping[str, int], count: int, deadline_ns: int, writing: int
-) -> None:
-    """Write the last `count` turns of each engine, of which it has `turns`, as parts to a descriptor. For a child."""
-    isolate(deadline_ns)
-    with suppress(BrokenPipeError), open(writing, "wb", closefd=False) as stream:
-        for past in _pasts(Folder(path), node, load, first_turns(turns, count)):
-            stream.write(sized(encode_past(past)))
-        stream.write(sized(encode_past(PastEnd())))
-
-
-def first_turns(turns: Mapping[str, int], count: int) -> dict[str, int]:
-    """The turns of engines behind which they are recalled; engines without any are left out, and those too many."""
-    limit = RECALLED_TIMES * count
-    made = dict(islice(((engine, n) for engine, n in turns.items() if n), limit))
-    each = min(count, limit // max(1, len(made)))
-    return {engine: max(0, n - each) for engine, n in made.items()}
-
-
-def _pasts(folder: Folder, node: str, load: Load, after: Mapping[str, int]) -> Iterator[Past]:
-    """The turns of engines behind `after`, or as many as the log reproduces."""
+def log_pasts(path: str, node: str, load: Load, turns: Mapping[str, int], count: int) -> Iterator[Past]:
+    """The last `count` turns of each engine, of which it has `turns`, or as many as the log reproduces."""
+    folder, after = Folder(path), first_turns(turns, count)
     snapshots = [*snapshots_of(folder)]
     starts: list[Snapshot | None] = [None, *snapshots] if oldest_base(folder) == 0 else [*snapshots]
     made = [{image.cell.name: image.turns for image in start.state.streams} if start else {} for start in starts]
@@ -67,6 +45,14 @@ def _pasts(folder: Folder, node: str, load: Load, after: Mapping[str, int]) -> I
         groups.setdefault(latest, {})[engine] = first
     for latest, group in groups.items():
         yield from _of_group(folder, node, load, starts[latest:], group)
+
+
+def first_turns(turns: Mapping[str, int], count: int) -> dict[str, int]:
+    """The turns of engines behind which they are recalled; engines without any are left out, and those too many."""
+    limit = RECALLED_TIMES * count
+    made = dict(islice(((engine, n) for engine, n in turns.items() if n), limit))
+    each = min(count, limit // max(1, len(made)))
+    return {engine: max(0, n - each) for engine, n in made.items()}
 
 
 def _of_group(

@@ -143,6 +143,7 @@ def send_boot(
         memory_bytes=_largest(spec.child.memory_bytes for spec in specs),
         cpu_ns=_largest(spec.child.cpu_ns for spec in specs),
         code=code,
+        volatile_triggers=0 if slot.device else node.spec.reload.volatile_triggers,
         held=slot.holds and candidate_page is None,
     )
     process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))

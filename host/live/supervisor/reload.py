@@ -216,6 +216,9 @@ class Reload:
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case wire.Rehearsed(results):
                 self.rehearsal = results
+                if not any(map(self._is_journaled, self._changing())):
+                    self._feed("rehearsed")
+                    return True
                 self.not_followed = self._why_not_followed(results)
                 self._feed("rehearsed" if self.not_followed else "commutes")
             case wire.Level(reason):
@@ -240,12 +243,16 @@ class Reload:
             self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
 
     def _changing(self) -> tuple[str, ...]:
-        """The journaled engines that get other code, if they are to be rehearsed."""
+        """The engines that get other code, and of which triggers are kept, if they are to be rehearsed."""
         return tuple(
             resident.name
             for resident in self._residents()
-            if self._order.rehearse > 0 and resident.spec.durability != "volatile" and self._gets_other_code(resident)
+            if self._order.rehearse > 0 and self._keeps_triggers(resident) and self._gets_other_code(resident)
         )
+
+    def _keeps_triggers(self, resident: Resident) -> bool:
+        is_in_ring = bool(self._node.spec.reload.volatile_triggers) and not self._slot.device
+        return is_in_ring or self._is_journaled(resident.name)
 
     def _gets_other_code(self, resident: Resident) -> bool:
         running, family = self._node.running.get(resident.name), self._family_of(resident)
@@ -265,7 +272,12 @@ class Reload:
         found = self._node.directory.find(self._engine)
         if isinstance(found, Missing) or found.spec.family != self._family:
             return "it is of another family"
-        return "" if all(result.commutes for result in results) else "migration and transitions do not commute"
+        journaled = (result for result in results if not result.engine or self._is_journaled(result.engine))
+        return "" if all(result.commutes for result in journaled) else "migration and transitions do not commute"
+
+    def _is_journaled(self, engine: str) -> bool:
+        found = self._node.directory.find(engine)
+        return not isinstance(found, Missing) and found.spec.durability != "volatile"
 
     def _candidates(self) -> Iterator[tuple[Resident, Interface]]:
         for resident in self._residents():

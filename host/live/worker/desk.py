@@ -17,7 +17,7 @@ from host.live import wire
 from host.live.packets import close_all, memory_file_of_parts
 from host.live.worker.cycles import WorkerCycles
 from host.live.worker.greeting import next_packet
-from host.live.worker.own_link import Attach
+from host.live.worker.own_link import OwnLink
 from host.node.set_aside import PARKED, unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
@@ -40,9 +40,10 @@ class _CalledOff(Exception):
 class WorkerDesk:
     """Mutable, one a worker."""
 
-    def __init__(self, worker: WorkerCycles, attach: Attach) -> None:
+    def __init__(self, worker: WorkerCycles, own: OwnLink) -> None:
         self._worker = worker
-        self._attach = attach
+        self._attach = own.attach
+        self._is_alone = own.is_native
 
     def hear(self) -> None:
         """Read and handle packets, at most `PACKETS_MAX`. Raises `Leave`."""
@@ -119,8 +120,9 @@ class WorkerDesk:
             self._worker.scheduler.wake(cell)
 
     def _recall(self, order: wire.Recall) -> None:
-        log = self._worker.log
-        reason, reading = ("it has no log", -1) if log is None else log.recall(order)
+        from host.live.worker.recalling import recall
+
+        reason, reading = recall(self._worker, order, is_alone=self._is_alone)
         self._worker.channel.send(wire.Recalled(reason), [] if reason else [reading])
         if not reason:
             close_all([reading])

@@ -13,14 +13,12 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Container, Iterator
-from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from engines.model import Declaration
 from host.live import wire
-from host.live.inspection.child import begin_orphan
 from host.live.journal.over import LOCK, mark_over
 from host.live.journal.recovery import Recovered
 from host.live.journal.rescue import rescue
@@ -41,6 +39,9 @@ from host.node.journaled.revival import Revival
 from host.node.news import Event
 from host.node.routing import Birth
 from host.node.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from host.node.past import Past
 
 ACKNOWLEDGED_NS: Final = 1_000_000
 """The longest sleep while an engine waits for acknowledgements, which ring no bell."""
@@ -205,24 +206,13 @@ class WorkerLog:
         except LogStopped as error:
             self._report_failure("journal_stopped", str(error))
 
-    def recall(self, order: wire.Recall) -> tuple[str, int]:
-        """Have a child hand out the last triggers of engines (`host.live.journal.recall`).
+    def pasts(self, order: wire.Recall) -> Iterator[Past]:
+        """The last triggers of journaled engines. For a child."""
+        from host.live.journal.recall import log_pasts
 
-        Returns the read end of its pipe; or why that cannot be, and -1.
-        """
-        if not self._is_alone:
-            return "a process with ZeroMQ links has threads, and cannot be forked", -1
-        from host.live.journal.recall import recall
-
-        self.write()
-        kept = self.keeping.kept
+        kept, boot = self.keeping.kept, self._boot
         turns = {name: kept[name].turns for name in order.engines if name in kept}
-        boot, load = self._boot, self._worker.births.load
-        work = partial(recall, boot.journal, boot.node, load, turns, order.count, order.deadline_ns)
-        try:
-            return "", begin_orphan(work, os.getppid())
-        except OSError as error:
-            return f"fork: {error.strerror}", -1
+        return log_pasts(boot.journal, boot.node, self._worker.births.load, turns, order.count)
 
     def hand_out(self, downgrades: bool, *, is_followed: bool) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`), or the

@@ -39,7 +39,7 @@ class Worker(WorkerCycles):
 
     def __init__(self, outset: Outset) -> None:
         super().__init__(outset)
-        self.desk = WorkerDesk(self, outset.own.attach)
+        self.desk = WorkerDesk(self, outset.own)
         ledger = None if self.log is None else self.log.ledger()
         self._in_c = common_case(outset.own, self.scheduler, self.offset_ns, ledger)
 

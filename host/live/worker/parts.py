@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ from host.node.births import Births
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
+from host.node.trigger_ring import BYTES_MAX, TriggerRing
 
 if TYPE_CHECKING:
     from host.live.worker.own_log import OwnLog
@@ -45,8 +47,15 @@ class WorkerParts:
         report = Report()
         self.outbox = Outbox(boot.slot, boot.epoch, own.link)
         self.scheduler = Scheduler(self.clock, randbelow, own.page, report, self.outbox, keeping)
+        if boot.volatile_triggers:
+            self.scheduler.turns.ring = TriggerRing(boot.volatile_triggers, _memory(2 * BYTES_MAX))
         self.telling = Telling(channel, report, boot.described)
         self.is_new = not boot.candidate
         if keeping is not None:
             self.births.durability_of = keeping.durability_of
         self.scheduler.arrivals.expect(boot.fallen)
+
+
+def _memory(size: int) -> memoryview:
+    """Memory that takes room only where it was written. A child has what is in it at the fork."""
+    return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

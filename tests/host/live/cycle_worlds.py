@@ -31,6 +31,7 @@ from host.config.spec import EngineSpec
 from host.live import wire
 from host.live.control_page import new_control_page
 from host.live.journal.folder import Folder
+from host.live.journal.frames import read_frame
 from host.live.journal.recovery import boot_id, recover
 from host.live.packets import channel_pair, close_all, supervisor_end, worker_end
 from host.live.worker.loop import Worker
@@ -39,6 +40,8 @@ from host.live.worker.own_log import open_log
 from host.live.worker.parts import Outset
 from host.node.journal.records import StreamImage
 from host.node.journaled.keeping import Ledger
+from host.node.past import Past
+from host.node.ring_past import ring_pasts
 from host.node.routing import Birth
 from transport.port import KIND_MESSAGES, Frame
 
@@ -133,6 +136,13 @@ class World:
         self.numbers[step.sender, step.mailbox] = outlet.next_n
         self.peer.flush()
 
+    def past(self) -> list[Past]:
+        """The last triggers of the engine, as a rehearsal gets them."""
+        scheduler = self.worker.scheduler
+        ring = scheduler.turns.ring
+        assert ring is not None
+        return [*ring_pasts(ring, scheduler.cells, 1_000, read_frame)]
+
     def settle(self) -> None:
         worker = self.worker
         for _ in range(1_000):
@@ -188,7 +198,7 @@ def world(
     ours, theirs = channel_pair()
     supervisor = supervisor_end(ours)
     now = [START_NS]
-    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal)
+    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal, volatile_triggers=50)
     link = open_link(boot, [*map(os.dup, own), os.dup(page)])
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.benchmark import oneway
-from engines.model import Family
+from engines.model import Family, encode
 from host.live import wire
 from host.live.control_page import read_control_page
+from host.node.past import PastEngine, PastLost, PastTurn
 from host.node.progress import HANDLED, PARKED, RECEIVED
 from transport.native import native_available, native_reason
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes
 @pytest.mark.parametrize("examples", [3, pytest.param(20, marks=pytest.mark.storm)])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], examples: int) -> None:
-    """False if any state, timer, output, letter, counter or mark came out otherwise than by `step`."""
+    """False if any state, timer, output, letter, counter, mark, or kept trigger came out otherwise than by `step`."""
 
     @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
     @given(data=st.data())
@@ -34,8 +35,36 @@ def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], examples: int
         with world(family, params, True) as fast, world(family, params, False) as plain:
             for step in script:
                 assert fast.play(step) == plain.play(step)
+            past = plain.past()
+            assert fast.past() == past
+            assert not any(isinstance(one, PastLost) for one in past)
 
     play()
+
+
+def test_frames_are_kept_as_they_came_with_the_time_of_each_turn() -> None:
+    """False if the ring that C fills had other triggers than the last ones, or grew beyond its bound."""
+    with world(oneway.SINK, {}, True) as fast:
+        for n in range(1, 12):
+            fast.play(Step(n, "p", 0, [oneway.Record(b"key", 10 * n + at, "here") for at in range(10)]))
+        turns = [one for one in fast.past() if isinstance(one, PastTurn)]
+        assert 50 <= len(turns) <= 100
+        assert len({turn.now_ns for turn in turns}) == len(turns) / 10
+        assert turns[-1].message == encode(oneway.Record(b"key", 119, "here"))
+
+
+def test_a_frame_with_large_messages_is_not_copied() -> None:
+    """False if the ring took the memory of large messages, or pretended to have them."""
+    with world(oneway.SINK, {}, True) as fast:
+        record = oneway.Record(b"key", 7, "here")
+        fast.play(Step(1, "p", 0, [record]))
+        fast.play(Step(1, "p", 0, [oneway.Record(b"k" * 4_000, 7, "here")] * 2))
+        assert [type(one) for one in fast.past()] == [PastEngine, PastTurn, PastTurn, PastTurn]
+        worker = fast.worker
+        assert worker.scheduler.turns.ring is not None
+        before = worker.scheduler.turns.ring.bytes
+        fast.play(Step(1, "p", 0, [record] * 100))
+        assert worker.scheduler.turns.ring.bytes != before
 
 
 def test_common_mail_never_leaves_c() -> None:

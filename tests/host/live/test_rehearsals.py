@@ -13,7 +13,7 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, counter, until
 
-from host.config.spec import EngineSpec, Placement, SupervisionSpec, TransportSpec
+from host.config.spec import EngineSpec, Placement, ReloadSpec, SupervisionSpec, TransportSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 from host.live.journal.recall import first_turns
@@ -165,9 +165,29 @@ def test_a_dry_run_replaces_nothing_and_reports(world: World) -> None:
         assert node.total("a") == 200
 
 
-def test_a_dry_run_of_a_volatile_engine(world: World) -> None:
-    """False if an engine without a log could not be tried, or lost its state by that."""
-    with world.up(world.spec(counter("a"))) as node:
+@NEEDS_LANES
+def test_a_volatile_engine_is_rehearsed_on_the_triggers_that_its_process_keeps(world: World) -> None:
+    """False if code took over a volatile engine untried, a refusal said less, or a neighbour's trigger was missing."""
+    group = Placement("group", "g")
+    with world.up(world.spec(counter("a", placement=group), counter("b", placement=group, durability="crash"))) as node:
+        busy(node)
+        edit(world, (SAYS, "Total(t.env.state.total + 1000, VERSION)"))
+        said = refusal(node, is_trial=True)
+        assert "turn 21, a message of" in said
+        assert "'count': 190" in said
+        assert "'count': 1190" in said
+        node.send("b", "Ask", wait="Total")
+        edit(world, (EMITS, f"{EMITS}\n    intended=lambda m: True,"))
+        item = reload(node)
+        found = {one["engine"]: (one["turns"], one["intended"]) for one in item["rehearsal"]}
+        assert found == {"a": (21, 1), "b": (1, 1)}
+        assert node.total("a") == 1190
+
+
+@NEEDS_LANES
+def test_one_line_turns_the_triggers_of_volatile_engines_off(world: World) -> None:
+    """False if the node file could not leave the ring out, or the engine could then not be reloaded."""
+    with world.up(world.spec(counter("a"), reload=ReloadSpec(volatile_triggers=0))) as node:
         busy(node)
         edit(world, (SAYS, "Total(t.env.state.total + 1000, VERSION)"))
         item = reload(node, is_trial=True)

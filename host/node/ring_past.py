@@ -1,0 +1,106 @@
+"""From the ring of a process to the past of its volatile engines: each trigger is run again by the code in force.
+
+The engine as it is now tells whether that was right: a rule that looks at a clock, say, ends elsewhere, and its engine
+has no past that anything could be compared with.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from engines.model import Committed, Delivery, Due, Environment, Outcome, Stored, step
+from host.node.cell import Cell
+from host.node.journal.replay import Mail
+from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, past_trigger
+from host.node.trigger_ring import Half, TriggerRing, WaitedMail
+
+TOO_LARGE: Final = "its last messages are too large to be kept"
+NOT_REPRODUCED: Final = "its last triggers, run again, do not lead to its state"
+
+ReadFrame = Callable[[memoryview], Mail]
+
+
+class Kept(NamedTuple):
+    """A trigger of an engine, with its time and answers."""
+
+    now_ns: int
+    cause: Delivery[Any] | Due
+    answers: tuple[Any, ...]
+
+
+def ring_pasts(ring: TriggerRing, cells: Mapping[str, Cell], count: int, read_frame: ReadFrame) -> Iterator[Past]:
+    """The last `count` triggers of each of these engines, as far as the ring has them."""
+    older, newer = ring.halves()
+    began = [name for name in cells if name in newer.bases or name in older.bases]
+    for name in began:
+        yield from _past_of(cells[name], ring, count, read_frame, STATES_BYTES_MAX // len(began))
+
+
+def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, states_bytes_max: int) -> Iterator[Past]:
+    halves = _halves_with(cell.name, *ring.halves())
+    base = halves[0].bases[cell.name] if halves else None
+    if base is None:
+        yield PastLost(cell.name, TOO_LARGE)
+        return
+    kept = deque(trigger for half in halves for trigger in _triggers(cell, ring, half, read_frame))
+    skipped = max(0, len(kept) - count)
+    engine, env = PastEngines(states_bytes_max), base.env
+    for n, (now_ns, cause, answers) in enumerate(kept, 1):
+        if n == skipped + 1:
+            engine.begin(base.family, base.configuration, env)
+        outcome = step(base.family, base.configuration, env, cause, now_ns, answers)
+        env = _after(env, cause, outcome)
+        if n > skipped:
+            engine.keep(n, now_ns, past_trigger(cause), answers, outcome, env)
+    if cell.env is None or base.family.dump(env) != base.family.dump(cell.env):
+        yield PastLost(cell.name, NOT_REPRODUCED)
+        return
+    engine.close(env)
+    yield from engine.past
+
+
+def _halves_with(name: str, older: Half, newer: Half) -> list[Half]:
+    """The halves in which all of the engine's triggers were kept, up to now."""
+    if name in newer.bases and newer.bases[name] is None:
+        return []
+    return [half for half in (older, newer) if half.bases.get(name) is not None]
+
+
+def _triggers(cell: Cell, ring: TriggerRing, half: Half, read_frame: ReadFrame) -> Iterator[Kept]:
+    """The triggers of an engine in a half."""
+    entries = iter(half.entries)
+    for name, what, when in zip(entries, entries, entries, strict=True):
+        if name != cell.name:
+            continue
+        if isinstance(what, int):
+            mail = read_frame(ring.frame_at(what))
+            count = len(mail.payloads)
+            times = [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
+            yield from _mail(cell, mail.sender, mail.mailbox, zip(times, mail.payloads, strict=True))
+        elif isinstance(what, WaitedMail):
+            yield from _mail(cell, *what)
+        else:
+            yield Kept(when, *what)
+
+
+def _mail(cell: Cell, sender: str, mailbox: int, payloads: Iterable[tuple[int, Any]]) -> Iterator[Kept]:
+    inbox = cell.inboxes[mailbox]
+    decode = inbox.decode or inbox.find_decode()
+    for now_ns, payload in payloads:
+        message = decode(payload) if isinstance(payload, bytes) else payload
+        yield Kept(now_ns, Delivery(sender, mailbox, message), ())
+
+
+def _after(env: Environment[Any], cause: Delivery[Any] | Due, outcome: Outcome[Any]) -> Environment[Any]:
+    """The environment that a transition leaves: timers whose transition failed are over."""
+    if isinstance(outcome, Committed | Stored):
+        return outcome.env
+    timers = env.timers
+    for handle in cause.handles if isinstance(cause, Due) else ():
+        timers = timers.without(handle.name)
+    return env if timers is env.timers else replace(env, timers=timers)

@@ -42,6 +42,11 @@ def contestant(text: str, measure: Measure, local: str = "lane", wait: str = ADA
     return Contestant(name, run, stack.close, wait)
 
 
+def without_ring(text: str, measure: Measure) -> Contestant:
+    """The same node, whose processes keep no triggers for a rehearsal."""
+    return contestant(f"{text}reload: {{volatile_triggers: 0}}\n", measure, peer="enginehost-no-ring")
+
+
 def fresh_node(text: str, measure: Measure, peer: str = "enginehost") -> Contestant:
     """A new node for each round, for work that one node cannot repeat."""
 

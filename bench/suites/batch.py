@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.peers import limit, multiprocessing, pyzmq
-from bench.peers.enginehost import contestant, measured_rate, two_cores
+from bench.peers.enginehost import contestant, measured_rate, two_cores, without_ring
 from bench.record import BATCH_RECORDS, written_record
 from bench.rounds import Contestant, Round, Suite
 from bench.topologies import Weave, batches
@@ -26,6 +26,7 @@ def _contestants(records: int) -> list[Contestant]:
 
     return [
         contestant(node, lambda client: _order(client, records)),
+        without_ring(node, lambda client: _order(client, records)),
         limit.contestant(bare),
         contestant(node, lambda client: _order(client, records), local="zmq"),
         pyzmq.push_pull(bare),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.peers import erlang, iceoryx2, limit, multiprocessing, pyzmq, resident, zenoh
-from bench.peers.enginehost import contestant, measured_rate, two_cores
+from bench.peers.enginehost import contestant, measured_rate, two_cores, without_ring
 from bench.record import written_record
 from bench.rounds import Contestant, Round, Suite
 from bench.topologies import Weave, stream
@@ -29,6 +29,7 @@ def _contestants(records: int) -> list[Contestant]:
 
     return [
         contestant(node, lambda client: _order(client, records)),
+        without_ring(node, lambda client: _order(client, records)),
         limit.contestant(bare),
         contestant(node, lambda client: _order(client, max(records // 2, 1)), local="zmq"),
         pyzmq.push_pull(slower),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from ..bus import DEPTH_MAX, VALUES_MAX
@@ -20,9 +21,7 @@ def read_body(text: str) -> dict[str, Any]:
         return {}
     _check_structure(text)
     try:
-        found = json.loads(
-            text, object_pairs_hook=_pairs, parse_constant=_no_constant, parse_int=_whole, parse_float=_real
-        )
+        found = (_ESCAPED if "\\u" in text else _PLAIN).decode(text)
     except json.JSONDecodeError as error:
         raise Misfit("usage", "not_json", f"the body is no JSON: {error}") from None
     except RecursionError:
@@ -33,6 +32,11 @@ def read_body(text: str) -> dict[str, Any]:
 
 
 def _check_structure(text: str) -> None:
+    if not text.isascii() and _SURROGATE.search(text):
+        raise _no_text()
+    brackets = text.count("{") + text.count("[")
+    if brackets <= DEPTH_MAX and brackets + text.count(",") < VALUES_MAX:
+        return
     depth, values = 0, 1
     for match in _STRUCTURE.finditer(text):
         kind = match.lastindex
@@ -47,8 +51,6 @@ def _check_structure(text: str) -> None:
             values += 1
     if values > VALUES_MAX:
         raise Misfit("usage", "too_many_values", f"the body has more than {VALUES_MAX:,} values")
-    if _SURROGATE.search(text):
-        raise _no_text()
 
 
 def _too_deep() -> Misfit:
@@ -59,16 +61,20 @@ def _no_text() -> Misfit:
     return Misfit("usage", "not_text", "the body has NUL or half of a surrogate pair in a text")
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise Misfit("usage", "duplicate_key", f"the key {twice[:64]!r} is there twice")
+    return found
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         _check_text(name)
         _check_value(value)
-    return found
+    return _distinct(pairs)
 
 
 def _check_value(value: Any) -> None:
@@ -99,3 +105,13 @@ def _real(digits: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise Misfit("usage", "too_large_a_number", f"{digits[:24]} is beyond what a number can be")
     return number
+
+
+def _decoder(pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=_no_constant, parse_int=_whole, parse_float=_real)
+
+
+_PLAIN: Final = _decoder(_distinct)
+"""For texts without escapes of characters by number: NUL and halves of pairs can only come by these."""
+
+_ESCAPED: Final = _decoder(_pairs)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Word: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = "Any"
 
+BULK, ARRAY, NUMBER, WORD, ERROR = b"$*:+-"
+
 DEPTH_MAX: Final = 8
 """Levels of arrays in a reply; XREADGROUP has five."""
 
@@ -46,11 +48,18 @@ class _Incomplete(Exception):
 
 
 def command(*words: Word) -> bytes:
-    """The bytes of a command."""
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        text = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
-        parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    """The bytes of a command. Words that are all ASCII, as most are, become bytes in one go."""
+    texts = [word if isinstance(word, str | bytes) else str(word) for word in words]
+    try:
+        if "".join(texts).isascii():  # type: ignore[arg-type]
+            whole = "".join([f"${len(text)}\r\n{text}\r\n" for text in texts])  # type: ignore[str-bytes-safe]
+            return f"*{len(texts)}\r\n{whole}".encode()
+    except TypeError:
+        pass
+    parts = [b"*%d\r\n" % len(texts)]
+    for text in texts:
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
     return b"".join(parts)
 
 
@@ -63,41 +72,43 @@ class Replies:
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that are complete with these bytes. Raises ProtocolError."""
-        self._bytes += data
+        if self._bytes:
+            self._bytes += data
+            if len(self._bytes) <= self._needed:
+                return []
+            data = bytes(self._bytes)
         found: list[Reply] = []
-        at = 0
-        while len(self._bytes) - at > self._needed:
+        at = self._needed = 0
+        while at < len(data):
             try:
-                reply, at = _read(self._bytes, at, 0)
+                reply, at = _read(data, at, 0)
             except _Incomplete as incomplete:
                 self._needed = incomplete.size - at - 1
                 break
-            self._needed = 0
             found.append(reply)
-        if found:
-            del self._bytes[:at]
+        self._bytes = bytearray(data[at:])
         return found
 
 
-def _read(data: bytearray, at: int, depth: int) -> tuple[Reply, int]:
+def _read(data: bytes, at: int, depth: int) -> tuple[Reply, int]:
     end = data.find(b"\r\n", at)
     if end < 0:
         raise _Incomplete(len(data) + 1)
-    kind, line, after = data[at : at + 1], bytes(data[at + 1 : end]), end + 2
-    if kind == b"$":
+    kind, line, after = data[at], data[at + 1 : end], end + 2
+    if kind == BULK:
         return _bulk(data, _number(line), after)
-    if kind == b"*":
+    if kind == ARRAY:
         return _array(data, _number(line), after, depth)
-    if kind == b":":
+    if kind == NUMBER:
         return _number(line), after
-    if kind == b"+":
+    if kind == WORD:
         return line, after
-    if kind == b"-":
+    if kind == ERROR:
         return StoreError(line.decode(errors="replace")), after
-    raise ProtocolError(f"a reply begins with {bytes(kind)!r}")
+    raise ProtocolError(f"a reply begins with {data[at : at + 1]!r}")
 
 
-def _bulk(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
+def _bulk(data: bytes, size: int, at: int) -> tuple[Reply, int]:
     if size < 0:
         return None, at
     if size > REPLY_BYTES_MAX:
@@ -105,10 +116,10 @@ def _bulk(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
     end = at + size
     if len(data) < end + 2:
         raise _Incomplete(end + 2)
-    return bytes(data[at:end]), end + 2
+    return data[at:end], end + 2
 
 
-def _array(data: bytearray, count: int, at: int, depth: int) -> tuple[Reply, int]:
+def _array(data: bytes, count: int, at: int, depth: int) -> tuple[Reply, int]:
     if count < 0:
         return None, at
     if depth >= DEPTH_MAX:

@@ -8,6 +8,7 @@ agents take some 40 MB. A request id that comes with other content is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
@@ -42,13 +43,13 @@ class Answers(Value):
         """The answer to this request, if it is known."""
         return next((one[request_id] for one in (self.young, *self.older) if request_id in one), None)
 
-    def repeated(self, request: AgentRequest, frame: Frame = NO_FRAME) -> AgentAnswer | None:
+    def repeated(self, request: AgentRequest, frame: Callable[[], Frame] = lambda: NO_FRAME) -> AgentAnswer | None:
         """The answer to a request that came before, or that its id was used for another one; None for a new one."""
         known = self.given(request.request_id)
         if known is None:
             return None
         if known.digest != digest_of(request):
-            return failed(request, OTHER_CONTENT, frame)
+            return failed(request, OTHER_CONTENT, frame())
         return AgentAnswer(request.agent, request.request_id, known.text, known.kind)
 
     def remember(self, request: AgentRequest, answer: AgentAnswer) -> Answers:
@@ -60,6 +61,7 @@ class Answers(Value):
         return Answers(older=(young, *self.older)[:OLDER_MAX])
 
 
+NO_ANSWERS: Final = Answers()
 OTHER_CONTENT: Final = Problem(
     "conflict",
     "request_id_used",

@@ -19,7 +19,7 @@ answer, and takes a repeat of one that still waits (`state.wait`) as that one.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from engines.model import Message, Ref, Value
 
@@ -206,6 +206,17 @@ class Resend(Message):
     """
 
     start: int
+
+
+Spoken: TypeAlias = (
+    AgentRequest | AgentAnswer | AgentMoved | SendFor | MessageWaiting | FactsChanged | PromptWanted | ViewChanged
+)
+
+
+class Together(Message):
+    """What one family says to another in one transition: as if each had come by itself, in this order."""
+
+    messages: tuple[Spoken, ...]
 
 
 class Admit(Message):

@@ -26,7 +26,7 @@ from .routing.router import ROUTER
 from .routing.state import Routing, Ways
 from .validation.records import Held, Registry, new_version
 from .validation.validating import Made, Outward, Wiring
-from .validation.validator import VALIDATOR, enrol, enter, learn, look, resend, retire, serve, tell, wake
+from .validation.validator import VALIDATOR, enrol, enter, hear, learn, look, resend, retire, serve, tell, wake
 
 SOURCE: Final = """\
 ---
@@ -138,7 +138,7 @@ def _with(server: Any) -> Any:
         emits=Outward,
         timers=VALIDATOR.timers,
     )
-    return family.rules(server, enrol, enter, retire, learn, wake, resend, look, tell)
+    return family.rules(server, enrol, enter, retire, learn, wake, hear, resend, look, tell)
 
 
 BUGS: Final = ("answer-first", "forgetful", "direct")

@@ -43,6 +43,7 @@ from engines.agents.messages import (
     RequestAnswered,
     Resend,
     Revoke,
+    Together,
     ViewChanged,
 )
 from engines.agents.operations import FAMILIES
@@ -59,8 +60,8 @@ class AgentBus(Config):
     `engine/store` below it. `AISM_REDIS_URL` in the environment names a store that runs already.
     """
 
-    validator: Ref[AgentRequest | Resend] | None = None
-    router: Ref[AgentRequest | Resend] | None = None
+    validator: Ref[AgentRequest | Together | Resend] | None = None
+    router: Ref[AgentRequest | Together | Resend] | None = None
     orchestrator: Ref[AgentRequest | Resend | AgentSeen] | None = None
     measurement: Ref[AgentRequest | Resend | Happened | HappenedTogether] | None = None
     audit: Ref[Happened] | None = None
@@ -90,8 +91,10 @@ class Scripted(Value):
     seen_ns: Map[str, int] = Map()
 
 
-Accepted: TypeAlias = AgentAnswer | ViewChanged | Happened | HappenedTogether | Admit | Revoke | PutRequest
-Emitted: TypeAlias = AgentRequest | AgentSeen | Resend | Admitted | Happened | HappenedTogether | RequestAnswered
+Accepted: TypeAlias = AgentAnswer | ViewChanged | Together | Happened | HappenedTogether | Admit | Revoke | PutRequest
+Emitted: TypeAlias = (
+    AgentRequest | Together | AgentSeen | Resend | Admitted | Happened | HappenedTogether | RequestAnswered
+)
 Made: TypeAlias = Effects[Scripted, Any]
 
 
@@ -114,8 +117,11 @@ def put(order: PutRequest, t: Arrived[PutRequest, AgentBus, Scripted]) -> Made:
 @rule
 def pass_answer(given: AgentAnswer, t: Arrived[AgentAnswer, AgentBus, Scripted]) -> Made:
     """Twin. State: the request is no longer open. Messages: the answer. Timers, engines: none."""
-    outcome = answer(t.env.state.intake, given, terms_of(t.config, t.me.name), t.now_ns)
-    return _performed(t.config, t.env.state, outcome)
+    return _passed(t.env.state, given, t)
+
+
+def _passed(state: Scripted, given: AgentAnswer, t: Arrived[Any, AgentBus, Scripted]) -> list[Any]:
+    return _performed(t.config, state, answer(state.intake, given, terms_of(t.config, t.me.name), t.now_ns))
 
 
 @rule
@@ -136,15 +142,33 @@ def revoke(_order: Revoke, _t: Arrived[Revoke, AgentBus, Scripted]) -> Made:
 @rule
 def show(change: ViewChanged, t: Arrived[ViewChanged, AgentBus, Scripted]) -> Made:
     """Twin. State: the view, unless its number is not above the one there. Messages, timers, engines: none."""
-    state = t.env.state
-    source = f"{change.agent} {t.sender}"
+    return _shown(t.env.state, change, t.sender)
+
+
+def _shown(state: Scripted, change: ViewChanged, sender: str) -> Scripted:
+    source = f"{change.agent} {sender}"
     if state.numbers.get(source, 0) >= change.number:
-        return []
+        return state
     view = state.views.get(change.agent, Map())
     for name, text in change.fields:
         view = view.set(name, text)
     numbers = state.numbers.set(source, change.number)
-    return Become(replace(state, views=state.views.set(change.agent, view), numbers=numbers))
+    return replace(state, views=state.views.set(change.agent, view), numbers=numbers)
+
+
+@rule
+def hear(every: Together, t: Arrived[Together, AgentBus, Scripted]) -> Made:
+    """Twin. State, messages: as of each message by itself. Timers, engines: none."""
+    state = t.env.state
+    sends: list[Any] = []
+    for one in every.messages:
+        if isinstance(one, AgentAnswer):
+            become, *sent = _passed(state, one, t)
+            state = become.state
+            sends += sent
+        elif isinstance(one, ViewChanged):
+            state = _shown(state, one, t.sender)
+    return [Become(state), *sends]
 
 
 @rule
@@ -176,7 +200,7 @@ def _performed(config: AgentBus, state: Scripted, outcome: Outcome) -> list[Any]
 
 
 TWIN = Family("agent-bridge-twin", config=AgentBus, state=Scripted(), accepts=Accepted, emits=Emitted).rules(
-    put, pass_answer, admit, revoke, show, record, record_all
+    put, pass_answer, admit, revoke, show, hear, record, record_all
 )
 BRIDGE = Device(
     "agent-bridge", config=AgentBus, accepts=Accepted, emits=Emitted, driver=lambda: BridgeDriver(terms_of), twin=TWIN

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -21,9 +21,9 @@ from msgspec.structs import replace
 from engines.agents.bridge.intake import (
     OPEN_MAX,
     Admission,
+    Deed,
     Forward,
     Intake,
-    Outcome,
     Push,
     answer,
     arrive,
@@ -45,10 +45,12 @@ from engines.agents.messages import (
     RequestAnswered,
     Resend,
     Revoke,
+    Together,
     ViewChanged,
 )
 from engines.agents.telling import GATHER_NS, GATHERED_MAX, events_in, message_of
-from engines.model import DeviceHost, Ref
+from engines.agents.together import together
+from engines.model import DeviceHost, Ref, Send
 
 from .bus_sessions import BusSessions
 from .outgoing import Outgoing
@@ -117,10 +119,10 @@ class BridgeDriver:
     def _handle(self, message: Any, sender: str) -> None:
         """Raises LinkDown: what is lost then is asked for again on the next connection."""
         match message:
-            case AgentAnswer():
-                self._perform(answer(self._intake, message, self._terms, self._host.now_ns()))
-            case ViewChanged():
-                self._store.view(self._connected, sender.partition("~")[0], self._start, message)
+            case Together():
+                self._handle_all(message.messages, sender)
+            case AgentAnswer() | ViewChanged():
+                self._handle_all((message,), sender)
             case Happened() | HappenedTogether():
                 self._store.events(self._connected, events_in(message))
             case Admit():
@@ -129,6 +131,18 @@ class BridgeDriver:
                 self._revoke(message)
             case PutRequest():
                 self._put(message)
+
+    def _handle_all(self, messages: Sequence[Any], sender: str) -> None:
+        """Answers, and views. Raises LinkDown."""
+        views = [one for one in messages if isinstance(one, ViewChanged)]
+        deeds: list[Deed] = []
+        for one in messages:
+            if isinstance(one, AgentAnswer):
+                self._intake, found = answer(self._intake, one, self._terms, self._host.now_ns())
+                deeds += found
+        if views and self._link is not None:
+            self._store.views(self._link, sender.partition("~")[0], self._start, views)
+        self._do(deeds)
 
     @property
     def _connected(self) -> StoreLink:
@@ -141,11 +155,14 @@ class BridgeDriver:
     async def _take(self, arrivals: list[Arrival]) -> None:
         """Entries were read."""
         now_ns = self._host.now_ns()
+        deeds: list[Deed] = []
         for one in arrivals:
             if not one.fields:
                 self._store.forget(self._connected, one.agent, one.entry)
-            else:
-                self._perform(arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns))
+                continue
+            self._intake, found = arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns)
+            deeds += found
+        self._do(deeds)
         if seen := {one.agent for one in arrivals}:
             self._store.seen(self._connected, seen, now_ns)
             self._show_seen(dict.fromkeys(seen - {OPERATOR}, now_ns))
@@ -155,32 +172,40 @@ class BridgeDriver:
             await self._below_max.wait()
         await self._connected.room()
 
-    def _perform(self, outcome: Outcome) -> None:
-        self._intake, deeds = outcome
+    def _do(self, deeds: Sequence[Deed], *, are_alone: bool = False) -> None:
+        """Send requests to their families, and push answers. Raises LinkDown."""
         if self._intake.count <= OPEN_MAX:
             self._below_max.set()
-        for deed in deeds:
-            if isinstance(deed, Forward):
-                self._out.send(getattr(self._host.config, deed.family), deed.request)
-            else:
-                self._push(deed)
+        config = self._host.config
+        sends = [Send(getattr(config, one.family), one.request) for one in deeds if isinstance(one, Forward)]
+        for send in sends if are_alone else together(sends, config.orchestrator, config.measurement):
+            self._out.send(send.target, send.message)
+        if pushes := [self._fitting(one) for one in deeds if isinstance(one, Push)]:
+            for one in pushes:
+                self._tell_putters(one)
+            self._store.push(self._connected, pushes)
+            self._report_all(pushes)
 
-    def _push(self, one: Push) -> None:
+    def _fitting(self, one: Push) -> Push:
         if len(one.text) > ANSWER_BYTES_MAX // 4 and len(one.text.encode()) > ANSWER_BYTES_MAX:
-            one = one._replace(text=refusal(one.agent, one.request_id, TOO_LONG).text, kind=TOO_LONG.kind)
-        answered = RequestAnswered(one.agent, one.request_id, one.text, one.kind)
+            return one._replace(text=refusal(one.agent, one.request_id, TOO_LONG).text, kind=TOO_LONG.kind)
+        return one
+
+    def _tell_putters(self, one: Push) -> None:
         content = (one.agent, one.request_id, one.mark)
         putters = self._putters.pop(content, [])
+        answered = RequestAnswered(one.agent, one.request_id, one.text, one.kind)
         for putter in putters[: len(one.entries)]:
             self._out.send(putter, answered)
         if len(putters) > len(one.entries):
             self._putters[content] = putters[len(one.entries) :]
-        self._store.push(self._connected, one)
-        if self._host.config.measurement is None:
-            return
-        took_ms = (self._host.now_ns() - one.began_ns) / 1e6
-        attributes = (("op", one.op), ("kind", one.kind))
-        self._report("request", one.agent, took_ms, "ms", attributes)
+
+    def _report_all(self, pushes: Sequence[Push]) -> None:
+        if self._host.config.measurement is not None:
+            now_ns = self._host.now_ns()
+            for one in pushes:
+                attributes = (("op", one.op), ("kind", one.kind))
+                self._report("request", one.agent, (now_ns - one.began_ns) / 1e6, "ms", attributes)
 
     def _put(self, order: PutRequest) -> None:
         words = ("id", order.request_id, "op", order.op, "body", order.body)
@@ -323,7 +348,8 @@ class BridgeDriver:
                     link.close()
 
     async def _look_after(self, link: StoreLink) -> None:
-        self._perform(overdue(self._intake, self._terms, self._host.now_ns()))
+        self._intake, deeds = overdue(self._intake, self._terms, self._host.now_ns())
+        self._do(deeds, are_alone=True)
         await self._watch.look_at_connections(link)
         for agent in await self._sessions.agents_gone(link):
             for one in self._streams:

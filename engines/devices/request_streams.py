@@ -7,6 +7,7 @@ entry in it ends the wait when an agent is added. A group that is gone, after th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -20,6 +21,10 @@ ENTRIES_AT_ONCE: Final = 8
 """Of each stream, so that no agent waits behind the backlog of another."""
 
 BLOCK_MS: Final = 5_000
+BUSY_PAUSE_S: Final = 0.01
+"""After entries of several agents came at once, so that the next read finds more of them: a read looks at all streams,
+and what is read together is answered together."""
+
 GROUP: Final = "bridge"
 BEGINNING: Final = "0-0"
 
@@ -71,7 +76,10 @@ class RequestStreams:
             try:
                 await self._make_groups(link)
                 while True:
-                    await take(await self._next(link))
+                    arrivals = await self._next(link)
+                    await take(arrivals)
+                    if len(arrivals) > 1:
+                        await asyncio.sleep(BUSY_PAUSE_S)
             except StoreError as error:
                 if error.code != "NOGROUP":
                     raise

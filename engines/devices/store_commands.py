@@ -38,31 +38,44 @@ ANSWER_BYTES_MAX: Final = (1 << 20) - 4_096
 """The store closes the connection of a longer value."""
 
 ANSWER: Final[Script] = script("""
-local request, answers, text, kept, most = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
-local entries = {}
-for i = 4, #ARGV do entries[#entries + 1] = ARGV[i] end
-if answers then
-  if redis.call('TYPE', answers).ok ~= 'list' then redis.call('DEL', answers) end
-  for _ = 1, #entries do redis.call('RPUSH', answers, text) end
-  redis.call('LTRIM', answers, -most, -1)
-  redis.call('EXPIRE', answers, kept)
+local kept, most, at = ARGV[1], tonumber(ARGV[2]), 3
+for i = 1, #KEYS, 2 do
+  local request, answers, text, last = KEYS[i], KEYS[i + 1], ARGV[at], at + 1 + tonumber(ARGV[at + 1])
+  if answers ~= '' then
+    for _ = at + 2, last do
+      local size = redis.pcall('RPUSH', answers, text)
+      if type(size) == 'table' then
+        redis.call('DEL', answers)
+        redis.call('RPUSH', answers, text)
+      elseif size > most then
+        redis.call('LTRIM', answers, -most, -1)
+      end
+    end
+    redis.call('EXPIRE', answers, kept)
+  end
+  redis.call('XACK', request, 'bridge', unpack(ARGV, at + 2, last))
+  redis.call('XDEL', request, unpack(ARGV, at + 2, last))
+  at = last + 1
 end
-redis.call('XACK', request, 'bridge', unpack(entries))
-redis.call('XDEL', request, unpack(entries))
 """)
-"""Push the answer for each entry, then remove the entries."""
+"""Push each answer for each of its entries, then remove the entries. An agent may have made its key another thing."""
 
-VIEW: Final[Script] = script("""
-local field, start, number = 'from:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local was = redis.call('HGET', KEYS[1], field)
-if was then
-  local began, count = string.match(was, '^(%d+):(%d+)$')
-  if began and (tonumber(began) > start or (tonumber(began) == start and tonumber(count) >= number)) then return 0 end
+VIEWS: Final[Script] = script("""
+local field, start, at = 'from:' .. ARGV[1], tonumber(ARGV[2]), 3
+for i = 1, #KEYS do
+  local number, last = tonumber(ARGV[at]), at + 1 + tonumber(ARGV[at + 1])
+  local was, is_late = redis.call('HGET', KEYS[i], field), false
+  if was then
+    local began, count = string.match(was, '^(%d+):(%d+)$')
+    is_late = began and (tonumber(began) > start or (tonumber(began) == start and tonumber(count) >= number))
+  end
+  if not is_late then
+    redis.call('HSET', KEYS[i], field, start .. ':' .. number, unpack(ARGV, at + 2, last))
+  end
+  at = last + 1
 end
-redis.call('HSET', KEYS[1], field, start .. ':' .. number, unpack(ARGV, 4))
-return 1
 """)
-"""Set fields of a view, unless it has those of this number or a later one of the same family, since the same start."""
+"""Set fields of views, unless it has those of this number or a later one of the same family, since the same start."""
 
 ADD_EVENTS: Final[Script] = script("""
 for i = 2, #ARGV do redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'event', ARGV[i]) end
@@ -100,21 +113,28 @@ class StoreCommands:
             return Account(name, digest, ("resetchannels", "-@all", *BASIC_COMMANDS, *can))
         return Account(name, digest, (requests, answers, "resetchannels", "-@all", *AGENT_COMMANDS))
 
-    def push(self, link: StoreLink, one: Push) -> None:
-        """Answer a request. Raises LinkDown."""
-        keys = [request_key(self.namespace, one.agent)]
-        if one.request_id:
-            keys.append(answer_key(self.namespace, one.agent, one.request_id))
-        link.run(ANSWER, tuple(keys), (marked(one.mark, one.text), ANSWER_KEPT_S, OPEN_OF_AGENT_MAX, *one.entries))
+    def push(self, link: StoreLink, pushes: Iterable[Push]) -> None:
+        """Answer requests. Raises LinkDown."""
+        keys: list[str] = []
+        words: list[Word] = [ANSWER_KEPT_S, OPEN_OF_AGENT_MAX]
+        for one in pushes:
+            where = answer_key(self.namespace, one.agent, one.request_id) if one.request_id else ""
+            keys += request_key(self.namespace, one.agent), where
+            words += marked(one.mark, one.text), len(one.entries), *one.entries
+        link.run(ANSWER, keys, words)
 
     def forget(self, link: StoreLink, agent: str, entry: str) -> None:
         """Remove an entry that nobody can answer. Raises LinkDown."""
         link.tell("XACK", request_key(self.namespace, agent), GROUP, entry)
 
-    def view(self, link: StoreLink, sender: str, start: int, change: ViewChanged) -> None:
-        """Change a view. Raises LinkDown."""
-        fields = [text for pair in change.fields for text in pair]
-        link.run(VIEW, (agent_key(self.namespace, change.agent),), (sender, start, change.number, *fields))
+    def views(self, link: StoreLink, sender: str, start: int, changes: Iterable[ViewChanged]) -> None:
+        """Change views. Raises LinkDown."""
+        keys: list[str] = []
+        words: list[Word] = [sender, start]
+        for one in changes:
+            keys.append(agent_key(self.namespace, one.agent))
+            words += one.number, 2 * len(one.fields), *(text for pair in one.fields for text in pair)
+        link.run(VIEWS, keys, words)
 
     def events(self, link: StoreLink, events: Iterable[Happened]) -> None:
         """Add events. Raises LinkDown."""

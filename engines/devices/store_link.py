@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Final, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
@@ -103,7 +103,7 @@ class StoreLink(asyncio.Protocol):
         self._send(data, settle)
         return future
 
-    def run(self, one: Script, keys: tuple[str, ...], arguments: tuple[Word, ...]) -> None:
+    def run(self, one: Script, keys: Sequence[str], arguments: Sequence[Word]) -> None:
         """Run a script. Raises LinkDown."""
 
         def look(reply: Reply) -> None:

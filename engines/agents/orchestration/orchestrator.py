@@ -44,6 +44,7 @@ from ..messages import (
     Resend,
     Retire,
     Revoke,
+    Together,
     ViewChanged,
 )
 from . import course, requests, rotation, watch
@@ -79,6 +80,7 @@ Asked: TypeAlias = (
     | PromptWanted
     | FactsChanged
     | InboxShown
+    | Together
 )
 Emitted: TypeAlias = (
     Order | Enrol | Retire | Enter | FactsChanged | Admit | Revoke | AgentAnswer | Happened | ViewChanged | InboxAsked
@@ -104,7 +106,7 @@ def answer(request: AgentRequest, t: Arrived[AgentRequest, Terms, Roster]) -> Ma
     turn = _turn(t)
     known = turn.roster.answers.get(request.agent, Answers())
     frame = _frame(turn.life(request.agent))
-    if (repeat := known.repeated(request, frame)) is not None:
+    if (repeat := known.repeated(request, lambda: frame)) is not None:
         turn.send(request.reply_to, repeat)
         return turn.effects()
     before = turn.roster
@@ -221,10 +223,26 @@ def learned(message: ProtocolChanged, t: Arrived[ProtocolChanged, Terms, Roster]
 def prompt(message: PromptWanted, t: Arrived[PromptWanted, Terms, Roster]) -> Made:
     """State: a prompt waits. Messages: it, if it can be given. Timers: as `Turn.effects`. Engines: none."""
     turn = _turn(t)
+    _prompt(turn, message)
+    return turn.effects()
+
+
+def _prompt(turn: Turn, message: PromptWanted) -> None:
     if message.reason == "message" and turn.life(message.agent) is not None:
         turn.send(turn.terms.router, InboxAsked(message.agent, turn.me))
     want_prompt(turn, message.agent, message.reason, message.text)
     watch.after_change(turn, message.agent)
+
+
+@rule
+def hear(every: Together, t: Arrived[Together, Terms, Roster]) -> Made:
+    """State, messages, timers: as of each message by itself. Engines: none."""
+    turn = _turn(t)
+    for one in every.messages:
+        if isinstance(one, AgentMoved):
+            watch.moved(turn, one)
+        elif isinstance(one, PromptWanted):
+            _prompt(turn, one)
     return turn.effects()
 
 
@@ -380,6 +398,7 @@ ORCHESTRATOR = Family(
     moved,
     learned,
     prompt,
+    hear,
     measured,
     prepared,
     launched,

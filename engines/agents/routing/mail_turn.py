@@ -26,6 +26,7 @@ from ..messages import (
     PromptWanted,
     ViewChanged,
 )
+from ..together import together
 from .inbox import Inbox, Letter, give_back, put
 from .passage import EMPTY, Side, can_receive
 from .state import LOOK, Made, Routing, Ways, message_id
@@ -167,13 +168,18 @@ class MailTurn:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def effects(self) -> Made:
+    def effects(self, *, are_together: bool = False) -> Made:
         """State: as it is now. Messages: those listed, and what changed about inboxes. Timers: to look at deadlines.
         Engines: none."""
+        self.settle()
+        self._tell_listeners()
+        return [Become(self.state), *self._timer, *(together(self._sends) if are_together else self._sends)]
+
+    def settle(self) -> None:
+        """Says what changed about the inboxes touched; before the next message is looked at, as that counts from it."""
         for agent, came in self._touched.items():
             self._tell(agent, came)
-        self._tell_listeners()
-        return [Become(self.state), *self._timer, *self._sends]
+        self._touched.clear()
 
     def _tell_listeners(self) -> None:
         """Sends events and views, or leaves them for later."""

@@ -17,13 +17,14 @@ by then; a request that comes again gets the answer it got, and a read the messa
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from engines.model import Arrived, Elapsed, Family, Handle, Map, Send, rule
 
-from ..answers import Answers
+from ..answers import NO_ANSWERS
 from ..bodies import ADDRESSEE, Unusable, body_of
 from ..bus import OPERATOR
 from ..envelope import BodyError, Json, Problem, failed, read_body, succeeded
@@ -36,6 +37,7 @@ from ..messages import (
     Resend,
     Retire,
     SendFor,
+    Together,
 )
 from ..protocol.parse import parse
 from ..telling import TELL
@@ -64,15 +66,20 @@ def serve(request: AgentRequest, t: Asked) -> Made:
     """State: what the request does, and its answer. Messages: the answer, to the bridge; facts, events. Timers: for
     what is due. Engines: none."""
     turn = MailTurn(t.config, t.env.state, t.now_ns)
-    known = (turn.state.answers.get(request.agent) or Answers()).repeated(request, turn.frame(request.agent))
+    _answer(turn, request)
+    return turn.effects()
+
+
+def _answer(turn: MailTurn, request: AgentRequest) -> None:
+    answers = turn.state.answers.get(request.agent, NO_ANSWERS)
+    known = answers.repeated(request, lambda: turn.frame(request.agent))
     if known is not None:
         turn.answer(request, known, is_remembered=False)
-        return turn.effects()
+        return
     try:
         _serve(turn, request)
     except Unusable as error:
         turn.answer(request, failed(request, error.problem, turn.frame(request.agent)), is_remembered=False)
-    return turn.effects()
 
 
 def _serve(turn: MailTurn, request: AgentRequest) -> None:
@@ -150,9 +157,14 @@ def move(moved: AgentMoved, t: Arrived[AgentMoved, Ways, Routing]) -> Made:
     """State: the agent as it is now; messages held back that its state takes are to be handed out. Messages: to a
     request that waits. Timers: as `MailTurn.effects`. Engines: none."""
     turn = MailTurn(t.config, t.env.state, t.now_ns)
+    _move(turn, moved)
+    return turn.effects()
+
+
+def _move(turn: MailTurn, moved: AgentMoved) -> None:
     before = turn.state.peers.get(moved.agent)
     if before is not None and before.number > moved.number:
-        return []
+        return
     peer = Peer(
         moved.agent,
         moved.role,
@@ -169,7 +181,6 @@ def move(moved: AgentMoved, t: Arrived[AgentMoved, Ways, Routing]) -> Made:
     if reopened is not inbox:
         turn.set_inbox(moved.agent, reopened)
     serve_parked(turn, moved.agent)
-    return turn.effects()
 
 
 def _enrol(turn: MailTurn, peer: Peer, before: Peer | None) -> None:
@@ -200,6 +211,11 @@ def send_for(order: SendFor, t: Arrived[SendFor, Ways, Routing]) -> Made:
     """A transition of the agent sends a message. State: the message, or a notice in the agent's inbox that it was not
     accepted. Messages: as `MailTurn.effects`. Timers: for what is due. Engines: none."""
     turn = MailTurn(t.config, t.env.state, t.now_ns)
+    _send_for(turn, order)
+    return turn.effects()
+
+
+def _send_for(turn: MailTurn, order: SendFor) -> None:
     fields = {name: list(value) if isinstance(value, tuple) else value for name, value in order.fields}
     to = order.to if order.to in turn.state.peers or order.to.startswith(("role:", "@")) else f"role:{order.to}"
     draft = Draft(order.message, "", fields, is_engine_made=True)
@@ -215,7 +231,23 @@ def send_for(order: SendFor, t: Arrived[SendFor, Ways, Routing]) -> Made:
     else:
         for name in outcome.ids:
             serve_parked(turn, name)
-    return turn.effects()
+
+
+HEARD: Final[dict[type, Callable[[MailTurn, Any], None]]] = {
+    AgentRequest: _answer,
+    AgentMoved: _move,
+    SendFor: _send_for,
+}
+
+
+@rule
+def hear(every: Together, t: Arrived[Together, Ways, Routing]) -> Made:
+    """State, timers: as of each message by itself. Messages: the same, together. Engines: none."""
+    turn = MailTurn(t.config, t.env.state, t.now_ns)
+    for one in every.messages:
+        HEARD[type(one)](turn, one)
+        turn.settle()
+    return turn.effects(are_together=True)
 
 
 @rule
@@ -270,7 +302,7 @@ ROUTER = Family(
     "router",
     config=Ways,
     state=Routing(),
-    accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Retire | Resend | InboxAsked,
+    accepts=AgentRequest | AgentMoved | ProtocolChanged | SendFor | Together | Retire | Resend | InboxAsked,
     emits=Outward,
     timers=[LOOK, TELL],
-).rules(serve, move, learn, send_for, remove_agent, resend, show_inbox, look, tell)
+).rules(serve, move, learn, send_for, hear, remove_agent, resend, show_inbox, look, tell)

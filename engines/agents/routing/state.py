@@ -16,6 +16,7 @@ from ..messages import (
     InboxShown,
     MessageWaiting,
     PromptWanted,
+    Together,
     ViewChanged,
 )
 from ..telling import Untold
@@ -37,9 +38,9 @@ class Ways(Config):
     A lease is over after `lease_ns`. An agent may send `note` without a declaration if `notes` is true.
     """
 
-    validator: Ref[FactsChanged | MessageWaiting] | None = None
-    orchestrator: Ref[PromptWanted] | None = None
-    bridge: Ref[ViewChanged] | None = None
+    validator: Ref[FactsChanged | MessageWaiting | Together] | None = None
+    orchestrator: Ref[PromptWanted | Together] | None = None
+    bridge: Ref[ViewChanged | Together] | None = None
     listeners: tuple[Ref[Happened | HappenedTogether], ...] = ()
     inbox_max: int = 10_000
     lease_ns: int = 600 * 10**9
@@ -117,7 +118,15 @@ class Routing(Value):
 
 
 Outward: TypeAlias = (
-    AgentAnswer | FactsChanged | MessageWaiting | PromptWanted | Happened | HappenedTogether | ViewChanged | InboxShown
+    AgentAnswer
+    | FactsChanged
+    | MessageWaiting
+    | PromptWanted
+    | Happened
+    | HappenedTogether
+    | ViewChanged
+    | InboxShown
+    | Together
 )
 Made: TypeAlias = Effects[Routing, Outward]
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from engines.model import Committed, Configuration, Delivery, Due, Outgoing, step
 
 from ..bodies import ADDRESSEE
-from ..messages import AgentAnswer, AgentRequest, Enrol, Enter, FactsChanged, MessageWaiting
+from ..messages import AgentAnswer, AgentRequest, Enrol, Enter, FactsChanged, MessageWaiting, Together
 from ..protocol.canonical import digest, doc_digest
 from ..protocol.compare_image import image
 from ..protocol.compare_proof import image_of_state, migration_for
@@ -77,7 +77,20 @@ class Replaying:
     def differences(
         self, me: Configuration[Any], turn: int, cause: Delivery[Any] | Due, before: Any, after: Any, now_ns: int
     ) -> Iterator[Disagreement]:
-        """Those of a turn, given the environments before and after it."""
+        """Those of a turn, given the environments before and after it. Of messages that came together, each is one."""
+        if not (isinstance(cause, Delivery) and isinstance(cause.message, Together)):
+            yield from self._differences(me, turn, cause, before, after, now_ns)
+            return
+        for message in cause.message.messages:
+            alone = replace(cause, message=message)
+            outcome = step(VALIDATOR, me, before, alone, now_ns)
+            assert isinstance(outcome, Committed), outcome
+            yield from self._differences(me, turn, alone, before, outcome.env, now_ns)
+            before = outcome.env
+
+    def _differences(
+        self, me: Configuration[Any], turn: int, cause: Delivery[Any] | Due, before: Any, after: Any, now_ns: int
+    ) -> Iterator[Disagreement]:
         asked = _asked(cause)
         if asked is None:
             return

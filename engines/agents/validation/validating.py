@@ -30,12 +30,14 @@ from ..messages import (
     PromptWanted,
     ProtocolChanged,
     SendFor,
+    Together,
     ViewChanged,
 )
 from ..protocol.decide import due_move, in_system
 from ..protocol.decide_record import Record
 from ..protocol.decide_values import Intent, Move
 from ..protocol.model import Datum, Protocol
+from ..together import together
 from .news import about_change, frame_of, moved_message, view_of
 from .records import NEVER_NS, Held, Registered, Registry, armed, counted
 
@@ -48,9 +50,9 @@ LOOK: Final = Timer("look")
 class Wiring(Config):
     """Where the validator's messages go. `listeners` get everything that happened."""
 
-    router: Ref[AgentMoved | ProtocolChanged | SendFor] | None = None
-    orchestrator: Ref[AgentMoved | ProtocolChanged | PromptWanted] | None = None
-    bridge: Ref[ViewChanged] | None = None
+    router: Ref[AgentMoved | ProtocolChanged | SendFor | Together] | None = None
+    orchestrator: Ref[AgentMoved | ProtocolChanged | PromptWanted | Together] | None = None
+    bridge: Ref[ViewChanged | Together] | None = None
     listeners: tuple[Ref[Happened | HappenedTogether], ...] = ()
     measurement: Ref[AgentMoved | ProtocolChanged] | None = None
 
@@ -65,6 +67,7 @@ Outward: TypeAlias = (
     | Happened
     | HappenedTogether
     | Enrolled
+    | Together
 )
 Made: TypeAlias = Effects[Registry, Outward]
 
@@ -272,10 +275,11 @@ class Validation:
         self.change(look_ns=0)
         self.look_at(min((held.due_ns for held in self.state.agents.values()), default=NEVER_NS))
 
-    def effects(self) -> Made:
+    def effects(self, *, are_together: bool = False) -> Made:
         """State: as it is now. Messages: those listed. Timers: to look at what is due. Engines: none."""
         self._tell_listeners()
-        return [Become(self.state), *self._timer, *self._sends]
+        sends = together(self._sends, self.wiring.measurement) if are_together else self._sends
+        return [Become(self.state), *self._timer, *sends]
 
     def _tell_listeners(self) -> None:
         """Sends events, or leaves them for later."""

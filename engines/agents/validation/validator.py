@@ -21,13 +21,13 @@ Crash points: none is special. What was not committed is asked again by the brid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from engines.model import Arrived, Elapsed, Family, Handle, Send, rule
 
-from ..answers import Answers
+from ..answers import NO_ANSWERS
 from ..bodies import ADDRESSEE, Unusable, body_of
 from ..bus import OPERATOR
 from ..envelope import Json, Problem, failed
@@ -42,6 +42,7 @@ from ..messages import (
     PromptWanted,
     Resend,
     Retire,
+    Together,
 )
 from ..operations import FAMILIES, OPERATIONS
 from ..protocol.decide import timed_out
@@ -93,14 +94,20 @@ def serve(request: AgentRequest, t: Asked) -> Made:
     """State: what the request does, and its answer. Messages: the answer; what changed, to everybody. Timers: for what
     is due. Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    known = (turn.state.answers.get(request.agent) or Answers()).repeated(request, turn.frame(request.agent))
+    _answer(turn, request)
+    return turn.effects()
+
+
+def _answer(turn: Validation, request: AgentRequest) -> None:
+    answers = turn.state.answers.get(request.agent, NO_ANSWERS)
+    known = answers.repeated(request, lambda: turn.frame(request.agent))
     if known is not None:
-        return Send(request.reply_to, known)
+        turn.send(request.reply_to, known)
+        return
     try:
         _serve(turn, request)
     except Unusable as error:
         turn.answer(request, failed(request, error.problem, turn.frame(request.agent)))
-    return turn.effects()
 
 
 def _serve(turn: Validation, request: AgentRequest) -> None:
@@ -204,12 +211,15 @@ def learn(message: FactsChanged, t: Arrived[FactsChanged, Wiring, Registry]) -> 
     """State: the facts; the engine's moves that they bring. Messages: what changed. Timers: of new visits.
     Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    if message.agent not in turn.state.agents:
-        return []
-    _know(turn, message.agent, message.facts)
-    turn.look_again(message.agent)
-    _finish(turn, message.agent)
+    _learn(turn, message)
     return turn.effects()
+
+
+def _learn(turn: Validation, message: FactsChanged) -> None:
+    if message.agent in turn.state.agents:
+        _know(turn, message.agent, message.facts)
+        turn.look_again(message.agent)
+        _finish(turn, message.agent)
 
 
 def _know(turn: Validation, agent: str, new: tuple[Fact, ...]) -> None:
@@ -225,12 +235,31 @@ def wake(message: MessageWaiting, t: Arrived[MessageWaiting, Wiring, Registry]) 
     """State: the move on a message, if the agent's state has one. Messages: what changed. Timers: of a new visit.
     Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    if message.agent not in turn.state.agents:
-        return []
-    _know(turn, message.agent, (*message.facts, Fact("inbox.unread", message.unread)))
-    turn.look_again(message.agent, message.message_type, "message")
-    _finish(turn, message.agent)
+    _wake(turn, message)
     return turn.effects()
+
+
+def _wake(turn: Validation, message: MessageWaiting) -> None:
+    if message.agent in turn.state.agents:
+        _know(turn, message.agent, (*message.facts, Fact("inbox.unread", message.unread)))
+        turn.look_again(message.agent, message.message_type, "message")
+        _finish(turn, message.agent)
+
+
+HEARD: Final[dict[type, Callable[[Validation, Any], None]]] = {
+    AgentRequest: _answer,
+    FactsChanged: _learn,
+    MessageWaiting: _wake,
+}
+
+
+@rule
+def hear(every: Together, t: Arrived[Together, Wiring, Registry]) -> Made:
+    """State, timers: as of each message by itself. Messages: the same, together. Engines: none."""
+    turn = Validation(t.config, t.env.state, t.now_ns)
+    for one in every.messages:
+        HEARD[type(one)](turn, one)
+    return turn.effects(are_together=True)
 
 
 @rule
@@ -293,7 +322,7 @@ VALIDATOR = Family(
     "validator",
     config=Wiring,
     state=Registry(),
-    accepts=AgentRequest | Enrol | Enter | Retire | FactsChanged | MessageWaiting | Resend,
+    accepts=AgentRequest | Enrol | Enter | Retire | FactsChanged | MessageWaiting | Together | Resend,
     emits=Outward,
     timers=[LOOK, TELL],
-).rules(serve, enrol, enter, retire, learn, wake, resend, look, tell)
+).rules(serve, enrol, enter, retire, learn, wake, hear, resend, look, tell)

@@ -25,8 +25,8 @@
 #define CLASS_NONE 32u
 
 #define CONFORM_DEPTH_MAX 100   /* engines.model.conform_leaves.DEPTH_MAX */
-#define CONFORM_VALUES_MAX 4096 /* checked here; more are Python's, which counts their bytes too */
-#define CONFORM_BYTES_MAX 65536
+#define CONFORM_VALUES_MAX 32768 /* checked here; more are Python's, which counts their bytes too */
+#define CONFORM_BYTES_MAX 8192
 #define CONFORM_AHEAD 64 /* items of the old tuple that may be missing in a row */
 
 struct shape;
@@ -35,6 +35,8 @@ struct map_form;
 struct form {
     unsigned classes;
     struct shape *shape; /* NULL: no struct */
+    struct form *others; /* of the structs of a union, those behind the first */
+    Py_ssize_t others_count;
     struct form *items;  /* NULL: no tuple of one type */
     struct form *places; /* NULL: no tuple with a type for each place */
     Py_ssize_t places_count;
@@ -73,7 +75,7 @@ static PyObject *shapes; /* struct type -> capsule of its shape */
 
 static int form_make(struct form *form, PyObject *outline);
 static int map_make(struct form *form, PyObject *outline);
-static int places_make(struct form *form, PyObject *outlines);
+static struct form *forms_make(PyObject *outlines, Py_ssize_t *count);
 
 static int conform_bind(void)
 {
@@ -167,7 +169,12 @@ static int form_make(struct form *form, PyObject *outline)
     form->conformer = Py_NewRef(PyTuple_GET_ITEM(outline, 3));
     if (struct_form != Py_None && (form->shape = shape_of(struct_form)) == NULL)
         return -1;
-    if (map_make(form, PyTuple_GET_ITEM(outline, 4)) < 0 || places_make(form, PyTuple_GET_ITEM(outline, 5)) < 0)
+    if (map_make(form, PyTuple_GET_ITEM(outline, 4)) < 0)
+        return -1;
+    PyObject *places = PyTuple_GET_ITEM(outline, 5);
+    if (places != Py_None && (form->places = forms_make(places, &form->places_count)) == NULL)
+        return -1;
+    if ((form->others = forms_make(PyTuple_GET_ITEM(outline, 6), &form->others_count)) == NULL)
         return -1;
     if (items == Py_None)
         return 0;
@@ -195,21 +202,17 @@ static int map_make(struct form *form, PyObject *outline)
     return form_make(&form->map->item, PyTuple_GET_ITEM(outline, 2));
 }
 
-/* Fills in the places of a form from their outlines. 0, or -1 with an exception. */
-static int places_make(struct form *form, PyObject *outlines)
+/* Forms from a tuple of outlines, and how many; NULL with an exception. */
+static struct form *forms_make(PyObject *outlines, Py_ssize_t *count)
 {
-    if (outlines == Py_None)
-        return 0;
-    form->places_count = PyTuple_GET_SIZE(outlines);
-    form->places = PyMem_Calloc(form->places_count ? (size_t)form->places_count : 1, sizeof *form->places);
-    if (form->places == NULL) {
+    *count = PyTuple_GET_SIZE(outlines);
+    struct form *forms = PyMem_Calloc(*count ? (size_t)*count : 1, sizeof *forms);
+    if (forms == NULL)
         PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < form->places_count; i++)
-        if (form_make(&form->places[i], PyTuple_GET_ITEM(outlines, i)) < 0)
-            return -1;
-    return 0;
+    for (Py_ssize_t i = 0; forms != NULL && i < *count; i++)
+        if (form_make(&forms[i], PyTuple_GET_ITEM(outlines, i)) < 0)
+            return NULL;
+    return forms;
 }
 
 /* The form of a type of values. 0, or -1 with an exception. */
@@ -468,6 +471,9 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
         return 1;
     if (form->shape != NULL && type == form->shape->type)
         return conform_fields(form->shape, value, before, walk);
+    for (Py_ssize_t i = 0; i < form->others_count; i++)
+        if (type == form->others[i].shape->type)
+            return conform_fields(form->others[i].shape, value, before, walk);
     if (form->items != NULL && type == &PyTuple_Type)
         return conform_items(form->items, value, before, walk);
     if (form->places != NULL && type == &PyTuple_Type)

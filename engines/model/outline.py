@@ -22,7 +22,8 @@ CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, 
 
 
 class Outline(NamedTuple):
-    """A type: the bits of its plain classes, one struct, one tuple and one map among its values, and the rest.
+    """A type: the bits of its plain classes, structs (the first, and the outlines of `others`), one tuple and one map
+    among its values, and the rest.
 
     A tuple has `items` of one type, or a type for each of its `places`.
     """
@@ -33,6 +34,7 @@ class Outline(NamedTuple):
     conformer: Conformer
     map: MapOutline | None = None
     places: tuple[Outline, ...] | None = None
+    others: tuple[Outline, ...] = ()
 
 
 class MapOutline(NamedTuple):
@@ -45,12 +47,13 @@ class MapOutline(NamedTuple):
 
 def outline(form: Any) -> Outline:
     """The outline of a type of values."""
-    classes, struct, items, mapped, places = 0, None, None, None, None
+    classes, items, mapped, places = 0, None, None, None
+    structs: list[Any] = []
     for part in _alternatives(form):
         if part in CLASSES:
             classes |= CLASSES[part]
-        elif struct is None and _is_plain_struct(part):
-            struct = part
+        elif _is_plain_struct(part):
+            structs.append(part)
         elif items is None and places is None and get_origin(part) is tuple:
             if get_args(part)[1:] == (Ellipsis,):
                 items = outline(get_args(part)[0])
@@ -58,7 +61,8 @@ def outline(form: Any) -> Outline:
                 places = tuple(outline(one) for one in get_args(part) if one != ())
         elif mapped is None and get_origin(part) is Map and all(map(_is_covered, get_args(part))):
             mapped = MapOutline(checker(part), *map(outline, get_args(part)))
-    return Outline(classes, struct, items, conformer(form), mapped, places)
+    others = tuple(map(outline, structs[1:]))
+    return Outline(classes, structs[0] if structs else None, items, conformer(form), mapped, places, others)
 
 
 def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:

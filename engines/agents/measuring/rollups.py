@@ -78,15 +78,13 @@ class Rollup(Value):
         """With more values, one at least, each with its time."""
         numbers = [value for value, _ in values]
         least, greatest = min(numbers), max(numbers)
-        last_ns, last = max((time_ns, value) for value, time_ns in values)
+        last_ns, last = max([(time_ns, value) for value, time_ns in values])
         if self.count:
             least, greatest = min(least, self.least), max(greatest, self.greatest)
             last_ns, last = max((last_ns, last), (self.last_ns, self.last))
-        total = self.sum
-        for value in numbers:
-            total = total.add(sum_of(value))
         spread = self.spread.add_all(numbers)
-        return Rollup(self.count + len(numbers), total, least, greatest, last, last_ns, spread)
+        total = self.sum.add(sum_of(numbers))
+        return Rollup(self.count + len(numbers), total, float(least), float(greatest), float(last), last_ns, spread)
 
     def merge(self, other: Rollup) -> Rollup:
         """Both together."""
@@ -104,11 +102,15 @@ class Rollup(Value):
         )
 
 
-def sum_of(value: float) -> Sum:
-    """A value as an exact sum, rounded to millionths."""
-    whole = int(value // 1)
-    carry, millionths = divmod(round((value - whole) * MILLION), MILLION)
-    return Sum(whole + carry, millionths)
+def sum_of(values: Iterable[float]) -> Sum:
+    """Values as an exact sum, each rounded to millionths."""
+    total = millionths = 0
+    for value in values:
+        whole = int(value // 1)
+        total += whole
+        millionths += round((value - whole) * MILLION)
+    carry, millionths = divmod(millionths, MILLION)
+    return Sum(total + carry, millionths)
 
 
 def rollup_of(values: Sequence[tuple[float, int]]) -> Rollup:

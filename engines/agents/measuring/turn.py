@@ -46,6 +46,9 @@ REGISTERED: Final = "session.registered"
 GONE: Final = ("retired", "life.removed")
 """Events after which there is no such agent."""
 
+USED: Final = ("resource", "custom")
+"""Events that become facts."""
+
 RESOURCES: Final = {
     "rss": ("rss", 1.0),
     "memory_bytes": ("rss", 1.0),
@@ -126,12 +129,12 @@ class MeasureTurn:
         if event.kind in GONE:
             self.change(agents=self.state.agents.without(event.agent))
             return
-        measured = self.agent(event.agent)
+        measured = known = self.agent(event.agent)
         if event.session > measured.session:
             measured = replace(measured, session=event.session, in_session=0, tokens=measured.tokens.begun_anew())
         if event.visit > measured.visit.number:
             measured = self._enter(event, measured)
-        if event.kind in PROGRESS and measured.path:
+        if measured.path and event.kind in PROGRESS:
             measured = replace(measured, path=())
         if event.kind == REGISTERED:
             about = dict(event.attributes)
@@ -144,9 +147,10 @@ class MeasureTurn:
         visit = Visit(0, event.state, event.visit, event.protocol, event.version)
         for measure, value in measures_of(event):
             self.record(event.agent, measure, value, event.time_ns, visit)
-        if event.source != "agent" and event.confidence != "claimed":
+        if event.kind in USED and event.source != "agent" and event.confidence != "claimed":
             self._use(event)
-        self.tell(event.agent)
+        if measured is not known:
+            self.tell(event.agent)
 
     def _enter(self, event: Happened, measured: Measured) -> Measured:
         """The agent is in another state, or in the same one anew; it may go round in circles."""
@@ -280,10 +284,7 @@ def parts_of(usage: Usage) -> list[tuple[str, int]]:
 def measures_of(event: Happened) -> list[tuple[str, float]]:
     """What an event counts for: one of its kind, or its value; refusals and alarms by code as well."""
     found = [(event.kind, 1.0 if event.value is None else event.value)]
-    for name, text in event.attributes:
-        if name in ("code", "rule"):
-            found.append((f"{event.kind}.{text[:64]}", 1.0))
-    return found
+    return found + [(f"{event.kind}.{text[:64]}", 1.0) for name, text in event.attributes if name in ("code", "rule")]
 
 
 def _number(text: str) -> float | None:

@@ -26,12 +26,12 @@ def test_a_sum_does_not_depend_on_the_order(numbers: list[float], cut: int) -> N
     """False if minutes added up to another hour than their events."""
     total = Sum()
     for one in numbers:
-        total = total.add(sum_of(one))
+        total = total.add(sum_of([one]))
     first, second = Sum(), Sum()
     for one in reversed(numbers[:cut]):
-        first = first.add(sum_of(one))
+        first = first.add(sum_of([one]))
     for one in reversed(numbers[cut:]):
-        second = second.add(sum_of(one))
+        second = second.add(sum_of([one]))
     assert second.add(first) == total
     assert float(total) == pytest.approx(sum(numbers), abs=1e-3)
 

@@ -32,7 +32,7 @@ LOOPBACK: Final = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-start_
 
 def one_vm(suite: str, size: int) -> Contestant:
     """Both sides in one virtual machine."""
-    return _contestant("Erlang, one VM", suite, lambda folder: _erl(folder, _run(suite, size)))
+    return _contestant("Erlang, one VM", suite, lambda folder: erl(folder, _run(suite, size)))
 
 
 def two_nodes(suite: str, size: int) -> Contestant:
@@ -45,18 +45,20 @@ def _contestant(peer: str, suite: str, say: Callable[[str], list[int]]) -> Conte
 
     def run() -> Round:
         if not folders:
-            folders.append(_compiled(stack))
+            folders.append(compiled(stack))
         return _read(suite, say(folders[0]))
 
     return Contestant(peer, run, stack.close)
 
 
-def _compiled(stack: contextlib.ExitStack) -> str:
+def compiled(stack: contextlib.ExitStack, *sources: Path) -> str:
     """A folder with the compiled program. Raises `Unavailable` without Erlang."""
     if shutil.which("erl") is None or shutil.which("erlc") is None:
         raise Unavailable("not installed: erl is not on PATH (Debian: apt install erlang-base)")
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="enginehost-bench-"))
-    subprocess.run(["erlc", "-o", folder, str(SOURCE)], check=True, capture_output=True, timeout=ROUND_S)
+    subprocess.run(
+        ["erlc", "-o", folder, *map(str, sources or [SOURCE])], check=True, capture_output=True, timeout=ROUND_S
+    )
     return folder
 
 
@@ -75,8 +77,8 @@ def _run(suite: str, size: int, node: str = "") -> str:
     return f"enginehost_peer:run({suite}, {size}" + (f", '{node}')." if node else ").")
 
 
-def _erl(folder: str, program: str, *flags: str, env: dict[str, str] | None = None) -> list[int]:
-    """Run a program; the numbers it prints."""
+def erl(folder: str, program: str, *flags: str, env: dict[str, str] | None = None) -> list[int]:
+    """Run an expression with the modules of a folder; the numbers it prints."""
     command = ["erl", "-noshell", "+P", str(PROCESSES_MAX), "-pa", folder, *flags, "-eval", program]
     with _ended(command, env, subprocess.PIPE) as process:
         output, _ = process.communicate(timeout=ROUND_S)
@@ -94,7 +96,7 @@ def _linked(folder: str, suite: str, size: int) -> list[int]:
     with _ended(["epmd", "-port", port, "-address", "127.0.0.1"], env):
         _wait_until_listening(int(port))
         with _ended(["erl", "-noshell", "-pa", folder, *link, "-name", there], env):
-            return _erl(folder, _run(suite, size, there), *link, "-name", f"here{port}@127.0.0.1", env=env)
+            return erl(folder, _run(suite, size, there), *link, "-name", f"here{port}@127.0.0.1", env=env)
 
 
 @contextlib.contextmanager

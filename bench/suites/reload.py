@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bench.peers.code_change import suspended_and_resumed
 from bench.peers.reloads import reloaded
 from bench.peers.stop_and_copy import stopped_and_copied
 from bench.rounds import Contestant, Suite
@@ -24,6 +25,8 @@ def _contestants(reloads: int) -> list[Contestant]:
         *(reloaded(f"enginehost-{count}-waiting", reloads, "crash", SMALL, count) for count in (*waiting, *more)),
         reloaded("enginehost-volatile", reloads, "volatile", SMALL),
         *(reloaded(f"enginehost-volatile-{size // 1_000_000}MB", reloads, "volatile", size) for size in large),
+        suspended_and_resumed("Erlang", reloads, SMALL),
+        *(suspended_and_resumed(f"Erlang-{size // 1_000_000}MB", reloads, size) for size in large),
         stopped_and_copied("naive", reloads, SMALL),
         *(stopped_and_copied(f"naive-{size // 1_000_000}MB", reloads, size) for size in large),
     ]

@@ -5,12 +5,14 @@ The supervisor feeds the machine with what it hears, and performs its commands a
 the candidate may be unfit or fail in each of its stages, and a deadline may pass at any time. Words of one process
 arrive in order, its end last. A process that dies is buried, and the verdict on a crash is another start, at once.
 
-Mail waits in the lane, or in the memory of the process that took it. What a snapshot holds, the candidate gets.
+Mail waits in the lane of its sender, or in the memory of the process that took it; there an armed timer is, too. What a
+snapshot holds, the candidate gets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -25,8 +27,11 @@ from host.node.supervision import Budget, Ending, History, Restart
 
 Advance = Callable[[SlotState, SlotHappening], SlotStep]
 
-MAIL: Final = (1, 2)
-"""The messages that come."""
+MAIL: Final = ((1, 2),)
+"""The messages that come, by sender."""
+
+TIMER: Final = 0
+"""Stands for a timer that elapses, among messages that are handled."""
 
 WORDS: Final[dict[str, SlotHappening]] = {
     "ready": "engines_ready",
@@ -61,6 +66,9 @@ ADDRESSEES: Final = {
 
 KILLED: Final = Ending(signal=9)
 
+NOTHING: Final[tuple[tuple[int, ...], tuple[int, ...]]] = ((), ())
+"""No mail, no timer."""
+
 
 class Body(msgspec.Struct, frozen=True):
     """A process. `runs` while it may touch the lane; `todo` is what it was told, in order, `said` what is under way."""
@@ -70,6 +78,7 @@ class Body(msgspec.Struct, frozen=True):
     is_alive: bool = True
     is_frozen: bool = False
     parked: tuple[int, ...] = ()
+    armed: tuple[int, ...] = ()
     todo: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
 
@@ -77,16 +86,18 @@ class Body(msgspec.Struct, frozen=True):
 class Node(msgspec.Struct, frozen=True):
     """The machine, the processes, and where each message is.
 
-    `owner` has the slot, as the supervisor knows it; `code` is the version that a start would run. `mourned` are
-    messages that a process had in memory when it died, or was killed: they may be lost.
+    `mail` are the messages that come, `lanes` those that are still there; a `snapshot` has mail and timer. `owner` has
+    the slot, as the supervisor knows it; `code` is the version that a start would run. `mourned` are messages that a
+    process had in memory when it died, or was killed: they may be lost.
     """
 
     slot: SlotState
     bodies: Map[str, Body]
     owner: str = "old"
     code: str = "old"
-    lane: tuple[int, ...] = MAIL
-    snapshot: tuple[int, ...] = ()
+    mail: tuple[tuple[int, ...], ...] = MAIL
+    lanes: tuple[tuple[int, ...], ...] = MAIL
+    snapshot: tuple[tuple[int, ...], tuple[int, ...]] = NOTHING
     handled: tuple[int, ...] = ()
     mourned: tuple[int, ...] = ()
     deaths: int = 0
@@ -148,9 +159,9 @@ class SlotReload:
                 return replace(node, code="new")
             case "relaunch":
                 body = Body(node.code, runs=True, said=("ready",))
-                return replace(node, bodies=node.bodies.set("next", body), owner="next", snapshot=())
+                return replace(node, bodies=node.bodies.set("next", body), owner="next", snapshot=NOTHING)
             case Conclude(verdict):
-                return replace(node, verdict=verdict, snapshot=())
+                return replace(node, verdict=verdict, snapshot=NOTHING)
             case Bury():
                 return self._feed(node, Restart(0, History(), Budget()))
             case str() if command in ADDRESSEES:
@@ -164,9 +175,14 @@ class SlotReload:
         if body.todo:
             yield from self._obeys(node.with_body(name, todo=body.todo[1:]), name, body.todo[0])
         if body.runs and not body.is_frozen:
-            if node.lane:
-                taken = replace(node, lane=node.lane[1:]).with_body(name, parked=(*body.parked, node.lane[0]))
-                yield PlainStep(f"{name} takes message {node.lane[0]}", taken)
+            for sender, lane in enumerate(node.lanes):
+                if lane:
+                    lanes = (*node.lanes[:sender], lane[1:], *node.lanes[sender + 1 :])
+                    taken = replace(node, lanes=lanes).with_body(name, parked=(*body.parked, lane[0]))
+                    yield PlainStep(f"{name} takes message {lane[0]}", taken)
+            if body.armed:
+                elapsed = replace(node, handled=(*node.handled, TIMER)).with_body(name, armed=())
+                yield PlainStep(f"the timer of {name} elapses", elapsed)
             if body.parked:
                 handled = replace(node, handled=(*node.handled, body.parked[0]))
                 yield PlainStep(
@@ -190,16 +206,18 @@ class SlotReload:
                 frozen = says(node.with_body(name, is_frozen=True), name, "halted")
                 yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
             case "dump":
-                parked = node.bodies[name].parked if node.bodies[name].is_frozen else ()
-                yield PlainStep("old hands out its state", says(replace(node, snapshot=parked), name, "taken"))
+                body = node.bodies[name]
+                held = (body.parked, body.armed) if body.is_frozen else NOTHING
+                yield PlainStep("old hands out its state", says(replace(node, snapshot=held), name, "taken"))
             case "thaw":
                 yield PlainStep("old thaws", node.with_body(name, is_frozen=False))
             case "adopt":
-                loaded = says(node.with_body(name, parked=node.snapshot), name, "loaded")
+                parked, armed = node.snapshot
+                loaded = says(node.with_body(name, parked=parked, armed=armed), name, "loaded")
                 yield PlainStep("new loads the state", loaded)
                 yield PlainStep("new cannot load the state", says(node, name, "failed"), is_owed=False)
             case "retire":
-                left = says(node.with_body(name, runs=False, parked=()), name, "left")
+                left = says(node.with_body(name, runs=False, parked=(), armed=()), name, "left")
                 yield PlainStep("old lets go", told(left, name, "exit"))
             case "exit":
                 yield PlainStep("old exits", exited(node, name))
@@ -220,7 +238,7 @@ def says(node: Node, name: str, word: str) -> Node:
 
 def exited(node: Node, name: str) -> Node:
     """A process exits in order, with what it has in memory."""
-    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), todo=())
+    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), armed=(), todo=())
     return says(dead, name, "exits")
 
 
@@ -229,14 +247,14 @@ def died_of(node: Node, name: str, word: str) -> Node:
     body = node.bodies[name]
     if not body.is_alive:
         return node
-    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), todo=())
-    return says(replace(dead, mourned=tuple(sorted({*node.mourned, *body.parked}))), name, word)
+    dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), armed=(), todo=())
+    return says(replace(dead, mourned=tuple(sorted({*node.mourned, *body.parked, *body.armed}))), name, word)
 
 
 def places(node: Node) -> list[int]:
-    """Each message, once for each place in which it waits to be handled, or was."""
-    parked = [one for body in node.bodies.values() for one in body.parked]
-    return [*node.lane, *node.handled, *parked, *node.snapshot]
+    """Each message and the timer, once for each place in which it waits to be handled, or was."""
+    parked = [one for body in node.bodies.values() for one in (*body.parked, *body.armed)]
+    return [*chain(*node.lanes, *node.snapshot), *node.handled, *parked]
 
 
 # --- what holds -------------------------------------------------------------------------------------------------------
@@ -248,13 +266,24 @@ def one_version_runs(node: Node) -> bool:
 
 
 def no_message_is_handled_twice(node: Node) -> bool:
-    """No message is handled twice, by whichever process."""
+    """No message is handled twice, and no timer elapses twice, by whichever process."""
     return len(set(node.handled)) == len(node.handled)
+
+
+def each_sender_is_heard_in_order(node: Node) -> bool:
+    """The messages of a sender are handled in their order."""
+    handled = [[one for one in node.handled if one in sent] for sent in node.mail]
+    return handled == [sorted(one) for one in handled]
 
 
 def mail_survives(node: Node) -> bool:
     """A message is lost with a process that died, if at all."""
-    return set(MAIL) <= {*places(node), *node.mourned}
+    return {*chain(*node.mail)} <= {*places(node), *node.mourned}
+
+
+def timer_survives(node: Node) -> bool:
+    """The timer is lost with a process that died, if at all."""
+    return TIMER in places(node) or TIMER in node.mourned
 
 
 def starts_in_an_empty_slot(node: Node) -> bool:
@@ -276,7 +305,7 @@ def one_runs_at_last(node: Node) -> bool:
 
 def all_is_handled(node: Node) -> bool:
     """All mail is handled, but for what died."""
-    return set(MAIL) <= {*node.handled, *node.mourned}
+    return {*chain(*node.mail)} <= {*node.handled, *node.mourned}
 
 
 def ended_as(verdict: str) -> Callable[[Node], bool]:
@@ -289,15 +318,30 @@ def ended_as(verdict: str) -> Callable[[Node], bool]:
     return ended
 
 
-def SYSTEM(deaths: int = 1, advance: Advance = slot_plan.advance, *, is_trial: bool = False) -> TransitionSystem[Node]:
-    """A reload that has just begun, or a trial of one."""
+def SYSTEM(
+    deaths: int = 1,
+    advance: Advance = slot_plan.advance,
+    *,
+    is_trial: bool = False,
+    mail: tuple[tuple[int, ...], ...] = MAIL,
+    has_timer: bool = False,
+) -> TransitionSystem[Node]:
+    """A reload that has just begun, or a trial of one; `has_timer`: with a timer that is armed."""
     slot = SlotState("running", "there", crossing=Crossing(ReloadState(is_trial=is_trial)))
-    bodies = Map([("old", Body("old", runs=True)), ("new", Body("new", todo=("check",)))])
+    armed = (TIMER,) if has_timer else ()
+    bodies = Map([("old", Body("old", runs=True, armed=armed)), ("new", Body("new", todo=("check",)))])
+    kept = [mail_survives, timer_survives] if has_timer else [mail_survives]
     return TransitionSystem(
         name="slot-reload",
-        initial=Node(slot, bodies),
+        initial=Node(slot, bodies, mail=mail, lanes=mail),
         steps=SlotReload(advance, deaths).steps,
-        always=[one_version_runs, no_message_is_handled_twice, mail_survives, starts_in_an_empty_slot],
+        always=[
+            one_version_runs,
+            no_message_is_handled_twice,
+            each_sender_is_heard_in_order,
+            *kept,
+            starts_in_an_empty_slot,
+        ],
         sometimes=[ended_as("tried" if is_trial else "switched"), ended_as("refused"), ended_as("crashed")],
         eventually=[is_concluded, one_runs_at_last, all_is_handled],
     )

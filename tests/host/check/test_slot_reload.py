@@ -49,6 +49,19 @@ def test_one_process_runs_and_mail_survives_whatever_dies(deaths: int, states: i
     assert [never(graph, [0], graph.where(one)) for one in space.system.eventually] == [None] * 3
 
 
+@pytest.mark.storm
+def test_two_senders_and_a_timer_come_through_a_death_anywhere() -> None:
+    """False if mail of one sender could be handled out of order, or an armed timer elapse twice or be lost but by a
+    death."""
+    system = SYSTEM(mail=((1, 2), (3,)), has_timer=True)
+    space = PlainSpace(system)
+    found = Exploration(space, properties_of(system), keeps_states=True).run()
+    assert (found.violations, found.ended) == ([], "")
+    assert (found.counts.states, found.counts.transitions) == (59_013, 153_544)
+    graph = Graph(space, found.states)
+    assert [never(graph, [0], graph.where(one)) for one in system.eventually] == [None] * 3
+
+
 def test_after_a_trial_the_old_process_runs_and_mail_survives() -> None:
     """False if a dry run could lose mail, leave a candidate behind, or never end."""
     space, found = explored(is_trial=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,12 +12,18 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, counter, until
 
+from bench.spread import quantile
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 from host.live.process_stat import parent_of
 
 SHORT_NS = 3_000_000_000
 """For code that would run for ever."""
+
+EVERY_S = 0.002
+"""Between two questions: neither the engine nor its client takes a core."""
+
+LATENCY_RATIO_MAX = 1.2
 
 IMPORTS = ("import signal\n", "import signal\nimport sys\nimport time\n")
 TOP = "VERSION = 1\n"
@@ -183,6 +190,56 @@ def test_bad_reloads_under_load_hurt_nothing(world: World) -> None:
         assert node.ps()["a"]["pid"] == pid
         until(lambda: len(world.processes()) <= len(family) + 2, "the end of all candidates, and of what they started")
         assert len(node.events("reload_refused", "a")) == len(BAD)
+
+
+@contextmanager
+def timed(node: LiveNode) -> Iterator[list[list[int]]]:
+    """Messages at a rate, beside the block; how long each answer took goes to the list that is the first one then."""
+    into: list[list[int]] = [[]]
+    is_over = threading.Event()
+
+    def work() -> None:
+        with Client(node.client.path) as client:
+            beside = LiveNode(node.launch, node.spec, client)
+            while not is_over.wait(EVERY_S):
+                beside.send("a", "Add", amount=1)
+                before_ns = time.monotonic_ns()
+                beside.total("a")
+                into[0].append(time.monotonic_ns() - before_ns)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield into
+    finally:
+        is_over.set()
+        thread.join(DEADLINE_S)
+
+
+@pytest.mark.long
+def test_bad_reloads_leave_the_old_engine_its_latency(world: World) -> None:
+    """False if answers took longer while bad reloads were tried, on a machine with nothing else to do: the 99th
+    percentile, beside that of as much time without one after each."""
+    source = world.roots / "counting.py"
+    text = source.read_text()
+    busy, quiet = list[int](), list[int]()
+    with world.up(world.spec(counter("a", durability="crash"))) as node:
+        for _ in range(10):
+            node.send("a", "Add", amount=1)
+        with timed(node) as into:
+            for name, (reason, edits) in BAD.items():
+                source.write_text(edited(text, name, edits))
+                into[0], before_s = busy, time.monotonic()
+                said = refusal(node, SHORT_NS if "in time" in reason else DEADLINE_NS)
+                assert "the old one goes on untouched" in said, name
+                into[0], took_s = quiet, time.monotonic() - before_s
+                source.write_text(text)
+                time.sleep(took_s)
+    (p99, beside), longest = (quantile(sorted(one), 0.99) for one in (busy, quiet)), max(busy)
+    print(
+        f"p99 {p99 / 1e6:.2f} ms of {len(busy)}, beside {beside / 1e6:.2f} of {len(quiet)}; {longest / 1e6:.0f} longest"
+    )
+    assert p99 < beside * LATENCY_RATIO_MAX
 
 
 def edited(text: str, name: str, edits: list[tuple[str, str]]) -> str:

@@ -104,8 +104,8 @@ def _ended(
     command: list[str], env: dict[str, str] | None, stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in its own process group, which is killed at the end of the block."""
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=null, stdout=stdout, stderr=null, env=env, start_new_session=True)
+    null, calm = subprocess.DEVNULL, {**(env or os.environ), "ERL_CRASH_DUMP_SECONDS": "0"}
+    process = subprocess.Popen(command, stdin=null, stdout=stdout, stderr=null, env=calm, start_new_session=True)
     try:
         yield process
     finally:

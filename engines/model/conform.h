@@ -42,6 +42,7 @@ struct form {
     Py_ssize_t places_count;
     PyObject *conformer; /* strong */
     struct map_form *map; /* NULL: no map, or not one for C */
+    PyObject *words;      /* strong; NULL: no literals of text */
 };
 
 /* A map: its check in Python, whose mark is on the maps that it has seen, and the forms of keys and values. */
@@ -174,6 +175,8 @@ static int form_make(struct form *form, PyObject *outline)
     PyObject *places = PyTuple_GET_ITEM(outline, 5);
     if (places != Py_None && (form->places = forms_make(places, &form->places_count)) == NULL)
         return -1;
+    PyObject *words = PyTuple_GET_ITEM(outline, 7);
+    form->words = words == Py_None ? NULL : Py_NewRef(words);
     if ((form->others = forms_make(PyTuple_GET_ITEM(outline, 6), &form->others_count)) == NULL)
         return -1;
     if (items == Py_None)
@@ -259,15 +262,24 @@ static int is_utf8(PyObject *text)
     return 0;
 }
 
-/* Whether a value is of a plain class that the form has. */
+static int is_word(PyObject *words, PyObject *text)
+{
+    int found = PySet_Contains(words, text);
+    if (found < 0)
+        PyErr_Clear();
+    return found > 0;
+}
+
+/* Whether a value is of a plain class that the form has, or one of its words. */
 static inline int conform_plain(const struct form *form, PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyLong_Type)
         return (form->classes & CLASS_INT) && (is_short(value) || is_in_64_bits(value));
     if (type == &PyUnicode_Type)
-        return (form->classes & CLASS_STR) && PyUnicode_GET_LENGTH(value) <= CONFORM_BYTES_MAX &&
-               (PyUnicode_IS_COMPACT_ASCII(value) || is_utf8(value));
+        return ((form->classes & CLASS_STR) && PyUnicode_GET_LENGTH(value) <= CONFORM_BYTES_MAX &&
+                (PyUnicode_IS_COMPACT_ASCII(value) || is_utf8(value))) ||
+               (form->words != NULL && is_word(form->words, value));
     if (type == &PyBytes_Type)
         return (form->classes & CLASS_BYTES) && PyBytes_GET_SIZE(value) <= CONFORM_BYTES_MAX;
     if (value == Py_None)

@@ -23,7 +23,7 @@ CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, 
 
 class Outline(NamedTuple):
     """A type: the bits of its plain classes, structs (the first, and the outlines of `others`), one tuple and one map
-    among its values, and the rest.
+    among its values, `words` that literals allow, and the rest.
 
     A tuple has `items` of one type, or a type for each of its `places`.
     """
@@ -35,6 +35,7 @@ class Outline(NamedTuple):
     map: MapOutline | None = None
     places: tuple[Outline, ...] | None = None
     others: tuple[Outline, ...] = ()
+    words: frozenset[str] | None = None
 
 
 class MapOutline(NamedTuple):
@@ -49,11 +50,14 @@ def outline(form: Any) -> Outline:
     """The outline of a type of values."""
     classes, items, mapped, places = 0, None, None, None
     structs: list[Any] = []
+    words: frozenset[str] = frozenset()
     for part in _alternatives(form):
         if part in CLASSES:
             classes |= CLASSES[part]
         elif _is_plain_struct(part):
             structs.append(part)
+        elif get_origin(part) is Literal:
+            words |= {word for word in get_args(part) if type(word) is str}
         elif items is None and places is None and get_origin(part) is tuple:
             if get_args(part)[1:] == (Ellipsis,):
                 items = outline(get_args(part)[0])
@@ -62,7 +66,9 @@ def outline(form: Any) -> Outline:
         elif mapped is None and get_origin(part) is Map and all(map(_is_covered, get_args(part))):
             mapped = MapOutline(checker(part), *map(outline, get_args(part)))
     others = tuple(map(outline, structs[1:]))
-    return Outline(classes, structs[0] if structs else None, items, conformer(form), mapped, places, others)
+    return Outline(
+        classes, structs[0] if structs else None, items, conformer(form), mapped, places, others, words or None
+    )
 
 
 def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:

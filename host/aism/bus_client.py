@@ -12,8 +12,9 @@ request id finds it out. Standard library only: an agent's call has 40 ms.
 from __future__ import annotations
 
 import os
+import sys
 import time
-from _socket import AF_UNIX, SOCK_STREAM, socket
+from _socket import AF_UNIX, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from collections.abc import Mapping
 
 from engines.agents.bridge.resp import ProtocolError, Replies, Reply, StoreError, command
@@ -38,6 +39,10 @@ UNREACHABLE_S: Final = 1.5
 PAUSE_S: Final = 0.02
 GRACE_S: Final = 1.0
 """The store ends a wait by itself; this much later a connection counts as dead."""
+
+RECEIPT_BYTES: Final = 26
+"""More than the reply to a request that was put, its entry, has; fewer than it and any reply to the wait have. A read
+of so many bytes sleeps until the answer is there, and is not woken by the entry in between."""
 
 CHUNK: Final = 65_536
 TOKEN_BYTES_MAX: Final = 1_024
@@ -141,6 +146,7 @@ class BusClient:
         self._socket: Any = None
         self._replies = Replies()
         self._read: list[Reply] = []
+        self._waits: tuple[float, int] | None = None
 
     def close(self) -> None:
         """End the connection."""
@@ -191,12 +197,15 @@ class BusClient:
         """Connect and log in, unless connected. Raises _Lost, Failure."""
         if self._socket is not None:
             return
-        self._replies, self._read = Replies(), []
+        self._replies, self._read, self._waits = Replies(), [], None
         place = self.bus.place
         try:
             self._socket = _unix(place, wait_s) if isinstance(place, str) else _tcp(place, self.bus.is_tls, wait_s)
         except OSError as error:
             raise _Lost(error.strerror or str(error)) from None
+        if not self.bus.is_tls:
+            self._socket.settimeout(None)
+            self._socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, _timeval(wait_s))
         self._send(command("AUTH", self.bus.user, self.bus.token))
         reply = self._reply(time.monotonic() + wait_s)
         if isinstance(reply, StoreError):
@@ -208,6 +217,7 @@ class BusClient:
 
         The wait for the answer was sent with it, so the connection ends with a refusal.
         """
+        self._receive(UNREACHABLE_S, RECEIPT_BYTES)
         reply = self._reply(time.monotonic() + UNREACHABLE_S)
         if isinstance(reply, StoreError):
             self.close()
@@ -239,15 +249,32 @@ class BusClient:
 
     def _reply(self, until: float) -> Reply:
         while not self._read:
-            try:
-                self._socket.settimeout(max(PAUSE_S, until - time.monotonic()))
-                data = self._socket.recv(CHUNK)
-            except OSError as error:
-                raise _Lost(error.strerror or "no reply in time") from None
-            if not data:
-                raise _Lost("the connection has ended")
-            self._read += self._replies.feed(data)
+            self._receive(max(PAUSE_S, until - time.monotonic()), 1)
         return self._read.pop(0)
+
+    def _receive(self, wait_s: float, least: int) -> None:
+        """Take what comes: `least` bytes, unless the time is over. Raises _Lost if there is nothing then.
+
+        The kernel keeps the time, so a request costs two calls of it; those of TLS go by way of a buffer.
+        """
+        try:
+            if self.bus.is_tls:
+                self._socket.settimeout(wait_s)
+            elif self._waits != (wait_s, least):
+                self._socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, _timeval(wait_s))
+                self._socket.setsockopt(SOL_SOCKET, SO_RCVLOWAT, least)
+                self._waits = wait_s, least
+            data = self._socket.recv(CHUNK)
+        except OSError as error:
+            raise _Lost(error.strerror or "no reply in time") from None
+        if not data:
+            raise _Lost("the connection has ended")
+        self._read += self._replies.feed(data)
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return b"".join(number.to_bytes(8, sys.byteorder) for number in (whole, int((seconds - whole) * 1e6)))
 
 
 def _unix(path: str, wait_s: float) -> Any:

@@ -68,7 +68,9 @@ def repair(journal: str | None, yes: bool) -> None:
         emit("journal", damaged, lambda items: render_verified(items) if items else "nothing is damaged")
         return
     with locked(logs.data), told():
-        done = [{"log": i["log"], **(operations.repair(Folder(logs.folders[i["log"]])) or {})} for i in damaged]
+        places = logs.folders | logs.gone
+        made = {i["log"]: Folder(places[i["log"]], make=True) for i in damaged}
+        done = [{"log": name, **(operations.repair(folder) or {})} for name, folder in made.items()]
     emit("repair", done, lambda items: "\n".join(_repaired(item) for item in items))
 
 
@@ -123,7 +125,9 @@ def _found(item: dict[str, object]) -> str:
 
 
 def _repaired(item: dict[str, object]) -> str:
-    return f"{item['log']}: {item.get('segment')} from offset {item.get('offset')} on is in {item.get('set_aside')}"
+    if not item.get("set_aside"):
+        return f"{item['log']}: goes on without {item.get('segment')}"
+    return f"{item['log']}: {item.get('segment')} from offset {item.get('offset')} on is in {item['set_aside']}"
 
 
 def _line(item: dict[str, object]) -> str:

@@ -8,6 +8,8 @@ A data folder holds, for each slot that has journaled engines, a folder `journal
     0000004096.snap  snapshots by the position they were taken at, two in force
     *.new            under construction; removed by the next writer
 
+and beside it `.newest-<slot's name>.json`, the number of its newest segment (`newest`).
+
 One writer: the data folder is locked by the supervisor (`runtime_dir.lock_data`), the slot belongs to one worker.
 Readers need no lock: they see a batch being written as torn. Commands that change a log take the lock of the data
 folder.

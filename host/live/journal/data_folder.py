@@ -13,11 +13,12 @@ from typing import Final
 
 import msgspec
 
-from host.live.journal.folder import Folder, make_folders, replace_file
+from host.live.journal.folder import NOTE, Folder, make_folders, replace_file
 
 FORMAT: Final = 1
 NODE: Final = "node.json"
 JOURNAL: Final = "journal"
+_NOTE: Final = re.compile(re.escape(NOTE).replace(re.escape("{}"), "(.+)"))
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.#~-]+")
 
 
@@ -39,11 +40,15 @@ class Occupied(Exception):
 
 
 class Logs(msgspec.Struct, frozen=True):
-    """Logs that a path leads to: their folders by name. `data` is the data folder."""
+    """Logs that a path leads to: their folders by name. `data` is the data folder.
+
+    `gone` are the places of logs that are noted, and have no folder any more.
+    """
 
     data: str
     node: NodeRecord
     folders: dict[str, str]
+    gone: dict[str, str] = {}
 
 
 def pin(data: str, node: str, roots: tuple[str, ...], hash_seed: int) -> NodeRecord:
@@ -70,10 +75,16 @@ def find_logs(path: str) -> Logs:
         folder = os.path.join(data, JOURNAL)
         if not os.path.isfile(os.path.join(folder, NODE)):
             continue
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-        is_one = path.startswith(folder + os.sep)
-        chosen = [os.path.relpath(path, folder)] if is_one else names
-        return Logs(data, read_record(folder), {slot_name(name): os.path.join(folder, name) for name in chosen})
+        entries = list(os.scandir(folder))
+        there = {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+        gone = {found[1] for entry in entries if (found := _NOTE.fullmatch(entry.name))} - there
+        if path.startswith(folder + os.sep):
+            one = os.path.relpath(path, folder)
+            there, gone = ({one}, set()) if one not in gone else (set(), {one})
+        folders, missing = (
+            {slot_name(name): os.path.join(folder, name) for name in sorted(names)} for names in (there, gone)
+        )
+        return Logs(data, read_record(folder), folders, missing)
     raise NotAJournal(f"{path} has no {JOURNAL}/{NODE}: name the data folder of a node that keeps a journal")
 
 

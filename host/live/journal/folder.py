@@ -14,6 +14,9 @@ from typing import Final
 MAPPED_BYTES: Final = 4 << 20
 """Files up to this size are read into memory."""
 
+NOTE: Final = ".newest-{}.json"
+"""A file beside a log's folder, by the folder's name, which never begins with a dot."""
+
 _APPENDING: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -103,6 +106,14 @@ class Folder:
         """Make changes of names survive a crash of the machine."""
         sync_folder(self.path)
 
+    def note(self, data: bytes, /, *, synced: bool) -> None:
+        """Replace the note beside this folder; unless `synced`, a crash of the machine may lose or empty it."""
+        replace_file(note_path(self.path), data, synced=synced)
+
+    def noted(self) -> bytes:
+        """The note beside this folder; empty without one."""
+        return read_note(self.path)
+
     @staticmethod
     def _is_at(path: str, name: str, file: File) -> bool:
         try:
@@ -125,6 +136,21 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
         file.close()
 
 
+def note_path(folder: str) -> str:
+    """The file of the note beside the folder of a log."""
+    above, name = os.path.split(folder)
+    return os.path.join(above, NOTE.format(name))
+
+
+def read_note(folder: str) -> bytes:
+    """The note beside the folder of a log, which may be gone; empty without one. Raises OSError."""
+    try:
+        with open(note_path(folder), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
 def sync_files(folder: Folder, names: Iterable[str]) -> None:
     """Make these files, and changes of names, survive a crash of the machine. Raises OSError."""
     for name in names:
@@ -136,14 +162,16 @@ def sync_files(folder: Folder, names: Iterable[str]) -> None:
     folder.sync()
 
 
-def replace_file(path: str, data: bytes) -> None:
-    """Replace a file whole or not at all; it survives a crash of the machine from then on. Raises OSError."""
+def replace_file(path: str, data: bytes, *, synced: bool = True) -> None:
+    """Replace a file whole or not at all; if `synced`, it then survives a crash of the machine. Raises OSError."""
     with open(path + ".new", "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if synced:
+            os.fsync(file.fileno())
     os.replace(path + ".new", path)
-    sync_folder(os.path.dirname(path) or ".")
+    if synced:
+        sync_folder(os.path.dirname(path) or ".")
 
 
 def make_folders(path: str) -> None:

@@ -16,8 +16,9 @@ from typing import Any, Final
 from host.live.journal import log_files
 from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
-from host.live.journal.folder import Folder, make_folders, sync_folder, write_whole
+from host.live.journal.folder import Folder, make_folders, note_path, read_note, sync_folder, write_whole
 from host.live.journal.frames import read_frame
+from host.live.journal.newest import ALL_GONE, Missing, least, refuse_missing
 from host.live.journal.recovery import LOST, boot_id
 from host.node.journal.history import Teller
 from host.node.journal.layout import Newer
@@ -27,6 +28,7 @@ CHOICES: Final = (
     "put the file back from a backup (`enginehost journal import`), or `enginehost journal repair --yes` to "
     "continue without the log from there on, which is set aside, not removed"
 )
+MISSING_CHOICES: Final = "put it back from a backup, or `enginehost journal repair --yes` to continue without it"
 HISTORY_CHOICES: Final = (
     "put the file back from a backup; a start works without it, but `replay` and `history` cannot go back beyond it"
 )
@@ -36,7 +38,14 @@ MEMBER_BYTES_MAX: Final = 1 << 34
 
 def verify(logs: Logs) -> list[dict[str, Any]]:
     """An item a log: `finding` ("" if a start would succeed), `torn` (an end it would cut), `choices` (what to do)."""
-    return [_verified(name, Folder(path)) for name, path in logs.folders.items()]
+    found = [_verified(name, Folder(path)) for name, path in logs.folders.items()]
+    return found + [_gone(name, path) for name, path in logs.gone.items() if least(read_note(path), boot_id())]
+
+
+def _gone(name: str, path: str) -> dict[str, Any]:
+    finding = f"{ALL_GONE}, with the folder {path}"
+    place = {"log": name, "finding": finding, "segment": "", "offset": 0, "choices": MISSING_CHOICES}
+    return {**place, "torn": "", "refused": [], "position": 0, "batches": 0, "records": 0}
 
 
 def _verified(name: str, folder: Folder) -> dict[str, Any]:
@@ -54,9 +63,11 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
             batches, records = batches + 1, records + len(found.records)
         if scan.cut is not None:
             torn = f"{scan.cut.segment} at offset {scan.cut.offset}: {scan.cut.bytes} bytes: {scan.cut.finding}"
+        refuse_missing(folder, boot_id())
         item |= _history(folder, start)
     except Damaged as error:
-        item |= {"finding": error.finding, "segment": error.segment, "offset": error.offset, "choices": CHOICES}
+        choices = MISSING_CHOICES if isinstance(error, Missing) else CHOICES
+        item |= {"finding": error.finding, "segment": error.segment, "offset": error.offset, "choices": choices}
     except Newer as error:
         item |= {"finding": str(error), "choices": "use the version of enginehost that wrote it, or a later one"}
     position = 0 if scan is None else scan.end
@@ -115,8 +126,8 @@ def _turns(folder: Folder, engine: str) -> Iterator[dict[str, Any]]:
 def repair(folder: Folder) -> dict[str, Any] | None:
     """Set aside what follows the first damage that keeps a log from starting; None if there is none.
 
-    The damaged file and those after it stay beside the log under another name. Raises OSError, `Newer`, and `Damaged`
-    if nothing before the damage can be used.
+    The damaged file and those after it stay beside the log under another name. A missing end is not missed any more.
+    Raises OSError, `Newer`, and `Damaged` if nothing before the damage can be used.
     """
     trusted = log_files.newest_snapshot(folder, checksums())
     segments, start = log_files.start_of(folder, trusted)
@@ -128,15 +139,18 @@ def repair(folder: Folder) -> dict[str, Any] | None:
         if scan.last is None and trusted.snapshot is None:
             raise
         return _cut(folder, error, [segment.name for segment in segments])
+    try:
+        refuse_missing(folder, boot_id())
+    except Missing as error:
+        _mark_changed(folder)
+        os.unlink(note_path(folder.path))
+        return {"segment": error.segment, "offset": 0, "finding": error.finding, "set_aside": ""}
     return None
 
 
 def _cut(folder: Folder, error: Damaged, names: list[str]) -> dict[str, Any]:
     """Crash points: each step leaves a log that is damaged at the same place, until the last rename."""
-    mark = folder.create(LOST) if LOST not in folder.names() else folder.open(LOST)
-    mark.sync()
-    mark.close()
-    folder.sync()
+    _mark_changed(folder)
     content = bytes(folder.read(error.segment)[: error.offset])
     for name in reversed(names[names.index(error.segment) + 1 :]):
         folder.rename(name, name.rpartition(".")[0] + log_files.CUT)
@@ -150,6 +164,13 @@ def _cut(folder: Folder, error: Damaged, names: list[str]) -> dict[str, Any]:
         folder.remove(error.segment)
     folder.sync()
     return {"segment": error.segment, "offset": error.offset, "finding": error.finding, "set_aside": aside}
+
+
+def _mark_changed(folder: Folder) -> None:
+    mark = folder.create(LOST) if LOST not in folder.names() else folder.open(LOST)
+    mark.sync()
+    mark.close()
+    folder.sync()
 
 
 def _write_anew(folder: Folder, name: str, data: bytes) -> None:

@@ -36,7 +36,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from host.live.journal.folder import sync_folder
+from host.live.journal.folder import note_path, sync_folder
 from host.node.journal.retention import Over
 
 OVER: Final = "over"
@@ -99,6 +99,8 @@ def try_remove(folder: str) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not is_over(folder):
             return False
+        with suppress(FileNotFoundError):
+            os.unlink(note_path(folder))
         os.rename(folder, aside)
     except BlockingIOError:
         return False

@@ -33,6 +33,7 @@ from host.live.journal.log_files import (
     segments_of,
     start_of,
 )
+from host.live.journal.newest import refuse_missing
 from host.live.journal.writer import SEGMENT_BYTES, Journal
 from host.node.journal.batch import LogBatch
 from host.node.journal.checking import Diverged
@@ -111,6 +112,7 @@ def recover(
     began_ns = time.monotonic_ns()
     reading = partial(read_log, folder, node, load, boot, families)
     read = _from_earlier(folder, newest_snapshot(folder, checksums()), reading)
+    refuse_missing(folder, boot)
     formed = _bring_to_form(read, partial(reading, read.trusted, read.is_whole))
     diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
     return content_of(folder, read, began_ns, boot, formed, diverged)

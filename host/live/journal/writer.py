@@ -27,6 +27,7 @@ import msgspec
 from host.live.journal.checksums import pack_of
 from host.live.journal.folder import File, Folder
 from host.live.journal.log_files import UNDER_CONSTRUCTION, numbers_of, segment_name
+from host.live.journal.newest import note_newest
 from host.node.journal.batch import LogBatch
 from host.node.journal.checksum import Checksum
 from host.node.journal.layout import SegmentHead, encode_segment, seal
@@ -131,6 +132,7 @@ class Journal:
         else:
             self._file = self._do("create", lambda: self._folder.create(name))
             self._write(data)
+        self._do("note", lambda: note_newest(self._folder, self.head, durable=self.is_durable))
 
     def check_there(self) -> None:
         """Raise `LogStopped`, with `is_gone` set, if the segment being written is no longer the file at its place."""

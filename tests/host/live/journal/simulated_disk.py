@@ -119,6 +119,7 @@ class SimulatedFolder:
         self._files = {name: Content(data) for name, data in (files or {}).items()}
         self._on_disk = dict(self._files)
         self._changes: list[tuple[str, str, Content]] = []
+        self._note = b""
 
     def call(self) -> Fault | None:
         """One call of the operating system more; the fault that it has."""
@@ -178,6 +179,13 @@ class SimulatedFolder:
         self._on_disk = dict(self._files)
         self._changes = []
         self.watch(self)
+
+    def note(self, data: bytes, /, *, synced: bool) -> None:
+        self._check()
+        self._note = data
+
+    def noted(self) -> bytes:
+        return self._note
 
     def contents(self) -> dict[str, bytes]:
         """What a process sees."""

@@ -11,6 +11,7 @@ import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
 from live_nodes import LiveNode, World, new_world
 
+from host.cli.main import run
 from host.config.spec import EngineSpec, NodeSpec, SupervisionSpec
 from host.live.control.client import Client
 from host.live.control.instances import running_instance
@@ -29,15 +30,16 @@ TOLD_BY_BOTH: dict[str, tuple[Choice, str]] = {
     "one behind it": (lambda logs, _: logs[-2:-1], "are missing before it"),
     "all segments": (lambda logs, _: logs, "there is no segment behind position"),
     "all snapshots": (lambda _, snaps: snaps, "are missing before it"),
+    "the newest segment": (lambda logs, _: logs[-1:], "this segment and all from 8 on are gone"),
+    "all files": (lambda logs, snaps: [*logs, *snaps], "and all from 3 on are gone"),
+    "the whole log": (lambda logs, _: [logs[0].parent], "all segments of this log are gone"),
 }
 TOLD_BY_VERIFY: dict[str, Choice] = {
     "the oldest segment": lambda logs, _: logs[:1],
     "one before the newest snapshot": lambda logs, _: logs[2:3],
 }
 NOT_TOLD: dict[str, tuple[Choice, int]] = {
-    "the newest segment": (lambda logs, _: logs[-1:], 30),
     "the newest snapshot, which is made up for": (lambda _, snaps: snaps[-1:], 40),
-    "everything": (lambda logs, snaps: [logs[0].parent], 0),
 }
 
 
@@ -100,6 +102,17 @@ def test_a_gap_is_refused(made: tuple[World, NodeSpec], removed: str) -> None:
     assert isinstance(started, str)
     assert finding in started
     assert "repair" in item["choices"]
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize(("removed", "total"), [("the newest segment", 30), ("the whole log", 0)])
+def test_a_repair_goes_on_without_what_is_gone(made: tuple[World, NodeSpec], removed: str, total: int) -> None:
+    """False if nobody could go on without files that no backup has."""
+    world, spec = made
+    _without(world, TOLD_BY_BOTH[removed][0])
+    assert run(["journal", "repair", "--yes", str(world.folder / "test")]) == 0
+    assert _started(world, spec) == total
+    assert [one["finding"] for one in verify(find_logs(str(world.folder / "test")))] == [""]
 
 
 @pytest.mark.parametrize("removed", TOLD_BY_VERIFY)

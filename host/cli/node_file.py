@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from host.live.inspection.inspect_records import FamilyReport
 
 
-EXPLAIN_NS: Final = 5_000_000_000
-"""Time for imports of families when the file is known to be wrong already: they can only add more mistakes."""
+IMPORT_NS: Final = 20_000_000_000
+"""Time for the import of one family, as a supervisor gives. With less, a busy machine would look like a mistake."""
 
 
 def node_file(argument: str | None) -> str:
@@ -45,11 +45,11 @@ def load_node_file(path: str) -> NodeSpec:
     try:
         return load_node(path)
     except ConfigErrors as e:
-        check_node_file(path, EXPLAIN_NS)
+        check_node_file(path)
         raise _configuration_error(path, e) from e
 
 
-def check_node_file(path: str, timeout_ns: int) -> tuple[NodeSpec, dict[str, FamilyReport]]:
+def check_node_file(path: str, timeout_ns: int = IMPORT_NS) -> tuple[NodeSpec, dict[str, FamilyReport]]:
     """The node and reports of its families, which another process imports. Raises like `load_node_file`."""
     from host.live.inspection.inspect import validate_node
 

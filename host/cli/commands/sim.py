@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
+from host.cli.node_file import check_node_file, load_node_file, node_file
 from host.cli.output import diagnose, each, emit
 from host.cli.problem import CliError
 from host.cli.progress import progress_line
@@ -290,7 +290,7 @@ def _told(path: str) -> Iterator[None]:
     except FaultError as error:
         raise CliError("usage", f"--faults: {error}") from error
     except (LoadError, BirthRefusedError, BirthError) as error:
-        check_node_file(path, EXPLAIN_NS)
+        check_node_file(path)
         raise CliError("configuration", str(error)) from error
     except SimError as error:
         raise CliError("configuration", str(error)) from error

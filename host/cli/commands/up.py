@@ -18,7 +18,7 @@ import msgspec
 
 from host.cli.already import await_instance, show_running
 from host.cli.astray import find_switched, given_path
-from host.cli.node_file import EXPLAIN_NS, check_node_file, load_node_file, node_file
+from host.cli.node_file import check_node_file, load_node_file, node_file
 from host.cli.output import Items, Unwritten, abandon_stdout, diagnose, emit
 from host.cli.problem import CliError
 from host.cli.settings import BEGUN, common, settings
@@ -150,8 +150,8 @@ def _explain(error: CliError, path: str) -> None:
 
     Only after a failure, because the supervisor has inspected the families already, and this inspects them again.
     """
-    if any(item.get("failed") for item in error.problem.items):
-        check_node_file(path, EXPLAIN_NS)
+    if any(item.get("failed") for item in error.problem.items if item["reason"] != "journal"):
+        check_node_file(path)
 
 
 def wait_ready(launch: Launch, spec: NodeSpec, timeout: int) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _fail(
     waiting = {e.name: "no report from its process" for e in spec.engines if e.name not in pids}
     reasons = {**waiting, **{name: str(f.get("reason", "")) for name, f in failures.items()}}
     items = tuple(
-        {"engine": name, "message": f"{name}: {why}", "failed": name in failures}
+        {"engine": name, "message": f"{name}: {why}", "reason": why, "failed": name in failures}
         | {"detail": failures.get(name, {}).get("detail", "")}
         for name, why in reasons.items()
     )

@@ -7,20 +7,17 @@ from typing import Any
 import click
 import msgspec
 
-from host.cli.node_file import check_node_file, node_file
+from host.cli.node_file import IMPORT_NS, check_node_file, node_file
 from host.cli.output import Items, emit, terminal_width
 from host.cli.settings import common
 from host.cli.table import Column, render_items
 from host.cli.units import duration
 
-TIMEOUT_NS = 20_000_000_000
-"""Default time for the imports of all families together."""
-
 
 @click.command("validate")
 @click.argument("config", required=False, type=click.Path())
 @click.option(
-    "--timeout", type=duration, default=TIMEOUT_NS, metavar="DURATION", help="Time limit for the imports (20s)."
+    "--timeout", type=duration, default=IMPORT_NS, metavar="DURATION", help="Time limit for each import (20s)."
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of node files for editors; takes no CONFIG.")
 @common

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from host.config.problems import ConfigProblem
 
 DEADLINE_NS: Final = 20_000_000_000
-"""For all imports of a node together; slow libraries take seconds, a hanging module never returns."""
+"""For one family; slow libraries take seconds, more on a busy machine, and a hanging module never returns."""
 
 DIED: Final = "ended the process that imported it"
 
@@ -57,11 +57,10 @@ class Inspection(msgspec.Struct, frozen=True):
 
 
 def inspect_families(inquiry: Inquiry) -> Inspection:
-    """A report for each family. Blocks until all were imported or the deadline is over; raises for nothing they do."""
+    """A report for each family. Blocks until all were imported or one took too long; raises for nothing they do."""
     collector = Collector(inquiry)
-    end_ns = time.monotonic_ns() + inquiry.deadline_ns
     while not collector.done:
-        _ask_child(collector, end_ns)
+        _ask_child(collector)
     return collector.inspection
 
 
@@ -174,7 +173,7 @@ class Collector:
                 self.done, self.stays, self.sources = True, record.stays, record.sources
 
 
-def _ask_child(collector: Collector, end_ns: int) -> None:
+def _ask_child(collector: Collector) -> None:
     def look(fd: int) -> None:
         from host.live.inspection.inspect_child import answer  # brings the model, which the caller does not need
 
@@ -182,8 +181,10 @@ def _ask_child(collector: Collector, end_ns: int) -> None:
 
     with forked(look) as reading:
         try:
-            if not any(map(collector.feed, pieces(reading, end_ns))):
-                collector.end_early()
+            while data := next(pieces(reading, time.monotonic_ns() + collector.inquiry.deadline_ns), b""):
+                if collector.feed(data):
+                    return
+            collector.end_early()
         except TimeoutError:
             collector.end_late()
 

@@ -17,7 +17,7 @@ from engines.model.store.load import LoadError, load_family
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
 from host.config.finding import Finding
-from host.live.inspection.child import isolate, silence
+from host.live.inspection.child import end_after, isolate, silence
 from host.live.inspection.inspect_records import (
     LENGTH_BYTES,
     PIECE_BYTES_MAX,
@@ -73,6 +73,7 @@ def look(inquiry: Inquiry, fd: int, *, is_silent: bool = True) -> dict[str, Decl
         silence()
     families: dict[str, Declaration[Any, Any, Any]] = {}
     for ref in dict.fromkeys(inquiry.families):
+        end_after(inquiry.deadline_ns)
         send(fd, Begin(ref))
         report, declared = inspect_family(ref, inquiry.roots)
         if declared is not None:

@@ -30,7 +30,7 @@ class EngineValues(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, array_like=True):
-    """What to look at: families, and engines with their values, within `deadline_ns`; 0: no bound."""
+    """What to look at: families, and engines with their values, each within `deadline_ns`; 0: no bound."""
 
     families: tuple[str, ...]
     roots: tuple[str, ...]

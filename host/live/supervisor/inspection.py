@@ -57,8 +57,8 @@ class Inspector:
                 self._nursery.bear(Fork(entry, "families", "enginehost: looks at families"), theirs.fileno())
             ours.setblocking(False)
             try:
-                async with asyncio.timeout(DEADLINE_NS / 1e9):
-                    await self._exchange(ours, collector)
+                async with asyncio.timeout(0) as limit:
+                    await self._exchange(ours, collector, limit)
             except TimeoutError:
                 collector.end_late()
             if not collector.done:
@@ -66,8 +66,9 @@ class Inspector:
             if collector.stays:
                 self._nursery.use_template(ours.dup(), collector.sources)
 
-    async def _exchange(self, ours: socket.socket, collector: Collector) -> None:
+    async def _exchange(self, ours: socket.socket, collector: Collector, limit: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
+        limit.reschedule(loop.time() + DEADLINE_NS / 1e9)
         try:
             data = frame(collector.inquiry)
             for at in range(0, len(data), PIECE_BYTES_MAX):
@@ -77,5 +78,6 @@ class Inspector:
                 if not data:
                     break
                 collector.feed(data)
+                limit.reschedule(loop.time() + DEADLINE_NS / 1e9)
         except ConnectionError:
             pass

@@ -152,7 +152,7 @@ def test_an_engine_that_fails_is_named_with_its_reason(start: Started, spec: Nod
     )
     assert problem.error_items() == [
         {"error": "not_ready", "message": "bob: no module x", "exit_code": 7, "engine": "bob"}
-        | {"failed": True, "detail": "File a.py, line 1"}
+        | {"reason": "no module x", "failed": True, "detail": "File a.py, line 1"}
     ]
 
 

@@ -54,6 +54,7 @@ MODULES = {
         pathlib.Path(__file__ + ".pid").write_text(str(child.pid))
     """)
     + dedent(GOOD),
+    **{f"slow{number}": "import time\ntime.sleep(0.4)\n" + dedent(GOOD) for number in range(4)},
     "dies": "import os\nos._exit(3)\n",
     "exits": "raise SystemExit(0)\n",
     "raises": "x = 1\nx.missing\n",
@@ -125,6 +126,13 @@ def test_one_that_hangs_is_named_and_killed(root: str) -> None:
     assert reports[refs[0]].ok
     assert reports[refs[1]].problems[0].text == "took longer than 3 s to import"
     assert reports[refs[2]].problems[0].text.startswith("not looked at, because `pack.hangs:PLAIN`")
+
+
+def test_the_time_is_for_one_family(root: str) -> None:
+    """False if families that each are imported in time were refused because together they take longer: where others
+    keep the processors busy, all imports do."""
+    refs = [f"pack.slow{number}:PLAIN" for number in range(4)]
+    assert all(report.ok for report in reports_of(refs, root, deadline_ns=SECOND_NS).values())
 
 
 def test_those_beside_one_that_dies_are_looked_at(root: str) -> None:

@@ -22,6 +22,8 @@ STRICT: Final = "aism-strict.yaml"
 HEADER: Final = "# Made by `aism up --strict` from aism.yaml at each start; edit that one.\n"
 DOWN_S: Final = 60.0
 LINES_SHOWN: Final = 8
+JOURNAL_ADVICE: Final = f"'enginehost journal verify -f {FILE}' shows what each log has, and what can be done"
+"""Where the log of an engine cannot be used. A log is the truth of its engine, so nothing is done by itself."""
 
 
 def root_of(folder: str) -> Path:
@@ -79,16 +81,29 @@ def items(root: Path, *words: str) -> list[Any]:
     """What a command of `enginehost` lists. Raises Failure."""
     done = enginehost(root, *words, "--json")
     if done.returncode:
-        raise node_failure(done.stderr)
+        raise node_failure(done)
     found = json.loads(done.stdout)
     return list(found["items"])
 
 
-def node_failure(printed: str) -> Failure:
-    """What a command of `enginehost` said as it failed: its last line, and what it said before that."""
-    lines = [line for line in printed.splitlines() if line.strip()]
+def node_failure(done: subprocess.CompletedProcess[str]) -> Failure:
+    """What a command of `enginehost` said as it failed: its last line, and what is wrong with which engine or place."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
     message = (lines[-1] if lines else "the command has failed").removeprefix("enginehost: ")
-    return Failure("unavailable", "node", message, suggestions=lines[-LINES_SHOWN:-1])
+    try:
+        errors = [one for one in json.loads(done.stdout.splitlines()[-1])["items"] if one.get("failed", True)]
+    except (IndexError, KeyError, ValueError):
+        return Failure("unavailable", "node", message, suggestions=lines[-LINES_SHOWN:-1])
+    said = [_sentence(one) for one in errors[:LINES_SHOWN]]
+    advice = [JOURNAL_ADVICE] if any(one.get("reason") == "journal" for one in errors) else []
+    return Failure("unavailable", "node", "; ".join([message, *said]), suggestions=advice)
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """An engine or a place in a file, and what is wrong with it."""
+    where = f"{error['file']}:{error['line']}: " if "line" in error else ""
+    detail = str(error.get("detail", "")).strip().splitlines()
+    return f"{where}{error.get('message', '')}{': ' if detail else ''}{detail[-1] if detail else ''}"
 
 
 def in_root(root: Path) -> None:

@@ -25,7 +25,10 @@ from host.aism.shown import event_line
 from host.aism.usage import Misuse
 from host.program import command
 
-READY_S: Final = 30.0
+READY_S: Final = 120.0
+"""For the node, and then for its bus. A start takes a second, and many times that on a busy machine; what hangs in it
+has limits of its own, which are shorter."""
+
 LOOK_S: Final = 0.05
 EVENTS: Final = 20
 EVENTS_AT_ONCE: Final = 1_000
@@ -73,17 +76,21 @@ def up(call: Call) -> Outcome | int:
     file = was or node_file(root, is_strict="--strict" in call.arguments)
     if "-d" not in call.arguments and was is None:
         return _attached(root, file)
-    started = enginehost(root, "up", file.name, "-d", "--json")
+    started = enginehost(root, *_up(file), "-d", "--json")
     if started.returncode:
-        raise node_failure(started.stderr)
+        raise node_failure(started)
     protocols = _prepare(root)
     data = {"root": str(root), "already": was is not None, "protocols": protocols}
     return done(data, f"{'already ' if was else ''}up in {root}: {_listed(protocols)}")
 
 
+def _up(file: Path) -> tuple[str, ...]:
+    return ("up", file.name, "--timeout", f"{READY_S:.0f}s")
+
+
 def _attached(root: Path, file: Path) -> int:
     """The node ends with this process, whatever ends it, as it does with `enginehost up`."""
-    with subprocess.Popen(command("host.entry", "up", file.name), cwd=root, preexec_fn=_end_with_parent) as node:
+    with subprocess.Popen(command("host.entry", *_up(file)), cwd=root, preexec_fn=_end_with_parent) as node:
         try:
             print(f"up in {root}: {_listed(_prepare(root, node))}", file=sys.stderr, flush=True)
         except Failure as failure:
@@ -145,7 +152,7 @@ def down(call: Call) -> Outcome:
     if file is not None:
         ended = enginehost(root, "down", "-f", file.name, "--json")
         if ended.returncode:
-            raise node_failure(ended.stderr)
+            raise node_failure(ended)
     running = end_keeper(str(root), "--stop-agents" in call.arguments)
     text = f"down; {running} agents run on" if running else "down"
     return done({"root": str(root), "was_running": file is not None, "agents_running": running}, text)

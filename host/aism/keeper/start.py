@@ -15,7 +15,9 @@ from host.program import command
 
 from .files import read_json
 
-START_S: Final = 10.0
+START_S: Final = 60.0
+"""It takes 50 ms, and many times that on a busy machine; one that ends is not waited for."""
+
 ORDER_S: Final = 10.0
 
 
@@ -35,7 +37,7 @@ def ensure_keeper(root: str, folder: str = "") -> str:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.makedirs(os.path.join(root, "engine"), exist_ok=True)
     with open(os.path.join(root, "engine", "keeper.log"), "ab") as log:
-        subprocess.Popen(
+        keeper = subprocess.Popen(
             command("host.aism.keeper.keeper", root, folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -45,7 +47,7 @@ def ensure_keeper(root: str, folder: str = "") -> str:
         )
     until = time.monotonic() + START_S
     while (path := keeper_socket(root)) is None:
-        if time.monotonic() > until:
+        if time.monotonic() > until or keeper.poll() not in (None, 0):
             raise NoKeeper(f"the keeper does not start; see {root}/engine/keeper.log")
         time.sleep(0.01)
     return path

@@ -1,7 +1,10 @@
-"""`aism doctor`: what this machine has for agents, and what is reduced without it. Needs no engine that runs."""
+"""`aism doctor`: what this machine has for agents, and what is reduced without it; in a root, also whether the journal
+of its engine is in order. Needs no engine that runs.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -10,7 +13,8 @@ from typing import Any, Final
 
 from host.aism.call import Call
 from host.aism.keeper import isolation, limits
-from host.aism.output import Outcome, done
+from host.aism.node import FILE, enginehost, root_of
+from host.aism.output import Failure, Outcome, done
 
 IDENTITY: Final = {
     "none": "advisory only: any agent of the same user can read the token of another",
@@ -33,7 +37,26 @@ def doctor(_call: Call) -> Outcome:
         "git": _git(),
         "mcp": "available" if find_spec("mcp") else "reduced: no MCP server; install the extra `mcp`",
     }
-    return done(data, "\n".join(_lines(data)))
+    journal = _journal()
+    return done(data | ({"journal": journal} if journal else {}), "\n".join([*_lines(data), *_of_journal(journal)]))
+
+
+def _journal() -> dict[str, str]:
+    """What is found in each log of the root that we are in, if we are in one."""
+    try:
+        found = enginehost(root_of(os.getcwd()), "journal", "verify", "-f", FILE, "--json")
+        items = json.loads(found.stdout.partition("\n")[0])["items"]
+    except (Failure, ValueError):
+        return {}
+    return {
+        one["log"]: f"{one['segment']} {one['finding']}; {one['choices']}".lstrip() if one["finding"] else "in order"
+        for one in items
+        if "log" in one
+    }
+
+
+def _of_journal(journal: dict[str, str]) -> list[str]:
+    return [f"journal {log}: {finding}" for log, finding in journal.items()]
 
 
 def _level(level: str, reason: str) -> dict[str, Any]:

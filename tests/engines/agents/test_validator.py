@@ -308,13 +308,18 @@ version: 1.0.0
     assert desk.ask("ann", "state.current")["error"]["kind"] == "unknown"
 
 
-def test_protocols_are_loaded_shown_and_forgotten() -> None:
-    """False if a broken or changed text is registered, or a version that is in use is forgotten."""
+def test_p7_an_edited_version_is_refused_unless_only_its_prose_changed() -> None:
+    """False if a version comes to mean something else under the agents that have pinned it."""
     desk = ValidatorDesk("ann")
     answer = desk.admin("protocol.load", source=INBOX.replace("Context compression", "Other words"))
     assert answer["data"]["stage"] == "current"
     answer = desk.admin("protocol.load", source=INBOX.replace("max_duration: 5m", "max_duration: 6m"))
     assert (answer["error"]["kind"], answer["error"]["code"]) == ("conflict", "E-DIGEST")
+
+
+def test_protocols_are_loaded_shown_and_forgotten() -> None:
+    """False if a broken text is registered, or a version that is in use is forgotten."""
+    desk = ValidatorDesk("ann")
     answer = desk.admin("protocol.load", source="# Protocol: x\n\n## States\n- a b c\n")
     assert answer["error"]["kind"] == "validation"
     assert answer["error"]["details"]["findings"][0]["line"]

@@ -72,6 +72,23 @@ def test_s1_a_full_context_opens_a_move_and_leads_to_a_rotation(world: World) ->
         assert crew.ask("message.ack", agent="ann", ids=[sent])["success"]
 
 
+def test_b4_facts_outlive_five_rotations(world: World) -> None:
+    """False if what an agent learnt in a session is unknown to its next ones: each has a memory of its own only."""
+    with new_crew(world, is_measured=True, protocol=TALK) as crew:
+        first, learnt = begun(crew, "obedient"), []
+        for number in range(6):
+            learnt.append(f"fact{number}")
+            crew.done("prompt.send", agent="ann", text=f"remember {learnt[-1]}")
+            until(lambda: f"knows {' '.join(learnt)}\n" in crew.output("ann"), f"{learnt}", 30.0)
+            if number < 5:
+                crew.done("prompt.send", agent="ann", text="think 800 tokens")
+                until(lambda: crew.show("ann")["session"] > first["session"] + number, "a session", 30.0)  # noqa: B023
+                crew.until_phase("ann", "ready", "busy")
+                until(lambda: context(crew, "ann") == 10.0, "a small context", 30.0)
+        found = crew.show("ann")
+        assert (found["session"], found["restarts"]) == (first["session"] + 5, 0)
+
+
 @pytest.mark.storm
 def test_s2_an_agent_that_does_not_hand_over_is_rotated_all_the_same(world: World) -> None:
     """False if an agent at 95 % keeps its session, or its successor is not told what the engine knows."""

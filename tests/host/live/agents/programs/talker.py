@@ -2,7 +2,7 @@
 
 Its context grows by a share of the window with each prompt that says `think`, and begins small in a new conversation.
 Arguments: `obedient` writes a hand-over file when it is asked for one, the first time without the ids of messages that
-it has not answered; `stubborn` never does.
+it has not answered; `stubborn` never does. What it is told to remember is in its memory only, and in its hand-over.
 """
 
 import json
@@ -18,6 +18,7 @@ os.makedirs(folder, exist_ok=True)
 log = os.path.join(folder, "session.jsonl")
 context = 100
 calls = 0
+facts: list[str] = []
 
 
 def aism(*words: str) -> dict[str, object]:
@@ -50,12 +51,19 @@ for line in sys.stdin:
     print("prompt:", text.replace("\n", " | "), flush=True)
     if "Messages wait" in text:
         aism("message", "read")
+    if "Hand-over of your last session: handover.md" in text:
+        with open("handover.md") as file:
+            facts = next((line.split()[1:] for line in file if line.startswith("Facts:")), facts)
+    if "remember " in text:
+        facts.append(text.partition("remember ")[2].split()[0])
+        print("knows", *facts, flush=True)
     if "think" in text:
         context += int(text.partition("think ")[2].split()[0])
         say(context)
     if "hand over" in text and manner == "obedient":
         with open("handover.md", "w") as file:
             file.write("# Hand-over\n\nGoal: think. Done: some of it. Next: more of it, with a smaller context.\n" * 3)
+            file.write(" ".join(["Facts:", *facts]) + "\n")
         refused = aism("session", "handover", "--file", "handover.md")
         if not refused.get("success"):
             with open("handover.md", "a") as file:

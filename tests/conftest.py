@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two processes for the whole suite, since many tests wait; none where files are named, which is done sooner."""
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+gc.disable()  # until tests run: all that is imported and collected stays, and to search it costs a quarter of the time
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Search for garbage again, but not among what there is by now."""
+    gc.freeze()
+    gc.enable()
 
 
 gettempdir()  # which keeps what it finds: not the folder of the first test that asks, which goes with it

@@ -5,16 +5,16 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
-from live_nodes import World, counter, until
+from live_nodes import LiveNode, World, counter, new_world, until
 
-from host.config.spec import EngineSpec, Placement
+from host.config.spec import EngineSpec, Placement, SupervisionSpec
 from host.live.control.client import Client
 from host.live.control.launch import Launch
 from host.live.control.protocol import EXIT_CODES, ControlError
@@ -25,6 +25,31 @@ QUICK_S = 0.5
 
 FAIL_STARTS = 10
 """A start that fails takes as long as two good ones."""
+
+SHARED = {name: Placement("group", group=name) for name in ("group", "shot", "asked")}
+
+ALONE = ("killed", "spared", "poisoned", "raising", "misused", "followed", "ended", "once")
+
+ENGINES = (
+    *(counter(f"one{n}", placement=Placement("one")) for n in range(5)),
+    *(counter(f"group{n}", placement=SHARED["group"]) for n in range(5)),
+    *map(counter, ALONE),
+    *(counter(name, placement=SHARED["shot"]) for name in ("shot", "beside")),
+    EngineSpec("asker", "asking:ASKER", placement=SHARED["asked"]),
+    counter("neighbour", placement=SHARED["asked"]),
+    EngineSpec("two", "answering:TWO"),
+)
+"""Those of `node`: each belongs to one test."""
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[LiveNode]:
+    """A node of `ENGINES`, for tests that look at their own engines only."""
+    with (
+        new_world() as world,
+        world.up(world.spec(*ENGINES, supervision=SupervisionSpec(intensity=None, backoff_ns=0, budget=None))) as made,
+    ):
+        yield made
 
 
 def test_a_node_starts_works_and_leaves_nothing(world: World) -> None:
@@ -51,134 +76,107 @@ def test_the_system_shows_which_process_is_whose(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["one", "group"])
-def test_engines_that_share_a_slot_share_a_process(world: World, kind: str) -> None:
+def test_engines_that_share_a_slot_share_a_process(node: LiveNode, kind: str) -> None:
     """A placement is ignored, or changes what engines do."""
-    together = Placement(kind, group="g" if kind == "group" else "")  # type: ignore[arg-type]
-    spec = world.spec(*(counter(f"c{n}", placement=together) for n in range(5)))
-    with world.up(spec) as node:
-        for n in range(5):
-            node.send(f"c{n}", "Add", amount=n)
-        assert [node.total(f"c{n}") for n in range(5)] == [0, 1, 2, 3, 4]
-        assert len({item["pid"] for item in node.ps().values()}) == 1
+    for n in range(5):
+        node.send(f"{kind}{n}", "Add", amount=n)
+    assert [node.total(f"{kind}{n}") for n in range(5)] == [0, 1, 2, 3, 4]
+    assert len({node.ps()[f"{kind}{n}"]["pid"] for n in range(5)}) == 1
 
 
-def test_a_killed_worker_is_restarted_and_said_so(world: World) -> None:
+def test_a_killed_worker_is_restarted_and_said_so(node: LiveNode) -> None:
     """A crash takes the node down, is not noticed, or is not told."""
-    with world.up(world.spec(counter("a"), counter("b"))) as node:
-        node.send("a", "Add", amount=7)
-        node.send("b", "Add", amount=7)
-        before = node.ps()["a"]["pid"]
-        os.kill(before, signal.SIGKILL)
-        (restarted,) = until(lambda: node.events("restarted", "a"), "the restart of a")
-        (crashed,) = node.events("crashed")
-        assert (crashed["engine"], crashed["signal"], crashed["pid"]) == ("a", "SIGKILL", before)
-        assert restarted["pid"] == node.ps()["a"]["pid"] != before
-        assert (node.total("a"), node.total("b")) == (0, 7)
-        assert node.ps()["a"]["restarts"] == 1
+    node.send("killed", "Add", amount=7)
+    node.send("spared", "Add", amount=7)
+    before = node.ps()["killed"]["pid"]
+    os.kill(before, signal.SIGKILL)
+    (restarted,) = until(lambda: node.events("restarted", "killed"), "the restart")
+    (crashed,) = node.events("crashed", "killed")
+    assert (crashed["signal"], crashed["pid"]) == ("SIGKILL", before)
+    assert restarted["pid"] == node.ps()["killed"]["pid"] != before
+    assert (node.total("killed"), node.total("spared")) == (0, 7)
+    assert [node.ps()[name]["restarts"] for name in ("killed", "spared")] == [1, 0]
 
 
-def test_kill_ends_the_process_of_an_engine_as_a_crash_would(world: World) -> None:
+def test_kill_ends_the_process_of_an_engine_as_a_crash_would(node: LiveNode) -> None:
     """False if the engine lived on, a neighbour died with it, or `kill` returned before it had taken effect."""
-    shared = Placement("group", group="g")
-    with world.up(world.spec(counter("a", placement=shared), counter("b", placement=shared), counter("c"))) as node:
-        before = {name: item["pid"] for name, item in node.ps().items()}
-        assert node.ask("kill", engine="a") == [{"engine": "a", "pid": before["a"], "shared_with": ["b"]}]
-        assert not psutil.pid_exists(before["a"])
-        until(lambda: node.states() == dict.fromkeys("abc", "running"), "the restart")
-        assert [event["signal"] for event in node.events("crashed", "a")] == ["SIGKILL"]
-        assert node.ps()["c"]["pid"] == before["c"] != node.ps()["a"]["pid"]
+    both = ("shot", "beside")
+    before = {name: item["pid"] for name, item in node.ps().items()}
+    assert node.ask("kill", engine="shot") == [{"engine": "shot", "pid": before["shot"], "shared_with": ["beside"]}]
+    assert not psutil.pid_exists(before["shot"])
+    until(lambda: [node.states()[name] for name in both] == ["running", "running"], "the restart")
+    assert [event["signal"] for event in node.events("crashed", "shot")] == ["SIGKILL"]
+    after = node.ps()
+    assert after["spared"]["pid"] == before["spared"]
+    assert after["beside"]["pid"] == after["shot"]["pid"] != before["shot"]
 
 
-TWO_ANSWERS = """
-from __future__ import annotations
-from engines.model import Arrived, Effects, Family, Message, Ref, Send, rule
-
-class Ask(Message):
-    right: bool
-    reply: Ref[Result | Wrong]
-
-class Result(Message):
-    value: int
-
-class Wrong(Message):
-    why: str
-
-@rule
-def answer(ask: Ask, t: Arrived[Ask, None, None]) -> Effects[None, Result | Wrong]:
-    return Send(ask.reply, Result(7) if ask.right else Wrong("as asked"))
-
-TWO = Family("two", state=None, accepts=Ask, emits=Result | Wrong).rules(answer)
-"""
-
-
-def test_an_answer_of_another_type_is_said_at_once(world: World) -> None:
+def test_an_answer_of_another_type_is_said_at_once(node: LiveNode) -> None:
     """False if `send --wait` waited out its time for an answer though another one was there."""
-    (world.roots / "two.py").write_text(TWO_ANSWERS)
-    with world.up(world.spec(EngineSpec("e", "two:TWO"))) as node:
-        assert node.send("e", "Ask", "Result", right=True) == {"type": "Result", "value": 7}
-        assert node.send("e", "Ask", "Result|Wrong", right=False) == {"type": "Wrong", "why": "as asked"}
-        with pytest.raises(ControlError) as caught:
-            node.send("e", "Ask", "Result", right=False)
-        assert (caught.value.error, caught.value.message) == ("failed", "e answered Wrong, not Result")
-        assert caught.value.items == [{"answer": {"type": "Wrong", "why": "as asked"}}]
-        with pytest.raises(ControlError) as refused:
-            node.send("e", "Ask", "Resutl", right=True)
-        assert refused.value.message == "e: no Resutl can come back: Ask.reply takes Result or Wrong"
+    assert node.send("two", "Ask", "Result", right=True) == {"type": "Result", "value": 7}
+    assert node.send("two", "Ask", "Result|Wrong", right=False) == {"type": "Wrong", "why": "as asked"}
+    with pytest.raises(ControlError) as caught:
+        node.send("two", "Ask", "Result", right=False)
+    assert (caught.value.error, caught.value.message) == ("failed", "two answered Wrong, not Result")
+    assert caught.value.items == [{"answer": {"type": "Wrong", "why": "as asked"}}]
+    with pytest.raises(ControlError) as refused:
+        node.send("two", "Ask", "Resutl", right=True)
+    assert refused.value.message == "two: no Resutl can come back: Ask.reply takes Result or Wrong"
 
 
-def test_the_message_that_killed_is_a_dead_letter_and_its_sender_hears_of_it(world: World) -> None:
+def letters(node: LiveNode, engine: str) -> list[Any]:
+    """The dead letters that were sent to an engine."""
+    return [letter for letter in node.ask("dead_letters", limit=100) if letter["target"] == engine]
+
+
+def test_the_message_that_killed_is_a_dead_letter_and_its_sender_hears_of_it(node: LiveNode) -> None:
     """A poison message kills again and again, or vanishes."""
-    with world.up(world.spec(counter("a"))) as node:
-        with pytest.raises(ControlError, match="crashed"):
-            node.send("a", "Die", wait="Total")
-        assert [letter["reason"] for letter in node.ask("dead_letters", limit=10)] == ["crashed"]
-        assert node.total("a") == 0
-        assert len(node.events("crashed")) == 1
+    with pytest.raises(ControlError, match="crashed"):
+        node.send("poisoned", "Die", wait="Total")
+    assert [letter["reason"] for letter in letters(node, "poisoned")] == ["crashed"]
+    assert node.total("poisoned") == 0
+    assert len(node.events("crashed", "poisoned")) == 1
 
 
-def test_a_message_whose_engine_stood_at_a_choice_in_a_crash_is_a_dead_letter(world: World) -> None:
+def test_a_message_whose_engine_stood_at_a_choice_in_a_crash_is_a_dead_letter(node: LiveNode) -> None:
     """A question dies with its process, and neither an operator nor the sender learns of it."""
-    shared = Placement("group", group="g")
-    spec = world.spec(EngineSpec("q", "asking:ASKER", placement=shared), counter("a", placement=shared))
-    with world.up(spec) as node, Client(node.client.path) as other, ThreadPoolExecutor(1) as pool:
-        args = {"engine": "q", "tag": "Question", "fields": {}, "wait": "*", "timeout_ns": 10_000_000_000}
+    with Client(node.client.path) as other, ThreadPoolExecutor(1) as pool:
+        args = {"engine": "asker", "tag": "Question", "fields": {}, "wait": "*", "timeout_ns": 10_000_000_000}
         sent = pool.submit(other.request, "send", args, timeout_ns=DEADLINE_NS)
-        until(lambda: node.states()["q"] == "suspended", "the question")
-        os.kill(node.ps()["q"]["pid"], signal.SIGKILL)
+        until(lambda: node.states()["asker"] == "suspended", "the question")
+        os.kill(node.ps()["asker"]["pid"], signal.SIGKILL)
         with pytest.raises(ControlError, match=r"crashed \(waited for yes, no\)"):
             sent.result(10)
-        until(lambda: node.states() == {"q": "running", "a": "running"}, "the restart")
-        (letter,) = node.ask("dead_letters", limit=10)
-        assert (letter["reason"], letter["target"], letter["mailbox"]) == ("crashed", "q", 0)
-        assert letter["message"] == {"type": "Question"}
-        assert node.ask("dead_letters", counts=True) == [{"reason": "crashed", "count": 1}]
+        until(lambda: [node.states()[name] for name in ("asker", "neighbour")] == ["running"] * 2, "the restart")
+    (letter,) = letters(node, "asker")
+    assert (letter["reason"], letter["mailbox"], letter["message"]) == ("crashed", 0, {"type": "Question"})
+    counted = {item["reason"]: item["count"] for item in node.ask("dead_letters", counts=True)}
+    assert counted["crashed"] >= 1
 
 
-def test_an_action_that_raises_is_undone_and_reported(world: World) -> None:
+def test_an_action_that_raises_is_undone_and_reported(node: LiveNode) -> None:
     """An exception in an action kills the engine, or nobody learns of it."""
-    with world.up(world.spec(counter("a"))) as node:
-        node.send("a", "Add")
-        with pytest.raises(ControlError, match="RuntimeError: as asked"):
-            node.send("a", "Raise", wait="Total")
-        assert node.total("a") == 1
-        (letter,) = node.ask("dead_letters", limit=10)
-        assert (letter["reason"], letter["target"]) == ("failed", "a")
-        assert "RuntimeError: as asked" in letter["detail"]
+    node.send("raising", "Add")
+    with pytest.raises(ControlError, match="RuntimeError: as asked"):
+        node.send("raising", "Raise", wait="Total")
+    assert node.total("raising") == 1
+    (letter,) = letters(node, "raising")
+    assert letter["reason"] == "failed"
+    assert "RuntimeError: as asked" in letter["detail"]
 
 
-def test_bad_messages_are_refused_with_the_reason(world: World) -> None:
+def test_bad_messages_are_refused_with_the_reason(node: LiveNode) -> None:
     """A message that nobody can take vanishes in silence."""
-    with world.up(world.spec(counter("a"))) as node:
-        cases: list[tuple[str, str, dict[str, Any], str]] = [
-            ("a", "Nope", {}, "not_found"),
-            ("a", "Add", {"amount": "x"}, "refused"),
-            ("a", "Add", {"amuont": 1}, "refused"),
-            ("aa", "Add", {}, "not_found"),
-        ]
-        for engine, tag, fields, error in cases:
-            with pytest.raises(ControlError) as caught:
-                node.send(engine, tag, **fields)
-            assert caught.value.error == error
+    cases: list[tuple[str, str, dict[str, Any], str]] = [
+        ("misused", "Nope", {}, "not_found"),
+        ("misused", "Add", {"amount": "x"}, "refused"),
+        ("misused", "Add", {"amuont": 1}, "refused"),
+        ("mused", "Add", {}, "not_found"),
+    ]
+    for engine, tag, fields, error in cases:
+        with pytest.raises(ControlError) as caught:
+            node.send(engine, tag, **fields)
+        assert caught.value.error == error
 
 
 def test_death_of_the_supervisor_is_death_of_all_and_the_next_start_works(world: World) -> None:
@@ -279,6 +277,7 @@ def test_workers_outlive_the_zygote(world: World) -> None:
         assert (node.total("a"), node.total("b")) == (0, 1)
 
 
+@pytest.mark.storm
 def test_programs_that_a_family_starts_end_with_their_process_and_daemons_with_the_node(world: World) -> None:
     """A restart starts a program beside the one that is there, or `down` leaves some running."""
     with world.up(world.spec(EngineSpec("a", "trailing:COUNTER"))) as node:
@@ -292,15 +291,14 @@ def test_programs_that_a_family_starts_end_with_their_process_and_daemons_with_t
         assert world.left() == []
 
 
-def test_followers_hear_what_is_new(world: World) -> None:
+def test_followers_hear_what_is_new(node: LiveNode) -> None:
     """`events -f` and `logs -f` show the past only."""
-    with world.up(world.spec(counter("a"))) as node:
-        with Client(node.client.path) as other:
-            stream = other.follow("logs", {"follow": True, "limit": 0}, timeout_ns=DEADLINE_NS)
-            next(stream)
-            node.total("a")
-            told = next(items for items in (response.items for response in stream) if items)
-        assert (told[0]["engine"], told[0]["text"], told[0]["fields"]) == ("a", "told", {"total": 0})
+    with Client(node.client.path) as other:
+        stream = other.follow("logs", {"follow": True, "limit": 0}, timeout_ns=DEADLINE_NS)
+        next(stream)
+        node.total("followed")
+        told = next(items for items in (response.items for response in stream) if items)
+    assert (told[0]["engine"], told[0]["text"], told[0]["fields"]) == ("followed", "told", {"total": 0})
 
 
 @pytest.mark.parametrize("policy", ["parent", "process"])
@@ -332,19 +330,21 @@ def test_engines_are_born_with_as_much_state_as_they_are_given(world: World, pol
         assert node.events("spawn_failed") == []
 
 
-def test_an_ended_engine_leaves_a_tombstone(world: World) -> None:
+def test_an_ended_engine_leaves_a_tombstone(node: LiveNode) -> None:
     """Who writes to an ended engine is not told."""
-    with world.up(world.spec(counter("a"), counter("b"))) as node:
-        node.send("a", "End")
-        until(lambda: node.events("ended", "a"), "the end of a")
-        with pytest.raises(ControlError, match="a ended and takes no more messages") as caught:
-            node.send("a", "Add", amount=2)
-        assert (caught.value.error, caught.value.items) == ("not_found", [{"reason": "ended", "target": "a"}])
-        assert EXIT_CODES[caught.value.error] == 4
-        (letter,) = node.ask("dead_letters", limit=10)
-        assert (letter["reason"], letter["sender"][:4], letter["target"]) == ("ended", "cli.", "a")
-        assert letter["message"] == {"type": "Add", "amount": 2}
-        assert set(node.ps()) == {"b"}
+    node.send("ended", "End")
+    until(lambda: node.events("ended", "ended"), "the end")
+    with pytest.raises(ControlError, match="ended ended and takes no more messages") as caught:
+        node.send("ended", "Add", amount=2)
+    assert (caught.value.error, caught.value.items) == ("not_found", [{"reason": "ended", "target": "ended"}])
+    assert EXIT_CODES[caught.value.error] == 4
+    (letter,) = letters(node, "ended")
+    assert (letter["reason"], letter["sender"][:4], letter["message"]) == (
+        "ended",
+        "cli.",
+        {"type": "Add", "amount": 2},
+    )
+    assert "ended" not in node.ps()
 
 
 @pytest.mark.storm
@@ -370,14 +370,13 @@ def test_a_peer_that_is_late_to_hear_of_an_end_loses_nothing(world: World) -> No
         until(lambda: child not in world.processes(), "the end of the child's process")
 
 
-def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(world: World) -> None:
+def test_a_repeated_send_to_an_engine_that_ended_meanwhile_is_the_first_one(node: LiveNode) -> None:
     """A script that repeats what may have arrived is told that it never did."""
-    with world.up(world.spec(counter("a"))) as node:
-        args: dict[str, Any] = {"engine": "a", "tag": "End", "fields": {}, "timeout_ns": 5_000_000_000, "id": "once"}
-        first = node.ask("send", **args)
-        until(lambda: node.events("ended", "a"), "the end of a")
-        assert node.ask("send", **args) == first
-        assert node.ask("dead_letters", limit=10) == []
+    args: dict[str, Any] = {"engine": "once", "tag": "End", "fields": {}, "timeout_ns": 5_000_000_000, "id": "once"}
+    first = node.ask("send", **args)
+    until(lambda: node.events("ended", "once"), "the end")
+    assert node.ask("send", **args) == first
+    assert letters(node, "once") == []
 
 
 @pytest.mark.storm
@@ -396,7 +395,7 @@ def test_a_second_signal_kills_what_does_not_drain(world: World) -> None:
     assert json.loads(events[-1])["killed"] == ["a"]
 
 
-@pytest.mark.parametrize("last_act", ["os._exit(3)", "os.kill(os.getpid(), 11)"])
+@pytest.mark.parametrize("last_act", ["os._exit(3)", pytest.param("os.kill(os.getpid(), 11)", marks=pytest.mark.storm)])
 def test_a_process_that_dies_in_its_start_fails_the_start(world: World, last_act: str) -> None:
     """A node whose engine dies at once is tried again and again while its user waits."""
     (world.roots / "deadly.py").write_text(f"import os\n{last_act}\n")
@@ -423,6 +422,7 @@ def _has_begun_to_stop(pid: int) -> bool:
     return not any(int(mask, 16) & 2 for mask in pending)
 
 
+@pytest.mark.storm
 def test_a_node_whose_file_and_data_were_deleted_ends(world: World) -> None:
     """False if a node ran on that nobody can find, and whose data nobody will read; or ended when only one is gone."""
     with world.up(world.spec(counter("a"))) as node:

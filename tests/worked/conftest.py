@@ -11,7 +11,7 @@ from live_node import CONFIGS, LiveNode, Start, live_node
 from simulated_node import SimulatedNode
 
 
-@pytest.fixture(params=["process", "one", "simulated-1", "simulated-2"])
+@pytest.fixture(params=["process", pytest.param("one", marks=pytest.mark.storm), "simulated-1", "simulated-2"])
 def placement(request: pytest.FixtureRequest) -> str:
     """The default placement of the node."""
     chosen: str = request.param

@@ -58,6 +58,7 @@ def test_a_folder_that_cannot_be_made(folder: Path) -> None:
     assert "name another folder as `data`" in said
 
 
+@pytest.mark.storm
 def test_a_file_in_the_way(folder: Path) -> None:
     """False if a file were blamed on the system, also one further up."""
     (folder / "there").write_text("")
@@ -83,6 +84,7 @@ def test_something_else_where_a_file_of_ours_belongs(folder: Path, name: str) ->
     assert "move away what is in the way there" in said
 
 
+@pytest.mark.storm
 def test_a_link_that_leads_nowhere(folder: Path) -> None:
     """False if the link were called a file that exists."""
     (folder / "link").symlink_to("nowhere")

@@ -134,6 +134,7 @@ def test_what_a_kill_costs_is_counted(world: World) -> None:
         assert letters(node) == {"crashed": 1}
 
 
+@pytest.mark.storm
 def test_mail_to_itself_that_dies_is_counted(world: World) -> None:
     """What an engine sent to itself is on no lane, so nobody drains it again, and nobody counts it."""
     with world.up(world.spec(relay("self", take_ms=30))) as node:

@@ -54,7 +54,7 @@ def quarantined(node: LiveNode) -> str:
     return detail
 
 
-@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@pytest.mark.parametrize("durability", [pytest.param("volatile", marks=pytest.mark.storm), "crash"])
 def test_whatever_a_rule_raises_is_a_failed_transition(world: World, durability: Any) -> None:
     """False if it ended the process, cost a neighbour its state, or was reported without its text."""
     engines = [EngineSpec(name, "blaming:BLAMED", placement=GROUP, durability=durability) for name in ("a", "b")]
@@ -80,6 +80,7 @@ def test_a_message_whose_own_check_raises_fails_alone(world: World) -> None:
         assert node.events("crashed") == []
 
 
+@pytest.mark.storm
 def test_a_device_whose_driver_raises_begins_again(world: World) -> None:
     """False if it were gone in silence, or its end had another reason than its own."""
     ways = {how: f"d-{how}" for how in (*WAYS, "task")}

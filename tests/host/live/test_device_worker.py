@@ -49,6 +49,7 @@ def test_a_slow_receiver_holds_a_fast_driver_back(world: World) -> None:
         assert node.ask("dead_letters", limit=10) == []
 
 
+@pytest.mark.storm
 def test_mail_of_a_device_to_nobody_becomes_dead_letters(world: World) -> None:
     """False if a driver's mistake in a name were silent, or stopped its sends to others."""
     with world.up(world.spec(EngineSpec("source", BLASTER), EngineSpec("watcher", WATCHER))) as node:
@@ -78,6 +79,7 @@ def test_a_driver_that_raises_is_reported_and_started_again(world: World) -> Non
         assert sight(node, "watcher", 10)["disorder"] == 0
 
 
+@pytest.mark.storm
 def test_devices_of_one_process_send_to_each_other(world: World) -> None:
     """False if neighbours were reached only through lanes."""
     spec = world.spec(EngineSpec("a", BLASTER, placement=ONE), EngineSpec("b", BLASTER, placement=ONE))

@@ -136,6 +136,7 @@ def test_a_log_that_is_damaged_is_refused_with_its_place(world: World) -> None:
     assert {path.name: path.read_bytes() for path in log_files(world, "a")} == before
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_that_fails_ends_the_process_and_costs_nothing(world: World, mode: str) -> None:
     """An engine goes on over a disk that takes nothing, and what it said is gone."""
@@ -263,6 +264,7 @@ def test_a_count_of_lives_that_is_lost_costs_no_message(world: World, content: s
             node.end()
 
 
+@pytest.mark.storm
 def test_a_journal_of_another_node_is_refused(world: World) -> None:
     """Two node files that name one data folder go on with each other's engines, without a word."""
     spec = world.spec(lasting("a", "durable"))

@@ -42,6 +42,7 @@ def test_a_death_while_another_one_leaves(world: World, strategy: Any, deaths: s
         assert [event["engine"] for event in node.events("restarted")] == ["a", "b", "c"]
 
 
+@pytest.mark.storm
 def test_a_death_while_the_new_process_of_another_one_adopts(world: World) -> None:
     """False if the group started a process into a slot that a reload was about to hand over: two on the same lanes."""
     group = GroupSpec("g", "one_for_all", ("a", "b"), None, SECOND)
@@ -63,6 +64,7 @@ def test_a_death_while_the_new_process_of_another_one_adopts(world: World) -> No
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_a_member_that_ends_before_it_is_ready(world: World) -> None:
     """False if those after one that ended well, and asks for no restart, were never started."""
     group = GroupSpec("g", "one_for_all", ("a", "b"), None, SECOND)

@@ -230,6 +230,7 @@ def test_a_difference_over_a_reload_is_that_of_the_code_of_then(world: World) ->
     ]
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, mode: str) -> None:
     """A reload that cannot leave a snapshot goes on without one, or ends the old process."""
@@ -252,6 +253,7 @@ def test_a_disk_without_room_for_the_snapshot_refuses_the_reload(world: World, m
         assert shown(node) == (2, 1006)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_without_any_room_ends_the_old_process_and_costs_nothing(world: World, mode: str) -> None:
     """A process goes on over a log that takes nothing more, or does not come back with what it had."""
@@ -306,6 +308,7 @@ def test_killed_while_migrating_with_a_journal(world: World, mode: str, victim: 
         assert shown(node) in ([(2, 1009), (2, 1011)] if victim == "all" else [after])
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_candidate_killed_while_importing_for_a_journal(world: World, mode: str) -> None:
     """The death of a candidate costs the old engine anything."""

@@ -40,6 +40,7 @@ def test_a_restart_without_descriptors_is_tried_again(world: World) -> None:
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_a_reload_without_descriptors_leaves_the_engine_as_it_is(world: World) -> None:
     """False if an engine could never be reloaded again, and nothing that its process said was heard."""
     with world.up(world.spec(counter("a"), supervision=FREE)) as node:
@@ -52,6 +53,7 @@ def test_a_reload_without_descriptors_leaves_the_engine_as_it_is(world: World) -
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_a_spawn_without_descriptors_is_refused(world: World) -> None:
     """False if an engine that does not live is reported as spawned, or not reported as refused."""
     with world.up(world.spec(counter("a"), supervision=FREE, spawned="process")) as node:
@@ -67,6 +69,7 @@ def test_a_spawn_without_descriptors_is_refused(world: World) -> None:
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_a_child_whose_log_has_no_folder_comes_once_it_can_have_one(world: World) -> None:
     """False if it was never told what to be."""
     with world.up(world.spec(counter("a", durability="crash"), supervision=FREE, spawned="process")) as node:

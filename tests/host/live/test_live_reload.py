@@ -16,7 +16,6 @@ from host.config.spec import EngineSpec, Placement, SupervisionSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 
-RELOADS = 20
 GATED = """
 import os, time
 from dataclasses import replace
@@ -108,19 +107,20 @@ def test_neighbours_of_a_slot_cross_over_with_their_state(world: World) -> None:
         assert [node.total(name) for name in ("a", "b", "b/child")] == [1, 2, 3]
 
 
-def test_reloads_under_load_lose_and_double_nothing(world: World) -> None:
+@pytest.mark.parametrize("reloads", [5, pytest.param(20, marks=pytest.mark.storm)])
+def test_reloads_under_load_lose_and_double_nothing(world: World, reloads: int) -> None:
     """A message is lost, doubled or overtaken while a process is replaced by another one."""
     sender, receiver = EngineSpec("s", "streaming:SENDER"), EngineSpec("r", "streaming:RECEIVER")
     with world.up(world.spec(sender, receiver)) as node:
         node.send("s", "Start", to="r")
         sent_before = node.send("s", "Report", wait="Sent")["count"]
-        for number in range(RELOADS):
+        for number in range(reloads):
             assert reload(node, "rs"[number % 2])["engine"] == "rs"[number % 2]
         node.send("s", "Halt")
         count = node.send("s", "Report", wait="Sent")["count"]
         found = until(lambda: _caught_up(node, count), f"{count} messages")
         assert found["wrong"] == 0
-        assert count - sent_before > 1_000 * RELOADS, "the load was less than 1,000 messages a reload"
+        assert count - sent_before > 1_000 * reloads, "the load was less than 1,000 messages a reload"
         assert node.ask("dead_letters", limit=10) == []
 
 
@@ -164,6 +164,7 @@ def open_gate(world: World, name: str) -> None:
     (world.roots / f"{name}.open").touch()
 
 
+@pytest.mark.storm
 def test_a_candidate_killed_while_importing(world: World) -> None:
     """The death of a candidate takes the old engine along, or the reload never ends."""
     with world.up(world.spec(counter("a"))) as node:
@@ -182,6 +183,7 @@ def test_a_candidate_killed_while_importing(world: World) -> None:
         assert node.total("a") == 1
 
 
+@pytest.mark.storm
 def test_an_import_that_takes_too_long_is_refused(world: World) -> None:
     """A module that hangs keeps the slot for itself."""
     with world.up(world.spec(counter("a"))) as node:
@@ -191,7 +193,7 @@ def test_an_import_that_takes_too_long_is_refused(world: World) -> None:
         assert node.total("a") == 0
 
 
-@pytest.mark.parametrize("victim", ["old", "new"])
+@pytest.mark.parametrize("victim", [pytest.param("old", marks=pytest.mark.storm), "new"])
 def test_either_side_killed_while_migrating(world: World, victim: str) -> None:
     """A death between the snapshot and the switch leaves no process, two of them, or another state."""
     with world.up(world.spec(counter("a"))) as node:
@@ -213,6 +215,7 @@ def test_either_side_killed_while_migrating(world: World, victim: str) -> None:
         assert len(world.processes()) == 3
 
 
+@pytest.mark.storm
 def test_a_process_that_hands_over_is_not_taken_for_hung(world: World) -> None:
     """False if the watch kills the old process of a reload, whose state goes on when the reload is refused."""
     watch = SupervisionSpec(soft_ns=0, hard_ns=500_000_000, intensity=None, backoff_ns=0, budget=None)
@@ -233,6 +236,7 @@ def test_a_process_that_hands_over_is_not_taken_for_hung(world: World) -> None:
         assert (node.ps()["a"]["pid"], node.total("a")) == (before["a"]["pid"], 9)
 
 
+@pytest.mark.storm
 def test_both_killed_while_migrating(world: World) -> None:
     """When nothing holds the state any more, the engine does not come back."""
     with world.up(world.spec(counter("a"))) as node:
@@ -249,6 +253,7 @@ def test_both_killed_while_migrating(world: World) -> None:
         assert len(world.processes()) == 3
 
 
+@pytest.mark.storm
 def test_the_node_ends_in_the_middle_of_a_reload(world: World) -> None:
     """A candidate nobody waits for outlives its node."""
     with world.up(world.spec(counter("a"))) as node:

@@ -149,6 +149,7 @@ def test_what_a_disk_refuses_is_told_once(world: World) -> None:
         assert node.events("internal_error") == []
 
 
+@pytest.mark.storm
 def test_by_default_they_stay(world: World) -> None:
     """False if the logs of children went before the week, or the gigabyte, that the guide says."""
     with world.up(family(world, "crash")) as node:

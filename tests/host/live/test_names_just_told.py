@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psutil
+import pytest
 from live_nodes import World, until
 
 from host.config.spec import EngineSpec
@@ -17,6 +18,7 @@ def falls_asleep(process: psutil.Process) -> int:
     return int(process.num_ctx_switches().voluntary)
 
 
+@pytest.mark.storm
 def test_a_name_is_asked_for_while_the_supervisor_is_behind(world: World) -> None:
     """False if a message to a child that lives became a dead letter `unknown`."""
     engines = [EngineSpec(name, f"introducing:{name.upper()}") for name in ("parent", "pacer", "guest")]

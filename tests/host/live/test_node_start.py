@@ -74,7 +74,7 @@ def test_two_nodes_never_share_a_data_folder(world: World, monkeypatch: pytest.M
         monkeypatch.undo()
 
 
-@pytest.mark.parametrize("durability", ["volatile", "crash"])
+@pytest.mark.parametrize("durability", [pytest.param("volatile", marks=pytest.mark.storm), "crash"])
 def test_a_zygote_has_what_journals_need_where_there_is_one(world: World, durability: Any) -> None:
     """If false, each recovery waits for imports, longer than for its log; or every node has them."""
     sums = pytest.importorskip("host.live.journal._sums").__file__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, counter, until
 from test_live_reload import GATED, at_gate, edit, open_gate, reloading
@@ -28,6 +29,7 @@ def poison(node: LiveNode, name: str = "a") -> int:
     return int(entry["id"])
 
 
+@pytest.mark.storm
 def test_one_that_is_let_go_on_meanwhile_goes_on(world: World) -> None:
     """False if it was parked for good, with no entry that could be dealt with."""
     with world.up(world.spec(parking(), supervision=FREE)) as node:
@@ -43,6 +45,7 @@ def test_one_that_is_let_go_on_meanwhile_goes_on(world: World) -> None:
         assert node.states()["a"] == "running"
 
 
+@pytest.mark.storm
 def test_one_that_is_parked_meanwhile_stays_so(world: World) -> None:
     """False if it went on with its next message, although its policy says that it must not."""
     with world.up(world.spec(parking(), supervision=FREE)) as node:

@@ -70,6 +70,7 @@ def test_a_kill_by_somebody_else_is_no_attempt(world: World) -> None:
         assert node.ask("quarantine", do="ls") == []
 
 
+@pytest.mark.storm
 def test_attempts_and_entries_outlive_a_kill_of_the_supervisor(world: World) -> None:
     """A kill -9 of everything gives poison a new life, or loses what was set aside."""
     spec = world.spec(journaled("a"), supervision=FREE)
@@ -84,7 +85,7 @@ def test_attempts_and_entries_outlive_a_kill_of_the_supervisor(world: World) -> 
         node.end()
 
 
-@pytest.mark.parametrize("way_out", ["replay", "discard"])
+@pytest.mark.parametrize("way_out", ["replay", pytest.param("discard", marks=pytest.mark.storm)])
 def test_a_parked_engine_waits_until_its_poison_is_dealt_with(world: World, way_out: str) -> None:
     """An engine that must not skip a message skips it, or never goes on."""
     with world.up(world.spec(journaled("a", "park"), journaled("b"), supervision=FREE)) as node:

@@ -230,6 +230,7 @@ DICE = Family("dice", accepts=Throw, state=Thrown(), timers=[DUE]).rules(throw, 
 '''
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_rolls_and_timers_of_the_past_are_rehearsed_with_their_answers(world: World) -> None:
     """False if a rehearsal rolled again, or handled a timer at another time than the engine did."""
@@ -250,6 +251,7 @@ def test_rolls_and_timers_of_the_past_are_rehearsed_with_their_answers(world: Wo
         assert "timers due" in refusal(node)
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_answers_of_users_are_rehearsed(world: World) -> None:
     """False if a question of the past were put again, or its answer did not count."""
@@ -269,6 +271,7 @@ def test_answers_of_users_are_rehearsed(world: World) -> None:
         assert "now:    asks" in refusal(node)
 
 
+@pytest.mark.storm
 def test_over_zeromq_there_is_no_rehearsal_and_the_answer_says_so(world: World) -> None:
     """False if an engine whose process cannot be forked could not be reloaded, or seemed to be rehearsed."""
     spec = world.spec(counter("a", durability="crash"), transport=TransportSpec(local="zmq"))
@@ -332,6 +335,7 @@ def test_a_death_while_rehearsing_costs_nothing(world: World, killed: str) -> No
             assert node.total("a") == 191
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_new_code_follows_the_log_and_a_recovery_runs_it_too(world: World) -> None:
     """False if a process that made the engine from its log had another state than a migration, or than a recovery."""

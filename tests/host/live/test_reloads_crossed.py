@@ -28,7 +28,7 @@ def is_in_order(world: World, node: LiveNode) -> bool:
     return node.total("a") == 0 and not node.events("internal_error")
 
 
-@pytest.mark.parametrize("spawned", ["parent", "process"])
+@pytest.mark.parametrize("spawned", [pytest.param("parent", marks=pytest.mark.storm), "process"])
 def test_an_engine_ends_while_it_is_reloaded(world: World, spawned: Any) -> None:
     """False if its neighbours were left without a process that runs them, or its slot was never freed."""
     with world.up(world.spec(counter("a"), supervision=FREE, spawned=spawned)) as node:
@@ -43,6 +43,7 @@ def test_an_engine_ends_while_it_is_reloaded(world: World, spawned: Any) -> None
         assert is_in_order(world, node)
 
 
+@pytest.mark.storm
 def test_its_parent_dies_while_an_engine_is_reloaded(world: World) -> None:
     """False if a child goes on whose parent began anew, or its slot is never freed."""
     with world.up(world.spec(counter("a"), supervision=FREE, spawned="process")) as node:
@@ -57,6 +58,7 @@ def test_its_parent_dies_while_an_engine_is_reloaded(world: World) -> None:
         assert is_in_order(world, node)
 
 
+@pytest.mark.storm
 def test_an_engine_ends_as_soon_as_its_new_code_runs(world: World) -> None:
     """False if whoever reloads is told of a mistake of ours."""
     with world.up(world.spec(counter("a"), supervision=FREE)) as node:
@@ -71,6 +73,7 @@ def test_an_engine_ends_as_soon_as_its_new_code_runs(world: World) -> None:
         assert is_in_order(world, node)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("restart", ["permanent", "transient"])
 def test_an_engine_comes_back_when_the_new_process_has_no_room_for_its_log(world: World, restart: Any) -> None:
     """False if the end of the old process, which was asked to leave, is told as that of the new one: it was done."""

@@ -68,7 +68,7 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["volatile", "durable"])
+@pytest.mark.parametrize("mode", [pytest.param("volatile", marks=pytest.mark.storm), "durable"])
 def test_a_version_that_asks_something_else_is_refused(world: World, mode: Any) -> None:
     """False if a user answers a question that the code which gets the answer never put."""
     source = world.roots / "asking.py"
@@ -111,6 +111,7 @@ def test_a_migration_to_another_type_is_refused(world: World, mode: Any) -> None
         assert node.total("a") == (0 if mode == "volatile" else 5)
 
 
+@pytest.mark.storm
 def test_of_many_engines_there_is_a_number(world: World) -> None:
     """False if the answer, the event or the refusal of a reload names every engine of a process."""
     source = world.roots / "counting.py"

@@ -86,6 +86,7 @@ def kill(node: LiveNode, name: str) -> None:
     until(lambda: len(node.events("restarted", name)) > before, f"the restart of {name}")
 
 
+@pytest.mark.storm
 @DURABILITY
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, durability: str) -> None:
@@ -100,6 +101,7 @@ def test_a_stop_that_a_dead_process_had_not_read_ends(world: World, local: str, 
         until(lambda: seen(node) > POURED + 1, "what was sent after that")
 
 
+@pytest.mark.storm
 @DURABILITY
 @pytest.mark.parametrize("local", LOCALS)
 def test_a_stop_that_a_dead_process_had_sent_ends(world: World, local: str, durability: str) -> None:

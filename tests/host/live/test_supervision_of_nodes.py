@@ -106,7 +106,7 @@ def order_of(node: LiveNode, *kinds: str) -> list[tuple[str, str]]:
     [
         ("one_for_one", [], ["b"]),
         pytest.param("rest_for_one", ["d", "c"], ["b", "c", "d"], marks=pytest.mark.storm),
-        ("one_for_all", ["d", "c", "a"], ["a", "b", "c", "d"]),
+        pytest.param("one_for_all", ["d", "c", "a"], ["a", "b", "c", "d"], marks=pytest.mark.storm),
     ],
 )
 def test_a_group_goes_down_in_reverse_and_comes_up_in_order(
@@ -250,6 +250,7 @@ def test_a_start_that_hangs_is_ended_and_tried_again(world: World) -> None:
         until(lambda: is_up(node, "a"), "a start that does not hang")
 
 
+@pytest.mark.storm
 def test_a_memory_hog_meets_its_limit(world: World) -> None:
     """One engine takes the memory of the machine."""
     spec = world.spec(child("a", memory_bytes=256 << 20), victim("b"), supervision=FREE)
@@ -272,6 +273,7 @@ def test_a_limit_of_processor_time_ends_the_process_that_reached_it(world: World
         assert node.total("b") == 0
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("parent", ["template", "zygote"])
 def test_a_birth_that_dies_with_who_was_asked_is_repeated_by_the_next_one(world: World, parent: str) -> None:
     """A slot is left without a process for ever, or a crash is told, and counted, of a process that never was."""
@@ -296,6 +298,7 @@ def _has_letters(node: LiveNode, failed: int) -> bool:
     return letters(node).get("failed") == failed
 
 
+@pytest.mark.storm
 def test_two_thousand_messages_half_of_them_poison(world: World) -> None:
     """A flood of bad messages stops an engine, costs good ones, or reaches its neighbours."""
     with world.up(world.spec(victim("a"), victim("b"), victim("c"), supervision=FREE)) as node:

@@ -69,9 +69,8 @@ def test_families_are_imported_once_while_nobody_edits_them(world: World) -> Non
         assert log.count("a module speaks") == 3
 
 
-@pytest.mark.parametrize(
-    "change", ["imported", *(pytest.param(one, marks=pytest.mark.storm) for one in ("removed", "added"))]
-)
+@pytest.mark.storm
+@pytest.mark.parametrize("change", ["imported", "removed", "added"])
 def test_the_template_is_let_go_for_any_file_that_it_runs(world: World, change: str) -> None:
     """False if only the module of a family were looked at, or the supervisor stumbled over one that is gone."""
     (world.roots / "beside.py").write_text("")
@@ -140,6 +139,7 @@ def test_what_is_no_file_of_text_has_no_digest(tmp_path: Path) -> None:
     assert digest_of(str(tmp_path / "module.py")) == digest_of(str(tmp_path / "nothing")) == b""
 
 
+@pytest.mark.storm
 def test_a_template_that_was_killed_is_not_missed(world: World) -> None:
     """False if births of a node that runs hung on a process that only makes them faster."""
     engines, trace = family(world)

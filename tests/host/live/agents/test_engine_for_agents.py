@@ -165,7 +165,8 @@ def test_c10_help_is_what_agents_are_told(engine: Engine) -> None:
     assert told == listed
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.storm)])
+@pytest.mark.storm
+@pytest.mark.parametrize("count", [12, 60])
 def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: int) -> None:
     """False if an acknowledged move is lost, or one is made twice, when bridge, validator or store are killed."""
     name = f"worker{count}"

@@ -33,6 +33,7 @@ def test_l1_by_the_command_alone(town: Engine) -> None:
     assert any("in state 'deep_work'" in line for line in lines)
 
 
+@pytest.mark.storm
 def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
     """False if a command of operators has no effect, or removal leaves the process."""
     words = ("--protocol", "work", "--limit", "memory=256MiB", "--limit", "pids=50")
@@ -67,6 +68,7 @@ def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
     assert Path(town.root, "agents", "bob").is_dir()
 
 
+@pytest.mark.storm
 def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> None:
     """False if a takeover has no reason, or is no event."""
     town.aism("agent", "add", "eve", "--protocol", "work", "--", *program("steady.sh"))
@@ -92,6 +94,7 @@ def test_c2_mistakes_have_their_exit_status(town: Engine) -> None:
     assert town.aism("agent", "logs", "twice", code=5)["error"]["code"] == "no_session"
 
 
+@pytest.mark.storm
 def test_l12_docker_is_refused_with_one_line(town: Engine) -> None:
     """False if an agent at a level that this machine has not runs at another, or the reason is not shown."""
     town.aism("agent", "add", "box", "--protocol", "work", "--isolation", "docker", "--", *program("steady.sh"))

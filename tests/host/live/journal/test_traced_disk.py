@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from live_nodes import World
 from traced_disk import SYNC, Tracing, read_tree
 
 from host.config.spec import EngineSpec
 
 
+@pytest.mark.storm
 def test_a_trace_replayed_is_the_folder(world: World, tracing: Tracing) -> None:
     """False if a call of any process were missed, so that a test of lost power looked at less than there is."""
     engines = [EngineSpec(mode, "lasting:LASTING", durability=mode) for mode in ("volatile", "crash", "durable")]

@@ -68,8 +68,10 @@ class Snapshots:
         retain_bytes: int = retention.RETAIN_BYTES,
         retain_ns: int = retention.RETAIN_NS,
         turns_behind: int = 0,
+        first_after_ns: int = 0,
     ) -> None:
-        """`turns_behind`: those a recovery ran again; counting them bounds a log even if its writers keep dying."""
+        """`turns_behind`: those a recovery ran again; counting them bounds a log even if its writers keep dying.
+        `first_after_ns`: no snapshot is due before that."""
         self._folder = folder
         self._journal = journal
         self._clock = clock
@@ -79,7 +81,7 @@ class Snapshots:
         self._heads: dict[int, SegmentHead] = {}
         self._at_turns = journal.turns_appended - turns_behind
         self._at_position = max([0, *log_files.numbers_of(folder, ".snap")])
-        self._at_ns = clock() - retention.SNAPSHOT_EVERY_NS
+        self._at_ns = clock() - retention.SNAPSHOT_EVERY_NS + first_after_ns
 
     @property
     def is_due(self) -> bool:

@@ -50,6 +50,10 @@ SNAPSHOT_NS: Final = 2_000_000
 """The longest sleep while a snapshot is being written."""
 
 
+TAKEN_OVER_NS: Final = 200_000_000
+"""After a reload, mail has waited; what it waits for is not the fork of a snapshot too."""
+
+
 class WorkerLog:
     """The log of a worker. Mutable, one a worker."""
 
@@ -65,6 +69,7 @@ class WorkerLog:
             boot.journal_spec.retain_bytes,
             boot.journal_spec.retain_ns,
             turns_behind=own.found.turns,
+            first_after_ns=TAKEN_OVER_NS if boot.candidate else 0,
         )
         self._ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
         digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)

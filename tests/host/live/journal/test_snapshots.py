@@ -165,6 +165,17 @@ def test_one_is_due_after_so_many_turns_also_those_of_a_dead_writer(tmp_path: Pa
     assert Snapshots(folder, worker.journal, worker.clock, turns_behind=10_000).is_due
 
 
+def test_the_first_one_can_wait(tmp_path: Path) -> None:
+    """False if a process that takes over in a reload forked while mail waited for it, or had no snapshot after that."""
+    folder = Folder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    now = [worker.clock()]
+    snapshots = Snapshots(folder, worker.journal, lambda: now[0], turns_behind=10_000, first_after_ns=100)
+    assert not snapshots.is_due
+    now[0] += 100
+    assert snapshots.is_due
+
+
 def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None:
     """False if a snapshot that could not be made went unnoticed, or blocked the next one."""
     folder = Folder(str(tmp_path / "slot"), make=True)

@@ -10,9 +10,11 @@ as the last thing it does (*left*), or when it is dead. It takes long to exit wi
 | recalling | old  | old             | old hands out the last triggers in its log          |
 | rehearsing| old  | old             | new runs these triggers, and compares the results   |
 | following | old  | old             | new reads old's log behind it, until it is level    |
+| staged    | old  | old             | joint: every member has come so far                 |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
 | adopting  | none | old, snapshot   | new migrates and loads                              |
+| prepared  | none | old, new        | joint: every member's new process has its state     |
 | retiring  | none | new             | old lets go of the slot; new is in force from here  |
 | going     | new  | new             | new has the slot and reports it                     |
 
@@ -20,6 +22,9 @@ Nothing stands still before `freezing`. `recalling` and `rehearsing` are left ou
 gets other code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines from
 the log, with its own code, and the snapshot has only what no log has; otherwise `following` is left out. A *trial* does
 everything but the cut: once new has loaded, it is killed, and old thaws.
+
+A *joint* reload is that of one of several slots that switch together (`host.node.joint_plan`). It waits for the others
+in `staged` and `prepared`. Until it is decided, the end of old ends it too, as in a trial: others may still be refused.
 
 Crash points. Up to `dumping` the death of old is an ordinary crash, and the candidate is killed. In `adopting` the
 snapshot outlives old, so new carries on; only if it fails too does the slot start again from the initial state. Up to
@@ -42,9 +47,11 @@ Stage = Literal[
     "recalling",
     "rehearsing",
     "following",
+    "staged",
     "freezing",
     "dumping",
     "adopting",
+    "prepared",
     "retiring",
     "going",
     "over",
@@ -80,6 +87,8 @@ Happening = (
         "rehearsed",  # new answered them as old did, or differently where that is intended; or it cannot follow
         "commutes",  # the same, without any difference: new may follow
         "level",  # new has run all but the last of what is in old's log
+        "all_staged",  # every member of a joint reload is staged, or further
+        "decided",  # every member is prepared: all switch
         "halted",  # old stopped at a boundary and begins its snapshot
         "snapshot_taken",  # the supervisor has old's snapshot
         "loaded",  # new has migrated and loaded the snapshot
@@ -100,6 +109,8 @@ class ReloadState(msgspec.Struct, frozen=True):
     is_trial: bool = False
     old_gone: bool = False
     new_gone: bool = False
+    is_joint: bool = False
+    freezes: Literal["freeze", "freeze_log"] = "freeze"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -113,7 +124,7 @@ class Step(msgspec.Struct, frozen=True):
 
 OVER: Final = ReloadState("over")
 
-BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following")
+BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following", "staged")
 """The stages in which old runs as always."""
 
 _LATE: Final[Mapping[Stage, str]] = {
@@ -121,9 +132,11 @@ _LATE: Final[Mapping[Stage, str]] = {
     "recalling": "the engine did not hand out its last triggers in time",
     "rehearsing": "the new code did not run the last triggers in time",
     "following": "the new code did not come level with the engine in time",
+    "staged": "another member was not ready in time",
     "freezing": "the engine did not reach a boundary in time",
     "dumping": "the state was not handed out in time, while the engine stood still",
     "adopting": "the state was not migrated in time, while the engine stood still",
+    "prepared": "another member was not ready in time, while the engine stood still",
 }
 """The reason of a refusal, by the stage that took too long: each in which old can go on as if nothing had happened."""
 
@@ -132,26 +145,32 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
     """The step that `happening` leads to. One that does not belong to the stage (a late answer) changes nothing."""
     match plan.stage, happening:
         case "importing", Checked((), rehearses):
-            return _go_to(plan, "recalling", "recall") if rehearses else _go_to(plan, "freezing", "freeze")
+            return _go_to(plan, "recalling", "recall") if rehearses else _freeze(plan, "freeze")
         case "importing", Checked(problems):
             return _undo(plan, "; ".join(problems))
         case "recalling", "recalled":
             return _go_to(plan, "rehearsing", "rehearse")
         case ("recalling", "unrecalled") | ("rehearsing" | "following", "rehearsed"):
-            return _go_to(plan, "freezing", "freeze")
+            return _freeze(plan, "freeze")
         case "rehearsing", "commutes":
             return _go_to(plan, "following", "follow")
         case "following", "level":
-            return _go_to(plan, "freezing", "freeze_log")
+            return _freeze(plan, "freeze_log")
+        case "staged", "all_staged":
+            return _go_to(plan, "freezing", plan.freezes)
         case "freezing", "halted":
             return _go_to(plan, "dumping")
         case "dumping", "snapshot_taken":
             return _go_to(plan, "adopting", "adopt")
         case "adopting", "loaded" if plan.is_trial:
             return Step(OVER, ("kill_new", "thaw"), "tried")
+        case "adopting", "loaded" if plan.is_joint:
+            return _go_to(plan, "prepared")
+        case "prepared", "decided":
+            return _go_to(plan, "retiring", "retire")
         case "adopting", "loaded" if not plan.old_gone:
             return _go_to(plan, "retiring", "retire")
-        case "adopting", "old_ended" if not plan.is_trial:
+        case "adopting", "old_ended" if not (plan.is_trial or plan.is_joint):
             return Step(replace(plan, old_gone=True))
         case stage, "old_ended" if stage in _LATE:
             return _crash("the old process ended", "kill_new", "restart")
@@ -178,6 +197,13 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
     return Step(plan)
 
 
+def _freeze(plan: ReloadState, how: Literal["freeze", "freeze_log"]) -> Step:
+    """Old stops now; as a member, once every other one could."""
+    if plan.is_joint:
+        return Step(replace(plan, stage="staged", freezes=how))
+    return _go_to(plan, "freezing", how)
+
+
 def _go_to(plan: ReloadState, stage: Stage, *commands: Command) -> Step:
     return Step(replace(plan, stage=stage), commands)
 
@@ -196,6 +222,8 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
             where = f"while following engine {at}" if at else "before it followed anything"
         case "recalling" | "freezing" | "dumping":
             where = "while it waited for the state"
+        case "staged" | "prepared":
+            where = "while it waited for other members"
         case _:
             where = "before it ran"
     return f"the new process {how} {where}"

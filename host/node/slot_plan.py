@@ -101,8 +101,10 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
             return SlotStep(replace(slot, state="degraded", process="none"), (happening,))
         case Down("finish") if slot.is_vacant and slot.state in ("starting", "restarting"):
             return SlotStep(replace(slot, state="finished", process="none"), (happening,))
-        case "reload_begun" | "trial_begun" if slot.state == "running" and slot.crossing is None:
-            plan = ReloadState(is_trial=happening == "trial_begun")
+        case "reload_begun" | "trial_begun" | "joint_begun" | "joint_trial_begun" if (
+            slot.state == "running" and slot.crossing is None
+        ):
+            plan = ReloadState(is_trial=happening.endswith("trial_begun"), is_joint=happening.startswith("joint"))
             return SlotStep(replace(slot, crossing=Crossing(plan)), ("set_deadline",))
         case "emptied" if slot.state != "stopping":
             left, commands = _abort(slot, "its engine ended meanwhile")
@@ -116,6 +118,8 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case "recalled" | "unrecalled" | "rehearsed" | "commutes" | "level" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "halted" | "snapshot_taken" if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
+        case "all_staged" | "decided" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "loaded" | "left" | "went" | "late" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)

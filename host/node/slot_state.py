@@ -92,6 +92,8 @@ SlotHappening = (
         "leave_expired",  # its time to exit has passed
         "reload_begun",  # there is a candidate
         "trial_begun",  # there is one, which will not take over
+        "joint_begun",  # there is one, which takes over together with those of other slots
+        "joint_trial_begun",
         "emptied",  # the last of the engines it was made for ended
         "node_stops",
     ]

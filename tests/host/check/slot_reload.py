@@ -109,11 +109,15 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class SlotReload:
-    """The steps; `advance` is the machine, `deaths` how many processes die of themselves."""
+    """The steps; `advance` is the machine, `deaths` how many processes die of themselves, `imports` what may come of
+    an import."""
 
-    def __init__(self, advance: Advance, deaths: int) -> None:
+    def __init__(
+        self, advance: Advance, deaths: int, imports: tuple[str, ...] = ("fit", "changed", "unfit", "failed")
+    ) -> None:
         self._advance = advance
         self._deaths = deaths
+        self._imports = imports
 
     def steps(self, node: Node) -> Iterator[PlainStep[Node]]:
         """What the supervisor hears, a deadline that passes, and what each process may do."""
@@ -122,7 +126,7 @@ class SlotReload:
                 heard = node.with_body(name, said=body.said[1:])
                 after = heard
                 if name != "old" or node.owner == "old" or body.said[0] not in ("ends", "exits"):
-                    after = self._feed(heard, self._happening(node, name, body.said[0]))
+                    after = self.feed(heard, self._happening(node, name, body.said[0]))
                 yield PlainStep(f"the supervisor hears {name}: {body.said[0]}", after)
             if body.is_alive:
                 yield from self._lives(node, name, body)
@@ -130,7 +134,7 @@ class SlotReload:
                     died = died_of(replace(node, deaths=node.deaths + 1), name, "ends")
                     yield PlainStep(f"{name} dies", died, is_owed=False)
         if node.slot.crossing is not None:
-            yield PlainStep("the deadline of the stage passes", self._feed(node, "late"))
+            yield PlainStep("the deadline of the stage passes", self.feed(node, "late"))
 
     # --- the supervisor -----------------------------------------------------------------------------------------------
 
@@ -140,7 +144,8 @@ class SlotReload:
         ending = KILLED if word == "ends" else Ending(code=0)
         return ProcessEnded(7 if name == "old" else 8, ending, owned=name == node.owner)
 
-    def _feed(self, node: Node, happening: SlotHappening) -> Node:
+    def feed(self, node: Node, happening: SlotHappening) -> Node:
+        """The machine gets a happening, and its commands are performed."""
         step = self._advance(node.slot, happening)
         node = replace(node, slot=step.slot)
         for command in step.commands:
@@ -163,7 +168,7 @@ class SlotReload:
             case Conclude(verdict):
                 return replace(node, verdict=verdict, snapshot=NOTHING)
             case Bury():
-                return self._feed(node, Restart(0, History(), Budget()))
+                return self.feed(node, Restart(0, History(), Budget()))
             case str() if command in ADDRESSEES:
                 return told(node, ADDRESSEES[command], command)
         return node
@@ -192,7 +197,7 @@ class SlotReload:
     def _obeys(self, node: Node, name: str, order: str) -> Iterator[PlainStep[Node]]:
         match order:
             case "check":
-                for word in ("fit", "changed", "unfit", "failed"):
+                for word in self._imports:
                     yield PlainStep(f"new imports the code: {word}", says(node, name, word))
             case "recall":
                 yield PlainStep("old hands out its last triggers", says(node, name, "recalled"))

@@ -15,6 +15,8 @@ SIGNS: dict[str, Happening] = {
     "rehearsed": "rehearsed",
     "commutes": "commutes",
     "level": "level",
+    "all": "all_staged",
+    "decided": "decided",
     "halted": "halted",
     "stopped": "snapshot_taken",
     "loaded": "loaded",
@@ -27,9 +29,9 @@ SIGNS: dict[str, Happening] = {
 }
 
 
-def run(script: str, *, is_trial: bool = False) -> str:
+def run(script: str, *, is_trial: bool = False, is_joint: bool = False) -> str:
     """What a script of happenings does, as text: commands in order, then the verdict."""
-    plan = ReloadState(is_trial=is_trial)
+    plan = ReloadState(is_trial=is_trial, is_joint=is_joint)
     trace: list[str] = []
     for word in filter(None, script.split(", ")):
         step = advance(plan, SIGNS[word])
@@ -115,10 +117,35 @@ def test_a_trial_ends_before_the_cut(script: str, expected: str) -> None:
     assert run(script, is_trial=True) == expected
 
 
-@given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30), st.booleans())
-def test_whatever_happens_exactly_one_process_is_left_with_the_slot(script: list[str], is_trial: bool) -> None:
+JOINT = {
+    "checked, halted": "",
+    "all, checked, halted, stopped": "",
+    "checked, all, halted, stopped, loaded, late": "freeze adopt kill_new thaw REFUSED",
+    "checked, all, halted, stopped, loaded, decided, left, went": "freeze adopt retire go SWITCHED",
+    "checked, late": "kill_new REFUSED",
+    "checked, new ends": "kill_new REFUSED",
+    "checked, all, halted, stopped, old ends, loaded": "freeze adopt kill_new restart CRASHED",
+    "checked, all, halted, stopped, loaded, old ends": "freeze adopt kill_new restart CRASHED",
+    "checked, all, halted, stopped, loaded, new fails": "freeze adopt kill_new thaw REFUSED",
+    "checked, all, halted, stopped, loaded, decided, new ends, old ends": (
+        "freeze adopt retire kill_new restart_with_new CRASHED"
+    ),
+    "changes, recalled, commutes, level, all, halted": "recall rehearse follow freeze_log",
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), JOINT.items())
+def test_a_member_waits_for_the_others(script: str, expected: str) -> None:
+    """False if a member of a joint reload stood still before all could, or switched before it was decided."""
+    assert run(script, is_joint=True) == expected
+
+
+@given(st.lists(st.sampled_from(sorted(SIGNS)), max_size=30), st.booleans(), st.booleans())
+def test_whatever_happens_exactly_one_process_is_left_with_the_slot(
+    script: list[str], is_trial: bool, is_joint: bool
+) -> None:
     """Some order of ends, failures and delays leaves a slot with two processes, with none, or with a wrong verdict."""
-    plan = ReloadState(is_trial=is_trial)
+    plan = ReloadState(is_trial=is_trial, is_joint=is_joint)
     old_is_alive, new_is_alive, owner, verdicts = True, True, "old", []
     for word in script:
         if (word == "old ends" and not old_is_alive) or (word.startswith("new ends") and not new_is_alive):

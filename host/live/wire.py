@@ -115,10 +115,14 @@ class End(Packet):
     names: tuple[str, ...]
 
 
+KEEP: Final = "keep"
+
+
 class Query(Packet):
     """Ask for `kind` (`state`, `timers`, `mailbox`, `stats`) of an engine ("": all); answered by `Reply` with `id`.
 
-    The supervisor asks for `stuck` too: `host.node.circles.Stuck` as plain data.
+    The supervisor asks for `stuck` too: `host.node.circles.Stuck` as plain data; and for `KEEP`, with a folder in place
+    of an engine: to keep the code in force there.
     """
 
     id: int

@@ -47,7 +47,7 @@ def probation_length(value: str) -> dict[str, int]:
 
 
 @click.command("reload")
-@click.argument("engine", required=False, shell_complete=complete_engine)
+@click.argument("engines", metavar="ENGINE", nargs=-1, shell_complete=complete_engine)
 @click.option(
     "--to", metavar="PACKAGE.MODULE:NAME", help="Another family; default: the same one, from its edited source."
 )
@@ -85,12 +85,13 @@ def probation_length(value: str) -> dict[str, int]:
     help="On probation, a transition that takes longer is a failure too.",
 )
 @click.option("--dry-run", is_flag=True, help="Everything but the cut: report what would happen.")
+@click.option("--group", is_flag=True, help="Several ENGINEs at one boundary: all get their new code, or none does.")
 @click.option(
     "--watch", is_flag=True, help="Reload every engine whose source is saved, until the node ends; no ENGINE."
 )
 @common
 def command(
-    engine: str | None,
+    engines: tuple[str, ...],
     to: str | None,
     timeout: int,
     rehearse: int,
@@ -98,6 +99,7 @@ def command(
     probation: dict[str, int] | None,
     transition_max: int | None,
     dry_run: bool,
+    group: bool,
     watch: bool,
 ) -> None:
     """Replace the code of ENGINE: a new process takes over state and queue, or the old one continues unchanged.
@@ -115,14 +117,20 @@ def command(
         "transition_max_ns": transition_max,
         **(probation or {}),
     }
-    if watch and (engine or to or dry_run):
-        raise click.UsageError("--watch reloads what was saved: it takes no ENGINE, no --to and no --dry-run")
+    if watch and (engines or to or dry_run or group):
+        raise click.UsageError("--watch reloads what was saved: it takes no ENGINE, --to, --dry-run or --group")
+    if group and to:
+        raise click.UsageError("--group reloads edited sources: it takes no --to")
     if watch:
         _watch(args, timeout)
-    elif engine is None:
+    elif not engines:
         raise click.UsageError("name an ENGINE, or watch all with --watch")
+    elif group:
+        show(_reload(select_instance(), {"together": engines, **args}, timeout), render_reloads)
+    elif len(engines) > 1:
+        raise click.UsageError("one ENGINE at a time, or several at one boundary with --group")
     else:
-        show(_reload(select_instance(), {"engine": engine, **args}, timeout), render_reloads)
+        show(_reload(select_instance(), {"engine": engines[0], **args}, timeout), render_reloads)
 
 
 def _reload(instance: Instance, args: dict[str, Any], timeout_ns: int) -> Response:
@@ -165,6 +173,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.insert(0, "dry run, nothing replaced")
     if isinstance(pause, int):
         parts.append(f"{'stood still for' if item.get('tried') else 'pause'} {show_duration(pause)}")
+    if item.get("together"):
+        parts.append(f"at one boundary with {', '.join(one for one in item['together'] if one != item['engine'])}")
     if item.get("followed"):
         parts.append("followed its log")
     elif item.get("not_followed"):

@@ -7,7 +7,7 @@ A problem that many engines share is reported once, with their number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engines.model.store.interface import Interface, compatible
@@ -21,8 +21,13 @@ Alike = tuple[int, int, tuple[str, ...]]
 """Engines equal in this have the same problems: both interfaces and the acquaintances."""
 
 
-def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]]) -> list[str]:
-    """Why engines with a candidate's interfaces cannot replace the running ones; empty if they can."""
+def check_interfaces(
+    node: Node, candidates: Iterable[tuple[Resident, Interface]], instead: Mapping[str, Interface]
+) -> list[str]:
+    """Why engines with a candidate's interfaces cannot replace the running ones; empty if they can.
+
+    `instead` are the interfaces, by name, of engines that are replaced at the same boundary.
+    """
     read: Compared = {}
     known: dict[Alike, list[str]] = {}
     first: dict[str, str] = {}
@@ -33,21 +38,24 @@ def check_interfaces(node: Node, candidates: Iterable[tuple[Resident, Interface]
         alike = (id(old), id(interface), resident.spec.acquaintances)
         found = known.get(alike)
         if found is None:
-            found = known[alike] = [*compatible(old, interface), *_unreadable(node, resident, interface, read)]
+            found = known[alike] = [*compatible(old, interface), *_unreadable(node, resident, interface, instead, read)]
         for text in found:
             first.setdefault(text, resident.name)
             count[text] += 1
     return [f"{first[text]}{f' (and {n - 1} more)' if n > 1 else ''}: {text}" for text, n in count.items()]
 
 
-def _unreadable(node: Node, resident: Resident, interface: Interface, known: Compared) -> Iterator[str]:
+def _unreadable(
+    node: Node, resident: Resident, interface: Interface, instead: Mapping[str, Interface], known: Compared
+) -> Iterator[str]:
     """What the acquaintances of `resident` would misread in its messages."""
     for other in resident.spec.acquaintances:
-        reader = node.running.get(other)
-        if reader is not None:
-            pair = (id(interface), id(reader.interface))
+        running = node.running.get(other)
+        if running is not None:
+            reader = instead.get(other, running.interface)
+            pair = (id(interface), id(reader))
             if pair not in known:
-                known[pair] = list(_misread(interface, reader.interface))
+                known[pair] = list(_misread(interface, reader))
             yield from (f"{other} {text}" for text in known[pair])
 
 

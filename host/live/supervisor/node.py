@@ -60,6 +60,13 @@ class Replacement(Protocol):
         """Perform a command of `host.node.slot_plan`."""
 
 
+class Together(Protocol):
+    """A joint reload under way, as `perform` sees it."""
+
+    def carry_on(self) -> None:
+        """Do all that can be done now: a member's slot has changed."""
+
+
 class OnProbation(Protocol):
     """A probation under way, as others see it."""
 
@@ -116,6 +123,8 @@ class Node:
     slots: dict[int, Slot] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     reloads: dict[int, Replacement] = field(default_factory=dict)
+    joints: dict[int, Together] = field(default_factory=dict)
+    """By the slots of the members."""
     probations: dict[int, OnProbation] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)

@@ -95,6 +95,8 @@ def feed(node: Node, slot: Slot, happening: SlotHappening) -> None:
     node.check_settled()
     if slot.group is not None:
         _carry_on(node, slot.group)
+    if (joint := node.joints.get(slot.number)) is not None:
+        joint.carry_on()
 
 
 def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -72,6 +72,16 @@ class Before(NamedTuple):
     forward_only: str
 
 
+class Members(Protocol):
+    """The joint reload that a reload is a part of."""
+
+    def learned(self) -> None:
+        """The interfaces of a candidate are known."""
+
+    def concluded(self, slot: Slot, outcome: Conclude) -> None:
+        """The reload of a member ended."""
+
+
 class Reload:
     """From the birth of the candidate to the verdict. `engine` gets `family`, its neighbours keep theirs.
 
@@ -80,7 +90,9 @@ class Reload:
     Raises OSError, Closed if no candidate can be created.
     """
 
-    def __init__(self, node: Node, slot: Slot, engine: str, family: str, order: ReloadOrder) -> None:
+    def __init__(
+        self, node: Node, slot: Slot, engine: str, family: str, order: ReloadOrder, joint: Members | None = None
+    ) -> None:
         self.done: asyncio.Future[Conclude] = asyncio.get_running_loop().create_future()
         self._node = node
         self._slot = slot
@@ -88,6 +100,7 @@ class Reload:
         self._engine = engine
         self._family = family
         self._order = order
+        self._joint = joint
         self._ready: set[str] = set()
         self._would_run: dict[str, wire.Running] = {}
         self._until_ns = node.now_ns() + order.timeout_ns
@@ -100,6 +113,7 @@ class Reload:
         self.states: dict[str, str] = {}
         self.forward_only: dict[str, str] = {}
         self.queued = 0
+        self._is_retiring = False
         self.has_cut = False
         self.pause_ns = 0
         self._frozen_at_ns = 0
@@ -115,13 +129,21 @@ class Reload:
             os.close(self._page)
             raise
         node.reloads[slot.number] = self
-        feed(node, slot, "trial_begun" if order.is_trial else "reload_begun")
+        if joint is None:
+            feed(node, slot, "trial_begun" if order.is_trial else "reload_begun")
+        else:
+            feed(node, slot, "joint_trial_begun" if order.is_trial else "joint_begun")
         population.send_boot(node, slot, self.candidate, self._births, candidate_page=self._page, code=order.code)
 
     @property
     def is_handing_over(self) -> bool:
         """Whether the slot's process hands over, stands still, or begins: only the deadlines here bound that."""
         return self._stage not in (*reload_plan.BEFORE_THE_PAUSE, "freezing")
+
+    @property
+    def keeps_code_before(self) -> bool:
+        """Whether the code in force can be run again, whatever the sources are."""
+        return all(map(os.path.exists, self._code_before))
 
     @property
     def leads_to_probation(self) -> bool:
@@ -237,10 +259,26 @@ class Reload:
             self._ready.update(names)
             interface = running.interface or self._node.interfaces[running.family, running.version]
             self._would_run.setdefault(running.family, msgspec.structs.replace(running, interface=interface))
-        if len(self._ready) == len(self._births):
+        if self.has_learned:
             self.is_other_code = any(map(self._gets_other_code, self._residents()))
-            problems = tuple(check_interfaces(self._node, self._candidates()))
-            self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
+            if self._joint is None:
+                self.compare(self.interfaces())
+            else:
+                self._joint.learned()
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the interfaces in the candidate are known."""
+        return len(self._ready) == len(self._births)
+
+    def interfaces(self) -> dict[str, Interface]:
+        """The interfaces in the candidate, by engine."""
+        return {resident.name: interface for resident, interface in self._candidates()}
+
+    def compare(self, instead: Mapping[str, Interface]) -> None:
+        """Check whether the candidate may take over, where these engines are replaced at the same boundary."""
+        problems = tuple(check_interfaces(self._node, self._candidates(), instead))
+        self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
 
     def _changing(self) -> tuple[str, ...]:
         """The engines that get other code, and of which triggers are kept, if they are to be rehearsed."""
@@ -311,6 +349,7 @@ class Reload:
             case "adopt":
                 self.candidate.send(wire.Adopt(self._log_end), self._snapshot)
             case "retire":
+                self._is_retiring = True
                 self._tell_old(wire.Exit())
             case "go":
                 self._hand_over()
@@ -352,11 +391,15 @@ class Reload:
                 os.close(descriptor)
         os.close(self._page)
         self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
+        if self._is_retiring and not self.has_cut:
+            self._change_directory()  # the slot was taken away behind the decision
         if self.has_cut:
             self.after_cut()
-        elif outcome.verdict == "crashed" and all(map(os.path.exists, self._code_before)):
+        elif slot.state != "running" and self.keeps_code_before:
             slot.code = self._code_before  # the sources may be those of the new version
         self.done.set_result(outcome)
+        if self._joint is not None:
+            self._joint.concluded(slot, outcome)
 
     def _set_deadline(self) -> None:
         """Up to `adopting` all stages share one time-out, after which the old process continues, and those in which it

@@ -7,7 +7,6 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from host.live.packets import close_all, memory_file_of_parts
 from host.live.worker.cycles import WorkerCycles
 from host.live.worker.greeting import next_packet
 from host.live.worker.own_link import OwnLink
+from host.live.worker.queries import keep_code
 from host.node.set_aside import PARKED, unpark
 from host.node.snapshot import take_snapshot
 from transport.port import Broken, Closed
@@ -157,7 +157,7 @@ class WorkerDesk:
         if parts is None:
             return
         if order.keep:
-            self._keep_code(order.keep)
+            keep_code(worker.scheduler, order.keep)
         meanwhile: deque[tuple[wire.ToWorker, list[int]]] = deque()
         with contextlib.suppress(_CalledOff):
             descriptor = memory_file_of_parts(self._unless_called_off(parts, meanwhile))
@@ -180,16 +180,6 @@ class WorkerDesk:
         with contextlib.suppress(Closed):
             worker.channel.send(wire.Left())
             worker.channel.make_room(0)
-
-    def _keep_code(self, folder: str) -> None:
-        """Keep the code in force; the supervisor looks whether it is there."""
-        from host.live.journal.versions import keep_version  # for a way back only
-
-        families = {cell.family.ref: cell.family for cell in self._worker.scheduler.cells.values()}
-        with contextlib.suppress(OSError):
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            for family in families.values():
-                keep_version(folder, family)
 
     def _unless_called_off(
         self, parts: Iterator[bytes], meanwhile: deque[tuple[wire.ToWorker, list[int]]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from host.live.packets import Channel, close_all, memory_file
 from host.live.worker.parts import WorkerParts
 from host.live.worker.views import KINDS, show
 from host.node.circles import QUERY
+from host.node.scheduler import Scheduler
 
 PAYLOAD_BYTES_MAX: Final = wire.PACKET_BYTES_MAX // 2
 """A larger answer goes in a memory file."""
@@ -23,6 +25,10 @@ def answer(worker: WorkerParts, query: wire.Query) -> None:
     scheduler, channel = worker.scheduler, worker.channel
     if query.kind == QUERY:
         _reply(channel, query.id, msgspec.to_builtins(worker.outbox.relief.stuck(worker.outbox.waiting, os.getpid())))
+        return
+    if query.kind == wire.KEEP:
+        keep_code(scheduler, query.engine)
+        _reply(channel, query.id, None)
         return
     cells = [*scheduler.cells.values()] if not query.engine else [scheduler.cells.get(query.engine)]
     if cells == [None]:
@@ -36,6 +42,17 @@ def answer(worker: WorkerParts, query: wire.Query) -> None:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         what = f"{query.kind} of {query.engine or 'all'} cannot be shown: {blame(error)[0]}"
         channel.send(wire.Reply(query.id, None, what))
+
+
+def keep_code(scheduler: Scheduler, folder: str) -> None:
+    """Keep the code in force in a folder; the supervisor looks whether it is there."""
+    from host.live.journal.versions import keep_version  # for a way back only
+
+    families = {cell.family.ref: cell.family for cell in scheduler.cells.values()}
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for family in families.values():
+            keep_version(folder, family)
 
 
 def _reply(channel: Channel[wire.ToWorker], number: int, payload: Any) -> None:

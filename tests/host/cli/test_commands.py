@@ -295,6 +295,25 @@ def test_mistakes_of_send_are_usage_errors(
     assert node.seen == []
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("x", "y"), "one ENGINE at a time, or several at one boundary with --group"),
+        (("x", "y", "--group", "--to", "a.b:C"), "--group reloads edited sources"),
+        (("--watch", "--group"), "--watch reloads what was saved"),
+        (("--group",), "name an ENGINE"),
+    ],
+)
+def test_mistakes_of_reload_are_usage_errors(
+    start_node: StartNode, cli: Cli, argv: tuple[str, ...], message: str
+) -> None:
+    """If false, a group would be taken for something else than it says."""
+    node = start_node("a.yaml")
+    result = cli("reload", *argv)
+    assert (result.code, node.seen) == (2, [])
+    assert message in result.err
+
+
 def test_a_probation_is_as_long_as_a_time_or_a_count(start_node: StartNode, cli: Cli) -> None:
     """If false, a mistyped count would be taken for a mistyped time only."""
     node = start_node("a.yaml")
@@ -304,7 +323,6 @@ def test_a_probation_is_as_long_as_a_time_or_a_count(start_node: StartNode, cli:
 
 
 RELOAD = {
-    "engine": "x",
     "timeout_ns": 30 * 10**9,
     "rehearse": 10_000,
     "pause_ns": 5 * 10**9,
@@ -324,10 +342,11 @@ RELOAD = {
         (("dead-letters", "x", "--counts"), "dead_letters", {"engine": "x", "limit": 20, "counts": True}),
         (("logs", "x"), "logs", {"engine": "x", "follow": False, "limit": 100}),
         (("events", "--limit", "3"), "events", {"engine": None, "follow": False, "limit": 3}),
-        (("reload", "x"), "reload", {**RELOAD, "to": None}),
-        (("reload", "x", "--to", "a.b:C"), "reload", {**RELOAD, "to": "a.b:C"}),
-        (("reload", "x", "--dry-run"), "reload", {**RELOAD, "to": None, "is_trial": True}),
-        (("reload", "x", "--rehearse", "0"), "reload", {**RELOAD, "to": None, "rehearse": 0}),
+        (("reload", "x"), "reload", {**RELOAD, "engine": "x", "to": None}),
+        (("reload", "x", "--to", "a.b:C"), "reload", {**RELOAD, "engine": "x", "to": "a.b:C"}),
+        (("reload", "x", "--dry-run"), "reload", {**RELOAD, "engine": "x", "to": None, "is_trial": True}),
+        (("reload", "x", "--rehearse", "0"), "reload", {**RELOAD, "engine": "x", "to": None, "rehearse": 0}),
+        (("reload", "x", "y", "--group"), "reload", {**RELOAD, "to": None, "together": ["x", "y"]}),
         (("answer", "x", "yes"), "answer", {"engine": "x", "choice": "yes"}),
     ],
 )

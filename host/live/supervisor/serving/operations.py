@@ -24,7 +24,7 @@ from host.live.supervisor.processes import Process
 from host.live.supervisor.quarantine import shown
 from host.live.supervisor.records import Item, Record
 from host.live.supervisor.reload import ReloadOrder
-from host.live.supervisor.reload_request import reload_engine
+from host.live.supervisor.reload_request import reload_engine, reload_together
 from host.live.supervisor.serving.overview import list_engines, node_item
 from host.live.supervisor.serving.sending import Dispatch, bury_ended, id_key, send_message
 from host.live.supervisor.serving.server import Send
@@ -132,7 +132,6 @@ class Operations:
         return Response("dead_letter", items)
 
     async def _reload(self, args: Args) -> Response:
-        resident = self._resident(args["engine"])
         rest = {name: args[name] for name in ("rehearse", "is_trial", "pause_ns") if name in args}
         given = {name: value for name, value in args.items() if name in _PROBATION and value is not None}
         asked = _PROBATION[:2]
@@ -142,8 +141,12 @@ class Operations:
         if given.get("transition_max_ns") and not probation.is_on:
             raise ControlError("usage", "a bound of transitions holds on probation: say for how long (--probation)")
         order = ReloadOrder(args["timeout_ns"], probation=probation, **rest)
-        item = await reload_engine(self._node, resident, args.get("to") or "", order)
-        return Response("reload", [item])
+        if "together" in args:
+            names = dict.fromkeys(args["together"])
+            return Response("reload", await reload_together(self._node, [*map(self._resident, names)], order))
+        return Response(
+            "reload", [await reload_engine(self._node, self._resident(args["engine"]), args.get("to") or "", order)]
+        )
 
     async def _restart(self, args: Args) -> Response:
         resident = self._resident(args["engine"])

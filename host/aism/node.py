@@ -20,7 +20,6 @@ from host.program import ROOT, command
 FILE: Final = "aism.yaml"
 STRICT: Final = "aism-strict.yaml"
 HEADER: Final = "# Made by `aism up --strict` from aism.yaml at each start; edit that one.\n"
-DOWN_S: Final = 60.0
 LINES_SHOWN: Final = 8
 JOURNAL_ADVICE: Final = f"'enginehost journal verify -f {FILE}' shows what each log has, and what can be done"
 """Where the log of an engine cannot be used. A log is the truth of its engine, so nothing is done by itself."""

@@ -11,6 +11,8 @@ import shutil
 import stat
 from typing import Any, Final
 
+from host.live.journal.folder import sync_folder
+
 SESSIONS_KEPT: Final = 5
 """Folders of noted sessions that an agent keeps, for their logs."""
 
@@ -32,15 +34,6 @@ def write_whole(path: str, content: bytes, mode: int = 0o600, *, is_synced: bool
     os.rename(temporary, path)
     if is_synced:
         sync_folder(folder)
-
-
-def sync_folder(path: str) -> None:
-    """Have the names in a folder on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def write_json(path: str, value: Any, mode: int = 0o600, *, is_synced: bool = True) -> None:

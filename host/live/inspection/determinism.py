@@ -22,9 +22,6 @@ from host.program import command
 DEADLINE_NS: Final = 60_000_000_000
 """For the interpreter, the imports of all families, and every case twice."""
 
-SEED_MAX: Final = 2**32 - 1
-"""The largest value of PYTHONHASHSEED."""
-
 WORDS_SHOWN: Final = 2_000
 """Characters shown of a dead child's last output."""
 
@@ -52,7 +49,7 @@ def run_elsewhere(
 ) -> list[bytes]:
     """The records of `cases`, run in a process whose hash seed is `seed`; compare them with those made here.
 
-    `seed` lies in 0 to `SEED_MAX`, 0 meaning no randomness, and should not be this process's own. Blocks for at most
+    `seed` lies in 0 to 2**32 - 1, 0 meaning no randomness, and should not be this process's own. Blocks for at most
     `deadline_ns`. Raises `ElsewhereError`.
     """
     child = subprocess.Popen(

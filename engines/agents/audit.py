@@ -80,22 +80,29 @@ Line: TypeAlias = Mapping[str, Any]
 
 
 class AuditComparison(NamedTuple):
-    """What an audit lacks of the recorded events, has otherwise, has and never happened, and has in another order."""
+    """What an audit lacks of the recorded events, has otherwise, has and never happened, and has in another order.
+
+    `waiting` are events that it lacks so far, and that are too young to be missed.
+    """
 
     missing: list[Line]
     different: list[Line]
     unknown: list[Line]
     misplaced: list[Line]
+    waiting: list[Line]
 
 
-def compared(recorded: Iterable[Line], audited: Iterable[Line]) -> AuditComparison:
-    """The audit against the record, which may begin later than the audit, and leaves out families without a journal."""
+def compared(recorded: Iterable[Line], audited: Iterable[Line], young_ns: int | None = None) -> AuditComparison:
+    """The audit against the record, which may begin later than the audit, and leaves out families without a journal.
+
+    Events from `young_ns` on are not missed: they may still be on their way.
+    """
     expected: dict[tuple[Any, ...], Line] = {}
     first_ns: dict[str, int] = {}
     for one in recorded:
         expected[key_of(one)] = one
         first_ns.setdefault(one["family"], one.get("time_ns", 0))
-    found = AuditComparison([], [], [], [])
+    found = AuditComparison([], [], [], [], [])
     seen: set[tuple[Any, ...]] = set()
     newest: dict[str, int] = {}
     for one in audited:
@@ -112,7 +119,10 @@ def compared(recorded: Iterable[Line], audited: Iterable[Line]) -> AuditComparis
             if number < newest.get(family, 0):
                 found.misplaced.append(one)
             newest[family] = max(number, newest.get(family, 0))
-    found.missing.extend(one for key, one in expected.items() if key not in seen)
+    for key, one in expected.items():
+        if key not in seen:
+            is_young = young_ns is not None and one.get("time_ns", 0) >= young_ns
+            (found.waiting if is_young else found.missing).append(one)
     return found
 
 

@@ -30,17 +30,12 @@ def logs_and_engines(root: Path, family: str) -> tuple[Logs, set[str]]:
 
 
 class RecordedEvents:
-    """One reading of all logs of a node. Events from `end_ns` on are left out, and counted in a note.
+    """One reading of all logs of a node. `count` are the events that were read, `notes` say what could not be."""
 
-    `count` are those that were read, `notes` say what could not be.
-    """
-
-    def __init__(self, root: Path, end_ns: int | None) -> None:
+    def __init__(self, root: Path) -> None:
         self.count = 0
         self.notes: list[str] = []
         self._root = root
-        self._end_ns = end_ns
-        self._left_out = 0
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events as the audit has them, those of a family in their order."""
@@ -58,8 +53,6 @@ class RecordedEvents:
                 continue
             if reading.note:
                 self.notes.append(reading.note)
-        if self._left_out:
-            self.notes.append(f"not compared: {self._left_out} recent events, which may still wait to be committed")
 
     def _of(self, reading: LogReading, audits: set[str]) -> Iterator[dict[str, Any]]:
         while True:
@@ -75,8 +68,5 @@ class RecordedEvents:
 
     def _lines(self, family: str, message: Happened | HappenedTogether) -> Iterator[dict[str, Any]]:
         for event in events_in(message):
-            if self._end_ns is not None and event.time_ns >= self._end_ns:
-                self._left_out += 1
-                continue
             self.count += 1
             yield json.loads(text_of(AuditEntry(family, event)))

@@ -106,9 +106,11 @@ def verify(_call: Call) -> Outcome:
     for event in audited:
         numbers.setdefault(event["family"], set()).add(event.get("number", 0))
     twice = len(audited) - len({key_of(event) for event in audited})
-    record = RecordedEvents(root, time.time_ns() - BEHIND_NS if running_file(root) else None)
-    found = compared(record.events(), audited)
-    wrong = {name: getattr(found, name) for name in found._fields}
+    record = RecordedEvents(root)
+    found = compared(record.events(), audited, time.time_ns() - BEHIND_NS if running_file(root) else None)
+    if found.waiting:
+        record.notes.append(f"{len(found.waiting)} recent events may still wait to be committed")
+    wrong = {name: getattr(found, name) for name in found._fields if name != "waiting"}
     data = {
         "commits": count,
         "events": len(audited),

@@ -200,9 +200,21 @@ def test_d5_an_audit_is_compared_with_the_record() -> None:
     record = [json.loads(text_of(AuditEntry(family, event))) for family, event in some_events(30)]
     old = {**record[0], "time_ns": 1, "number": 900}
     elsewhere = {**record[1], "family": "bridge"}
-    assert compared(record, [old, elsewhere, *record]) == ([], [], [], [])
+    assert compared(record, [old, elsewhere, *record]) == ([], [], [], [], [])
     changed, made_up = {**record[3], "agent": "eve"}, {**record[4], "number": 99}
     found = compared(record, [*record[:3], changed, made_up, *record[4:7], *record[8:], record[7]])
     assert (found.missing, found.different, found.unknown) == ([], [changed], [made_up])
     assert record[7] in found.misplaced
     assert compared(record, record[:-2]).missing == record[-2:]
+
+
+def test_d5_what_is_young_is_compared_and_not_missed() -> None:
+    """False if the audit of a running node were wrong because its last events wait, or because they do not."""
+    record = [json.loads(text_of(AuditEntry(family, event))) for family, event in some_events(30)]
+    young_ns = sorted(one["time_ns"] for one in record)[10]
+    whole = compared(record, record, young_ns)
+    assert whole == ([], [], [], [], [])
+    behind = compared(record, record[:-2], young_ns)
+    assert (behind.missing, behind.waiting) == ([], record[-2:])
+    made_up = {**record[-1], "number": 99}
+    assert compared(record, [*record, made_up], young_ns).unknown == [made_up]

@@ -81,8 +81,8 @@ def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> 
     stopped = town.aism("agent", "stop", "eve")["data"]
     assert (stopped["phase"], stopped["last_exit"]) == ("stopped", "stopped, signal 15")
     verified = town.aism("audit", "verify")["data"]
-    assert verified["recorded"] == 0
-    assert any("recent events, which may still wait" in note for note in verified["not_compared"])
+    assert verified["recorded"] > 3
+    assert all("recent events may still wait" in note for note in verified["not_compared"])
 
 
 def test_c2_mistakes_have_their_exit_status(town: Engine) -> None:

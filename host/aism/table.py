@@ -163,7 +163,7 @@ NODE: Final = (
         "events",
         "[-f] [-n COUNT] [--kind KIND] [--agent AGENT]",
         "node:events",
-        "The last events, a JSON object a line; -f follows.",
+        "The last events, one a line; -f follows. As text without samples of resources: --kind resource.",
         "operator",
     ),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engines.agents.bus import IDENTIFIER
+from host.aism import shown
 from host.aism.asking import answer_to, ask, count_argument, text_argument, word_argument
 from host.aism.call import Call
 from host.aism.client import AgentClient
@@ -152,12 +153,17 @@ def pause(call: Call) -> Outcome:
 
 def takeover(call: Call) -> Outcome:
     """A person takes over."""
-    return _about(call, "override.takeover", reason=_reason(call))
+    return _override(call, "override.takeover", _reason(call))
 
 
 def release(call: Call) -> Outcome:
     """A person gives the agent back."""
-    return _about(call, "override.release", reason=_reason(call) or "released")
+    return _override(call, "override.release", _reason(call) or "released")
+
+
+def _override(call: Call, op: str, reason: str | None) -> Outcome:
+    agent = call.arguments["agent"]
+    return ask(call, op, {"agent": agent, "reason": reason}, shown=lambda answer, _: shown.state(answer, agent))
 
 
 def remove(call: Call) -> Outcome:
@@ -173,9 +179,12 @@ def show(call: Call) -> Outcome:
 def listed(call: Call) -> Outcome:
     """All agents."""
     answer = answer_to(call, "agent.list", {"after": word_argument(call, "--after")})
-    agents = answer.get("data", {}).get("agents", [])
+    if not answer["success"]:
+        return Outcome(answer)
+    agents = answer["data"]["agents"]
     rows = [f"{one['agent']:<16} {one['phase']:<12} {one['state']:<16} {one['pid'] or '-'}" for one in agents]
-    return Outcome(answer, "\n".join(rows))
+    head = f"{'AGENT':<16} {'PHASE':<12} {'STATE':<16} PID"
+    return Outcome(answer, "\n".join([head, *rows]) if rows else "no agents")
 
 
 def logs(call: Call) -> Outcome:
@@ -194,7 +203,7 @@ def logs(call: Call) -> Outcome:
     name = "stderr.log" if "--stderr" in call.arguments else "stdout.log"
     lines = _tail(folder / str(session) / name, LINES if count is None else count)
     data = {"agent": agent, "session": session, "sessions": sessions, "stream": name.partition(".")[0], "lines": lines}
-    return done(data, "\n".join(lines))
+    return done(data, "\n".join(lines) or f"nothing on {data['stream']} yet")
 
 
 def _tail(path: Path, count: int) -> list[str]:

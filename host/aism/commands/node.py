@@ -31,6 +31,9 @@ has limits of its own, which are shorter."""
 
 LOOK_S: Final = 0.05
 EVENTS: Final = 20
+SAMPLE: Final = "resource"
+"""The kind of event that each agent has every few seconds; a person who watches would see little else."""
+
 EVENTS_AT_ONCE: Final = 1_000
 FOLLOW_MS: Final = 1_000
 FOLDERS: Final = ("protocols", "programs", "agents")
@@ -226,6 +229,8 @@ def _event(entry: list[Any]) -> dict[str, Any]:
 
 def _is_wanted(call: Call, event: dict[str, Any]) -> bool:
     names = ("--kind", "--agent")
+    if event["kind"] == SAMPLE and not call.options.is_json and "--kind" not in call.arguments:
+        return False
     return all(event.get(name[2:]) == call.arguments[name] for name in names if name in call.arguments)
 
 

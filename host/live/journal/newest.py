@@ -32,7 +32,7 @@ def note_newest(folder: Folder, head: SegmentHead, *, durable: bool) -> None:
     folder.note(msgspec.json.encode(Newest(head.number, head.boot_id, durable)), synced=durable)
 
 
-class Missing(Damaged):
+class LogMissing(Damaged):
     """The end of a log, or all of it, is gone."""
 
 
@@ -46,9 +46,9 @@ def least(noted: bytes, boot: bytes | None) -> int:
 
 
 def refuse_missing(folder: Folder, boot: bytes | None) -> None:
-    """Raises `Missing` if the newest segment is gone. One set aside counts as there."""
+    """Raises `LogMissing` if the newest segment is gone. One set aside counts as there."""
     number = least(folder.noted(), boot)  # before the names: a writer notes what is there
     last = max((number for suffix in (".log", ".arc", CUT) for number in numbers_of(folder, suffix)), default=0)
     if last < number:
         what = f"this segment and all from {last + 1} on are gone" if last else ALL_GONE
-        raise Missing(segment_name(number), 0, what)
+        raise LogMissing(segment_name(number), 0, what)

@@ -18,7 +18,7 @@ from host.live.journal.checksums import checksums
 from host.live.journal.data_folder import JOURNAL, NODE, Logs, NotAJournal, Occupied, read_record
 from host.live.journal.folder import Folder, make_folders, note_path, read_note, sync_folder, write_whole
 from host.live.journal.frames import read_frame
-from host.live.journal.newest import ALL_GONE, Missing, least, refuse_missing
+from host.live.journal.newest import ALL_GONE, LogMissing, least, refuse_missing
 from host.live.journal.recovery import LOST, boot_id
 from host.node.journal.history import Teller
 from host.node.journal.layout import Newer
@@ -66,7 +66,7 @@ def _verified(name: str, folder: Folder) -> dict[str, Any]:
         refuse_missing(folder, boot_id())
         item |= _history(folder, start)
     except Damaged as error:
-        choices = MISSING_CHOICES if isinstance(error, Missing) else CHOICES
+        choices = MISSING_CHOICES if isinstance(error, LogMissing) else CHOICES
         item |= {"finding": error.finding, "segment": error.segment, "offset": error.offset, "choices": choices}
     except Newer as error:
         item |= {"finding": str(error), "choices": "use the version of enginehost that wrote it, or a later one"}
@@ -141,7 +141,7 @@ def repair(folder: Folder) -> dict[str, Any] | None:
         return _cut(folder, error, [segment.name for segment in segments])
     try:
         refuse_missing(folder, boot_id())
-    except Missing as error:
+    except LogMissing as error:
         _mark_changed(folder)
         os.unlink(note_path(folder.path))
         return {"segment": error.segment, "offset": 0, "finding": error.finding, "set_aside": ""}

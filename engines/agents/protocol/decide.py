@@ -93,6 +93,13 @@ def decide_quietly(protocol: Protocol, record: Record, wish: Wish, facts: Mappin
     return Refusal("blocked", "", tuple(blocked))
 
 
+def moves_by_engine(protocol: Protocol, record: Record) -> bool:
+    """Whether the engine makes moves from the state of this record."""
+    return not record.system and any(
+        "engine" in one.actors and leaves(one, record.state) for one in protocol.transitions
+    )
+
+
 def due_move(
     protocol: Protocol, record: Record, facts: Mapping[str, Datum], now_ns: int, events: Iterable[str] = ()
 ) -> Move | None:

@@ -33,7 +33,7 @@ from ..messages import (
     Together,
     ViewChanged,
 )
-from ..protocol.decide import due_move, in_system
+from ..protocol.decide import due_move, in_system, moves_by_engine
 from ..protocol.decide_record import Record
 from ..protocol.decide_values import Intent, Move
 from ..protocol.model import Datum, Protocol
@@ -146,6 +146,8 @@ class Validation:
     def _engine_moves(self, agent: str, events: tuple[str, ...]) -> None:
         for _ in range(ENGINE_MOVES_MAX):
             record = self.held(agent).record
+            if not moves_by_engine(self.protocol_of(record), record):
+                return
             move = due_move(self.protocol_of(record), record, self.facts(agent), self.now_ns, events)
             if move is None:
                 return

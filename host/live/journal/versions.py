@@ -110,7 +110,8 @@ class LogCode:
         self.not_kept: dict[str, None] = {}
         self._roots = roots
         self._present = present
-        self._sets: dict[str, ModuleSet | None] = {}
+        self._sets: dict[str, ModuleSet] = {}
+        self._looked_for: set[tuple[str, str]] = set()
         self._families: dict[tuple[str, ModuleSet | None], Declaration[Any, Any, Any]] = {}
 
     @property
@@ -127,9 +128,7 @@ class LogCode:
         return lambda ref, version: self._family(folder, ref, version)
 
     def _family(self, folder: str, ref: str, version: str) -> Declaration[Any, Any, Any]:
-        if version not in self._sets:
-            self._sets[version] = None if self._present else self._set(folder, ref, version)
-        modules = self._sets[version]
+        modules = None if self._present else self._sets.get(version) or self._found(folder, ref, version)
         (modules or SOURCES).use()
         known = self._families.get((ref, modules))
         if known is None:
@@ -141,10 +140,15 @@ class LogCode:
             self.not_kept[version] = None
         return known
 
-    def _set(self, folder: str, ref: str, version: str) -> ModuleSet | None:
+    def _found(self, folder: str, ref: str, version: str) -> ModuleSet | None:
+        """What a log has kept of a version; it is looked for once in each."""
+        if (folder, version) in self._looked_for:
+            return None
+        self._looked_for.add((folder, version))
         try:
-            return ModuleSet(*_texts_in(version_path(folder, version)))
+            self._sets[version] = ModuleSet(*_texts_in(version_path(folder, version)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise LoadError(ref, str(error)) from error
+        return self._sets[version]

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engines.model import Arrived, Elapsed, Family, Handle, Send, rule
+from engines.model import Arrived, Elapsed, Family, Handle, Map, Send, rule
 
 from ..answers import NO_ANSWERS
 from ..bodies import ADDRESSEE, Unusable, body_of
@@ -168,7 +168,8 @@ def enrol(message: Enrol, t: Arrived[Enrol, Wiring, Registry]) -> Made:
             return Send(message.reply_to, Enrolled(agent, "", reason))
         record = first_record(version.protocol, version.digest, agent, message.role, t.now_ns)
         turn.change(population=counted(turn.state.population, record, 1))
-        turn.hold(agent, armed(Held(record), version.protocol, t.now_ns))
+        held = Held(record, facts=Map({"inbox.unread": 0}))  # as the router takes it to be known
+        turn.hold(agent, armed(held, version.protocol, t.now_ns))
         turn.tell_moved(agent, replace(record, visit=0, state=""))
         turn.happen("enrolled", agent)
         turn.look_again(agent)

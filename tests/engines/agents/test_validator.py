@@ -82,6 +82,7 @@ def test_a_refused_context_says_which_value_is_wrong() -> None:
 def test_a_refusal_names_all_reasons_and_what_helps() -> None:
     """False if a refused agent is not told why, or what it may do."""
     desk = ValidatorDesk("ann")
+    desk.learn("ann", inbox__unread=1)
     answer = desk.move("ann", "deep_work")
     assert not answer["success"]
     assert (answer["error"]["kind"], answer["error"]["code"]) == ("validation", "blocked")
@@ -90,7 +91,7 @@ def test_a_refusal_names_all_reasons_and_what_helps() -> None:
     assert details["blocked"][0]["missing"] == ["task"]
     assert answer["error"]["recovery_suggestions"] == ["aism state transition deep_work --context '{\"task\": ...}'"]
     assert desk.move("ann", "nowhere")["error"]["code"] == "unknown_state"
-    assert desk.move("ann", "idle")["error"]["details"]["blocked"][0]["awaiting"]
+    assert desk.move("ann", "idle")["error"]["details"]["blocked"][0]["forbidden"]
     desk.learn("ann", inbox__unread=0)
     assert desk.ask("ann", "state.can")["data"]["allowed_transitions"] == ["idle"]
     assert desk.move("ann", "idle")["success"]
@@ -102,6 +103,7 @@ def test_a_refusal_names_all_reasons_and_what_helps() -> None:
 def test_can_says_who_makes_a_move_that_the_agent_does_not_make() -> None:
     """False if a move of the engine or of a person is left out, or has no reason."""
     desk = ValidatorDesk("ann")
+    desk.learn("ann", inbox__unread=1)
 
     def reasons(**body: Any) -> list[tuple[str, str]]:
         found = desk.ask("ann", "state.can", **body)["data"]["blocked"]
@@ -306,6 +308,30 @@ version: 1.0.0
     desk.take(Retire("ann"))
     assert dict(desk.state.population.items()) == {"worker,inside": 1}
     assert desk.ask("ann", "state.current")["error"]["kind"] == "unknown"
+
+
+NOTHING_TO_DO = """---
+version: 1.0.0
+---
+# Protocol: lazy
+
+## States
+- awake (initial, safe): Looking
+- asleep (safe, idle): Nothing to do
+
+## Transitions
+- awake → asleep: When no actionable items
+  - guard: `inbox.unread == 0`
+- asleep → awake on message by engine: Woken
+"""
+
+
+def test_an_agent_without_messages_has_none_unread() -> None:
+    """False if a move that an empty inbox opens waited for the first message that the agent ever gets."""
+    desk = ValidatorDesk("ann")
+    desk.admin("protocol.load", source=NOTHING_TO_DO, current=True)
+    desk.enrol("ben", protocol="lazy")
+    assert desk.ask("ben", "state.can", target="asleep")["data"]["allowed_transitions"] == ["asleep"]
 
 
 def test_p7_an_edited_version_is_refused_unless_only_its_prose_changed() -> None:

@@ -214,7 +214,10 @@ Spoken: TypeAlias = (
 
 
 class Together(Message):
-    """What one family says to another in one transition: as if each had come by itself, in this order."""
+    """What one family says to another in one transition: as if each had come by itself, in this order.
+
+    A family passes over what it has no rule for.
+    """
 
     messages: tuple[Spoken, ...]
 

@@ -259,7 +259,8 @@ def hear(every: Together, t: Arrived[Together, Wiring, Registry]) -> Made:
     """State, timers: as of each message by itself. Messages: the same, together. Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
     for one in every.messages:
-        HEARD[type(one)](turn, one)
+        if serve := HEARD.get(type(one)):
+            serve(turn, one)
     return turn.effects(are_together=True)
 
 

@@ -15,6 +15,8 @@ import pytest
 from deadline import DEADLINE_S
 from hypothesis import settings
 
+from engines.model.store.module_sets import SOURCES
+
 OUTSIDE = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "NOTIFY_SOCKET", "PYTHONUNBUFFERED")
 """Variables of a terminal, a service manager or a CI runner that change what commands and workers do."""
 
@@ -64,6 +66,7 @@ def own_place() -> Iterator[Path]:
         patch.setenv("TMPDIR", name)
         patch.chdir(work)
         yield work
+    SOURCES.use()  # a test that reads a log has the modules of the versions in it
 
 
 @pytest.fixture(autouse=True)

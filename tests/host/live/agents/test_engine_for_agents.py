@@ -86,7 +86,8 @@ class Engine:
 
 @contextmanager
 def engine_up(name: str, protocol: str, *, is_limited: bool = True) -> Iterator[Engine]:
-    """An engine for agents that is up, with a protocol; without limits its agents may ask as often as they like."""
+    """An engine for agents that is up, with a protocol; without limits its agents may ask as often as they like,
+    and the audit commits every second."""
     with new_world() as world:
         made = Engine(world.folder / "town")
         Engine(world.folder).aism("init", str(made.root))
@@ -94,6 +95,7 @@ def engine_up(name: str, protocol: str, *, is_limited: bool = True) -> Iterator[
             file = made.root / "aism.yaml"
             head, bridge, rest = file.read_text().partition("  bridge:\n")
             rest = rest.replace("    config:\n", "    config:\n      requests_per_s: 100000\n      burst: 100000\n")
+            head = head.replace("reports: bridge}", "reports: bridge, batch_ns: 1000000000}")
             file.write_text(head + bridge + rest)
         (made.root / "protocols" / f"{name}.md").write_text(protocol)
         made.aism("up", "-d")

@@ -33,6 +33,20 @@ def act(ask: Ask, t: Arrived[Ask, None, Seen]) -> Effects[Seen, None]:
 FAMILY = Family("planted", accepts=Ask, state=Seen()).rules(act)
 """
 
+SWALLOWED = """try:
+        count = 0
+        while True: count += 1
+    except BaseException:
+        while True: pass"""
+"""A rule that catches the first end of its time and runs on."""
+
+FINALIZED = """class Slow:
+        def __del__(self) -> None:
+            while True: pass
+    Slow()
+    while True: pass"""
+"""A rule whose time ends in a finalizer, which drops exceptions, and that runs on."""
+
 
 def write(project: Path, name: str, body: str, head: str = "") -> None:
     (project / f"{name}.py").write_text(FAMILY.format(body=body, head=head), encoding="utf-8")
@@ -163,6 +177,8 @@ def test_every_family_of_the_house_is_clean(cli: Cli) -> None:
     ("body", "told"),
     [
         ("while True: pass", "each of 48 transitions took too much time or memory"),
+        (SWALLOWED, "each of 48 transitions took too much time or memory"),
+        (FINALIZED, "each of 48 transitions took too much time or memory"),
         ("return Seen(len(bytes(1 << 40)))", "each of 48 transitions took too much time or memory"),
         ("return Seen(len(bytes(ask.number + 1)))", "of 48 transitions took too much time or memory"),
         ("__import__('os')._exit(3)  # lint: accept process: for the test", "ended the process that looked at it"),

@@ -12,7 +12,8 @@ case twice and reports the second run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -92,8 +93,19 @@ def run_case(case: bytes, roots: Sequence[str] = ()) -> bytes:
         LoadError: the family cannot be loaded here.
         msgspec.ValidationError: the case does not fit the family.
     """
+    return _run(case, lambda ref: load_family(ref, roots))
+
+
+def run_cases(cases: Sequence[bytes], roots: Sequence[str] = ()) -> list[bytes]:
+    """The records of many cases, in their order; each family is loaded once. They are run last first, so that memory
+    between transitions shows."""
+    load = cache(lambda ref: load_family(ref, roots))
+    return [_run(case, load) for case in reversed(cases)][::-1]
+
+
+def _run(case: bytes, load: Callable[[str], Any]) -> bytes:
     given = _CASE(case)
-    family: Any = load_family(given.family, roots)
+    family = load(given.family)
     params = decoder(family.config)(given.params)
     configuration = Configuration(given.node, given.name, given.parent, params, given.birth)
     cause: Cause = Due(given.handles)
@@ -102,11 +114,6 @@ def run_case(case: bytes, roots: Sequence[str] = ()) -> bytes:
     env = family.load(given.env)
     step(family, configuration, env, cause, given.now_ns, given.answers)
     return record_outcome(step(family, configuration, env, cause, given.now_ns, given.answers))
-
-
-def run_cases(cases: Sequence[bytes], roots: Sequence[str] = ()) -> list[bytes]:
-    """The records of many cases, in their order. They are run last first, so that memory between transitions shows."""
-    return [run_case(case, roots) for case in reversed(cases)][::-1]
 
 
 def record_outcome(outcome: Outcome[Any]) -> bytes:

@@ -205,6 +205,14 @@ def until(found: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
     return value
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs. It may go at any moment; one that only waits to be reaped has ended."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _is_marked(pid: str, mark: bytes) -> bool:
     try:
         return mark in Path("/proc", pid, "environ").read_bytes().split(b"\0")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from live_nodes import until
+from live_nodes import is_alive, until
 
 from engines.model import Configuration, Delivery, Ref, birth, load_family, step
 from engines.model.check.determinism import record_case, record_outcome
@@ -95,12 +95,4 @@ def test_a_module_that_hangs_ends_at_the_deadline_with_all_it_started(tmp_path: 
     )
     with pytest.raises(ElsewhereError, match="within 2 s"):
         run_elsewhere([case], (str(tmp_path),), seed=SEED, deadline_ns=2 * SECOND)
-    until(lambda: not _is_alive(int(note.read_text())), "the end of what it started")
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether it runs; one that only waits to be reaped by init does not."""
-    try:
-        return "State:\tZ" not in Path("/proc", str(pid), "status").read_text()
-    except FileNotFoundError:
-        return False
+    until(lambda: not is_alive(int(note.read_text())), "the end of what it started")

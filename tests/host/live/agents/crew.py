@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from live_nodes import LiveNode, World, until
 
 from engines.agents.bus import POINTER
@@ -182,14 +181,6 @@ def new_crew(
             yield crew
     finally:
         assert end_keeper(str(root), stop_agents=True, grace_s=1.0) == 0
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def program(name: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bus_world import Bus, bus
-from live_nodes import World, new_world, until
+from live_nodes import World, is_alive, new_world, until
 
 from engines.agents.bus import REQUEST_BYTES_MAX
 from host.aism.bus_client import BusClient
@@ -25,9 +26,8 @@ ENVELOPE = {"success", "request_id", "agent", "seq", "measurements", "protocol",
 
 def killed(pid: int) -> None:
     """End a process as a crash would, and wait until it is gone."""
-    process = psutil.Process(pid)
-    process.kill()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "its end")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), "its end")
 
 
 def engine_pid(made: Bus, engine: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from keeping import Kept, new_keeper, python
-from live_nodes import until
+from live_nodes import is_alive, until
 
 from host.aism.keeper.isolation import LEVELS, missing
 
@@ -27,13 +27,6 @@ def kept(own_place: Path) -> Iterator[Kept]:
     os.chmod(own_place.parent, 0o711)
     with new_keeper(own_place / "root") as made:
         yield made
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_an_agent_reads_prompts_and_its_exit_status_is_known(kept: Kept) -> None:
@@ -93,7 +86,7 @@ def test_l3_children_of_a_killed_agent_survive_nowhere(kept: Kept) -> None:
     os.kill(pid, signal.SIGKILL)
     ended = kept.exited("ann", within_s=5)
     assert (ended["status"], ended["signal"], ended["reason"], ended["is_clear"]) == (None, 9, "signal", True)
-    until(lambda: not any(alive(each.pid) for each in family), "the end of the family", within_s=1)
+    until(lambda: not any(is_alive(each.pid) for each in family), "the end of the family", within_s=1)
 
 
 def test_agents_outlive_their_keeper_and_the_next_one_knows_how_they_exited(kept: Kept) -> None:
@@ -108,7 +101,7 @@ def test_agents_outlive_their_keeper_and_the_next_one_knows_how_they_exited(kept
     fifo = os.open(kept.folder("bob") / "stdin", os.O_WRONLY | os.O_NONBLOCK)
     os.write(fifo, b"go\n")
     os.close(fifo)
-    until(lambda: not alive(gone), "bob's exit")
+    until(lambda: not is_alive(gone), "bob's exit")
     known = kept.again()
     assert [(each["agent"], each["pid"]) for each in known["running"]] == [("ann", pid)]
     assert [(each["agent"], each["status"]) for each in known["exited"]] == [("bob", 3)]
@@ -129,7 +122,7 @@ def test_a_launcher_that_is_killed_takes_its_agent_with_it(kept: Kept, level: st
     assert len(family) >= 3
     launcher.kill()
     assert kept.exited("ann")["reason"] == "lost"
-    until(lambda: not any(alive(each.pid) for each in family), "the end of the family", within_s=5)
+    until(lambda: not any(is_alive(each.pid) for each in family), "the end of the family", within_s=5)
     assert not [path for path in Path("/run/runc").glob("*") if "-ann-" in path.name and level == "runc"]
 
 
@@ -283,5 +276,5 @@ def test_a_keeper_whose_root_is_deleted_stops_its_agents_and_ends(own_place: Pat
     keeper, agent = kept.pid, kept.start("ann", "sh", "-c", "trap '' TERM; read line", grace_s=0.1)["pid"]
     shutil.rmtree(kept.root / "engine")  # a node that writes meanwhile keeps the rest from being deleted
     assert kept.exited("ann")["is_clear"]
-    until(lambda: not alive(keeper) and not alive(agent), "an end of keeper and agent")
+    until(lambda: not is_alive(keeper) and not is_alive(agent), "an end of keeper and agent")
     kept.peer.close()

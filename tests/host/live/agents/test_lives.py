@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crew import PROGRAMS, Crew, alive, new_crew, program
-from live_nodes import World, new_world, until
+from crew import PROGRAMS, Crew, new_crew, program
+from live_nodes import World, is_alive, new_world, until
 
 from host.aism.keeper.isolation import missing
 from host.aism.keeper.start import end_keeper, ensure_keeper
@@ -116,7 +116,7 @@ def test_l9_an_agent_that_ignores_prompts_is_restarted(world: World) -> None:
         pid = crew.until_phase("ann", "ready")["pid"]
         crew.done("prompt.send", agent="ann", text="well?")
         until(lambda: crew.show("ann")["restarts"] >= 1, "the restart")
-        until(lambda: not alive(pid), "the end of the stuck process")
+        until(lambda: not is_alive(pid), "the end of the stuck process")
         assert crew.output("ann").count("ignored") >= 2
 
 
@@ -130,7 +130,7 @@ def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) 
     began = time.monotonic()
     for agent in names:
         crew.done("agent.stop", agent=agent)
-    until(lambda: not any(alive(pid) for pid in pids), "the end of all", 2.0 + 2.0 + count * 0.1)
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of all", 2.0 + 2.0 + count * 0.1)
     for agent in names:
         assert crew.until_phase(agent, "stopped")["last_exit"].startswith("stopped")
     assert time.monotonic() - began < 60
@@ -155,7 +155,7 @@ def test_agents_outlive_the_node(world: World) -> None:
         crew.add("ann", *STEADY)
         pid = crew.until_phase("ann", "ready")["pid"]
         crew.node.end()
-        assert alive(pid)
+        assert is_alive(pid)
         with world.up(crew.node.spec) as node:
             again = Crew(node, crew.root)
             again.done("prompt.send", agent="ann", text="still there?")

@@ -11,8 +11,8 @@ one by one (`overdue` in `engines/agents/bridge/intake.py`), so they are answere
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, get_args
 
 from engines.model import Ref, Send
 
@@ -22,6 +22,10 @@ KINDS: Final = frozenset(get_args(Spoken))
 MESSAGES_MAX: Final = 256
 CHARS_MAX: Final = 64 << 10
 """Of the texts of requests and answers in one message: longer ones go by themselves."""
+
+
+Server: TypeAlias = Callable[[Any, Any], object]
+"""Does in a turn what a message asks for."""
 
 
 def together(sends: Iterable[Any], *alone: Ref[Any] | None) -> list[Any]:
@@ -48,6 +52,13 @@ def together(sends: Iterable[Any], *alone: Ref[Any] | None) -> list[Any]:
 def joined(messages: Sequence[Any]) -> Any:
     """One message that says what these do."""
     return messages[0] if len(messages) == 1 else Together(tuple(messages))
+
+
+def served(every: Together, servers: Mapping[type, Server]) -> Iterator[tuple[Server, Any]]:
+    """Each message with the function that serves its kind, in their order; those that nobody serves are passed over."""
+    for one in every.messages:
+        if serve := servers.get(type(one)):
+            yield serve, one
 
 
 def _close(found: list[Any], open_for: dict[str, tuple[Ref[Any], list[Any], int]], target: Ref[Any]) -> None:

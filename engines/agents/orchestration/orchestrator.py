@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from engines.model import Arrived, Effects, Elapsed, Family, Handle, rule
 
-from ..answers import Answers
+from ..answers import NO_ANSWERS
 from ..envelope import BodyError, Frame, Problem, failed, read_body, succeeded
 from ..messages import (
     Admit,
@@ -47,6 +47,7 @@ from ..messages import (
     Together,
     ViewChanged,
 )
+from ..together import Server, served
 from . import course, requests, rotation, watch
 from .launching import (
     AgentExited,
@@ -104,7 +105,7 @@ def answer(request: AgentRequest, t: Arrived[AgentRequest, Terms, Roster]) -> Ma
     """State: what was asked for, and the answer. Messages: the answer, unless it comes later; orders; what happened.
     Timers: as `Turn.effects`. Engines: none."""
     turn = _turn(t)
-    known = turn.roster.answers.get(request.agent, Answers())
+    known = turn.roster.answers.get(request.agent, NO_ANSWERS)
     frame = _frame(turn.life(request.agent))
     if (repeat := known.repeated(request, lambda: frame)) is not None:
         turn.send(request.reply_to, repeat)
@@ -136,7 +137,7 @@ def _done(turn: Turn, request: AgentRequest) -> dict[str, Any] | None:
 
 def _reply(turn: Turn, request: AgentRequest, given: AgentAnswer) -> None:
     """Answer, and remember it."""
-    known = turn.roster.answers.get(request.agent, Answers())
+    known = turn.roster.answers.get(request.agent, NO_ANSWERS)
     answers = turn.roster.answers.set(request.agent, known.remember(request, given))
     turn.roster = replace(turn.roster, answers=answers)
     turn.send(request.reply_to, given)
@@ -234,15 +235,15 @@ def _prompt(turn: Turn, message: PromptWanted) -> None:
     watch.after_change(turn, message.agent)
 
 
+HEARD: Final[dict[type, Server]] = {AgentMoved: watch.moved, PromptWanted: _prompt}
+
+
 @rule
 def hear(every: Together, t: Arrived[Together, Terms, Roster]) -> Made:
     """State, messages, timers: as of each message by itself. Engines: none."""
     turn = _turn(t)
-    for one in every.messages:
-        if isinstance(one, AgentMoved):
-            watch.moved(turn, one)
-        elif isinstance(one, PromptWanted):
-            _prompt(turn, one)
+    for serve, one in served(every, HEARD):
+        serve(turn, one)
     return turn.effects()
 
 

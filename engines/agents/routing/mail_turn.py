@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engines.model import Become, Map, Send, SetTimer
 
-from ..answers import Answers
+from ..answers import NO_ANSWERS
 from ..envelope import Frame
 from ..messages import (
     AgentAnswer,
@@ -162,7 +162,7 @@ class MailTurn:
     def answer(self, request: AgentRequest, answer: AgentAnswer, *, is_remembered: bool = True) -> None:
         """Answers a request; a repeat of it gets the same, if `is_remembered`."""
         if is_remembered:
-            known = self.state.answers.get(request.agent) or Answers()
+            known = self.state.answers.get(request.agent, NO_ANSWERS)
             self.change(answers=self.state.answers.set(request.agent, known.remember(request, answer)))
         self._sends.append(Send(request.reply_to, answer))
 

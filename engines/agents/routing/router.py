@@ -17,8 +17,7 @@ by then; a request that comes again gets the answer it got, and a read the messa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -41,6 +40,7 @@ from ..messages import (
 )
 from ..protocol.parse import parse
 from ..telling import TELL
+from ..together import Server, served
 from .conduct import Peer, conduct_of
 from .expiring import expire, retire
 from .inbox import reopen
@@ -233,7 +233,7 @@ def _send_for(turn: MailTurn, order: SendFor) -> None:
             serve_parked(turn, name)
 
 
-HEARD: Final[dict[type, Callable[[MailTurn, Any], None]]] = {
+HEARD: Final[dict[type, Server]] = {
     AgentRequest: _answer,
     AgentMoved: _move,
     SendFor: _send_for,
@@ -244,9 +244,8 @@ HEARD: Final[dict[type, Callable[[MailTurn, Any], None]]] = {
 def hear(every: Together, t: Arrived[Together, Ways, Routing]) -> Made:
     """State, timers: as of each message by itself. Messages: the same, together. Engines: none."""
     turn = MailTurn(t.config, t.env.state, t.now_ns)
-    for one in every.messages:
-        if serve := HEARD.get(type(one)):
-            serve(turn, one)
+    for serve, one in served(every, HEARD):
+        serve(turn, one)
         turn.settle()
     return turn.effects(are_together=True)
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from engines.model import Become, Config, Effects, Ref, Send, SetTimer, Timer
 
-from ..answers import Answers
+from ..answers import NO_ANSWERS
 from ..envelope import Frame, Json, failed, succeeded
 from ..messages import (
     AgentAnswer,
@@ -244,7 +244,7 @@ class Validation:
     def answer(self, request: AgentRequest, answer: AgentAnswer, *, is_remembered: bool = True) -> None:
         """Answers a request; a repeat of it gets the same, if `is_remembered`."""
         if is_remembered:
-            known = self.state.answers.get(request.agent) or Answers()
+            known = self.state.answers.get(request.agent, NO_ANSWERS)
             self.change(answers=self.state.answers.set(request.agent, known.remember(request, answer)))
         held = self.state.agents.get(request.agent)
         if held is not None and not held.is_told:

@@ -21,7 +21,7 @@ Crash points: none is special. What was not committed is asked again by the brid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -50,6 +50,7 @@ from ..protocol.decide_record import first_record
 from ..protocol.decide_values import Refusal
 from ..protocol.model import SYSTEM_STATES
 from ..telling import TELL
+from ..together import Server, served
 from . import migrating, moving, registering
 from .records import Held, Registry, armed, counted
 from .validating import LOOK, Made, Outward, Validation, Wiring
@@ -247,7 +248,7 @@ def _wake(turn: Validation, message: MessageWaiting) -> None:
         _finish(turn, message.agent)
 
 
-HEARD: Final[dict[type, Callable[[Validation, Any], None]]] = {
+HEARD: Final[dict[type, Server]] = {
     AgentRequest: _answer,
     FactsChanged: _learn,
     MessageWaiting: _wake,
@@ -258,9 +259,8 @@ HEARD: Final[dict[type, Callable[[Validation, Any], None]]] = {
 def hear(every: Together, t: Arrived[Together, Wiring, Registry]) -> Made:
     """State, timers: as of each message by itself. Messages: the same, together. Engines: none."""
     turn = Validation(t.config, t.env.state, t.now_ns)
-    for one in every.messages:
-        if serve := HEARD.get(type(one)):
-            serve(turn, one)
+    for serve, one in served(every, HEARD):
+        serve(turn, one)
     return turn.effects(are_together=True)
 
 

@@ -118,12 +118,12 @@ class TriggerRing:
         first = payloads[0][1]
         if isinstance(first, memoryview):
             self.silence(cell.name)
-        elif isinstance(first, bytes):
+            return
+        if isinstance(first, bytes):
             size = sum(len(payload) for _, payload in payloads)
-            self._add(cell.name, WaitedMail(sender, mailbox, payloads), 0, len(payloads), size)
         else:  # a neighbour's messages, which are alike
             size = len(encode(first)) * len(payloads)
-            self._add(cell.name, WaitedMail(sender, mailbox, payloads), 0, len(payloads), size)
+        self._add(cell.name, WaitedMail(sender, mailbox, payloads), 0, len(payloads), size)
 
     def trigger(self, cell: Cell, cause: Delivery[Any] | Due, at_ns: int, answers: Sequence[Any]) -> None:
         """Keep a trigger whose outcome is about to be applied."""

@@ -3,7 +3,7 @@
 A process with a control group of its own has its own counter (`control_groups`), which takes precedence. The counter of
 the node's cgroup is good evidence that the victim was a process of ours. The machine's counter shows only that some
 process was killed; with a SIGKILL of unknown origin in the same second, the report names that counter. The counters are
-read at every death and in between: a kill of an hour ago explains nothing now.
+read at every SIGKILL and periodically: a kill of an hour ago explains nothing now.
 """
 
 from __future__ import annotations

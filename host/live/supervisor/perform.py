@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from signal import SIGKILL
 from typing import Final
 
 import msgspec
@@ -70,7 +71,7 @@ def end_process(node: Node, slot: Slot, process: Process, ending: Ending) -> Non
         slot.process = None
     elif reload is None or process is not reload.candidate:
         return
-    counted = node.memory_kills.risen()
+    counted = node.memory_kills.risen() if ending.signal == SIGKILL else ""  # reading takes 0.2 ms
     evidence = node.control_groups.evidence(process.pid) or counted
     is_lost = slot.state == "starting" and process.is_lost_birth
     account = reload.account_of(ending) if reload is not None and process is reload.candidate else ""

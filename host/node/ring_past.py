@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from engines.model import Committed, Delivery, Due, Environment, Outcome, Stored
 from host.node.cell import Cell
 from host.node.journal.replay import Mail
 from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, past_trigger
-from host.node.trigger_ring import Half, TriggerRing, WaitedMail
+from host.node.trigger_ring import AnsweredTrigger, Half, TriggerRing
 
 TOO_LARGE: Final = "its last messages are too large to be kept"
 NOT_REPRODUCED: Final = "its last triggers, run again, do not lead to its state"
@@ -77,23 +77,18 @@ def _triggers(cell: Cell, ring: TriggerRing, half: Half, read_frame: ReadFrame) 
     for name, what, when in zip(entries, entries, entries, strict=True):
         if name != cell.name:
             continue
-        if isinstance(what, int):
-            mail = read_frame(ring.frame_at(what))
-            count = len(mail.payloads)
-            times = [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
-            yield from _mail(cell, mail.sender, mail.mailbox, zip(times, mail.payloads, strict=True))
-        elif isinstance(what, WaitedMail):
-            yield from _mail(cell, *what)
-        else:
+        if isinstance(what, AnsweredTrigger):
+            assert isinstance(when, int)
             yield Kept(when, *what)
-
-
-def _mail(cell: Cell, sender: str, mailbox: int, payloads: Iterable[tuple[int, Any]]) -> Iterator[Kept]:
-    inbox = cell.inboxes[mailbox]
-    decode = inbox.decode or inbox.find_decode()
-    for now_ns, payload in payloads:
-        message = decode(payload) if isinstance(payload, bytes) else payload
-        yield Kept(now_ns, Delivery(sender, mailbox, message), ())
+            continue
+        mail = read_frame(ring.frame_at(what)) if isinstance(what, int) else what
+        count = len(mail.payloads)
+        times = [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
+        inbox = cell.inboxes[mail.mailbox]
+        decode = inbox.decode or inbox.find_decode()
+        for now_ns, payload in zip(times, mail.payloads, strict=True):
+            message = decode(payload) if isinstance(payload, bytes) else payload
+            yield Kept(now_ns, Delivery(mail.sender, mail.mailbox, message), ())
 
 
 def _after(env: Environment[Any], cause: Delivery[Any] | Due, outcome: Outcome[Any]) -> Environment[Any]:

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from engines.model import Configuration, Delivery, Due, Environment, Family, encode
 from host.node.cell import Cell
+from host.node.mailbox import Batch
 
 BYTES_MAX: Final = 2 << 20
 """Of a half. Ten thousand messages of a hundred bytes take about as much."""
@@ -37,11 +38,11 @@ BASE_BYTES: Final = 512
 
 
 class WaitedMail(NamedTuple):
-    """Mail of one stream that waited, or came from a neighbour: payloads with their times, encoded or not."""
+    """Mail of one stream that waited, or came from a neighbour: payloads, encoded or not."""
 
     sender: str
     mailbox: int
-    payloads: list[tuple[int, Any]]
+    payloads: Sequence[Any]
 
 
 class AnsweredTrigger(NamedTuple):
@@ -55,7 +56,7 @@ What = int | WaitedMail | AnsweredTrigger
 """Of an entry: a raw frame, by its place in the buffer; mail, or a trigger."""
 
 When = int | bytes
-"""Of an entry: the time of all its turns, or as many 64-bit numbers. Mail has its own times."""
+"""Of an entry: the time of all its turns, or as many 64-bit numbers."""
 
 
 _LENGTH: Final = struct.Struct("<I").unpack_from
@@ -110,20 +111,20 @@ class TriggerRing:
         return known is not None
 
     def mail(
-        self, cell: Cell, env: Environment[Any], sender: str, mailbox: int, payloads: list[tuple[int, Any]]
+        self, cell: Cell, env: Environment[Any], mailbox: int, batch: Batch, until: int, times: Sequence[int]
     ) -> None:
-        """Keep mail that waited and has run, with its times; `env` is what the first met."""
+        """Keep mail that waited and has run at these times, up to the message number `until`; the first met `env`."""
         if not self.begin(cell, env):
             return
-        first = payloads[0][1]
-        if isinstance(first, memoryview):
+        count, end = len(times), until - batch.first_n
+        payloads = batch.payloads[end - count : end]
+        if isinstance(payloads[0], memoryview):
             self.silence(cell.name)
             return
-        if isinstance(first, bytes):
-            size = sum(len(payload) for _, payload in payloads)
-        else:  # a neighbour's messages, which are alike
-            size = len(encode(first)) * len(payloads)
-        self._add(cell.name, WaitedMail(sender, mailbox, payloads), 0, len(payloads), size)
+        # A neighbour's messages are alike.
+        size = sum(map(len, payloads)) if batch.is_encoded else len(encode(payloads[0])) * count
+        when = times[0] if times[0] == times[-1] else struct.pack(f"={count}q", *times)
+        self._add(cell.name, WaitedMail(batch.sender, mailbox, payloads), when, count, size)
 
     def trigger(self, cell: Cell, cause: Delivery[Any] | Due, at_ns: int, answers: Sequence[Any]) -> None:
         """Keep a trigger whose outcome is about to be applied."""

@@ -96,7 +96,7 @@ class Turns:
         decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
         family, configuration, env, recorder = cell.family, cell.configuration, cell.env, cell.recorder
         timers = env.timers
-        ring, kept, met = None if recorder is not None else self.ring, list[tuple[int, Any]](), env
+        ring, times, met = None if recorder is not None else self.ring, list[int](), env
         is_timed = deadlines.earliest != NEVER
         if self._shown != (cell, sender, mailbox, batch.epoch):
             self.show_stream(cell, sender, mailbox, batch.epoch)
@@ -110,6 +110,9 @@ class Turns:
             except BaseException as error:
                 if recorder is not None:
                     recorder.skipped(sender, mailbox, batch.epoch, number, now_ns)
+                if times and ring is not None:
+                    ring.mail(cell, met, mailbox, batch, number, times)
+                    times, met = [], env
                 self.bury_unreadable(cell, sender, mailbox, payload, error)
                 continue
             outcome = arrive(family, configuration, env, sender, mailbox, message, now_ns)
@@ -118,7 +121,7 @@ class Turns:
                     outcome = recorder.handled(sender, mailbox, batch.epoch, number, now_ns, outcome)
                     assert isinstance(outcome, Committed)
                 if ring is not None:
-                    kept.append((now_ns, payload))
+                    times.append(now_ns)
                 env, outputs = outcome.env, outcome.outputs
                 if outputs:
                     self.outputs.append((cell, outputs))
@@ -133,9 +136,9 @@ class Turns:
                     is_timed = deadlines.earliest != NEVER
             else:
                 cell.env = env
-                if kept and ring is not None:
-                    ring.mail(cell, met, sender, mailbox, kept)
-                    kept = []
+                if times and ring is not None:
+                    ring.mail(cell, met, mailbox, batch, number, times)
+                    times = []
                 record: Record | None = None
                 if recorder is not None:
                     record = partial(recorder.handled, sender, mailbox, batch.epoch, number, now_ns)
@@ -150,8 +153,8 @@ class Turns:
                     break
         words[N] = 0
         cell.env = env
-        if kept and ring is not None:
-            ring.mail(cell, met, sender, mailbox, kept)
+        if times and ring is not None:
+            ring.mail(cell, met, mailbox, batch, number + 1, times)
         taken = number - first + 1
         cell.handled += taken
         self._tally.handled += taken

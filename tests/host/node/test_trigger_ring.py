@@ -8,7 +8,7 @@ import pytest
 from engines_for_tests import ASKER, COUNTER, FORWARDER, KEEPER, SLEEPER, Add, Ask, Fail, Keep, Pass, Throw, Wake
 from inline_nodes import InlineNode, node
 
-from engines.model import Arrived, Family, Message, Value, rule
+from engines.model import Arrived, Family, Message, Value, encode, rule
 from host.node.journal.replay import Mail
 from host.node.news import RehearsalResult
 from host.node.past import Past, PastEnd, PastEngine, PastTurn, encode_past
@@ -137,3 +137,14 @@ def test_an_engine_that_its_triggers_do_not_lead_to_has_no_past() -> None:
     made.send("e", Tick(), Tick())
     made.run_until_idle()
     assert again(made)["e"].lost == NOT_REPRODUCED
+
+
+def test_messages_around_one_that_cannot_be_read_keep_their_times() -> None:
+    """False if mail that came together were kept with the payload or the time of its neighbours."""
+    made = remembering()
+    made.add("k", KEEPER)
+    mail = [encode(Add(1)), encode(Keep(2)), b"\xc1torn", encode(Add(4)), encode(Fail("no")), encode(Add(6))]
+    made.scheduler.deliver(0, "x", "k", 0, 1, 1, mail)
+    made.run_until_idle()
+    assert len(turns(past(made))) == 5
+    assert again(made)["k"].commutes

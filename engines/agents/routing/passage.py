@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from ..bus import OPERATOR
 from ..envelope import Json, Problem
 from ..protocol.decide_fields import read_fields
 from ..protocol.model import ANY, MessageType
@@ -126,13 +127,16 @@ def _bounces(declared: MessageType | None) -> bool:
 
 def _look_at_roles(declared: MessageType, sender: Side, receiver: Side) -> None:
     if declared.sender not in (ANY, sender.peer.role):
-        message = f"'{declared.id}' is sent by role '{declared.sender}'; '{sender.peer.agent}' is '{sender.peer.role}'"
-        raise barred("sender_role", message, "ask an agent of that role")
+        message = f"'{declared.id}' is sent by agents in the role '{declared.sender}'; {_role_of(sender)}"
+        raise barred("sender_role", message, "ask an agent in that role")
     if declared.receiver not in (ANY, receiver.peer.role):
-        message = (
-            f"'{declared.id}' goes to role '{declared.receiver}'; '{receiver.peer.agent}' is '{receiver.peer.role}'"
-        )
+        message = f"'{declared.id}' goes to agents in the role '{declared.receiver}'; {_role_of(receiver)}"
         raise barred("receiver_role", message, f"send it to role:{declared.receiver}")
+
+
+def _role_of(side: Side) -> str:
+    agent, role = side.peer.agent, side.peer.role
+    return "an operator has no role" if agent == OPERATOR else f"'{agent}' is in the role '{role}'"
 
 
 def _look_at_sender(draft: Draft, declared: MessageType | None, sender: Side) -> None:

@@ -113,6 +113,17 @@ def test_r6_a_refusal_names_its_rule() -> None:
     assert rules[-1] == "receiver_state"
 
 
+def test_a_role_that_may_not_send_is_named_for_an_operator_too() -> None:
+    """False if the refusal says of an operator, who has no role, that `admin` is in the role `admin`."""
+    office = PostOffice(ann="worker", bob="worker")
+    offer = {"to": "ann", "type": "offer", "fields": {"task": "t"}}
+    said = [office.ask("bob", "send", **offer), office.ask("admin", "send", actor="admin", **offer)]
+    assert [one["error"]["message"].rpartition("; ")[2] for one in said] == [
+        "'bob' is in the role 'worker'",
+        "an operator has no role",
+    ]
+
+
 def test_what_a_state_does_not_take_waits_for_one_that_does() -> None:
     """False if a message is handed out in a state that does not receive it, or is never handed out."""
     office = PostOffice(ann="worker", eve="boss")

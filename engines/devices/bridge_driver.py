@@ -91,22 +91,22 @@ class BridgeDriver:
         self._unsaid: list[Happened] = []
 
     async def run(self, host: DeviceHost) -> None:
-        """Run until cancelled. Raises NoServer, FolderTaken, and OSError for the files."""
+        """Run until cancelled. Raises RootTaken, NoServer, FolderTaken, and OSError for the files."""
         self._host = host
         self._terms = self._terms_of(host.config, host.me.name)
         self._store = StoreCommands(host.config.namespace)
-        self._place = StorePlace(host.config, self._store, os.environ)
+        self._place = StorePlace(host.me.node, host.config, self._store, os.environ)
         self._sessions = BusSessions(self._store, self._admitted)
         self._watch = StreamWatch(host.config.namespace, self._alarm)
-        async with asyncio.TaskGroup() as tasks:
-            self._out = Outgoing(host, tasks)
-            try:
-                await self._place.open()
+        try:
+            await self._place.open()
+            async with asyncio.TaskGroup() as tasks:
+                self._out = Outgoing(host, tasks)
                 tasks.create_task(self._tick())
                 tasks.create_task(self._serve_mail())
                 await self._keep_connected()
-            finally:
-                self._place.close()
+        finally:
+            self._place.close()
 
     async def _serve_mail(self) -> None:
         while True:

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -46,6 +47,8 @@ from engines.agents.orchestration.launching import (
 )
 from engines.model import Arrived, Config, Device, DeviceHost, Effects, Family, Message, Ref, Send, rule
 
+from .root_claim import check_root
+
 LINE_MAX: Final = 4 << 20
 RETRY_S: Final = 0.1
 RETRY_S_MAX: Final = 2.0
@@ -70,9 +73,10 @@ class Launchers:
     """The driver."""
 
     async def run(self, host: DeviceHost) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. Raises RootTaken."""
         self.writer: asyncio.StreamWriter | None = None
         self.root = os.path.realpath(host.config.root)
+        await asyncio.to_thread(check_root, Path(self.root))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_orders(host))
             tasks.create_task(self._stay_connected(host))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from engines.agents.bridge.resp import StoreError
 from engines.agents.bus import OPERATOR, POINTER
 
+from .root_claim import claim_root
 from .store_commands import StoreCommands, allow
 from .store_link import LinkDown, Place, StoreLink, connect, place_of
 from .store_server import (
@@ -39,12 +41,14 @@ LOOK_S: Final = 0.005
 class StorePlace:
     """The store of one bridge."""
 
-    def __init__(self, config: Any, commands: StoreCommands, environment: Mapping[str, str]) -> None:
+    def __init__(self, node: str, config: Any, commands: StoreCommands, environment: Mapping[str, str]) -> None:
+        self._node = node
         self._config = config
         self._commands = commands
         self._environment = environment
         self._root = Path(config.root).resolve()
         self._server: StoreServer | None = None
+        self._claim = -1
         self._password = secrets.token_hex(TOKEN_BYTES)
         self._connecting = asyncio.Lock()
         self.bus = ""
@@ -52,7 +56,8 @@ class StorePlace:
         """Where the files of a store are that its server has refused; "" once reported."""
 
     async def open(self) -> None:
-        """Find the server or the URL. Raises NoServer, FolderTaken, ValueError, OSError."""
+        """Find the server or the URL. Raises RootTaken, NoServer, FolderTaken, ValueError, OSError."""
+        self._claim = await asyncio.to_thread(claim_root, self._root, self._node)
         pointer = self._root / POINTER
         pointer.parent.mkdir(parents=True, exist_ok=True)
         token = _known_token(pointer) or f"0-{secrets.token_hex(TOKEN_BYTES)}"
@@ -79,9 +84,11 @@ class StorePlace:
         self.bus = f"unix://{socket}?ns={one.namespace}"
 
     def close(self) -> None:
-        """End the server, if it is ours."""
+        """End the server, if it is ours, and leave the root."""
         if self._server is not None:
             self._server.close()
+        if self._claim >= 0:
+            os.close(self._claim)
 
     async def connect(self) -> StoreLink:
         """A connection for the engine; the server is started if it does not run. Raises LinkDown, StoreError."""

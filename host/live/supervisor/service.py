@@ -70,6 +70,9 @@ T = TypeVar("T")
 TEND_S: Final = 1.0
 """Interval at which orphans are reaped and the runtime folder is checked."""
 
+MORE_FAULTS_S: Final = 2.0
+"""A start that fails waits so long for the reasons of others: one engine may wait for something as long as it likes."""
+
 PRINTED_S: Final = 0.25
 """Interval at which printed output is copied to the log."""
 
@@ -97,6 +100,7 @@ class _Service:
         self._kill = asyncio.Event()
         self._drain_ns = DRAIN_NS
         self._faults: list[dict[str, str]] = []
+        self._failed = asyncio.Event()
         self._control: ControlServer | None = None
         self._looking: Inspector | None = None
 
@@ -162,8 +166,18 @@ class _Service:
         except (NoSlot, population.TooBig) as error:
             return self._fail("configuration", str(error))
         if not self._faults:
-            await self._or_stop(self._node.settled.wait())
+            await self._or_stop(self._settle())
         return self._fail_start() if self._faults else None
+
+    async def _settle(self) -> None:
+        """Until each engine is ready or has failed; after a first failure, others have `MORE_FAULTS_S`."""
+        tasks = [asyncio.ensure_future(event.wait()) for event in (self._node.settled, self._failed)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks[:1], timeout=MORE_FAULTS_S)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _degraded(self) -> list[dict[str, str]]:
         """The engines that the node starts without, and why."""
@@ -327,6 +341,7 @@ class _Service:
     def _note_fault(self, engine: str, reason: str, detail: str) -> None:
         item = {"engine": engine, "reason": reason, "detail": detail}
         self._faults.append(item)
+        self._failed.set()
         self._progress.tell(Response("failed", [item], last=False))
 
     def _lose_lane(self, finding: str) -> None:

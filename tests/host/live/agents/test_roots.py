@@ -21,17 +21,28 @@ SYSTEM_PYTHON = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.mino
 
 
 def test_d6_a_second_engine_on_a_root_is_refused(own_place: Path) -> None:
-    """False if two nodes write to one journal, or the first is disturbed by the second."""
+    """False if two nodes write to one journal, or to one root, if the refusal takes long or names nobody, or the first
+    is disturbed by the second."""
     Engine(own_place).aism("init", "town")
     town = Engine(own_place / "town")
     town.aism("up", "-d")
     try:
         before = town.pids()
-        (town.root / "second.yaml").write_text((town.root / "aism.yaml").read_text())
-        command = [sys.executable, "-m", "host", "up", "second.yaml", "-d"]
-        second = subprocess.run(command, capture_output=True, text=True, cwd=town.root, env=town.environment)
-        assert (second.returncode, second.stdout) == (EXIT_CODES["conflict"], "")
-        assert "keeps its data in" in second.stderr
+        text = (town.root / "aism.yaml").read_text()
+
+        def second(text: str) -> subprocess.CompletedProcess[str]:
+            (town.root / "second.yaml").write_text(text)
+            command = [sys.executable, "-m", "host", "up", "second.yaml", "-d"]
+            return subprocess.run(command, capture_output=True, text=True, cwd=town.root, env=town.environment)
+
+        same = second(text)
+        assert (same.returncode, same.stdout) == (EXIT_CODES["conflict"], "")
+        assert "keeps its data in" in same.stderr
+        other = second(text.replace("node: agents", "node: others"))
+        assert other.returncode == EXIT_CODES["not_ready"]
+        assert f"node 'agents' (its bridge is process {before['bridge']}) runs on {town.root}" in other.stderr
+        assert "aism down" in other.stderr
+        assert "database is locked" not in other.stderr, "it waited for what the first one holds"
         assert town.pids() == before
         assert town.aism("status")["data"]["bus"] == "up"
     finally:

@@ -154,3 +154,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "limits.set": Operation("Set limits of an agent.", {"agent": "text", "limits": "object"}, True),
 }
 """By name. Operators may ask for those of agents too, of which each takes a field `agent` then."""
+
+WAITS: Final = frozenset(("state.wait", "message.read", "agent.add", "session.handover"))
+"""What a family may answer long after it has taken the request."""
+
+
+def family_of(op: str) -> Family:
+    """The family that answers an operation."""
+    return FAMILIES[op.partition(".")[0]]

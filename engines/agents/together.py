@@ -6,7 +6,7 @@ thousands of requests a second a transition, its record in the journal and its w
 more; one request by itself is a message by itself, as ever.
 
 The awkward case: a request that breaks its family ends the transition of all that came with it. Those are asked again,
-one by one (`overdue` in `engines/agents/bridge/intake.py`), so they are answered, and the broken one stands alone.
+one by one (`engines/agents/bridge/unanswered.py`), so they are answered, and the broken one stands alone.
 """
 
 from __future__ import annotations

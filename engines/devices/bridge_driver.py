@@ -28,10 +28,10 @@ from engines.agents.bridge.intake import (
     answer,
     arrive,
     emptied,
-    overdue,
     refusal,
 )
 from engines.agents.bridge.resp import StoreError
+from engines.agents.bridge.unanswered import overdue
 from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key
 from engines.agents.envelope import Problem
 from engines.agents.messages import (

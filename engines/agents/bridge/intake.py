@@ -2,7 +2,7 @@
 
 An open request is known by its agent and its id. While one is open, an entry with the same content waits with it, and
 is answered with it; one with other content waits until it is answered, and goes to its family then, which refuses it.
-A request without an answer for `REPEAT_NS` is sent to its family again: the process of a family may have died with it.
+`engines/agents/bridge/unanswered.py` sees to those that a family does not answer.
 
 All of this may be lost at any time: an entry stays in its stream until its answer is pushed, and is read again.
 
@@ -12,7 +12,7 @@ a bucket of tokens for each, beyond which requests are refused with the time aft
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -22,14 +22,13 @@ from engines.model import Map, Ref, Value
 from ..bus import OPERATOR, REQUEST_ID, mark_of
 from ..envelope import Problem, failed
 from ..messages import AgentAnswer, AgentRequest
-from ..operations import FAMILIES, Family
+from ..operations import WAITS, Family, family_of
 from ..protocol.model import Actor
 from .misfit import Misfit
 from .requests import Request, read_request
 
 OPEN_MAX: Final = 10_000
 OPEN_OF_AGENT_MAX: Final = 100
-REPEAT_NS: Final = 5_000_000_000
 FULL_RETRY_MS: Final = 1_000
 
 
@@ -58,7 +57,10 @@ class LaterEntry(Value):
 
 
 class OpenRequest(Value):
-    """A request that its family has. `entries` are those of the agent's stream that this content came in."""
+    """A request that its family has. `entries` are those of the agent's stream that this content came in.
+
+    `is_alone`: it was sent again, by itself.
+    """
 
     op: str
     body: str
@@ -66,16 +68,26 @@ class OpenRequest(Value):
     began_ns: int
     sent_ns: int
     later: tuple[LaterEntry, ...] = ()
+    is_alone: bool = False
+
+
+class Probe(Value):
+    """A request of the bridge itself, which follows those that were sent again to a family."""
+
+    request_id: str
+    sent_ns: int
 
 
 class Intake(Value):
-    """State: open requests by agent and id, buckets and sessions by agent, refusals by agent and code."""
+    """State: open requests by agent and id, buckets and sessions by agent, refusals by agent and code, the last probe
+    by family."""
 
     open: Map[str, Map[str, OpenRequest]] = Map()
     count: int = 0
     buckets: Map[str, Bucket] = Map()
     sessions: Map[str, int] = Map()
     refusals: Map[str, int] = Map()
+    probes: Map[str, Probe] = Map()
 
 
 class Forward(NamedTuple):
@@ -119,14 +131,20 @@ def arrive(state: Intake, agent: str, entry: str, fields: dict[bytes, bytes], te
         problem = Problem(misfit.kind, misfit.code, misfit.message, hints=(misfit.hint,) if misfit.hint else ())
         return _refuse(state, agent, entry, fields, problem, now_ns)
     opened = OpenRequest(request.op, request.body, (entry,), now_ns, now_ns)
-    return _with(state, agent, request.request_id, opened), [_forward(state, agent, request.request_id, opened, terms)]
+    state = with_open(state, agent, request.request_id, opened)
+    return state, [forward(state, agent, request.request_id, opened, terms)]
 
 
 def answer(state: Intake, given: AgentAnswer, terms: Admission, now_ns: int) -> Outcome:
     """A family has answered. An answer to a request that is not open does nothing: its entry is read again."""
     known = state.open.get(given.agent, _NONE).get(given.request_id)
     if known is None:
-        return state, []
+        return _after_probe(state, given, terms, now_ns)
+    return close(state, known, given, terms, now_ns)
+
+
+def close(state: Intake, known: OpenRequest, given: AgentAnswer, terms: Admission, now_ns: int) -> Outcome:
+    """An open request has its answer; what waited for its id is next."""
     mark = mark_of(known.op, known.body)
     deeds: list[Deed] = [
         Push(given.agent, given.request_id, mark, given.text, known.entries, known.op, given.kind, known.began_ns)
@@ -135,19 +153,44 @@ def answer(state: Intake, given: AgentAnswer, terms: Admission, now_ns: int) -> 
         return _without(state, given.agent, given.request_id), deeds
     first, *rest = known.later
     opened = OpenRequest(first.op, first.body, (first.entry,), now_ns, now_ns, tuple(rest))
-    state = _with(state, given.agent, given.request_id, opened)
-    return state, [*deeds, _forward(state, given.agent, given.request_id, opened, terms)]
+    state = with_open(state, given.agent, given.request_id, opened)
+    return state, [*deeds, forward(state, given.agent, given.request_id, opened, terms)]
 
 
-def overdue(state: Intake, terms: Admission, now_ns: int) -> Outcome:
-    """Requests whose family has not answered are sent again."""
+def _after_probe(state: Intake, given: AgentAnswer, terms: Admission, now_ns: int) -> Outcome:
+    """If this is the answer to a probe, its family has failed on what was sent by itself before it."""
+    found = next(((name, one) for name, one in state.probes.items() if one.request_id == given.request_id), None)
+    if given.agent != OPERATOR or found is None:
+        return state, []
+    family, probe = found
+    text = f"the {family} has failed on this request, and has set it aside; nothing was done"
+    broken = Problem("internal", "broken_request", text, hints=("`enginehost quarantine ls` shows why",))
+
+    def is_broken(one: OpenRequest) -> bool:
+        return one.is_alone and one.sent_ns <= probe.sent_ns and family_of(one.op) == family
+
+    return answer_all(replace(state, probes=state.probes.without(family)), is_broken, broken, terms, now_ns)
+
+
+def may_wait(one: OpenRequest) -> bool:
+    """Whether its family may have the request, and answer it later."""
+    return one.op in WAITS and (one.op != "message.read" or '"wait"' in one.body)
+
+
+def answer_all(
+    state: Intake, concerns: Callable[[OpenRequest], bool], problem: Problem, terms: Admission, now_ns: int
+) -> Outcome:
+    """Open requests that this concerns are answered so, but for those that a family may answer later."""
+    found = [
+        (agent, request_id, one)
+        for agent, requests in state.open.items()
+        for request_id, one in requests.items()
+        if not may_wait(one) and concerns(one)
+    ]
     deeds: list[Deed] = []
-    for agent, requests in state.open.items():
-        for request_id, one in requests.items():
-            if now_ns - one.sent_ns >= REPEAT_NS:
-                again = replace(one, sent_ns=now_ns)
-                state = _with(state, agent, request_id, again)
-                deeds.append(_forward(state, agent, request_id, again, terms))
+    for agent, request_id, one in found:
+        state, made = close(state, one, refusal(agent, request_id, problem), terms, now_ns)
+        deeds += made
     return state, deeds
 
 
@@ -183,13 +226,13 @@ def _joined(state: Intake, agent: str, entry: str, request: Request, known: Open
         known = replace(known, later=(*known.later, LaterEntry(entry, request.op, request.body)))
     if len(_entries(known)) > OPEN_OF_AGENT_MAX:
         raise NotNow(_too_many())
-    return _with(state, agent, request.request_id, known)
+    return with_open(state, agent, request.request_id, known)
 
 
 def _admitted(state: Intake, agent: str, op: str, terms: Admission, now_ns: int) -> Intake:
     """With a token less in the agent's bucket. Raises NotNow. Operators have no bucket."""
-    if _family(op) not in terms.families:
-        raise NotNow(Problem("unavailable", "no_such_family", f"this node has no {_family(op)}"))
+    if family_of(op) not in terms.families:
+        raise NotNow(Problem("unavailable", "no_such_family", f"this node has no {family_of(op)}"))
     if agent == OPERATOR:
         return state
     if len(state.open.get(agent, _NONE)) >= OPEN_OF_AGENT_MAX:
@@ -221,18 +264,16 @@ def _refuse(
     return state, [Push(agent, request_id, mark, given.text, (entry,), texts[1][:64], problem.kind, now_ns)]
 
 
-def _family(op: str) -> Family:
-    return FAMILIES[op.partition(".")[0]]
-
-
-def _forward(state: Intake, agent: str, request_id: str, opened: OpenRequest, terms: Admission) -> Forward:
+def forward(state: Intake, agent: str, request_id: str, opened: OpenRequest, terms: Admission) -> Forward:
+    """An open request, for its family."""
     actor: Actor = "admin" if agent == OPERATOR else "agent"
     session = state.sessions.get(agent, 0)
     request = AgentRequest(agent, session, request_id, opened.op, opened.body, actor, Ref(terms.me))
-    return Forward(_family(opened.op), request)
+    return Forward(family_of(opened.op), request)
 
 
-def _with(state: Intake, agent: str, request_id: str, opened: OpenRequest) -> Intake:
+def with_open(state: Intake, agent: str, request_id: str, opened: OpenRequest) -> Intake:
+    """With this request open."""
     requests = state.open.get(agent, _NONE)
     count = state.count + (request_id not in requests)
     return replace(state, open=state.open.set(agent, requests.set(request_id, opened)), count=count)

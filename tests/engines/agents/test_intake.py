@@ -7,16 +7,16 @@ from typing import Any
 
 from engines.agents.bridge.intake import (
     OPEN_OF_AGENT_MAX,
-    REPEAT_NS,
     Admission,
     Forward,
     Intake,
+    Outcome,
     Push,
     answer,
     arrive,
     emptied,
-    overdue,
 )
+from engines.agents.bridge.unanswered import REPEAT_NS, overdue
 from engines.agents.envelope import succeeded
 from engines.agents.messages import AgentAnswer
 from engines.model import Map
@@ -36,6 +36,11 @@ def error(deed: Any) -> dict[str, Any]:
     assert isinstance(deed, Push)
     found: dict[str, Any] = json.loads(deed.text)["error"]
     return found
+
+
+def pushed(outcome: Outcome) -> list[Push]:
+    """The answers of an outcome."""
+    return [one for one in outcome[1] if isinstance(one, Push)]
 
 
 def given(forward: Any) -> AgentAnswer:
@@ -135,9 +140,38 @@ def test_a_request_without_an_answer_is_sent_again() -> None:
     """False if a request is lost with the process of its family."""
     state, [first] = arrive(EMPTY, "ann", "1-0", fields(), TERMS, 0)
     assert overdue(state, TERMS, REPEAT_NS - 1) == (state, [])
-    state, again = overdue(state, TERMS, REPEAT_NS)
-    assert again == [first]
+    state, [again, _probe] = overdue(state, TERMS, REPEAT_NS)
+    assert again == first
     assert overdue(state, TERMS, REPEAT_NS + 1) == (state, [])
+    assert [one.request_id for one in pushed(answer(state, given(first), TERMS, REPEAT_NS + 1))] == ["r"]
+
+
+def test_what_its_family_fails_on_is_answered_so_and_nothing_else() -> None:
+    """False if a request that its family sets aside is repeated for ever, or one is given up that is slow, or that may
+    be answered later."""
+    state = EMPTY
+    bodies = {"state.wait": '{"timeout":1}'}
+    for number, op in enumerate(("state.transition", "state.wait", "agent.add")):
+        state, _ = arrive(state, "admin", f"{number}-0", fields(op, op, bodies.get(op, "{}")), TERMS, 0)
+    state, deeds = overdue(state, TERMS, REPEAT_NS)
+    probes = [one for one in deeds if isinstance(one, Forward) and one.request.op == "state.probe"]
+    assert [one.family for one in probes] == ["validator"]
+    assert deeds[-1] == probes[0], "the family takes the probe last"
+    state, _ = arrive(state, "admin", "9-0", fields("later", "state.transition"), TERMS, REPEAT_NS)
+    [broken] = pushed(answer(state, given(probes[0]), TERMS, REPEAT_NS + 1))
+    assert (broken.request_id, broken.kind) == ("state.transition", "internal")
+    assert error(broken)["code"] == "broken_request"
+    state, _ = answer(state, given(probes[0]), TERMS, REPEAT_NS + 1)
+    assert set(state.open["admin"]) == {"state.wait", "agent.add", "later"}
+    assert answer(state, given(probes[0]), TERMS, REPEAT_NS + 2) == (state, [])
+
+
+def test_an_answer_to_an_earlier_probe_says_nothing_of_what_was_sent_after_it() -> None:
+    """False if a request is given up though its family has not come to it."""
+    state, _ = arrive(EMPTY, "ann", "1-0", fields(), TERMS, 0)
+    state, [_, probe] = overdue(state, TERMS, REPEAT_NS)
+    state, [_, _next] = overdue(state, TERMS, 2 * REPEAT_NS)
+    assert answer(state, given(probe), TERMS, 2 * REPEAT_NS + 1) == (state, [])
 
 
 def test_after_the_store_was_gone_all_entries_are_new() -> None:

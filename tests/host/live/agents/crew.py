@@ -51,7 +51,7 @@ engines:
       {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, socket_perm: SOCKET,
        requests_per_s: 1000, burst: 1000}
   validator:
-    family: "engines.agents.validation.validator:VALIDATOR"
+    family: "FAMILY"
     config: {router: router, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
     durability: crash
   router:
@@ -154,6 +154,7 @@ def new_crew(
     protocol: str = WORK,
     socket_perm: str = "660",
     transport: str = "auto",
+    validator: str = "engines.agents.validation.validator:VALIDATOR",
     **times: str,
 ) -> Iterator[Crew]:
     """A crew that is up, with a protocol; at the end nothing of it is left. `times` are the orchestrator's terms."""
@@ -167,7 +168,8 @@ def new_crew(
     if is_measured:
         text = text.replace("listeners: [bridge]", "listeners: [bridge, measurement]")
         text = text.replace("root: ROOT, socket", "root: ROOT, measurement: measurement, socket")
-    text += f"transport: {{local: {transport}}}\n"
+    text += f"transport: {{local: {transport}}}\nroots: [{world.roots}]\n"
+    text = text.replace("FAMILY", validator)
     visible = str(PROGRAMS)
     text = text.replace("SOCKET", f'"{socket_perm}"').replace("root: ROOT}", f'root: ROOT, visible: ["{visible}"]}}')
     path.write_text(text.replace("ROOT", str(root)))

@@ -155,6 +155,14 @@ OPERATIONS: Final[dict[str, Operation]] = {
 }
 """By name. Operators may ask for those of agents too, of which each takes a field `agent` then."""
 
+READS: Final = frozenset(
+    (
+        *("state.current", "state.can", "state.history", "state.wait", "context.get", "protocol.list", "protocol.show"),
+        *("message.read", "message.thread", "measure.self", "measure.system", "measure.peers", "session.status"),
+    )
+)
+"""What agents may ask for while there is no room on the disk to record a change."""
+
 WAITS: Final = frozenset(("state.wait", "message.read", "agent.add", "session.handover"))
 """What a family may answer long after it has taken the request."""
 

@@ -58,6 +58,8 @@ class AgentBus(Config):
 
     `root` is the root folder, relative to the folder in which the node was started; the store's files are in
     `engine/store` below it. `AISM_REDIS_URL` in the environment names a store that runs already.
+    `journal` is where the node keeps its data, relative to the same folder: while fewer than `reserve_bytes` are free
+    on that disk, agents may only read.
     """
 
     validator: Ref[AgentRequest | Together | Resend] | None = None
@@ -72,6 +74,8 @@ class AgentBus(Config):
     socket_perm: Literal["600", "660", "666"] = "660"
     requests_per_s: Annotated[float, Meta(gt=0)] = 10.0
     burst: Annotated[int, Meta(ge=1)] = 30
+    journal: str = ".enginehost"
+    reserve_bytes: Annotated[int, Meta(ge=0)] = 16 << 20
 
 
 def terms_of(config: AgentBus, me: str) -> Admission:

@@ -4,7 +4,7 @@
 |---|---|
 | mail | messages of the families; it never waits for a family, as that one may wait for the bridge |
 | store | the server's process, the connection, then the readers; after each loss, again, with growing pauses |
-| clock | each second: open requests without an answer go out again; sessions that are over are forgotten |
+| clock | each second: the room on the disk; open requests without an answer; sessions that are over are forgotten |
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engines.agents.bridge.intake import (
     refusal,
 )
 from engines.agents.bridge.resp import StoreError
-from engines.agents.bridge.unanswered import overdue
+from engines.agents.bridge.unanswered import overdue, stranded
 from engines.agents.bus import IDENTIFIER, OPERATOR, REQUEST_ID, mark_of, request_key
 from engines.agents.envelope import Problem
 from engines.agents.messages import (
@@ -53,6 +53,7 @@ from engines.agents.together import together
 from engines.model import DeviceHost, Ref, Send
 
 from .bus_sessions import BusSessions
+from .disk_room import DiskRoom
 from .outgoing import Outgoing
 from .request_streams import STREAMS_MAX, Arrival, RequestStreams
 from .store_commands import ANSWER_BYTES_MAX, SCHEMA, StoreCommands
@@ -94,6 +95,7 @@ class BridgeDriver:
         """Run until cancelled. Raises RootTaken, NoServer, FolderTaken, and OSError for the files."""
         self._host = host
         self._terms = self._terms_of(host.config, host.me.name)
+        self._room = DiskRoom(host.config.journal, host.config.reserve_bytes)
         self._store = StoreCommands(host.config.namespace)
         self._place = StorePlace(host.me.node, host.config, self._store, os.environ)
         self._sessions = BusSessions(self._store, self._admitted)
@@ -156,6 +158,7 @@ class BridgeDriver:
         """Entries were read."""
         now_ns = self._host.now_ns()
         deeds: list[Deed] = []
+        self._look_at_room()
         for one in arrivals:
             if not one.fields:
                 self._store.forget(self._connected, one.agent, one.entry)
@@ -348,12 +351,26 @@ class BridgeDriver:
                     link.close()
 
     async def _look_after(self, link: StoreLink) -> None:
-        self._intake, deeds = overdue(self._intake, self._terms, self._host.now_ns())
+        self._look_at_room()
+        now_ns = self._host.now_ns()
+        if self._terms.full:
+            self._intake, deeds = stranded(self._intake, self._terms, now_ns)
+            self._do(deeds)
+        self._intake, deeds = overdue(self._intake, self._terms, now_ns)
         self._do(deeds, are_alone=True)
         await self._watch.look_at_connections(link)
         for agent in await self._sessions.agents_gone(link):
             for one in self._streams:
                 one.remove(agent)
+
+    def _look_at_room(self) -> None:
+        full, was = self._room.shortage(), self._terms.full
+        if full != was:
+            self._terms = replace(self._terms, full=full)
+        if full and not was:
+            self._alarm("", "storage_full", f"{full}; agents may only read until then")
+        elif was and not full:
+            self._report("recovered", "", None, "", (("reason", "storage_full"),))
 
     def _alarm(self, agent: str, reason: str, text: str) -> None:
         self._report("alarm", agent, None, "", (("reason", reason), ("text", text)))

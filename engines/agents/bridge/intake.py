@@ -2,7 +2,8 @@
 
 An open request is known by its agent and its id. While one is open, an entry with the same content waits with it, and
 is answered with it; one with other content waits until it is answered, and goes to its family then, which refuses it.
-`engines/agents/bridge/unanswered.py` sees to those that a family does not answer.
+`engines/agents/bridge/unanswered.py` sees to those that a family does not answer. While there is no room on the disk
+(`Admission.full`), agents may only read: what changes something is refused.
 
 All of this may be lost at any time: an entry stays in its stream until its answer is pushed, and is read again.
 
@@ -22,7 +23,7 @@ from engines.model import Map, Ref, Value
 from ..bus import OPERATOR, REQUEST_ID, mark_of
 from ..envelope import Problem, failed
 from ..messages import AgentAnswer, AgentRequest
-from ..operations import WAITS, Family, family_of
+from ..operations import READS, WAITS, Family, family_of
 from ..protocol.model import Actor
 from .misfit import Misfit
 from .requests import Request, read_request
@@ -33,12 +34,16 @@ FULL_RETRY_MS: Final = 1_000
 
 
 class Admission(Value):
-    """How many requests an agent may put in a second, and how many at once; which families are there; who is asked."""
+    """How many requests an agent may put in a second, and how many at once; which families are there; who is asked.
+
+    `full` says where there is no room on a disk; "" while there is.
+    """
 
     rate_per_s: float
     burst: int
     families: tuple[Family, ...]
     me: str
+    full: str = ""
 
 
 class Bucket(Value):
@@ -235,6 +240,10 @@ def _admitted(state: Intake, agent: str, op: str, terms: Admission, now_ns: int)
         raise NotNow(Problem("unavailable", "no_such_family", f"this node has no {family_of(op)}"))
     if agent == OPERATOR:
         return state
+    if terms.full and op not in READS:
+        hints = ("make room on that disk, then repeat the call", "what only reads is answered meanwhile")
+        text = f"{terms.full}; nothing was done"
+        raise NotNow(Problem("unavailable", "storage_full", text, hints=hints, retry_after_ms=FULL_RETRY_MS))
     if len(state.open.get(agent, _NONE)) >= OPEN_OF_AGENT_MAX:
         raise NotNow(_too_many())
     bucket = state.buckets.get(agent, Bucket(terms.burst, now_ns))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from engines.agents.bridge.intake import (
     OPEN_OF_AGENT_MAX,
     Admission,
@@ -16,7 +18,7 @@ from engines.agents.bridge.intake import (
     arrive,
     emptied,
 )
-from engines.agents.bridge.unanswered import REPEAT_NS, overdue
+from engines.agents.bridge.unanswered import REPEAT_NS, STRANDED_NS, overdue, stranded
 from engines.agents.envelope import succeeded
 from engines.agents.messages import AgentAnswer
 from engines.model import Map
@@ -172,6 +174,30 @@ def test_an_answer_to_an_earlier_probe_says_nothing_of_what_was_sent_after_it() 
     state, [_, probe] = overdue(state, TERMS, REPEAT_NS)
     state, [_, _next] = overdue(state, TERMS, 2 * REPEAT_NS)
     assert answer(state, given(probe), TERMS, 2 * REPEAT_NS + 1) == (state, [])
+
+
+def test_without_room_agents_read_and_what_changes_something_is_refused() -> None:
+    """False if a request that cannot be recorded waits, or an operator or a reader is kept out."""
+    full = replace(TERMS, full="the disk of /here has 3 KiB left")
+    _, [refused] = arrive(EMPTY, "ann", "1-0", fields(op="state.transition"), full, 0)
+    assert (error(refused)["kind"], error(refused)["code"]) == ("unavailable", "storage_full")
+    assert error(refused)["message"] == "the disk of /here has 3 KiB left; nothing was done"
+    assert "make room" in error(refused)["recovery_suggestions"][0]
+    for agent, op in (("ann", "state.current"), ("admin", "state.transition")):
+        _, [let_in] = arrive(EMPTY, agent, "1-0", fields(op=op), full, 0)
+        assert isinstance(let_in, Forward)
+
+
+def test_what_is_under_way_when_there_is_no_room_is_answered_as_unknown() -> None:
+    """False if its caller waits for nothing, or is told that it was not done, which nobody knows."""
+    full = replace(TERMS, full="the disk of /here has 3 KiB left")
+    state = EMPTY
+    for op in ("state.transition", "state.wait"):
+        state, _ = arrive(state, "ann", op, fields(op, op, '{"timeout":1}'), TERMS, 0)
+    assert stranded(state, full, STRANDED_NS - 1) == (state, [])
+    state, [told] = stranded(state, full, STRANDED_NS)
+    assert (error(told)["kind"], error(told)["code"]) == ("timeout", "storage_full")
+    assert set(state.open["ann"]) == {"state.wait"}
 
 
 def test_after_the_store_was_gone_all_entries_are_new() -> None:

@@ -49,7 +49,7 @@ engines:
     family: "engines.devices.bridge:BRIDGE"
     config:
       {validator: validator, router: router, orchestrator: orchestrator, root: ROOT, socket_perm: SOCKET,
-       requests_per_s: 1000, burst: 1000}
+       requests_per_s: 1000, burst: 1000, journal: DATA, reserve_bytes: RESERVE}
   validator:
     family: "FAMILY"
     config: {router: router, orchestrator: orchestrator, bridge: bridge, listeners: [bridge]}
@@ -155,6 +155,7 @@ def new_crew(
     socket_perm: str = "660",
     transport: str = "auto",
     validator: str = "engines.agents.validation.validator:VALIDATOR",
+    reserve_bytes: int = 0,
     **times: str,
 ) -> Iterator[Crew]:
     """A crew that is up, with a protocol; at the end nothing of it is left. `times` are the orchestrator's terms."""
@@ -169,7 +170,8 @@ def new_crew(
         text = text.replace("listeners: [bridge]", "listeners: [bridge, measurement]")
         text = text.replace("root: ROOT, socket", "root: ROOT, measurement: measurement, socket")
     text += f"transport: {{local: {transport}}}\nroots: [{world.roots}]\n"
-    text = text.replace("FAMILY", validator)
+    text = text.replace("FAMILY", validator).replace("DATA", str(world.folder / ".enginehost"))
+    text = text.replace("RESERVE", str(reserve_bytes))
     visible = str(PROGRAMS)
     text = text.replace("SOCKET", f'"{socket_perm}"').replace("root: ROOT}", f'root: ROOT, visible: ["{visible}"]}}')
     path.write_text(text.replace("ROOT", str(root)))

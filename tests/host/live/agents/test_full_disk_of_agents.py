@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from host.live.journal.data_folder import find_logs
 from host.live.journal.operations import verify
 
 DISK_BYTES = 16 << 20
+RESERVE_BYTES = 1 << 20
 LEFT_BYTES_MAX = 64 << 10
 """An agent at work fills so much in about a second."""
 
@@ -68,3 +70,29 @@ def test_d4_a_full_disk_costs_nothing_acknowledged(world: World, disk: Path, rou
         assert crew.show("ann")["session"] == 1
         crew.node.end()
         assert [one for one in verify(find_logs(str(disk / "crew"))) if one["finding"]] == []
+
+
+def test_without_room_requests_are_refused_at_once_and_go_on_with_room(world: World, disk: Path) -> None:
+    """False if a move waits for room without a word, if a read is not answered, if what was under way is told as
+    refused, or is lost or done twice when there is room."""
+    with new_crew(world, reserve_bytes=RESERVE_BYTES) as crew:
+        crew.done("agent.add", agent="ann", command=["true"], start=False)
+        ready = {"target": "inbox", "context": {"bootstrap": "ready"}}
+        assert crew.ask("state.transition", by="ann", **ready)["success"]
+        fill(disk / "ballast", RESERVE_BYTES // 2)
+        told = crew.ask("state.transition", by="ann", target="rest")
+        assert (told["error"]["kind"], told["error"]["code"]) == ("unavailable", "storage_full")
+        assert str(disk) in told["error"]["message"]
+        assert told["error"]["recovery_suggestions"]
+        assert crew.ask("state.current", by="ann")["data"]["state"] == "inbox"
+        fill(disk / "ballast", 0)
+        for number in count(1):  # the last page of a log may have room for some
+            forced = {"agent": "ann", "target": ("inbox", "rest")[number % 2], "reason": "a test"}
+            under_way = crew.ask("override.force", request_id=f"forced{number}", **forced)
+            if not under_way["success"]:
+                break
+        assert (under_way["error"]["kind"], under_way["error"]["code"]) == ("timeout", "storage_full")
+        (disk / "ballast").unlink()
+        until(lambda: set(crew.node.states().values()) <= {"running", "device"}, "all engines")
+        assert crew.ask("override.force", request_id=f"forced{number}", **forced)["success"]
+        assert crew.ask("state.current", by="ann")["seq"] == 1 + number

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,6 +17,9 @@ REFERENCE: Final = "refs/heads/audit"
 BATCHES: Final = "batches/latest.jsonl"
 SEQ: Final = "Aism-Seq"
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+LATE: Final = "Aism-Late: yes"
+"""The last line of a commit whose events were missed at first, so that they may come behind later ones."""
+
 TRAILER: Final = re.compile(rf"^{SEQ}: (\S+) (\d+)$", re.MULTILINE)
 SINGLE: Final = ("transition", "changed", "enrolled", "retired", "migrated", "override", "protocol", "gap")
 SINGLE_FIRST: Final = ("life", "session", "alarm", "prompt")
@@ -78,6 +81,9 @@ def with_numbers(numbers: dict[str, int], entries: Iterable[AuditEntry]) -> dict
 Line: TypeAlias = Mapping[str, Any]
 """An event as `text_of` writes it, read again."""
 
+Key: TypeAlias = tuple[Any, ...]
+"""What an event is known by: its family, number and time."""
+
 
 class AuditComparison(NamedTuple):
     """What an audit lacks of the recorded events, has otherwise, has and never happened, and has in another order.
@@ -92,18 +98,20 @@ class AuditComparison(NamedTuple):
     waiting: list[Line]
 
 
-def compared(recorded: Iterable[Line], audited: Iterable[Line], young_ns: int | None = None) -> AuditComparison:
+def compared(
+    recorded: Iterable[Line], audited: Iterable[Line], young_ns: int | None = None, late: Container[Key] = ()
+) -> AuditComparison:
     """The audit against the record, which may begin later than the audit, and leaves out families without a journal.
 
-    Events from `young_ns` on are not missed: they may still be on their way.
+    Events from `young_ns` on are not missed: they may still be on their way. Those of `late` may be in any order.
     """
-    expected: dict[tuple[Any, ...], Line] = {}
+    expected: dict[Key, Line] = {}
     first_ns: dict[str, int] = {}
     for one in recorded:
         expected[key_of(one)] = one
         first_ns.setdefault(one["family"], one.get("time_ns", 0))
     found = AuditComparison([], [], [], [], [])
-    seen: set[tuple[Any, ...]] = set()
+    seen: set[Key] = set()
     newest: dict[str, int] = {}
     for one in audited:
         family, number = one["family"], one.get("number", 0)
@@ -115,7 +123,7 @@ def compared(recorded: Iterable[Line], audited: Iterable[Line], young_ns: int | 
             found.unknown.append(one)
         elif wanted != one:
             found.different.append(one)
-        if is_single(one.get("kind", "")):
+        if is_single(one.get("kind", "")) and key_of(one) not in late:
             if number < newest.get(family, 0):
                 found.misplaced.append(one)
             newest[family] = max(number, newest.get(family, 0))
@@ -126,6 +134,6 @@ def compared(recorded: Iterable[Line], audited: Iterable[Line], young_ns: int | 
     return found
 
 
-def key_of(line: Line) -> tuple[Any, ...]:
+def key_of(line: Line) -> Key:
     """What an event is known by: a family whose journal was deleted numbers anew, at another time."""
     return line["family"], line.get("number", 0), line.get("time_ns", 0)

@@ -16,8 +16,9 @@ The message of a commit ends with trailers. `Aism-Seq: <family> <number>` is one
 its events up to this commit, so the last commit says where to go on.
 
 Events wait in memory, up to `WAITING_MAX`; beyond it the oldest are lost, and a commit says how many. While the disk is
-full, they wait too. Crash points: what waits is lost with the process; `aism audit verify` names the numbers. Commits
-are made by a thread with an index in memory; a reference is moved only if it is where it was.
+full, they wait too. Crash points: what waits is lost with the process, and what lies in the mailbox with the node. The
+journals of the families have it, so it is committed afterwards, as late (`host/aism/catching_up.py`). Commits are made
+by a thread with an index in memory; a reference is moved only if it is where it was.
 
 Without pygit2 (extra `agents`) the device takes events, keeps none, and says so once.
 """
@@ -33,26 +34,15 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import get_native_id
 from typing import Any, Final, TypeAlias
 
-from engines.agents.audit import (
-    BATCHES,
-    REFERENCE,
-    SEQ,
-    TRAILER,
-    AuditEntry,
-    is_single,
-    path_of,
-    subject_of,
-    text_of,
-    with_numbers,
-)
+from engines.agents.audit import AuditEntry, is_single, subject_of, text_of
 from engines.agents.messages import Happened, HappenedTogether
 from engines.agents.telling import events_in
 from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
 
+from .audit_repository import BATCH_MAX, COMMITS_AT_ONCE, Repository, commit_batch, commit_single
+
 WAITING_MAX: Final = 50_000
-COMMITS_AT_ONCE: Final = 50
 REST_S: Final = 0.5
-BATCH_MAX: Final = 2_000
 GC_COMMITS: Final = 20_000
 """After so many commits the repository is packed, if `git` is installed."""
 
@@ -71,64 +61,6 @@ class AuditPlace(Config):
 ACCEPTED: TypeAlias = Happened | HappenedTogether
 MAIL: Final = Box(0, accepts=ACCEPTED, lossy=True)
 """The node file may let it drop the oldest mail, so that nobody waits for a disk."""
-
-
-class Repository:
-    """The open repository; used by one thread. Raises `pygit2.GitError` and OSError from each function."""
-
-    def __init__(self, path: str) -> None:
-        """Opens or makes it. Raises ImportError without pygit2."""
-        import pygit2
-
-        self._git = pygit2
-        path = os.path.abspath(path)
-        if not os.path.isdir(os.path.join(path, "objects")):
-            pygit2.init_repository(path, bare=True, initial_head="audit")
-        self.path = path
-        self._open()
-        self.commits = 0
-
-    def _open(self) -> None:
-        """Reads where the repository is, so that a commit that failed half-way leaves nothing behind."""
-        self._repository = self._git.Repository(self.path)
-        self._index = self._git.Index()
-        self._parent = None
-        self.numbers: dict[str, int] = {}
-        if REFERENCE in self._repository.references:
-            commit = self._repository.references[REFERENCE].peel(self._git.Commit)
-            self._parent = commit.id
-            self._index.read_tree(commit.tree)
-            self.numbers = {family: int(number) for family, number in TRAILER.findall(commit.message)}
-
-    def commit(self, entries: list[AuditEntry], path: str, text: str, subject: str) -> None:
-        """One commit of these entries, which puts `text` into the file at `path`."""
-        numbers = with_numbers(self.numbers, entries)
-        try:
-            blob = self._repository.create_blob(text.encode())
-            self._index.add(self._git.IndexEntry(path, blob, self._git.enums.FileMode.BLOB))
-            tree = self._index.write_tree(self._repository)
-            newest_s = max(one.event.time_ns for one in entries) // 10**9 if entries else 0
-            author = self._git.Signature("aism", "aism@localhost", newest_s, 0)
-            trailers = "\n".join(f"{SEQ}: {family} {number}" for family, number in sorted(numbers.items()))
-            parents = [] if self._parent is None else [self._parent]
-            message = f"{subject}\n\n{trailers}\n"
-            self._parent = self._repository.create_commit(REFERENCE, author, author, message, tree, parents)
-        except BaseException:
-            self._open()
-            raise
-        self.numbers = numbers
-        self.commits += 1
-
-
-def commit_single(repository: Repository, entry: AuditEntry) -> None:
-    """An event that is a commit of its own."""
-    repository.commit([entry], path_of(entry), text_of(entry) + "\n", subject_of(entry))
-
-
-def commit_batch(repository: Repository, entries: list[AuditEntry]) -> None:
-    """Many events in one commit."""
-    text = "".join(text_of(one) + "\n" for one in entries)
-    repository.commit(entries, BATCHES, text, f"{len(entries)} events")
 
 
 class GitAudit:

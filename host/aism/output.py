@@ -75,6 +75,13 @@ def done(data: dict[str, Any], text: str = "") -> Outcome:
     return Outcome({"success": True, "data": data, "notices": []}, text)
 
 
+def noticed(outcome: Outcome, *notices: str) -> Outcome:
+    """The same, with what else there is to say."""
+    said = [one for one in notices if one]
+    envelope = outcome.envelope | {"notices": [*outcome.envelope["notices"], *said]}
+    return Outcome(envelope, "\n".join([outcome.text, *said]))
+
+
 def failed(failure: Failure, data: dict[str, Any] | None = None, text: str = "") -> Outcome:
     """A call that failed here. `data` and `text` are what there is to see all the same."""
     return Outcome({"success": False, "data": data or {}, "error": failure.error, "notices": []}, text)

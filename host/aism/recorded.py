@@ -30,15 +30,24 @@ def logs_and_engines(root: Path, family: str) -> tuple[Logs, set[str]]:
 
 
 class RecordedEvents:
-    """One reading of all logs of a node. `count` are the events that were read, `notes` say what could not be."""
+    """One reading of all logs of a node. `count` are the events that were read, `notes` say what could not be.
 
-    def __init__(self, root: Path) -> None:
+    `since_ns`: those from then on are needed; some earlier ones may come too.
+    """
+
+    def __init__(self, root: Path, since_ns: int = 0) -> None:
         self.count = 0
         self.notes: list[str] = []
         self._root = root
+        self._since_ns = since_ns
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events as the audit has them, those of a family in their order."""
+        for one in self.entries():
+            yield json.loads(text_of(one))
+
+    def entries(self) -> Iterator[AuditEntry]:
+        """The same, as they were sent to the audit."""
         try:
             logs, audits = logs_and_engines(self._root, AUDIT)
         except NotAJournal as error:
@@ -46,7 +55,8 @@ class RecordedEvents:
             return
         for name, path in logs.folders.items():
             try:
-                reading = LogReading(name, Folder(path), logs.node.node, LogCode(logs.node.roots, present=True))
+                code = LogCode(logs.node.roots, present=True)
+                reading = LogReading(name, Folder(path), logs.node.node, code, self._since_ns)
                 yield from self._of(reading, audits)
             except (NotRetained, Damaged, Deviates) as error:
                 self.notes.append(f"not compared with all of {name}: {error}")
@@ -54,19 +64,16 @@ class RecordedEvents:
             if reading.note:
                 self.notes.append(reading.note)
 
-    def _of(self, reading: LogReading, audits: set[str]) -> Iterator[dict[str, Any]]:
+    def _of(self, reading: LogReading, audits: set[str]) -> Iterator[AuditEntry]:
         while True:
             try:
                 for step in reading.steps():
                     for _, one in step.sent:
                         if one.target in audits and isinstance(one.message, Happened | HappenedTogether):
-                            yield from self._lines(step.engine, one.message)
+                            for event in events_in(one.message):
+                                self.count += 1
+                                yield AuditEntry(step.engine, event)
                 return
             except Deviates as error:
                 if not reading.go_on_behind(error.deviation):
                     raise
-
-    def _lines(self, family: str, message: Happened | HappenedTogether) -> Iterator[dict[str, Any]]:
-        for event in events_in(message):
-            self.count += 1
-            yield json.loads(text_of(AuditEntry(family, event)))

@@ -209,6 +209,7 @@ AGENT: Final = (
 MEASURING: Final = (
     Command("audit log", "[-n COUNT] [--agent AGENT]", "audit:log", "The newest commits of the audit.", "operator"),
     Command("audit verify", "", "audit:verify", "Whether the audit is whole.", "operator"),
+    Command("audit repair", "", "audit:repair", "Add what the journal has and the audit lacks.", "operator"),
 )
 
 COMMANDS: Final = (

@@ -1,70 +1,23 @@
-"""`aism audit log` and `verify`: the audit repository, read without an engine."""
+"""`aism audit log`, `verify` and `repair`: the audit repository, without an engine."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from engines.agents.audit import REFERENCE, TRAILER, compared, key_of
+from engines.agents.audit import Key, compared, key_of
+from host.aism.audited import BEHIND_NS, PLACE, commits
 from host.aism.call import Call
+from host.aism.catching_up import catch_up
 from host.aism.node import root_of, running_file
 from host.aism.output import Failure, Outcome, done, failed
 from host.aism.recorded import RecordedEvents
 
-PLACE: Final = Path("engine", "audit.git")
 SHOWN: Final = 20
 SHOWN_MAX: Final = 10_000
-BEHIND_NS: Final = 180 * 10**9
-"""Events of a running node that are younger may still wait to be committed."""
-
 NAMED_MAX: Final = 20
-
-
-class Commit(NamedTuple):
-    """A commit of the audit: its id, first line, time, the events that it added, and the number of each family then."""
-
-    id: str
-    subject: str
-    time_s: int
-    events: tuple[dict[str, Any], ...]
-    numbers: dict[str, int]
-
-
-def commits(root: Path, *, is_oldest_first: bool) -> Iterator[Commit]:
-    """The commits. Raises Failure without an audit or without pygit2; `ValueError` for a damaged one."""
-    try:
-        import pygit2
-    except ImportError:
-        hint = "install the extra: pip install 'enginehost[agents]'"
-        raise Failure("unavailable", "no_pygit2", "pygit2 is not installed", suggestions=[hint]) from None
-    if not (root / PLACE).is_dir():
-        raise Failure("unknown", "no_audit", f"there is no audit at {root / PLACE}")
-    repository = pygit2.Repository(str(root / PLACE))
-    if REFERENCE not in repository.references:
-        return
-    order = pygit2.enums.SortMode.TOPOLOGICAL
-    if is_oldest_first:
-        order |= pygit2.enums.SortMode.REVERSE
-    try:
-        for commit in repository.walk(repository.references[REFERENCE].target, order):
-            yield _read(repository, commit)
-    except (pygit2.GitError, KeyError) as error:
-        raise ValueError(f"the audit cannot be read: {error}") from None
-
-
-def _read(repository: Any, commit: Any) -> Commit:
-    parent = commit.parents[0].tree if commit.parents else None
-    diff = commit.tree.diff_to_tree(parent, swap=True) if parent else commit.tree.diff_to_tree(swap=True)
-    events: list[dict[str, Any]] = []
-    for delta in diff.deltas:
-        events += [json.loads(line) for line in repository[delta.new_file.id].data.decode().splitlines()]
-    numbers = {family: int(number) for family, number in TRAILER.findall(commit.message)}
-    return Commit(str(commit.id), commit.message.split("\n")[0], commit.commit_time, tuple(events), numbers)
 
 
 def log(call: Call) -> Outcome:
@@ -95,11 +48,13 @@ def verify(_call: Call) -> Outcome:
     """Whether the audit can be read, and is what the journal of the engine says, each event once and in its order."""
     root = root_of(os.getcwd())
     audited: list[dict[str, Any]] = []
+    late: set[Key] = set()
     count = 0
     try:
         for commit in commits(root, is_oldest_first=True):
             count += 1
             audited += commit.events
+            late |= {key_of(one) for one in commit.events if commit.is_late}
     except ValueError as error:
         raise Failure("internal", "damaged", str(error), suggestions=[f"git -C {PLACE} fsck"]) from None
     numbers: dict[str, set[int]] = {}
@@ -107,7 +62,7 @@ def verify(_call: Call) -> Outcome:
         numbers.setdefault(event["family"], set()).add(event.get("number", 0))
     twice = len(audited) - len({key_of(event) for event in audited})
     record = RecordedEvents(root)
-    found = compared(record.events(), audited, time.time_ns() - BEHIND_NS if running_file(root) else None)
+    found = compared(record.events(), audited, time.time_ns() - BEHIND_NS if running_file(root) else None, late)
     if found.waiting:
         record.notes.append(f"{len(found.waiting)} recent events may still wait to be committed")
     wrong = {name: getattr(found, name) for name in found._fields if name != "waiting"}
@@ -124,8 +79,20 @@ def verify(_call: Call) -> Outcome:
     amounts = ", ".join(f"{amount} {name}" for name, amount in (("twice", twice), *((n, data[n]) for n in wrong)))
     text = f"{count} commits, {len(audited)} events, {record.count} in the journal: {amounts}"
     if twice or any(wrong.values()):
-        return failed(Failure("validation", "audit", text, suggestions=["aism audit log"]), data)
+        hint = (
+            "'aism audit repair', while the engine is down, adds what is missing; 'aism audit log' shows what is there"
+        )
+        return failed(Failure("validation", "audit", text, suggestions=[hint]), data)
     return done(data, "\n".join([text, *record.notes]))
+
+
+def repair(_call: Call) -> Outcome:
+    """Add what the journal has and the audit lacks, however old."""
+    root = root_of(os.getcwd())
+    if running_file(root) is not None:
+        raise Failure("conflict", "running", "the engine writes to its audit while it runs", suggestions=["aism down"])
+    added = catch_up(root, is_whole=True)
+    return done({"added": added}, f"{added} events added")
 
 
 def _numbers(mine: set[int]) -> dict[str, int]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from engines.agents.bus import OPERATOR, events_key
+from host.aism.audited import PLACE
 from host.aism.bus_client import BusClient, find_bus
 from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.processes import PR_SET_PDEATHSIG, prctl
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
 from host.aism.node import FILE, enginehost, in_root, items, node_failure, node_file, root_of, running_file, templates
-from host.aism.output import Failure, Outcome, done, write
+from host.aism.output import Failure, Outcome, done, noticed, write
 from host.aism.shown import event_line
 from host.aism.usage import Misuse
 from host.program import command
@@ -77,14 +78,30 @@ def up(call: Call) -> Outcome | int:
         raise Failure("unavailable", "keeper", str(error)) from None
     was = running_file(root)
     file = was or node_file(root, is_strict="--strict" in call.arguments)
+    notice = "" if was else _caught_up(root)
     if "-d" not in call.arguments and was is None:
+        if notice:
+            print(f"aism: {notice}", file=sys.stderr, flush=True)
         return _attached(root, file)
     started = enginehost(root, *_up(file), "-d", "--json")
     if started.returncode:
         raise node_failure(started)
     protocols = _prepare(root)
     data = {"root": str(root), "already": was is not None, "protocols": protocols}
-    return done(data, f"{'already ' if was else ''}up in {root}: {_listed(protocols)}")
+    return noticed(done(data, f"{'already ' if was else ''}up in {root}: {_listed(protocols)}"), notice)
+
+
+def _caught_up(root: Path) -> str:
+    """The audit gets what it has missed; why it does not, or "". An engine runs without an audit too."""
+    if not (root / PLACE).is_dir():
+        return ""
+    from host.aism.catching_up import catch_up
+
+    try:
+        catch_up(root)
+    except Failure as failure:
+        return f"the audit may lack what happened last: {failure}"
+    return ""
 
 
 def _up(file: Path) -> tuple[str, ...]:
@@ -157,8 +174,9 @@ def down(call: Call) -> Outcome:
         if ended.returncode:
             raise node_failure(ended)
     running = end_keeper(str(root), "--stop-agents" in call.arguments)
+    notice = _caught_up(root)
     text = f"down; {running} agents run on" if running else "down"
-    return done({"root": str(root), "was_running": file is not None, "agents_running": running}, text)
+    return noticed(done({"root": str(root), "was_running": file is not None, "agents_running": running}, text), notice)
 
 
 def status(call: Call) -> Outcome:

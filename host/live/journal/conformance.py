@@ -33,16 +33,20 @@ from host.node.journal.stream import Stream
 
 
 class LogReading:
-    """One log: where its reading begins. Raises `NotRetained` where no such place is kept."""
+    """One log: where its reading begins. Raises `NotRetained` where no such place is kept.
 
-    def __init__(self, name: str, folder: Folder, node: str, code: LogCode) -> None:
+    `since_ns`: what happened before is not needed, so it may begin at the last snapshot before.
+    """
+
+    def __init__(self, name: str, folder: Folder, node: str, code: LogCode, since_ns: int = 0) -> None:
         self.name = name
         self.first: Deviation | None = None
         self._folder = folder
         self._node = node
         self._code = code
         self._snapshots = [*snapshots_of(folder)]
-        self._start = first_start(folder, self._snapshots)
+        late = [one for one in self._snapshots if one.state.clock_ns < since_ns]
+        self._start = late[-1] if late else first_start(folder, self._snapshots)
         self._last: Replay | None = None
 
     @property

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
-from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, text_of
+from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, key_of, text_of
 from engines.agents.messages import Happened
-from engines.devices.git_audit import BATCH_MAX, COMMITS_AT_ONCE, GIT_AUDIT, AuditPlace, GitAudit
+from engines.devices.audit_repository import BATCH_MAX, COMMITS_AT_ONCE, Repository, commit_late
+from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit
 from engines.model import Committed, Configuration, Delivery, Ref, birth, step
 
 pygit2 = pytest.importorskip("pygit2")
@@ -144,6 +145,22 @@ def test_d5_it_goes_on_where_it_was_and_a_deleted_one_is_made_again_as_it_was(tm
     shutil.rmtree(tmp_path / "audit.git")
     audited(tmp_path / "audit.git", events)
     assert [str(one.id) for one in commits(tmp_path / "audit.git")] == once
+
+
+@pytest.mark.parametrize("count", [9, COMMITS_AT_ONCE + 9])
+def test_d5_what_was_missed_is_added_and_the_newest_stays_the_newest(tmp_path: Path, count: int) -> None:
+    """False if an event that is added late is lost, counts as misplaced, or hides a later one in the tree."""
+    path = tmp_path / "audit.git"
+    events = [one for one in some_events(3 * count) if is_single(one[1].kind)]
+    audited(path, [*events[:3], *events[-8:-4]])
+    missed = [AuditEntry(family, event) for family, event in [*events[3:-8], *events[-4:]]]
+    commit_late(Repository(str(path)), missed)
+    record = [json.loads(text_of(AuditEntry(family, event))) for family, event in events]
+    late = {key_of(json.loads(text_of(one))) for one in missed}
+    assert compared(record, lines(path), late=late) == ([], [], [], [], [])
+    agent, newest = events[-5][1].agent, events[-5][1].number
+    tree = commits(path)[-1].tree
+    assert json.loads(tree[f"agents/{agent}/latest.json"].data)["number"] >= newest
 
 
 def test_what_cannot_be_written_waits_and_is_reported(tmp_path: Path) -> None:

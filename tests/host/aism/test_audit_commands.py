@@ -12,7 +12,7 @@ from engines.agents.audit import AuditEntry
 from engines.agents.messages import Happened
 
 pytest.importorskip("pygit2")
-from engines.devices.git_audit import Repository, commit_batch, commit_single
+from engines.devices.audit_repository import Repository, commit_batch, commit_single
 
 from .called import call
 

@@ -203,11 +203,13 @@ PROBE = str(Path(__file__).parent / "programs" / "probe.py")
 def seen(kept: Kept, level: str) -> dict[str, object]:
     """What an agent at this level sees."""
     program = "/usr/bin/python3" if level == "uid" else sys.executable  # ours may be in a private folder
-    kept.start("bob", "sh", "-c", "read line", level="uid" if IS_ROOT else "none", uid=61_002 if IS_ROOT else None)
+    other = {"level": "uid", "uid": 61_002} if IS_ROOT else {"level": "none"}
+    pid = kept.start("bob", "sh", "-c", "read line", **other)["pid"]
+    (kept.root / ".enginehost").mkdir(mode=0o700)
     (kept.root / "agents" / "bob" / "secret").write_text("secret")
     (kept.root / "protocols" / "inbox.md").write_text("# Protocol: inbox\n")
     os.chmod(kept.root, 0o711)
-    kept.start("ann", program, PROBE, str(kept.root), level=level)
+    kept.start("ann", program, PROBE, str(kept.root), str(pid), level=level)
     ended = kept.exited("ann")
     assert ended["status"] == 0, (ended, (kept.folder("ann") / "stderr.log").read_text())
     found: dict[str, object] = json.loads(kept.output("ann"))
@@ -217,7 +219,7 @@ def seen(kept: Kept, level: str) -> dict[str, object]:
 @pytest.mark.skipif(not IS_ROOT, reason="levels of isolation need root")
 @pytest.mark.parametrize("level", [each for each in LEVELS if not missing(each)])
 def test_l11_an_agent_sees_what_doctor_says(kept: Kept, level: str) -> None:
-    """False if a level lets an agent see or write more than `aism doctor` says, or less."""
+    """False if a level lets an agent see, write or signal more than `aism doctor` says, or less (X1 too)."""
     said, found = doctor_says(level), seen(kept, level)
     assert (found["uid"] != os.getuid()) is said["own_user"]
     assert found["sees_others"] is not said["own_processes"]
@@ -229,6 +231,8 @@ def test_l11_an_agent_sees_what_doctor_says(kept: Kept, level: str) -> None:
     assert found["has_token"]
     assert found["writes_protocols"] is not said["own_user"]
     assert found["writes_own_state"] is not said["own_user"]
+    for deed in ("writes_journal", "reads_environment_of_other", "signals_other"):
+        assert found[deed] is not said["own_user"], deed
 
 
 def doctor_says(level: str) -> dict[str, bool]:

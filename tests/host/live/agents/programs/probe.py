@@ -1,11 +1,13 @@
-"""Prints what an agent at its level of isolation can see, as JSON. The root folder is its argument."""
+"""Prints what an agent at its level of isolation can see, as JSON. The root folder and another agent's process are its
+arguments.
+"""
 
 import json
 import os
 import sys
 from collections.abc import Callable
 
-root = sys.argv[1]
+root, other = sys.argv[1], int(sys.argv[2])
 own = os.getcwd()
 
 
@@ -46,6 +48,9 @@ print(
             "reads_protocols": works(lambda: open(f"{root}/protocols/inbox.md").close()),
             "writes_protocols": works(lambda: write(f"{root}/protocols/inbox.md")),
             "writes_own_state": works(lambda: write(f"{own}/.aism/state.json")),
+            "writes_journal": works(lambda: write(f"{root}/.enginehost/journal")),
+            "reads_environment_of_other": works(lambda: open(f"/proc/{other}/environ").close()),
+            "signals_other": works(lambda: os.kill(other, 0)),
             "has_token": works(lambda: open(os.environ["AISM_TOKEN_FILE"]).close()),
         }
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -25,12 +25,14 @@ from engines.model import (
     Outgoing,
     Output,
     Spawned,
+    Stored,
     encode,
     view,
 )
 from engines.model.store.adopt import Downgraded
 from host.node.births import plain
 from host.node.journal.records import RESULTS, TurnResult
+from host.node.trigger_ring import PastTrigger
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024
 """Longer messages are compared by their digests."""
@@ -56,15 +58,6 @@ class PastEngine(msgspec.Struct, frozen=True, array_like=True, tag=True):
     env: bytes
     downgraded: Downgraded = b""
     family: str = ""
-
-
-class PastTrigger(NamedTuple):
-    """A message as it is encoded, or the names of timers."""
-
-    sender: str
-    mailbox: int
-    message: bytes | None
-    timers: tuple[str, ...]
 
 
 class PastTurn(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -181,8 +174,11 @@ class PastEngines:
             self.past[-1] = replace(last, env=self._family.dump(env), downgraded=back)
 
 
-def past_trigger(cause: Delivery[Any] | Due) -> PastTrigger:
-    """A trigger as plain data."""
-    if isinstance(cause, Delivery):
-        return PastTrigger(cause.sender, cause.mailbox, encode(cause.message), ())
-    return PastTrigger("", 0, None, tuple(one.name for one in cause.handles))
+def env_after(env: Environment[Any], cause: Delivery[Any] | Due, outcome: Outcome[Any]) -> Environment[Any]:
+    """The environment that a transition leaves: timers whose transition failed are over."""
+    if isinstance(outcome, Committed | Stored):
+        return outcome.env
+    timers = env.timers
+    for handle in cause.handles if isinstance(cause, Due) else ():
+        timers = timers.without(handle.name)
+    return env if timers is env.timers else env.with_timers(timers)

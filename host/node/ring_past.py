@@ -6,18 +6,15 @@ has no past that anything could be compared with.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from msgspec.structs import replace
-
-from engines.model import Committed, Delivery, Due, Environment, Outcome, Stored, step
+from engines.model import Delivery, Due, step
 from host.node.cell import Cell
 from host.node.journal.replay import Mail
-from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, past_trigger
-from host.node.trigger_ring import AnsweredTrigger, Half, TriggerRing
+from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, env_after
+from host.node.trigger_ring import AnsweredTrigger, Half, TriggerRing, past_trigger, times_of
 
 TOO_LARGE: Final = "its last messages are too large to be kept"
 NOT_REPRODUCED: Final = "its last triggers, run again, do not lead to its state"
@@ -35,14 +32,13 @@ class Kept(NamedTuple):
 
 def ring_pasts(ring: TriggerRing, cells: Mapping[str, Cell], count: int, read_frame: ReadFrame) -> Iterator[Past]:
     """The last `count` triggers of each of these engines, as far as the ring has them."""
-    older, newer = ring.halves()
-    began = [name for name in cells if name in newer.bases or name in older.bases]
+    began = [name for name in cells if name in ring.bases or name in ring.older.bases]
     for name in began:
         yield from _past_of(cells[name], ring, count, read_frame, STATES_BYTES_MAX // len(began))
 
 
 def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, states_bytes_max: int) -> Iterator[Past]:
-    halves = _halves_with(cell.name, *ring.halves())
+    halves = ring.halves_of(cell.name)
     base = halves[0].bases[cell.name] if halves else None
     if base is None:
         yield PastLost(cell.name, TOO_LARGE)
@@ -54,7 +50,7 @@ def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, s
         if n == skipped + 1:
             engine.begin(base.family, base.configuration, env)
         outcome = step(base.family, base.configuration, env, cause, now_ns, answers)
-        env = _after(env, cause, outcome)
+        env = env_after(env, cause, outcome)
         if n > skipped:
             engine.keep(n, now_ns, past_trigger(cause), answers, outcome, env)
     if cell.env is None or base.family.dump(env) != base.family.dump(cell.env):
@@ -62,13 +58,6 @@ def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, s
         return
     engine.close(env)
     yield from engine.past
-
-
-def _halves_with(name: str, older: Half, newer: Half) -> list[Half]:
-    """The halves in which all of the engine's triggers were kept, up to now."""
-    if name in newer.bases and newer.bases[name] is None:
-        return []
-    return [half for half in (older, newer) if half.bases.get(name) is not None]
 
 
 def _triggers(cell: Cell, ring: TriggerRing, half: Half, read_frame: ReadFrame) -> Iterator[Kept]:
@@ -82,20 +71,8 @@ def _triggers(cell: Cell, ring: TriggerRing, half: Half, read_frame: ReadFrame) 
             yield Kept(when, *what)
             continue
         mail = read_frame(ring.frame_at(what)) if isinstance(what, int) else what
-        count = len(mail.payloads)
-        times = [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
         inbox = cell.inboxes[mail.mailbox]
         decode = inbox.decode or inbox.find_decode()
-        for now_ns, payload in zip(times, mail.payloads, strict=True):
+        for now_ns, payload in zip(times_of(when, len(mail.payloads)), mail.payloads, strict=True):
             message = decode(payload) if isinstance(payload, bytes) else payload
             yield Kept(now_ns, Delivery(mail.sender, mail.mailbox, message), ())
-
-
-def _after(env: Environment[Any], cause: Delivery[Any] | Due, outcome: Outcome[Any]) -> Environment[Any]:
-    """The environment that a transition leaves: timers whose transition failed are over."""
-    if isinstance(outcome, Committed | Stored):
-        return outcome.env
-    timers = env.timers
-    for handle in cause.handles if isinstance(cause, Due) else ():
-        timers = timers.without(handle.name)
-    return env if timers is env.timers else replace(env, timers=timers)

@@ -37,6 +37,15 @@ BASE_BYTES: Final = 512
 """What a base takes, if its environment shares most with the present one."""
 
 
+class PastTrigger(NamedTuple):
+    """A message as it is encoded, or the names of timers."""
+
+    sender: str
+    mailbox: int
+    message: bytes | None
+    timers: tuple[str, ...]
+
+
 class WaitedMail(NamedTuple):
     """Mail of one stream that waited, or came from a neighbour: payloads, encoded or not."""
 
@@ -57,6 +66,18 @@ What = int | WaitedMail | AnsweredTrigger
 
 When = int | bytes
 """Of an entry: the time of all its turns, or as many 64-bit numbers."""
+
+
+def past_trigger(cause: Delivery[Any] | Due) -> PastTrigger:
+    """A trigger as plain data."""
+    if isinstance(cause, Delivery):
+        return PastTrigger(cause.sender, cause.mailbox, encode(cause.message), ())
+    return PastTrigger("", 0, None, tuple(one.name for one in cause.handles))
+
+
+def times_of(when: When, count: int) -> Sequence[int]:
+    """The times of `count` turns."""
+    return [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
 
 
 _LENGTH: Final = struct.Struct("<I").unpack_from
@@ -151,9 +172,12 @@ class TriggerRing:
         (length,) = _LENGTH(self.buffer, place)
         return self.buffer[place : place + length]
 
-    def halves(self) -> tuple[Half, Half]:
-        """The older half and the newer one."""
-        return self.older, Half(self.bases, self.entries)
+    def halves_of(self, name: str) -> list[Half]:
+        """The halves in which all of the engine's triggers were kept, up to now, the older one first."""
+        newer = Half(self.bases, self.entries)
+        if name in newer.bases and newer.bases[name] is None:
+            return []
+        return [half for half in (self.older, newer) if half.bases.get(name) is not None]
 
     def _add(self, name: str, what: What, when: When, count: int, size: int) -> None:
         if size > count * MESSAGE_BYTES_MAX:

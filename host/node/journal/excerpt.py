@@ -22,7 +22,8 @@ from host.node.journal.records import (
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Stream
-from host.node.past import STATES_BYTES_MAX, PastEngine, PastEngines, PastTrigger, PastTurn, past_trigger, result_of
+from host.node.past import STATES_BYTES_MAX, PastEngine, PastEngines, PastTurn, result_of
+from host.node.trigger_ring import PastTrigger, past_trigger
 
 _TURNS: Final = (RecordKind.TURNS, RecordKind.DUE, RecordKind.RESUMED)
 

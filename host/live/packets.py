@@ -292,6 +292,18 @@ def read_parts(descriptor: int) -> Iterator[bytes]:
         offset += _LENGTH.size + length
 
 
+def growing_parts(descriptor: int, offset: int) -> Iterator[tuple[bytes, int]]:
+    """The parts from a place on in a file that is being written, each with the place behind it, as far as they are
+    whole."""
+    size = os.fstat(descriptor).st_size
+    while offset + _LENGTH.size <= size:
+        (length,) = _LENGTH.unpack(_piece(descriptor, offset, _LENGTH.size))
+        begin, offset = offset + _LENGTH.size, offset + _LENGTH.size + length
+        if offset > size:
+            return
+        yield _piece(descriptor, begin, length), offset
+
+
 def _piece(descriptor: int, offset: int, length: int) -> bytes:
     """Bytes of a file; a single read returns at most 2 GiB."""
     pieces: list[bytes] = []

@@ -162,19 +162,27 @@ class Lose(Packet):
 
 
 class Recall(Packet):
-    """Hand out the last `count` triggers of these engines, and go on. Answered by `Recalled`."""
+    """Hand out the last `count` triggers of these engines, and go on. Answered by `Recalled`.
 
-    engines: tuple[str, ...]
-    count: int
-    deadline_ns: int
+    From then on those of volatile ones are written to a tail (`host.node.trigger_tail`), until the engines are handed
+    over, the deadline is past, or there is another order. One without engines ends the tail, and has no answer.
+    """
+
+    engines: tuple[str, ...] = ()
+    count: int = 0
+    deadline_ns: int = 0
 
 
 class Rehearse(Packet):
-    """To a candidate: run these triggers. Descriptor: [pipe]. Answer: `Rehearsed` or `EngineFailed`."""
+    """To a candidate: run these triggers. Descriptors: [pipe], or [pipe, tail]. Answer: `Rehearsed` or
+    `EngineFailed`."""
 
 
 class Follow(Packet):
-    """To a candidate: make the engines from their log, behind its writer. Answer: `Level` or `EngineFailed`."""
+    """To a candidate: make the engines from the tail, and with `from_log` from their log, behind the old process.
+    Answer: `Level` or `EngineFailed`."""
+
+    from_log: bool = False
 
 
 class Freeze(Packet):
@@ -182,12 +190,14 @@ class Freeze(Packet):
 
     Answered by `AtBoundary`, then by `Frozen` or `EngineFailed`. `downgrades`: the layout of a state differs in the
     candidate, which may be the version before: states go with their downgraded form, where a family has one.
-    `keep`: a folder to keep the code in force in, "" for none.
+    `keep`: a folder to keep the code in force in, "" for none. `followed`: engines whose states the candidate has, if
+    the tail has all their triggers.
     """
 
     downgrades: bool = False
     from_log: bool = False
     keep: str = ""
+    followed: tuple[str, ...] = ()
 
 
 class Thaw(Packet):
@@ -197,10 +207,11 @@ class Thaw(Packet):
 class Adopt(Packet):
     """To a candidate: migrate and load these engines. Descriptor: [snapshot]. Answer: `Adopted` or `EngineFailed`.
 
-    `log_end`: where the log ends, for one that follows.
+    `log_end`, `tail_end`: where log and tail end, for one that follows.
     """
 
     log_end: int = 0
+    tail_end: int = 0
 
 
 class Go(Packet):
@@ -336,7 +347,8 @@ class Rested(Packet):
 
 
 class Recalled(Packet):
-    """Answer to `Recall`. Descriptor: [pipe], to which a child writes `host.node.past`; none with a `reason`."""
+    """Answer to `Recall`. Descriptors: [pipe], to which a child writes `host.node.past`, and [tail] of volatile
+    engines; none with a `reason`."""
 
     reason: str = ""
 
@@ -348,10 +360,12 @@ class Rehearsed(Packet):
 
 
 class Level(Packet):
-    """Answer to `Follow`: the candidate has run all but the last turns of the log, and goes on following. With a
-    `reason` it cannot follow, and is as before."""
+    """Answer to `Follow`: the candidate has run all but the last turns, and goes on following. With a `reason` it
+    cannot follow the log. `follows`: whether it follows the tail, with `large` engines whose states need not cross."""
 
     reason: str = ""
+    follows: bool = False
+    large: tuple[str, ...] = ()
 
 
 class AtBoundary(Packet):
@@ -361,20 +375,22 @@ class AtBoundary(Packet):
 class Frozen(Packet):
     """Second answer to `Freeze`. Descriptor: [snapshot], the parts defined in `host.node.snapshot`.
 
-    `log_end`: where the log of the slot ends, 0 without one.
+    `log_end`: where the log of the slot ends, 0 without one; `tail_end` the same of the tail.
     """
 
     queued: int
     log_end: int = 0
+    tail_end: int = 0
 
 
 class Adopted(Packet):
     """Answer to `Adopt`: state migrated, ready to go. `states` is how, by family reference: "as it is", "converted"
     (the layout differs), or "migrated" (by the family's function); `forward_only` is why a family could not hand its
-    engines back, "" if it could."""
+    engines back, "" if it could. `followed` are the volatile engines that go on from where the tail ended."""
 
     states: dict[str, str] = {}
     forward_only: dict[str, str] = {}
+    followed: tuple[str, ...] = ()
 
 
 class Left(Packet):

@@ -19,7 +19,7 @@ Nothing of it leaves the process. The past of an engine is in `past`, and where 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -66,13 +66,24 @@ class Differs(Exception):
     """The new version does not do what the old one did; the text is for its author."""
 
 
+class RehearsalEnd(NamedTuple):
+    """Where the new version stands at the end: the environment, with the size of its dump, from which an engine can go
+    on. `after` are the turns before the first."""
+
+    after: int
+    family: AnyFamily
+    me: Configuration[Any]
+    env: Environment[Any]
+    env_bytes: int
+
+
 def rehearse(
-    parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily], begins: dict[str, int] | None = None
+    parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily], ends: dict[str, RehearsalEnd] | None = None
 ) -> list[RehearsalResult]:
     """Rehearse engines under the families that `family_of` gives for a name and the family so far, called right before
     each. Raises `Differs`.
 
-    `begins` gets, by engine, the turns behind which its last rehearsal began.
+    `ends` gets, by engine, the end of its last rehearsal, if there was any turn.
     """
     results: dict[str, RehearsalResult] = {}
     current: Rehearsal | None = None
@@ -80,12 +91,12 @@ def rehearse(
         past = decode_past(part)
         if isinstance(past, PastTurn):
             assert current is not None
-            if begins is not None and not current.turns:
-                begins[current.result.engine] = past.n - 1
             current.run(past)
             continue
         if current is not None:
             _add(results, current.result)
+            if ends is not None and current.turns:
+                ends[current.result.engine] = current.end
             current = None
         match past:
             case PastEngine():
@@ -123,6 +134,7 @@ class Rehearsal:
         params, _ = convert_engine(family, past.params, None)
         self._me = Configuration(past.node, past.name, past.parent, params, past.birth)
         self._known: set[str] = set()
+        self._env_bytes = self._after = 0
         interface = family.interface()
         self._is_same = all(interface[part] == past.interface.get(part) for part in ("state_layout", "boxes"))
         self._env: Environment[Any] = self._migrated(past, "where it begins")
@@ -137,8 +149,14 @@ class Rehearsal:
         added = tuple(sorted(self.added))
         return RehearsalResult(self._past.name, self.turns, self.intended, added, repaired=self.repaired)
 
+    @property
+    def end(self) -> RehearsalEnd:
+        """Where it stands now."""
+        return RehearsalEnd(self._after, self._family, self._me, self._env, self._env_bytes)
+
     def run(self, turn: PastTurn) -> None:
         """Handle a trigger as the engine did, and compare."""
+        self._after = self._after if self.turns else turn.n - 1
         before, env = Handled(turn.result, tuple(turn.outputs)), self._env
         message, after = self._handle(turn)
         self.turns += 1
@@ -212,6 +230,7 @@ class Rehearsal:
     def _places(self, turn: PastTurn) -> tuple[str, ...]:
         """The places of the environment that differ for the first time; new ones of the state go to `added`."""
         mine = self._family.dump(self._env)
+        self._env_bytes = len(mine)
         carried = turn.env if self._is_same else self._family.dump(self._migrated(turn, f"after turn {turn.n}"))
         if mine == carried:
             return ()

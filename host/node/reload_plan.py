@@ -9,7 +9,7 @@ as the last thing it does (*left*), or when it is dead. It takes long to exit wi
 | importing | old  | old             | new reports its families; interfaces are compared   |
 | recalling | old  | old             | old hands out the last triggers in its log          |
 | rehearsing| old  | old             | new runs these triggers, and compares the results   |
-| following | old  | old             | new reads old's log behind it, until it is level    |
+| following | old  | old             | new reads old's log, or its triggers, until level   |
 | staged    | old  | old             | joint: every member has come so far                 |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
@@ -19,8 +19,9 @@ as the last thing it does (*left*), or when it is dead. It takes long to exit wi
 | going     | new  | new             | new has the slot and reports it                     |
 
 Nothing stands still before `freezing`. `recalling` and `rehearsing` are left out if no engine whose triggers are kept
-gets other code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines from
-the log, with its own code, and the snapshot has only what no log has; otherwise `following` is left out. A *trial* does
+gets other code. If the rehearsal found that migration and transitions *commute*, new follows: it makes the engines with
+its own code, from the log or, if they are volatile, from the triggers that old goes on to write for it
+(`trigger_tail`), and the snapshot has only what new cannot make; otherwise `following` is left out. A *trial* does
 everything but the cut: once new has loaded, it is killed, and old thaws.
 
 A *joint* reload is that of one of several slots that switch together (`host.node.joint_plan`). It waits for the others
@@ -86,7 +87,7 @@ Happening = (
         "unrecalled",  # old cannot hand them out
         "rehearsed",  # new answered them as old did, or differently where that is intended; or it cannot follow
         "commutes",  # the same, without any difference: new may follow
-        "level",  # new has run all but the last of what is in old's log
+        "level",  # new has run all but the last of what old has
         "all_staged",  # every member of a joint reload is staged, or further
         "decided",  # every member is prepared: all switch
         "halted",  # old stopped at a boundary and begins its snapshot

@@ -10,30 +10,40 @@ interface that engines of one family have in common is written once.
 
 A driver's own state is not included: a device begins anew, with the mail and the streams of the one before it. Also not
 included are routes (looked up again; held outputs wait for them) and the report's unsent items.
+
+Of an engine that the reader followed (`trigger_tail`) everything but its environment is written.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from engines.model import AdoptError, Configuration, Declaration, Environment, Family, encode
 from engines.model.store.adopt import Downgraded
+from engines.model.store.dump import read_dump
 from host.config.engine_values import convert_engine
 from host.config.spec import MailboxSpec
 from host.node.births import plain
 from host.node.cell import Cell, Way, new_cell
+from host.node.differing import differences
 from host.node.early import Letterbox
 from host.node.journal.numbering import Numbers
 from host.node.mailbox import Batch
 from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
 
+if TYPE_CHECKING:
+    from host.node.tail_following import Followed
+
 FORMAT: Final = 2
+
+FAILED: Final = 3
+"""Of the counters of an image."""
 
 CELLS_PER_PART: Final = 256
 """Takes some milliseconds, where states are small."""
@@ -51,7 +61,8 @@ class BatchImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CellImage(msgspec.Struct, frozen=True, array_like=True):
-    """An engine. `held` are its outputs that could not leave, `ways` its streams with their next numbers.
+    """An engine. `held` are its outputs that could not leave, `ways` its streams with their next numbers. `env` is b""
+    for a device, and where the reader has the environment.
 
     `downgraded` is its state as the version before has it, where a reload may go back to that (`Family.downgraded`).
     """
@@ -112,11 +123,15 @@ class SnapshotError(Exception):
 
 
 def take_snapshot(
-    scheduler: Scheduler, is_in: Callable[[Cell], bool] = lambda cell: True, *, downgrades: bool = False
+    scheduler: Scheduler,
+    is_in: Callable[[Cell], bool] = lambda cell: True,
+    *,
+    downgrades: bool = False,
+    followed: Container[str] = (),
 ) -> Iterator[bytes]:
     """The engines of the slot for which `is_in` holds, as parts of a snapshot. No cycle may run before the last.
 
-    `downgrades`: states go with them as the version before has them.
+    `downgrades`: states go with them as the version before has them. The reader has the environments of `followed`.
     """
     outbox = scheduler.outbox
     early = scheduler.arrivals.early.waiting()
@@ -124,16 +139,21 @@ def take_snapshot(
     written: set[str] = set()
     senders = iter([cell for cell in outbox.senders() if is_in(cell)])
     while cells := list(islice(senders, CELLS_PER_PART)):
-        images = [cell_image(cell, downgrades=downgrades) for cell in cells]
+        images = [cell_image(cell, downgrades=downgrades, is_followed=cell.name in followed) for cell in cells]
         interfaces = {cell.family.ref: cell.family.interface() for cell in cells if cell.family.ref not in written}
         written.update(interfaces)
         yield msgspec.msgpack.encode(CellsImage(images, interfaces))
 
 
 def read_snapshot(
-    parts: Iterable[bytes], node: str, load: Callable[[str], Declaration[Any, Any, Any]], families: Families
+    parts: Iterable[bytes],
+    node: str,
+    load: Callable[[str], Declaration[Any, Any, Any]],
+    families: Families,
+    followed: Mapping[str, Followed] = {},
 ) -> tuple[SlotImage, list[Revived]]:
-    """The engines of a snapshot, each under the reference that `families` has for it, or its own.
+    """The engines of a snapshot, each under the reference that `families` has for it, or its own. Those in `followed`
+    are there already.
 
     Raises `SnapshotError`, `AdoptError` of the model, and what loading raises. A failure changes nothing.
     """
@@ -148,7 +168,7 @@ def read_snapshot(
         interfaces.update(read.interfaces)
         for cell in read.cells:
             family = load(families(cell.name) or cell.family)
-            revived.append(read_cell(cell, node, family, interfaces[cell.family]))
+            revived.append(read_cell(cell, node, family, interfaces[cell.family], followed.get(cell.name)))
     return image, revived
 
 
@@ -167,11 +187,17 @@ def revive(
 
 
 def cell_image(
-    cell: Cell, numbers: Numbers | None = None, interface: dict[str, Any] | None = None, *, downgrades: bool = False
+    cell: Cell,
+    numbers: Numbers | None = None,
+    interface: dict[str, Any] | None = None,
+    *,
+    downgrades: bool = False,
+    is_followed: bool = False,
 ) -> CellImage:
     """The image of an engine, between two cycles. `numbers` has the streams of a journaled one, whose held outputs are
-    among those not acknowledged."""
+    among those not acknowledged. The reader has the environment of one that it followed."""
     configuration = cell.configuration
+    env = None if is_followed else cell.env
     return CellImage(
         cell.name,
         configuration.parent,
@@ -179,7 +205,7 @@ def cell_image(
         cell.family.ref,
         interface or {},
         plain(configuration.params),
-        b"" if cell.env is None else cell.family.dump(cell.env),
+        b"" if env is None else cell.family.dump(env),
         {number: MailboxSpec(box.capacity, box.policy, box.stored_max) for number, box in cell.inboxes.items()},
         [_batch_image(number, batch) for number, inbox in cell.inboxes.items() for batch in inbox.batches],
         [(sender, mailbox, mark.epoch, mark.next_n) for (sender, mailbox), mark in cell.marks.items()],
@@ -191,7 +217,7 @@ def cell_image(
         (cell.handled, cell.received, cell.sent, cell.failed, cell.ignored),
         cell.is_ended,
         cell.poison,
-        cell.family.downgraded(cell.env.state) if downgrades and isinstance(cell.family, Family) and cell.env else b"",
+        cell.family.downgraded(env.state) if downgrades and isinstance(cell.family, Family) and env else b"",
     )
 
 
@@ -210,21 +236,43 @@ def _batch_image(mailbox: int, batch: Batch) -> BatchImage:
 
 
 def read_cell(
-    image: CellImage, node: str, family: Declaration[Any, Any, Any], old_interface: dict[str, Any] | None
+    image: CellImage,
+    node: str,
+    family: Declaration[Any, Any, Any],
+    old_interface: dict[str, Any] | None,
+    followed: Followed | None = None,
 ) -> Revived:
     """The engine of an image; `old_interface` None: by the code that wrote it. Raises as `read_snapshot`."""
     params, _ = convert_engine(family, image.params, None)
     configuration = Configuration(node, image.name, image.parent, params, image.birth)
-    if bool(image.env) != isinstance(family, Family):
+    if bool(image.env or followed) != isinstance(family, Family):
         raise SnapshotError(f"{image.name}: an engine with rules cannot become a device, nor the other way round")
     env = None
     if isinstance(family, Family):
         if old_interface is None:
             return Revived(family, configuration, family.load(image.env), image)
-        env = family.adopt(image.env, old_interface, image.downgraded)
+        if image.env:
+            env = family.adopt(image.env, old_interface, image.downgraded)
+        if followed is not None:
+            env = _as_followed(family, image, followed, env)
+        assert env is not None
         if problem := misfit(family, configuration, env, image.question):
             raise AdoptError(family.name, [problem])
     return Revived(family, configuration, env, image)
+
+
+def _as_followed(
+    family: Family[Any, Any, Any, Any], image: CellImage, followed: Followed, carried: Environment[Any] | None
+) -> Environment[Any]:
+    """The environment of an engine that was followed; `carried` is the old one migrated, where it crossed too."""
+    failed = image.counters[FAILED] - followed.failed_before
+    if followed.failed > failed:
+        raise SnapshotError(f"{image.name}: {followed.failed} of its last transitions fail now, {failed} did before")
+    if carried is not None and (theirs := family.dump(carried)) != (mine := family.dump(followed.env)):
+        dump = read_dump(theirs)
+        if places := [place for place, _ in differences(dump, dump, dump, read_dump(mine))]:
+            raise SnapshotError(f"{image.name} differs after its last triggers: {', '.join(places)}")
+    return followed.env
 
 
 def revived_cell(revived: Revived) -> Cell:

@@ -176,7 +176,7 @@ def render_reloads(item: dict[str, Any]) -> str:
     if item.get("together"):
         parts.append(f"at one boundary with {', '.join(one for one in item['together'] if one != item['engine'])}")
     if item.get("followed"):
-        parts.append("followed its log")
+        parts.append("followed")
     elif item.get("not_followed"):
         parts.append(f"migrated at the cut, because {item['not_followed']}")
     if isinstance(queued, int):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -43,6 +43,10 @@ FREEZE_NS: Final = 5_000_000_000
 
 RETIRE_NS: Final = 1_000_000_000
 """For the old process to exit after the handover; then it is killed."""
+
+DO_NOT_COMMUTE: Final = "migration and transitions do not commute"
+TOO_SLOW: Final = "its turns take longer to run again than they took"
+NOT_KEPT: Final = "its process could not keep all triggers meanwhile"
 
 VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
@@ -105,11 +109,13 @@ class Reload:
         self._would_run: dict[str, wire.Running] = {}
         self._until_ns = node.now_ns() + order.timeout_ns
         self._snapshot = -1
-        self._log_end = 0
-        self._past = -1
+        self._log_end = self._tail_end = 0
+        self._past = self._tail = -1
         self.rehearsal: tuple[RehearsalResult, ...] = ()
         self.is_followed = False
         self.not_followed = ""
+        self._from_log = self._has_tail = False
+        self._large: tuple[str, ...] = ()
         self.states: dict[str, str] = {}
         self.forward_only: dict[str, str] = {}
         self.queued = 0
@@ -206,9 +212,9 @@ class Reload:
                 self._take_past(reason, descriptors)
             case wire.AtBoundary():
                 self._feed("halted")
-            case wire.Frozen(queued, log_end) if self._stage == "dumping":
+            case wire.Frozen(queued, log_end, tail_end) if self._stage == "dumping":
                 self._snapshot = os.dup(descriptors[0])
-                self.queued, self._log_end = queued, log_end
+                self.queued, self._log_end, self._tail_end = queued, log_end, tail_end
                 self._feed("snapshot_taken")
             case wire.Left():
                 self._feed("left")
@@ -224,6 +230,8 @@ class Reload:
             self._feed("unrecalled")
         else:
             self._past = os.dup(descriptors[0])
+            if descriptors[1:]:
+                self._tail = os.dup(descriptors[1])
             self._feed("recalled")
 
     def _take_from_new(self, packet: wire.ToSupervisor) -> bool:
@@ -237,17 +245,17 @@ class Reload:
                 where = f"{engine}: " if engine not in ("", self._engine) else ""
                 self._feed(reload_plan.NewFailed(f"{where}{reason}: {detail}" if detail else f"{where}{reason}"))
             case wire.Rehearsed(results):
-                self.rehearsal = results
-                if not any(map(self._is_journaled, self._changing())):
-                    self._feed("rehearsed")
-                    return True
-                self.not_followed = self._why_not_followed(results)
-                self._feed("rehearsed" if self.not_followed else "commutes")
-            case wire.Level(reason):
-                self.is_followed, self.not_followed = not reason, reason
-                self._feed("rehearsed" if reason else "level")
-            case wire.Adopted(states, forward_only):
+                self._take_results(results)
+            case wire.Level(reason, follows_tail, large):
+                self._from_log, self._large = self._from_log and not reason, large
+                too_slow = "" if follows_tail or not self._has_tail else TOO_SLOW
+                self.not_followed = self.not_followed or reason or too_slow
+                self._feed("level" if self._from_log or follows_tail else "rehearsed")
+            case wire.Adopted(states, forward_only, followed):
                 self.states, self.forward_only = states, forward_only
+                self.is_followed = self._from_log if self._is_journaled(self._engine) else self._engine in followed
+                not_kept = NOT_KEPT if self._has_tail else ""
+                self.not_followed = "" if self.is_followed else self.not_followed or not_kept
                 self._feed("loaded")
             case _:
                 return self._slot.process is not self.candidate
@@ -304,14 +312,27 @@ class Reload:
             if (running := self._node.running.get(birth.spec.name)) is not None
         )
 
-    def _why_not_followed(self, results: tuple[RehearsalResult, ...]) -> str:
+    def _take_results(self, results: tuple[RehearsalResult, ...]) -> None:
+        """Choose what new follows: the log, if that makes the migrated states of all engines in it; and the tail, which
+        has each volatile engine for itself."""
+        self.rehearsal = results
+        volatile = [result for result in results if result.engine and not self._is_journaled(result.engine)]
+        reason = self._why_log_not_followed(result for result in results if result not in volatile)
+        self._from_log = not reason and any(map(self._is_journaled, self._changing()))
+        self._has_tail = self._tail >= 0 and any(result.commutes for result in volatile)
+        if self._is_journaled(self._engine):
+            self.not_followed = reason
+        elif not all(result.commutes for result in volatile if result.engine == self._engine):
+            self.not_followed = DO_NOT_COMMUTE
+        self._feed("commutes" if self._from_log or self._has_tail else "rehearsed")
+
+    def _why_log_not_followed(self, results: Iterable[RehearsalResult]) -> str:
         """Why the new code, run on the log, might not make the migrated state; "" if it does. Another family is in
         force by its images only (`host.live.worker.handover`)."""
         found = self._node.directory.find(self._engine)
         if isinstance(found, Missing) or found.spec.family != self._family:
             return "it is of another family"
-        journaled = (result for result in results if not result.engine or self._is_journaled(result.engine))
-        return "" if all(result.commutes for result in journaled) else "migration and transitions do not commute"
+        return "" if all(result.commutes for result in results) else DO_NOT_COMMUTE
 
     def _is_journaled(self, engine: str) -> bool:
         found = self._node.directory.find(engine)
@@ -337,17 +358,17 @@ class Reload:
                 left_ns = max(0, self._until_ns - self._node.now_ns())
                 self._tell_old(wire.Recall(self._changing(), self._order.rehearse, left_ns))
             case "rehearse":
-                self.candidate.send(wire.Rehearse(), self._past)
+                self.candidate.send(wire.Rehearse(), self._past, *([self._tail] if self._tail >= 0 else []))
             case "follow":
-                self.candidate.send(wire.Follow())
+                self.candidate.send(wire.Follow(self._from_log))
             case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
                 keep = population.code_folder(self._node, self._slot) if self.leads_to_probation else ""
-                self._tell_old(wire.Freeze(self._changes_layout(), command == "freeze_log", keep))
+                self._tell_old(wire.Freeze(self._changes_layout(), self._from_log, keep, self._large))
             case "thaw":
                 self._tell_old(wire.Thaw())
             case "adopt":
-                self.candidate.send(wire.Adopt(self._log_end), self._snapshot)
+                self.candidate.send(wire.Adopt(self._log_end, self._tail_end), self._snapshot)
             case "retire":
                 self._is_retiring = True
                 self._tell_old(wire.Exit())
@@ -386,7 +407,9 @@ class Reload:
         self._timer.cancel()
         if outcome.verdict == "switched" and self._old is not None and self._old.is_alive:
             self._old.kill()
-        for descriptor in (self._snapshot, self._past):
+        if self._tail >= 0 and outcome.verdict != "switched":
+            self._tell_old(wire.Recall())
+        for descriptor in (self._snapshot, self._past, self._tail):
             if descriptor >= 0:
                 os.close(descriptor)
         os.close(self._page)

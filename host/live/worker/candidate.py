@@ -36,6 +36,7 @@ from transport.port import Broken
 
 if TYPE_CHECKING:
     from host.live.journal.following import Follower
+    from host.live.worker.tail_reading import TailReader
 
 
 def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors: list[int]) -> None:
@@ -60,9 +61,9 @@ def _await_go(
             case wire.Rehearse():
                 candidate.rehearse(descriptors)
             case wire.Follow():
-                candidate.follow()
-            case wire.Adopt(log_end):
-                candidate.adopt(descriptors, log_end)
+                candidate.follow(packet)
+            case wire.Adopt():
+                candidate.adopt(descriptors, packet)
             case wire.Go():
                 return packet, descriptors
             case wire.Exit():
@@ -89,6 +90,7 @@ class _Candidate:
         self._families: dict[str, str] = {}
         self._inherited: Inheritance | None = None
         self._follower: Follower | None = None
+        self._tail: TailReader | None = None
         self._rehearsed_from: dict[str, int] = {}
 
     def prepare(self, births: tuple[Birth, ...]) -> None:
@@ -110,16 +112,21 @@ class _Candidate:
         self._telling.ready(ready)
 
     def rehearse(self, descriptors: list[int]) -> None:
-        """Run triggers of the past, and compare."""
-        from host.node.rehearsal import Differs, rehearse
+        """Run triggers of the past, and compare. The volatile engines of a tail may go on from there."""
+        from host.node.rehearsal import RehearsalEnd, rehearse
 
+        ends: dict[str, RehearsalEnd] = {}
         try:
             with open(descriptors[0], "rb") as stream:
-                results = rehearse(stream_parts(stream), self._rehearsed, self._rehearsed_from)
-        except Differs as error:
-            self._channel.send(wire.EngineFailed(self._at, "rehearsal", clean(str(error))[:DETAIL_CHARS_MAX]))
+                results = rehearse(stream_parts(stream), self._rehearsed, ends)
+            self._rehearsed_from = {name: end.after for name, end in ends.items()}
+            for file in descriptors[1:]:
+                from host.live.worker.tail_reading import TailReader
+
+                commuting = {one.engine: ends[one.engine] for one in results if one.commutes and one.engine in ends}
+                self._tail = TailReader(file, commuting, self._stand_at)
         except BaseException as error:
-            self._channel.send(failure(self._at, error))
+            self._fail(error)
         else:
             self._channel.send(wire.Rehearsed(tuple(results)))
         self._stand_at("")
@@ -132,66 +139,82 @@ class _Candidate:
             raise SnapshotError(f"{engine}: an engine with rules cannot become a device")
         return family
 
-    def follow(self) -> None:
-        """Make the engines from their log, and send `Level`; from then on stay behind its writer."""
+    def follow(self, order: wire.Follow) -> None:
+        """Make the engines from log and tail, and send `Level`; from then on stay behind their writer."""
+        try:
+            with _nothing_to_collect():
+                reason = self._follow_log() if order.from_log else ""
+                follows_tail = self._tail is not None and self._tail.come_level()
+        except BaseException as error:
+            self._fail(error)
+        else:
+            large = self._tail.large if self._tail is not None and follows_tail else ()
+            self._channel.send(wire.Level(reason, follows_tail, large))
+
+    def _follow_log(self) -> str:
+        """Make the engines from the log; "" or why that cannot be."""
         from host.live.journal.following import CannotFollow, Follower
         from host.live.journal.versions import keep_version
 
         try:
-            with _nothing_to_collect():
-                self._follower = Follower(self._boot, self._load, self._family_of, self._rehearsed_from)
-                self._follower.come_level()
-            for ref in set(self._families.values()):
-                keep_version(self._boot.journal, self._load(ref))
+            self._follower = Follower(self._boot, self._load, self._family_of, self._rehearsed_from)
+            self._follower.come_level()
         except CannotFollow as error:
             self._follower = None
-            self._channel.send(wire.Level(str(error)))
-        except BaseException as error:
-            self._fail_following(error)
-        else:
-            self._channel.send(wire.Level())
+            return str(error)
+        for ref in set(self._families.values()):
+            keep_version(self._boot.journal, self._load(ref))
+        return ""
 
     def keep_level(self) -> int | None:
-        """Run what was written since; the milliseconds until the next time, None without a log to follow."""
-        if self._follower is None:
-            return None
+        """Run what was written since; the milliseconds until the next time, None with nothing to follow."""
+        tail = self._tail if self._tail is not None and self._tail.is_begun else None
+        followers = [one for one in (self._follower, tail) if one is not None]
         try:
-            self._follower.catch_up()
+            for one in followers:
+                one.catch_up()
         except BaseException as error:
-            self._fail_following(error)
+            self._fail(error)
             return None
-        return FOLLOW_MS
+        return FOLLOW_MS if followers else None
 
-    def _fail_following(self, error: BaseException) -> None:
-        self._follower = None
-        self._channel.send(failure(self._at, error))
+    def _fail(self, error: BaseException) -> None:
+        from host.node.rehearsal import Differs
 
-    def adopt(self, descriptors: list[int], log_end: int) -> None:
+        self._follower = self._tail = None
+        if isinstance(error, Differs):
+            self._channel.send(wire.EngineFailed(self._at, "rehearsal", clean(str(error))[:DETAIL_CHARS_MAX]))
+        else:
+            self._channel.send(failure(self._at, error))
+
+    def adopt(self, descriptors: list[int], order: wire.Adopt) -> None:
         """Convert and migrate the engines of the snapshot."""
         try:
             with _nothing_to_collect():
                 parts = read_parts(descriptors[0])
                 follower = self._follower
-                followed = None if follower is None else partial(follower.content, log_end)
-                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of, followed)
+                followed = None if follower is None else partial(follower.content, order.log_end)
+                engines = {} if self._tail is None else self._tail.end(order.tail_end)
+                self._inherited = read_inheritance(parts, self._boot, self._load, self._family_of, followed, engines)
         except (AdoptError, SnapshotError, ConversionError) as error:
             self._channel.send(wire.EngineFailed(self._at, "adopt", clean(str(error))[:DETAIL_CHARS_MAX]))
         except BaseException as error:
-            self._channel.send(failure(self._at, error))
+            self._fail(error)
         else:
             self._stand_at("")
-            self._follower = None
-            self._channel.send(self._adopted())
+            self._follower = self._tail = None
+            self._channel.send(self._adopted(tuple(engines)))
         finally:
             close_all(descriptors)
 
-    def _adopted(self) -> wire.Adopted:
+    def _adopted(self, followed: tuple[str, ...]) -> wire.Adopted:
         """How states came over, and whether they could go back, by family."""
         loaded = {ref: self._load(ref) for ref in self._families.values()}
         families = {ref: family for ref, family in loaded.items() if isinstance(family, Family)}
         return wire.Adopted(
             {ref: family.adopted for ref, family in families.items()},
             {ref: family.forward_only for ref, family in families.items() if family.forward_only},
+            followed,
         )
 
     def _family_of(self, engine: str) -> str | None:

@@ -24,6 +24,7 @@ from transport.port import Broken, Frame
 if TYPE_CHECKING:
     from host.live.worker.handover import Inheritance
     from host.live.worker.journaled import WorkerLog
+    from host.live.worker.tailing import TailWriter
 
 FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
@@ -36,6 +37,7 @@ class WorkerCycles(WorkerParts):
         super().__init__(outset)
         self.queries: list[wire.Query] = []
         self.log: WorkerLog | None = None
+        self.tail: TailWriter | None = None
         if outset.own_log is not None:
             from host.live.worker.journaled import WorkerLog  # costs a start more than 10,000 turns
 

@@ -120,12 +120,18 @@ class WorkerDesk:
             self._worker.scheduler.wake(cell)
 
     def _recall(self, order: wire.Recall) -> None:
-        from host.live.worker.recalling import recall
+        if self._worker.tail is not None:
+            self._worker.tail.close()
+        if not order.engines:
+            return
+        from host.live.worker.recalling import recall, tail_of
 
         reason, reading = recall(self._worker, order, is_alone=self._is_alone)
-        self._worker.channel.send(wire.Recalled(reason), [] if reason else [reading])
-        if not reason:
-            close_all([reading])
+        if reason:
+            self._worker.channel.send(wire.Recalled(reason))
+            return
+        self._worker.channel.send(wire.Recalled(), [reading, *tail_of(self._worker, order)])
+        close_all([reading])
 
     def stand_by(self) -> None:
         """Handle packets without running an engine, until `Thaw`; `Freeze` finds the engines at a boundary.
@@ -149,11 +155,14 @@ class WorkerDesk:
         worker = self._worker
         worker.telling.everything(worker.clock())
         worker.channel.send(wire.AtBoundary())
+        followed, tail_end = self._end_tail(order)
         log = worker.log
         if log is None:
-            parts: Iterator[bytes] | None = take_snapshot(worker.scheduler, downgrades=order.downgrades)
+            parts: Iterator[bytes] | None = take_snapshot(
+                worker.scheduler, downgrades=order.downgrades, followed=followed
+            )
         else:
-            parts = log.hand_out(order.downgrades, is_followed=order.from_log)
+            parts = log.hand_out(order.downgrades, followed, is_followed=order.from_log)
         if parts is None:
             return
         if order.keep:
@@ -163,13 +172,24 @@ class WorkerDesk:
             descriptor = memory_file_of_parts(self._unless_called_off(parts, meanwhile))
             queued = sum(cell.depth for cell in worker.scheduler.cells.values())
             log_end = 0 if log is None else log.journal.position
-            worker.channel.send(wire.Frozen(queued, log_end), [descriptor])
+            worker.channel.send(wire.Frozen(queued, log_end, tail_end), [descriptor])
             close_all([descriptor])
         try:
             self._stand_still(meanwhile)
         except Leave:
             self._let_go()
             raise
+
+    def _end_tail(self, order: wire.Freeze) -> tuple[set[str], int]:
+        """Write the rest of the tail; the engines of which it has all, and where it ends, 0 if it ended before."""
+        tail, cells = self._worker.tail, self._worker.scheduler.cells
+        if tail is None:
+            return set(), 0
+        tail.pump()
+        if self._worker.tail is None:
+            return set(), 0
+        tail.close()
+        return {name for name in order.followed if tail.tail.keeps(cells.get(name))}, tail.size
 
     def _let_go(self) -> None:
         """The engines are handed over: touch nothing of the slot any more, and say so."""

@@ -3,7 +3,7 @@
 The log owns every journaled engine. It is handed over as a *snapshot of the log*, taken by the old process at its
 boundary and on the disk before anything else happens. So new code never runs a turn of old code: the next reader of the
 log begins at that snapshot, and the new code migrates the environments in it. Volatile neighbours are in no log; they
-cross in the memory file, as in any reload.
+cross in the memory file, as in any reload, but for environments that new made itself (`host.node.trigger_tail`).
 
 | stage     | writes the log      | what the log has: after a kill of everything the node continues from it       |
 |-----------|---------------------|-------------------------------------------------------------------------------|
@@ -36,7 +36,7 @@ A snapshot that cannot be written (a full disk) is reported as `EngineFailed`, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import Declaration
@@ -45,6 +45,7 @@ from host.node.snapshot import Families, Revived, SlotImage, read_snapshot
 
 if TYPE_CHECKING:
     from host.live.journal.recovery import Recovered
+    from host.node.tail_following import Followed
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -58,13 +59,19 @@ class Inheritance(NamedTuple):
 
 
 def read_inheritance(
-    parts: Iterable[bytes], boot: wire.Boot, load: Load, families: Families, followed: Callable[[], Recovered] | None
+    parts: Iterable[bytes],
+    boot: wire.Boot,
+    load: Load,
+    families: Families,
+    followed: Callable[[], Recovered] | None,
+    engines: Mapping[str, Followed],
 ) -> Inheritance:
     """Read what `WorkerLog.hand_out` handed over, or a snapshot where there is no log. Changes nothing.
 
-    `followed` gives the content of a log that was followed. Raises as `read_snapshot`, `recover` and `followed`.
+    `followed` gives the content of a log that was followed, `engines` are volatile ones that were. Raises as
+    `read_snapshot`, `recover` and `followed`.
     """
-    image, revived = read_snapshot(parts, boot.node, load, families)
+    image, revived = read_snapshot(parts, boot.node, load, families, engines)
     if followed is not None:
         return Inheritance(image, revived, followed())
     if not boot.journal:

@@ -219,9 +219,9 @@ class WorkerLog:
         turns = {name: kept[name].turns for name in order.engines if name in kept}
         return log_pasts(boot.journal, boot.node, self._worker.births.load, turns, order.count)
 
-    def hand_out(self, downgrades: bool, *, is_followed: bool) -> Iterator[bytes] | None:
+    def hand_out(self, downgrades: bool, followed: Container[str], *, is_followed: bool) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`), or the
-        log is written for one that follows.
+        log is written for one that follows. The reader has the environments of `followed`.
 
         None if the log could not be saved; `EngineFailed` was sent then.
         """
@@ -233,7 +233,8 @@ class WorkerLog:
             return None
         self.sift_ends()
         self._worker.telling.at_once()  # ends that the snapshot does not wait with: nobody else would report them
-        return take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None, downgrades=downgrades)
+        scheduler = self._worker.scheduler
+        return take_snapshot(scheduler, lambda cell: cell.recorder is None, downgrades=downgrades, followed=followed)
 
     def hand_over(self) -> None:
         """Write nothing more, and leave the log to the next process."""

@@ -93,6 +93,8 @@ class Worker(WorkerCycles):
         """Handle the supervisor's packets, and send what they release. An answer covers all mail before its query."""
         if self.log is not None:
             self.log.tend()
+        if self.tail is not None:
+            self.tail.pump()
         self.desk.hear()
         self.turn(self._drain() if self.queries else [])
 

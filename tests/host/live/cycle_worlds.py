@@ -136,6 +136,11 @@ class World:
         self.numbers[step.sender, step.mailbox] = outlet.next_n
         self.peer.flush()
 
+    def env(self) -> bytes:
+        """The engine's environment; b"" if it ended."""
+        cell = self.worker.scheduler.cells.get("e")
+        return b"" if cell is None else bytes(cell.family.dump(cell.env))
+
     def past(self) -> list[Past]:
         """The last triggers of the engine, as a rehearsal gets them."""
         scheduler = self.worker.scheduler

@@ -1,0 +1,136 @@
+"""Reloads of volatile engines that the new process follows: no state is handed over in the pause."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from live_nodes import LiveNode, World, until
+from test_journaled_reload import FREE, reload, reloading
+
+from host.config.spec import EngineSpec, Placement
+from host.node.tail_following import COMPARED_BYTES_MAX
+from transport.native import native_available, native_reason
+
+pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
+
+ENTRIES, ENTRY_BYTES = 500, 100
+assert ENTRIES * ENTRY_BYTES > COMPARED_BYTES_MAX
+
+ASKED = """
+from engines.benchmark.reload import Answer, Ask, Fill, Filled, Store, answer, fill
+from engines.model import Family
+
+SERVER = Family("asked-server", state=Store(), accepts=Ask | Fill, emits=Answer | Filled).rules(answer, fill)
+"""
+
+
+class Load:
+    """A server with a large state, under the load of a client."""
+
+    def __init__(self, world: World, node: LiveNode, rate: int = 2_000) -> None:
+        self.world, self.node, self._editions = world, node, 0
+        node.send("server", "Fill", wait="Filled", entries=ENTRIES, size_bytes=ENTRY_BYTES)
+        node.send("client", "Begin", server="server", rate=rate)
+        until(lambda: self.look()["answered"] > 100, "answers")
+
+    def look(self, *, ends: bool = False) -> Any:
+        return self.node.send("client", "Look", wait="Waits", ends=ends)
+
+    def edit(self) -> None:
+        self._editions += 1
+        (self.world.roots / "asked.py").write_text(f"{ASKED}\n# edition {self._editions}\n")
+
+    def check(self) -> None:
+        """Every question is answered once, in order, by an engine that has counted all of them."""
+        self.look(ends=True)
+        waits = until(partial(_at_rest, self), "all answers")
+        assert waits["wrong"] == 0
+        state = self.node.ask("state", engine="server")[0]["state"]
+        assert (state["answers"], len(state["content"])) == (waits["asked"], ENTRIES)
+
+
+def _at_rest(load: Load) -> Any:
+    waits = load.look(ends=True)
+    return waits if waits["answered"] == waits["asked"] else None
+
+
+def engines(world: World, **rest: Any) -> Any:
+    (world.roots / "asked.py").write_text(ASKED)
+    names = {"server": "asked:SERVER", "client": "engines.benchmark.reload:CLIENT"}
+    return world.spec(
+        *(EngineSpec(name, family, placement=Placement("process")) for name, family in names.items()), **rest
+    )
+
+
+def test_a_large_state_does_not_cross(world: World) -> None:
+    """False if a volatile engine under load were not followed, or lost, doubled or reordered anything by it."""
+    with world.up(engines(world)) as node:
+        load = Load(world, node)
+        for is_trial in (True, False, False):
+            load.edit()
+            item = reload(node, "server", rehearse=1_000, is_trial=is_trial)
+            assert (item["followed"], item["not_followed"]) == (True, "")
+        load.check()
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("victims", [("old",), ("new",), ("old", "new")])
+def test_a_kill_while_it_is_followed_leaves_one_state(world: World, victims: tuple[str, ...]) -> None:
+    """False if a death left a state that lacks a message, or has one twice: whole, or, as after any crash, none."""
+    chance, answers, seen = random.Random(7), 0, dict[str, int]()
+    with world.up(engines(world, supervision=FREE)) as node:
+        for kill in range(8):
+            if not answers:
+                node.send("server", "Fill", wait="Filled", entries=ENTRIES, size_bytes=ENTRY_BYTES)
+            answers += sum(_is_answered(node) for _ in range(20))
+            old = node.ps()["server"]["pid"]
+            (world.roots / "asked.py").write_text(f"{ASKED}\n# edition {kill}\n")
+            with reloading(node, engine="server", rehearse=1_000) as found:
+                until_s = time.monotonic() + 0.4 * chance.random()  # the step at which the kill comes
+                while time.monotonic() < until_s and not found:
+                    answers += _is_answered(node)
+                new = [pid for pid in world.processes() if pid != old and "server" in _title(world, pid)]
+                for pid in (*([old] if "old" in victims else []), *(new if "new" in victims else [])):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            until(lambda: node.ps()["server"]["state"] == "running", "the engine")
+            state = node.ask("state", engine="server")[0]["state"]
+            assert (state["answers"], len(state["content"])) in ((answers, ENTRIES), (0, 0))
+            answers = state["answers"]
+            verdict = "switched" if isinstance(found[0], dict) else str(getattr(found[0], "error", "gone"))
+            seen[verdict] = seen.get(verdict, 0) + 1
+    print(victims, seen)
+
+
+def _is_answered(node: LiveNode) -> bool:
+    """Whether a question was asked and answered."""
+    return bool(node.send("server", "Ask", wait="Answer", n=1, sent_ns=0))
+
+
+def _title(world: World, pid: int) -> str:
+    with suppress(ProcessLookupError, FileNotFoundError):
+        return world.shown(pid)[0]
+    return ""
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("count", [12])
+def test_reloads_in_a_row_follow_under_load(world: World, count: int) -> None:
+    """False if one of many reloads lost, doubled or reordered anything, or the engine were not followed."""
+    with world.up(engines(world)) as node:
+        load = Load(world, node, rate=4_000)
+        pauses = []
+        for _ in range(count):
+            load.edit()
+            item = reload(node, "server", rehearse=1_000)
+            assert item["followed"], item["not_followed"]
+            pauses.append(item["pause_ns"] / 1e6)
+        load.check()
+        print(f"pauses {sorted(pauses)} ms")

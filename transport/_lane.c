@@ -359,15 +359,15 @@ static void forget_pairs(Link *self, unsigned peer)
 
 static PyObject *link_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"slot", "out_fd", "in_fd", "doorbell_fd", "wait", "arena_bytes", NULL};
-    int out_fd, in_fd, doorbell;
+    static char *names[] = {"slot", "out_fd", "in_fd", "doorbell_fd", "wait", "arena_bytes", "owns", NULL};
+    int out_fd, in_fd, doorbell, owns = 1;
     const char *wait = "adaptive";
     unsigned long long arena_bytes = ARENA_BYTES;
     PyObject *slot_number;
     unsigned slot;
     struct finding finding;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oiii|sK:LaneLink", names, &slot_number, &out_fd, &in_fd,
-                                     &doorbell, &wait, &arena_bytes))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oiii|sKp:LaneLink", names, &slot_number, &out_fd, &in_fd,
+                                     &doorbell, &wait, &arena_bytes, &owns))
         return NULL;
     int known = strcmp(wait, "adaptive") == 0 || strcmp(wait, "block") == 0;
     if (!known)
@@ -387,6 +387,8 @@ static PyObject *link_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     self->core.adaptive = wait[0] == 'a';
     self->core.arena.bytes_max = arena_bytes;
     int verdict = core_open(&self->core, slot, out_fd, in_fd, doorbell, &finding);
+    if (verdict == MAP_OK && owns)
+        verdict = core_own(&self->core, 0, &slot, &finding);
     if (verdict != MAP_OK) {
         raise_map(slot, verdict, &finding);
         Py_DECREF(self);
@@ -418,6 +420,21 @@ static PyObject *link_close(Link *self, PyObject *unused)
     if (check_awake(self) < 0)
         return NULL;
     link_end(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *link_own(Link *self, PyObject *unused)
+{
+    struct finding finding;
+    unsigned peer;
+    (void)unused;
+    if (check_open(self) < 0)
+        return NULL;
+    if (self->core.generation != NOT_OWNED)
+        return PyErr_Format(PyExc_ValueError, "slot %u is this link's own", self->core.slot);
+    int verdict = core_own(&self->core, 1, &peer, &finding);
+    if (verdict != MAP_OK)
+        return raise_map(peer, verdict, &finding);
     Py_RETURN_NONE;
 }
 
@@ -458,7 +475,8 @@ static PyObject *link_detach(Link *self, PyObject *number)
     unsigned peer;
     if (check_open(self) < 0 || check_awake(self) < 0 || parse_slot(number, &peer) < 0)
         return NULL;
-    arena_forget(&self->core.arena, &self->core.lanes[peer], peer);
+    if (self->core.generation != NOT_OWNED)
+        arena_forget(&self->core.arena, &self->core.lanes[peer], peer);
     if (self->core.attached & bit(peer))
         lane_close(&self->core, peer);
     forget_pairs(self, peer);
@@ -821,6 +839,7 @@ static PyObject *link_counters(Link *self, PyObject *unused)
 }
 
 static PyMethodDef link_methods[] = {
+    {"own", (PyCFunction)link_own, METH_NOARGS, "own()\n\nTake the slot over; see the stub."},
     {"attach", (PyCFunction)(void (*)(void))link_attach, METH_VARARGS | METH_KEYWORDS,
      "attach(peer, out_fd, in_fd, doorbell_fd)\n\nLink with a slot. Takes the descriptors, also when it fails."},
     {"detach", (PyCFunction)link_detach, METH_O, "See transport.port.Link."},
@@ -858,8 +877,8 @@ static PyTypeObject LinkType = {
     .tp_new = link_new,
     .tp_dealloc = (destructor)link_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "LaneLink(slot, out_fd, in_fd, doorbell_fd, wait='adaptive', arena_bytes=268435456)\n\nOne process's end of its "
-              "slot. Takes the "
+    .tp_doc = "LaneLink(slot, out_fd, in_fd, doorbell_fd, wait='adaptive', arena_bytes=268435456, owns=True)\n\nOne process's "
+              "end of its slot. Takes the "
               "descriptors, also when it fails. Raises Broken, OSError.",
     .tp_methods = link_methods,
     .tp_members = link_members,

@@ -24,7 +24,8 @@ class Outlet:
 class LaneLink:
     """One process's end of its slot. Takes the descriptors, also when it fails. Raises Broken, OSError, ValueError.
 
-    `arena_bytes` bounds the memory of large messages of this slot's engines, at least 64 MiB.
+    `arena_bytes` bounds the memory of large messages of this slot's engines, at least 64 MiB. Without `owns` the slot
+    and its peers are only mapped, and nothing is written, until `own`: another process has the slot.
     """
 
     def __init__(
@@ -35,7 +36,10 @@ class LaneLink:
         doorbell_fd: int,
         wait: str = "adaptive",
         arena_bytes: int = ...,
+        owns: bool = True,
     ) -> None: ...
+    def own(self) -> None:
+        """Take the slot over from a process that let go of it between two messages. Raises Broken."""
     @property
     def arena_bytes(self) -> int:
         """Memory reserved for large messages now."""

@@ -112,8 +112,10 @@ static void block_give_back(struct arena *arena, unsigned block)
     fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)BLOCK_BYTES);
 }
 
-/* Takes the arena over from the slot's last process. 0, or -1 with a finding. */
-static int arena_open(struct arena *arena, struct slot_out *out, int fd, uint64_t lane_bytes, struct finding *finding)
+/* Takes the arena over from the slot's last process; `let_go`: that stopped between two messages, so no block has pages
+ * beyond what its entry says. 0, or -1 with a finding. */
+static int arena_open(struct arena *arena, struct slot_out *out, int fd, uint64_t lane_bytes, int let_go,
+                      struct finding *finding)
 {
     arena->out = out;
     arena->fd = fd;
@@ -128,7 +130,7 @@ static int arena_open(struct arena *arena, struct slot_out *out, int fd, uint64_
         if (word_of(&out->blocks[block].bytes) != 0)
             arena->lent_to[peer] |= block_bit(block);
         off_t at = arena_offset(lane_bytes) + (off_t)(block * BLOCK_BYTES + reserved);
-        if (word_of(&out->header.generation) != 0 && reserved < BLOCK_BYTES)
+        if (!let_go && word_of(&out->header.generation) != 0 && reserved < BLOCK_BYTES)
             fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)(BLOCK_BYTES - reserved));
     }
     return 0;

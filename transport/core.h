@@ -29,13 +29,14 @@
 #define YIELDS_MIN 20
 #define YIELD_NS 30000
 #define WATCHED_MAX 64
+#define NOT_OWNED UINT64_MAX
 #define NS_PER_S 1000000000ll
 
 struct core {
     unsigned slot;
     int open, adaptive;
     pid_t pid; /* whose end it is: a forked child has a copy, and may write nothing */
-    uint64_t identity, generation, lane_bytes;
+    uint64_t identity, generation, lane_bytes; /* generation NOT_OWNED: mapped only, another process has the slot */
     struct slot_out *out;
     struct slot_in *in;
     int out_fd, doorbell, epoll;
@@ -81,9 +82,7 @@ static int core_map(struct core *core, int in_fd, struct finding *finding)
     core->lane_bytes = out.lane_bytes;
     core->out = map(core->out_fd, PROT_READ | PROT_WRITE, 0, (size_t)ring_offset(out.lane_bytes, SLOTS_MAX));
     core->in = map(in_fd, PROT_READ | PROT_WRITE, 0, IN_BYTES);
-    if (core->out == NULL || core->in == NULL)
-        return MAP_ERRNO;
-    return arena_open(&core->arena, core->out, core->out_fd, core->lane_bytes, finding) < 0 ? MAP_FINDING : MAP_OK;
+    return core->out == NULL || core->in == NULL ? MAP_ERRNO : MAP_OK;
 }
 
 /* Takes the slot over from its last process: a new generation, not armed. */
@@ -96,7 +95,6 @@ static void core_begin(struct core *core)
     atomic_store_explicit(&core->in->header.generation, core->generation, memory_order_relaxed);
     uint64_t armed = atomic_load_explicit(&core->in->header.armed, memory_order_relaxed);
     atomic_store_explicit(&core->in->header.armed, (armed | 1) + 1, memory_order_relaxed);
-    core->open = 1;
 }
 
 static void lane_close(struct core *core, unsigned peer);
@@ -135,10 +133,11 @@ static void core_close(struct core *core)
     core->scratch_bytes = 0;
 }
 
-/* Takes over the three descriptors, also when it fails. */
+/* Takes over the three descriptors, also when it fails. Writes nothing: `core_own` follows, now or later. */
 static int core_open(struct core *core, unsigned slot, int out_fd, int in_fd, int doorbell, struct finding *finding)
 {
     core->slot = slot;
+    core->generation = NOT_OWNED;
     core->out_fd = out_fd;
     core->doorbell = doorbell;
     core->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -148,10 +147,9 @@ static int core_open(struct core *core, unsigned slot, int out_fd, int in_fd, in
     if (core->epoll >= 0 && epoll_ctl(core->epoll, EPOLL_CTL_ADD, doorbell, &event) == 0)
         verdict = core_map(core, in_fd, finding);
     close_all(&in_fd, 1);
-    if (verdict == MAP_OK) {
-        core_begin(core);
+    core->open = verdict == MAP_OK;
+    if (verdict == MAP_OK)
         return MAP_OK;
-    }
     int error = errno;
     core_close(core);
     errno = error;
@@ -181,16 +179,38 @@ static int lane_map(struct core *core, unsigned peer, int out_fd, int in_fd, str
     lane->far = &lane->far_out->lanes[core->slot];
     lane->far_mark = &lane->far_in->marks[core->slot];
     lane->identity = core->identity;
-    if (lane_open_writer(lane, out.identity, finding) < 0 || lane_open_reader(lane, out.identity, finding) < 0 ||
-        lane_lend_open(&core->arena, lane, peer, finding) < 0)
-        return MAP_FINDING;
     if (core->reaches[peer] != NULL && core->reaches[peer]->identity != out.identity)
         reach_drop(core, peer);
     if (core->reaches[peer] == NULL)
         core->reaches[peer] = reach_open(core, peer, out_fd, out.lane_bytes, out.identity);
-    if (core->reaches[peer] == NULL)
-        return MAP_ERRNO;
-    lane_reach_open(core->reaches[peer], lane, core->slot);
+    return core->reaches[peer] == NULL ? MAP_ERRNO : MAP_OK;
+}
+
+/* Goes on at both ends of a mapped lane where the slot's last process was. */
+static int lane_own(struct core *core, unsigned peer, struct finding *finding)
+{
+    struct lane *lane = &core->lanes[peer];
+    struct reach *reach = core->reaches[peer];
+    if (lane_open_writer(lane, reach->identity, finding) < 0 || lane_open_reader(lane, reach->identity, finding) < 0 ||
+        lane_lend_open(&core->arena, lane, peer, finding) < 0)
+        return MAP_FINDING;
+    lane_reach_open(reach, lane, core->slot);
+    return MAP_OK;
+}
+
+/* Takes the slot over, with the lanes attached so far; `let_go` as in `arena_open`. On a finding `*peer` has the lane, or
+ * the slot itself. */
+static int core_own(struct core *core, int let_go, unsigned *peer, struct finding *finding)
+{
+    *peer = core->slot;
+    if (arena_open(&core->arena, core->out, core->out_fd, core->lane_bytes, let_go, finding) < 0)
+        return MAP_FINDING;
+    core_begin(core);
+    for (uint64_t left = core->attached; left; left &= left - 1) {
+        *peer = (unsigned)__builtin_ctzll(left);
+        if (lane_own(core, *peer, finding) != MAP_OK)
+            return MAP_FINDING;
+    }
     return MAP_OK;
 }
 
@@ -231,6 +251,8 @@ static int core_attach(struct core *core, unsigned peer, int out_fd, int in_fd, 
     int verdict = MAP_ERRNO;
     if (read_only[0] >= 0 && read_only[1] >= 0)
         verdict = lane_map(core, peer, read_only[0], read_only[1], finding);
+    if (verdict == MAP_OK && core->generation != NOT_OWNED)
+        verdict = lane_own(core, peer, finding);
     close_all(read_only, 2);
     close_all((int[]){out_fd, in_fd}, 2);
     if (verdict == MAP_OK) {

@@ -189,6 +189,38 @@ def test_a_slot_is_taken_over(lanes: LaneWorld, memory: SlotMemory) -> None:
         one.flush()
 
 
+def words_of(lanes: LaneWorld, slot: int) -> list[bytes]:
+    return [os.pread(fd, RINGS, 0) for fd in lanes.slots[slot][:2]]
+
+
+def test_a_slot_is_mapped_before_it_is_owned(lanes: LaneWorld) -> None:
+    """If false, a process that waits for a slot would disturb the one that has it, or go on at another place."""
+    from transport.lanes import LaneLink
+
+    one, two = lanes.two()
+    there, back = one.outlet(2, "a", "b", 0, 1, 1), two.outlet(1, "b", "a", 0, 1, 1)
+    before = words_of(lanes, 1)
+    heir = LaneLink(1, *lanes.descriptors(1), owns=False)
+    heir.attach(2, *lanes.descriptors(2))
+    assert words_of(lanes, 1) == before
+    for use in (heir.flush, heir.release, lambda: heir.drain(1)):
+        with pytest.raises(Broken, match="slot 1: another process has"):
+            use()
+    there.send(number(1)), back.send(number(1)), back.send(number(2))
+    one.flush(), two.flush()
+    assert payloads(receive(one, 2)) == [number(1), number(2)]
+    back.send(number(3)), two.flush()
+    heir.own()
+    assert payloads(receive(heir, 1)) == [number(3)]
+    heir.outlet(2, "a", "b", 0, 1, 2).send(number(2)), heir.flush()
+    assert payloads(receive(two, 2)) == [number(1), number(2)]
+    with pytest.raises(Broken, match="slot 1: another process has"):
+        one.flush()
+    with pytest.raises(ValueError, match="slot 1 is this link's own"):
+        heir.own()
+    heir.close()
+
+
 def test_a_renewed_slot_begins_at_zero(lanes: LaneWorld) -> None:
     """If false, a slot number could not be used again with fresh memory."""
     one, two = lanes.two()

@@ -62,7 +62,9 @@ static void open_core(struct core *core, unsigned slot, const int fds[3])
     *core = (struct core){.out_fd = -1, .doorbell = -1, .epoll = -1, .arena = {.fd = -1, .bytes_max = ARENA_BYTES_OF_TESTS}};
     for (unsigned peer = 0; peer < SLOTS_MAX; peer++)
         core->lanes[peer].doorbell = -1;
-    if (core_open(core, slot, dup(fds[0]), dup(fds[1]), dup(fds[2]), &finding) != MAP_OK)
+    unsigned peer;
+    if (core_open(core, slot, dup(fds[0]), dup(fds[1]), dup(fds[2]), &finding) != MAP_OK ||
+        core_own(core, 0, &peer, &finding) != MAP_OK)
         fail("slot %u: %s, %s", slot, finding.text, strerror(errno));
 }
 

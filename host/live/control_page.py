@@ -63,8 +63,8 @@ class ControlPage:
 
     words: Words
 
-    def __init__(self, descriptor: int) -> None:
-        """Map the page; the descriptor stays the caller's. Zeroes the words of a predecessor."""
+    def __init__(self, descriptor: int, *, begins: bool = True) -> None:
+        """Map the page; the descriptor stays the caller's. Unless it `begins` now, it is another process's to write."""
         self._map = mmap.mmap(descriptor, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         if int.from_bytes(self._map[:8], "little") != MAGIC:
             raise Broken(f"control page: begins with {self._map[:8].hex()}")
@@ -72,6 +72,11 @@ class ControlPage:
         self._bytes = view
         self._lengths = view[_LENGTHS_AT : _LENGTHS_AT + 16].cast("Q")
         self.words = view[_WORDS_AT : _WORDS_AT + 8 * progress.WORDS].cast("Q")
+        if begins:
+            self.begin()
+
+    def begin(self) -> None:
+        """Zero the words of a predecessor."""
         for index in range(progress.WORDS):
             self.words[index] = 0
 

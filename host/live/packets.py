@@ -53,6 +53,7 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _encode = msgspec.msgpack.Encoder().encode
 _TO_WORKER: Final = msgspec.msgpack.Decoder(wire.ToWorker)
 _TO_SUPERVISOR: Final = msgspec.msgpack.Decoder(wire.ToSupervisor)
+_PASSED: Final = msgspec.msgpack.Decoder(wire.Passed)
 """Made at import, before a fork: making a decoder evaluates every annotation of the wire, 1 MiB and a millisecond."""
 
 Received = TypeVar("Received")
@@ -159,7 +160,7 @@ class Channel(Generic[Received]):
             return
         if len(self._queue) >= QUEUE_PACKETS_MAX:
             raise Full(f"socket pair: {QUEUE_PACKETS_MAX} packets wait")
-        self._queue.append((data, _duplicates(descriptors)))
+        self._queue.append((data, duplicates(descriptors)))
 
     def _checked(self, data: bytes, flags: int, descriptors: list[int]) -> Received:
         """The packet; the file of an outsized one is read, closed, and removed from `descriptors`."""
@@ -190,7 +191,7 @@ class Channel(Generic[Received]):
         return True
 
 
-def _duplicates(descriptors: Sequence[int]) -> list[int]:
+def duplicates(descriptors: Sequence[int]) -> list[int]:
     """All of them or, with an OSError, none."""
     made: list[int] = []
     try:
@@ -229,6 +230,11 @@ def worker_end(sock: socket.socket) -> Channel[wire.ToWorker]:
 def supervisor_end(sock: socket.socket) -> Channel[wire.ToSupervisor]:
     """The supervisor's end, which receives a worker's packets."""
     return Channel(sock, _TO_SUPERVISOR)
+
+
+def baton_end(sock: socket.socket) -> Channel[wire.Passed]:
+    """The end of a baton; only the old process sends."""
+    return Channel(sock, _PASSED)
 
 
 def channel_pair() -> tuple[socket.socket, socket.socket]:

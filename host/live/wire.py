@@ -185,6 +185,34 @@ class Follow(Packet):
     from_log: bool = False
 
 
+class Prime(Packet):
+    """To a candidate that is level: map the lanes, and be ready to take over. Answer: `Primed` or `EngineFailed`.
+
+    Descriptors: as in `Boot`, then [baton, token]: on the baton the old process sends `Passed`; the token is one count
+    of an eventfd, and with it the slot is this process's. Attachments and routes follow, as for the slot's process.
+    """
+
+
+class Pass(Packet):
+    """Stop at the next boundary, outputs released, let go of the log, and stay away from the lanes until `Thaw`.
+
+    Descriptor: [baton], on which `Passed` is sent. `keep` as in `Freeze`.
+    """
+
+    keep: str = ""
+
+
+class Passed(Packet):
+    """On a baton: the old process has stopped, and stays away. Descriptor: [snapshot] of engines that are in no log.
+
+    `queued`, `log_end` as in `Frozen`; `parked`: the engines that are parked.
+    """
+
+    queued: int
+    log_end: int
+    parked: tuple[str, ...] = ()
+
+
 class Freeze(Packet):
     """Stop at the next boundary, outputs released, and hand over the engines; with `from_log` those in no log.
 
@@ -245,6 +273,8 @@ ToWorker = (
     | Lose
     | Recall
     | Follow
+    | Prime
+    | Pass
     | Rehearse
     | Freeze
     | Thaw
@@ -368,6 +398,21 @@ class Level(Packet):
     large: tuple[str, ...] = ()
 
 
+class Primed(Packet):
+    """Answer to `Prime`; `states` and `forward_only` as in `Adopted`. With a `reason` it cannot be primed, and is as
+    before."""
+
+    states: dict[str, str] = {}
+    forward_only: dict[str, str] = {}
+    reason: str = ""
+
+
+class Took(Packet):
+    """A primed candidate has the slot. `queued` as in `Frozen`."""
+
+    queued: int
+
+
 class AtBoundary(Packet):
     """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
 
@@ -421,6 +466,8 @@ ToSupervisor = (
     | Recalled
     | Rehearsed
     | Level
+    | Primed
+    | Took
     | AtBoundary
     | Frozen
     | Adopted

@@ -10,6 +10,9 @@ as the last thing it does (*left*), or when it is dead. It takes long to exit wi
 | recalling | old  | old             | old hands out the last triggers in its log          |
 | rehearsing| old  | old             | new runs these triggers, and compares the results   |
 | following | old  | old             | new reads old's log, or its triggers, until level   |
+| priming   | old  | old             | new maps the lanes, and makes all but the log ready |
+| passing   | old, | old, then new   | old stops at a boundary and passes the slot to new, |
+|           | new  |                 | which has it once it has taken the token            |
 | staged    | old  | old             | joint: every member has come so far                 |
 | freezing  | old  | old             | old stops at a boundary and reports it              |
 | dumping   | none | old             | old hands out a snapshot                            |
@@ -24,6 +27,14 @@ its own code, from the log or, if they are volatile, from the triggers that old 
 (`trigger_tail`), and the snapshot has only what new cannot make; otherwise `following` is left out. A *trial* does
 everything but the cut: once new has loaded, it is killed, and old thaws.
 
+Where new follows a log that has all engines, nothing has to go by the supervisor: `passing` is all of the cut. Old
+stops, lets go of the log, touches the lanes no more, and sends new the place where the log ends. New runs the last
+turns; if they are as they were, it takes the *token*, opens the log, and runs. The token is one count of an eventfd
+that the supervisor and new share: the first to read it has it. So the supervisor can take the slot back (*withdraw*)
+at any moment, and learns whether that came too late (*taken*): before, old thaws and nothing has happened; after, new
+is in force, dead or not. In a trial, in a joint reload, in which others decide, and where new cannot be primed, the
+slot goes the long way from `freezing` on.
+
 A *joint* reload is that of one of several slots that switch together (`host.node.joint_plan`). It waits for the others
 in `staged` and `prepared`. Until it is decided, the end of old ends it too, as in a trial: others may still be refused.
 
@@ -31,8 +42,9 @@ Crash points. Up to `dumping` the death of old is an ordinary crash, and the can
 snapshot outlives old, so new carries on; only if it fails too does the slot start again from the initial state. Up to
 `adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had happened; in a trial the
 death of old is an ordinary crash there too. In `retiring` old was asked to exit and cannot be asked back: if new dies,
-the slot starts again with the new version once old is gone. A process that is late in exiting is killed. The
-supervisor's own death ends both.
+the slot starts again with the new version once old is gone. A process that is late in exiting is killed. In `passing`
+the death of old is new's matter alone: either it knows where the log ends, and goes on, or it fails. If new ends,
+fails or is late there, the token decides between the versions of old and new. The supervisor's own death ends both.
 """
 
 from __future__ import annotations
@@ -48,6 +60,8 @@ Stage = Literal[
     "recalling",
     "rehearsing",
     "following",
+    "priming",
+    "passing",
     "staged",
     "freezing",
     "dumping",
@@ -57,7 +71,22 @@ Stage = Literal[
     "going",
     "over",
 ]
-Work = Literal["recall", "rehearse", "follow", "freeze", "freeze_log", "thaw", "adopt", "retire", "go", "kill_new"]
+Work = Literal[
+    "recall",
+    "rehearse",
+    "follow",
+    "prime",
+    "pass",
+    "withdraw",
+    "own",
+    "freeze",
+    "freeze_log",
+    "thaw",
+    "adopt",
+    "retire",
+    "go",
+    "kill_new",
+]
 """What is done to the two processes as it is said here; the other commands are the slot's to carry out."""
 
 Command = Work | Literal["kill_old", "restart", "restart_with_new"]
@@ -88,6 +117,11 @@ Happening = (
         "rehearsed",  # new answered them as old did, or differently where that is intended; or it cannot follow
         "commutes",  # the same, without any difference: new may follow
         "level",  # new has run all but the last of what old has
+        "primed",  # new only waits for the end of the log
+        "unprimed",  # it cannot be primed
+        "took",  # new has the slot
+        "withdrawn",  # the supervisor has taken the token: new will never have the slot
+        "taken",  # new has it
         "all_staged",  # every member of a joint reload is staged, or further
         "decided",  # every member is prepared: all switch
         "halted",  # old stopped at a boundary and begins its snapshot
@@ -112,6 +146,7 @@ class ReloadState(msgspec.Struct, frozen=True):
     new_gone: bool = False
     is_joint: bool = False
     freezes: Literal["freeze", "freeze_log"] = "freeze"
+    reason: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -125,16 +160,19 @@ class Step(msgspec.Struct, frozen=True):
 
 OVER: Final = ReloadState("over")
 
-BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following", "staged")
+BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following", "priming", "staged")
 """The stages in which old runs as always."""
+
+_NO_BOUNDARY: Final = "the engine did not reach a boundary in time"
 
 _LATE: Final[Mapping[Stage, str]] = {
     "importing": "the new code was not imported in time",
     "recalling": "the engine did not hand out its last triggers in time",
     "rehearsing": "the new code did not run the last triggers in time",
     "following": "the new code did not come level with the engine in time",
+    "priming": "the new process was not ready to take over in time",
     "staged": "another member was not ready in time",
-    "freezing": "the engine did not reach a boundary in time",
+    "freezing": _NO_BOUNDARY,
     "dumping": "the state was not handed out in time, while the engine stood still",
     "adopting": "the state was not migrated in time, while the engine stood still",
     "prepared": "another member was not ready in time, while the engine stood still",
@@ -155,8 +193,14 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
             return _freeze(plan, "freeze")
         case "rehearsing", "commutes":
             return _go_to(plan, "following", "follow")
-        case "following", "level":
+        case "following", "level" if not (plan.is_trial or plan.is_joint):
+            return _go_to(plan, "priming", "prime")
+        case ("following", "level") | ("priming", "unprimed"):
             return _freeze(plan, "freeze_log")
+        case "priming", "primed":
+            return _go_to(plan, "passing", "pass")
+        case "passing", _:
+            return _pass(plan, happening)
         case "staged", "all_staged":
             return _go_to(plan, "freezing", plan.freezes)
         case "freezing", "halted":
@@ -198,6 +242,28 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
     return Step(plan)
 
 
+def _pass(plan: ReloadState, happening: Happening) -> Step:
+    """The step in `passing`: the token decides who has the slot."""
+    match happening:
+        case "took":
+            return Step(replace(plan, stage="going", old_gone=True), ("own",))
+        case "old_ended":
+            return Step(replace(plan, old_gone=True))
+        case NewFailed(reason, ended):
+            return Step(replace(plan, new_gone=ended, reason=reason), ("withdraw",))
+        case "late":
+            return Step(replace(plan, reason=_NO_BOUNDARY), ("withdraw",))
+        case "withdrawn":
+            return _undo(plan, plan.reason)
+        case "taken" if not plan.new_gone:
+            return Step(replace(plan, stage="going", old_gone=True), ("own",))
+        case "taken" if plan.old_gone:
+            return _crash(plan.reason, "restart_with_new")
+        case "taken":
+            return _go_to(plan, "retiring", "kill_old")
+    return Step(plan)
+
+
 def _freeze(plan: ReloadState, how: Literal["freeze", "freeze_log"]) -> Step:
     """Old stops now; as a member, once every other one could."""
     if plan.is_joint:
@@ -223,6 +289,8 @@ def candidate_ended(stage: Stage, at: str, code: int | None, signal: str) -> str
             where = f"while following engine {at}" if at else "before it followed anything"
         case "recalling" | "freezing" | "dumping":
             where = "while it waited for the state"
+        case "priming" | "passing":
+            where = f"while taking over engine {at}" if at else "while it took over"
         case "staged" | "prepared":
             where = "while it waited for other members"
         case _:

@@ -63,8 +63,10 @@ BIRTHS_LOST_MAX: Final = 3
 _CROSSED: Final[Mapping[str, dict[str, str]]] = {
     "freeze": {"state": "freezing"},
     "freeze_log": {"state": "freezing"},
+    "pass": {"state": "freezing"},
     "thaw": {"state": "running"},
     "go": {"process": "there"},
+    "own": {"process": "there"},
 }
 """How commands of a reload change the slot."""
 
@@ -116,6 +118,8 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
         case Checked() | NewFailed() if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "recalled" | "unrecalled" | "rehearsed" | "commutes" | "level" if slot.crossing is not None:
+            return _cross(slot, slot.crossing, happening)
+        case "primed" | "unprimed" | "took" | "withdrawn" | "taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "halted" | "snapshot_taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)

@@ -20,9 +20,9 @@ from engines.model import Declaration
 from host.live import wire
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
-from host.live.journal.log_files import Trusted, newest_snapshot, numbers_of, segment_names
+from host.live.journal.log_files import Trusted, newest_snapshot, numbers_of, segment_name
 from host.live.journal.recovery import REFUSALS, Recovered, boot_id, content_of, read_log
-from host.node.journal.layout import Newer
+from host.node.journal.layout import Newer, SegmentHead
 from host.node.journal.scan import Damaged, SegmentData
 from host.node.snapshot import Families
 
@@ -81,7 +81,17 @@ class Follower:
         scan = self._read.scan
         if scan.end != log_end:
             raise Damaged("log", scan.end, f"it ends here, and its writer was at {log_end}")
-        return content_of(self._folder, self._read, self._began_ns, self._boot_id, {}, {}, is_followed=True)
+        return self.so_far()
+
+    def so_far(self) -> Recovered:
+        """The log as far as it was read."""
+        return content_of(self._read, self._began_ns, self._boot_id, {}, {}, is_lost=False, is_followed=True)
+
+    @property
+    def head(self) -> SegmentHead:
+        """The head of the segment that is being written."""
+        assert self._read.scan.last is not None
+        return self._read.scan.last
 
     def _snapshot_within(self, rehearsed_from: Mapping[str, int]) -> Trusted:
         """The newest snapshot; the next one, if that lies before what was rehearsed and another comes soon."""
@@ -95,11 +105,23 @@ class Follower:
         return trusted
 
     def _segments(self) -> list[SegmentData]:
-        """The segment read last, and those after it."""
-        last = self._read.scan.last
-        assert last is not None
-        names = [(name, number) for name, number in segment_names(self._folder) if number >= last.number]
-        return [SegmentData(name, number, self._folder.read(name, mapped_bytes=0)) for name, number in names]
+        """The segment read last, and those after it: a writer numbers them in a row."""
+        number = self.head.number
+        found = [self._segment(number)]
+        with suppress(FileNotFoundError):
+            while True:
+                number += 1
+                found.append(self._segment(number))
+        return found
+
+    def _segment(self, number: int) -> SegmentData:
+        """In force or, if it was just archived, in the history. A look at all names would take longer than the rest."""
+        try:
+            name = segment_name(number)
+            return SegmentData(name, number, self._folder.read(name, mapped_bytes=0))
+        except FileNotFoundError:
+            name = segment_name(number, "arc")
+            return SegmentData(name, number, self._folder.read(name, mapped_bytes=0))
 
     def _check(self, rehearsed_from: Mapping[str, int]) -> None:
         replay = self._read.replay

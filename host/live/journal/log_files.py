@@ -17,6 +17,7 @@ from host.node.journal.snapshot_file import Snapshot, decode_snapshot
 Suffix = Literal["log", "arc"]
 _NAME: Final = re.compile(r"([0-9]{8}|[0-9]{20})\.(log|arc|snap|cut|new)")
 UNDER_CONSTRUCTION: Final = ".new"
+SNAPSHOT_UNDER_CONSTRUCTION: Final = ".snap.new"
 CUT: Final = ".cut"
 
 

@@ -115,17 +115,17 @@ def recover(
     refuse_missing(folder, boot)
     formed = _bring_to_form(read, partial(reading, read.trusted, read.is_whole))
     diverged = {name: error for name, error in read.replay.diverged().items() if name not in formed}
-    return content_of(folder, read, began_ns, boot, formed, diverged)
+    return content_of(read, began_ns, boot, formed, diverged, is_lost=LOST in folder.names())
 
 
 def content_of(
-    folder: Folder,
     read: RecoveryReading,
     began_ns: int,
     boot: bytes | None,
     formed: dict[str, Formed],
     diverged: dict[str, Diverged],
     *,
+    is_lost: bool,
     is_followed: bool = False,
 ) -> Recovered:
     """A log that was read to its end as the content for its next writer."""
@@ -140,7 +140,7 @@ def content_of(
         formed,
         is_followed,
         read.tail,
-        LOST in folder.names(),
+        is_lost,
         _log_id(read.scan, read.trusted),
     )
 
@@ -280,6 +280,17 @@ def begin(
         folder.remove(LOST)
         folder.sync()
     return journal
+
+
+def go_on(journal: Journal, found: Recovered, boot: bytes, now_ns: int) -> None:
+    """Have a writer that was made before continue a log that was followed to its end, in its last segment.
+
+    Crash points: none but those of an append. Raises `LogStopped` if the disk fails.
+    """
+    scan = found.scan
+    assert scan.last is not None, "a log that is followed has a segment"
+    journal.go_on(scan.last, scan.end, scan.synced, scan.chain, found.replay.names)
+    _say_alive(journal, found, boot, now_ns)
 
 
 def _is_in_last_segment(found: Recovered) -> bool:

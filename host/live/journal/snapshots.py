@@ -133,6 +133,11 @@ class Snapshots:
         head = self._begin()
         return self._ended(head.base, _attempt(self._folder, head, lambda: state))
 
+    def kill(self) -> None:
+        """Kill the child that writes a snapshot, and do not wait for it; `abandon` follows, or this process's end."""
+        if self._running is not None:
+            os.kill(self._running[0], signal.SIGKILL)
+
     def abandon(self) -> None:
         """Kill the child that writes a snapshot: its file stays under construction, or is whole."""
         if self._running is not None:
@@ -180,8 +185,9 @@ def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
     data = encode_snapshot(head.base, head.log_id, state, head.kind, checksums()[head.kind])
     name = log_files.snapshot_name(head.base)
     temporary = name + log_files.UNDER_CONSTRUCTION
-    if temporary in folder.names():
-        folder.remove(temporary)
+    for left in folder.names():
+        if left.endswith(log_files.SNAPSHOT_UNDER_CONSTRUCTION):
+            folder.remove(left)  # of a child that was killed
     try:
         write_whole(folder, temporary, data)
         if folder.read(temporary) != data:

@@ -18,7 +18,7 @@ here, because a sync of a whole segment takes as long as half a million transiti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
@@ -57,7 +57,7 @@ class Journal:
         durable: bool,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        """`head` is that of the first segment, whose file `open_segment` makes."""
+        """`head` is that of the first segment, whose file `open_segment` makes, or which `go_on` continues."""
         self.is_durable = durable
         self.stopped = ""
         self.is_gone = False
@@ -134,6 +134,18 @@ class Journal:
             self._write(data)
         self._do("note", lambda: note_newest(self._folder, self.head, durable=self.is_durable))
 
+    def go_on(self, head: SegmentHead, position: int, synced: int, chain: bytes, names: Mapping[int, str]) -> None:
+        """Continue the segment of `head`, where another process of this life of the machine has just stopped writing.
+
+        The writer was made before, with the head of that segment or an earlier one. `names` as the segment numbers
+        them. Raises `LogStopped`.
+        """
+        if synced < head.base:
+            self._unsynced |= dict.fromkeys(range(self.head.number, head.number), head.base)
+        self.head, self.position, self.synced, self.chain = head, position, synced, chain
+        self.batch.names.update((name, number) for number, name in names.items())
+        self._file = self._do("open", lambda: self._folder.open(segment_name(head.number)))
+
     def check_there(self) -> None:
         """Raise `LogStopped`, with `is_gone` set, if the segment being written is no longer the file at its place."""
         self._check()
@@ -165,7 +177,8 @@ class Journal:
 
     def _sync_older(self) -> None:
         """Sync segments of this life or an earlier one that were left unsynced, and their names."""
-        for number in self._unsynced:
+        there = numbers_of(self._folder, ".log")  # what was archived lies before a snapshot, and is on the disk
+        for number in self._unsynced.keys() & there:
             file = self._do("open", partial(self._folder.open, segment_name(number)))
             self._do("fdatasync", file.sync)
             file.close()

@@ -92,6 +92,8 @@ class PacketDesk:
                 | wire.Recalled()
                 | wire.Rehearsed()
                 | wire.Level()
+                | wire.Primed()
+                | wire.Took()
                 | wire.AtBoundary()
                 | wire.Frozen()
                 | wire.Adopted()

@@ -12,9 +12,12 @@ socket: an unknown name is looked up again after the ancestor's worker has answe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Final
 
+from host.live.supervisor.memory import SlotMemory
 from host.live.supervisor.node import SLOT_SUPERVISOR, Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
@@ -53,16 +56,35 @@ def attach_all(node: Node, slot: Slot, process: Process) -> None:
     messages until then, and the first `Detach` may have reached no process, or one that handed over."""
     for peer in sorted(slot.linked):
         _attach(node, process, peer)
+    detach_left(slot, process)
+
+
+def detach_left(slot: Slot, process: Process) -> None:
+    """Detach a process from all peers of the slot that are gone."""
     for peer in sorted(slot.left):
         process.send(Detach(peer))
 
 
-def tell_routes(node: Node, slot: Slot) -> None:
+def attach_changed(
+    node: Node, slot: Slot, process: Process, attached: Mapping[int, SlotMemory]
+) -> dict[int, SlotMemory]:
+    """Attach a process that is to have the slot to the slot's present peers; it was attached to others before."""
+    now = {peer: _memory(node, peer) for peer in sorted(slot.linked)}
+    for peer, memory in attached.items():
+        if now.get(peer) is not memory:
+            process.send(Detach(peer))
+    for peer, memory in now.items():
+        if attached.get(peer) is not memory:
+            _attach(node, process, peer)
+    return now
+
+
+def tell_routes(node: Node, slot: Slot, process: Process) -> None:
     """Send a process in place of another the routes that this one probably had, before it asks for them one by one."""
     peers = sorted(slot.linked - {SLOT_SUPERVISOR})
     residents = (resident for peer in peers for resident in node.directory.in_slot(peer))
     for resident in islice(residents, ROUTES_TOLD_MAX):
-        _answer(node, slot, resident.name, is_final=True)
+        _answer(node, slot, resident.name, is_final=True, process=process)
 
 
 def tell_restarted(node: Node, slot: Slot) -> None:
@@ -95,23 +117,25 @@ def detach(node: Node, slot: Slot) -> None:
         node.sessions.detach(slot.number)
 
 
-def _answer(node: Node, slot: Slot, name: str, *, is_final: bool) -> bool:
+def _answer(node: Node, slot: Slot, name: str, *, is_final: bool, process: Process | None = None) -> bool:
+    """Send the route to `process`, by default the slot's."""
+    tell = partial(node.tell, slot.number) if process is None else process.send
     if node.sessions.has(name):
         link(node, slot.number, SLOT_SUPERVISOR)
-        node.tell(slot.number, Route(name, SLOT_SUPERVISOR))
+        tell(Route(name, SLOT_SUPERVISOR))
         return True
     found = node.directory.find(name)
     if isinstance(found, Missing):
         reason = "ended" if node.sessions.had(name) else found.reason
         if reason == "unknown" and not is_final:
             return False
-        node.tell(slot.number, Route(name, None, reason))
+        tell(Route(name, None, reason))
     elif node.slots[found.slot].state == "finished":
-        node.tell(slot.number, Route(name, None, "ended"))
+        tell(Route(name, None, "ended"))
     else:
         link(node, slot.number, found.slot)
         is_degraded = node.slots[found.slot].state == "degraded"
-        node.tell(slot.number, Route(name, found.slot, DEGRADED if is_degraded else ""))
+        tell(Route(name, found.slot, DEGRADED if is_degraded else ""))
     return True
 
 
@@ -148,5 +172,9 @@ def _link(node: Node, slot: Slot, peer: int) -> None:
 def _attach(node: Node, process: Process | None, peer: int) -> None:
     if process is None:
         return
-    memory = node.sessions.memory if peer == SLOT_SUPERVISOR else node.slots[peer].memory
+    memory = _memory(node, peer)
     process.send(Attach(peer, memory.address), *memory.peer_descriptors())
+
+
+def _memory(node: Node, peer: int) -> SlotMemory:
+    return node.sessions.memory if peer == SLOT_SUPERVISOR else node.slots[peer].memory

@@ -140,7 +140,7 @@ def _perform(node: Node, slot: Slot, command: SlotCommand) -> None:
             _give_up_group(node, slot, reason)
         case _:
             reload = node.reloads[slot.number]
-            if command == "go":
+            if command in ("go", "own"):
                 slot.process = reload.candidate
             reload.perform(command)
 

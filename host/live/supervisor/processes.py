@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from host.live.packets import Full, channel_pair, close_all, supervisor_end
+from host.live.packets import Full, channel_pair, close_all, duplicates, supervisor_end
 from host.live.spawn.zygote import Fork
 from host.live.supervisor.control_groups import ControlGroup, ControlGroups
 from host.live.supervisor.line import Line
@@ -87,6 +87,7 @@ class Process:
         self._on_end = on_end
         self._pidfd = -1
         self._ended = asyncio.Event()
+        self._kept: list[tuple[Packet, list[int]]] | None = None
         self._loop = asyncio.get_running_loop()
         ours, theirs = channel_pair()
         self._line = Line(supervisor_end(ours))
@@ -111,12 +112,26 @@ class Process:
         up on what it missed, whereas its successor is sent everything; and the sender must not fail because of it.
         """
         try:
-            self._line.send(packet, descriptors)
+            if self._kept is not None:
+                self._kept.append((packet, duplicates(descriptors)))
+            else:
+                self._line.send(packet, descriptors)
         except (Full, OSError) as error:
             sys.stderr.write(f"process {self.pid} is killed, it does not read: {error}\n")
             self.kill()
         except Closed:
             pass
+
+    def keep_packets(self) -> None:
+        """Keep what is sent from now on: the slot is passed on, and it is not known yet who reads it."""
+        self._kept = []
+
+    def send_kept(self, to: Process) -> None:
+        """Send what was kept to the process that has the slot. Idempotent."""
+        kept, self._kept = self._kept or [], None
+        for packet, descriptors in kept:
+            to.send(packet, *descriptors)
+            close_all(descriptors)
 
     def kill(self) -> None:
         """SIGKILL. The end is reported like any other. A process without `Hello` yet loses its socket, and dies."""
@@ -138,6 +153,11 @@ class Process:
         for _ in range(PACKETS_PER_TURN):
             if not self._read_one():
                 return
+
+    def hear_all(self) -> None:
+        """Handle all that it has sent: the process after it goes on from there."""
+        while self._read_one():
+            pass
 
     def _read_one(self) -> bool:
         if self._line.fd < 0:
@@ -178,8 +198,7 @@ class Process:
     def _finish(self) -> None:
         """The pidfd is readable: take the last packets, then report the end."""
         self._loop.remove_reader(self._pidfd)
-        while self._read_one():
-            pass
+        self.hear_all()
         os.close(self._pidfd)
         self._pidfd = -1
         if self._line.fd >= 0:

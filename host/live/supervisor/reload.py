@@ -6,6 +6,9 @@ present stage. Its inputs (packets of both processes, the timer) are fed to the 
 `Verdict`. The candidate gets the slot's memory with `Go`, after the old process has sent `Left` or its pidfd was
 readable, never before. One that has left and does not exit is killed at the end.
 
+A candidate that is primed has mapped that memory already, and takes the slot itself (`passing`). What is sent to the
+slot's process meanwhile is kept, and goes to the one that has it in the end.
+
 An engine may end meanwhile, by itself or because its parent died. If its slot was made for it, the reload ends with the
 slot; otherwise its neighbours cross over without it.
 """
@@ -13,7 +16,9 @@ slot; otherwise its neighbours cross over without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -25,9 +30,11 @@ from host.config.spec import ReloadSpec
 from host.live import wire
 from host.live.control_page import new_control_page, read_control_page
 from host.live.journal.versions import version_path
+from host.live.packets import channel_pair
 from host.live.supervisor import links, population
 from host.live.supervisor.deaths import signal_name
 from host.live.supervisor.interfaces import check_interfaces
+from host.live.supervisor.memory import SlotMemory
 from host.live.supervisor.node import Node
 from host.live.supervisor.perform import feed
 from host.live.supervisor.processes import Process
@@ -110,7 +117,10 @@ class Reload:
         self._until_ns = node.now_ns() + order.timeout_ns
         self._snapshot = -1
         self._log_end = self._tail_end = 0
-        self._past = self._tail = -1
+        self._past = self._tail = self._token = -1
+        self._is_withdrawn = False
+        self._baton: socket.socket | None = None
+        self._attached: dict[int, SlotMemory] = {}
         self.rehearsal: tuple[RehearsalResult, ...] = ()
         self.is_followed = False
         self.not_followed = ""
@@ -251,6 +261,14 @@ class Reload:
                 too_slow = "" if follows_tail or not self._has_tail else TOO_SLOW
                 self.not_followed = self.not_followed or reason or too_slow
                 self._feed("level" if self._from_log or follows_tail else "rehearsed")
+            case wire.Primed(states, forward_only, reason):
+                self.states, self.forward_only, self.is_followed = states, forward_only, not reason
+                self._feed("unprimed" if reason else "primed")
+            case wire.Took(queued):
+                if self._old is not None:
+                    self._old.hear_all()
+                self.queued = queued
+                self._feed("took")
             case wire.Adopted(states, forward_only, followed):
                 self.states, self.forward_only = states, forward_only
                 self.is_followed = self._from_log if self._is_journaled(self._engine) else self._engine in followed
@@ -363,8 +381,16 @@ class Reload:
                 self.candidate.send(wire.Follow(self._from_log))
             case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
-                keep = population.code_folder(self._node, self._slot) if self.leads_to_probation else ""
+                keep = self._kept_for_return()
                 self._tell_old(wire.Freeze(self._changes_layout(), self._from_log, keep, self._large))
+            case "prime":
+                self._prime()
+            case "pass":
+                self._pass()
+            case "withdraw":
+                self._feed("withdrawn" if self._withdraw() else "taken")
+            case "own":
+                self._let_own()
             case "thaw":
                 self._tell_old(wire.Thaw())
             case "adopt":
@@ -375,6 +401,8 @@ class Reload:
             case "go":
                 self._hand_over()
             case "kill_new":
+                if self._token >= 0 and not self._withdraw():
+                    self._change_directory()
                 self.candidate.kill()
             case "enforce":
                 self._change_directory()
@@ -394,7 +422,51 @@ class Reload:
         parked = tuple(self._node.quarantine.parked())
         self.candidate.send(wire.Go(parked), *slot.memory.own_descriptors())
         links.attach_all(self._node, slot, self.candidate)
-        links.tell_routes(self._node, slot)
+        links.tell_routes(self._node, slot, self.candidate)
+
+    def _prime(self) -> None:
+        """Let the candidate map what it will own. What no log has is handed over the long way."""
+        is_in_log = self._from_log and all(self._is_journaled(one.name) for one in self._residents())
+        if not (is_in_log and self._node.transport.native):
+            self._feed("unprimed")
+            return
+        self._token = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._baton, theirs = channel_pair()
+        with theirs:
+            own = self._slot.memory.own_descriptors()
+            self.candidate.send(wire.Prime(), *own, theirs.fileno(), self._token)
+        self._attached = links.attach_changed(self._node, self._slot, self.candidate, {})
+
+    def _pass(self) -> None:
+        """Let the old process pass the slot to the candidate, which gets first what changed around it."""
+        assert self._baton is not None, "pass before prime"
+        node, slot = self._node, self._slot
+        self._attached = links.attach_changed(node, slot, self.candidate, self._attached)
+        links.tell_routes(node, slot, self.candidate)
+        self._frozen_at_ns = node.now_ns()
+        if self._old is not None:
+            self._old.send(wire.Pass(self._kept_for_return()), self._baton.fileno())
+            self._old.keep_packets()
+        self._baton.close()  # once the old process is gone, the candidate sees an end of file
+
+    def _withdraw(self) -> bool:
+        """Whether the candidate can no longer take the slot; False: it has it. Idempotent."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._token)
+            self._is_withdrawn = True
+        return self._is_withdrawn
+
+    def _let_own(self) -> None:
+        """The candidate has the slot."""
+        self._change_directory()
+        links.detach_left(self._slot, self.candidate)
+        if self._old is not None:
+            self._old.send_kept(self.candidate)
+            self._old.kill()
+
+    def _kept_for_return(self) -> str:
+        """Where the old process keeps its code, if the new one is on probation."""
+        return population.code_folder(self._node, self._slot) if self.leads_to_probation else ""
 
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
@@ -409,9 +481,13 @@ class Reload:
             self._old.kill()
         if self._tail >= 0 and outcome.verdict != "switched":
             self._tell_old(wire.Recall())
-        for descriptor in (self._snapshot, self._past, self._tail):
+        for descriptor in (self._snapshot, self._past, self._tail, self._token):
             if descriptor >= 0:
                 os.close(descriptor)
+        if self._baton is not None:
+            self._baton.close()
+        if self._old is not None:
+            self._old.send_kept(self._old)
         os.close(self._page)
         self.pause_ns = node.now_ns() - self._frozen_at_ns if self._frozen_at_ns else 0
         if self._is_retiring and not self.has_cut:
@@ -433,6 +509,7 @@ class Reload:
         pause_ns = self._order.timeout_ns if self._order.pause_ns is None else self._order.pause_ns
         paused_ns = max(0, min(left_ns, self._frozen_at_ns + pause_ns - now_ns))
         limits: dict[reload_plan.Stage, int] = {
+            "passing": min(FREEZE_NS, left_ns),
             "freezing": min(FREEZE_NS, left_ns),
             "dumping": paused_ns,
             "adopting": paused_ns,
@@ -441,7 +518,7 @@ class Reload:
         }
         self._timer.set(limits.get(self._stage, left_ns), lambda: self._feed("late"))
 
-    def _tell_old(self, packet: wire.Recall | wire.Freeze | wire.Thaw | wire.Exit) -> None:
+    def _tell_old(self, packet: wire.Recall | wire.Pass | wire.Freeze | wire.Thaw | wire.Exit) -> None:
         if self._old is not None:
             self._old.send(packet)
 

@@ -1,14 +1,15 @@
 """A candidate: the process that takes over a slot in a reload.
 
 It imports the new code and reports what it would run, migrates a snapshot of the engines, and then waits for the slot.
-It touches no lane and writes no log before `Go`, when the old process is gone (`handover` for slots with a journal).
+It touches no lane and writes no log before `Go`, when the old process is gone (`handover` for slots with a journal);
+or, where it follows, before it has the token (`primed`).
 Any error until then is reported as `EngineFailed`, and ends only this process.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -32,10 +33,11 @@ from host.node.progress import N
 from host.node.report import Report
 from host.node.routing import Birth
 from host.node.snapshot import SnapshotError
-from transport.port import Broken
+from transport.port import Broken, Closed
 
 if TYPE_CHECKING:
     from host.live.journal.following import Follower
+    from host.live.worker.primed import PrimedCandidate
     from host.live.worker.tail_reading import TailReader
 
 
@@ -43,15 +45,15 @@ def adopt_and_run(channel: Channel[wire.ToWorker], boot: wire.Boot, descriptors:
     """From the import to the end of the worker it becomes. Raises `Closed` if the supervisor is gone."""
     candidate = _Candidate(channel, boot, _own_page(descriptors))
     with lent(boot.lent_bytes):
-        go, descriptors = _await_go(channel, boot, candidate)
-    if go is not None:
-        candidate.go(go.parked, descriptors)
+        run = _until_the_cut(channel, boot, candidate)
+    if run is not None:
+        run()
 
 
-def _await_go(
+def _until_the_cut(
     channel: Channel[wire.ToWorker], boot: wire.Boot, candidate: _Candidate
-) -> tuple[wire.Go | None, list[int]]:
-    """Everything up to the cut. None: the supervisor asked to exit. Raises `Closed`."""
+) -> Callable[[], None] | None:
+    """Everything up to the cut. What follows it; None: the supervisor asked to exit. Raises `Closed`."""
     candidate.prepare(boot.births)
     while True:
         packet, descriptors = next_packet(channel, candidate.keep_level)
@@ -62,12 +64,15 @@ def _await_go(
                 candidate.rehearse(descriptors)
             case wire.Follow():
                 candidate.follow(packet)
+            case wire.Prime():
+                if (primed := candidate.prime(descriptors)) is not None:
+                    return candidate.take(primed)
             case wire.Adopt():
                 candidate.adopt(descriptors, packet)
-            case wire.Go():
-                return packet, descriptors
+            case wire.Go(parked):
+                return partial(candidate.go, parked, descriptors)
             case wire.Exit():
-                return None, []
+                return None
             case _:
                 close_all(descriptors)
 
@@ -178,6 +183,42 @@ class _Candidate:
             return None
         return FOLLOW_MS if followers else None
 
+    def prime(self, descriptors: list[int]) -> PrimedCandidate | None:
+        """Be ready to take over, and send `Primed`; None if that is not possible."""
+        from host.live.journal.following import CannotFollow
+        from host.live.worker.primed import PrimedCandidate
+
+        assert self._follower is not None, "Prime before Follow"
+        try:
+            with _nothing_to_collect():
+                primed = PrimedCandidate(
+                    self._channel, self._boot, self._load, self._family_of, self._follower, descriptors
+                )
+        except CannotFollow as error:
+            self._channel.send(wire.Primed(reason=str(error)))
+            return None
+        except BaseException as error:
+            self._fail(error)
+            return None
+        self._channel.send(wire.Primed(*self._how_adopted()))
+        return primed
+
+    def take(self, primed: PrimedCandidate) -> Callable[[], None] | None:
+        """Follow the log until it ends. What runs the engines then; None if they stay where they are."""
+        gc.disable()
+        try:
+            takeover = primed.wait()
+        except Closed:
+            raise
+        except BaseException as error:
+            self._fail(error)
+        else:
+            if takeover is not None:
+                return partial(primed.run, takeover)
+        while primed.is_wanted and not isinstance(next_packet(self._channel)[0], wire.Exit):
+            continue
+        return None
+
     def _fail(self, error: BaseException) -> None:
         from host.node.rehearsal import Differs
 
@@ -203,18 +244,17 @@ class _Candidate:
         else:
             self._stand_at("")
             self._follower = self._tail = None
-            self._channel.send(self._adopted(tuple(engines)))
+            self._channel.send(wire.Adopted(*self._how_adopted(), tuple(engines)))
         finally:
             close_all(descriptors)
 
-    def _adopted(self, followed: tuple[str, ...]) -> wire.Adopted:
+    def _how_adopted(self) -> tuple[dict[str, str], dict[str, str]]:
         """How states came over, and whether they could go back, by family."""
         loaded = {ref: self._load(ref) for ref in self._families.values()}
         families = {ref: family for ref, family in loaded.items() if isinstance(family, Family)}
-        return wire.Adopted(
+        return (
             {ref: family.adopted for ref, family in families.items()},
             {ref: family.forward_only for ref, family in families.items() if family.forward_only},
-            followed,
         )
 
     def _family_of(self, engine: str) -> str | None:

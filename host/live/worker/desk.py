@@ -7,13 +7,15 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import socket
 from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
 from host.live import wire
-from host.live.packets import close_all, memory_file_of_parts
+from host.live.packets import baton_end, close_all, memory_file_of_parts
 from host.live.worker.cycles import WorkerCycles
 from host.live.worker.greeting import next_packet
 from host.live.worker.own_link import OwnLink
@@ -93,9 +95,12 @@ class WorkerDesk:
             case wire.Freeze():
                 worker.cycle()
                 self._freeze(packet)
+            case wire.Pass(keep):
+                worker.cycle()
+                self._pass(keep, *descriptors)
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
-            case wire.Boot() | wire.Rehearse() | wire.Follow() | wire.Adopt() | wire.Go() | wire.Thaw():
+            case wire.Boot() | wire.Rehearse() | wire.Follow() | wire.Prime() | wire.Adopt() | wire.Go() | wire.Thaw():
                 pass  # not for a running worker: left over from a reload that was given up
             case wire.ChildEnded(parent, child):
                 if worker.log is not None:
@@ -149,6 +154,41 @@ class WorkerDesk:
                     return
                 case _:
                     self._do(packet, descriptors)
+
+    def _pass(self, keep: str, baton: int) -> None:
+        """Pass the slot to a primed candidate, and stay away from it until `Thaw`. The end of a cycle is a boundary."""
+        worker = self._worker
+        assert worker.log is not None, "only a slot with a journal is followed"
+        worker.telling.everything(worker.clock())
+        if keep:
+            keep_code(worker.scheduler, keep)
+        descriptor = memory_file_of_parts(worker.log.pass_on())
+        worker.channel.make_room(0)  # the supervisor reads this before it knows the next process
+        cells = worker.scheduler.cells.values()
+        parked = tuple(cell.name for cell in cells if PARKED in cell.held)
+        passed = wire.Passed(sum(cell.depth for cell in cells), worker.log.journal.position, parked)
+        with contextlib.suppress(Closed):  # a candidate that has ended
+            baton_end(socket.socket(fileno=os.dup(baton))).send(passed, [descriptor])
+        close_all([descriptor])
+        try:
+            later = self._stay_away()
+        except (Leave, Closed, Broken):
+            self._let_go()
+            raise
+        worker.log.take_back()
+        for packet, descriptors in later:
+            self._do(packet, descriptors)
+
+    def _stay_away(self) -> list[tuple[wire.ToWorker, list[int]]]:
+        """Wait for `Thaw`; the packets that came before it. Raises `Leave`, `Closed`, `Broken`."""
+        later: list[tuple[wire.ToWorker, list[int]]] = []
+        while True:
+            received = next_packet(self._worker.channel)
+            if isinstance(received[0], wire.Thaw):
+                return later
+            if isinstance(received[0], wire.Exit):
+                raise Leave("passed on")
+            later.append(received)
 
     def _freeze(self, order: wire.Freeze) -> None:
         """Hand over the engines, then stay frozen until `Thaw`. The end of a cycle is a boundary."""

@@ -16,7 +16,8 @@ cross in the memory file, as in any reload, but for environments that new made i
 | going     | new: `Life`, images | the same, until the images of the new version are appended (durable: synced), |
 |           |                     | which is before `Ready`; from then on those                                   |
 
-One writer: old holds the lock of the folder until it is gone, new takes it at `Go`. What old adds to its batch while it
+One writer: old holds the lock of the folder until it is gone or passes the slot on, new takes it at `Go` or after the
+token. What old adds to its batch while it
 stands still (acknowledgements) is dropped if it exits, and repeated by the process that continues; if old thaws, the
 batch is written.
 
@@ -26,8 +27,16 @@ the node file names the family an engine is born with. With the same reference a
 left: a life that begins between the snapshot and the images migrates as the candidate did.
 
 New that *follows* needs no snapshot of the log: it has made the engines from the log with its own code, and the
-rehearsal found that this leads to the migrated state. So `dumping` writes only the rest of the batch, new reads the log
-to that place in `adopting`, and the first record of new code is the `Life` at `going`: no image precedes it. A recovery
+rehearsal found that this leads to the migrated state. So `passing` replaces all stages from `freezing` on (where new
+cannot be primed, these do the same in more steps):
+
+| in `passing`  | writes the log | what the log has                                                                  |
+|---------------|----------------|-----------------------------------------------------------------------------------|
+| old stops     | old            | the rest of old's batch, synced if durable; then old gives up its lock            |
+| new verifies  | no process     | the same; new runs the last turns without a lock. If one differs, old goes on     |
+| token taken   | new: `Life`    | the same, until `Life` is in the log; then turns of the new version               |
+
+The first record of new code is that `Life`: no image precedes it. A recovery
 later does what new did, since it runs all turns behind the newest snapshot with the code that it finds. So this is for
 the same reference only, and the next snapshot, soon due, is of new code.
 

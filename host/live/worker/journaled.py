@@ -9,6 +9,7 @@ A disk that fails ends the process, with `journal_stopped` in the events.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import sys
@@ -26,7 +27,7 @@ from host.live.journal.snapshots import Snapshots
 from host.live.journal.tending import Tending
 from host.live.journal.versions import Versions
 from host.live.journal.writer import LogStopped
-from host.live.worker.own_log import OwnLog
+from host.live.worker.own_log import OwnLog, begin_primed
 from host.live.worker.parts import WorkerParts
 from host.node.cell import Cell
 from host.node.journal.checksum import CRC32C
@@ -72,17 +73,32 @@ class WorkerLog:
             first_after_ns=TAKEN_OVER_NS if boot.candidate else 0,
         )
         self._ends = Ends(own.keeping, worker.scheduler.report, worker.clock, self._mark_over)
-        digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
-        for name, stream in own.found.replay.streams.items():
-            digests.know(name, stream.env_bytes)
-        self._tending = Tending(own.journal, digests, worker.clock)
+        self._digests = DigestWriter(own.journal.batch.changed, self._kept_cell, own.journal.record, worker.clock)
+        self._tending = Tending(own.journal, self._digests, worker.clock)
         self._versions = Versions(own.folder.path, worker.clock)
         self._load, worker.births.load = worker.births.load, self._load_and_keep
         self._log_folder = own.folder
         self._worker = worker
         self._boot = boot
         self._is_alone = is_alone
-        self._found: Recovered | None = own.found
+        self._own = own
+        self._find(own.found)
+
+    def _find(self, found: Recovered) -> None:
+        self._found: Recovered | None = found
+        for name, stream in found.replay.streams.items():
+            self._digests.know(name, stream.env_bytes)
+
+    def prime(self) -> None:
+        """Do ahead what `revive` would do: the code of the engines is kept."""
+        assert self._found is not None
+        for stream in self._found.replay.streams.values():
+            self._keep_version(stream.family)
+
+    def begin(self, found: Recovered) -> None:
+        """Open a log that was primed, and ended as `found`. Raises as `begin_primed`."""
+        self.lock = begin_primed(self._boot, self._own, found)
+        self._find(found)
 
     def revive(self, births: tuple[Birth, ...], parked: Container[str], announce: Callable[[], None]) -> list[Cell]:
         """Revive the engines of the log, at the first call. Returns those among `births`, or all that were handed over,
@@ -218,6 +234,20 @@ class WorkerLog:
         kept, boot = self.keeping.kept, self._boot
         turns = {name: kept[name].turns for name in order.engines if name in kept}
         return log_pasts(boot.journal, boot.node, self._worker.births.load, turns, order.count)
+
+    def pass_on(self) -> Iterator[bytes]:
+        """The volatile engines as parts of a snapshot; then nothing is written before `take_back`, and not locked."""
+        self.write()
+        self.snapshots.kill()
+        self.sift_ends()
+        self._worker.telling.at_once()  # as in `hand_out`
+        yield from take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
+        fcntl.flock(self.lock, fcntl.LOCK_UN)  # a child has the descriptor too
+
+    def take_back(self) -> None:
+        """Go on with a log that was passed on, and not taken."""
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.snapshots.abandon()
 
     def hand_out(self, downgrades: bool, followed: Container[str], *, is_followed: bool) -> Iterator[bytes] | None:
         """The volatile engines as parts of a snapshot, once a snapshot of the log is in force (see `handover`), or the

@@ -37,17 +37,29 @@ class OwnLink(NamedTuple):
     is_native: bool
 
 
-def open_link(boot: Boot, descriptors: list[int]) -> OwnLink:
-    """Open the slot that `Boot` describes; takes over the descriptors, even on failure. Raises `Broken`, OSError."""
+def open_link(boot: Boot, descriptors: list[int], *, owns: bool = True) -> OwnLink:
+    """Open the slot that `Boot` describes; takes over the descriptors, even on failure. Raises `Broken`, OSError.
+
+    Without `owns` lanes are mapped and nothing is written: the slot is another process's until `take_slot`.
+    """
     wanted = (LANE_DESCRIPTORS if boot.native else ZMQ_DESCRIPTORS) + 1
     if len(descriptors) != wanted:
         close_all(descriptors)
         raise Broken(f"slot {boot.slot}: {wanted} descriptors expected, {len(descriptors)} came")
-    page = ControlPage(descriptors[-1])
+    page = ControlPage(descriptors[-1], begins=owns)
     write_stacks_to(descriptors[-1])
     os.close(descriptors[-1])
-    end = open_end(boot.slot, boot.address, descriptors[:-1], boot.native, boot.wait, boot.arena_bytes)
+    end = open_end(boot.slot, boot.address, descriptors[:-1], boot.native, boot.wait, boot.arena_bytes, owns=owns)
     return OwnLink(*end, page, boot.native)
+
+
+def take_slot(own: OwnLink) -> None:
+    """Own a slot that was only mapped; the process that had it has let go. Raises `Broken`."""
+    from transport.lanes import LaneLink
+
+    assert isinstance(own.link, LaneLink), "a slot over ZeroMQ is opened when it is owned"
+    own.page.begin()
+    own.link.own()
 
 
 def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledger | None = None) -> Cycle | None:
@@ -60,14 +72,15 @@ def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledg
 
 
 def open_end(
-    slot: int, address: str, descriptors: list[int], native: bool, wait: str, arena_bytes: int
+    slot: int, address: str, descriptors: list[int], native: bool, wait: str, arena_bytes: int, *, owns: bool = True
 ) -> tuple[Link, Attach]:
-    """The own end of a slot with these descriptors, which are taken over, and how it links with another."""
+    """The own end of a slot with these descriptors, which are taken over, and how it links with another; `owns` as in
+    `open_link`."""
     if native:
         from transport.lanes import LaneLink
 
         out, into, doorbell = descriptors
-        lanes = LaneLink(slot, out, into, doorbell, wait, arena_bytes)
+        lanes = LaneLink(slot, out, into, doorbell, wait, arena_bytes, owns)
         return lanes, lambda peer, _, theirs: lanes.attach(peer, *theirs)
     from transport.zmq_link import ZmqLink
 

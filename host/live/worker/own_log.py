@@ -12,18 +12,18 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engines.model import AdoptError, Declaration
 from engines.model.blame import clean
 from host.live import wire
 from host.live.clock import engine_clock, offset_from
-from host.live.journal.checksums import checksums
+from host.live.journal.checksums import checksums, kind_written
 from host.live.journal.elsewhere import Elsewhere, refuse_elsewhere, refuse_logs_of_their_own
 from host.live.journal.folder import Folder
 from host.live.journal.frames import frame_bytes
 from host.live.journal.over import LOCK, unmark
-from host.live.journal.recovery import Recovered, begin, boot_id, recover
+from host.live.journal.recovery import Recovered, begin, boot_id, go_on, recover
 from host.live.journal.writer import Journal, LogStopped
 from host.live.packets import Channel
 from host.live.worker.greeting import next_packet
@@ -31,11 +31,14 @@ from host.live.worker.loading import failure
 from host.live.worker.own_link import OwnLink
 from host.node.journal.checking import Diverged
 from host.node.journal.digest import Digest
-from host.node.journal.layout import Newer
+from host.node.journal.layout import VERSION, Newer
 from host.node.journal.marks import life_of
 from host.node.journal.scan import Damaged
 from host.node.journaled.keeping import Keeping
 from host.node.routing import Birth
+
+if TYPE_CHECKING:
+    from host.live.journal.following import Follower
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
@@ -61,11 +64,45 @@ def open_log(boot: wire.Boot, own: OwnLink, load: Load, found: Recovered | None 
     if not _is_over(found, boot.births):
         unmark(boot.journal)
     offset_ns = offset_from(boot.now_ns, found.replay.clock_ns + 1)
+    journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable=_is_durable(boot, found))
+    return OwnLog(folder, held, found, offset_ns, journal, _keeping(boot, own, journal))
+
+
+def prime_log(boot: wire.Boot, own: OwnLink, load: Load, follower: Follower) -> OwnLog:
+    """A log that another process still writes: all of `open_log` that needs no end of it. `begin_primed` follows.
+
+    Raises `CannotFollow` if the next writer cannot continue in the segment of this one.
+    """
+    from host.live.journal.following import CannotFollow
+
+    found = follower.so_far()
+    offset_ns = offset_from(boot.now_ns, found.replay.clock_ns + 1)
+    head = follower.head
+    folder = Folder(boot.journal)
+    journal = Journal(folder, head, checksums()[head.kind], engine_clock(offset_ns), durable=_is_durable(boot, found))
+    if (head.kind, head.version) != (kind_written(), VERSION) or (journal.is_durable and head.synced < head.base):
+        raise CannotFollow("its segment is of another kind")
+    return OwnLog(folder, -1, found, offset_ns, journal, _keeping(boot, own, journal))
+
+
+def begin_primed(boot: wire.Boot, own_log: OwnLog, found: Recovered) -> int:
+    """Open a primed log, which ended as `found`. Its lock; raises `LogStopped`, OSError."""
+    held = lock(boot.journal)
+    if not _is_over(found, boot.births):
+        unmark(boot.journal)
+    go_on(own_log.journal, found, boot_id(), engine_clock(own_log.offset_ns)())
+    return held
+
+
+def _is_durable(boot: wire.Boot, found: Recovered) -> bool:
     modes = [birth.spec.durability for birth in boot.births] + [s.kept.mode for s in found.replay.streams.values()]
-    journal = begin(folder, found, boot_id(), engine_clock(offset_ns), durable="durable" in modes)
+    return "durable" in modes
+
+
+def _keeping(boot: wire.Boot, own: OwnLink, journal: Journal) -> Keeping:
     keeping = Keeping(journal.batch, Digest(checksums()[journal.head.kind]), frame_bytes, own.link)
     keeping.unacked_bytes_max = boot.journal_spec.unacked_bytes
-    return OwnLog(folder, held, found, offset_ns, journal, keeping)
+    return keeping
 
 
 def lock(folder: str) -> int:

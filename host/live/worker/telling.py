@@ -45,6 +45,8 @@ class Telling:
         self._report = report
         self._told_ns = 0
         self._described = set(described)
+        self.first: Packet | None = None
+        """Sent before whatever is sent next."""
 
     @property
     def is_due(self) -> bool:
@@ -107,6 +109,9 @@ class Telling:
 
     def _send(self, packet: Packet, descriptors: Sequence[int] = ()) -> None:
         """Send; a supervisor that is far behind is waited for."""
+        if self.first is not None:
+            first, self.first = self.first, None
+            self._channel.send(first)
         if self._channel.waiting >= WAITING_PACKETS_MAX:
             self._channel.make_room(0)
         self._channel.send(packet, descriptors)

@@ -1,7 +1,8 @@
 """The reload of a slot as engines: a supervisor whose decisions are `host.node.reload_plan.advance`, and two processes.
 
-The processes do what the head of `reload_plan` says of them, and may die at any moment; any stage may be late. Messages
-from one to another keep their order, as on a socket; the end of a process is one more message, the last.
+The processes do what the head of `reload_plan` says of them, and may die at any moment; any stage may be late. The new
+one cannot be primed: `slot_reload` explores how the old one passes the slot on itself. Messages from one to another
+keep their order, as on a socket; the end of a process is one more message, the last.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Sign = Literal[
     "rehearsed",
     "commutes",
     "level",
+    "unprimed",
     "halted",
     "taken",
     "loaded",
@@ -41,6 +43,7 @@ HAPPENINGS: dict[str, Happening] = {
     "rehearsed": "rehearsed",
     "commutes": "commutes",
     "level": "level",
+    "unprimed": "unprimed",
     "incompatible": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -57,6 +60,7 @@ ORDERS = {
     "recall": "old",
     "rehearse": "new",
     "follow": "new",
+    "prime": "new",
     "freeze": "old",
     "freeze_log": "old",
     "thaw": "old",
@@ -144,6 +148,8 @@ def obey(order: Order, t: Arrived[Order, None, Process]) -> Effects[Process, Tol
             return Send(me, Work("commutes"))
         case "follow":
             return Send(me, Work("level"))
+        case "prime":
+            return Send(me, Work("unprimed"))
         case "freeze" | "freeze_log":
             return [Become(replace(process, is_frozen=True)), Send(SUPERVISOR, Told("halted")), Send(me, Work("taken"))]
         case "thaw":

@@ -41,6 +41,9 @@ WORDS: Final[dict[str, SlotHappening]] = {
     "rehearsed": "rehearsed",
     "commutes": "commutes",
     "level": "level",
+    "primed": "primed",
+    "unprimed": "unprimed",
+    "took": "took",
     "unfit": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -55,6 +58,8 @@ ADDRESSEES: Final = {
     "recall": "old",
     "rehearse": "new",
     "follow": "new",
+    "prime": "new",
+    "pass": "old",
     "freeze": "old",
     "freeze_log": "old",
     "thaw": "old",
@@ -88,7 +93,8 @@ class Node(msgspec.Struct, frozen=True):
 
     `mail` are the messages that come, `lanes` those that are still there; a `snapshot` has mail and timer. `owner` has
     the slot, as the supervisor knows it; `code` is the version that a start would run. `mourned` are messages that a
-    process had in memory when it died, or was killed: they may be lost.
+    process had in memory when it died, or was killed: they may be lost. `has_token`: a primed candidate may take the
+    slot; `is_taken`: it did.
     """
 
     slot: SlotState
@@ -102,6 +108,8 @@ class Node(msgspec.Struct, frozen=True):
     mourned: tuple[int, ...] = ()
     deaths: int = 0
     verdict: str = ""
+    has_token: bool = True
+    is_taken: bool = False
 
     def with_body(self, name: str, **changes: object) -> Node:
         """The node with a process changed."""
@@ -157,7 +165,13 @@ class SlotReload:
             case "go":
                 return told(replace(node, owner="new", code="new"), "new", "go")
             case "kill_new":
+                node = replace(node, code="new") if node.is_taken else replace(node, has_token=False)
                 return died_of(node, "new", "ends")
+            case "withdraw":
+                return self.feed(replace(node, has_token=False), "taken" if node.is_taken else "withdrawn")
+            case "own":
+                node = node.with_body("old", parked=(), armed=())  # the new process has them
+                return died_of(replace(node, owner="new", code="new"), "old", "ends")
             case "kill":
                 return died_of(node, node.owner, "ends")
             case "enforce":
@@ -207,6 +221,26 @@ class SlotReload:
             case "follow":
                 for word in ("level", "rehearsed", "failed"):
                     yield PlainStep(f"new follows the log: {word}", says(node, name, word))
+            case "prime":
+                for word in ("primed", "unprimed", "failed"):
+                    yield PlainStep(f"new maps the lanes: {word}", says(node, name, word))
+            case "pass":
+                body = node.bodies[name]
+                passed = replace(node, snapshot=(body.parked, body.armed))
+                passed = passed.with_body(name, runs=False, is_frozen=True)
+                yield PlainStep("old passes the slot on", told(passed, "new", "take"))
+            case "take":
+                if not node.has_token:
+                    yield PlainStep("new finds no token", node)
+                    return
+                parked, armed = node.snapshot
+                taken = replace(node, has_token=False, is_taken=True).with_body(name, parked=parked, armed=armed)
+                yield PlainStep("new takes the slot", told(taken.with_body(name, runs=True), name, "report"))
+                yield PlainStep("new finds another outcome", says(node, name, "failed"), is_owed=False)
+            case "give_up":
+                yield PlainStep("new hears that old ended", says(node, name, "failed"))
+            case "report":
+                yield PlainStep("new reports", says(says(node, name, "took"), name, "went"))
             case "freeze" | "freeze_log":
                 frozen = says(node.with_body(name, is_frozen=True), name, "halted")
                 yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
@@ -215,7 +249,7 @@ class SlotReload:
                 held = (body.parked, body.armed) if body.is_frozen else NOTHING
                 yield PlainStep("old hands out its state", says(replace(node, snapshot=held), name, "taken"))
             case "thaw":
-                yield PlainStep("old thaws", node.with_body(name, is_frozen=False))
+                yield PlainStep("old thaws", node.with_body(name, is_frozen=False, runs=True))
             case "adopt":
                 parked, armed = node.snapshot
                 loaded = says(node.with_body(name, parked=parked, armed=armed), name, "loaded")
@@ -252,6 +286,8 @@ def died_of(node: Node, name: str, word: str) -> Node:
     body = node.bodies[name]
     if not body.is_alive:
         return node
+    if name == "old" and "pass" in body.todo:
+        node = told(node, "new", "give_up")
     dead = node.with_body(name, is_alive=False, runs=False, is_frozen=False, parked=(), armed=(), todo=())
     return says(replace(dead, mourned=tuple(sorted({*node.mourned, *body.parked, *body.armed}))), name, word)
 
@@ -294,7 +330,8 @@ def timer_survives(node: Node) -> bool:
 def starts_in_an_empty_slot(node: Node) -> bool:
     """A process is started only after all others that could run are dead."""
     others = [body for name, body in node.bodies.items() if name != "next" and body.is_alive]
-    return "next" not in node.bodies or not any(body.runs or "go" in body.todo for body in others)
+    could = (body.runs or "go" in body.todo or ("take" in body.todo and node.has_token) for body in others)
+    return "next" not in node.bodies or not any(could)
 
 
 def is_concluded(node: Node) -> bool:

@@ -57,6 +57,13 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "recalled": "recalled",
     "unrecalled": "unrecalled",
     "rehearsed": "rehearsed",
+    "commutes": "commutes",
+    "level": "level",
+    "primed": "primed",
+    "unprimed": "unprimed",
+    "took": "took",
+    "withdrawn": "withdrawn",
+    "taken": "taken",
     "halted": "halted",
     "stopped": "snapshot_taken",
     "loaded": "loaded",
@@ -174,6 +181,12 @@ class SlotWorld:
                 assert number not in self.owners, "two processes on the lanes of one slot"
                 self.candidates.discard(number)
                 self.owners.add(number)
+            case "own":
+                self.candidates.discard(number)
+                self.owners.add(number)
+                self.doomed.discard(number)  # the old process is killed, and nobody's any more
+            case "withdraw":
+                self.feed(number, ("withdrawn", "taken")[self.choose(2)])
             case "kill_new":
                 self._kill_new(number)
             case Bury("crashed"):

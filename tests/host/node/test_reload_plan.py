@@ -15,6 +15,11 @@ SIGNS: dict[str, Happening] = {
     "rehearsed": "rehearsed",
     "commutes": "commutes",
     "level": "level",
+    "primed": "primed",
+    "unprimed": "unprimed",
+    "took": "took",
+    "withdrawn": "withdrawn",
+    "taken": "taken",
     "all": "all_staged",
     "decided": "decided",
     "halted": "halted",
@@ -60,14 +65,17 @@ SCRIPTS = {
     "changes, recalled, late": "recall rehearse kill_new REFUSED",
     "changes, recalled, new fails": "recall rehearse kill_new REFUSED",
     "changes, recalled, old ends": "recall rehearse kill_new restart CRASHED",
-    "changes, recalled, commutes, level, halted, stopped, loaded, old ends, went": (
-        "recall rehearse follow freeze_log adopt retire go SWITCHED"
+    "changes, recalled, commutes, level, primed, took, went": "recall rehearse follow prime pass own SWITCHED",
+    "changes, recalled, commutes, level, unprimed, halted, stopped, loaded, old ends, went": (
+        "recall rehearse follow prime freeze_log adopt retire go SWITCHED"
     ),
     "changes, recalled, commutes, rehearsed, halted": "recall rehearse follow freeze",
     "changes, recalled, commutes, new fails": "recall rehearse follow kill_new REFUSED",
     "changes, recalled, commutes, late": "recall rehearse follow kill_new REFUSED",
     "changes, recalled, commutes, old ends": "recall rehearse follow kill_new restart CRASHED",
-    "changes, recalled, commutes, level, late": "recall rehearse follow freeze_log kill_new thaw REFUSED",
+    "changes, recalled, commutes, level, late": "recall rehearse follow prime kill_new REFUSED",
+    "changes, recalled, commutes, level, new ends": "recall rehearse follow prime kill_new REFUSED",
+    "changes, recalled, commutes, level, old ends": "recall rehearse follow prime kill_new restart CRASHED",
     "changes, recalled, level, halted": "recall rehearse",
     "checked, late": "freeze kill_new thaw REFUSED",
     "checked, new ends": "freeze kill_new thaw REFUSED",
@@ -93,6 +101,30 @@ SCRIPTS = {
         "freeze adopt retire go kill_new restart_with_new CRASHED"
     ),
 }
+
+
+PASSING = "changes, recalled, commutes, level, primed"
+PASSED = {
+    "old ends, took, went": "own SWITCHED",
+    "late, withdrawn": "withdraw kill_new thaw REFUSED",
+    "late, taken, went": "withdraw own SWITCHED",
+    "late, taken, new ends": "withdraw own restart_with_new CRASHED",
+    "new fails, withdrawn": "withdraw kill_new thaw REFUSED",
+    "new ends, withdrawn": "withdraw kill_new thaw REFUSED",
+    "new ends, taken, old ends": "withdraw kill_old restart_with_new CRASHED",
+    "new ends, taken, late, old ends": "withdraw kill_old kill_old restart_with_new CRASHED",
+    "old ends, new fails, withdrawn": "withdraw kill_new restart CRASHED",
+    "old ends, new ends, taken": "withdraw restart_with_new CRASHED",
+    "took, new ends": "own restart_with_new CRASHED",
+    "took, late, new ends": "own kill_new restart_with_new CRASHED",
+    "halted, stopped, loaded, left, went": "",
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), PASSED.items())
+def test_the_token_decides_whose_the_slot_is(script: str, expected: str) -> None:
+    """False if a slot that was passed on were taken back, or one that was not were restarted with the new version."""
+    assert run(f"{PASSING}, {script}").removeprefix("recall rehearse follow prime pass").strip() == expected
 
 
 @pytest.mark.parametrize(("script", "expected"), SCRIPTS.items())
@@ -158,6 +190,8 @@ def test_whatever_happens_exactly_one_process_is_left_with_the_slot(
             if command == "go":
                 assert not old_is_alive, "two processes on one lane"
                 owner = "new"
+            if command == "own":
+                old_is_alive, owner = False, "new"
             if command == "restart":
                 assert not old_is_alive
                 owner = "fresh"

@@ -44,7 +44,7 @@ def ask(
     answer = json.loads(text)
     if shown is None or call.options.is_json:
         return Outcome(answer)
-    return Outcome(answer, shown(answer, call.arguments.get("--agent", "")))
+    return Outcome(answer, shown(answer, call.arguments.get("--agent") or call.arguments.get("agent")))
 
 
 def answer_to(call: Call, op: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -85,21 +85,12 @@ def text_argument(word: str, what: str) -> str:
         data = _read_file(word[1:], what)
     else:
         data = os.fsencode(word)
-    if len(data) > REQUEST_BYTES_MAX:
-        raise _wrong("too_large", f"{what} has more than {REQUEST_BYTES_MAX:,} bytes")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise _wrong("not_utf8", f"{what} is not UTF-8") from None
-    if "\0" in text:
-        raise _wrong("not_text", f"{what} has NUL")
-    return text
+    return _decoded(data, what)
 
 
-def word_argument(call: Call, name: str) -> str | None:
-    """An argument as it is, or None."""
-    word = call.arguments.get(name)
-    return text_argument("@" + word if word.startswith("@") else word, name) if name in call.arguments else None
+def word_argument(word: str, what: str) -> str:
+    """A text as it is. Raises Failure as `text_argument`."""
+    return _decoded(os.fsencode(word), what)
 
 
 def object_argument(word: str, what: str) -> dict[str, Any]:
@@ -140,19 +131,28 @@ def value_argument(word: str, what: str) -> Any:
         raise _wrong(misfit.code, misfit.message.replace("the body", what)) from None
 
 
-def count_argument(call: Call, name: str) -> int | None:
-    """A count, or None. Raises Misuse."""
-    if name not in call.arguments:
-        return None
-    text = call.arguments[name]
-    if not text.isdecimal() or not text.isascii() or len(text) > 18:
-        raise Misuse(f"{name} {text[:40]!r} is no count")
-    return int(text)
+def count_argument(word: str, what: str) -> int:
+    """A count. Raises Misuse."""
+    if not word.isdecimal() or not word.isascii() or len(word) > 18:
+        raise Misuse(f"{what} {word[:40]!r} is no count")
+    return int(word)
 
 
-def duration_argument(call: Call, name: str) -> int | None:
-    """A duration in nanoseconds, or None. Raises Misuse."""
-    return int(seconds(call.arguments[name]) * 1e9) if name in call.arguments else None
+def duration_argument(word: str, _what: str = "") -> int:
+    """A duration in nanoseconds. Raises Misuse."""
+    return int(seconds(word) * 1e9)
+
+
+def _decoded(data: bytes, what: str) -> str:
+    if len(data) > REQUEST_BYTES_MAX:
+        raise _wrong("too_large", f"{what} has more than {REQUEST_BYTES_MAX:,} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise _wrong("not_utf8", f"{what} is not UTF-8") from None
+    if "\0" in text:
+        raise _wrong("not_text", f"{what} has NUL")
+    return text
 
 
 def _read_file(path: str, what: str) -> bytes:

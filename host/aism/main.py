@@ -1,6 +1,7 @@
 """Entry point of `aism`. Reads the global options, finds the command, imports it, calls it, prints what it returns.
 
-A command is a row in `host.aism.table` and a function below `host.aism.commands`:
+A command is a row in `host.aism.table`. Most rows name an operation of the engine, whose fields `request` makes of the
+arguments; the others name a function below `host.aism.commands`:
 
     def transition(call: Call) -> Outcome: ...
 
@@ -75,10 +76,14 @@ def run(options: Options, words: list[str]) -> Outcome | int:
         arguments = parse(command.usage, rest)
     except Misuse as misuse:
         raise Misuse(misuse.message, misuse.hint or f"usage: aism {command.words} {command.usage}") from None
+    call = Call(command, arguments, options)
     module, _, name = command.home.partition(":")
-    function = getattr(import_module(f"host.aism.commands.{module}"), name)
     try:
-        outcome: Outcome | int = function(Call(command, arguments, options))
+        if not name:
+            from host.aism.request import request
+
+            return request(call, command.home)
+        outcome: Outcome | int = getattr(import_module(f"host.aism.commands.{module}"), name)(call)
     except Failure as failure:
         return failed(failure)
     return outcome

@@ -90,6 +90,15 @@ def _message(one: dict[str, Any]) -> str:
     return "\n".join([head, *fields, str(one.get("text") or one.get("body") or "")])
 
 
+def agents(answer: dict[str, Any], _agent: str = "") -> str:
+    """A table of agents."""
+    if not answer["success"]:
+        return ""
+    found = answer["data"]["agents"]
+    rows = [f"{one['agent']:<16} {one['phase']:<12} {one['state']:<16} {one['pid'] or '-'}" for one in found]
+    return "\n".join([f"{'AGENT':<16} {'PHASE':<12} {'STATE':<16} PID", *rows]) if rows else "no agents"
+
+
 def event_line(event: dict[str, Any]) -> str:
     """An event on one line: when, who, what, and its attributes."""
     seconds, ns = divmod(event["time_ns"], 10**9)

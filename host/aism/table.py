@@ -1,4 +1,4 @@
-"""The commands of `aism`: words, usage, where the function is, and one line about it.
+"""The commands of `aism`: words, usage, the operation or the function behind them, and one line about it.
 
 `help --json` lists this table, so agents discover what they can do, and `aism init` writes the same into their
 instructions. A command's function is imported only when it is called.
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command. `home` is "module:function", and the module is below `host.aism.commands`."""
+    """A command. `home` is the operation that it asks for, or "module:function" below `host.aism.commands`."""
 
     words: str
     usage: str
@@ -29,7 +29,7 @@ HELP: Final = (
 )
 
 STATE: Final = (
-    Command("state current", "[--agent AGENT]", "state:current", "Where am I, and what may I do.", "all"),
+    Command("state current", "[--agent AGENT]", "state.current", "Where am I, and what may I do.", "all"),
     Command(
         "state transition",
         "[<target>] [--context JSON|@FILE|-] [--reason TEXT] [--event NAME] [--agent AGENT]",
@@ -38,9 +38,9 @@ STATE: Final = (
         "all",
     ),
     Command(
-        "state can", "[<target>] [--agent AGENT]", "state:can", "What is possible, and what blocks the rest.", "all"
+        "state can", "[<target>] [--agent AGENT]", "state.can", "What is possible, and what blocks the rest.", "all"
     ),
-    Command("state history", "[-n COUNT] [--before SEQ] [--agent AGENT]", "state:history", "The last moves.", "all"),
+    Command("state history", "[-n COUNT] [--before SEQ] [--agent AGENT]", "state.history", "The last moves.", "all"),
     Command(
         "state wait",
         "[--until EXPR] [--change] [--agent AGENT]",
@@ -48,38 +48,38 @@ STATE: Final = (
         "Wait until the state changes, or a condition holds.",
         "all",
     ),
-    Command("context get", "[<key>] [--agent AGENT]", "state:context_get", "The fields of the context.", "all"),
-    Command("context set", "<field>... [--agent AGENT]", "state:context_set", "Set fields, as NAME=VALUE.", "all"),
-    Command("heartbeat", "", "state:heartbeat", "Say that the agent is alive.", "agent"),
+    Command("context get", "[<key>] [--agent AGENT]", "context.get", "The fields of the context.", "all"),
+    Command("context set", "<field>... [--agent AGENT]", "context.set", "Set fields, as NAME=VALUE.", "all"),
+    Command("heartbeat", "", "heartbeat", "Say that the agent is alive.", "agent"),
 )
 
 MESSAGE: Final = (
     Command(
         "message send",
         "<to> [<text>] [--type TYPE] [--field NAME=VALUE]... [--reply-to ID] [--conversation ID] [--expires DURATION]",
-        "message:send",
+        "message.send",
         "Send to an agent, role:NAME or @all; the text may be -, or @FILE.",
         "all",
     ),
     Command(
         "message read",
         "[--unread] [--type TYPE] [--from AGENT] [--max COUNT] [--wait DURATION] [--peek]",
-        "message:read",
+        "message.read",
         "Read the inbox, the oldest message first.",
         "agent",
     ),
-    Command("message ack", "<id>...", "message:ack", "Messages are dealt with.", "agent"),
+    Command("message ack", "<id>...", "message.ack", "Messages are dealt with.", "agent"),
     Command("message refuse", "<id> --reason TEXT", "message:refuse", "Give a message back to its sender.", "agent"),
     Command(
-        "message thread", "<conversation> [--after ID]", "message:thread", "The messages of a conversation.", "all"
+        "message thread", "<conversation> [--after ID]", "message.thread", "The messages of a conversation.", "all"
     ),
 )
 
 MEASURE: Final = (
-    Command("measure self", "[--agent AGENT]", "measure:self_", "What is measured about me.", "all"),
-    Command("measure system", "", "measure:system", "What is measured about the whole.", "all"),
-    Command("measure peers", "[--after AGENT]", "measure:peers", "What is measured about the others.", "all"),
-    Command("measure record", "<id> <value>", "measure:record", "Record a value that the protocol declares.", "agent"),
+    Command("measure self", "[--agent AGENT]", "measure.self", "What is measured about me.", "all"),
+    Command("measure system", "", "measure.system", "What is measured about the whole.", "all"),
+    Command("measure peers", "[--after AGENT]", "measure.peers", "What is measured about the others.", "all"),
+    Command("measure record", "<id> <value>", "measure.record", "Record a value that the protocol declares.", "agent"),
 )
 
 SESSION: Final = (
@@ -91,9 +91,9 @@ SESSION: Final = (
         "agent",
     ),
     Command(
-        "session handover", "--file PATH", "session:handover", "Hand over to the next session, by a file.", "agent"
+        "session handover", "--file PATH", "session.handover", "Hand over to the next session, by a file.", "agent"
     ),
-    Command("session status", "[--agent AGENT]", "session:status", "The session, and how full its context is.", "all"),
+    Command("session status", "[--agent AGENT]", "session.status", "The session, and how full its context is.", "all"),
 )
 
 REGISTRY: Final = (
@@ -125,19 +125,19 @@ PROTOCOL: Final = (
 
 ROLLOUT: Final = (
     Command(
-        "protocol approve", "<name> <version>", "registry:approve", "Make a version the current one.", "operator"
+        "protocol approve", "<name> <version>", "protocol.approve", "Make a version the current one.", "operator"
     ),
-    Command("protocol drain", "<name> <version>", "registry:drain", "Give a version to no new agent.", "operator"),
-    Command("protocol retire", "<name> <version>", "registry:retire", "Forget a version nobody follows.", "operator"),
+    Command("protocol drain", "<name> <version>", "protocol.drain", "Give a version to no new agent.", "operator"),
+    Command("protocol retire", "<name> <version>", "protocol.retire", "Forget a version nobody follows.", "operator"),
     Command(
         "protocol migrate",
         "<name> <version> [<agent>...] [--dry-run] [--policy POLICY]",
-        "registry:migrate",
+        "protocol.migrate",
         "Move agents to a version; without agents, all of that protocol.",
         "operator",
     ),
     Command(
-        "protocol rollback", "<name> <version> [<agent>...]", "registry:rollback",
+        "protocol rollback", "<name> <version> [<agent>...]", "protocol.rollback",
         "Move agents of a version back to the one they had before.", "operator",
     ),
     Command(
@@ -175,34 +175,34 @@ AGENT: Final = (
         " [--env NAME=VALUE]... [--network] [--no-start]",
         "agent:add", "Add an agent and start it; its command line goes after `--`.", "operator",
     ),
-    Command("agent ls", "[--after AGENT]", "agent:listed", "The agents, and how they are.", "operator"),
-    Command("agent show", "<agent>", "agent:show", "An agent, and how it is.", "operator"),
+    Command("agent ls", "[--after AGENT]", "agent.list", "The agents, and how they are.", "operator"),
+    Command("agent show", "<agent>", "agent.show", "An agent, and how it is.", "operator"),
     Command("agent start", "<agent>", "agent:start", "Start an agent.", "operator"),
     Command(
         "agent stop", "<agent> [--now] [--reason TEXT]", "agent:stop", "Stop an agent; returns when it has.", "operator"
     ),
     Command("agent restart", "<agent> [--reason TEXT]", "agent:restart", "Start an agent anew.", "operator"),
     Command(
-        "agent pause", "<agent> [--resume] [--reason TEXT]", "agent:pause",
+        "agent pause", "<agent> [--resume] [--reason TEXT]", "agent.pause",
         "Send an agent no prompts; --resume sends them again.", "operator",
     ),
     Command(
-        "agent takeover", "<agent> --reason TEXT", "agent:takeover",
+        "agent takeover", "<agent> --reason TEXT", "override.takeover",
         "Take an agent over: nothing is done with it until it is released.", "operator",
     ),
     Command("agent release", "<agent> [--reason TEXT]", "agent:release", "Give an agent back.", "operator"),
-    Command("agent rm", "<agent>", "agent:remove", "Remove an agent for ever; its workspace stays.", "operator"),
+    Command("agent rm", "<agent>", "agent.remove", "Remove an agent for ever; its workspace stays.", "operator"),
     Command(
         "agent logs", "<agent> [--session NUMBER] [-n COUNT] [--stderr]", "agent:logs",
         "The last lines that an agent's process has written.", "operator",
     ),
-    Command("prompt", "<agent> <text>", "agent:prompt", "Prompt an agent; the text may be -, or @FILE.", "operator"),
-    Command("limits show", "<agent>", "agent:show_limits", "The limits of an agent, and how each is kept.", "operator"),
+    Command("prompt", "<agent> <text>", "prompt.send", "Prompt an agent; the text may be -, or @FILE.", "operator"),
+    Command("limits show", "<agent>", "limits.show", "The limits of an agent, and how each is kept.", "operator"),
     Command(
         "limits set", "<agent> <limit>...", "agent:set_limits",
         "Set limits, as memory=512MiB; they hold from the next start.", "operator",
     ),
-    Command("token rotate", "<agent>", "agent:rotate_token", "Start an agent anew, with a new token.", "operator"),
+    Command("token rotate", "<agent>", "agent.rotate_token", "Start an agent anew, with a new token.", "operator"),
     Command("doctor", "", "doctor:doctor", "What this machine has for agents: isolation, limits, store.", "operator"),
 )  # fmt: skip
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from engines.agents.bus import IDENTIFIER
-from host.aism import shown
-from host.aism.asking import answer_to, ask, count_argument, text_argument, word_argument
+from host.aism.asking import answer_to, count_argument
 from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, ensure_keeper
 from host.aism.main import seconds
 from host.aism.node import root_of
 from host.aism.output import Failure, Outcome, done
+from host.aism.request import fields_of, request
 from host.aism.usage import Misuse
 
 LINES: Final = 50
@@ -39,21 +39,15 @@ LIMITS: Final = {
 
 def add(call: Call) -> Outcome:
     """Add an agent, and start it."""
-    _keep(call)
-    words = call.arguments.all("word")
-    fields = {
-        "agent": call.arguments["agent"],
-        "role": word_argument(call, "--role"),
-        "protocol": word_argument(call, "--protocol"),
-        "command": words or None,
-        "isolation": word_argument(call, "--isolation"),
-        "mode": word_argument(call, "--mode"),
-        "limits": limits_of(call.arguments.all("--limit")) or None,
-        "environment": _pairs(call.arguments.all("--env")) or None,
-        "network": True if "--network" in call.arguments else None,
-        "start": False if "--no-start" in call.arguments else None,
-    }
-    return ask(call, "agent.add", fields)
+    _keep()
+    return request(
+        call,
+        "agent.add",
+        command=call.arguments.all("word") or None,
+        limits=limits_of(call.arguments.all("--limit")) or None,
+        environment=_pairs(call.arguments.all("--env")) or None,
+        start=False if "--no-start" in call.arguments else None,
+    )
 
 
 def limits_of(words: list[str]) -> dict[str, int]:
@@ -88,7 +82,7 @@ def _pairs(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _keep(call: Call) -> None:
+def _keep() -> None:
     """Have a keeper run, which may have been killed since `up`. In another folder there is nothing to do."""
     try:
         ensure_keeper(str(root_of(os.getcwd())))
@@ -98,26 +92,17 @@ def _keep(call: Call) -> None:
         raise Failure("unavailable", "keeper", str(error)) from None
 
 
-def _about(call: Call, op: str, **fields: Any) -> Outcome:
-    return ask(call, op, {"agent": call.arguments["agent"], **fields})
-
-
-def _reason(call: Call) -> str | None:
-    return text_argument(call.arguments["--reason"], "--reason") if "--reason" in call.arguments else None
-
-
 def start(call: Call) -> Outcome:
     """Start an agent."""
-    _keep(call)
-    return _about(call, "agent.start")
+    _keep()
+    return request(call, "agent.start")
 
 
 def stop(call: Call) -> Outcome:
     """Stop an agent, and wait until its process has ended."""
     agent = call.arguments["agent"]
     deadline = time.monotonic() + call.options.timeout_s
-    fields = {"agent": agent, "now": True if "--now" in call.arguments else None, "reason": _reason(call)}
-    asked = answer_to(call, "agent.stop", fields)
+    asked = answer_to(call, "agent.stop", fields_of(call, "agent.stop"))
     if not asked["success"]:
         return Outcome(asked)
     with AgentClient() as client:
@@ -142,49 +127,13 @@ def _stopped(agent: str, data: dict[str, Any]) -> str:
 
 def restart(call: Call) -> Outcome:
     """Stop an agent and start it again."""
-    _keep(call)
-    return _about(call, "agent.restart", reason=_reason(call))
-
-
-def pause(call: Call) -> Outcome:
-    """Send an agent no prompts, or send them again."""
-    return _about(call, "agent.pause", resume=True if "--resume" in call.arguments else None, reason=_reason(call))
-
-
-def takeover(call: Call) -> Outcome:
-    """A person takes over."""
-    return _override(call, "override.takeover", _reason(call))
+    _keep()
+    return request(call, "agent.restart")
 
 
 def release(call: Call) -> Outcome:
     """A person gives the agent back."""
-    return _override(call, "override.release", _reason(call) or "released")
-
-
-def _override(call: Call, op: str, reason: str | None) -> Outcome:
-    agent = call.arguments["agent"]
-    return ask(call, op, {"agent": agent, "reason": reason}, shown=lambda answer, _: shown.state(answer, agent))
-
-
-def remove(call: Call) -> Outcome:
-    """Remove an agent; its workspace stays."""
-    return _about(call, "agent.remove")
-
-
-def show(call: Call) -> Outcome:
-    """An agent."""
-    return _about(call, "agent.show")
-
-
-def listed(call: Call) -> Outcome:
-    """All agents."""
-    answer = answer_to(call, "agent.list", {"after": word_argument(call, "--after")})
-    if not answer["success"]:
-        return Outcome(answer)
-    agents = answer["data"]["agents"]
-    rows = [f"{one['agent']:<16} {one['phase']:<12} {one['state']:<16} {one['pid'] or '-'}" for one in agents]
-    head = f"{'AGENT':<16} {'PHASE':<12} {'STATE':<16} PID"
-    return Outcome(answer, "\n".join([head, *rows]) if rows else "no agents")
+    return request(call, "override.release", **({} if call.arguments.get("--reason") else {"reason": "released"}))
 
 
 def logs(call: Call) -> Outcome:
@@ -194,14 +143,14 @@ def logs(call: Call) -> Outcome:
         raise Misuse(f"{agent[:80]!r} is no name of an agent")
     folder = root_of(os.getcwd()) / "engine" / "sessions" / agent
     sessions = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
-    session = count_argument(call, "--session")
-    if session is None and sessions:
-        session = sessions[-1]
+    session = sessions[-1] if sessions else None
+    if "--session" in call.arguments:
+        session = count_argument(call.arguments["--session"], "--session")
     if session not in sessions:
         raise Failure("unknown", "no_session", f"{agent} has no session {session or ''}".rstrip())
-    count = count_argument(call, "-n")
+    count = count_argument(call.arguments.get("-n", str(LINES)), "-n")
     name = "stderr.log" if "--stderr" in call.arguments else "stdout.log"
-    lines = _tail(folder / str(session) / name, LINES if count is None else count)
+    lines = _tail(folder / str(session) / name, count)
     data = {"agent": agent, "session": session, "sessions": sessions, "stream": name.partition(".")[0], "lines": lines}
     return done(data, "\n".join(lines) or f"nothing on {data['stream']} yet")
 
@@ -214,21 +163,6 @@ def _tail(path: Path, count: int) -> list[str]:
         return file.read().decode(errors="replace").splitlines()[-count:]
 
 
-def prompt(call: Call) -> Outcome:
-    """Prompt an agent, as a person."""
-    return _about(call, "prompt.send", text=text_argument(call.arguments["text"], "text"))
-
-
-def show_limits(call: Call) -> Outcome:
-    """The limits of an agent, and how each is kept."""
-    return _about(call, "limits.show")
-
-
 def set_limits(call: Call) -> Outcome:
     """Set limits of an agent."""
-    return _about(call, "limits.set", limits=limits_of(call.arguments.all("limit")))
-
-
-def rotate_token(call: Call) -> Outcome:
-    """Give an agent a new token: its process is started again."""
-    return _about(call, "agent.rotate_token")
+    return request(call, "limits.set", limits=limits_of(call.arguments.all("limit")))

@@ -22,6 +22,7 @@ from engines.agents.protocol.parse import SECTIONS, Reading, parse
 from host.aism.call import Call
 from host.aism.output import Failure, Outcome, done, failed
 from host.aism.protocol_files import is_protocol, library_for, paths_in, read_protocol
+from host.aism.request import request
 
 
 def lint(call: Call) -> Outcome:
@@ -138,11 +139,11 @@ def graph(call: Call) -> Outcome:
     return done({"format": "dot" if "--dot" in call.arguments else "mermaid", "graph": text}, text)
 
 
-def show(call: Call) -> Outcome | int:
+def show(call: Call) -> Outcome:
     """A file, or one section of it; with `--effective`, joined with what it extends. Other names are the engine's."""
     path = call.arguments.get("name")
     if not is_path(path):
-        return _of_engine("show", call)
+        return request(call, "protocol.show")
     reading = _readable(path)
     text = reading.text
     if "--effective" in call.arguments:
@@ -176,11 +177,11 @@ def _section(text: str, name: str) -> str:
     raise Failure("unknown", "no_such_section", f"no section {name!r}", suggestions=[f"sections: {', '.join(names)}"])
 
 
-def listed(call: Call) -> Outcome | int:
+def listed(call: Call) -> Outcome:
     """The protocols in a folder; without one, those of the engine."""
     folder = call.arguments.get("folder")
     if not folder:
-        return _of_engine("list_", call)
+        return request(call, "protocol.list")
     protocols = []
     for path in paths_in(folder):
         reading = read_protocol(path)
@@ -201,13 +202,6 @@ def listed(call: Call) -> Outcome | int:
         f"{one['name']} {one['version']} {one['status']}" + ("  (errors)" if one["errors"] else "") for one in protocols
     ]
     return done({"protocols": protocols}, "\n".join(lines) or "no protocols")
-
-
-def _of_engine(name: str, call: Call) -> Outcome | int:
-    """What the engine answers. Its commands need a bus, and are in a module of their own."""
-    function = getattr(import_module("host.aism.commands.registry"), name)
-    outcome: Outcome | int = function(call)
-    return outcome
 
 
 def explain(call: Call) -> Outcome:

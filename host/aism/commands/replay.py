@@ -37,8 +37,8 @@ def replay(call: Call) -> Outcome:
     """Decide again; exit status 1 if a decision would be another one."""
     path = call.arguments.get("--protocol")
     protocol, source = (protocol_in(path), read_file(path).decode()) if path else (None, "")
-    since = duration_argument(call, "--since")
-    run = _Run(protocol, source, 0 if since is None else time.time_ns() - since)
+    since_ns = time.time_ns() - duration_argument(call.arguments["--since"]) if "--since" in call.arguments else 0
+    run = _Run(protocol, source, since_ns)
     try:
         differences = list(islice(run.differences(_reading(root_of(os.getcwd()))), SHOWN_MAX + 1))
     except (NotRetained, NotAJournal, Damaged) as error:

@@ -1,36 +1,21 @@
-"""`aism session`: the session of the agent's program, and handing over to the next one."""
+"""`aism session register`: the session of the agent's program."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from host.aism.asking import ask, object_argument, word_argument
+from host.aism.asking import ask, object_argument
 from host.aism.call import Call
 from host.aism.output import Outcome
+from host.aism.request import fields_of
+
+OF_HOOK: Final = {"session_id": "session_id", "transcript": "transcript_path", "model": "model", "source": "source"}
+"""The fields, and what they are called in the object that a hook of the agent's program gets."""
 
 
 def register(call: Call) -> Outcome:
-    """With `--hook`, from the JSON object that a hook of the agent's program gets on standard input."""
+    """With `--hook`, what the options leave out comes from the JSON object on standard input."""
     found: dict[str, Any] = object_argument("-", "standard input") if "--hook" in call.arguments else {}
-    fields = {
-        "session_id": word_argument(call, "--session-id") or _text(found, "session_id"),
-        "transcript": word_argument(call, "--transcript") or _text(found, "transcript_path"),
-        "model": word_argument(call, "--model") or _text(found, "model"),
-        "source": _text(found, "source"),
-    }
-    return ask(call, "session.register", fields)
-
-
-def handover(call: Call) -> Outcome:
-    """Hand over by a file in the workspace."""
-    return ask(call, "session.handover", {"file": word_argument(call, "--file")})
-
-
-def status(call: Call) -> Outcome:
-    """The session, and how full its context is."""
-    return ask(call, "session.status")
-
-
-def _text(found: dict[str, Any], name: str) -> str | None:
-    value = found.get(name)
-    return value if isinstance(value, str) else None
+    given = fields_of(call, "session.register")
+    texts = {field: value for field, name in OF_HOOK.items() if isinstance(value := found.get(name), str)}
+    return ask(call, "session.register", {field: given[field] or texts.get(field) for field in OF_HOOK})

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
-from host.aism.table import COMMANDS
+from engines.agents.operations import OPERATIONS
+from host.aism.call import Call, Options
+from host.aism.request import fields_of, names_of
+from host.aism.table import COMMANDS, Command, find
 from host.aism.usage import Misuse, parameters, parse
 from host.program import ROOT
 
@@ -77,7 +80,7 @@ def test_a_call_of_an_agent_imports_little_of_the_library() -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-import _enginehost, host.program, host.aism.main, host.aism.commands.state
+import _enginehost, host.program, host.aism.main, host.aism.request
 print([name for name in {slow} if name in sys.modules])
 """
     command = [sys.executable, "-I", "-S", "-c", code]
@@ -105,6 +108,35 @@ def test_each_usage_can_be_read() -> None:
     """False if a row of the table could not be parsed by."""
     for one in COMMANDS:
         parameters(one.usage)
+
+
+@pytest.mark.parametrize("one", [one for one in COMMANDS if ":" not in one.home], ids=lambda one: one.words)
+def test_the_arguments_of_a_request_are_the_fields_of_its_operation(one: Command) -> None:
+    """False if a command named no operation that there is, lacked a field of it, or had an argument that is none."""
+    kinds = OPERATIONS[one.home].fields
+    given = {parameter.name: parameter.is_required for parameter in parameters(one.usage)}
+    names = {field: [name for name in names_of(field.removesuffix("?")) if name in given] for field in kinds}
+    assert [field for field, found in names.items() if not field.endswith("?") and not any(map(given.get, found))] == []
+    assert set(given) - {"--agent"} == {name for found in names.values() for name in found}
+
+
+def test_the_fields_of_a_request_are_of_their_kinds() -> None:
+    """False if a word became a value of another kind, or an argument that was not given became a field."""
+    words = ["read", "--from", "@ann", "--max", "3", "--wait", "2s", "--peek"]
+    call = called("message", *words)
+    found = {name: value for name, value in fields_of(call, "message.read").items() if value is not None}
+    assert found == {"from": "@ann", "max": 3, "wait": 2 * 10**9, "peek": True}
+    sent = fields_of(called("message", "send", "bob", "@@hi", "--field", "n=1", "--field", "s=x"), "message.send")
+    assert (sent["to"], sent["text"], sent["fields"], sent["type"]) == ("bob", "@hi", {"n": 1, "s": "x"}, None)
+    moved = fields_of(called("state", "transition", "on", "--context", '{"a": [1]}'), "state.transition")
+    assert (moved["target"], moved["context"], moved["expect_seq"]) == ("on", {"a": [1]}, 7)
+
+
+def called(*words: str) -> Call:
+    """A call of a command with `--expect-seq 7`."""
+    command, rest = find(list(words))
+    assert command is not None
+    return Call(command, parse(command.usage, rest), Options(True, expect_seq=7))
 
 
 @pytest.mark.parametrize(

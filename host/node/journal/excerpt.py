@@ -9,16 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from host.node.journal.layout import Wrong
-from host.node.journal.records import (
-    TURN,
-    TURNS_HEAD,
-    DueTurn,
-    RecordKind,
-    Resumed,
-    TurnResult,
-    decode_body,
-    decode_run,
-)
+from host.node.journal.records import DueTurn, RecordKind, Resumed, TurnResult, decode_body, decode_run, single_turns
 from host.node.journal.replay import Replay
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Stream
@@ -108,21 +99,19 @@ class Excerpt:
 
     def _run(self, stream: Stream, number: int, body: memoryview) -> None:
         """Turns over mail, one by one where they are kept."""
-        run, turns = decode_run(body, self._replay.names)
+        run, _ = decode_run(body, self._replay.names)
         if stream.turns + run.count <= self._after:
             self._replay.record(RecordKind.TURNS, number, body)
             return
-        sender, code = (int.from_bytes(body[at : at + 4], "little") for at in (0, 24))
-        for n, turn in enumerate(TURN.iter_unpack(turns), run.first_n):
+        for n, (now_ns, _, result, _), one in single_turns(body):
             self._look(stream)
             inbox = stream.cell.inboxes.get(run.mailbox)
             batch = inbox.batches[0] if inbox is not None and inbox.seek(run.sender, run.epoch, n) else None
             payload = b"" if batch is None else bytes(batch.payloads[batch.position])
             given = tuple(stream.answers)
-            head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
-            self._replay.record(RecordKind.TURNS, number, memoryview(head + TURN.pack(*turn)))
-            if turn[2] != TurnResult.SKIPPED:
-                self._keep(stream, turn[0], PastTrigger(run.sender, run.mailbox, payload, ()), given)
+            self._replay.record(RecordKind.TURNS, number, one)
+            if result != TurnResult.SKIPPED:
+                self._keep(stream, now_ns, PastTrigger(run.sender, run.mailbox, payload, ()), given)
 
     def _resume(self, stream: Stream, number: int, body: memoryview) -> None:
         """A transition that waited for a choice: it is kept here, with all its answers, not where it began."""

@@ -35,7 +35,7 @@ answers it was given.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Final, Literal
 
@@ -253,6 +253,14 @@ def decode_run(body: memoryview, names: dict[int, str]) -> tuple[Run, memoryview
     if len(turns) != count * TURN.size:
         raise Wrong(f"a TURNS record of {count} turns in {len(turns)} bytes")
     return Run(names[sender], mailbox, epoch, first_n, names[code], count), turns
+
+
+def single_turns(body: memoryview, after: int = 0) -> Iterator[tuple[int, tuple[int, int, int, int], memoryview]]:
+    """The turns of a TURNS record behind its first `after`: number of the message, fields, the record of it alone."""
+    sender, mailbox, epoch, first_n, code, _ = TURNS_HEAD.unpack_from(body)
+    turns = body[TURNS_HEAD.size + after * TURN.size :]
+    for n, turn in enumerate(TURN.iter_unpack(turns), first_n + after):
+        yield n, turn, memoryview(TURNS_HEAD.pack(sender, mailbox, epoch, n, code, 1) + TURN.pack(*turn))
 
 
 def decode_body(kind: int, body: memoryview) -> Body:

@@ -26,8 +26,16 @@ from host.node.journal.checking import Diverged
 from host.node.journal.layout import BATCH, RECORD, Wrong
 from host.node.journal.made import numbered
 from host.node.journal.marks import take
-from host.node.journal.records import TURN, TURNS_HEAD, DueTurn, RecordKind, Resumed, Run, TurnResult, decode_body
-from host.node.journal.records import decode_run as decode_turns
+from host.node.journal.records import (
+    DueTurn,
+    RecordKind,
+    Resumed,
+    Run,
+    TurnResult,
+    decode_body,
+    decode_run,
+    single_turns,
+)
 from host.node.journal.replay import LogState, Mail, Replay
 from host.node.journal.scan import Found
 from host.node.journal.stream import Stream
@@ -196,16 +204,13 @@ class Rerun:
 
     def _turns(self, place: RecordPlace, name: str, number: int, body: memoryview) -> Iterator[LoggedStep]:
         """The turns of a record, each run again by itself, as a record of one turn."""
-        run, turns = decode_turns(body, self._replay.names)
-        sender, code = (int.from_bytes(body[at : at + 4], "little") for at in (0, 24))
-        for n, (now_ns, outputs, result, answers) in enumerate(TURN.iter_unpack(turns), run.first_n):
+        run, _ = decode_run(body, self._replay.names)
+        for n, (now_ns, _, result, _), one in single_turns(body):
             stream = self._replay.streams.get(name)
             if stream is not None:
                 self._check_time(place, stream, now_ns)
                 if result != TurnResult.SKIPPED:
                     self._check_order(place, stream, run, n)
-            head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
-            one = memoryview(head + TURN.pack(now_ns, outputs, result, answers))
             self._replay.record(RecordKind.TURNS, number, one)
             if stream is not None:
                 id = MessageId(run.sender, name, run.mailbox, run.epoch, n)

@@ -36,6 +36,7 @@ from host.node.journal.records import (
     TurnResult,
     decode_body,
     decode_run,
+    single_turns,
 )
 from host.node.journal.replay import LogState, Mail, Replay
 from host.node.journal.scan import Damaged, Found
@@ -191,17 +192,13 @@ class Tracer:
         """The turns of a record, each run again by itself, as a record of one turn."""
         name = self._names.get(number, "")
         run, turns = decode_run(body, self._names)
-        sender, code = (int.from_bytes(body[at : at + 4], "little") for at in (0, 24))
         mail = self._mail.get((name, run.sender, run.mailbox, run.epoch), {})
         early = self._pass_over(name, number, body, turns)
         for n in range(run.first_n, run.first_n + early):
             mail.pop(n, None)
-        later = TURN.iter_unpack(turns[early * TURN.size :])
-        for n, (now_ns, outputs, result, answers) in enumerate(later, run.first_n + early):
+        for n, (now_ns, _, result, _), one in single_turns(body, early):
             taker = self._stream(number)
             before = None if taker is None else taker.env
-            head = TURNS_HEAD.pack(sender, run.mailbox, run.epoch, n, code, 1)
-            one = memoryview(head + TURN.pack(now_ns, outputs, result, answers))
             stream = taker if self._apply(name, RecordKind.TURNS, number, one) else None
             label = taken_label(taker, run.mailbox, mail.pop(n, b""))
             self.turns[name] = self.turns.get(name, 0) + 1

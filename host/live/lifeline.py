@@ -12,8 +12,9 @@ import signal
 import time
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -24,12 +25,12 @@ class Orphaned(Exception):
 
 def become_subreaper() -> None:
     """From now on, descendants whose parent dies become children of this process, which then reads how they end."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
     """Be killed when `parent`, our parent now, dies. Raises `Orphaned` if it has died already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise Orphaned(f"{parent} is gone")
 
@@ -46,7 +47,8 @@ def await_parent(parent: int, timeout_ns: int) -> None:
         os.sched_yield()
 
 
-def _prctl(option: int, argument: int) -> None:
+def prctl(option: int, argument: int) -> None:
+    """Raises OSError if the kernel refuses."""
     if _libc.prctl(option, argument, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")

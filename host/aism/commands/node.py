@@ -18,12 +18,12 @@ from host.aism.audited import PLACE
 from host.aism.bus_client import BusClient, find_bus
 from host.aism.call import Call
 from host.aism.client import AgentClient
-from host.aism.keeper.processes import PR_SET_PDEATHSIG, prctl
 from host.aism.keeper.start import NoKeeper, end_keeper, ensure_keeper, keeper_socket
 from host.aism.node import FILE, enginehost, in_root, items, node_failure, node_file, root_of, running_file, templates
 from host.aism.output import Failure, Outcome, done, noticed, write
 from host.aism.shown import event_line
 from host.aism.usage import Misuse
+from host.live.lifeline import PR_SET_PDEATHSIG, prctl
 from host.program import command
 
 READY_S: Final = 120.0

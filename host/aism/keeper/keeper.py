@@ -33,6 +33,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
+from host.live.lifeline import become_subreaper
+from host.live.spawn.title import show_name
+
 from . import files, isolation, limits, processes
 from .isolation import LaunchPlan
 from .launcher import begin
@@ -74,8 +77,8 @@ class Keeper:
 
     def run(self) -> None:
         """Serve until ordered down, or until the root is gone and all agents have ended."""
-        processes.set_name("aism:keeper")
-        processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+        show_name("aism:keeper")
+        become_subreaper()
         signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -17,6 +17,9 @@ import signal
 import time
 from typing import Any, Final, NoReturn
 
+from host.live.lifeline import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, become_subreaper, prctl
+from host.live.spawn.title import show_name
+
 from . import files, limits, processes
 from .isolation import LaunchPlan, command_line, delete_container
 from .output import Output
@@ -43,8 +46,8 @@ class Launcher:
     def run(self, report: int) -> None:
         """Start the agent, write a line to `report`, and live until the agent has exited."""
         os.setsid()
-        processes.set_name(f"aism:{self.plan.agent}")
-        processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+        show_name(f"aism:{self.plan.agent}")
+        become_subreaper()
         self._listen()
         self.groups = limits.Groups(self.group, {} if self.plan.level == RUNC else self.plan.limits)
         mechanisms = dict.fromkeys(
@@ -110,8 +113,8 @@ class Launcher:
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
             if self.plan.level == "uid":
-                processes.prctl(processes.PR_SET_NO_NEW_PRIVS, 1)
-            processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+                prctl(PR_SET_NO_NEW_PRIVS, 1)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.execvpe(argv[0], argv, self.plan.environment)
         except BaseException as error:
             os.write(told, _failure(error, argv[0], uid).encode())

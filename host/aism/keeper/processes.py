@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 from typing import Final
 
-PR_SET_PDEATHSIG: Final = 1
-PR_SET_CHILD_SUBREAPER: Final = 36
-PR_SET_NO_NEW_PRIVS: Final = 38
-PR_SET_NAME: Final = 15
+from host.live.process_stat import resident_bytes, stat_fields
 
-_libc = ctypes.CDLL(None, use_errno=True)
+ENDED: Final = ("", "Z", "X")
+"""The states of a process that does not live, or is not there."""
+
 _ticks: Final = os.sysconf("SC_CLK_TCK")
-
-
-def prctl(option: int, value: int) -> None:
-    """Raises OSError if the kernel refuses."""
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-
-
-def set_name(name: str) -> None:
-    """What `top` shows of this process."""
-    _libc.prctl(PR_SET_NAME, ctypes.create_string_buffer(name.encode()[:15]), 0, 0, 0)
 
 
 def started(pid: int) -> int:
     """When a process started, in ticks since the boot; with its id, this names a process for ever. 0: there is none."""
-    fields = _stat(pid)
-    return 0 if fields is None or fields[0] in (b"Z", b"X") else int(fields[19])
+    fields = stat_fields(pid) or [""]
+    return 0 if fields[0] in ENDED else int(fields[19])
 
 
 def children_of_all() -> dict[int, list[int]]:
     """The living children of each process."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(int(name))) is not None and fields[0] not in (b"Z", b"X"):
+        if name.isdigit() and (fields := stat_fields(name) or [""])[0] not in ENDED:
             children.setdefault(int(fields[1]), []).append(int(name))
     return children
 
@@ -57,10 +44,7 @@ def descendants(pid: int, children: dict[int, list[int]] | None = None) -> list[
 
 def cpu_ns(pids: list[int]) -> int:
     """Processor time that these processes have used."""
-    used = 0
-    for pid in pids:
-        if (fields := _stat(pid)) is not None:
-            used += sum(map(int, fields[11:15]))
+    used = sum(int(ticks) for pid in pids for ticks in stat_fields(pid)[11:15])
     return used * 1_000_000_000 // _ticks
 
 
@@ -111,15 +95,6 @@ def end_tree(pid: int, statuses: dict[int, int], within_s: float = 5.0) -> bool:
         time.sleep(0.002)
 
 
-def _stat(pid: int) -> list[bytes] | None:
-    """Fields of a process from its state on: 0 state, 1 parent, 11 to 14 times, 19 start; None if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b") ", 1)[1].split()
-    except (OSError, IndexError):
-        return None
-
-
 def _memory_of(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
@@ -128,8 +103,4 @@ def _memory_of(pid: int) -> int:
                     return int(line.split()[1]) * 1024
     except OSError:
         pass
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * 4096
-    except OSError:
-        return 0
+    return resident_bytes(pid)

@@ -24,6 +24,11 @@ def show_title(title: str, short: str) -> None:
     room = end - start - 1
     if room > 0:
         ctypes.memmove(start, title.encode()[:room].ljust(room + 1, b"\0"), room + 1)
+    show_name(short)
+
+
+def show_name(short: str) -> None:
+    """Set the short name alone."""
     with open("/proc/self/comm", "wb") as comm:
         comm.write(short.encode()[:SHORT_BYTES])
 

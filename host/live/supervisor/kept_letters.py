@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from host.live.journal.folder import replace_file
 from host.node.dead_letters import LETTERS_MAX, DeadLetters
 from host.node.news import Letter
 
@@ -55,9 +56,7 @@ class KeptLetters:
             return
         kept = LettersFile(self._letters.counts, _newest(self._letters))
         with contextlib.suppress(OSError):
-            with open(self._path + ".new", "wb") as file:
-                file.write(msgspec.msgpack.encode(kept))
-            os.replace(self._path + ".new", self._path)
+            replace_file(self._path, msgspec.msgpack.encode(kept), synced=False)
             self._count = count
 
 

@@ -17,13 +17,13 @@ import contextlib
 import fcntl
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from host.live.control.holders import LOCK, write_holder
 from host.live.control.instances import CONTROL, Instance, instance_folders
+from host.live.journal.folder import replace_file
 
 SOCKET_PATH_BYTES: Final = 107
 """Longest path of a Unix socket without its closing zero byte."""
@@ -65,9 +65,7 @@ class RuntimeDir:
     def announce(self, instance: Instance) -> None:
         """Write `node.json`, whole or not at all, and the same into the lock of the data folder. Raises OSError."""
         instance = msgspec.structs.replace(instance, folder=self.folder)
-        path = os.path.join(self.folder, NODE)
-        Path(path + ".new").write_bytes(msgspec.json.encode(instance))
-        os.replace(path + ".new", path)
+        replace_file(os.path.join(self.folder, NODE), msgspec.json.encode(instance), synced=False)
         if self.data_lock >= 0:
             write_holder(self.data_lock, instance)
 

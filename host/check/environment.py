@@ -24,27 +24,25 @@ TRIES: Final = 8
 """Values drawn for each message wanted."""
 
 
-def environment_of(family: AnyFamily, samples: int = SAMPLES, seed: int = 0, params: Any = None) -> System:
+def environment_of(family: AnyFamily, samples: int) -> System:
     """A system of one engine of a family, and sampled messages of all types it accepts, standing.
 
     Raises CheckError when there is no sample of its parameters or of a message.
     """
-    source = _source(family, seed)
     try:
-        if params is None and family.config is not None:
-            params = source.of(family.config)
+        params = None if family.config is None else _source(family).of(family.config)
     except TypeError as error:
         raise CheckError(f"{family.name} cannot be checked alone: {error}; write a System") from None
     member = Member(ALONE, family, params)
-    return System(name=f"{family.name} alone", members=[member], standing=sampled(member, samples, (), seed))
+    return System(name=f"{family.name} alone", members=[member], standing=sampled(member, samples, ()))
 
 
-def sampled(member: Member, samples: int, names: Sequence[str], seed: int = 0) -> list[Envelope]:
+def sampled(member: Member, samples: int, names: Sequence[str]) -> list[Envelope]:
     """At most `samples` messages of each type that an engine accepts; `names` are among the texts in them.
 
     Raises CheckError when there is no sample of a message.
     """
-    source = _source(member.family, seed, names)
+    source = _source(member.family, names)
     try:
         return [
             Envelope(member.name, message, OUTSIDE, box.number)
@@ -56,9 +54,9 @@ def sampled(member: Member, samples: int, names: Sequence[str], seed: int = 0) -
         raise CheckError(f"no messages for {member.name}: {error}; write a System with messages") from None
 
 
-def _source(family: AnyFamily, seed: int, names: Sequence[str] = ()) -> Samples:
+def _source(family: AnyFamily, names: Sequence[str] = ()) -> Samples:
     parts = (part for rule in family.rule_list for part in (rule.guard, rule.action))
-    return Samples(seed, [*names, *(constant for part in parts for constant in constants_of(part))])
+    return Samples(0, [*names, *(constant for part in parts for constant in constants_of(part))])
 
 
 def _some(source: Samples, kind: type[Any], count: int) -> list[Any]:

@@ -7,8 +7,8 @@ none, and a driver that blocks must not hold up a pure engine. So each key below
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Literal
+from collections.abc import Collection, Iterable
+from typing import Final
 
 import msgspec
 
@@ -48,10 +48,8 @@ def lay_out(engines: Iterable[EngineSpec], devices: frozenset[str]) -> tuple[Slo
     )
 
 
-def place_spawned(policy: Literal["parent", "process"], parent_slot: int, taken: frozenset[int]) -> int | None:
-    """The slot for an engine spawned by one in `parent_slot`; None when every slot is taken (its mail dies)."""
-    if policy == "parent":
-        return parent_slot
+def free_slot(taken: Collection[int]) -> int | None:
+    """The slot for a spawned engine with a process of its own; None when every slot is taken (its mail dies)."""
     return next((slot for slot in range(1, SLOT_LAST + 1) if slot not in taken), None)
 
 

@@ -6,7 +6,6 @@ transitions, limits of memory and time, processes that cannot be had.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -166,14 +165,9 @@ def _die_in_start(node: SimNode, slot: SimSlot, name: str) -> None:
         if where == "revived":
             make_process(node, slot, boot_of(node, slot)).start()
         elif slot.disk is not None:
-            SimLog(
-                slot.disk, read_log(slot.disk, node.spec.node, node.load), _clock_of(node), durable=False, lives=False
-            )
+            found = read_log(slot.disk, node.spec.node, node.load)
+            SimLog(slot.disk, found, lambda: node.agenda.now_ns, durable=False, lives=False)
     kill_process(node, slot)
-
-
-def _clock_of(node: SimNode) -> Callable[[], int]:
-    return lambda: node.agenda.now_ns
 
 
 def boot_of(node: SimNode, slot: SimSlot, *, is_new: bool = True) -> SlotBoot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host.config.placement import place_spawned
+from host.config.placement import free_slot
 from host.node.news import Letter, SetAside
 from host.node.report import Offspring, Report
 from host.node.routing import Missing, Resident
@@ -88,7 +88,7 @@ def _take_spawn(node: SimNode, slot: SimSlot, child: Offspring) -> None:
         node.directory.enter(Resident(spec, slot.number, child.parent))
         node.event("spawned", spec.name, parent=child.parent)
         return
-    number = place_spawned("process", slot.number, frozenset(node.slots))
+    number = free_slot(node.slots)
     if number is None:
         detail = f"{spec.name} cannot live: every slot is taken"
         letter = Letter(NO_SLOT, child.parent, spec.name, 0, node.agenda.now_ns, None, detail)

@@ -123,7 +123,7 @@ class World:
             durability=durability,
             mailboxes=dict(mailboxes or {}),
         )
-        self._spec = _replace_engines(self._spec, (*self._spec.engines, engine))
+        self._spec = replace(self._spec, engines=(*self._spec.engines, engine))
 
     @property
     def node(self) -> SimNode:
@@ -382,10 +382,6 @@ def _spec(node: object) -> NodeSpec:
     if node is None or isinstance(node, Mapping):
         return NodeSpec("simulated", "", "", ())
     return load_node(node)  # type: ignore[arg-type]
-
-
-def _replace_engines(spec: NodeSpec, engines: tuple[EngineSpec, ...]) -> NodeSpec:
-    return replace(spec, engines=engines)
 
 
 def _refuse_births(node: SimNode, plans: tuple[SlotPlan, ...]) -> None:

@@ -19,12 +19,12 @@ SESSIONS_KEPT: Final = 5
 TOKEN_BYTES: Final = 32
 
 
-def write_whole(path: str, content: bytes, mode: int = 0o600, *, is_synced: bool = True) -> None:
+def write_whole(path: str, content: bytes, *, is_synced: bool = True) -> None:
     """Write a file of this content; a reader sees the old content or the new. On the disk when this returns, if
     `is_synced`."""
     folder = os.path.dirname(path)
     temporary = f"{path}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, content)
         if is_synced:
@@ -36,9 +36,9 @@ def write_whole(path: str, content: bytes, mode: int = 0o600, *, is_synced: bool
         sync_folder(folder)
 
 
-def write_json(path: str, value: Any, mode: int = 0o600, *, is_synced: bool = True) -> None:
+def write_json(path: str, value: Any, *, is_synced: bool = True) -> None:
     """As `write_whole`."""
-    write_whole(path, json.dumps(value, ensure_ascii=False).encode(), mode, is_synced=is_synced)
+    write_whole(path, json.dumps(value, ensure_ascii=False).encode(), is_synced=is_synced)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

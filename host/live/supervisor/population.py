@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Literal
 
-from host.config.placement import SlotPlan, place_spawned, share_of
+from host.config.placement import SlotPlan, free_slot, share_of
 from host.config.spec import EngineSpec
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.process_stat import resident_bytes
@@ -196,7 +196,7 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
         node.directory.enter(Resident(spec, slot.number, parent, child.birth.birth))
         _tell_spawned(node, spec, parent)
         return None
-    number = place_spawned("process", slot.number, frozenset(node.slots))
+    number = free_slot(node.slots)
     if number is None:
         _refuse_spawn(node, spec, parent or "", "every slot is taken")
         return None

@@ -6,7 +6,7 @@ failed, and the states of small engines, which cross nevertheless (`host.node.sn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -45,11 +45,11 @@ class Followed:
 
     __slots__ = ("_family", "_me", "env", "failed", "failed_before", "is_large")
 
-    def __init__(self, rehearsed: RehearsalEnd) -> None:
+    def __init__(self, rehearsed: RehearsalEnd, failed_before: int) -> None:
         self.env: Environment[Any] = rehearsed.env
         self.is_large = rehearsed.env_bytes > COMPARED_BYTES_MAX
         self.failed = 0
-        self.failed_before = 0
+        self.failed_before = failed_before
         self._family: Family[Any, Any, Any, Any] = rehearsed.family
         self._me: Configuration[Any] = rehearsed.me
 
@@ -94,8 +94,9 @@ class Followed:
 class TailFollower:
     """Mutable, one a candidate. `engines` are those of which every trigger came."""
 
-    def __init__(self, rehearsed: Mapping[str, RehearsalEnd], read_frame: Callable[[memoryview], Mail]) -> None:
-        """`rehearsed` are the engines whose rehearsal found that migration and transitions commute."""
+    def __init__(self, rehearsed: dict[str, RehearsalEnd], read_frame: Callable[[memoryview], Mail]) -> None:
+        """`rehearsed` are the engines whose rehearsal found that migration and transitions commute. They are taken out:
+        an old environment that is kept would be freed in the pause."""
         self.engines: dict[str, Followed] = {}
         self._rehearsed = rehearsed
         self._read_frame = read_frame
@@ -105,9 +106,9 @@ class TailFollower:
         turns, standing = 0, ""
         for one in _decode(part):
             if isinstance(one, TailBegin):
-                if one.engine in self._rehearsed:
-                    followed = self.engines[one.engine] = Followed(self._rehearsed[one.engine])
-                    followed.failed_before = one.failed
+                rehearsed = self._rehearsed.pop(one.engine, None)
+                if rehearsed is not None:
+                    self.engines[one.engine] = Followed(rehearsed, one.failed)
                 continue
             engine = self.engines.get(one.engine)
             if engine is None:

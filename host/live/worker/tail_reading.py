@@ -22,7 +22,7 @@ LEVEL_NS_MAX: Final = 3_000_000_000
 class TailReader:
     """Mutable, one a candidate. `is_begun` once it follows."""
 
-    def __init__(self, file: int, rehearsed: Mapping[str, RehearsalEnd], stand_at: Callable[[str], None]) -> None:
+    def __init__(self, file: int, rehearsed: dict[str, RehearsalEnd], stand_at: Callable[[str], None]) -> None:
         """Owns `file`. `stand_at` gets each engine that runs next."""
         self.is_begun = False
         self._file = file

@@ -240,7 +240,7 @@ def test_a_message_that_is_unreadable_now_is_a_refusal() -> None:
     made.run_until_idle()
     following = Following(made)
     other: AnyFamily = Family("ticking", accepts=Other, state=Ticks()).rules(tick)
-    following.follower.engines["t"] = Followed(RehearsalEnd(0, other, cell.configuration, cell.env, 0))
+    following.follower.engines["t"] = Followed(RehearsalEnd(0, other, cell.configuration, cell.env, 0), 0)
     made.send("t", Tick(2))
     made.run_until_idle()
     with pytest.raises(Differs, match="a message of outside is unreadable"):

@@ -180,9 +180,10 @@ class Rehearse(Packet):
 
 class Follow(Packet):
     """To a candidate: make the engines from the tail, and with `from_log` from their log, behind the old process.
-    Answer: `Level` or `EngineFailed`."""
+    Answer: `Level` or `EngineFailed`. `within_ns`: for the tail; then the states have to cross."""
 
-    from_log: bool = False
+    from_log: bool
+    within_ns: int
 
 
 class Prime(Packet):

@@ -378,7 +378,8 @@ class Reload:
             case "rehearse":
                 self.candidate.send(wire.Rehearse(), self._past, *([self._tail] if self._tail >= 0 else []))
             case "follow":
-                self.candidate.send(wire.Follow(self._from_log))
+                half_ns = max(0, self._until_ns - self._node.now_ns()) // 2  # the other half is for a migration
+                self.candidate.send(wire.Follow(self._from_log, half_ns))
             case "freeze" | "freeze_log":
                 self._frozen_at_ns = self._node.now_ns()
                 keep = self._kept_for_return()

@@ -149,7 +149,7 @@ class _Candidate:
         try:
             with _nothing_to_collect():
                 reason = self._follow_log() if order.from_log else ""
-                follows_tail = self._tail is not None and self._tail.come_level()
+                follows_tail = self._tail is not None and self._tail.come_level(order.within_ns)
         except BaseException as error:
             self._fail(error)
         else:

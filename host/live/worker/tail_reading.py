@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -15,8 +16,9 @@ from host.node.tail_following import Followed, TailFollower
 LEVEL_TURNS: Final = 128
 """Turns of one pass; a candidate with fewer is level. They take a millisecond or two."""
 
-LEVEL_NS_MAX: Final = 3_000_000_000
-"""To come level. Nobody meets an engine whose turns take longer to run again than they took."""
+GROWN_MAX: Final = 3
+"""Passes that may be longer than the one before. Nobody meets an engine whose turns take longer to run again than they
+took."""
 
 
 class TailReader:
@@ -30,11 +32,14 @@ class TailReader:
         self._follower = TailFollower(rehearsed, read_frame)
         self._stand_at = stand_at
 
-    def come_level(self) -> bool:
-        """Begin, and run triggers until few are left; False if that takes too long. Raises `Differs`."""
-        until_ns = time.monotonic_ns() + LEVEL_NS_MAX
-        while self.catch_up(until_ns) > LEVEL_TURNS:
-            if time.monotonic_ns() > until_ns:
+    def come_level(self, within_ns: int) -> bool:
+        """Begin, and run triggers until few are left; False if there are ever more, or the time is up. Raises
+        `Differs`."""
+        until_ns, before, grown = time.monotonic_ns() + within_ns, sys.maxsize, 0
+        while (turns := self.catch_up(until_ns)) > LEVEL_TURNS:
+            grown += turns >= before
+            before = turns
+            if grown > GROWN_MAX or time.monotonic_ns() > until_ns:
                 return False
         self.is_begun = bool(self._follower.engines)
         return self.is_begun

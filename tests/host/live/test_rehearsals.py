@@ -181,6 +181,7 @@ def test_a_volatile_engine_is_rehearsed_on_the_triggers_that_its_process_keeps(w
         item = reload(node)
         found = {one["engine"]: (one["turns"], one["intended"]) for one in item["rehearsal"]}
         assert found == {"a": (21, 1), "b": (1, 1)}
+        assert (item["followed"], item["not_followed"]) == (False, "migration and transitions do not commute")
         assert node.total("a") == 1190
 
 

@@ -70,6 +70,7 @@ def engines(world: World, **rest: Any) -> Any:
     )
 
 
+@pytest.mark.storm
 def test_a_large_state_does_not_cross(world: World) -> None:
     """False if a volatile engine under load were not followed, or lost, doubled or reordered anything by it."""
     with world.up(engines(world)) as node:

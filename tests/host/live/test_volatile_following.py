@@ -10,8 +10,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import psutil
 import pytest
-from live_nodes import LiveNode, World, until
+from live_nodes import LiveNode, World, counter, until
 from test_journaled_reload import FREE, reload, reloading
 
 from host.config.spec import EngineSpec, Placement
@@ -88,6 +89,10 @@ def test_a_kill_while_it_is_followed_leaves_one_state(world: World, victims: tup
     """False if a death left a state that lacks a message, or has one twice: whole, or, as after any crash, none."""
     chance, answers, seen = random.Random(7), 0, dict[str, int]()
     with world.up(engines(world, supervision=FREE)) as node:
+        node.send("server", "Fill", wait="Filled", entries=ENTRIES, size_bytes=ENTRY_BYTES)
+        began_s = time.monotonic()
+        reload(node, "server", rehearse=1_000)
+        takes_s = time.monotonic() - began_s
         for kill in range(8):
             if not answers:
                 node.send("server", "Fill", wait="Filled", entries=ENTRIES, size_bytes=ENTRY_BYTES)
@@ -95,7 +100,9 @@ def test_a_kill_while_it_is_followed_leaves_one_state(world: World, victims: tup
             old = node.ps()["server"]["pid"]
             (world.roots / "asked.py").write_text(f"{ASKED}\n# edition {kill}\n")
             with reloading(node, engine="server", rehearse=1_000) as found:
-                until_s = time.monotonic() + 0.4 * chance.random()  # the step at which the kill comes
+                until_s = (
+                    time.monotonic() + 2.5 * takes_s * (kill + chance.random()) / 8
+                )  # the step at which the kill comes
                 while time.monotonic() < until_s and not found:
                     answers += _is_answered(node)
                 new = [pid for pid in world.processes() if pid != old and "server" in _title(world, pid)]
@@ -136,3 +143,21 @@ def test_reloads_in_a_row_follow_under_load(world: World, count: int) -> None:
         assert any(item["followed"] for item in items)
         assert {item["not_followed"] for item in items} <= {"", TOO_SLOW}
         print(f"pauses {sorted(item['pause_ns'] / 1e6 for item in items if item['followed'])} ms")
+
+
+@pytest.mark.storm
+def test_neighbours_are_followed_by_log_and_by_triggers(world: World) -> None:
+    """False if a slot with both kinds of engines lost a state, or a trial or a refusal left anything in its process."""
+    source, group = world.roots / "counting.py", Placement("group", "g")
+    text = source.read_text()
+    with world.up(world.spec(counter("a", placement=group), counter("b", placement=group, durability="crash"))) as node:
+        pid, held = node.ps()["a"]["pid"], list[int]()
+        for number in range(4):
+            for name in ("a", "b"):
+                node.send(name, "Add", amount=number)
+            source.write_text(f"{text}\n# edition {number}\n")
+            item = reload(node, "ab"[number % 2], rehearse=1_000, is_trial=number < 3)
+            assert (item["followed"], item["not_followed"]) == (True, "")
+            held.append(psutil.Process(pid).num_fds() if number < 3 else held[-1])
+        assert [node.total(name) for name in ("a", "b")] == [6, 6]
+        assert held[0] == held[2]

@@ -20,6 +20,7 @@ from transport.port import KIND_GO, KIND_STOP
 
 RESUMES = 200
 RESUME_NS_MAX = 10_000_000
+"""Beyond what any frame takes at that time."""
 """The bound for the middle one; the slowest of a busy machine is its scheduler's business."""
 
 ON_THE_WAY = 4 * (2_048 + 256)
@@ -159,18 +160,22 @@ def test_a_sender_goes_on_soon_after_the_go(bench: Bench, record_property: Any) 
     assert worker.hear(wire.Resolve).name == "r"
     worker.say(wire.Route("r", 2))
     assert peer.frame().target == "r"
-    taken_ns = []
-    for n in range(RESUMES):
+    taken_ns, usual_ns = [], []
+    for n in range(2, 2 * RESUMES + 2, 2):
+        began_ns = time.monotonic_ns()
+        peer.send("a", drop, next_n=n)
+        assert peer.frame().first_n == n
+        usual_ns.append(time.monotonic_ns() - began_ns)
         signal_to(peer, KIND_STOP)
-        peer.send("a", drop, next_n=n + 2)
-        worker.ask("stats", number=n + 1)  # it has handled the drop, and holds what that made
+        peer.send("a", drop, next_n=n + 1)
+        worker.ask("stats", number=n)  # it has handled the drop, and holds what that made
         began_ns = time.monotonic_ns()
         signal_to(peer, KIND_GO)
-        assert peer.frame().first_n == n + 2
+        assert peer.frame().first_n == n + 1
         taken_ns.append(time.monotonic_ns() - began_ns)
     cuts = statistics.quantiles(taken_ns, n=100)
     record_property("resume_us_p50_p99_max", [round(ns / 1e3) for ns in (cuts[49], cuts[98], max(taken_ns))])
-    assert cuts[49] < RESUME_NS_MAX
+    assert cuts[49] < RESUME_NS_MAX + 2 * statistics.median(usual_ns)
 
 
 def signal_to(peer: Any, kind: int) -> None:

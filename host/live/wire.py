@@ -204,13 +204,14 @@ class Pass(Packet):
 
 
 class Passed(Packet):
-    """On a baton: the old process has stopped, and stays away. Descriptor: [snapshot] of engines that are in no log.
+    """On a baton: the old process has stopped, and stays away. `parts` as in `Frozen`: the slot, without its engines.
 
     `queued`, `log_end` as in `Frozen`; `parked`: the engines that are parked.
     """
 
     queued: int
     log_end: int
+    parts: list[bytes]
     parked: tuple[str, ...] = ()
 
 

@@ -7,7 +7,6 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 from collections import deque
@@ -97,7 +96,7 @@ class WorkerDesk:
                 self._freeze(packet)
             case wire.Pass(keep):
                 worker.cycle()
-                self._pass(keep, *descriptors)
+                self._pass(keep, descriptors.pop())
             case wire.Exit(drain_ns):
                 self._exit(drain_ns)
             case wire.Boot() | wire.Rehearse() | wire.Follow() | wire.Prime() | wire.Adopt() | wire.Go() | wire.Thaw():
@@ -156,20 +155,22 @@ class WorkerDesk:
                     self._do(packet, descriptors)
 
     def _pass(self, keep: str, baton: int) -> None:
-        """Pass the slot to a primed candidate, and stay away from it until `Thaw`. The end of a cycle is a boundary."""
+        """Pass the slot to a primed candidate, and stay away from it until `Thaw`. The end of a cycle is a boundary.
+
+        Closes `baton`, so a candidate to which nothing was sent sees that.
+        """
         worker = self._worker
         assert worker.log is not None, "only a slot with a journal is followed"
         worker.telling.everything(worker.clock())
         if keep:
             keep_code(worker.scheduler, keep)
-        descriptor = memory_file_of_parts(worker.log.pass_on())
+        parts = worker.log.pass_on()
         worker.channel.make_room(0)  # the supervisor reads this before it knows the next process
         cells = worker.scheduler.cells.values()
         parked = tuple(cell.name for cell in cells if PARKED in cell.held)
-        passed = wire.Passed(sum(cell.depth for cell in cells), worker.log.journal.position, parked)
-        with contextlib.suppress(Closed):  # a candidate that has ended
-            baton_end(socket.socket(fileno=os.dup(baton))).send(passed, [descriptor])
-        close_all([descriptor])
+        passed = wire.Passed(sum(cell.depth for cell in cells), worker.log.journal.position, parts, parked)
+        with contextlib.suppress(Closed, ValueError):  # a candidate that has ended; parts that are too large
+            baton_end(socket.socket(fileno=baton)).send(passed)
         try:
             later = self._stay_away()
         except (Leave, Closed, Broken):

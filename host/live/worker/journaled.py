@@ -235,14 +235,16 @@ class WorkerLog:
         turns = {name: kept[name].turns for name in order.engines if name in kept}
         return log_pasts(boot.journal, boot.node, self._worker.births.load, turns, order.count)
 
-    def pass_on(self) -> Iterator[bytes]:
-        """The volatile engines as parts of a snapshot; then nothing is written before `take_back`, and not locked."""
+    def pass_on(self) -> list[bytes]:
+        """Parts of a snapshot: the slot, whose engines are all in the log. The log is complete then and not locked, and
+        nothing is written before `take_back`."""
         self.write()
         self.snapshots.kill()
         self.sift_ends()
         self._worker.telling.at_once()  # as in `hand_out`
-        yield from take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None)
+        parts = list(take_snapshot(self._worker.scheduler, lambda cell: cell.recorder is None))
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # a child has the descriptor too
+        return parts
 
     def take_back(self) -> None:
         """Go on with a log that was passed on, and not taken."""

@@ -16,7 +16,7 @@ from worker_harness import COUNTER, WATCHER, Bench, Worker, counting, item, stat
 
 from host.config.spec import EngineSpec
 from host.live import wire
-from host.live.packets import baton_end, channel_pair, memory_file_of_parts
+from host.live.packets import baton_end, channel_pair
 from host.node.snapshot import FORMAT, SlotImage
 from transport.native import native_available
 
@@ -162,15 +162,9 @@ def test_a_candidate_whose_last_turns_do_not_fit_takes_nothing(bench: Bench, fol
     worker = bench.worker(spec, journal=str(folder))
     worker.hear(wire.Ready)
     with closing(Passing(bench, folder, spec)) as passing:
-        file = memory_file_of_parts([wire_image()])
-        baton_end(passing.baton).send(wire.Passed(0, log_end=1), [file])
-        os.close(file)
+        slot = msgspec.msgpack.encode(SlotImage(FORMAT, [], {}, []))
+        baton_end(passing.baton).send(wire.Passed(0, 1, [slot]))
         assert "its writer was at 1" in passing.candidate.hear(wire.EngineFailed).detail
         assert not passing.is_taken()
     peer.send("w", counting("Add", 5))
     assert state(worker, "w") == {"total": 5}
-
-
-def wire_image() -> bytes:
-    """A slot without engines that are in no log."""
-    return msgspec.msgpack.encode(SlotImage(FORMAT, [], {}, []))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from deadline import DEADLINE_NS
 from live_nodes import until
 from worker_harness import COUNTER, WATCHER, Bench, Worker, counting, item, state
 
@@ -31,7 +32,7 @@ class Passing:
     def __init__(self, bench: Bench, folder: Path, engine: EngineSpec) -> None:
         self.candidate = bench.worker(engine, candidate=True, journal=str(folder))
         self.candidate.hear(wire.Ready)
-        self.candidate.say(wire.Follow(from_log=True))
+        self.candidate.say(wire.Follow(from_log=True, within_ns=DEADLINE_NS))
         assert self.candidate.hear(wire.Level).reason == ""
         self.token = os.eventfd(1, os.EFD_NONBLOCK)
         self.baton, theirs = channel_pair()

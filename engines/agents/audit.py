@@ -63,8 +63,12 @@ def subject_of(entry: AuditEntry) -> str:
     """The first line of a commit."""
     event = entry.event
     about = dict(event.attributes)
+    name, version = about.get("name", "") or event.protocol, about.get("version", "") or event.version
     move = f"{about['before']} → {event.state}" if about.get("before") and event.state else event.state
-    parts = (event.agent, event.kind, move or about.get("code", "") or about.get("name", ""))
+    what = about.get("code", "") or about.get("reason", "") if event.kind.startswith("alarm") else move
+    if event.kind in ("protocol", "migrated"):
+        what = f"{name} {version}".strip()
+    parts = (event.agent, event.kind, what or about.get("code", "") or name)
     line = " ".join(part for part in parts if part)
     return "".join(one if one.isprintable() else " " for one in line)[:100]
 

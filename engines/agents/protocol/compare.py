@@ -115,15 +115,15 @@ def _state(old: State, new: State) -> Iterator[Difference]:
     if new.min_duration_ns > old.min_duration_ns:
         yield Difference("stay-longer", "migration", f"state '{new.id}' lasts longer at least", line)
     for name, what in (
-        ("flags", "flags"),
-        ("timeout", "longest stay"),
-        ("remind_ns", "reminders"),
-        ("enter", "effects on entering"),
-        ("leave", "effects on leaving"),
+        ("flags", "other flags"),
+        ("timeout", "another longest stay"),
+        ("remind_ns", "other reminders"),
+        ("enter", "other effects on entering"),
+        ("leave", "other effects on leaving"),
     ):
         if placeless(getattr(old, name)) != placeless(getattr(new, name)):
             level: Level = "migration" if name == "flags" and "final" in {*old.flags} ^ {*new.flags} else "compatible"
-            yield Difference("state-changed", level, f"the {what} of state '{new.id}' are different", line)
+            yield Difference("state-changed", level, f"state '{new.id}' has {what}", line)
 
 
 def _moves(old: Protocol, new: Protocol) -> Iterator[Difference]:
@@ -162,15 +162,15 @@ def _move(key: Key, old: list[Transition], new: list[Transition]) -> Iterator[Di
         return [placeless(look(one)) for one in edges]
 
     for rule, what, look in (
-        ("guard", "guard", lambda one: one.guard.text if one.guard else ""),
-        ("actors", "actors", lambda one: one.actors or ("agent",)),
-        ("requires", "required fields", lambda one: one.requires),
-        ("limits", "limits and cool-down", lambda one: (one.limits, one.cooldown_ns)),
+        ("guard", "another guard", lambda one: one.guard.text if one.guard else ""),
+        ("actors", "other actors", lambda one: one.actors or ("agent",)),
+        ("requires", "other required fields", lambda one: one.requires),
+        ("limits", "another limit or cool-down", lambda one: (one.limits, one.cooldown_ns)),
     ):
         if of(old, look) != of(new, look):
             is_looser = not any(of(new, look)) or (rule == "requires" and _asks_less(old, new))
             level: Level = "compatible" if is_looser else "migration"
-            yield Difference(f"move-{rule}", level, f"the {what} of {_shown(key)} are different", line)
+            yield Difference(f"move-{rule}", level, f"{_shown(key)} has {what}", line)
     if of(old, lambda one: (one.sets, one.sends, one.effects)) != of(
         new, lambda one: (one.sets, one.sends, one.effects)
     ):

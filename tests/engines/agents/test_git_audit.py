@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deadline import DEADLINE_S
 
-from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, key_of, text_of
+from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, key_of, subject_of, text_of
 from engines.agents.messages import Happened
 from engines.devices.audit_repository import BATCH_MAX, COMMITS_AT_ONCE, Repository, commit_late
 from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit
@@ -180,6 +180,20 @@ def test_what_cannot_be_written_waits_and_is_reported(tmp_path: Path) -> None:
 
     assert audited(path, [], script).reports == ["audit_failed"]
     assert [one["number"] for one in lines(path)] == [event.number for _, event in events]
+
+
+def test_a_subject_says_what_it_is_about() -> None:
+    """False if the log of the audit leaves out which version, or which alarm."""
+    moved = (("before", "busy"),)
+    rows = [
+        (Happened(1, 1, "migrated", "ann", 1, "busy", 2, "work", "1.1.0", attributes=moved), "work 1.1.0"),
+        (Happened(2, 1, "protocol", attributes=(("name", "work"), ("version", "1.1.0"))), "work 1.1.0"),
+        (Happened(3, 1, "alarm", "ann", 1, "busy", attributes=(("reason", "flood"), ("text", "x"))), "flood"),
+        (Happened(4, 1, "transition", "ann", 1, "idle", attributes=moved), "busy → idle"),
+        (Happened(5, 1, "life.started", "ann", 1, "busy"), "busy"),
+    ]
+    for event, what in rows:
+        assert subject_of(AuditEntry("validator", event)) == " ".join(filter(None, (event.agent, event.kind, what)))
 
 
 def test_a_slow_audit_holds_nobody_up(tmp_path: Path) -> None:

@@ -48,7 +48,10 @@ CHUNK: Final = 65_536
 TOKEN_BYTES_MAX: Final = 1_024
 POINTER_BYTES_MAX: Final = 16_384
 IDENTITY: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
-FULL: Final = ("OOM", "MISCONF")
+FULL: Final = {
+    "OOM": ("the memory of the bus is full", "raise `memory_bytes` of the bridge in aism.yaml"),
+    "MISCONF": ("the disk of the engine's folder is full, where the bus keeps its files", "make room on that disk"),
+}
 
 
 class Bus(NamedTuple):
@@ -318,13 +321,9 @@ def _refused(error: StoreError) -> Failure:
     if error.code in IDENTITY:
         return Failure("identity", "not_admitted", "the bus does not know this agent's session, or it is over")
     if error.code in FULL:
-        return Failure(
-            "unavailable",
-            "storage_full",
-            "the store of the bus is full",
-            suggestions=["make room on its disk"],
-            retry_after_ms=1_000,
-        )
+        what, hint = FULL[error.code]
+        hints = [f"{hint}, then repeat the call: nothing was done"]
+        return Failure("unavailable", "storage_full", what, suggestions=hints, retry_after_ms=1_000)
     if error.code == "LOADING":
         raise _Lost("the store is starting")
     return Failure("internal", "store", f"the store has refused the request: {error}")

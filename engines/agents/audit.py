@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -50,6 +51,11 @@ def text_of(entry: AuditEntry) -> str:
     return msgspec.json.encode(known, order="sorted").decode()
 
 
+def key_of_entry(entry: AuditEntry) -> Key:
+    """As `key_of`."""
+    return entry.family, entry.event.number, entry.event.time_ns
+
+
 def path_of(entry: AuditEntry) -> str:
     """The file of the repository that a single event is in."""
     event = entry.event
@@ -87,6 +93,14 @@ Line: TypeAlias = Mapping[str, Any]
 
 Key: TypeAlias = tuple[Any, ...]
 """What an event is known by: its family, number and time."""
+
+
+def lines_of(repository: Any, commit: Any) -> list[dict[str, Any]]:
+    """The events that a commit added, as `text_of` wrote them. Raises KeyError, ValueError, and as pygit2."""
+    parent = commit.parents[0].tree if commit.parents else None
+    diff = commit.tree.diff_to_tree(parent, swap=True) if parent else commit.tree.diff_to_tree(swap=True)
+    texts = [repository[delta.new_file.id].data for delta in diff.deltas]
+    return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
 class AuditComparison(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from engines.agents.audit import (
@@ -12,7 +13,10 @@ from engines.agents.audit import (
     SEQ,
     TRAILER,
     AuditEntry,
+    Key,
     is_single,
+    key_of,
+    lines_of,
     path_of,
     subject_of,
     text_of,
@@ -21,6 +25,8 @@ from engines.agents.audit import (
 
 COMMITS_AT_ONCE: Final = 50
 BATCH_MAX: Final = 2_000
+KNOWN_S: Final = 600
+"""The events of so long before the newest commit are known when the repository is opened."""
 
 
 class Repository:
@@ -36,6 +42,7 @@ class Repository:
             pygit2.init_repository(path, bare=True, initial_head="audit")
         self.path = path
         self._open()
+        self.known = set(self._recent_keys())
         self.commits = 0
 
     def _open(self) -> None:
@@ -49,6 +56,16 @@ class Repository:
             self._parent = commit.id
             self._index.read_tree(commit.tree)
             self.numbers = {family: int(number) for family, number in TRAILER.findall(commit.message)}
+
+    def _recent_keys(self) -> Iterator[Key]:
+        """What has been committed lately. A family that is started again may send its last events once more."""
+        if self._parent is None:
+            return
+        newest_s = self._repository[self._parent].peel(self._git.Commit).commit_time
+        for commit in self._repository.walk(self._parent):
+            if commit.commit_time < newest_s - KNOWN_S:
+                return
+            yield from map(key_of, lines_of(self._repository, commit))
 
     def commit(self, entries: list[AuditEntry], path: str, text: str, subject: str, *, is_late: bool = False) -> None:
         """One commit of these entries, which puts `text` into the file at `path`."""

@@ -34,7 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import get_native_id
 from typing import Any, Final, TypeAlias
 
-from engines.agents.audit import AuditEntry, is_single, subject_of, text_of
+from engines.agents.audit import AuditEntry, is_single, key_of_entry, subject_of, text_of
 from engines.agents.messages import Happened, HappenedTogether
 from engines.agents.telling import events_in
 from engines.model import Arrived, Become, Box, Config, Delivery, Device, DeviceHost, Effects, Family, Ref, Value, rule
@@ -155,7 +155,9 @@ class GitAudit:
         for _ in range(BATCH_MAX if is_crowded else COMMITS_AT_ONCE):
             if not self._waiting:
                 break
-            if not is_crowded and is_single(self._waiting[0].event.kind):
+            if key_of_entry(self._waiting[0]) in repository.known:
+                self._waiting.popleft()
+            elif not is_crowded and is_single(self._waiting[0].event.kind):
                 commit_single(repository, self._waiting[0])
                 self._waiting.popleft()
             else:

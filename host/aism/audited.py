@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engines.agents.audit import LATE, REFERENCE
+from engines.agents.audit import LATE, REFERENCE, lines_of
 from host.aism.output import Failure
 
 PLACE: Final = Path("engine", "audit.git")
@@ -47,10 +46,5 @@ def commits(root: Path, *, is_oldest_first: bool) -> Iterator[Commit]:
 
 
 def _read(repository: Any, commit: Any) -> Commit:
-    parent = commit.parents[0].tree if commit.parents else None
-    diff = commit.tree.diff_to_tree(parent, swap=True) if parent else commit.tree.diff_to_tree(swap=True)
-    events: list[dict[str, Any]] = []
-    for delta in diff.deltas:
-        events += [json.loads(line) for line in repository[delta.new_file.id].data.decode().splitlines()]
     lines = commit.message.splitlines()
-    return Commit(str(commit.id), lines[0], commit.commit_time, tuple(events), LATE in lines)
+    return Commit(str(commit.id), lines[0], commit.commit_time, tuple(lines_of(repository, commit)), LATE in lines)

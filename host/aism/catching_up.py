@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engines.agents.audit import Key, key_of
+from engines.agents.audit import Key, key_of, key_of_entry
 from host.aism.audited import BEHIND_NS, PLACE, commits
 from host.aism.node import FILE
 from host.aism.output import Failure
@@ -34,7 +34,7 @@ def catch_up(root: Path, *, is_whole: bool = False) -> int:
 
     known, since_ns = _known(root, is_whole)
     record = RecordedEvents(root, since_ns)
-    missing = [one for one in record.entries() if one.event.time_ns >= since_ns and _key(one) not in known]
+    missing = [one for one in record.entries() if one.event.time_ns >= since_ns and key_of_entry(one) not in known]
     if missing:
         _commit(root, missing)
     if not record.notes and (root / PLACE).is_dir():
@@ -84,7 +84,3 @@ def _known(root: Path, is_whole: bool) -> tuple[set[Key], int]:
     except ValueError as error:
         raise Failure("internal", "damaged", str(error), suggestions=[f"git -C {PLACE} fsck"]) from None
     return known, since_ns
-
-
-def _key(entry: AuditEntry) -> Key:
-    return entry.family, entry.event.number, entry.event.time_ns

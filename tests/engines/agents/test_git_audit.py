@@ -182,6 +182,15 @@ def test_what_cannot_be_written_waits_and_is_reported(tmp_path: Path) -> None:
     assert [one["number"] for one in lines(path)] == [event.number for _, event in events]
 
 
+def test_d5_what_comes_again_after_a_restart_is_there_once(tmp_path: Path) -> None:
+    """False if the last events of a family that is started again are committed a second time."""
+    events = some_events(30)
+    audited(tmp_path / "audit.git", events[:20])
+    audited(tmp_path / "audit.git", events[14:])
+    found = sorted((one["family"], one["number"]) for one in lines(tmp_path / "audit.git"))
+    assert found == sorted((family, event.number) for family, event in events)
+
+
 def test_a_subject_says_what_it_is_about() -> None:
     """False if the log of the audit leaves out which version, or which alarm."""
     moved = (("before", "busy"),)

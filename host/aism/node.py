@@ -93,7 +93,7 @@ def node_failure(done: subprocess.CompletedProcess[str]) -> Failure:
         errors = [one for one in json.loads(done.stdout.splitlines()[-1])["items"] if one.get("failed", True)]
     except (IndexError, KeyError, ValueError):
         return Failure("unavailable", "node", message, suggestions=lines[-LINES_SHOWN:-1])
-    said = [_sentence(one) for one in errors[:LINES_SHOWN]]
+    said = [text for text in dict.fromkeys(map(_sentence, errors[:LINES_SHOWN])) if text not in message]
     advice = [JOURNAL_ADVICE] if any(one.get("reason") == "journal" for one in errors) else []
     return Failure("unavailable", "node", "; ".join([message, *said]), suggestions=advice)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 
@@ -38,13 +39,6 @@ def lacks_nothing(town: Engine) -> None:
     assert [found[name] for name in ("twice", "missing", "different", "unknown", "misplaced")] == [0] * 5, found
 
 
-def test_what_is_under_way_at_an_ordered_stop_is_in_the_audit(town: Engine) -> None:
-    """False if `audit verify` misses something right after `aism down`."""
-    move(town)
-    town.aism("down", "--stop-agents")
-    lacks_nothing(town)
-
-
 def test_a_kill_costs_the_audit_nothing_once_the_engine_was_started_again(town: Engine) -> None:
     """False if the audit lacks something after a kill of all processes and a start, has it twice, or in disorder."""
     for _ in range(2):
@@ -58,22 +52,15 @@ def test_a_kill_costs_the_audit_nothing_once_the_engine_was_started_again(town: 
     lacks_nothing(town)
 
 
-def test_what_a_killed_auditor_had_not_committed_is_added_later(town: Engine) -> None:
-    """False if a gap in the middle, which a kill of the audit's process leaves, is still there after `aism down`."""
+def test_d5_what_was_under_way_at_an_ordered_stop_is_in_the_audit_and_a_deleted_one_is_made_again(town: Engine) -> None:
+    """False if `audit verify` misses something right after `aism down`, at the end, or in the gap that a kill of the
+    audit's process has left before; or if `audit repair` does not write all that the journal has, once."""
     move(town)
     os.kill(town.pids()["audit"], signal.SIGKILL)
-    move(town, 4)
-    town.aism("down", "--stop-agents")
-    lacks_nothing(town)
-
-
-def test_d5_a_deleted_audit_is_made_again(town: Engine) -> None:
-    """False if `audit repair` does not write all that the journal has, or writes it twice."""
-    import shutil
-
     move(town)
     town.aism("audit", "repair", code=8)
     town.aism("down", "--stop-agents")
+    lacks_nothing(town)
     shutil.rmtree(town.root / "engine" / "audit.git")
     assert town.aism("audit", "repair")["data"]["added"] >= MOVES
     assert town.aism("audit", "repair")["data"]["added"] == 0

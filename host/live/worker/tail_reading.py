@@ -16,6 +16,9 @@ from host.node.tail_following import Followed, TailFollower
 LEVEL_TURNS: Final = 128
 """Turns of one pass; a candidate with fewer is level. They take a millisecond or two."""
 
+LEVEL_NS_MAX: Final = 10_000_000_000
+"""To come level: who waits for the reload would rather have a pause."""
+
 GROWN_MAX: Final = 3
 """Passes that may be longer than the one before. Nobody meets an engine whose turns take longer to run again than they
 took."""
@@ -35,7 +38,7 @@ class TailReader:
     def come_level(self, within_ns: int) -> bool:
         """Begin, and run triggers until few are left; False if there are ever more, or the time is up. Raises
         `Differs`."""
-        until_ns, before, grown = time.monotonic_ns() + within_ns, sys.maxsize, 0
+        until_ns, before, grown = time.monotonic_ns() + min(within_ns, LEVEL_NS_MAX), sys.maxsize, 0
         while (turns := self.catch_up(until_ns)) > LEVEL_TURNS:
             grown += turns >= before
             before = turns

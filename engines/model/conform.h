@@ -70,13 +70,24 @@ struct walk {
 };
 
 static PyObject *outline_of, *fields_of, *absent, *map_type, *map_mark;
-static PyObject *str_unchecked, *str_checked, *str_get, *str_check, *str_height;
-static Py_ssize_t map_set;    /* where a map has its mark, and what was set since */
+static PyObject *str_get, *str_check, *str_height;
+static Py_ssize_t map_trie, map_set; /* where a map has its content; its mark, and what was set since */
 static PyObject *shapes; /* struct type -> capsule of its shape */
 
 static int form_make(struct form *form, PyObject *outline);
 static int map_make(struct form *form, PyObject *outline);
 static struct form *forms_make(PyObject *outlines, Py_ssize_t *count);
+
+/* Where a member of a map is; -1 with an exception. */
+static Py_ssize_t map_member(const char *name)
+{
+    PyObject *member = PyObject_GetAttrString(map_type, name);
+    if (member == NULL)
+        return -1;
+    Py_ssize_t offset = ((PyMemberDescrObject *)member)->d_member->offset;
+    Py_DECREF(member);
+    return offset;
+}
 
 static int conform_bind(void)
 {
@@ -86,17 +97,12 @@ static int conform_bind(void)
     map_type = named("engines.model.map", "Map");
     map_mark = named("engines.model.conform_parts", "ConformMark");
     shapes = PyDict_New();
-    PyObject *set = map_type == NULL ? NULL : PyObject_GetAttrString(map_type, "_set");
-    if (set == NULL)
+    if (map_type == NULL || (map_trie = map_member("_trie")) < 0 || (map_set = map_member("_set")) < 0)
         return -1;
-    map_set = ((PyMemberDescrObject *)set)->d_member->offset;
-    Py_DECREF(set);
-    str_unchecked = PyUnicode_InternFromString("unchecked");
-    str_checked = PyUnicode_InternFromString("checked");
     str_get = PyUnicode_InternFromString("get");
     str_check = PyUnicode_InternFromString("check");
     str_height = PyUnicode_InternFromString("height");
-    if (!str_unchecked || !str_checked || !str_get || !str_check || !str_height)
+    if (!str_get || !str_check || !str_height)
         return -1;
     return outline_of && fields_of && absent && map_type && map_mark && shapes ? 0 : -1;
 }
@@ -391,14 +397,40 @@ static long marked_height(const struct map_form *map, PyObject *mark)
     return found;
 }
 
+/* As `Map.unchecked`: the keys set since the map had its last mark, as a new dict, and that mark, borrowed. NULL, maybe
+ * with an exception. */
+static PyObject *map_unchecked(PyObject *value, PyObject **mark)
+{
+    PyObject *trie = get(value, map_trie), *since = get(value, map_set);
+    PyObject *found = trie == NULL || since == NULL ? NULL : PyDict_New();
+    while (found != NULL && PyTuple_CheckExact(since)) {
+        PyObject *key = PyTuple_GET_ITEM(since, 1);
+        int is_there = PySequence_Contains(trie, key);
+        if (is_there < 0 || (is_there && PyDict_SetItem(found, key, Py_None) < 0))
+            Py_CLEAR(found);
+        since = PyTuple_GET_ITEM(since, 0);
+    }
+    *mark = since;
+    return found;
+}
+
+/* As `Map.checked`; takes over the reference to the mark. */
+static void map_checked(PyObject *value, PyObject *mark)
+{
+    PyObject **place = (PyObject **)((char *)value + map_set), *before = *place;
+    *place = mark;
+    Py_DECREF(before);
+}
+
 /* One key that was set, and its value. 1: conforms. */
 static int conform_pair(const struct map_form *map, PyObject *value, PyObject *before, PyObject *key, struct walk *walk)
 {
     if (walk->left < 2)
         return 0;
     walk->left -= 2;
-    PyObject *new = PyObject_GetItem(value, key);
-    PyObject *old = before == NULL ? Py_NewRef(Py_None) : PyObject_CallMethodOneArg(before, str_get, key);
+    PyObject *new = PyObject_GetItem(get(value, map_trie), key);
+    PyObject *old = before == NULL ? Py_NewRef(Py_None)
+                                   : PyObject_CallMethodOneArg(get(before, map_trie), str_get, key);
     int fits = new != NULL && old != NULL && conform_in_c(&map->key, key, NULL, walk) &&
                conform_in_c(&map->item, new, old == Py_None ? NULL : old, walk);
     Py_XDECREF(new);
@@ -406,12 +438,12 @@ static int conform_pair(const struct map_form *map, PyObject *value, PyObject *b
     return fits;
 }
 
-/* The keys that were set since `map->check` last saw the map; as `MapCheck.__call__`. A map from before that the check
- * has not seen is left to that. */
-static int conform_keys(const struct map_form *map, PyObject *value, PyObject *before, PyObject *since,
+/* The keys that were set since `map->check` last saw the map and left this mark; as `MapCheck.__call__`. A map from before
+ * that the check has not seen is left to that. */
+static int conform_keys(const struct map_form *map, PyObject *value, PyObject *before, PyObject *keys, PyObject *mark,
                         struct walk *walk)
 {
-    PyObject *mark = PyTuple_GET_ITEM(since, 0), *known = before == NULL ? mark : get(before, map_set);
+    PyObject *known = before == NULL ? mark : get(before, map_set), *key, *none;
     long height = marked_height(map, mark), other = known == mark ? height : marked_height(map, known);
     if (height < 0 || other < 0)
         return 0;
@@ -419,38 +451,33 @@ static int conform_keys(const struct map_form *map, PyObject *value, PyObject *b
         height = other; /* of the two maps, parts of which are skipped */
     if (walk->depth + 1 + height > CONFORM_DEPTH_MAX)
         return 0;
-    PyObject *keys = PyObject_GetIter(PyTuple_GET_ITEM(since, 1)), *key;
-    if (keys == NULL)
-        return 0;
     unsigned outside = walk->deepest, depth = ++walk->depth;
     walk->deepest = depth + (unsigned)height;
-    int fits = 1;
-    while (fits && (key = PyIter_Next(keys)) != NULL) {
-        fits = conform_pair(map, value, before, key, walk);
-        Py_DECREF(key);
-    }
-    Py_DECREF(keys);
-    if (!fits || PyErr_Occurred())
+    for (Py_ssize_t at = 0; PyDict_Next(keys, &at, &key, &none);)
+        if (!conform_pair(map, value, before, key, walk))
+            return 0;
+    long reached = (long)(walk->deepest - depth);
+    mark = reached == marked_height(map, mark) ? Py_NewRef(mark)
+                                               : PyObject_CallFunction(map_mark, "Ol", map->check, reached);
+    if (mark == NULL)
         return 0;
-    mark = PyObject_CallFunction(map_mark, "OI", map->check, walk->deepest - depth);
-    PyObject *done = mark == NULL ? NULL : PyObject_CallMethodOneArg(value, str_checked, mark);
-    Py_XDECREF(mark);
-    Py_XDECREF(done);
+    map_checked(value, mark);
     if (walk->deepest < outside)
         walk->deepest = outside;
     walk->depth--;
-    return done != NULL;
+    return 1;
 }
 
 /* 1: conforms. 0: maybe not, and the walk is where it was. */
 static int conform_map(const struct map_form *map, PyObject *value, PyObject *before, struct walk *walk)
 {
-    PyObject *since = PyObject_CallMethodNoArgs(value, str_unchecked);
+    PyObject *mark, *keys = map_unchecked(value, &mark);
+    Py_XINCREF(mark); /* a check in Python runs before it is put back */
     int is_known = before != NULL && Py_IS_TYPE(before, (PyTypeObject *)map_type);
     struct walk began = *walk;
-    int fits = since != NULL && PyTuple_CheckExact(since) && PyTuple_GET_SIZE(since) == 2 &&
-               conform_keys(map, value, is_known ? before : NULL, since, walk);
-    Py_XDECREF(since);
+    int fits = keys != NULL && conform_keys(map, value, is_known ? before : NULL, keys, mark, walk);
+    Py_XDECREF(keys);
+    Py_XDECREF(mark);
     if (!fits) {
         *walk = began;
         PyErr_Clear(); /* Python's check meets it again, and says what it is */
@@ -463,9 +490,9 @@ static int map_by_python(const struct form *form, PyObject *value, PyObject *bef
 {
     if (!conform_by_python(form, value, before, walk))
         return 0;
-    PyObject *since = PyObject_CallMethodNoArgs(value, str_unchecked);
-    long height = since == NULL ? -1 : marked_height(form->map, PyTuple_GET_ITEM(since, 0));
-    Py_XDECREF(since);
+    PyObject *mark, *keys = map_unchecked(value, &mark);
+    long height = keys == NULL ? -1 : marked_height(form->map, mark);
+    Py_XDECREF(keys);
     if (height < 0) {
         PyErr_Clear();
         return 0;

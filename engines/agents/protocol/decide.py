@@ -20,8 +20,6 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from engines.model import Map
-
 from .decide_checks import forbidding, given_context, guard_problems, judged, settings, waits
 from .decide_choice import candidates, leaves, targets
 from .decide_effects import intents_of
@@ -83,10 +81,10 @@ def survey(
 
 
 def decide_quietly(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Decision:
-    """As `decide`, without looking for what else is allowed."""
+    """Whether there is a move, without looking for what else is allowed. Its record has no history of the move."""
     blocked: list[Blocked] = []
     for one in candidates(protocol, record.state, wish.target, wish.event):
-        result = attempt(protocol, record, one, wish, facts, now_ns)
+        result = attempt(protocol, record, one, wish, facts, now_ns, is_trial=True)
         if isinstance(result, Move):
             return result
         blocked += result.blocked
@@ -122,14 +120,14 @@ def timed_out(protocol: Protocol, record: Record, facts: Mapping[str, Datum], no
     assert state is not None  # by the caller, which has a timer for it
     assert state.timeout is not None
     edge = Transition(-1, (record.state,), state.timeout.target, event="timeout", actors=("engine",))
-    after = _moved(record, edge, Map(), Wish("engine", edge.target, "timeout"), now_ns)
+    after = _moved(record, edge, {}, Wish("engine", edge.target, "timeout"), now_ns)
     return _judged(protocol, record, edge, after, {}, Blocked(edge.target), facts, now_ns)
 
 
 def forced(protocol: Protocol, record: Record, target: str, reason: str, now_ns: int) -> Move:
     """The move that a person makes, whatever the protocol says."""
     edge = Transition(-1, (record.state,), target, actors=("admin",))
-    after = _moved(record, edge, Map(), Wish("admin", target, "force", {}, reason), now_ns)
+    after = _moved(record, edge, {}, Wish("admin", target, "force", {}, reason), now_ns)
     return Move(after, None, intents_of(protocol, record, edge, {}))
 
 
@@ -140,12 +138,24 @@ def in_system(record: Record, state: str, reason: str, now_ns: int, actor: Actor
 
 
 def attempt(
-    protocol: Protocol, record: Record, edge: Transition, wish: Wish, facts: Mapping[str, Datum], now_ns: int
+    protocol: Protocol,
+    record: Record,
+    edge: Transition,
+    wish: Wish,
+    facts: Mapping[str, Datum],
+    now_ns: int,
+    *,
+    is_trial: bool = False,
 ) -> Decision:
-    """What becomes of a wish by this transition: a move, or a refusal with all problems."""
+    """What becomes of a wish by this transition: a move, or a refusal with all problems.
+
+    A trial only says whether there is a move: its record is not as it would be.
+    """
     values, missing, invalid = read_fields(edge.requires, wish.fields)
-    names = names_of_record(record, facts, now_ns)
-    names |= {f"request.{name}": value for name, value in values.items()}
+    names: dict[str, Datum] = {}
+    if edge.guard is not None or edge.sets:
+        names = names_of_record(record, facts, now_ns)
+        names |= {f"request.{name}": value for name, value in values.items()}
     given, extra, ignored = given_context(protocol, edge, wish)
     setting, unset, unfit = settings(protocol, edge, names)
     awaiting, forbidden = guard_problems(edge, names)
@@ -161,18 +171,26 @@ def attempt(
         (*forbidding(protocol, record, edge, wish.actor, now_ns), *forbidden),
         edge.text,
     )
-    context = record.context.updated({**given, **setting})
-    after = _moved(record, edge, context, wish, now_ns)
+    after = _placed(record, edge, {**given, **setting}, now_ns)
     decision = _judged(protocol, record, edge, after, values, blocked, facts, now_ns)
-    return replace(decision, ignored=ignored) if isinstance(decision, Move) else decision
+    if is_trial or isinstance(decision, Refusal):
+        return decision
+    return replace(decision, record=_noted(record, edge, after, wish, now_ns), ignored=ignored)
 
 
-def _moved(record: Record, edge: Transition, context: Map[str, Datum], wish: Wish, now_ns: int) -> Record:
-    """The record after a transition, before anybody has looked at it."""
-    stays = edge.target == SELF
-    after = record if stays else entered(record, edge.target, now_ns)
-    if context:
-        after = replace(after, context=context)
+def _moved(record: Record, edge: Transition, context: Mapping[str, Datum], wish: Wish, now_ns: int) -> Record:
+    """The record after a transition that changes these fields of the context, before anybody has looked at it."""
+    return _noted(record, edge, _placed(record, edge, context, now_ns), wish, now_ns)
+
+
+def _placed(record: Record, edge: Transition, context: Mapping[str, Datum], now_ns: int) -> Record:
+    """The record where a transition leads, with these fields of the context changed: all that guards can name."""
+    after = record if edge.target == SELF else entered(record, edge.target, now_ns)
+    return replace(after, context=after.context.updated(context)) if context else after
+
+
+def _noted(record: Record, edge: Transition, after: Record, wish: Wish, now_ns: int) -> Record:
+    """The record after a transition, with that as the last thing that happened."""
     if edge.index >= 0:
         after = replace(after, taken=record.taken.set(edge.index, _taken(record, edge, now_ns)))
     cause = wish.event or ("" if wish.actor == "agent" else wish.actor)
@@ -265,5 +283,5 @@ def with_context(
     values, invalid, unknown = given_context(protocol, edge, Wish(actor, fields=given))
     unknown = tuple(f"{name}: there is no such field" for name in unknown)
     blocked = Blocked(SELF, invalid=(*invalid, *unknown))
-    after = _moved(record, edge, record.context.updated(values), Wish(actor, SELF, "context"), now_ns)
+    after = _moved(record, edge, values, Wish(actor, SELF, "context"), now_ns)
     return _judged(protocol, record, edge, after, {}, blocked, facts, now_ns)

@@ -96,6 +96,8 @@ def given_context(
     protocol: Protocol, edge: Transition, wish: Wish
 ) -> tuple[dict[str, Datum], tuple[str, ...], tuple[str, ...]]:
     """Fields of a request beside the required ones: those for the context, what is invalid, and what has no place."""
+    if not wish.fields:
+        return {}, (), ()
     declared = {one.name for one in edge.requires}
     rest = {name: value for name, value in wish.fields.items() if name not in declared}
     fields = tuple(one for one in protocol.context if one.name in rest)
@@ -109,6 +111,8 @@ def settings(
     protocol: Protocol, edge: Transition, names: Mapping[str, Datum]
 ) -> tuple[dict[str, Datum], tuple[str, ...], tuple[str, ...]]:
     """What a transition sets, what is awaited for it, and what does not fit."""
+    if not edge.sets:
+        return {}, (), ()
     values: dict[str, Datum] = {}
     unset: list[str] = []
     unfit: list[str] = []

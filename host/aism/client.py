@@ -24,9 +24,11 @@ from host.aism.bus_client import Bus, BusClient, find_bus
 from host.aism.output import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final
 
 TIMEOUT_S: Final = 30.0
+LIST_MAX: Final = 1_000
 EMPTY: Final = "{}"
 
 
@@ -36,6 +38,7 @@ class AgentClient:
     def __init__(self, bus: Bus | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._client = BusClient(bus or find_bus(os.environ, os.getcwd()))
         self._timeout_s = timeout_s
+        self._encode: Callable[[dict[str, Any]], str] | None = None
 
     @property
     def agent(self) -> str:
@@ -50,8 +53,13 @@ class AgentClient:
         """
         import json
 
-        body = json.dumps({name: one for name, one in fields.items() if one is not None}, ensure_ascii=False)
-        return self.ask_text(op, body, request_id or new_request_id(), timeout_s or self._timeout_s)
+        if self._encode is None:
+            self._encode = json.JSONEncoder(ensure_ascii=False).encode
+        body = self._encode({name: one for name, one in fields.items() if one is not None})
+        request_id, timeout_s = request_id or new_request_id(), timeout_s or self._timeout_s
+        check(op, body, request_id, self.agent, is_sound=is_sound(body, fields))
+        found: dict[str, Any] = json.loads(self._client.ask(op, body, request_id, timeout_s))
+        return found
 
     def ask_text(self, op: str, body: str, request_id: str, timeout_s: float) -> dict[str, Any]:
         """As `ask`, with the body as text."""
@@ -77,14 +85,28 @@ class AgentClient:
         self.close()
 
 
-def check(op: str, body: str, request_id: str, agent: str) -> None:
-    """What the bridge would refuse is not sent. Raises Failure."""
+def is_sound(body: str, fields: dict[str, Any]) -> bool:
+    """Whether the bridge surely lets in the JSON of these fields. Reading it takes as long as writing it."""
+    return body.isascii() and "\\u" not in body and all(map(_is_plain, fields.values()))
+
+
+def _is_plain(value: object) -> bool:
+    kind = type(value)
+    if kind is int:
+        return -(2**63) <= value < 2**63  # type: ignore[operator]
+    if kind is list:
+        return len(value) <= LIST_MAX and all(type(one) is str for one in value)  # type: ignore[arg-type, attr-defined]
+    return value is None or kind is str or kind is bool
+
+
+def check(op: str, body: str, request_id: str, agent: str, *, is_sound: bool = False) -> None:
+    """What the bridge would refuse is not sent. Raises Failure. A body that is sound is not looked at."""
     try:
         check_operation(op, agent)
         size = len(request_id) + len(op) + len(body.encode("utf-8", "surrogatepass"))
         if size > REQUEST_BYTES_MAX:
             raise too_large(size)
-        if body != EMPTY:
+        if body != EMPTY and not is_sound:
             from engines.agents.bridge.json_body import read_body
 
             read_body(body)

@@ -11,7 +11,7 @@
 The store's process is the bridge's child, and not a device of its own: who restarts the store must make its users, its
 groups and its views again, which is what the bridge does on each connection. Crash points, for the entry of a request:
 
-1. read, not yet sent on: it is in the pending list, and is read again.
+1. read, not yet sent on: it is still in the stream, and is read again.
 2. sent on, not answered: as 1; the family knows the request by its id, and gives the answer it gave.
 3. answered, not pushed: as 2.
 4. pushed, not removed: one script does both.

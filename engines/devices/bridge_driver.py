@@ -99,7 +99,7 @@ class BridgeDriver:
         self._store = StoreCommands(host.config.namespace)
         self._place = StorePlace(host.me.node, host.config, self._store, os.environ)
         self._sessions = BusSessions(self._store, self._admitted)
-        self._watch = StreamWatch(host.config.namespace, self._alarm)
+        self._watch = StreamWatch(host.config.namespace, self._alarm, self._read_anew)
         try:
             await self._place.open()
             async with asyncio.TaskGroup() as tasks:
@@ -160,9 +160,6 @@ class BridgeDriver:
         deeds: list[Deed] = []
         self._look_at_room()
         for one in arrivals:
-            if not one.fields:
-                self._store.forget(self._connected, one.agent, one.entry)
-                continue
             self._intake, found = arrive(self._intake, one.agent, one.entry, one.fields, self._terms, now_ns)
             deeds += found
         self._do(deeds)
@@ -251,6 +248,11 @@ class BridgeDriver:
         self._streams[-1].add(agent, self._link)
         if self._link is not None:
             self._readers.create_task(self._read_streams(self._streams[-1]))
+
+    def _read_anew(self, agent: str) -> None:
+        for one in self._streams:
+            if agent in one:
+                one.add(agent, None)
 
     # The store
 

@@ -1,8 +1,11 @@
 """Reads the streams of agents' requests over a connection of its own, up to `STREAMS_MAX` streams at once.
 
-A stream that is new to this connection is read from its pending list first: those entries were read before, and their
-answers were not pushed. Then all streams wait together for new entries. A stream `wake` of our own is among them: an
-entry in it ends the wait when an agent is added. A group that is gone, after the store was wiped, is made again.
+An entry stays in its stream until its answer is pushed, so what a stream has is what is not answered. Each connection
+reads every stream from its beginning: what was read before and not answered comes again. A stream `wake` of our own is
+among them: an entry in it ends the wait when an agent is added.
+
+Positions are in this process only. A consumer group of the store would keep them too, and which entries were read: that
+says nothing that the streams do not say, and the server would write half as much again for each request.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from engines.agents.bridge.resp import StoreError, Word, command
+from engines.agents.bridge.resp import command
 from engines.agents.bus import request_key
 
 from .store_link import StoreLink
@@ -25,12 +28,11 @@ BUSY_PAUSE_S: Final = 0.01
 """After entries of several agents came at once, so that the next read finds more of them: a read looks at all streams,
 and what is read together is answered together."""
 
-GROUP: Final = "bridge"
-BEGINNING: Final = "0-0"
+BEGINNING: Final = b"$3\r\n0-0\r\n"
 
 
 class Arrival(NamedTuple):
-    """An entry of an agent's stream; without fields if it was deleted before it was answered."""
+    """An entry of an agent's stream."""
 
     agent: str
     entry: str
@@ -43,111 +45,60 @@ class RequestStreams:
     def __init__(self, namespace: str, number: int) -> None:
         self._namespace = namespace
         self._wake = f"aism:{namespace}:wake:{number}"
-        self._pending: dict[str, str] = {}
-        self._live: set[str] = set()
         self._agents: dict[bytes, str] = {}
-        self._read_new = b""
-        """The command that reads the live streams, whose keys `_agents` has; empty if it has to be made anew."""
+        self._read_to: dict[bytes, bytes] = {self._wake.encode(): BEGINNING}
+        """Of each stream, by its key, the last entry that was read, as a word of a command."""
+        self._head = b""
+        """The command that reads them, up to the keys; empty if it has to be made anew."""
 
     def __len__(self) -> int:
-        return len(self._pending) + len(self._live)
+        return len(self._agents)
 
     def __contains__(self, agent: str) -> bool:
-        return agent in self._live or agent in self._pending
+        return self._key(agent) in self._agents
+
+    def _key(self, agent: str) -> bytes:
+        return request_key(self._namespace, agent).encode()
 
     def add(self, agent: str, link: StoreLink | None) -> None:
-        """Read this agent's stream too, from its pending list. `link` is a connection other than the reading one."""
-        self._live.discard(agent)
-        self._read_new = b""
-        self._pending[agent] = BEGINNING
+        """Read this agent's stream too, from its beginning. `link` is a connection other than the reading one."""
+        self._agents[self._key(agent)] = agent
+        self._read_to[self._key(agent)] = BEGINNING
+        self._head = b""
         if link is not None:
             link.tell("XADD", self._wake, "MAXLEN", 1, "*", "agent", agent)
 
     def remove(self, agent: str) -> None:
         """Do not read this agent's stream any more."""
-        self._live.discard(agent)
-        self._read_new = b""
-        self._pending.pop(agent, None)
+        self._agents.pop(self._key(agent), None)
+        self._read_to.pop(self._key(agent), None)
+        self._head = b""
 
     async def read(self, link: StoreLink, take: Callable[[list[Arrival]], Awaitable[None]]) -> None:
         """Give everything that arrives to `take`, until the connection ends. Raises LinkDown, StoreError."""
-        self._start_over()
+        self._read_to = dict.fromkeys(self._read_to, BEGINNING)
         while True:
-            try:
-                await self._make_groups(link)
-                while True:
-                    arrivals = await self._next(link)
-                    await take(arrivals)
-                    if len(arrivals) > 1:
-                        await asyncio.sleep(BUSY_PAUSE_S)
-            except StoreError as error:
-                if error.code != "NOGROUP":
-                    raise
-                self._start_over()
-
-    def _start_over(self) -> None:
-        self._pending |= dict.fromkeys(self._live, BEGINNING)
-        self._live.clear()
-        self._read_new = b""
-
-    async def _make_groups(self, link: StoreLink) -> None:
-        await make_group(link, self._wake)
-        for agent in list(self._pending):
-            await make_group(link, request_key(self._namespace, agent))
+            arrivals = await self._next(link)
+            await take(arrivals)
+            if len(arrivals) > 1:
+                await asyncio.sleep(BUSY_PAUSE_S)
 
     async def _next(self, link: StoreLink) -> list[Arrival]:
-        if self._pending:
-            return await self._next_pending(link)
-        if not self._read_new:
-            self._agents = {request_key(self._namespace, agent).encode(): agent for agent in self._live}
-            keys: list[Word] = [self._wake, *self._agents]
-            options = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS")
-            self._read_new = command(*options, *keys, *(">" for _ in keys))
-        found = await link.ask_encoded(self._read_new)
+        if not self._head:
+            options = ("XREAD", "COUNT", ENTRIES_AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS")
+            words = command(*options, *self._read_to).partition(b"\r\n")[2]
+            self._head = b"*%d\r\n%b" % (len(options) + 2 * len(self._read_to), words)
+        found = await link.ask_encoded(self._head + b"".join(self._read_to.values()))
         arrivals: list[Arrival] = []
         for key, entries in found or ():
+            if key in self._read_to:
+                last = entries[-1][0]
+                self._read_to[key] = b"$%d\r\n%b\r\n" % (len(last), last)
             if (agent := self._agents.get(key)) is not None:
-                arrivals += _arrivals(agent, entries)
-            else:
-                link.tell("XACK", self._wake, GROUP, *(entry for entry, _ in entries))
-        return arrivals
-
-    async def _next_pending(self, link: StoreLink) -> list[Arrival]:
-        """Of each new stream, the next entries that were read before."""
-        positions = dict(self._pending)
-        for agent in positions:
-            if positions[agent] == BEGINNING:
-                await make_group(link, request_key(self._namespace, agent))
-        agents = {request_key(self._namespace, agent).encode(): agent for agent in positions}
-        options = ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", ENTRIES_AT_ONCE, "STREAMS")
-        found = await link.ask(*options, *agents, *positions.values())
-        arrivals: list[Arrival] = []
-        for key, entries in found or ():
-            agent = agents[key]
-            arrivals += _arrivals(agent, entries)
-            if self._pending.get(agent) != positions[agent]:
-                continue
-            if entries:
-                self._pending[agent] = entries[-1][0].decode()
-            else:
-                del self._pending[agent]
-                self._live.add(agent)
-                self._read_new = b""
+                arrivals += [Arrival(agent, entry.decode(), _pairs(words)) for entry, words in entries]
         return arrivals
 
 
-async def make_group(link: StoreLink, key: str) -> None:
-    """Make the stream and its group, unless they are there. Raises LinkDown, StoreError."""
-    try:
-        await link.ask("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
-    except StoreError as error:
-        if error.code != "BUSYGROUP":
-            raise
-
-
-def _arrivals(agent: str, entries: list[tuple[bytes, list[bytes] | None]]) -> list[Arrival]:
-    found = []
-    for entry, fields in entries:
-        pairs = iter(fields or ())
-        found.append(Arrival(agent, entry.decode(), dict(zip(pairs, pairs, strict=False))))
-    return found
+def _pairs(words: list[bytes]) -> dict[bytes, bytes]:
+    every = iter(words)
+    return dict(zip(every, every, strict=False))

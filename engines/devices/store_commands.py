@@ -25,7 +25,6 @@ from engines.agents.bus import (
 )
 from engines.agents.messages import Happened, ViewChanged
 
-from .request_streams import GROUP
 from .store_link import Script, StoreLink, script
 from .store_server import Account
 
@@ -53,7 +52,6 @@ for i = 1, #KEYS, 2 do
     end
     redis.call('EXPIRE', answers, kept)
   end
-  redis.call('XACK', request, 'bridge', unpack(ARGV, at + 2, last))
   redis.call('XDEL', request, unpack(ARGV, at + 2, last))
   at = last + 1
 end
@@ -122,10 +120,6 @@ class StoreCommands:
             keys += request_key(self.namespace, one.agent), where
             words += marked(one.mark, one.text), len(one.entries), *one.entries
         link.run(ANSWER, keys, words)
-
-    def forget(self, link: StoreLink, agent: str, entry: str) -> None:
-        """Remove an entry that nobody can answer. Raises LinkDown."""
-        link.tell("XACK", request_key(self.namespace, agent), GROUP, entry)
 
     def views(self, link: StoreLink, sender: str, start: int, changes: Iterable[ViewChanged]) -> None:
         """Change views. Raises LinkDown."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from engines.agents.bus import OPERATOR, request_key, user_name
 
-from .request_streams import ENTRIES_AT_ONCE, Arrival, make_group
+from .request_streams import ENTRIES_AT_ONCE, Arrival
 from .store_link import StoreLink
 
 STREAM_ENTRIES_MAX: Final = 256
@@ -30,11 +30,13 @@ FUTURE_MS: Final = 60_000
 
 
 class StreamWatch:
-    """The watch over the streams of a namespace. `alarm` gets the agent, a word, and a sentence."""
+    """The watch over the streams of a namespace. `alarm` gets the agent, a word, and a sentence; `renewed` an agent
+    whose stream is to be read from its beginning."""
 
-    def __init__(self, namespace: str, alarm: Callable[[str, str, str], None]) -> None:
+    def __init__(self, namespace: str, alarm: Callable[[str, str, str], None], renewed: Callable[[str], None]) -> None:
         self._namespace = namespace
         self._alarm = alarm
+        self._renewed = renewed
 
     async def look(self, link: StoreLink, arrivals: list[Arrival], sessions: Callable[[str], int], now_ns: int) -> None:
         """After a read. Raises LinkDown, StoreError."""
@@ -76,6 +78,5 @@ class StreamWatch:
         self._alarm(agent, "flood", "the agent put more requests than its stream may hold, and was cut off")
 
     async def _renew(self, link: StoreLink, agent: str) -> None:
-        key = request_key(self._namespace, agent)
-        await link.ask("DEL", key)
-        await make_group(link, key)
+        await link.ask("DEL", request_key(self._namespace, agent))
+        self._renewed(agent)

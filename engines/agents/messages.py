@@ -165,7 +165,8 @@ class PromptWanted(Message):
 class Happened(Message):
     """To the bridge, measurement and the audit: something happened. Nobody waits for what they do with it.
 
-    `number` counts the events of one family, from 1, without gaps.
+    `number` counts the events of one family, from 1, without gaps. An event with `values` stands for so many of its
+    kind, which happened within a second; what they have in common is in its fields.
     """
 
     number: int
@@ -182,6 +183,7 @@ class Happened(Message):
     attributes: tuple[tuple[str, str], ...] = ()
     source: Literal["engine", "launcher", "log", "agent"] = "engine"
     confidence: Literal["measured", "derived", "estimated", "claimed"] = "measured"
+    values: tuple[float, ...] = ()
 
 
 class HappenedTogether(Message):

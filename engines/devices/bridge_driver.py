@@ -48,7 +48,7 @@ from engines.agents.messages import (
     Together,
     ViewChanged,
 )
-from engines.agents.telling import GATHER_NS, GATHERED_MAX, events_in, message_of
+from engines.agents.telling import GATHERED_MAX, events_in, message_of
 from engines.agents.together import together
 from engines.model import DeviceHost, Ref, Send
 
@@ -89,7 +89,7 @@ class BridgeDriver:
         self._below_max = asyncio.Event()
         self._shown_ns: dict[str, int] = {}
         self._seen: dict[str, int] = {}
-        self._unsaid: list[Happened] = []
+        self._answered: dict[tuple[str, str, str], list[float]] = {}
 
     async def run(self, host: DeviceHost) -> None:
         """Run until cancelled. Raises RootTaken, NoServer, FolderTaken, and OSError for the files."""
@@ -184,7 +184,7 @@ class BridgeDriver:
             for one in pushes:
                 self._tell_putters(one)
             self._store.push(self._connected, pushes)
-            self._report_all(pushes)
+            self._note_answered(pushes)
 
     def _fitting(self, one: Push) -> Push:
         if len(one.text) > ANSWER_BYTES_MAX // 4 and len(one.text.encode()) > ANSWER_BYTES_MAX:
@@ -200,12 +200,23 @@ class BridgeDriver:
         if len(putters) > len(one.entries):
             self._putters[content] = putters[len(one.entries) :]
 
-    def _report_all(self, pushes: Sequence[Push]) -> None:
+    def _note_answered(self, pushes: Sequence[Push]) -> None:
         if self._host.config.measurement is not None:
             now_ns = self._host.now_ns()
             for one in pushes:
-                attributes = (("op", one.op), ("kind", one.kind))
-                self._report("request", one.agent, (now_ns - one.began_ns) / 1e6, "ms", attributes)
+                self._answered.setdefault((one.agent, one.op, one.kind), []).append((now_ns - one.began_ns) / 1e6)
+
+    def _report_answered(self) -> None:
+        """Tell measurement how long the requests of the last second took: an event for those of an agent that are
+        alike. Nobody else is told of single requests."""
+        answered, self._answered = self._answered, {}
+        events = tuple(
+            self._event("request", agent, (("op", op), ("kind", kind)), tuple(took_ms))
+            for (agent, op, kind), took_ms in answered.items()
+        )
+        for first in range(0, len(events), GATHERED_MAX):
+            message = message_of(events[first : first + GATHERED_MAX])
+            self._out.send(self._host.config.measurement, message)
 
     def _put(self, order: PutRequest) -> None:
         words = ("id", order.request_id, "op", order.op, "body", order.body)
@@ -298,7 +309,7 @@ class BridgeDriver:
                 self._read(agent)
             self._sessions.take_away(link)
             self._resend()
-            self._report("recovered", "", None, "", (("start", str(self._start)),))
+            self._report("recovered", "", (("start", str(self._start)),))
 
     async def _wait_down(self, link: StoreLink) -> None:
         await link.down
@@ -340,6 +351,7 @@ class BridgeDriver:
         while True:
             await asyncio.sleep(TICK_S)
             self._show_seen(dict(self._seen))
+            self._report_answered()
             link = self._link
             try:
                 async with asyncio.timeout(STALL_S):
@@ -372,44 +384,27 @@ class BridgeDriver:
         if full and not was:
             self._alarm("", "storage_full", f"{full}; agents may only read until then")
         elif was and not full:
-            self._report("recovered", "", None, "", (("reason", "storage_full"),))
+            self._report("recovered", "", (("reason", "storage_full"),))
 
     def _alarm(self, agent: str, reason: str, text: str) -> None:
-        self._report("alarm", agent, None, "", (("reason", reason), ("text", text)))
+        self._report("alarm", agent, (("reason", reason), ("text", text)))
 
-    def _report(
-        self, kind: str, agent: str, value: float | None, unit: str, attributes: tuple[tuple[str, str], ...]
-    ) -> None:
-        """Send an event to measurement; and but for single requests, to the audit and the stream of events."""
-        self._events += 1
-        event = Happened(
-            self._events,
-            self._host.now_ns(),
-            kind,
-            agent,
-            self._session(agent),
-            value=value,
-            unit=unit,
-            attributes=attributes,
-        )
-        config = self._host.config
-        is_rare = kind != "request"
-        if config.measurement is not None:
-            self._unsaid.append(event)
-            if is_rare or len(self._unsaid) >= GATHERED_MAX:
-                self._say()
-            elif len(self._unsaid) == 1:
-                asyncio.get_running_loop().call_later(GATHER_NS / 1e9, self._say)
-        if is_rare and config.audit is not None:
-            self._out.send(config.audit, event)
-        if is_rare and self._link is not None:
+    def _report(self, kind: str, agent: str, attributes: tuple[tuple[str, str], ...]) -> None:
+        """Send an event to measurement, to the audit, and to the stream of events."""
+        event = self._event(kind, agent, attributes)
+        for listener in (self._host.config.measurement, self._host.config.audit):
+            if listener is not None:
+                self._out.send(listener, event)
+        if self._link is not None:
             self._store.events(self._link, (event,))
 
-    def _say(self) -> None:
-        """Send measurement the events that were gathered for it."""
-        unsaid, self._unsaid = tuple(self._unsaid), []
-        if unsaid:
-            self._out.send(self._host.config.measurement, message_of(unsaid))
+    def _event(
+        self, kind: str, agent: str, attributes: tuple[tuple[str, str], ...], took_ms: tuple[float, ...] = ()
+    ) -> Happened:
+        self._events += 1
+        session, unit = self._session(agent), "ms" if took_ms else ""
+        now_ns = self._host.now_ns()
+        return Happened(self._events, now_ns, kind, agent, session, unit=unit, attributes=attributes, values=took_ms)
 
 
 def _major(information: bytes) -> int:

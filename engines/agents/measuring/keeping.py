@@ -12,7 +12,7 @@ are lost, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -27,8 +27,11 @@ from .rollups import DAY_NS, HOUR_NS, KEPT_NS, MINUTE_NS, Period, Rollup
 EVENTS_KEPT_NS: Final = 7 * DAY_NS
 WAITING_MAX: Final = 20_000
 WRITE_MAX: Final = 500
-BLOCK_MAX: Final = 200
-"""Events of a block, but for those that came with its last one."""
+BLOCK_MAX: Final = 2_000
+"""So many events are written, without waiting for the minute."""
+
+BLOCK_BYTES_MAX: Final = 512 << 10
+"""Of a block of more than one event: half of what the store takes."""
 
 CODES: Final = {MINUTE_NS: b"m", HOUR_NS: b"h", DAY_NS: b"y"}
 PREFIXES: Final = (*(b"r" + CODES[length] for length in KEPT_NS), b"e")
@@ -49,7 +52,8 @@ class Block(Value):
 
 class Shelf(Value):
     """What waits to be written: entries by key; those `under_way`, of the write with number `request`; and events of
-    the next block. `sweep` is the place of the prefix whose old entries are deleted next.
+    the next block. The newest of these, `uncounted` of them, are in no rollup yet; some were counted at `counted_ns`.
+    `sweep` is the place of the prefix whose old entries are deleted next.
     """
 
     waiting: Map[bytes, bytes] = Map()
@@ -59,21 +63,27 @@ class Shelf(Value):
     blocks: int = 0
     lost: int = 0
     sweep: int = 0
+    uncounted: int = 0
+    counted_ns: int = 0
 
-    def with_events(self, events: Iterable[Happened]) -> Shelf:
-        """With more events."""
+    def with_events(self, events: Sequence[Happened]) -> Shelf:
+        """With more events, which are not counted yet."""
         after = self.events.updated(enumerate(events, len(self.events)))
-        shelf = replace(self, events=after)
-        return shelf.with_block() if len(after) >= BLOCK_MAX else shelf
+        return replace(self, events=after, uncounted=self.uncounted + len(events))
+
+    def counted(self, now_ns: int) -> tuple[Shelf, tuple[Happened, ...]]:
+        """With all events counted; and those that were not."""
+        events = self.events.values()[len(self.events) - self.uncounted :]
+        return replace(self, uncounted=0, counted_ns=now_ns), events
 
     def with_block(self) -> Shelf:
-        """With the events so far to be written."""
+        """With the events so far, which are counted, to be written."""
         if not self.events:
             return self
-        events = self.events.values()
-        key = b"e" + _number(min(one.time_ns for one in events)) + _number(self.blocks)
-        after = replace(self, events=Map(), blocks=self.blocks + 1)
-        return after.with_entries([(key, encode(Block(tuple(events))))])
+        blocks = _blocks(self.events.values())
+        keys = (b"e" + _number(time_ns) + _number(number) for number, (time_ns, _) in enumerate(blocks, self.blocks))
+        after = replace(self, events=Map(), blocks=self.blocks + len(blocks))
+        return after.with_entries(zip(keys, (data for _, data in blocks), strict=True))
 
     def with_entries(self, entries: Iterable[tuple[bytes, bytes]]) -> Shelf:
         """With more to be written."""
@@ -91,6 +101,15 @@ class Shelf(Value):
         for key in self.under_way:
             waiting = waiting.without(key)
         return replace(self, waiting=waiting, under_way=())
+
+
+def _blocks(events: tuple[Happened, ...]) -> list[tuple[int, bytes]]:
+    """Events as blocks, each with the time of its first one."""
+    data = encode(Block(events))
+    if len(data) <= BLOCK_BYTES_MAX or len(events) == 1:
+        return [(min(one.time_ns for one in events), data)]
+    half = len(events) // 2
+    return [*_blocks(events[:half]), *_blocks(events[half:])]
 
 
 def entry_of(bucket: Period, rollup: Rollup) -> tuple[bytes, bytes]:

@@ -96,6 +96,7 @@ def _miss(turn: MeasureTurn, gap: Gap) -> None:
 def serve(request: AgentRequest, t: Arrived[AgentRequest, Gauges, Measuring]) -> Made:
     """State: what an agent records. Messages: the answer, to the bridge. Timers: the tick. Engines: none."""
     turn = _turn(t)
+    turn.count_events()
     turn.send(request.reply_to, answer_request(turn, request))
     return turn.effects()
 
@@ -183,6 +184,7 @@ def tick(_tick: Handle, t: Elapsed[Gauges, Measuring]) -> Made:
     """State: rollups that are closed wait to be written. Messages: a write, a scan for what is too old. Timers: the
     next tick. Engines: none."""
     turn = _turn(t)
+    turn.count_events()
     rollups, closed = turn.state.rollups.close(t.now_ns)
     turn.change(rollups=rollups)
     if turn.gauges.store is not None:

@@ -14,6 +14,8 @@ from engines.model import Become, Ref, Send, SetTimer, Timer
 from ..bus import OPERATOR
 from ..messages import Fact, FactsChanged, Happened, PromptWanted, ViewChanged
 from ..protocol.model import Datum
+from .counting import GONE, values_of
+from .keeping import BLOCK_MAX
 from .rollups import Series
 from .session_records import LogRecord, Usage
 from .state import Gauges, Made, Measuring
@@ -37,14 +39,14 @@ FILES_MAX: Final = 1_000
 
 TICK: Final = Timer("tick")
 TICK_NS: Final = 60 * 10**9
+COUNT_NS: Final = 10**9
+"""Events are counted once in so long, while there are many: many values of a rollup cost little more than one."""
+
 PROGRESS: Final = ("message.sent", "message.delivered", "changed", "commit")
 """Events after which a cycle of states is no loop."""
 
 REGISTERED: Final = "session.registered"
 """The event that names the session log of an agent: attributes `transcript` and `program`."""
-
-GONE: Final = ("retired", "life.removed")
-"""Events after which there is no such agent."""
 
 USED: Final = ("resource", "custom")
 """Events that become facts."""
@@ -119,12 +121,9 @@ class MeasureTurn:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def see(self, event: Happened) -> None:
-        """Counts an event, and follows the agent's states and sessions."""
+        """Takes an event to be counted, and follows the agent's states and sessions."""
         self._seen.append(event)
         if event.agent in ("", OPERATOR):
-            where = Visit(0, event.state, event.visit, event.protocol, event.version)
-            for measure, value in measures_of(event):
-                self.record(event.agent, measure, value, event.time_ns, where)
             return
         if event.kind in GONE:
             self.change(agents=self.state.agents.without(event.agent))
@@ -144,9 +143,6 @@ class MeasureTurn:
         self.set_agent(event.agent, measured)
         if event.kind == REGISTERED:
             self.follow(event.agent)
-        visit = Visit(0, event.state, event.visit, event.protocol, event.version)
-        for measure, value in measures_of(event):
-            self.record(event.agent, measure, value, event.time_ns, visit)
         if event.kind in USED and event.source != "agent" and event.confidence != "claimed":
             self._use(event)
         if measured is not known:
@@ -235,13 +231,26 @@ class MeasureTurn:
         fields = tuple((name.removeprefix("measure."), str(value)) for name, value in new.items())
         self.send(self.gauges.bridge, ViewChanged(agent, self.state.views, fields))
 
+    def count_events(self) -> None:
+        """Adds the events to the rollups that are in none."""
+        shelf, events = self.state.shelf.counted(self.now_ns)
+        self.change(shelf=shelf, rollups=self.state.rollups.add(values_of(events), self.now_ns))
+
+    def _take_events(self) -> None:
+        shelf = self.state.shelf.with_events(self._seen)
+        self.change(events=self.state.events + len(self._seen), shelf=shelf)
+        is_full = len(shelf.events) >= BLOCK_MAX
+        if is_full or not 0 <= self.now_ns - shelf.counted_ns < COUNT_NS:
+            self.count_events()
+        if is_full:
+            self.change(shelf=self.state.shelf.with_block())
+
     def effects(self) -> Made:
         """State: as it is now. Messages: those listed. Timers: the next tick. Engines: none."""
         if self._values:
             self.change(rollups=self.state.rollups.add(self._values, self.now_ns))
         if self._seen:
-            shelf = self.state.shelf.with_events(self._seen)
-            self.change(events=self.state.events + len(self._seen), shelf=shelf)
+            self._take_events()
         if self.state.is_ticking:
             return [Become(self.state), *self._sends]
         self.change(is_ticking=True)
@@ -279,12 +288,6 @@ def parts_of(usage: Usage) -> list[tuple[str, int]]:
         ("tokens.output", usage.output),
     ]
     return [one for one in parts if one[1]]
-
-
-def measures_of(event: Happened) -> list[tuple[str, float]]:
-    """What an event counts for: one of its kind, or its value; refusals and alarms by code as well."""
-    found = [(event.kind, 1.0 if event.value is None else event.value)]
-    return found + [(f"{event.kind}.{text[:64]}", 1.0) for name, text in event.attributes if name in ("code", "rule")]
 
 
 def _number(text: str) -> float | None:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engines.agents.measuring.histogram import ERROR, Histogram
-from engines.agents.measuring.keeping import EVENTS_KEPT_NS, is_too_old
+from engines.agents.measuring.keeping import BLOCK_BYTES_MAX, BLOCK_MAX, EVENTS_KEPT_NS, is_too_old
 from engines.agents.measuring.rollups import DAY_NS, HOUR_NS, KEPT_NS, Rollup, Series, Sum, rollup_of, sum_of
 from engines.agents.measuring.session_records import LogRecord, Usage
 from engines.agents.measuring.tracked import FollowLog, LogRead, LogsNeeded, cycle_of
-from engines.agents.messages import AgentMoved, Happened, PromptWanted, ProtocolChanged, Retire
+from engines.agents.messages import AgentMoved, Happened, HappenedTogether, PromptWanted, ProtocolChanged, Retire
 
 values = st.floats(-1e9, 1e9, allow_nan=False).map(lambda one: round(one, 6))
 
@@ -86,7 +86,9 @@ def test_m1_minutes_hours_days_and_a_recount_agree() -> None:
         late += ago_ns > 12 * MINUTE_NS
         kind, agent = draw.choice(["turn", "tool", "request"]), draw.choice(["ann", "bob"])
         state, value = draw.choice(["inbox", "deep"]), draw.randrange(1_000) / 8
-        room.happen(kind, agent, value=value, time_ns=room.now_ns - ago_ns, state=state, visit=1)
+        counted = {"values": (value, 2 * value)} if draw.random() < 0.3 else {"value": value}
+        late += ago_ns > 12 * MINUTE_NS and "values" in counted
+        room.happen(kind, agent, time_ns=room.now_ns - ago_ns, state=state, visit=1, **counted)
     room.wait(DAY_NS + HOUR_NS)
     minutes, hours, days = ([(one.bucket.series, one.rollup) for one in room.kept(ns)] for ns in KEPT_NS)
     assert total_of(minutes) == total_of(hours) == total_of(days)
@@ -98,9 +100,38 @@ def test_m1_minutes_hours_days_and_a_recount_agree() -> None:
         by_measure[measure] = by_measure[measure].merge(one)
     recount: dict[str, Rollup] = {}
     for event in room.events():
-        one = rollup_of([(event.value or 0.0, event.time_ns)])
+        one = rollup_of([(value, event.time_ns) for value in event.values or (event.value or 0.0,)])
         recount[event.kind] = recount.get(event.kind, Rollup()).merge(one)
     assert recount == by_measure
+
+
+def test_many_events_are_counted_together_and_known_when_somebody_asks() -> None:
+    """False if an event is counted twice or never, whether it waits for others, its block, or a question."""
+    room = GaugeRoom()
+    for number in range(BLOCK_MAX + 300):
+        room.happen("turn", value=1.0)
+        room.wait(1_000_000)
+        if number % 700 == 699:
+            assert room.ask("system", "admin", "admin")["data"]["hour"]["turn"]["count"] == number + 1
+    room.happen("tool", values=(2.0, 3.0))
+    hour = room.ask("system", "admin", "admin")["data"]["hour"]
+    assert (hour["turn"]["count"], hour["turn"]["sum"]) == (BLOCK_MAX + 300, BLOCK_MAX + 300)
+    assert (hour["tool"]["count"], hour["tool"]["sum"]) == (2, 5.0)
+    room.wait(MINUTE_NS)
+    assert len(room.events()) == BLOCK_MAX + 301
+
+
+def test_long_events_fit_the_store() -> None:
+    """False if the store refuses a block of events with long texts, or one of them is lost."""
+    room = GaugeRoom()
+    text = "x" * 5_000
+    events = tuple(
+        Happened(number, room.now_ns, "alarm", "ann", attributes=(("text", text),)) for number in range(1, 501)
+    )
+    room.take(HappenedTogether(events), "validator")
+    room.wait(MINUTE_NS)
+    assert len(room.events()) == 500
+    assert max(len(value) for key, value in room.store.items() if key[:1] == b"e") <= BLOCK_BYTES_MAX
 
 
 def test_m1_a_gap_is_recorded_and_a_repeat_ignored() -> None:

@@ -224,7 +224,8 @@ def SYSTEM(agents: int = 2, bug: str = "", router: bool = False) -> System:
     wiring = Wiring(router=ROUTER.at("router"))
     members = [Member("validator", family, wiring, registry, is_durable=True)]
     if router:
-        members.append(Member("router", ROUTER, Ways(), Routing(conducts=Map({name: conduct_of(protocol)})), True))
+        routing = Routing(conducts=Map({name: conduct_of(protocol, SOURCE)}))
+        members.append(Member("router", ROUTER, Ways(), routing, True))
     for agent in names:
         victim = AGENT.at("ben" if agent == "ann" else "ann") if bug == "direct" else None
         members.append(Member(agent, AGENT, Errand(VALIDATOR.at("validator"), MOVES[agent], victim)))

@@ -1,7 +1,7 @@
 """What a family tells its listeners: at once while little happens, gathered for `GATHER_NS` while much does.
 
 A message costs its sender and each of its readers more than an event in it, and nobody waits for events: so a busy
-family sends ten messages a second to each listener, whatever happens. What waits is in the family's state.
+family sends a few messages a second to each listener, whatever happens. What waits is in the family's state.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .messages import Happened, HappenedTogether
 Listener = Ref[Happened | HappenedTogether]
 
 TELL: Final = Timer("tell")
-GATHER_NS: Final = 100_000_000
-GATHERED_MAX: Final = 128
+GATHER_NS: Final = 250_000_000
+GATHERED_MAX: Final = 256
 
 
 class Told(NamedTuple):

@@ -39,6 +39,7 @@ class Capabilities(Value):
 class Conduct(Value):
     """Of one version of a protocol: types of messages, states that allow or deny, and how many messages an agent may
     send in a period (0: no limit). `translated` says what becomes of messages of types of earlier versions.
+    `minds_inbox`: what the protocol allows, or the engine does, may depend on what is in an agent's inbox.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Conduct(Value):
     translated: Map[str, MessageMapping] = Map()
     messages_max: int = 0
     period_ns: int = 0
+    minds_inbox: bool = True
 
     def may(self, state: str, kind: Literal["send", "receive"], message_type: str) -> bool:
         """Whether an agent in `state` may; states that say nothing, such as those of the system, allow everything."""
@@ -68,8 +70,8 @@ class Peer(Value):
     number: int
 
 
-def conduct_of(protocol: Protocol, known: Sequence[Conduct] = ()) -> Conduct:
-    """What a protocol says about messages, with those that it uses of the `known` protocols."""
+def conduct_of(protocol: Protocol, source: str, known: Sequence[Conduct] = ()) -> Conduct:
+    """What a protocol says about messages, with those that it uses of the `known` protocols. `source` is its text."""
     used = [one for wanted in {one.name: one for one in protocol.uses}.values() for one in _used(wanted, known)]
     bound = next((one for one in protocol.limits if one.name == "messages"), None)
     migrations = [one for one in protocol.migrations if one.to == protocol.version]
@@ -83,6 +85,7 @@ def conduct_of(protocol: Protocol, known: Sequence[Conduct] = ()) -> Conduct:
         Map((one.old, one) for migration in migrations for one in migration.messages),
         int(bound.value) if bound else 0,
         bound.period_ns if bound else 0,
+        "inbox." in source or any("engine" in one.actors for one in protocol.transitions),
     )
 
 

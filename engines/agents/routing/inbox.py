@@ -14,7 +14,7 @@ messages as at ten; reading by type or sender looks at the waiting ones in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -118,20 +118,23 @@ def put(inbox: Inbox, letter: Letter) -> Inbox:
     )
 
 
-def remove(inbox: Inbox, letter: Letter) -> Inbox:
-    """Without a message."""
-    number = letter.number
-    is_leased = number in inbox.leased
-    order = inbox.order.without(letter.place)
+def remove(inbox: Inbox, letters: Sequence[Letter]) -> Inbox:
+    """Without some messages."""
+    numbers = [one.number for one in letters]
+    order = inbox.order.without(*[one.place for one in letters])
+    by_type = inbox.by_type
+    for one in letters:
+        if one.number not in inbox.leased:
+            by_type = _counted(by_type, one.message_type, -1)
     return replace(
         inbox,
-        letters=inbox.letters.without(number),
+        letters=inbox.letters.without(*numbers),
         order=order,
         first=_first(order, inbox.first, inbox.last),
-        returned=inbox.returned.without(number),
-        held=inbox.held.without(number),
-        leased=inbox.leased.without(number),
-        by_type=inbox.by_type if is_leased else _counted(inbox.by_type, letter.message_type, -1),
+        returned=inbox.returned.without(*numbers),
+        held=inbox.held.without(*numbers),
+        leased=inbox.leased.without(*numbers),
+        by_type=by_type,
     )
 
 
@@ -166,19 +169,21 @@ def candidates(
     return replace(inbox, order=order, held=inbox.held.updated(held), first=first), found
 
 
-def lease(inbox: Inbox, letter: Letter, slot: Slot) -> tuple[Inbox, Letter]:
-    """With a message handed out to the session of now; and the message as it is then."""
-    number = letter.number
-    leased = replace(letter, attempt=letter.attempt + 1, lease=slot)
-    order = inbox.order.without(letter.place)
+def lease(inbox: Inbox, letters: Sequence[Letter], slots: Sequence[Slot]) -> tuple[Inbox, list[Letter]]:
+    """With messages handed out to the session of now; and the messages as they are then."""
+    leased = [replace(one, attempt=one.attempt + 1, lease=slot) for one, slot in zip(letters, slots, strict=True)]
+    order = inbox.order.without(*[one.place for one in letters])
+    by_type = inbox.by_type
+    for one in letters:
+        by_type = _counted(by_type, one.message_type, -1)
     after = replace(
         inbox,
-        letters=inbox.letters.set(number, leased),
+        letters=inbox.letters.updated([(one.number, one) for one in leased]),
         order=order,
         first=_first(order, inbox.first, inbox.last),
-        returned=inbox.returned.without(number),
-        leased=inbox.leased.set(number, inbox.session),
-        by_type=_counted(inbox.by_type, letter.message_type, -1),
+        returned=inbox.returned.without(*[one.number for one in letters]),
+        leased=inbox.leased.updated([(one.number, inbox.session) for one in letters]),
+        by_type=by_type,
     )
     return after, leased
 

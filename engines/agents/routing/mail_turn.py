@@ -7,7 +7,7 @@ lives for one transition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -85,17 +85,21 @@ class MailTurn:
 
     def wake_at(self, at_ns: int, kind: str, owner: str, number: int) -> Slot:
         """Adds a deadline."""
-        wheel, slot = self.state.wheel.add(at_ns, Deadline(kind, owner, number), self.now_ns)
+        return self.wake_all_at(at_ns, kind, owner, [number])[0]
+
+    def wake_all_at(self, at_ns: int, kind: str, owner: str, numbers: Sequence[int]) -> list[Slot]:
+        """Adds a deadline for each number, one at least."""
+        deadlines = [Deadline(kind, owner, number) for number in numbers]
+        wheel, slots = self.state.wheel.add(at_ns, deadlines, self.now_ns)
         self.change(wheel=wheel)
-        self._look_at(slot.tick * TICK_NS)
-        return slot
+        self._look_at(slots[0].tick * TICK_NS)
+        return slots
 
     def unwake(self, *slots: Slot | None) -> None:
         """Cancels deadlines."""
-        wheel = self.state.wheel
-        for slot in slots:
-            wheel = wheel.cancel(slot)
-        self.change(wheel=wheel)
+        wheel = self.state.wheel.cancel(slots)
+        if wheel is not self.state.wheel:
+            self.change(wheel=wheel)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -132,8 +136,10 @@ class MailTurn:
         self.unwake(letter.lease)
         self.set_inbox(agent, give_back(self.inbox(agent), letter))
 
-    def happen(self, kind: str, agent: str, *attributes: tuple[str, str], value: float | None = None) -> None:
-        """Tells the listeners that something happened."""
+    def happen(
+        self, kind: str, agent: str, *attributes: tuple[str, str], value: float | None = None, times: int = 1
+    ) -> None:
+        """Tells the listeners that something happened, or so many of its kind at once."""
         if not self.ways.listeners:
             return
         self.change(happened=self.state.happened + 1)
@@ -151,6 +157,7 @@ class MailTurn:
             value,
             "bytes" if value is not None else "",
             attributes,
+            values=(1.0,) * times if times > 1 else (),
         )
         self._events.append(event)
 
@@ -191,7 +198,7 @@ class MailTurn:
         self._timer += told.timer
         self._sends += told.sends
         for agent in told.views:
-            self.send_view(agent, self.inbox(agent))
+            self._tell_view(agent)
 
     def look_again(self) -> None:
         """The timer has elapsed, and is set for the next deadline."""
@@ -205,25 +212,58 @@ class MailTurn:
             self._timer = [SetTimer(LOOK, at_ns=max(at_ns, self.now_ns + 1))]
 
     def _tell(self, agent: str, came: str) -> None:
-        """What the others should know about an inbox; `came` is the type of a message that came, or ""."""
-        inbox = self.inbox(agent)
+        """What the others should know about an inbox; `came` is the type of a message that came, or "".
+
+        Where no guard looks at the inbox, only whether it is empty is told at once, the rest with the views.
+        """
+        inbox, was_empty = self.inbox(agent), not self.inbox(agent).told[0]
         if agent not in self.state.inboxes:
             return
-        told = (inbox.unread, inbox.oldest_ns())
-        facts: tuple[Fact, ...] = ()
-        if told != inbox.told:
-            was_empty = not inbox.told[0]
-            inbox = replace(inbox, told=told, views=inbox.views + 1)
-            self.change(inboxes=self.state.inboxes.set(agent, inbox))
+        if was_empty == (not inbox.unread) and not self._minds_inbox(agent):
             self._views.append(agent)
-            facts = tuple(inbox_facts(inbox))
+            return
+        is_other = self._know(agent)
+        inbox = self.inbox(agent)
+        if is_other:
+            self._views.append(agent)
             if came and was_empty and self.ways.orchestrator is not None:
                 self._sends.append(Send(self.ways.orchestrator, PromptWanted(agent, "message", waiting_text(inbox))))
+        if self.ways.validator is None or not self._minds_inbox(agent):
+            return
+        if came and inbox.unread:
+            facts = tuple(inbox_facts(inbox)) if is_other else ()
+            self._sends.append(Send(self.ways.validator, MessageWaiting(agent, inbox.unread, came, facts)))
+        elif is_other:
+            self._tell_facts(agent)
+
+    def _minds_inbox(self, agent: str) -> bool:
+        peer = self.state.peers.get(agent)
+        return peer is None or self.state.conducts.get(peer.digest, EMPTY).minds_inbox
+
+    def _know(self, agent: str) -> bool:
+        """Notes what is told about an inbox; False if that was told before."""
+        inbox = self.inbox(agent)
+        told = (inbox.unread, inbox.oldest_ns())
+        if told == inbox.told:
+            return False
+        self.change(inboxes=self.state.inboxes.set(agent, replace(inbox, told=told, views=inbox.views + 1)))
+        return True
+
+    def _tell_facts(self, agent: str) -> None:
         if self.ways.validator is not None:
-            if came and inbox.unread:
-                self._sends.append(Send(self.ways.validator, MessageWaiting(agent, inbox.unread, came, facts)))
-            elif facts:
-                self._sends.append(Send(self.ways.validator, FactsChanged(agent, facts)))
+            self._sends.append(Send(self.ways.validator, FactsChanged(agent, tuple(inbox_facts(self.inbox(agent))))))
+
+    def tell_inbox(self, agent: str) -> None:
+        """Tells what is in an inbox, whatever was told: a guard of the agent may look at it from now on."""
+        self._know(agent)
+        self._tell_facts(agent)
+
+    def _tell_view(self, agent: str) -> None:
+        if agent in self.state.inboxes:
+            self._know(agent)
+            self.send_view(agent, self.inbox(agent))
+            if not self._minds_inbox(agent):
+                self._tell_facts(agent)
 
     def send_view(self, agent: str, inbox: Inbox) -> None:
         """Tells the bridge about an inbox."""

@@ -6,7 +6,8 @@ far as they are still in the inbox, so its answer need not be kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -106,19 +107,15 @@ def _take(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, 
     found = _within(found)
     if body.get("peek"):
         return found
-    turn.set_inbox(agent, inbox)
     if not found:
+        turn.set_inbox(agent, inbox)
         return []
-    leased = [_lease(turn, agent, letter) for letter in found]
-    turn.set_inbox(agent, turn.inbox(agent).with_read(request.request_id, tuple(one.number for one in leased)))
-    return leased
-
-
-def _lease(turn: MailTurn, agent: str, letter: Letter) -> Letter:
-    slot = turn.wake_at(turn.now_ns + turn.ways.lease_ns, "lease", agent, letter.number)
-    inbox, leased = lease(turn.inbox(agent), letter, slot)
-    turn.set_inbox(agent, inbox)
-    turn.happen("message.delivered", agent, ("id", letter.id), ("attempt", str(leased.attempt)))
+    slots = turn.wake_all_at(turn.now_ns + turn.ways.lease_ns, "lease", agent, [one.number for one in found])
+    inbox, leased = lease(inbox, found, slots)
+    turn.set_inbox(agent, inbox.with_read(request.request_id, tuple(one.number for one in leased)))
+    for attempt, alike in groupby(leased, lambda one: one.attempt):
+        ids = [one.id for one in alike]
+        turn.happen("message.delivered", agent, ("ids", " ".join(ids)), ("attempt", str(attempt)), times=len(ids))
     return leased
 
 
@@ -179,16 +176,22 @@ def acknowledge(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping
     """Messages are dealt with, and leave the inbox. The others were acknowledged before, or never handed out."""
     ids = body["ids"][:IDS_MAX]
     _begin_session(turn, request, agent)
-    acked, unknown = [], []
+    acked: dict[str, Letter] = {}
+    unknown = []
     for name in ids:
-        letter = _leased(turn, agent, name)
+        letter = None if name in acked else _leased(turn, agent, name)
         if letter is None:
             unknown.append(name)
-            continue
-        drop(turn, agent, letter)
-        turn.happen("message.acked", agent, ("id", name), ("from", letter.sender))
-        acked.append(name)
-    data = {"acked": acked, "unknown": unknown, "unread": turn.inbox(agent).unread}
+        else:
+            acked[name] = letter
+    if acked:
+        drop_all(turn, agent, list(acked.values()))
+    by_sender: dict[str, list[str]] = {}
+    for name, letter in acked.items():
+        by_sender.setdefault(letter.sender, []).append(name)
+    for sender, names in by_sender.items():
+        turn.happen("message.acked", agent, ("ids", " ".join(names)), ("from", sender), times=len(names))
+    data = {"acked": list(acked), "unknown": unknown, "unread": turn.inbox(agent).unread}
     if acked or not unknown:
         return succeeded(request, data, turn.frame(agent))
     problem = Problem("unknown", "unknown_message", "no such message is handed out to you", data)
@@ -245,8 +248,13 @@ def _leased(turn: MailTurn, agent: str, name: str) -> Letter | None:
 
 def drop(turn: MailTurn, agent: str, letter: Letter) -> None:
     """Takes a message out of an inbox."""
-    turn.unwake(letter.lease, letter.expiry)
-    turn.set_inbox(agent, remove(turn.inbox(agent), letter))
+    drop_all(turn, agent, [letter])
+
+
+def drop_all(turn: MailTurn, agent: str, letters: Sequence[Letter]) -> None:
+    """Takes messages out of an inbox."""
+    turn.unwake(*[slot for one in letters for slot in (one.lease, one.expiry)])
+    turn.set_inbox(agent, remove(turn.inbox(agent), letters))
 
 
 def give_up(turn: MailTurn, letter: Letter) -> None:

@@ -26,7 +26,7 @@ from engines.model import Arrived, Elapsed, Family, Handle, Map, Send, rule
 from ..answers import NO_ANSWERS
 from ..bodies import ADDRESSEE, Unusable, body_of
 from ..bus import OPERATOR
-from ..envelope import BodyError, Json, Problem, failed, read_body, succeeded
+from ..envelope import Json, Problem, failed, read_body, succeeded
 from ..messages import (
     AgentMoved,
     AgentRequest,
@@ -135,12 +135,8 @@ def _sender(turn: MailTurn, agent: str) -> Side:
 
 def _look_for_forgery(turn: MailTurn, request: AgentRequest, agent: str, body: dict[str, Json]) -> tuple[str, ...]:
     """What is said to the sender, and counted, about a sender in the body, and about markers and control characters."""
-    try:
-        raw = read_body(request.body)
-    except BodyError:
-        return ()
     notices = []
-    if request.actor == "agent" and any(raw.get(name) not in (None, agent) for name in FORGED):
+    if request.actor == "agent" and _names_sender(request, agent):
         notices.append("a sender in the body is ignored: the channel says who sends")
         turn.count_refused("forged_sender")
         turn.happen("alarm", agent, ("code", "forged_sender"))
@@ -150,6 +146,14 @@ def _look_for_forgery(turn: MailTurn, request: AgentRequest, agent: str, body: d
         turn.count_refused("forged_marker" if text.forged else "control_characters")
         turn.happen("alarm", agent, ("code", "forged_marker" if text.forged else "control_characters"))
     return tuple(notices)
+
+
+def _names_sender(request: AgentRequest, agent: str) -> bool:
+    """Whether the body names somebody else as its sender."""
+    if "\\" not in request.body and not any(f'"{name}"' in request.body for name in FORGED):
+        return False
+    raw = read_body(request.body)
+    return any(raw.get(name) not in (None, agent) for name in FORGED)
 
 
 @rule
@@ -176,6 +180,8 @@ def _move(turn: MailTurn, moved: AgentMoved) -> None:
         moved.number,
     )
     _enrol(turn, peer, before)
+    if before is not None and before.digest != peer.digest:
+        turn.tell_inbox(moved.agent)
     inbox = turn.inbox(moved.agent)
     reopened = reopen(inbox, turn.is_taken(moved.agent))
     if reopened is not inbox:
@@ -202,7 +208,7 @@ def learn(changed: ProtocolChanged, t: Arrived[ProtocolChanged, Ways, Routing]) 
     conducts = t.env.state.conducts
     if changed.digest in conducts:
         return []
-    conduct = conduct_of(parse(changed.source).protocol, tuple(conducts.values()))
+    conduct = conduct_of(parse(changed.source).protocol, changed.source, tuple(conducts.values()))
     return replace(t.env.state, conducts=conducts.set(changed.digest, conduct))
 
 

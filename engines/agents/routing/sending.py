@@ -249,7 +249,7 @@ def _replace_earlier(turn: MailTurn, to: str, letter: Letter) -> None:
     earlier = inbox.letters.get(inbox.latest.get(key, 0))
     if earlier is not None and earlier.number not in inbox.leased:
         turn.unwake(earlier.expiry)
-        inbox = remove(inbox, earlier)
+        inbox = remove(inbox, [earlier])
     turn.set_inbox(to, replace(inbox, latest=inbox.latest.set(key, letter.number)))
 
 

@@ -11,6 +11,7 @@ The idea is that of Varghese and Lauck (hashed timing wheels, 1987), with a pers
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engines.model import Map, Value
@@ -42,19 +43,20 @@ class Wheel(Value):
     taken: Map[int, int] = Map()
     done: int = 0
 
-    def add(self, at_ns: int, deadline: Deadline, now_ns: int) -> tuple[Wheel, Slot]:
-        """With one more; what was due already is due at the next look."""
+    def add(self, at_ns: int, deadlines: Sequence[Deadline], now_ns: int) -> tuple[Wheel, list[Slot]]:
+        """With more for the same time; what was due already is due at the next look."""
         wheel = self if self.deadlines else Wheel(done=max(self.done, now_ns // TICK_NS))
         tick = max(-(-at_ns // TICK_NS), wheel.done + 1)
-        place = wheel.taken.get(tick, 0)
-        deadlines = wheel.deadlines.set((tick, place), deadline)
-        return Wheel(deadlines, wheel.taken.set(tick, place + 1), wheel.done), Slot(tick, place)
+        first = wheel.taken.get(tick, 0)
+        last = first + len(deadlines)
+        slots = [Slot(tick, place) for place in range(first, last)]
+        after = wheel.deadlines.updated([((tick, place), one) for place, one in enumerate(deadlines, first)])
+        return Wheel(after, wheel.taken.set(tick, last), wheel.done), slots
 
-    def cancel(self, slot: Slot | None) -> Wheel:
-        """Without the deadline in this slot."""
-        if slot is None or (slot.tick, slot.place) not in self.deadlines:
-            return self
-        return Wheel(self.deadlines.without((slot.tick, slot.place)), self.taken, self.done)
+    def cancel(self, slots: Iterable[Slot | None]) -> Wheel:
+        """Without the deadlines in these slots."""
+        left = self.deadlines.without(*[(one.tick, one.place) for one in slots if one is not None])
+        return self if left is self.deadlines else Wheel(left, self.taken, self.done)
 
     def due(self, now_ns: int, most: int) -> tuple[Wheel, list[Deadline]]:
         """Without at most `most` deadlines that are due, and these, in the order of their slots."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from engines.agents.messages import AgentAnswer, AgentMoved, AgentRequest, Happened, HappenedTogether
 from engines.agents.protocol.model import Bound, Capability, Field, FieldType, MessageType, Protocol, State
 from engines.agents.routing.conduct import conduct_of
@@ -43,12 +45,18 @@ WORK = Protocol(
 LIMITED = Protocol("limited", "1.0.0", states=(State("inbox"),), limits=(Bound("messages", 3, MINUTE_NS),))
 
 
+PATIENT = replace(WORK, name="patient")
+"""No guard of it looks at the inbox."""
+
+
 class PostOffice:
     """The router and the time; agents that are enrolled follow `WORK`."""
 
-    def __init__(self, ways: Ways = WAYS, protocols: tuple[Protocol, ...] = (WORK, LIMITED), **agents: str) -> None:
+    def __init__(
+        self, ways: Ways = WAYS, protocols: tuple[Protocol, ...] = (WORK, LIMITED, PATIENT), **agents: str
+    ) -> None:
         self.me = Configuration("test", "router", None, ways)
-        conducts = Map((one.name, conduct_of(one)) for one in protocols)
+        conducts = Map((one.name, conduct_of(one, "" if one is PATIENT else "inbox.unread")) for one in protocols)
         self.now_ns = 1_700_000_000 * SECOND_NS
         self.env = birth(ROUTER, self.me, state=Routing(conducts=conducts), now_ns=self.now_ns)
         self.sent: list[Outgoing] = []

@@ -25,7 +25,10 @@ def aism() -> None:
     begin()
     from host.aism.main import main
 
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        _leave(ended)
 
 
 def run() -> object:
@@ -38,6 +41,18 @@ def run() -> object:
     begin()
     del sys.argv[0]
     return import_module(sys.argv[0]).main()
+
+
+def _leave(ended: SystemExit) -> None:
+    """End the process at once: taking the interpreter apart takes some milliseconds, of the forty that a call has."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        raise ended from None
+    if not isinstance(ended.code, int):
+        raise ended
+    os._exit(ended.code)
 
 
 def _host() -> None:

@@ -19,9 +19,15 @@ from host.program import ROOT
 
 HEAVY = ("click", "rich", "redis", "msgspec", "yaml", "markdown_it", "engines.model", "host.cli", "argparse")
 LOADED = f"""
-import atexit, sys, _enginehost
-atexit.register(lambda: sys.stderr.write(repr([name for name in {HEAVY} if name in sys.modules])))
-_enginehost.aism()
+import sys, _enginehost
+_enginehost._host()
+from host.program import begin
+begin()
+from host.aism.main import main
+try:
+    main()
+finally:
+    sys.stderr.write(repr([name for name in {HEAVY} if name in sys.modules]))
 """
 
 

@@ -46,6 +46,7 @@ def reloaded(peer: str, reloads: int, mode: str, state_bytes: int, waiting: int 
     def run() -> Round:
         if not benches:
             benches.append(_Bench(stack, mode, state_bytes, waiting))
+            return benches[0].round(1)  # the warm-up, of which nothing is counted
         return benches[0].round(reloads)
 
     return Contestant(peer, run, stack.close)

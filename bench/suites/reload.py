@@ -18,7 +18,7 @@ LARGE: Final = (12_000_000, 60_000_000)
 WAITING: Final = (1_000, 100_000)
 FULL: Final = 34
 """Reloads of a round with the small state, in which 500,000 questions wait as well: 102 in three rounds."""
-FEWER: Final = 12
+FEWER: Final = 17
 """One reload of another case for so many of these."""
 
 

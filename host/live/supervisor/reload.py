@@ -340,8 +340,8 @@ class Reload:
         self._has_tail = self._tail >= 0 and any(result.commutes for result in volatile)
         if self._is_journaled(self._engine):
             self.not_followed = reason
-        elif not all(result.commutes for result in volatile if result.engine == self._engine):
-            self.not_followed = DO_NOT_COMMUTE
+        else:
+            self.not_followed = _why_not(result for result in volatile if result.engine == self._engine)
         self._feed("commutes" if self._from_log or self._has_tail else "rehearsed")
 
     def _why_log_not_followed(self, results: Iterable[RehearsalResult]) -> str:
@@ -350,7 +350,7 @@ class Reload:
         found = self._node.directory.find(self._engine)
         if isinstance(found, Missing) or found.spec.family != self._family:
             return "it is of another family"
-        return "" if all(result.commutes for result in results) else DO_NOT_COMMUTE
+        return _why_not(results)
 
     def _is_journaled(self, engine: str) -> bool:
         found = self._node.directory.find(engine)
@@ -543,3 +543,11 @@ class Reload:
 def version_label(running: wire.Running) -> str:
     """A version for display: the family and the first digits of its digest."""
     return f"{running.family}@{running.version[:VERSION_SHOWN]}"
+
+
+def _why_not(results: Iterable[RehearsalResult]) -> str:
+    """Why engines with these results cannot be followed; "" if they can."""
+    found = next((result for result in results if not result.commutes), None)
+    if found is None:
+        return ""
+    return f"there was nothing to rehearse: {found.lost}" if found.lost else DO_NOT_COMMUTE

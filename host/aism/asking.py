@@ -12,9 +12,8 @@ from engines.agents.bus import REQUEST_BYTES_MAX
 from engines.agents.names import TYPE_CHECKING
 from host.aism.call import Call
 from host.aism.client import EMPTY, AgentClient, new_request_id
-from host.aism.main import seconds
 from host.aism.output import Failure, Outcome
-from host.aism.usage import Misuse
+from host.aism.usage import Misuse, seconds
 
 if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias

@@ -24,13 +24,12 @@ from engines.agents.names import TYPE_CHECKING
 from host.aism.call import TIMEOUT_S, Call, Options
 from host.aism.output import Failure, Outcome, failed, put
 from host.aism.table import family_of, find, nearest
-from host.aism.usage import Misuse, parse
+from host.aism.usage import Misuse, parse, seconds
 
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
 INTERRUPTED: Final = 130
-UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 VALUED: Final = ("--timeout", "--request-id", "--expect-seq")
 """Global options with a value."""
 
@@ -119,16 +118,6 @@ def read_options(words: list[str], as_json: bool) -> tuple[Options, list[str]]:
         ),
         rest,
     )
-
-
-def seconds(text: str) -> float:
-    """A duration such as `250ms` or `30s`. Raises Misuse."""
-    import re
-
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", text, re.ASCII)
-    if match is None:
-        raise Misuse(f"{text!r} is no duration", "write for example 250ms, 30s, 5m")
-    return float(match[1]) * UNITS_S[match[2]]
 
 
 def _request_id(text: str | None) -> str:

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from engines.agents.names import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    pass
+    from typing import Final
+
+UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Misuse(Exception):
@@ -146,3 +148,13 @@ def _place(words: list[str], known: list[Parameter], found: Arguments) -> None:
         raise Misuse(f"argument <{missing[0]}> is missing")
     if at < len(words):
         raise Misuse(f"one argument too many: {words[at]!r}")
+
+
+def seconds(text: str) -> float:
+    """A duration such as `250ms` or `30s`. Raises Misuse."""
+    import re
+
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", text, re.ASCII)
+    if match is None:
+        raise Misuse(f"{text!r} is no duration", "write for example 250ms, 30s, 5m")
+    return float(match[1]) * UNITS_S[match[2]]

@@ -32,6 +32,17 @@ LARGE_BYTES_MAX: Final = 1 << 26
 """Bytes of large messages at which a mailbox sends stop: one message of the largest size."""
 
 
+class Mail(NamedTuple):
+    """A frame: `payloads[i]` has number `first_n + i`."""
+
+    sender: str
+    target: str
+    mailbox: int
+    epoch: int
+    first_n: int
+    payloads: list[Any]
+
+
 class Batch(msgspec.Struct, eq=False):
     """Messages of one stream that wait together; `position` moves over them. `payloads[i]` has number `first_n + i`.
 

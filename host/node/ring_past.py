@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from engines.model import Delivery, Due, step
 from host.node.cell import Cell
-from host.node.journal.replay import Mail
+from host.node.mailbox import Mail
 from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, env_after
 from host.node.trigger_ring import AnsweredTrigger, Half, TriggerRing, past_trigger, times_of
 

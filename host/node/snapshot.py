@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -37,9 +37,6 @@ from host.node.mailbox import Batch
 from host.node.questions import QuestionImage, misfit, question_image, suspension_of
 from host.node.scheduler import Scheduler
 
-if TYPE_CHECKING:
-    from host.node.tail_following import Followed
-
 FORMAT: Final = 2
 
 FAILED: Final = 3
@@ -47,6 +44,15 @@ FAILED: Final = 3
 
 CELLS_PER_PART: Final = 256
 """Takes some milliseconds, where states are small."""
+
+
+class FollowedEngine(Protocol):
+    """An engine that the reader followed: its environment under its new version, and how many transitions failed since
+    it had had `failed_before`."""
+
+    env: Environment[Any]
+    failed: int
+    failed_before: int
 
 
 class BatchImage(msgspec.Struct, frozen=True, array_like=True):
@@ -150,7 +156,7 @@ def read_snapshot(
     node: str,
     load: Callable[[str], Declaration[Any, Any, Any]],
     families: Families,
-    followed: Mapping[str, Followed] = {},
+    followed: Mapping[str, FollowedEngine] = {},
 ) -> tuple[SlotImage, list[Revived]]:
     """The engines of a snapshot, each under the reference that `families` has for it, or its own. Those in `followed`
     are there already.
@@ -240,7 +246,7 @@ def read_cell(
     node: str,
     family: Declaration[Any, Any, Any],
     old_interface: dict[str, Any] | None,
-    followed: Followed | None = None,
+    followed: FollowedEngine | None = None,
 ) -> Revived:
     """The engine of an image; `old_interface` None: by the code that wrote it. Raises as `read_snapshot`."""
     params, _ = convert_engine(family, image.params, None)
@@ -262,7 +268,7 @@ def read_cell(
 
 
 def _as_followed(
-    family: Family[Any, Any, Any, Any], image: CellImage, followed: Followed, carried: Environment[Any] | None
+    family: Family[Any, Any, Any, Any], image: CellImage, followed: FollowedEngine, carried: Environment[Any] | None
 ) -> Environment[Any]:
     """The environment of an engine that was followed; `carried` is the old one migrated, where it crossed too."""
     failed = image.counters[FAILED] - followed.failed_before

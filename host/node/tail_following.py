@@ -27,7 +27,7 @@ from engines.model import (
     step,
 )
 from engines.model.blame import blame
-from host.node.journal.replay import Mail
+from host.node.mailbox import Mail
 from host.node.past import env_after
 from host.node.rehearsal import Differs, RehearsalEnd
 from host.node.trigger_ring import When, times_of

@@ -27,9 +27,10 @@ from host.node.journal.checksum import CRC32, PURE
 from host.node.journal.excerpt import Excerpts
 from host.node.journal.layout import SegmentHead, Wrong, encode_segment, packer, seal
 from host.node.journal.records import Life
-from host.node.journal.replay import LogState, Mail, Replay, lived_in
+from host.node.journal.replay import LogState, Replay, lived_in
 from host.node.journal.scan import Cut, Damaged, Scan, SegmentData
 from host.node.journaled.revival import LogContent
+from host.node.mailbox import Mail
 from host.node.past import encode_past
 from host.node.snapshot import Families
 

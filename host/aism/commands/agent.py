@@ -13,11 +13,10 @@ from host.aism.asking import answer_to, count_argument
 from host.aism.call import Call
 from host.aism.client import AgentClient
 from host.aism.keeper.start import NoKeeper, ensure_keeper
-from host.aism.main import seconds
 from host.aism.node import root_of
 from host.aism.output import Failure, Outcome, done
 from host.aism.request import fields_of, request
-from host.aism.usage import Misuse
+from host.aism.usage import Misuse, seconds
 
 LINES: Final = 50
 LOOK_S: Final = 0.05

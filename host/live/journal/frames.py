@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from host.node.journal.layout import Wrong
-from host.node.journal.replay import Mail
+from host.node.mailbox import Mail
 from transport.frames import HEADER, encode_frame, head_bytes
 from transport.port import KIND_MESSAGES, Frame, Payload
 

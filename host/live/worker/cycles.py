@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from host.live.worker.handover import Inheritance
     from host.live.worker.journaled import WorkerLog
     from host.live.worker.tailing import TailWriter
+    from host.node.trigger_ring import TriggerRing
 
 FORGET_CYCLES: Final = 256
 """More than the frames of any lane take, among those of its neighbours, which may never end."""
@@ -42,6 +43,16 @@ class WorkerCycles(WorkerParts):
             from host.live.worker.journaled import WorkerLog  # costs a start more than 10,000 turns
 
             self.log = WorkerLog(self, outset.own_log, outset.boot, is_alone=outset.own.is_native)
+
+    def write_tail(self, ring: TriggerRing, order: wire.Recall) -> int:
+        """Write what the ring gets from now on to a file, and return that. Raises OSError."""
+        from host.live.worker.tailing import TailWriter  # only a reload needs it
+
+        self.tail = TailWriter(self, ring, order, self._end_tail)
+        return self.tail.file
+
+    def _end_tail(self) -> None:
+        self.tail = None
 
     def bear(self, births: tuple[Birth, ...]) -> None:
         """Give birth, and say for each engine that it is ready or why not. Engines that a log has are there already."""

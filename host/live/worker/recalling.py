@@ -42,13 +42,11 @@ def recall(worker: WorkerCycles, order: wire.Recall, *, is_alone: bool) -> tuple
 
 def tail_of(worker: WorkerCycles, order: wire.Recall) -> list[int]:
     """The file of a tail that begins now, where the child's past ends; none without volatile engines."""
-    from host.live.worker.tailing import TailWriter
-
     ring, cells = worker.scheduler.turns.ring, worker.scheduler.cells
     if ring is None or all(name not in cells or cells[name].recorder is not None for name in order.engines):
         return []
     try:
-        return [TailWriter(worker, ring, order).file]
+        return [worker.write_tail(ring, order)]
     except OSError:
         return []
 

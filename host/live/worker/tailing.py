@@ -17,7 +17,9 @@ from host.node.trigger_ring import TriggerRing
 from host.node.trigger_tail import Overrun, Tailed, TriggerTail, encode_tail
 
 if TYPE_CHECKING:
-    from host.live.worker.cycles import WorkerCycles
+    from collections.abc import Callable
+
+    from host.live.worker.parts import WorkerParts
 
 PUMP_NS: Final = 2_000_000
 
@@ -26,10 +28,10 @@ FILE_BYTES_MAX: Final = 32 << 20
 
 
 class TailWriter:
-    """The old process's end. Mutable, one a reload; `worker.tail` as long as it is open."""
+    """The old process's end. Mutable, one a reload."""
 
-    def __init__(self, worker: WorkerCycles, ring: TriggerRing, order: wire.Recall) -> None:
-        """Raises OSError."""
+    def __init__(self, worker: WorkerParts, ring: TriggerRing, order: wire.Recall, ended: Callable[[], None]) -> None:
+        """`ended` is called once it is closed. Raises OSError."""
         cells = worker.scheduler.cells
         wanted = [cells[name] for name in order.engines if name in cells and cells[name].recorder is None]
         self.tail = TriggerTail(ring, wanted)
@@ -40,10 +42,9 @@ class TailWriter:
             self._alarm.close()
             raise
         self.size = 0
-        self._worker = worker
+        self._worker, self._ended = worker, ended
         self._until_ns = worker.clock() + order.deadline_ns
         worker.link.watch(self._alarm.fd)
-        worker.tail = self
         self._write(self.tail.begin())
         self._alarm.set(PUMP_NS)
 
@@ -62,10 +63,10 @@ class TailWriter:
 
     def close(self) -> None:
         """Without what the ring got since. Once."""
-        self._worker.tail = None
         self._worker.link.unwatch(self._alarm.fd)
         self._alarm.close()
         os.close(self.file)
+        self._ended()
 
     def _write(self, found: list[Tailed]) -> None:
         left = memoryview(sized(encode_tail(found)))

@@ -22,8 +22,9 @@ from host.node.journal.records import (
     decode_body,
     decode_run,
 )
-from host.node.journal.replay import LogState, Mail
+from host.node.journal.replay import LogState
 from host.node.journal.scan import Damaged, Found
+from host.node.mailbox import Mail
 
 ReadFrame = Callable[[memoryview], Mail]
 

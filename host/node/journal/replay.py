@@ -7,7 +7,7 @@ Pure: the families and the reader of frames are arguments. A batch is applied wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -34,21 +34,11 @@ from host.node.journal.records import (
 )
 from host.node.journal.scan import Damaged, Found, Scan
 from host.node.journal.stream import Stream
+from host.node.mailbox import Mail
 from host.node.snapshot import Families
 
 NOTES_MAX: Final = 100
 """Remarks kept about mail that was not the next of its stream."""
-
-
-class Mail(NamedTuple):
-    """A frame: `payloads[i]` has number `first_n + i`."""
-
-    sender: str
-    target: str
-    mailbox: int
-    epoch: int
-    first_n: int
-    payloads: list[Any]
 
 
 class LogState(msgspec.Struct, frozen=True, array_like=True):

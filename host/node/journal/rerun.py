@@ -36,9 +36,10 @@ from host.node.journal.records import (
     decode_run,
     single_turns,
 )
-from host.node.journal.replay import LogState, Mail, Replay
+from host.node.journal.replay import LogState, Replay
 from host.node.journal.scan import Found
 from host.node.journal.stream import Stream
+from host.node.mailbox import Mail
 
 DeviationKind = Literal["outcome", "state", "record", "order", "time", "timers", "message", "property"]
 

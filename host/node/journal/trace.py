@@ -38,9 +38,10 @@ from host.node.journal.records import (
     decode_run,
     single_turns,
 )
-from host.node.journal.replay import LogState, Mail, Replay
+from host.node.journal.replay import LogState, Replay
 from host.node.journal.scan import Damaged, Found
 from host.node.journal.stream import Stream
+from host.node.mailbox import Mail
 
 REFUSALS: Final = (Diverged, AdoptError, LoadError, msgspec.ValidationError, ValueError)
 """Errors of a replay whose log is undamaged."""

@@ -9,7 +9,7 @@ from engines_for_tests import ASKER, COUNTER, FORWARDER, KEEPER, SLEEPER, Add, A
 from inline_nodes import InlineNode, node
 
 from engines.model import Arrived, Family, Message, Value, encode, rule
-from host.node.journal.replay import Mail
+from host.node.mailbox import Mail
 from host.node.news import RehearsalResult
 from host.node.past import Past, PastEnd, PastEngine, PastTurn, encode_past
 from host.node.rehearsal import rehearse

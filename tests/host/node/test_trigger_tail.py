@@ -12,7 +12,7 @@ from test_trigger_ring import past, remembering
 
 from engines.model import Arrived, Family, Message, Value, rule
 from host.config.spec import MailboxSpec
-from host.node.journal.replay import Mail
+from host.node.mailbox import Mail
 from host.node.past import PastEnd, encode_past
 from host.node.rehearsal import Differs, RehearsalEnd, rehearse
 from host.node.snapshot import SnapshotError, read_snapshot, take_snapshot

@@ -84,6 +84,18 @@ def test_a_large_state_does_not_cross(world: World) -> None:
 
 
 @pytest.mark.storm
+def test_another_family_follows_too(world: World) -> None:
+    """False if an engine that gets another family were stopped for its state, or lost anything."""
+    with world.up(engines(world)) as node:
+        load = Load(world, node, rate=200)
+        (world.roots / "asked_again.py").write_text(ASKED)
+        item = reload(node, "server", to="asked_again:SERVER", rehearse=1_000)
+        assert (item["followed"], item["not_followed"]) == (True, "")
+        assert item["to"].startswith("asked_again:SERVER")
+        load.check()
+
+
+@pytest.mark.storm
 @pytest.mark.parametrize("victims", [("old",), ("new",), ("old", "new")])
 def test_a_kill_while_it_is_followed_leaves_one_state(world: World, victims: tuple[str, ...]) -> None:
     """False if a death left a state that lacks a message, or has one twice: whole, or, as after any crash, none."""

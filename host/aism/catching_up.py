@@ -46,13 +46,14 @@ def catch_up(root: Path, *, is_whole: bool = False) -> int:
 def _is_done(root: Path) -> bool:
     """Whether no journal has been written to since the last time."""
     from host.config.load import load_node
+    from host.config.problems import ConfigErrors
     from host.live.journal.data_folder import JOURNAL
 
     try:
         done_s = (root / PLACE / DONE).stat().st_mtime
         logs = Path(load_node(str(root / FILE)).data, JOURNAL)
         return all(path.stat().st_mtime < done_s for path in logs.rglob("*"))
-    except OSError:
+    except (OSError, ConfigErrors):
         return False
 
 

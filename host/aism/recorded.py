@@ -10,13 +10,16 @@ from typing import Any, Final
 from engines.agents.audit import AuditEntry, text_of
 from engines.agents.messages import Happened, HappenedTogether
 from engines.agents.telling import events_in
+from engines.model import LoadError
 from host.aism.node import FILE, STRICT
 from host.config.load import load_node
+from host.config.problems import ConfigErrors
 from host.live.journal.conformance import LogReading
 from host.live.journal.data_folder import Logs, NotAJournal, find_logs
 from host.live.journal.folder import Folder
 from host.live.journal.replays import NotRetained
 from host.live.journal.versions import LogCode
+from host.node.journal.layout import Newer
 from host.node.journal.rerun import Deviates
 from host.node.journal.scan import Damaged
 
@@ -50,7 +53,7 @@ class RecordedEvents:
         """The same, as they were sent to the audit."""
         try:
             logs, audits = logs_and_engines(self._root, AUDIT)
-        except NotAJournal as error:
+        except (NotAJournal, ConfigErrors) as error:
             self.notes.append(f"not compared with the journal: {error}")
             return
         for name, path in logs.folders.items():
@@ -58,7 +61,7 @@ class RecordedEvents:
                 code = LogCode(logs.node.roots, present=True)
                 reading = LogReading(name, Folder(path), logs.node.node, code, self._since_ns)
                 yield from self._of(reading, audits)
-            except (NotRetained, Damaged, Deviates) as error:
+            except (NotRetained, Damaged, Newer, Deviates, LoadError, OSError) as error:
                 self.notes.append(f"not compared with all of {name}: {error}")
                 continue
             if reading.note:

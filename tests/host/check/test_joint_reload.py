@@ -33,7 +33,7 @@ def explored(
     [
         (0, False, 4_320, 14_642),
         (0, True, 2_223, 7_654),
-        pytest.param(1, False, 17_844, 68_532, marks=pytest.mark.storm),
+        pytest.param(1, False, 20_784, 78_526, marks=pytest.mark.storm),
         pytest.param(1, True, 10_435, 39_518, marks=pytest.mark.long),
         pytest.param(2, False, 37_718, 156_650, marks=pytest.mark.long),
     ],

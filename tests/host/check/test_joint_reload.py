@@ -35,7 +35,7 @@ def explored(
         (0, True, 2_223, 7_654),
         pytest.param(1, False, 20_784, 78_526, marks=pytest.mark.storm),
         pytest.param(1, True, 10_435, 39_518, marks=pytest.mark.long),
-        pytest.param(2, False, 37_718, 156_650, marks=pytest.mark.long),
+        pytest.param(2, False, 49_558, 201_596, marks=pytest.mark.long),
     ],
 )
 def test_all_switch_or_none_does(deaths: int, is_trial: bool, states: int, transitions: int) -> None:

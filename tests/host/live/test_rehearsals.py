@@ -74,6 +74,7 @@ def test_code_that_does_the_same_takes_over(world: World) -> None:
         assert node.total("a") == 190
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_neighbours_of_the_same_code_are_rehearsed_too(world: World) -> None:
     """False if only the engine that is named were tried, or one without a turn had a past."""
@@ -109,6 +110,7 @@ def test_an_output_that_differs_is_refused_with_its_trigger_and_both_outputs(wor
         assert reload(node, rehearse=0)["state"] == "as it is"
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_a_state_that_differs_is_refused_with_its_place(world: World) -> None:
     """False if code that counts otherwise took over, because it says nothing of it."""
@@ -120,6 +122,7 @@ def test_a_state_that_differs_is_refused_with_its_place(world: World) -> None:
         assert "differs after it: state.total" in said
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_a_declared_difference_takes_over(world: World) -> None:
     """False if an author could not say that a difference is intended."""
@@ -131,6 +134,7 @@ def test_a_declared_difference_takes_over(world: World) -> None:
         assert (result["turns"], result["intended"]) == (21, 2)
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_a_field_more_is_no_difference_and_is_named(world: World) -> None:
     """False if the new field of a state were refused, or nobody learnt that its past is not in it."""
@@ -165,6 +169,7 @@ def test_a_dry_run_replaces_nothing_and_reports(world: World) -> None:
         assert node.total("a") == 200
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_a_volatile_engine_is_rehearsed_on_the_triggers_that_its_process_keeps(world: World) -> None:
     """False if code took over a volatile engine untried, a refusal said less, or a neighbour's trigger was missing."""
@@ -185,6 +190,7 @@ def test_a_volatile_engine_is_rehearsed_on_the_triggers_that_its_process_keeps(w
         assert node.total("a") == 1190
 
 
+@pytest.mark.storm
 @NEEDS_LANES
 def test_one_line_turns_the_triggers_of_volatile_engines_off(world: World) -> None:
     """False if the node file could not leave the ring out, or the engine could then not be reloaded."""

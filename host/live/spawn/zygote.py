@@ -101,7 +101,10 @@ def main() -> None:
     channel = _supervisor_channel()
     supervisor = os.getppid()
     _detach_input()
-    die_with(supervisor)
+    try:
+        die_with(supervisor)
+    except Orphaned:  # a start that was refused is over before we are ready
+        return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)

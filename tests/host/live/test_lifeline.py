@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from deadline import DEADLINE_S
 
 from host.live.lifeline import Orphaned, await_parent, die_with
 
@@ -32,3 +36,36 @@ def test_a_parent_that_is_not_ours_is_noticed() -> None:
     """A worker of a supervisor that died meanwhile runs on, alone."""
     with pytest.raises(Orphaned, match="has not adopted us"):
         await_parent(1 << 22, 1_000_000)
+
+
+BORN_LATE = """\
+import os
+from host.live.spawn.zygote_start import fork_zygote
+
+asked = os.getppid
+parent = os.getpid()
+
+def seen_before_the_end():
+    os.getppid = asked
+    while asked() == parent:
+        os.sched_yield()
+    return parent
+
+os.getppid = seen_before_the_end
+fork_zygote(())
+os._exit(7)
+"""
+
+
+def test_a_zygote_whose_supervisor_was_refused_says_nothing() -> None:
+    """False if the reason of a failed `up` were followed by a traceback, when the supervisor ends while the zygote
+    ties its life to it."""
+    found = subprocess.run(
+        [sys.executable, "-c", BORN_LATE],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (7, "")

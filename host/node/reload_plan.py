@@ -80,7 +80,6 @@ Work = Literal[
     "withdraw",
     "own",
     "freeze",
-    "freeze_log",
     "thaw",
     "adopt",
     "retire",
@@ -145,7 +144,6 @@ class ReloadState(msgspec.Struct, frozen=True):
     old_gone: bool = False
     new_gone: bool = False
     is_joint: bool = False
-    freezes: Literal["freeze", "freeze_log"] = "freeze"
     reason: str = ""
 
 
@@ -184,25 +182,25 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
     """The step that `happening` leads to. One that does not belong to the stage (a late answer) changes nothing."""
     match plan.stage, happening:
         case "importing", Checked((), rehearses):
-            return _go_to(plan, "recalling", "recall") if rehearses else _freeze(plan, "freeze")
+            return _go_to(plan, "recalling", "recall") if rehearses else _freeze(plan)
         case "importing", Checked(problems):
             return _undo(plan, "; ".join(problems))
         case "recalling", "recalled":
             return _go_to(plan, "rehearsing", "rehearse")
-        case ("recalling", "unrecalled") | ("rehearsing" | "following", "rehearsed"):
-            return _freeze(plan, "freeze")
+        case ("recalling", "unrecalled") | ("rehearsing" | "following", "rehearsed") | ("priming", "unprimed"):
+            return _freeze(plan)
         case "rehearsing", "commutes":
             return _go_to(plan, "following", "follow")
         case "following", "level" if not (plan.is_trial or plan.is_joint):
             return _go_to(plan, "priming", "prime")
-        case ("following", "level") | ("priming", "unprimed"):
-            return _freeze(plan, "freeze_log")
+        case "following", "level":
+            return _freeze(plan)
         case "priming", "primed":
             return _go_to(plan, "passing", "pass")
         case "passing", _:
             return _pass(plan, happening)
         case "staged", "all_staged":
-            return _go_to(plan, "freezing", plan.freezes)
+            return _go_to(plan, "freezing", "freeze")
         case "freezing", "halted":
             return _go_to(plan, "dumping")
         case "dumping", "snapshot_taken":
@@ -264,11 +262,11 @@ def _pass(plan: ReloadState, happening: Happening) -> Step:
     return Step(plan)
 
 
-def _freeze(plan: ReloadState, how: Literal["freeze", "freeze_log"]) -> Step:
+def _freeze(plan: ReloadState) -> Step:
     """Old stops now; as a member, once every other one could."""
     if plan.is_joint:
-        return Step(replace(plan, stage="staged", freezes=how))
-    return _go_to(plan, "freezing", how)
+        return _go_to(plan, "staged")
+    return _go_to(plan, "freezing", "freeze")
 
 
 def _go_to(plan: ReloadState, stage: Stage, *commands: Command) -> Step:

@@ -62,7 +62,6 @@ BIRTHS_LOST_MAX: Final = 3
 
 _CROSSED: Final[Mapping[str, dict[str, str]]] = {
     "freeze": {"state": "freezing"},
-    "freeze_log": {"state": "freezing"},
     "pass": {"state": "freezing"},
     "thaw": {"state": "running"},
     "go": {"process": "there"},

@@ -380,7 +380,7 @@ class Reload:
             case "follow":
                 half_ns = max(0, self._until_ns - self._node.now_ns()) // 2  # the other half is for a migration
                 self.candidate.send(wire.Follow(self._from_log, half_ns))
-            case "freeze" | "freeze_log":
+            case "freeze":
                 self._frozen_at_ns = self._node.now_ns()
                 keep = self._kept_for_return()
                 self._tell_old(wire.Freeze(self._changes_layout(), self._from_log, keep, self._large))

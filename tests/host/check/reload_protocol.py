@@ -62,7 +62,6 @@ ORDERS = {
     "follow": "new",
     "prime": "new",
     "freeze": "old",
-    "freeze_log": "old",
     "thaw": "old",
     "retire": "old",
     "kill_old": "old",
@@ -150,7 +149,7 @@ def obey(order: Order, t: Arrived[Order, None, Process]) -> Effects[Process, Tol
             return Send(me, Work("level"))
         case "prime":
             return Send(me, Work("unprimed"))
-        case "freeze" | "freeze_log":
+        case "freeze":
             return [Become(replace(process, is_frozen=True)), Send(SUPERVISOR, Told("halted")), Send(me, Work("taken"))]
         case "thaw":
             return replace(process, is_frozen=False)

@@ -61,7 +61,6 @@ ADDRESSEES: Final = {
     "prime": "new",
     "pass": "old",
     "freeze": "old",
-    "freeze_log": "old",
     "thaw": "old",
     "retire": "old",
     "adopt": "new",
@@ -241,7 +240,7 @@ class SlotReload:
                 yield PlainStep("new hears that old ended", says(node, name, "failed"))
             case "report":
                 yield PlainStep("new reports", says(says(node, name, "took"), name, "went"))
-            case "freeze" | "freeze_log":
+            case "freeze":
                 frozen = says(node.with_body(name, is_frozen=True), name, "halted")
                 yield PlainStep("old stops at a boundary", told(frozen, name, "dump"))
             case "dump":

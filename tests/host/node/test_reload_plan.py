@@ -67,7 +67,7 @@ SCRIPTS = {
     "changes, recalled, old ends": "recall rehearse kill_new restart CRASHED",
     "changes, recalled, commutes, level, primed, took, went": "recall rehearse follow prime pass own SWITCHED",
     "changes, recalled, commutes, level, unprimed, halted, stopped, loaded, old ends, went": (
-        "recall rehearse follow prime freeze_log adopt retire go SWITCHED"
+        "recall rehearse follow prime freeze adopt retire go SWITCHED"
     ),
     "changes, recalled, commutes, rehearsed, halted": "recall rehearse follow freeze",
     "changes, recalled, commutes, new fails": "recall rehearse follow kill_new REFUSED",
@@ -162,7 +162,7 @@ JOINT = {
     "checked, all, halted, stopped, loaded, decided, new ends, old ends": (
         "freeze adopt retire kill_new restart_with_new CRASHED"
     ),
-    "changes, recalled, commutes, level, all, halted": "recall rehearse follow freeze_log",
+    "changes, recalled, commutes, level, all, halted": "recall rehearse follow freeze",
 }
 
 

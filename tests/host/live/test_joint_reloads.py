@@ -161,10 +161,15 @@ def test_a_kill_at_any_step_leaves_one_version_of_all(world: World, kills: int, 
     grown = unmigrated.replace(STATE, f"{STATE}\n    more: int = 0").replace(EMITS, f"{EMITS}\n{GROWN}")
     grown = grown.replace("Count(t.env.state.total + add.amount)", "Count(t.env.state.total + add.amount, 1)")
     spec = world.spec(counter("a", durability="crash"), counter("b", durability=mode), supervision=FREE)
-    chance, total, killed, seen = random.Random(7), 0, 0, dict[str, int]()
+    chance, total, killed, seen, takes_s = random.Random(7), 0, 0, dict[str, int](), 0.0
     victims = ("old a", "new a", "supervisor", "old b", "new b")
     while killed < kills:
         with world.up(spec) as node:
+            if not killed:
+                source.write_text(f"{plain}# undisturbed\n")
+                began_s = time.monotonic()
+                together(node, "a", "b", rehearse=1_000)
+                takes_s = time.monotonic() - began_s
             while killed < kills:
                 until(lambda: set(node.states().values()) == {"running"}, "the engines")
                 for name in ("a", "b"):
@@ -173,7 +178,7 @@ def test_a_kill_at_any_step_leaves_one_version_of_all(world: World, kills: int, 
                 is_grown = "more" in node.ask("state", engine="a")[0]["state"]
                 source.write_text((plain if is_grown else grown) + f"# edition {killed}\n")
                 victim = victims[killed % len(victims)]
-                verdict = f"{victim}: {_kill_while_reloading(world, node, victim, chance)}"
+                verdict = f"{victim}: {_kill_while_reloading(world, node, victim, chance.random() * takes_s)}"
                 seen[verdict] = seen.get(verdict, 0) + 1
                 killed += 1
                 if victim == "supervisor":
@@ -189,12 +194,13 @@ def test_a_kill_at_any_step_leaves_one_version_of_all(world: World, kills: int, 
     print(killed, seen)
 
 
-def _kill_while_reloading(world: World, node: LiveNode, victim: str, chance: random.Random) -> str:
+def _kill_while_reloading(world: World, node: LiveNode, victim: str, after_s: float) -> str:
     found: list[Any] = []
+    until(lambda: len(pids(world, node)) == 3, "the end of earlier processes")
 
     def run() -> None:
         try:
-            found.append(together(node, "a", "b"))
+            found.append(together(node, "a", "b", rehearse=1_000))
         except Exception as error:
             found.append(error)
 
@@ -207,7 +213,7 @@ def _kill_while_reloading(world: World, node: LiveNode, victim: str, chance: ran
         return now.get(victim) if any(name.startswith("new") for name in now) else None
 
     chosen = until(lambda: targets() or found, "the new processes")
-    time.sleep(chance.random() * 0.1)  # the step at which the kill comes
+    time.sleep(after_s)  # the step at which the kill comes
     ended_first = [node.pid] if victim == "supervisor" else []
     for pid in ended_first if chosen is found else chosen:
         with suppress(ProcessLookupError):

@@ -35,9 +35,14 @@ def test_a_kill_at_any_step_leaves_one_version(world: World, kills: int) -> None
     grown = unmigrated.replace(STATE, f"{STATE}\n    more: int = 0").replace(EMITS, f"{EMITS}\n{GROWN}")
     grown = grown.replace("Count(t.env.state.total + add.amount)", "Count(t.env.state.total + add.amount, 1)")
     spec = world.spec(counter("a", durability="crash"), supervision=FREE)
-    chance, total, killed, seen = random.Random(5), 0, 0, dict[str, int]()
+    chance, total, killed, seen, takes_s = random.Random(5), 0, 0, dict[str, int](), 0.0
     while killed < kills:
         with world.up(spec) as node:
+            if not killed:
+                source.write_text(f"{plain}# undisturbed\n")
+                began_s = time.monotonic()
+                reload(node)
+                takes_s = time.monotonic() - began_s
             while killed < kills:
                 until(lambda: node.ps()["a"]["state"] == "running", "the engine")
                 for _ in range(3):
@@ -46,7 +51,7 @@ def test_a_kill_at_any_step_leaves_one_version(world: World, kills: int) -> None
                 is_grown = "more" in node.ask("state", engine="a")[0]["state"]
                 source.write_text((plain if is_grown else grown) + f"# edition {killed}\n")
                 victim = ("old", "new", "supervisor")[killed % 3]
-                verdict = f"{victim}: {_kill_while_reloading(world, node, victim, chance)}"
+                verdict = f"{victim}: {_kill_while_reloading(world, node, victim, chance.random() * takes_s)}"
                 seen[verdict] = seen.get(verdict, 0) + 1
                 killed += 1
                 if victim == "supervisor":
@@ -59,10 +64,10 @@ def test_a_kill_at_any_step_leaves_one_version(world: World, kills: int) -> None
     print(killed, seen)
 
 
-def _kill_while_reloading(world: World, node: LiveNode, victim: str, chance: random.Random) -> str:
+def _kill_while_reloading(world: World, node: LiveNode, victim: str, after_s: float) -> str:
     old = node.ps()["a"]["pid"]
     with reloading(node) as found:
-        time.sleep(chance.random() * 0.15)  # the step at which the kill comes
+        time.sleep(after_s)  # the step at which the kill comes
         others = [pid for pid in world.processes() if pid not in (node.pid, old) and "/1 a" in _title(world, pid)]
         targets = {"old": [old], "new": others, "supervisor": [node.pid]}[victim]
         for pid in targets:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from live_nodes import LiveNode, World, counter, until
+from test_joint_reloads import together
 from test_journaled_reload import FREE, reload, reloading
 
 from host.config.spec import EngineSpec, Placement
@@ -26,10 +27,14 @@ ENTRIES, ENTRY_BYTES = 500, 100
 assert ENTRIES * ENTRY_BYTES > COMPARED_BYTES_MAX
 
 ASKED = """
-from engines.benchmark.reload import Answer, Ask, Fill, Filled, Store, answer, fill
+from engines.benchmark.reload import *
+from engines.benchmark.reload import answer, answered, ask, begin, fill, look
 from engines.model import Family
 
 SERVER = Family("asked-server", state=Store(), accepts=Ask | Fill, emits=Answer | Filled).rules(answer, fill)
+CLIENT = Family("client", state=Course(), accepts=Begin | Answer | Look, emits=Ask | Waits, timers=[TICK]).rules(
+    begin, ask, answered, look
+)
 """
 
 
@@ -63,11 +68,14 @@ def _at_rest(load: Load) -> Any:
     return waits if waits["answered"] == waits["asked"] else None
 
 
-def engines(world: World, **rest: Any) -> Any:
+def engines(world: World, server: Any = "volatile", client: Any = "volatile", **rest: Any) -> Any:
+    """Both engines, each with a process of its own, and how durable they are."""
     (world.roots / "asked.py").write_text(ASKED)
-    names = {"server": "asked:SERVER", "client": "engines.benchmark.reload:CLIENT"}
+    place = Placement("process")
     return world.spec(
-        *(EngineSpec(name, family, placement=Placement("process")) for name, family in names.items()), **rest
+        EngineSpec("server", "asked:SERVER", placement=place, durability=server),
+        EngineSpec("client", "asked:CLIENT", placement=place, durability=client),
+        **rest,
     )
 
 
@@ -80,6 +88,19 @@ def test_a_large_state_does_not_cross(world: World) -> None:
             load.edit()
             item = reload(node, "server", rehearse=1_000, is_trial=is_trial)
             assert (item["followed"], item["not_followed"]) == (True, "")
+        load.check()
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("modes", [("volatile", "volatile"), ("volatile", "crash")])
+def test_members_of_a_group_are_followed(world: World, modes: tuple[Any, Any]) -> None:
+    """False if a member of a joint reload under load were not followed, or lost, doubled or reordered anything."""
+    with world.up(engines(world, *modes)) as node:
+        load = Load(world, node, rate=200)
+        for is_trial in (True, False):
+            load.edit()
+            items = together(node, "server", "client", rehearse=10_000, is_trial=is_trial)
+            assert [(one["followed"], one["not_followed"]) for one in items] == [(True, "")] * 2
         load.check()
 
 

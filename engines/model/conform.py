@@ -38,7 +38,7 @@ from .conform_leaves import (
     shown,
 )
 from .conform_parts import MapCheck, StructCheck, items_check, places_check
-from .forms import is_union
+from .forms import is_union, struct_fields
 from .map import Map
 
 Conformer: TypeAlias = Callable[..., Any]
@@ -97,7 +97,7 @@ def _structs_in(form: Any, seen: set[Any]) -> Iterator[Any]:
     if is_struct(get_origin(form) or form) and form not in seen:
         seen.add(form)
         yield form
-        for field in msgspec.structs.fields(form):
+        for field in struct_fields(form):
             yield from _structs_in(field.type, seen)
     for part in get_args(form):
         yield from _structs_in(part, seen)
@@ -105,7 +105,7 @@ def _structs_in(form: Any, seen: set[Any]) -> Iterator[Any]:
 
 def _has_odd_default(form: Any) -> bool:
     """Whether a struct has a default that does not conform as it is, or a default factory."""
-    for field in msgspec.structs.fields(form):
+    for field in struct_fields(form):
         if field.default_factory is not msgspec.NODEFAULT:
             return True
         if field.default is not msgspec.NODEFAULT and not _conforms(field.default, field.type):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .conform_leaves import ABSENT, DEPTH_MAX, Check, ConformError, Walk, other, shown
+from .forms import struct_fields
 from .map import Map
 
 
@@ -29,7 +30,7 @@ class StructCheck:
             raise other(value, self.kind.__name__)
         fields = self.fields
         if fields is None:
-            found = msgspec.structs.fields(self.form)
+            found = struct_fields(self.form)
             fields = self.fields = tuple((field.name, self._checker(field.type)) for field in found)
         walk.enter(len(fields))
         is_known = type(before) is self.kind

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import types
+from functools import cache
 from typing import Annotated, Any, Final, Never, NoReturn, Union, get_args, get_origin
+
+import msgspec
 
 NOTHING: Final = (None, type(None), Never, NoReturn)
 
@@ -40,6 +43,19 @@ def is_union(form: Any) -> bool:
 def may_be_none(form: Any) -> bool:
     """Whether None is among the values of `form`."""
     return form in (None, type(None)) or (is_union(form) and any(map(may_be_none, get_args(form))))
+
+
+def struct_fields(form: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a type of structs; msgspec reads the annotations of a type once, which takes 27 to 71 us."""
+    try:
+        return _struct_fields(form)
+    except TypeError:  # a mark in it is not hashable
+        return msgspec.structs.fields(form)
+
+
+@cache
+def _struct_fields(form: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(form)
 
 
 def bare(form: Any) -> Any:

@@ -24,6 +24,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from .blob import Blob
+from .forms import struct_fields
 from .values import Decoder, Message, encode
 
 LARGE_BYTES: Final = 1 << 15
@@ -99,7 +100,7 @@ def _twin(kind: type[Any]) -> type[Any]:
     """The same type on the wire, with `memoryview` for `Blob`."""
     places = blob_places(kind)
     fields: list[Any] = []
-    for place, field in enumerate(msgspec.structs.fields(kind)):
+    for place, field in enumerate(struct_fields(kind)):
         form: Any = field.type
         if place in places:
             form = memoryview if form is Blob else memoryview | None
@@ -126,7 +127,7 @@ def blob_places(kind: type[Any]) -> frozenset[int]:
     known = _PLACES.get(kind)
     if known is not None:
         return known
-    fields = msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, Message) else ()
+    fields = struct_fields(kind) if isinstance(kind, type) and issubclass(kind, Message) else ()
     places = _PLACES[kind] = frozenset(place for place, field in enumerate(fields) if _is_blob(field.type))
     return places
 

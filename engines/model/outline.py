@@ -8,13 +8,12 @@ Values that an outline does not cover are checked by `conform`, so an outline ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
-import msgspec
-
 from .conform import Conformer, checker, conformer, has_bounds, is_struct
-from .forms import is_union
+from .forms import is_union, struct_fields
 from .map import Map
 
 CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, NoneType: 32, None: 32}
@@ -47,7 +46,19 @@ class MapOutline(NamedTuple):
 
 
 def outline(form: Any) -> Outline:
-    """The outline of a type of values."""
+    """The outline of a type of values; made once if the type is hashable."""
+    try:
+        return _outline(form)
+    except TypeError:  # a mark in it is not hashable
+        return _made(form)
+
+
+@cache
+def _outline(form: Any) -> Outline:
+    return _made(form)
+
+
+def _made(form: Any) -> Outline:
     classes, items, mapped, places = 0, None, None, None
     structs: list[Any] = []
     words: frozenset[str] = frozenset()
@@ -84,7 +95,7 @@ def _is_covered(form: Any, within: tuple[Any, ...] = ()) -> bool:
         return False
     if any(struct in within for struct in structs):
         return False
-    fields = [field.type for struct in structs for field in msgspec.structs.fields(struct)]
+    fields = [field.type for struct in structs for field in struct_fields(struct)]
     held = [*fields, *(one for part in (*tuples, *maps) for one in get_args(part) if one is not Ellipsis and one != ())]
     return all(_is_covered(one, (*within, *structs)) for one in held)
 
@@ -100,7 +111,7 @@ def _is_bounded(form: Any) -> bool:
 
 def fields_of(struct: Any) -> list[tuple[str, Outline]]:
     """The fields of a struct's type in order: name and outline."""
-    return [(field.name, outline(field.type)) for field in msgspec.structs.fields(struct)]
+    return [(field.name, outline(field.type)) for field in struct_fields(struct)]
 
 
 def _alternatives(form: Any) -> Iterator[Any]:

@@ -18,7 +18,7 @@ import msgspec
 from ..blob import Blob
 from ..conform import conform, is_struct
 from ..conform_leaves import ConformError
-from ..forms import is_union
+from ..forms import is_union, struct_fields
 from ..map import Map
 from ..place import Place, of_class, of_field
 
@@ -98,7 +98,7 @@ def _struct_faults(kind: type[msgspec.Struct], where: str, place: Locate, seen: 
 
 def _default_faults(kind: type[msgspec.Struct]) -> Iterator[Fault]:
     """Defaults that do not fit their fields."""
-    for field in msgspec.structs.fields(kind):
+    for field in struct_fields(kind):
         if field.default is not msgspec.NODEFAULT and not isinstance(field.type, TypeVar):
             try:
                 conform(field.default, field.type)

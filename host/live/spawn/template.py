@@ -2,11 +2,12 @@
 
 It is forked from the zygote, imports the families, checks and reports them like any other inspecting child
 (`inspect_child`), and then stays: a worker forked from here finds its family imported, which saves it 3 ms and 2 MiB,
-and with a cryptographic library 9 ms and 5 MiB. It reports the files it runs, with digests of their text. Once the node
-is up, the supervisor compares these before each birth. If one has changed, or a module was added beside, the template
-is released; later workers, after a crash or a spawn, are forked from the zygote and import the families themselves:
-edited code is the code that runs. A reload releases it too. A file that a module reads at its import, and a library
-outside the roots, stay as they were at the node's start, until the first reload.
+and with a cryptographic library 9 ms and 5 MiB. Families that others spawn are kept too, and what their engines would
+make at birth and with their first messages is made here. It reports the files it runs, with digests of their text. Once
+the node is up, the supervisor compares these before each birth. If one has changed, or a module was added beside, the
+template is released; later workers, after a crash or a spawn, are forked from the zygote and import the families
+themselves: edited code is the code that runs. A reload releases it too. A file that a module reads at its import, and a
+library outside the roots, stay as they were at the node's start, until the first reload.
 
 A fork copies memory and the one thread that forks, nothing else. So a module that started a thread or a program, or
 opened a descriptor, at its import has to do that again in each process: then this process exits after its report
@@ -51,9 +52,9 @@ def main(fd: int) -> None:
     threads = len(os.listdir("/proc/self/task"))
     stays = len(families) == len(set(inquiry.families)) and threads == 1 and opened == _descriptors()
     if stays and not _has_children():
+        keep_for_forks(families)
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.dont_write_bytecode = not writes_bytecode
-        keep_for_forks(families)
         gc.freeze()
         show_title("enginehost: template", "template")
         send(fd, Done(True, _sources(inquiry.roots)))

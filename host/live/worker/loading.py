@@ -7,10 +7,12 @@ A candidate of a reload runs code that was not inspected, so it checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from engines.model import BirthError, Declaration, LoadError, load_family
 from engines.model.blame import blame
+from engines.model.prepare import prepare
 from host.live.wire import EngineFailed
 from host.node.births import BirthRefusedError
 
@@ -23,8 +25,17 @@ _kept: Final[dict[str, Declaration[Any, Any, Any]]] = {}
 
 
 def keep_for_forks(families: Mapping[str, Declaration[Any, Any, Any]]) -> None:
-    """Give these families to processes forked from this one, which then do not read their sources again."""
-    _kept.update(families)
+    """Give these families, and those they spawn, to processes forked from this one, ready for their first messages."""
+    todo = list(families.items())
+    while todo:
+        ref, family = todo.pop()
+        if ref in _kept:
+            continue
+        _kept[ref] = family
+        with suppress(Exception):  # an engine that needs it reports it
+            prepare(family)
+        children = (child for child in getattr(family, "spawns", ()) if isinstance(child, Declaration))
+        todo += [(child.ref, child) for child in children if child.version]
 
 
 def loader(

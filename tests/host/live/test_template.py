@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,14 @@ import pytest
 from deadline import DEADLINE_NS
 from live_nodes import LiveNode, World, until
 
+from engines.benchmark import spawn
+from engines.model import Family, load_family
 from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.inspection.inspect_records import digest_of
 from host.live.packets import Channel
 from host.live.spawn.zygote import Ahead, Fork, OutputFile
 from host.live.supervisor.nursery import Nursery
+from host.live.worker.loading import keep_for_forks, loader
 
 MODULE = """
 import os, threading
@@ -67,6 +71,22 @@ def test_families_are_imported_once_while_nobody_edits_them(world: World) -> Non
         assert [node.total(name) for name in "abc"] == [0, 0, 0]
         log = Path(node.spec.data, "supervisor.log").read_text()
         assert log.count("a module speaks") == 3
+
+
+def test_a_spawned_family_is_kept_and_ready(tmp_path: Path) -> None:
+    """False if each process of a spawned engine read the sources again, and made the reader of its mailbox anew."""
+    source = tmp_path / "kept_ones.py"
+    source.write_text(Path(spawn.__file__).read_text())
+    roots = (str(tmp_path),)
+    parent = load_family("kept_ones:PARENT", roots)
+    keep_for_forks({parent.ref: parent})
+    source.unlink()
+    del sys.modules["kept_ones"]
+    child = loader(roots, check=False)("kept_ones:CHILD")
+    assert isinstance(parent, Family)
+    assert [child] == [*parent.spawns]
+    assert child.version == parent.version
+    assert child.boxes[0]._decode is not None
 
 
 @pytest.mark.storm

@@ -76,7 +76,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         },
     ),
     "message.read": Operation(
-        "Read messages of the inbox, the oldest first.",
+        "Read messages of the inbox, the oldest first; `ack` has those of earlier reads that are dealt with.",
         {
             "unread?": "bool",
             "type?": "text",
@@ -84,6 +84,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             "max?": "count",
             "wait?": "duration",
             "peek?": "bool",
+            "ack?": "texts",
         },
     ),
     "message.ack": Operation("Messages are dealt with.", {"ids": "texts"}),

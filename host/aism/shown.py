@@ -78,10 +78,10 @@ def messages(answer: dict[str, Any], _agent: str = "") -> str:
     """One message below the other; what others wrote is between their markers."""
     if not answer["success"]:
         return ""
-    found = answer["data"].get("messages") or []
-    if not found:
-        return "no messages"
-    return "\n\n".join(_message(one) for one in found)
+    found = [_message(one) for one in answer["data"].get("messages") or []] or ["no messages"]
+    if unknown := answer["data"].get("unknown"):
+        found.append(f"not handed out to you: {' '.join(unknown)}")
+    return "\n\n".join(found)
 
 
 def _message(one: dict[str, Any]) -> str:

@@ -63,9 +63,9 @@ MESSAGE: Final = (
     ),
     Command(
         "message read",
-        "[--unread] [--type TYPE] [--from AGENT] [--max COUNT] [--wait DURATION] [--peek]",
+        "[--unread] [--type TYPE] [--from AGENT] [--max COUNT] [--wait DURATION] [--peek] [--ack ID]...",
         "message.read",
-        "Read the inbox, the oldest message first.",
+        "Read the inbox, the oldest message first; --ack has ids that are dealt with, as `message ack`.",
         "agent",
     ),
     Command("message ack", "<id>...", "message.ack", "Messages are dealt with.", "agent"),

@@ -2,6 +2,11 @@
 
 A request that waits is *parked* until a message comes that it asks for. A repeat of a read gets the same messages, as
 far as they are still in the inbox, so its answer need not be kept.
+
+A read may acknowledge what earlier ones got (`ack`), which saves a request. It does so before it looks for messages,
+and is answered whatever comes of it: `unknown` names the ids that are not, or no longer, handed out to the agent. A
+read with such ids does not wait, as a later answer could not name them. A repeat that waits, or gets messages again,
+does not acknowledge again.
 """
 
 from __future__ import annotations
@@ -39,18 +44,21 @@ def read(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, J
     if (known := _handed_out(turn, request, agent)) is not None:
         turn.answer(request, handed(turn, request, agent, known), is_remembered=False)
         return
-    letters = _take(turn, request, agent, body)
-    wait_ns = min(body.get("wait") or 0, WAIT_NS_MAX)
-    if letters or not wait_ns:
-        turn.answer(request, handed(turn, request, agent, letters), is_remembered=False)
-        return
     parked = turn.inbox(agent).parked
     for number in parked:
         waiting = turn.state.parked[number]
         if waiting.request.request_id == request.request_id:
             turn.change(parked=turn.state.parked.set(number, replace(waiting, request=request)))
+            serve_parked(turn, agent)
             return
-    if len(parked) >= PARKED_MAX:
+    acked, unknown = _acknowledged(turn, agent, body.get("ack") or ())
+    letters = _take(turn, request, agent, body)
+    wait_ns = min(body.get("wait") or 0, WAIT_NS_MAX)
+    has_room = len(parked) < PARKED_MAX
+    if letters or unknown or not wait_ns or (acked and not has_room):
+        turn.answer(request, handed(turn, request, agent, letters, unknown), is_remembered=False)
+        return
+    if not has_room:
         problem = Problem("limit", "busy", f"{PARKED_MAX} requests of '{agent}' wait already", retry_after_ms=1_000)
         turn.answer(request, failed(request, problem, turn.frame(agent)), is_remembered=False)
         return
@@ -134,9 +142,13 @@ def _wanted(body: Mapping[str, Json]) -> Callable[[Letter], bool]:
     return lambda one: (not kind or one.message_type == kind) and (not sender or one.sender == sender)
 
 
-def handed(turn: MailTurn, request: AgentRequest, agent: str, letters: list[Letter]) -> AgentAnswer:
-    """The answer with these messages."""
-    data = {"messages": [shown(one) for one in letters], "unread": turn.inbox(agent).unread}
+def handed(
+    turn: MailTurn, request: AgentRequest, agent: str, letters: list[Letter], unknown: Sequence[str] = ()
+) -> AgentAnswer:
+    """The answer with these messages, and the ids that could not be acknowledged."""
+    data: dict[str, Json] = {"messages": [shown(one) for one in letters], "unread": turn.inbox(agent).unread}
+    if unknown:
+        data["unknown"] = unknown
     return succeeded(request, data, turn.frame(agent))
 
 
@@ -174,11 +186,20 @@ def shown(letter: Letter) -> dict[str, Json]:
 
 def acknowledge(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:
     """Messages are dealt with, and leave the inbox. The others were acknowledged before, or never handed out."""
-    ids = body["ids"][:IDS_MAX]
     _begin_session(turn, request, agent)
+    acked, unknown = _acknowledged(turn, agent, body["ids"])
+    data = {"acked": acked, "unknown": unknown, "unread": turn.inbox(agent).unread}
+    if acked or not unknown:
+        return succeeded(request, data, turn.frame(agent))
+    problem = Problem("unknown", "unknown_message", "no such message is handed out to you", data)
+    return failed(request, problem, turn.frame(agent))
+
+
+def _acknowledged(turn: MailTurn, agent: str, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Acknowledges messages: the ids of these, and the other ones."""
     acked: dict[str, Letter] = {}
     unknown = []
-    for name in ids:
+    for name in ids[:IDS_MAX]:
         letter = None if name in acked else _leased(turn, agent, name)
         if letter is None:
             unknown.append(name)
@@ -191,11 +212,7 @@ def acknowledge(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping
         by_sender.setdefault(letter.sender, []).append(name)
     for sender, names in by_sender.items():
         turn.happen("message.acked", agent, ("ids", " ".join(names)), ("from", sender), times=len(names))
-    data = {"acked": list(acked), "unknown": unknown, "unread": turn.inbox(agent).unread}
-    if acked or not unknown:
-        return succeeded(request, data, turn.frame(agent))
-    problem = Problem("unknown", "unknown_message", "no such message is handed out to you", data)
-    return failed(request, problem, turn.frame(agent))
+    return list(acked), unknown
 
 
 def refuse(turn: MailTurn, request: AgentRequest, agent: str, body: Mapping[str, Json]) -> AgentAnswer:

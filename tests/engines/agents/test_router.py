@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from post_office import LIMITED, MINUTE_NS, SECOND_NS, WAYS, WORK, PostOffice, body_of
 
 from engines.agents.messages import (
+    AgentAnswer,
     FactsChanged,
     Happened,
     MessageWaiting,
@@ -248,6 +250,43 @@ def test_a_read_that_waits_is_answered_when_a_message_comes_or_time_is_over() ->
     for number in range(4):
         assert office.ask("ann", "read", wait=SECOND_NS, type="alert", request_id=f"p{number}") == {}
     assert office.ask("ann", "read", wait=SECOND_NS, type="alert")["error"]["code"] == "busy"
+
+
+def test_a_read_acknowledges_what_an_earlier_one_got() -> None:
+    """False if `ack` of a read leaves a message, hides an id that is not handed out, or costs the read its messages."""
+    office = PostOffice(ann="worker", bob="worker")
+    first, second = office.send("bob", "ann", "one"), office.send("bob", "ann", "two")
+    office.read("ann", max=1)
+    answer = office.ask("ann", "read", request_id="both", ack=[first, second, "m0-0"])
+    assert [one["id"] for one in answer["data"]["messages"]] == [second]
+    assert answer["data"]["unknown"] == [second, "m0-0"], "it is handed out by this read only"
+    assert office.ask("ann", "ack", ids=[first])["error"]["details"]["unknown"] == [first]
+    again = office.ask("ann", "read", request_id="both", ack=[first, second, "m0-0"])
+    assert [one["id"] for one in again["data"]["messages"]] == [second], "a repeat acknowledges nothing"
+    assert "unknown" not in office.ask("ann", "read", ack=[second])["data"]
+    assert not office.state.inboxes["ann"].letters
+    assert [dict(one.attributes)["ids"] for one in office.events() if one.kind == "message.acked"] == [first, second]
+
+
+def test_a_read_that_waits_acknowledges_at_once() -> None:
+    """False if messages stay in the inbox while a read waits, a repeat of it is another read, it waits though an id
+    that it acknowledges is not handed out, or it is refused after it has acknowledged.
+    """
+    office = PostOffice(ann="worker", bob="worker")
+    name = office.send("bob", "ann")
+    office.read("ann")
+    for _ in ("the read", "a repeat"):
+        assert office.ask("ann", "read", request_id="w", wait=SECOND_NS, ack=[name]) == {}
+        assert not office.state.inboxes["ann"].letters
+    office.send("bob", "ann", "late")
+    [answer] = [one for one in office.of(AgentAnswer) if one.request_id == "w"]
+    assert "late" in answer.text
+    assert office.ask("ann", "read", wait=SECOND_NS, ack=[name])["data"]["unknown"] == [name]
+    late = json.loads(answer.text)["data"]["messages"][0]["id"]
+    for number in range(4):
+        assert office.ask("ann", "read", wait=SECOND_NS, request_id=f"p{number}") == {}
+    assert office.ask("ann", "read", wait=SECOND_NS, ack=[late])["data"] == {"messages": [], "unread": 0}
+    assert not office.state.inboxes["ann"].letters
 
 
 def test_a_refused_message_goes_back_with_the_reason() -> None:

@@ -46,21 +46,28 @@ class Bridge:
 
 
 def exchange_under(seed: int, count: int) -> None:
-    """Agents send to each other, read and acknowledge by chance; at the end all is read."""
+    """Agents send to each other and read by chance, and acknowledge at once or with the next read; at the end all."""
     draw = Random(seed)
     bridge = Bridge(seed, FAULTS)
     accepted: dict[str, tuple[str, str]] = {}
     got: dict[str, list[str]] = {agent: [] for agent in AGENTS}
     acked: dict[str, str] = {}
+    unacked: dict[str, list[str]] = {}
 
     def read(agent: str) -> bool:
-        messages = bridge.ask(agent, "read", max=draw.randrange(1, 8))["data"]["messages"]
+        done = unacked.pop(agent, [])
+        data = bridge.ask(agent, "read", max=draw.randrange(1, 8), ack=done)["data"]
+        messages = data["messages"]
+        assert set(data.get("unknown", ())) <= set(done)
+        acked.update(dict.fromkeys(done, agent))
         for one in messages:
             assert one["id"] not in acked, "an acknowledged message came again"
             assert one["attempt"] == 1
             got[agent].append(one["text"].split("\n")[1])
-        if messages:
-            ids = [one["id"] for one in messages]
+        ids = [one["id"] for one in messages]
+        if ids and draw.random() < 0.5:
+            unacked[agent] = ids
+        elif ids:
             assert bridge.ask(agent, "ack", ids=ids)["data"]["acked"] == ids
             acked.update(dict.fromkeys(ids, agent))
         return bool(messages)

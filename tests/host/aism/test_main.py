@@ -128,10 +128,10 @@ def test_the_arguments_of_a_request_are_the_fields_of_its_operation(one: Command
 
 def test_the_fields_of_a_request_are_of_their_kinds() -> None:
     """False if a word became a value of another kind, or an argument that was not given became a field."""
-    words = ["read", "--from", "@ann", "--max", "3", "--wait", "2s", "--peek"]
+    words = ["read", "--from", "@ann", "--max", "3", "--wait", "2s", "--peek", "--ack", "m1", "--ack", "m2"]
     call = called("message", *words)
     found = {name: value for name, value in fields_of(call, "message.read").items() if value is not None}
-    assert found == {"from": "@ann", "max": 3, "wait": 2 * 10**9, "peek": True}
+    assert found == {"from": "@ann", "max": 3, "wait": 2 * 10**9, "peek": True, "ack": ["m1", "m2"]}
     sent = fields_of(called("message", "send", "bob", "@@hi", "--field", "n=1", "--field", "s=x"), "message.send")
     assert (sent["to"], sent["text"], sent["fields"], sent["type"]) == ("bob", "@hi", {"n": 1, "s": "x"}, None)
     moved = fields_of(called("state", "transition", "on", "--context", '{"a": [1]}'), "state.transition")

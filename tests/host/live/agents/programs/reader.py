@@ -1,5 +1,5 @@
-"""An agent that reads notes, writes them to `got.txt` and acknowledges them. `reader.py exit`: in its first session it
-reads and is gone before it acknowledges anything."""
+"""An agent that reads notes, writes them to `got.txt`, and acknowledges them with the next read. `reader.py exit`: in
+its first session it reads and is gone before it acknowledges anything."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ client = AgentClient()
 got = Path("got.txt")
 is_first = not got.exists()
 number = 0
+done: list[str] = []
 
 
 def ask(op: str, **fields: Any) -> dict[str, Any]:
@@ -27,10 +28,9 @@ def ask(op: str, **fields: Any) -> dict[str, Any]:
 
 while True:
     number += 1
-    messages = ask("message.read", max=20, wait=1_000_000_000)["data"]["messages"]
+    messages = ask("message.read", max=20, wait=1_000_000_000, ack=done)["data"]["messages"]
+    done = [one["id"] for one in messages]
     with got.open("a") as out:
         out.writelines(f"{one['id']} {one['attempt']} {one['text'].splitlines()[1]}\n" for one in messages)
-    if messages:
-        if is_first and sys.argv[1:] == ["exit"]:
-            sys.exit(1)
-        ask("message.ack", ids=[one["id"] for one in messages])
+    if messages and is_first and sys.argv[1:] == ["exit"]:
+        sys.exit(1)

@@ -25,7 +25,9 @@ MESSAGES = 5_000
 MINUTE_NS = 60 * 10**9
 CALLS = 200
 PACE = Pace(messages=10.2, transitions=5.1, reads=1.5, lasts_ns=MINUTE_NS)
-"""Of each agent: a little more than the floors, since what is not read at the end does not count."""
+"""Of each agent: a little more than the floors, since what is not read at the end does not count. A read is one
+request, which also acknowledges the messages of the read before it.
+"""
 
 NODE = """
 node: bench-agents

@@ -22,6 +22,9 @@ from host.live.inspection.inspect_records import FamilyReport, Inquiry
 POLL_S: Final = 0.2
 """Between two looks. An editor that writes a file in pieces is waited for: two looks have to agree."""
 
+UNLIKE_MAX: Final = 10
+"""Looks that may differ in a row. What is saved without end is reloaded nevertheless, as it is at that moment."""
+
 LOOKS_A_REQUEST: Final = 5
 """Looks between two questions whether the node still runs."""
 
@@ -50,7 +53,9 @@ class SourceWatch:
                 if n % LOOKS_A_REQUEST == 0:
                     self._client.request("status")
                 continue
-            while found != self._seen:
+            for _ in range(UNLIKE_MAX):
+                if found == self._seen:
+                    break
                 self._seen = found
                 time.sleep(POLL_S)
                 found = stamps(self._roots)
@@ -80,6 +85,8 @@ class SourceWatch:
             self._reload(name)
         except CliError as error:
             diagnose(f"{error.problem.message}\n{error.problem.text}".rstrip())
+            if stamps(self._roots) != self._seen:
+                del self._tried[name]  # another text may have been refused, which was there for a moment
 
     def _engines(self) -> list[dict[str, Any]]:
         return self._client.request("ps").items

@@ -1,0 +1,90 @@
+"""A watch of sources that somebody saves all the time, or while an engine is reloaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from deadline import DEADLINE_NS, DEADLINE_S
+from live_nodes import World, counter, until
+from test_journaled_reload import reload
+
+from host.cli.problem import CliError
+from host.cli.watch import SourceWatch
+from host.live.control.client import Client
+from host.live.control.protocol import ControlError
+
+pytestmark = pytest.mark.storm
+
+SAVE_S = 0.1
+
+
+@contextmanager
+def saves(path: Path) -> Iterator[None]:
+    """A file that is saved all the time, with another comment."""
+    over, text = threading.Event(), path.read_text()
+
+    def save() -> None:
+        number = 0
+        while not over.wait(SAVE_S):
+            number += 1
+            path.write_text(f"{text}# edition {number}\n")
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(DEADLINE_S)
+
+
+def test_saves_without_end_do_not_keep_a_watch_from_looking(world: World) -> None:
+    """False if what is saved every 100 ms were never reloaded, or the end of the node went unseen meanwhile."""
+    with world.up(world.spec(counter("a"))) as node, saves(world.roots / "counting.py"):
+        ended: list[BaseException] = []
+
+        def run() -> None:
+            with Client(node.client.path) as client:
+                ask = partial(client.request, "reload", timeout_ns=DEADLINE_NS)
+                order = {"timeout_ns": DEADLINE_NS}
+                watch = SourceWatch(client, node.spec.roots, lambda name: ask({"engine": name, **order}))
+                try:
+                    watch.run()
+                except ControlError as error:
+                    ended.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        until(lambda: len(node.events("reloaded")) > 1, "two reloads")
+        node.launch.process.terminate()
+        thread.join(DEADLINE_S)
+        assert ended
+
+
+def test_what_was_refused_for_another_text_is_tried_again(world: World) -> None:
+    """False if an engine kept its code although its sources are fine: others were there when it was reloaded."""
+    source = world.roots / "counting.py"
+    with world.up(world.spec(counter("a"))) as node:
+
+        def reload_or_explain(name: str) -> None:
+            if not node.events("reload_refused"):
+                source.write_text(f"{good}nobody_knows\n")
+            try:
+                reload(node, name)
+            except ControlError as error:
+                raise CliError(error.error, str(error)) from None
+            finally:
+                source.write_text(good)
+
+        watch = SourceWatch(node.client, node.spec.roots, reload_or_explain)
+        good = f"{source.read_text()}# another one\n"
+        source.write_text(good)
+        watch.look()
+        assert not node.events("reloaded")
+        watch.look()
+        assert node.events("reloaded")

@@ -162,6 +162,7 @@ BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehears
 """The stages in which old runs as always."""
 
 _NO_BOUNDARY: Final = "the engine did not reach a boundary in time"
+_NOT_PASSED: Final = "the engine did not reach a boundary, or the new process did not take over, in time"
 
 _LATE: Final[Mapping[Stage, str]] = {
     "importing": "the new code was not imported in time",
@@ -250,7 +251,7 @@ def _pass(plan: ReloadState, happening: Happening) -> Step:
         case NewFailed(reason, ended):
             return Step(replace(plan, new_gone=ended, reason=reason), ("withdraw",))
         case "late":
-            return Step(replace(plan, reason=_NO_BOUNDARY), ("withdraw",))
+            return Step(replace(plan, reason=_NOT_PASSED), ("withdraw",))
         case "withdrawn":
             return _undo(plan, plan.reason)
         case "taken" if not plan.new_gone:

@@ -62,7 +62,8 @@ VERSION_SHOWN: Final = 12
 class ReloadOrder(NamedTuple):
     """How to reload: the time-out, how many triggers to rehearse, and whether to stop short of the cut.
 
-    `pause_ns` bounds how long the engine stands still while its state is handed out and migrated; None: `timeout_ns`.
+    `pause_ns` bounds how long the engine stands still while its state is handed out and migrated, or its slot passed
+    on; None: `timeout_ns`.
     `code` are the kept versions to run; () runs the sources. `probation` are the terms of what follows the cut.
     """
 
@@ -510,7 +511,7 @@ class Reload:
         pause_ns = self._order.timeout_ns if self._order.pause_ns is None else self._order.pause_ns
         paused_ns = max(0, min(left_ns, self._frozen_at_ns + pause_ns - now_ns))
         limits: dict[reload_plan.Stage, int] = {
-            "passing": min(FREEZE_NS, left_ns),
+            "passing": min(FREEZE_NS, pause_ns, left_ns),
             "freezing": min(FREEZE_NS, left_ns),
             "dumping": paused_ns,
             "adopting": paused_ns,

@@ -45,11 +45,11 @@ async def reload_engine(node: Node, resident: Resident, to: str, order: ReloadOr
     if isinstance(node.directory.find(name), Missing):
         raise ControlError("not_found", f"{name} ended while it was reloaded")
     if outcome.verdict not in ("switched", "tried"):
-        node.event("reload_refused" if outcome.verdict == "refused" else "reload_failed", name, reason=outcome.reason)
-        what = "refused" if outcome.verdict == "refused" else "failed"
-        untouched = "; the old one goes on untouched" if outcome.verdict == "refused" else "; it was restarted"
+        is_refused = outcome.verdict == "refused" and not reload.has_cut
+        node.event("reload_refused" if is_refused else "reload_failed", name, reason=outcome.reason)
         reason, detail = _headed(outcome.reason)
-        raise ControlError(what, f"{name} keeps its code: {reason}{untouched}{detail}")
+        head, tail = _which_code(reload, is_refused=is_refused)
+        raise ControlError("refused" if is_refused else "failed", f"{name} {head}: {reason}; {tail}{detail}")
     return _answer(node, now, reload, order)
 
 
@@ -140,6 +140,17 @@ def _begin_probation(node: Node, now: ReloadTarget, reload: Reload, order: Reloa
     if reload.leads_to_probation:
         slot, name, _ = now.member
         Probation(node, slot, name, reload.before(now.was, now.running), order.probation)
+
+
+def _which_code(reload: Reload, *, is_refused: bool) -> tuple[str, str]:
+    """Which code runs after a reload that did not succeed, before and behind the reason."""
+    if reload.has_cut:
+        return "has the new code, but its process did not begin", "the next one runs that code"
+    if is_refused:
+        return "keeps its code", "the old one goes on untouched"
+    if reload.keeps_code_before:
+        return "keeps its code", "it was restarted"
+    return "was not reloaded", "it was restarted, from its sources as they are"
 
 
 def _headed(reason: str) -> tuple[str, str]:

@@ -220,13 +220,20 @@ class _Candidate:
         return None
 
     def _fail(self, error: BaseException) -> None:
+        from host.live.journal.following import CannotFollow
+        from host.node.journal.checking import Diverged
         from host.node.rehearsal import Differs
 
         self._follower = self._tail = None
-        if isinstance(error, Differs):
-            self._channel.send(wire.EngineFailed(self._at, "rehearsal", clean(str(error))[:DETAIL_CHARS_MAX]))
-        else:
-            self._channel.send(failure(self._at, error))
+        match error:
+            case Differs() | Diverged():
+                word = "rehearsal"
+            case CannotFollow():
+                word = "cut"
+            case _:
+                self._channel.send(failure(self._at, error))
+                return
+        self._channel.send(wire.EngineFailed(self._at, word, clean(str(error))[:DETAIL_CHARS_MAX]))
 
     def adopt(self, descriptors: list[int], order: wire.Adopt) -> None:
         """Convert and migrate the engines of the snapshot."""

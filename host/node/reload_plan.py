@@ -167,7 +167,7 @@ _NOT_PASSED: Final = "the engine did not reach a boundary, or the new process di
 _LATE: Final[Mapping[Stage, str]] = {
     "importing": "the new code was not imported in time",
     "recalling": "the engine did not hand out its last triggers in time",
-    "rehearsing": "the new code did not run the last triggers in time",
+    "rehearsing": "the new code did not run the last triggers in time; --rehearse runs fewer, --timeout waits longer",
     "following": "the new code did not come level with the engine in time",
     "priming": "the new process was not ready to take over in time",
     "staged": "another member was not ready in time",

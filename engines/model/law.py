@@ -64,17 +64,16 @@ _fields: Final = conformer(Map[str, Any])
 class Law:
     """The law of one family. All methods return the given value, with floats for ints where a field says float."""
 
-    __slots__ = ("_accepted", "_boxes", "_emitted", "_state")
+    __slots__ = ("_accepted", "_boxes", "_emitted", "state")
+
+    state: Conformer
+    """Check a state that follows another one. Raises `ConformError`, like every method here."""
 
     def __init__(self, family: FamilyTypes[Any, Any, Any, Any]) -> None:
-        self._state = _holding(conformer(family.states), family.invariants)
+        self.state = _holding(conformer(family.states), family.invariants)
         self._boxes = {number: conformer(box.states) for number, box in family.boxes.items()}
         self._emitted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.emits_types}
         self._accepted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.accepts_types}
-
-    def state(self, value: Any, before: Any) -> Any:
-        """Check a state that follows `before`. Raises `ConformError`, like every method here."""
-        return self._state(value, before)
 
     def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
         """Check a mailbox's state that follows `before`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import shlex
 import signal
@@ -46,6 +47,27 @@ def test_l1_the_workflow_from_spawn_to_the_final_state(crew: Crew) -> None:
         for state in ("bootstrap", "inbox", "deep_work"):
             assert f"You are agent {agent} in state '{state}'. Follow the work protocol." in written
         assert found["restarts"] == 0
+
+
+@pytest.mark.parametrize("file", ["worker.js", "worker.sh"])
+def test_c8_agents_in_node_and_sh_do_the_whole_workflow(crew: Crew, file: str) -> None:
+    """False if an agent is not told its name, does not find its protocol, is moved without what the move requires, is
+    not told what is missing, or does not get a prompt in each state."""
+    agent = f"c8_{file[-2:]}"
+    crew.add(agent, *program(file), "careless")
+    found = crew.until_phase(agent, "stopped")
+    assert (found["state"], found["restarts"]) == ("done", 0)
+    lines = crew.output(agent).splitlines()
+    assert lines[0] == f"I am {agent}"
+    prompts = [line.partition("in state '")[2].partition("'")[0] for line in lines if line.startswith("prompt: ")]
+    assert [state for state, _ in itertools.groupby(prompts)] == ["bootstrap", "inbox", "deep_work"]
+    refused, *accepted = [json.loads(line) for line in lines if line.startswith("{")]
+    assert refused["error"]["details"]["blocked"][0]["missing"] == ["bootstrap"], refused
+    assert [(one["success"], one["seq"], one["data"]["after"]) for one in accepted] == [
+        (True, 1, "inbox"),
+        (True, 2, "deep_work"),
+        (True, 3, "done"),
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="agents with users of their own need root")

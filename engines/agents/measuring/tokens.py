@@ -97,7 +97,7 @@ class Tokens(Value):
         return replace(self, context=context, compactions=self.compactions + 1)
 
     def begun_anew(self) -> Tokens:
-        """At a new session: the context is empty, until its first message."""
+        """At a new conversation: the context is empty, until its first message."""
         return replace(self, context=None, compactions=0)
 
 

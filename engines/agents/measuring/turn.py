@@ -48,6 +48,9 @@ PROGRESS: Final = ("message.sent", "message.delivered", "changed", "commit")
 REGISTERED: Final = "session.registered"
 """The event that names the session log of an agent: attributes `transcript` and `program`."""
 
+BEGUN: Final = "life.starting"
+"""The event of a new session. If its attribute `resumed` is "True", the conversation of the last one goes on."""
+
 USED: Final = ("resource", "custom")
 """Events that become facts."""
 
@@ -130,7 +133,9 @@ class MeasureTurn:
             return
         measured = known = self.agent(event.agent)
         if event.session > measured.session:
-            measured = replace(measured, session=event.session, in_session=0, tokens=measured.tokens.begun_anew())
+            measured = replace(measured, session=event.session)
+        if event.kind == BEGUN and dict(event.attributes).get("resumed") != "True":
+            measured = replace(measured, in_session=0, tokens=measured.tokens.begun_anew())
         if event.visit > measured.visit.number:
             measured = self._enter(event, measured)
         if measured.path and event.kind in PROGRESS:

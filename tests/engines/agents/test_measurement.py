@@ -285,9 +285,13 @@ def test_tokens_become_facts() -> None:
     room.read(message("m3", 5, model="claude-big-1"), message("m4", -5))
     assert room.facts()["context_percent"] == 5
     assert room.facts()["tokens_in_state"] == 20_020
-    room.happen("transition", visit=3, session=2)
-    assert room.facts()["context_percent"] == 0
-    assert room.facts()["tokens_in_session"] == 0
+    for session, is_resumed in ((2, True), (3, False)):
+        before = room.facts()
+        attributes = (("conversation", "2"), ("resumed", str(is_resumed)))
+        room.happen("life.starting", sender="orchestrator", visit=2, session=session, attributes=attributes)
+        anew = {} if is_resumed else {"context_percent": 0, "context_tokens": 0, "tokens_in_session": 0}
+        assert room.facts() == before | anew
+        assert room.state.agents["ann"].session == session
 
 
 def test_what_the_engine_measures_for_a_protocol_becomes_a_fact() -> None:

@@ -2,7 +2,7 @@
 
 | a prompt is | in | leaves by |
 |---|---|---|
-| waiting | `Life.prompts`, one for each reason | the flight before it has ended |
+| waiting | `Life.prompts`, one for each reason; of people, each of theirs | the flight before it has ended |
 | in flight | `Life.flight`: an order with a number | in the pipe *and* a request of the agent after the order |
 | delivered | nowhere | |
 
@@ -13,7 +13,8 @@ The orchestrator owns both, the keeper the number of the last prompt that it has
 * The device dies with a `PromptGiven`: the number in `LaunchersKnown` and each report stands for it.
 * An order is repeated that was under way: the keeper writes a number that it has no second time.
 * The keeper dies between writing and noting the number: the agent gets the prompt twice.
-* The session ends: a prompt in flight waits for the next one (`keep_flight`).
+* The session ends: a prompt in flight waits for the next one (`keep_flight`), unless it was in two pipes by then, since
+  it may be what the agent died of, or one with its reason waits, which is later.
 
 So no request of an agent at work ends a flight before the prompt is where the agent will read it. An agent that works
 while its pipe is full is not stuck: its prompt stays in flight until there is room.
@@ -27,7 +28,7 @@ from engines.agents.orchestration.launching import GivePrompt
 
 from .moves import possible_moves
 from .prompts import framed, standard, wanted
-from .record import RUNNING, Flight, Life, Reason
+from .record import RUNNING, Flight, Life, Reason, Waiting
 from .turn import Turn
 
 TRIES_MAX = 2
@@ -60,7 +61,7 @@ def try_prompt(turn: Turn, agent: str) -> None:
         return
     first, *rest = life.prompts
     number = life.prompt_count + 1
-    flight = Flight(number, first.reason, first.text, turn.now_ns, giving=number)
+    flight = Flight(number, first.reason, first.text, turn.now_ns, first.tries + 1, giving=number)
     due = life.due_ns if life.phase == "starting" else turn.now_ns + turn.terms.prompt_ns
     life = turn.change(agent, prompts=tuple(rest), prompt_count=number, flight=flight, due_ns=due)
     turn.happened("prompt.given", agent, reason=first.reason, prompt=number)
@@ -81,7 +82,11 @@ def keep_flight(turn: Turn, agent: str) -> None:
     life = turn.roster.lives[agent]
     flight = life.flight
     if flight is not None and flight.reason not in ("start", "state", "handover", "alarm"):
-        life = turn.change(agent, prompts=wanted(life.prompts, flight.reason, flight.text))
+        kept = Waiting(flight.reason, flight.text, flight.tries - (not flight.is_given))
+        if kept.tries >= TRIES_MAX:
+            turn.happened("prompt.given_up", agent, reason=flight.reason, prompt=flight.number)
+        elif flight.reason == "person" or all(each.reason != flight.reason for each in life.prompts):
+            turn.change(agent, prompts=(kept, *life.prompts))
     turn.change(agent, flight=None)
 
 

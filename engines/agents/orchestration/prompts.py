@@ -34,8 +34,9 @@ WHY: Final[dict[Reason, str]] = {
 
 
 def wanted(prompts: tuple[Waiting, ...], reason: Reason, text: str) -> tuple[Waiting, ...]:
-    """The prompts that wait, with one more. One with the same reason is replaced, so there are never many."""
-    if any(each.reason == reason for each in prompts):
+    """The prompts that wait, with one more. One with the same reason is replaced, so there are never many; but words of
+    a person replace none."""
+    if reason != "person" and any(each.reason == reason for each in prompts):
         return tuple(Waiting(reason, text) if each.reason == reason else each for each in prompts)
     return (*prompts, Waiting(reason, text))
 

@@ -48,10 +48,11 @@ LIVING: tuple[Phase, ...] = ("starting", *RUNNING, "stopping")
 
 
 class Waiting(Value):
-    """A prompt that is to be given."""
+    """A prompt that is to be given. `tries`: how often it was, to sessions that ended without a request after it."""
 
     reason: Reason
     text: str
+    tries: int = 0
 
 
 class Flight(Value):

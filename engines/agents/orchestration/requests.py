@@ -41,6 +41,8 @@ RESERVED: Final = ("any", "self", "engine", "system", "none", OPERATOR)
 PAGE: Final = 100
 TEXT_MAX: Final = 32 << 10
 WORDS_MAX: Final = 256
+PROMPTS_MAX: Final = 20
+"""Prompts of people that wait for an agent."""
 
 
 class Refused(Exception):
@@ -224,6 +226,8 @@ def prompt(turn: Turn, request: AgentRequest, body: Body) -> Data:
     agent, life = life_in(turn, request, body)
     if life.phase not in LIVING:
         raise Refused("conflict", "not_running", f"{agent} does not run: {life.phase}", f"aism agent start {agent}")
+    if sum(each.reason == "person" for each in life.prompts) >= PROMPTS_MAX:
+        raise Refused("limit", "too_many_prompts", f"{PROMPTS_MAX} prompts of people wait for {agent} already")
     want_prompt(turn, agent, "person", text_in(body, "text"))
     after_change(turn, agent)
     return {"agent": agent, "prompt": turn.roster.lives[agent].prompt_count}

@@ -159,6 +159,44 @@ def test_prompts_go_one_at_a_time_and_reasons_coalesce() -> None:
     assert len(world.of(GivePrompt)) == before + 2
 
 
+def test_each_word_of_a_person_is_given_and_in_order() -> None:
+    """False if a prompt of a person replaces another that waits, or as many as one likes can wait."""
+    world = Orchestra()
+    world.add()
+    world.deliver(PromptWanted("ann", "reminder", "well?"))
+    for number in range(20):
+        assert world.ask("prompt.send", agent="ann", text=f"word {number}")["success"]
+    assert world.ask("prompt.send", agent="ann", text="one more")["error"]["code"] == "too_many_prompts"
+    given = len(world.of(GivePrompt))
+    for _ in range(21):
+        world.seen()
+    texts = [each.text for each in world.of(GivePrompt)[given:]]
+    assert [text.partition("word ")[2].split()[0] for text in texts] == [str(number) for number in range(20)]
+
+
+def test_a_prompt_that_an_agent_dies_of_is_given_twice_at_most_and_replaces_no_later_one() -> None:
+    """False if an agent is quarantined by one prompt, or loses what came after it."""
+    world = Orchestra()
+    world.add()
+    assert world.ask("prompt.send", agent="ann", text="die")["success"]
+    assert world.ask("prompt.send", agent="ann", text="live")["success"]
+    for _ in range(2):
+        assert "die" in world.of(GivePrompt)[-1].text
+        world.exit()
+        world.wait(5)
+        world.seen()
+    assert "live" in world.of(GivePrompt)[-1].text
+    assert [dict(each.attributes)["reason"] for each in world.events("prompt.given_up")] == ["person"]
+    world.deliver(PromptWanted("ann", "message", "earlier"))
+    world.seen()
+    assert "earlier" in world.of(GivePrompt)[-1].text
+    world.deliver(PromptWanted("ann", "message", "later"))
+    world.exit()
+    world.wait(10)
+    world.seen()
+    assert "later" in world.of(GivePrompt)[-1].text
+
+
 def test_l9_an_agent_that_ignores_prompts_is_prompted_again_interrupted_and_restarted() -> None:
     """False if a prompt without effect is not repeated with its number, or nothing follows."""
     world = Orchestra()

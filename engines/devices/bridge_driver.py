@@ -88,7 +88,7 @@ class BridgeDriver:
         self._events = 0
         self._below_max = asyncio.Event()
         self._shown_ns: dict[str, int] = {}
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, AgentSeen] = {}
         self._answered: dict[tuple[str, str, str], list[float]] = {}
 
     async def run(self, host: DeviceHost) -> None:
@@ -165,7 +165,7 @@ class BridgeDriver:
         self._do(deeds)
         if seen := {one.agent for one in arrivals}:
             self._store.seen(self._connected, seen, now_ns)
-            self._show_seen(dict.fromkeys(seen - {OPERATOR}, now_ns))
+            self._show_seen([AgentSeen(agent, self._session(agent), now_ns) for agent in seen - {OPERATOR}])
             await self._watch.look(self._connected, arrivals, self._session, now_ns)
         while self._intake.count > OPEN_MAX:
             self._below_max.clear()
@@ -333,24 +333,23 @@ class BridgeDriver:
 
     # Signs of life, and alarms
 
-    def _show_seen(self, agents: dict[str, int]) -> None:
+    def _show_seen(self, signs: Sequence[AgentSeen]) -> None:
         """The orchestrator knows at once of the first request of an agent in a second, and of the last at its end.
 
-        `agents` are those that have put requests, and when."""
-        for agent, time_ns in agents.items():
-            if self._host.now_ns() - self._shown_ns.get(agent, 0) < SECOND_NS:
-                self._seen[agent] = time_ns
+        `signs` are of the sessions and times of the requests, as another session may have begun since."""
+        for one in signs:
+            if self._host.now_ns() - self._shown_ns.get(one.agent, 0) < SECOND_NS:
+                self._seen[one.agent] = one
                 continue
-            self._shown_ns[agent] = self._host.now_ns()
-            self._seen.pop(agent, None)
+            self._shown_ns[one.agent] = self._host.now_ns()
+            self._seen.pop(one.agent, None)
             if self._host.config.orchestrator is not None:
-                seen = AgentSeen(agent, self._session(agent), time_ns)
-                self._out.send(self._host.config.orchestrator, seen)
+                self._out.send(self._host.config.orchestrator, one)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._show_seen(dict(self._seen))
+            self._show_seen([*self._seen.values()])
             self._report_answered()
             link = self._link
             try:

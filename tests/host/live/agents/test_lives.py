@@ -159,14 +159,22 @@ def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) 
 
 
 def test_v10_a_person_takes_over_and_gives_back(crew: Crew) -> None:
-    """False if an agent in `direct` is prompted, or not prompted again after."""
-    crew.add("ann_v10", *STEADY)
-    crew.until_phase("ann_v10", "ready")
+    """False if an agent in `direct` is moved by its own requests, not told why not, or prompted; or if it does not come
+    back to the state that it was in, or is not prompted and moved again after."""
+    crew.add("ann_v10", *program("walker.py"))
+    goes_on(crew, "ann_v10", 3)
     assert crew.ask("override.takeover", agent="ann_v10", reason="to look")["success"]
     crew.until_phase("ann_v10", "direct")
+    taken, former = list(moves(crew, "ann_v10").items())[:2]
+    assert taken[1] == "direct"
+    refused = crew.ask("state.transition", by="ann_v10", target={"inbox": "deep_work"}.get(former[1], "inbox"))
+    assert refused["error"]["code"] == "in_direct"
     crew.done("prompt.send", agent="ann_v10", text="later")
-    assert crew.ask("override.release", agent="ann_v10", reason="seen")["success"]
-    until(lambda: "later" in crew.output("ann_v10"), "the prompt that waited")
+    assert crew.show("ann_v10")["prompts_waiting"] == 1
+    assert crew.done("override.release", agent="ann_v10", reason="seen")["state"] == former[1]
+    assert moves(crew, "ann_v10")[taken[0] + 1] == former[1]
+    goes_on(crew, "ann_v10", len(acknowledged(crew, "ann_v10")) + 3)
+    until(lambda: crew.show("ann_v10")["prompts_waiting"] == 0, "the prompt that waited, and its effect")
     assert crew.phase("ann_v10") != "direct"
 
 

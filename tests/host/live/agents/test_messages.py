@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pygit2
 import pytest
+from bus_world import AISM
 from live_nodes import until
 from test_engine_for_agents import Engine, engine_up
+
+from host.aism.bus_client import find_bus
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "engines" / "agents"))
 from written_logs import random_logs
@@ -83,8 +88,14 @@ def test_r2_a_message_that_was_read_and_not_acknowledged_comes_again(engine: Eng
 
 
 def test_m3_nobody_waits_for_measurement_and_audit(engine: Engine) -> None:
-    """False if messages stand still while measurement and audit do."""
+    """False if messages stand still while measurement and audit do, or each of them is not counted afterwards."""
     reader = start(engine, "patient", "reader.py")
+
+    def counted() -> int:
+        with engine.client() as client:
+            return int(client.ask("measure.system")["data"]["day"].get("message.sent", {}).get("count", 0))
+
+    before = counted()
     pids = engine.pids()
     stopped = {pids["measurement"], pids["audit"]}
     for pid in stopped:
@@ -96,8 +107,10 @@ def test_m3_nobody_waits_for_measurement_and_audit(engine: Engine) -> None:
         for pid in stopped:
             if psutil.pid_exists(pid):
                 os.kill(pid, signal.SIGCONT)
+    until(lambda: counted() >= before + 100, "the count of all messages")
+    assert counted() == before + 100
     with engine.client() as client:
-        until(lambda: client.ask("measure.self", agent="busy")["data"]["hour"].get("message.sent"), "measures")
+        assert client.ask("measure.system")["data"]["missed"] == 0
 
 
 def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) -> None:
@@ -127,6 +140,29 @@ def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) ->
             ),
             "the fact in the answers of the validator",
         )
+
+
+def test_x2_no_token_is_in_journal_events_audit_logs_or_command_lines(engine: Engine) -> None:
+    """False if the secret of a token, of an agent that has sent or got messages or of an operator, is anywhere but in
+    its own file."""
+    told = start(engine, "told", "reader.py")
+    start(engine, "teller", "mailer.py", "5", "told")
+    until(lambda: len(got(told)) == 5, "the messages")
+    tokens = [(engine.root / "agents" / name / ".aism" / "token").read_text() for name in ("told", "teller")]
+    secrets = [one.partition("-")[2].encode() for one in tokens] + [find_bus({}, str(engine.root)).token.encode()]
+    assert min(map(len, secrets)) > 20
+    until(lambda: "told" in str(engine.aism("audit", "log", "-n", "100")), "the agent in the audit")
+    own = {"token", "token.json", "bus.json"}
+    files = [path for path in engine.root.parent.rglob("*") if path.is_file() and path.name not in own]
+    repository = pygit2.Repository(str(engine.root / "engine" / "audit.git"))
+    shown = [path.read_bytes() for path in files] + [repository[one].read_raw() for one in repository]
+    events = [*AISM, "events", "-n", "1000"]
+    shown.append(subprocess.run(events, capture_output=True, cwd=engine.root, env=engine.environment).stdout)
+    assert b"told" in shown[-1]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            shown.append(path.read_bytes())
+    assert [one for one in shown if any(secret in one for secret in secrets)] == []
 
 
 def test_d5_the_audit_is_what_the_journal_says(engine: Engine) -> None:

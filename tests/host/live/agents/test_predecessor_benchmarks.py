@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_b2_three_agents_count_though_one_is_killed(engine: Engine, last: int) -
 
 
 def test_b3_false_claims_are_refused_and_the_others_work_on(engine: Engine) -> None:
-    """False if an agent that claims to be elsewhere, or to be another, gets what it wants, or disturbs others."""
+    """False if an agent that claims to be elsewhere, or to be another, gets what it wants, or disturbs others; or if a
+    claim is not refused in its own answer, or not counted. `pytest -rP` shows how long that took."""
     honest = [
         start(engine, "honest0", "count", "10", "honest1"),
         start(engine, "honest1", "count", "10", "honest0", "begin"),
@@ -99,12 +101,16 @@ def test_b3_false_claims_are_refused_and_the_others_work_on(engine: Engine) -> N
     until(lambda: len(noted(liar)) == 30, "thirty claims", 60.0)
     assert {one["success"] for one in noted(liar)} == {False}
     assert {one["kind"] for one in noted(liar)} <= {"validation", "conflict", "usage", "identity"}
+    took_s = [one["took_s"] for one in noted(liar)]
+    print(f"refused after {statistics.median(took_s) * 1e3:.1f} ms at the median, {max(took_s) * 1e3:.1f} at most")
     assert all_told(honest, 10) == list(range(1, 11))
     with engine.client() as client:
-        until(
-            lambda: client.ask("measure.self", agent="liar")["data"]["hour"].get("refused", {}).get("count", 0) > 0,
-            "the refusals are counted",
-        )
+        by_protocol = sum(one["kind"] in ("validation", "conflict") for one in noted(liar))
+
+        def refused() -> int:
+            return int(client.ask("measure.self", agent="liar")["data"]["hour"].get("refused", {}).get("count", 0))
+
+        until(lambda: refused() == by_protocol == 20, "each refusal by the protocol is counted")
 
 
 def test_b5_an_improved_protocol_is_adopted_in_flight(engine: Engine) -> None:

@@ -116,7 +116,9 @@ def _land(turn: Turn, agent: str) -> None:
     flight = turn.roster.lives[agent].flight
     if flight is not None and flight.is_given and flight.is_answered:
         turn.happened("prompt.delivered", agent, reason=flight.reason, prompt=flight.number)
-        turn.change(agent, flight=None)
+        life = turn.change(agent, flight=None)
+        if life.rotation is not None:
+            turn.change(agent, rotation=replace(life.rotation, turns=life.rotation.turns + 1))
 
 
 def awaits_request(life: Life) -> bool:

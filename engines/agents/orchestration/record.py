@@ -86,7 +86,7 @@ class Where(Value):
 
 
 class Rotation(Value):
-    """The session is to be replaced. `turns` counts requests since it was asked for."""
+    """The session is to be replaced. `turns` counts prompts that had an effect since it was asked for."""
 
     asked_ns: int
     reason: str

@@ -2,8 +2,8 @@
 
 1. It is asked for: the intent is in the record, and a prompt tells the agent to write a hand-over file.
 2. The agent hands over (`session.handover`): the file is read, checked, and its digest kept; the session is ended.
-3. Or it does not in time, or its context is too full: at its next request, or after an interrupt, the engine writes
-   what it knows, and ends the session.
+3. Or it does not in time or within three more prompts, or its context is too full: at its next request, or after an
+   interrupt, the engine writes what it knows, and ends the session.
 4. The new session's first prompt names the file. Its first request closes the intent.
 
 State and inbox of the agent are not touched.
@@ -67,7 +67,6 @@ def at_request(turn: Turn, agent: str) -> None:
     rotation = life.rotation
     if rotation is None or life.phase not in RUNNING:
         return
-    turn.change(agent, rotation=replace(rotation, turns=rotation.turns + 1))
     if rotation.is_forced:
         end_without(turn, agent)
 

@@ -345,6 +345,29 @@ def test_s1_a_rotation_asks_checks_and_replaces_the_session() -> None:
     assert world.events("session.rotated")
 
 
+def test_s1_requests_while_a_hand_over_is_written_do_not_end_the_session() -> None:
+    """False if an agent that looks at its messages and state to write its hand-over is cut off, or one that goes on
+    from prompt to prompt instead is not."""
+    world = Orchestra()
+    world.add()
+    world.facts(measure__context_percent=85.0)
+    for _ in range(10):
+        world.wait(1)
+        world.seen()
+    assert world.life().session == 1
+    world.files["handover.md"] = GOOD
+    assert world.ask("session.handover", "ann", file="handover.md")["success"]
+    assert world.life().session == 2
+    world.seen()
+    for percent in (10.0, 85.0):
+        world.facts(measure__context_percent=percent)
+    for _ in range(5):
+        world.seen()
+        world.deliver(PromptWanted("ann", "reminder", "go on"))
+    assert world.life().session == 3
+    assert dict(world.events("session.handed_over")[-1].attributes)["mechanical"] == "True"
+
+
 def test_s2_a_rotation_without_hand_over_is_forced_with_a_mechanical_one() -> None:
     """False if an agent that refuses keeps its session for ever, or the next one is told nothing."""
     world = Orchestra()

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import psutil
 import pygit2
 import pytest
 from bus_world import AISM
+from deadline import DEADLINE_S
 from live_nodes import until
 from test_engine_for_agents import Engine, engine_up
 
@@ -60,22 +62,34 @@ def got(workspace: Path) -> list[list[str]]:
 @pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.storm)])
 def test_r3_messages_arrive_once_and_in_order_while_families_are_killed(engine: Engine, count: int) -> None:
     """False if a kill loses an accepted message, repeats an acknowledged one, or reorders those of a sender."""
-    reader = start(engine, f"reader{count}", "reader.py")
-    senders = [f"mailer{count}-{number}" for number in range(2)]
-    for sender in senders:
-        start(engine, sender, "mailer.py", str(count), f"reader{count}")
-    for share, victim in ((0.2, "router"), (0.4, "bridge"), (0.6, "router"), (0.8, "measurement")):
-        until(lambda share=share: len(got(reader)) >= share * 2 * count, f"{share} of the messages")  # type: ignore[misc]
-        psutil.Process(engine.pids()[victim]).kill()
-    until(lambda: len({one[0] for one in got(reader)}) == 2 * count, "all messages")
+    shares = ((0.2, "router"), (0.4, "bridge"), (0.6, "router"), (0.8, "measurement"))
+    exchange(engine, f"reader{count}", 2, count, [(int(share * 2 * count), victim) for share, victim in shares])
+
+
+@pytest.mark.long
+def test_r3_ten_thousand_messages_arrive_though_the_router_is_killed_at_fifty_points(engine: Engine) -> None:
+    """False as above, for ten senders of a thousand messages each (R1 with real processes), and kills at random."""
+    points = sorted(Random(3).sample(range(10_000), 50))
+    exchange(engine, "archive", 10, 1_000, [(point, "router") for point in points])
+
+
+def exchange(engine: Engine, to: str, senders: int, count: int, kills: list[tuple[int, str]]) -> None:
+    """Messages to an agent, `count` of each sender; kills of families, each when so many messages have come."""
+    reader = start(engine, to, "reader.py")
+    names = [f"{to}-{number}" for number in range(senders)]
+    for name in names:
+        start(engine, name, "mailer.py", str(count), to)
+    for point, victim in kills:
+        until(lambda point=point: len(got(reader)) >= point, f"{point} messages")  # type: ignore[misc]
+        pid = until(lambda victim=victim: engine.pids().get(victim), victim)  # type: ignore[misc]
+        psutil.Process(pid).kill()
+    until(lambda: len({one[0] for one in got(reader)}) == senders * count, "all messages", max(DEADLINE_S, count))
     rows = got(reader)
-    assert len(rows) == 2 * count, "an acknowledged message came again"
-    for sender in senders:
-        assert [int(one[3]) for one in rows if one[2] == sender] == list(range(count))
+    assert len(rows) == senders * count, "an acknowledged message came again"
+    for name in names:
+        assert [int(one[3]) for one in rows if one[2] == name] == list(range(count))
     with engine.client() as client:
-        until(
-            lambda: client.ask("message.read", agent=f"reader{count}", peek=True)["data"]["unread"] == 0, "empty inbox"
-        )
+        until(lambda: client.ask("message.read", agent=to, peek=True)["data"]["unread"] == 0, "empty inbox")
 
 
 def test_r2_a_message_that_was_read_and_not_acknowledged_comes_again(engine: Engine) -> None:

@@ -29,7 +29,9 @@ from host.aism.client import AgentClient
 from host.aism.node import templates
 from host.live.control.client import Client
 
-PROCESSES: Final = 4
+PROCESSES: Final = 2
+"""Of all agents together: one for each core of the smallest machine, as the crowd is on the cores that it measures."""
+
 SETTLE_NS: Final = 10**9
 IDLE_SHARE: Final = 0.05
 CALL: Final = "import _enginehost; _enginehost.aism()"

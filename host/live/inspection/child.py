@@ -55,10 +55,12 @@ def begin_child(work: Callable[[int], object]) -> tuple[int, int]:
     return pid, reading
 
 
-def begin_orphan(work: Callable[[int], object], heir: int) -> int:
-    """The read end of a pipe from a grandchild that runs `work` on the write end. Raises OSError.
+def begin_orphan(work: Callable[[int], object], heir: int) -> tuple[int, int]:
+    """The pid of a child that exits at once, and the read end of a pipe from a grandchild that runs `work` on the write
+    end. Raises OSError.
 
-    The process `heir`, a subreaper above this one, is its parent, reads its exit, and takes it along when it dies.
+    The process `heir`, a subreaper above this one, is the grandchild's parent, reads its exit, and takes it along when
+    it dies. The child is the caller's, which does not wait for it: until it has run and forked, mail would wait, too.
     """
 
     def run(writing: int) -> None:
@@ -67,9 +69,7 @@ def begin_orphan(work: Callable[[int], object], heir: int) -> int:
             die_with(heir)
             work(writing)
 
-    pid, reading = begin_child(run)
-    os.waitpid(pid, 0)
-    return reading
+    return begin_child(run)
 
 
 def pieces(reading: int, end_ns: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ keeps reading without running anything.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 from collections import deque
@@ -45,10 +46,14 @@ class WorkerDesk:
         self._worker = worker
         self._attach = own.attach
         self._is_alone = own.is_native
+        self._children: list[int] = []
+        """Children that exit soon, and whose exits nobody has taken yet."""
 
     def hear(self) -> None:
         """Read and handle packets, at most `PACKETS_MAX`. Raises `Leave`."""
         channel = self._worker.channel
+        if self._children:
+            self._children = [pid for pid in self._children if os.waitpid(pid, os.WNOHANG) == (0, 0)]
         try:
             channel.flush()
             for _ in range(PACKETS_MAX):
@@ -130,12 +135,13 @@ class WorkerDesk:
             return
         from host.live.worker.recalling import recall, tail_of
 
-        reason, reading = recall(self._worker, order, is_alone=self._is_alone)
-        if reason:
-            self._worker.channel.send(wire.Recalled(reason))
+        found = recall(self._worker, order, is_alone=self._is_alone)
+        if found.reason:
+            self._worker.channel.send(wire.Recalled(found.reason))
             return
-        self._worker.channel.send(wire.Recalled(), [reading, *tail_of(self._worker, order)])
-        close_all([reading])
+        self._children.append(found.child)
+        self._worker.channel.send(wire.Recalled(), [found.reading, *tail_of(self._worker, order)])
+        close_all([found.reading])
 
     def stand_by(self) -> None:
         """Handle packets without running an engine, until `Thaw`; `Freeze` finds the engines at a boundary.

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from host.live import wire
 from host.live.inspection.child import begin_orphan, isolate
@@ -24,20 +24,26 @@ if TYPE_CHECKING:
 THREADS: Final = "a process with ZeroMQ links has threads, and cannot be forked"
 
 
-def recall(worker: WorkerCycles, order: wire.Recall, *, is_alone: bool) -> tuple[str, int]:
-    """Have a child hand out the last triggers of engines.
+class Recalling(NamedTuple):
+    """The read end of the pipe with the triggers, and a child that exits soon; or why they cannot be handed out."""
 
-    Returns the read end of its pipe; or why that cannot be, and -1. `is_alone`: the process has one thread.
-    """
+    reading: int = -1
+    child: int = 0
+    reason: str = ""
+
+
+def recall(worker: WorkerCycles, order: wire.Recall, *, is_alone: bool) -> Recalling:
+    """Have a grandchild hand out the last triggers of engines. `is_alone`: the process has one thread."""
     if not is_alone:
-        return THREADS, -1
+        return Recalling(reason=THREADS)
     pasts = partial(_pasts, worker, order)
     if worker.log is not None:
         worker.log.write()
     try:
-        return "", begin_orphan(partial(_hand_out, pasts, order.deadline_ns), os.getppid())
+        child, reading = begin_orphan(partial(_hand_out, pasts, order.deadline_ns), os.getppid())
     except OSError as error:
-        return f"fork: {error.strerror}", -1
+        return Recalling(reason=f"fork: {error.strerror}")
+    return Recalling(reading, child)
 
 
 def tail_of(worker: WorkerCycles, order: wire.Recall) -> list[int]:

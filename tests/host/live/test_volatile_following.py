@@ -172,7 +172,7 @@ def _title(world: World, pid: int) -> str:
 def test_reloads_in_a_row_follow_under_load(world: World, mode: Any, count: int) -> None:
     """False if one of many reloads lost, doubled or reordered anything, whether or not a busy machine followed; or if
     many left anything behind."""
-    rate, rehearsed = (4_000, 1_000) if mode == "volatile" else (200, 2_000)
+    rate, rehearsed = (4_000, 1_000) if mode == "volatile" else (200, 10_000)
     with world.up(engines(world, mode)) as node:
         load = Load(world, node, rate)
         items, kept = [], []

@@ -5,22 +5,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 from deadline import DEADLINE_NS, DEADLINE_S
-from live_nodes import World, counter, until
+from live_nodes import World, until
 from test_journaled_reload import reload
 
 from host.cli.problem import CliError
 from host.cli.watch import SourceWatch
+from host.config.spec import EngineSpec
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 
 pytestmark = pytest.mark.storm
 
 SAVE_S = 0.1
+ENGINE = EngineSpec("a", "saved:COUNTER")
+
+
+def made(world: World) -> Path:
+    """The source of `ENGINE`: no other test has imported a module of its name here, where the watch looks at it."""
+    path = world.roots / "saved.py"
+    path.write_text((world.roots / "counting.py").read_text())
+    return path
 
 
 @contextmanager
@@ -45,16 +53,22 @@ def saves(path: Path) -> Iterator[None]:
 
 def test_saves_without_end_do_not_keep_a_watch_from_looking(world: World) -> None:
     """False if what is saved every 100 ms were never reloaded, or the end of the node went unseen meanwhile."""
-    with world.up(world.spec(counter("a"))) as node, saves(world.roots / "counting.py"):
+    path = made(world)
+    with world.up(world.spec(ENGINE)) as node, saves(path):
         ended: list[BaseException] = []
 
         def run() -> None:
             with Client(node.client.path) as client:
-                ask = partial(client.request, "reload", timeout_ns=DEADLINE_NS)
-                order = {"timeout_ns": DEADLINE_NS}
-                watch = SourceWatch(client, node.spec.roots, lambda name: ask({"engine": name, **order}))
+
+                def reload_or_explain(name: str) -> None:
+                    try:
+                        order = {"engine": name, "timeout_ns": DEADLINE_NS}
+                        client.request("reload", order, timeout_ns=DEADLINE_NS)
+                    except ControlError as error:  # a text that was read while it was written, or the end of the node
+                        raise CliError(error.error, str(error)) from None
+
                 try:
-                    watch.run()
+                    SourceWatch(client, node.spec.roots, reload_or_explain).run()
                 except ControlError as error:
                     ended.append(error)
 
@@ -68,8 +82,8 @@ def test_saves_without_end_do_not_keep_a_watch_from_looking(world: World) -> Non
 
 def test_what_was_refused_for_another_text_is_tried_again(world: World) -> None:
     """False if an engine kept its code although its sources are fine: others were there when it was reloaded."""
-    source = world.roots / "counting.py"
-    with world.up(world.spec(counter("a"))) as node:
+    source = made(world)
+    with world.up(world.spec(ENGINE)) as node:
 
         def reload_or_explain(name: str) -> None:
             if not node.events("reload_refused"):

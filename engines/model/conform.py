@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
@@ -38,7 +37,7 @@ from .conform_leaves import (
     shown,
 )
 from .conform_parts import MapCheck, StructCheck, items_check, places_check
-from .forms import is_union, struct_fields
+from .forms import is_union, made_once, struct_fields
 from .map import Map
 
 Conformer: TypeAlias = Callable[..., Any]
@@ -125,20 +124,9 @@ def is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+@made_once
 def checker(form: Any) -> Check:
-    """The check of a type; made once if the type is hashable."""
-    try:
-        return _checker(form)
-    except TypeError:  # a mark in it is not hashable
-        return _compile(form)
-
-
-@cache
-def _checker(form: Any) -> Check:
-    return _compile(form)
-
-
-def _compile(form: Any) -> Check:
+    """The check of a type."""
     origin, parts = get_origin(form), get_args(form)
     if form in SCALARS:
         return SCALARS[form]

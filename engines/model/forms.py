@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import types
-from functools import cache
-from typing import Annotated, Any, Final, Never, NoReturn, Union, get_args, get_origin
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Annotated, Any, Final, Never, NoReturn, TypeVar, Union, get_args, get_origin
 
 import msgspec
+
+Made = TypeVar("Made")
 
 NOTHING: Final = (None, type(None), Never, NoReturn)
 
@@ -45,16 +48,23 @@ def may_be_none(form: Any) -> bool:
     return form in (None, type(None)) or (is_union(form) and any(map(may_be_none, get_args(form))))
 
 
+def made_once(make: Callable[[Any], Made]) -> Callable[[Any], Made]:
+    """`make`, which is called once for each type that is hashable."""
+    cached = cache(make)
+
+    @wraps(make)
+    def once(form: Any) -> Made:
+        try:
+            return cached(form)
+        except TypeError:  # a mark in it is not hashable
+            return make(form)
+
+    return once
+
+
+@made_once
 def struct_fields(form: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """The fields of a type of structs; msgspec reads the annotations of a type once, which takes 27 to 71 us."""
-    try:
-        return _struct_fields(form)
-    except TypeError:  # a mark in it is not hashable
-        return msgspec.structs.fields(form)
-
-
-@cache
-def _struct_fields(form: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a type of structs. msgspec itself evaluates its annotations at each call."""
     return msgspec.structs.fields(form)
 
 

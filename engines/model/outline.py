@@ -8,12 +8,11 @@ Values that an outline does not cover are checked by `conform`, so an outline ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 from .conform import Conformer, checker, conformer, has_bounds, is_struct
-from .forms import is_union, struct_fields
+from .forms import is_union, made_once, struct_fields
 from .map import Map
 
 CLASSES: Final[dict[Any, int]] = {int: 1, str: 2, bytes: 4, float: 8, bool: 16, NoneType: 32, None: 32}
@@ -45,20 +44,9 @@ class MapOutline(NamedTuple):
     item: Outline
 
 
+@made_once
 def outline(form: Any) -> Outline:
-    """The outline of a type of values; made once if the type is hashable."""
-    try:
-        return _outline(form)
-    except TypeError:  # a mark in it is not hashable
-        return _made(form)
-
-
-@cache
-def _outline(form: Any) -> Outline:
-    return _made(form)
-
-
-def _made(form: Any) -> Outline:
+    """The outline of a type of values."""
     classes, items, mapped, places = 0, None, None, None
     structs: list[Any] = []
     words: frozenset[str] = frozenset()

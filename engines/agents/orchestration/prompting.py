@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from engines.agents.orchestration.launching import GivePrompt
 
 from .moves import possible_moves
-from .prompts import framed, standard, wanted
+from .prompts import framed, standard, waits, wanted
 from .record import RUNNING, Flight, Life, Reason, Waiting
 from .turn import Turn
 
@@ -82,10 +82,10 @@ def keep_flight(turn: Turn, agent: str) -> None:
     life = turn.roster.lives[agent]
     flight = life.flight
     if flight is not None and flight.reason not in ("start", "state", "handover", "alarm"):
-        kept = Waiting(flight.reason, flight.text, flight.tries - (not flight.is_given))
+        kept = Waiting(flight.reason, flight.text, flight.tries if flight.is_given else flight.tries - 1)
         if kept.tries >= TRIES_MAX:
             turn.happened("prompt.given_up", agent, reason=flight.reason, prompt=flight.number)
-        elif flight.reason == "person" or all(each.reason != flight.reason for each in life.prompts):
+        elif not waits(life.prompts, flight.reason):
             turn.change(agent, prompts=(kept, *life.prompts))
     turn.change(agent, flight=None)
 

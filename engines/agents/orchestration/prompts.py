@@ -33,10 +33,14 @@ WHY: Final[dict[Reason, str]] = {
 }
 
 
+def waits(prompts: tuple[Waiting, ...], reason: Reason) -> bool:
+    """Whether a prompt waits that stands for any with this reason; no words of a person stand for others."""
+    return reason != "person" and any(each.reason == reason for each in prompts)
+
+
 def wanted(prompts: tuple[Waiting, ...], reason: Reason, text: str) -> tuple[Waiting, ...]:
-    """The prompts that wait, with one more. One with the same reason is replaced, so there are never many; but words of
-    a person replace none."""
-    if reason != "person" and any(each.reason == reason for each in prompts):
+    """The prompts that wait, with one more. One that stands for it is replaced, so there are never many."""
+    if waits(prompts, reason):
         return tuple(Waiting(reason, text) if each.reason == reason else each for each in prompts)
     return (*prompts, Waiting(reason, text))
 

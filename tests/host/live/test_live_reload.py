@@ -116,6 +116,8 @@ def test_reloads_under_load_lose_and_double_nothing(world: World, reloads: int) 
         sent_before = node.send("s", "Report", wait="Sent")["count"]
         for number in range(reloads):
             assert reload(node, "rs"[number % 2])["engine"] == "rs"[number % 2]
+            due = sent_before + 1_000 * (number + 1)
+            until(lambda due=due: node.send("s", "Report", wait="Sent")["count"] > due, "a load")
         node.send("s", "Halt")
         count = node.send("s", "Report", wait="Sent")["count"]
         found = until(lambda: _caught_up(node, count), f"{count} messages")

@@ -213,7 +213,8 @@ class _Reading:
     def _traced(self, tracer: Tracer, start: Snapshot | None) -> Iterable[Moment]:
         states = {one.position: one.state for one in self._snapshots}
         position = 0 if start is None else start.position
-        scan = self._scan = Scan(segments_of(self._folder, history=True), checksums(), boot_id(), position)
+        segments = segments_of(self._folder, history=True, position=position)
+        scan = self._scan = Scan(segments, checksums(), boot_id(), position)
         for found in scan.batches():
             base = scan.last.base if scan.last is not None else 0
             if found.begins and tracer.is_bare and base in states and base != position:

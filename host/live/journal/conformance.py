@@ -111,7 +111,7 @@ class LogReading:
 
     def _scan(self) -> Scan:
         position = 0 if self._start is None else self._start.position
-        return Scan(segments_of(self._folder, history=True), checksums(), None, position)
+        return Scan(segments_of(self._folder, history=True, position=position), checksums(), None, position)
 
     def _compare(self, replay: Replay, snapshot: Snapshot, segment: str) -> None:
         try:

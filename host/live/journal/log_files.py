@@ -10,7 +10,7 @@ import msgspec
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.node.journal.checksum import Checksum
-from host.node.journal.layout import Wrong, decode_segment
+from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.scan import Damaged, SegmentData
 from host.node.journal.snapshot_file import Snapshot, decode_snapshot
 
@@ -36,10 +36,19 @@ def numbers_of(folder: Folder, suffix: str) -> list[int]:
     return sorted(int(name.split(".")[0]) for name in folder.names() if _NAME.fullmatch(name) and name.endswith(suffix))
 
 
-def segments_of(folder: Folder, *, history: bool = False) -> list[SegmentData]:
-    """The segments in force; with `history` the archived ones before them."""
-    names = segment_names(folder)
-    return [SegmentData(name, n, folder.read(name)) for name, n in names if history or name.endswith(".log")]
+def segments_of(folder: Folder, *, history: bool = False, position: int = 0) -> list[SegmentData]:
+    """The segments in force; with `history` the archived ones before them. Those before `position` are not read.
+
+    A history has a gigabyte, and its readers begin at a snapshot near its end.
+    """
+    found: list[SegmentData] = []
+    for name, number in reversed(segment_names(folder)):
+        if not history and not name.endswith(".log"):
+            break
+        found.append(SegmentData(name, number, folder.read(name)))
+        if position and (head := _head_of(found[-1])) is not None and head.base <= position:
+            break
+    return found[::-1]
 
 
 def segment_names(folder: Folder) -> list[tuple[str, int]]:
@@ -103,7 +112,13 @@ def _refuse_gap(folder: Folder, segments: list[SegmentData], position: int) -> N
 
 def _end_of(segment: SegmentData) -> int | None:
     """The end of a segment; None if its head cannot be read."""
+    head = _head_of(segment)
+    return None if head is None else head.base + len(segment.data)
+
+
+def _head_of(segment: SegmentData) -> SegmentHead | None:
+    """Raises `Newer`."""
     try:
-        return decode_segment(segment.data, checksums()).base + len(segment.data)
+        return decode_segment(segment.data, checksums())
     except Wrong:
         return None

@@ -36,9 +36,8 @@ DIVERGED_MAX: Final = 10
 def log_pasts(path: str, node: str, load: Load, turns: Mapping[str, int], count: int) -> Iterator[Past]:
     """The last `count` turns of each engine, of which it has `turns`, or as many as the log reproduces."""
     folder, after = Folder(path), first_turns(turns, count)
-    snapshots = [*snapshots_of(folder)]
-    starts: list[Snapshot | None] = [None, *snapshots] if oldest_base(folder) == 0 else [*snapshots]
-    made = [{image.cell.name: image.turns for image in start.state.streams} if start else {} for start in starts]
+    starts = _starts(folder, after)
+    made = [{} if start is None else _turns(start) for start in starts]
     groups: dict[int, dict[str, int]] = {}
     for engine, first in after.items():
         latest = max((n for n, before in enumerate(made) if before.get(engine, 0) <= first), default=0)
@@ -53,6 +52,21 @@ def first_turns(turns: Mapping[str, int], count: int) -> dict[str, int]:
     made = dict(islice(((engine, n) for engine, n in turns.items() if n), limit))
     each = min(count, limit // max(1, len(made)))
     return {engine: max(0, n - each) for engine, n in made.items()}
+
+
+def _starts(folder: Folder, after: Mapping[str, int]) -> list[Snapshot | None]:
+    """The places to begin at, the earliest first: as few as have every engine before its turns; None: the birth."""
+    starts: list[Snapshot | None] = []
+    for snapshot in snapshots_of(folder, newest_first=True):
+        starts.insert(0, snapshot)
+        made = _turns(snapshot)
+        if all(made.get(engine, 0) <= first for engine, first in after.items()):
+            return starts
+    return [None, *starts] if oldest_base(folder) == 0 else starts
+
+
+def _turns(snapshot: Snapshot) -> dict[str, int]:
+    return {image.cell.name: image.turns for image in snapshot.state.streams}
 
 
 def _of_group(
@@ -82,7 +96,8 @@ def _read(folder: Folder, node: str, load: Load, start: Snapshot | None, after: 
     excerpts = Excerpts(replay, after)
     if start is not None:
         replay.restore(start.state)
-    scan = Scan(segments_of(folder, history=True), checksums(), None, 0 if start is None else start.position)
+    position = 0 if start is None else start.position
+    scan = Scan(segments_of(folder, history=True, position=position), checksums(), None, position)
     for found in scan.batches():
         excerpts.apply(found)
     excerpts.close()

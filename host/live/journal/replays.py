@@ -16,12 +16,12 @@ from engines.model.store.dump import read_dump
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import numbers_of, read_snapshot_file, segments_of
+from host.live.journal.log_files import numbers_of, read_snapshot_file, segment_names, segments_of
 from host.live.journal.versions import LogCode
 from host.node.journal.checking import Diverged
 from host.node.journal.layout import Wrong
 from host.node.journal.replay import LogState, Replay
-from host.node.journal.scan import Scan
+from host.node.journal.scan import Scan, SegmentData
 from host.node.journal.snapshot_file import Snapshot
 from host.node.journal.stream import Enough, Stream
 
@@ -138,7 +138,8 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
     if start is not None:
         replay.restore(start.state)
     expected = {one.position: one.state for one in held_against}
-    scan = Scan(segments_of(folder, history=True), sums, None, 0 if start is None else start.position)
+    position = 0 if start is None else start.position
+    scan = Scan(segments_of(folder, history=True, position=position), sums, None, position)
     try:
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:
@@ -148,9 +149,9 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
         pass
 
 
-def snapshots_of(folder: Folder) -> Iterator[Snapshot]:
+def snapshots_of(folder: Folder, *, newest_first: bool = False) -> Iterator[Snapshot]:
     """The snapshots that can be read, the oldest first."""
-    for position in numbers_of(folder, ".snap"):
+    for position in sorted(numbers_of(folder, ".snap"), reverse=newest_first):
         try:
             yield read_snapshot_file(folder, position, checksums())
         except Wrong:
@@ -178,9 +179,9 @@ def first_start(folder: Folder, snapshots: list[Snapshot]) -> Snapshot | None:
 
 def oldest_base(folder: Folder) -> int:
     """Where the history kept begins; 0: with the births."""
-    scan = Scan(segments_of(folder, history=True)[:1], checksums(), None)
-    for _ in scan.batches():
-        break
+    oldest = [SegmentData(name, number, folder.read(name)) for name, number in segment_names(folder)[:1]]
+    scan = Scan(oldest, checksums(), None)
+    next(scan.batches(), None)
     return scan.last.base if scan.last is not None else 0
 
 

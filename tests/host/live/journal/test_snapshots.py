@@ -8,6 +8,7 @@ import resource
 import select
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 from journal_engines import Pay
@@ -15,13 +16,25 @@ from journal_worker import BOOT, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
-from host.live.journal.folder import Folder
+from host.live.journal.folder import MAPPED_BYTES, Folder
 from host.live.journal.log_files import numbers_of, segments_of
+from host.live.journal.recall import log_pasts
 from host.live.journal.recovery import recover
 from host.live.journal.snapshots import SnapshotResult, Snapshots
 from host.node.journal.replay import LogState
+from host.node.past import PastTurn
 
 PAID: Ref[object] = Ref("shop")
+
+
+class WatchedFolder(Folder):
+    """Notes what this process reads."""
+
+    read_names: ClassVar[list[str]] = []
+
+    def read(self, name: str, /, mapped_bytes: int = MAPPED_BYTES) -> memoryview:
+        self.read_names.append(name)
+        return super().read(name, mapped_bytes)
 
 
 def pay(worker: Worker, count: int) -> None:
@@ -239,3 +252,23 @@ def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:
         assert len(segments_of(folder, history=True)) >= 40
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
+def test_a_rehearsal_reads_no_history_that_it_does_not_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a reload took longer the longer its node had run; or if the turns were other than the last ones."""
+    read = WatchedFolder.read_names
+    monkeypatch.setattr("host.live.journal.recall.Folder", WatchedFolder)
+    worker = Worker(Folder(str(tmp_path / "slot"), make=True))
+    worker.bear("bank")
+    snapshots = Snapshots(worker.folder, worker.journal, worker.clock)
+    counts = []
+    for turns in (40, 80, 120):
+        for _ in range(4):
+            pay(worker, 5)
+            assert snapshots.take(state_of(worker.folder)).reason == ""
+        read.clear()
+        past = [*log_pasts(worker.folder.path, "node", load, {"bank": turns}, 8)]
+        assert [turn.n for turn in past if isinstance(turn, PastTurn)] == [*range(turns - 7, turns + 1)]
+        counts.append(len(read))
+    assert len(numbers_of(worker.folder, ".arc")) >= 10
+    assert counts == counts[:1] * 3, f"files read after 4, 8 and 12 snapshots: {counts}"

@@ -6,16 +6,18 @@ needs it:
 
     1 it syncs the segments before that place: a snapshot never holds more than the log
     2 writes a temporary file, syncs it, reads it again and compares
-    3 renames it, syncs the folder, and exits
+    3 renames it, and syncs the folder
+    4 archives, which takes the longer the more history there is, and exits
 
-then the worker archives. Crash points: before 3 there is a file that is never read; after 3 the snapshot is in force,
-and the missed archiving happens after the next one. A failure of 1 means that the disk did not keep what was written:
-the writer stops. A failure of 2 or 3 is reported, and the next snapshot is tried when it is due.
+Crash points: before 3 there is a file that is never read; after 3 the snapshot is in force, and what 4 missed happens
+after the next one. A failure of 1 means that the disk did not keep what was written: the writer stops. A failure of 2,
+3 or 4 is reported, and the next snapshot is tried when it is due.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,7 +37,7 @@ from host.node.journal.layout import SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
 from host.node.journal.snapshot_file import encode_snapshot
 
-_REASON_BYTES: Final = 1000
+_REASON_CHARS: Final = 500
 
 NICE: Final = 10
 """Of the child: it encodes a whole state, while messages wait for the processor."""
@@ -49,12 +51,18 @@ class SnapshotResult(msgspec.Struct, frozen=True):
     """The result of a snapshot. `reason` "": it is in force. `is_fatal`: the log before it is not on the disk.
 
     `archiving` is why old segments stay, if the disk refused to move them; the next snapshot tries again.
+    `oldest_ns` is when the oldest segment that is left was made.
     """
 
     position: int
     reason: str = ""
     is_fatal: bool = False
     archiving: str = ""
+    oldest_ns: int = 0
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(SnapshotResult).decode
 
 
 class Snapshots:
@@ -75,8 +83,7 @@ class Snapshots:
         self._folder = folder
         self._journal = journal
         self._clock = clock
-        self._retain_bytes = retain_bytes
-        self._retain_ns = retain_ns
+        self._bounds = retain_bytes, retain_ns
         self._running: tuple[int, int, int] | None = None
         self._heads: dict[int, SegmentHead] = {}
         self._at_turns = journal.turns_appended - turns_behind
@@ -93,11 +100,6 @@ class Snapshots:
         return self._running is None and self._clock() - self._at_ns >= retention.SNAPSHOT_EVERY_NS
 
     @property
-    def oldest_ns(self) -> int:
-        """When the oldest segment was made, as of the last archiving; 0 before."""
-        return min((head.made_ns for head in self._heads.values()), default=0)
-
-    @property
     def is_running(self) -> bool:
         """Whether a child is writing a snapshot."""
         return self._running is not None
@@ -109,21 +111,22 @@ class Snapshots:
         OSError.
         """
         head = self._begin()
-        pid, reading = begin_child(partial(_write_as_child, self._folder, head, state, os.getpid()))
+        pid, reading = begin_child(partial(_run_as_child, partial(self._attempt, head, state), head.base, os.getpid()))
         self._running = (pid, reading, head.base)
         return reading
 
     def poll(self) -> SnapshotResult | None:
-        """The result of the snapshot that was started, once it is known; then archives. Never blocks for long."""
+        """The result of the snapshot that was started, once it is known. Never blocks."""
         if self._running is None:
             return None
         pid, reading, position = self._running
         if os.waitpid(pid, os.WNOHANG)[0] == 0:
             return None
         self._running = None
-        reason = os.read(reading, _REASON_BYTES).decode(errors="replace")
+        result = os.read(reading, select.PIPE_BUF)
         os.close(reading)
-        return self._ended(position, reason or "the process that wrote it died")
+        died = SnapshotResult(position, "the process that wrote it died")
+        return self._ended(_decode(result) if result else died)
 
     def take(self, state: LogState) -> SnapshotResult:
         """Write a snapshot in this process, for one with several threads, or whose log is handed over. Blocks.
@@ -131,7 +134,7 @@ class Snapshots:
         Raises `LogStopped`.
         """
         head = self._begin()
-        return self._ended(head.base, _attempt(self._folder, head, lambda: state))
+        return self._ended(self._attempt(head, lambda: state))
 
     def kill(self) -> None:
         """Kill the child that writes a snapshot, and do not wait for it; `abandon` follows, or this process's end."""
@@ -154,26 +157,26 @@ class Snapshots:
         self._at_turns, self._at_ns = self._journal.turns_appended, self._clock()
         return self._journal.head
 
-    def _ended(self, position: int, reason: str) -> SnapshotResult:
-        if reason == _DONE:
-            self._at_position = position
-            self._journal.on_disk(position)
-            return SnapshotResult(position, archiving=self._archive())
-        is_fatal = reason.startswith(_FATAL)
-        if is_fatal:
-            self._journal.stop(reason)
-        return SnapshotResult(position, reason, is_fatal)
-
-    def _archive(self) -> str:
+    def _attempt(self, head: SegmentHead, state: Callable[[], LogState]) -> SnapshotResult:
+        """Write the snapshot, and archive. Changes nothing here but what is known of heads."""
         try:
-            archive(self._folder, self._clock(), self._retain_bytes, self._retain_ns, self._heads)
+            write_snapshot(self._folder, head, state())
+        except Unsynced as error:
+            return SnapshotResult(head.base, f"sync before the snapshot: {error.strerror}", is_fatal=True)
+        except (OSError, Wrong) as error:
+            return SnapshotResult(head.base, str(error)[:_REASON_CHARS])
+        try:
+            return SnapshotResult(head.base, oldest_ns=archive(self._folder, self._clock(), *self._bounds, self._heads))
         except OSError as error:
-            return str(error)
-        return ""
+            return SnapshotResult(head.base, archiving=str(error)[:_REASON_CHARS])
 
-
-_DONE: Final = "done"
-_FATAL: Final = "sync before the snapshot: "
+    def _ended(self, result: SnapshotResult) -> SnapshotResult:
+        if not result.reason:
+            self._at_position = result.position
+            self._journal.on_disk(result.position)
+        elif result.is_fatal:
+            self._journal.stop(result.reason)
+        return result
 
 
 def write_snapshot(folder: Folder, head: SegmentHead, state: LogState) -> None:
@@ -206,12 +209,14 @@ def archive(
     bytes_max: int = retention.RETAIN_BYTES,
     age_ns_max: int = retention.RETAIN_NS,
     known: dict[int, SegmentHead] | None = None,
-) -> None:
-    """Move segments that no recovery needs to history, and remove history beyond the bounds. Raises OSError.
+) -> int:
+    """Move segments that no recovery needs to history, and remove history beyond the bounds; when the oldest one that
+    is left was made. Raises OSError.
 
     `known` holds the heads read before, by number, and gets the others: there may be thousands.
     """
-    found = _extents(folder, {} if known is None else known)
+    known = {} if known is None else known
+    found = _extents(folder, known)
     live = [segment for name, segment in found if name.endswith(".log")]
     archived = [segment for name, segment in found if name.endswith(".arc")]
     todo = retention.plan(live, archived, log_files.numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
@@ -221,29 +226,29 @@ def archive(
         folder.sync()
     for number in todo.remove:
         folder.remove(log_files.segment_name(number, "arc"))
-        if known is not None:
-            known.pop(number, None)
+        known.pop(number, None)
     for position in todo.forget:
         folder.remove(log_files.snapshot_name(position))
+    return min((head.made_ns for head in known.values()), default=0)
 
 
 def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, retention.Segment]]:
     """The segments with the positions they cover; one with a damaged head is left out, and stays.
 
-    One file is open at a time: a mapping holds a descriptor.
+    Files are mapped, since only their heads are needed, one at a time, since a mapping holds a descriptor.
     """
     heads: list[tuple[str, SegmentHead]] = []
     for name, number in log_files.segment_names(folder):
         try:
             if number not in known:
-                known[number] = decode_segment(folder.read(name), checksums())
+                known[number] = decode_segment(folder.read(name, mapped_bytes=0), checksums())
         except Wrong:
             continue
         heads.append((name, known[number]))
     if not heads:
         return []
     ends = [head.base for _, head in heads[1:]]
-    ends.append(heads[-1][1].base + len(folder.read(heads[-1][0])))
+    ends.append(heads[-1][1].base + len(folder.read(heads[-1][0], mapped_bytes=0)))
     return [
         (name, retention.Segment(head.number, head.base, end, head.made_ns))
         for (name, head), end in zip(heads, ends, strict=True)
@@ -260,25 +265,12 @@ def _sync_before(folder: Folder, head: SegmentHead) -> None:
         raise Unsynced(error.errno, error.strerror) from error
 
 
-def _attempt(folder: Folder, head: SegmentHead, state: Callable[[], LogState]) -> str:
-    """`_DONE`, or why not."""
-    try:
-        write_snapshot(folder, head, state())
-    except Unsynced as error:
-        return f"{_FATAL}{error.strerror}"
-    except (OSError, Wrong) as error:
-        return str(error)
-    return _DONE
-
-
-def _write_as_child(
-    folder: Folder, head: SegmentHead, state: Callable[[], LogState], parent: int, writing: int
-) -> None:
+def _run_as_child(attempt: Callable[[], SnapshotResult], position: int, parent: int, writing: int) -> None:
     """The work of the child, which touches no lane."""
     die_with(parent)
     os.nice(NICE)
     try:
-        reason = _attempt(folder, head, state)
+        result = attempt()
     except BaseException as error:
-        reason = f"{type(error).__name__}: {error}"
-    os.write(writing, reason.encode()[:_REASON_BYTES])
+        result = SnapshotResult(position, f"{type(error).__name__}: {error}"[:_REASON_CHARS])
+    os.write(writing, _encode(result))

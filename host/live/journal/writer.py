@@ -177,13 +177,20 @@ class Journal:
 
     def _sync_older(self) -> None:
         """Sync segments of this life or an earlier one that were left unsynced, and their names."""
-        there = numbers_of(self._folder, ".log")  # what was archived lies before a snapshot, and is on the disk
-        for number in self._unsynced.keys() & there:
-            file = self._do("open", partial(self._folder.open, segment_name(number)))
-            self._do("fdatasync", file.sync)
-            file.close()
+        for number in self._unsynced:
+            file = self._do("open", partial(self._opened, segment_name(number)))
+            if file is not None:
+                self._do("fdatasync", file.sync)
+                file.close()
         self._do("fsync of the folder", self._folder.sync)
         self._unsynced.clear()
+
+    def _opened(self, name: str) -> File | None:
+        """None: a child has archived it, for it lies before a snapshot, and so is on the disk."""
+        try:
+            return self._folder.open(name)
+        except FileNotFoundError:
+            return None
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None

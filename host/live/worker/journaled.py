@@ -335,11 +335,11 @@ class WorkerLog:
         elif written is not None and written.archiving:
             self._report_failure("archiving_failed", written.archiving)
         elif written is not None:
-            self._collect_versions()
+            self._collect_versions(written.oldest_ns)
 
-    def _collect_versions(self) -> None:
+    def _collect_versions(self, oldest_ns: int) -> None:
         try:
-            self._versions.collect(self.snapshots.oldest_ns)
+            self._versions.collect(oldest_ns)
         except OSError as error:
             self._report_failure("archiving_failed", str(error))
 

@@ -139,7 +139,7 @@ class SimulatedFolder:
     def names(self) -> list[str]:
         return sorted(self._files)
 
-    def read(self, name: str, /) -> memoryview:
+    def read(self, name: str, /, mapped_bytes: int = 0) -> memoryview:
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return memoryview(bytes(self._files[name].data))

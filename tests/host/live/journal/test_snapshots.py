@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import pytest
 from journal_engines import Pay
-from journal_worker import BOOT, Worker, load, log_state_of, marks_of
+from journal_worker import BOOT, START_NS, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
-from host.live.journal.folder import MAPPED_BYTES, Folder
+from host.live.journal.folder import MAPPED_BYTES, File, Folder
 from host.live.journal.log_files import numbers_of, segments_of
 from host.live.journal.recall import log_pasts
 from host.live.journal.recovery import recover
@@ -62,7 +62,7 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     written = None
     while written is None:
         written = snapshots.poll()
-    assert written == SnapshotResult(written.position)
+    assert written == SnapshotResult(written.position, oldest_ns=START_NS)
     found = recover(folder, "node", load, BOOT)
     assert found.turns == 6
     assert found.replay.streams["bank"].env == worker.engines["bank"].cell.env
@@ -272,3 +272,42 @@ def test_a_rehearsal_reads_no_history_that_it_does_not_need(tmp_path: Path, monk
         counts.append(len(read))
     assert len(numbers_of(worker.folder, ".arc")) >= 10
     assert counts == counts[:1] * 3, f"files read after 4, 8 and 12 snapshots: {counts}"
+
+
+def test_a_worker_does_not_look_at_its_history(tmp_path: Path) -> None:
+    """False if messages waited after a snapshot until the worker itself had read what can be archived."""
+    folder = WatchedFolder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    for _ in range(4):
+        pay(worker, 2)
+        worker.journal.begin_segment()
+        state = state_of(folder)
+        WatchedFolder.read_names.clear()
+        reading = snapshots.start(lambda state=state: state)  # type: ignore[misc]
+        assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
+        while (written := snapshots.poll()) is None:
+            continue
+        assert (written.reason, written.archiving) == ("", "")
+        assert WatchedFolder.read_names == []
+    assert len(numbers_of(folder, ".arc")) >= 4
+    assert recover(folder, "node", load, BOOT).replay.streams["bank"].env == worker.engines["bank"].cell.env
+
+
+def test_a_segment_is_archived_while_it_is_about_to_be_synced(tmp_path: Path) -> None:
+    """False if a log stopped because of what the child that archives does beside it."""
+
+    class Overtaken(Folder):
+        def open(self, name: str, /) -> File:
+            self.rename(name, name.replace(".log", ".arc"))
+            return super().open(name)
+
+    worker = Worker(Overtaken(str(tmp_path / "slot"), make=True))
+    worker.bear("bank")
+    pay(worker, 2)
+    worker.journal.begin_segment()
+    pay(worker, 2)
+    worker.journal.sync()
+    assert (worker.journal.stopped, worker.journal.synced) == ("", worker.journal.position)
+    assert len(numbers_of(worker.folder, ".arc")) == 1

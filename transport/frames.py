@@ -24,6 +24,7 @@ NAME_BYTES_MAX: Final = 1024
 CHECKSUM_CRC32C: Final = 1
 CHECKSUM_CRC32: Final = 2
 _LENGTH: Final = struct.Struct("<I")
+_PADDINGS: Final = tuple(bytes(-size % 4) for size in range(4))
 
 
 def message_bytes(payload_bytes: int) -> int:
@@ -41,8 +42,10 @@ def encode_frame(frame: Frame, position: int) -> bytes:
     sender, target = frame.sender.encode(), frame.target.encode()
     names = sender + target
     parts: list[Payload] = [names, bytes(-len(names) % 8)]
+    pack, paddings = _LENGTH.pack, _PADDINGS
     for payload in frame.payloads:
-        parts += (_LENGTH.pack(len(payload)), payload, bytes(-len(payload) % 4))
+        size = len(payload)
+        parts += (pack(size), payload, paddings[size & 3])
     body = b"".join(parts)
     fields = (CHECKSUM_CRC32, frame.kind, 0, len(frame.payloads), position, frame.first_n, frame.epoch, frame.mailbox)
     head = HEADER.pack(HEADER.size + len(body), 0, *fields, len(sender), len(target))
@@ -91,17 +94,20 @@ def _decode_names(data: bytes, sender_bytes: int, target_bytes: int) -> tuple[st
 
 
 def _decode_messages(data: bytes, start: int, count: int) -> list[Payload]:
+    """Written for speed: `message_bytes` is not called for each."""
     payloads: list[Payload] = []
+    append, unpack, end = payloads.append, _LENGTH.unpack_from, len(data)
     for _ in range(count):
-        if len(data) - start < _LENGTH.size:
+        at = start + 4
+        if at > end:
             raise Broken("a message begins behind the frame's end")
-        (size,) = _LENGTH.unpack_from(data, start)
-        if message_bytes(size) > len(data) - start:
+        (size,) = unpack(data, start)
+        start = at + (size + 3 & ~3)
+        if start > end:
             raise Broken(f"a message of {size} bytes reaches beyond the frame's end")
-        payloads.append(data[start + 4 : start + 4 + size])
-        start += message_bytes(size)
-    if start != len(data):
-        raise Broken(f"{len(data) - start} bytes behind the last message")
+        append(data[at : at + size])
+    if start != end:
+        raise Broken(f"{end - start} bytes behind the last message")
     return payloads
 
 

@@ -135,9 +135,9 @@ def begin(m: Begin, t: Arrived[Begin, None, Course]) -> Effects[Course, Ask | Wa
 
 @rule(timer=TICK)
 def ask(_tick: Handle, t: Elapsed[None, Course]) -> Effects[Course, Ask | Waits]:
-    """State: more asked. Messages: what is due. Timers: the next tick. Engines: none."""
+    """State: more asked. Messages: what is due. Timers: the next tick, until the end. Engines: none."""
     course, now_ns = t.env.state, t.now_ns
-    if course.server is None:
+    if course.server is None or not (course.rate or course.waiting):
         return []
     behind = course.asked - course.answered
     due = course.waiting - behind

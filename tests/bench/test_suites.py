@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import psutil
 import pytest
+from deadline import DEADLINE_S
 
 from bench.rounds import Contestant, Round, Suite, Unavailable
 from bench.suites import NAMES, load_suite
@@ -72,3 +75,28 @@ def test_every_suite_is_one_of_a_kind_and_says_what_it_is() -> None:
         peers = [contestant.peer for contestant in suite.contestants(suite.size)]
         assert len(set(peers)) == len(peers)
         assert "enginehost" in peers
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("name", NAMES)
+def test_a_node_rests_between_its_rounds(name: str) -> None:
+    """If false, the rounds of a suite's other peers are slower for a node that still works, or polls."""
+    contestant = next((one for one in made(name) if one.peer == "enginehost"), None)
+    if contestant is None:
+        pytest.skip("all peers are others")
+    try:
+        contestant.run()
+        deadline = time.monotonic() + DEADLINE_S
+        while busy := awake():
+            assert time.monotonic() < deadline, busy
+    finally:
+        contestant.close()
+
+
+def awake() -> dict[str, int]:
+    """How often each child woke up in half a second, of those that do not rest."""
+    children = psutil.Process().children(recursive=True)
+    before = [one.num_ctx_switches().voluntary for one in children]
+    time.sleep(0.5)
+    after = [one.num_ctx_switches().voluntary for one in children]
+    return {f"{one.name()} {one.pid}": n - m for one, m, n in zip(children, before, after, strict=True) if n - m > 20}

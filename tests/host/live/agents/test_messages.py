@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -125,6 +126,44 @@ def test_m3_nobody_waits_for_measurement_and_audit(engine: Engine) -> None:
     assert counted() == before + 100
     with engine.client() as client:
         assert client.ask("measure.system")["data"]["missed"] == 0
+
+
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(10, marks=pytest.mark.storm), pytest.param(600, marks=pytest.mark.long)]
+)
+def test_m3_requests_take_no_longer_while_measurement_stands_still(engine: Engine, seconds: int) -> None:
+    """False if agents feel that nobody measures, or a message of that time is neither counted nor told as missed."""
+
+    def measured(what: str) -> int:
+        with engine.client() as client:
+            system = client.ask("measure.system")["data"]
+            sent: int = system["day"].get("message.sent", {}).get("count", 0)
+            return sent if what == "sent" else int(system["missed"])
+
+    before = measured("sent") + measured("missed")
+    reader = start(engine, f"reader-{seconds}", "reader.py")
+    talker = start(engine, f"paced-{seconds}", "paced.py", f"reader-{seconds}")
+    took = talker / "took.txt"
+    until(lambda: took.exists() and len(took.read_text().splitlines()) >= 500, "requests while all is well")
+    usual = len(took.read_text().splitlines())
+    stopped = [psutil.Process(engine.pids()["measurement"])]
+    stopped[0].suspend()
+    try:
+        time.sleep(seconds)
+        during = len(took.read_text().splitlines())
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            stopped[0].resume()
+    (talker / "end").touch()
+    until(lambda: (talker / "sent.txt").exists(), "the last message")
+    times = [int(line) for line in took.read_text().splitlines()]
+    until(lambda: len(got(reader)) == len(times), "all messages", max(DEADLINE_S, seconds))
+    until(lambda: measured("sent") + measured("missed") >= before + len(times), "the count", max(DEADLINE_S, seconds))
+    assert measured("sent") + measured("missed") == before + len(times)
+    p95 = [sorted(part)[len(part) * 95 // 100] for part in (times[:usual], times[usual:during])]
+    print(f"{during - usual} requests, p95 {p95[0] / 1e6:.1f} ms before, {p95[1] / 1e6:.1f} ms in {seconds} s without")
+    assert during - usual > seconds * 15
+    assert p95[1] < 2 * p95[0] + 10_000_000
 
 
 def test_s5_tokens_of_a_session_log_are_exact(engine: Engine, tmp_path: Path) -> None:

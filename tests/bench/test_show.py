@@ -14,12 +14,14 @@ NOTE = "not installed: pip install 'enginehost[peers]'"
 
 
 def test_every_suite_fits_a_terminal_of_80_columns() -> None:
-    """False if the table that the README shows first wrapped in a terminal of usual width."""
+    """False if a table wrapped in a terminal of usual width; or if that of the README left out more than it must."""
     items = msgspec.json.decode(KEPT.read_bytes())["items"]
-    lines = render_table(items, 80).splitlines()
-    assert max(map(len, lines)) <= 80
-    assert len(lines) == len(items) + 2
-    assert lines[-1] == "left out in 80 columns: SINGLE TIMES"
+    shown = [item for item in items if item["suite"] in ("oneway", "pingpong")]
+    for some, left_out in ((items, "MIN MAX, SINGLE TIMES"), (shown, "SINGLE TIMES")):
+        lines = render_table(some, 80).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len(lines) == len(some) + 2
+        assert lines[-1] == f"left out in 80 columns: {left_out}"
 
 
 def test_peers_that_are_not_installed_are_one_line() -> None:

@@ -77,14 +77,14 @@ class SessionEnd:
     def __init__(self, session: zenoh.Session, place: int) -> None:
         import zenoh
 
-        self._session = session
+        self._session: Any = session
         self._subscriber: Any = session.declare_subscriber(_key(place), zenoh.handlers.FifoChannel(QUEUED_MAX))
 
     def outlet(self, place: int) -> Send:
         """Publishes to a place, after its subscriber has appeared."""
         import zenoh
 
-        publisher = self._session.declare_publisher(_key(place), congestion_control=zenoh.CongestionControl.BLOCK)
+        publisher: Any = self._session.declare_publisher(_key(place), congestion_control=zenoh.CongestionControl.BLOCK)
         deadline_s = time.monotonic() + MATCH_S
         while not publisher.matching_status.matching:
             if time.monotonic() > deadline_s:

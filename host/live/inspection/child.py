@@ -1,12 +1,13 @@
 """Work in a throw-away process: forked for one job, in a session of its own, killed with everything it started.
 
-The caller has one thread. The child owns nothing but the write end of a pipe, and none of the caller's exit handlers
-run in it. Crash points: the child dies: its end of the pipe closes. The caller dies: an alarm, if `isolate` set one,
-ends the child.
+The caller has one thread. The child owns the write end of a pipe and what it is told to keep, and none of the caller's
+exit handlers run in it. Crash points: the child dies: its end of the pipe closes. The caller dies: an alarm, if
+`isolate` set one, ends the child.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -40,8 +41,11 @@ def forked(work: Callable[[int], object]) -> Iterator[int]:
         _end(pid)
 
 
-def begin_child(work: Callable[[int], object]) -> tuple[int, int]:
-    """The pid of a child that runs `work` on the write end of a pipe, and the read end. Raises OSError."""
+def begin_child(work: Callable[[int], object], kept: int = -1) -> tuple[int, int]:
+    """The pid of a child that runs `work` on the write end of a pipe, and the read end. Raises OSError.
+
+    The child keeps the descriptor `kept` open as well, under another number.
+    """
     reading, writing = os.pipe()
     try:
         pid = os.fork()
@@ -50,7 +54,7 @@ def begin_child(work: Callable[[int], object]) -> tuple[int, int]:
         os.close(writing)
         raise
     if pid == 0:
-        _live(work, writing)
+        _live(work, writing, kept)
     os.close(writing)
     return pid, reading
 
@@ -114,12 +118,18 @@ def silence() -> None:
     sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def _live(work: Callable[[int], object], writing: int) -> Never:
+def _live(work: Callable[[int], object], writing: int, kept: int) -> Never:
     """From the fork to the exit; nothing returns into the caller's stack."""
     try:
         os.setsid()
+        first_closed = 4
+        if kept >= 0:
+            kept = fcntl.fcntl(kept, fcntl.F_DUPFD, 5)
         os.dup2(writing, 3)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        if kept >= 0:
+            os.dup2(kept, first_closed)
+            first_closed += 1
+        os.closerange(first_closed, os.sysconf("SC_OPEN_MAX"))
         work(3)
     finally:
         os._exit(0)

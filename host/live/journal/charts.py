@@ -18,7 +18,7 @@ from host.chart.moments import Moment, Source
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import segments_of
+from host.live.journal.log_files import scan_from
 from host.live.journal.recovery import boot_id
 from host.live.journal.replays import oldest_base, snapshots_of, turns_before
 from host.live.journal.versions import LogCode
@@ -213,8 +213,7 @@ class _Reading:
     def _traced(self, tracer: Tracer, start: Snapshot | None) -> Iterable[Moment]:
         states = {one.position: one.state for one in self._snapshots}
         position = 0 if start is None else start.position
-        segments = segments_of(self._folder, history=True, position=position)
-        scan = self._scan = Scan(segments, checksums(), boot_id(), position)
+        scan = self._scan = scan_from(self._folder, start, boot_id())
         for found in scan.batches():
             base = scan.last.base if scan.last is not None else 0
             if found.begins and tracer.is_bare and base in states and base != position:

@@ -19,7 +19,7 @@ import msgspec
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import segments_of
+from host.live.journal.log_files import scan_from
 from host.live.journal.replays import first_start, hold_against, snapshots_of
 from host.live.journal.versions import LogCode
 from host.node.journal.checking import Diverged
@@ -110,8 +110,7 @@ class LogReading:
             yield from (*self._last.streams.values(), *self._last.leaving.values())
 
     def _scan(self) -> Scan:
-        position = 0 if self._start is None else self._start.position
-        return Scan(segments_of(self._folder, history=True, position=position), checksums(), None, position)
+        return scan_from(self._folder, self._start)
 
     def _compare(self, replay: Replay, snapshot: Snapshot, segment: str) -> None:
         try:

@@ -73,6 +73,14 @@ class Folder:
         finally:
             os.close(fd)
 
+    def head(self, name: str, size: int, /) -> tuple[memoryview, int]:
+        """The first `size` bytes of a file, or as many as it has; and its length."""
+        fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return memoryview(os.pread(fd, size, 0)), os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+
     def create(self, name: str, /) -> File:
         """A new, empty file. Raises FileExistsError."""
         return File(os.open(self._path(name), _APPENDING | os.O_CREAT | os.O_EXCL, 0o600))

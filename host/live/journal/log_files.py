@@ -11,7 +11,7 @@ from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.node.journal.checksum import Checksum
 from host.node.journal.layout import SegmentHead, Wrong, decode_segment
-from host.node.journal.scan import Damaged, SegmentData
+from host.node.journal.scan import Damaged, Scan, SegmentData
 from host.node.journal.snapshot_file import Snapshot, decode_snapshot
 
 Suffix = Literal["log", "arc"]
@@ -36,8 +36,8 @@ def numbers_of(folder: Folder, suffix: str) -> list[int]:
     return sorted(int(name.split(".")[0]) for name in folder.names() if _NAME.fullmatch(name) and name.endswith(suffix))
 
 
-def segments_of(folder: Folder, *, history: bool = False, position: int = 0) -> list[SegmentData]:
-    """The segments in force; with `history` the archived ones before them. Those before `position` are not read.
+def segments_of(folder: Folder, *, history: bool = False, start: Snapshot | None = None) -> list[SegmentData]:
+    """The segments in force; with `history` the archived ones before them. Those before `start` are not read.
 
     A history has a gigabyte, and its readers begin at a snapshot near its end.
     """
@@ -46,15 +46,26 @@ def segments_of(folder: Folder, *, history: bool = False, position: int = 0) -> 
         if not history and not name.endswith(".log"):
             break
         found.append(SegmentData(name, number, folder.read(name)))
-        if position and (head := _head_of(found[-1])) is not None and head.base <= position:
+        head = None if start is None else _head_of(found[-1])
+        if start is not None and head is not None and head.log_id == start.log_id and head.base <= start.position:
             break
     return found[::-1]
 
 
+def scan_from(folder: Folder, start: Snapshot | None, boot: bytes | None = None) -> Scan:
+    """A pass over a log and its history, from the place of a snapshot on; None: from the oldest segment."""
+    segments = segments_of(folder, history=True, start=start)
+    return Scan(segments, checksums(), boot, 0 if start is None else start.position)
+
+
 def segment_names(folder: Folder) -> list[tuple[str, int]]:
-    """Files and numbers of all segments: the archived ones, then those in force."""
-    archived = [(segment_name(number, "arc"), number) for number in numbers_of(folder, ".arc")]
-    return archived + [(segment_name(number), number) for number in numbers_of(folder, ".log")]
+    """Files and numbers of all segments: the archived ones, then those in force.
+
+    The folder is listed once: a segment that is archived meanwhile would be in neither of two lists.
+    """
+    names = [name for name in folder.names() if _NAME.fullmatch(name)]
+    suffixes: tuple[Suffix, ...] = ("arc", "log")
+    return [(name, int(name.split(".")[0])) for suffix in suffixes for name in names if name.endswith(suffix)]
 
 
 class Trusted(msgspec.Struct, frozen=True):

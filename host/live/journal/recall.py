@@ -14,13 +14,14 @@ from engines.model import Declaration
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import segments_of
+from host.live.journal.log_files import scan_from
 from host.live.journal.recovery import REFUSALS
 from host.live.journal.replays import oldest_base, snapshots_of
 from host.node.journal.checking import Diverged
 from host.node.journal.excerpt import Excerpts
+from host.node.journal.layout import Newer
 from host.node.journal.replay import Replay
-from host.node.journal.scan import Damaged, Scan
+from host.node.journal.scan import Damaged
 from host.node.journal.snapshot_file import Snapshot
 from host.node.past import Past, PastLost
 
@@ -36,7 +37,11 @@ DIVERGED_MAX: Final = 10
 def log_pasts(path: str, node: str, load: Load, turns: Mapping[str, int], count: int) -> Iterator[Past]:
     """The last `count` turns of each engine, of which it has `turns`, or as many as the log reproduces."""
     folder, after = Folder(path), first_turns(turns, count)
-    starts = _starts(folder, after)
+    try:
+        starts = _starts(folder, after)
+    except (Newer, Damaged, OSError) as error:
+        yield from (PastLost(engine, str(error)) for engine in after)
+        return
     made = [{} if start is None else _turns(start) for start in starts]
     groups: dict[int, dict[str, int]] = {}
     for engine, first in after.items():
@@ -96,9 +101,7 @@ def _read(folder: Folder, node: str, load: Load, start: Snapshot | None, after: 
     excerpts = Excerpts(replay, after)
     if start is not None:
         replay.restore(start.state)
-    position = 0 if start is None else start.position
-    scan = Scan(segments_of(folder, history=True, position=position), checksums(), None, position)
-    for found in scan.batches():
+    for found in scan_from(folder, start).batches():
         excerpts.apply(found)
     excerpts.close()
     return excerpts

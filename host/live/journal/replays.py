@@ -16,7 +16,7 @@ from engines.model.store.dump import read_dump
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
-from host.live.journal.log_files import numbers_of, read_snapshot_file, segment_names, segments_of
+from host.live.journal.log_files import numbers_of, read_snapshot_file, scan_from, segment_names
 from host.live.journal.versions import LogCode
 from host.node.journal.checking import Diverged
 from host.node.journal.layout import Wrong
@@ -134,12 +134,10 @@ def _behind(
 
 def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: list[Snapshot]) -> None:
     """Replay the log from `start` on, until `replay` has enough."""
-    sums = checksums()
     if start is not None:
         replay.restore(start.state)
     expected = {one.position: one.state for one in held_against}
-    position = 0 if start is None else start.position
-    scan = Scan(segments_of(folder, history=True, position=position), sums, None, position)
+    scan = scan_from(folder, start)
     try:
         for found in scan.batches():
             if found.begins and scan.last is not None and scan.last.base in expected:

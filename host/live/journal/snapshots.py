@@ -33,7 +33,7 @@ from host.live.journal.folder import Folder, sync_files, write_whole
 from host.live.journal.writer import Journal
 from host.live.lifeline import die_with
 from host.node.journal import retention
-from host.node.journal.layout import SegmentHead, Wrong, decode_segment
+from host.node.journal.layout import SEGMENT, Newer, SegmentHead, Wrong, decode_segment
 from host.node.journal.replay import LogState
 from host.node.journal.snapshot_file import encode_snapshot
 
@@ -104,14 +104,15 @@ class Snapshots:
         """Whether a child is writing a snapshot."""
         return self._running is not None
 
-    def start(self, state: Callable[[], LogState]) -> int:
+    def start(self, state: Callable[[], LogState], lock: int = -1) -> int:
         """Begin a segment and fork a child that writes what `state` returns; a descriptor that is readable at its end.
 
-        Called between two batches, in a process of one thread, while nothing of a batch waits. Raises `LogStopped`,
-        OSError.
+        The child has the lock of the log, too (a descriptor): nobody opens the log while it archives. Called between
+        two batches, in a process of one thread, while nothing of a batch waits. Raises `LogStopped`, OSError.
         """
         head = self._begin()
-        pid, reading = begin_child(partial(_run_as_child, partial(self._attempt, head, state), head.base, os.getpid()))
+        attempt = partial(self._attempt, head, state)
+        pid, reading = begin_child(partial(_run_as_child, attempt, head.base, os.getpid()), lock)
         self._running = (pid, reading, head.base)
         return reading
 
@@ -215,8 +216,7 @@ def archive(
 
     `known` holds the heads read before, by number, and gets the others: there may be thousands.
     """
-    known = {} if known is None else known
-    found = _extents(folder, known)
+    found = _extents(folder, {} if known is None else known)
     live = [segment for name, segment in found if name.endswith(".log")]
     archived = [segment for name, segment in found if name.endswith(".arc")]
     todo = retention.plan(live, archived, log_files.numbers_of(folder, ".snap"), now_ns, bytes_max, age_ns_max)
@@ -226,29 +226,31 @@ def archive(
         folder.sync()
     for number in todo.remove:
         folder.remove(log_files.segment_name(number, "arc"))
-        known.pop(number, None)
     for position in todo.forget:
         folder.remove(log_files.snapshot_name(position))
-    return min((head.made_ns for head in known.values()), default=0)
+    return min((segment.made_ns for _, segment in found if segment.number not in todo.remove), default=0)
 
 
 def _extents(folder: Folder, known: dict[int, SegmentHead]) -> list[tuple[str, retention.Segment]]:
     """The segments with the positions they cover; one with a damaged head is left out, and stays.
 
-    Files are mapped, since only their heads are needed, one at a time, since a mapping holds a descriptor.
+    `known` gets the heads of those that are there, and only these.
     """
     heads: list[tuple[str, SegmentHead]] = []
-    for name, number in log_files.segment_names(folder):
+    names = log_files.segment_names(folder)
+    for number in known.keys() - {number for _, number in names}:
+        del known[number]
+    for name, number in names:
         try:
             if number not in known:
-                known[number] = decode_segment(folder.read(name, mapped_bytes=0), checksums())
-        except Wrong:
+                known[number] = decode_segment(folder.head(name, SEGMENT.size)[0], checksums())
+        except (Wrong, Newer):
             continue
         heads.append((name, known[number]))
     if not heads:
         return []
     ends = [head.base for _, head in heads[1:]]
-    ends.append(heads[-1][1].base + len(folder.read(heads[-1][0], mapped_bytes=0)))
+    ends.append(heads[-1][1].base + folder.head(heads[-1][0], 0)[1])
     return [
         (name, retention.Segment(head.number, head.base, end, head.made_ns))
         for (name, head), end in zip(heads, ends, strict=True)

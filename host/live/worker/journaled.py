@@ -276,6 +276,7 @@ class WorkerLog:
 
     def _leave_gone(self, finding: str) -> None:
         """The log was removed: save the slot's state in a new one, and report that, since an operator has to act."""
+        self.snapshots.abandon()
         reason = rescue(self._boot.journal, self.journal, self._state(), self._worker.clock, self.lock)
         fields = {"finding": finding, "journal": self._boot.journal, "saved": not reason, "reason": reason}
         self._worker.channel.send(Event(wire.JOURNAL_GONE, "", fields))
@@ -317,7 +318,7 @@ class WorkerLog:
         elif snapshots.is_due:
             try:
                 if self._is_alone:
-                    snapshots.start(self._state)
+                    snapshots.start(self._state, self.lock)
                     return
                 written = snapshots.take(self._state())
             except LogStopped as error:

@@ -139,10 +139,14 @@ class SimulatedFolder:
     def names(self) -> list[str]:
         return sorted(self._files)
 
-    def read(self, name: str, /, mapped_bytes: int = 0) -> memoryview:
+    def read(self, name: str, /) -> memoryview:
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return memoryview(bytes(self._files[name].data))
+
+    def head(self, name: str, size: int, /) -> tuple[memoryview, int]:
+        data = self.read(name)
+        return data[:size], len(data)
 
     def create(self, name: str, /) -> SimulatedFile:
         self._check()

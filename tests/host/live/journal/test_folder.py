@@ -41,6 +41,14 @@ def test_a_view_stays_as_it_was(folder: Folder) -> None:
     assert bytes(view) == b"one"
 
 
+def test_a_head_comes_with_the_length(folder: Folder) -> None:
+    write(folder, "a", b"onetwo")
+    assert [(bytes(data), size) for data, size in (folder.head("a", 3), folder.head("a", 9))] == [
+        (b"one", 6),
+        (b"onetwo", 6),
+    ]
+
+
 def test_an_empty_file_reads_as_nothing(folder: Folder) -> None:
     folder.create("a").close()
     assert bytes(folder.read("a")) == b""

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import select
+import time
 from pathlib import Path
 from random import Random
 from typing import ClassVar
 
+import msgspec
 import pytest
 from journal_engines import Pay
 from journal_worker import BOOT, START_NS, Worker, load, log_state_of, marks_of
 from simulated_disk import LOSSES, SimulatedFolder
 
 from engines.model import Ref
+from host.live.journal.checksums import checksums
 from host.live.journal.folder import MAPPED_BYTES, File, Folder
-from host.live.journal.log_files import numbers_of, segments_of
+from host.live.journal.log_files import numbers_of, scan_from, segments_of
+from host.live.journal.over import LOCK
 from host.live.journal.recall import log_pasts
 from host.live.journal.recovery import recover
+from host.live.journal.replays import snapshots_of
 from host.live.journal.snapshots import SnapshotResult, Snapshots
+from host.live.worker.own_log import lock
+from host.node.journal.layout import decode_segment, encode_segment
 from host.node.journal.replay import LogState
-from host.node.past import PastTurn
+from host.node.journal.scan import Damaged
+from host.node.past import PastLost, PastTurn
 
 PAID: Ref[object] = Ref("shop")
 
@@ -285,10 +294,7 @@ def test_a_worker_does_not_look_at_its_history(tmp_path: Path) -> None:
         worker.journal.begin_segment()
         state = state_of(folder)
         WatchedFolder.read_names.clear()
-        reading = snapshots.start(lambda state=state: state)  # type: ignore[misc]
-        assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
-        while (written := snapshots.poll()) is None:
-            continue
+        written = ended(snapshots, snapshots.start(lambda state=state: state))  # type: ignore[misc]
         assert (written.reason, written.archiving) == ("", "")
         assert WatchedFolder.read_names == []
     assert len(numbers_of(folder, ".arc")) >= 4
@@ -311,3 +317,74 @@ def test_a_segment_is_archived_while_it_is_about_to_be_synced(tmp_path: Path) ->
     worker.journal.sync()
     assert (worker.journal.stopped, worker.journal.synced) == ("", worker.journal.position)
     assert len(numbers_of(worker.folder, ".arc")) == 1
+
+
+def test_the_oldest_segment_is_one_that_is_left(tmp_path: Path) -> None:
+    """False if what a process knew of a segment that its child removed kept the code of old versions for ever."""
+    folder = Folder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=0)
+    pay(worker, 1)
+    assert snapshots.take(state_of(folder)).oldest_ns == START_NS
+    for number in range(1, 5):
+        worker.clock.now_ns = START_NS + number
+        pay(worker, 2)
+        state = state_of(folder)
+        written = ended(snapshots, snapshots.start(lambda state=state: state))  # type: ignore[misc]
+    left = [decode_segment(segment.data, checksums()).made_ns for segment in segments_of(folder, history=True)]
+    assert written.oldest_ns == min(left) > START_NS
+
+
+def test_nobody_opens_a_log_while_a_child_archives(tmp_path: Path) -> None:
+    """False if a worker could begin in a log whose files the child of its killed predecessor still renames."""
+    folder = Folder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    held, state, gate = lock(folder.path), state_of(folder), tmp_path / "gate"
+    gate.touch()
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+
+    def slow() -> LogState:
+        while gate.exists():
+            time.sleep(0.01)
+        return state
+
+    reading = snapshots.start(slow, held)
+    os.close(held)
+    again = os.open(tmp_path / "slot" / LOCK, os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    gate.unlink()
+    assert ended(snapshots, reading).reason == ""
+    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_segment_of_another_log_is_noticed_behind_a_snapshot(tmp_path: Path) -> None:
+    """False if a reader that begins at a snapshot took a segment of another log for the place to begin at."""
+    folder = Folder(str(tmp_path / "slot"), make=True)
+    worker = Worker(folder)
+    worker.bear("bank")
+    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    for _ in range(2):
+        pay(worker, 5)
+        assert snapshots.take(state_of(folder)).reason == ""
+    pay(worker, 2)
+    (newest,) = [segment for segment in segments_of(folder) if segment.number == worker.journal.head.number]
+    head = msgspec.structs.replace(
+        worker.journal.head, number=newest.number + 1, log_id=b"of another log..", base=100, synced=0
+    )
+    (tmp_path / "slot" / f"{newest.number + 1:08}.log").write_bytes(encode_segment(head, checksums()[head.kind]))
+    last = [*snapshots_of(folder)][-1]
+    with pytest.raises(Damaged, match="another log"):
+        list(scan_from(folder, last).batches())
+    past = list(log_pasts(folder.path, "node", load, {"bank": 24}, 8))
+    assert [(type(one), "another log" in str(one)) for one in past] == [(PastLost, True)]
+
+
+def ended(snapshots: Snapshots, reading: int) -> SnapshotResult:
+    """The result of a snapshot that was started."""
+    assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
+    while (written := snapshots.poll()) is None:
+        continue
+    return written

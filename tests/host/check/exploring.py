@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from engines.model.system import System, TimerKind
 from host.check.local import Engines
 from host.check.properties import Property
 from host.check.search import UNBOUNDED, Bounds, Exploration, Findings
 from host.check.space import Space
 from host.check.symmetry import Symmetry
+from host.check.visited import IS_SHARED
+
+NEEDS_SHARED = pytest.mark.skipif(not IS_SHARED, reason="workers share states by the extension in C")
 
 
 def explored(

@@ -34,7 +34,7 @@ from host.check.search import Exploration
 from host.check.space import Space
 from host.check.written import test_text as written
 
-from .exploring import explored, states_of
+from .exploring import NEEDS_SHARED, explored, states_of
 
 ROOT = str(Path(__file__).resolve().parents[3])
 
@@ -234,17 +234,21 @@ ASKERS = System(
 )
 
 
-def test_a_rule_that_raises_is_found_under_symmetry_and_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "options", [{"symmetric": (("a", "b"),)}, pytest.param({"workers": 2}, marks=NEEDS_SHARED), {}]
+)
+def test_a_rule_that_raises_is_found_under_symmetry_and_by_workers(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """False if a failing rule crashed the checker where states are exchanged or shared."""
     from host.check import workers
 
     monkeypatch.setattr(workers, "LEVEL_MIN", 1)
     subject = f"{__name__}:a_raising_system"
-    for options in ({"symmetric": (("a", "b"),)}, {"workers": 2}, {}):
-        report = check(CheckRequest(subject=subject, roots=(ROOT,), **options))  # type: ignore[arg-type]
-        [violation] = report.found.violations
-        assert violation.what.splitlines()[0] == "ZeroDivisionError: as planned"
-        assert len(violation.path) == 2
+    report = check(CheckRequest(subject=subject, roots=(ROOT,), **options))
+    [violation] = report.found.violations
+    assert violation.what.splitlines()[0] == "ZeroDivisionError: as planned"
+    assert len(violation.path) == 2
 
 
 def test_a_counterexample_takes_the_answer_and_the_message_that_it_took(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from host.check.run import CheckReport, CheckRequest, check
 from host.check.trace import lines, trace_of
 from host.check.written import chart_of
 
+from .exploring import NEEDS_SHARED
+
 HERE = (str(Path(__file__).parent),)
 """The code root of `plain_tokens`."""
 
@@ -38,7 +40,7 @@ def test_a_violation_has_the_shortest_way_in_words() -> None:
     follow("plain_tokens:DOUBLED", ["step a to b"], "always one_token", roots=HERE)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=NEEDS_SHARED)])
 def test_liveness_is_decided_on_the_graph(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a step that is owed again and again were never taken, or a choice that nobody owes were waited for."""
     monkeypatch.setattr(workers_module, "LEVEL_MIN", 2)
@@ -54,6 +56,15 @@ def test_liveness_is_decided_on_the_graph(workers: int, monkeypatch: pytest.Monk
     assert not any("doubles" in step.label for step in steps)
 
 
+def test_workers_without_the_extension_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if a check by several processes failed with a traceback where no compiler was at hand."""
+    monkeypatch.setattr(workers_module, "LEVEL_MIN", 2)
+    monkeypatch.setattr(workers_module, "IS_SHARED", False)
+    with pytest.raises(CheckError, match="was not built: leave --workers out"):
+        checked("RIGHT", workers=2)
+
+
+@NEEDS_SHARED
 def test_symmetry_and_workers_find_what_is_found_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a state were lost, or counted twice, by an exchange of names or on its way to another process."""
     monkeypatch.setattr(workers_module, "LEVEL_MIN", 2)

@@ -26,8 +26,10 @@ from host.check.space import Space
 from host.check.trace import trace_of
 from host.check.workers import Giving, Parallel, givings
 
-from .exploring import explored
+from .exploring import NEEDS_SHARED, explored
 from .tables import Phase, random_system
+
+pytestmark = NEEDS_SHARED
 
 
 def together(

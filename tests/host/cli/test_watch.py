@@ -13,6 +13,8 @@ from typing import IO
 import pytest
 from deadline import DEADLINE_S, killed_at_last
 
+from transport.native import native_available
+
 COMMAND = (sys.executable, "-m", "host")
 
 FAMILY = '''"""A book."""
@@ -87,6 +89,7 @@ def run(folder: Path, *argv: str) -> str:
     return done.stdout
 
 
+@pytest.mark.skipif(not native_available(), reason="a process with ZeroMQ links rehearses nothing")
 def test_what_is_saved_is_reloaded_and_what_is_broken_is_not(tmp_path: Path) -> None:
     """False if an edit went unseen, a broken one replaced anything, or an engine with other sources were disturbed."""
     book, node = tmp_path / "book.py", tmp_path / "node.yaml"

@@ -193,8 +193,12 @@ class GitAudit:
 
 
 def _give_way() -> None:
-    """Nobody waits for the thread that commits, so the others have the processor first."""
-    os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
+    """Nobody waits for the thread that commits, so the others have the processor first.
+
+    A node that is nicer as a whole may not have less nice threads.
+    """
+    thread = get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _is_full(error: Exception) -> bool:

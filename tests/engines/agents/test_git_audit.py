@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from deadline import DEADLINE_S
 from engines.agents.audit import TRAILER, AuditEntry, compared, is_single, key_of, subject_of, text_of
 from engines.agents.messages import Happened
 from engines.devices.audit_repository import BATCH_MAX, COMMITS_AT_ONCE, Repository, commit_late
-from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit
+from engines.devices.git_audit import GIT_AUDIT, AuditPlace, GitAudit, _give_way
 from engines.model import Committed, Configuration, Delivery, Ref, birth, step
 
 pygit2 = pytest.importorskip("pygit2")
@@ -258,3 +259,18 @@ def test_d5_what_is_young_is_compared_and_not_missed() -> None:
     assert (behind.missing, behind.waiting) == ([], record[-2:])
     made_up = {**record[-1], "number": 99}
     assert compared(record, [*record, made_up], young_ns).unknown == [made_up]
+
+
+def test_a_node_with_the_lowest_priority_has_an_audit() -> None:
+    """False if `nice aism up` of an ordinary user, who may not raise a priority, ended the thread that commits."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.nice(19)
+            if os.getuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+            _give_way()
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

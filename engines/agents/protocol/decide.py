@@ -132,9 +132,15 @@ def forced(protocol: Protocol, record: Record, target: str, reason: str, now_ns:
 
 
 def in_system(record: Record, state: str, reason: str, now_ns: int, actor: Actor = "engine") -> Record:
-    """The record in a system state; "" goes back to the state below it."""
-    past = Past(record.number + 1, now_ns, record.shown, state or record.state, record.visit, actor, "system", reason)
-    return with_past(replace(record, system=state), past)
+    """The record in a system state; "" goes back to the state below it.
+
+    `direct` may lie over another system state: a person who gives the agent back has not ended that.
+    """
+    below = record.system if state == "direct" else ""
+    system = state or (record.below if actor == "admin" else "")
+    after = replace(record, system=system, below=below)
+    past = Past(record.number + 1, now_ns, record.shown, after.shown, record.visit, actor, "system", reason)
+    return with_past(after, past)
 
 
 def attempt(

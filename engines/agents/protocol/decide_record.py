@@ -50,7 +50,8 @@ class Past(Value):
 
 
 class Record(Value):
-    """The record of an agent. `taken` is by the index of the transition."""
+    """The record of an agent. `taken` is by the index of the transition. `below` is the system state that the agent was
+    taken over in."""
 
     agent: str
     role: str
@@ -68,6 +69,7 @@ class Record(Value):
     visits: Map[str, int] = Map()
     taken: Map[int, Taken] = Map()
     past: tuple[Past, ...] = ()
+    below: str = ""
 
     @property
     def shown(self) -> str:

@@ -220,6 +220,20 @@ def test_v10_a_person_takes_an_agent_over_and_gives_it_back() -> None:
     assert [dict(one.attributes)["reason"] for one in events] == ["to look", "done", "since"]
 
 
+def test_v10_a_quarantine_outlasts_a_takeover() -> None:
+    """False if an agent in quarantine moves again because a person looked at it; or if only a person who starts it, and
+    no release, could end the quarantine any more."""
+    desk = ValidatorDesk("ann")
+    desk.enter("ann", "quarantined")
+    for reason in ("to look", "again"):
+        assert desk.admin("override.takeover", agent="ann", reason=reason)["data"]["state"] == "direct"
+        assert desk.admin("override.release", agent="ann", reason="seen")["data"]["state"] == "quarantined"
+    assert desk.move("ann", "deep_work", context={"task": "a"})["error"]["code"] == "in_quarantined"
+    desk.admin("override.takeover", agent="ann", reason="to start it")
+    desk.enter("ann", "back")
+    assert desk.record("ann").shown == "inbox"
+
+
 def test_the_engine_moves_on_messages_and_facts() -> None:
     """False if an agent is not woken by a message, or not moved when a fact makes a guard true."""
     desk = ValidatorDesk("ann")

@@ -60,6 +60,7 @@ SHOWN: Final = {
     "state.history": "shown:history_table",
     "override.takeover": "shown:state",
     "override.release": "shown:state",
+    "override.force": "shown:state",
     "message.read": "shown:messages",
     "message.thread": "shown:messages",
     "measure.self": "measured:of_agent",

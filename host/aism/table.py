@@ -191,6 +191,10 @@ AGENT: Final = (
         "Take an agent over: nothing is done with it until it is released.", "operator",
     ),
     Command("agent release", "<agent> [--reason TEXT]", "agent:release", "Give an agent back.", "operator"),
+    Command(
+        "agent force", "<agent> <target> --reason TEXT", "override.force",
+        "Move an agent to a state, whatever its protocol says.", "operator",
+    ),
     Command("agent rm", "<agent>", "agent.remove", "Remove an agent for ever; its workspace stays.", "operator"),
     Command(
         "agent logs", "<agent> [--session NUMBER] [-n COUNT] [--stderr]", "agent:logs",

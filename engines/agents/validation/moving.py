@@ -273,6 +273,9 @@ def override(turn: Validation, request: AgentRequest, agent: str, body: Mapping[
     """A person takes an agent over, gives it back, or moves it."""
     held = turn.held(agent)
     reason = body["reason"]
+    if not reason.strip():
+        turn.refused(request, agent, Problem("usage", "no_reason", "say why: the audit has the reason"))
+        return
     match request.op:
         case "override.takeover":
             turn.enter(agent, "direct", reason, "admin")

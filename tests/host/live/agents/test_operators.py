@@ -78,6 +78,9 @@ def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> 
     until(lambda: phase(town, "eve") == "direct", "the takeover")
     town.aism("agent", "release", "eve", "--reason", "seen")
     until(lambda: phase(town, "eve") != "direct", "the release")
+    assert town.aism("agent", "force", "eve", "inbox", "--reason", " ", code=3)["error"]["code"] == "no_reason"
+    forced = town.aism("agent", "force", "eve", "inbox", "--reason", "to go on")
+    assert (forced["data"]["state"], forced["data"]["visit"]) == ("inbox", 2)
     stopped = town.aism("agent", "stop", "eve")["data"]
     assert (stopped["phase"], stopped["last_exit"]) == ("stopped", "stopped, signal 15")
     verified = town.aism("audit", "verify")["data"]

@@ -122,14 +122,10 @@ def _live(work: Callable[[int], object], writing: int, kept: int) -> Never:
     """From the fork to the exit; nothing returns into the caller's stack."""
     try:
         os.setsid()
-        first_closed = 4
-        if kept >= 0:
-            kept = fcntl.fcntl(kept, fcntl.F_DUPFD, 5)
+        last = fcntl.fcntl(kept, fcntl.F_DUPFD, 4) if kept >= 0 else 3
         os.dup2(writing, 3)
-        if kept >= 0:
-            os.dup2(kept, first_closed)
-            first_closed += 1
-        os.closerange(first_closed, os.sysconf("SC_OPEN_MAX"))
+        os.closerange(4, last)
+        os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
         work(3)
     finally:
         os._exit(0)

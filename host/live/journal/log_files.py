@@ -33,7 +33,11 @@ def snapshot_name(position: int) -> str:
 
 def numbers_of(folder: Folder, suffix: str) -> list[int]:
     """Numbers of segments, or positions of snapshots, in order."""
-    return sorted(int(name.split(".")[0]) for name in folder.names() if _NAME.fullmatch(name) and name.endswith(suffix))
+    return _numbers_in(folder.names(), suffix)
+
+
+def _numbers_in(names: list[str], suffix: str) -> list[int]:
+    return sorted(int(name.split(".")[0]) for name in names if _NAME.fullmatch(name) and name.endswith(suffix))
 
 
 def segments_of(folder: Folder, *, history: bool = False, start: Snapshot | None = None) -> list[SegmentData]:
@@ -63,9 +67,9 @@ def segment_names(folder: Folder) -> list[tuple[str, int]]:
 
     The folder is listed once: a segment that is archived meanwhile would be in neither of two lists.
     """
-    names = [name for name in folder.names() if _NAME.fullmatch(name)]
+    names = folder.names()
     suffixes: tuple[Suffix, ...] = ("arc", "log")
-    return [(name, int(name.split(".")[0])) for suffix in suffixes for name in names if name.endswith(suffix)]
+    return [(segment_name(n, suffix), n) for suffix in suffixes for n in _numbers_in(names, f".{suffix}")]
 
 
 class Trusted(msgspec.Struct, frozen=True):

@@ -25,6 +25,9 @@ from host.node.journal.scan import Damaged
 from host.node.journal.snapshot_file import Snapshot
 from host.node.past import Past, PastLost
 
+UNREADABLE: Final = (*REFUSALS, Damaged, Newer, OSError)
+"""Reasons for which an engine has no past."""
+
 Load = Callable[[str], Declaration[Any, Any, Any]]
 
 RECALLED_TIMES: Final = 10
@@ -39,7 +42,7 @@ def log_pasts(path: str, node: str, load: Load, turns: Mapping[str, int], count:
     folder, after = Folder(path), first_turns(turns, count)
     try:
         starts = _starts(folder, after)
-    except (Newer, Damaged, OSError) as error:
+    except UNREADABLE as error:
         yield from (PastLost(engine, str(error)) for engine in after)
         return
     made = [{} if start is None else _turns(start) for start in starts]
@@ -85,7 +88,7 @@ def _of_group(
     for start in [*starts, *starts[-1:] * DIVERGED_MAX]:
         try:
             excerpts = _read(folder, node, load, start, after)
-        except (*REFUSALS, Damaged, OSError) as error:
+        except UNREADABLE as error:
             reason = error
             if start is starts[-1] and isinstance(error, Diverged) and after.pop(error.engine, None) is not None:
                 yield PastLost(error.engine, str(error))

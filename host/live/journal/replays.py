@@ -148,8 +148,9 @@ def _run(replay: Replay, folder: Folder, start: Snapshot | None, held_against: l
 
 
 def snapshots_of(folder: Folder, *, newest_first: bool = False) -> Iterator[Snapshot]:
-    """The snapshots that can be read, the oldest first."""
-    for position in sorted(numbers_of(folder, ".snap"), reverse=newest_first):
+    """The snapshots that can be read, the oldest first unless `newest_first`."""
+    positions = numbers_of(folder, ".snap")
+    for position in reversed(positions) if newest_first else positions:
         try:
             yield read_snapshot_file(folder, position, checksums())
         except Wrong:

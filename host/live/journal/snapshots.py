@@ -7,7 +7,7 @@ needs it:
     1 it syncs the segments before that place: a snapshot never holds more than the log
     2 writes a temporary file, syncs it, reads it again and compares
     3 renames it, and syncs the folder
-    4 archives, which takes the longer the more history there is, and exits
+    4 archives, which takes longer the more history there is, and exits
 
 Crash points: before 3 there is a file that is never read; after 3 the snapshot is in force, and what 4 missed happens
 after the next one. A failure of 1 means that the disk did not keep what was written: the writer stops. A failure of 2,
@@ -211,8 +211,8 @@ def archive(
     age_ns_max: int = retention.RETAIN_NS,
     known: dict[int, SegmentHead] | None = None,
 ) -> int:
-    """Move segments that no recovery needs to history, and remove history beyond the bounds; when the oldest one that
-    is left was made. Raises OSError.
+    """Move segments that no recovery needs to history, and remove history beyond the bounds. Returns when the oldest
+    segment that is left was made. Raises OSError.
 
     `known` holds the heads read before, by number, and gets the others: there may be thousands.
     """

@@ -57,8 +57,8 @@ from host.live.spawn.zygote import keep_freed_memory
 def touched():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(100):
-        two = [bytearray(b"x") * 300_000, bytearray(b"x") * 300_000, bytearray(b"x") * 300_000]
-        del two
+        three = [bytearray(b"x") * 300_000 for _ in range(3)]
+        del three
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 first = touched()

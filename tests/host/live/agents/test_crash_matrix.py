@@ -45,11 +45,11 @@ OP = "state.transition"
 class Way:
     """An agent, its requests, and those who serve them."""
 
-    def __init__(self, crew: Crew, data: str) -> None:
+    def __init__(self, crew: Crew, data: str, clients: ThreadPoolExecutor) -> None:
         self.crew, self.data = crew, data
         self.seq = 0
         self.waiting: Future[str] | None = None
-        self._clients = ThreadPoolExecutor(1)
+        self._clients = clients
 
     def bus(self, agent: str = "ann") -> BusClient:
         """A new connection, with an operator's rights, that puts requests of this agent."""
@@ -148,7 +148,8 @@ def way(world: World) -> Iterator[Way]:
     with new_crew(world) as crew:
         crew.add("ann", *program("steady.sh"))
         crew.until_phase("ann", "ready")
-        yield Way(crew, str(world.folder / ".enginehost" / "crew"))
+        with ThreadPoolExecutor(1) as clients:
+            yield Way(crew, str(world.folder / ".enginehost" / "crew"), clients)
         crew.node.end()
         assert [one for one in verify(find_logs(str(world.folder / ".enginehost" / "crew"))) if one["finding"]] == []
 

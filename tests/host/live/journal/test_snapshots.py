@@ -28,6 +28,7 @@ from host.live.journal.recovery import recover
 from host.live.journal.replays import snapshots_of
 from host.live.journal.snapshots import SnapshotResult, Snapshots
 from host.live.worker.own_log import lock
+from host.node.journal import retention
 from host.node.journal.layout import decode_segment, encode_segment
 from host.node.journal.replay import LogState
 from host.node.journal.scan import Damaged
@@ -46,6 +47,13 @@ class WatchedFolder(Folder):
         return super().read(name, mapped_bytes)
 
 
+def bank_in(folder: Folder, retain_bytes: int = retention.RETAIN_BYTES) -> tuple[Worker, Snapshots]:
+    """A worker with a bank, and the snapshots of its log."""
+    worker = Worker(folder)
+    worker.bear("bank")
+    return worker, Snapshots(folder, worker.journal, worker.clock, retain_bytes=retain_bytes)
+
+
 def pay(worker: Worker, count: int) -> None:
     for _ in range(count):
         worker.mail("alice", "bank", [Pay(1, PAID), Pay(2, PAID)])
@@ -55,6 +63,14 @@ def pay(worker: Worker, count: int) -> None:
 def state_of(folder: Folder) -> LogState:
     """What the log holds now, by replay: what a worker would say of itself."""
     return log_state_of(recover(folder, "node", load, BOOT).replay)
+
+
+def ended(snapshots: Snapshots, reading: int) -> SnapshotResult:
+    """The result of a snapshot that was started."""
+    assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
+    while (written := snapshots.poll()) is None:
+        continue
+    return written
 
 
 def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
@@ -67,10 +83,7 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
     before = state_of(folder)
     reading = snapshots.start(lambda: before)
     pay(worker, 3)
-    assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
-    written = None
-    while written is None:
-        written = snapshots.poll()
+    written = ended(snapshots, reading)
     assert written == SnapshotResult(written.position, oldest_ns=START_NS)
     found = recover(folder, "node", load, BOOT)
     assert found.turns == 6
@@ -84,9 +97,7 @@ def test_a_recovery_begins_at_the_snapshot(tmp_path: Path) -> None:
 def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
     """False if a damaged snapshot stopped a recovery that an older one makes possible, or passed in silence."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    worker, snapshots = bank_in(folder)
     for _ in range(4):
         pay(worker, 2)
         assert snapshots.take(state_of(folder)).reason == ""
@@ -110,9 +121,7 @@ def test_two_are_kept_and_a_bad_one_is_passed_over(tmp_path: Path) -> None:
 def test_history_is_removed_beyond_its_bound(tmp_path: Path) -> None:
     """False if the data folder grew for ever."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=3000)
+    worker, snapshots = bank_in(folder, retain_bytes=3000)
     for _ in range(8):
         pay(worker, 5)
         assert snapshots.take(state_of(folder)).reason == ""
@@ -213,11 +222,7 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
         (broken, "ValueError: no state today"),
         (lambda: os._exit(3), "the process that wrote it died"),
     ):
-        reading = snapshots.start(make)  # type: ignore[arg-type]
-        assert select.select([reading], [], [], 20)[0], "the child did not end within 20 s"
-        written = None
-        while written is None:
-            written = snapshots.poll()
+        written = ended(snapshots, snapshots.start(make))  # type: ignore[arg-type]
         assert (written.reason, written.is_fatal) == (reason, False)
     pay(worker, 1)
     assert recover(folder, "node", load, BOOT).replay.streams["bank"].turns == 6
@@ -227,9 +232,7 @@ def test_a_child_that_fails_says_why_and_nothing_is_lost(tmp_path: Path) -> None
 def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """False if a machine without room for processes took a writer's descriptors too, two for each try."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    worker, snapshots = bank_in(folder)
     before = len(os.listdir("/proc/self/fd"))
 
     def no_fork() -> int:
@@ -248,9 +251,7 @@ def test_a_fork_that_fails_costs_no_descriptors(tmp_path: Path, monkeypatch: pyt
 def test_a_long_history_takes_no_descriptors(tmp_path: Path) -> None:
     """False if a log of many small segments could not be archived, or read, by a process of few descriptors."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    worker, snapshots = bank_in(folder)
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
     try:
@@ -267,28 +268,25 @@ def test_a_rehearsal_reads_no_history_that_it_does_not_need(tmp_path: Path, monk
     """False if a reload took longer the longer its node had run; or if the turns were other than the last ones."""
     read = WatchedFolder.read_names
     monkeypatch.setattr("host.live.journal.recall.Folder", WatchedFolder)
-    worker = Worker(Folder(str(tmp_path / "slot"), make=True))
-    worker.bear("bank")
-    snapshots = Snapshots(worker.folder, worker.journal, worker.clock)
+    folder = Folder(str(tmp_path / "slot"), make=True)
+    worker, snapshots = bank_in(folder)
     counts = []
     for turns in (40, 80, 120):
         for _ in range(4):
             pay(worker, 5)
-            assert snapshots.take(state_of(worker.folder)).reason == ""
+            assert snapshots.take(state_of(folder)).reason == ""
         read.clear()
-        past = [*log_pasts(worker.folder.path, "node", load, {"bank": turns}, 8)]
+        past = [*log_pasts(folder.path, "node", load, {"bank": turns}, 8)]
         assert [turn.n for turn in past if isinstance(turn, PastTurn)] == [*range(turns - 7, turns + 1)]
         counts.append(len(read))
-    assert len(numbers_of(worker.folder, ".arc")) >= 10
+    assert len(numbers_of(folder, ".arc")) >= 10
     assert counts == counts[:1] * 3, f"files read after 4, 8 and 12 snapshots: {counts}"
 
 
 def test_a_worker_does_not_look_at_its_history(tmp_path: Path) -> None:
     """False if messages waited after a snapshot until the worker itself had read what can be archived."""
     folder = WatchedFolder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    worker, snapshots = bank_in(folder)
     for _ in range(4):
         pay(worker, 2)
         worker.journal.begin_segment()
@@ -322,9 +320,7 @@ def test_a_segment_is_archived_while_it_is_about_to_be_synced(tmp_path: Path) ->
 def test_the_oldest_segment_is_one_that_is_left(tmp_path: Path) -> None:
     """False if what a process knew of a segment that its child removed kept the code of old versions for ever."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock, retain_bytes=0)
+    worker, snapshots = bank_in(folder, retain_bytes=0)
     pay(worker, 1)
     assert snapshots.take(state_of(folder)).oldest_ns == START_NS
     for number in range(1, 5):
@@ -363,9 +359,7 @@ def test_nobody_opens_a_log_while_a_child_archives(tmp_path: Path) -> None:
 def test_a_segment_of_another_log_is_noticed_behind_a_snapshot(tmp_path: Path) -> None:
     """False if a reader that begins at a snapshot took a segment of another log for the place to begin at."""
     folder = Folder(str(tmp_path / "slot"), make=True)
-    worker = Worker(folder)
-    worker.bear("bank")
-    snapshots = Snapshots(folder, worker.journal, worker.clock)
+    worker, snapshots = bank_in(folder)
     for _ in range(2):
         pay(worker, 5)
         assert snapshots.take(state_of(folder)).reason == ""
@@ -380,11 +374,3 @@ def test_a_segment_of_another_log_is_noticed_behind_a_snapshot(tmp_path: Path) -
         list(scan_from(folder, last).batches())
     past = list(log_pasts(folder.path, "node", load, {"bank": 24}, 8))
     assert [(type(one), "another log" in str(one)) for one in past] == [(PastLost, True)]
-
-
-def ended(snapshots: Snapshots, reading: int) -> SnapshotResult:
-    """The result of a snapshot that was started."""
-    assert select.select([reading], [], [], 20)[0], "no snapshot within 20 s"
-    while (written := snapshots.poll()) is None:
-        continue
-    return written

@@ -415,6 +415,10 @@ class Took(Packet):
     queued: int
 
 
+class NotPassed(Packet):
+    """A primed candidate saw the old process end, which had not passed the slot on. It waits for `Exit`."""
+
+
 class AtBoundary(Packet):
     """First answer to `Freeze`: no transition runs until `Thaw`; the snapshot is being written."""
 
@@ -470,6 +474,7 @@ ToSupervisor = (
     | Level
     | Primed
     | Took
+    | NotPassed
     | AtBoundary
     | Frozen
     | Adopted

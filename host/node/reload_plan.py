@@ -43,8 +43,10 @@ snapshot outlives old, so new carries on; only if it fails too does the slot sta
 `adopting` the death, failure or lateness of new is a refusal, and old thaws as if nothing had happened; in a trial the
 death of old is an ordinary crash there too. In `retiring` old was asked to exit and cannot be asked back: if new dies,
 the slot starts again with the new version once old is gone. A process that is late in exiting is killed. In `passing`
-the death of old is new's matter alone: either it knows where the log ends, and goes on, or it fails. If new ends,
-fails or is late there, the token decides between the versions of old and new. The supervisor's own death ends both.
+the death of old is new's matter alone: either it knows where the log ends, and goes on, or it says that nothing was
+passed on. That may be heard before old's end is seen; it is waited for, since a refusal would promise that old goes on.
+If new ends, fails or is late there, the token decides between the versions of old and new. The supervisor's own death
+ends both.
 """
 
 from __future__ import annotations
@@ -119,6 +121,7 @@ Happening = (
         "primed",  # new only waits for the end of the log
         "unprimed",  # it cannot be primed
         "took",  # new has the slot
+        "not_passed",  # old ended, or is ending, and had not passed the slot on
         "withdrawn",  # the supervisor has taken the token: new will never have the slot
         "taken",  # new has it
         "all_staged",  # every member of a joint reload is staged, or further
@@ -144,6 +147,7 @@ class ReloadState(msgspec.Struct, frozen=True):
     old_gone: bool = False
     new_gone: bool = False
     is_joint: bool = False
+    not_passed: bool = False
     reason: str = ""
 
 
@@ -161,6 +165,7 @@ OVER: Final = ReloadState("over")
 BEFORE_THE_PAUSE: Final[tuple[Stage, ...]] = ("importing", "recalling", "rehearsing", "following", "priming", "staged")
 """The stages in which old runs as always."""
 
+_OLD_ENDED: Final = "the old process ended"
 _NO_BOUNDARY: Final = "the engine did not reach a boundary in time"
 _NOT_PASSED: Final = "the engine did not reach a boundary, or the new process did not take over, in time"
 
@@ -217,7 +222,7 @@ def advance(plan: ReloadState, happening: Happening) -> Step:
         case "adopting", "old_ended" if not (plan.is_trial or plan.is_joint):
             return Step(replace(plan, old_gone=True))
         case stage, "old_ended" if stage in _LATE:
-            return _crash("the old process ended", "kill_new", "restart")
+            return _crash(_OLD_ENDED, "kill_new", "restart")
         case stage, NewFailed(reason) if stage in _LATE:
             return _undo(plan, reason)
         case stage, "late" if stage in _LATE:
@@ -246,8 +251,16 @@ def _pass(plan: ReloadState, happening: Happening) -> Step:
     match happening:
         case "took":
             return Step(replace(plan, stage="going", old_gone=True), ("own",))
+        case "old_ended" if plan.not_passed:
+            return _crash(_OLD_ENDED, "kill_new", "restart")
         case "old_ended":
             return Step(replace(plan, old_gone=True))
+        case "not_passed" if plan.old_gone:
+            return _crash(_OLD_ENDED, "kill_new", "restart")
+        case "not_passed":
+            return Step(replace(plan, not_passed=True))
+        case NewFailed() if plan.not_passed:
+            return Step(plan)
         case NewFailed(reason, ended):
             return Step(replace(plan, new_gone=ended, reason=reason), ("withdraw",))
         case "late":

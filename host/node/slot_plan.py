@@ -118,7 +118,7 @@ def advance(slot: SlotState, happening: SlotHappening) -> SlotStep:
             return _cross(slot, slot.crossing, happening)
         case "recalled" | "unrecalled" | "rehearsed" | "commutes" | "level" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
-        case "primed" | "unprimed" | "took" | "withdrawn" | "taken" if slot.crossing is not None:
+        case "primed" | "unprimed" | "took" | "not_passed" | "withdrawn" | "taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)
         case "halted" | "snapshot_taken" if slot.crossing is not None:
             return _cross(slot, slot.crossing, happening)

@@ -94,6 +94,7 @@ class PacketDesk:
                 | wire.Level()
                 | wire.Primed()
                 | wire.Took()
+                | wire.NotPassed()
                 | wire.AtBoundary()
                 | wire.Frozen()
                 | wire.Adopted()

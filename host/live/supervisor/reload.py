@@ -270,6 +270,8 @@ class Reload:
                     self._old.hear_all()
                 self.queued = queued
                 self._feed("took")
+            case wire.NotPassed():
+                self._feed("not_passed")
             case wire.Adopted(states, forward_only, followed):
                 self.states, self.forward_only = states, forward_only
                 self.is_followed = self._from_log if self._is_journaled(self._engine) else self._engine in followed

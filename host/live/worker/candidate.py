@@ -205,11 +205,15 @@ class _Candidate:
 
     def take(self, primed: PrimedCandidate) -> Callable[[], None] | None:
         """Follow the log until it ends. What runs the engines then; None if they stay where they are."""
+        from host.live.worker.primed import OldEnded
+
         gc.disable()
         try:
             takeover = primed.wait()
         except Closed:
             raise
+        except OldEnded:
+            self._channel.send(wire.NotPassed())
         except BaseException as error:
             self._fail(error)
         else:

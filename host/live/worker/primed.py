@@ -50,6 +50,10 @@ class Takeover(NamedTuple):
     passed: wire.Passed
 
 
+class OldEnded(Exception):
+    """The old process ended before it passed the slot on."""
+
+
 class PrimedCandidate:
     """Mutable, one a candidate. `boot` as its first packet; `families` as for the follower.
 
@@ -83,7 +87,7 @@ class PrimedCandidate:
     def wait(self) -> Takeover | None:
         """Stay behind the log until the slot is passed on and the token is ours. None: this process is not wanted.
 
-        Raises `Closed`, and what running the last turns raises; then the slot is the old process's still.
+        Raises `OldEnded`, `Closed`, and what running the last turns raises; then the slot is the old process's still.
         """
         while self.is_wanted:
             received = self._receive()
@@ -98,7 +102,7 @@ class PrimedCandidate:
         try:
             return self._baton.receive()
         except Closed:
-            raise CannotFollow("the old process ended") from None
+            raise OldEnded from None
 
     def _hear(self) -> bool:
         """Take what the supervisor sent before the slot was passed on; False: to exit. Raises `Closed`."""

@@ -44,6 +44,7 @@ WORDS: Final[dict[str, SlotHappening]] = {
     "primed": "primed",
     "unprimed": "unprimed",
     "took": "took",
+    "not passed": "not_passed",
     "unfit": Checked(("it no longer accepts Ping",)),
     "halted": "halted",
     "taken": "snapshot_taken",
@@ -237,7 +238,7 @@ class SlotReload:
                 yield PlainStep("new takes the slot", told(taken.with_body(name, runs=True), name, "report"))
                 yield PlainStep("new finds another outcome", says(node, name, "failed"), is_owed=False)
             case "give_up":
-                yield PlainStep("new hears that old ended", says(node, name, "failed"))
+                yield PlainStep("new sees that old ended", says(node, name, "not passed"))
             case "report":
                 yield PlainStep("new reports", says(says(node, name, "took"), name, "went"))
             case "freeze":

@@ -62,6 +62,7 @@ HAPPENINGS: dict[str, SlotHappening] = {
     "primed": "primed",
     "unprimed": "unprimed",
     "took": "took",
+    "not passed": "not_passed",
     "withdrawn": "withdrawn",
     "taken": "taken",
     "halted": "halted",

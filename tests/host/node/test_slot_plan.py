@@ -116,6 +116,7 @@ CROSSINGS = {
     f"{PASSING}, took, went": "set_deadline own SWITCHED -> running there",
     f"{PASSING}, took, ends": "set_deadline own enforce CRASHED crashed(signal) -> restarting none",
     f"{PASSING}, ends, took, went": "set_deadline own SWITCHED -> running there",
+    f"{PASSING}, not passed, ends": "kill_new CRASHED crashed(signal) -> restarting none",
     f"{PASSING}, ends, new fails, withdrawn": "withdraw kill_new CRASHED crashed(signal) -> restarting none",
     f"{PASSING}, new ends, withdrawn": "withdraw kill_new thaw REFUSED -> running there",
     f"{PASSING}, new ends, taken, ends": "withdraw set_deadline kill enforce CRASHED crashed(exit) -> restarting none",
@@ -161,7 +162,10 @@ def test_births_are_repeated_a_few_times() -> None:
     )
 
 
-STALE = ("pause over", "expired", "ready", "loaded", "went", "late", "halted", "stopped", "level", "primed", "took")
+STALE = (
+    *("pause over", "expired", "ready", "loaded", "went", "late", "halted", "stopped", "level", "primed", "took"),
+    "not passed",
+)
 """Words of the past, and timers that had fired already."""
 
 REPLIES = {
@@ -170,7 +174,7 @@ REPLIES = {
     "rehearsing": ["commutes", "rehearsed"],
     "following": ["level"],
     "priming": ["primed", "unprimed"],
-    "passing": ["took"],
+    "passing": ["took", "not passed"],
     "freezing": ["halted"],
     "dumping": ["stopped"],
     "adopting": ["loaded"],

@@ -54,7 +54,8 @@ def start_all(node: Node) -> None:
 
 
 def restart_by_hand(node: Node, slot: Slot) -> None:
-    """A user asks for a restart: begin again, with a clean history."""
+    """A user asks for a restart: begin again, with a clean history and the sources as they are."""
+    slot.code = ()
     slot.history = History(node.now_ns())
     if slot.group is not None:
         slot.group.history = slot.history

@@ -498,8 +498,8 @@ class Reload:
             self._change_directory()  # the slot was taken away behind the decision
         if self.has_cut:
             self.after_cut()
-        elif slot.state != "running" and self.keeps_code_before:
-            slot.code = self._code_before  # the sources may be those of the new version
+        elif self.keeps_code_before:
+            slot.code = self._code_before  # for its next process: the sources are those that were refused
         self.done.set_result(outcome)
         if self._joint is not None:
             self._joint.concluded(slot, outcome)

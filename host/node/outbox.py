@@ -55,6 +55,7 @@ class Outbox:
         self.on_news: Callable[[], None] = lambda: None
         self.waiting: dict[Blocked, dict[tuple[str, str], Cell]] = {}
         self._routes: dict[str, int] = {}
+        self._mailboxes: set[int] = set()  # of all streams that ever had an outlet: few, where names may be many
         self._asked: set[str] = set()
         self._degraded: set[str] = set()
 
@@ -204,6 +205,7 @@ class Outbox:
             del self._routes[target]
             return None
         way.peer = slot
+        self._mailboxes.add(mailbox)
         return way.outlet
 
     def _nowhere(self, cell: Cell, target: str, mailbox: int, message: Any) -> Blocked | None:
@@ -223,7 +225,7 @@ class Outbox:
         """Take the node's answer for a name: its slot, or why it has none; then held messages become dead letters."""
         self._asked.discard(name)
         if self._routes.get(name) != slot:
-            self._close_ways(lambda target, way: target == name)
+            self._close_ways_to(name)
         if slot is None:
             self._routes.pop(name, None)
             self._degraded.discard(name)
@@ -283,7 +285,7 @@ class Outbox:
         """The slot is not linked any more; names that were there are looked up again."""
         if self._engines.recording is not None:
             self._engines.recording.detached(peer)
-        self._close_ways(lambda _, way: way.outlet is not None and way.peer == peer)
+        self._close_ways_over(peer)
         for cell in self._engines.cells.values():
             cell.told -= {peer}
         self.signals.forget(peer)
@@ -326,11 +328,18 @@ class Outbox:
                 self._bury(reason, cell, target, mailbox, message, "")
             self._engines.wake(cell)
 
-    def _close_ways(self, concerns: Callable[[str, Way], bool]) -> None:
+    def _close_ways_to(self, target: str) -> None:
         self.on_news()
         for cell in self.senders():
-            for (target, _), way in cell.ways.items():
-                if concerns(target, way):
+            for mailbox in self._mailboxes:
+                if (way := cell.ways.get((target, mailbox))) is not None:
+                    way.close()
+
+    def _close_ways_over(self, peer: int) -> None:
+        self.on_news()
+        for cell in self.senders():
+            for way in cell.ways.values():
+                if way.outlet is not None and way.peer == peer:
                     way.close()
 
     def senders(self) -> list[Cell]:

@@ -522,12 +522,29 @@ static int conform_in_c(const struct form *form, PyObject *value, PyObject *befo
     return conform_plain(form, value) || conform_by_python(form, value, before, walk);
 }
 
+/* Whether `value` is a struct with fields that are as they were, or plain: what `conform_in_c` says without a walk. */
+static inline int conform_flat(const struct form *form, PyObject *value, PyObject *before)
+{
+    const struct shape *shape = form->shape;
+    if (shape == NULL || !Py_IS_TYPE(value, shape->type))
+        return 0;
+    int is_known = before != NULL && Py_IS_TYPE(before, shape->type);
+    Py_ssize_t i = 0;
+    for (; i < shape->count; i++) {
+        const struct field *field = &shape->fields[i];
+        PyObject *new = get(value, field->offset), *old = is_known ? get(before, field->offset) : NULL;
+        if (new == NULL || (new != old && !conform_plain(&field->form, new)))
+            return 0;
+    }
+    return i == shape->count; /* not if it is not filled in yet */
+}
+
 /* `conform`: the value, maybe a converted one, as a new reference. NULL with an exception whose text explains the
  * error. */
 static PyObject *conform(const struct form *form, PyObject *value, PyObject *before)
 {
     struct walk walk = {0, CONFORM_VALUES_MAX, 0};
-    if (conform_in_c(form, value, before, &walk))
+    if (conform_flat(form, value, before) || conform_in_c(form, value, before, &walk))
         return Py_NewRef(value);
     PyObject *given[] = {NULL, value, before == NULL ? absent : before};
     return PyObject_Vectorcall(form->conformer, given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

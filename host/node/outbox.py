@@ -224,7 +224,7 @@ class Outbox:
     def route(self, name: str, slot: int | None, reason: str = "") -> None:
         """Take the node's answer for a name: its slot, or why it has none; then held messages become dead letters."""
         self._asked.discard(name)
-        if self._routes.get(name) != slot:
+        if self._routes.get(name, slot) != slot:  # a name without a route has no outlet
             self._close_ways_to(name)
         if slot is None:
             self._routes.pop(name, None)
@@ -241,7 +241,9 @@ class Outbox:
             self._degraded.discard(name)
         self._routes[name] = slot
         if len(self._routes) > ROUTES_MAX:
-            del self._routes[next(iter(self._routes))]
+            oldest = next(iter(self._routes))
+            del self._routes[oldest]
+            self._close_ways_to(oldest)
         self._retry(("route", name))
         self._retry(("room", slot))
 

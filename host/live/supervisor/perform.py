@@ -156,7 +156,8 @@ def _launch(node: Node, slot: Slot) -> None:
     slot.birth_error = None
     try:
         slot.process = population.bear(node, slot)
-        population.send_boot(node, slot, slot.process, births, fallen=tuple(slot.fallen.items()), code=slot.code)
+        fallen, code = tuple(slot.fallen.items()), population.code_left(slot)
+        population.send_boot(node, slot, slot.process, births, fallen=fallen, code=code)
     except (OSError, Closed) as error:
         slot.birth_error = error
         population.tell_birth_failed(node, slot, error)

@@ -166,6 +166,11 @@ def code_folder(node: Node, slot: Slot) -> str:
     return _journal(node, slot) or os.path.join(node.data, CODE, str(slot.number))
 
 
+def code_left(slot: Slot) -> tuple[str, ...]:
+    """The kept versions that a process of a slot is to run. That of an engine that ended is removed in time."""
+    return tuple(filter(os.path.exists, slot.code))
+
+
 def drop_code(node: Node, slot: Slot) -> None:
     """Remove the kept versions of a slot without a log, but for those that its processes run."""
     with suppress(OSError), os.scandir(code_folder(node, slot)) as entries:

@@ -330,6 +330,22 @@ def test_the_code_that_was_refused_is_not_that_of_the_next_process(world: World,
 
 
 @pytest.mark.storm
+def test_the_code_of_a_neighbour_that_is_no_longer_kept_is_not_waited_for(world: World) -> None:
+    """A process that is to run kept versions never starts again, once a log has removed one that nobody needs."""
+    group = Placement("group", "g")
+    engines = (EngineSpec("l", "lasting:LASTING", durability="crash", placement=group),)
+    with world.up(world.spec(counting("a", "crash", placement=group), *engines, supervision=FREE)) as node:
+        node.send("a", "Add", amount=5)
+        source(world).write_text("def\n")
+        with pytest.raises(ControlError, match="invalid syntax"):
+            reload(node)
+        (kept,) = (world.folder / "test").rglob(node.ps()["l"]["version"] + "*.code")
+        kept.unlink()
+        kill_worker(node, "a", 1)
+        assert shown(node) == (1, 5)
+
+
+@pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
 def test_a_candidate_killed_while_importing_for_a_journal(world: World, mode: str) -> None:
     """The death of a candidate costs the old engine anything."""

@@ -137,13 +137,18 @@ class Crew:
 
     def output(self, agent: str) -> str:
         """All that the sessions of an agent have written."""
-        folder = self.root / "engine" / "sessions" / agent
-        files = [*sorted(folder.glob("*/stdout.log")), *sorted(folder.glob("*/stderr.log"))]
-        return "".join(each.read_text() for each in files)
+        return written(self.root, agent)
 
     def kill(self, engine: str) -> None:
         """kill -9 of the process of an engine."""
         os.kill(self.node.ps()[engine]["pid"], 9)
+
+
+def written(root: Path, agent: str) -> str:
+    """All that the sessions of an agent have written."""
+    folder = root / "engine" / "sessions" / agent
+    files = [*sorted(folder.glob("*/stdout.log")), *sorted(folder.glob("*/stderr.log"))]
+    return "".join(each.read_text() for each in files)
 
 
 @contextmanager

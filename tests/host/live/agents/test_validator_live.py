@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from crew import WORK, program
+from crew import WORK, program, written
 from deadline import DEADLINE_S
 from live_nodes import until
 from test_engine_for_agents import Engine, engine_up
 
+CODE = str(Path(__file__).resolve().parents[4])
 NEWER = (
     WORK.replace("version: 1.0.0", "version: 2.0.0\npolicy: now")
     .replace("bootstrap (initial)", "getting_ready (initial)")
@@ -58,33 +61,63 @@ def test_v5_of_a_crowd_of_processes_one_wins(village: Engine, size: int, steps: 
     ]
 
 
+IMAGES = {"bootstrap": "getting_ready", "deep_work": "deep_work"}
+
+
+def is_at(agent: dict[str, Any], state: str) -> bool:
+    """Whether a process that has put a request is in a state."""
+    return agent["state"] == state and agent["phase"] in ("ready", "busy")
+
+
 def test_e1_agents_are_moved_to_a_new_version_while_they_run(village: Engine) -> None:
-    """False if a dry run says other than what is done, or an agent is restarted, or is not told."""
-    for agent in ("ada", "bea"):
-        village.aism("agent", "add", agent, "--protocol", "work", "--role", "maker", "--", *program("steady.sh"))
-    for agent in ("ada", "bea"):
-        until(lambda agent=agent: shown(village, agent)["phase"] in ("ready", "busy"), f"{agent} at work")
-    pids = {agent: shown(village, agent)["pid"] for agent in ("ada", "bea")}
+    """False if a dry run says other than what becomes of one of twenty agents that ask all the time, in two states; if
+    one of them is restarted, refused something, not told, or does not go on by the new version; or if those that have
+    gone on are rolled back, or the one that has not is not."""
+    states = dict(zip([f"e1_{number:02}" for number in range(20)], itertools.cycle(IMAGES)))
+    still, *others = states
     file = village.root / "next" / "work.md"
     file.parent.mkdir()
     file.write_text(NEWER)
     village.aism("protocol", "load", str(file), "--draft")
-    dry = village.aism("protocol", "migrate", "work", "2.0.0", "ada", "bea", "--dry-run")["data"]["agents"]
-    assert [(one["agent"], one["state"], one["image"]) for one in dry] == [
-        ("ada", "bootstrap", "getting_ready"),
-        ("bea", "bootstrap", "getting_ready"),
-    ]
-    done = village.aism("protocol", "migrate", "work", "2.0.0", "ada", "bea")["data"]["agents"]
-    assert done == [{**one, "stage": "moved"} for one in dry]
-    for agent in ("ada", "bea"):
-        until(lambda agent=agent: "is now version 2.0.0" in said(village, agent), f"{agent} is told")
-        answer = village.aism("state", "current", "--agent", agent)
-        assert (answer["data"]["state"], answer["data"]["context"]) == ("getting_ready", {"team": "maker"})
-        assert answer["protocol"]["version"] == "2.0.0"
-        assert shown(village, agent)["pid"] == pids[agent]
-    rows = village.aism("protocol", "rollback", "work", "2.0.0", "ada")["data"]["agents"]
-    assert [(one["agent"], one["is_possible"]) for one in rows] == [("ada", True)]
-    assert village.aism("state", "current", "--agent", "ada")["data"]["state"] == "bootstrap"
+    with village.client() as operator:
+
+        def ask(op: str, agent: str, **fields: Any) -> dict[str, Any]:
+            answer = operator.ask(op, agent=agent, **fields)
+            assert answer["success"], answer
+            return dict(answer["data"])
+
+        for agent, state in states.items():
+            words = [*program("mover.py"), state, *(["still"] if agent == still else [])]
+            known = {"role": "maker", "environment": {"CODE": CODE}}
+            ask("agent.add", agent, protocol="work", command=words, isolation="none", start=True, **known)
+        for agent, state in states.items():
+            until(lambda agent=agent, state=state: is_at(ask("agent.show", agent), state), f"{agent} in {state}")
+        pids = {agent: ask("agent.show", agent)["pid"] for agent in states}
+        dry = village.aism("protocol", "migrate", "work", "2.0.0", *states, "--dry-run")["data"]["agents"]
+        assert [(one["agent"], one["state"], one["image"]) for one in dry] == [
+            (agent, state, IMAGES[state]) for agent, state in states.items()
+        ]
+        done = village.aism("protocol", "migrate", "work", "2.0.0", *states)["data"]["agents"]
+        assert done == [{**one, "stage": "moved"} for one in dry]
+        for agent in states:
+            until(lambda agent=agent: "is now version 2.0.0" in written(village.root, agent), f"{agent} is told")
+        for agent in others:
+            until(lambda agent=agent: ask("agent.show", agent)["state"] == "inbox", f"{agent} goes on")
+        for one in done:
+            agent = one["agent"]
+            move = (one["state"], one["image"]) if agent == still else (one["image"], "inbox")
+            last = ask("state.history", agent, count=1)["moves"][0]
+            assert (last["before"], last["after"]) == move
+            assert ask("context.get", agent)["context"] == one["context"] == {"team": "maker"}
+            found = ask("agent.show", agent)
+            assert (found["version"], found["pid"]) == ("2.0.0", pids[agent])
+            assert (found["session"], found["restarts"]) == (1, 0)
+            assert "refused" not in written(village.root, agent)
+        rows = village.aism("protocol", "rollback", "work", "2.0.0", *states)["data"]["agents"]
+        assert [one["agent"] for one in rows if one["is_possible"]] == [still]
+        assert ask("state.current", still)["state"] == "bootstrap"
+        for agent in states:
+            ask("agent.stop", agent, now=True)
 
 
 def test_e8_a_replay_of_the_journal_names_what_another_version_decides_otherwise(village: Engine) -> None:

@@ -34,8 +34,8 @@ HELD: Final = ("direct", "quarantined")
 
 def decide(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, Datum], now_ns: int) -> Decision:
     """What becomes of a wish. `facts` are those known of the agent, by name."""
-    if record.system in HELD and wish.actor == "agent":
-        return Refusal(f"in_{record.system}", f"the agent is in '{record.system}'; wait until it is given back")
+    if (refusal := _held(record, wish.actor)) is not None:
+        return refusal
     found = candidates(protocol, record.state, wish.target, wish.event)
     if not found:
         return _no_transition(protocol, record, wish, facts, now_ns)
@@ -50,6 +50,12 @@ def decide(protocol: Protocol, record: Record, wish: Wish, facts: Mapping[str, D
     allowed = survey(protocol, record, facts, now_ns).allowed
     goal = found[0].target if len({one.target for one in found}) == 1 else wish.event
     return Refusal("blocked", f"no move from '{record.state}' to '{goal}' now", tuple(blocked), allowed, quarantine)
+
+
+def _held(record: Record, actor: Actor) -> Refusal | None:
+    if record.system not in HELD or actor != "agent":
+        return None
+    return Refusal(f"in_{record.system}", f"the agent is in '{record.system}'; wait until it is given back")
 
 
 class Survey(NamedTuple):
@@ -203,7 +209,7 @@ def _noted(record: Record, edge: Transition, after: Record, wish: Wish, now_ns: 
     number, attested = record.number + 1, edge.text
     return with_past(
         after,
-        Past(number, now_ns, record.shown, after.state, after.visit, wish.actor, cause, wish.reason[:1000], attested),
+        Past(number, now_ns, record.shown, after.shown, after.visit, wish.actor, cause, wish.reason[:1000], attested),
     )
 
 
@@ -285,6 +291,8 @@ def with_context(
     now_ns: int,
 ) -> Decision:
     """What becomes of a wish to set fields of the context, in the state where the agent is."""
+    if (refusal := _held(record, actor)) is not None:
+        return refusal
     edge = Transition(-1, (record.state,), SELF, actors=(actor,))
     values, invalid, unknown = given_context(protocol, edge, Wish(actor, fields=given))
     unknown = tuple(f"{name}: there is no such field" for name in unknown)

@@ -1,7 +1,7 @@
 """The record of an agent: where it is in its protocol, what it remembers, and what it did.
 
 `state` is a state of the protocol. While the agent is in a system state, that is `system`, over the state that it goes
-back to; neither its visit nor its context change meanwhile. A *visit* begins each time that a state is entered; visits
+back to; only a person changes that or the context meanwhile. A *visit* begins each time that a state is entered; visits
 of one agent are numbered. `number` counts the changes of the record, without gaps.
 """
 

@@ -84,7 +84,7 @@ def _commit(turn: Validation, request: AgentRequest, agent: str, move: Move) -> 
     data = {
         **described(turn, agent),
         "before": move.record.past[-1].before,
-        "after": move.record.state,
+        "after": move.record.shown,
         "alarms": list(move.alarms),
         "ignored": list(move.ignored),
         "then": [one.state for one in record.past if one.number > move.record.number],
@@ -260,10 +260,11 @@ def context_set(turn: Validation, request: AgentRequest, agent: str, body: Mappi
     protocol = turn.protocol_of(held.record)
     decision = with_context(protocol, held.record, body["values"], request.actor, turn.facts(agent), turn.now_ns)
     if isinstance(decision, Refusal):
-        reasons = [text for one in decision.blocked for text in (*one.invalid, *one.awaiting, *one.forbidden)]
-        message = "; ".join(["the context was not changed", *reasons])
-        refusal = replace(decision, code="bad_context", message=message)
-        _refuse(turn, request, agent, Wish(target=held.record.state), refusal)
+        if decision.blocked:
+            reasons = [text for one in decision.blocked for text in (*one.invalid, *one.awaiting, *one.forbidden)]
+            message = "; ".join(["the context was not changed", *reasons])
+            decision = replace(decision, code="bad_context", message=message)
+        _refuse(turn, request, agent, Wish(target=held.record.state), decision)
         return
     turn.commit(agent, decision, request.request_id)
     turn.done(request, agent, {"context": dict(turn.held(agent).record.context.items())})

@@ -220,6 +220,24 @@ def test_v10_a_person_takes_an_agent_over_and_gives_it_back() -> None:
     assert [dict(one.attributes)["reason"] for one in events] == ["to look", "done", "since"]
 
 
+def test_v10_each_change_in_direct_is_from_direct_to_direct() -> None:
+    """False if an agent changes its context while a person has it; or if the history, or an event of it, names another
+    state than others see, so that a change does not begin where the one before it ended."""
+    desk = ValidatorDesk("ann")
+    desk.admin("override.takeover", agent="ann", reason="to mend it")
+    assert desk.ask("ann", "context.set", values={"task": "own"})["error"]["code"] == "in_direct"
+    assert desk.admin("context.set", agent="ann", values={"task": "given"})["success"]
+    moved = desk.admin("state.transition", agent="ann", target="done")["data"]
+    assert (moved["before"], moved["after"], moved["below"]) == ("direct", "direct", "done")
+    desk.admin("override.force", agent="ann", target="deep_work", reason="there is something to do")
+    desk.admin("override.release", agent="ann", reason="mended")
+    expected = [("inbox", "direct"), *[("direct", "direct")] * 3, ("direct", "deep_work")]
+    moves = desk.ask("ann", "state.history")["data"]["moves"]
+    assert [(one["before"], one["after"]) for one in reversed(moves)] == expected
+    told = [dict(one.attributes) for one in desk.events() if one.kind in ("transition", "changed")]
+    assert [(one["before"], one["after"]) for one in told] == expected
+
+
 def test_v10_a_quarantine_outlasts_a_takeover() -> None:
     """False if an agent in quarantine moves again because a person looked at it; or if only a person who starts it, and
     no release, could end the quarantine any more."""

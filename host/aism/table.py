@@ -190,7 +190,10 @@ AGENT: Final = (
         "agent takeover", "<agent> --reason TEXT", "override.takeover",
         "Take an agent over: nothing is done with it until it is released.", "operator",
     ),
-    Command("agent release", "<agent> [--reason TEXT]", "agent:release", "Give an agent back.", "operator"),
+    Command(
+        "agent release", "<agent> [--reason TEXT]", "agent:release",
+        "Give an agent back; it is started if its process ended meanwhile.", "operator",
+    ),
     Command(
         "agent force", "<agent> <target> --reason TEXT", "override.force",
         "Move an agent to a state, whatever its protocol says.", "operator",

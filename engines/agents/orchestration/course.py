@@ -159,7 +159,8 @@ def crashed(turn: Turn, agent: str, status: int | None, reason: str, text: str) 
     decided = policy.verdict(terms, life, len(crashes), status, reason)
     if decided == "finished" or life.is_taken:
         turn.happened("life.finished", agent, cause=text)
-        stopped(turn, agent)
+        is_wanted = decided != "finished"
+        stopped(turn, agent, is_wanted=is_wanted, is_resumed=is_wanted and policy.may_resume(life))
         return
     if decided == "quarantined":
         quarantine(turn, agent, text)
@@ -213,9 +214,9 @@ def _after_stop(turn: Turn, agent: str, after: After) -> None:
         stopped(turn, agent)
 
 
-def stopped(turn: Turn, agent: str) -> None:
-    """No process runs, and none is wanted."""
-    turn.change(agent, phase="stopped", is_wanted=False, due_ns=None, after="", attempt=0, is_resumed=False)
+def stopped(turn: Turn, agent: str, *, is_wanted: bool = False, is_resumed: bool = False) -> None:
+    """No process runs. One is wanted only if a person has taken over: it is started when the agent is given back."""
+    turn.change(agent, phase="stopped", is_wanted=is_wanted, due_ns=None, after="", attempt=0, is_resumed=is_resumed)
     turn.happened("life.stopped", agent)
     turn.show(agent)
 

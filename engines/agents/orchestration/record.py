@@ -9,7 +9,7 @@
 | waiting | its state is idle | message, stop, exit |
 | stuck | a prompt had no effect twice | request, interrupt, restart |
 | stopping | SIGTERM was sent; `after` says what comes then | exit |
-| stopped | no process, and none is wanted | start |
+| stopped | no process, and none is wanted, or a person has taken over | start, release of one that is wanted |
 | backoff | no process until the pause is over | start |
 | quarantined | no process, because of too many crashes or an exit that is for ever | start by a person |
 | direct | a person has taken over; nothing is done by itself | release |
@@ -161,6 +161,11 @@ class Life(Value):
     def is_taken(self) -> bool:
         """Whether a person has taken over, so that nothing is done by itself."""
         return self.phase == "direct" or (self.where is not None and self.where.state == "direct")
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether its state in the protocol is the quarantine, whatever its process does."""
+        return self.where is not None and self.where.state == "quarantined"
 
 
 class ProtocolText(Value):

@@ -32,8 +32,8 @@ def seen(turn: Turn, agent: str, session: int, time_ns: int) -> None:
     is_first = life.phase == "starting"
     turn.change(agent, seen_ns=turn.now_ns, quiet_since_ns=turn.now_ns)
     delivered(turn, agent, time_ns)
-    if life.phase != "direct":
-        turn.change(agent, phase=_phase_of(turn.roster.lives[agent], "ready" if is_first else "busy"))
+    phase = "direct" if life.is_taken else _phase_of(turn.roster.lives[agent], "ready" if is_first else "busy")
+    turn.change(agent, phase=phase)
     if is_first:
         turn.happened("life.ready", agent)
         rotation.close(turn, agent)
@@ -79,7 +79,7 @@ def after_change(turn: Turn, agent: str) -> None:
     try_prompt(turn, agent)
     rotation.consider(turn, agent)
     life = turn.roster.lives[agent]
-    if life.phase in RUNNING and life.phase != "stuck" and (life.pid or life.phase == "direct"):
+    if life.phase in RUNNING and life.phase != "stuck" and life.pid:
         turn.change(agent, due_ns=next_look_ns(turn, life))
 
 
@@ -109,7 +109,7 @@ def look(turn: Turn, agent: str) -> None:
         case "starting":
             _start_took_too_long(turn, agent)
         case "backoff" if life.is_taken:
-            course.stopped(turn, agent)
+            course.stopped(turn, agent, is_wanted=True, is_resumed=life.is_resumed)
         case "backoff":
             course.start(turn, agent)
         case "stopping":
@@ -118,6 +118,8 @@ def look(turn: Turn, agent: str) -> None:
         case "stuck":
             turn.happened("life.restart_of_stuck", agent)
             course.stop(turn, agent, "crash", turn.terms.grace_ns)
+        case "ready" | "busy" | "waiting" | "direct" if not life.pid:
+            _lost(turn, agent)
         case "ready" | "busy" | "waiting":
             _look_at_running(turn, agent)
         case _:
@@ -131,12 +133,13 @@ def _start_took_too_long(turn: Turn, agent: str) -> None:
     course.crashed(turn, agent, None, "start timeout", "no request in time after the start")
 
 
+def _lost(turn: Turn, agent: str) -> None:
+    turn.send(turn.terms.bridge, Revoke(agent, turn.roster.lives[agent].session))
+    course.crashed(turn, agent, None, "lost", "its process is gone")
+
+
 def _look_at_running(turn: Turn, agent: str) -> None:
     life = turn.roster.lives[agent]
-    if not life.pid:
-        turn.send(turn.terms.bridge, Revoke(agent, life.session))
-        course.crashed(turn, agent, None, "lost", "its process is gone")
-        return
     if overdue_prompt(turn, agent):
         turn.change(agent, phase="stuck", due_ns=turn.now_ns + turn.terms.prompt_ns)
         turn.happened("alarm.stuck", agent)
@@ -175,7 +178,7 @@ def moved(turn: Turn, message: AgentMoved) -> None:
     write_state(turn, agent)
     for want in message.wants:
         _start_or_stop(turn, want)
-    if message.state == "direct" or life.phase == "direct":
+    if message.state == "direct" or life.is_taken:
         _direct(turn, agent, message.state == "direct")
         return
     if not message.is_new_visit:
@@ -218,16 +221,20 @@ def _start_or_stop(turn: Turn, want: str) -> None:
 
 
 def _direct(turn: Turn, agent: str, is_taken: bool) -> None:
-    """A person takes over, or gives the agent back."""
+    """A person takes over, or gives the agent back: then it ends, goes on, or is started if its process had ended."""
     life = turn.roster.lives[agent]
     if is_taken and life.phase in RUNNING:
         if life.flight is not None and not life.flight.is_given:
             keep_flight(turn, agent)
-        turn.change(agent, phase="direct", flight=None, due_ns=None)
+        turn.change(agent, phase="direct", flight=None, due_ns=None if life.pid else life.due_ns)
+    elif not is_taken and life.where is not None and "final" in life.where.flags:
+        course.stop(turn, agent, "finish", turn.terms.grace_ns)
     elif not is_taken and life.phase == "direct":
         turn.change(agent, phase=_phase_of(life, "busy"), quiet_since_ns=turn.now_ns)
         want_prompt(turn, agent, "state", "A person had taken over; you are on your own again.")
         after_change(turn, agent)
+    elif not is_taken and life.phase == "stopped" and life.is_wanted and not life.is_quarantined:
+        course.start(turn, agent)
     turn.show(agent)
 
 
@@ -277,6 +284,6 @@ def _used(turn: Turn, use: SessionUse, life: Life) -> None:
 def release_quarantine(turn: Turn, agent: str) -> None:
     """A person starts an agent that was in quarantine: its protocol state is the one before it again."""
     life = turn.roster.lives[agent]
-    if life.phase == "quarantined" or (life.where is not None and life.where.state == "quarantined"):
+    if life.phase == "quarantined" or life.is_quarantined:
         turn.send(turn.terms.validator, Enter(agent, "back", "started by a person"))
         turn.change(agent, crashes=(), attempt=0, is_resumed=False, context=replace(life.context, is_blocked=False))

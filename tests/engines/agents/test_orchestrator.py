@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -286,15 +287,71 @@ def test_limits_of_the_protocol_hold_where_the_agent_has_none_of_its_own() -> No
     assert limits == {"memory_bytes": 512 << 20, "wall_s": 7200, "pids": 7}
 
 
-def test_an_agent_that_exits_while_a_person_has_it_is_not_started() -> None:
-    """False if the exit of an agent in `direct` leads to a restart."""
+def exits(world: Orchestra) -> None:
+    """The process ends with an error."""
+    world.exit(status=1)
+
+
+def is_lost(world: Orchestra) -> None:
+    """The launchers know nothing of the process."""
+    world.deliver(LaunchersKnown(()), "launcher")
+
+
+@pytest.mark.parametrize("end", [exits, is_lost])
+@pytest.mark.parametrize("is_before", [False, True])
+def test_v10_an_agent_that_ends_in_direct_is_started_by_its_release(
+    end: Callable[[Orchestra], None], is_before: bool
+) -> None:
+    """False if an agent whose process ends while a person has it, or just before, is started by itself; or if it is not
+    once it is given back."""
+    world = Orchestra()
+    world.add()
+    if is_before:
+        end(world)
+    world.move("direct")
+    if not is_before:
+        end(world)
+    world.wait(1_000)
+    assert (world.life().phase, world.life().session) == ("stopped", 1)
+    world.move("work")
+    assert (world.life().phase, world.life().session) == ("starting", 2)
+    world.seen()
+    assert world.life().phase in ("ready", "busy")
+
+
+def test_v10_an_agent_that_is_stopped_in_direct_stays_so() -> None:
+    """False if an agent that a person stops while it is taken over, or whose process has ended and that is given back
+    to a quarantine, is started by its release; or if one that is given back to a final state goes on."""
+    world = Orchestra()
+    for agent in ("ann", "bob", "eve", "joe"):
+        world.add(agent)
+        world.move("direct", agent)
+    world.ask("agent.stop", agent="ann")
+    world.exit("bob")
+    world.exit("joe")
+    for agent, state, flags in (
+        ("ann", "work", ()),
+        ("bob", "quarantined", ()),
+        ("eve", "done", ("final",)),
+        ("joe", "done", ("final",)),
+    ):
+        world.move(state, agent, flags)
+        assert (world.life(agent).phase, world.life(agent).session) == ("stopped", 1)
+
+
+def test_v10_an_agent_that_a_person_starts_in_direct_is_in_direct() -> None:
+    """False if an agent that is started while a person has it is prompted before its release, or not after."""
     world = Orchestra()
     world.add()
     world.move("direct")
-    world.exit(status=0)
-    assert world.life().phase == "stopped"
-    world.wait(1_000)
-    assert world.life().phase == "stopped"
+    world.exit(status=1)
+    count = len(world.of(GivePrompt))
+    world.ask("agent.start", agent="ann")
+    world.seen()
+    assert (world.life().phase, world.life().session) == ("direct", 2)
+    assert len(world.of(GivePrompt)) == count
+    world.move("work")
+    assert len(world.of(GivePrompt)) == count + 1
 
 
 def test_a_stop_in_quarantine_does_not_keep_the_agent_there() -> None:

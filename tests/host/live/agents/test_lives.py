@@ -159,8 +159,9 @@ def test_l10_all_stop_within_the_grace_and_none_is_left(crew: Crew, count: int) 
 
 
 def test_v10_a_person_takes_over_and_gives_back(crew: Crew) -> None:
-    """False if an agent in `direct` is moved by its own requests, not told why not, or prompted; or if it does not come
-    back to the state that it was in, or is not prompted and moved again after."""
+    """False if an agent in `direct` is moved by its own requests, not told why not, or prompted; if it does not come
+    back to the state that it was in, or is not prompted and moved again after; or if one whose process is killed in
+    `direct` is started before it is given back, or not then."""
     crew.add("ann_v10", *program("walker.py"))
     goes_on(crew, "ann_v10", 3)
     assert crew.ask("override.takeover", agent="ann_v10", reason="to look")["success"]
@@ -176,6 +177,12 @@ def test_v10_a_person_takes_over_and_gives_back(crew: Crew) -> None:
     goes_on(crew, "ann_v10", len(acknowledged(crew, "ann_v10")) + 3)
     until(lambda: crew.show("ann_v10")["prompts_waiting"] == 0, "the prompt that waited, and its effect")
     assert crew.phase("ann_v10") != "direct"
+    crew.done("override.takeover", agent="ann_v10", reason="to end it")
+    os.kill(crew.until_phase("ann_v10", "direct")["pid"], signal.SIGKILL)
+    assert crew.until_phase("ann_v10", "stopped")["session"] == 1
+    crew.done("override.release", agent="ann_v10", reason="it may go on")
+    goes_on(crew, "ann_v10", len(acknowledged(crew, "ann_v10")) + 3)
+    assert crew.show("ann_v10")["session"] == 2
 
 
 @pytest.mark.storm

@@ -198,7 +198,10 @@ AGENT: Final = (
         "agent force", "<agent> <target> --reason TEXT", "override.force",
         "Move an agent to a state, whatever its protocol says.", "operator",
     ),
-    Command("agent rm", "<agent>", "agent.remove", "Remove an agent for ever; its workspace stays.", "operator"),
+    Command(
+        "agent rm", "<agent>", "agent:remove",
+        "Remove an agent for ever; returns when its process has ended. Its workspace stays.", "operator",
+    ),
     Command(
         "agent logs", "<agent> [--session NUMBER] [-n COUNT] [--stderr]", "agent:logs",
         "The last lines that an agent's process has written.", "operator",

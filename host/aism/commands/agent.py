@@ -99,23 +99,41 @@ def start(call: Call) -> Outcome:
 
 def stop(call: Call) -> Outcome:
     """Stop an agent, and wait until its process has ended."""
+    asked, shown = _ended(call, "agent.stop")
+    if not shown["success"]:
+        return Outcome(shown)
+    asked["data"] |= {name: shown["data"][name] for name in ("phase", "last_exit")}
+    return Outcome(asked, _stopped(call.arguments["agent"], shown["data"]))
+
+
+def remove(call: Call) -> Outcome:
+    """Remove an agent, and wait until its process has ended and its name is free."""
     agent = call.arguments["agent"]
-    deadline = time.monotonic() + call.options.timeout_s
-    asked = answer_to(call, "agent.stop", fields_of(call, "agent.stop"))
+    asked, shown = _ended(call, "agent.remove")
     if not asked["success"]:
         return Outcome(asked)
+    if shown["success"]:
+        message = f"{agent} is {shown['data']['phase']}: another request came between and kept it"
+        raise Failure("conflict", "not_removed", message, suggestions=[f"aism agent rm {agent}"])
+    asked["data"]["removed"] = True
+    return Outcome(asked, f"{agent} is removed; its workspace is still there")
+
+
+def _ended(call: Call, op: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer to a request that ends an agent, and how the agent is once it is not stopping; a refusal twice."""
+    agent = call.arguments["agent"]
+    deadline = time.monotonic() + call.options.timeout_s
+    asked = answer_to(call, op, fields_of(call, op))
+    if not asked["success"]:
+        return asked, asked
     with AgentClient() as client:
-        while (answer := client.ask("agent.show", agent=agent))["success"]:
-            data = answer["data"]
-            if data["phase"] != "stopping":
-                asked["data"] |= {name: data[name] for name in ("phase", "last_exit")}
-                return Outcome(asked, _stopped(agent, data))
+        while (shown := client.ask("agent.show", agent=agent))["success"] and shown["data"]["phase"] == "stopping":
             if time.monotonic() >= deadline:
                 hint = f"it goes on stopping: aism agent show {agent}"
                 message = f"{agent} is still stopping after {call.options.timeout_s:g} s"
                 raise Failure("timeout", "still_stopping", message, suggestions=[hint])
             time.sleep(LOOK_S)
-    return Outcome(answer)
+    return asked, shown
 
 
 def _stopped(agent: str, data: dict[str, Any]) -> str:

@@ -35,7 +35,8 @@ def test_l1_by_the_command_alone(town: Engine) -> None:
 
 @pytest.mark.storm
 def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
-    """False if a command of operators has no effect, or removal leaves the process."""
+    """False if a command of operators has no effect; or if a removal returns before the process has ended, and the name
+    is free."""
     words = ("--protocol", "work", "--limit", "memory=256MiB", "--limit", "pids=50")
     town.aism("agent", "add", "bob", *words, "--", *program("steady.sh"))
     until(lambda: phase(town, "bob") in ("ready", "busy"), "the first request")
@@ -62,10 +63,12 @@ def test_an_agent_is_prompted_paused_limited_and_removed(town: Engine) -> None:
     until(lambda: town.aism("agent", "show", "bob")["data"]["session"] == session + 1, "another session")
     until(lambda: phase(town, "bob") in ("ready", "busy"), "its first request")
     pid = town.aism("agent", "show", "bob")["data"]["pid"]
-    town.aism("agent", "rm", "bob")
-    until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the process")
-    until(lambda: all(one["agent"] != "bob" for one in town.aism("agent", "ls")["data"]["agents"]), "its removal")
+    assert town.aism("agent", "rm", "bob")["data"] == {"agent": "bob", "removed": True}
+    assert not os.path.exists(f"/proc/{pid}")
+    assert all(one["agent"] != "bob" for one in town.aism("agent", "ls")["data"]["agents"])
     assert Path(town.root, "agents", "bob").is_dir()
+    town.aism("agent", "add", "bob", "--no-start", *words, "--", *program("steady.sh"))
+    assert town.aism("agent", "rm", "bob")["data"]["removed"]
 
 
 @pytest.mark.storm

@@ -2,31 +2,26 @@
 
 Two agents go through their moves. Every message may come again at any time, which stands for the bridge that asks
 again, and for agents that repeat; a fault of an agent's node makes it begin anew, with its old requests. The validator
-is durable, as it is in a node. With `router`, the router is checked along: a move sends a message to the other agent,
-and agents repeat their requests, but no other message comes twice.
+is durable, as it is in a node. With router and measurement: `engines/agents/whole_system.py`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from msgspec.structs import replace
+from typing import Final
 
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Message, Ref, Send, Sent, Value, rule
 from engines.model.system import BadSystemError, Envelope, Member, System
 from engines.model.system_view import SystemView
 
+from .bugs import CHANGES, with_bug
 from .envelope import read_body
 from .messages import AgentAnswer, AgentRequest
 from .protocol.canonical import digest, doc_digest
 from .protocol.decide_record import first_record
 from .protocol.parse import parse
-from .routing.conduct import conduct_of
-from .routing.router import ROUTER
-from .routing.state import Routing, Ways
 from .validation.records import Held, Registry, new_version
-from .validation.validating import Made, Outward, Wiring
-from .validation.validator import VALIDATOR, enrol, enter, hear, learn, look, resend, retire, serve, tell, wake
+from .validation.validating import Wiring
+from .validation.validator import VALIDATOR
 
 SOURCE: Final = """\
 ---
@@ -109,38 +104,6 @@ AGENT: Final = Family(
 ).rules(go_on, take)
 
 
-@rule
-def answer_first(request: AgentRequest, t: Arrived[AgentRequest, Wiring, Registry]) -> Made:
-    """A bug: the answer leaves, and what it is about is not recorded. State: none. Messages: as `serve`. Timers,
-    engines: none."""
-    return [one for one in _effects(serve.action(request, t)) if not isinstance(one, Become)]
-
-
-@rule
-def forget(request: AgentRequest, t: Arrived[AgentRequest, Wiring, Registry]) -> Made:
-    """A bug: a request that comes again is done again. State, messages: as `serve`, without the answers that were
-    given. Timers, engines: none."""
-    found = _effects(serve.action(request, t))
-    return [Become(replace(one.state, answers=Map())) if isinstance(one, Become) else one for one in found]
-
-
-def _effects(made: Any) -> list[Any]:
-    return list(made) if isinstance(made, list | tuple) else [made]
-
-
-def _with(server: Any) -> Any:
-    """The validator, with another way to serve requests."""
-    family = Family(
-        "validator",
-        config=Wiring,
-        state=Registry(),
-        accepts=VALIDATOR.accepts,
-        emits=Outward,
-        timers=VALIDATOR.timers,
-    )
-    return family.rules(server, enrol, enter, retire, learn, wake, hear, resend, look, tell)
-
-
 BUGS: Final = ("answer-first", "forgetful", "direct")
 
 
@@ -196,46 +159,28 @@ def all_are_answered(view: SystemView) -> bool:
     return all(engine.state.count == len(MOVES[engine.name]) for engine in view.engines(AGENT.name))
 
 
-def messages_are_of_moves(view: SystemView) -> bool:
-    """The router has no more messages than moves that send one were recorded."""
-    registry: Registry = view.engine("validator").state
-    routing: Routing = view.engine("router").state
-    pasts = [one for held in registry.agents.values() for one in held.record.past if one.state == "rest"]
-    return routing.message <= len(pasts)
-
-
-def message_has_arrived(view: SystemView) -> bool:
-    """A message of a move is in the inbox of the other agent."""
-    state: Routing = view.engine("router").state
-    return any(inbox.unread for inbox in state.inboxes.values())
-
-
-def SYSTEM(agents: int = 2, bug: str = "", router: bool = False) -> System:
+def SYSTEM(agents: int = 2, bug: str = "") -> System:
     """One agent or two. `bug`: answer-first, forgetful (of answers), or direct (from agent to agent)."""
     if bug not in ("", *BUGS) or agents not in (1, 2):
         raise BadSystemError(f"bug is one of {', '.join(BUGS)}, and agents are 1 or 2")
-    family = {"answer-first": _with(answer_first), "forgetful": _with(forget)}.get(bug, VALIDATOR)
+    family = with_bug(VALIDATOR, CHANGES[bug]) if bug in CHANGES else VALIDATOR
     protocol = parse(SOURCE).protocol
     name = digest(protocol)
     version = new_version(protocol, name, doc_digest(SOURCE), SOURCE)
     names = list(MOVES)[:agents]
     held = {agent: Held(first_record(protocol, name, agent, "peer", 0)) for agent in names}
     registry = Registry(Map({name: version}), Map({"turns": name}), Map(held), population=Map({"peer,rest": agents}))
-    wiring = Wiring(router=ROUTER.at("router"))
+    wiring = Wiring(router=Ref("router"))
     members = [Member("validator", family, wiring, registry, is_durable=True)]
-    if router:
-        routing = Routing(conducts=Map({name: conduct_of(protocol, SOURCE)}))
-        members.append(Member("router", ROUTER, Ways(), routing, True))
     for agent in names:
         victim = AGENT.at("ben" if agent == "ann" else "ann") if bug == "direct" else None
         members.append(Member(agent, AGENT, Errand(VALIDATOR.at("validator"), MOVES[agent], victim)))
     return System(
         name="agents",
         members=members,
-        messages=[Envelope(agent, Begin()) for agent in names for _ in range(2 if router else 1)],
-        # Between engines of a node a message arrives once, and the router counts on that.
-        network="unordered" if router else "duplicating",
-        outsiders=["outside"] if router else ["outside", "router"],
+        messages=[Envelope(agent, Begin()) for agent in names],
+        network="duplicating",
+        outsiders=["outside", "router"],
         history=Seen(),
         record=record,
         always=[
@@ -243,7 +188,6 @@ def SYSTEM(agents: int = 2, bug: str = "", router: bool = False) -> System:
             a_request_is_done_once,
             nothing_goes_past_the_engine,
             moves_are_numbered,
-            *([messages_are_of_moves] if router else []),
         ],
-        sometimes=[all_are_answered, *([message_has_arrived] if router else [])],
+        sometimes=[all_are_answered],
     )

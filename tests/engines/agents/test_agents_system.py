@@ -1,4 +1,4 @@
-"""Agents, validator and router under the checker; and that it finds the bugs that break the principles."""
+"""Agents and validator under the checker; and that it finds the bugs that break the principles."""
 
 from __future__ import annotations
 
@@ -18,15 +18,6 @@ def test_what_is_answered_is_recorded_once(faults: int, states: int) -> None:
     assert not found.ended
     assert found.violations == []
     assert found.counts.states == states
-
-
-@pytest.mark.parametrize("agents", ["1", pytest.param("2", marks=pytest.mark.storm)])
-def test_a_move_sends_one_message_by_way_of_the_router(agents: str) -> None:
-    """False if the router has a message of no recorded move, or no message arrives at all."""
-    report = checked(agents=agents, router="true")
-    assert not report.found.ended
-    assert {one.property: one.decided for one in report.verdicts}["sometimes message_has_arrived"] == "holds"
-    assert report.found.violations == []
 
 
 @pytest.mark.parametrize(

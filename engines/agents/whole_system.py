@@ -12,7 +12,8 @@ all, its messages leave after it, and mail that is not taken stays. So their cra
 `volatile-validator` and `volatile-router` take the record away.
 
 Measurement is `there`, `silent` (it never takes a step) or absent. Where it is there, it may be late by any number of
-events. That nothing waits for it is looked at whenever its mail is all that is under way.
+events, and that nothing waits for it is looked at whenever its mail is all that is under way. Where it is silent, each
+request must be answered on every fair run.
 
 Left out: orchestrator, launchers, audit, the store; reload; deadlines, as no clock moves (the timer of what waits to be
 told elapses at any time). Messages travel in the order of their sender, as on a node. No symmetry is used: the texts of
@@ -206,12 +207,20 @@ def messages_are_of_moves(view: SystemView) -> bool:
     return all(letters_of(view, agent, "over") <= moves_of(view, agent) for agent in AGENTS)
 
 
+def somebody_waits(view: SystemView) -> bool:
+    """An agent has a request without an answer."""
+    agents = view.engines(AGENT.name)
+    return any(one.state.is_put and len(one.state.answered) < len(one.config.words) for one in agents)
+
+
+def nobody_waits(view: SystemView) -> bool:
+    """All requests are answered that were put."""
+    return not somebody_waits(view)
+
+
 def nobody_waits_for_measurement(view: SystemView) -> bool:
     """When all is quiet, each request that was put is answered, whatever measurement has left undone."""
-    agents = view.engines(AGENT.name)
-    return not is_quiet(view) or all(
-        len(one.state.answered) == len(one.config.words) for one in agents if one.state.is_put
-    )
+    return nobody_waits(view) or not is_quiet(view)
 
 
 def messages_arrive(view: SystemView) -> bool:
@@ -260,6 +269,7 @@ def SYSTEM(also: str = "send", wakes: bool = False, measurement: str = "there", 
             messages_arrive,
         ],
         sometimes=[all_is_done],
+        leads_to=[(somebody_waits, nobody_waits)] if measurement == "silent" else [],
     )
 
 

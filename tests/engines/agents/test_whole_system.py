@@ -6,10 +6,12 @@ import pytest
 
 from host.check.run import CheckReport, CheckRequest, check
 
+WHOLE = "engines.agents.whole_system"
+
 
 def checked(**params: str) -> CheckReport:
     """All that can be reached, with one crash at any point."""
-    return check(CheckRequest(subject="engines.agents.whole_system:SYSTEM", params=params, faults=1))
+    return check(CheckRequest(subject=f"{WHOLE}:SYSTEM", params=params, faults=1))
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,7 @@ def checked(**params: str) -> CheckReport:
         ("none", "false", "silent", 1_268, 3_832),
         pytest.param("none", "true", "there", 134_884, 690_436, marks=pytest.mark.storm),
         pytest.param("send", "false", "none", 156_916, 660_596, marks=pytest.mark.storm),
+        pytest.param("send", "false", "there", 2_765_860, 16_095_192, marks=pytest.mark.long),
     ],
 )
 def test_the_principles_hold_in_the_whole(
@@ -48,3 +51,12 @@ def test_bugs_in_the_whole_are_found(bug: str, params: dict[str, str], shown_by:
     """False if a property holds whatever the families do."""
     [violation] = checked(also="none", bug=bug, **params).found.violations
     assert violation.property == f"always {shown_by}"
+
+
+def test_a_wait_for_measurement_is_a_wait_for_ever() -> None:
+    """False if `leads_to` holds although answers need a step of measurement, which takes none."""
+    waits = (f"{WHOLE}:somebody_waits", f"{WHOLE}:nobody_waits")
+    params = {"also": "none", "measurement": "silent", "bug": "waiting"}
+    request = CheckRequest(subject=f"{WHOLE}:SYSTEM", params=params, faults=1, leads_to=(waits,))
+    [violation] = check(request).found.violations
+    assert violation.property == "somebody_waits leads to nobody_waits"

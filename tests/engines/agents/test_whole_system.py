@@ -20,7 +20,10 @@ def checked(**params: str) -> CheckReport:
         ("none", "false", "silent", 1_268, 3_832),
         pytest.param("none", "true", "there", 134_884, 690_436, marks=pytest.mark.storm),
         pytest.param("send", "false", "none", 156_916, 660_596, marks=pytest.mark.storm),
+        pytest.param("read", "false", "none", 197_216, 900_312, marks=pytest.mark.long),
+        pytest.param("send", "false", "silent", 298_516, 1_397_332, marks=pytest.mark.long),
         pytest.param("send", "false", "there", 2_765_860, 16_095_192, marks=pytest.mark.long),
+        pytest.param("send", "true", "none", 3_386_244, 16_850_704, marks=pytest.mark.long),
     ],
 )
 def test_the_principles_hold_in_the_whole(
@@ -39,6 +42,7 @@ def test_the_principles_hold_in_the_whole(
     [
         ("answer-first", {}, "answered_is_recorded"),
         ("volatile-validator", {}, "answered_is_recorded"),
+        ("volatile-router", {"also": "send"}, "answered_is_recorded"),
         ("forgetful", {}, "a_request_is_done_once"),
         ("forgetful", {"wakes": "true"}, "answers_are_repeated"),
         ("direct", {}, "nothing_goes_past_the_engine"),
@@ -49,7 +53,7 @@ def test_the_principles_hold_in_the_whole(
 )
 def test_bugs_in_the_whole_are_found(bug: str, params: dict[str, str], shown_by: str) -> None:
     """False if a property holds whatever the families do."""
-    [violation] = checked(also="none", bug=bug, **params).found.violations
+    [violation] = checked(**{"also": "none", "bug": bug, **params}).found.violations
     assert violation.property == f"always {shown_by}"
 
 

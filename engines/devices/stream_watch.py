@@ -2,7 +2,8 @@
 
 An agent may choose the ids of its entries; after the greatest one its stream takes no more. It may put more than the
 bridge reads; beyond `STREAM_ENTRIES_MAX` or `STREAM_BYTES_MAX` its user is off, its connections end, its stream is
-empty, and the next session may put requests again. Nor may one agent take the places of all for connections.
+empty, and the next session may put requests again. What one read got was in the stream together; the rest is asked for
+when that is as many entries as a read takes. Nor may one agent take the places of all for connections.
 """
 
 from __future__ import annotations
@@ -45,8 +46,12 @@ class StreamWatch:
             if int(one.entry.partition("-")[0]) > last_ms:
                 await self._renew(link, one.agent)
                 self._alarm(one.agent, "stream_id", "an entry had an id of the future; the stream was made anew")
-        for agent, count in Counter(one.agent for one in arrivals).items():
-            if count >= ENTRIES_AT_ONCE and agent != OPERATOR and await self._is_flooded(link, agent):
+        sizes: dict[str, list[int]] = {}
+        for one in arrivals:
+            sizes.setdefault(one.agent, []).append(sum(map(len, one.fields.values())))
+        for agent, found in sizes.items():
+            is_busy, is_over = len(found) >= ENTRIES_AT_ONCE, sum(found) > STREAM_BYTES_MAX
+            if agent != OPERATOR and (is_over or (is_busy and await self._is_flooded(link, agent))):
                 await self._cut_off(link, agent, sessions(agent))
 
     async def look_at_connections(self, link: StoreLink) -> None:

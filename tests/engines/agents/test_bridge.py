@@ -32,7 +32,7 @@ from engines.agents.messages import (
     ViewChanged,
 )
 from engines.devices.bridge import BRIDGE, TWIN, AgentBus
-from engines.devices.store_link import Place, StoreLink, connect
+from engines.devices.store_link import LinkDown, Place, StoreLink, connect
 from engines.devices.store_server import find_server
 from engines.model import Committed, Configuration, Delivery, Outgoing, Ref, birth, step
 
@@ -175,6 +175,12 @@ async def ask(link: StoreLink, request_id: str, op: str = "state.current", body:
     """A request of ann; returns its entry."""
     entry = await link.ask("XADD", request_key("main", "ann"), "*", "id", request_id, "op", op, "body", body)
     return str(entry.decode())
+
+
+async def ping_for_ever(link: StoreLink) -> None:
+    """Ends as the connection does."""
+    while True:
+        await link.ask("PING")
 
 
 async def answer_to(link: StoreLink, request_id: str, op: str = "state.current", body: str = "{}") -> dict[str, Any]:
@@ -359,6 +365,24 @@ def test_a_sign_of_life_is_of_the_session_that_gave_it() -> None:
         assert [one.session for one in bridge.seen] == [7, 7]
 
     run(play)
+
+
+def test_x1_requests_of_over_a_mebibyte_are_a_flood() -> None:
+    """False if an agent may put requests of a mebibyte for ever, as long as few of them are read at a time; or if one
+    that is only larger than a request may be is more than refused."""
+
+    async def play(bridge: Driven) -> None:
+        await bridge.up()
+        await bridge.exchange("orchestrator", admit(), 1)
+        link = await as_ann()
+        await ask(link, "r1", body="y" * 600_000)
+        assert (await answer_to(link, "r1", body="y" * 600_000))["error"]["code"] == "too_large"
+        await ask(link, "r2", body="y" * (1 << 20))
+        with pytest.raises(LinkDown):
+            await asyncio.wait_for(ping_for_ever(link), DEADLINE_S)
+        await bridge.event("flood")
+
+    run(play, AgentBus(orchestrator=Ref("orchestrator"), measurement=Ref("measurement")))
 
 
 def test_no_agent_has_the_name_of_operators() -> None:

@@ -58,10 +58,6 @@ class Bus:
         found: dict[str, Any] = json.loads((self.root / POINTER).read_text())
         return found
 
-    @property
-    def socket(self) -> str:
-        return str(self.pointer["bus"]).removeprefix("unix://").partition("?")[0]
-
     def admit(self, agent: str, session: int = 1) -> None:
         """Returns once the agent can put requests."""
         self.tokens[agent] = f"{session}-{os.urandom(16).hex()}"
@@ -94,14 +90,7 @@ class Bus:
 
     def store_pid(self) -> int:
         """The process of the store; 0 while there is none."""
-        for pid in filter(str.isdecimal, os.listdir("/proc")):
-            try:
-                title = Path("/proc", pid, "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"-server" in title.split(b"\0")[0] and os.fsencode(self.socket) in title:
-                return int(pid)
-        return 0
+        return store_pid(self.root)
 
     def view(self, agent: str) -> dict[str, str]:
         """The view of an agent in the store; empty while the store is down."""
@@ -110,6 +99,19 @@ class Bus:
         except Failure:
             return {}
         return dict(zip(map(bytes.decode, words[::2]), map(bytes.decode, words[1::2]), strict=True))
+
+
+def store_pid(root: Path) -> int:
+    """The process of the store of a root folder; 0 while there is none."""
+    socket = json.loads((root / POINTER).read_text())["bus"].removeprefix("unix://").partition("?")[0]
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            title = Path("/proc", pid, "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"-server" in title.split(b"\0")[0] and os.fsencode(socket) in title:
+            return int(pid)
+    return 0
 
 
 @contextmanager

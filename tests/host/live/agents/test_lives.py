@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bus_world import store_pid
 from crew import PROGRAMS, Crew, new_crew, program
 from live_nodes import World, is_alive, new_world, until
 
@@ -251,7 +252,7 @@ def test_l6_every_acknowledged_change_is_there_after_everything_was_killed(world
         for agent in agents:
             goes_on(crew, agent, 3)
         root, spec = crew.root, crew.node.spec
-        kill_all(world)
+        kill_all(world, root)
     for _ in range(2):
         ensure_keeper(str(root))
         with world.up(spec) as node:
@@ -265,7 +266,7 @@ def test_l6_every_acknowledged_change_is_there_after_everything_was_killed(world
                 assert walked == list(itertools.islice(itertools.cycle(("inbox", "deep_work")), len(made))), agent
             for agent, told in before.items():
                 goes_on(again, agent, len(told) + 3)
-            kill_all(world)
+            kill_all(world, root)
     assert end_keeper(str(root), stop_agents=True, grace_s=0.0) == 0
 
 
@@ -274,12 +275,12 @@ def goes_on(crew: Crew, agent: str, count: int) -> None:
     until(lambda: len(acknowledged(crew, agent)) >= count, f"{count} moves of {agent}")
 
 
-def kill_all(world: World) -> None:
-    """kill -9 of all that a test has started, but for the test."""
-    for pid in world.processes():
+def kill_all(world: World, root: Path) -> None:
+    """kill -9 of all that a test has started, but for the test. The store hides its mark; agents end with launchers."""
+    for pid in (*world.processes(), store_pid(root)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    until(lambda: not world.processes(), "the end of all")
+    until(lambda: not world.processes() and not store_pid(root), "the end of all")
 
 
 HOGS = {

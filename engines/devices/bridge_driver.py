@@ -192,13 +192,10 @@ class BridgeDriver:
         return one
 
     def _tell_putters(self, one: Push) -> None:
-        content = (one.agent, one.request_id, one.mark)
-        putters = self._putters.pop(content, [])
+        """All of them: the entry of an earlier one may be lost with a store, and its answer is the same."""
         answered = RequestAnswered(one.agent, one.request_id, one.text, one.kind)
-        for putter in putters[: len(one.entries)]:
+        for putter in self._putters.pop((one.agent, one.request_id, one.mark), []):
             self._out.send(putter, answered)
-        if len(putters) > len(one.entries):
-            self._putters[content] = putters[len(one.entries) :]
 
     def _note_answered(self, pushes: Sequence[Push]) -> None:
         if self._host.config.measurement is not None:

@@ -203,7 +203,8 @@ def test_agents_outlive_the_node(world: World) -> None:
 
 @pytest.mark.parametrize("transport", ["lane", "zmq"])
 def test_l5_families_die_in_turn_while_twenty_agents_work(world: World, transport: str) -> None:
-    """False if a kill -9 of a family keeps an agent from its end, costs it its process, or damages a journal."""
+    """False if a kill -9 of a family or of the store keeps an agent from its end, costs it its process, or damages a
+    journal."""
     with new_crew(world, is_measured=True, transport=transport) as crew:
         names = [f"l5_{number}" for number in range(20)]
         for agent in names:
@@ -211,6 +212,9 @@ def test_l5_families_die_in_turn_while_twenty_agents_work(world: World, transpor
         for engine in (*FAMILIES, "measurement") * 2:
             until(lambda engine=engine: crew.node.ps()[engine]["pid"], f"{engine} again")  # type: ignore[misc]
             crew.kill(engine)
+            if engine == "measurement":
+                crew.done("agent.list")  # by way of the store, which is not that of an earlier bridge then
+                os.kill(store_pid(crew.root), signal.SIGKILL)
         for agent in names:
             found = crew.until_phase(agent, "stopped")
             assert (found["state"], found["session"]) == ("done", 1), (found, crew.output(agent))

@@ -51,6 +51,9 @@ FREEZE_NS: Final = 5_000_000_000
 RETIRE_NS: Final = 1_000_000_000
 """For the old process to exit after the handover; then it is killed."""
 
+SEEN_NS: Final = 200_000_000
+"""For the end of an old process to be seen, of which the new one saw that its end of their socket was closed."""
+
 DO_NOT_COMMUTE: Final = "migration and transitions do not commute"
 TOO_SLOW: Final = "its turns take longer to run again than they took"
 NOT_KEPT: Final = "its process could not keep all triggers meanwhile"
@@ -272,6 +275,8 @@ class Reload:
                 self._feed("took")
             case wire.NotPassed():
                 self._feed("not_passed")
+                if self._stage == "passing":
+                    self._timer.set(SEEN_NS, lambda: self._feed("late"))
             case wire.Adopted(states, forward_only, followed):
                 self.states, self.forward_only = states, forward_only
                 self.is_followed = self._from_log if self._is_journaled(self._engine) else self._engine in followed

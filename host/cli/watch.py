@@ -30,6 +30,9 @@ LOOKS_A_REQUEST: Final = 5
 
 PASSED_OVER: Final = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
+PASSING: Final = frozenset({"conflict", "not_ready"})
+"""Errors of a reload that pass by themselves: a probation, another reload, an engine that is being restarted."""
+
 Stamps = dict[str, tuple[int, int]]
 Reload = Callable[[str], None]
 
@@ -43,6 +46,8 @@ class SourceWatch:
         self._reload = reload
         self._seen = stamps(roots)
         self._tried: dict[str, str] = {}
+        self._waits: dict[str, str] = {}  # engine -> the version that it cannot get yet
+        self._reports: dict[str, FamilyReport] = {}
 
     def run(self) -> None:
         """Until the node ends: `ControlError`."""
@@ -52,6 +57,8 @@ class SourceWatch:
             if found == self._seen:
                 if n % LOOKS_A_REQUEST == 0:
                     self._client.request("status")
+                    for name in list(self._waits):
+                        self._bring_up_to_date(name)
                 continue
             for _ in range(UNLIKE_MAX):
                 if found == self._seen:
@@ -65,18 +72,23 @@ class SourceWatch:
         """Reload every engine whose sources are not those that it runs."""
         engines = self._engines()
         refs = tuple(dict.fromkeys(engine["family"] for engine in engines))
-        reports = inspect_families(Inquiry(refs, self._roots, (), DEADLINE_NS)).families
-        for report in reports.values():
+        self._reports = inspect_families(Inquiry(refs, self._roots, (), DEADLINE_NS)).families
+        self._waits.clear()
+        for report in self._reports.values():
             for problem in report.problems:
                 diagnose(f"{report.ref}: {problem}; its engines keep their code")
         for name in [engine["engine"] for engine in engines]:
-            self._bring_up_to_date(name, reports)
+            self._bring_up_to_date(name)
 
-    def _bring_up_to_date(self, name: str, reports: dict[str, FamilyReport]) -> None:
+    def _bring_up_to_date(self, name: str) -> None:
         """Its process may have been reloaded with a neighbour, so what it runs is asked for again."""
+        waited = self._waits.pop(name, None)
         engine = next((one for one in self._engines() if one["engine"] == name), None)
-        report = None if engine is None else reports.get(engine["family"])
-        if engine is None or report is None or not report.ok or not engine["version"]:
+        report = None if engine is None else self._reports.get(engine["family"])
+        if engine is None or report is None or not report.ok:
+            return
+        if not engine["version"]:
+            self._waits[name] = ""
             return
         if report.version in (engine["version"], self._tried.get(name)):
             return
@@ -84,9 +96,13 @@ class SourceWatch:
         try:
             self._reload(name)
         except CliError as error:
+            if error.problem.error in PASSING:
+                self._waits[name] = self._tried.pop(name)
+                if waited == report.version:
+                    return  # said before
             diagnose(f"{error.problem.message}\n{error.problem.text}".rstrip())
             if stamps(self._roots) != self._seen:
-                del self._tried[name]  # another text may have been refused, which was there for a moment
+                self._tried.pop(name, None)  # another text may have been refused, which was there for a moment
 
     def _engines(self) -> list[dict[str, Any]]:
         return self._client.request("ps").items

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -89,6 +90,18 @@ def run(folder: Path, *argv: str) -> str:
     return done.stdout
 
 
+def watched(folder: Path) -> subprocess.Popen[str]:
+    """A node that is up, and whose sources are watched."""
+    return subprocess.Popen(
+        [*COMMAND, "up", "node.yaml", "--watch"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
 @pytest.mark.skipif(not native_available(), reason="a process with ZeroMQ links rehearses nothing")
 def test_what_is_saved_is_reloaded_and_what_is_broken_is_not(tmp_path: Path) -> None:
     """False if an edit went unseen, a broken one replaced anything, or an engine with other sources were disturbed."""
@@ -96,14 +109,7 @@ def test_what_is_saved_is_reloaded_and_what_is_broken_is_not(tmp_path: Path) -> 
     book.write_text(FAMILY)
     (tmp_path / "shelf.py").write_text(FAMILY)
     node.write_text(NODE)
-    up = subprocess.Popen(
-        [*COMMAND, "up", "node.yaml", "--watch"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    up = watched(tmp_path)
     with up, killed_at_last(up):
         lines = Lines(up.stdout, up.stderr)
         lines.await_one("watching")
@@ -120,8 +126,34 @@ def test_what_is_saved_is_reloaded_and_what_is_broken_is_not(tmp_path: Path) -> 
         book.write_text(entries.replace("return Book(", "return Book(("))
         assert "book.py" in lines.await_one("SyntaxError")
         run(tmp_path, "send", "first", "Put", "amount=1")
+        run(tmp_path, "kill", "first")
+        deadline = time.monotonic() + DEADLINE_S
+        while "restarted" not in run(tmp_path, "events", "first"):
+            assert time.monotonic() < deadline, "it did not start again"
         assert "total: 6" in run(tmp_path, "state", "get", "first")
         assert not [line for line in lines.seen if "other" in line and "->" in line]
+        run(tmp_path, "down")
+        assert up.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.storm
+def test_what_has_to_wait_is_reloaded_once_it_may(tmp_path: Path) -> None:
+    """False if a save during a probation were forgotten, or announced again and again."""
+    book = tmp_path / "book.py"
+    book.write_text(FAMILY)
+    (tmp_path / "node.yaml").write_text(f"{NODE.split('  other')[0]}reload: {{probation_ns: 3s}}\n")
+    second = FAMILY.replace("    total: int = 0", "    total: int = 0\n    entries: int = 0")
+    with watched(tmp_path) as up, killed_at_last(up):
+        lines = Lines(up.stdout, up.stderr)
+        lines.await_one("watching")
+        run(tmp_path, "send", "first", "Put", "amount=5")
+        book.write_text(second)
+        lines.await_one("on probation")
+        book.write_text(second.replace("entries: int = 0", "entries: int = 0\n    pages: int = 0"))
+        lines.await_one("has to wait")
+        lines.await_one("first: book:BOOK@")
+        assert "pages: 0" in run(tmp_path, "state", "get", "first")
+        assert len([line for line in lines.seen if "has to wait" in line]) == 1
         run(tmp_path, "down")
         assert up.wait(DEADLINE_S) == 0
 

@@ -58,6 +58,9 @@ DO_NOT_COMMUTE: Final = "migration and transitions do not commute"
 TOO_SLOW: Final = "its turns take longer to run again than they took"
 NOT_KEPT: Final = "its process could not keep all triggers meanwhile"
 
+NO_TRIGGER: Final = "it had no trigger since its process began"
+NOT_READ: Final = "rehearsal: the process that read the last triggers ended before their end; try again"
+
 VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
 
@@ -341,7 +344,10 @@ class Reload:
     def _take_results(self, results: tuple[RehearsalResult, ...]) -> None:
         """Choose what new follows: the log, if that makes the migrated states of all engines in it; and the tail, which
         has each volatile engine for itself."""
-        self.rehearsal = results
+        if any(not result.engine for result in results):
+            self._feed(reload_plan.NewFailed(NOT_READ))
+            return
+        self.rehearsal = (*results, *self._unrehearsed(results))
         volatile = [result for result in results if result.engine and not self._is_journaled(result.engine)]
         reason = self._why_log_not_followed(result for result in results if result not in volatile)
         self._from_log = not reason and any(map(self._is_journaled, self._changing()))
@@ -351,6 +357,13 @@ class Reload:
         else:
             self.not_followed = _why_not(result for result in volatile if result.engine == self._engine)
         self._feed("commutes" if self._from_log or self._has_tail else "rehearsed")
+
+    def _unrehearsed(self, results: Iterable[RehearsalResult]) -> Iterator[RehearsalResult]:
+        """Volatile engines that get other code, and of which no trigger is kept."""
+        known = {result.engine for result in results}
+        for name in self._changing():
+            if name not in known and not self._is_journaled(name):
+                yield RehearsalResult(name, lost=NO_TRIGGER)
 
     def _why_log_not_followed(self, results: Iterable[RehearsalResult]) -> str:
         """Why the new code, run on the log, might not make the migrated state; "" if it does. Another family is in

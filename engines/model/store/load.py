@@ -189,6 +189,20 @@ def use_kept(texts: Iterable[ModuleText], place: str) -> None:
     use_roots(())
 
 
+def are_present(texts: Iterable[ModuleText], roots: Sequence[str]) -> bool:
+    """Whether the modules below the roots have these texts now. None is run."""
+    use_roots(roots)
+    return all(_text_now(text.name) == text.source for text in texts)
+
+
+def _text_now(name: str) -> bytes | None:
+    loader = _find_loader(name)
+    try:
+        return None if loader is None else loader.get_data(loader.path)
+    except OSError:
+        return None
+
+
 def texts_of(declared: Declaration[Any, Any, Any]) -> tuple[ModuleText, ...]:
     """The texts of a loaded family's version."""
     return tuple(text for text, _ in _texts(declared.ref.partition(":")[0]))

@@ -126,6 +126,7 @@ class PacketDesk:
         node = self._node
         assert slot.process is not None
         running = self._sharing_interface(running)
+        population.note_code(node, slot, running.version)
         for name in names:
             if isinstance(node.directory.find(name), Missing):
                 continue

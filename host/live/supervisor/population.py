@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from host.config.placement import SlotPlan, free_slot, share_of
 from host.config.spec import EngineSpec
+from host.live.journal.versions import SUFFIX, version_path
 from host.live.packets import OUTSIZED_BYTES_MAX, encoded_bytes, parcels
 from host.live.process_stat import resident_bytes
 from host.live.spawn.zygote import Fork
@@ -166,6 +167,12 @@ def code_folder(node: Node, slot: Slot) -> str:
     return _journal(node, slot) or os.path.join(node.data, CODE, str(slot.number))
 
 
+def note_code(node: Node, slot: Slot, version: str) -> None:
+    """An engine of a slot runs this version. With a journal, the code is kept before a turn of it is in the log."""
+    if not any(path.endswith(version + SUFFIX) for path in slot.code):
+        slot.code = (*slot.code, version_path(code_folder(node, slot), version))
+
+
 def code_left(slot: Slot) -> tuple[str, ...]:
     """The kept versions that a process of a slot is to run. That of an engine that ended is removed in time."""
     return tuple(filter(os.path.exists, slot.code))
@@ -211,7 +218,7 @@ def take_spawn(node: Node, slot: Slot, child: Born) -> Slot | None:
     except OSError as error:
         _refuse_spawn(node, spec, parent or "", f"no memory for its slot: {error.strerror}")
         return None
-    made.spawned, made.fresh = True, not child.again
+    made.spawned, made.fresh, made.code = True, not child.again, node.slots[slot.number].code
     _tell_spawned(node, spec, parent)
     return made
 

@@ -493,6 +493,8 @@ class Reload:
     def _change_directory(self) -> None:
         self._node.directory.change_family(self._engine, self._family)
         self._slot.code = self._order.code
+        for running in self._would_run.values():
+            population.note_code(self._node, self._slot, running.version)
         self.has_cut = True
 
     def _finish(self, outcome: Conclude) -> None:
@@ -516,8 +518,6 @@ class Reload:
             self._change_directory()  # the slot was taken away behind the decision
         if self.has_cut:
             self.after_cut()
-        elif self.keeps_code_before:
-            slot.code = self._code_before  # for its next process: the sources are those that were refused
         self.done.set_result(outcome)
         if self._joint is not None:
             self._joint.concluded(slot, outcome)

@@ -68,8 +68,9 @@ class Slot:
     `fresh`: its engine was spawned in this life, under a name that no log has. `rests`: why the slot gets no further
     process until a user restarts it: its log is gone, or was damaged at the start. `timer` is that of its state;
     `birth_error` is why the last process could not be created. `fallen`: messages being handled when a process of this
-    slot died, oldest first, not yet made dead letters by a successor. `code`: the kept versions that its processes run,
-    () for the sources below the roots. `holds`: its next process takes no trigger before it is released.
+    slot died, oldest first, not yet made dead letters by a successor. `code`: where the versions that its engines run
+    are kept, for its next process: one that nobody asked for runs no other code. What is not kept comes from the
+    sources below the roots; () is all of it. `holds`: its next process takes no trigger before it is released.
     """
 
     def __init__(self, plan: SlotPlan, memory: SlotMemory, group: Group | None = None) -> None:

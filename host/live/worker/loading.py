@@ -42,7 +42,7 @@ def loader(
     roots: tuple[str, ...], *, check: bool, code: tuple[str, ...] = ()
 ) -> Callable[[str], Declaration[Any, Any, Any]]:
     """Finds a family by its reference; `code` as in `Boot`. Raises `LoadError`."""
-    if code:
+    if code and not _are_present(code, roots):
         return _kept_loader(roots, code, check=check)
     known = {} if check else dict(_kept)
 
@@ -53,6 +53,15 @@ def loader(
         return family
 
     return load
+
+
+def _are_present(code: tuple[str, ...], roots: tuple[str, ...]) -> bool:
+    from host.live.journal.versions import is_present  # for what runs kept versions only
+
+    try:
+        return all(is_present(path, roots) for path in code)
+    except (OSError, ValueError):
+        return False
 
 
 def _kept_loader(

@@ -330,6 +330,39 @@ def test_the_code_that_was_refused_is_not_that_of_the_next_process(world: World,
 
 
 @pytest.mark.storm
+@pytest.mark.parametrize("mode", MODES)
+def test_what_was_saved_and_not_reloaded_is_not_run(world: World, mode: str) -> None:
+    """A death brings code into force that nobody asked for, and its turns are run again by that: the state changes."""
+    with world.up(world.spec(counting("a", mode), supervision=FREE)) as node:
+        node.send("a", "Add", amount=5)
+        text = source(world).read_text()
+        edit(world, "t.env.state.total + add.amount", "t.env.state.total + 2 * add.amount")
+        kill_worker(node, "a", 1)
+        assert shown(node) == (1, 5)
+        source(world).write_text(text.replace("VERSION = 1", "VERSION = 2"))
+        reload(node, rehearse=0)
+        edit(world, "t.env.state.total + add.amount", "t.env.state.total + 2 * add.amount")
+        node.send("a", "Add", amount=3)
+        kill_worker(node, "a", 2)
+        assert shown(node) == (2, 8)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("mode", MODES)
+def test_a_child_in_a_process_of_its_own_has_the_code_of_its_parent(world: World, mode: str) -> None:
+    """A child is born with code that nobody asked for, beside a parent that goes on with the code in force."""
+    with world.up(world.spec(counting("a", mode), supervision=FREE, spawned="process")) as node:
+        node.send("a", "Add")
+        edit(world, "t.env.state.total + add.amount", "t.env.state.total + 2 * add.amount")
+        node.send("a", "Breed")
+        until(lambda: node.ps().get("a/child", {}).get("state") == "running", "the child")
+        node.send("a/child", "Add", amount=3)
+        assert node.total("a/child") == 3
+        kill_worker(node, "a/child", 1)
+        assert node.total("a/child") == 3
+
+
+@pytest.mark.storm
 def test_the_code_of_a_neighbour_that_is_no_longer_kept_is_not_waited_for(world: World) -> None:
     """A process that is to run kept versions never starts again, once a log has removed one that nobody needs."""
     group = Placement("group", "g")

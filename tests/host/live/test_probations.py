@@ -104,6 +104,24 @@ def test_a_fault_brings_the_version_before_back(world: World, how: str, mode: An
         assert reload(node, rehearse=0)["to"] != event["to"]
 
 
+@pytest.mark.storm
+def test_the_way_back_does_not_go_by_what_was_saved_meanwhile(world: World) -> None:
+    """False if the state that goes back were made by a third version, which nobody asked for, or could not be made."""
+    with world.up(world.spec(counter("a", durability="crash"), supervision=QUICK)) as node:
+        add(node, 1, 2)
+        version = node.ps()["a"]["version"]
+        edit(world, *fails_at_seven("exits"))
+        reload(node)
+        add(node, 4)
+        edit(world, (ADDS, "    raise ValueError('of a third version')"))
+        with suppress(ControlError):
+            add(node, 7)
+        until(lambda: node.events("went_back", "a"), "the version before is back")
+        until(lambda: node.states()["a"] == "running", "it runs")
+        assert node.ps()["a"]["version"] == version
+        assert node.total("a") == 14
+
+
 def test_a_version_without_a_way_back_stays_and_is_reported(world: World) -> None:
     """False if a version were taken back although what it knows has no place in the one before."""
     with world.up(world.spec(counter("a", durability="crash"), supervision=QUICK)) as node:

@@ -69,7 +69,7 @@ class Slot:
     process until a user restarts it: its log is gone, or was damaged at the start. `timer` is that of its state;
     `birth_error` is why the last process could not be created. `fallen`: messages being handled when a process of this
     slot died, oldest first, not yet made dead letters by a successor. `code`: where the versions that its engines run
-    are kept, for its next process: one that nobody asked for runs no other code. What is not kept comes from the
+    are kept, for its next process (`docs/decisions/0023-code-in-force.md`). What is not kept comes from the
     sources below the roots; () is all of it. `holds`: its next process takes no trigger before it is released.
     """
 

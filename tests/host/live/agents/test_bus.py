@@ -435,9 +435,11 @@ def test_c3_a_call_takes_a_few_hundredths_of_a_second(shared: Bus) -> None:
         ours += timed([str(Path(sys.executable).with_name("aism")), "state", "current"])
     bare.sort()
     ours.sort()
+    p95 = len(bare) * 95 // 100
     load = max(1.0, bare[len(bare) // 2] / 0.012)
+    worst = max(load, bare[p95] / 0.030)  # a machine that is busy now and then delays both now and then
     assert ours[len(ours) // 2] < 0.040 * load
-    assert ours[len(ours) * 95 // 100] < 0.100 * load
+    assert ours[p95] < 0.100 * worst
 
 
 @pytest.mark.long

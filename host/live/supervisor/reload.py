@@ -192,7 +192,9 @@ class Reload:
         return found
 
     def _forward_only(self) -> str:
-        return "; ".join(f"{ref}: {why}" for ref, why in sorted(self.forward_only.items()))
+        is_lost = self.has_cut and self.leads_to_probation and not self.keeps_code_before
+        reasons = [f"{ref}: {why}" for ref, why in sorted(self.forward_only.items())]
+        return "; ".join([*reasons, *(["its code could not be kept"] if is_lost else [])])
 
     def _kept(self, running: Mapping[str, wire.Running]) -> tuple[str, ...]:
         """Where the code of the slot's engines is kept, if it is."""
@@ -203,11 +205,7 @@ class Reload:
 
     def before(self, family: str, running: Mapping[str, wire.Running]) -> Before:
         """The version before this reload, of which `family` and `running` were noted before it."""
-        code = self._kept(running)
-        reason = self._forward_only()
-        if not reason and not all(map(os.path.exists, code)):
-            reason = "its code could not be kept"
-        return Before(family, running[self._engine], code, reason)
+        return Before(family, running[self._engine], self._code_before, self._forward_only())
 
     def take(self, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> bool:
         """Whether the packet was for the reload; otherwise it is handled as usual."""

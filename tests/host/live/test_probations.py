@@ -104,6 +104,18 @@ def test_a_fault_brings_the_version_before_back(world: World, how: str, mode: An
         assert reload(node, rehearse=0)["to"] != event["to"]
 
 
+def test_a_version_whose_code_cannot_be_kept_has_no_way_back(world: World) -> None:
+    """False if a reload promised a way back that there is not."""
+    with world.up(world.spec(counter("a"), supervision=QUICK)) as node:
+        (world.folder / "test" / "code").write_text("in the way of the folder")
+        edit(world, *fails_at_seven("raises"))
+        assert reload(node)["forward_only"] == "its code could not be kept"
+        with pytest.raises(ControlError, match="seven"):
+            add(node, 7)
+        until(lambda: node.events("probation_failed", "a"), "the fault")
+        assert node.events("went_back", "a") == []
+
+
 @pytest.mark.storm
 def test_the_way_back_does_not_go_by_what_was_saved_meanwhile(world: World) -> None:
     """False if the state that goes back were made by a third version, which nobody asked for, or could not be made."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,13 @@ class Engine:
 
     def client(self) -> AgentClient:
         return AgentClient(find_bus({}, str(self.root)))
+
+    def kill(self, name: str) -> bool:
+        """Kill the process of an engine, or the store; False if there is none now, as it is being restarted."""
+        with suppress(KeyError, psutil.NoSuchProcess):
+            psutil.Process(self.pids()[name]).kill()
+            return True
+        return False
 
     def pids(self) -> dict[str, int]:
         """The processes of the node, by engine, and of the store."""
@@ -187,8 +194,7 @@ def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: 
     for number in range(count // 4):
         until(lambda at=number: len(calls()) > at * 4, "the next calls")
         victim = victims[number % 3]
-        until(lambda name=victim: engine.pids().get(name), victim)
-        psutil.Process(engine.pids()[victim]).kill()
+        until(lambda name=victim: engine.kill(name), victim)
     until(lambda: len(calls()) == count, "all calls", within_s=3 * DEADLINE_S)
     codes = [code for code, _ in calls()]
     assert codes == [0] * count, calls()

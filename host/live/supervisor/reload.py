@@ -346,7 +346,7 @@ class Reload:
             self._feed(reload_plan.NewFailed(NOT_READ))
             return
         self.rehearsal = (*results, *self._unrehearsed(results))
-        volatile = [result for result in results if result.engine and not self._is_journaled(result.engine)]
+        volatile = [result for result in results if not self._is_journaled(result.engine)]
         reason = self._why_log_not_followed(result for result in results if result not in volatile)
         self._from_log = not reason and any(map(self._is_journaled, self._changing()))
         self._has_tail = self._tail >= 0 and any(result.commutes for result in volatile)

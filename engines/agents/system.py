@@ -7,7 +7,8 @@ is durable, as it is in a node. With router and measurement: `engines/agents/who
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from engines.model import Arrived, Become, Config, Effects, Family, Map, Message, Ref, Send, Sent, Value, rule
 from engines.model.system import BadSystemError, Envelope, Member, System
@@ -18,6 +19,7 @@ from .envelope import read_body
 from .messages import AgentAnswer, AgentRequest
 from .protocol.canonical import digest, doc_digest
 from .protocol.decide_record import first_record
+from .protocol.model import Protocol
 from .protocol.parse import parse
 from .validation.records import Held, Registry, new_version
 from .validation.validating import Wiring
@@ -159,18 +161,31 @@ def all_are_answered(view: SystemView) -> bool:
     return all(engine.state.count == len(MOVES[engine.name]) for engine in view.engines(AGENT.name))
 
 
+class EnrolledAgents(NamedTuple):
+    """A protocol, its digest, and what the validator has recorded once agents were enrolled in it."""
+
+    protocol: Protocol
+    digest: str
+    registry: Registry
+
+
+def enrolled(source: str, agents: Sequence[str], now_ns: int) -> EnrolledAgents:
+    """The agents, each in the role `peer` and in the state `rest`."""
+    protocol = parse(source).protocol
+    name = digest(protocol)
+    version = new_version(protocol, name, doc_digest(source), source)
+    held = Map((agent, Held(first_record(protocol, name, agent, "peer", now_ns))) for agent in agents)
+    versions, population = Map({name: version}), Map({"peer,rest": len(agents)})
+    return EnrolledAgents(protocol, name, Registry(versions, Map({"turns": name}), held, population=population))
+
+
 def SYSTEM(agents: int = 2, bug: str = "") -> System:
     """One agent or two. `bug`: answer-first, forgetful (of answers), or direct (from agent to agent)."""
     if bug not in ("", *BUGS) or agents not in (1, 2):
         raise BadSystemError(f"bug is one of {', '.join(BUGS)}, and agents are 1 or 2")
     family = with_bug(VALIDATOR, CHANGES[bug]) if bug in CHANGES else VALIDATOR
-    protocol = parse(SOURCE).protocol
-    name = digest(protocol)
-    version = new_version(protocol, name, doc_digest(SOURCE), SOURCE)
     names = list(MOVES)[:agents]
-    held = {agent: Held(first_record(protocol, name, agent, "peer", 0)) for agent in names}
-    registry = Registry(Map({name: version}), Map({"turns": name}), Map(held), population=Map({"peer,rest": agents}))
-    wiring = Wiring(router=Ref("router"))
+    wiring, registry = Wiring(router=Ref("router")), enrolled(SOURCE, names, 0).registry
     members = [Member("validator", family, wiring, registry, is_durable=True)]
     for agent in names:
         victim = AGENT.at("ben" if agent == "ann" else "ann") if bug == "direct" else None

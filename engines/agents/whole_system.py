@@ -33,14 +33,12 @@ from .envelope import read_body
 from .measuring.measurement import MEASUREMENT
 from .measuring.state import Gauges
 from .messages import AgentAnswer, AgentRequest
-from .protocol.canonical import digest, doc_digest
-from .protocol.decide_record import first_record
-from .protocol.parse import parse
 from .routing.conduct import Peer, conduct_of
 from .routing.inbox import Inbox
 from .routing.router import ROUTER
 from .routing.state import Routing, Ways
-from .validation.records import Held, Registry, new_version
+from .system import enrolled
+from .validation.records import Registry
 from .validation.validating import Wiring
 from .validation.validator import VALIDATOR
 
@@ -276,12 +274,8 @@ def SYSTEM(also: str = "send", wakes: bool = False, measurement: str = "there", 
 def _families(wakes: bool, measurement: str, bug: str) -> list[Member]:
     """Validator, router and measurement, when both agents are enrolled."""
     source = WAKING if wakes else SOURCE
-    protocol = parse(source).protocol
-    name = digest(protocol)
+    protocol, name, registry = enrolled(source, AGENTS, CLOCK_NS)
     listeners: tuple[Ref[Any], ...] = () if measurement == "none" else (Ref("measurement"),)
-    held = Map((agent, Held(first_record(protocol, name, agent, "peer", CLOCK_NS))) for agent in AGENTS)
-    version = new_version(protocol, name, doc_digest(source), source)
-    registry = Registry(Map({name: version}), Map({"turns": name}), held, population=Map({"peer,rest": 2}))
     peers = Map((agent, Peer(agent, "peer", "turns", "1.0.0", name, protocol.initial, 1, 0)) for agent in AGENTS)
     routing = Routing(
         peers,

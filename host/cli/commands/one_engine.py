@@ -54,7 +54,10 @@ def render_killed(item: dict[str, object]) -> str:
 @with_engine
 @common
 def restart(engine: str) -> None:
-    """Restart ENGINE, which is degraded or finished, with its group. Its earlier restarts no longer count."""
+    """Start ENGINE again, with its group, if it is degraded, finished or in the pause before a restart.
+
+    Its earlier restarts no longer count.
+    """
     show(ask("restart", {"engine": engine}), each(lambda item: f"{item['engine']} is being started again"))
 
 

@@ -75,6 +75,23 @@ def test_reasons_are_told_apart(world: World) -> None:
         assert node.ps()["b"]["restarts"] == 0
 
 
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])
+def test_a_restart_by_hand_does_not_wait_for_the_pause(world: World, strategy: Any) -> None:
+    """A cause that was mended is waited for. False if `restart` is refused, or the pause goes on."""
+    days = 24 * 3_600 * SECOND
+    group = GroupSpec("g", strategy, ("a", "b"), None, SECOND)
+    patient = msgspec.structs.replace(FREE, backoff_ns=20 * days, backoff_max_ns=20 * days, groups=(group,))
+    with world.up(world.spec(victim("a"), victim("b"), supervision=patient)) as node:
+        post(node, "a", "Leave", code=3)
+        event(node, "restarted", "a")
+        until(lambda: is_up(node, "a", "b"), "the restart without a pause")
+        post(node, "a", "Leave", code=3)
+        until(lambda: node.states()["a"] == "restarting", "the pause")
+        node.ask("restart", engine="a")
+        until(lambda: is_up(node, "a", "b"), "the restart by hand")
+        assert len(node.events("restarted", "a")) == 2
+
+
 def test_a_transient_child_that_ends_well_and_a_temporary_one_stay_down(world: World) -> None:
     """A task that was done is done again and again."""
     spec = world.spec(child("p"), child("t", restart="transient"), child("x", restart="temporary"), supervision=FREE)

@@ -195,7 +195,7 @@ def possible(world: SlotWorld, number: int) -> list[str]:
         can += ["new ends", "new fails", "unfit"]
     if owned:
         can += ["ready", "ends", "ends well", "hangs", "fails", *(["is lost"] if slot.state == "starting" else [])]
-    if slot.state in ("degraded", "finished"):
+    if slot.state in ("degraded", "finished", "restarting"):
         can += ["restart"]
     return [*can, *([] if slot.strategy else ["emptied"])]
 

@@ -150,12 +150,13 @@ class Operations:
 
     async def _restart(self, args: Args) -> Response:
         resident = self._resident(args["engine"])
-        slot = self._node.slots[resident.slot]
-        if slot.state not in ("degraded", "finished"):
-            raise ControlError(
-                "conflict", f"{resident.name} is {slot.state}; only degraded and finished engines can be restarted"
-            )
-        restart_by_hand(self._node, slot)
+        node = self._node
+        slot = node.slots[resident.slot]
+        if slot.state == "restarting" and slot.number in node.probations:
+            raise ControlError("conflict", f"{resident.name} is on probation, which goes back by itself")
+        if slot.state not in ("degraded", "finished", "restarting"):
+            raise ControlError("conflict", f"{resident.name} is {slot.state}; `enginehost kill` ends its process first")
+        restart_by_hand(node, slot)
         return Response("restart", [{"engine": resident.name}])
 
     async def _kill(self, args: Args) -> Response:

@@ -66,6 +66,10 @@ class Differs(Exception):
     """The new version does not do what the old one did; the text is for its author."""
 
 
+class CutShort(Exception):
+    """The past ended before its end."""
+
+
 class RehearsalEnd(NamedTuple):
     """Where the new version stands at the end: the environment, with the size of its dump, from which an engine can go
     on. `after` are the turns before the first."""
@@ -81,7 +85,7 @@ def rehearse(
     parts: Iterable[bytes], family_of: Callable[[str, str], AnyFamily], ends: dict[str, RehearsalEnd] | None = None
 ) -> list[RehearsalResult]:
     """Rehearse engines under the families that `family_of` gives for a name and the family so far, called right before
-    each. Raises `Differs`.
+    each. Raises `Differs` and `CutShort`.
 
     `ends` gets, by engine, the end of its last rehearsal, if there was any turn.
     """
@@ -105,8 +109,7 @@ def rehearse(
                 _add(results, RehearsalResult(name, lost=reason))
             case PastEnd():
                 return [*results.values()]
-    _add(results, RehearsalResult("", lost="the process that read the log ended"))
-    return [*results.values()]
+    raise CutShort("the process that read the last triggers ended before their end; try again")
 
 
 def _add(results: dict[str, RehearsalResult], one: RehearsalResult) -> None:

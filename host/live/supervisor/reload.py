@@ -59,7 +59,6 @@ TOO_SLOW: Final = "its turns take longer to run again than they took"
 NOT_KEPT: Final = "its process could not keep all triggers meanwhile"
 
 NO_TRIGGER: Final = "it had no trigger since its process began"
-NOT_READ: Final = "rehearsal: the process that read the last triggers ended before their end; try again"
 
 VERSION_SHOWN: Final = 12
 """Digits shown of a version digest."""
@@ -342,9 +341,6 @@ class Reload:
     def _take_results(self, results: tuple[RehearsalResult, ...]) -> None:
         """Choose what new follows: the log, if that makes the migrated states of all engines in it; and the tail, which
         has each volatile engine for itself."""
-        if any(not result.engine for result in results):
-            self._feed(reload_plan.NewFailed(NOT_READ))
-            return
         self.rehearsal = (*results, *self._unrehearsed(results))
         volatile = [result for result in results if not self._is_journaled(result.engine)]
         reason = self._why_log_not_followed(result for result in results if result not in volatile)

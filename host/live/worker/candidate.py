@@ -226,11 +226,11 @@ class _Candidate:
     def _fail(self, error: BaseException) -> None:
         from host.live.journal.following import CannotFollow
         from host.node.journal.checking import Diverged
-        from host.node.rehearsal import Differs
+        from host.node.rehearsal import CutShort, Differs
 
         self._follower = self._tail = None
         match error:
-            case Differs() | Diverged():
+            case Differs() | CutShort() | Diverged():
                 word = "rehearsal"
             case CannotFollow():
                 word = "cut"

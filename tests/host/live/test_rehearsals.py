@@ -17,6 +17,7 @@ from host.config.spec import EngineSpec, Placement, ReloadSpec, SupervisionSpec,
 from host.live.control.client import Client
 from host.live.control.protocol import ControlError
 from host.live.journal.recall import first_turns
+from host.live.supervisor.reload import NO_TRIGGER
 from transport.native import native_available, native_reason
 
 NEEDS_LANES = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
@@ -200,6 +201,51 @@ def test_one_line_turns_the_triggers_of_volatile_engines_off(world: World) -> No
         item = reload(node, is_trial=True)
         assert "rehearsal" not in item
         assert node.total("a") == 190
+
+
+@pytest.mark.storm
+@NEEDS_LANES
+def test_a_volatile_engine_without_a_trigger_says_so(world: World) -> None:
+    """False if an engine was reloaded untried and nobody was told."""
+    with world.up(world.spec(counter("a"))) as node:
+        edit(world, (SAYS, "Total(t.env.state.total + 1000, VERSION)"))
+        assert [(one["engine"], one["lost"]) for one in reload(node, is_trial=True)["rehearsal"]] == [("a", NO_TRIGGER)]
+
+
+READ_AGAIN = """
+import os, time
+
+seen = set()
+
+def stand_when_read_again(amount):
+    if amount in seen:
+        with open(os.path.join(os.path.dirname(__file__), "reader.pid"), "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(3600)
+    seen.add(amount)
+
+"""
+
+
+@pytest.mark.storm
+@NEEDS_LANES
+@pytest.mark.parametrize("durability", ["volatile", "crash"])
+def test_a_killed_reader_of_the_past_is_a_refusal(world: World, durability: Any) -> None:
+    """False if the few triggers that were read before its end passed for a rehearsal, or the reload never ended."""
+    reader, found = world.roots / "reader.pid", []
+    plain = source(world).read_text()
+    edit(world, ("import os\n", f"{READ_AGAIN}import os\n"))
+    edit(world, (f"Count({ADDS})", f"(stand_when_read_again(add.amount), Count({ADDS}))[1]"))
+    with world.up(world.spec(counter("a", durability=durability))) as node:
+        node.send("a", "Add", amount=5)
+        source(world).write_text(plain)
+        thread = threading.Thread(target=lambda: found.append(refusal(node)))
+        thread.start()
+        until(lambda: reader.exists() and reader.read_text(), "the reader")
+        os.kill(int(reader.read_text()), signal.SIGKILL)
+        thread.join(DEADLINE_S)
+        assert "the process that read the last triggers ended before their end; try again" in found[0]
+        assert node.total("a") == 5
 
 
 ROLLING = '''from __future__ import annotations

@@ -46,6 +46,8 @@ else:
             return Annotated[str, RefTo(message)]
 
         def __new__(cls, address: str, /) -> str:  # noqa: D102
+            if not issubclass(type(address), str):  # its text might hold where it lies in memory
+                raise TypeError(f"a reference is made from an address, a str, not from {type(address).__name__}")
             return str(address)
 
 

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .acquaintance import learn_from_message
-from .blame import blame
+from .blame import blame, without_frames
 from .commit import Draft, StoredOverflow, commit, outgoing, store_message
 from .conform_leaves import ConformError
 from .effects import EffectError
@@ -123,10 +123,7 @@ def raised(error: BaseException, frames: int = 0) -> Overflow | Failed:
     author's code. The cycle in C calls this for exceptions of its rules (`host/live/cycle/transition.h`)."""
     if type(error) is StoredOverflow:
         return Overflow(error.mailbox, error.stored_max)
-    traceback = error.__traceback__
-    for _ in range(frames):
-        traceback = traceback and traceback.tb_next
-    return _failed(error.with_traceback(traceback))
+    return _failed(without_frames(error, frames))
 
 
 def _failed(error: BaseException) -> Failed:

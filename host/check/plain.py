@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from engines.model import encode
-from engines.model.blame import blame
+from engines.model.blame import blame, without_frames
 from engines.model.transition_system import AnyTransitionSystem, PlainStep
 from engines.model.values import Decoder
 from host.check.local import CheckError, Reaction
@@ -88,7 +88,7 @@ class PlainSpace:
         try:
             found = tuple(self.system.steps(state))
         except Exception as error:
-            line, text = blame(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+            line, text = blame(without_frames(error, 1))
             raise CheckError(f"steps of {name} raised {line}, in {_shortened(state)}\n{text}") from None
         wrong = next((one for one in found if type(one) is not PlainStep), None)
         if wrong is not None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from engines.model.blame import blame
+from engines.model.blame import blame, without_frames
 from engines.model.system import System
 from engines.model.transition_system import AnyTransitionSystem
 
@@ -57,7 +57,7 @@ def holds(predicate: Predicate, view: Any) -> bool:
     try:
         found = predicate(view)
     except (Exception, SystemExit) as error:  # an interrupt is the user's
-        line, text = blame(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+        line, text = blame(without_frames(error, 1))
         raise PropertyError(f"`{name_of(predicate)}` raised {line}\n{text}") from None
     if not isinstance(found, bool):
         raise PropertyError(f"`{name_of(predicate)}` returned {found!r}, which is neither True nor False")

@@ -62,6 +62,43 @@ class Liar(Exception):
         raise RuntimeError("no class")
 
 
+class WithoutAttributes(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit(name)
+
+
+class WithoutCause(Exception):
+    @property
+    def __cause__(self) -> Any:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
+class OddText(str):
+    def __format__(self, spec: str) -> str:
+        raise SystemExit("no format")
+
+    encode = rstrip = splitlines = partition = __str__ = __format__  # type: ignore[assignment]
+
+
+class WithOddText(Exception):
+    def __str__(self) -> str:
+        return OddText("odd")
+
+
+class Noted(Exception):
+    pass
+
+
+def noted() -> Noted:
+    error = Noted("several\nlines")
+    error.add_note("and a note")
+    return error
+
+
 RAISED: dict[str, Callable[[], BaseException]] = {
     "ValueError": lambda: ValueError("ordinary"),
     "SystemExit": lambda: SystemExit("in words"),
@@ -73,6 +110,10 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "WithoutText": WithoutText,
     "WithoutName": lambda: WithoutName("text"),
     "Liar": lambda: Liar("text"),
+    "WithoutAttributes": lambda: WithoutAttributes("text"),
+    "WithoutCause": lambda: WithoutCause("text"),
+    "WithOddText": WithOddText,
+    "Noted": noted,
     "OSError": lambda: OSError("caf\udce9"),
     "BaseExceptionGroup": lambda: BaseExceptionGroup("several", [KeyboardInterrupt(), ValueError("one")]),
 }
@@ -156,7 +197,7 @@ def nothing_is_raised() -> None:
 @pytest.mark.parametrize("name", RAISED)
 @pytest.mark.parametrize("message", [Go(), Guarded(), Ask(), Wake()], ids=lambda message: type(message).__name__)
 def test_whatever_is_raised_fails_the_transition(message: Message, name: str) -> None:
-    """False if an exception of any kind left `step`, or the failure had no text that can be sent."""
+    """False if an exception of any kind left `step`, or its traceback did not end with a text that can be sent."""
     env = birth(FAMILY, ME, now_ns=0)
     answers: tuple[Any, ...] = ("yes",) if isinstance(message, Ask) else ()
     cause: Delivery[Any] | Due = Delivery("s", 0, message)
@@ -175,6 +216,7 @@ def test_whatever_is_raised_fails_the_transition(message: Message, name: str) ->
     assert outcome.traceback.encode()
     is_wrapped = name == "StopIteration" and isinstance(message, Ask)
     assert outcome.error.startswith("RuntimeError" if is_wrapped else name)
+    assert outcome.error.partition("\n")[0] in outcome.traceback.splitlines()[-1]
 
 
 @given(st.text(st.characters(), max_size=50))

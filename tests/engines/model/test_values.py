@@ -212,6 +212,13 @@ def test_references_are_found_however_deep() -> None:
     assert list(references_in(Leaf(1))) == []
 
 
+@pytest.mark.parametrize("address", [2**70, None, b"a", object(), [1], ("a",)], ids=lambda one: type(one).__name__)
+def test_a_reference_is_made_from_text(address: Any) -> None:
+    """False if another value became an address: its text may differ in a replay, and the log would be refused."""
+    with pytest.raises(TypeError, match=f"not from {type(address).__name__}"):
+        Ref(address)
+
+
 class Holder(Value):
     ref: Ref[Note]
     next: Holder | None = None

@@ -40,7 +40,10 @@ import json, subprocess, sys
 calls = []
 for number in range(COUNT):
     state = "pong" if number % 2 == 0 else "ping"
-    done = subprocess.run([*AISM, "state", "transition", state, "--timeout", "50s"], capture_output=True)
+    while True:  # 6: nothing was done, as a bridge that was killed often comes back after a pause
+        done = subprocess.run([*AISM, "state", "transition", state, "--timeout", "50s"], capture_output=True)
+        if done.returncode != 6:
+            break
     calls.append([done.returncode, json.loads(done.stdout)])
     print(number, flush=True)
     open("calls.new", "w").write(json.dumps(calls))
@@ -177,7 +180,8 @@ def test_c10_help_is_what_agents_are_told(engine: Engine) -> None:
 @pytest.mark.storm
 @pytest.mark.parametrize("count", [12, 60])
 def test_l5_an_agent_works_on_while_processes_are_killed(engine: Engine, count: int) -> None:
-    """False if an acknowledged move is lost, or one is made twice, when bridge, validator or store are killed."""
+    """False if an acknowledged move is lost, or one is made twice, when bridge, validator or store are killed; or if
+    what ended with status 6 was done. The sixth bridge of a minute waits for up to 1.6 s, and a call for 1.5 s."""
     name = f"worker{count}"
     program = engine.root / f"{name}.py"
     program.write_text(f"AISM = {AISM!r}\nCOUNT = {count}\n{AGENT}")

@@ -55,7 +55,8 @@ def _past(one: dict[str, Any]) -> list[str]:
     clock = time.strftime("%m-%d %H:%M:%S", time.localtime(one["time_ns"] // 10**9))
     who = " ".join(dict.fromkeys(filter(None, (one.get("actor", ""), one.get("cause", "")))))
     why = one.get("reason") or one.get("attested") or ""
-    return [str(one["seq"]), clock, f"{one['before']} → {one['after']}", who, " ".join(why.split())]
+    to = one["after"] + (f" ({one['below']})" if "below" in one else "")
+    return [str(one["seq"]), clock, f"{one['before']} → {to}", who, " ".join(why.split())]
 
 
 def _cut(text: str, width: int) -> str:

@@ -36,7 +36,8 @@ class Taken(Value):
 
 
 class Past(Value):
-    """A move of an agent. `attested` is the condition in words that an agent claims by taking the transition."""
+    """A move of an agent. `attested` is the condition in words that an agent claims by taking the transition; `below`
+    is where in its protocol the agent is then, if that is not what others see."""
 
     number: int
     time_ns: int
@@ -47,6 +48,7 @@ class Past(Value):
     cause: str = ""
     reason: str = ""
     attested: str = ""
+    below: str = ""
 
 
 class Record(Value):
@@ -106,6 +108,7 @@ def entered(record: Record, state: str, now_ns: int) -> Record:
 
 def with_past(record: Record, past: Past) -> Record:
     """The record with one more change, which is this one."""
+    past = replace(past, below=record.state if record.system else "")
     return replace(record, number=past.number, past=(*record.past, past)[-PAST_MAX:])
 
 

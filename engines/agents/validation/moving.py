@@ -167,6 +167,7 @@ def _past(one: Past) -> dict[str, Json]:
         "time_ns": one.time_ns,
         "before": one.before,
         "after": one.state,
+        "below": one.below,
         "visit": one.visit,
         "actor": one.actor,
         "cause": one.cause,

@@ -80,6 +80,7 @@ def about_change(record: Record, request_id: str) -> tuple[tuple[str, str], ...]
         "seq": str(record.number),
         "before": last.before,
         "after": record.shown,
+        "below": last.below,
         "actor": last.actor,
         "cause": last.cause,
         "reason": last.reason,

@@ -222,7 +222,8 @@ def test_v10_a_person_takes_an_agent_over_and_gives_it_back() -> None:
 
 def test_v10_each_change_in_direct_is_from_direct_to_direct() -> None:
     """False if an agent changes its context while a person has it; or if the history, or an event of it, names another
-    state than others see, so that a change does not begin where the one before it ended."""
+    state than others see, so that a change does not begin where the one before it ended; or does not say where below
+    `direct` a person has moved the agent."""
     desk = ValidatorDesk("ann")
     desk.admin("override.takeover", agent="ann", reason="to mend it")
     assert desk.ask("ann", "context.set", values={"task": "own"})["error"]["code"] == "in_direct"
@@ -236,6 +237,9 @@ def test_v10_each_change_in_direct_is_from_direct_to_direct() -> None:
     assert [(one["before"], one["after"]) for one in reversed(moves)] == expected
     told = [dict(one.attributes) for one in desk.events() if one.kind in ("transition", "changed")]
     assert [(one["before"], one["after"]) for one in told] == expected
+    below = ["inbox", "inbox", "done", "deep_work", ""]
+    assert [one.get("below", "") for one in reversed(moves)] == below
+    assert [one.get("below", "") for one in told] == below
 
 
 def test_v10_a_quarantine_outlasts_a_takeover() -> None:

@@ -47,6 +47,8 @@ def test_the_history_fits_into_a_terminal() -> None:
     assert lines[0].startswith("1234  09-0")
     assert ("inbox → idle" in lines[1], "agent" in lines[1], lines[1].endswith("tired")) == (True, True, True)
     assert lines[2] == "earlier ones: --before 2"
+    taken = {**moves[1], "before": "direct", "after": "direct", "below": "idle"}
+    assert "direct → direct (idle)" in history_table({"success": True, "data": {"moves": [taken]}})
     assert history_table({"success": True, "data": {"moves": []}}) == "no moves yet"
 
 

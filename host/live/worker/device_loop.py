@@ -191,7 +191,10 @@ def run_devices(outset: Outset, begin: Callable[[DeviceWorker], None]) -> None:
     settle_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.get_loop().set_task_factory(_contained)
-        runner.run(live())
+        try:
+            runner.run(live())
+        except SystemExit as error:  # of a driver's callback, which no task contains: no orderly end
+            raise DriverExit(blame(error)[0]) from error
 
 
 def _contained(loop: asyncio.AbstractEventLoop, work: Any, **rest: Any) -> asyncio.Task[Any]:

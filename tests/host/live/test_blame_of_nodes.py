@@ -95,6 +95,17 @@ def test_a_device_whose_driver_raises_begins_again(world: World) -> None:
             until(lambda name=name: node.events("restarted", name), "its restart")
 
 
+@pytest.mark.storm
+def test_an_exit_in_a_callback_of_a_driver_is_no_orderly_end(world: World) -> None:
+    """False if a device that is restarted unless it ended normally were gone."""
+    with world.up(
+        world.spec(EngineSpec("d", "blaming:DEVICE", child=ChildSpec(restart="transient")), supervision=FREE)
+    ) as node:
+        post(node, "d", "Fail", how="callback")
+        assert until(lambda: node.events("crashed", "d"), "its end")[-1]["reason"] == "exception"
+        until(lambda: node.events("restarted", "d"), "its restart")
+
+
 def test_a_driver_that_raises_leaves_its_neighbours_alone(world: World) -> None:
     """False if one device of a process ended another."""
     engines = [EngineSpec(name, "blaming:DEVICE", placement=GROUP) for name in ("d", "e")]

@@ -61,23 +61,26 @@ def start(turn: Turn, agent: str) -> None:
 
 def plan_of(turn: Turn, agent: str, life: Life) -> AgentPlan:
     """The plan of a session: that of the agent, what its process has to know, and the limits of its protocol."""
-    text = turn.roster.protocols.get(life.where.digest) if life.where is not None else None
-    protocol_limits = process_limits(text.source) if text is not None else {}
     words = {
         "AISM_CONVERSATION": f"{agent}-{life.conversation}",
         "AISM_RESUME": "1" if life.is_resumed else "",
         "AISM_ROLE": life.role,
     }
     known = dict(life.plan.environment.items())
-    limits = {**protocol_limits, **dict(life.plan.limits.items())}
     return AgentPlan(
         life.plan.command,
         life.plan.isolation,
         Map({**known, **words}),
-        Map(limits),
+        Map(limits_of(turn, life)),
         life.plan.user,
         life.plan.network,
     )
+
+
+def limits_of(turn: Turn, life: Life) -> dict[str, int]:
+    """The limits of the agent's process: its own, and those of its protocol where it has none of its own."""
+    text = turn.roster.protocols.get(life.where.digest) if life.where is not None else None
+    return {**(process_limits(text.source) if text is not None else {}), **dict(life.plan.limits.items())}
 
 
 def prepared(turn: Turn, agent: str, session: int, digest: str) -> None:

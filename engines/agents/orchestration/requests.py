@@ -165,7 +165,7 @@ def show(turn: Turn, request: AgentRequest, body: Body) -> Data:
     return {
         **shown(agent, life),
         "command": list(life.plan.command),
-        "limits": dict(life.plan.limits.items()),
+        "limits": course.limits_of(turn, life),
         "mechanisms": dict(life.mechanisms),
     }
 
@@ -236,15 +236,15 @@ def prompt(turn: Turn, request: AgentRequest, body: Body) -> Data:
 def show_limits(turn: Turn, request: AgentRequest, body: Body) -> Data:
     """The limits of an agent, and how they are kept."""
     agent, life = life_in(turn, request, body)
-    return {"agent": agent, "limits": dict(life.plan.limits.items()), "mechanisms": dict(life.mechanisms)}
+    return {"agent": agent, "limits": course.limits_of(turn, life), "mechanisms": dict(life.mechanisms)}
 
 
 def set_limits(turn: Turn, request: AgentRequest, body: Body) -> Data:
     """Set limits; they hold from the next start on."""
     agent, life = life_in(turn, request, body)
     limits = {**dict(life.plan.limits.items()), **limits_in(body)}
-    turn.change(agent, plan=replace(life.plan, limits=Map(limits)))
-    return {"agent": agent, "limits": limits, "holds": "from the next start"}
+    life = turn.change(agent, plan=replace(life.plan, limits=Map(limits)))
+    return {"agent": agent, "limits": course.limits_of(turn, life), "holds": "from the next start"}
 
 
 def rotate_token(turn: Turn, request: AgentRequest, body: Body) -> Data:

@@ -276,7 +276,7 @@ def test_a_move_starts_and_stops_agents_by_role_or_name() -> None:
 
 
 def test_limits_of_the_protocol_hold_where_the_agent_has_none_of_its_own() -> None:
-    """False if a limit in a protocol file is not one of the process, or wins over that of the agent."""
+    """False if a limit in a protocol file is not one of the process, wins over that of the agent, or is not shown."""
     world = Orchestra()
     source = "# Protocol: inbox\n\n## States\n- inbox: x\n\n## Limits\n- memory: 512MiB\n- wall: 2h\n- pids: 40\n"
     world.add(limits={"pids": 7})
@@ -285,6 +285,8 @@ def test_limits_of_the_protocol_hold_where_the_agent_has_none_of_its_own() -> No
     world.ask("agent.restart", agent="ann")
     limits = dict(world.of(LaunchSession)[-1].plan.limits.items())
     assert limits == {"memory_bytes": 512 << 20, "wall_s": 7200, "pids": 7}
+    for op, body in (("limits.show", {}), ("agent.show", {}), ("limits.set", {"limits": {"pids": 7}})):
+        assert world.ask(op, agent="ann", **body)["data"]["limits"] == limits, op
 
 
 def exits(world: Orchestra) -> None:

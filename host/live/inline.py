@@ -25,7 +25,7 @@ from host.live.worker.device_host import DriverHost
 from host.live.worker.loading import loader
 from host.node.births import Births
 from host.node.cell import Cell, new_cell
-from host.node.cycle import Duty, cycle
+from host.node.cycle import cycle
 from host.node.outbox import Outbox
 from host.node.progress import Unseen
 from host.node.report import Report
@@ -119,7 +119,7 @@ class InlineRun:
     def _cycle(self) -> None:
         """One cycle. There is no log, no lane, and no other process to inform before the outputs leave."""
         for duty in cycle(self.scheduler, self._births, ()):
-            if duty is Duty.SHOW:
+            if duty == "show":
                 self._answer_lookups()
 
     def _answer_lookups(self) -> None:

@@ -51,10 +51,7 @@ ACK_NS: Final = 1_000_000
 DIGEST_CYCLES: Final = 16
 """Cycles between digests of changed states in a log."""
 
-COMMIT, HEADS, PUBLISH = Duty.COMMIT, Duty.HEADS, Duty.PUBLISH
-"""At hand: an enumeration's members are looked up for each duty otherwise."""
-
-_ORDER: Final = {Duty.COMMIT: 0, Duty.HEADS: 1, Duty.BORN: 2, Duty.PUBLISH: 3, Duty.SHOW: 4}
+_ORDER: Final = {"commit": 0, "heads": 1, "born": 2, "publish": 3, "show": 4}
 _FROM: Final = {"run": 0, "commit": 0, "append": 0, "sync": 0, "heads": 1, "born": 2, "publish": 3, "show": 4}
 
 
@@ -256,7 +253,7 @@ class SimProcess:
         raise Killed
 
     def _perform(self, duty: Duty, cycle_ns: int) -> None:
-        if duty is COMMIT:
+        if duty == "commit":
             if len(self.scheduler.ended) != self._ended:
                 self._ended = len(self.scheduler.ended)
                 self.gone += [cell for cell, _ in self.scheduler.turns.outputs if cell.is_ended]
@@ -264,9 +261,9 @@ class SimProcess:
                 self._watch.committed(self.scheduler.turns.outputs)
             if self.log is not None:
                 self._commit()
-        elif duty is HEADS:
+        elif duty == "heads":
             self.link.release()
-        elif duty is PUBLISH:
+        elif duty == "publish":
             self.link.flush(self.clock() + cycle_ns)
             if self.keeping is not None:
                 self.keeping.flushed()

@@ -107,18 +107,18 @@ class WorkerCycles(WorkerParts):
 
     def _perform(self, duty: Duty) -> None:
         match duty:
-            case Duty.COMMIT:
+            case "commit":
                 if self.log is not None:
                     self.log.commit()
-            case Duty.HEADS:
+            case "heads":
                 self.link.release()
-            case Duty.BORN:
+            case "born":
                 self._tell()
-            case Duty.PUBLISH:
+            case "publish":
                 self.link.flush()
                 if self.log is not None:
                     self.log.keeping.flushed()
-            case Duty.SHOW:
+            case "show":
                 self._tell()
                 if self.queries:
                     self.telling.everything(self.clock())

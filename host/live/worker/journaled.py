@@ -1,6 +1,6 @@
 """What a log adds to a worker's cycle (`host.node.cycle`) and to its birth and exit.
 
-At COMMIT everything of the cycle is in one batch: it is appended, and synced where an engine is durable. Acknowledged
+At `commit` everything of the cycle is in one batch: it is appended, and synced where an engine is durable. Acknowledged
 outputs are dropped there, and a snapshot is begun when it is due. So the outputs of a message leave only when they are
 safe in the log, and a message that is not in the log comes again from the lane.
 

@@ -13,7 +13,7 @@ from engines.model import Configuration, Declaration, Environment, Family, Messa
 from host.config.spec import EngineSpec, MailboxSpec
 from host.node.births import Births
 from host.node.cell import Cell
-from host.node.cycle import Duty, cycle
+from host.node.cycle import cycle
 from host.node.news import Letter
 from host.node.outbox import Outbox
 from host.node.progress import Unseen
@@ -84,7 +84,7 @@ class InlineNode:
     def cycle(self) -> None:
         """Run one cycle. There is no log, no lane, and no other process to inform before the outputs leave."""
         for duty in cycle(self.scheduler, self._births, ()):
-            if duty is Duty.SHOW:
+            if duty == "show":
                 self._show()
 
     def _show(self) -> None:

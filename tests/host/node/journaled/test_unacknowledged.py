@@ -8,7 +8,7 @@ from engines.model import Arrived, Configuration, Effects, Family, Message, Ref,
 from host.live.journal.checksums import checksums
 from host.live.journal.frames import frame_bytes
 from host.node.births import Births
-from host.node.cycle import Duty, cycle
+from host.node.cycle import cycle
 from host.node.journal.batch import LogBatch
 from host.node.journal.checksum import CRC32
 from host.node.journal.digest import Digest
@@ -83,13 +83,13 @@ class Slot:
         """As a worker does it, with a log in memory."""
         acks = self.keeping.acks
         for duty in cycle(self.scheduler, self.births, ()):
-            if duty is Duty.COMMIT:
+            if duty == "commit":
                 acks.hear_released()
                 for cell in acks.free(self.keeping.unacked_bytes_max):
                     self.scheduler.wake(cell)
                 self.log.take()
                 acks.appended()
-            elif duty is Duty.PUBLISH:
+            elif duty == "publish":
                 self.link.flush()
                 self.keeping.flushed()
 

@@ -49,20 +49,21 @@ class WorkerDesk:
         self._children: list[int] = []
         """Children that exit soon, and whose exits nobody has taken yet."""
 
-    def hear(self) -> None:
-        """Read and handle packets, at most `PACKETS_MAX`. Raises `Leave`."""
+    def hear(self) -> bool:
+        """Read and handle packets, at most `PACKETS_MAX`; whether there was any. Raises `Leave`."""
         channel = self._worker.channel
         if self._children:
             self._children = [pid for pid in self._children if os.waitpid(pid, os.WNOHANG) == (0, 0)]
         try:
             channel.flush()
-            for _ in range(PACKETS_MAX):
+            for count in range(PACKETS_MAX):
                 received = channel.receive()
                 if received is None:
-                    return
+                    return count > 0
                 self._do(*received)
         except (Closed, Broken) as error:
             raise Leave(str(error)) from error
+        return True
 
     def _do(self, packet: wire.ToWorker, descriptors: list[int]) -> None:
         worker = self._worker

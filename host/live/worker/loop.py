@@ -2,7 +2,7 @@
 
 One thread, no event loop library. It drains, and performs the duties of a cycle (`host.node.cycle`); then, unless there
 is more to do, it sleeps until mail, a packet, or the next deadline. A process that slept runs all of this with cold
-caches, several times slower than in a loop, so the path to PUBLISH is kept short.
+caches, several times slower than in a loop, so the path to `publish` is kept short.
 
 Where links are lanes, common cycles run in C (`_cycle.c`), for as long as there is only mail to handle (`is_calm`); the
 first uncommon case returns here in the middle of its cycle, and `turn` finishes it.
@@ -90,13 +90,16 @@ class Worker(WorkerCycles):
         )
 
     def _hear(self) -> None:
-        """Handle the supervisor's packets, and send what they release. An answer covers all mail before its query."""
+        """Handle the supervisor's packets, and send what they release. An answer covers all mail before its query.
+
+        Nothing is to be done if there was none and the worker is calm, as it usually is behind a deadline.
+        """
         if self.log is not None:
             self.log.tend()
         if self.tail is not None:
             self.tail.pump()
-        self.desk.hear()
-        self.turn(self._drain() if self.queries else [])
+        if self.desk.hear() or not self.is_calm:
+            self.turn(self._drain() if self.queries else [])
 
     @property
     def _is_settled(self) -> bool:

@@ -113,4 +113,4 @@ def next_deadline(env: Environment[Any]) -> int | None:
     """The earliest deadline of an engine, in nanoseconds of its clock; None without a pending timer."""
     if not env.timers:
         return None
-    return min(timer.deadline_ns for timer in env.timers.values())
+    return min([timer.deadline_ns for timer in env.timers.values()])

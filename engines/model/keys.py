@@ -42,6 +42,8 @@ def check_key(key: object) -> None:
 def in_order(keys: Collection[K]) -> tuple[K, ...]:
     """The keys, smallest first; all of them have passed `check_key`."""
     found: Collection[Any] = keys
+    if len(found) == 1:
+        return tuple(found)
     kinds = set(map(type, found))
     if kinds == {tuple}:
         kinds = set(map(type, chain.from_iterable(found)))

@@ -142,6 +142,10 @@ class Scheduler:
     def wake(self, cell: Cell) -> None:
         """Let a cell that may be runnable again run: arm its deadline, and queue it if it has mail."""
         self.turns.rearm(cell)
+        self._queue(cell)
+
+    def _queue(self, cell: Cell) -> None:
+        """Queue a cell that may be runnable again, if it has mail."""
         if cell.notify is not None:
             cell.notify()
         elif not cell.is_queued and cell.is_runnable and cell.depth and not cell.is_ended:
@@ -274,7 +278,7 @@ class Scheduler:
             if cell.is_ended:
                 self.end(cell)
             else:
-                self.wake(cell)
+                self._queue(cell)
             if turns.outputs_count >= OUTPUTS_MAX:
                 return
 

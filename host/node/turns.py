@@ -164,20 +164,17 @@ class Turns:
     def fire_timers(self, cell: Cell, now_ns: int) -> None:
         """Act on the cell's deadline: run its elapsed timers as one trigger, or answer its question with the time-out.
 
-        Does nothing while the cell is held.
+        Does nothing while the cell is held. The deadline is set again.
         """
+        suspension = cell.suspension
         if cell.held:
             self.rearm(cell)
-            return
-        if cell.suspension is not None:
-            if cell.suspension.deadline_ns <= now_ns:
-                self.resume(cell, cell.suspension, None)
-            self.rearm(cell)
-            return
-        handles = due_timers(cell.env, now_ns)
-        if handles:
+        elif suspension is not None and suspension.deadline_ns <= now_ns:
+            self.resume(cell, suspension, None)
+        elif suspension is None and (handles := due_timers(cell.env, now_ns)):
             self.elapse(cell, handles, now_ns)
-        self.rearm(cell)
+        else:
+            self.rearm(cell)
 
     def elapse(self, cell: Cell, handles: tuple[Handle, ...], now_ns: int) -> None:
         """Run elapsed timers as one trigger."""
@@ -199,7 +196,6 @@ class Turns:
         if choice not in suspension.question.options:
             return f"{choice!r} is no option of {cell.name}: {', '.join(suspension.question.options)}"
         self.resume(cell, suspension, choice)
-        self.rearm(cell)
         return ""
 
     def rearm(self, cell: Cell) -> None:
@@ -254,7 +250,8 @@ class Turns:
         outcome: Outcome[Any],
         record: Record | None,
     ) -> None:
-        """Apply any outcome to the cell, once it is recorded; a question of chance is answered at once."""
+        """Apply any outcome to the cell, once it is recorded; a question of chance is answered at once. The deadline is
+        set again."""
         while isinstance(outcome, Suspended):
             question = outcome.question
             if isinstance(question, Choose):

@@ -43,11 +43,11 @@ NAME_BYTES_MAX: Final = 1_024
 STACKS_BYTES_MAX: Final = 16 * 1024
 """The most of the stacks that is read; faulthandler writes a hundred frames a thread."""
 
-_WORDS_AT: Final = 16
+WORDS_AT: Final = 16
 _WORDS: Final = struct.Struct(f"={progress.WORDS}Q")
-_LENGTHS_AT: Final = 112
-_ENGINE_AT: Final = 128
-_SENDER_AT: Final = 1_152
+LENGTHS_AT: Final = 112
+ENGINE_AT: Final = 128
+SENDER_AT: Final = 1_152
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -62,16 +62,17 @@ class ControlPage:
     """The writer's side: `Progress` in shared memory."""
 
     words: Words
+    memory: memoryview
+    """The whole page, for the cycle in C."""
 
     def __init__(self, descriptor: int, *, begins: bool = True) -> None:
         """Map the page; the descriptor stays the caller's. Unless it `begins` now, it is another process's to write."""
         self._map = mmap.mmap(descriptor, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         if int.from_bytes(self._map[:8], "little") != MAGIC:
             raise Broken(f"control page: begins with {self._map[:8].hex()}")
-        view = memoryview(self._map)
-        self._bytes = view
-        self._lengths = view[_LENGTHS_AT : _LENGTHS_AT + 16].cast("Q")
-        self.words = view[_WORDS_AT : _WORDS_AT + 8 * progress.WORDS].cast("Q")
+        self.memory = view = memoryview(self._map)
+        self._lengths = view[LENGTHS_AT : LENGTHS_AT + 16].cast("Q")
+        self.words = view[WORDS_AT : WORDS_AT + 8 * progress.WORDS].cast("Q")
         if begins:
             self.begin()
 
@@ -81,9 +82,9 @@ class ControlPage:
             self.words[index] = 0
 
     def show(self, engine: str, sender: str) -> None:
-        """As `Progress.show`. A name longer than its field is cut."""
-        _put_name(self._bytes, self._lengths, 0, _ENGINE_AT, engine)
-        _put_name(self._bytes, self._lengths, 1, _SENDER_AT, sender)
+        """As `Progress.show`. A name longer than its field is cut. The cycle in C does the same by itself."""
+        _put_name(self.memory, self._lengths, 0, ENGINE_AT, engine)
+        _put_name(self.memory, self._lengths, 1, SENDER_AT, sender)
 
 
 def new_control_page() -> int:
@@ -115,7 +116,7 @@ def read_stacks(descriptor: int) -> str:
 
 def read_words(descriptor: int) -> tuple[int, ...]:
     """The words of `host.node.progress` as they are now."""
-    return _WORDS.unpack(os.pread(descriptor, _WORDS.size, _WORDS_AT))
+    return _WORDS.unpack(os.pread(descriptor, _WORDS.size, WORDS_AT))
 
 
 def read_control_page(descriptor: int) -> Reading:
@@ -123,8 +124,8 @@ def read_control_page(descriptor: int) -> Reading:
     page = os.pread(descriptor, PAGE_BYTES, 0)
     if len(page) != PAGE_BYTES or int.from_bytes(page[:8], "little") != MAGIC:
         raise Broken(f"control page: {len(page)} bytes that begin with {page[:8].hex()}")
-    words = _WORDS.unpack_from(page, _WORDS_AT)
-    engine, sender = _name(page, 0, _ENGINE_AT), _name(page, 1, _SENDER_AT)
+    words = _WORDS.unpack_from(page, WORDS_AT)
+    engine, sender = _name(page, 0, ENGINE_AT), _name(page, 1, SENDER_AT)
     is_busy = words[progress.N] != 0
     is_message = is_busy and words[progress.MAILBOX] != progress.TIMERS
     position = (words[progress.MAILBOX], words[progress.EPOCH], words[progress.N])
@@ -139,6 +140,6 @@ def _put_name(page: memoryview, lengths: memoryview, index: int, offset: int, na
 
 
 def _name(page: bytes, index: int, offset: int) -> str:
-    at = _LENGTHS_AT + 8 * index
+    at = LENGTHS_AT + 8 * index
     length = min(int.from_bytes(page[at : at + 8], "little"), NAME_BYTES_MAX)
     return page[offset : offset + length].decode(errors="replace")

@@ -80,7 +80,8 @@ class Turns:
         self._deadlines = deadlines
         self._tally = tally
         self._words = progress.words
-        self._shown: tuple[Cell | None, str, int, int] = (None, "", 0, 0)
+        self.shown: tuple[Cell, str, int, int] | None = None
+        """The stream that `show_stream` showed, until the cycle in C shows another one."""
 
     def run_mail(self, cell: Cell, inbox: Inbox, now_ns: int) -> int:
         """Give a runnable cell the first batch of `inbox`, at most a stride of it; end early for a due timer.
@@ -98,7 +99,7 @@ class Turns:
         timers = env.timers
         ring, times, met = None if recorder is not None else self.ring, list[int](), env
         is_timed = deadlines.earliest != NEVER
-        if self._shown != (cell, sender, mailbox, batch.epoch):
+        if self.shown != (cell, sender, mailbox, batch.epoch):
             self.show_stream(cell, sender, mailbox, batch.epoch)
         words[STARTED_NS] = now_ns
         start = batch.position
@@ -223,7 +224,7 @@ class Turns:
         self._progress.show(cell.name, sender)
         self._words[MAILBOX] = mailbox
         self._words[EPOCH] = epoch
-        self._shown = (cell, sender, mailbox, epoch)
+        self.shown = (cell, sender, mailbox, epoch)
 
     def resume(self, cell: Cell, suspension: Suspension, answer: str | None) -> None:
         """Run the transition again with one more answer, None for the time-out."""

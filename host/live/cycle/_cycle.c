@@ -207,15 +207,15 @@ static void cycle_dealloc(Cycle *self)
     Py_XDECREF(self->now);
     Py_XDECREF(self->trigger);
     Py_XDECREF(self->window);
-    if (self->words_view.obj != NULL)
-        PyBuffer_Release(&self->words_view);
+    if (self->page_view.obj != NULL)
+        PyBuffer_Release(&self->page_view);
     if (self->ring_view.obj != NULL)
         PyBuffer_Release(&self->ring_view);
     Py_TYPE(self)->tp_free(self);
 }
 
 /* Takes references to what the scheduler makes once and never replaces. 0, or -1 with an exception. */
-static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *words)
+static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *page)
 {
     PyObject *outbox = PyObject_GetAttrString(scheduler, "outbox");
     self->turns = PyObject_GetAttrString(scheduler, "turns");
@@ -232,21 +232,21 @@ static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *words)
         Py_CLEAR(self->ring);
     else if (PyObject_GetBuffer(get(self->ring, TriggerRing_buffer), &self->ring_view, PyBUF_WRITABLE) < 0)
         return -1;
-    if (PyObject_GetBuffer(words, &self->words_view, PyBUF_WRITABLE) < 0)
+    if (PyObject_GetBuffer(page, &self->page_view, PyBUF_WRITABLE) < 0)
         return -1;
-    self->words = self->words_view.buf;
-    if (self->words_view.len >= WORDS_USED * 8 && PyDict_CheckExact(self->cells) && PyDict_CheckExact(self->stops))
+    self->words = (volatile uint64_t *)((uint8_t *)self->page_view.buf + PAGE_WORDS_AT);
+    if (self->page_view.len == PAGE_BYTES && PyDict_CheckExact(self->cells) && PyDict_CheckExact(self->stops))
         return 0;
-    PyErr_SetString(PyExc_TypeError, "words is a row of 64-bit words; cells and stops are dictionaries");
+    PyErr_SetString(PyExc_TypeError, "page is the memory of a control page; cells and stops are dictionaries");
     return -1;
 }
 
 static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"link", "scheduler", "words", "offset_ns", "ledger", NULL};
-    PyObject *link, *scheduler, *words;
+    static char *names[] = {"link", "scheduler", "page", "offset_ns", "ledger", NULL};
+    PyObject *link, *scheduler, *page;
     PyObject *offset, *ledger = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO|O:Cycle", names, &link, &scheduler, &words, &offset, &ledger))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO|O:Cycle", names, &link, &scheduler, &page, &offset, &ledger))
         return NULL;
     long long offset_ns = offset == Py_None ? 0 : PyLong_AsLongLong(offset);
     if (offset_ns == -1 && PyErr_Occurred())
@@ -262,7 +262,7 @@ static PyObject *cycle_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->api = api;
     self->link = Py_NewRef(link);
     self->offset_ns = offset_ns;
-    if (cycle_hold(self, scheduler, words) < 0 || ledger_hold(&self->ledger, ledger) < 0 ||
+    if (cycle_hold(self, scheduler, page) < 0 || ledger_hold(&self->ledger, ledger) < 0 ||
         (offset == Py_None && (self->clock = PyObject_GetAttrString(scheduler, "clock")) == NULL))
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -282,7 +282,7 @@ static PyTypeObject CycleType = {
     .tp_traverse = (traverseproc)cycle_traverse,
     .tp_clear = (inquiry)cycle_clear,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "Cycle(link, scheduler, words, offset_ns)\n\nThe common case of a worker's cycle over lanes.",
+    .tp_doc = "Cycle(link, scheduler, page, offset_ns)\n\nThe common case of a worker's cycle over lanes.",
     .tp_methods = cycle_methods,
 };
 

@@ -3,7 +3,6 @@
 from typing import Any, final
 
 from host.node.journaled.keeping import Ledger
-from host.node.progress import Words
 from host.node.scheduler import Scheduler
 from transport.port import Frame
 
@@ -13,13 +12,13 @@ class Cycle:
 
     Args:
         link: a `LaneLink`.
-        words: the row of a control page.
+        page: `ControlPage.memory`.
         offset_ns: of the engine clock (`host.live.clock`), which is then read without a call; None: `scheduler.clock`.
         ledger: of a slot with a journal.
     """
 
     def __init__(
-        self, link: Any, scheduler: Scheduler, words: Words, offset_ns: int | None, ledger: Ledger | None = None
+        self, link: Any, scheduler: Scheduler, page: memoryview, offset_ns: int | None, ledger: Ledger | None = None
     ) -> None: ...
     def run(self, poll_ns: int, rests: bool, /) -> list[Frame] | None:
         """Run cycles while they are of the common kind, sleeping between them. Only while `Worker.is_calm`.

@@ -22,11 +22,19 @@
 #define NEVER INT64_MAX
 
 /* Words of host.node.progress. */
-enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_UNSENT = 9,
-       WORD_CYCLES = 11, WORDS_USED };
+enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PARKED, WORD_MAILBOX, WORD_EPOCH,
+       WORD_UNSENT = 9, WORD_CYCLES = 11 };
+
+/* Places of a control page, host.live.control_page. */
+#define PAGE_BYTES 4096
+#define PAGE_WORDS_AT 16
+#define PAGE_LENGTHS_AT 112
+#define PAGE_ENGINE_AT 128
+#define PAGE_SENDER_AT 1152
+#define PAGE_NAME_BYTES_MAX 1024
 
 /* Attributes that are looked up by name. */
-#define NAMES(X) X(outputs) X(show_stream) X(rearm) X(find_decode) X(conclude_raised)                                    \
+#define NAMES(X) X(outputs) X(shown) X(rearm) X(find_decode) X(conclude_raised)                                    \
     X(begin) X(silence) X(turn_over)
 #define DECLARE_NAME(name) static PyObject *str_##name;
 NAMES(DECLARE_NAME)
@@ -54,7 +62,7 @@ typedef struct {
     const struct lane_api *api;
     PyObject *link, *turns, *cells, *stops, *tally, *deadlines, *encode;
     PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, the same time without a call */
-    Py_buffer words_view;
+    Py_buffer page_view;
     volatile uint64_t *words;
     int64_t offset_ns, cycle_ns, now_ns, busy_ns;
     PyObject *now, *trigger;

@@ -9,6 +9,7 @@
 #include "cycle.h"
 #include "cycle_outputs.h"
 #include "remembered.h"
+#include "shown_stream.h"
 
 /* Whether an engine may get a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
 static int is_free(PyObject *cell)
@@ -25,27 +26,6 @@ static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_fr
     if (mark == NULL || number_in(mark, Mark_next_n) != frame->first_n || number_in(mark, Mark_epoch) != frame->epoch)
         return NULL;
     return mark;
-}
-
-/* Shows the stream that comes next on the control page, as `Turns.show_stream`. 0, or -1 with an exception. */
-static int show_stream(Cycle *self, PyObject *cell, PyObject *mailbox, const struct lane_frame *frame)
-{
-    if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&
-        self->shown_epoch == frame->epoch)
-        return 0;
-    PyObject *epoch = PyLong_FromUnsignedLongLong(frame->epoch);
-    PyObject *shown = epoch == NULL ? NULL
-                                    : PyObject_CallMethodObjArgs(self->turns, str_show_stream, cell, frame->sender,
-                                                                 mailbox, epoch, NULL);
-    Py_XDECREF(epoch);
-    if (shown == NULL)
-        return -1;
-    Py_DECREF(shown);
-    Py_XSETREF(self->shown_cell, Py_NewRef(cell));
-    Py_XSETREF(self->shown_sender, Py_NewRef(frame->sender));
-    self->shown_mailbox = frame->mailbox;
-    self->shown_epoch = frame->epoch;
-    return 0;
 }
 
 /* A frame under way: strong references. */
@@ -104,7 +84,7 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
                                .emits = run->known->emits, .configuration = get(cell, Cell_configuration),
                                .params = run->known->params, .state_form = run->known->state_form,
                                .sender = frame->sender, .mailbox = run->mailbox};
-    return show_stream(self, cell, run->mailbox, frame) < 0 ? FAILED : DONE;
+    return show_stream(self, cell, frame) < 0 ? FAILED : DONE;
 }
 
 /* Applies the change to the engine's environment and the pending outputs. DONE or FAILED. */

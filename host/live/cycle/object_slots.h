@@ -14,7 +14,8 @@
 
 /* module, class, members */
 #define BOUND_SLOTS(X)                                                                                                 \
-    X("host.node.cell", Cell, env) X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)          \
+    X("host.node.cell", Cell, env) X("host.node.cell", Cell, name)                                                     \
+    X("host.node.cell", Cell, family) X("host.node.cell", Cell, configuration)                                         \
     X("host.node.cell", Cell, inboxes) X("host.node.cell", Cell, marks) X("host.node.cell", Cell, suspension)          \
     X("host.node.cell", Cell, held) X("host.node.cell", Cell, ways) X("host.node.cell", Cell, notify)                  \
     X("host.node.cell", Cell, recorder) X("host.node.cell", Cell, is_ended)                                            \

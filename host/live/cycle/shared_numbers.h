@@ -25,6 +25,14 @@
     X("host.node.progress", "RECEIVED", WORD_RECEIVED)                                                                 \
     X("host.node.progress", "SENT", WORD_SENT)                                                                         \
     X("host.node.progress", "PARKED", WORD_PARKED)                                                                     \
+    X("host.node.progress", "MAILBOX", WORD_MAILBOX)                                                                   \
+    X("host.node.progress", "EPOCH", WORD_EPOCH)                                                                       \
+    X("host.live.control_page", "PAGE_BYTES", PAGE_BYTES)                                                              \
+    X("host.live.control_page", "WORDS_AT", PAGE_WORDS_AT)                                                             \
+    X("host.live.control_page", "LENGTHS_AT", PAGE_LENGTHS_AT)                                                         \
+    X("host.live.control_page", "ENGINE_AT", PAGE_ENGINE_AT)                                                           \
+    X("host.live.control_page", "SENDER_AT", PAGE_SENDER_AT)                                                           \
+    X("host.live.control_page", "NAME_BYTES_MAX", PAGE_NAME_BYTES_MAX)                                                 \
     X("host.node.progress", "UNSENT", WORD_UNSENT)                                                                     \
     X("host.node.progress", "CYCLES", WORD_CYCLES)
 

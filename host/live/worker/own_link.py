@@ -68,7 +68,7 @@ def common_case(own: OwnLink, scheduler: Scheduler, offset_ns: int, ledger: Ledg
         return None
     from host.live.cycle._cycle import Cycle
 
-    return Cycle(own.link, scheduler, own.page.words, offset_ns, ledger)
+    return Cycle(own.link, scheduler, own.page.memory, offset_ns, ledger)
 
 
 def open_end(

@@ -119,7 +119,7 @@ class World:
         from host.live.cycle._cycle import Cycle
 
         scheduler = self.worker.scheduler
-        self.worker._in_c = Cycle(self.worker.link, scheduler, scheduler._words, None, ledger)
+        self.worker._in_c = Cycle(self.worker.link, scheduler, scheduler.turns._progress.memory, None, ledger)
 
     def play(self, step: Step) -> list[Any]:
         """One step, until nothing is left to do; everything that can be seen of it."""

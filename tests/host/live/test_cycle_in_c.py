@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from engines.benchmark import oneway
 from engines.model import Family, encode
 from host.live import wire
-from host.live.control_page import read_control_page
+from host.live.control_page import WORDS_AT, Reading, read_control_page
 from host.live.journal.frames import read_frame
+from host.node import progress
 from host.node.past import PastEngine, PastLost, PastTurn
 from host.node.progress import HANDLED, PARKED, RECEIVED
 from host.node.rehearsal import RehearsalEnd
@@ -110,16 +112,43 @@ def test_common_mail_never_leaves_c() -> None:
         assert fast.in_c - before == 900
 
 
+def read(fast: World, **words: int) -> Reading:
+    """The control page, as the supervisor finds it."""
+    page = bytearray(fast.worker.scheduler.turns._progress.memory)
+    for name, value in words.items():
+        struct.pack_into("=Q", page, WORDS_AT + 8 * getattr(progress, name), value)
+    descriptor = os.memfd_create("copy")
+    os.write(descriptor, page)
+    reading = read_control_page(descriptor)
+    os.close(descriptor)
+    return reading
+
+
+def test_the_page_shows_the_stream_in_flight() -> None:
+    """False if a death were blamed on another sender, where C and Python take turns or a name is long."""
+    record = oneway.Record(b"key", 7, "here")
+    with world(oneway.SINK, {}, True) as fast:
+        long = "\u00e9" * 500
+        begun = [("p", False), ("q", False), (long, False)]
+        for sender, in_c in [*begun, ("p", True), ("q", False), ("p", True), ("q", True), ("q", False), (long, True)]:
+            step = Step(1, sender, 0, [record])
+            if in_c:
+                fast.play(step)
+            else:
+                fast.send(step)
+                fast.worker.cycle()
+            found = read(fast, N=1).in_flight
+            assert found is not None
+            assert (found.engine, found.sender, found.epoch) == ("e", sender, 1)
+        assert fast.in_c == 4
+
+
 def test_the_page_says_what_c_does() -> None:
     """False if a control page were behind once C has come to rest."""
     with world(oneway.SINK, {}, True) as fast:
         for _ in range(3):
             fast.play(Step(1, "p", 0, [oneway.Record(b"key", 7, "here")] * 10))
-        page = fast.worker.scheduler.turns._progress
-        descriptor = os.memfd_create("copy")
-        os.write(descriptor, bytes(page._bytes))
-        reading = read_control_page(descriptor)
-        os.close(descriptor)
+        reading = read(fast)
         counts = [reading.words[word] for word in (HANDLED, RECEIVED, PARKED)]
         assert (reading.in_flight, counts) == (None, [30, 30, 0])
 

@@ -21,7 +21,10 @@ FILE: Final = "aism.yaml"
 STRICT: Final = "aism-strict.yaml"
 HEADER: Final = "# Made by `aism up --strict` from aism.yaml at each start; edit that one.\n"
 LINES_SHOWN: Final = 8
-JOURNAL_ADVICE: Final = f"'enginehost journal verify -f {FILE}' shows what each log has, and what can be done"
+JOURNAL_ADVICE: Final = (
+    f"'enginehost journal verify -f {FILE}' shows what each log has, and what can be done",
+    "a log in order was written by another version: 'aism up -d' with that one, then 'enginehost reload' with this one",
+)
 """Where the log of an engine cannot be used. A log is the truth of its engine, so nothing is done by itself."""
 
 
@@ -94,7 +97,7 @@ def node_failure(done: subprocess.CompletedProcess[str]) -> Failure:
     except (IndexError, KeyError, ValueError):
         return Failure("unavailable", "node", message, suggestions=lines[-LINES_SHOWN:-1])
     said = [text for text in dict.fromkeys(map(_sentence, errors[:LINES_SHOWN])) if text not in message]
-    advice = [JOURNAL_ADVICE] if any(one.get("reason") == "journal" for one in errors) else []
+    advice = [*JOURNAL_ADVICE] if any(one.get("reason") == "journal" for one in errors) else []
     return Failure("unavailable", "node", "; ".join([message, *said]), suggestions=advice)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from host.aism.commands.agent import limits_of
 from host.aism.keeper.isolation import LEVELS, private_folder
+from host.aism.node import node_failure
 from host.aism.usage import Misuse
 
 AISM = (sys.executable, "-c", "import _enginehost; _enginehost.aism()")
@@ -28,6 +29,13 @@ def test_doctor_tells_levels_limits_and_what_is_reduced() -> None:
     assert set(data["limits"]) >= {"memory_bytes", "cpu_percent", "pids", "files", "wall_s"}
     text = subprocess.run([*AISM, "doctor", "--text"], capture_output=True, text=True, cwd="/", env=_environment())
     assert "isolation none: available: advisory" in text.stdout
+
+
+def test_what_can_be_done_with_a_log_of_another_version_is_said() -> None:
+    """False if `aism up` with another version of this software names only a command that finds the log in order."""
+    wrong = {"items": [{"message": "router: journal", "reason": "journal", "detail": "recorded a; the replay gives b"}]}
+    done = subprocess.CompletedProcess([], 7, json.dumps(wrong), "enginehost: node agents did not start: router\n")
+    assert any("'enginehost reload'" in one for one in node_failure(done).error["recovery_suggestions"])
 
 
 def _environment() -> dict[str, str]:

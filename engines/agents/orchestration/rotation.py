@@ -103,12 +103,13 @@ def check(life: Life, text: str, low: int, high: int) -> str:
 
 
 def accept(turn: Turn, agent: str, path: str, text: str) -> str:
-    """A hand-over file is good. Ends the session if its rotation was asked for. Returns the digest."""
+    """A hand-over file is good. Ends the session if its rotation was asked for: a session that starts was not asked, as
+    the intent is still that of the one before it. Returns the digest."""
     life = turn.roster.lives[agent]
     digest = sha256(text.encode()).hexdigest()
     turn.change(agent, handover=Handover(path, digest, life.session))
     turn.happened("session.handed_over", agent, digest=digest, mechanical=False)
-    if life.rotation is not None:
+    if life.rotation is not None and life.phase != "starting":
         stop(turn, agent, "rotate", turn.terms.grace_ns)
     return digest
 

@@ -399,6 +399,8 @@ def test_s1_a_rotation_asks_checks_and_replaces_the_session() -> None:
     assert (life.session, life.conversation, life.phase) == (2, 2, "starting")
     assert "handover.md" in world.of(GivePrompt)[-1].text
     assert life.rotation is not None
+    assert world.ask("session.handover", "ann", file="handover.md")["success"]
+    assert world.life().session == 2, "what the new session hands over at once is not what the old one was asked for"
     world.seen()
     assert world.life().rotation is None
     assert world.events("session.rotated")

@@ -44,6 +44,16 @@ def birth(
         BirthError: parameters or state of another type.
     """
     _, state = birth_values(family, configuration.params, state)
+    return newborn(family, configuration, state, acquaintances)
+
+
+def newborn(
+    family: FamilyTypes[Any, Any, S, Any],
+    configuration: Configuration[Any],
+    state: S | None,
+    acquaintances: Iterable[str],
+) -> Environment[S]:
+    """As `birth`, of parameters and a state that `birth_values` returned."""
     first = () if configuration.parent is None else (configuration.parent,)
     known = _acquainted((*first, *references_in(configuration.params), *acquaintances))
     return Environment(family.state if state is None else state, mailboxes(family), acquaintances=known)

@@ -58,6 +58,7 @@ def conform(value: Any, form: Any, before: Any = ABSENT) -> Any:
     return conformer(form)(value, before)
 
 
+@made_once
 def conformer(form: Any) -> Conformer:
     """`conform` for one type, to be called often."""
     check = checker(form)

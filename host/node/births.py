@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from engines.model import Configuration, Declaration, Family, Spawned, birth, birth_values, encode
+from engines.model.birth import newborn
 from engines.model.blame import blame
 from host.config.convert import ConversionError
 from host.config.engine_values import convert_engine
@@ -92,7 +93,7 @@ class Births:
                 return False
             params, state = birth_values(family, spawned.params, spawned.state)
             configuration = Configuration(self.node, spawned.name, cell.name, params)
-            env = birth(family, configuration, now_ns=scheduler.clock(), state=state, acquaintances=(cell.name,))
+            env = newborn(family, configuration, state, (cell.name,))
         except BaseException as error:
             fields = {"child": spawned.name, "family": spawned.family, "error": blame(error)[0]}
             scheduler.report.events.append(Event("spawn_failed", cell.name, fields))

@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
+from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.log_files import CUT, numbers_of, segment_name
-from host.node.journal.layout import SegmentHead
+from host.node.journal.layout import SEGMENT, SegmentHead, Wrong, decode_segment
 from host.node.journal.scan import Damaged
 
 ALL_GONE: Final = "all segments of this log are gone"
@@ -46,9 +47,14 @@ def least(noted: bytes, boot: bytes | None) -> int:
 
 
 def refuse_missing(folder: Folder, boot: bytes | None) -> None:
-    """Raises `LogMissing` if the newest segment is gone. One set aside counts as there."""
+    """Raises `LogMissing` if the newest segment, or its head, is gone; one set aside counts as there. And `Newer`."""
     number = least(folder.noted(), boot)  # before the names: a writer notes what is there
     last = max((number for suffix in (".log", ".arc", CUT) for number in numbers_of(folder, suffix)), default=0)
     if last < number:
         what = f"this segment and all from {last + 1} on are gone" if last else ALL_GONE
         raise LogMissing(segment_name(number), 0, what)
+    if (name := segment_name(number)) in folder.names():
+        try:
+            decode_segment(folder.head(name, SEGMENT.size)[0], checksums())
+        except Wrong as wrong:  # it was whole when it was noted
+            raise LogMissing(name, 0, f"the head of this segment is gone: {wrong}") from None

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,19 +44,35 @@ FOLDERS: Final = ("protocols", "programs", "agents")
 def init(call: Call) -> Outcome:
     """Make a root folder: the node file, protocols to begin with, and what agents are told."""
     root = Path(call.arguments["folder"]).resolve()
-    source = templates()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise Failure("conflict", "not_empty", f"{root} is there and is not empty")
-    for name in FOLDERS:
-        (root / name).mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / "agents.yaml", root / FILE)
-    for folder in ("protocols", "programs"):
-        for path in sorted((source / "agents" / folder).glob("*.*")):
-            shutil.copy(path, root / folder / path.name)
-    (root / "agents" / "AGENTS.md").write_text(instructions())
+    try:
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise Failure("conflict", "not_empty", f"{root} is there and is not empty")
+        _make(root)
+    except OSError as error:
+        where = error.filename2 or error.filename or root
+        raise Failure("usage", "unwritten", f"{where}: {error.strerror}") from None
     made = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     following = f"next: cd {shlex.quote(str(root))} && aism up -d"
     return done({"root": str(root), "files": made}, f"{root}: {', '.join(made)}\n{following}")
+
+
+def _make(root: Path) -> None:
+    """Write the files of a root folder, or none of them. Raises OSError."""
+    source = templates()
+    try:
+        for name in FOLDERS:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / "agents.yaml", root / FILE)
+        for folder in ("protocols", "programs"):
+            for path in sorted((source / "agents" / folder).glob("*.*")):
+                shutil.copy(path, root / folder / path.name)
+        (root / "agents" / "AGENTS.md").write_text(instructions())
+    except OSError:
+        for name in FOLDERS:
+            shutil.rmtree(root / name, ignore_errors=True)
+        with suppress(OSError):
+            (root / FILE).unlink()
+        raise
 
 
 def instructions() -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from host.aism.commands.agent import limits_of
 from host.aism.keeper.isolation import LEVELS, private_folder
 from host.aism.node import node_failure
 from host.aism.usage import Misuse
+
+from .called import call
 
 AISM = (sys.executable, "-c", "import _enginehost; _enginehost.aism()")
 
@@ -29,6 +33,25 @@ def test_doctor_tells_levels_limits_and_what_is_reduced() -> None:
     assert set(data["limits"]) >= {"memory_bytes", "cpu_percent", "pids", "files", "wall_s"}
     text = subprocess.run([*AISM, "doctor", "--text"], capture_output=True, text=True, cwd="/", env=_environment())
     assert "isolation none: available: advisory" in text.stdout
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """False if `aism init` calls a folder that cannot be there, or a full disk, a fault of ours, or leaves half a root
+    folder there, which the next try refuses."""
+    (tmp_path / "file").touch()
+    for name in ("file/town", "a" * 300):
+        status, text, _ = call("init", str(tmp_path / name))
+        assert (status, json.loads(text)["error"]["code"]) == (3, "unwritten")
+    assert os.listdir(tmp_path) == ["file"]
+
+    def full(_path: Path, _text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        status, text, _ = call("init", str(tmp_path / "town"))
+    assert (status, json.loads(text)["error"]["code"], os.listdir(tmp_path / "town")) == (3, "unwritten", [])
+    assert call("init", str(tmp_path / "town"))[0] == 0
 
 
 def test_what_can_be_done_with_a_log_of_another_version_is_said() -> None:

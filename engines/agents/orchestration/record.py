@@ -40,6 +40,9 @@ Phase: TypeAlias = Literal[
 Reason: TypeAlias = Literal["start", "state", "message", "reminder", "migrated", "handover", "person", "alarm"]
 After: TypeAlias = Literal["", "stop", "finish", "restart", "rotate", "crash", "remove"]
 
+ENDING: tuple[After, ...] = ("stop", "finish", "remove")
+"""After these no process is started, unless somebody asks for a start meanwhile."""
+
 RUNNING: tuple[Phase, ...] = ("ready", "busy", "waiting", "stuck", "direct")
 """Phases in which the process runs and has put a request."""
 

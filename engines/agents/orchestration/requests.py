@@ -20,7 +20,7 @@ from engines.model import Map
 
 from . import course
 from .prompting import try_prompt, want_prompt
-from .record import LIVING, Life
+from .record import ENDING, LIVING, Life
 from .turn import Turn
 from .watch import after_change, release_quarantine
 
@@ -171,8 +171,10 @@ def show(turn: Turn, request: AgentRequest, body: Body) -> Data:
 
 
 def start(turn: Turn, request: AgentRequest, body: Body) -> Data:
-    """Start an agent that does not run."""
+    """Start an agent that does not run; one that is stopping, when it has stopped."""
     agent, life = life_in(turn, request, body)
+    if life.after in ENDING:
+        turn.change(agent, after="restart")
     if life.phase in LIVING:
         return {"agent": agent, "phase": life.phase, "session": life.session}
     if not life.is_enrolled:

@@ -18,7 +18,7 @@ from .prompting import (
     try_prompt,
     want_prompt,
 )
-from .record import LIVING, RUNNING, Life, Phase, Where
+from .record import ENDING, LIVING, RUNNING, Life, Phase, Where
 from .turn import Turn, text_of
 
 MOVES_KEPT = 10
@@ -216,7 +216,9 @@ def _start_or_stop(turn: Turn, want: str) -> None:
             continue
         if verb == "start" and life.is_enrolled and life.phase in ("registered", "stopped"):
             course.start(turn, agent)
-        elif verb == "stop" and life.phase in LIVING and life.phase != "stopping":
+        elif verb == "start" and life.after == "stop":
+            turn.change(agent, after="restart")
+        elif verb == "stop" and life.phase in LIVING and life.after not in ENDING:
             course.stop(turn, agent, "stop", turn.terms.grace_ns)
 
 

@@ -529,6 +529,28 @@ def test_a_bridge_that_lost_everything_gets_sessions_and_views_again() -> None:
     assert (len(world.of(Admit)), len(world.of(ViewChanged))) == (before[0] + 1, before[1] + 1)
 
 
+def test_the_last_wish_decides_what_comes_after_a_stop() -> None:
+    """False if a start is done, or a stop, and lost, because the process that is stopping had not ended yet."""
+    for op in ("agent.stop", "agent.remove"):
+        world = Orchestra()
+        world.add()
+        world.obeys_end = False
+        world.ask(op, agent="ann")
+        assert world.ask("agent.start", agent="ann")["success"]
+        world.exit(status=None, signal=15, reason="stopped")
+        assert (world.life().phase, world.life().session) == ("starting", 2)
+    for wants, phase in ((("stop bob",), "stopped"), (("stop bob", "start bob"), "starting")):
+        world = Orchestra()
+        world.add()
+        world.ask("agent.add", agent="bob", role="helper")
+        world.obeys_end = False
+        world.ask("agent.restart", agent="bob")
+        for want in wants:
+            world.move("work", wants=(want,))
+        world.exit("bob", status=None, signal=15, reason="stopped")
+        assert world.life("bob").phase == phase
+
+
 def test_removal_retires_the_agent_everywhere() -> None:
     """False if an agent that is removed is known anywhere."""
     world = Orchestra()

@@ -23,13 +23,15 @@ An end that supervision asks for is no fault, nor is one after which nothing fol
 starts another one (`recalled`), and a probation that is on its way back goes on from there as after a death.
 
 Crash points. A held process that dies is followed by another; supervision's bounds apply. A death in `returning` leads
-to `restarting`; the reload that it ends has no verdict of its own. The supervisor's death ends the probation: the next
-life runs the sources as they are then. Commands are performed in `host.live.supervisor.probation`.
+to `restarting`; the reload that it ends has no verdict of its own. The candidate's death is a refusal, as whatever else
+keeps it from taking over, and may not happen again: the way back is tried `TRIES_MAX` times. The supervisor's death
+ends the probation: the next life runs the sources as they are then. Commands are performed in
+`host.live.supervisor.probation`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -44,6 +46,10 @@ ProbationCommand = Literal[
     "release",  # a held process may go on
     "report",  # it went back
 ]
+
+TRIES_MAX: Final = 3
+"""Reloads back in a row that may be refused. A process that was killed is followed by a better one; a state that the
+version before cannot have is refused each time."""
 
 
 class ProbationFault(msgspec.Struct, frozen=True):
@@ -67,12 +73,13 @@ ProbationHappening = (
 
 
 class ProbationState(msgspec.Struct, frozen=True):
-    """Where a probation stands. `fault` is the first one."""
+    """Where a probation stands. `fault` is the first one, `refused` counts reloads back."""
 
     stage: Stage = "watching"
     forward_only: str = ""
     is_journaled: bool = False
     fault: str = ""
+    refused: int = 0
 
 
 class ProbationStep(msgspec.Struct, frozen=True):
@@ -103,6 +110,8 @@ def advance(plan: ProbationState, happening: ProbationHappening) -> ProbationSte
             return ProbationStep(replace(plan, stage="returning"), ("go_back",))
         case "returning", "returned":
             return _end(plan, "report")
+        case "returning", "refused" if plan.refused + 1 < TRIES_MAX:
+            return ProbationStep(replace(plan, refused=plan.refused + 1), ("go_back",))
         case "returning", "refused":
             return _end(plan, "release", "alarm")
         case "watching" | "restarting" | "returning", "dropped":

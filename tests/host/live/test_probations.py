@@ -134,6 +134,29 @@ def test_the_way_back_does_not_go_by_what_was_saved_meanwhile(world: World) -> N
         assert node.total("a") == 14
 
 
+def test_a_way_back_whose_process_is_killed_is_tried_again(world: World) -> None:
+    """False if the death of the process that goes back left the version that fails in force."""
+    gate = world.folder / "gate"
+    waits = f"import os, time\nwhile os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n\nVERSION = 1"
+    edit(world, ("VERSION = 1", waits))
+    with world.up(world.spec(counter("a", durability="crash"), supervision=QUICK)) as node:
+        add(node, 1)
+        version = node.ps()["a"]["version"]
+        edit(world, (waits, "VERSION = 1"), *fails_at_seven("exits"))
+        reload(node)
+        until(lambda: len(world.titled("enginehost: test/1 a")) == 1, "the end of the process before")
+        gate.touch()
+        add(node, 7)
+        until(lambda: node.events("restarted", "a"), "a process that is held")
+        held = node.ps()["a"]["pid"]
+        (back,) = until(lambda: {*world.titled("enginehost: test/1 a")} - {held}, "the process that goes back")
+        os.kill(back, signal.SIGKILL)
+        until(lambda: node.events("reload_refused", "a"), "its end")
+        gate.unlink()
+        until(lambda: node.events("went_back", "a"), "the version before is back")
+        assert (node.ps()["a"]["version"], node.total("a"), node.ask("quarantine", do="ls")) == (version, 8, [])
+
+
 def test_a_version_without_a_way_back_stays_and_is_reported(world: World) -> None:
     """False if a version were taken back although what it knows has no place in the one before."""
     with world.up(world.spec(counter("a", durability="crash"), supervision=QUICK)) as node:

@@ -3,6 +3,9 @@
 It polls times and sizes of the files: that works on every file system, and a root has some hundred files. What a change
 concerns follows from the families' versions, digests of all sources that a family loads: a throw-away process imports
 them, as for `validate`. So a broken source is reported here, with its place, and no engine is asked.
+
+Each save tries all engines again that do not run the saved sources. What was refused may fit by now: a question was
+answered, a neighbour has its new code. What was given and failed on probation is not given again.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class SourceWatch:
         self._roots = tuple(roots)
         self._reload = reload
         self._seen = stamps(roots)
-        self._tried: dict[str, str] = {}
+        self._given: dict[str, str] = {}  # engine -> the version it got last, from which it may have gone back
         self._waits: dict[str, str] = {}  # engine -> the version that it cannot get yet
         self._reports: dict[str, FamilyReport] = {}
 
@@ -90,19 +93,17 @@ class SourceWatch:
         if not engine["version"]:
             self._waits[name] = ""
             return
-        if report.version in (engine["version"], self._tried.get(name)):
+        if report.version in (engine["version"], self._given.get(name)):
             return
-        self._tried[name] = report.version
         try:
             self._reload(name)
+            self._given[name] = report.version
         except CliError as error:
             if error.problem.error in PASSING:
-                self._waits[name] = self._tried.pop(name)
+                self._waits[name] = report.version
                 if waited == report.version:
                     return  # said before
             diagnose(f"{error.problem.message}\n{error.problem.text}".rstrip())
-            if stamps(self._roots) != self._seen:
-                self._tried.pop(name, None)  # another text may have been refused, which was there for a moment
 
     def _engines(self) -> list[dict[str, Any]]:
         return self._client.request("ps").items

@@ -158,6 +158,33 @@ def test_what_has_to_wait_is_reloaded_once_it_may(tmp_path: Path) -> None:
         assert up.wait(DEADLINE_S) == 0
 
 
+ASKS = """    answer = yield from Choose(["yes", "no"])
+    return Book(t.env.state.total + m.amount * (answer == "yes"))"""
+
+
+@pytest.mark.storm
+def test_what_was_refused_is_tried_again_with_the_next_save(tmp_path: Path) -> None:
+    """False if a save that came at a bad moment, refused since its engine waited for an answer, were never taken."""
+    book = tmp_path / "book.py"
+    asking = FAMILY.replace("import Arrived", "import Arrived, Choose, Interaction, interactive_rule")
+    asking = asking.replace("@rule", "@interactive_rule").replace("-> Effects", "-> Interaction")
+    asking = asking.replace("    return Book(t.env.state.total + m.amount)", ASKS)
+    book.write_text(asking)
+    (tmp_path / "node.yaml").write_text(NODE.split("  other")[0])
+    with watched(tmp_path) as up, killed_at_last(up):
+        lines = Lines(up.stdout, up.stderr)
+        lines.await_one("watching")
+        run(tmp_path, "send", "first", "Put", "amount=5")
+        book.write_text(asking.replace('"no"]', '"no", "later"]'))
+        lines.await_one("first keeps its code: adopt")
+        run(tmp_path, "answer", "first", "yes")
+        book.touch()
+        lines.await_one("first: book:BOOK@")
+        assert "total: 5" in run(tmp_path, "state", "get", "first")
+        run(tmp_path, "down")
+        assert up.wait(DEADLINE_S) == 0
+
+
 @pytest.mark.parametrize("argv", [("up", "x.yaml", "--watch", "-d"), ("reload",), ("reload", "a", "--watch")])
 def test_options_that_exclude_each_other(tmp_path: Path, argv: tuple[str, ...]) -> None:
     """False if a watch were promised that nothing keeps."""

@@ -47,7 +47,7 @@ class SourceWatch:
         self._client = client
         self._roots = tuple(roots)
         self._reload = reload
-        self._seen = stamps(roots)
+        self._seen: Stamps = {}  # the first look is at once: what was saved since the node began counts too
         self._given: dict[str, str] = {}  # engine -> the version it got last, from which it may have gone back
         self._waits: dict[str, str] = {}  # engine -> the version that it cannot get yet
         self._reports: dict[str, FamilyReport] = {}

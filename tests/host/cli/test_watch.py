@@ -90,10 +90,10 @@ def run(folder: Path, *argv: str) -> str:
     return done.stdout
 
 
-def watched(folder: Path) -> subprocess.Popen[str]:
+def watched(folder: Path, *argv: str) -> subprocess.Popen[str]:
     """A node that is up, and whose sources are watched."""
     return subprocess.Popen(
-        [*COMMAND, "up", "node.yaml", "--watch"],
+        [*COMMAND, *(argv or ("up", "node.yaml", "--watch"))],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -156,6 +156,20 @@ def test_what_has_to_wait_is_reloaded_once_it_may(tmp_path: Path) -> None:
         assert len([line for line in lines.seen if "has to wait" in line]) == 1
         run(tmp_path, "down")
         assert up.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.storm
+def test_what_was_saved_before_the_watch_began_is_reloaded(tmp_path: Path) -> None:
+    """False if a save between the start of the node and that of its watch were never seen."""
+    book = tmp_path / "book.py"
+    book.write_text(FAMILY)
+    (tmp_path / "node.yaml").write_text(NODE.split("  other")[0])
+    run(tmp_path, "up", "node.yaml", "-d")
+    book.write_text(FAMILY.replace("    total: int = 0", "    total: int = 0\n    entries: int = 0"))
+    with watched(tmp_path, "reload", "--watch") as watch, killed_at_last(watch):
+        Lines(watch.stdout, watch.stderr).await_one("first: book:BOOK@")
+        run(tmp_path, "down")
+        assert watch.wait(DEADLINE_S) == 0
 
 
 ASKS = """    answer = yield from Choose(["yes", "no"])

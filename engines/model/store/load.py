@@ -9,8 +9,8 @@ running process cannot exchange it.
 A process that others are forked from may compile modules before it knows which child needs them (`compile_ahead`). It
 runs none of them, and a child uses such a code object only for exactly the text that it has just read.
 
-Texts that were kept of a version (`use_kept`) come before the roots: such a process runs that version, whatever became
-of the files.
+Texts that were kept of a version (`use_kept`) come before the roots: such a process runs that version, whatever becomes
+of the files. A module whose file has its text is shown there, so tracebacks and what lies beside it are as always.
 
 The awkward case: a module's imports are read from its text, not observed. A module that is already loaded is not
 imported again, so an observing digest would be smaller for the second family.
@@ -89,11 +89,10 @@ class SourceOnly(SourceFileLoader):
 
 
 class KeptText(SourceOnly):
-    """Compiles a module from a text that was kept, at a path that no file has."""
+    """Compiles a module from a text that was kept, whatever its path has."""
 
-    def __init__(self, text: ModuleText, place: str) -> None:
-        inner = text.name.replace(".", "/")
-        super().__init__(text.name, f"{place}/{inner}/__init__.py" if text.is_package else f"{place}/{inner}.py")
+    def __init__(self, text: ModuleText, path: str) -> None:
+        super().__init__(text.name, path)
         self._text = text
 
     def get_data(self, path: str) -> bytes:
@@ -172,35 +171,39 @@ def use_roots(roots: Iterable[str]) -> None:
         sys.meta_path.insert(0, finder)
 
 
-def use_kept(texts: Iterable[ModuleText], place: str) -> None:
-    """From now on import these modules from their texts; `place` is shown as the folder that they lie in.
+def use_kept(texts: Iterable[ModuleText], place: str, roots: Iterable[str] = ()) -> None:
+    """From now on import these modules from their texts. One whose file below the roots has another text, or is gone,
+    is shown in a folder `place`.
 
     Raises ValueError for a module that has another text here already.
     """
+    use_roots(roots)
     loaded = {loader.name: loader.compiled.source for loader in _compiled_here()}
+    found: dict[str, KeptText] = {}
     for text in texts:
         before = finder.kept.get(text.name)
         if loaded.get(text.name, text.source) != text.source or (
             before and before.get_data(before.path) != text.source
         ):
             raise ValueError(f"{text.name} is loaded from another text already")
-        finder.kept[text.name] = KeptText(text, place)
+        found[text.name] = before or KeptText(text, _file_of(text) or place_of(text, place))
+    finder.kept |= found
     finder.places = tuple(dict.fromkeys((place, *finder.places)))
-    use_roots(())
 
 
-def are_present(texts: Iterable[ModuleText], roots: Sequence[str]) -> bool:
-    """Whether the modules below the roots have these texts now. None is run."""
-    use_roots(roots)
-    return all(_text_now(text.name) == text.source for text in texts)
+def place_of(text: ModuleText, place: str) -> str:
+    """The path of a module in a folder."""
+    inner = text.name.replace(".", "/")
+    return f"{place}/{inner}/__init__.py" if text.is_package else f"{place}/{inner}.py"
 
 
-def _text_now(name: str) -> bytes | None:
-    loader = _find_loader(name)
-    try:
-        return None if loader is None else loader.get_data(loader.path)
-    except OSError:
-        return None
+def _file_of(text: ModuleText) -> str:
+    """The file below the roots that has this text now; "" if none has."""
+    loader = _find_loader(text.name)
+    with suppress(OSError):
+        if loader is not None and loader.is_package(text.name) == text.is_package:
+            return loader.path if loader.get_data(loader.path) == text.source else ""
+    return ""
 
 
 def texts_of(declared: Declaration[Any, Any, Any]) -> tuple[ModuleText, ...]:

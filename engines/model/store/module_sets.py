@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from ..declaration import Declaration
-from .load import IMPLICIT, KeptText, LoadError, SourceOnly, finder, is_model, load_family
+from .load import IMPLICIT, KeptText, LoadError, SourceOnly, finder, is_model, load_family, place_of
 from .texts import ModuleText
 
 
@@ -25,7 +25,7 @@ class ModuleSet:
     """Mutable: the modules below the roots, or those of one version (`texts`); `place` as for `use_kept`."""
 
     def __init__(self, texts: Iterable[ModuleText] = (), place: str = "") -> None:
-        self._kept = {text.name: KeptText(text, place) for text in texts if text.name != IMPLICIT}
+        self._kept = {text.name: KeptText(text, place_of(text, place)) for text in texts if text.name != IMPLICIT}
         self._places: tuple[str, ...] = (place,) if place else ()
         self._roots: tuple[str, ...] = ()
         self._aside: dict[str, ModuleType] = {}

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from engines.model import Declaration, Family, LoadError, load_family
-from engines.model.store.load import are_present, texts_of, use_kept
+from engines.model.store.load import texts_of, use_kept
 from engines.model.store.module_sets import SOURCES, ModuleSet
 from engines.model.store.texts import ModuleText, pack_texts, unpack_texts
 from host.live.journal.folder import replace_file
@@ -84,14 +84,9 @@ def keep_version(folder: str, family: Declaration[Any, Any, Any]) -> None:
         replace_file(path, pack_texts(texts_of(family)))
 
 
-def use_version(path: str) -> None:
-    """Import the families of a kept version from its file from now on. Raises OSError, ValueError."""
-    use_kept(*_texts_in(path))
-
-
-def is_present(path: str, roots: Sequence[str]) -> bool:
-    """Whether the sources below the roots are those of a kept version. Raises OSError, ValueError."""
-    return are_present(_texts_in(path)[0], roots)
+def use_version(path: str, roots: Sequence[str] = ()) -> None:
+    """Import the families of a kept version from its file from now on, as in `use_kept`. Raises OSError, ValueError."""
+    use_kept(*_texts_in(path), roots)
 
 
 def _texts_in(path: str) -> tuple[tuple[ModuleText, ...], str]:

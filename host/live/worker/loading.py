@@ -42,50 +42,31 @@ def loader(
     roots: tuple[str, ...], *, check: bool, code: tuple[str, ...] = ()
 ) -> Callable[[str], Declaration[Any, Any, Any]]:
     """Finds a family by its reference; `code` as in `Boot`. Raises `LoadError`."""
-    if code and not _are_present(code, roots):
-        return _kept_loader(roots, code, check=check)
     known = {} if check else dict(_kept)
+    unread = list(code)
 
     def load(ref: str) -> Declaration[Any, Any, Any]:
         family = known.get(ref)
         if family is None:
+            _use_versions(ref, unread, roots)
             family = known[ref] = load_family(ref, roots, check=check)
         return family
 
     return load
 
 
-def _are_present(code: tuple[str, ...], roots: tuple[str, ...]) -> bool:
-    from host.live.journal.versions import is_present  # for what runs kept versions only
+def _use_versions(ref: str, unread: list[str], roots: tuple[str, ...]) -> None:
+    """Have the modules of kept versions imported from these, whatever is saved meanwhile. Raises `LoadError`."""
+    if not unread:
+        return
+    from host.live.journal.versions import use_version  # for what runs kept versions only
 
     try:
-        return all(is_present(path, roots) for path in code)
-    except (OSError, ValueError):
-        return False
-
-
-def _kept_loader(
-    roots: tuple[str, ...], code: tuple[str, ...], *, check: bool
-) -> Callable[[str], Declaration[Any, Any, Any]]:
-    """Finds a family in the files of kept versions; below the roots, modules that these do not have."""
-    from host.live.journal.versions import use_version  # for a way back only
-
-    known: dict[str, Declaration[Any, Any, Any]] = {}
-    unread = list(code)
-
-    def load(ref: str) -> Declaration[Any, Any, Any]:
-        if ref in known:
-            return known[ref]
-        try:
-            while unread:
-                use_version(unread[-1])
-                unread.pop()
-        except (OSError, ValueError) as error:
-            raise LoadError(ref, str(error)) from error
-        known[ref] = load_family(ref, roots, check=check)
-        return known[ref]
-
-    return load
+        while unread:
+            use_version(unread[-1], roots)
+            unread.pop()
+    except (OSError, ValueError) as error:
+        raise LoadError(ref, str(error)) from error
 
 
 def failure(engine: str, error: BaseException) -> EngineFailed:

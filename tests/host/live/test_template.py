@@ -17,6 +17,7 @@ from engines.benchmark import spawn
 from engines.model import Family, load_family
 from host.config.spec import EngineSpec, SupervisionSpec
 from host.live.inspection.inspect_records import digest_of
+from host.live.journal.versions import keep_version, version_path
 from host.live.packets import Channel
 from host.live.spawn.zygote import Ahead, Fork, OutputFile
 from host.live.supervisor.nursery import Nursery
@@ -87,6 +88,24 @@ def test_a_spawned_family_is_kept_and_ready(tmp_path: Path) -> None:
     assert [child] == [*parent.spawns]
     assert child.version == parent.version
     assert child.boxes[0]._decode is not None
+
+
+def test_what_is_saved_while_a_process_begins_is_not_run(tmp_path: Path) -> None:
+    """False if a process that nobody asked for ran what was saved behind its look at the sources, or ran code at
+    another place than its file although that has its text."""
+    roots, names = (str(tmp_path),), ("saved_first", "saved_then")
+    text = Path(spawn.__file__).read_text()
+    for name in names:
+        (tmp_path / f"{name}.py").write_text(text)
+        keep_version(str(tmp_path), load_family(f"{name}:PARENT", roots))
+        del sys.modules[name]
+    code = tuple(sorted(map(str, tmp_path.glob("*.code"))))
+    load = loader(roots, check=False, code=code)
+    versions = [load("saved_first:PARENT").version]
+    (tmp_path / "saved_then.py").write_text(text + "# saved\n")
+    versions.append(load("saved_then:PARENT").version)
+    assert [version_path(str(tmp_path), version) for version in sorted(versions)] == [*code]
+    assert [sys.modules[name].__file__ for name in names] == [str(tmp_path / f"{name}.py") for name in names]
 
 
 @pytest.mark.storm

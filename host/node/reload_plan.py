@@ -169,16 +169,18 @@ _OLD_ENDED: Final = "the old process ended"
 _NO_BOUNDARY: Final = "the engine did not reach a boundary in time"
 _NOT_PASSED: Final = "the engine did not reach a boundary, or the new process did not take over, in time"
 
+_STILL: Final = "while the engine stood still; --pause-max and --timeout allow it more"
+
 _LATE: Final[Mapping[Stage, str]] = {
-    "importing": "the new code was not imported in time",
+    "importing": "the new code was not imported in time; --timeout waits longer",
     "recalling": "the engine did not hand out its last triggers in time",
     "rehearsing": "the new code did not run the last triggers in time; --rehearse runs fewer, --timeout waits longer",
     "following": "the new code did not come level with the engine in time",
     "priming": "the new process was not ready to take over in time",
     "staged": "another member was not ready in time",
     "freezing": _NO_BOUNDARY,
-    "dumping": "the state was not handed out in time, while the engine stood still",
-    "adopting": "the state was not migrated in time, while the engine stood still",
+    "dumping": f"the state was not handed out in time, {_STILL}",
+    "adopting": f"the state was not migrated in time, {_STILL}",
     "prepared": "another member was not ready in time, while the engine stood still",
 }
 """The reason of a refusal, by the stage that took too long: each in which old can go on as if nothing had happened."""

@@ -54,6 +54,8 @@ RETIRE_NS: Final = 1_000_000_000
 SEEN_NS: Final = 200_000_000
 """For the end of an old process to be seen, of which the new one saw that its end of their socket was closed."""
 
+MAY_CHANGE: Final = "keep what may be queued or sent (docs/guides/reloading.md, What may change)"
+
 DO_NOT_COMMUTE: Final = "migration and transitions do not commute"
 TOO_SLOW: Final = "its turns take longer to run again than they took"
 NOT_KEPT: Final = "its process could not keep all triggers meanwhile"
@@ -311,8 +313,9 @@ class Reload:
 
     def compare(self, instead: Mapping[str, Interface]) -> None:
         """Check whether the candidate may take over, where these engines are replaced at the same boundary."""
-        problems = tuple(check_interfaces(self._node, self._candidates(), instead))
-        self._feed(reload_plan.Checked(problems, rehearses=bool(self._changing())))
+        problems = check_interfaces(self._node, self._candidates(), instead)
+        advice = [MAY_CHANGE] if problems else []
+        self._feed(reload_plan.Checked((*problems, *advice), rehearses=bool(self._changing())))
 
     def _changing(self) -> tuple[str, ...]:
         """The engines that get other code, and of which triggers are kept, if they are to be rehearsed."""

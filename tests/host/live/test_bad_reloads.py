@@ -59,7 +59,7 @@ BAD: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "a crash": ("killed by SIGSEGV while importing", at_import("os.kill(os.getpid(), signal.SIGSEGV)")),
     "a recursion": ("RecursionError", at_import("def f() -> int:\n    return f()\n\n\nf()")),
     "a memory hog": ("MemoryError", at_import(HOG)),
-    "an import that hangs": ("not imported in time", at_import("time.sleep(1000)")),
+    "an import that hangs": ("not imported in time; --timeout", at_import("time.sleep(1000)")),
     "an import that loops": ("not imported in time", at_import(LOOP)),
     "an import that starts processes": (
         "not imported in time",
@@ -70,7 +70,7 @@ BAD: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "a rule that is never reached": ("definition", [(RULES, ".rules(add, tell, die, fail, breed, end, add)")]),
     "a type that no value may have": ("definition", [(STATE, "    total: list[int] = []\n")]),
     "a message that is gone": (
-        "no longer accepts End",
+        "no longer accepts End; keep what may be queued",
         [("Breed | End,", "Breed,"), (RULES, RULES.replace(", end)", ")"))],
     ),
     "a field that is gone": (

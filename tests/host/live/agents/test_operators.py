@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bus_world import AISM
 from crew import WORK, program
 from live_nodes import until
 from test_engine_for_agents import Engine, engine_up
+
+from host.aism.table import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,37 @@ def test_x3_takeover_and_release_need_a_reason_and_are_audited(town: Engine) -> 
     verified = town.aism("audit", "verify")["data"]
     assert verified["recorded"] > 3
     assert all("recent events may still wait" in note for note in verified["not_compared"])
+
+
+@pytest.mark.storm
+def test_c1_each_command_of_operators_gives_one_object(town: Engine) -> None:
+    """False if an answer is no JSON object, a call that succeeds writes to stderr, or a command is not among these;
+    those that agents have too are in `test_bus.py`, and those that are called elsewhere are named."""
+    newer = WORK.replace("1.0.0", "1.1.0")
+    (town.root / "new").mkdir()
+    (town.root / "new" / "work.md").write_text(newer)
+    (town.root / "script").write_text("")
+    calls = """
+        agent add c1 --protocol work --no-start -- true;agent ls;agent show c1;agent takeover c1 --reason why
+        agent force c1 inbox --reason why;agent release c1;limits set c1 pids=9;limits show c1;agent pause c1
+        agent pause c1 --resume;state can --agent c1;state wait --until state.visits>0 --agent c1
+        measure self --agent c1;measure system;measure peers;protocol check protocols/work.md new/work.md
+        protocol lint new/work.md;protocol fmt new/work.md --check;protocol graph new/work.md;protocol explain E-DIGEST
+        explain E-DIGEST;simulate new/work.md --script script;protocol load new/work.md --draft
+        protocol retire work 1.1.0;protocol load new/work.md --draft
+        protocol migrate work 1.1.0 --dry-run;protocol approve work 1.1.0;protocol drain work 1.0.0
+        protocol migrate work 1.1.0;protocol rollback work 1.1.0;protocol migrate work 1.1.0
+        protocol approve work 1.0.0;replay;doctor;status;audit log;help
+    """
+    elsewhere = {"init", "up", "down", "events", "mcp", "agent start", "agent stop", "agent restart", "agent rm"}
+    elsewhere |= {"agent logs", "prompt", "token rotate", "audit verify", "audit repair"}
+    ours = {one.words for one in COMMANDS if one.audience == "operator"} - elsewhere
+    assert [one for one in sorted(ours) if one not in calls] == []
+    for words in [one.split() for line in calls.strip().splitlines() for one in line.strip().split(";")]:
+        done = subprocess.run([*AISM, *words], capture_output=True, cwd=town.root, env=town.environment, timeout=60)
+        assert (done.returncode, done.stderr) == (0, b""), (words, done.stdout)
+        answer = json.loads(done.stdout)
+        assert (answer["success"], type(answer["data"]), answer["notices"]) == (True, dict, []), words
 
 
 def test_c2_mistakes_have_their_exit_status(town: Engine) -> None:

@@ -18,6 +18,8 @@ LARGE: Final = (12_000_000, 60_000_000)
 WAITING: Final = (1_000, 100_000)
 FULL: Final = 34
 """Reloads of a round with the small state, in which 500,000 questions wait as well: 102 in three rounds."""
+HALF: Final = 2
+"""One trial, and one look without any reload, for so many of these."""
 FEWER: Final = 17
 """One reload of another case for so many of these."""
 
@@ -25,9 +27,11 @@ FEWER: Final = 17
 def _contestants(reloads: int) -> list[Contestant]:
     large, waiting = (LARGE, WAITING) if reloads > 1 else ((), ())
     more = (500_000,) if reloads >= FULL else ()
-    few = -(-reloads // FEWER)
+    few, trials = -(-reloads // FEWER), -(-reloads // HALF)
     return [
         reloaded("enginehost", reloads, "crash", SMALL),
+        reloaded("enginehost-trial", trials, "crash", SMALL, what="trial"),
+        reloaded("enginehost-idle", trials, "crash", SMALL, what="idle"),
         *(reloaded(f"enginehost-{size // 1_000_000}MB", few, "crash", size) for size in large),
         *(reloaded(f"enginehost-{count}-waiting", few, "crash", SMALL, count) for count in (*waiting, *more)),
         reloaded("enginehost-volatile", few, "volatile", SMALL),

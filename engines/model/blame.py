@@ -11,7 +11,7 @@ from typing import Any
 _name_of: Any = type.__dict__["__name__"].__get__
 """The name a class was given, bypassing any metaclass."""
 
-_traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
+traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
 """The traceback of an exception, bypassing its own attributes."""
 
 
@@ -26,7 +26,7 @@ def blame(error: BaseException) -> tuple[str, str]:
     try:
         text = "".join(traceback.format_exception(error))
     except BaseException:
-        text = "".join(traceback.format_tb(_traceback_of(error))) + line
+        text = "".join(traceback.format_tb(traceback_of(error))) + line
     said = line.partition("\n")[0]
     if not text.rstrip().endswith(said):
         text = f"{text.rstrip()}\n{said}"
@@ -35,7 +35,7 @@ def blame(error: BaseException) -> tuple[str, str]:
 
 def without_frames(error: BaseException, frames: int) -> BaseException:
     """The exception, its traceback without the `frames` outermost ones: those above the author's code."""
-    traceback = _traceback_of(error)
+    traceback = traceback_of(error)
     for _ in range(frames):
         traceback = traceback and traceback.tb_next
     return BaseException.with_traceback(error, traceback)

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import msgspec
 
+from engines.model.blame import blame
 from engines.model.map import Map
 from engines.model.values import from_wire
 
@@ -307,8 +308,8 @@ class Conversion:
         """An instance whose own checks may still refuse."""
         try:
             return make(*parts, **fields)
-        except Exception as error:
-            return self._find(path, f"refused: {error}")
+        except BaseException as error:  # of the author's class, of any kind
+            return self._find(path, f"refused: {blame(error)[0].removeprefix('ValueError: ')}")
 
     def _expected(self, path: Path, expected: str, value: Any, suggestion: str = "") -> Any:
         text = f"expected {expected}{self._wording.subject(path)}, found {describe(value)}"

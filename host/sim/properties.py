@@ -7,6 +7,7 @@ from inspect import isfunction
 from sys import modules
 
 from engines.model import LoadError
+from engines.model.blame import blame
 from engines.model.store.load import load_object
 from engines.model.system_view import SystemView
 from host.config.suggest import did_you_mean
@@ -45,7 +46,7 @@ def check_property(holds: Property, name: str, view: SystemView) -> None:
     """Raise `PropertyFailed` if a property does not hold, or raises."""
     try:
         result = holds(view)
-    except Exception as error:
-        raise PropertyFailed(name, view.now_ns or 0, f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # an interrupt is the user's
+        raise PropertyFailed(name, view.now_ns or 0, blame(error)[0]) from error
     if not result:
         raise PropertyFailed(name, view.now_ns or 0)

@@ -149,7 +149,7 @@ def _state(family: FamilyTypes[Any, Any, S, Any], raw: bytes, downgraded: Downgr
     try:
         state = family.migrate(msgspec.msgpack.decode(raw))
     except BaseException as error:  # as of rules: sys.exit is an error of the function, not an end of the process
-        raise ValueError(f"migrate raised {type(error).__name__}: {error}") from error
+        raise ValueError(f"migrate raised {blame(error)[0]}") from error
     if type(state) not in family.state_types:
         raise ValueError(f"migrate gave {type(state).__name__}, which is not the state's type")
     try:

@@ -28,6 +28,7 @@ from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
+from ..blame import blame, traceback_of
 from ..check.definition import DefinitionError, Problem, unchecked
 from ..declaration import Declaration
 from .texts import ModuleText, version_of
@@ -369,9 +370,11 @@ def _owner(first: str) -> str:
 
 def _imported_by(error: BaseException) -> str:
     """The module that caused an import error, or that lacks an imported name."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+    if type(error) is AttributeError and isinstance(error.obj, ModuleType):
         return error.obj.__name__
-    return (error.name or "") if isinstance(error, ImportError) else ""
+    if type(error) is ImportError or type(error) is ModuleNotFoundError:
+        return error.name or ""
+    return ""
 
 
 @contextmanager
@@ -386,19 +389,20 @@ def _quiet_bytecode() -> Iterator[None]:
 
 def _import_error(ref: str, error: BaseException) -> LoadError:
     """The error of an import, at the innermost place below the roots."""
-    if isinstance(error, DefinitionError):
+    if type(error) is DefinitionError:  # by type: an author's class may lie about itself
         first = error.problems[0]
         return LoadError(ref, str(error), first.file, first.line, error.problems)
-    if isinstance(error, SyntaxError):
+    if type(error) in (SyntaxError, IndentationError, TabError):
+        assert isinstance(error, SyntaxError)
         return LoadError(ref, f"{type(error).__name__}: {error.msg}", error.filename or "", error.lineno or 0)
     file, line = "", 0
-    trace = error.__traceback__
+    trace = traceback_of(error)
     while trace is not None:
         if finder.covers(trace.tb_frame.f_code.co_filename):
             file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
     hidden = _hidden(_imported_by(error))
-    return LoadError(ref, f"{type(error).__name__}: {error}" + (f"; {hidden}" if hidden else ""), file, line)
+    return LoadError(ref, blame(error)[0] + (f"; {hidden}" if hidden else ""), file, line)
 
 
 def _texts(module_name: str) -> list[tuple[ModuleText, str]]:

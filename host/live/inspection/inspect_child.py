@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engines.model.blame import blame
 from engines.model.declaration import Declaration
 from engines.model.store.load import LoadError, load_family
 from host.config.convert import ConversionError
@@ -102,7 +103,7 @@ def _find_in(values: EngineValues, families: dict[str, Declaration[Any, Any, Any
         convert_engine(families[values.family], values.params, values.state, path)
     except ConversionError as error:
         return error.findings
-    except Exception as error:
+    except BaseException as error:
         return (Finding((*path, "config"), f"refused by the family: {_sentence(error)}", at_key=True),)
     return ()
 
@@ -117,5 +118,4 @@ def _problems_of(error: BaseException) -> tuple[SourceProblem, ...]:
 
 
 def _sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return " ".join(blame(error)[0].split())

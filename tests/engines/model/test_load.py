@@ -113,6 +113,15 @@ def test_compiling_ahead_runs_nothing_and_leaves_mistakes_to_the_import(root: Ro
         root.load("still.bad:A")
 
 
+@pytest.mark.parametrize("attribute", ["__str__", "__getattribute__"])
+def test_a_module_that_raises_what_cannot_be_told_is_refused_with_its_place(root: Root, attribute: str) -> None:
+    """False if the process that imports it ended, or the author were not told where it was raised."""
+    odd = f"class Odd(BaseException):\n    def {attribute}(self, *_):\n        raise SystemExit(0)\n\nraise Odd\n"
+    path = root.write("odd.fam", text=odd)
+    with pytest.raises(LoadError, match=rf"{path}:5: Odd"):
+        root.load("odd.fam:HEARER")
+
+
 def test_the_version_covers_what_is_imported_below_the_roots(root: Root) -> None:
     """If false, an edit of a part leaves the version as it was, or a comment elsewhere changes it."""
     root.write("cover.parts", text="X = 1\n")

@@ -204,12 +204,22 @@ def test_migrate_gets_the_old_state_as_builtins() -> None:
     assert adopted(new, new, Other("as it is")).state == Other("as it is")
 
 
+class Wordless(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+
+def throw(error: BaseException) -> Any:
+    raise error
+
+
 @pytest.mark.parametrize(
     ("migrate", "reason"),
     [
         (lambda old: old["nothing"], "migrate raised KeyError"),
         (lambda old: 3, "migrate gave int, which is not"),
         (lambda old: sys.exit(3), "migrate raised SystemExit: 3"),
+        (lambda old: throw(Wordless()), r"migrate raised Wordless: \(its text cannot be had: SystemExit\)"),
         (lambda old: Other(3.5), r"migrate gave .*text"),
         (lambda old: Other(True), r"migrate gave .*text"),
         (lambda old: Other(b"x"), r"migrate gave .*text"),

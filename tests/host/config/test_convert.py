@@ -41,6 +41,8 @@ class Even(Value):
     number: int
 
     def __post_init__(self) -> None:
+        if self.number == 1:
+            raise SystemExit(0)
         if self.number % 2:
             raise ValueError(f"{self.number} is odd")
 
@@ -149,6 +151,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("shape", 5, "shape: expected `Circle` or `Square`, found `5`"),
     ("last", {"type": "Pong", "hash": ""}, "last.type: expected `Ping`, found the text `Pong`"),
     ("even", {"number": 3}, "even: refused: 3 is odd"),
+    ("even", {"number": 1}, "even: refused: SystemExit: 0"),
     ("few", [1, 2, 3], "few: expected `array` of length <= 2, found a list"),
     ("nmber", 1, "nmber: unknown key `nmber` in `Everything`; did you mean `number`?"),
 ]  # fmt: skip

@@ -173,8 +173,8 @@ def render_reloads(item: dict[str, Any]) -> str:
         parts.insert(0, "dry run, nothing replaced")
     if isinstance(pause, int):
         parts.append(f"{'stood still for' if item.get('tried') else 'pause'} {show_duration(pause)}")
-    if item.get("together"):
-        parts.append(f"at one boundary with {', '.join(one for one in item['together'] if one != item['engine'])}")
+    if others := [one for one in item.get("together") or () if one != item["engine"]]:
+        parts.append(f"at one boundary with {', '.join(others)}")
     if item.get("followed"):
         parts.append("followed")
     elif item.get("not_followed"):

@@ -19,6 +19,7 @@ import pytest
 from host.cli.commands.lines import render_events, render_lines
 from host.cli.commands.one_engine import render_mailboxes
 from host.cli.commands.ps import render_engines
+from host.cli.commands.reload import render_reloads
 from host.cli.commands.state import render_differences
 from host.cli.main import COMMANDS, root
 from host.cli.table import Column, render_table
@@ -312,6 +313,13 @@ def test_mistakes_of_reload_are_usage_errors(
     result = cli("reload", *argv)
     assert (result.code, node.seen) == (2, [])
     assert message in result.err
+
+
+def test_a_group_of_one_has_no_others() -> None:
+    """False if a group named once, or one engine named twice, ended in the middle of a sentence."""
+    item = {"engine": "a", "from": "x:X@1", "to": "x:X@2", "together": ["a"]}
+    assert "at one boundary" not in render_reloads([item])
+    assert "at one boundary with b" in render_reloads([{**item, "together": ["a", "b"]}])
 
 
 def test_a_probation_is_as_long_as_a_time_or_a_count(start_node: StartNode, cli: Cli) -> None:

@@ -80,10 +80,14 @@ class Worker(WorkerCycles):
 
     @property
     def is_calm(self) -> bool:
-        """Whether only mail, a deadline or the supervisor can need attention: then C may go on alone."""
+        """Whether C may go on alone."""
+        return self._in_c is not None and self._is_at_rest
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """Whether only mail, a deadline or the supervisor can need attention."""
         return (
-            self._in_c is not None
-            and self.scheduler.is_calm
+            self.scheduler.is_calm
             and self.outbox.is_calm
             and not (self.channel.waiting or self.queries or self.telling.is_due)
             and (self.log is None or self.log.is_calm)
@@ -92,13 +96,14 @@ class Worker(WorkerCycles):
     def _hear(self) -> None:
         """Handle the supervisor's packets, and send what they release. An answer covers all mail before its query.
 
-        Nothing is to be done if there was none and the worker is calm, as it usually is behind a deadline.
+        Nothing is to be done if there was none and the worker is at rest, as it usually is behind a deadline. A log has
+        to write what was added while it was tended.
         """
         if self.log is not None:
             self.log.tend()
         if self.tail is not None:
             self.tail.pump()
-        if self.desk.hear() or not self.is_calm:
+        if self.desk.hear() or self.log is not None or not self._is_at_rest:
             self.turn(self._drain() if self.queries else [])
 
     @property

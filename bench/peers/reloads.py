@@ -44,7 +44,7 @@ IDLE_S: Final = 0.5
 """About as long as a reload takes."""
 
 What = Literal["reload", "trial", "idle"]
-"""What happens meanwhile."""
+"""What the bench does while the client asks."""
 
 
 def reloaded(
@@ -94,7 +94,7 @@ class _Bench:
         return Round(middle, reloads, taken_ns, {"pause_ns": sorted(pauses_ns)[reloads // 2], "answers_per_s": rate})
 
     def _pause_ns(self) -> int:
-        """Have it happen; the pause of a reload, and what a trial expects."""
+        """Reload, try a reload, or wait. Returns the pause, or the one that a trial expects, in nanoseconds."""
         if self._what == "idle":
             time.sleep(IDLE_S)
             return 0

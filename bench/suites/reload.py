@@ -19,9 +19,9 @@ WAITING: Final = (1_000, 100_000)
 FULL: Final = 34
 """Reloads of a round with the small state, in which 500,000 questions wait as well: 102 in three rounds."""
 HALF: Final = 2
-"""One trial, and one look without any reload, for so many of these."""
+"""A round has one trial, and one window without a reload, for so many reloads with the small state."""
 FEWER: Final = 17
-"""One reload of another case for so many of these."""
+"""A round has one reload of each other case for so many reloads with the small state."""
 
 
 def _contestants(reloads: int) -> list[Contestant]:

@@ -26,7 +26,7 @@ static int show_stream(Cycle *self, PyObject *cell, const struct lane_frame *fra
     if (self->shown_cell == cell && self->shown_sender == frame->sender && self->shown_mailbox == frame->mailbox &&
         self->shown_epoch == frame->epoch)
         return 0;
-    /* what Python has shown is shown no more */
+    /* the page will no longer show what Python wrote last */
     if (self->shown_cell == NULL && PyObject_SetAttr(self->turns, str_shown, Py_None) < 0)
         return -1;
     if (put_name(self, 0, PAGE_ENGINE_AT, get(cell, Cell_name)) < 0 ||

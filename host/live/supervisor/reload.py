@@ -330,8 +330,11 @@ class Reload:
         return is_in_ring or self._is_journaled(resident.name)
 
     def _gets_other_code(self, resident: Resident) -> bool:
+        """One whose family was first spawned meanwhile is not compared: the candidate was not asked for that."""
         running, family = self._node.running.get(resident.name), self._family_of(resident)
-        return running is not None and (family, self._would_run[family].version) != (running.family, running.version)
+        if running is None or family not in self._would_run:
+            return False
+        return (family, self._would_run[family].version) != (running.family, running.version)
 
     def _changes_layout(self) -> bool:
         """Whether a state has another layout in the candidate."""

@@ -90,3 +90,26 @@ def test_an_engine_comes_back_when_the_new_process_has_no_room_for_its_log(world
         (crashed,) = node.events("crashed")
         assert (crashed["reason"], crashed["pid"]) == ("exception", new)
         assert node.total("a") == 9
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("mode", ["volatile", "crash"])
+def test_the_first_child_of_a_family_is_born_while_the_new_code_is_imported(world: World, mode: Any) -> None:
+    """False if a family that the new process was not told of were the end of a reload, or of a child."""
+    source = world.roots / "counting.py"
+    text = source.read_text().replace('Spawn("counting:COUNTER"', 'Spawn("counting:OTHER"')
+    text = text.replace('spawns=["counting:COUNTER"]', 'spawns=["counting:OTHER"]')
+    text += '\n\nOTHER = Family("other", state=Count(), accepts=Add).rules(add)\n'
+    source.write_text(text)
+    with world.up(world.spec(counter("a", durability=mode))) as node:
+        node.send("a", "Add", amount=1)
+        edit(world, "import os\n", GATED + "import os\ngate('importing')\n")
+        with reloading(node, engine="a", rehearse=100, timeout_ns=5_000_000_000) as found:
+            at_gate(world, "importing")
+            with_child(node)
+            node.send("a/child", "Add", amount=2)
+            open_gate(world, "importing")
+        assert isinstance(found[0], dict), found
+        node.send("a/child", "Add", amount=3)
+        assert node.ask("state", engine="a/child")[0]["state"] == {"total": 5}
+        assert node.total("a") == 1

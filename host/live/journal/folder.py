@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 MAPPED_BYTES: Final = 4 << 20
@@ -171,13 +172,20 @@ def sync_files(folder: Folder, names: Iterable[str]) -> None:
 
 
 def replace_file(path: str, data: bytes, *, synced: bool = True) -> None:
-    """Replace a file whole or not at all; if `synced`, it then survives a crash of the machine. Raises OSError."""
-    with open(path + ".new", "wb") as file:
-        file.write(data)
-        file.flush()
-        if synced:
-            os.fsync(file.fileno())
-    os.replace(path + ".new", path)
+    """Replace a file whole or not at all; if `synced`, it then survives a crash of the machine. Raises OSError; nothing
+    is left of the new one then: a full disk needs the room."""
+    temporary = path + ".new"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
     if synced:
         sync_folder(os.path.dirname(path) or ".")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from simulated_disk import SimulatedFolder
 
-from host.live.journal.folder import Folder
+from host.live.journal.folder import Folder, replace_file
 
 Make = Callable[[], Folder]
 
@@ -77,3 +77,11 @@ def test_what_is_not_there_is_an_error(folder: Folder) -> None:
             act("a")
     with pytest.raises(FileNotFoundError):
         folder.rename("a", "b")
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing(tmp_path: Path) -> None:
+    """False if what a failed replacement wrote kept the room that a full disk needs."""
+    (tmp_path / "there").mkdir()
+    with pytest.raises(IsADirectoryError):
+        replace_file(str(tmp_path / "there"), b"text")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -6,15 +6,15 @@ has no past that anything could be compared with.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from engines.model import Delivery, Due, step
 from host.node.cell import Cell
 from host.node.mailbox import Mail
 from host.node.past import STATES_BYTES_MAX, Past, PastEngines, PastLost, env_after
-from host.node.trigger_ring import AnsweredTrigger, Half, TriggerRing, past_trigger, times_of
+from host.node.trigger_ring import AnsweredTrigger, Base, Half, RingEntry, TriggerRing, past_trigger, times_of
 
 TOO_LARGE: Final = "its last messages are too large to be kept"
 NOT_REPRODUCED: Final = "its last triggers, run again, do not lead to its state"
@@ -32,18 +32,28 @@ class Kept(NamedTuple):
 
 def ring_pasts(ring: TriggerRing, cells: Mapping[str, Cell], count: int, read_frame: ReadFrame) -> Iterator[Past]:
     """The last `count` triggers of each of these engines, as far as the ring has them."""
-    began = [name for name in cells if name in ring.bases or name in ring.older.bases]
+    began = [name for name in cells if name in ring.newer.bases or name in ring.older.bases]
+    by_number = {half: _by_number(ring, half) for half in (ring.older, ring.newer)}
     for name in began:
-        yield from _past_of(cells[name], ring, count, read_frame, STATES_BYTES_MAX // len(began))
+        halves = ring.halves_of(name)
+        bases = [base for half in halves if (base := half.bases[name]) is not None]
+        entries = [entry for half, base in zip(halves, bases, strict=True) for entry in by_number[half][base.number]]
+        if not bases:
+            yield PastLost(name, TOO_LARGE)
+            continue
+        kept = [*_triggers(cells[name], entries, read_frame)]
+        yield from _past_of(cells[name], bases[0], kept, count, STATES_BYTES_MAX // len(began))
 
 
-def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, states_bytes_max: int) -> Iterator[Past]:
-    halves = ring.halves_of(cell.name)
-    base = halves[0].bases[cell.name] if halves else None
-    if base is None:
-        yield PastLost(cell.name, TOO_LARGE)
-        return
-    kept = deque(trigger for half in halves for trigger in _triggers(cell, ring, half, read_frame))
+def _by_number(ring: TriggerRing, half: Half) -> dict[int, list[RingEntry]]:
+    """The entries of a half by the number of their engine."""
+    found = defaultdict[int, list[RingEntry]](list)
+    for entry in ring.entries(half):
+        found[entry.number].append(entry)
+    return found
+
+
+def _past_of(cell: Cell, base: Base, kept: list[Kept], count: int, states_bytes_max: int) -> Iterator[Past]:
     skipped = max(0, len(kept) - count)
     engine, env = PastEngines(states_bytes_max), base.env
     for n, (now_ns, cause, answers) in enumerate(kept, 1):
@@ -60,17 +70,14 @@ def _past_of(cell: Cell, ring: TriggerRing, count: int, read_frame: ReadFrame, s
     yield from engine.past
 
 
-def _triggers(cell: Cell, ring: TriggerRing, half: Half, read_frame: ReadFrame) -> Iterator[Kept]:
-    """The triggers of an engine in a half."""
-    entries = iter(half.entries)
-    for name, what, when in zip(entries, entries, entries, strict=True):
-        if name != cell.name:
-            continue
+def _triggers(cell: Cell, entries: Iterable[RingEntry], read_frame: ReadFrame) -> Iterator[Kept]:
+    """The triggers of an engine, one by one."""
+    for _, what, when in entries:
         if isinstance(what, AnsweredTrigger):
             assert isinstance(when, int)
             yield Kept(when, *what)
             continue
-        mail = read_frame(ring.frame_at(what)) if isinstance(what, int) else what
+        mail = read_frame(what) if isinstance(what, memoryview) else what
         inbox = cell.inboxes[mail.mailbox]
         decode = inbox.decode or inbox.find_decode()
         for now_ns, payload in zip(times_of(when, len(mail.payloads)), mail.payloads, strict=True):

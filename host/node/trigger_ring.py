@@ -10,14 +10,21 @@ the last `count_max` triggers of the process, unless their bytes fill it before,
 An engine is *silent* in a half in which a trigger of it cannot be kept, since that is large. Engines whose messages
 hold blobs are always silent: their values may lie in another process's memory.
 
-The cycle in C appends frames by itself (`host/live/cycle/remembered.h`). Their bytes are copied into a buffer with room
-for both halves, whose pages are written over and over: fresh memory for each frame took longer than the copy.
+The cycle in C appends frames by itself (`host/live/cycle/remembered.h`). They lie in a buffer, whose pages are written
+over and over: fresh memory for each frame took longer than the copy. A process that has slept finds little of this in
+its caches; so what a frame needs lies together, in the buffer, and no object of Python is made for it:
+
+    head      words of 64 bits: `POSITION` and those that follow it here
+    halves    each a row of records: the time, 64 bits; the engine's number in the half and a count of times, 32 bits
+              each; as many times of 64 bits, one a message, if that is not 0; a frame, filled up to eight bytes
+
+What Python appends are entries of a list, each with the position in the buffer at which it comes.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from engines.model import Configuration, Delivery, Due, Environment, Family, encode
@@ -35,6 +42,25 @@ ENTRY_BYTES: Final = 128
 
 BASE_BYTES: Final = 512
 """What a base takes, if its environment shares most with the present one."""
+
+HEAD_BYTES: Final = 64
+
+POSITION: Final = 0
+"""Where in the buffer the next record goes."""
+
+END: Final = 1
+"""Where the newer half ends."""
+
+COUNT_LEFT: Final = 2
+"""Triggers that the newer half still takes; it is full at 0 or below, by this or by `BYTES_LEFT`."""
+
+BYTES_LEFT: Final = 3
+
+GENERATION: Final = 4
+"""Changes when an engine may have to begin anew."""
+
+SILENT: Final = -1
+"""Instead of an engine's number."""
 
 
 class PastTrigger(NamedTuple):
@@ -61,8 +87,8 @@ class AnsweredTrigger(NamedTuple):
     answers: tuple[Any, ...]
 
 
-What = int | WaitedMail | AnsweredTrigger
-"""Of an entry: a raw frame, by its place in the buffer; mail, or a trigger."""
+What = memoryview | WaitedMail | AnsweredTrigger
+"""Of an entry: a raw frame, where it lies in the buffer; mail, or a trigger."""
 
 When = int | bytes
 """Of an entry: the time of all its turns, or as many 64-bit numbers."""
@@ -80,62 +106,83 @@ def times_of(when: When, count: int) -> Sequence[int]:
     return [when] * count if isinstance(when, int) else struct.unpack(f"={count}q", when)
 
 
-_LENGTH: Final = struct.Struct("<I").unpack_from
+_RECORD: Final = struct.Struct("=qII")
+_LENGTH: Final = struct.Struct("<I")
 
 
 class Base(NamedTuple):
-    """An engine before its first trigger in a half."""
+    """An engine before its first trigger in a half, and its number there."""
 
+    number: int
     family: Family[Any, Any, Any, Any]
     configuration: Configuration[Any]
     env: Environment[Any]
 
 
-class Half(NamedTuple):
-    """Bases by name, None where an engine is silent; and entries in order: name, what, when, name, …"""
+class Half:
+    """Mutable. Bases by name, None where an engine is silent; entries of Python in order: number, what, when, position,
+    number, …; the bytes of the buffer from `start` to `until`, which is the ring's position while this half is newer.
+    """
 
-    bases: dict[str, Base | None]
-    entries: list[Any]
+    __slots__ = ("bases", "entries", "start", "until")
+
+    def __init__(self, start: int) -> None:
+        self.bases: dict[str, Base | None] = {}
+        self.entries: list[Any] = []
+        self.start = start
+        self.until: int | None = None
+
+
+class RingEntry(NamedTuple):
+    """Triggers of the engine with this number."""
+
+    number: int
+    what: What
+    when: When
+
+
+class RingPlace(NamedTuple):
+    """How far a half was read: a place in its list, and one in the buffer."""
+
+    at: int
+    position: int
 
 
 class TriggerRing:
-    """Mutable, one a process. `generation` changes when an engine may have to begin anew.
+    """Mutable, one a process."""
 
-    `position` is where the next frame goes in the buffer, and `end` that of the half.
-    """
-
-    __slots__ = (
-        *("bases", "buffer", "bytes", "bytes_max", "count", "count_max", "end", "entries", "generation", "older"),
-        "position",
-    )
+    __slots__ = ("buffer", "bytes_max", "count_max", "head", "newer", "older")
 
     def __init__(self, count_max: int, buffer: memoryview) -> None:
-        """`buffer` has as many bytes as both halves may take."""
+        """`buffer` has `HEAD_BYTES`, and as many bytes as both halves may take."""
         self.count_max = count_max
+        self.bytes_max = (len(buffer) - HEAD_BYTES) // 2
         self.buffer = buffer
-        self.bytes_max = self.end = len(buffer) // 2
-        self.position = 0
-        self.bases: dict[str, Base | None] = {}
-        self.entries: list[Any] = []
-        self.older = Half({}, [])
-        self.count = 0
-        self.bytes = 0
-        self.generation = 1
+        self.head = buffer[:HEAD_BYTES].cast("q")
+        self.newer = Half(HEAD_BYTES + self.bytes_max)
+        self.turn_over()
 
-    def begin(self, cell: Cell, env: Environment[Any]) -> bool:
-        """Whether the next trigger of the engine, which meets `env`, is to be kept."""
-        known = self.bases.get(cell.name, self)
-        if known is self:
-            is_kept = isinstance(cell.family, Family) and not cell.family.holds_blobs
-            known = self.bases[cell.name] = Base(cell.family, cell.configuration, env) if is_kept else None
-            self.bytes += BASE_BYTES
-        return known is not None
+    def begin(self, cell: Cell, env: Environment[Any]) -> int:
+        """The engine's number, if its next trigger, which meets `env`, is to be kept; else `SILENT`."""
+        bases = self.newer.bases
+        base = bases.get(cell.name)
+        if base is not None:
+            return base.number
+        if cell.name in bases:
+            return SILENT
+        self.head[BYTES_LEFT] -= BASE_BYTES
+        if not isinstance(cell.family, Family) or cell.family.holds_blobs:
+            bases[cell.name] = None
+            return SILENT
+        bases[cell.name] = Base(len(bases), cell.family, cell.configuration, env)
+        return len(bases) - 1
 
     def mail(
         self, cell: Cell, env: Environment[Any], mailbox: int, batch: Batch, until: int, times: Sequence[int]
     ) -> None:
         """Keep mail that waited and has run at these times, up to the message number `until`; the first met `env`."""
-        if not self.begin(cell, env):
+        number = self.begin(cell, env)
+        if number == SILENT:
             return
         count, end = len(times), until - batch.first_n
         payloads = batch.payloads[end - count : end]
@@ -145,46 +192,71 @@ class TriggerRing:
         # A neighbour's messages are alike.
         size = sum(map(len, payloads)) if batch.is_encoded else len(encode(payloads[0])) * count
         when = times[0] if times[0] == times[-1] else struct.pack(f"={count}q", *times)
-        self._add(cell.name, WaitedMail(batch.sender, mailbox, payloads), when, count, size)
+        self._add(cell.name, number, WaitedMail(batch.sender, mailbox, payloads), when, count, size)
 
     def trigger(self, cell: Cell, cause: Delivery[Any] | Due, at_ns: int, answers: Sequence[Any]) -> None:
         """Keep a trigger whose outcome is about to be applied."""
-        if self.begin(cell, cell.env):
+        number = self.begin(cell, cell.env)
+        if number != SILENT:
             size = len(encode(cause.message)) if isinstance(cause, Delivery) else 0
-            self._add(cell.name, AnsweredTrigger(cause, tuple(answers)), at_ns, 1, size)
+            self._add(cell.name, number, AnsweredTrigger(cause, tuple(answers)), at_ns, 1, size)
 
     def silence(self, name: str) -> None:
         """A trigger of this engine is not kept."""
-        self.bases[name] = None
-        self.generation += 1
+        self.newer.bases[name] = None
+        self.head[GENERATION] += 1
 
     def turn_over(self) -> None:
         """The newer half is full."""
-        self.older = Half(self.bases, self.entries)
-        self.bases, self.entries = {}, []
-        self.count = self.bytes = 0
-        self.position = self.end % (2 * self.bytes_max)
-        self.end = self.position + self.bytes_max
-        self.generation += 1
-
-    def frame_at(self, place: int) -> memoryview:
-        """A frame in the buffer; its first field is its length."""
-        (length,) = _LENGTH(self.buffer, place)
-        return self.buffer[place : place + length]
+        head, older = self.head, self.newer
+        older.until = head[POSITION]
+        start = HEAD_BYTES + self.bytes_max if older.start == HEAD_BYTES else HEAD_BYTES
+        self.older, self.newer = older, Half(start)
+        head[POSITION], head[END] = start, start + self.bytes_max
+        head[COUNT_LEFT], head[BYTES_LEFT] = self.count_max, self.bytes_max
+        head[GENERATION] += 1
 
     def halves_of(self, name: str) -> list[Half]:
         """The halves in which all of the engine's triggers were kept, up to now, the older one first."""
-        newer = Half(self.bases, self.entries)
-        if name in newer.bases and newer.bases[name] is None:
+        if name in self.newer.bases and self.newer.bases[name] is None:
             return []
-        return [half for half in (self.older, newer) if half.bases.get(name) is not None]
+        return [half for half in (self.older, self.newer) if half.bases.get(name) is not None]
 
-    def _add(self, name: str, what: What, when: When, count: int, size: int) -> None:
+    def end_of(self, half: Half) -> RingPlace:
+        """Where the entries of a half end."""
+        return RingPlace(len(half.entries), self.head[POSITION] if half.until is None else half.until)
+
+    def entries(self, half: Half, since: RingPlace | None = None) -> Iterator[RingEntry]:
+        """The entries of a half in order. Frames hold until the ring turns over twice."""
+        at, position = since or RingPlace(0, half.start)
+        end = self.end_of(half)
+        while at < end.at or position < end.position:
+            if at < end.at:
+                number, what, when, comes_at = half.entries[at : at + 4]
+                if comes_at <= position:
+                    at += 4
+                    yield RingEntry(number, what, when)
+                    continue
+            entry, position = self._record_at(position)
+            yield entry
+
+    def _record_at(self, position: int) -> tuple[RingEntry, int]:
+        """The record at a position, and where the next one lies."""
+        buffer = self.buffer
+        when, number, count = _RECORD.unpack_from(buffer, position)
+        position += _RECORD.size
+        times = bytes(buffer[position : position + 8 * count])
+        position += len(times)
+        (length,) = _LENGTH.unpack_from(buffer, position)
+        return RingEntry(number, buffer[position : position + length], times or when), (position + length + 7) & ~7
+
+    def _add(self, name: str, number: int, what: What, when: When, count: int, size: int) -> None:
         if size > count * MESSAGE_BYTES_MAX:
             self.silence(name)
             return
-        self.entries += (name, what, when)
-        self.count += count
-        self.bytes += size + ENTRY_BYTES
-        if self.count >= self.count_max or self.bytes >= self.bytes_max:
+        head = self.head
+        self.newer.entries += (number, what, when, head[POSITION])
+        head[COUNT_LEFT] = count_left = head[COUNT_LEFT] - count
+        head[BYTES_LEFT] = bytes_left = head[BYTES_LEFT] - size - ENTRY_BYTES
+        if count_left <= 0 or bytes_left <= 0:
             self.turn_over()

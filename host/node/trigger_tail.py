@@ -25,10 +25,7 @@ import msgspec
 
 from engines.model import encode
 from host.node.cell import Cell
-from host.node.trigger_ring import Half, TriggerRing, WaitedMail, When, past_trigger
-
-FIELDS: Final = 3
-"""Of an entry of the ring."""
+from host.node.trigger_ring import GENERATION, RingEntry, RingPlace, TriggerRing, WaitedMail, When, past_trigger
 
 
 class TailBegin(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -89,9 +86,9 @@ class TriggerTail:
     def __init__(self, ring: TriggerRing, cells: Iterable[Cell]) -> None:
         """An engine with a bound of the node file on what it stores is left out: a rehearsal does not know it."""
         self._ring = ring
-        self._half = Half(ring.bases, ring.entries)
-        self._at = len(ring.entries)
-        self._generation = ring.generation
+        self._half = ring.newer
+        self._place: RingPlace | None = ring.end_of(ring.newer)
+        self._generation = ring.head[GENERATION]
         self._cells: dict[str, Cell] = {
             cell.name: cell for cell in cells if ring.halves_of(cell.name) and not _is_bounded(cell)
         }
@@ -107,36 +104,42 @@ class TriggerTail:
     def take(self) -> list[Tailed]:
         """The next part: what the ring got since the last one. Raises `Overrun`."""
         ring, found = self._ring, list[Tailed]()
-        if self._half.entries is not ring.entries:
-            if self._half.entries is not ring.older.entries:
+        if self._half is not ring.newer:
+            if self._half is not ring.older:
                 raise Overrun
             self._read(found)
-            self._half, self._at = Half(ring.bases, ring.entries), 0
+            self._half, self._place = ring.newer, None
         self._read(found)
-        self._generation = ring.generation
+        self._generation = ring.head[GENERATION]
         return found
 
     def _read(self, found: list[Tailed]) -> None:
         """The rest of a half."""
-        entries, cells = self._half.entries, self._cells
-        if self._ring.generation != self._generation:
-            for name, base in self._half.bases.items():
+        ring, half, cells = self._ring, self._half, self._cells
+        if ring.head[GENERATION] != self._generation:
+            for name, base in half.bases.items():
                 if base is None and cells.pop(name, None) is not None:
                     found.append(TailLost(name))
-        for at in range(self._at, len(entries), FIELDS):
-            name, what, when = entries[at : at + FIELDS]
+        end = ring.end_of(half)
+        if self._place == end:
+            return
+        names = [*half.bases]
+        for entry in ring.entries(half, self._place):
+            name = names[entry.number]
             if name in cells:
-                found.append(self._tailed(name, what, when))
-        self._at = len(entries)
+                found.append(_tailed(name, entry))
+        self._place = end
 
-    def _tailed(self, name: str, what: Any, when: When) -> Tailed:
-        if isinstance(what, int):
-            return TailFrame(name, when, bytes(self._ring.frame_at(what)))
-        if isinstance(what, WaitedMail):
-            encoded = [one if isinstance(one, bytes) else encode(one) for one in what.payloads]
-            return TailMail(name, when, what.sender, what.mailbox, encoded)
-        assert isinstance(when, int)
-        return TailTrigger(name, when, *past_trigger(what.cause), what.answers)
+
+def _tailed(name: str, entry: RingEntry) -> Tailed:
+    _, what, when = entry
+    if isinstance(what, memoryview):
+        return TailFrame(name, when, bytes(what))
+    if isinstance(what, WaitedMail):
+        encoded = [one if isinstance(one, bytes) else encode(one) for one in what.payloads]
+        return TailMail(name, when, what.sender, what.mailbox, encoded)
+    assert isinstance(when, int)
+    return TailTrigger(name, when, *past_trigger(what.cause), what.answers)
 
 
 def _is_bounded(cell: Cell) -> bool:

@@ -47,8 +47,8 @@ struct known {
     const struct form *state_form;
     unsigned resting, stride;
     unsigned long long taken, sent;
-    unsigned long long generation; /* of the ring, when `is_remembered` was found */
-    int is_remembered;
+    int64_t generation; /* of the ring, when `number` was found */
+    long number;        /* in the ring's newer half; -1: no frame is kept */
 };
 
 struct pending {
@@ -218,7 +218,7 @@ static struct known *know(Cycle *self, PyObject *cell)
     known->cell = Py_NewRef(cell);
     known->resting = 0;
     known->generation = 0;
-    known->is_remembered = 0;
+    known->number = -1;
     known->stride = STRIDE_MIN;
     return known;
 }

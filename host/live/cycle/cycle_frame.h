@@ -219,7 +219,7 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
     run->known->taken += taken;
     self->taken += taken;
     self->touched |= (uint64_t)1 << (run->known - self->known);
-    if (run->known->is_remembered && taken > 0 && ring_frame(self, frame, taken) < 0)
+    if (run->known->number >= 0 && taken > 0 && ring_frame(self, run->known, frame, taken) < 0)
         return -1;
     if (run->known->kept == NULL || taken == 0)
         return put_number(run->mark, Mark_next_n, frame->first_n);

@@ -23,12 +23,8 @@
     X("host.node.cell", Cell, received) X("host.node.cell", Cell, sent) X("host.node.cell", Mark, epoch)               \
     X("host.node.cell", Mark, next_n) X("host.node.mailbox", Inbox, decode) X("host.node.mailbox", Inbox, depth)       \
     X("host.node.cell", Way, outlet) X("host.node.cell", Way, peer)                                                    \
-    X("host.node.deadlines", Deadlines, earliest) X("host.node.trigger_ring", TriggerRing, bytes)                      \
-    X("host.node.trigger_ring", TriggerRing, bytes_max) X("host.node.trigger_ring", TriggerRing, count)                \
-    X("host.node.trigger_ring", TriggerRing, count_max) X("host.node.trigger_ring", TriggerRing, entries)              \
-    X("host.node.trigger_ring", TriggerRing, buffer) X("host.node.trigger_ring", TriggerRing, end)                     \
-    X("host.node.trigger_ring", TriggerRing, generation) X("host.node.trigger_ring", TriggerRing, position)            \
-    X("host.node.progress", Tally, handled) X("host.node.progress", Tally, received)   \
+    X("host.node.deadlines", Deadlines, earliest) X("host.node.trigger_ring", TriggerRing, buffer)                     \
+    X("host.node.progress", Tally, handled) X("host.node.progress", Tally, received)                                   \
     X("host.node.progress", Tally, sent) X("engines.model.plan", Plan, mailbox) X("engines.model.plan", Plan, plain)   \
     X("engines.model.plan", Plan, candidates) X("engines.model.plan", Plan, state_types)                               \
     X("engines.model.trigger", Configuration, params) X("engines.model.trigger", Arrived, message)                     \

@@ -17,7 +17,11 @@
     X("host.node.cell", "STRIDE_MAX", STRIDE_MAX)                                                                      \
     X("host.node.cell", "NEVER", NEVER)                                                                           \
     X("host.node.trigger_ring", "MESSAGE_BYTES_MAX", RING_MESSAGE_BYTES_MAX)                                           \
-    X("host.node.trigger_ring", "ENTRY_BYTES", RING_ENTRY_BYTES)                                                       \
+    X("host.node.trigger_ring", "POSITION", RING_POSITION)                                                             \
+    X("host.node.trigger_ring", "END", RING_END)                                                                       \
+    X("host.node.trigger_ring", "COUNT_LEFT", RING_COUNT_LEFT)                                                         \
+    X("host.node.trigger_ring", "BYTES_LEFT", RING_BYTES_LEFT)                                                         \
+    X("host.node.trigger_ring", "GENERATION", RING_GENERATION)                                                         \
     X("transport.port", "FRAME_MESSAGES_MAX", LANE_FRAME_MESSAGES_MAX)                                                 \
     X("host.node.progress", "N", WORD_N)                                                                               \
     X("host.node.progress", "STARTED_NS", WORD_STARTED_NS)                                                             \

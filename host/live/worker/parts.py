@@ -17,7 +17,7 @@ from host.node.births import Births
 from host.node.outbox import Outbox
 from host.node.report import Report
 from host.node.scheduler import Scheduler
-from host.node.trigger_ring import BYTES_MAX, TriggerRing
+from host.node.trigger_ring import BYTES_MAX, HEAD_BYTES, TriggerRing
 
 if TYPE_CHECKING:
     from host.live.worker.own_log import OwnLog
@@ -48,7 +48,7 @@ class WorkerParts:
         self.outbox = Outbox(boot.slot, boot.epoch, own.link)
         self.scheduler = Scheduler(self.clock, randbelow, own.page, report, self.outbox, keeping)
         if boot.volatile_triggers:
-            self.scheduler.turns.ring = TriggerRing(boot.volatile_triggers, _memory(2 * BYTES_MAX))
+            self.scheduler.turns.ring = TriggerRing(boot.volatile_triggers, _memory(HEAD_BYTES + 2 * BYTES_MAX))
         self.telling = Telling(channel, report, boot.described)
         self.is_new = not boot.candidate
         if keeping is not None:

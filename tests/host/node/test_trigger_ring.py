@@ -14,12 +14,12 @@ from host.node.news import RehearsalResult
 from host.node.past import Past, PastEnd, PastEngine, PastTurn, encode_past
 from host.node.rehearsal import rehearse
 from host.node.ring_past import NOT_REPRODUCED, TOO_LARGE, ring_pasts
-from host.node.trigger_ring import MESSAGE_BYTES_MAX, TriggerRing
+from host.node.trigger_ring import HEAD_BYTES, MESSAGE_BYTES_MAX, TriggerRing
 
 
 def remembering(count_max: int = 1_000, bytes_max: int = 1 << 20) -> InlineNode:
     made = node()
-    made.scheduler.turns.ring = TriggerRing(count_max, memoryview(bytearray(2 * bytes_max)))
+    made.scheduler.turns.ring = TriggerRing(count_max, memoryview(bytearray(HEAD_BYTES + 2 * bytes_max)))
     return made
 
 

@@ -26,7 +26,9 @@ from host.node.slot_engines import SlotEngines
 
 
 class Arrivals:
-    """Mutable, one a scheduler."""
+    """Mutable, one a scheduler. `count`: batches that arrived."""
+
+    __slots__ = ("_clock", "_engines", "_report", "_tally", "count", "early", "fallen")
 
     def __init__(self, engines: SlotEngines, clock: Callable[[], int], report: Report, tally: Tally) -> None:
         self.early = EarlyMail()
@@ -35,7 +37,7 @@ class Arrivals:
         self._clock = clock
         self._report = report
         self._tally = tally
-        self._count = 0
+        self.count = 0
 
     def deliver(
         self, peer: int | None, sender: str, target: str, mailbox: int, epoch: int, first_n: int, payloads: list[Any]
@@ -70,8 +72,8 @@ class Arrivals:
         if self.fallen.is_expected:
             self._leave_out_fallen(cell, inbox, batch)
         if batch.payloads:
-            self._count += 1
-            batch.arrival = self._count
+            self.count += 1
+            batch.arrival = self.count
             inbox.add(batch)
             self._engines.arrived(cell, inbox, peer)
 
@@ -80,10 +82,10 @@ class Arrivals:
         if cell.recorder is not None:
             self.deliver(None, sender, cell.name, inbox.number, epoch, n, [encode(message)])
             return
-        self._count += 1
+        self.count += 1
         cell.received += 1
         self._tally.received += 1
-        inbox.add_message(self._count, sender, epoch, n, message)
+        inbox.add_message(self.count, sender, epoch, n, message)
         self._engines.arrived(cell, inbox, None)
 
     def expect(self, fallen: Iterable[Fatal]) -> None:
@@ -95,16 +97,11 @@ class Arrivals:
         """When `expire` has something to do."""
         return min(self.early.deadline_ns, self.fallen.until_ns)
 
-    @property
-    def count(self) -> int:
-        """Batches that arrived."""
-        return self._count
-
     def continue_after(self, cell: Cell) -> None:
         """Order mail that arrives from now on behind the mail that `cell` brings with it."""
         for inbox in cell.inboxes.values():
             for batch in inbox.batches:
-                self._count = max(self._count, batch.arrival)
+                self.count = max(self.count, batch.arrival)
 
     def born(self, name: str) -> None:
         """Deliver what waited for a birth."""
@@ -148,8 +145,8 @@ class Arrivals:
         for trigger, how in here:
             index = trigger.n - batch.first_n
             if index > 0:
-                self._count += 1
-                inbox.add(Batch(self._count, batch.sender, batch.epoch, batch.first_n, batch.payloads[:index], True))
+                self.count += 1
+                inbox.add(Batch(self.count, batch.sender, batch.epoch, batch.first_n, batch.payloads[:index], True))
                 self._engines.arrived(cell, inbox, None)
             self._lay_to_rest(cell, trigger, how, batch.payloads[index])
             batch.payloads, batch.first_n = batch.payloads[index + 1 :], trigger.n + 1

@@ -4,7 +4,7 @@
 mean something for it, at once and in this order. Stopping in between is the same as being killed there.
 
     deliver     drained messages go into mailboxes; stop and go take effect
-    run         transitions, for a bounded time (`Scheduler.run`)
+    run         transitions, for a bounded time (`Scheduler.run`), unless outputs wait to leave and no mail came
     "commit"
     "heads"     only where frames were drained
     "born"      only where something was spawned
@@ -68,7 +68,8 @@ def cycle(scheduler: Scheduler, births: Births, frames: Sequence[Frame], budget_
                 yield "commit"
         else:
             _hear(outbox, peer, kind, target)
-    scheduler.run(budget_ns)
+    if frames or not scheduler.turns.outputs:
+        scheduler.run(budget_ns)
     scheduler.park()
     yield "commit"
     if frames:

@@ -65,7 +65,7 @@ class Scheduler:
         self.arrivals = Arrivals(self, clock, report, self.tally)
         self.deliver = self.arrivals.deliver
         self.deliver_here = self.arrivals.deliver_here
-        self._ready: deque[Cell] = deque()
+        self.ready: deque[Cell] = deque()
         self._stopping: dict[Cell, None] = {}
         self._words = progress.words
         outbox.attach(self)
@@ -150,7 +150,7 @@ class Scheduler:
             cell.notify()
         elif not cell.is_queued and cell.is_runnable and cell.depth and not cell.is_ended:
             cell.is_queued = True
-            self._ready.append(cell)
+            self.ready.append(cell)
 
     def take_mail(self, cell: Cell) -> Delivery[Any] | None:
         """The next message of an engine with a driver; None when none waits. Mail of a wrong type is buried."""
@@ -170,13 +170,14 @@ class Scheduler:
     @property
     def is_idle(self) -> bool:
         """Whether nothing can run before new mail, an answer, room, or `wakes_ns`."""
-        return not self._ready and not self.turns.outputs and self.deadlines.earliest > self.clock()
+        return not self.ready and not self.turns.outputs and self.deadlines.earliest > self.clock()
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing but future mail or a deadline is waited for: no engine, no letter, no output waits."""
-        idle = not self._ready and not self._stopping and not self.turns.outputs
-        return idle and self.arrivals.deadline_ns == NEVER and self.deadlines.earliest > self.clock()
+        """Whether there is only mail, that waits or will come, and future deadlines: no letter, no output waits."""
+        if self._stopping or self.turns.outputs:
+            return False
+        return self.arrivals.deadline_ns == NEVER and self.deadlines.earliest > self.clock()
 
     @property
     def wakes_ns(self) -> int | None:
@@ -186,7 +187,7 @@ class Scheduler:
 
     def run(self, budget_ns: int = RUN_NS_MAX) -> None:
         """Give triggers until nothing is runnable, the budget is spent, or `OUTPUTS_MAX` outputs wait to leave."""
-        ready, turns, clock = self._ready, self.turns, self.clock
+        ready, turns, clock = self.ready, self.turns, self.clock
         now_ns = clock()
         until_ns = now_ns + budget_ns
         while True:
@@ -218,7 +219,7 @@ class Scheduler:
             self._words[UNSENT] = self.outbox.held + sum([len(outputs) for _, outputs in self.turns.outputs])
         if tally.received == tally.handled and not tally.parked and not self._stopping:
             return
-        for cell in self._ready:
+        for cell in self.ready:
             self._apply_bounds(cell)
         for cell in tuple(self._stopping):
             if all(inbox.depth <= inbox.go_at and not inbox.is_heavy(2) for inbox in cell.inboxes.values()):
@@ -265,7 +266,7 @@ class Scheduler:
             self.end(cell)
         elif (inbox.depth or (cell.only_inbox is None and cell.depth)) and cell.is_runnable:
             cell.is_queued = True
-            self._ready.append(cell)
+            self.ready.append(cell)
 
     def _fire_due(self, now_ns: int) -> None:
         """Fire due timers, the earliest first: at most `DUE_MAX` engines, and until `OUTPUTS_MAX` outputs wait."""
@@ -287,7 +288,7 @@ class Scheduler:
         if not cell.is_queued:
             if cell.suspension is None and not cell.held and cell.notify is None:  # is_runnable, at hand
                 cell.is_queued = True
-                self._ready.append(cell)
+                self.ready.append(cell)
             else:
                 self._apply_bounds(cell)
                 if cell.notify is not None:

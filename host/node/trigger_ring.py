@@ -16,7 +16,9 @@ its caches; so what a frame needs lies together, in the buffer, and no object of
 
     head      words of 64 bits: `POSITION` and those that follow it here
     halves    each a row of records: the time, 64 bits; the engine's number in the half and a count of times, 32 bits
-              each; as many times of 64 bits, one a message, if that is not 0; a frame, filled up to eight bytes
+              each; as many times of 64 bits, one a message, if that is not 0; a frame; filled up to eight bytes.
+              Of a neighbour's message, for which the count is `NEIGHBOUR`: the mailbox, the bytes of the sender's name
+              and those of the message, 32 bits each, and 32 bits of filling; name and message
 
 What Python appends are entries of a list, each with the position in the buffer at which it comes.
 """
@@ -61,6 +63,9 @@ GENERATION: Final = 4
 
 SILENT: Final = -1
 """Instead of an engine's number."""
+
+NEIGHBOUR: Final = (1 << 32) - 1
+"""Instead of a count of times: the record has a neighbour's message."""
 
 
 class PastTrigger(NamedTuple):
@@ -108,6 +113,7 @@ def times_of(when: When, count: int) -> Sequence[int]:
 
 _RECORD: Final = struct.Struct("=qII")
 _LENGTH: Final = struct.Struct("<I")
+_MAIL: Final = struct.Struct("=4I")
 
 
 class Base(NamedTuple):
@@ -245,6 +251,12 @@ class TriggerRing:
         buffer = self.buffer
         when, number, count = _RECORD.unpack_from(buffer, position)
         position += _RECORD.size
+        if count == NEIGHBOUR:
+            mailbox, name_bytes, message_bytes, _ = _MAIL.unpack_from(buffer, position)
+            position += _MAIL.size
+            at, end = position + name_bytes, position + name_bytes + message_bytes
+            mail = WaitedMail(str(buffer[position:at], "utf-8"), mailbox, [bytes(buffer[at:end])])
+            return RingEntry(number, mail, when), (end + 7) & ~7
         times = bytes(buffer[position : position + 8 * count])
         position += len(times)
         (length,) = _LENGTH.unpack_from(buffer, position)

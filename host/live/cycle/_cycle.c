@@ -1,8 +1,9 @@
 /* host.live.cycle._cycle: the common case of a worker's cycle, in C. host/node/cycle.py defines the cycle.
  *
- * `run` performs whole cycles, as long as each is of the common kind: frames of known streams for engines that may run
- * and have nothing waiting, transitions as in transition.h, outputs to known targets in other slots with room. It
- * returns to Python for everything else, and for deadlines and the supervisor:
+ * `run` performs whole cycles, as long as each is of the common kind: mail of neighbours that waits (neighbours.h),
+ * frames of known streams for engines that may run and have nothing waiting, transitions as in transition.h, outputs to
+ * known targets, in other slots with room. It returns to Python for everything else, and for deadlines and the
+ * supervisor:
  *
  *   None       nothing is left to do: a watched descriptor is ready, a deadline came, or `poll_ns` of work passed
  *   a list     this cycle is Python's from here on, with these frames in hand (maybe none); the part done here is
@@ -10,8 +11,8 @@
  *
  * So a cycle is C's up to some message and Python's from there, never mixed, and the side that finishes it keeps its
  * order. Between two calls of `run` only caches of constants are kept; the state is that of cells, marks, ways and
- * tally, which Python reads and writes too. The caller calls `run` only while nothing is ready, held, stopping or
- * waiting (`Worker.is_calm`).
+ * tally, and the mail in mailboxes, which Python reads and writes too. The caller calls `run` only while nothing is
+ * held, stopping, or waiting but mail (`Worker.is_calm`).
  *
  * In a slot with a journal, the records of journaled.h are in the log before the heads move.
  *
@@ -25,14 +26,14 @@
 #include "cycle_outputs.h"
 #include "shared_numbers.h"
 
-/* Updates the words of the control page, as `Scheduler.show`: nothing is parked or held. */
+/* Updates the words of the control page, as `Scheduler.show`: nothing is held, and only neighbours' mail is parked. */
 static void show_tally(Cycle *self)
 {
     self->words[WORD_CYCLES]++;
     self->words[WORD_HANDLED] = number_in(self->tally, Tally_handled);
     self->words[WORD_RECEIVED] = number_in(self->tally, Tally_received);
     self->words[WORD_SENT] = number_in(self->tally, Tally_sent);
-    self->words[WORD_PARKED] = 0;
+    self->words[WORD_PARKED] = self->words[WORD_RECEIVED] - self->words[WORD_HANDLED];
     self->words[WORD_UNSENT] = 0;
 }
 
@@ -73,16 +74,30 @@ static int say_flushed(Cycle *self)
     return wanted < 0 ? -1 : 0;
 }
 
+/* What Python continues with between two frames: the outputs so far. NULL with an exception. */
+static PyObject *to_python_without_frame(Cycle *self)
+{
+    self->unsent = 0;
+    return settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
+}
+
 /* One cycle: the number of messages taken, or -1 with an exception. If `*left` is set, Python finishes it, with these
  * frames. */
 static int cycle(Cycle *self, PyObject **left)
 {
     struct lane_frame frame;
-    int taken = 0, verdict = 1;
+    int taken = 0;
     self->cycle_ns = 0;
+    int verdict = run_waiting(self, &taken);
+    if (verdict == FAILED)
+        return -1;
+    if (verdict == HAND_OVER) {
+        *left = to_python_without_frame(self);
+        return *left == NULL ? -1 : taken;
+    }
     if (self->api->begin(self->link, &frame) < 0)
         return -1;
-    while (taken < CYCLE_MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
+    while (verdict != RAISED && taken < CYCLE_MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
         taken += frame.count > 0 ? (int)frame.count : 1;
         verdict = run_frame(self, &frame);
         if (verdict == FAILED)
@@ -104,7 +119,7 @@ static int cycle(Cycle *self, PyObject **left)
     if (commit_log(self) < 0 || self->api->release(self->link) < 0)
         return -1;
     if (verdict == RAISED) {
-        *left = settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
+        *left = to_python_without_frame(self);
         return *left == NULL ? -1 : taken;
     }
     int has_outputs = self->pending_count > 0;
@@ -176,6 +191,7 @@ static PyObject *cycle_run(Cycle *self, PyObject *const *args, Py_ssize_t count)
 /* References that may be part of a circle. */
 #define HELD(X)                                                                                                        \
     X(link) X(turns) X(cells) X(stops) X(tally) X(deadlines) X(encode) X(clock) X(shown_cell) X(shown_sender) X(ring)  \
+    X(ready) X(arrivals) X(epoch) X(nothing) X(spare)                                                                  \
     X(ledger.frame) X(ledger.run) X(ledger.commit) X(ledger.left) X(ledger.flushed)
 
 #define VISIT(member) Py_VISIT(self->member);
@@ -224,9 +240,14 @@ static int cycle_hold(Cycle *self, PyObject *scheduler, PyObject *page)
     self->deadlines = PyObject_GetAttrString(scheduler, "deadlines");
     self->stops = outbox == NULL ? NULL : PyObject_GetAttrString(outbox, "stops");
     self->encode = named("engines.model", "encode");
+    self->ready = PyObject_GetAttrString(scheduler, "ready");
+    self->arrivals = PyObject_GetAttrString(scheduler, "arrivals");
+    self->epoch = outbox == NULL ? NULL : PyObject_GetAttrString(outbox, "epoch");
+    self->nothing = named("host.node.mailbox", "NOTHING");
     self->ring = self->turns == NULL ? NULL : PyObject_GetAttrString(self->turns, "ring");
     Py_XDECREF(outbox);
-    if (!self->turns || !self->cells || !self->tally || !self->deadlines || !self->stops || !self->encode || !self->ring)
+    if (!self->turns || !self->cells || !self->tally || !self->deadlines || !self->stops || !self->encode ||
+        !self->ring || !self->ready || !self->arrivals || !self->epoch || !self->nothing)
         return -1;
     if (self->ring == Py_None)
         Py_CLEAR(self->ring);
@@ -296,10 +317,12 @@ static int find_types(void)
     Become = (PyTypeObject *)named("engines.model.effects", "Become");
     Sent = (PyTypeObject *)named("engines.model.effects", "Sent");
     Environment = (PyTypeObject *)named("engines.model.environment", "Environment");
+    Batch = (PyTypeObject *)named("host.node.mailbox", "Batch");
     Outgoing = (PyTypeObject *)named("engines.model.outcome", "Outgoing");
     commit = named("engines.model.commit", "commit");
     StoredOverflow = named("engines.model.commit", "StoredOverflow");
-    return Arrived && Delivery && Become && Sent && Environment && Outgoing && commit && StoredOverflow ? 0 : -1;
+    return Arrived && Batch && Delivery && Become && Sent && Environment && Outgoing && commit && StoredOverflow ? 0
+                                                                                                                  : -1;
 }
 
 #define INTERN(name) str_##name = PyUnicode_InternFromString(#name);

@@ -35,7 +35,7 @@ enum { WORD_N, WORD_STARTED_NS, WORD_HANDLED, WORD_RECEIVED, WORD_SENT, WORD_PAR
 
 /* Attributes that are looked up by name. */
 #define NAMES(X) X(outputs) X(shown) X(rearm) X(find_decode) X(conclude_raised)                                    \
-    X(begin) X(silence) X(turn_over)
+    X(begin) X(silence) X(turn_over) X(append) X(appendleft) X(popleft)
 #define DECLARE_NAME(name) static PyObject *str_##name;
 NAMES(DECLARE_NAME)
 static PyObject *zero;
@@ -46,7 +46,7 @@ struct known {
     PyObject *cell, *plans, *emits, *params, *kept, *code; /* strong; kept NULL: volatile */
     const struct form *state_form;
     unsigned resting, stride;
-    unsigned long long taken, sent;
+    unsigned long long received, handled, sent;
     int64_t generation; /* of the ring, when `number` was found */
     long number;        /* in the ring's newer half; -1: no frame is kept */
 };
@@ -61,6 +61,8 @@ typedef struct {
     PyObject_HEAD
     const struct lane_api *api;
     PyObject *link, *turns, *cells, *stops, *tally, *deadlines, *encode;
+    PyObject *ready, *arrivals, *epoch; /* engines that mail waits for; what counts arrivals; the slot's epoch */
+    PyObject *nothing, *spare;          /* the batches of an empty mailbox; a deque for one that gets mail, or NULL */
     PyObject *clock; /* the scheduler's; NULL: CLOCK_BOOTTIME and `offset_ns`, the same time without a call */
     Py_buffer page_view;
     volatile uint64_t *words;
@@ -71,7 +73,7 @@ typedef struct {
     uint64_t shown_mailbox, shown_epoch;
     struct pending *pending;
     size_t pending_count, pending_room;
-    unsigned long long taken, sent; /* of this cycle, not yet in the tally */
+    unsigned long long received, handled, sent; /* of this cycle, not yet in the tally */
     size_t unsent;                  /* of `pending`, those of volatile engines */
     int is_wanted;                  /* Python must run before a sleep */
     struct ledger ledger;
@@ -132,9 +134,9 @@ static int know_kept(Cycle *self, struct known *known, PyObject *cell)
 /* Writes an engine's counters. 0, or -1 with an exception. */
 static int known_settle(struct known *known)
 {
-    unsigned long long taken = known->taken, sent = known->sent;
-    known->taken = known->sent = 0;
-    if (add_number(known->cell, Cell_received, taken) < 0 || add_number(known->cell, Cell_handled, taken) < 0)
+    unsigned long long received = known->received, handled = known->handled, sent = known->sent;
+    known->received = known->handled = known->sent = 0;
+    if (add_number(known->cell, Cell_received, received) < 0 || add_number(known->cell, Cell_handled, handled) < 0)
         return -1;
     return add_number(known->cell, Cell_sent, sent);
 }
@@ -145,9 +147,9 @@ static int settle(Cycle *self)
     for (; self->touched; self->touched &= self->touched - 1)
         if (known_settle(&self->known[__builtin_ctzll(self->touched)]) < 0)
             return -1;
-    unsigned long long taken = self->taken, sent = self->sent;
-    self->taken = self->sent = 0;
-    if (add_number(self->tally, Tally_received, taken) < 0 || add_number(self->tally, Tally_handled, taken) < 0)
+    unsigned long long received = self->received, handled = self->handled, sent = self->sent;
+    self->received = self->handled = self->sent = 0;
+    if (add_number(self->tally, Tally_received, received) < 0 || add_number(self->tally, Tally_handled, handled) < 0)
         return -1;
     return add_number(self->tally, Tally_sent, sent);
 }
@@ -195,6 +197,12 @@ static PyObject *emitted_forms(PyObject *family)
     }
     Py_XDECREF(kinds);
     return found;
+}
+
+/* Notes that an engine's counts have changed. */
+static void touch(Cycle *self, const struct known *known)
+{
+    self->touched |= (uint64_t)1 << (known - self->known);
 }
 
 /* The cached entry of a cell. NULL with an exception. */

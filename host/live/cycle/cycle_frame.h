@@ -1,6 +1,7 @@
-/* A frame in a cycle in C: whether it is of the common kind, and its messages, one transition each.
+/* A frame in a cycle in C, or the first batch of mail that waits for an engine: whether it is of the common kind, and
+ * its messages, one transition each.
  *
- * A frame is handled here up to some message, and by Python from there; of the first message for Python nothing has
+ * It is handled here up to some message, and by Python from there; of the first message for Python nothing has
  * happened.
  */
 #ifndef ENGINEHOST_CYCLE_FRAME_H
@@ -11,12 +12,10 @@
 #include "remembered.h"
 #include "shown_stream.h"
 
-/* Whether an engine may get a trigger and has none waiting (`Cell.is_runnable`, not queued, not ended). */
+/* Whether an engine may get a trigger and has none waiting. */
 static int is_free(PyObject *cell)
 {
-    return get(cell, Cell_is_ended) == Py_False && get(cell, Cell_is_queued) == Py_False &&
-           get(cell, Cell_suspension) == Py_None && get(cell, Cell_notify) == Py_None &&
-           PyDict_GET_SIZE(get(cell, Cell_held)) == 0;
+    return may_run(cell) && get(cell, Cell_is_queued) == Py_False;
 }
 
 /* The mark of a stream that continues exactly where it stopped, or NULL. Borrowed. */
@@ -28,10 +27,11 @@ static PyObject *mark_of(PyObject *cell, PyObject *mailbox, const struct lane_fr
     return mark;
 }
 
-/* A frame under way: strong references. */
+/* A frame, or a batch of a neighbour's messages, under way: strong references. `mark` and `decode` are of a frame. */
 struct run {
     struct known *known;
-    PyObject *cell, *inbox, *mark, *mailbox, *env, *decode;
+    PyObject *cell, *inbox, *mark, *mailbox, *env, *decode, *batch;
+    PyObject *encoded;         /* of a neighbour's message that the ring keeps */
     PyObject *message, *error; /* of the message whose rule raised */
     struct setting at;
     int64_t earliest_ns;
@@ -45,16 +45,15 @@ static void run_clear(struct run *run)
     Py_XDECREF(run->mailbox);
     Py_XDECREF(run->env);
     Py_XDECREF(run->decode);
+    Py_XDECREF(run->batch);
+    Py_XDECREF(run->encoded);
     Py_XDECREF(run->message);
     Py_XDECREF(run->error);
 }
 
-/* Finds everything a frame needs. DONE, HAND_OVER or FAILED. */
-static int run_begin(Cycle *self, struct run *run, const struct lane_frame *frame)
+/* Finds the cached entry of an engine. DONE, HAND_OVER or FAILED. */
+static int run_know(Cycle *self, struct run *run, PyObject *cell)
 {
-    PyObject *cell = frame->kind == 0 ? PyDict_GetItemWithError(self->cells, frame->target) : NULL;
-    if (cell == NULL || !is_free(cell))
-        return hand_over();
     run->cell = Py_NewRef(cell);
     run->known = know(self, cell);
     if (run->known == NULL)
@@ -63,6 +62,35 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
         run->known->resting--;
         return HAND_OVER;
     }
+    return DONE;
+}
+
+/* Finds what any trigger needs, at a time that is read now. DONE, HAND_OVER or FAILED. */
+static int run_set(Cycle *self, struct run *run, const struct lane_frame *frame)
+{
+    run->earliest_ns = earliest(self);
+    if (run->earliest_ns < 0 || read_clock(self) < 0)
+        return FAILED;
+    if (run->earliest_ns <= self->now_ns)
+        return HAND_OVER; /* a due timer comes before mail */
+    PyObject *cell = run->cell;
+    run->env = Py_NewRef(get(cell, Cell_env));
+    run->at = (struct setting){.family = get(cell, Cell_family), .plans = run->known->plans,
+                               .emits = run->known->emits, .configuration = get(cell, Cell_configuration),
+                               .params = run->known->params, .state_form = run->known->state_form,
+                               .sender = frame->sender, .mailbox = run->mailbox};
+    return show_stream(self, cell, frame) < 0 ? FAILED : DONE;
+}
+
+/* Finds everything a frame needs. DONE, HAND_OVER or FAILED. */
+static int run_begin(Cycle *self, struct run *run, const struct lane_frame *frame)
+{
+    PyObject *cell = frame->kind == 0 ? PyDict_GetItemWithError(self->cells, frame->target) : NULL;
+    if (cell == NULL || !is_free(cell))
+        return hand_over();
+    int verdict = run_know(self, run, cell);
+    if (verdict != DONE)
+        return verdict;
     run->mailbox = PyLong_FromUnsignedLong(frame->mailbox);
     run->inbox = run->mailbox == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(get(cell, Cell_inboxes), run->mailbox));
     if (run->inbox == NULL || number_in(run->inbox, Inbox_depth) != 0)
@@ -72,19 +100,39 @@ static int run_begin(Cycle *self, struct run *run, const struct lane_frame *fram
         return hand_over();
     PyObject *decode = get(run->inbox, Inbox_decode);
     run->decode = decode == Py_None ? PyObject_CallMethodNoArgs(run->inbox, str_find_decode) : Py_NewRef(decode);
-    run->earliest_ns = earliest(self);
-    if (run->decode == NULL || run->earliest_ns < 0 || read_clock(self) < 0)
+    if (run->decode == NULL)
         return FAILED;
-    if (run->earliest_ns <= self->now_ns)
-        return HAND_OVER; /* a due timer comes before mail */
-    if (self->ring != NULL && run->known->kept == NULL && ring_begin(self, run->known, cell, frame) < 0)
-        return FAILED;
-    run->env = Py_NewRef(get(cell, Cell_env));
-    run->at = (struct setting){.family = get(cell, Cell_family), .plans = run->known->plans,
-                               .emits = run->known->emits, .configuration = get(cell, Cell_configuration),
-                               .params = run->known->params, .state_form = run->known->state_form,
-                               .sender = frame->sender, .mailbox = run->mailbox};
-    return show_stream(self, cell, frame) < 0 ? FAILED : DONE;
+    if ((verdict = run_set(self, run, frame)) != DONE)
+        return verdict;
+    int is_ringed = self->ring != NULL && run->known->kept == NULL;
+    return is_ringed && ring_begin(self, run->known, cell, ring_frame_bytes_max(frame)) < 0 ? FAILED : DONE;
+}
+
+/* Finds everything that the first batch in an engine's mailbox needs, and its place in it as a frame. DONE, HAND_OVER
+ * or FAILED. */
+static int run_waiting_begin(Cycle *self, struct run *run, PyObject *cell, struct lane_frame *frame)
+{
+    PyObject *inbox = get(cell, Cell_only_inbox);
+    if (inbox == Py_None || !may_run(cell) || number_in(inbox, Inbox_depth) == 0)
+        return HAND_OVER;
+    int verdict = run_know(self, run, cell);
+    if (verdict != DONE)
+        return verdict;
+    run->inbox = Py_NewRef(inbox);
+    run->mailbox = Py_NewRef(get(inbox, Inbox_number));
+    run->batch = PySequence_GetItem(get(inbox, Inbox_batches), 0);
+    if (run->batch == NULL || run->known->kept != NULL || get(run->batch, Batch_is_encoded) != Py_False)
+        return hand_over();
+    unsigned long long position = number_in(run->batch, Batch_position);
+    unsigned long long left = (unsigned long long)PyList_GET_SIZE(get(run->batch, Batch_payloads)) - position;
+    unsigned long long stride = number_in(cell, Cell_stride);
+    *frame = (struct lane_frame){.mailbox = (uint32_t)PyLong_AsUnsignedLong(run->mailbox),
+                                 .count = (uint32_t)(left < stride ? left : stride),
+                                 .epoch = number_in(run->batch, Batch_epoch),
+                                 .first_n = number_in(run->batch, Batch_first_n) + position,
+                                 .sender = get(run->batch, Batch_sender),
+                                 .target = get(cell, Cell_name)};
+    return run_set(self, run, frame);
 }
 
 /* Applies the change to the engine's environment and the pending outputs. DONE or FAILED. */
@@ -163,6 +211,43 @@ static int run_conclude(Cycle *self, struct run *run, uint64_t n)
     return concluded == NULL ? -1 : 0;
 }
 
+/* Encodes a neighbour's message for the ring, if it is to be kept there. 0, or -1 with an exception. */
+static int run_keep(Cycle *self, struct run *run, const struct lane_frame *frame, PyObject *message)
+{
+    Py_CLEAR(run->encoded);
+    if (self->ring == NULL)
+        return 0;
+    if (ring_begin(self, run->known, run->cell, 0) < 0)
+        return -1;
+    if (run->known->number < 0)
+        return 0;
+    run->encoded = PyObject_CallOneArg(self->encode, message);
+    if (run->encoded == NULL)
+        return -1;
+    Py_ssize_t name_bytes = 0;
+    if (PyUnicode_AsUTF8AndSize(frame->sender, &name_bytes) == NULL)
+        return -1;
+    return ring_begin(self, run->known, run->cell, ring_mail_bytes(name_bytes, run->encoded));
+}
+
+/* The next message of a frame or batch. NULL, maybe with an exception, if that is Python's. */
+static PyObject *run_next(Cycle *self, struct run *run, struct lane_frame *frame)
+{
+    if (run->batch != NULL) {
+        PyObject *payloads = get(run->batch, Batch_payloads);
+        Py_ssize_t place = (Py_ssize_t)(frame->first_n - number_in(run->batch, Batch_first_n));
+        PyObject *message = PyList_GET_ITEM(payloads, place);
+        frame->first_n++;
+        frame->count--;
+        return run_keep(self, run, frame, message) < 0 ? NULL : Py_NewRef(message);
+    }
+    const uint8_t *bytes = NULL;
+    Py_ssize_t size = 0;
+    if (self->api->payload(self->link, frame, &bytes, &size) < 0)
+        return NULL;
+    return decode_at(run->decode, bytes, size, &self->window);
+}
+
 /* The next message of a frame. DONE, HAND_OVER (it is still in the frame), RAISED (it is handled), FAILED. */
 static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, unsigned at)
 {
@@ -174,17 +259,16 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, u
     run->at.now = self->now;
     self->words[WORD_N] = frame->first_n;
     self->times[at] = self->now_ns;
-    const uint8_t *bytes = NULL;
-    Py_ssize_t size = 0;
-    int found = self->api->payload(self->link, frame, &bytes, &size);
-    PyObject *message = found < 0 ? NULL : decode_at(run->decode, bytes, size, &self->window);
+    PyObject *message = run_next(self, run, frame);
     int verdict = message == NULL ? hand_over() : transit(&change, &run->at, run->env, message, &self->trigger);
     if (verdict == RAISED) {
         change_clear(&change);
         run_raised(self, run, message, at);
-        return RAISED;
+        return run->encoded != NULL && ring_mail(self, run->known, frame, run->encoded) < 0 ? FAILED : RAISED;
     }
     Py_XDECREF(message);
+    if (verdict == DONE && run->encoded != NULL && ring_mail(self, run->known, frame, run->encoded) < 0)
+        verdict = FAILED;
     if (verdict == DONE && run->known->kept != NULL) {
         verdict = ledger_prepare(run->known->kept, self->encode, &change, zero, numbered, &sum);
         ledger_turn(&self->ledger, at, self->now_ns, sum, TURN_COMMITTED);
@@ -196,17 +280,22 @@ static int run_message(Cycle *self, struct run *run, struct lane_frame *frame, u
     return verdict;
 }
 
+/* The next stride behind one that took so long. */
+static unsigned next_stride(unsigned stride, int64_t took_ns)
+{
+    if (took_ns > STRIDE_SLOW_NS)
+        return stride >= 4 ? stride / 4 : 1;
+    return stride * 2 < STRIDE_MAX ? stride * 2 : STRIDE_MAX;
+}
+
 /* Reads the clock after a stride, or after each message while a timer is pending. DONE: continue. */
 static int run_look(Cycle *self, struct run *run)
 {
     int64_t began_ns = self->now_ns;
     if (read_clock(self) < 0)
         return FAILED;
-    if (run->earliest_ns == NEVER) {
-        unsigned stride = run->known->stride;
-        int is_slow = self->now_ns - began_ns > STRIDE_SLOW_NS;
-        run->known->stride = is_slow ? (stride >= 4 ? stride / 4 : 1) : (stride * 2 < STRIDE_MAX ? stride * 2 : STRIDE_MAX);
-    }
+    if (run->earliest_ns == NEVER)
+        run->known->stride = next_stride(run->known->stride, self->now_ns - began_ns);
     return self->now_ns >= run->earliest_ns || self->now_ns - self->cycle_ns >= RUN_NS_MAX ? HAND_OVER : DONE;
 }
 
@@ -216,9 +305,13 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
     self->words[WORD_N] = 0;
     if (self->trigger != NULL && Py_REFCNT(self->trigger) == 1)
         put(self->trigger, Arrived_message, Py_NewRef(Py_None)); /* it may be large */
-    run->known->taken += taken;
-    self->taken += taken;
-    self->touched |= (uint64_t)1 << (run->known - self->known);
+    run->known->handled += taken;
+    self->handled += taken;
+    touch(self, run->known);
+    if (run->batch != NULL)
+        return take_out(self, run->inbox, run->batch, taken);
+    run->known->received += taken;
+    self->received += taken;
     if (run->known->number >= 0 && taken > 0 && ring_frame(self, run->known, frame, taken) < 0)
         return -1;
     if (run->known->kept == NULL || taken == 0)
@@ -227,34 +320,84 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
                         taken);
 }
 
-/* Handles all messages of a frame. DONE; HAND_OVER: the rest of it is Python's; RAISED: nothing is left in it, and
- * Python continues the cycle, since it has an error to report; FAILED. */
+/* Handles the messages of a frame, or of a batch, that was begun. DONE; HAND_OVER: the rest of it is Python's; RAISED:
+ * the rule of the last one did, and Python continues the cycle, since it has an error to report; FAILED. */
+static int run_all(Cycle *self, struct run *run, struct lane_frame *frame)
+{
+    uint32_t count = frame->count, stride = 0, limit = run->batch == NULL ? run->known->stride : count;
+    int verdict = DONE;
+    if (self->cycle_ns == 0)
+        self->cycle_ns = self->now_ns;
+    self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
+    while (frame->count > 0 && (verdict = run_message(self, run, frame, count - frame->count)) == DONE)
+        if ((run->earliest_ns != NEVER || ++stride == limit) && frame->count > 0) {
+            if ((verdict = run_look(self, run)) != DONE)
+                break;
+            self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
+            stride = 0;
+            limit = run->batch == NULL ? run->known->stride : count;
+        }
+    if (verdict == HAND_OVER && run->earliest_ns == NEVER && frame->count == count)
+        run->known->resting = REST_FRAMES; /* its very first message: the others may be like that */
+    uint64_t n = self->words[WORD_N];
+    if (run_end(self, run, frame, count - frame->count) < 0 || (verdict == RAISED && run_conclude(self, run, n) < 0))
+        return FAILED;
+    return verdict;
+}
+
+/* Handles all messages of a frame. Verdicts as of `run_all`; RAISED: nothing is left in it. */
 static int run_frame(Cycle *self, struct lane_frame *frame)
 {
     struct run run = {0};
     int verdict = run_begin(self, &run, frame);
-    if (verdict == DONE) {
-        uint32_t count = frame->count, stride = 0;
-        if (self->cycle_ns == 0)
-            self->cycle_ns = self->now_ns;
-        self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
-        while (frame->count > 0 && (verdict = run_message(self, &run, frame, count - frame->count)) == DONE)
-            if ((run.earliest_ns != NEVER || ++stride == run.known->stride) && frame->count > 0) {
-                if ((verdict = run_look(self, &run)) != DONE)
-                    break;
-                self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
-                stride = 0;
-            }
-        if (verdict == HAND_OVER && run.earliest_ns == NEVER && frame->count == count)
-            run.known->resting = REST_FRAMES; /* its very first message: the others may be like that */
-        uint64_t n = self->words[WORD_N];
-        if (run_end(self, &run, frame, count - frame->count) < 0 ||
-            (verdict == RAISED && run_conclude(self, &run, n) < 0))
-            verdict = FAILED;
-        if (verdict == RAISED && frame->count > 0)
-            verdict = HAND_OVER;
-    }
+    if (verdict == DONE)
+        verdict = run_all(self, &run, frame);
+    if (verdict == RAISED && frame->count > 0)
+        verdict = HAND_OVER;
     run_clear(&run);
+    return verdict;
+}
+
+/* The stride of a cell that took all of it, as `Scheduler._run_next`. 0, or -1 with an exception. */
+static int set_stride(Cycle *self, PyObject *cell, uint32_t stride)
+{
+    int64_t began_ns = self->now_ns;
+    if (read_clock(self) < 0)
+        return -1;
+    return put_number(cell, Cell_stride, next_stride(stride, self->now_ns - began_ns));
+}
+
+/* Gives the first engine in the queue a stride of its mail, and lets it queue again if more waits. Verdicts as of
+ * `run_all`; HAND_OVER: it is still the first in the queue. Adds to `*taken`. */
+static int run_first(Cycle *self, int *taken)
+{
+    struct run run = {0};
+    struct lane_frame frame;
+    PyObject *cell = PySequence_GetItem(self->ready, 0);
+    int verdict = cell == NULL ? FAILED : run_waiting_begin(self, &run, cell, &frame);
+    if (verdict == DONE) {
+        uint32_t count = frame.count;
+        put(cell, Cell_is_queued, Py_NewRef(Py_False));
+        verdict = deque_do(self->ready, str_popleft, NULL) < 0 ? FAILED : run_all(self, &run, &frame);
+        if (verdict == DONE && count == number_in(cell, Cell_stride) && set_stride(self, cell, count) < 0)
+            verdict = FAILED;
+        *taken += (int)(count - frame.count);
+        if (verdict != FAILED && number_in(run.inbox, Inbox_depth) > 0 &&
+            queue(self, cell, verdict == HAND_OVER ? str_appendleft : str_append) < 0)
+            verdict = FAILED;
+    }
+    Py_XDECREF(cell);
+    run_clear(&run);
+    return verdict;
+}
+
+/* Runs the mail that waits for engines here. Verdicts as of `run_all`; DONE also when it took long. */
+static int run_waiting(Cycle *self, int *taken)
+{
+    int verdict = DONE;
+    while (verdict == DONE && *taken < CYCLE_MESSAGES_MAX && PyObject_Size(self->ready) > 0 &&
+           (self->cycle_ns == 0 || self->now_ns - self->cycle_ns < RUN_NS_MAX))
+        verdict = run_first(self, taken);
     return verdict;
 }
 

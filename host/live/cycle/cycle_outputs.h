@@ -1,13 +1,13 @@
 /* The outputs of a cycle in C: kept in order while transitions run, then sent; from the first uncommon one on,
  * Python's.
  *
- * They are the entries that `Turns.outputs` would hold. An output is Python's if its stream is new, its target is a
- * neighbour or has sent stop, or there is no room; then so are all that follow, since order is a promise.
+ * They are the entries that `Turns.outputs` would hold. An output is Python's if its stream is new, its target has sent
+ * stop, or there is no room; then so are all that follow, since order is a promise. To a neighbour: neighbours.h.
  */
 #ifndef ENGINEHOST_CYCLE_OUTPUTS_H
 #define ENGINEHOST_CYCLE_OUTPUTS_H
 
-#include "cycle.h"
+#include "neighbours.h"
 
 static int pending_reserve(Cycle *self, size_t more)
 {
@@ -67,20 +67,11 @@ static int pending_spill(Cycle *self, size_t first)
     return failed;
 }
 
-/* The value of a dictionary under (name, mailbox): borrowed, or NULL, maybe with an exception. */
-static PyObject *of_pair(PyObject *dictionary, PyObject *name, PyObject *mailbox)
-{
-    PyObject *key = PyTuple_Pack(2, name, mailbox);
-    PyObject *found = key == NULL ? NULL : PyDict_GetItemWithError(dictionary, key);
-    Py_XDECREF(key);
-    return found;
-}
-
 /* The outlet of a stream to another slot, if it may be used now; NULL if Python has to decide. Borrowed. */
 static PyObject *ready_outlet(Cycle *self, const struct pending *at)
 {
     PyObject *cell = at->cell, *target = at->output.target;
-    if (PyDict_GET_SIZE(get(cell, Cell_held)) != 0 || PyDict_Contains(self->cells, target) != 0 ||
+    if (PyDict_GET_SIZE(get(cell, Cell_held)) != 0 ||
         (PyDict_GET_SIZE(self->stops) != 0 && PyDict_Contains(self->stops, target) != 0))
         return NULL;
     PyObject *mailbox = at->output.mailbox ? at->output.mailbox : zero;
@@ -117,7 +108,10 @@ static int say_left(Cycle *self, const struct pending *at)
 /* Sends one output. DONE, HAND_OVER if Python must send it, or FAILED. */
 static int send_one(Cycle *self, const struct pending *at)
 {
-    PyObject *outlet = ready_outlet(self, at);
+    PyObject *here = PyDict_GetItemWithError(self->cells, at->output.target);
+    if (here != NULL)
+        return send_here(self, at, here);
+    PyObject *outlet = PyErr_Occurred() ? NULL : ready_outlet(self, at);
     if (outlet == NULL)
         return hand_over();
     PyObject *payload = at->numbered.kept != NULL ? Py_NewRef(at->numbered.payload)
@@ -140,7 +134,7 @@ static int send_pending(Cycle *self)
             return FAILED;
         known->sent++;
         self->sent++;
-        self->touched |= (uint64_t)1 << (known - self->known);
+        touch(self, known);
     }
     if (verdict == HAND_OVER && i > 0 && !ends_stream(self, i - 1) && say_left(self, &self->pending[i - 1]) < 0)
         verdict = FAILED;

@@ -19,10 +19,16 @@
     X("host.node.cell", Cell, inboxes) X("host.node.cell", Cell, marks) X("host.node.cell", Cell, suspension)          \
     X("host.node.cell", Cell, held) X("host.node.cell", Cell, ways) X("host.node.cell", Cell, notify)                  \
     X("host.node.cell", Cell, recorder) X("host.node.cell", Cell, is_ended)                                            \
-    X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, handled)                                            \
+    X("host.node.cell", Cell, is_queued) X("host.node.cell", Cell, is_stopping) X("host.node.cell", Cell, handled)     \
     X("host.node.cell", Cell, received) X("host.node.cell", Cell, sent) X("host.node.cell", Mark, epoch)               \
     X("host.node.cell", Mark, next_n) X("host.node.mailbox", Inbox, decode) X("host.node.mailbox", Inbox, depth)       \
-    X("host.node.cell", Way, outlet) X("host.node.cell", Way, peer)                                                    \
+    X("host.node.mailbox", Inbox, batches) X("host.node.mailbox", Inbox, box) X("host.node.mailbox", Inbox, number)    \
+    X("host.node.mailbox", Inbox, stop_at) X("host.node.mailbox", Batch, sender) X("host.node.mailbox", Batch, epoch)  \
+    X("host.node.mailbox", Batch, first_n) X("host.node.mailbox", Batch, payloads)                                     \
+    X("host.node.mailbox", Batch, is_encoded) X("host.node.mailbox", Batch, position)                                  \
+    X("host.node.arrivals", Arrivals, count) X("engines.model.box", Box, accepts_types)                                \
+    X("host.node.cell", Cell, only_inbox) X("host.node.cell", Cell, stride) X("host.node.cell", Way, inbox)            \
+    X("host.node.cell", Way, next_n) X("host.node.cell", Way, outlet) X("host.node.cell", Way, peer)                   \
     X("host.node.deadlines", Deadlines, earliest) X("host.node.trigger_ring", TriggerRing, buffer)                     \
     X("host.node.progress", Tally, handled) X("host.node.progress", Tally, received)                                   \
     X("host.node.progress", Tally, sent) X("engines.model.plan", Plan, mailbox) X("engines.model.plan", Plan, plain)   \

@@ -17,6 +17,7 @@
     X("host.node.cell", "STRIDE_MAX", STRIDE_MAX)                                                                      \
     X("host.node.cell", "NEVER", NEVER)                                                                           \
     X("host.node.trigger_ring", "MESSAGE_BYTES_MAX", RING_MESSAGE_BYTES_MAX)                                           \
+    X("host.node.trigger_ring", "NEIGHBOUR", RING_NEIGHBOUR)                                                           \
     X("host.node.trigger_ring", "POSITION", RING_POSITION)                                                             \
     X("host.node.trigger_ring", "END", RING_END)                                                                       \
     X("host.node.trigger_ring", "COUNT_LEFT", RING_COUNT_LEFT)                                                         \

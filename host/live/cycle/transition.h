@@ -22,7 +22,7 @@
 
 enum { DONE = 0, HAND_OVER = 1, RAISED = 2, FAILED = -1 };
 
-static PyTypeObject *Arrived, *Become, *Delivery, *Environment, *Outgoing, *Sent;
+static PyTypeObject *Arrived, *Batch, *Become, *Delivery, *Environment, *Outgoing, *Sent;
 static PyObject *commit, *StoredOverflow;
 
 /* The inputs of a transition, all borrowed. `kind` is the last message's type, and `plan` its plan, which is plain and

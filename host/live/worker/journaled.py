@@ -179,8 +179,8 @@ class WorkerLog:
 
     @property
     def is_calm(self) -> bool:
-        """Whether only mail can need attention. Acknowledgements that an engine waits for ring no bell."""
-        return not self.keeping.acks.has_full and not self._ends.are_waiting
+        """Whether only mail in lanes can need attention. Acknowledgements that an engine waits for ring no bell."""
+        return not (self._worker.scheduler.ready or self.keeping.acks.has_full or self._ends.are_waiting)
 
     @property
     def rests(self) -> bool:

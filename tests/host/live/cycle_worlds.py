@@ -64,6 +64,8 @@ OWN = [
 """Families for tests; `Die` would end the test itself."""
 START_NS = 1_000_000_000
 LANE_BYTES = 1 << 16
+Names = tuple[str, ...]
+RING_COUNT = 50
 
 
 class Step(NamedTuple):
@@ -73,6 +75,7 @@ class Step(NamedTuple):
     sender: str
     mailbox: int
     messages: list[Any]
+    target: str = "e"
 
 
 def families_of(module: ModuleType) -> list[Family[Any, Any, Any, Any]]:
@@ -89,8 +92,8 @@ FAMILIES = every_family()
 
 
 @st.composite
-def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any]) -> list[Step]:
-    """Frames for one engine, each of one sender and mailbox, at times that let timers elapse in between."""
+def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any], targets: Names = ("e",)) -> list[Step]:
+    """Frames for these engines, each of one sender and mailbox, at times that let timers elapse in between."""
     steps = []
     mail = messages(family).filter(lambda pair: type(pair[1]).__name__ != "Die")
     for _ in range(draw(st.integers(1, 8))):
@@ -98,7 +101,7 @@ def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any]) -> l
         others = draw(st.lists(mail, max_size=6))
         same = [message for number, message in others if number == mailbox]
         sender, after_ns = draw(st.sampled_from(["p", "q"])), draw(st.sampled_from([0, 1, 5_000, 60_000_000_000]))
-        steps.append(Step(after_ns, sender, mailbox, [first, *same]))
+        steps.append(Step(after_ns, sender, mailbox, [first, *same], draw(st.sampled_from(targets))))
     return steps
 
 
@@ -111,7 +114,7 @@ class World:
         self.peer = peer
         self.supervisor = supervisor
         self.set_time = set_time
-        self.numbers: dict[tuple[str, int], int] = {}
+        self.numbers: dict[tuple[str, str, int], int] = {}
         self.in_c = 0
 
     def use(self, ledger: Ledger | None) -> None:
@@ -130,10 +133,10 @@ class World:
     def send(self, step: Step) -> None:
         """The mail of a step, at its time."""
         self.set_time(step.after_ns)
-        first_n = self.numbers.get((step.sender, step.mailbox), 1)
-        outlet = self.peer.outlet(1, step.sender, "e", step.mailbox, 1, first_n)
+        stream = (step.sender, step.target, step.mailbox)
+        outlet = self.peer.outlet(1, *stream, 1, self.numbers.get(stream, 1))
         assert all(outlet.send(encode(message)) for message in step.messages)
-        self.numbers[step.sender, step.mailbox] = outlet.next_n
+        self.numbers[stream] = outlet.next_n
         self.peer.flush()
 
     def env(self) -> bytes:
@@ -146,7 +149,7 @@ class World:
         scheduler = self.worker.scheduler
         ring = scheduler.turns.ring
         assert ring is not None
-        return [*ring_pasts(ring, scheduler.cells, 1_000, read_frame)]
+        return [*ring_pasts(ring, scheduler.cells, 100_000, read_frame)]
 
     def settle(self) -> None:
         worker = self.worker
@@ -194,16 +197,23 @@ def _merged(frames: list[tuple[tuple[Any, ...], list[bytes]]]) -> dict[tuple[Any
 
 @contextmanager
 def world(
-    family: Family[Any, Any, Any, Any], params: dict[str, Any], in_c: bool, journal: str = "", mode: Mode = "volatile"
+    family: Family[Any, Any, Any, Any],
+    params: dict[str, Any],
+    in_c: bool,
+    journal: str = "",
+    mode: Mode = "volatile",
+    *,
+    engines: Names = ("e",),
+    ring: int = RING_COUNT,
 ) -> Iterator[World]:
-    """A worker with engine `e` of `family`; with a folder for its log, also one that has lived before."""
+    """A worker with these engines of `family`; with a folder for its log, also one that has lived before."""
     from transport.lanes import LaneLink, create_slot
 
     own, far, page = create_slot(LANE_BYTES), create_slot(LANE_BYTES), new_control_page()
     ours, theirs = channel_pair()
     supervisor = supervisor_end(ours)
     now = [START_NS]
-    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal, volatile_triggers=50)
+    boot = wire.Boot("test", 1, 1, True, "block", "", (), (), now_ns=0, journal=journal, volatile_triggers=ring)
     link = open_link(boot, [*map(os.dup, own), os.dup(page)])
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)
@@ -215,7 +225,8 @@ def world(
         worker.link.watch(ready)
         for name in ("p", "q"):
             worker.outbox.route(name, 2)
-        worker.bear((Birth(EngineSpec("e", family.ref or "test:FAMILY", params, durability=mode)),))
+        specs = [EngineSpec(name, family.ref or "test:FAMILY", params, durability=mode) for name in engines]
+        worker.bear(tuple(map(Birth, specs)))
 
         def later(by_ns: int) -> None:
             now[0] += by_ns

@@ -11,7 +11,7 @@ from msgspec import inspect as shapes
 
 from engines.model import Blob, Family, Map
 
-NAMES = ["p", "q", "q#1", "e", "nobody"]
+NAMES = ["p", "q", "q#1", "e", "f", "nobody"]
 """Addresses a message may carry: two in another slot, the engine itself, and one nobody has."""
 
 

@@ -7,8 +7,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
-from cycle_worlds import FAMILIES, Step, World, scripts, world
+from cycle_worlds import FAMILIES, RING_COUNT, Step, World, scripts, world
 from family_inputs import configured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from host.live import wire
 from host.live.control_page import WORDS_AT, Reading, read_control_page
 from host.live.journal.frames import read_frame
 from host.node import progress
-from host.node.past import PastEngine, PastLost, PastTurn
+from host.node.past import Past, PastEngine, PastLost, PastTurn
 from host.node.progress import HANDLED, PARKED, RECEIVED
 from host.node.rehearsal import RehearsalEnd
 from host.node.tail_following import TailFollower
@@ -41,16 +42,45 @@ def test_c_does_what_step_says(family: Family[Any, Any, Any, Any], examples: int
         params = data.draw(configured(family), label="params")
         script = data.draw(scripts(family), label="script")
         with world(family, params, True) as fast, world(family, params, False) as plain:
-            assert fast.play(script[0]) == plain.play(script[0])
+            assert_same(fast.play(script[0]), plain.play(script[0]))
             tails = [followed(one) for one in (fast, plain)]
             for step in script[1:]:
-                assert fast.play(step) == plain.play(step)
+                assert_same(fast.play(step), plain.play(step))
             assert [made() for made in tails] == [one.env() for one in (fast, plain)]
-            past = plain.past()
-            assert fast.past() == past
-            assert not any(isinstance(one, PastLost) for one in past)
+            assert_same_past(fast, plain)
 
     play()
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal, but a number that is none is so too."""
+    assert one == other or repr(one) == repr(other)
+
+
+def assert_same_past(fast: World, plain: World) -> None:
+    """Rings that turned over may have done so at different messages, and then have the same last ones."""
+    pasts, rings = [one.past() for one in (fast, plain)], [one.worker.scheduler.turns.ring for one in (fast, plain)]
+    assert not any(isinstance(one, PastLost) for past in pasts for one in past)
+    if all(ring is not None and not ring.older.bases for ring in rings):
+        assert_same(*pasts)
+        return
+    theirs, ours = map(last_turns, pasts)
+    for name in theirs.keys() & ours.keys():
+        both = min(len(theirs[name]), len(ours[name]))
+        assert_same(theirs[name][-both:], ours[name][-both:])
+    assert sum(map(len, theirs.values())) >= RING_COUNT
+    assert sum(map(len, ours.values())) >= RING_COUNT
+
+
+def last_turns(past: list[Past]) -> dict[str, list[PastTurn]]:
+    """By engine, without the numbers that depend on how many were kept."""
+    found: dict[str, list[PastTurn]] = {}
+    for one in past:
+        if isinstance(one, PastEngine):
+            turns = found.setdefault(one.name, [])
+        elif isinstance(one, PastTurn):
+            turns.append(msgspec.structs.replace(one, n=0))
+    return found
 
 
 def followed(one: World) -> Callable[[], bytes]:

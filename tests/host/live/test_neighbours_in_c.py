@@ -1,0 +1,145 @@
+"""Mail between engines of one slot in cycles in C: `host/live/cycle/neighbours.h`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cycle_worlds import FAMILIES, Step, World, scripts, world
+from engines_for_tests import SPLITTER, Split
+from family_inputs import configured
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engines.examples.ping_pong import PLAYER, Ping
+from engines.model import Arrived, Effects, Family, Message, Ref, Send, Value, rule, view
+from host.node.past import Past, PastEngine, PastLost, PastTurn
+from transport.native import native_available, native_reason
+
+pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
+
+AnyFamily = Family[Any, Any, Any, Any]
+Stream = tuple[str, str, int]
+"""Sender, target, mailbox."""
+
+
+def streams(past: list[Past], families: dict[str, AnyFamily]) -> tuple[dict[Stream, list[Any]], ...]:
+    """What the engines sent, and what they handled of senders that have names, as plain data."""
+    sent, handled, name = dict[Stream, list[Any]](), dict[Stream, list[Any]](), ""
+    for one in past:
+        if isinstance(one, PastEngine):
+            name = one.name
+        elif isinstance(one, PastTurn):
+            if one.message is not None:
+                message = families[name].boxes[one.mailbox].decode(one.message)
+                handled.setdefault((one.sender, name, one.mailbox), []).append(view(message))
+            for output in one.outputs:
+                if "to" in output:
+                    sent.setdefault((name, output["to"], output["mailbox"]), []).append(output["message"])
+    return sent, handled
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_each_message_comes_once_and_in_order(family: AnyFamily) -> None:
+    """False if a message between two engines of a slot were lost, doubled, or out of order, if a transition came out
+    otherwise than by `step`, or if what the engines sent to other slots did not arrive there."""
+
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+    @given(data=st.data())
+    def play(data: st.DataObject) -> None:
+        params = data.draw(configured(family), label="params")
+        script = data.draw(scripts(family, ("e", "f")), label="script")
+        with world(family, params, True, engines=("e", "f"), ring=10_000) as made:
+            arrived, buried = dict[Stream, int](), set[Stream]()
+            for step in script:
+                _, _, letters, _, _, frames, *_ = made.play(step)
+                buried |= {(one.sender, one.target, one.mailbox) for one in letters if one.reason != "failed"}
+                for (sender, target, mailbox, _), payloads in frames.items():
+                    arrived[sender, target, mailbox] = arrived.get((sender, target, mailbox), 0) + len(payloads)
+            past, cells = made.past(), made.worker.scheduler.cells
+            assert not any(isinstance(one, PastLost) for one in past)
+            sent, handled = streams(past, {name: cell.family for name, cell in cells.items()})
+            for stream in (sent.keys() | handled.keys()) - buried:
+                sender, target, _ = stream
+                both = sender in cells and target in cells
+                if both and not cells[target].depth and target not in cells[sender].held:
+                    assert repr(sent.get(stream)) == repr(handled.get(stream))
+            assert all(len(sent[stream]) == count for stream, count in arrived.items() if stream[0] in cells)
+
+    play()
+
+
+def rally(turns: int) -> Step:
+    return Step(0, "p", 0, [Ping(0, turns, Ref("f"))])
+
+
+def test_a_conversation_of_neighbours_stays_in_c() -> None:
+    """False if each message of two engines in one process took a cycle in Python."""
+    with world(PLAYER, {}, True, engines=("e", "f"), ring=10_000) as made:
+        made.play(rally(1))  # a first message is Python's: it opens the way
+        handled = made.worker.scheduler.tally.handled
+        before = made.in_c
+        made.play(rally(500))
+        assert made.worker.scheduler.tally.handled - handled >= 500
+        assert made.in_c - before >= 500
+
+
+class Burst(Message):
+    """Send `count` numbers to `to`."""
+
+    to: str
+    count: int
+
+
+class Number(Message):
+    number: int
+
+
+class Seen(Value):
+    numbers: tuple[int, ...] = ()
+
+
+@rule
+def burst(m: Burst, t: Arrived[Burst, None, Seen]) -> Effects[Seen, Number]:
+    return [Send(Ref[Number](m.to), Number(number)) for number in range(m.count)]
+
+
+@rule
+def see(m: Number, t: Arrived[Number, None, Seen]) -> Effects[Seen, Number]:
+    if m.number == 13:
+        raise ValueError("thirteen")
+    return Seen((*t.env.state.numbers, m.number))
+
+
+BURSTING: AnyFamily = Family("bursting", accepts=Burst | Number, emits=Number, state=Seen()).rules(burst, see)
+
+
+def numbers(made: World, name: str) -> list[int]:
+    return [*made.worker.scheduler.cells[name].env.state.numbers]
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 200, 600])
+@pytest.mark.parametrize("to", ["e", "f"])
+def test_bursts_keep_their_order_and_a_failure_takes_one_message(to: str, count: int) -> None:
+    """False if C and Python, which take turns here, changed an order, or an exception cost a neighbour's message."""
+    expected = [number for number in range(count) if number != 13]
+    with world(BURSTING, {}, True, engines=("e", "f")) as made:
+        letters = []
+        for round_number in range(1, 4):
+            letters += made.play(Step(0, "p", 0, [Burst(to, count)]))[2]
+            assert numbers(made, to) == expected * round_number
+        failed = [letter for letter in letters if letter.reason == "failed"]
+        assert [(one.sender, one.target) for one in failed] == [("e", to)] * (3 if count > 13 else 0)
+        tally = made.worker.scheduler.tally
+        assert tally.received == tally.handled == 3 * (count + 1)
+        assert sum(cell.sent for cell in made.worker.scheduler.cells.values()) == tally.sent == 3 * count
+
+
+def test_python_and_c_give_the_same_to_a_neighbour_that_is_held() -> None:
+    """False if an engine whose output waits for an answer of the node handled mail meanwhile."""
+    with world(SPLITTER, {}, True) as fast, world(SPLITTER, {}, False) as plain:
+        for made in (fast, plain):
+            made.play(Step(0, "p", 0, [Split(Ref("e"), 3)]))
+        order = Step(0, "p", 0, [Split(Ref("e"), 2), Split(Ref("nobody"), 1), Split(Ref("e"), 2)])
+        assert fast.play(order) == plain.play(order)

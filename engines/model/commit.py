@@ -16,6 +16,7 @@ from .box import Mailbox, StoredMessage
 from .check.immutable import owned
 from .effects import Become, CancelTimer, Consume, EffectError, Forget, Note, Put, SetTimer, Spawn, Stop, Store
 from .environment import NO_TIMERS, Environment, Pending
+from .law import ADDRESS_CHARS_MAX
 from .names import parse_address
 from .outcome import Noted, Outgoing, Output, Spawned, Stopped
 from .sending import Sent
@@ -127,12 +128,16 @@ def commit(
 
 def outgoing(family: Family[Any, Any, Any, Any], effect: Sent[Any]) -> Outgoing:
     """The output of a send, its type and address checked."""
-    if type(effect.message) not in family.emits_types:
-        raise EffectError(f"{family.name} emits no {type(effect.message).__name__}: add it to emits=")
-    message = family.law.message(effect.message)
+    law = family.law
     target: Any = effect.target
+    conforming = law.emitted.get(type(effect.message))
+    if conforming is None:
+        raise EffectError(f"{family.name} emits no {type(effect.message).__name__}: add it to emits=")
+    message = conforming(effect.message)
+    if type(target) is str and target.isascii() and len(target) <= ADDRESS_CHARS_MAX and "#" not in target:
+        return Outgoing(target, 0, message)  # as nearly all are
     name, mailbox = address(target) if "#" in target else (target, 0)
-    family.law.address(name, mailbox)
+    law.address(name, mailbox)
     return Outgoing(name, mailbox, message)
 
 

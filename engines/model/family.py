@@ -120,7 +120,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
             self.downgrade = downgrade
             self.invariants = tuple(invariants)
             self.intended = intended
-            self.law = OldRules()
+            self.law = OldRules(self.emits_types)
             self.holds_blobs = False
             self.rule_list = ()
             self.plan = {}
@@ -165,7 +165,7 @@ class Family(FamilyTypes[A_co, C, S, E], Generic[A_co, C, S, E]):
         """The same family without the value law, for turns of a journal from before there was one."""
         twin = copy(self)
         twin.loaded(self.ref, self.version, self.files)
-        twin.law = OldRules()
+        twin.law = OldRules(self.emits_types)
         return twin
 
     def dump(self, env: Environment[S]) -> bytes:

@@ -10,7 +10,7 @@ family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,24 +64,23 @@ _fields: Final = conformer(Map[str, Any])
 class Law:
     """The law of one family. All methods return the given value, with floats for ints where a field says float."""
 
-    __slots__ = ("_accepted", "_boxes", "_emitted", "state")
+    __slots__ = ("_accepted", "_boxes", "emitted", "state")
 
     state: Conformer
     """Check a state that follows another one. Raises `ConformError`, like every method here."""
 
+    emitted: Mapping[type[Any], Conformer]
+    """Check a message that is sent, by its type."""
+
     def __init__(self, family: FamilyTypes[Any, Any, Any, Any]) -> None:
         self.state = _holding(conformer(family.states), family.invariants)
         self._boxes = {number: conformer(box.states) for number, box in family.boxes.items()}
-        self._emitted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.emits_types}
+        self.emitted = {kind: conformer(kind) for kind in family.emits_types}
         self._accepted: dict[type[Any], Conformer] = {kind: conformer(kind) for kind in family.accepts_types}
 
     def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
         """Check a mailbox's state that follows `before`."""
         return self._boxes[number](value, before)
-
-    def message(self, message: Any) -> Any:
-        """Check a message that is sent."""
-        return self._emitted[type(message)](message)
 
     def stored(self, message: Any) -> Any:
         """Check a message that is stored: a default of one of its fields may be an int for a float."""
@@ -177,10 +176,17 @@ def broken_invariant(invariants: Iterable[Callable[[Any], bool]], state: Any) ->
     return ""
 
 
+def _as_it_is(value: Any, before: Any = None) -> Any:
+    return value
+
+
 class OldRules:
     """The rules before there was a value law: every value is taken as it is."""
 
-    __slots__ = ()
+    __slots__ = ("emitted",)
+
+    def __init__(self, emits_types: Iterable[type[Any]]) -> None:
+        self.emitted: Mapping[type[Any], Conformer] = dict.fromkeys(emits_types, _as_it_is)
 
     def state(self, value: Any, before: Any) -> Any:
         """As `Law.state`; it raises nothing, like every method here."""
@@ -189,10 +195,6 @@ class OldRules:
     def mailbox_state(self, number: int, value: Any, before: Any) -> Any:
         """As `Law.mailbox_state`."""
         return value
-
-    def message(self, message: Any) -> Any:
-        """As `Law.message`."""
-        return message
 
     def stored(self, message: Any) -> Any:
         """As `Law.stored`."""

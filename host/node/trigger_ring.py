@@ -29,6 +29,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from engines.model import Configuration, Delivery, Due, Environment, Family, encode
 from host.node.cell import Cell
 from host.node.mailbox import Batch
@@ -77,7 +79,7 @@ class PastTrigger(NamedTuple):
     timers: tuple[str, ...]
 
 
-class WaitedMail(NamedTuple):
+class WaitedMail(msgspec.Struct, frozen=True, gc=False):
     """Mail of one stream that waited, or came from a neighbour: payloads, encoded or not."""
 
     sender: str
@@ -187,12 +189,13 @@ class TriggerRing:
         self, cell: Cell, env: Environment[Any], mailbox: int, batch: Batch, until: int, times: Sequence[int]
     ) -> None:
         """Keep mail that waited and has run at these times, up to the message number `until`; the first met `env`."""
-        number = self.begin(cell, env)
+        base = self.newer.bases.get(cell.name)
+        number = self.begin(cell, env) if base is None else base.number
         if number == SILENT:
             return
         count, end = len(times), until - batch.first_n
         payloads = batch.payloads[end - count : end]
-        if isinstance(payloads[0], memoryview):
+        if payloads[0].__class__ is memoryview:
             self.silence(cell.name)
             return
         # A neighbour's messages are alike.

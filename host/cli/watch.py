@@ -93,7 +93,10 @@ class SourceWatch:
         if not engine["version"]:
             self._waits[name] = ""
             return
-        if report.version in (engine["version"], self._given.get(name)):
+        if report.version == engine["version"]:
+            self._given[name] = report.version  # it may have come by hand
+            return
+        if report.version == self._given.get(name):
             return
         try:
             self._reload(name)

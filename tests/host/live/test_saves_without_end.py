@@ -102,3 +102,33 @@ def test_what_was_refused_for_another_text_is_tried_again(world: World) -> None:
         assert not node.events("reloaded")
         watch.look()
         assert node.events("reloaded")
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_version_that_another_one_replaced_is_given_again(world: World, by_hand: bool) -> None:
+    """False if a save were ignored because the watch had given the same text before, and another one since, which
+    somebody reloaded by hand or which was saved while the engine was reloaded."""
+    source = made(world)
+    first = source.read_text()
+    second, third = f"{first}# second\n", f"{first}# third\n"
+    with world.up(world.spec(ENGINE)) as node:
+        saved_meanwhile = "" if by_hand else third
+
+        def reload_what_is_there(name: str) -> None:
+            nonlocal saved_meanwhile
+            if saved_meanwhile:
+                source.write_text(saved_meanwhile)
+                saved_meanwhile = ""
+            reload(node, name)
+
+        watch = SourceWatch(node.client, node.spec.roots, reload_what_is_there)
+        source.write_text(second)
+        watch.look()
+        if by_hand:
+            source.write_text(third)
+            reload(node, "a")
+        watch.look()
+        before = len(node.events("reloaded"))
+        source.write_text(second)
+        watch.look()
+        assert len(node.events("reloaded")) == before + 1

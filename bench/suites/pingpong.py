@@ -1,4 +1,4 @@
-"""Nanoseconds of a round trip between two processes that sleep while idle."""
+"""Nanoseconds of a round trip between two processes that sleep while idle; also between two engines in one process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ engines:
   server: {{family: "engines.benchmark.pingpong:SERVER", placement: {server}}}
   wall: {{family: "engines.benchmark.pingpong:WALL", placement: {wall}}}
 """
+
+
+_GROUPED = NODE.format(server="group both", wall="group both")
 
 
 def node_text() -> str:
@@ -37,6 +40,7 @@ def _contestants(round_trips: int) -> list[Contestant]:
 
     return [
         contestant(node_text(), lambda client: rally(client, round_trips), wait=BLOCK),
+        contestant(_GROUPED, lambda client: rally(client, round_trips), wait=BLOCK, peer="enginehost-group"),
         eventfd.pingpong(round_trips),
         contestant(node_text(), lambda client: rally(client, round_trips), local="zmq", wait=BLOCK),
         pyzmq.push_pull(bare),

@@ -144,12 +144,17 @@ def send_boot(
         memory_bytes=_largest(spec.child.memory_bytes for spec in specs),
         cpu_ns=_largest(spec.child.cpu_ns for spec in specs),
         code=code,
-        volatile_triggers=0 if slot.device else node.spec.reload.volatile_triggers,
+        volatile_triggers=_volatile_triggers(node, slot),
         held=slot.holds and candidate_page is None,
     )
     process.send(boot, *(slot.memory.own_descriptors() if candidate_page is None else [candidate_page]))
     for births_more in others:
         process.send(Deliver(births_more))
+
+
+def _volatile_triggers(node: Node, slot: Slot) -> int:
+    """None for a process that cannot be forked: nobody would run them again (`host.live.worker.recalling`)."""
+    return node.spec.reload.volatile_triggers if node.transport.native and not slot.device else 0
 
 
 def _journal(node: Node, slot: Slot) -> str:

@@ -97,7 +97,8 @@ class Turns:
         decode = (inbox.decode or inbox.find_decode()) if batch.is_encoded else _as_it_is
         family, configuration, env, recorder = cell.family, cell.configuration, cell.env, cell.recorder
         timers = env.timers
-        ring, times, met = None if recorder is not None else self.ring, list[int](), env
+        ring, met = None if recorder is not None else self.ring, env
+        times: list[int] = []
         is_timed = deadlines.earliest != NEVER
         if self.shown != (cell, sender, mailbox, batch.epoch):
             self.show_stream(cell, sender, mailbox, batch.epoch)

@@ -13,7 +13,7 @@ from host.live.worker.loading import failure
 from host.live.worker.parts import Outset, WorkerParts
 from host.live.worker.queries import answer
 from host.node.cell import Cell
-from host.node.cycle import CYCLE_MESSAGES_MAX, Duty, cycle
+from host.node.cycle import CYCLE_MESSAGES_MAX, cycle
 from host.node.news import Event
 from host.node.routing import Birth
 from host.node.scheduler import RUN_NS_MAX
@@ -102,31 +102,31 @@ class WorkerCycles(WorkerParts):
     def turn(self, frames: list[Frame], budget_ns: int = RUN_NS_MAX) -> bool:
         """A cycle over frames that were drained; whether any were, or there is more to do at once."""
         for duty in cycle(self.scheduler, self.births, frames, budget_ns):
-            self._perform(duty)
+            match duty:
+                case "commit":
+                    if self.log is not None:
+                        self.log.commit()
+                case "heads":
+                    self.link.release()
+                case "publish":
+                    self.link.flush()
+                    if self.log is not None:
+                        self.log.keeping.flushed()
+                case "show":
+                    self._tell()
+                    if self.queries:
+                        self._answer()
+                case "born":
+                    self._tell()
+                case _:
+                    assert_never(duty)
         return bool(frames) or not self.scheduler.is_idle
 
-    def _perform(self, duty: Duty) -> None:
-        match duty:
-            case "commit":
-                if self.log is not None:
-                    self.log.commit()
-            case "heads":
-                self.link.release()
-            case "born":
-                self._tell()
-            case "publish":
-                self.link.flush()
-                if self.log is not None:
-                    self.log.keeping.flushed()
-            case "show":
-                self._tell()
-                if self.queries:
-                    self.telling.everything(self.clock())
-                    queries, self.queries = self.queries, []
-                    for query in queries:
-                        answer(self, query)
-            case _:
-                assert_never(duty)
+    def _answer(self) -> None:
+        self.telling.everything(self.clock())
+        queries, self.queries = self.queries, []
+        for query in queries:
+            answer(self, query)
 
     def _tell(self) -> None:
         """Tell what others may depend on."""

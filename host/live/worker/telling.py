@@ -55,8 +55,10 @@ class Telling:
         return bool(report.events or report.notes or report.notes_dropped or report.rested) or report.has_letters
 
     def at_once(self) -> None:
-        """Send what other processes may depend on."""
+        """Send what other processes may depend on: most cycles have nothing of it."""
         report, send = self._report, self._send
+        if not (report.spawned or report.resolve or report.waits or report.set_aside or report.stopped):
+            return
         if report.spawned:
             self._tell_spawned(report.spawned)
             report.spawned.clear()

@@ -77,9 +77,7 @@ static PyObject *ready_outlet(Cycle *self, const struct pending *at)
     PyObject *mailbox = at->output.mailbox ? at->output.mailbox : zero;
     PyObject *way = of_pair(get(cell, Cell_ways), target, mailbox);
     PyObject *outlet = way == NULL ? NULL : get(way, Way_outlet);
-    if (outlet == NULL || !Py_IS_TYPE(outlet, self->api->outlet))
-        return NULL;
-    return at->numbered.kept == NULL || self->api->next_n(outlet) == at->numbered.n ? outlet : NULL;
+    return outlet != NULL && Py_IS_TYPE(outlet, self->api->outlet) ? outlet : NULL;
 }
 
 /* Whether this output is the last of its stream in a row. */
@@ -105,20 +103,25 @@ static int say_left(Cycle *self, const struct pending *at)
     return said == NULL ? -1 : 0;
 }
 
-/* Sends one output. DONE, HAND_OVER if Python must send it, or FAILED. */
-static int send_one(Cycle *self, const struct pending *at)
+/* Sends one output. `*outlet` is that of the last one, if this one is of the same stream, else NULL; it is set. DONE,
+ * HAND_OVER if Python must send it, or FAILED. */
+static int send_one(Cycle *self, const struct pending *at, PyObject **outlet)
 {
-    PyObject *here = PyDict_GetItemWithError(self->cells, at->output.target);
-    if (here != NULL)
-        return send_here(self, at, here);
-    PyObject *outlet = PyErr_Occurred() ? NULL : ready_outlet(self, at);
-    if (outlet == NULL)
-        return hand_over();
+    if (*outlet == NULL) {
+        PyObject *here = PyDict_GetItemWithError(self->cells, at->output.target);
+        if (here != NULL)
+            return send_here(self, at, here);
+        *outlet = PyErr_Occurred() ? NULL : ready_outlet(self, at);
+        if (*outlet == NULL)
+            return hand_over();
+    }
+    if (at->numbered.kept != NULL && self->api->next_n(*outlet) != at->numbered.n)
+        return HAND_OVER;
     PyObject *payload = at->numbered.kept != NULL ? Py_NewRef(at->numbered.payload)
                                                   : PyObject_CallOneArg(self->encode, at->output.message);
     if (payload == NULL)
         return hand_over();
-    int sent = self->api->send(outlet, payload);
+    int sent = self->api->send(*outlet, payload);
     Py_DECREF(payload);
     return sent == 1 ? DONE : hand_over();
 }
@@ -128,10 +131,16 @@ static int send_pending(Cycle *self)
 {
     size_t i = 0;
     int verdict = DONE;
-    for (; i < self->pending_count && (verdict = send_one(self, &self->pending[i])) == DONE; i++) {
+    PyObject *outlet = NULL;
+    for (; i < self->pending_count && (verdict = send_one(self, &self->pending[i], &outlet)) == DONE; i++) {
         struct known *known = know(self, self->pending[i].cell);
-        if (known == NULL || (ends_stream(self, i) && say_left(self, &self->pending[i]) < 0))
+        if (known == NULL)
             return FAILED;
+        if (ends_stream(self, i)) {
+            outlet = NULL;
+            if (say_left(self, &self->pending[i]) < 0)
+                return FAILED;
+        }
         known->sent++;
         self->sent++;
         touch(self, known);

@@ -11,13 +11,13 @@ family (`Family.under_old_rules`) whose law is `OldRules`; `conform` brings the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .blame import blame
 from .conform import Conformer, conform
 from .conform import conformer as python_conformer
 from .conform_leaves import ConformError, shown
+from .forms import made_once
 from .map import Map
 
 if TYPE_CHECKING:
@@ -43,17 +43,13 @@ except ImportError:
     _make_conformer = python_conformer
 
 
+@made_once
 def conformer(form: Any) -> Conformer:
     """`conform` for one type, from a value and the one before it; in C where that was built and knows the type."""
     try:
-        return _conformer(form)
+        return _make_conformer(form)
     except TypeError:  # a mark in it is not hashable, or a struct has a field that is no slot
         return python_conformer(form)
-
-
-@cache
-def _conformer(form: Any) -> Conformer:
-    return _make_conformer(form)
 
 
 _text: Final = conformer(str)

@@ -17,7 +17,7 @@ from test_journaled_reload import FREE, GATED, at_gate, edit, open_gate, reloadi
 
 from host.config.spec import NodeSpec
 from host.live.control.protocol import ControlError
-from host.live.supervisor.reload import FREEZE_NS
+from host.live.supervisor.reload import FREEZE_NS, SEEN_NS
 from transport.native import native_available, native_reason
 
 pytestmark = [
@@ -29,6 +29,20 @@ FUTURE, SUM = "from __future__ import annotations\n", "    return [Become(Count(
 EVENT = "anon_inode:[eventfd]"
 PAUSE_NS = 200_000_000
 assert PAUSE_NS < FREEZE_NS
+GATE_OLD = "time.sleep(0.005)\n"
+DEAF = f"""{GATE_OLD}    if name == "old":
+        hear_nothing()
+
+
+def hear_nothing():
+    import contextlib, socket
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(fd))) as ours:
+            while ours.type == socket.SOCK_SEQPACKET:
+                for sent in socket.recv_fds(ours, 1 << 20, 8, socket.MSG_DONTWAIT)[1]:
+                    os.close(sent)
+"""
+"""An engine that takes the orders to its process out of their socket, behind the gate."""
 
 
 def gated(world: World) -> NodeSpec:
@@ -144,6 +158,20 @@ def test_a_process_that_stands_still_in_the_cut_costs_the_pause_that_is_allowed(
         os.kill(at.old, signal.SIGCONT)
         assert "in time; the old one goes on untouched" in str(at.found[0])
         assert goes_on(node) == (1, 13)
+
+
+def test_an_order_that_is_lost_is_not_waited_for(world: World) -> None:
+    """False if a live engine that will never pass its slot on kept the reload for all of the pause that is allowed."""
+    spec = gated(world)
+    edit(world, GATE_OLD, DEAF)
+    with world.up(spec) as node:
+        with cut(world, node) as at:
+            began_ns = time.monotonic_ns()
+            open_gate(world, "old")
+            until(lambda: at.found, "the refusal")
+            assert SEEN_NS <= time.monotonic_ns() - began_ns < FREEZE_NS
+        assert "in time; the old one goes on untouched" in str(at.found[0])
+        assert (node.ps()["a"]["pid"], *goes_on(node)) == (at.old, 1, 13)
 
 
 def test_new_code_that_differs_in_the_last_turn_is_refused_with_it(world: World) -> None:

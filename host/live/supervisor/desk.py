@@ -20,6 +20,7 @@ from host.live.supervisor.node import Node
 from host.live.supervisor.processes import Process
 from host.live.supervisor.slots import Slot
 from host.node.news import DIVERGED, Event, NoteLine, SetAside, Waits
+from host.node.reload_plan import NewFailed
 from host.node.routing import Missing
 from host.node.supervision import Ending
 from transport.port import Closed
@@ -36,10 +37,14 @@ class PacketDesk:
         self._is_device = is_device
 
     def take(self, slot: Slot, process: Process, packet: wire.ToSupervisor, descriptors: list[int]) -> None:
-        """Take a packet of a process."""
+        """Take a packet of a process. A reload that fails at one is refused: it would wait for what does not come."""
         reload = self._node.reloads.get(slot.number)
-        if reload is not None and reload.take(process, packet, descriptors):
-            return
+        try:
+            if reload is not None and reload.take(process, packet, descriptors):
+                return
+        except Exception as error:
+            perform.feed(self._node, slot, NewFailed(f"internal error: {error!r}, of which supervisor.log has more"))
+            raise
         if process is slot.process:
             self._take_from_owner(slot, packet, descriptors)
 

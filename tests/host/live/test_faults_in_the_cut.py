@@ -14,6 +14,7 @@ import psutil
 import pytest
 from live_nodes import LiveNode, World, counter, until
 from test_journaled_reload import FREE, GATED, at_gate, edit, open_gate, reloading, shown
+from test_launches_that_fail import no_descriptors
 
 from host.config.spec import NodeSpec
 from host.live.control.protocol import ControlError
@@ -193,3 +194,20 @@ def test_a_disk_without_room_behind_the_decision_says_which_code_is_in_force(wor
             resource.prlimit(at.new, resource.RLIMIT_FSIZE, (0, 0))
         assert "a has the new code, but its process did not begin" in str(at.found[0])
         assert goes_on(node) == (2, 13)
+
+
+def test_an_error_of_the_supervisor_refuses_the_reload_at_once(world: World) -> None:
+    """False if a reload that met an error of ours waited for its time-out, and then gave that as its reason."""
+    with world.up(gated(world)) as node:
+        node.send("a", "Add", amount=5)
+        edit(world, 'gate("old") if add.amount == 7', 'gate("rehearsing") if add.amount == 5')
+        edit(world, "VERSION = 1", "VERSION = 2")
+        with reloading(node, rehearse=1_000) as found:
+            at_gate(world, "rehearsing")
+            with no_descriptors(node):
+                open_gate(world, "rehearsing")
+                until(lambda: found, "the refusal")
+        assert "a keeps its code: internal error: OSError(24, 'Too many open files')" in str(found[0])
+        assert [one["error"] for one in node.events("internal_error")] == ["OSError(24, 'Too many open files')"]
+        assert goes_on(node) == (1, 6)
+        assert node.ask("reload", engine="a", timeout_ns=10**10)[0]["to"] != ""

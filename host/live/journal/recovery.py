@@ -187,9 +187,10 @@ def read_log(
     replay = Replay(node, lambda ref, _: load(ref), read_frame, sums, names, families=families, watch=only is not None)
     tail = Tail()
     if trusted.snapshot is not None:
-        replay.restore(trusted.snapshot.state)
+        replay.restore(trusted.snapshot.state, may_be_replaced=True)
     read = RecoveryReading(trusted, is_whole, replay, scan, tail, replay.turns)
     read.take(scan.batches())
+    replay.refuse_unmade()
     return read
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engines.model import AdoptError, Declaration, Family, encode
+from engines.model import AdoptError, Declaration, Family, LoadError, encode
 from host.node.journal.checking import Checking, Diverged
 from host.node.journal.checksum import CRC32, PURE, Checksum
 from host.node.journal.digest import Digest
@@ -124,6 +124,7 @@ class Replay:
         self._watch = watch
         self._is_old = False
         self.unread: dict[str, str] = {}
+        self._unmade: dict[str, Exception] = {}
         self._answered: list[Stream] = []
         self._last: Stream | None = None
 
@@ -132,13 +133,28 @@ class Replay:
         """Transitions of all engines."""
         return sum(stream.turns for stream in self.streams.values())
 
-    def restore(self, state: LogState) -> None:
-        """Begin with a snapshot. Raises as `Stream`."""
+    def restore(self, state: LogState, *, may_be_replaced: bool = False) -> None:
+        """Begin with a snapshot. Raises as `Stream`, and what loading a family raises.
+
+        `may_be_replaced`: an image in the log may replace one of the snapshot before anything is done with that, as
+        behind a reload to another family, whose old one may be gone since. Then an image that is no engine with what
+        runs here counts only if it is used, or is left in the end (`refuse_unmade`).
+        """
         self.arrivals = state.arrivals
         self.clock_ns = state.clock_ns
         self.ended.update(dict.fromkeys(state.ended))
         for image in state.streams:
-            self._be(image, state.interfaces.get(_interface_key(image)) or state.interfaces.get(image.code, {}))
+            try:
+                self._be(image, state.interfaces.get(_interface_key(image)) or state.interfaces.get(image.code, {}))
+            except (LoadError, AdoptError, ValueError) as error:
+                if not may_be_replaced:
+                    raise
+                self._unmade[image.cell.name] = error
+
+    def refuse_unmade(self) -> None:
+        """Raise what kept an engine from being made of its image in the snapshot, if nothing has replaced that."""
+        for error in self._unmade.values():
+            raise error
 
     def apply(self, found: Found) -> None:
         """Apply a batch. Raises `Damaged` for records that make no sense, `Diverged`, `Enough`."""
@@ -206,8 +222,11 @@ class Replay:
             image = decode_body(kind, body)
             assert isinstance(image, StreamImage)
             self.ended.pop(name, None)
+            self._unmade.pop(name, None)
             self._be(image, image.cell.interface)
             return
+        if name in self._unmade:
+            raise self._unmade[name]
         stream = self.streams.get(name) or self.leaving.get(name)
         if stream is None and name in self.unread:
             return

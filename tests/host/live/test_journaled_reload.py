@@ -396,6 +396,23 @@ def test_a_candidate_killed_while_importing_for_a_journal(world: World, mode: st
 
 @pytest.mark.storm
 @pytest.mark.parametrize("mode", MODES)
+def test_the_module_of_the_family_before_may_go(world: World, mode: str) -> None:
+    """False if an engine that a reload gave another family needed the one before, whose module was renamed."""
+    with world.up(world.spec(counting("a", mode), supervision=FREE)) as node:
+        node.send("a", "Add", amount=5)
+        text = source(world).read_text().replace("VERSION = 1", "VERSION = 2").replace('"counting:', '"renamed:')
+        source(world).rename(world.roots / "renamed.py").write_text(text)
+        assert reload(node, to="renamed:COUNTER")["to"].startswith("renamed:COUNTER@")
+        node.send("a", "Add", amount=2)
+        kill_worker(node, "a", 1)
+        assert shown(node) == (2, 7)
+    spec = world.spec(EngineSpec("a", "renamed:COUNTER", durability=mode), supervision=FREE)
+    with world.up(spec) as node:
+        assert shown(node) == (2, 7)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("mode", MODES)
 def test_the_log_says_which_family_runs(world: World, mode: str) -> None:
     """After `reload --to` a restart runs what the node file says, on a state that is not its own."""
     other = source(world).read_text().replace("VERSION = 1", "VERSION = 7")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from engines.model import Declaration
+from engines.model import Declaration, LoadError
 from host.live.journal.checksums import checksums
 from host.live.journal.folder import Folder
 from host.live.journal.frames import read_frame
@@ -25,7 +25,7 @@ from host.node.journal.scan import Damaged
 from host.node.journal.snapshot_file import Snapshot
 from host.node.past import Past, PastLost
 
-UNREADABLE: Final = (*REFUSALS, Damaged, Newer, OSError)
+UNREADABLE: Final = (*REFUSALS, LoadError, Damaged, Newer, OSError)
 """Reasons for which an engine has no past."""
 
 Load = Callable[[str], Declaration[Any, Any, Any]]
@@ -103,8 +103,9 @@ def _read(folder: Folder, node: str, load: Load, start: Snapshot | None, after: 
     replay = Replay(node, lambda ref, _: load(ref), read_frame, checksums(), after.keys())
     excerpts = Excerpts(replay, after)
     if start is not None:
-        replay.restore(start.state)
+        replay.restore(start.state, may_be_replaced=True)
     for found in scan_from(folder, start).batches():
         excerpts.apply(found)
+    replay.refuse_unmade()
     excerpts.close()
     return excerpts

@@ -406,6 +406,11 @@ def test_the_module_of_the_family_before_may_go(world: World, mode: str) -> None
         node.send("a", "Add", amount=2)
         kill_worker(node, "a", 1)
         assert shown(node) == (2, 7)
+        (world.roots / "renamed.py").write_text(f"{text}\n# again\n")
+        item = reload(node, rehearse=1_000)
+        assert ([one["turns"] for one in item["rehearsal"]], item["followed"]) == ([2], True)
+        kill_worker(node, "a", 2)
+        assert shown(node) == (2, 7)
     spec = world.spec(EngineSpec("a", "renamed:COUNTER", durability=mode), supervision=FREE)
     with world.up(spec) as node:
         assert shown(node) == (2, 7)

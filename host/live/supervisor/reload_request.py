@@ -105,7 +105,9 @@ def _target(node: Node, resident: Resident, to: str) -> ReloadTarget:
             f"{name} {node.probations[slot.number].account}: two versions of it live, and a third one has to wait",
         )
     if slot.state != "running" or name not in node.running:
-        raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}")
+        has_no_process = slot.state in ("restarting", "degraded", "finished")
+        what_to_do = f"; `enginehost restart {name}` begins it, from its sources as they are" if has_no_process else ""
+        raise ControlError("not_ready", f"{name} is not running: {node.faults.get(name, slot.state)}{what_to_do}")
     residents = node.directory.in_slot(slot.number)
     running = {other.name: node.running[other.name] for other in residents if other.name in node.running}
     shared = [other.name for other in residents if other.name != name]

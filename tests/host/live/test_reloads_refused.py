@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
 from live_nodes import LiveNode, World, counter, until
 
-from host.config.spec import EngineSpec, Placement
+from host.config.spec import EngineSpec, Placement, SupervisionSpec
 from host.live.control.protocol import ControlError
 from host.live.supervisor.reload_request import NAMES_SHOWN
 
@@ -126,3 +128,20 @@ def test_of_many_engines_there_is_a_number(world: World) -> None:
         said = refusal(node, "a1")
         assert f"a0 (and {3 * NAMES_SHOWN - 1} more): mailbox 0 no longer accepts End" in said
         assert "a2" not in said
+
+
+@pytest.mark.storm
+def test_an_engine_without_a_process_is_refused_with_what_brings_its_new_code(world: World) -> None:
+    """False if somebody whose engine waits for its restart, or gets none, were not told how to begin it."""
+    source = world.roots / "counting.py"
+    slow = SupervisionSpec(backoff_ns=60_000_000_000, backoff_max_ns=60_000_000_000)
+    with world.up(world.spec(counter("a"), supervision=slow)) as node:
+        for pids in range(1, 3):  # the first restart has no pause
+            os.kill(until(lambda: node.ps()["a"]["pid"], "a process"), signal.SIGKILL)
+            until(lambda pids=pids: len(node.events("crashed", "a")) == pids, "its end")
+        source.write_text(source.read_text().replace("VERSION = 1", "VERSION = 2"))
+        with pytest.raises(ControlError, match=r"a is not running: restarting; `enginehost restart a` begins it"):
+            reload(node)
+        node.ask("restart", engine="a")
+        until(lambda: node.states()["a"] == "running", "it runs")
+        assert node.send("a", "Ask", wait="Total")["version"] == 2

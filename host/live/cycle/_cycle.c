@@ -81,19 +81,19 @@ static PyObject *to_python_without_frame(Cycle *self)
     return settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
 }
 
-/* One cycle: the number of messages taken, or -1 with an exception. If `*left` is set, Python finishes it, with these
- * frames. */
+/* One cycle: the number of messages handled, or -1 with an exception. If `*left` is set, Python finishes it, with these
+ * frames. Lanes have their turn in each, however much waits here. */
 static int cycle(Cycle *self, PyObject **left)
 {
     struct lane_frame frame;
-    int taken = 0;
+    int waited = 0, taken = 0; /* messages of neighbours, and from lanes */
     self->cycle_ns = 0;
-    int verdict = run_waiting(self, &taken);
+    int verdict = run_waiting(self, &waited);
     if (verdict == FAILED)
         return -1;
     if (verdict == HAND_OVER) {
         *left = to_python_without_frame(self);
-        return *left == NULL ? -1 : taken;
+        return *left == NULL ? -1 : waited;
     }
     if (self->api->begin(self->link, &frame) < 0)
         return -1;
@@ -104,14 +104,14 @@ static int cycle(Cycle *self, PyObject **left)
             return -1;
         if (verdict == HAND_OVER) {
             *left = to_python(self, &frame);
-            return *left == NULL ? -1 : taken;
+            return *left == NULL ? -1 : waited + taken;
         }
         if (verdict == RAISED || self->now_ns - self->cycle_ns >= RUN_NS_MAX)
             break;
     }
     if (verdict < 0)
         return -1;
-    if (taken == 0)
+    if (waited + taken == 0)
         return 0;
     if (self->unsent > 0)
         self->words[WORD_UNSENT] = self->unsent;
@@ -120,7 +120,7 @@ static int cycle(Cycle *self, PyObject **left)
         return -1;
     if (verdict == RAISED) {
         *left = to_python_without_frame(self);
-        return *left == NULL ? -1 : taken;
+        return *left == NULL ? -1 : waited + taken;
     }
     int has_outputs = self->pending_count > 0;
     verdict = send_pending(self);
@@ -133,7 +133,7 @@ static int cycle(Cycle *self, PyObject **left)
     if (settle(self) < 0)
         return -1;
     show_tally(self);
-    return taken;
+    return waited + taken;
 }
 
 /* Sleeps between two cycles without mail. 1: there may be mail; 0: return to Python; -1 with an exception. */

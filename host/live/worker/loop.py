@@ -120,6 +120,8 @@ class Worker(WorkerCycles):
             return self._lose_lane(error)
         if frames is None and self.log is not None and not self.log.rests:
             self.link.wait(BACKLOG_NS)
+        if frames is not None and not frames and not self.scheduler.turns.outputs:
+            return self._drain()  # C stopped at what waits here, and the lanes have their turn too
         return frames
 
     def _sleep_ns(self, now_ns: int) -> int | None:

@@ -152,17 +152,18 @@ class World:
         return [*ring_pasts(ring, scheduler.cells, 100_000, read_frame)]
 
     def settle(self) -> None:
+        """Cycles until nothing is left to do."""
+        assert any(not self.go_on() for _ in range(1_000)), "the worker does not come to rest"
+
+    def go_on(self) -> bool:
+        """Cycles in C as far as they go, and one in Python; whether more is to do."""
         worker = self.worker
-        for _ in range(1_000):
-            if worker.is_calm:
-                before = worker.scheduler.tally.handled
-                frames = worker._common()
-                self.in_c += worker.scheduler.tally.handled - before
-                if not worker.turn(frames or []) and frames is None:
-                    return
-            elif not worker.cycle():
-                return
-        raise AssertionError("the worker does not come to rest")
+        if not worker.is_calm:
+            return worker.cycle()
+        before = worker.scheduler.tally.handled
+        frames = worker._common()
+        self.in_c += worker.scheduler.tally.handled - before
+        return worker.turn(frames or []) or frames is not None
 
     def seen(self) -> list[Any]:
         report = self.worker.scheduler.report
@@ -205,8 +206,10 @@ def world(
     *,
     engines: Names = ("e",),
     ring: int = RING_COUNT,
+    tick_ns: int = 0,
 ) -> Iterator[World]:
-    """A worker with these engines of `family`; with a folder for its log, also one that has lived before."""
+    """A worker with these engines of `family`; with a folder for its log, also one that has lived before. Each reading
+    of the clock takes `tick_ns`."""
     from transport.lanes import LaneLink, create_slot
 
     own, far, page = create_slot(LANE_BYTES), create_slot(LANE_BYTES), new_control_page()
@@ -218,7 +221,7 @@ def world(
     peer = LaneLink(2, *map(os.dup, far))
     channel = worker_end(theirs)
     ready = os.eventfd(1)
-    worker = _worker(channel, boot, link, family, now)
+    worker = _worker(channel, boot, link, family, now, tick_ns)
     try:
         link.attach(2, "", [*map(os.dup, far)])
         peer.attach(1, *map(os.dup, own))
@@ -250,11 +253,14 @@ def world(
         close_all([*own, *far, page, ready])
 
 
-def _worker(channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, Any, Any, Any], now: list[int]) -> Worker:
+def _worker(
+    channel: Any, boot: wire.Boot, link: OwnLink, family: Family[Any, Any, Any, Any], now: list[int], tick_ns: int
+) -> Worker:
     def load(ref: str) -> Declaration[Any, Any, Any]:
         return family
 
     def clock() -> int:
+        now[0] += tick_ns
         return now[0]
 
     worker = Worker(Outset(channel, boot, link, load, open_log(boot, link, load) if boot.journal else None))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.examples.ping_pong import PLAYER, Ping
-from engines.model import Arrived, Effects, Family, Message, Ref, Send, Value, rule, view
+from engines.model import Arrived, Box, Effects, Family, Message, Ref, Send, Value, rule, view
 from host.node.past import Past, PastEngine, PastLost, PastTurn
 from transport.native import native_available, native_reason
 
@@ -143,3 +143,52 @@ def test_python_and_c_give_the_same_to_a_neighbour_that_is_held() -> None:
             made.play(Step(0, "p", 0, [Split(Ref("e"), 3)]))
         order = Step(0, "p", 0, [Split(Ref("e"), 2), Split(Ref("nobody"), 1), Split(Ref("e"), 2)])
         assert fast.play(order) == plain.play(order)
+
+
+class Circle(Message):
+    to: str
+
+
+class Ask(Message):
+    pass
+
+
+class Asked(Value):
+    count: int = 0
+
+
+@rule
+def circle(m: Circle, t: Arrived[Circle, None, Asked]) -> Effects[Asked, Circle]:
+    return Send(Ref[Circle](m.to), m)
+
+
+@rule
+def asked(m: Ask, t: Arrived[Ask, None, Asked]) -> Effects[Asked, Circle]:
+    return Asked(t.env.state.count + 1)
+
+
+BOXES = [Box(0, accepts=Circle), Box(1, accepts=Ask)]
+IN_C: AnyFamily = Family("in_c", accepts=Circle | Ask, emits=Circle, state=Asked()).rules(circle, asked)
+IN_PYTHON: AnyFamily = Family("in_python", accepts=Circle | Ask, boxes=BOXES, emits=Circle, state=Asked()).rules(
+    circle, asked
+)
+
+
+@pytest.mark.parametrize(
+    ("family", "mailbox", "engines", "circles"),
+    [(IN_C, 0, "e", 1), (IN_C, 0, "efgh", 700), (IN_PYTHON, 1, "e", 1), (IN_PYTHON, 1, "efgh", 700)],
+)
+def test_mail_from_elsewhere_is_taken_beside_neighbours_that_never_rest(
+    family: AnyFamily, mailbox: int, engines: str, circles: int
+) -> None:
+    """False if messages that engines send each other for ever kept out what waits in the lanes: many of them, or of
+    engines whose mail is Python's."""
+    with world(family, {}, True, engines=tuple(engines), tick_ns=100) as made:
+        for name in engines:
+            made.send(Step(0, "p", 0, [Circle(name)] * circles, name))
+            made.go_on()
+        for name in engines:
+            made.send(Step(0, "p", mailbox, [Ask()], name))
+        cells, tally = made.worker.scheduler.cells, made.worker.scheduler.tally
+        assert any(made.go_on() and all(cells[name].env.state.count for name in engines) for _ in range(50))
+        assert tally.received - tally.handled == len(engines) * circles

@@ -224,6 +224,10 @@ static int run_keep(Cycle *self, struct run *run, const struct lane_frame *frame
     run->encoded = PyObject_CallOneArg(self->encode, message);
     if (run->encoded == NULL)
         return -1;
+    if (PyBytes_GET_SIZE(run->encoded) > RING_MESSAGE_BYTES_MAX) {
+        Py_CLEAR(run->encoded);
+        return ring_silence(self, frame->target); /* before the ring makes room for it */
+    }
     Py_ssize_t name_bytes = 0;
     if (PyUnicode_AsUTF8AndSize(frame->sender, &name_bytes) == NULL)
         return -1;

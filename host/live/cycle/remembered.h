@@ -128,7 +128,7 @@ static int ring_mail(Cycle *self, const struct known *known, const struct lane_f
     if (name == NULL)
         return -1;
     size_t bytes = ring_mail_bytes(name_bytes, encoded);
-    if (message_bytes > RING_MESSAGE_BYTES_MAX || bytes > ring_room(self))
+    if (bytes > ring_room(self))
         return ring_silence(self, mail->target);
     struct ring_mail head = {mail->mailbox, (uint32_t)name_bytes, (uint32_t)message_bytes, 0};
     uint8_t *into = ring_write(self, self->now_ns, known, RING_NEIGHBOUR);

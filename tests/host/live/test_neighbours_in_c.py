@@ -145,6 +145,43 @@ def test_python_and_c_give_the_same_to_a_neighbour_that_is_held() -> None:
         assert fast.play(order) == plain.play(order)
 
 
+class Make(Message):
+    to: str
+    size: int
+
+
+class Large(Message):
+    data: bytes
+
+
+class Count(Value):
+    count: int = 0
+
+
+@rule
+def make(m: Make, t: Arrived[Make, None, Count]) -> Effects[Count, Large]:
+    return Send(Ref[Large](m.to), Large(bytes(m.size)))
+
+
+@rule
+def count_large(m: Large, t: Arrived[Large, None, Count]) -> Effects[Count, Large]:
+    return Count(t.env.state.count + 1)
+
+
+MAKING: AnyFamily = Family("making", accepts=Make | Large, emits=Large, state=Count()).rules(make, count_large)
+
+
+def test_large_messages_of_neighbours_cost_only_their_engines_the_past() -> None:
+    """False if messages that are too large for the ring of triggers dropped what it has of other engines."""
+    with world(MAKING, {}, True, engines=("e", "f", "g", "h"), ring=10_000) as made:
+        for name, size in [("h", 10), ("f", 3 << 20), ("g", 3 << 20), ("f", 3 << 20), ("g", 3 << 20), ("h", 10)]:
+            made.play(Step(0, "p", 0, [Make(name, size)]))
+        past = made.past()
+        assert {one.name for one in past if isinstance(one, PastLost)} == {"f", "g"}
+        assert sum(isinstance(one, PastTurn) for one in past) == 6 + 2
+        assert made.in_c > 6
+
+
 class Circle(Message):
     to: str
 

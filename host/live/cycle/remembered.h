@@ -53,10 +53,10 @@ static int ring_turn_over(Cycle *self)
 }
 
 /* Looks whether the messages of an engine are kept, before the next ones, whose record takes at most `bytes`; there is
- * room for it then. 0, or -1 with an exception. */
+ * room for it then, if a half may ever have it. 0, or -1 with an exception. */
 static int ring_begin(Cycle *self, struct known *known, PyObject *cell, size_t bytes)
 {
-    if (bytes > ring_room(self) && ring_turn_over(self) < 0)
+    if (bytes > ring_room(self) && bytes <= (size_t)self->ring_view.len / 2 && ring_turn_over(self) < 0)
         return -1;
     int64_t generation = ring_head(self)[RING_GENERATION];
     if (known->generation == generation)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engines.examples.ping_pong import PLAYER, Ping
 from engines.model import Arrived, Box, Effects, Family, Message, Ref, Send, Value, rule, view
 from host.node.past import Past, PastEngine, PastLost, PastTurn
+from host.node.trigger_ring import HEAD_BYTES, TriggerRing
 from transport.native import native_available, native_reason
 
 pytestmark = pytest.mark.skipif(not native_available(), reason=f"no native lanes: {native_reason()}")
@@ -180,6 +181,21 @@ def test_large_messages_of_neighbours_cost_only_their_engines_the_past() -> None
         assert {one.name for one in past if isinstance(one, PastLost)} == {"f", "g"}
         assert sum(isinstance(one, PastTurn) for one in past) == 6 + 2
         assert made.in_c > 6
+
+
+def test_frames_that_no_half_of_the_ring_has_room_for_leave_it_as_it_is() -> None:
+    """False if a frame larger than half of the ring dropped what the ring has of other engines."""
+    with world(MAKING, {}, True, engines=("e", "g", "h")) as made:
+        made.worker.scheduler.turns.ring = TriggerRing(100, memoryview(bytearray(HEAD_BYTES + 2 * 4096)))
+        made.use(None)
+        for name in ("e", "g", "h"):
+            made.play(Step(0, "p", 0, [Large(b"")], name))  # the first one of a stream is Python's
+        for name in ("e", "g", "e", "g", "h"):
+            made.play(Step(0, "p", 0, [Large(bytes(10 if name == "h" else 6000))], name))
+        past = made.past()
+        assert {one.name for one in past if isinstance(one, PastLost)} == {"e", "g"}
+        assert sum(isinstance(one, PastTurn) for one in past) == 2
+        assert made.in_c == 5
 
 
 class Circle(Message):

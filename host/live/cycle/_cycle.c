@@ -81,6 +81,18 @@ static PyObject *to_python_without_frame(Cycle *self)
     return settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
 }
 
+/* A lane is broken: what this cycle did with mail of neighbours is counted, and its outputs are Python's. -1, with the
+ * exception that is set. */
+static int leave_broken(Cycle *self)
+{
+    PyObject *error = take_error();
+    self->unsent = 0;
+    if (settle(self) == 0 && pending_spill(self, 0) == 0)
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return -1;
+}
+
 /* One cycle: the number of messages handled, or -1 with an exception. If `*left` is set, Python finishes it, with these
  * frames. Lanes have their turn in each, however much waits here. */
 static int cycle(Cycle *self, PyObject **left)
@@ -96,7 +108,7 @@ static int cycle(Cycle *self, PyObject **left)
         return *left == NULL ? -1 : waited;
     }
     if (self->api->begin(self->link, &frame) < 0)
-        return -1;
+        return leave_broken(self);
     while (verdict != RAISED && taken < CYCLE_MESSAGES_MAX && (verdict = self->api->take(self->link, &frame)) > 0) {
         taken += frame.count > 0 ? (int)frame.count : 1;
         verdict = run_frame(self, &frame);
@@ -110,7 +122,7 @@ static int cycle(Cycle *self, PyObject **left)
             break;
     }
     if (verdict < 0)
-        return -1;
+        return leave_broken(self);
     if (waited + taken == 0)
         return 0;
     if (self->unsent > 0)

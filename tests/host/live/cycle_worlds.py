@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,11 +107,15 @@ def scripts(draw: Callable[[Any], Any], family: Family[Any, Any, Any, Any], targ
 
 
 class World:
-    """A worker in this process, and slot 2, where `p` and `q` are. No sleep is long while `ready` is readable."""
+    """A worker in this process, and slot 2, where `p` and `q` are. No sleep is long while `ready` is readable. `lanes`
+    is the memory of those from slot 2."""
 
-    def __init__(self, worker: Worker, peer: Any, supervisor: Any, set_time: Callable[[int], None], ready: int) -> None:
+    def __init__(
+        self, worker: Worker, peer: Any, supervisor: Any, set_time: Callable[[int], None], ready: int, lanes: int
+    ) -> None:
         self.worker = worker
         self.ready = ready
+        self.lanes = lanes
         self.peer = peer
         self.supervisor = supervisor
         self.set_time = set_time
@@ -138,6 +143,11 @@ class World:
         assert all(outlet.send(encode(message)) for message in step.messages)
         self.numbers[stream] = outlet.next_n
         self.peer.flush()
+
+    def damage(self, text: bytes) -> None:
+        """Change a text that slot 2 has sent, in its lane."""
+        with mmap.mmap(self.lanes, 0) as memory:
+            memory[memory.find(text)] ^= 1
 
     def env(self) -> bytes:
         """The engine's environment; b"" if it ended."""
@@ -235,7 +245,7 @@ def world(
             now[0] += by_ns
 
         if "e" in worker.scheduler.cells:
-            made = World(worker, peer, supervisor, later, ready)
+            made = World(worker, peer, supervisor, later, ready, far[0])
             if in_c:
                 made.use(None if worker.log is None else worker.log.ledger())
             yield made

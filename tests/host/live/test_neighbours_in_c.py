@@ -245,3 +245,18 @@ def test_mail_from_elsewhere_is_taken_beside_neighbours_that_never_rest(
         cells, tally = made.worker.scheduler.cells, made.worker.scheduler.tally
         assert any(made.go_on() and all(cells[name].env.state.count for name in engines) for _ in range(50))
         assert tally.received - tally.handled == len(engines) * circles
+
+
+def test_a_broken_lane_keeps_nothing_of_neighbours_back() -> None:
+    """False if outputs of a cycle that found a lane broken left after later ones, or what it did was not counted."""
+    with world(IN_C, {}, True, engines=("e", "f"), tick_ns=100) as made:
+        made.send(Step(0, "p", 0, [Circle("f")]))
+        cells, tally = made.worker.scheduler.cells, made.worker.scheduler.tally
+        assert any(made.go_on() and cells["f"].handled > 1 for _ in range(10))
+        made.send(Step(0, "q", 0, [Circle("broken")]))
+        made.damage(b"broken")
+        handled, sent = tally.handled, tally.sent
+        made.go_on()
+        assert tally.handled > handled
+        assert tally.sent - sent == tally.handled - handled
+        assert tally.received - tally.handled == cells["f"].depth == 1

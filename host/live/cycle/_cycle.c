@@ -34,7 +34,7 @@ static void show_tally(Cycle *self)
     self->words[WORD_RECEIVED] = number_in(self->tally, Tally_received);
     self->words[WORD_SENT] = number_in(self->tally, Tally_sent);
     self->words[WORD_PARKED] = self->words[WORD_RECEIVED] - self->words[WORD_HANDLED];
-    self->words[WORD_UNSENT] = 0;
+    self->words[WORD_UNSENT] = self->unsent; /* left to Python */
 }
 
 /* What Python continues with: the rest of the frame that was begun, if any, and the outputs so far. NULL with an
@@ -127,7 +127,6 @@ static int cycle(Cycle *self, PyObject **left)
         return 0;
     if (self->unsent > 0)
         self->words[WORD_UNSENT] = self->unsent;
-    self->unsent = 0;
     if (commit_log(self) < 0 || self->api->release(self->link) < 0)
         return -1;
     if (verdict == RAISED) {
@@ -145,6 +144,7 @@ static int cycle(Cycle *self, PyObject **left)
     if (settle(self) < 0)
         return -1;
     show_tally(self);
+    self->unsent = 0;
     return waited + taken;
 }
 

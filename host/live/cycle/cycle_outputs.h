@@ -143,6 +143,7 @@ static int send_pending(Cycle *self)
         }
         known->sent++;
         self->sent++;
+        self->unsent -= self->pending[i].numbered.kept == NULL;
         touch(self, known);
     }
     if (verdict == HAND_OVER && i > 0 && !ends_stream(self, i - 1) && say_left(self, &self->pending[i - 1]) < 0)

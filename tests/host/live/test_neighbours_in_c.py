@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engines.examples.ping_pong import PLAYER, Ping
 from engines.model import Arrived, Box, Effects, Family, Message, Ref, Send, Value, rule, view
 from host.node.past import Past, PastEngine, PastLost, PastTurn
+from host.node.progress import PARKED, UNSENT
 from host.node.trigger_ring import HEAD_BYTES, TriggerRing
 from transport.native import native_available, native_reason
 
@@ -135,6 +136,17 @@ def test_bursts_keep_their_order_and_a_failure_takes_one_message(to: str, count:
         tally = made.worker.scheduler.tally
         assert tally.received == tally.handled == 3 * (count + 1)
         assert sum(cell.sent for cell in made.worker.scheduler.cells.values()) == tally.sent == 3 * count
+
+
+def test_outputs_that_c_leaves_to_python_are_shown_as_unsent() -> None:
+    """False if a kill before Python sends them would cost messages that the control page does not count."""
+    with world(BURSTING, {}, True, engines=("e", "f")) as made:
+        made.play(Step(0, "p", 0, [Burst("f", 1)]))
+        made.send(Step(0, "p", 0, [Burst("f", 2), Burst("nobody", 3), Burst("f", 4)]))
+        assert made.worker._common() == []
+        scheduler = made.worker.scheduler
+        assert scheduler.cells["f"].depth == scheduler._words[PARKED] == 2
+        assert sum(len(outputs) for _, outputs in scheduler.turns.outputs) == scheduler._words[UNSENT] == 7
 
 
 def test_python_and_c_give_the_same_to_a_neighbour_that_is_held() -> None:

@@ -128,8 +128,9 @@ class Base(NamedTuple):
 
 
 class Half:
-    """Mutable. Bases by name, None where an engine is silent; entries of Python in order: number, what, when, position,
-    number, …; the bytes of the buffer from `start` to `until`, which is the ring's position while this half is newer.
+    """Mutable. Bases by name, None where an engine is silent, in the order of their numbers; entries of Python in
+    order: number, what, when, position, number, …; the bytes of the buffer from `start` to `until`, which is the ring's
+    position while this half is newer.
     """
 
     __slots__ = ("bases", "entries", "start", "until")

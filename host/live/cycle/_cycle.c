@@ -6,7 +6,8 @@
  * supervisor:
  *
  *   None       nothing is left to do: a watched descriptor is ready, a deadline came, or `poll_ns` of work passed
- *   a list     this cycle is Python's from here on, with these frames in hand (maybe none); the part done here is
+ *   a list     this cycle is Python's from here on, with these frames in hand (maybe none), since something uncommon
+ *              came, or a deadline or the end of the budget in the middle of a frame; the part done here is
  *              recorded, outputs that have not left yet are in `turns.outputs`
  *
  * So a cycle is C's up to some message and Python's from there, never mixed, and the side that finishes it keeps its
@@ -25,6 +26,7 @@
 #include "cycle_frame.h"
 #include "cycle_outputs.h"
 #include "shared_numbers.h"
+#include "waiting_mail.h"
 
 /* Updates the words of the control page, as `Scheduler.show`: nothing is held, and only neighbours' mail is parked. */
 static void show_tally(Cycle *self)

@@ -45,13 +45,21 @@ static PyObject *open_inbox(PyObject *here, PyObject *way, PyObject *mailbox, Py
     return PySet_Contains(types, (PyObject *)Py_TYPE(message)) == 1 ? inbox : NULL;
 }
 
-/* Puts a message with number `n` into the mailbox, as `Inbox.add_message`. 0, or -1 with an exception. */
-static int put_in(Cycle *self, PyObject *inbox, PyObject *sender, PyObject *n, PyObject *message)
+/* Whether the last batch of a mailbox goes on with this message. */
+static int goes_on(PyObject *batch, PyObject *sender, PyObject *n)
 {
-    PyObject *batches = get(inbox, Inbox_batches);
+    PyObject *payloads = get(batch, Batch_payloads);
+    return get(batch, Batch_sender) == sender && get(batch, Batch_is_encoded) == Py_False &&
+           number_in(batch, Batch_first_n) + (unsigned long long)PyList_GET_SIZE(payloads) ==
+               PyLong_AsUnsignedLongLong(n);
+}
+
+/* A batch with this message, as `Arrivals.deliver_here` numbers it. NULL with an exception. */
+static PyObject *new_batch(Cycle *self, PyObject *sender, PyObject *n, PyObject *message)
+{
     PyObject *arrival = PyLong_FromUnsignedLongLong(number_in(self->arrivals, Arrivals_count) + 1);
-    PyObject *payloads = PyList_New(1), *batch = NULL;
-    if (arrival != NULL && payloads != NULL) {
+    PyObject *payloads = arrival == NULL ? NULL : PyList_New(1), *batch = NULL;
+    if (payloads != NULL) {
         PyList_SET_ITEM(payloads, 0, Py_NewRef(message));
         put(self->arrivals, Arrivals_count, Py_NewRef(arrival));
         PyObject *fields[] = {arrival, sender, self->epoch, n, payloads, Py_False};
@@ -59,15 +67,39 @@ static int put_in(Cycle *self, PyObject *inbox, PyObject *sender, PyObject *n, P
     }
     Py_XDECREF(arrival);
     Py_XDECREF(payloads);
-    if (batch != NULL && batches == self->nothing) {
-        batches = self->spare != NULL ? self->spare : PyObject_CallNoArgs((PyObject *)Py_TYPE(self->nothing));
-        self->spare = NULL;
-        if (batches != NULL)
-            put(inbox, Inbox_batches, batches);
+    return batch;
+}
+
+/* The batches of a mailbox, for appending: an empty one gets a deque of its own. Borrowed; NULL with an exception. */
+static PyObject *filling(Cycle *self, PyObject *inbox)
+{
+    PyObject *batches = get(inbox, Inbox_batches);
+    if (batches != self->nothing)
+        return batches;
+    batches = self->spare != NULL ? self->spare : PyObject_CallNoArgs((PyObject *)Py_TYPE(self->nothing));
+    self->spare = NULL;
+    if (batches != NULL)
+        put(inbox, Inbox_batches, batches);
+    return batches;
+}
+
+/* Puts a message with number `n` into the mailbox, as `Inbox.add_message`. 0, or -1 with an exception. */
+static int put_in(Cycle *self, PyObject *inbox, PyObject *sender, PyObject *n, PyObject *message)
+{
+    PyObject *batches = filling(self, inbox);
+    if (batches == NULL)
+        return -1;
+    PyObject *last = number_in(inbox, Inbox_depth) == 0 ? NULL : PySequence_GetItem(batches, -1);
+    int is_put;
+    if (last != NULL && goes_on(last, sender, n))
+        is_put = PyList_Append(get(last, Batch_payloads), message) == 0;
+    else {
+        PyObject *batch = PyErr_Occurred() ? NULL : new_batch(self, sender, n, message);
+        is_put = batch != NULL && deque_do(batches, str_append, batch) == 0;
+        Py_XDECREF(batch);
     }
-    int failed = batch == NULL || batches == NULL || deque_do(batches, str_append, batch) < 0;
-    Py_XDECREF(batch);
-    return failed ? -1 : add_number(inbox, Inbox_depth, 1);
+    Py_XDECREF(last);
+    return is_put ? add_number(inbox, Inbox_depth, 1) : -1;
 }
 
 /* Takes `count` messages of the first batch out of the mailbox, as `Inbox.advance`. 0, or -1 with an exception. */
@@ -90,11 +122,11 @@ static int take_out(Cycle *self, PyObject *inbox, PyObject *batch, uint32_t coun
     return 0;
 }
 
-/* Lets an engine with mail take its turn: at the end of the queue, or at its front. 0, or -1 with an exception. */
-static int queue(Cycle *self, PyObject *cell, PyObject *method)
+/* Lets an engine with mail take its turn behind all others, or before them. 0, or -1 with an exception. */
+static int queue(Cycle *self, PyObject *cell, int is_first)
 {
     put(cell, Cell_is_queued, Py_NewRef(Py_True));
-    return deque_do(self->ready, method, cell);
+    return deque_do(self->ready, is_first ? str_appendleft : str_append, cell);
 }
 
 /* Sends an output to an engine in this slot. DONE, HAND_OVER if Python must send it, or FAILED. */
@@ -115,7 +147,7 @@ static int send_here(Cycle *self, const struct pending *at, PyObject *here)
     known->received++;
     self->received++;
     touch(self, known);
-    return get(here, Cell_is_queued) == Py_True || queue(self, here, str_append) == 0 ? DONE : FAILED;
+    return get(here, Cell_is_queued) == Py_True || queue(self, here, 0) == 0 ? DONE : FAILED;
 }
 
 #endif

@@ -159,6 +159,15 @@ class Process:
         while self._read_one():
             pass
 
+    def _hear_last(self) -> None:
+        """As `hear_all`. A mistake at one packet is reported, and keeps neither the others nor the end."""
+        while True:
+            try:
+                self.hear_all()
+                return
+            except Exception as error:
+                self._loop.call_exception_handler({"message": "a last packet", "exception": error})
+
     def _read_one(self) -> bool:
         if self._line.fd < 0:
             return False
@@ -198,7 +207,7 @@ class Process:
     def _finish(self) -> None:
         """The pidfd is readable: take the last packets, then report the end."""
         self._loop.remove_reader(self._pidfd)
-        self.hear_all()
+        self._hear_last()
         os.close(self._pidfd)
         self._pidfd = -1
         if self._line.fd >= 0:

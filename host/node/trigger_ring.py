@@ -190,8 +190,7 @@ class TriggerRing:
         self, cell: Cell, env: Environment[Any], mailbox: int, batch: Batch, until: int, times: Sequence[int]
     ) -> None:
         """Keep mail that waited and has run at these times, up to the message number `until`; the first met `env`."""
-        base = self.newer.bases.get(cell.name)
-        number = self.begin(cell, env) if base is None else base.number
+        number = self.begin(cell, env)
         if number == SILENT:
             return
         count, end = len(times), until - batch.first_n

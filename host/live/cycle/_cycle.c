@@ -39,6 +39,13 @@ static void show_tally(Cycle *self)
     self->words[WORD_UNSENT] = self->unsent; /* left to Python */
 }
 
+/* Counts what was done, and leaves the outputs so far to Python. 0, or -1 with an exception. */
+static int leave(Cycle *self)
+{
+    self->unsent = 0;
+    return settle(self) < 0 ? -1 : pending_spill(self, 0);
+}
+
 /* What Python continues with: the rest of the frame that was begun, if any, and the outputs so far. NULL with an
  * exception. */
 static PyObject *to_python(Cycle *self, struct lane_frame *frame)
@@ -50,8 +57,7 @@ static PyObject *to_python(Cycle *self, struct lane_frame *frame)
         return NULL;
     }
     PyList_SET_ITEM(frames, 0, rest);
-    self->unsent = 0;
-    if (settle(self) < 0 || pending_spill(self, 0) < 0)
+    if (leave(self) < 0)
         Py_CLEAR(frames);
     return frames;
 }
@@ -79,8 +85,7 @@ static int say_flushed(Cycle *self)
 /* What Python continues with between two frames: the outputs so far. NULL with an exception. */
 static PyObject *to_python_without_frame(Cycle *self)
 {
-    self->unsent = 0;
-    return settle(self) < 0 || pending_spill(self, 0) < 0 ? NULL : PyList_New(0);
+    return leave(self) < 0 ? NULL : PyList_New(0);
 }
 
 /* A lane is broken: what this cycle did with mail of neighbours is counted, and its outputs are Python's. -1, with the
@@ -88,8 +93,7 @@ static PyObject *to_python_without_frame(Cycle *self)
 static int leave_broken(Cycle *self)
 {
     PyObject *error = take_error();
-    self->unsent = 0;
-    if (settle(self) == 0 && pending_spill(self, 0) == 0)
+    if (leave(self) == 0)
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_DECREF(error);
     return -1;

@@ -301,18 +301,18 @@ static int run_end(Cycle *self, struct run *run, const struct lane_frame *frame,
  * the rule of the last one did, and Python continues the cycle, since it has an error to report; FAILED. */
 static int run_all(Cycle *self, struct run *run, struct lane_frame *frame)
 {
-    uint32_t count = frame->count, stride = 0, limit = run->batch == NULL ? run->known->stride : count;
+    uint32_t count = frame->count, stride = 0;
+    int has_strides = run->batch == NULL; /* a batch is given in strides of its engine */
     int verdict = DONE;
     if (self->cycle_ns == 0)
         self->cycle_ns = self->now_ns;
     self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
     while (frame->count > 0 && (verdict = run_message(self, run, frame, count - frame->count)) == DONE)
-        if ((run->earliest_ns != NEVER || ++stride == limit) && frame->count > 0) {
+        if ((run->earliest_ns != NEVER || (has_strides && ++stride == run->known->stride)) && frame->count > 0) {
             if ((verdict = run_look(self, run)) != DONE)
                 break;
             self->words[WORD_STARTED_NS] = (uint64_t)self->now_ns;
             stride = 0;
-            limit = run->batch == NULL ? run->known->stride : count;
         }
     if (verdict == HAND_OVER && run->earliest_ns == NEVER && frame->count == count)
         run->known->resting = REST_FRAMES; /* its very first message: the others may be like that */
